@@ -1,0 +1,226 @@
+#include "base/system.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace espalier {
+namespace {
+
+Error io_error(int number, const std::string& action, const std::string& path) {
+  ErrorCode code = ErrorCode::kIo;
+  if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
+  if (number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE) code = ErrorCode::kExhausted;
+  return {code, "cannot " + action + " '" + path + "': " + std::generic_category().message(number)};
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
+  int fd = -1;
+  do {
+    fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+class PosixMapping final : public Mapping {
+ public:
+  PosixMapping(void* address, std::size_t size) : address_(address), size_(size) {}
+  ~PosixMapping() override {
+    if (size_ > 0) ::munmap(address_, size_);
+  }
+  [[nodiscard]] std::span<const std::byte> bytes() const override {
+    return {static_cast<const std::byte*>(address_), size_};
+  }
+
+ private:
+  void* address_;
+  std::size_t size_;
+};
+
+class PosixOutputFile final : public OutputFile {
+ public:
+  PosixOutputFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+
+  Status append(std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t n = ::write(fd_.get(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail(io_error(errno, "write", path_));
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    return {};
+  }
+  Status sync() override {
+    if (::fsync(fd_.get()) != 0) return fail(io_error(errno, "sync", path_));
+    return {};
+  }
+  Status truncate(std::uint64_t size) override {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) return fail(io_error(errno, "truncate", path_));
+    return {};
+  }
+
+ private:
+  Descriptor fd_;
+  std::string path_;
+};
+
+class PosixSystem final : public System {
+ public:
+  Result<std::unique_ptr<Mapping>> map(const std::string& path) override {
+    const Descriptor fd(open_retrying(path, O_RDONLY));
+    if (fd.get() < 0) return fail(io_error(errno, "open", path));
+    struct stat st{};
+    if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));
+    if (!S_ISREG(st.st_mode)) return fail(ErrorCode::kInvalid, "'" + path + "' is not a regular file");
+    const auto size = static_cast<std::size_t>(st.st_size);
+    if (size == 0) return std::make_unique<PosixMapping>(nullptr, 0);
+    void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    if (address == MAP_FAILED) return fail(io_error(errno, "map", path));
+    return std::make_unique<PosixMapping>(address, size);
+  }
+
+  Result<std::unique_ptr<OutputFile>> open(const std::string& path, OpenMode mode) override {
+    const int flags = O_WRONLY | O_CREAT | (mode == OpenMode::kTruncate ? O_TRUNC : O_APPEND);
+    Descriptor fd(open_retrying(path, flags, 0644));
+    if (fd.get() < 0) return fail(io_error(errno, "write", path));
+    return std::make_unique<PosixOutputFile>(fd.release(), path);
+  }
+
+  Result<std::string> read(const std::string& path, std::uint64_t limit) override {
+    const Descriptor fd(open_retrying(path, O_RDONLY));
+    if (fd.get() < 0) return fail(io_error(errno, "open", path));
+    struct stat st{};
+    if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));
+    if (S_ISDIR(st.st_mode)) return fail(ErrorCode::kInvalid, "'" + path + "' is a directory");
+    const auto too_large = [&](std::uint64_t size) {
+      return fail(ErrorCode::kLimit, "'" + path + "' has " + std::to_string(size) +
+                                         " bytes; at most " + std::to_string(limit) + " are read");
+    };
+    if (S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) > limit) {
+      return too_large(static_cast<std::uint64_t>(st.st_size));
+    }
+    // Read to the end rather than to st_size: pipes have none, and a file can grow meanwhile.
+    std::string out;
+    char buffer[1 << 16];
+    for (;;) {
+      const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail(io_error(errno, "read", path));
+      if (n == 0) return out;
+      out.append(buffer, static_cast<std::size_t>(n));
+      if (out.size() > limit) return too_large(out.size());
+    }
+  }
+
+  Result<FileInfo> info(const std::string& path) override {
+    struct stat st{};
+    if (::stat(path.c_str(), &st) != 0) return fail(io_error(errno, "read", path));
+    return FileInfo{static_cast<std::uint64_t>(st.st_size), S_ISDIR(st.st_mode),
+                    std::int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec};
+  }
+
+  Status rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) return fail(io_error(errno, "rename '" + from + "' to", to));
+    const auto folder = std::filesystem::path(to).parent_path();
+    const Descriptor fd(open_retrying(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY));
+    // A file system that cannot sync a directory (EINVAL) has nothing more to offer.
+    if (fd.get() >= 0 && ::fsync(fd.get()) != 0 && errno != EINVAL) return fail(io_error(errno, "sync", to));
+    return {};
+  }
+
+  Status remove(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0) return fail(io_error(errno, "remove", path));
+    return {};
+  }
+
+  Status make_directories(const std::string& path) override {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) return fail(io_error(error.value(), "create the folder", path));
+    return {};
+  }
+
+  Result<std::vector<std::string>> list(const std::string& path) override {
+    DIR* folder = ::opendir(path.c_str());
+    if (folder == nullptr) return fail(io_error(errno, "list", path));
+    std::vector<std::string> names;
+    while (const dirent* entry = ::readdir(folder)) {
+      const std::string entry_name = entry->d_name;
+      if (entry_name != "." && entry_name != "..") names.push_back(entry_name);
+    }
+    ::closedir(folder);
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+
+  Clock::time_point now() override { return Clock::now(); }
+  void sleep(Clock::duration duration) override { std::this_thread::sleep_for(duration); }
+
+  std::optional<std::string> environment(const std::string& variable) override {
+    const char* value = std::getenv(variable.c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  }
+
+  std::uint64_t memory_bytes() override {
+    std::uint64_t bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+                          static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
+    std::ifstream limit("/sys/fs/cgroup/memory.max");  // control groups version 2; "max" where there is none
+    std::uint64_t group = 0;
+    if (limit >> group && group > 0) bytes = std::min(bytes, group);
+    return bytes;
+  }
+
+  unsigned processors() override {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+      return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
+    }
+    return std::max(1U, std::thread::hardware_concurrency());
+  }
+
+  std::uint64_t peak_rss_bytes() override {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  }
+};
+
+}  // namespace
+
+System& real_system() {
+  static PosixSystem system;
+  return system;
+}
+
+}  // namespace espalier

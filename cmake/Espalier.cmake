@@ -1,0 +1,73 @@
+# Compiler settings and the two functions every room uses.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # the Python module links the rooms
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+endif()
+
+# -ffp-contract=off: the numerics contract writes every fused multiply-add out.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Werror -ffp-contract=off
+                    -fno-math-errno -fdiagnostics-color=auto)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12 reports these inside its own library's inlined strings and vectors (bugs 105329, 105562).
+  add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized
+                      -Wno-dangling-pointer)
+endif()
+if(ESPALIER_SANITIZE)
+  add_compile_options(-fsanitize=${ESPALIER_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS)
+  add_link_options(-fsanitize=${ESPALIER_SANITIZE})
+endif()
+if(ESPALIER_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(nlohmann_json 3.9 REQUIRED)
+find_package(tl-expected REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(spdlog REQUIRED)
+pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+find_package(pegtl REQUIRED)
+
+# espalier_room(NAME DEPENDS lib...): the library espalier::NAME from every .cpp below this folder. Sources
+# that need compiler flags of their own get them by set_source_files_properties in the room's CMakeLists.txt.
+function(espalier_room name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(sources)
+    add_library(espalier_${name} STATIC ${sources})
+    target_include_directories(espalier_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+    target_link_libraries(espalier_${name} PUBLIC ${ARG_DEPENDS} tl::expected Threads::Threads)
+  else()
+    add_library(espalier_${name} INTERFACE)
+    target_include_directories(espalier_${name} INTERFACE "${PROJECT_SOURCE_DIR}")
+    target_link_libraries(espalier_${name} INTERFACE ${ARG_DEPENDS} tl::expected)
+  endif()
+  add_library(espalier::${name} ALIAS espalier_${name})
+endfunction()
+
+# espalier_tests(NAME DEPENDS lib...): one GoogleTest program from every .cpp in this folder, known to ctest
+# under NAME. Data that the tests read stands beside them: ESPALIER_SOURCE_DIR is the project's root.
+function(espalier_tests name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${name}_test ${sources})
+  target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name}_test PRIVATE ESPALIER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+endfunction()

@@ -1,0 +1,132 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "base/fault_system.h"
+#include "base/fuel.h"
+#include "base/random.h"
+#include "base/system.h"
+#include "base/utf8.h"
+
+namespace espalier {
+namespace {
+
+std::string temporary_folder() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "espalier-base-XXXXXX").string();
+  EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+  return pattern;
+}
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+TEST(Fuel, RunsOutOnceAndForAllAndNamesItsLimit) {
+  Fuel fuel("states", 10);
+  EXPECT_TRUE(fuel.spend(10));
+  EXPECT_FALSE(fuel.spend());
+  EXPECT_FALSE(fuel.spend(0));
+  EXPECT_EQ(fuel.error("pattern").message, "pattern: more than 10 states");
+  EXPECT_EQ(fuel.error("pattern").code, ErrorCode::kLimit);
+}
+
+TEST(Random, ADrawIsAFunctionOfKeyAndCounterAndEveryPartCounts) {
+  const RandomKey key = RandomKey(7).with("hole").with(3);
+  EXPECT_EQ(key.bits(5), RandomKey(7).with("hole").with(3).bits(5));
+  EXPECT_NE(key.bits(5), key.bits(6));
+  EXPECT_NE(key.bits(5), RandomKey(8).with("hole").with(3).bits(5));
+  EXPECT_NE(RandomKey(1).with(2).with(3), RandomKey(1).with(3).with(2));
+  EXPECT_NE(RandomKey(1).with("ab").with("c"), RandomKey(1).with("a").with("bc"));
+}
+
+TEST(Random, UniformIsUniform) {
+  const RandomKey key(42);
+  double sum = 0;
+  std::array<int, 10> bins{};
+  for (std::uint64_t i = 0; i < 100000; ++i) {
+    const double u = key.uniform(i);
+    ASSERT_GE(u, 0.0);
+    ASSERT_LT(u, 1.0);
+    sum += u;
+    ++bins[static_cast<std::size_t>(u * 10)];
+  }
+  EXPECT_NEAR(sum / 100000, 0.5, 0.01);
+  for (const int bin : bins) EXPECT_NEAR(bin, 10000, 500);
+}
+
+TEST(Utf8, DecodeInvertsAppendForEveryScalarValue) {
+  for (char32_t cp = 0; cp <= 0x10FFFF; ++cp) {
+    if (cp >= 0xD800 && cp <= 0xDFFF) continue;
+    std::string text;
+    utf8::append(text, cp);
+    const auto decoded = utf8::decode(text, 0);
+    ASSERT_EQ(decoded.length, text.size()) << std::hex << static_cast<std::uint32_t>(cp);
+    ASSERT_EQ(decoded.code_point, cp);
+  }
+}
+
+TEST(Utf8, RefusesWhatRfc3629Refuses) {
+  for (const std::string bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+                                "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xFF"}) {
+    EXPECT_EQ(utf8::decode(bad, 0).length, 0) << testing::PrintToString(bad);
+    EXPECT_EQ(utf8::find_malformed("ok" + bad), 2U);
+  }
+  EXPECT_EQ(utf8::find_malformed("ok"), std::string_view::npos);
+}
+
+TEST(System, ReadNamesPathAndLimit) {
+  const std::string folder = temporary_folder();
+  const std::string path = folder + "/file";
+  auto& system = real_system();
+  ASSERT_TRUE((*system.open(path, OpenMode::kTruncate))->append(bytes_of("hello")).has_value());
+  EXPECT_EQ(*system.read(path, 5), "hello");
+  const auto limited = system.read(path, 4);
+  ASSERT_FALSE(limited.has_value());
+  EXPECT_EQ(limited.error().code, ErrorCode::kLimit);
+  EXPECT_NE(limited.error().message.find("5 bytes; at most 4"), std::string::npos) << limited.error().message;
+  EXPECT_EQ(system.read(folder + "/none", 5).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(system.read(folder, 5).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ((*system.map(path))->bytes().size(), 5U);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(FaultSystem, EveryCallOfASequenceCanBeMadeToFail) {
+  const std::string folder = temporary_folder();
+  FaultSystem system(real_system());
+  const auto write_and_read = [&]() -> Result<std::string> {
+    {
+      ESP_ASSIGN(const auto file, system.open(folder + "/a", OpenMode::kTruncate));
+      ESP_TRY(file->append(bytes_of("x")));
+      ESP_TRY(file->sync());
+    }
+    ESP_TRY(system.rename(folder + "/a", folder + "/b"));
+    return system.read(folder + "/b", 10);
+  };
+  std::uint64_t n = 1;
+  for (;; ++n) {
+    system.fail_nth(n);
+    const auto result = write_and_read();
+    if (!system.reached()) {
+      EXPECT_EQ(*result, "x");
+      break;
+    }
+    ASSERT_FALSE(result.has_value()) << "call " << n;
+  }
+  EXPECT_EQ(n, 6U);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(FaultSystem, AFullDiskIsExhaustion) {
+  const std::string folder = temporary_folder();
+  FaultSystem system(real_system());
+  system.limit_disk(3);
+  auto file = *system.open(folder + "/a", OpenMode::kTruncate);
+  EXPECT_TRUE(file->append(bytes_of("abc")).has_value());
+  EXPECT_EQ(file->append(bytes_of("d")).error().code, ErrorCode::kExhausted);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace espalier
