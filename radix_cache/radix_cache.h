@@ -1,0 +1,179 @@
+// Which KV pages hold which token prefix: one radix tree of every live and remembered sequence.
+//
+// The idea. Every sequence's tokens are a path in the tree, from the moment they are known, whether or not their KV
+// is computed. A Lease is a position on a path: the only way to hold KV. Extending a lease walks existing edges as far
+// as their tokens agree and grows new ones after that, so sharing needs no search apart from the walk, and what a
+// sibling generated a moment ago is found like an old prompt. Each node knows how many of its tokens are ready (KV
+// computed); plan() hands out the rows that compute the rest, each token once: two leases with a common cold prompt
+// share its nodes, the first planned computes them, the other rides behind it in the same step.
+//
+// Storage. Pages of kPageTokens slots; position p lives in slot p % kPageTokens. Edges are token-granular. A split
+// inside a page leaves both halves referring to the page; a branch that starts inside a page gets a page of its own
+// whose head slots are copied (ready ones by a PageCopy, those computed in this very step by writing them twice).
+// Where path and page overlap, the deepest node's page wins.
+//
+// Ownership and threads. One thread (the engine's) owns the cache. Leases are move-only and must die before it.
+// Identity is exact tokens, never a hash. Time is the caller's step counter. Page accounting is an equality, checked:
+// free + held by nodes == total.
+//
+// Costs. extend: O(tokens/16 + depth); fork O(1) where the parent node is active; split O(1); evicting a page
+// amortised O(1) (leaf tails only). See radix_cache/README.md.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/token.h"
+
+namespace espalier::radix_cache {
+
+using PageId = std::uint32_t;
+inline constexpr std::uint32_t kPageTokens = 16;
+
+/// Paths in different spaces never meet (adapters, tenants' salts, or a request that must not share).
+using Space = std::uint64_t;
+
+class RadixCache;
+
+/// A position on a path. Holding it keeps the path's pages. Move-only; releasing it is its destructor.
+class Lease {
+ public:
+  Lease() = default;
+  Lease(Lease&& other) noexcept;
+  Lease& operator=(Lease&& other) noexcept;
+  ~Lease();
+
+  [[nodiscard]] std::uint32_t length() const { return length_; }
+  [[nodiscard]] bool valid() const { return cache_ != nullptr; }
+
+ private:
+  friend class RadixCache;
+  RadixCache* cache_ = nullptr;
+  std::uint32_t node_ = 0;      // the node that holds the last token (or the space's root)
+  std::uint32_t offset_ = 0;    // tokens of that node that belong to the path
+  std::uint32_t length_ = 0;    // tokens of the whole path
+};
+
+/// What extend() found.
+struct Extended {
+  std::uint32_t reused = 0;   // of the new tokens: KV ready or already someone's to compute when we came
+  std::uint32_t fresh = 0;    // of the new tokens: nobody had them
+};
+
+/// One row of a step: compute the KV of `token` at `position` and write it to `writes` slots.
+struct PlannedRow {
+  TokenId token = kNoToken;
+  std::uint32_t position = 0;
+  std::uint32_t first_write = 0;  // into StepPlan::writes(), valid after StepPlan::seal()
+  std::uint32_t writes = 0;
+};
+struct PlannedWrite {
+  PageId page = 0;
+  std::uint32_t slot = 0;
+};
+struct PlannedCopy {
+  PageId from = 0;
+  PageId to = 0;
+  std::uint32_t slots = 0;
+};
+
+/// Rows [begin, end) of a StepPlan that one lease asked for, at consecutive positions.
+struct RowRange {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+  [[nodiscard]] std::uint32_t size() const { return end - begin; }
+};
+
+/// The rows of one step, gathered from many leases. Make one a step; plan into it; seal it; run it; then commit() or
+/// abandon() it. While it is open, leases that it planned for must not be extended, rolled back or released.
+class StepPlan {
+ public:
+  [[nodiscard]] std::span<const PlannedRow> rows() const { return rows_; }
+  [[nodiscard]] std::span<const PlannedWrite> writes() const { return writes_; }
+  [[nodiscard]] std::span<const PlannedCopy> copies() const { return copies_; }
+
+ private:
+  friend class RadixCache;
+  struct Pending;  // which node's ready count each range of rows raises
+  std::vector<PlannedRow> rows_;
+  std::vector<PlannedWrite> writes_;
+  std::vector<PlannedCopy> copies_;
+  std::vector<std::pair<std::uint32_t, PlannedWrite>> extra_;  // (row, further write) until seal() sorts them in
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ready_;  // (node, ready count after the step)
+};
+
+struct Usage {
+  std::uint32_t total = 0;
+  std::uint32_t free = 0;
+  std::uint32_t held = 0;        // by nodes
+  std::uint32_t evictable = 0;   // of those held: would be given back under pressure
+  std::uint32_t nodes = 0;
+};
+
+class RadixCache {
+ public:
+  struct Options {
+    std::uint32_t pages = 0;
+    std::uint32_t max_tokens = 64u << 20;  // token ids remembered, in all nodes
+  };
+  explicit RadixCache(Options options);
+  ~RadixCache();
+
+  /// The empty path of a space.
+  [[nodiscard]] Lease open(Space space);
+  /// A second lease at the same place.
+  [[nodiscard]] Lease fork(const Lease& lease);
+  /// Appends tokens to the path. Takes no pages: plan() does. Ready tokens found count as reused.
+  Extended extend(Lease& lease, std::span<const TokenId> tokens);
+  /// Shortens the path to `length` <= lease.length(). The tokens given up stay in the tree, evictable, if their KV
+  /// is ready; otherwise they go.
+  void rollback(Lease& lease, std::uint32_t length);
+
+  /// Leading tokens of the path whose KV is ready (computed and committed).
+  [[nodiscard]] std::uint32_t ready(const Lease& lease) const;
+  /// As ready(), and counting what is planned in `plan`: a row of this lease at this position may run in this step.
+  [[nodiscard]] std::uint32_t planned(const Lease& lease, const StepPlan& plan) const;
+  /// Pages that computing the path up to `length` would still take.
+  [[nodiscard]] std::uint32_t pages_needed(const Lease& lease, std::uint32_t length) const;
+
+  /// Adds to `plan` the rows that compute the path's next up to `max_rows` tokens that nobody has computed or planned,
+  /// taking pages (evicting where it must). Rows are consecutive and start at planned(lease, plan). Fewer rows than
+  /// asked for, or none, where the pool ran dry; never fails otherwise.
+  RowRange plan(Lease& lease, StepPlan& plan, std::uint32_t max_rows);
+  /// Sorts the extra writes into place; no plan() after it.
+  void seal(StepPlan& plan);
+  /// The step ran: its rows are ready.
+  void commit(StepPlan& plan);
+  /// The step failed: its rows stay to be computed.
+  void abandon(StepPlan& plan);
+
+  /// The pages of positions [0, length) of the path, all of which must be ready or planned.
+  void page_table(const Lease& lease, std::uint32_t length, std::vector<PageId>& out) const;
+  /// The path's token ids.
+  [[nodiscard]] std::vector<TokenId> tokens(const Lease& lease) const;
+
+  /// A hint: nobody will come back to the tokens that only this lease holds; when it goes they are evicted first.
+  void mark_dead(const Lease& lease);
+  /// The step counter that recency is measured in.
+  void set_time(std::uint64_t step);
+  /// Drops whatever no lease holds.
+  void clear();
+
+  [[nodiscard]] Usage usage() const;
+  /// Calls `freed` with each page as it becomes free (to poison it in tests). At most one; null turns it off.
+  void on_free(void (*freed)(void* context, PageId page), void* context);
+  /// Checks every invariant by walking the whole tree. O(tree). The first broken one, by name, or success.
+  [[nodiscard]] Status check() const;
+
+ private:
+  friend class Lease;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace espalier::radix_cache
