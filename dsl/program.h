@@ -1,0 +1,152 @@
+// Program: a checked .gen file, ready to run on any engine.
+//
+// compile() parses and checks; without errors it gives a Program, which is immutable and shared, so it may be used from
+// several threads. It owns the source, the tree and the tables the checker filled; pointers into the tree stay valid as
+// long as the Program does. Types are grammar::TypeRef: the same object is a hole's mask, a parameter's type and a
+// value's static type. Where a table gives a null TypeRef, the value has no type that a hole could have (nothing
+// returned, a mix).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dsl/ast.h"
+#include "dsl/builtins.h"
+#include "dsl/diagnostic.h"
+#include "grammar/json.h"
+#include "grammar/type.h"
+
+namespace espalier::dsl {
+
+/// A parameter of a generator or a tool.
+struct Parameter {
+  const FieldDecl* decl = nullptr;
+  std::string name;  // how programs call it
+  std::string key;   // how it stands in JSON (`as`, else the name)
+  grammar::TypeRef type;
+  std::string doc;
+  bool omittable = false;       // `name?: T`: null stands for an argument that was left out
+  std::optional<Json> fallback; // `= constant`
+};
+
+struct TypeInfo {  // a declared record, enum, alias or grammar
+  std::string name;
+  Span span;
+  grammar::TypeRef type;
+  std::string doc;
+  /// Of a record: the fields' defaults by field name. A field with a default may be left out of the JSON.
+  std::map<std::string, Json> defaults;
+};
+
+enum class Transport : std::uint8_t { kNone, kPython, kExec, kHttp, kMcp };
+
+struct ToolInfo {
+  const ToolDecl* decl = nullptr;
+  std::string name;       // how programs call it
+  std::string real_name;  // how the model and the transport call it (`as`, else the name)
+  std::string doc;
+  std::vector<Parameter> parameters;
+  grammar::TypeRef arguments;  // the record of the parameters
+  grammar::TypeRef result;     // null: nothing comes back
+  Transport transport = Transport::kNone;  // kNone: only a shape, never run
+  std::string target;
+};
+
+struct GenInfo {
+  const GenDecl* decl = nullptr;
+  std::string name;
+  std::string doc;
+  std::vector<Parameter> parameters;
+  grammar::TypeRef result;  // null: nothing is returned
+  bool returns = false;     // a result type was written
+  bool turns = false;       // it opens turns itself (else its text and holes stand where it is spliced or called)
+};
+
+/// What a name in an expression stands for. A variable is found by name in the lexical scope: names are never shadowed.
+enum class NameKind : std::uint8_t { kNone, kVariable, kType, kTool };
+struct NameInfo {
+  NameKind kind = NameKind::kNone;
+  std::uint32_t index = 0;  // kType: into Program::types; kTool: into Program::tools
+};
+
+enum class CalleeKind : std::uint8_t { kNone, kGen, kTool, kBuiltin };
+/// A call, its arguments sorted into the callee's parameters; null where one was left out.
+struct CallInfo {
+  CalleeKind kind = CalleeKind::kNone;
+  std::uint32_t index = 0;  // into Program::gens or Program::tools
+  Builtin builtin{};        // kBuiltin
+  std::vector<const Expr*> arguments;
+};
+
+enum class SelectBy : std::uint8_t { kTotal, kMean, kPrior };
+
+struct HoleInfo {
+  const Hole* hole = nullptr;
+  grammar::TypeRef type;
+  SelectBy by = SelectBy::kTotal;
+};
+
+/// What a `match` arm asks of the value.
+enum class PatternTest : std::uint8_t {
+  kAny,      // a fresh name, the last arm: always; binds the name to the value
+  kCase,     // an enum's case: `index` into the type's cases
+  kTool,     // a call of a tool: `index` into Program::tools; bindings are parameters of it, by name
+  kLiteral,  // equal to the pattern's string or number
+  kNull,
+  kTrue,
+  kFalse,
+};
+struct PatternInfo {
+  PatternTest test = PatternTest::kAny;
+  std::uint32_t index = 0;
+};
+
+/// Sampling defaults of `config { … }`, already checked; the command line overrides them.
+struct Config {
+  std::optional<double> temperature, top_p, min_p, repetition, presence, frequency;
+  std::optional<std::int64_t> top_k, seed, max;
+};
+
+struct Program {
+  std::vector<Source> sources;
+  File file;
+  Config config;
+  std::vector<GenInfo> gens;
+  std::vector<ToolInfo> tools;
+  std::vector<TypeInfo> types;
+
+  // Side tables: by the ids of the tree's nodes.
+  std::vector<NameInfo> names;          // by ExprId, of NameExpr
+  std::vector<CallInfo> calls;          // by ExprId, of CallExpr
+  std::vector<grammar::TypeRef> values; // by ExprId: the static type, or null
+  std::vector<HoleInfo> holes;          // by HoleId
+  std::vector<PatternInfo> patterns;    // by PatternId
+
+  // Types that recursive references point at are kept alive here.
+  std::vector<grammar::TypeRef> keep;
+
+  [[nodiscard]] const GenInfo* gen(std::string_view name) const;
+  [[nodiscard]] const ToolInfo* tool(std::string_view name) const;
+  [[nodiscard]] const ToolInfo* tool_by_real_name(std::string_view name) const;
+  [[nodiscard]] const TypeInfo* type(std::string_view name) const;
+};
+using ProgramRef = std::shared_ptr<const Program>;
+
+struct Compiled {
+  ProgramRef program;          // null where there are errors
+  Diagnostics diagnostics;
+  std::vector<Source> sources; // for rendering
+};
+
+/// Parses and checks one file. `name` is how messages call it. Limits: kMaxSource bytes, kMaxNesting levels.
+[[nodiscard]] Compiled compile(std::string name, std::string text);
+
+inline constexpr std::uint32_t kMaxSource = 10u << 20;
+inline constexpr std::uint32_t kMaxNesting = 200;
+
+}  // namespace espalier::dsl
