@@ -68,70 +68,91 @@ struct Progress {
 };
 
 struct GenerateRequest {
-  grammar::Matcher matcher;          // invalid: free text, which ends with an end token, a stop or max_tokens
+  grammar::Matcher matcher;          // invalid: free text, which ends with an end token or at max_tokens
   Sampling sampling;
   RandomKey key;                     // identifies the draw; the token's index is the counter
   std::uint32_t max_tokens = 256;    // budget of the value's tokens
-  std::vector<TokenId> end_tokens;   // without a matcher: tokens that end the text (not part of it)
-  bool ignore_end = false;           // without a matcher: end tokens are masked out
-  std::uint32_t logprobs = 0;        // best tokens reported for each step
-  std::vector<TokenId> force;        // without a matcher: feed these ids and report what the model thought of each
-  std::vector<TokenId> then;         // ids known to follow: appended (as prompt) in the same step as the last token
+  std::vector<TokenId> end_tokens;   // without a matcher: tokens that end the text; the one that came is in the ids
+  std::uint32_t logprobs = 0;        // best tokens reported for each sampled token
   std::function<void(const Progress&)> on_token;
 };
 
 struct Generated {
-  std::vector<TokenId> ids;          // what was appended, follow and end token included, `then` not
+  std::vector<TokenId> ids;          // what was appended, follow and end token included
   grammar::Matcher matcher;          // its last state
-  bool truncated = false;            // max_tokens cut a free text, or the budget closed the value early
+  bool truncated = false;            // max_tokens ended a free text
   float logprob = 0.0F;              // sum over the sampled tokens of log p over the allowed set
-  std::vector<std::vector<std::pair<TokenId, float>>> best;  // with logprobs: a list a step
+  std::vector<std::vector<std::pair<TokenId, float>>> best;  // with logprobs: a list a sampled token
 };
 
-/// Log-probabilities of continuations that share a trie of tokens, scored in one batched pass.
+/// Log-probabilities of continuations, scored together: common beginnings run once. Nothing is appended.
 struct ScoreRequest {
   std::vector<std::vector<TokenId>> continuations;  // each at least one token
 };
 struct Scored {
-  std::vector<std::vector<float>> logprobs;  // a value a token of each continuation, over the full vocabulary
+  std::vector<std::vector<float>> logprobs;  // for each continuation a value a token, over the full vocabulary
+};
+
+/// Feeds ids as prompt and reports what the model thought of each before it came.
+struct ProbeRequest {
+  std::vector<TokenId> ids;
+  std::uint32_t best = 0;  // best tokens reported beside each
+};
+struct Probed {
+  std::vector<float> logprobs;  // of each id, over the full vocabulary
+  std::vector<std::vector<std::pair<TokenId, float>>> best;
 };
 
 class Engine;
 class BranchState;  // shared between the program's side and the engine's
 
+/// An answer on its way: await it in a coroutine. Made by Branch's verbs; must be awaited at once and only once.
+template <class Answer>
+class [[nodiscard]] Operation {
+ public:
+  Operation(std::shared_ptr<BranchState> state, Executor& executor) : state_(std::move(state)), executor_(executor) {}
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle);
+  Result<Answer> await_resume();
+
+ private:
+  std::shared_ptr<BranchState> state_;
+  Executor& executor_;
+};
+
 class Branch {
  public:
   Branch() = default;
-  Branch(Branch&&) noexcept;
+  Branch(Branch&&) noexcept = default;
   Branch& operator=(Branch&&) noexcept;
   ~Branch();  // cancels what is outstanding and gives up its place
 
   [[nodiscard]] bool valid() const { return state_ != nullptr; }
   [[nodiscard]] const std::vector<TokenId>& ids() const;
-  /// Appends prompt ids; they are computed with the next request (or by prefetch). Ids out of range: ESP_CHECK.
+  /// Appends prompt ids; they are computed with the next request. An id outside the vocabulary fails that request.
   void append(std::span<const TokenId> ids);
-  /// A second branch at the same place; O(ids), shares every page. Its randomness is its requests' own.
+  /// Appends ids that a score() has run already (the chosen option): they count as select_tokens, not as prompt.
+  void append_selected(std::span<const TokenId> ids);
+  /// A second branch at the same place, which shares every page before it. O(ids).
   [[nodiscard]] Branch fork() const;
   /// Back to the first `length` ids.
   void rollback(std::size_t length);
-  /// Nobody comes back to what only this branch holds: evict it first.
+  /// Nobody comes back to what only this branch holds: once it is destroyed those pages are evicted first.
   void mark_dead();
   /// Stops the outstanding request; it ends with kCancelled by the next step. Safe from any thread.
   void cancel();
 
-  template <class Request, class Answer>
-  class Operation;
-  using Generate = Operation<GenerateRequest, Generated>;
-  using Score = Operation<ScoreRequest, Scored>;
-
   /// `Result<Generated> r = co_await branch.generate(executor, std::move(request));`
-  /// Errors: kInvalid (budget below the matcher's distance, bad sampling, empty path), kLimit (the path and budget
-  /// do not fit the context: both figures), kExhausted (can never fit the pool), kCancelled, kInternal.
-  [[nodiscard]] Generate generate(Executor& executor, GenerateRequest request);
-  [[nodiscard]] Score score(Executor& executor, ScoreRequest request);
+  /// Errors: kInvalid (budget below the matcher's distance, bad sampling, empty path, id out of range), kLimit (path
+  /// and budget do not fit the context; both figures), kExhausted (can never fit the page pool), kCancelled, or the
+  /// backend's own.
+  [[nodiscard]] Operation<Generated> generate(Executor& executor, GenerateRequest request);
+  [[nodiscard]] Operation<Scored> score(Executor& executor, ScoreRequest request);
+  [[nodiscard]] Operation<Probed> probe(Executor& executor, ProbeRequest request);
   /// The same, blocking the calling thread.
   [[nodiscard]] Result<Generated> generate_now(GenerateRequest request);
   [[nodiscard]] Result<Scored> score_now(ScoreRequest request);
+  [[nodiscard]] Result<Probed> probe_now(ProbeRequest request);
 
  private:
   friend class Engine;
@@ -155,8 +176,8 @@ class Engine {
 
  private:
   class Impl;
-  explicit Engine(std::shared_ptr<Impl> impl);
-  std::shared_ptr<Impl> impl_;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace espalier::runtime

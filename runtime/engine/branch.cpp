@@ -1,0 +1,174 @@
+#include <algorithm>
+#include <utility>
+
+#include "runtime/engine/core.h"
+#include "runtime/engine/engine.h"
+
+namespace espalier::runtime {
+namespace {
+
+template <class Answer>
+void refuse(BranchState& state) {
+  state.outstanding = false;
+  state.answer = Result<Answer>(fail(ErrorCode::kCancelled, "the engine has ended"));
+}
+
+template <class Answer>
+Result<Answer> take_answer(BranchState& state) {
+  auto* answer = std::get_if<Result<Answer>>(&state.answer);
+  ESP_CHECK(answer != nullptr);
+  Result<Answer> out = std::move(*answer);
+  state.answer = std::monostate();
+  state.request = std::monostate();
+  return out;
+}
+
+template <class Answer, class Request>
+Result<Answer> wait_for(const std::shared_ptr<BranchState>& state, Request request) {
+  ESP_CHECK(!state->outstanding);
+  std::binary_semaphore done(0);
+  state->request = std::move(request);
+  state->blocked = &done;
+  state->outstanding = true;
+  if (state->core->inbox.push(state)) {
+    done.acquire();
+  } else {
+    refuse<Answer>(*state);
+  }
+  state->blocked = nullptr;
+  return take_answer<Answer>(*state);
+}
+
+void append_segment(BranchState& state, std::size_t count) {
+  const std::size_t begin = state.ids.size() - count;
+  auto& segments = state.segments;
+  // A segment that nobody shares grows; one that a fork shares must not.
+  if (!segments.empty() && segments.back().end == begin && segments.back().counted.use_count() == 1) {
+    segments.back().end += count;
+  } else {
+    segments.push_back({begin, begin + count, std::make_shared<std::atomic<bool>>(false)});
+  }
+}
+
+}  // namespace
+
+void complete(const std::shared_ptr<BranchState>& state) {
+  // The waiter may destroy the state as soon as it runs: read everything first, touch nothing after.
+  Executor* const executor = std::exchange(state->executor, nullptr);
+  const std::coroutine_handle<> waiter = std::exchange(state->waiter, {});
+  std::binary_semaphore* const blocked = state->blocked;
+  state->outstanding = false;
+  if (executor != nullptr) {
+    executor->post(waiter);
+  } else if (blocked != nullptr) {
+    blocked->release();
+  }
+}
+
+template <class Answer>
+bool Operation<Answer>::await_suspend(std::coroutine_handle<> handle) {
+  ESP_CHECK(!state_->outstanding);
+  state_->executor = &executor_;
+  state_->waiter = handle;
+  state_->outstanding = true;
+  // The answer may arrive, and this object go, before push returns: keep the state by a local.
+  const std::shared_ptr<BranchState> state = state_;
+  if (state->core->inbox.push(state)) return true;
+  state->executor = nullptr;
+  refuse<Answer>(*state);
+  return false;
+}
+
+template <class Answer>
+Result<Answer> Operation<Answer>::await_resume() {
+  return take_answer<Answer>(*state_);
+}
+
+template class Operation<Generated>;
+template class Operation<Scored>;
+template class Operation<Probed>;
+
+Branch::Branch(std::shared_ptr<BranchState> state) : state_(std::move(state)) {}
+
+Branch& Branch::operator=(Branch&& other) noexcept {
+  if (this != &other) {
+    Branch gone(std::move(*this));
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+Branch::~Branch() {
+  if (!state_) return;
+  if (state_->outstanding) {
+    cancel();
+  } else if (state_->dead && state_->computed > 0) {
+    state_->request = ForgetRequest{};
+    (void)state_->core->inbox.push(state_);  // an engine that has ended has forgotten already
+  }
+}
+
+const std::vector<TokenId>& Branch::ids() const { return state_->ids; }
+
+void Branch::append(std::span<const TokenId> ids) {
+  ESP_CHECK(!state_->outstanding);
+  if (ids.empty()) return;
+  state_->ids.insert(state_->ids.end(), ids.begin(), ids.end());
+  append_segment(*state_, ids.size());
+}
+
+void Branch::append_selected(std::span<const TokenId> ids) {
+  ESP_CHECK(!state_->outstanding);
+  state_->ids.insert(state_->ids.end(), ids.begin(), ids.end());
+}
+
+Branch Branch::fork() const {
+  ESP_CHECK(!state_->outstanding);
+  auto child = std::make_shared<BranchState>();
+  child->core = state_->core;
+  child->space = state_->core->cache ? state_->space : state_->core->next_space++;
+  child->ids = state_->ids;
+  child->segments = state_->segments;
+  child->computed = state_->core->cache ? state_->computed : 0;
+  return Branch(std::move(child));
+}
+
+void Branch::rollback(std::size_t length) {
+  ESP_CHECK(!state_->outstanding && length <= state_->ids.size());
+  state_->ids.resize(length);
+  state_->computed = std::min(state_->computed, length);
+  auto& segments = state_->segments;
+  while (!segments.empty() && segments.back().begin >= length) segments.pop_back();
+  if (!segments.empty() && segments.back().end > length) {
+    // Cut a copy: forks that share the segment keep its whole length.
+    PromptSegment& last = segments.back();
+    if (last.counted.use_count() > 1) {
+      last.counted = std::make_shared<std::atomic<bool>>(last.counted->load());
+    }
+    last.end = length;
+  }
+}
+
+void Branch::mark_dead() { state_->dead = true; }
+
+void Branch::cancel() { state_->cancelled.store(true, std::memory_order_relaxed); }
+
+Operation<Generated> Branch::generate(Executor& executor, GenerateRequest request) {
+  state_->request = std::move(request);
+  return {state_, executor};
+}
+Operation<Scored> Branch::score(Executor& executor, ScoreRequest request) {
+  state_->request = std::move(request);
+  return {state_, executor};
+}
+Operation<Probed> Branch::probe(Executor& executor, ProbeRequest request) {
+  state_->request = std::move(request);
+  return {state_, executor};
+}
+Result<Generated> Branch::generate_now(GenerateRequest request) {
+  return wait_for<Generated>(state_, std::move(request));
+}
+Result<Scored> Branch::score_now(ScoreRequest request) { return wait_for<Scored>(state_, std::move(request)); }
+Result<Probed> Branch::probe_now(ProbeRequest request) { return wait_for<Probed>(state_, std::move(request)); }
+
+}  // namespace espalier::runtime

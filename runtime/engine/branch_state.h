@@ -1,0 +1,61 @@
+// What a Branch is made of: its ids, what of them has been counted, and the one slot of its outstanding request.
+//
+// Owned by the program's side while no request is outstanding and by the engine thread while one is; the hand-over is
+// the inbox push one way and the completion the other, both with release/acquire order. Only `cancelled` is touched by
+// both at once.
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <semaphore>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/token.h"
+#include "runtime/engine/engine.h"
+
+namespace espalier::runtime {
+
+class EngineCore;
+
+/// Prompt ids [begin, end) that no request has counted yet. Forks share the flag, so a trunk is counted once.
+struct PromptSegment {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+  std::shared_ptr<std::atomic<bool>> counted;
+};
+
+/// The engine's own errands, sent through the same inbox.
+struct ForgetRequest {};  // the path is dead: evict first what nobody else holds
+struct CheckRequest {};   // answer once nothing runs: do all invariants hold?
+
+class BranchState {
+ public:
+  std::shared_ptr<EngineCore> core;
+  std::uint64_t space = 0;
+  std::vector<TokenId> ids;
+  std::vector<PromptSegment> segments;
+  std::size_t computed = 0;  // leading ids whose KV this path has had: computing them again is recomputation
+  bool dead = false;
+  bool outstanding = false;
+
+  std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest, CheckRequest> request;
+  std::variant<std::monostate, Result<Generated>, Result<Scored>, Result<Probed>, Status> answer;
+
+  // Who waits: a coroutine on an executor, or a blocked thread, or nobody.
+  Executor* executor = nullptr;
+  std::coroutine_handle<> waiter;
+  std::binary_semaphore* blocked = nullptr;
+
+  std::atomic<bool> cancelled = false;
+
+  // The inbox's intrusive list: alive while it is queued, whatever becomes of the Branch.
+  BranchState* next = nullptr;
+  std::shared_ptr<BranchState> self;
+};
+
+}  // namespace espalier::runtime

@@ -1,0 +1,120 @@
+#include "runtime/engine/engine.h"
+
+#include <thread>
+#include <utility>
+
+#include "runtime/engine/core.h"
+#include "runtime/engine/scheduler.h"
+
+namespace espalier::runtime {
+
+class Engine::Impl {
+ public:
+  Impl(std::unique_ptr<Backend> backend, EngineOptions options, System& system)
+      : core(std::make_shared<EngineCore>()),
+        backend_(std::move(backend)),
+        scheduler_(*backend_, options, system, [this](std::shared_ptr<BranchState> state) {
+          core->set_stats(scheduler_.stats());  // whoever reads them after the answer sees it counted
+          complete(state);
+        }) {
+    core->info = backend_->info();
+    core->cache = options.cache;
+    core->set_stats(scheduler_.stats());
+    thread_ = std::thread([this] { loop(); });
+  }
+
+  ~Impl() {
+    stop_.store(true, std::memory_order_relaxed);
+    auto wake = std::make_shared<BranchState>();
+    wake->request = ForgetRequest{};
+    (void)core->inbox.push(wake);
+    thread_.join();
+  }
+
+  const std::shared_ptr<EngineCore> core;
+
+ private:
+  void loop() {
+    std::vector<std::shared_ptr<BranchState>> arrived;
+    while (!stop_.load(std::memory_order_relaxed)) {
+      if (scheduler_.idle()) {
+        answer_checks();
+        core->inbox.wait();
+      }
+      arrived.clear();
+      core->inbox.take(arrived);
+      for (auto& state : arrived) receive(std::move(state));
+      if (!scheduler_.idle()) scheduler_.step();
+    }
+    scheduler_.cancel_all();
+    answer_checks();
+    arrived.clear();
+    core->inbox.close(arrived);
+    for (auto& state : arrived) {
+      if (std::holds_alternative<ForgetRequest>(state->request)) continue;
+      state->cancelled = true;
+      receive(std::move(state));
+    }
+    scheduler_.cancel_all();
+    answer_checks();
+  }
+
+  void receive(std::shared_ptr<BranchState> state) {
+    if (std::holds_alternative<ForgetRequest>(state->request)) {
+      if (!state->ids.empty()) scheduler_.forget(*state);
+    } else if (std::holds_alternative<CheckRequest>(state->request)) {
+      checks_.push_back(std::move(state));
+    } else {
+      scheduler_.add(std::move(state));
+    }
+  }
+
+  void answer_checks() {
+    for (auto& state : std::exchange(checks_, {})) {
+      state->answer = scheduler_.check();
+      core->set_stats(scheduler_.stats());
+      complete(state);
+    }
+  }
+
+  std::unique_ptr<Backend> backend_;
+  Scheduler scheduler_;
+  std::vector<std::shared_ptr<BranchState>> checks_;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend, EngineOptions options,
+                                               System& system) {
+  if (options.max_rows == 0) return fail(ErrorCode::kInvalid, "max_rows must be at least 1");
+  if (backend->info().pages < 2) {
+    return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(backend->info().pages) +
+                                           " pages of " + std::to_string(kPageTokens) + " tokens; at least 2 are needed");
+  }
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(backend), options, system)));
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() = default;
+
+Branch Engine::open(std::uint64_t space) {
+  auto state = std::make_shared<BranchState>();
+  state->core = impl_->core;
+  state->space = impl_->core->cache ? space : impl_->core->next_space++;
+  return Branch(std::move(state));
+}
+
+Stats Engine::stats() const { return impl_->core->stats(); }
+const BackendInfo& Engine::info() const { return impl_->core->info; }
+
+Status Engine::check_idle() {
+  auto state = std::make_shared<BranchState>();
+  std::binary_semaphore done(0);
+  state->request = CheckRequest{};
+  state->blocked = &done;
+  if (!impl_->core->inbox.push(state)) return fail(ErrorCode::kCancelled, "the engine has ended");
+  done.acquire();
+  return std::get<Status>(state->answer);
+}
+
+}  // namespace espalier::runtime

@@ -1,0 +1,140 @@
+#include "runtime/engine/generate_job.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+namespace espalier::runtime {
+namespace {
+
+void count_token(std::vector<std::pair<TokenId, std::uint32_t>>& counts, TokenId token) {
+  const auto at = std::lower_bound(counts.begin(), counts.end(), token,
+                                   [](const auto& entry, TokenId id) { return entry.first < id; });
+  if (at != counts.end() && at->first == token) {
+    ++at->second;
+  } else {
+    counts.insert(at, {token, 1});
+  }
+}
+
+}  // namespace
+
+GenerateJob::GenerateJob(std::shared_ptr<BranchState> branch, GenerateRequest request)
+    : Job(std::move(branch)), request_(std::move(request)) {
+  out_.matcher = request_.matcher;
+  if (!request_.matcher.valid() && request_.max_tokens == 0) finished_ = true;
+  if (request_.sampling.has_penalties()) {
+    for (const TokenId id : state().ids) count_token(counts_.context, id);
+  }
+}
+
+Status GenerateJob::check(const BackendInfo&) const {
+  ESP_TRY(request_.sampling.check());
+  if (request_.matcher.valid() && request_.matcher.distance() > request_.max_tokens) {
+    return fail(ErrorCode::kInvalid, "a budget of " + std::to_string(request_.max_tokens) +
+                                         " tokens is too small: the shortest value takes " +
+                                         std::to_string(request_.matcher.distance()));
+  }
+  return {};
+}
+
+std::uint32_t GenerateJob::reach() const {
+  return static_cast<std::uint32_t>(strands_.empty() ? 0 : strands_[0].lease.length()) + tokens_left();
+}
+
+std::uint32_t GenerateJob::tokens_left() const {
+  const auto used = static_cast<std::uint32_t>(out_.ids.size());
+  return used >= request_.max_tokens ? 0 : request_.max_tokens - used;
+}
+
+void GenerateJob::start(radix_cache::RadixCache& cache, Stats& stats) {
+  Strand strand;
+  strand.lease = open_path(cache, stats);
+  // After a preemption: what was generated so far, which may have lost its pages.
+  const std::size_t found = state().ids.size() + cache.extend(strand.lease, out_.ids).reused;
+  const std::size_t from = std::max(found, state().ids.size());
+  if (state().computed > from) stats.recomputed_tokens += state().computed - from;
+  strand.end = strand.lease.length();
+  strand.cursor = strand.end - 1;
+  strands_.push_back(std::move(strand));
+}
+
+Status GenerateJob::want(const Strand&, std::uint32_t, RowPlan& plan) {
+  plan.want = Want::kToken;
+  if (out_.matcher.valid()) {
+    plan.mask = out_.matcher.mask(tokens_left());
+    if (plan.mask == nullptr || plan.mask->count() == 0) {
+      return fail(ErrorCode::kInternal, "the grammar allows no token after " + std::to_string(out_.ids.size()) +
+                                            " tokens of the value");
+    }
+  }
+  plan.sampling = &request_.sampling;
+  plan.counts = request_.sampling.has_penalties() ? &counts_ : nullptr;
+  plan.key = request_.key;
+  plan.counter = out_.ids.size();
+  plan.count = request_.logprobs;
+  return {};
+}
+
+void GenerateJob::append(TokenId token, bool forced, Stats& stats) {
+  out_.ids.push_back(token);
+  ++stats.generated_tokens;
+  if (forced) ++stats.forced_tokens;
+  if (request_.sampling.has_penalties()) {
+    count_token(counts_.context, token);
+    count_token(counts_.generated, token);
+  }
+  if (request_.on_token) {
+    request_.on_token({token, forced, out_.matcher.valid() ? &out_.matcher : nullptr});
+  }
+}
+
+Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result, radix_cache::RadixCache& cache,
+                         Stats& stats) {
+  const std::size_t before = out_.ids.size();
+  const TokenId token = result.sampled.token;
+  out_.logprob += std::log(result.sampled.probability);
+  if (request_.logprobs > 0) out_.best.push_back(std::move(result.best));
+
+  if (out_.matcher.valid()) {
+    if (!out_.matcher.advance(token)) {
+      return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(token) + " that its mask allowed");
+    }
+    append(token, false, stats);
+    if (!out_.matcher.done()) {
+      // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what is not stable.
+      for (const TokenId next : out_.matcher.forced(tokens_left())) {
+        if (!out_.matcher.advance(next)) {
+          return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(next) + " that it forced");
+        }
+        append(next, true, stats);
+      }
+    }
+    finished_ = out_.matcher.done();
+  } else {
+    append(token, false, stats);
+    const auto& ends = request_.end_tokens;
+    if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
+      finished_ = true;
+    } else if (tokens_left() == 0) {
+      out_.truncated = true;
+      finished_ = true;
+    }
+  }
+  cache.extend(strand.lease, std::span(out_.ids).subspan(before));
+  strand.end = strand.lease.length();
+  strand.cursor = strand.end - 1;
+  return {};
+}
+
+void GenerateJob::answer(Status status) {
+  if (!status) {
+    state().answer = Result<Generated>(fail(std::move(status).error()));
+    return;
+  }
+  state().ids.insert(state().ids.end(), out_.ids.begin(), out_.ids.end());
+  state().answer = Result<Generated>(std::move(out_));
+}
+
+}  // namespace espalier::runtime

@@ -1,0 +1,35 @@
+// Sampling a value token by token under a matcher, or free text up to an end token.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "runtime/engine/job.h"
+
+namespace espalier::runtime {
+
+class GenerateJob final : public Job {
+ public:
+  GenerateJob(std::shared_ptr<BranchState> state, GenerateRequest request);
+  [[nodiscard]] Status check(const BackendInfo& info) const;
+
+  void start(radix_cache::RadixCache& cache, Stats& stats) override;
+  [[nodiscard]] bool finished() const override { return finished_; }
+  [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
+  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
+                            Stats& stats) override;
+  void answer(Status status) override;
+  [[nodiscard]] std::uint32_t reach() const override;
+
+ private:
+  [[nodiscard]] std::uint32_t tokens_left() const;
+  void append(TokenId token, bool forced, Stats& stats);
+
+  GenerateRequest request_;
+  Generated out_;
+  TokenCounts counts_;  // kept up only where penalties act
+  bool finished_ = false;
+};
+
+}  // namespace espalier::runtime

@@ -1,0 +1,102 @@
+#include "runtime/engine/job.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "runtime/engine/generate_job.h"
+#include "runtime/engine/probe_job.h"
+#include "runtime/engine/score_job.h"
+
+namespace espalier::runtime {
+namespace {
+
+Status check_ids(std::span<const TokenId> ids, const BackendInfo& info) {
+  for (const TokenId id : ids) {
+    if (id < 0 || static_cast<std::uint32_t>(id) >= info.vocabulary) {
+      return fail(ErrorCode::kInvalid, "token id " + std::to_string(id) + " is not in the model's vocabulary of " +
+                                           std::to_string(info.vocabulary));
+    }
+  }
+  return {};
+}
+
+Status check_room(std::size_t prompt, std::size_t budget, const BackendInfo& info) {
+  if (prompt + budget > info.context) {
+    return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(prompt) + " tokens and " +
+                                       std::to_string(budget) + " more may follow; the model's context holds " +
+                                       std::to_string(info.context));
+  }
+  // One page more than the path fills: a boundary page may be held twice while it is copied.
+  const std::size_t pages = (prompt + budget + kPageTokens - 1) / kPageTokens + 1;
+  if (pages > info.pages) {
+    return fail(ErrorCode::kExhausted, "the prompt and its budget need " + std::to_string(pages) +
+                                           " KV pages; the pool has " + std::to_string(info.pages));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const BackendInfo& info) {
+  ESP_TRY(check_ids(state->ids, info));
+  const std::size_t prompt = state->ids.size();
+  if (auto* generate = std::get_if<GenerateRequest>(&state->request)) {
+    if (prompt == 0) return fail(ErrorCode::kInvalid, "nothing to continue: the prompt is empty");
+    ESP_TRY(check_room(prompt, generate->max_tokens, info));
+    auto job = std::make_unique<GenerateJob>(state, std::move(*generate));
+    ESP_TRY(job->check(info));
+    return job;
+  }
+  if (auto* score = std::get_if<ScoreRequest>(&state->request)) {
+    if (prompt == 0) return fail(ErrorCode::kInvalid, "nothing to continue: the prompt is empty");
+    std::size_t total = 0;
+    std::size_t longest = 0;
+    for (const auto& continuation : score->continuations) {
+      ESP_TRY(check_ids(continuation, info));
+      if (continuation.empty()) return fail(ErrorCode::kInvalid, "an empty continuation cannot be scored");
+      longest = std::max(longest, continuation.size());
+      total += continuation.size() + kPageTokens;  // each may need a boundary page of its own
+    }
+    ESP_TRY(check_room(prompt, longest, info));
+    if ((prompt + total) / kPageTokens + 2 > info.pages) {
+      return fail(ErrorCode::kExhausted, "scoring " + std::to_string(score->continuations.size()) +
+                                             " continuations may need " +
+                                             std::to_string((prompt + total) / kPageTokens + 2) +
+                                             " KV pages; the pool has " + std::to_string(info.pages));
+    }
+    return std::make_unique<ScoreJob>(state, std::move(*score));
+  }
+  auto* probe = std::get_if<ProbeRequest>(&state->request);
+  ESP_CHECK(probe != nullptr);
+  ESP_TRY(check_ids(probe->ids, info));
+  ESP_TRY(check_room(prompt, probe->ids.size(), info));
+  return std::make_unique<ProbeJob>(state, std::move(*probe));
+}
+
+radix_cache::Lease Job::open_path(radix_cache::RadixCache& cache, Stats& stats) {
+  BranchState& branch = *state_;
+  radix_cache::Lease lease = cache.open(branch.space);
+  const std::size_t found = cache.extend(lease, branch.ids).reused;  // a prefix: the walk stops where it differs
+  for (const PromptSegment& segment : branch.segments) {
+    if (segment.begin >= segment.end || segment.counted->exchange(true)) continue;
+    const std::size_t reused = std::min(segment.end, std::max(segment.begin, found)) - segment.begin;
+    stats.prompt_tokens += segment.end - segment.begin;
+    stats.reused_tokens += reused;
+    stats.computed_tokens += segment.end - segment.begin - reused;
+  }
+  branch.segments.clear();
+  const std::size_t had = std::min(branch.computed, branch.ids.size());
+  if (had > found) stats.recomputed_tokens += had - found;
+  return lease;
+}
+
+void Job::stop(radix_cache::RadixCache& cache) {
+  if (!strands_.empty()) {
+    const std::uint32_t ready = cache.ready(strands_[0].lease);
+    state_->computed = std::max<std::size_t>(state_->computed, ready);
+  }
+  strands_.clear();
+}
+
+}  // namespace espalier::runtime

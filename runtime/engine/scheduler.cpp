@@ -1,0 +1,313 @@
+#include "runtime/engine/scheduler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace espalier::runtime {
+namespace {
+
+static_assert(kPageTokens == radix_cache::kPageTokens);
+
+// A strand with no more rows than this to go decodes (or feeds a forced span); it is served before any prefill.
+constexpr std::uint32_t kDecodeRows = 16;
+// Requests in the tree at once; more wait outside it.
+constexpr std::size_t kMaxRunning = 256;
+
+double seconds(System::Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete)
+    : backend_(backend),
+      options_(options),
+      system_(system),
+      complete_(std::move(complete)),
+      cache_([&] {
+        radix_cache::RadixCache::Options cache;
+        cache.pages = backend.info().pages;
+        return cache;
+      }()) {
+  if (options_.poison) {
+    cache_.on_free([](void* context, PageId page) { static_cast<Backend*>(context)->poison(page); }, &backend_);
+  }
+}
+
+void Scheduler::add(std::shared_ptr<BranchState> state) {
+  auto job = Job::make(state, backend_.info());
+  if (job) {
+    waiting_.push_back(std::move(*job));
+    return;
+  }
+  // Put the refusal where the kind of request expects its answer.
+  Error error = std::move(job).error();
+  if (std::holds_alternative<GenerateRequest>(state->request)) {
+    state->answer = Result<Generated>(fail(std::move(error)));
+  } else if (std::holds_alternative<ScoreRequest>(state->request)) {
+    state->answer = Result<Scored>(fail(std::move(error)));
+  } else {
+    state->answer = Result<Probed>(fail(std::move(error)));
+  }
+  complete_(std::move(state));
+}
+
+void Scheduler::forget(const BranchState& state) {
+  radix_cache::Lease lease = cache_.open(state.space);
+  cache_.extend(lease, state.ids);
+  cache_.mark_dead(lease);
+}
+
+Stats Scheduler::stats() const {
+  Stats out = stats_;
+  const radix_cache::Usage usage = cache_.usage();
+  out.pages_total = usage.total;
+  out.pages_free = usage.free;
+  out.pages_held = usage.held;
+  return out;
+}
+
+Status Scheduler::check() const {
+  ESP_TRY(cache_.check());
+  const radix_cache::Usage usage = cache_.usage();
+  if (usage.free + usage.held != usage.total) {
+    return fail(ErrorCode::kInternal, "page accounting: " + std::to_string(usage.free) + " free + " +
+                                          std::to_string(usage.held) + " held != " + std::to_string(usage.total));
+  }
+  if (idle() && usage.evictable != usage.held) {
+    return fail(ErrorCode::kInternal, std::to_string(usage.held - usage.evictable) + " pages are held by nobody");
+  }
+  return {};
+}
+
+void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
+  job->stop(cache_);
+  job->answer(std::move(status));
+  job->state().computed = std::min(job->state().computed, job->state().ids.size());
+  complete_(job->shared());
+}
+
+void Scheduler::fail_job(const Job* job, Error error) {
+  const auto at = std::find_if(running_.begin(), running_.end(), [&](const auto& j) { return j.get() == job; });
+  ESP_CHECK(at != running_.end());
+  std::unique_ptr<Job> owned = std::move(*at);
+  running_.erase(at);
+  finish(std::move(owned), fail(std::move(error)));
+}
+
+void Scheduler::drop_cancelled() {
+  const auto drop = [&](auto& jobs) {
+    for (std::size_t i = 0; i < jobs.size();) {
+      if (!jobs[i]->state().cancelled.load(std::memory_order_relaxed)) {
+        ++i;
+        continue;
+      }
+      std::unique_ptr<Job> job = std::move(jobs[i]);
+      jobs.erase(jobs.begin() + static_cast<std::ptrdiff_t>(i));
+      finish(std::move(job), fail(ErrorCode::kCancelled, "cancelled"));
+    }
+  };
+  drop(running_);
+  drop(waiting_);
+}
+
+void Scheduler::cancel_all() {
+  for (auto& job : running_) job->state().cancelled = true;
+  for (auto& job : waiting_) job->state().cancelled = true;
+  drop_cancelled();
+}
+
+bool Scheduler::fits(Job& job) const {
+  // What the job still has to compute, and a page a strand to go on with.
+  std::uint32_t need = 0;
+  for (const Strand& strand : job.strands()) need += cache_.pages_needed(strand.lease, strand.end) + 1;
+  const radix_cache::Usage usage = cache_.usage();
+  return need <= usage.free + usage.evictable;
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && running_.size() < kMaxRunning) {
+    Job& job = *waiting_.front();
+    if (!job.finished()) {
+      job.start(cache_, stats_);
+      if (!running_.empty() && !fits(job)) {
+        job.stop(cache_);
+        return;  // first come, first served: what came later waits behind it
+      }
+    }
+    running_.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+}
+
+std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
+  std::vector<Slice> slices;
+  std::uint32_t budget = options_.max_rows;
+  const auto serve = [&](bool decoding) {
+    for (const auto& job : running_) {
+      for (std::size_t i = 0; i < job->strands().size() && budget > 0; ++i) {
+        Strand& strand = job->strands()[i];
+        if (strand.cursor == strand.end) continue;
+        const std::uint32_t ready = cache_.ready(strand.lease);
+        if ((strand.end - std::min(ready, strand.cursor) <= kDecodeRows) != decoding) continue;
+        Slice slice;
+        slice.job = job.get();
+        slice.strand = i;
+        const std::uint32_t planned = cache_.planned(strand.lease, step);
+        slice.logits_begin = slice.logits_end = strand.cursor;
+        if (strand.cursor < planned) {
+          slice.logits_end = std::min({planned, strand.end, strand.cursor + budget});
+          budget -= slice.logits_end - slice.logits_begin;
+        }
+        if (planned < strand.end && budget > 0) {
+          slice.planned_at = planned;
+          slice.planned = cache_.plan(strand.lease, step, std::min(budget, strand.end - planned));
+          budget -= slice.planned.size();
+        }
+        if (slice.logits_end > slice.logits_begin || slice.planned.size() > 0) slices.push_back(slice);
+      }
+    }
+  };
+  serve(true);
+  serve(false);
+  return slices;
+}
+
+bool Scheduler::preempt_youngest() {
+  if (running_.size() <= 1) return false;
+  std::unique_ptr<Job> job = std::move(running_.back());
+  running_.pop_back();
+  job->stop(cache_);
+  waiting_.push_front(std::move(job));
+  return true;
+}
+
+void Scheduler::step() {
+  cache_.set_time(++stats_.steps);
+  drop_cancelled();
+  admit();
+  // A job can be finished before its first row (a budget of nothing).
+  for (std::size_t i = 0; i < running_.size();) {
+    if (!running_[i]->finished()) {
+      ++i;
+      continue;
+    }
+    std::unique_ptr<Job> job = std::move(running_[i]);
+    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
+    finish(std::move(job), {});
+  }
+  if (running_.empty()) return;
+
+  for (;;) {
+    radix_cache::StepPlan step_plan;
+    const std::vector<Slice> slices = plan(step_plan);
+    if (!slices.empty()) {
+      run(step_plan, slices);
+      break;
+    }
+    cache_.abandon(step_plan);
+    if (!preempt_youngest()) {
+      const radix_cache::Usage usage = cache_.usage();
+      fail_job(running_[0].get(),
+               {ErrorCode::kExhausted, "no KV page is left: the pool has " + std::to_string(usage.total) + ", " +
+                                           std::to_string(usage.held - usage.evictable) + " of them in use"});
+      return;
+    }
+  }
+  if (options_.check) {
+    const Status ok = check();
+    if (!ok) espalier::internal::check_failed(__FILE__, __LINE__, ok.error().message.c_str());
+  }
+}
+
+void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slices) {
+  cache_.seal(step);
+  Batch batch;
+  batch.writes.reserve(step.writes().size());
+  for (const auto& write : step.writes()) batch.writes.push_back({write.page, write.slot});
+  for (const auto& copy : step.copies()) batch.copies.push_back({copy.from, copy.to, copy.slots});
+
+  struct Asked {
+    const Slice* slice;
+    std::uint32_t position;
+  };
+  std::vector<RowPlan> plans;
+  std::vector<Asked> asked;
+  std::vector<std::pair<Job*, Error>> failed;
+  std::uint32_t prefill_rows = 0;
+  const auto mask_start = system_.now();
+  for (const Slice& slice : slices) {
+    Strand& strand = slice.job->strands()[slice.strand];
+    const auto sequence = static_cast<std::uint32_t>(batch.sequences.size());
+    const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write, std::uint32_t writes) {
+      const auto row = static_cast<std::uint32_t>(batch.rows.size());
+      batch.rows.push_back({token, position, sequence, first_write, writes});
+      if (position < strand.cursor || position >= strand.end) return;
+      RowPlan want;
+      want.row = row;
+      Status status = slice.job->want(strand, position, want);
+      if (!status) {
+        failed.emplace_back(slice.job, std::move(status).error());
+        return;
+      }
+      plans.push_back(std::move(want));
+      asked.push_back({&slice, position});
+    };
+    std::uint32_t length = slice.logits_end;
+    if (slice.logits_end > slice.logits_begin) {
+      const std::vector<TokenId> tokens = cache_.tokens(strand.lease);
+      for (std::uint32_t p = slice.logits_begin; p < slice.logits_end; ++p) add(tokens[p], p, 0, 0);
+    }
+    for (std::uint32_t r = slice.planned.begin; r < slice.planned.end; ++r) {
+      const auto& row = step.rows()[r];
+      add(row.token, row.position, row.first_write, row.writes);
+      length = row.position + 1;
+    }
+    if (slice.planned.size() > kDecodeRows) prefill_rows += slice.planned.size();
+    cache_.page_table(strand.lease, length, batch.sequences.emplace_back());
+  }
+  stats_.mask_seconds += seconds(system_.now() - mask_start);
+
+  const auto start = system_.now();
+  Result<std::vector<RowResult>> results = backend_.step(batch, plans);
+  const double took = seconds(system_.now() - start);
+  const double prefill = took * prefill_rows / static_cast<double>(batch.rows.size());
+  stats_.prefill_seconds += prefill;
+  stats_.decode_seconds += took - prefill;
+  if (!results) {
+    cache_.abandon(step);
+    std::vector<std::unique_ptr<Job>> all = std::exchange(running_, {});
+    for (auto& job : all) finish(std::move(job), fail(results.error()));
+    return;
+  }
+  cache_.commit(step);
+
+  const auto has_failed = [&](const Job* job) {
+    return std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.first == job; });
+  };
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const auto [slice, position] = asked[i];
+    if (has_failed(slice->job)) continue;
+    Strand& strand = slice->job->strands()[slice->strand];
+    strand.cursor = position + 1;
+    Status status = slice->job->take(strand, position, (*results)[i], cache_, stats_);
+    if (!status) failed.emplace_back(slice->job, std::move(status).error());
+  }
+  for (std::size_t i = 0; i < running_.size();) {
+    if (!running_[i]->finished() || has_failed(running_[i].get())) {
+      ++i;
+      continue;
+    }
+    std::unique_ptr<Job> job = std::move(running_[i]);
+    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
+    finish(std::move(job), {});
+  }
+  std::vector<const Job*> gone;
+  for (auto& [job, error] : failed) {
+    if (std::find(gone.begin(), gone.end(), job) != gone.end()) continue;
+    gone.push_back(job);
+    fail_job(job, std::move(error));
+  }
+}
+
+}  // namespace espalier::runtime

@@ -1,0 +1,43 @@
+#include "runtime/engine/task.h"
+
+#include <algorithm>
+
+namespace espalier::runtime {
+
+Executor::Executor(unsigned threads) {
+  threads_.reserve(std::max(1U, threads));
+  for (unsigned i = 0; i < std::max(1U, threads); ++i) threads_.emplace_back([this] { work(); });
+}
+
+Executor::~Executor() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  ready_.notify_all();
+  for (auto& thread : threads_) thread.join();
+}
+
+void Executor::post(std::coroutine_handle<> handle) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(handle);
+  }
+  ready_.notify_one();
+}
+
+void Executor::work() {
+  for (;;) {
+    std::coroutine_handle<> next;
+    {
+      std::unique_lock lock(mutex_);
+      ready_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      next = queue_.front();
+      queue_.pop_front();
+    }
+    next.resume();
+  }
+}
+
+}  // namespace espalier::runtime
