@@ -1,0 +1,56 @@
+// The byte trie over a vocabulary's ordinary tokens, laid out for one linear walk.
+//
+// Nodes stand in depth-first order (children by rising byte), so a walk is a loop over an array: it
+// goes to the next node where the automaton lives on, and jumps to `next` (past the subtree) where
+// it died. The tokens are listed in the same order, so the tokens of a subtree are one contiguous
+// range. Immutable, thread-safe; 12 bytes a node.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/token.h"
+
+namespace espalier::grammar {
+
+class TokenTrie {
+ public:
+  struct Node {
+    std::uint32_t next = 0;    // first node that is not below this one
+    std::uint32_t tokens = 0;  // first token at or below this node, as an index into tokens()
+    std::uint16_t depth = 0;   // bytes from the root; the root is no node
+    std::uint8_t byte = 0;     // the edge that leads here
+    std::uint8_t token_count =
+        0;  // tokens that end exactly here (vocabularies repeat bytes), saturated at 255
+  };
+
+  /// Over the tokens `ids`, whose bytes are `bytes[id]`; empty ones are skipped, tokens longer than
+  /// kLongest too (no mask allows them; real vocabularies stay far below). Cost: O(total bytes + n
+  /// log n).
+  TokenTrie(std::span<const std::string_view> bytes, std::span<const TokenId> ids);
+  static constexpr std::size_t kLongest = 4096;
+
+  [[nodiscard]] std::span<const Node> nodes() const { return nodes_; }
+  /// All tokens in depth-first order.
+  [[nodiscard]] std::span<const TokenId> tokens() const { return tokens_; }
+  /// The tokens that end at node `i`.
+  [[nodiscard]] std::span<const TokenId> tokens_at(std::size_t i) const;
+  /// The tokens at and below node `i`.
+  [[nodiscard]] std::span<const TokenId> tokens_below(std::size_t i) const;
+  [[nodiscard]] std::size_t longest() const { return longest_; }
+
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(children).
+  [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint8_t byte) const;
+  static constexpr std::uint32_t kRoot = UINT32_MAX - 1;
+
+ private:
+  std::vector<Node> nodes_;
+  std::vector<TokenId> tokens_;
+  std::vector<std::uint32_t> root_children_ = std::vector<std::uint32_t>(256, kNone);
+  std::size_t longest_ = 0;
+};
+
+}  // namespace espalier::grammar

@@ -1,0 +1,83 @@
+#include "grammar/vocabulary.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+
+#include "grammar/token_trie.h"
+
+namespace espalier::grammar {
+namespace {
+
+Vocabulary::Spec spec_of(std::vector<std::string> bytes) {
+  Vocabulary::Spec spec;
+  spec.bytes = std::move(bytes);
+  return spec;
+}
+
+TEST(Vocabulary, AnEndTokenOutOfRangeIsRefused) {
+  Vocabulary::Spec spec = spec_of({"a", "b"});
+  spec.end_of_turn = 2;
+  EXPECT_EQ(Vocabulary::create(spec).error().code, ErrorCode::kInvalid);
+  spec.end_of_turn = 1;
+  spec.also_end = {-5};
+  EXPECT_EQ(Vocabulary::create(spec).error().code, ErrorCode::kInvalid);
+}
+
+TEST(Vocabulary, WithoutAnyBytesItIsRefused) {
+  EXPECT_FALSE(Vocabulary::create(spec_of({"", ""})).has_value());
+  EXPECT_FALSE(Vocabulary::create(spec_of({})).has_value());
+}
+
+TEST(Vocabulary, EndTokensAreNotInTheTrie) {
+  Vocabulary::Spec spec = spec_of({"a", "</s>"});
+  spec.end_of_turn = 1;
+  const auto vocabulary = Vocabulary::create(spec).value();
+  EXPECT_THAT(vocabulary->trie().tokens(), testing::ElementsAre(0));
+  EXPECT_TRUE(vocabulary->is_end(1));
+  EXPECT_FALSE(vocabulary->is_end(0));
+  EXPECT_FALSE(vocabulary->is_end(kNoToken));
+}
+
+TEST(TokenTrie, ListsEveryTokenUnderEachOfItsPrefixesAndNowhereElse) {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    std::vector<std::string> bytes(1 + random() % 40);
+    for (auto& b : bytes) {
+      b.resize(random() % 6);
+      for (char& c : b) c = "ab\xff\x80"[random() % 4];
+    }
+    bytes[0] = "a";
+    const auto vocabulary = Vocabulary::create(spec_of(bytes)).value();
+    const TokenTrie& trie = vocabulary->trie();
+    std::map<std::string, std::vector<TokenId>> at;
+    std::map<std::string, std::size_t> below;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      if (!bytes[i].empty()) at[bytes[i]].push_back(static_cast<TokenId>(i));
+      for (std::size_t n = 1; n <= bytes[i].size(); ++n) ++below[bytes[i].substr(0, n)];
+    }
+    ASSERT_EQ(trie.nodes().size(), below.size());
+    std::string path;
+    std::string last;
+    for (std::size_t i = 0; i < trie.nodes().size(); ++i) {
+      const auto& node = trie.nodes()[i];
+      path.resize(node.depth - 1u);
+      path.push_back(static_cast<char>(node.byte));
+      ASSERT_TRUE(below.count(path));
+      ASSERT_TRUE(i == 0 || last < path);
+      last = path;
+      const auto here = trie.tokens_at(i);
+      ASSERT_EQ(std::vector<TokenId>(here.begin(), here.end()), at[path]);
+      ASSERT_EQ(trie.tokens_below(i).size(), below[path]);
+      std::uint32_t found = TokenTrie::kRoot;
+      for (const char c : path) found = trie.child(found, static_cast<std::uint8_t>(c));
+      ASSERT_EQ(found, i);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace espalier::grammar
