@@ -1,0 +1,69 @@
+# Every target does its own set-up, can be run again, and is quick the second time.
+#   make demo      build, fetch the default model, run an agent and an extraction program
+#   make test      every C++ and Python test (what CI runs); make test-all adds the long ones
+#   make build     the program: build/bin/espalier
+#   make bench     measurements, each beside a peer or a limit
+#   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
+#   make asan|tsan the C++ tests under the sanitizers;      make fuzz  every fuzz target for a minute
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+VENV := .venv
+ESPALIER := build/bin/espalier
+# Precompiled headers and __FILE__ do not spoil ccache.
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
+
+.PHONY: setup build model demo test test-all bench format lint asan tsan fuzz clean python
+
+setup:
+	@tools/setup.sh
+
+build/build.ninja: CMakeLists.txt CMakePresets.json | setup
+	@cmake --preset release $(CMAKE_FLAGS) > build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }; rm -f build.log
+
+build: setup build/build.ninja
+	@cmake --build --preset release -j $(JOBS)
+
+model: build
+	@$(ESPALIER) pull smollm2
+
+# The package in a virtual environment of its own; remade when its metadata changes.
+$(VENV)/.ready: pyproject.toml | setup
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check numpy pytest pytest-asyncio
+	@touch $@
+
+python: build $(VENV)/.ready
+
+demo: model python
+	@tools/demo.sh
+
+test: model python
+	@ctest --test-dir build --output-on-failure -j $(JOBS) --timeout 600
+	@PYTHONPATH=build/python $(VENV)/bin/python -m pytest -q tests/python
+
+test-all: test
+	@ESPALIER_LONG=1 ctest --test-dir build --output-on-failure --timeout 3600
+
+bench: model python
+	@tools/bench.sh
+
+FORMATTED = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
+format: setup
+	@clang-format -i $(FORMATTED)
+	@! command -v ruff >/dev/null || ruff format -q python examples tools tests
+
+lint: setup
+	@clang-format --dry-run -Werror $(FORMATTED)
+	@clang-tidy -p build --quiet $(filter %.cpp,$(FORMATTED))
+
+asan tsan: setup
+	@cmake --preset $@ -DESPALIER_PYTHON=OFF -DESPALIER_BENCH=OFF > /dev/null
+	@cmake --build --preset $@ -j $(JOBS)
+	@ctest --test-dir build/$@ --output-on-failure -j $(JOBS) --timeout 1800
+
+fuzz: setup
+	@cmake --preset fuzz > /dev/null && cmake --build --preset fuzz -j $(JOBS)
+	@for target in build/fuzz/bin/*_fuzz; do echo "== $$target"; $$target -max_total_time=60 -print_final_stats=1 2>&1 | tail -3; done
+
+clean:
+	@rm -rf build $(VENV)

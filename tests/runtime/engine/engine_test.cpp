@@ -1,0 +1,434 @@
+// The engine's laws, on a toy backend whose text depends on every slot it reads.
+#include "runtime/engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/toy_backend.h"
+
+namespace espalier::runtime {
+namespace {
+
+using espalier::testing::ToyBackend;
+using espalier::testing::ToyOptions;
+using Ids = std::vector<TokenId>;
+
+struct Given {
+  ToyOptions toy;
+  EngineOptions options{.max_rows = 64, .cache = true, .poison = true, .check = true};
+};
+
+std::unique_ptr<Engine> make_engine(Given given = {}) {
+  auto engine = Engine::create(std::make_unique<ToyBackend>(std::move(given.toy)), given.options, real_system());
+  EXPECT_TRUE(engine.has_value()) << engine.error().message;
+  return std::move(*engine);
+}
+
+Ids random_ids(std::mt19937& random, std::size_t count, TokenId alphabet = 64) {
+  Ids out(count);
+  for (auto& id : out) id = static_cast<TokenId>(random() % static_cast<unsigned>(alphabet));
+  return out;
+}
+
+GenerateRequest free_text(std::uint32_t tokens, float temperature = 0, std::uint64_t seed = 0) {
+  GenerateRequest request;
+  request.max_tokens = tokens;
+  request.sampling.temperature = temperature;
+  request.key = RandomKey(seed);
+  return request;
+}
+
+// The text that the backend's definition gives, one token at a time and without any engine.
+Ids by_definition(Ids path, std::uint32_t tokens) {
+  const ToyBackend toy{ToyOptions{}};
+  Ids out;
+  for (std::uint32_t i = 0; i < tokens; ++i) {
+    const auto logits = toy.logits_after(path);
+    const auto best = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    path.push_back(best);
+    out.push_back(best);
+  }
+  return out;
+}
+
+TEST(Engine, GreedyTextIsTheModelsOwn) {
+  std::mt19937 random(1);
+  auto engine = make_engine();
+  for (const std::size_t length : {1U, 15U, 16U, 17U, 100U, 300U}) {
+    const Ids prompt = random_ids(random, length);
+    Branch branch = engine->open();
+    branch.append(prompt);
+    const auto out = branch.generate_now(free_text(40));
+    ASSERT_TRUE(out.has_value()) << out.error().message;
+    EXPECT_EQ(out->ids, by_definition(prompt, 40));
+    EXPECT_TRUE(out->truncated);
+    EXPECT_EQ(branch.ids().size(), length + 40);
+  }
+  EXPECT_TRUE(engine->check_idle().has_value()) << engine->check_idle().error().message;
+}
+
+TEST(Engine, ACachedPromptIsNotComputedAgainAndGivesTheSameText) {
+  std::mt19937 random(2);
+  auto engine = make_engine();
+  const Ids prompt = random_ids(random, 160);
+  Ids first;
+  for (int round = 0; round < 3; ++round) {
+    Branch branch = engine->open();
+    branch.append(prompt);
+    const auto out = branch.generate_now(free_text(5));
+    ASSERT_TRUE(out.has_value());
+    if (round == 0) first = out->ids;
+    EXPECT_EQ(out->ids, first);
+  }
+  const Stats stats = engine->stats();
+  EXPECT_EQ(stats.prompt_tokens, 480U);
+  EXPECT_EQ(stats.computed_tokens, 160U);
+  EXPECT_EQ(stats.reused_tokens, 320U);
+  EXPECT_EQ(stats.recomputed_tokens, 0U);
+  EXPECT_EQ(stats.generated_tokens, 15U);
+}
+
+TEST(Engine, AForkSharesItsTrunkAndATrunkIsCountedOnce) {
+  std::mt19937 random(3);
+  auto engine = make_engine();
+  Branch trunk = engine->open();
+  trunk.append(random_ids(random, 100));
+  std::vector<Branch> forks;
+  for (int i = 0; i < 4; ++i) forks.push_back(trunk.fork());
+  for (std::size_t i = 0; i < forks.size(); ++i) {
+    forks[i].append(Ids{static_cast<TokenId>(i)});
+    ASSERT_TRUE(forks[i].generate_now(free_text(3)).has_value());
+  }
+  const Stats stats = engine->stats();
+  EXPECT_EQ(stats.prompt_tokens, 104U);
+  EXPECT_EQ(stats.computed_tokens, 104U);
+  EXPECT_EQ(stats.reused_tokens, 0U);
+  EXPECT_EQ(stats.recomputed_tokens, 0U);
+}
+
+TEST(Engine, RollbackReturnsToTheSameText) {
+  std::mt19937 random(4);
+  auto engine = make_engine();
+  Branch branch = engine->open();
+  branch.append(random_ids(random, 50));
+  const auto first = branch.generate_now(free_text(20));
+  branch.rollback(50);
+  const auto second = branch.generate_now(free_text(20));
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->ids, second->ids);
+  EXPECT_EQ(engine->stats().prompt_tokens, 50U);
+  EXPECT_EQ(engine->stats().recomputed_tokens, 0U);
+}
+
+TEST(Engine, ScoresAreTheModelsLogProbabilities) {
+  std::mt19937 random(5);
+  auto engine = make_engine();
+  const Ids prompt = random_ids(random, 37);
+  Branch branch = engine->open();
+  branch.append(prompt);
+  const std::vector<Ids> continuations = {{1, 2, 3}, {1, 2, 4}, {1}, {5, 6}, {5, 6}, {7, 8, 9, 10, 11}};
+  const auto scored = branch.score_now({continuations});
+  ASSERT_TRUE(scored.has_value()) << scored.error().message;
+  const ToyBackend toy{ToyOptions{}};
+  for (std::size_t c = 0; c < continuations.size(); ++c) {
+    Ids path = prompt;
+    ASSERT_EQ(scored->logprobs[c].size(), continuations[c].size());
+    for (std::size_t i = 0; i < continuations[c].size(); ++i) {
+      const auto logits = toy.logits_after(path);
+      double total = 0;
+      for (const float l : logits) total += std::exp(static_cast<double>(l));
+      const auto id = static_cast<std::size_t>(continuations[c][i]);
+      EXPECT_NEAR(scored->logprobs[c][i], logits[id] - std::log(total), 1e-5);
+      path.push_back(continuations[c][i]);
+    }
+  }
+  // 1, 1 2, 5, 7, 7 8, 7 8 9, 7 8 9 10: the inner nodes below the path.
+  EXPECT_EQ(engine->stats().select_tokens, 7U);
+  EXPECT_EQ(branch.ids().size(), prompt.size());
+  branch.append_selected(continuations[0]);
+  ASSERT_TRUE(branch.generate_now(free_text(1)).has_value());
+  EXPECT_EQ(engine->stats().prompt_tokens, prompt.size());
+}
+
+TEST(Engine, AProbeReportsWhatWasThoughtOfEachId) {
+  std::mt19937 random(6);
+  auto engine = make_engine();
+  const Ids text = random_ids(random, 130);
+  const ToyBackend toy{ToyOptions{}};
+  for (int round = 0; round < 2; ++round) {  // cold, then with everything in the cache
+    Branch branch = engine->open();
+    const auto probed = branch.probe_now({text, 3});
+    ASSERT_TRUE(probed.has_value()) << probed.error().message;
+    EXPECT_TRUE(std::isnan(probed->logprobs[0]));
+    for (std::size_t i = 1; i < text.size(); ++i) {
+      const auto logits = toy.logits_after(std::span(text).first(i));
+      double total = 0;
+      for (const float l : logits) total += std::exp(static_cast<double>(l));
+      EXPECT_NEAR(probed->logprobs[i], logits[static_cast<std::size_t>(text[i])] - std::log(total), 1e-5) << i;
+      EXPECT_EQ(probed->best[i].size(), 3U);
+      const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+      EXPECT_EQ(probed->best[i][0].first, best);
+    }
+  }
+}
+
+// One random tree of requests; returns each request's text. Whatever `run` does to interleave them, texts must agree.
+struct Script {
+  Ids prompt;
+  std::uint32_t tokens;
+  float temperature;
+  std::uint64_t seed;
+};
+
+std::vector<Script> random_scripts(std::uint64_t seed, std::size_t count) {
+  std::mt19937 random(static_cast<unsigned>(seed));
+  const Ids trunk = random_ids(random, 1 + random() % 120, 4);
+  std::vector<Script> out;
+  for (std::size_t i = 0; i < count; ++i) {
+    Script script;
+    script.prompt.assign(trunk.begin(), trunk.begin() + static_cast<std::ptrdiff_t>(1 + random() % trunk.size()));
+    const Ids tail = random_ids(random, random() % 40, 3);
+    script.prompt.insert(script.prompt.end(), tail.begin(), tail.end());
+    script.tokens = 1 + random() % 24;
+    script.temperature = random() % 2 == 0 ? 0.0F : 0.8F;
+    script.seed = random();
+    out.push_back(std::move(script));
+  }
+  return out;
+}
+
+Ids run_alone(const Script& script) {
+  Given given;
+  given.options.cache = false;
+  auto engine = make_engine(given);
+  Branch branch = engine->open();
+  branch.append(script.prompt);
+  auto out = branch.generate_now(free_text(script.tokens, script.temperature, script.seed));
+  EXPECT_TRUE(out.has_value());
+  return out ? out->ids : Ids{};
+}
+
+std::vector<Ids> run_together(Engine& engine, const std::vector<Script>& scripts, std::uint64_t order_seed) {
+  std::vector<Ids> out(scripts.size());
+  std::vector<std::size_t> order(scripts.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::mt19937 random(static_cast<unsigned>(order_seed));
+  std::shuffle(order.begin(), order.end(), random);
+  std::vector<std::thread> threads;
+  for (const std::size_t i : order) {
+    threads.emplace_back([&, i] {
+      Branch branch = engine.open();
+      branch.append(scripts[i].prompt);
+      auto result = branch.generate_now(free_text(scripts[i].tokens, scripts[i].temperature, scripts[i].seed));
+      ASSERT_TRUE(result.has_value()) << result.error().message;
+      out[i] = result->ids;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  return out;
+}
+
+TEST(Engine, TextIsTheSameAloneOrTogetherInAnyOrderWithTheCacheOnOrOff) {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    const auto scripts = random_scripts(seed, 12);
+    std::vector<Ids> alone;
+    for (const auto& script : scripts) alone.push_back(run_alone(script));
+    for (const bool cache : {true, false}) {
+      for (const std::uint32_t pages : {24U, 256U}) {  // 24: they cannot all be in the pool at once
+        for (const std::uint32_t rows : {7U, 64U}) {
+          Given given;
+          given.toy.pages = pages;
+          given.options.cache = cache;
+          given.options.max_rows = rows;
+          auto engine = make_engine(given);
+          for (std::uint64_t order = 0; order < 2; ++order) {
+            EXPECT_EQ(run_together(*engine, scripts, order), alone)
+                << "seed " << seed << " cache " << cache << " pages " << pages << " rows " << rows;
+          }
+          const Status idle = engine->check_idle();
+          EXPECT_TRUE(idle.has_value()) << idle.error().message;
+          const Stats stats = engine->stats();
+          EXPECT_EQ(stats.reused_tokens + stats.computed_tokens, stats.prompt_tokens);
+        }
+      }
+    }
+  }
+}
+
+TEST(Engine, TwoRequestsWithACommonColdPromptComputeItOnce) {
+  std::mt19937 random(8);
+  const Ids prompt = random_ids(random, 1000);
+  std::uint64_t rows = 0;
+  Given given;
+  given.toy.pages = 200;
+  given.toy.on_step = [&](const Batch& batch) { rows += batch.rows.size(); };
+  auto engine = make_engine(given);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      Branch branch = engine->open();
+      branch.append(prompt);
+      branch.append(Ids{static_cast<TokenId>(i)});
+      EXPECT_TRUE(branch.generate_now(free_text(1)).has_value());
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_TRUE(engine->check_idle().has_value());
+  EXPECT_EQ(engine->stats().prompt_tokens, 8 * 1001U);
+  EXPECT_EQ(engine->stats().computed_tokens, 1000U + 8U);
+  EXPECT_EQ(rows, 1000U + 8U);
+}
+
+TEST(Engine, CancellingFreesEverythingAndLeavesTheOthersAlone) {
+  std::mt19937 random(9);
+  for (int round = 0; round < 20; ++round) {
+    Given given;
+    given.toy.pages = 40;
+    auto engine = make_engine(given);
+    const Ids trunk = random_ids(random, 100);
+    Branch victim = engine->open();
+    victim.append(trunk);
+    Branch other = engine->open();
+    other.append(trunk);
+    other.append(Ids{1, 2, 3});
+    Ids expected_path = trunk;
+    expected_path.insert(expected_path.end(), {1, 2, 3});
+    Result<Generated> victim_result = fail(ErrorCode::kInternal, "not run");
+    std::thread thread([&] { victim_result = victim.generate_now(free_text(400)); });
+    std::thread canceller([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(random() % 500));
+      victim.cancel();
+    });
+    const auto out = other.generate_now(free_text(50));
+    thread.join();
+    canceller.join();
+    ASSERT_TRUE(out.has_value()) << out.error().message;
+    EXPECT_EQ(out->ids, by_definition(expected_path, 50));
+    if (!victim_result) EXPECT_EQ(victim_result.error().code, ErrorCode::kCancelled);
+    const Status idle = engine->check_idle();
+    EXPECT_TRUE(idle.has_value()) << idle.error().message;
+  }
+}
+
+TEST(Engine, WhatCanNeverRunIsRefusedAtOnceWithBothFigures) {
+  Given given;
+  given.toy.context = 100;
+  given.toy.pages = 4;
+  auto engine = make_engine(given);
+  std::mt19937 random(10);
+  {
+    Branch branch = engine->open();
+    branch.append(random_ids(random, 90));
+    const auto out = branch.generate_now(free_text(11));
+    ASSERT_FALSE(out.has_value());
+    EXPECT_EQ(out.error().code, ErrorCode::kLimit);
+    EXPECT_NE(out.error().message.find("90"), std::string::npos);
+    EXPECT_NE(out.error().message.find("100"), std::string::npos);
+  }
+  {
+    Branch branch = engine->open();
+    branch.append(random_ids(random, 60));
+    EXPECT_EQ(branch.generate_now(free_text(11)).error().code, ErrorCode::kExhausted);
+  }
+  {
+    Branch branch = engine->open();
+    EXPECT_EQ(branch.generate_now(free_text(1)).error().code, ErrorCode::kInvalid);
+    branch.append(Ids{64});
+    EXPECT_EQ(branch.generate_now(free_text(1)).error().code, ErrorCode::kInvalid);
+  }
+  EXPECT_TRUE(engine->check_idle().has_value());
+}
+
+TEST(Engine, AFailedStepFailsItsRequestsAndTheNextOnesRun) {
+  for (std::uint64_t at = 1; at < 8; ++at) {
+    Given given;
+    given.toy.fail_at_step = at;
+    auto engine = make_engine(given);
+    std::mt19937 random(11);
+    const Ids prompt = random_ids(random, 200);
+    Branch branch = engine->open();
+    branch.append(prompt);
+    const auto broken = branch.generate_now(free_text(10));
+    ASSERT_FALSE(broken.has_value());
+    EXPECT_EQ(broken.error().code, ErrorCode::kExhausted);
+    EXPECT_TRUE(engine->check_idle().has_value());
+    const auto out = branch.generate_now(free_text(10));
+    ASSERT_TRUE(out.has_value()) << out.error().message;
+    EXPECT_EQ(out->ids, by_definition(prompt, 10));
+  }
+}
+
+TEST(Engine, BranchesThatOutliveTheEngineOnlyFail) {
+  auto engine = make_engine();
+  Branch branch = engine->open();
+  branch.append(Ids{1, 2, 3});
+  std::thread runs([&] { (void)branch.generate_now(free_text(2000)); });
+  engine.reset();
+  runs.join();
+  EXPECT_EQ(branch.generate_now(free_text(1)).error().code, ErrorCode::kCancelled);
+}
+
+TEST(Engine, CoroutinesAwaitTheirAnswersOnTheirExecutor) {
+  auto engine = make_engine();
+  Executor executor(2);
+  const auto program = [](Engine& e, Executor& x, TokenId first) -> Task<Result<Ids>> {
+    Branch branch = e.open();
+    const Ids ids = {first};
+    branch.append(ids);
+    Ids all;
+    for (int turn = 0; turn < 5; ++turn) {
+      auto operation = branch.generate(x, free_text(7));
+      Result<Generated> out = co_await operation;
+      if (!out) co_return Result<Ids>(fail(out.error()));
+      all.insert(all.end(), out->ids.begin(), out->ids.end());
+    }
+    co_return Result<Ids>(all);
+  };
+  std::vector<Ids> got(6);
+  std::vector<std::thread> threads;
+  for (TokenId i = 0; i < 6; ++i) {
+    threads.emplace_back([&, i] {
+      auto out = executor.run(program(*engine, executor, i));
+      ASSERT_TRUE(out.has_value());
+      got[static_cast<std::size_t>(i)] = *out;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (TokenId i = 0; i < 6; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], by_definition({i}, 35));
+}
+
+TEST(Engine, PagesOfADeadBranchAreEvictedFirst) {
+  Given given;
+  given.toy.pages = 16;
+  auto engine = make_engine(given);
+  std::mt19937 random(12);
+  const Ids kept = random_ids(random, 80);
+  const Ids dead = random_ids(random, 80);
+  {
+    Branch branch = engine->open();
+    branch.append(kept);
+    ASSERT_TRUE(branch.generate_now(free_text(1)).has_value());
+  }
+  {
+    Branch branch = engine->open();
+    branch.append(dead);
+    ASSERT_TRUE(branch.generate_now(free_text(1)).has_value());
+    branch.mark_dead();
+  }
+  Branch third = engine->open();
+  third.append(random_ids(random, 100));
+  ASSERT_TRUE(third.generate_now(free_text(1)).has_value());
+  const auto before = engine->stats();
+  Branch again = engine->open();
+  again.append(kept);
+  ASSERT_TRUE(again.generate_now(free_text(1)).has_value());
+  EXPECT_EQ(engine->stats().reused_tokens - before.reused_tokens, 80U);
+}
+
+}  // namespace
+}  // namespace espalier::runtime
