@@ -309,7 +309,9 @@ TEST(Engine, CancellingFreesEverythingAndLeavesTheOthersAlone) {
     canceller.join();
     ASSERT_TRUE(out.has_value()) << out.error().message;
     EXPECT_EQ(out->ids, by_definition(expected_path, 50));
-    if (!victim_result) EXPECT_EQ(victim_result.error().code, ErrorCode::kCancelled);
+    if (!victim_result) {
+      EXPECT_EQ(victim_result.error().code, ErrorCode::kCancelled);
+    }
     const Status idle = engine->check_idle();
     EXPECT_TRUE(idle.has_value()) << idle.error().message;
   }
