@@ -1,0 +1,65 @@
+// A set of byte values: 256 bits, a value type.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace espalier::grammar {
+
+class ByteSet {
+ public:
+  constexpr ByteSet() = default;
+  static constexpr ByteSet range(unsigned low, unsigned high) {  // both ends in
+    ByteSet set;
+    for (unsigned b = low; b <= high; ++b) set.add(b);
+    return set;
+  }
+  static constexpr ByteSet all() { return range(0, 255); }
+  static constexpr ByteSet of(const char* bytes) {
+    ByteSet set;
+    for (; *bytes != 0; ++bytes) set.add(static_cast<unsigned char>(*bytes));
+    return set;
+  }
+  constexpr void add(unsigned b) { words_[b / 64] |= std::uint64_t{1} << (b % 64); }
+  constexpr void remove(unsigned b) { words_[b / 64] &= ~(std::uint64_t{1} << (b % 64)); }
+  [[nodiscard]] constexpr bool has(unsigned b) const {
+    return ((words_[b / 64] >> (b % 64)) & 1) != 0;
+  }
+  [[nodiscard]] constexpr bool none() const {
+    return (words_[0] | words_[1] | words_[2] | words_[3]) == 0;
+  }
+  [[nodiscard]] constexpr unsigned count() const {
+    unsigned n = 0;
+    for (const auto w : words_) n += static_cast<unsigned>(std::popcount(w));
+    return n;
+  }
+  /// The smallest member; 256 when there is none.
+  [[nodiscard]] constexpr unsigned lowest() const {
+    for (unsigned i = 0; i < 4; ++i) {
+      if (words_[i] != 0) return i * 64 + static_cast<unsigned>(std::countr_zero(words_[i]));
+    }
+    return 256;
+  }
+  constexpr ByteSet& operator|=(const ByteSet& other) {
+    for (unsigned i = 0; i < 4; ++i) words_[i] |= other.words_[i];
+    return *this;
+  }
+  constexpr ByteSet& operator&=(const ByteSet& other) {
+    for (unsigned i = 0; i < 4; ++i) words_[i] &= other.words_[i];
+    return *this;
+  }
+  friend constexpr ByteSet operator|(ByteSet a, const ByteSet& b) { return a |= b; }
+  friend constexpr ByteSet operator&(ByteSet a, const ByteSet& b) { return a &= b; }
+  friend constexpr ByteSet operator~(ByteSet a) {
+    for (auto& w : a.words_) w = ~w;
+    return a;
+  }
+  friend constexpr bool operator==(const ByteSet&, const ByteSet&) = default;
+  [[nodiscard]] constexpr const std::array<std::uint64_t, 4>& words() const { return words_; }
+
+ private:
+  std::array<std::uint64_t, 4> words_{};
+};
+
+}  // namespace espalier::grammar

@@ -1,0 +1,344 @@
+#include "grammar/number_expression.h"
+
+#include <charconv>
+#include <cmath>
+#include <string>
+#include <vector>
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::uint32_t kDigits = 17;  // a double never needs more
+constexpr int kExponent = 99;
+
+Expr digit(ExpressionPool& pool) { return pool.byte_range('0', '9'); }
+Expr digits(ExpressionPool& pool, std::size_t n) {
+  return pool.repeat(digit(pool), static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(n));
+}
+
+enum class Side { kAtLeast, kAtMost };
+
+// Words of s.size() - from digits that compare with s[from..]: equal ones go on with `equal`, those
+// already decided for `side` with `decided`. Built from the last digit forwards.
+Expr compared(ExpressionPool& pool, std::string_view s, std::size_t from, Side side, Expr equal,
+              Expr decided) {
+  Expr rest = equal;
+  for (std::size_t i = s.size(); i-- > from;) {
+    const auto d = static_cast<unsigned char>(s[i]);
+    Expr better = pool.nothing();
+    if (side == Side::kAtLeast && d < '9')
+      better = pool.byte_range(static_cast<unsigned char>(d + 1), '9');
+    if (side == Side::kAtMost && d > '0')
+      better = pool.byte_range('0', static_cast<unsigned char>(d - 1));
+    rest = pool.choice({pool.concat({pool.bytes(s.substr(i, 1)), rest}),
+                        pool.concat({better, digits(pool, s.size() - i - 1), decided})});
+  }
+  return rest;
+}
+
+// Integers without sign and leading zeros, low <= value <= high, as digit strings; an empty `high`
+// is no bound.
+Expr magnitude(ExpressionPool& pool, const std::string& low, const std::string& high) {
+  const Expr none = pool.empty();
+  const auto shorter_or_equal = [&](std::size_t min,
+                                    std::uint32_t max) {  // any magnitude of min..max digits
+    if (min > max) return pool.nothing();
+    const Expr one = min <= 1 ? digit(pool) : pool.nothing();
+    const auto rest_low = static_cast<std::uint32_t>(min <= 1 ? 1 : min - 1);
+    const std::uint32_t rest_high = max == ExpressionPool::kUnbounded ? max : max - 1;
+    return pool.choice({one, pool.concat({pool.byte_range('1', '9'),
+                                          pool.repeat(digit(pool), rest_low, rest_high)})});
+  };
+  if (high.empty()) {
+    return pool.choice({compared(pool, low, 0, Side::kAtLeast, none, none),
+                        shorter_or_equal(low.size() + 1, ExpressionPool::kUnbounded)});
+  }
+  if (low.size() > high.size() || (low.size() == high.size() && low > high)) return pool.nothing();
+  if (low.size() < high.size()) {
+    // A bound of n > 1 digits starts with a non-zero digit; "at most" must not let the first digit
+    // fall to 0.
+    const auto first = static_cast<unsigned char>(high[0]);
+    const Expr smaller =
+        first > '1' ? pool.concat({pool.byte_range('1', static_cast<unsigned char>(first - 1)),
+                                   digits(pool, high.size() - 1)})
+                    : pool.nothing();
+    const Expr same = pool.concat(
+        {pool.bytes(high.substr(0, 1)), compared(pool, high, 1, Side::kAtMost, none, none)});
+    return pool.choice(
+        {compared(pool, low, 0, Side::kAtLeast, none, none),
+         shorter_or_equal(low.size() + 1, static_cast<std::uint32_t>(high.size() - 1)), smaller,
+         same});
+  }
+  std::size_t i = 0;
+  while (i < low.size() && low[i] == high[i]) ++i;
+  if (i == low.size()) return pool.bytes(low);
+  const auto from = static_cast<unsigned char>(low[i]);
+  const auto to = static_cast<unsigned char>(high[i]);
+  const Expr between = to - from > 1 ? pool.byte_range(static_cast<unsigned char>(from + 1),
+                                                       static_cast<unsigned char>(to - 1))
+                                     : pool.nothing();
+  const Expr differing =
+      pool.choice({pool.concat({pool.bytes(low.substr(i, 1)),
+                                compared(pool, low, i + 1, Side::kAtLeast, none, none)}),
+                   pool.concat({between, digits(pool, low.size() - i - 1)}),
+                   pool.concat({pool.bytes(high.substr(i, 1)),
+                                compared(pool, high, i + 1, Side::kAtMost, none, none)})});
+  return pool.concat({pool.bytes(low.substr(0, i)), differing});
+}
+
+std::string magnitude_text(std::int64_t value) {
+  const auto bits = static_cast<std::uint64_t>(value);
+  return std::to_string(value < 0 ? 0 - bits : bits);
+}
+
+// A non-negative decimal, exactly: 0.d1d2…dn * 10^point, d1 and dn non-zero; no digits is zero.
+struct Decimal {
+  std::string digits;
+  int point = 0;
+
+  [[nodiscard]] std::string whole() const {
+    if (digits.empty() || point <= 0) return "0";
+    std::string out = digits.substr(0, static_cast<std::size_t>(point));
+    out.resize(static_cast<std::size_t>(point), '0');
+    return out;
+  }
+  [[nodiscard]] std::string fraction() const {
+    if (digits.empty()) return "";
+    if (point <= 0) return std::string(static_cast<std::size_t>(-point), '0') + digits;
+    return digits.size() > static_cast<std::size_t>(point)
+               ? digits.substr(static_cast<std::size_t>(point))
+               : "";
+  }
+};
+
+Decimal shortest_decimal(double value) {
+  char buffer[64];
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, std::fabs(value), std::chars_format::scientific)
+          .ptr;
+  const std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
+  const std::size_t e = text.find('e');
+  Decimal out;
+  for (const char c : text.substr(0, e)) {
+    if (c != '.') out.digits += c;
+  }
+  while (!out.digits.empty() && out.digits.back() == '0') out.digits.pop_back();
+  if (out.digits.empty()) return out;
+  std::string_view exponent = text.substr(e + 1);
+  if (exponent.front() == '+') exponent.remove_prefix(1);
+  std::from_chars(exponent.data(), exponent.data() + exponent.size(), out.point);
+  ++out.point;
+  return out;
+}
+
+struct Bound {
+  Decimal value;
+  bool open = false;
+};
+
+class DecimalBuilder {
+ public:
+  explicit DecimalBuilder(ExpressionPool& pool)
+      : pool_(pool),
+        any_fraction_(pool.optional(pool.concat({pool.bytes("."), pool.repeat(digit(pool), 1)}))),
+        // At most kDigits digits in all; meets the shape by intersection, so that it is counted
+        // once.
+        at_most_digits_(
+            pool.repeat(pool.concat({pool.optional(pool.bytes(".")), digit(pool)}), 1, kDigits)) {}
+
+  // Magnitudes [low, high] in plain notation.
+  Expr plain(const std::optional<Bound>& low, const std::optional<Bound>& high) {
+    Expr shape = pool_.concat({whole(), any_fraction_});
+    if (low) shape = pool_.intersection(shape, bounded(*low, Side::kAtLeast));
+    if (high) shape = pool_.intersection(shape, bounded(*high, Side::kAtMost));
+    return pool_.intersection(shape, at_most_digits_);
+  }
+
+  // Magnitudes [low, high] as d(.d+)?e±dd, d non-zero: the bound's own exponent compares mantissas,
+  // those between take any mantissa.
+  Expr scientific(const std::optional<Bound>& low, const std::optional<Bound>& high) {
+    int from = -kExponent;
+    int to = kExponent;
+    std::vector<Expr> out;
+    const bool low_set = low && !low->value.digits.empty();  // zero bounds no magnitude from below
+    if (high && high->value.digits.empty()) return pool_.nothing();
+    const auto mantissa_bound = [](const Bound& b) {
+      Bound m = b;
+      m.value.point = 1;
+      return m;
+    };
+    const int low_exponent = low_set ? low->value.point - 1 : -kExponent - 1;
+    const int high_exponent = high ? high->value.point - 1 : kExponent + 1;
+    if (low_exponent > high_exponent) return pool_.nothing();
+    if (low_exponent == high_exponent) {
+      return edge(low_exponent, mantissa_bound(*low), mantissa_bound(*high));
+    }
+    if (low_set) {
+      out.push_back(edge(low_exponent, mantissa_bound(*low), std::nullopt));
+      from = std::max(from, low_exponent + 1);
+    }
+    if (high) {
+      out.push_back(edge(high_exponent, std::nullopt, mantissa_bound(*high)));
+      to = std::min(to, high_exponent - 1);
+    }
+    out.push_back(pool_.concat({mantissa(std::nullopt, std::nullopt), exponents(from, to)}));
+    return pool_.choice(out);
+  }
+
+  Expr unbounded() {
+    const Expr magnitude =
+        pool_.intersection(pool_.concat({whole(), any_fraction_}), at_most_digits_);
+    const Expr exponent = pool_.concat({pool_.byte_set(ByteSet::of("eE")),
+                                        pool_.optional(pool_.byte_set(ByteSet::of("+-"))),
+                                        pool_.repeat(digit(pool_), 1, 2)});
+    return pool_.concat({pool_.optional(pool_.bytes("-")), magnitude, pool_.optional(exponent)});
+  }
+
+ private:
+  Expr whole() {
+    return pool_.choice({pool_.bytes("0"), pool_.concat({pool_.byte_range('1', '9'),
+                                                         pool_.repeat(digit(pool_), 0)})});
+  }
+
+  // All w(.f)? on the right side of the bound, leading zeros not excluded (the shape does that).
+  Expr bounded(const Bound& bound, Side side) {
+    const std::string w = bound.value.whole();
+    const std::string f = bound.value.fraction();
+    const Expr point = pool_.bytes(".");
+    const Expr any = pool_.repeat(digit(pool_), 0);
+    const Expr positive = pool_.concat({pool_.repeat(pool_.bytes("0"), 0),
+                                        pool_.byte_range('1', '9'), pool_.repeat(digit(pool_), 0)});
+    Expr fraction;  // what may follow a whole part equal to the bound's
+    if (side == Side::kAtLeast) {
+      const Expr equal = bound.open ? positive : any;
+      // Built from the bound's last fraction digit forwards: a shorter fraction is smaller, its
+      // digits are stripped.
+      fraction = f.empty() && !bound.open
+                     ? any_fraction_
+                     : pool_.concat(
+                           {point, f.empty() ? equal
+                                             : compared_fraction(f, side, equal, pool_.nothing())});
+    } else {
+      const Expr equal = bound.open ? pool_.nothing() : pool_.repeat(pool_.bytes("0"), 0);
+      const Expr stop = f.empty() && bound.open ? pool_.nothing() : pool_.empty();
+      const Expr more = f.empty()
+                            ? (bound.open ? pool_.nothing() : pool_.repeat(pool_.bytes("0"), 1))
+                            : compared_fraction(f, side, equal, pool_.empty());
+      fraction = pool_.choice({stop, pool_.concat({point, more})});
+    }
+    const Expr same_length = compared(pool_, w, 0, side, fraction, any_fraction_);
+    if (side == Side::kAtLeast) {
+      return pool_.choice(
+          {same_length,
+           pool_.concat({digits(pool_, w.size()), pool_.repeat(digit(pool_), 1), any_fraction_})});
+    }
+    if (w.size() == 1) return same_length;
+    return pool_.choice(
+        {same_length,
+         pool_.concat({pool_.repeat(digit(pool_), 1, static_cast<std::uint32_t>(w.size() - 1)),
+                       any_fraction_})});
+  }
+
+  // At least one digit, compared with f; `short_of` is what a proper, non-empty prefix of f may end
+  // with.
+  Expr compared_fraction(const std::string& f, Side side, Expr equal, Expr short_of) {
+    const Expr any = pool_.repeat(digit(pool_), 0);
+    Expr rest = equal;
+    for (std::size_t i = f.size(); i-- > 0;) {
+      const auto d = static_cast<unsigned char>(f[i]);
+      Expr better = pool_.nothing();
+      if (side == Side::kAtLeast && d < '9')
+        better = pool_.byte_range(static_cast<unsigned char>(d + 1), '9');
+      if (side == Side::kAtMost && d > '0')
+        better = pool_.byte_range('0', static_cast<unsigned char>(d - 1));
+      rest = pool_.choice({pool_.concat({pool_.bytes(std::string_view(f).substr(i, 1)), rest}),
+                           pool_.concat({better, any})});
+      if (i > 0) rest = pool_.choice({rest, short_of});
+    }
+    return rest;
+  }
+
+  Expr mantissa(const std::optional<Bound>& low, const std::optional<Bound>& high) {
+    Expr shape =
+        pool_.concat({pool_.byte_range('1', '9'),
+                      pool_.optional(pool_.concat(
+                          {pool_.bytes("."), pool_.repeat(digit(pool_), 1, kDigits - 1)}))});
+    if (low) shape = pool_.intersection(shape, bounded(*low, Side::kAtLeast));
+    if (high) shape = pool_.intersection(shape, bounded(*high, Side::kAtMost));
+    return shape;
+  }
+
+  Expr edge(int exponent, const std::optional<Bound>& low, const std::optional<Bound>& high) {
+    return pool_.concat({mantissa(low, high), exponents(exponent, exponent)});
+  }
+
+  Expr exponents(int from, int to) {
+    std::vector<std::string> words;
+    for (int e = std::max(from, -kExponent); e <= std::min(to, kExponent); ++e) {
+      const std::string text = std::to_string(std::abs(e));
+      for (const char mark : {'e', 'E'}) {
+        for (const char* sign : {"", "+", "-"}) {
+          if (e != 0 && (*sign == '-') != (e < 0)) continue;
+          words.push_back(mark + (sign + text));
+          if (text.size() == 1) words.push_back(mark + (sign + ("0" + text)));
+        }
+      }
+    }
+    return pool_.words(words);
+  }
+
+  ExpressionPool& pool_;
+  Expr any_fraction_;
+  Expr at_most_digits_;
+};
+
+}  // namespace
+
+Expr integer_range(ExpressionPool& pool, std::optional<std::int64_t> low,
+                   std::optional<std::int64_t> high) {
+  if (low && high && *low > *high) return pool.nothing();
+  Expr positive = pool.nothing();
+  if (!high || *high >= 0) {
+    positive = magnitude(pool, low && *low > 0 ? magnitude_text(*low) : "0",
+                         high ? magnitude_text(*high) : "");
+  }
+  Expr negative = pool.nothing();
+  if (!low || *low <= 0) {
+    const bool below_zero = high && *high < 0;
+    negative =
+        pool.concat({pool.bytes("-"), magnitude(pool, below_zero ? magnitude_text(*high) : "0",
+                                                low ? magnitude_text(*low) : "")});
+  }
+  return pool.choice({positive, negative});
+}
+
+Expr decimal_range(ExpressionPool& pool, const DecimalRange& range) {
+  if ((range.low && !std::isfinite(*range.low)) || (range.high && !std::isfinite(*range.high))) {
+    return pool.nothing();
+  }
+  DecimalBuilder builder(pool);
+  if (!range.low && !range.high) return builder.unbounded();
+  if (range.low && range.high && *range.low > *range.high) return pool.nothing();
+  const auto both = [&](const std::optional<Bound>& low, const std::optional<Bound>& high) {
+    return pool.choice({builder.plain(low, high), builder.scientific(low, high)});
+  };
+  const auto bound = [](double value, bool open) { return Bound{shortest_decimal(value), open}; };
+  std::vector<Expr> out;
+  if (!range.high || *range.high >= 0) {  // the words without a sign
+    std::optional<Bound> low;
+    std::optional<Bound> high;
+    if (range.low && *range.low >= 0) low = bound(*range.low, range.low_open);
+    if (range.high) high = bound(*range.high, range.high_open);
+    out.push_back(both(low, high));
+  }
+  if (!range.low || *range.low <= 0) {  // and those with one: magnitudes run the other way
+    std::optional<Bound> low;
+    std::optional<Bound> high;
+    if (range.high && *range.high <= 0) low = bound(*range.high, range.high_open);
+    if (range.low) high = bound(*range.low, range.low_open);
+    out.push_back(pool.concat({pool.bytes("-"), both(low, high)}));
+  }
+  return pool.choice(out);
+}
+
+}  // namespace espalier::grammar
