@@ -16,8 +16,8 @@
 // Identity is exact tokens, never a hash. Time is the caller's step counter. Page accounting is an equality, checked:
 // free + held by nodes == total.
 //
-// Costs. extend: O(tokens/16 + depth); fork O(1) where the parent node is active; split O(1); evicting a page
-// amortised O(1) (leaf tails only). See radix_cache/README.md.
+// Costs. extend: O(tokens/16 + new depth); fork O(1); split O(pages and leases of the node), no token moves; evicting
+// a page O(1), a node O(log leaves) (leaf tails only). See radix_cache/README.md.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +25,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -54,9 +55,8 @@ class Lease {
  private:
   friend class RadixCache;
   RadixCache* cache_ = nullptr;
-  std::uint32_t node_ = 0;      // the node that holds the last token (or the space's root)
-  std::uint32_t offset_ = 0;    // tokens of that node that belong to the path
-  std::uint32_t length_ = 0;    // tokens of the whole path
+  std::uint32_t anchor_ = 0;  // the cache's record of which node and offset this is: splits move it along
+  std::uint32_t length_ = 0;  // tokens of the whole path
 };
 
 /// What extend() found.
@@ -90,7 +90,10 @@ struct RowRange {
 };
 
 /// The rows of one step, gathered from many leases. Make one a step; plan into it; seal it; run it; then commit() or
-/// abandon() it. While it is open, leases that it planned for must not be extended, rolled back or released.
+/// abandon() it, both of which leave its rows to be read. One plan with rows is open at a time (checked). Leases may be
+/// opened, forked, extended, rolled back and released meanwhile, those it planned for too: what is planned stays until
+/// the plan is closed. Copies read only slots that were ready before the step, and no copy reads what the step writes,
+/// so they may run in any order and before, or beside, the rows.
 class StepPlan {
  public:
   [[nodiscard]] std::span<const PlannedRow> rows() const { return rows_; }
@@ -99,12 +102,12 @@ class StepPlan {
 
  private:
   friend class RadixCache;
-  struct Pending;  // which node's ready count each range of rows raises
+  std::uint64_t epoch_ = 0;  // the cache's number of this plan while it is open with rows, else 0
+  bool sealed_ = false;
   std::vector<PlannedRow> rows_;
-  std::vector<PlannedWrite> writes_;
+  std::vector<PlannedWrite> writes_;  // until seal(): the one write of each row into its own node's page
   std::vector<PlannedCopy> copies_;
   std::vector<std::pair<std::uint32_t, PlannedWrite>> extra_;  // (row, further write) until seal() sorts them in
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> ready_;  // (node, ready count after the step)
 };
 
 struct Usage {
@@ -119,7 +122,8 @@ class RadixCache {
  public:
   struct Options {
     std::uint32_t pages = 0;
-    std::uint32_t max_tokens = 64u << 20;  // token ids remembered, in all nodes
+    std::uint32_t max_tokens = 64u << 20;  // token ids in all nodes; beyond it what no lease holds goes at once
+    std::uint64_t hash_mask = ~std::uint64_t{0};  // of the child table; 0 (tests) makes every key collide
   };
   explicit RadixCache(Options options);
   ~RadixCache();
@@ -157,7 +161,8 @@ class RadixCache {
   /// The path's token ids.
   [[nodiscard]] std::vector<TokenId> tokens(const Lease& lease) const;
 
-  /// A hint: nobody will come back to the tokens that only this lease holds; when it goes they are evicted first.
+  /// A hint: nobody will come back to the tokens that only this lease holds; when it goes they are evicted first. "Only
+  /// this lease": the path's end up to the last place where another lease stands or another path branches off.
   void mark_dead(const Lease& lease);
   /// The step counter that recency is measured in.
   void set_time(std::uint64_t step);

@@ -1,0 +1,153 @@
+// Handing out rows: which positions a step computes, into which pages, with which copies.
+#include <algorithm>
+
+#include "radix_cache/tree.h"
+
+namespace espalier::radix_cache {
+
+bool RadixCache::Impl::take_page(PageId& page) {
+  while (pool.empty()) {
+    if (!evict()) return false;
+  }
+  page = pool.take();
+  written[page].epoch = open_epoch;
+  written[page].copied = 0;
+  return true;
+}
+
+bool RadixCache::Impl::may_append(const Node& parent, std::uint32_t start) const {
+  // Nobody has claimed the slots after the parent's end. While the parent itself is not planned to its end, nobody can.
+  return parent.planned < parent.length || pool.fill(parent.pages.back()) == start % kPageTokens;
+}
+
+bool RadixCache::Impl::ensure_page(std::uint32_t node, StepPlan& plan) {
+  const std::uint32_t start = nodes[node].start;
+  if (nodes[node].pages.size() > (start + nodes[node].planned) / kPageTokens - start / kPageTokens) return true;
+  const bool inside = nodes[node].planned == 0 && start % kPageTokens != 0;
+  if (inside && may_append(nodes[nodes[node].parent], start)) {
+    const PageId page = nodes[nodes[node].parent].pages.back();
+    pool.share(page);
+    nodes[node].pages.push_back(page);
+    return true;
+  }
+  PageId page = 0;
+  if (!take_page(page)) return false;
+  if (inside) copy_head(nodes[node], page, plan);
+  nodes[node].pages.push_back(page);
+  return true;
+}
+
+void RadixCache::Impl::copy_head(const Node& x, PageId page, StepPlan& plan) {
+  const Node& parent = nodes[x.parent];
+  const std::uint32_t head = x.start % kPageTokens;
+  const std::uint32_t base = x.start - head;
+  const std::uint32_t ready = prefix(x.parent, parent.length, &Node::ready);
+  const std::uint32_t copied = ready > base ? std::min(ready - base, head) : 0;
+  const Written& source = written[parent.pages.back()];
+  if (copied > 0) {
+    // A source that is itself copied in this step is passed over for where its own head comes from.
+    const bool fresh = source.epoch == open_epoch && source.copied > 0;
+    ESP_CHECK(!fresh || source.copied >= copied);
+    const PageId origin = fresh ? source.origin : parent.pages.back();
+    plan.copies_.push_back({origin, page, copied});
+    written[page].origin = origin;
+    written[page].copied = copied;
+  }
+  ESP_CHECK(copied == head || source.epoch == open_epoch);
+  for (std::uint32_t slot = copied; slot < head; ++slot) {
+    plan.extra_.emplace_back(source.row[slot], PlannedWrite{page, slot});
+    written[page].row[slot] = source.row[slot];
+  }
+}
+
+RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows) {
+  ESP_CHECK(!plan.sealed_ || plan.epoch_ == 0);
+  const bool opening = plan.epoch_ == 0;
+  if (opening) {
+    ESP_CHECK(open_epoch == 0);  // one plan at a time
+    plan = StepPlan{};
+    plan.epoch_ = open_epoch = ++epochs;
+  }
+  ESP_CHECK(plan.epoch_ == open_epoch);
+  const auto begin = static_cast<std::uint32_t>(plan.rows_.size());
+
+  std::vector<std::uint32_t> path;  // deepest first, up to where something is planned
+  for (std::uint32_t n = anchor.node; !nodes[n].is_root(); n = nodes[n].parent) {
+    path.push_back(n);
+    if (nodes[n].planned > 0) break;
+  }
+  bool dry = false;
+  std::uint32_t left = max_rows;
+  for (; !path.empty() && left > 0 && !dry; path.pop_back()) {
+    const std::uint32_t node = path.back();
+    const std::uint32_t extent = node == anchor.node ? anchor.offset : nodes[node].length;
+    const std::uint32_t before = nodes[node].planned;
+    const bool listed = before > nodes[node].ready;
+    while (nodes[node].planned < extent && left > 0) {
+      if (!ensure_page(node, plan)) {
+        dry = true;
+        break;
+      }
+      Node& x = nodes[node];
+      const std::uint32_t position = x.start + x.planned;
+      const std::uint32_t slot = position % kPageTokens;
+      const PageId page = x.pages.back();
+      Written& w = written[page];
+      if (w.epoch != open_epoch) {
+        w.epoch = open_epoch;
+        w.copied = 0;
+      }
+      w.row[slot] = static_cast<std::uint32_t>(plan.rows_.size());
+      plan.rows_.push_back({tokens_of(x)[x.planned], position, 0, 0});
+      plan.writes_.push_back({page, slot});
+      pool.set_fill(page, slot + 1);
+      ++x.planned;
+      --left;
+    }
+    if (nodes[node].planned > before) {
+      if (!listed) pending.push_back(node);
+      update(node);
+    }
+  }
+  if (opening && plan.rows_.empty()) plan.epoch_ = open_epoch = 0;
+  return {begin, static_cast<std::uint32_t>(plan.rows_.size())};
+}
+
+void RadixCache::Impl::close(bool computed) {
+  std::vector<std::uint32_t> touched = std::exchange(pending, {});
+  open_epoch = 0;
+  // Deepest first: where pages are given back, the last owner to come is the first to go.
+  std::sort(touched.begin(), touched.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return nodes[a].start != nodes[b].start ? nodes[a].start > nodes[b].start : a < b;
+  });
+  for (const std::uint32_t node : touched) {
+    Node& x = nodes[node];
+    if (x.planned == x.ready) continue;
+    if (computed) {
+      x.ready = x.planned;
+    } else {
+      drop_pages(node, x.ready);
+    }
+  }
+  for (const std::uint32_t node : touched) {
+    if (nodes[node].live) update(node);
+  }
+}
+
+std::uint32_t RadixCache::Impl::pages_needed(const Anchor& anchor, std::uint32_t length) const {
+  std::uint32_t need = 0;
+  for (std::uint32_t n = anchor.node; !nodes[n].is_root(); n = nodes[n].parent) {
+    const Node& x = nodes[n];
+    const std::uint32_t on_path = n == anchor.node ? anchor.offset : x.length;
+    const std::uint32_t extent = length > x.start ? std::min(on_path, length - x.start) : 0;
+    if (extent > x.planned) {
+      need += pages_for(x.start, extent) - static_cast<std::uint32_t>(x.pages.size());
+      const bool inside = x.planned == 0 && x.start % kPageTokens != 0;
+      if (inside && may_append(nodes[x.parent], x.start)) --need;
+    }
+    if (x.planned > 0) break;
+  }
+  return need;
+}
+
+}  // namespace espalier::radix_cache

@@ -1,0 +1,172 @@
+#include "radix_cache/radix_cache.h"
+
+#include <algorithm>
+
+#include "radix_cache/tree.h"
+
+namespace espalier::radix_cache {
+
+Lease::Lease(Lease&& other) noexcept
+    : cache_(std::exchange(other.cache_, nullptr)),
+      anchor_(std::exchange(other.anchor_, 0)),
+      length_(std::exchange(other.length_, 0)) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+  if (this != &other) {
+    if (cache_ != nullptr) cache_->impl_->release(anchor_);
+    cache_ = std::exchange(other.cache_, nullptr);
+    anchor_ = std::exchange(other.anchor_, 0);
+    length_ = std::exchange(other.length_, 0);
+  }
+  return *this;
+}
+
+Lease::~Lease() {
+  if (cache_ != nullptr) cache_->impl_->release(anchor_);
+}
+
+RadixCache::RadixCache(Options options) : impl_(std::make_unique<Impl>(options)) {}
+
+RadixCache::~RadixCache() {
+  ESP_CHECK(impl_->anchors.size() == impl_->free_anchors.size());  // leases die before their cache
+}
+
+Lease RadixCache::open(Space space) {
+  Lease lease;
+  lease.anchor_ = impl_->open(space);
+  lease.cache_ = this;
+  return lease;
+}
+
+Lease RadixCache::fork(const Lease& lease) {
+  ESP_CHECK(lease.cache_ == this);
+  Lease twin;
+  twin.anchor_ = impl_->fork(lease.anchor_);
+  twin.length_ = lease.length_;
+  twin.cache_ = this;
+  return twin;
+}
+
+Extended RadixCache::extend(Lease& lease, std::span<const TokenId> tokens) {
+  ESP_CHECK(lease.cache_ == this);
+  ESP_CHECK(tokens.size() <= std::size_t{INT32_MAX} - lease.length_);  // positions are 32 bits wide
+  const Extended out = impl_->extend(lease.anchor_, tokens);
+  lease.length_ += static_cast<std::uint32_t>(tokens.size());
+  return out;
+}
+
+void RadixCache::rollback(Lease& lease, std::uint32_t length) {
+  ESP_CHECK(lease.cache_ == this && length <= lease.length_);
+  if (length == lease.length_) return;
+  impl_->rollback(lease.anchor_, length);
+  lease.length_ = length;
+}
+
+std::uint32_t RadixCache::ready(const Lease& lease) const {
+  ESP_CHECK(lease.cache_ == this);
+  const Anchor& a = impl_->anchors[lease.anchor_];
+  return impl_->prefix(a.node, a.offset, &Node::ready);
+}
+
+std::uint32_t RadixCache::planned(const Lease& lease, const StepPlan& plan) const {
+  if (plan.epoch_ == 0) return ready(lease);
+  ESP_CHECK(lease.cache_ == this && plan.epoch_ == impl_->open_epoch);
+  const Anchor& a = impl_->anchors[lease.anchor_];
+  return impl_->prefix(a.node, a.offset, &Node::planned);
+}
+
+std::uint32_t RadixCache::pages_needed(const Lease& lease, std::uint32_t length) const {
+  ESP_CHECK(lease.cache_ == this);
+  return impl_->pages_needed(impl_->anchors[lease.anchor_], length);
+}
+
+RowRange RadixCache::plan(Lease& lease, StepPlan& plan, std::uint32_t max_rows) {
+  ESP_CHECK(lease.cache_ == this);
+  return impl_->plan(impl_->anchors[lease.anchor_], plan, max_rows);
+}
+
+void RadixCache::seal(StepPlan& plan) {
+  if (plan.sealed_) return;
+  plan.sealed_ = true;
+  std::stable_sort(plan.extra_.begin(), plan.extra_.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<PlannedWrite> writes;
+  writes.reserve(plan.writes_.size() + plan.extra_.size());
+  auto extra = plan.extra_.begin();
+  for (std::uint32_t row = 0; row < plan.rows_.size(); ++row) {
+    plan.rows_[row].first_write = static_cast<std::uint32_t>(writes.size());
+    writes.push_back(plan.writes_[row]);
+    for (; extra != plan.extra_.end() && extra->first == row; ++extra) writes.push_back(extra->second);
+    plan.rows_[row].writes = static_cast<std::uint32_t>(writes.size()) - plan.rows_[row].first_write;
+  }
+  plan.writes_ = std::move(writes);
+}
+
+void RadixCache::commit(StepPlan& plan) {
+  if (plan.epoch_ == 0) return;
+  ESP_CHECK(plan.epoch_ == impl_->open_epoch);
+  impl_->close(true);
+  plan.epoch_ = 0;
+}
+
+void RadixCache::abandon(StepPlan& plan) {
+  if (plan.epoch_ == 0) return;
+  ESP_CHECK(plan.epoch_ == impl_->open_epoch);
+  impl_->close(false);
+  plan.epoch_ = 0;
+}
+
+void RadixCache::page_table(const Lease& lease, std::uint32_t length, std::vector<PageId>& out) const {
+  ESP_CHECK(lease.cache_ == this);
+  const Anchor& a = impl_->anchors[lease.anchor_];
+  ESP_CHECK(length <= impl_->prefix(a.node, a.offset, &Node::planned));
+  out.resize(pages_for(0, length));
+  std::size_t left = out.size();  // pages [0, left) are still to be filled in: deeper nodes came first
+  for (std::uint32_t n = a.node; left > 0; n = impl_->nodes[n].parent) {
+    const Node& x = impl_->nodes[n];
+    if (x.start >= length) continue;
+    const std::size_t first = x.start / kPageTokens;
+    for (; left > first; --left) out[left - 1] = x.pages[left - 1 - first];
+  }
+}
+
+std::vector<TokenId> RadixCache::tokens(const Lease& lease) const {
+  ESP_CHECK(lease.cache_ == this);
+  const Anchor& a = impl_->anchors[lease.anchor_];
+  std::vector<TokenId> out(lease.length_);
+  std::uint32_t count = a.offset;
+  for (std::uint32_t n = a.node; !impl_->nodes[n].is_root(); n = impl_->nodes[n].parent) {
+    const Node& x = impl_->nodes[n];
+    if (n != a.node) count = x.length;
+    std::copy_n(impl_->store.at(x.buffer, x.buffer_offset), count, out.begin() + x.start);
+  }
+  return out;
+}
+
+void RadixCache::mark_dead(const Lease& lease) {
+  ESP_CHECK(lease.cache_ == this);
+  impl_->anchors[lease.anchor_].dead = true;
+}
+
+void RadixCache::set_time(std::uint64_t step) { impl_->time = step; }
+
+void RadixCache::clear() { impl_->clear(); }
+
+Usage RadixCache::usage() const {
+  const PagePool& pool = impl_->pool;
+  Usage out;
+  out.total = pool.total();
+  out.free = pool.free();
+  out.held = pool.held();
+  out.evictable = out.held - pool.pinned();
+  out.nodes = static_cast<std::uint32_t>(impl_->table.size());
+  return out;
+}
+
+void RadixCache::on_free(void (*freed)(void* context, PageId page), void* context) {
+  impl_->pool.on_free(freed, context);
+}
+
+Status RadixCache::check() const { return impl_->check(); }
+
+}  // namespace espalier::radix_cache

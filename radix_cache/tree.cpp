@@ -1,0 +1,393 @@
+#include "radix_cache/tree.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace espalier::radix_cache {
+
+namespace {
+
+/// Leading tokens that agree, 16 at a time.
+std::uint32_t common_prefix(const TokenId* a, const TokenId* b, std::uint32_t count) {
+  constexpr std::uint32_t kBlock = 16;
+  std::uint32_t i = 0;
+  while (i + kBlock <= count && std::memcmp(a + i, b + i, kBlock * sizeof(TokenId)) == 0) i += kBlock;
+  while (i < count && a[i] == b[i]) ++i;
+  return i;
+}
+
+}  // namespace
+
+std::uint32_t RadixCache::Impl::new_node() {
+  std::uint32_t node = static_cast<std::uint32_t>(nodes.size());
+  if (free_nodes.empty()) {
+    nodes.emplace_back();
+  } else {
+    node = free_nodes.back();
+    free_nodes.pop_back();
+  }
+  nodes[node].live = true;
+  nodes[node].last = time;
+  return node;
+}
+
+std::uint32_t RadixCache::Impl::new_child(std::uint32_t parent, std::span<const TokenId> tokens) {
+  const std::uint32_t child = new_node();
+  Node& x = nodes[child];
+  x.parent = parent;
+  x.start = nodes[parent].end();
+  x.length = static_cast<std::uint32_t>(tokens.size());
+  x.buffer = store.create(tokens);
+  x.buffer_offset = 0;
+  table.set(parent, tokens[0], child);
+  ++nodes[parent].children;
+  return child;
+}
+
+void RadixCache::Impl::remove(std::uint32_t node) {
+  Node& x = nodes[node];
+  ESP_CHECK(x.children == 0 && x.anchors == kNil);
+  if (x.is_root()) {
+    roots.erase(x.space);
+  } else {
+    drop_pages(node, 0);
+    Node& parent = nodes[x.parent];
+    if (x.active) --parent.active_children;
+    --parent.children;
+    table.erase(x.parent, *tokens_of(x));
+    store.release(x.buffer, x.buffer_offset);
+    queue.place(node, EvictionClass::kNone, 0);
+  }
+  x = Node{};
+  free_nodes.push_back(node);
+}
+
+std::uint32_t RadixCache::Impl::split(std::uint32_t node, std::uint32_t at) {
+  const std::uint32_t head_index = new_node();
+  Node& head = nodes[head_index];
+  Node& tail = nodes[node];
+  ESP_CHECK(at > 0 && at < tail.length);
+  for (; tail.pinned > 0; --tail.pinned) pool.unpin(tail.pages[tail.pinned - 1]);
+
+  head.parent = tail.parent;
+  head.start = tail.start;
+  head.length = at;
+  head.planned = std::min(tail.planned, at);
+  head.ready = std::min(tail.ready, at);
+  head.children = 1;
+  head.hits = tail.hits;
+  head.last = tail.last;
+  head.buffer = tail.buffer;
+  head.buffer_offset = tail.buffer_offset;
+  store.share(head.buffer);
+
+  // A page that the cut goes through belongs to both.
+  const std::uint32_t head_pages = pages_for(head.start, head.planned);
+  head.pages.assign(tail.pages.begin(), tail.pages.begin() + head_pages);
+  if (tail.planned > at) {
+    const std::uint32_t first = (tail.start + at) / kPageTokens - tail.start / kPageTokens;
+    if (first < head_pages) pool.share(tail.pages[first]);
+    tail.pages.erase(tail.pages.begin(), tail.pages.begin() + first);
+  } else {
+    tail.pages.clear();
+  }
+
+  table.set(head.parent, *tokens_of(head), head_index);
+  tail.parent = head_index;
+  tail.start += at;
+  tail.length -= at;
+  tail.planned -= head.planned;
+  tail.ready -= head.ready;
+  tail.buffer_offset += at;
+  table.set(head_index, *tokens_of(tail), node);
+  if (tail.dead_from != kNil) {
+    if (tail.dead_from < at) head.dead_from = tail.dead_from;
+    tail.dead_from = tail.dead_from > at ? tail.dead_from - at : 0;
+  }
+
+  const bool was_active = tail.active;
+  tail.cover = 0;
+  for (std::uint32_t a = std::exchange(tail.anchors, kNil); a != kNil;) {
+    const std::uint32_t next = anchors[a].next;
+    const std::uint32_t offset = anchors[a].offset;
+    link(a, offset <= at ? head_index : node, offset <= at ? offset : offset - at);
+    a = next;
+  }
+  tail.active = tail.anchors != kNil || tail.active_children > 0 || tail.planned > tail.ready;
+  head.active_children = tail.active ? 1 : 0;
+  head.active = head.anchors != kNil || tail.active || head.planned > head.ready;
+  ESP_CHECK(head.active == was_active);
+  if (head.planned > head.ready) pending.push_back(head_index);
+  repin(head_index);
+  repin(node);
+  requeue(node);
+  return head_index;
+}
+
+void RadixCache::Impl::trim(std::uint32_t node, std::uint32_t length) {
+  Node& x = nodes[node];
+  ESP_CHECK(x.children == 0 && length > 0 && length < x.length);
+  if (x.planned > length) drop_pages(node, length);
+  x.length = length;
+  store.cut(x.buffer, x.buffer_offset + length);
+  if (x.dead_from != kNil && x.dead_from >= length) x.dead_from = kNil;
+}
+
+void RadixCache::Impl::drop_pages(std::uint32_t node, std::uint32_t planned) {
+  Node& x = nodes[node];
+  x.planned = planned;
+  x.ready = std::min(x.ready, planned);
+  const std::uint32_t keep = pages_for(x.start, planned);
+  while (x.pages.size() > keep) {
+    const PageId page = x.pages.back();
+    if (x.pinned == x.pages.size()) {
+      pool.unpin(page);
+      --x.pinned;
+    }
+    x.pages.pop_back();
+    // Only a node's first page has other owners: they end where it starts.
+    if (!pool.drop(page)) pool.set_fill(page, x.start % kPageTokens);
+  }
+  if (keep > 0) pool.set_fill(x.pages.back(), (x.start + planned - 1) % kPageTokens + 1);
+}
+
+void RadixCache::Impl::link(std::uint32_t anchor, std::uint32_t node, std::uint32_t offset) {
+  Anchor& a = anchors[anchor];
+  Node& x = nodes[node];
+  a.node = node;
+  a.offset = offset;
+  a.previous = kNil;
+  a.next = x.anchors;
+  if (x.anchors != kNil) anchors[x.anchors].previous = anchor;
+  x.anchors = anchor;
+  x.cover = std::max(x.cover, offset);
+}
+
+void RadixCache::Impl::unlink(std::uint32_t anchor) {
+  const Anchor& a = anchors[anchor];
+  Node& x = nodes[a.node];
+  if (a.previous != kNil) anchors[a.previous].next = a.next;
+  if (a.next != kNil) anchors[a.next].previous = a.previous;
+  if (x.anchors == anchor) x.anchors = a.next;
+  if (a.offset < x.cover) return;
+  const std::uint32_t old = std::exchange(x.cover, 0);
+  for (std::uint32_t other = x.anchors; other != kNil && x.cover < old; other = anchors[other].next) {
+    x.cover = std::max(x.cover, anchors[other].offset);
+  }
+}
+
+void RadixCache::Impl::move(std::uint32_t anchor, std::uint32_t node, std::uint32_t offset) {
+  // The new place is made active before the old one is looked at, so that nothing between them goes.
+  const std::uint32_t old = anchors[anchor].node;
+  unlink(anchor);
+  link(anchor, node, offset);
+  update(node);
+  if (old != node) update(old);
+}
+
+EvictionClass RadixCache::Impl::class_of(const Node& x) const {
+  if (x.is_root() || x.children > 0) return EvictionClass::kNone;
+  const std::uint32_t stays = x.protected_length();
+  if (stays > 0 && x.pages.size() <= pages_for(x.start, std::min(stays, x.planned))) return EvictionClass::kNone;
+  if (x.dead_from < x.length) return EvictionClass::kDead;
+  return x.hits >= 2 ? EvictionClass::kProtected : EvictionClass::kProbation;
+}
+
+void RadixCache::Impl::requeue(std::uint32_t node) { queue.place(node, class_of(nodes[node]), nodes[node].last); }
+
+void RadixCache::Impl::repin(std::uint32_t node) {
+  Node& x = nodes[node];
+  const std::uint32_t want = pages_for(x.start, std::min(x.protected_length(), x.planned));
+  for (; x.pinned > want; --x.pinned) pool.unpin(x.pages[x.pinned - 1]);
+  for (; x.pinned < want; ++x.pinned) pool.pin(x.pages[x.pinned]);
+}
+
+void RadixCache::Impl::update(std::uint32_t node) {
+  for (;;) {
+    Node& x = nodes[node];
+    if (x.is_root()) {
+      if (x.children == 0 && x.anchors == kNil) remove(node);
+      return;
+    }
+    const std::uint32_t parent = x.parent;
+    if (x.children == 0) {
+      const std::uint32_t keep = std::max(x.protected_length(), x.ready);
+      if (keep == 0) {
+        remove(node);
+        node = parent;
+        continue;
+      }
+      if (keep < x.length) trim(node, keep);
+    }
+    const bool active = x.anchors != kNil || x.active_children > 0 || x.planned > x.ready;
+    const bool changed = active != x.active;
+    if (changed) {
+      x.active = active;
+      if (active) {
+        ++nodes[parent].active_children;
+      } else {
+        --nodes[parent].active_children;
+        x.last = time;
+      }
+    }
+    repin(node);
+    requeue(node);
+    if (!changed) return;
+    node = parent;
+  }
+}
+
+std::uint32_t RadixCache::Impl::new_anchor() {
+  if (free_anchors.empty()) {
+    anchors.emplace_back();
+    return static_cast<std::uint32_t>(anchors.size() - 1);
+  }
+  const std::uint32_t anchor = free_anchors.back();
+  free_anchors.pop_back();
+  return anchor;
+}
+
+std::uint32_t RadixCache::Impl::open(Space space) {
+  const auto found = roots.find(space);
+  std::uint32_t root = found == roots.end() ? kNil : found->second;
+  if (root == kNil) {
+    root = new_node();
+    nodes[root].space = space;
+    roots.emplace(space, root);
+  }
+  const std::uint32_t anchor = new_anchor();
+  link(anchor, root, 0);
+  return anchor;
+}
+
+std::uint32_t RadixCache::Impl::fork(std::uint32_t anchor) {
+  const std::uint32_t twin = new_anchor();
+  link(twin, anchors[anchor].node, anchors[anchor].offset);
+  return twin;
+}
+
+Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId> tokens) {
+  const auto count = static_cast<std::uint32_t>(tokens.size());
+  if (count == 0) return {};
+  std::uint32_t node = anchors[anchor].node;
+  std::uint32_t offset = anchors[anchor].offset;
+  std::uint32_t done = 0;
+  bool entered = false;  // from its start, in this call
+  while (done < count) {
+    if (offset < nodes[node].length) {
+      const Node& x = nodes[node];
+      const std::uint32_t same = common_prefix(tokens_of(x) + offset, tokens.data() + done,
+                                               std::min(x.length - offset, count - done));
+      done += same;
+      offset += same;
+      if (offset < x.length && done < count) node = split(node, offset);
+      Node& used = nodes[node];
+      used.last = time;
+      if (offset > used.dead_from) used.dead_from = kNil;
+      if (entered && used.hits < UINT32_MAX) ++used.hits;
+      if (done == count) break;
+    }
+    const std::uint32_t child = table.find(node, tokens[done]);
+    if (child == ChildTable::kNone) break;
+    node = child;
+    offset = 0;
+    entered = true;
+  }
+  const Extended out{done, count - done};
+  if (done < count) {
+    const auto rest = tokens.subspan(done);
+    Node& x = nodes[node];
+    // A leaf grows in place; one that others came back to stays as it is, so that its tail has a recency of its own.
+    if (!x.is_root() && x.children == 0 && x.hits < 2) {
+      store.append(x.buffer, rest);
+      x.length += static_cast<std::uint32_t>(rest.size());
+      x.last = time;
+      offset = x.length;
+    } else {
+      node = new_child(node, rest);
+      offset = nodes[node].length;
+    }
+  }
+  move(anchor, node, offset);
+  bound_tokens();
+  return out;
+}
+
+void RadixCache::Impl::rollback(std::uint32_t anchor, std::uint32_t length) {
+  std::uint32_t node = anchors[anchor].node;
+  while (!nodes[node].is_root() && nodes[node].start >= length) node = nodes[node].parent;
+  nodes[anchors[anchor].node].last = time;
+  move(anchor, node, length - nodes[node].start);
+  bound_tokens();
+}
+
+void RadixCache::Impl::release(std::uint32_t anchor) {
+  const auto [node, offset, next, previous, dead] = anchors[anchor];
+  unlink(anchor);
+  anchors[anchor] = {};
+  free_anchors.push_back(anchor);
+  nodes[node].last = time;
+  if (dead) declare_dead(node, offset);
+  update(node);
+  bound_tokens();
+}
+
+void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset) {
+  // Ready tokens after the place belong to a memory that is not this lease's.
+  if (nodes[node].children > 0 || nodes[node].is_root() || nodes[node].ready > offset) return;
+  for (; !nodes[node].is_root() && nodes[node].children <= 1; node = nodes[node].parent) {
+    Node& x = nodes[node];
+    if (x.dead_from <= x.cover) return;  // declared before, and so is what is above it
+    x.dead_from = x.cover;
+    requeue(node);
+    if (x.cover > 0) return;
+  }
+}
+
+void RadixCache::Impl::bound_tokens() {
+  while (store.size() > max_tokens && evict()) {
+  }
+}
+
+std::uint32_t RadixCache::Impl::prefix(std::uint32_t node, std::uint32_t offset,
+                                       std::uint32_t Node::* count) const {
+  // What is counted is a prefix of every path, so the deepest node with any has it all above it.
+  while (!nodes[node].is_root()) {
+    const Node& x = nodes[node];
+    const std::uint32_t here = std::min(x.*count, offset);
+    if (here > 0) return x.start + here;
+    node = x.parent;
+    offset = nodes[node].length;
+  }
+  return 0;
+}
+
+bool RadixCache::Impl::evict() {
+  const std::uint32_t node = queue.first();
+  if (node == EvictionQueue::kNoNode) return false;
+  const Node& x = nodes[node];
+  const std::uint32_t boundary = (x.end() - 1) / kPageTokens * kPageTokens;
+  const std::uint32_t keep = std::max(x.protected_length(), boundary > x.start ? boundary - x.start : 0);
+  ESP_CHECK(keep < x.length);
+  if (keep > 0) {
+    trim(node, keep);
+  } else {
+    drop_pages(node, 0);
+  }
+  update(node);
+  return true;
+}
+
+void RadixCache::Impl::clear() {
+  while (evict()) {
+  }
+  // What is left beside protected tokens shares their last page, so the queue does not list it.
+  for (std::uint32_t node = 0; node < nodes.size(); ++node) {
+    const Node& x = nodes[node];
+    if (!x.live || x.is_root() || x.children > 0) continue;
+    const std::uint32_t keep = x.protected_length();
+    if (keep < x.length) trim(node, keep);
+  }
+}
+
+}  // namespace espalier::radix_cache

@@ -1,0 +1,151 @@
+// The radix tree itself, behind RadixCache: nodes, anchors (what leases point at), and how they change.
+//
+// A node is an edge and its end: `length` tokens from position `start` on. Three counts split it, ready <= planned <=
+// length: KV computed, KV that the open step computes, tokens known. Pages cover the planned part. `cover` is how far
+// leases that stand in the node reach; the protected part is the whole node below which anything is active, else the
+// larger of `cover` and what is planned. After every operation a leaf holds nothing but protected and ready tokens.
+//
+// update() is the one place where consequences are drawn: it trims what nobody needs, removes empty nodes, and keeps
+// activity, pins and the eviction queue true, going up the path only while something changed. Nothing recurses.
+//
+// A split makes a new node for the head and keeps the index for the tail, so the children of a split node need no new
+// keys. Indices need no generation: what could outlive a node (leases, an open plan) keeps it alive.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "radix_cache/child_table.h"
+#include "radix_cache/eviction_queue.h"
+#include "radix_cache/page_pool.h"
+#include "radix_cache/radix_cache.h"
+#include "radix_cache/token_store.h"
+
+namespace espalier::radix_cache {
+
+inline constexpr std::uint32_t kNil = UINT32_MAX;
+
+/// Pages that `tokens` tokens from position `start` on touch.
+constexpr std::uint32_t pages_for(std::uint32_t start, std::uint32_t tokens) {
+  return tokens == 0 ? 0 : (start + tokens - 1) / kPageTokens - start / kPageTokens + 1;
+}
+
+struct Node {
+  std::uint32_t parent = kNil;  // kNil: a space's root
+  std::uint32_t start = 0;      // position of the first token
+  std::uint32_t length = 0;     // tokens; 0 for roots only
+  std::uint32_t planned = 0;    // of them: ready or in the open plan; pages cover exactly these
+  std::uint32_t ready = 0;      // of them: KV computed
+  std::uint32_t cover = 0;      // largest offset at which a lease stands
+  std::uint32_t children = 0;
+  std::uint32_t active_children = 0;
+  std::uint32_t anchors = kNil;   // list of leases that stand here
+  std::uint32_t pinned = 0;       // of `pages`, from the front: pinned by this node
+  std::uint32_t dead_from = kNil; // tokens from this offset on: declared dead
+  std::uint32_t hits = 0;         // times an extend found it
+  TokenStore::BufferId buffer = 0;
+  std::uint32_t buffer_offset = 0;
+  std::uint64_t last = 0;         // step of the last use
+  Space space = 0;                // roots only
+  bool live = false;
+  bool active = false;            // a lease in the subtree, or planned rows here
+  std::vector<PageId> pages;
+
+  [[nodiscard]] bool is_root() const { return parent == kNil; }
+  [[nodiscard]] std::uint32_t end() const { return start + length; }
+  /// Tokens that must stay.
+  [[nodiscard]] std::uint32_t protected_length() const {
+    if (active_children > 0) return length;
+    return planned > ready && planned > cover ? planned : cover;
+  }
+};
+
+/// Where a lease stands: `offset` tokens into `node` (0 at a root only).
+struct Anchor {
+  std::uint32_t node = kNil;  // kNil: a free record
+  std::uint32_t offset = 0;
+  std::uint32_t next = kNil;
+  std::uint32_t previous = kNil;
+  bool dead = false;  // mark_dead()
+};
+
+class RadixCache::Impl {
+ public:
+  explicit Impl(const Options& options)
+      : table(options.hash_mask), pool(options.pages), max_tokens(options.max_tokens), written(options.pages) {}
+
+  // tree.cpp: leases
+  std::uint32_t open(Space space);
+  std::uint32_t fork(std::uint32_t anchor);
+  Extended extend(std::uint32_t anchor, std::span<const TokenId> tokens);
+  void rollback(std::uint32_t anchor, std::uint32_t length);
+  void release(std::uint32_t anchor);
+  [[nodiscard]] std::uint32_t length(const Anchor& a) const { return nodes[a.node].start + a.offset; }
+  /// Leading tokens of the path that `count` (Node::ready or Node::planned) covers.
+  [[nodiscard]] std::uint32_t prefix(std::uint32_t node, std::uint32_t offset, std::uint32_t Node::* count) const;
+  bool evict();  // one page's worth of tokens, or false where nothing can go
+  void clear();
+
+  // plan.cpp
+  RowRange plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows);
+  void close(bool computed);
+  [[nodiscard]] std::uint32_t pages_needed(const Anchor& anchor, std::uint32_t length) const;
+
+  // check.cpp
+  [[nodiscard]] Status check() const;
+
+  // The parts.
+  std::vector<Node> nodes;
+  std::vector<std::uint32_t> free_nodes;
+  std::vector<Anchor> anchors;
+  std::vector<std::uint32_t> free_anchors;
+  std::unordered_map<Space, std::uint32_t> roots;
+  ChildTable table;
+  TokenStore store;
+  PagePool pool;
+  EvictionQueue queue;
+  std::uint32_t max_tokens;
+  std::uint64_t time = 0;
+
+  // The open plan.
+  struct Written {  // which row writes a slot, and where a page's head is copied from; true while `epoch` is open
+    std::uint64_t epoch = 0;
+    PageId origin = 0;
+    std::uint32_t copied = 0;  // slots [0, copied) come from `origin`
+    std::uint32_t row[kPageTokens] = {};
+  };
+  std::uint64_t epochs = 0;            // plans so far
+  std::uint64_t open_epoch = 0;        // 0: none is open
+  std::vector<std::uint32_t> pending;  // every node with planned > ready (and perhaps some without)
+  std::vector<Written> written;        // by page
+
+ private:
+  std::uint32_t new_node();
+  std::uint32_t new_child(std::uint32_t parent, std::span<const TokenId> tokens);
+  std::uint32_t new_anchor();
+  void remove(std::uint32_t node);                            // a leaf that keeps nothing, or an unused root
+  std::uint32_t split(std::uint32_t node, std::uint32_t at);  // the new head
+  void trim(std::uint32_t node, std::uint32_t length);        // a leaf
+  void drop_pages(std::uint32_t node, std::uint32_t planned);
+  void link(std::uint32_t anchor, std::uint32_t node, std::uint32_t offset);
+  void unlink(std::uint32_t anchor);
+  void move(std::uint32_t anchor, std::uint32_t node, std::uint32_t offset);
+  void update(std::uint32_t node);
+  void repin(std::uint32_t node);
+  void requeue(std::uint32_t node);
+  void declare_dead(std::uint32_t node, std::uint32_t offset);
+  void bound_tokens();
+  [[nodiscard]] EvictionClass class_of(const Node& node) const;
+  [[nodiscard]] const TokenId* tokens_of(const Node& node) const {
+    return store.at(node.buffer, node.buffer_offset);
+  }
+
+  [[nodiscard]] bool take_page(PageId& page);
+  [[nodiscard]] bool ensure_page(std::uint32_t node, StepPlan& plan);
+  [[nodiscard]] bool may_append(const Node& parent, std::uint32_t start) const;
+  void copy_head(const Node& node, PageId page, StepPlan& plan);
+};
+
+}  // namespace espalier::radix_cache

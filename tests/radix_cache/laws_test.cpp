@@ -1,0 +1,253 @@
+// The cache's promises one by one, on small trees that can be followed by hand.
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <optional>
+#include <vector>
+
+#include "radix_cache/radix_cache.h"
+
+namespace espalier::radix_cache {
+namespace {
+
+std::vector<TokenId> range(TokenId first, std::size_t count) {
+  std::vector<TokenId> out(count);
+  std::iota(out.begin(), out.end(), first);
+  return out;
+}
+
+/// Plans up to `rows` rows for the lease alone, as a step of its own. The number of rows it took.
+std::uint32_t compute(RadixCache& cache, Lease& lease, std::uint32_t rows = UINT32_MAX) {
+  StepPlan plan;
+  cache.plan(lease, plan, rows);
+  cache.seal(plan);
+  const auto count = static_cast<std::uint32_t>(plan.rows().size());
+  cache.commit(plan);
+  return count;
+}
+
+std::vector<PageId> table(const RadixCache& cache, const Lease& lease, std::uint32_t length) {
+  std::vector<PageId> out;
+  cache.page_table(lease, length, out);
+  return out;
+}
+
+#define EXPECT_SOUND(cache)                                     \
+  do {                                                          \
+    const Status status_ = (cache).check();                     \
+    EXPECT_TRUE(status_.has_value()) << status_.error().message; \
+  } while (false)
+
+TEST(RadixCache, WhatOneLeaseComputedAnotherFinds) {
+  RadixCache cache({.pages = 64});
+  const auto prompt = range(0, 40);
+  {
+    Lease a = cache.open(0);
+    EXPECT_EQ(cache.extend(a, prompt).fresh, 40u);
+    EXPECT_EQ(cache.ready(a), 0u);
+    EXPECT_EQ(compute(cache, a), 40u);
+    EXPECT_EQ(cache.ready(a), 40u);
+  }
+  EXPECT_EQ(cache.usage().held, 3u);
+  EXPECT_EQ(cache.usage().evictable, 3u);
+  Lease b = cache.open(0);
+  EXPECT_EQ(cache.extend(b, prompt).reused, 40u);
+  EXPECT_EQ(cache.ready(b), 40u);
+  EXPECT_EQ(compute(cache, b), 0u);
+  EXPECT_EQ(cache.tokens(b), prompt);
+  Lease other = cache.open(1);
+  EXPECT_EQ(cache.extend(other, prompt).reused, 0u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, AForkSharesEveryPageBeforeIt) {
+  RadixCache cache({.pages = 64});
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 40));
+  compute(cache, a);
+  Lease b = cache.fork(a);
+  cache.extend(a, range(100, 20));
+  cache.extend(b, range(200, 20));
+  // The first to plan appends in place, the second copies the head of the boundary page.
+  EXPECT_EQ(cache.pages_needed(a, 60), 1u);
+  EXPECT_EQ(cache.pages_needed(b, 60), 1u);
+  StepPlan plan;
+  EXPECT_EQ(cache.plan(a, plan, 100).size(), 20u);
+  EXPECT_EQ(cache.pages_needed(b, 60), 2u);
+  EXPECT_EQ(cache.plan(b, plan, 100).size(), 20u);
+  cache.seal(plan);
+  ASSERT_EQ(plan.copies().size(), 1u);
+  EXPECT_EQ(plan.copies()[0].slots, 8u);
+  EXPECT_EQ(plan.copies()[0].from, table(cache, a, 40)[2]);
+  cache.commit(plan);
+  const auto ta = table(cache, a, 60);
+  const auto tb = table(cache, b, 60);
+  ASSERT_EQ(ta.size(), 4u);
+  EXPECT_EQ(ta[0], tb[0]);
+  EXPECT_EQ(ta[1], tb[1]);
+  EXPECT_NE(ta[2], tb[2]);
+  EXPECT_NE(ta[3], tb[3]);
+  EXPECT_EQ(cache.usage().held, 6u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, ACommonColdPromptIsComputedOnceInOneStep) {
+  RadixCache cache({.pages = 64});
+  Lease a = cache.open(0), b = cache.open(0);
+  auto pa = range(0, 40), pb = range(0, 40);
+  pa.push_back(1000);
+  pb.push_back(2000);
+  cache.extend(a, pa);
+  EXPECT_EQ(cache.extend(b, pb).reused, 40u);
+  StepPlan plan;
+  EXPECT_EQ(cache.plan(a, plan, 100).size(), 41u);
+  const RowRange follower = cache.plan(b, plan, 100);
+  EXPECT_EQ(follower.begin, 41u);
+  EXPECT_EQ(follower.size(), 1u);
+  cache.seal(plan);
+  // The follower's page gets its head from the leader's rows, as they are computed.
+  EXPECT_TRUE(plan.copies().empty());
+  EXPECT_EQ(plan.writes().size(), 42u + 8u);
+  EXPECT_EQ(plan.rows()[32].writes, 2u);
+  EXPECT_EQ(plan.rows()[31].writes, 1u);
+  cache.commit(plan);
+  EXPECT_EQ(cache.ready(b), 41u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, AFollowerWaitsForALeaderThatHasNotGotThereAndGoesOnWithoutIt) {
+  RadixCache cache({.pages = 64});
+  Lease b = cache.open(0);
+  {
+    Lease a = cache.open(0);
+    cache.extend(a, range(0, 100));
+    cache.extend(b, range(0, 60));
+    cache.extend(b, range(500, 4));
+    StepPlan plan;
+    EXPECT_EQ(cache.plan(a, plan, 30).size(), 30u);
+    EXPECT_EQ(cache.planned(b, plan), 30u);
+    EXPECT_EQ(cache.plan(b, plan, 10).size(), 10u);  // goes on where the leader stopped
+    EXPECT_EQ(cache.planned(a, plan), 40u);
+    cache.seal(plan);
+    cache.commit(plan);
+  }
+  EXPECT_SOUND(cache);
+  EXPECT_EQ(cache.ready(b), 40u);
+  EXPECT_EQ(compute(cache, b), 24u);
+  EXPECT_EQ(cache.ready(b), 64u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, AnAbandonedStepLeavesItsRowsToBeComputed) {
+  RadixCache cache({.pages = 64});
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 40));
+  StepPlan plan;
+  cache.plan(a, plan, 100);
+  EXPECT_EQ(cache.usage().held, 3u);
+  cache.abandon(plan);
+  EXPECT_EQ(cache.usage().held, 0u);
+  EXPECT_EQ(cache.ready(a), 0u);
+  EXPECT_EQ(compute(cache, a), 40u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, APlanThatFindsThePoolDryGivesTheRowsThatFit) {
+  RadixCache cache({.pages = 3});
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 100));
+  EXPECT_EQ(cache.pages_needed(a, 100), 7u);
+  EXPECT_EQ(compute(cache, a), 48u);
+  EXPECT_EQ(compute(cache, a), 0u);
+  EXPECT_SOUND(cache);
+  cache.rollback(a, 48);
+  Lease b = cache.open(0);
+  cache.extend(b, range(500, 20));
+  EXPECT_EQ(compute(cache, b), 0u);
+  cache.rollback(a, 10);
+  EXPECT_EQ(compute(cache, b), 20u);
+  EXPECT_EQ(cache.ready(a), 10u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, ALeaseInTheMiddleOfANodeProtectsItsOwnTokensOnly) {
+  RadixCache cache({.pages = 10});
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 160));
+  compute(cache, a);
+  cache.rollback(a, 50);
+  EXPECT_EQ(cache.usage().evictable, 6u);
+  Lease b = cache.open(0);
+  cache.extend(b, range(1000, 96));
+  EXPECT_EQ(compute(cache, b), 96u);
+  EXPECT_EQ(cache.usage().evictable, 0u);
+  EXPECT_EQ(cache.ready(a), 50u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, TokensThatWereNeverComputedGoWithTheLastLeaseThatWantsThem) {
+  RadixCache cache({.pages = 8});
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 20));
+  {
+    Lease b = cache.fork(a);
+    cache.extend(b, range(100, 20));
+    EXPECT_EQ(cache.tokens(b).size(), 40u);
+  }
+  Lease c = cache.fork(a);
+  EXPECT_EQ(cache.extend(c, range(100, 20)).reused, 0u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, WhatIsPlannedStaysUntilTheStepIsOverWhateverLeasesDo) {
+  RadixCache cache({.pages = 8});
+  StepPlan plan;
+  std::optional<Lease> a = cache.open(0);
+  cache.extend(*a, range(0, 40));
+  cache.plan(*a, plan, 100);
+  cache.seal(plan);
+  Lease b = cache.open(0);
+  cache.extend(b, range(0, 20));
+  cache.extend(b, range(900, 1));  // splits what is planned
+  a.reset();
+  EXPECT_SOUND(cache);
+  cache.commit(plan);
+  EXPECT_SOUND(cache);
+  Lease c = cache.open(0);
+  EXPECT_EQ(cache.extend(c, range(0, 40)).reused, 40u);
+  EXPECT_EQ(cache.ready(c), 40u);
+}
+
+TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackTwiceGoesLast) {
+  RadixCache cache({.pages = 6});
+  std::uint64_t now = 0;
+  const auto use = [&](TokenId first, bool dead) {
+    cache.set_time(++now);
+    Lease a = cache.open(0);
+    cache.extend(a, range(first, 32));
+    compute(cache, a);
+    if (dead) cache.mark_dead(a);
+  };
+  use(0, false);
+  use(0, false);
+  use(0, false);       // came back twice
+  use(1000, false);    // once
+  use(2000, true);     // dead, and the newest
+  const auto kept = [&](TokenId first) {
+    Lease a = cache.open(0);
+    return cache.extend(a, range(first, 32)).reused;
+  };
+  Lease b = cache.open(1);
+  cache.extend(b, range(0, 16));
+  compute(cache, b);
+  cache.extend(b, range(5000, 48));
+  compute(cache, b, 16);
+  EXPECT_EQ(kept(2000), 0u);
+  compute(cache, b, 32);
+  EXPECT_EQ(kept(1000), 0u);
+  EXPECT_EQ(kept(0), 32u);
+  EXPECT_SOUND(cache);
+}
+
+}  // namespace
+}  // namespace espalier::radix_cache
