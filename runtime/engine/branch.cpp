@@ -26,16 +26,15 @@ Result<Answer> take_answer(BranchState& state) {
 template <class Answer, class Request>
 Result<Answer> wait_for(const std::shared_ptr<BranchState>& state, Request request) {
   ESP_CHECK(!state->outstanding);
-  std::binary_semaphore done(0);
   state->request = std::move(request);
-  state->blocked = &done;
+  state->blocking = true;
   state->outstanding = true;
   if (state->core->inbox.push(state)) {
-    done.acquire();
+    state->done.acquire();
   } else {
     refuse<Answer>(*state);
   }
-  state->blocked = nullptr;
+  state->blocking = false;
   return take_answer<Answer>(*state);
 }
 
@@ -53,15 +52,15 @@ void append_segment(BranchState& state, std::size_t count) {
 }  // namespace
 
 void complete(const std::shared_ptr<BranchState>& state) {
-  // The waiter may destroy the state as soon as it runs: read everything first, touch nothing after.
+  // The waiter may use the state as soon as it runs: read everything first.
   Executor* const executor = std::exchange(state->executor, nullptr);
   const std::coroutine_handle<> waiter = std::exchange(state->waiter, {});
-  std::binary_semaphore* const blocked = state->blocked;
+  const bool blocking = state->blocking;
   state->outstanding = false;
   if (executor != nullptr) {
     executor->post(waiter);
-  } else if (blocked != nullptr) {
-    blocked->release();
+  } else if (blocking) {
+    state->done.release();
   }
 }
 

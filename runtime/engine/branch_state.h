@@ -49,7 +49,9 @@ class BranchState {
   // Who waits: a coroutine on an executor, or a blocked thread, or nobody.
   Executor* executor = nullptr;
   std::coroutine_handle<> waiter;
-  std::binary_semaphore* blocked = nullptr;
+  // The semaphore lives here, not with the thread: release() may still touch it after acquire() has returned.
+  bool blocking = false;
+  std::binary_semaphore done{0};
 
   std::atomic<bool> cancelled = false;
 

@@ -109,11 +109,10 @@ const BackendInfo& Engine::info() const { return impl_->core->info; }
 
 Status Engine::check_idle() {
   auto state = std::make_shared<BranchState>();
-  std::binary_semaphore done(0);
   state->request = CheckRequest{};
-  state->blocked = &done;
+  state->blocking = true;
   if (!impl_->core->inbox.push(state)) return fail(ErrorCode::kCancelled, "the engine has ended");
-  done.acquire();
+  state->done.acquire();
   return std::get<Status>(state->answer);
 }
 

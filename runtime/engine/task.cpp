@@ -19,10 +19,9 @@ Executor::~Executor() {
 }
 
 void Executor::post(std::coroutine_handle<> handle) {
-  {
-    const std::lock_guard lock(mutex_);
-    queue_.push_back(handle);
-  }
+  // Notified under the lock: what is posted may end the program that owns this executor.
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(handle);
   ready_.notify_one();
 }
 
