@@ -5,6 +5,7 @@
 // turn's ids stay when a turn is added.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +26,10 @@ class ChatTemplate {
   [[nodiscard]] virtual std::string_view family() const = 0;
   /// False where the template refuses or drops the role.
   [[nodiscard]] virtual bool supports(Role role) const = 0;
+  /// Why supports(role) is false, for a person to read; empty where it is true.
+  [[nodiscard]] virtual std::string refusal(Role role) const {
+    return supports(role) ? "" : "the model's chat template has no role '" + std::string(name(role)) + "'";
+  }
   /// What stands before the first turn: bos where the model wants it, and the default system turn where the template
   /// adds one to a conversation that starts with `first` (not kSystem).
   [[nodiscard]] virtual std::vector<TokenId> begin(Role first) const = 0;

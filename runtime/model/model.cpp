@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "runtime/chat/load_chat_template.h"
 #include "runtime/model/architecture.h"
 #include "runtime/model/gguf.h"
+#include "runtime/tokenizer/load_tokenizer.h"
 
 namespace espalier::runtime {
 namespace {
@@ -41,8 +43,10 @@ class LoadedModel final : public Model {
 Result<std::shared_ptr<const Model>> Model::load(const std::string& path, System& system) {
   ESP_ASSIGN(auto file, Gguf::open(path, system));
   ESP_ASSIGN(const Architecture* architecture, find_architecture(file));
-  ESP_ASSIGN(const auto tokens, file.strings("tokenizer.ggml.tokens"));
-  ESP_ASSIGN(auto shape, architecture->read_shape(file, static_cast<std::uint32_t>(tokens.size())));
+  ESP_ASSIGN(auto tokenizer, load_tokenizer(file));
+  ESP_ASSIGN(auto chat_template, load_chat_template(file, *tokenizer));
+  ESP_ASSIGN(auto shape,
+             architecture->read_shape(file, static_cast<std::uint32_t>(tokenizer->size())));
   ESP_ASSIGN(auto weights, architecture->read_weights(file, shape));
   return std::make_shared<LoadedModel>(std::move(file), std::move(shape), std::move(weights),
                                        nullptr, nullptr);

@@ -1,9 +1,10 @@
 // A Backend without a model: its logits are a hash of the tokens it finds in the KV pages.
 //
-// A slot holds the token that was written there and its position; a row's logits depend on every slot from 0 to its
-// position, read through its page table, and on nothing else. So a page that is missing, stale, freed or another
-// sequence's changes the text or fails the step, and a test that compares texts sees every mistake of the tree, the
-// scheduler and the page copies. Sampling is the plain definition: mask, temperature, inverse of the distribution.
+// A slot holds the token that was written there and its position; a row's logits depend on every
+// slot from 0 to its position, read through its page table, and on nothing else. So a page that is
+// missing, stale, freed or another sequence's changes the text or fails the step, and a test that
+// compares texts sees every mistake of the tree, the scheduler and the page copies. Sampling is the
+// plain definition: mask, temperature, inverse of the distribution.
 #pragma once
 
 #include <algorithm>
@@ -25,14 +26,15 @@ struct ToyOptions {
   std::uint32_t vocabulary = 64;
   std::uint32_t context = 4096;
   std::uint32_t pages = 64;
-  float sharpness = 4.0F;             // spread of the logits
-  std::uint64_t fail_at_step = 0;     // 1-based; 0: never
+  float sharpness = 4.0F;          // spread of the logits
+  std::uint64_t fail_at_step = 0;  // 1-based; 0: never
   std::function<void(const runtime::Batch&)> on_step;
 };
 
 class ToyBackend final : public runtime::Backend {
  public:
-  explicit ToyBackend(ToyOptions options) : options_(std::move(options)), slots_(std::size_t{options_.pages} * runtime::kPageTokens) {
+  explicit ToyBackend(ToyOptions options)
+      : options_(std::move(options)), slots_(std::size_t{options_.pages} * runtime::kPageTokens) {
     info_.vocabulary = options_.vocabulary;
     info_.context = options_.context;
     info_.pages = options_.pages;
@@ -46,14 +48,16 @@ class ToyBackend final : public runtime::Backend {
     ++steps_;
     rows_ += batch.rows.size();
     if (options_.on_step) options_.on_step(batch);
-    if (steps_ == options_.fail_at_step) return fail(ErrorCode::kExhausted, "toy backend: injected failure");
+    if (steps_ == options_.fail_at_step)
+      return fail(ErrorCode::kExhausted, "toy backend: injected failure");
     for (const auto& copy : batch.copies) {
       for (std::uint32_t s = 0; s < copy.slots; ++s) at(copy.to, s) = at(copy.from, s);
     }
     for (const auto& row : batch.rows) {
       for (std::uint32_t w = 0; w < row.writes; ++w) {
         const auto& slot = batch.writes[row.first_write + w];
-        if (slot.slot != row.position % runtime::kPageTokens) return broken("a write to the wrong slot", row.position);
+        if (slot.slot != row.position % runtime::kPageTokens)
+          return broken("a write to the wrong slot", row.position);
         at(slot.page, slot.slot) = {row.token, row.position};
       }
     }
@@ -91,18 +95,23 @@ class ToyBackend final : public runtime::Backend {
     return hash ^ (hash >> 29);
   }
   static tl::unexpected<Error> broken(const std::string& what, std::uint32_t position) {
-    return fail(ErrorCode::kInternal, "toy backend: " + what + " at position " + std::to_string(position));
+    return fail(ErrorCode::kInternal,
+                "toy backend: " + what + " at position " + std::to_string(position));
   }
-  Slot& at(runtime::PageId page, std::uint32_t slot) { return slots_[std::size_t{page} * runtime::kPageTokens + slot]; }
+  Slot& at(runtime::PageId page, std::uint32_t slot) {
+    return slots_[std::size_t{page} * runtime::kPageTokens + slot];
+  }
 
   Result<std::uint64_t> read(const std::vector<runtime::PageId>& pages, const runtime::Row& row) {
     std::uint64_t hash = kStart;
     for (std::uint32_t p = 0; p <= row.position; ++p) {
-      if (p / runtime::kPageTokens >= pages.size()) return broken("a page table that is too short", p);
+      if (p / runtime::kPageTokens >= pages.size())
+        return broken("a page table that is too short", p);
       const Slot& slot = at(pages[p / runtime::kPageTokens], p % runtime::kPageTokens);
       if (slot.token == kNoToken) return broken("a slot that was freed or never written", p);
       if (slot.position != p) return broken("a slot of another position", p);
-      if (p == row.position && slot.token != row.token) return broken("a row whose slot holds another token", p);
+      if (p == row.position && slot.token != row.token)
+        return broken("a row whose slot holds another token", p);
       hash = absorb(hash, slot.token);
     }
     return hash;
@@ -111,7 +120,8 @@ class ToyBackend final : public runtime::Backend {
   std::vector<float> logits(std::uint64_t hash) const {
     std::vector<float> out(options_.vocabulary);
     const RandomKey key(hash);
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(key.uniform(i)) * options_.sharpness;
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(key.uniform(i)) * options_.sharpness;
     return out;
   }
 
@@ -119,7 +129,9 @@ class ToyBackend final : public runtime::Backend {
     runtime::RowResult out;
     double total = 0;
     for (const float l : logits) total += std::exp(static_cast<double>(l));
-    const auto logprob = [&](std::size_t id) { return static_cast<float>(logits[id] - std::log(total)); };
+    const auto logprob = [&](std::size_t id) {
+      return static_cast<float>(logits[id] - std::log(total));
+    };
     for (const TokenId id : plan.ids) out.logprobs.push_back(logprob(static_cast<std::size_t>(id)));
     std::vector<TokenId> order(logits.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<TokenId>(i);
@@ -135,11 +147,14 @@ class ToyBackend final : public runtime::Backend {
       if (plan.mask == nullptr || plan.mask->allows(id)) allowed.push_back(id);
     }
     double mass = 0;
-    for (const TokenId id : allowed) mass += std::exp(static_cast<double>(logits[static_cast<std::size_t>(id)]));
+    for (const TokenId id : allowed)
+      mass += std::exp(static_cast<double>(logits[static_cast<std::size_t>(id)]));
     TokenId chosen = allowed.front();
     const float t = plan.sampling->temperature;
     if (t > 0) {
-      const auto weight = [&](TokenId id) { return std::exp(static_cast<double>(logits[static_cast<std::size_t>(id)]) / t); };
+      const auto weight = [&](TokenId id) {
+        return std::exp(static_cast<double>(logits[static_cast<std::size_t>(id)]) / t);
+      };
       double sum = 0;
       for (const TokenId id : allowed) sum += weight(id);
       double u = plan.key.uniform(plan.counter) * sum;
@@ -149,7 +164,10 @@ class ToyBackend final : public runtime::Backend {
         if (u < 0) break;
       }
     }
-    out.sampled = {chosen, static_cast<float>(std::exp(static_cast<double>(logits[static_cast<std::size_t>(chosen)])) / mass)};
+    out.sampled = {
+        chosen,
+        static_cast<float>(std::exp(static_cast<double>(logits[static_cast<std::size_t>(chosen)])) /
+                           mass)};
     return out;
   }
 

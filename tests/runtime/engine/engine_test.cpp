@@ -24,7 +24,8 @@ struct Given {
 };
 
 std::unique_ptr<Engine> make_engine(Given given = {}) {
-  auto engine = Engine::create(std::make_unique<ToyBackend>(std::move(given.toy)), given.options, real_system());
+  auto engine = Engine::create(std::make_unique<ToyBackend>(std::move(given.toy)), given.options,
+                               real_system());
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return std::move(*engine);
 }
@@ -49,7 +50,8 @@ Ids by_definition(Ids path, std::uint32_t tokens) {
   Ids out;
   for (std::uint32_t i = 0; i < tokens; ++i) {
     const auto logits = toy.logits_after(path);
-    const auto best = static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const auto best =
+        static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
     path.push_back(best);
     out.push_back(best);
   }
@@ -131,7 +133,8 @@ TEST(Engine, ScoresAreTheModelsLogProbabilities) {
   const Ids prompt = random_ids(random, 37);
   Branch branch = engine->open();
   branch.append(prompt);
-  const std::vector<Ids> continuations = {{1, 2, 3}, {1, 2, 4}, {1}, {5, 6}, {5, 6}, {7, 8, 9, 10, 11}};
+  const std::vector<Ids> continuations = {{1, 2, 3}, {1, 2, 4}, {1},
+                                          {5, 6},    {5, 6},    {7, 8, 9, 10, 11}};
   const auto scored = branch.score_now({continuations});
   ASSERT_TRUE(scored.has_value()) << scored.error().message;
   const ToyBackend toy{ToyOptions{}};
@@ -169,7 +172,9 @@ TEST(Engine, AProbeReportsWhatWasThoughtOfEachId) {
       const auto logits = toy.logits_after(std::span(text).first(i));
       double total = 0;
       for (const float l : logits) total += std::exp(static_cast<double>(l));
-      EXPECT_NEAR(probed->logprobs[i], logits[static_cast<std::size_t>(text[i])] - std::log(total), 1e-5) << i;
+      EXPECT_NEAR(probed->logprobs[i], logits[static_cast<std::size_t>(text[i])] - std::log(total),
+                  1e-5)
+          << i;
       EXPECT_EQ(probed->best[i].size(), 3U);
       const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
       EXPECT_EQ(probed->best[i][0].first, best);
@@ -177,7 +182,8 @@ TEST(Engine, AProbeReportsWhatWasThoughtOfEachId) {
   }
 }
 
-// One random tree of requests; returns each request's text. Whatever `run` does to interleave them, texts must agree.
+// One random tree of requests; returns each request's text. Whatever `run` does to interleave them,
+// texts must agree.
 struct Script {
   Ids prompt;
   std::uint32_t tokens;
@@ -191,7 +197,8 @@ std::vector<Script> random_scripts(std::uint64_t seed, std::size_t count) {
   std::vector<Script> out;
   for (std::size_t i = 0; i < count; ++i) {
     Script script;
-    script.prompt.assign(trunk.begin(), trunk.begin() + static_cast<std::ptrdiff_t>(1 + random() % trunk.size()));
+    script.prompt.assign(trunk.begin(),
+                         trunk.begin() + static_cast<std::ptrdiff_t>(1 + random() % trunk.size()));
     const Ids tail = random_ids(random, random() % 40, 3);
     script.prompt.insert(script.prompt.end(), tail.begin(), tail.end());
     script.tokens = 1 + random() % 24;
@@ -213,7 +220,8 @@ Ids run_alone(const Script& script) {
   return out ? out->ids : Ids{};
 }
 
-std::vector<Ids> run_together(Engine& engine, const std::vector<Script>& scripts, std::uint64_t order_seed) {
+std::vector<Ids> run_together(Engine& engine, const std::vector<Script>& scripts,
+                              std::uint64_t order_seed) {
   std::vector<Ids> out(scripts.size());
   std::vector<std::size_t> order(scripts.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -224,7 +232,8 @@ std::vector<Ids> run_together(Engine& engine, const std::vector<Script>& scripts
     threads.emplace_back([&, i] {
       Branch branch = engine.open();
       branch.append(scripts[i].prompt);
-      auto result = branch.generate_now(free_text(scripts[i].tokens, scripts[i].temperature, scripts[i].seed));
+      auto result = branch.generate_now(
+          free_text(scripts[i].tokens, scripts[i].temperature, scripts[i].seed));
       ASSERT_TRUE(result.has_value()) << result.error().message;
       out[i] = result->ids;
     });
@@ -401,7 +410,8 @@ TEST(Engine, CoroutinesAwaitTheirAnswersOnTheirExecutor) {
     });
   }
   for (auto& thread : threads) thread.join();
-  for (TokenId i = 0; i < 6; ++i) EXPECT_EQ(got[static_cast<std::size_t>(i)], by_definition({i}, 35));
+  for (TokenId i = 0; i < 6; ++i)
+    EXPECT_EQ(got[static_cast<std::size_t>(i)], by_definition({i}, 35));
 }
 
 TEST(Engine, PagesOfADeadBranchAreEvictedFirst) {
