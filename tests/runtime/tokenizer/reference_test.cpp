@@ -122,7 +122,8 @@ TEST(DefaultModel, EndsATurnWithItsEndOfTurnToken) {
   EXPECT_TRUE(tokenizer->vocabulary()->is_end(0));  // <|endoftext|>
   EXPECT_FALSE(tokenizer->vocabulary()->is_end(1));
   EXPECT_FALSE(tokenizer->add_bos());
-  EXPECT_EQ(tokenizer->vocabulary()->canonical()("Hello world"), tokenizer->encode("Hello world"));
+  EXPECT_EQ(tokenizer->vocabulary()->canonical()("Hello world").value(),
+            tokenizer->encode("Hello world").value());
 }
 
 }  // namespace
