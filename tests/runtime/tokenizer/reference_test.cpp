@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "base/system.h"
+#include "base/utf8.h"
 #include "runtime/tokenizer/load_tokenizer.h"
 #include "tests/support/data.h"
 
@@ -74,16 +75,54 @@ TEST(DefaultModel, GivesLlamaCppsIds) {
     const auto text = it["text"].get<std::string>();
     EXPECT_EQ(tokenizer->encode_special(text), it["ids"].get<std::vector<TokenId>>()) << text;
     EXPECT_EQ(tokenizer->decode(it["ids"].get<std::vector<TokenId>>(), true), text);
-    EXPECT_EQ(tokenizer->decode(it["greedy"].get<std::vector<TokenId>>()),
+    EXPECT_EQ(tokenizer->decode(it["greedy"].get<std::vector<TokenId>>(), true),
               it["greedy_text"].get<std::string>());
   }
-  for (const auto& it : data["nll"]) {
-    const auto ids = tokenizer->encode(it["text"].get<std::string>());
-    ASSERT_TRUE(ids);
+}
+
+// The reference's two longer texts: fields of a .jsonl file, rows joined by blank lines, cut after
+// some characters.
+std::string joined_text(const std::string& path, const std::vector<std::string>& fields,
+                        std::size_t characters) {
+  std::ifstream in(path);
+  std::string text;
+  std::string line;
+  while (std::getline(in, line)) {
+    const auto row = nlohmann::json::parse(line);
+    if (!text.empty()) text += "\n\n";
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+      text += (i > 0 ? "\n" : "") + row[fields[i]].get<std::string>();
+    }
+  }
+  std::size_t end = 0;
+  for (; end < text.size() && characters > 0; --characters) end += utf8::decode(text, end).length;
+  return text.substr(0, end);
+}
+
+TEST(DefaultModel, GivesLlamaCppsIdsForLongTexts) {
+  const auto model = testing::default_model();
+  const auto reference = testing::data_file("reference/smollm2.json");
+  const auto questions = testing::data_file("questions/gsm8k_train_first200.jsonl");
+  const auto receipts = testing::data_file("receipts/receipts_000_312.jsonl");
+  if (!model || !reference || !questions || !receipts)
+    GTEST_SKIP() << "no default model or no reference data";
+  const auto tokenizer = load(*model);
+  ASSERT_NE(tokenizer, nullptr);
+  const auto data = nlohmann::json::parse(slurp(*reference));
+  const std::string texts[] = {joined_text(*questions, {"question", "answer"}, 4000),
+                               joined_text(*receipts, {"text"}, 3000)};
+  ASSERT_EQ(data["nll"].size(), std::size(texts));
+  for (std::size_t i = 0; i < std::size(texts); ++i) {
+    const auto& it = data["nll"][i];
+    const auto ids = tokenizer->encode(texts[i]);
+    ASSERT_TRUE(ids) << ids.error().message;
     EXPECT_EQ(ids->size(), it["n_tokens"].get<std::size_t>());
     const auto first = it["first_ids"].get<std::vector<TokenId>>();
     ASSERT_GE(ids->size(), first.size());
-    EXPECT_TRUE(std::equal(first.begin(), first.end(), ids->begin()));
+    EXPECT_EQ(std::vector<TokenId>(ids->begin(),
+                                   ids->begin() + static_cast<std::ptrdiff_t>(first.size())),
+              first);
+    EXPECT_EQ(tokenizer->decode(*ids), texts[i]);
   }
 }
 
