@@ -1,0 +1,120 @@
+#include "batch/inputs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/memory_system.h"
+
+namespace espalier::batch {
+namespace {
+
+using ::espalier::testing::MemorySystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::vector<std::string> ids(const Inputs& inputs) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < inputs.size(); ++i) out.push_back(inputs.id(i).dump());
+  return out;
+}
+
+TEST(Inputs, APatternFindsFilesInAnyPartOfThePathSortedByBytes) {
+  MemorySystem system;
+  for (const char* path :
+       {"in/b.txt", "in/a.txt", "in/.hidden.txt", "in/c.md", "in/deep/d.txt", "other/a.txt"}) {
+    system.put(path, "text");
+  }
+  EXPECT_THAT(*glob("in/*.txt", system), ElementsAre("in/a.txt", "in/b.txt"));
+  EXPECT_THAT(*glob("*/a.t?t", system), ElementsAre("in/a.txt", "other/a.txt"));
+  EXPECT_THAT(*glob("in/[bc].*", system), ElementsAre("in/b.txt", "in/c.md"));
+  EXPECT_THAT(*glob("in/*/d.txt", system), ElementsAre("in/deep/d.txt"));
+  EXPECT_THAT(*glob("nowhere/*.txt", system), ElementsAre());
+}
+
+TEST(Inputs, AFolderGivesItsFiles) {
+  MemorySystem system;
+  system.put("in/b.txt", "B");
+  system.put("in/a.txt", "A");
+  system.put("in/deep/c.txt", "C");
+  const auto inputs = Inputs::open("in", system);
+  ASSERT_TRUE(inputs) << inputs.error().message;
+  EXPECT_THAT(ids(*inputs), ElementsAre("\"in/a.txt\"", "\"in/b.txt\""));
+  EXPECT_TRUE(inputs->documents());
+  EXPECT_EQ(inputs->read(1, system)->document, "B");
+  EXPECT_TRUE(inputs->reads("in/./a.txt"));
+  EXPECT_FALSE(inputs->reads("out.jsonl"));
+}
+
+TEST(Inputs, NothingToDoIsAnErrorThatNamesThePattern) {
+  MemorySystem system;
+  system.put("in/deep/c.txt", "C");
+  system.put("empty.jsonl", "\n  \n");
+  for (const char* pattern : {"in", "in/*.txt", "missing", "missing.jsonl", "empty.jsonl"}) {
+    const auto inputs = Inputs::open(pattern, system);
+    ASSERT_FALSE(inputs) << pattern;
+    EXPECT_EQ(inputs.error().code, ErrorCode::kNotFound);
+    EXPECT_THAT(inputs.error().message, HasSubstr(pattern));
+  }
+  EXPECT_FALSE(Inputs::open("", system));
+}
+
+TEST(Inputs, RowsAreNamedByTheirIdOrTheirLine) {
+  MemorySystem system;
+  system.put("rows.jsonl",
+             "\xEF\xBB\xBF{\"id\": \"a\", \"text\": \"x\"}\n\n{\"text\": \"y\"}\r\nnot "
+             "json\n{\"id\": 77}");
+  const auto inputs = Inputs::open("rows.jsonl", system);
+  ASSERT_TRUE(inputs) << inputs.error().message;
+  EXPECT_THAT(ids(*inputs), ElementsAre("\"a\"", "3", "4", "77"));
+  EXPECT_FALSE(inputs->documents());
+  EXPECT_EQ(inputs->read(0, system)->fields["text"], "x");
+  EXPECT_EQ(inputs->read(1, system)->fields["text"], "y");
+  EXPECT_FALSE(inputs->read(2, system));
+  EXPECT_TRUE(inputs->read(3, system));
+}
+
+TEST(Inputs, TwoRowsWithOneIdAreRefusedWithBothLines) {
+  MemorySystem system;
+  system.put("rows.jsonl", "{\"id\": 2}\n{\"x\": 1}\n");
+  const auto inputs = Inputs::open("rows.jsonl", system);
+  ASSERT_FALSE(inputs);
+  EXPECT_THAT(inputs.error().message, HasSubstr("rows.jsonl:2: the id 2 stands on line 1 already"));
+  system.put("rows.jsonl", "{\"id\": [1]}\n");
+  EXPECT_THAT(Inputs::open("rows.jsonl", system).error().message,
+              HasSubstr("must be a string or an integer"));
+}
+
+TEST(Inputs, ABadRowIsThatRowsOwnError) {
+  MemorySystem system;
+  system.put("rows.jsonl", "[1]\n{\"x\": \"\xFF\"}\n" + std::string(100'000, '[') +
+                               "\n{\"x\": 1e999}\n{\"x\": 1}\n");
+  const auto inputs = Inputs::open("rows.jsonl", system);
+  ASSERT_TRUE(inputs) << inputs.error().message;
+  ASSERT_EQ(inputs->size(), 5U);
+  EXPECT_THAT(inputs->read(0, system).error().message, HasSubstr("not an object but array"));
+  EXPECT_EQ(inputs->read(1, system).error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(inputs->read(2, system).error().code, ErrorCode::kLimit);
+  EXPECT_EQ(inputs->read(3, system).error().code, ErrorCode::kInvalid);
+  EXPECT_TRUE(inputs->read(4, system));
+}
+
+TEST(Inputs, ADocumentThatIsNotUtf8NamesTheByte) {
+  MemorySystem system;
+  system.put("in/a.txt", "ab\xC3");
+  const auto inputs = Inputs::open("in/*.txt", system);
+  ASSERT_TRUE(inputs);
+  EXPECT_THAT(inputs->read(0, system).error().message,
+              HasSubstr("'in/a.txt' is not UTF-8: byte 2"));
+}
+
+TEST(Inputs, RowsAmongDocumentsAreRefused) {
+  MemorySystem system;
+  system.put("in/a.txt", "A");
+  system.put("in/rows.jsonl", "{}\n");
+  const auto inputs = Inputs::open("in/*", system);
+  ASSERT_FALSE(inputs);
+  EXPECT_THAT(inputs.error().message, HasSubstr("in/rows.jsonl"));
+}
+
+}  // namespace
+}  // namespace espalier::batch
