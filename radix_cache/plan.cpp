@@ -5,16 +5,6 @@
 
 namespace espalier::radix_cache {
 
-bool RadixCache::Impl::take_page(PageId& page) {
-  while (pool.empty()) {
-    if (!evict()) return false;
-  }
-  page = pool.take();
-  written[page].epoch = open_epoch;
-  written[page].copied = 0;
-  return true;
-}
-
 bool RadixCache::Impl::may_append(const Node& parent, std::uint32_t start) const {
   // Nobody has claimed the slots after the parent's end. While the parent itself is not planned to its end, nobody can.
   return parent.planned < parent.length || pool.fill(parent.pages.back()) == start % kPageTokens;
@@ -24,14 +14,19 @@ bool RadixCache::Impl::ensure_page(std::uint32_t node, StepPlan& plan) {
   const std::uint32_t start = nodes[node].start;
   if (nodes[node].pages.size() > (start + nodes[node].planned) / kPageTokens - start / kPageTokens) return true;
   const bool inside = nodes[node].planned == 0 && start % kPageTokens != 0;
-  if (inside && may_append(nodes[nodes[node].parent], start)) {
-    const PageId page = nodes[nodes[node].parent].pages.back();
-    pool.share(page);
-    nodes[node].pages.push_back(page);
-    return true;
+  for (;;) {
+    if (inside && may_append(nodes[nodes[node].parent], start)) {
+      const PageId page = nodes[nodes[node].parent].pages.back();
+      pool.share(page);
+      nodes[node].pages.push_back(page);
+      return true;
+    }
+    if (!pool.empty()) break;
+    if (!evict()) return false;  // what goes may be the very branch that held the right to append: look again
   }
-  PageId page = 0;
-  if (!take_page(page)) return false;
+  const PageId page = pool.take();
+  written[page].epoch = open_epoch;
+  written[page].copied = 0;
   if (inside) copy_head(nodes[node], page, plan);
   nodes[node].pages.push_back(page);
   return true;

@@ -142,7 +142,6 @@ class RadixCache::Impl {
     return store.at(node.buffer, node.buffer_offset);
   }
 
-  [[nodiscard]] bool take_page(PageId& page);
   [[nodiscard]] bool ensure_page(std::uint32_t node, StepPlan& plan);
   [[nodiscard]] bool may_append(const Node& parent, std::uint32_t start) const;
   void copy_head(const Node& node, PageId page, StepPlan& plan);

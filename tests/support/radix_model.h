@@ -1,0 +1,426 @@
+// A naive model of the radix cache and a simulated KV, run beside the real one: what every test of it shares.
+//
+// An operation is four numbers, read modulo whatever exists when it runs, so that any list of operations is valid and
+// any part of a failing list can be tried alone: shrink() does that.
+//
+// The simulated KV. Each slot holds the hash of the whole prefix that its key and value would depend on. A step runs
+// the plan's copies and writes (in the order given or backwards, rows before copies or after: none may matter), a freed
+// page is poisoned, and after every operation every lease's page table must read back exactly its own prefix. Any
+// mistake in sharing shows there.
+//
+// The naive tree is a set of prefix hashes: computed, planned in the open step, or on a live lease's path. Until
+// something was evicted, ready(), planned() and what extend() found must equal it; afterwards they are bounded by it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "radix_cache/radix_cache.h"
+
+namespace espalier::radix_cache::model {
+
+struct Operation {
+  enum Kind : std::uint8_t {
+    kOpen, kFork, kExtend, kExtendLikeAnother, kRollback, kRelease, kPlan, kCommit, kAbandon, kMarkDead, kClear,
+    kTick, kShuffle, kKinds
+  };
+  std::uint8_t kind = 0;
+  std::uint8_t lease = 0;
+  std::uint8_t count = 0;
+  std::uint8_t seed = 0;
+};
+
+struct Setting {
+  std::uint32_t pages = 64;
+  std::uint32_t max_tokens = 1u << 20;
+  std::uint64_t hash_mask = ~std::uint64_t{0};
+  std::uint32_t alphabet = 3;
+  std::uint32_t longest = 200;  // tokens of a path
+  std::size_t leases = 12;
+};
+
+/// Runs operations on a real cache and the model. The first broken promise ends it.
+class Model {
+ public:
+  explicit Model(const Setting& setting)
+      : setting_(setting),
+        cache_({.pages = setting.pages, .max_tokens = setting.max_tokens, .hash_mask = setting.hash_mask}),
+        kv_(std::size_t{setting.pages} * kPageTokens) {
+    // A bound that drops ids without freeing pages shows in nothing we are told of.
+    lossy_ = setting.max_tokens < 1u << 20;
+    cache_.on_free(
+        [](void* self, PageId page) {
+          auto& model = *static_cast<Model*>(self);
+          ++model.freed_;
+          std::fill_n(model.kv_.begin() + page * kPageTokens, kPageTokens, kPoison);
+        },
+        this);
+  }
+  ~Model() { cache_.abandon(plan_); }
+
+  /// What broke, or nothing.
+  std::optional<std::string> run(const std::vector<Operation>& operations) {
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      apply(operations[i]);
+      if (broken_.empty()) verify();
+      if (!broken_.empty()) return "operation " + std::to_string(i) + ": " + broken_;
+    }
+    leases_.clear();
+    cache_.abandon(plan_);
+    verify();
+    if (broken_.empty() && cache_.usage().evictable != cache_.usage().held) breaks("a page is held by nobody");
+    cache_.clear();
+    const Usage end = cache_.usage();
+    if (broken_.empty() && (end.nodes != 0 || end.held != 0 || end.free != end.total)) breaks("something stayed");
+    if (broken_.empty()) return std::nullopt;
+    return "at the end: " + broken_;
+  }
+
+  [[nodiscard]] std::uint64_t rows() const { return all_rows_; }
+  [[nodiscard]] std::uint64_t copies() const { return all_copies_; }
+  [[nodiscard]] std::uint64_t extra_writes() const { return all_extra_; }
+  [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+
+ private:
+  static constexpr std::uint64_t kPoison = 0;
+
+  struct Path {
+    Lease lease;
+    Space space = 0;
+    std::vector<TokenId> tokens;
+    std::vector<std::uint64_t> prefix;  // prefix[i]: hash of the space and tokens [0, i]
+    std::uint32_t ready = 0;            // when last looked at
+  };
+
+  static std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
+    hash ^= value + 0x9E3779B97F4A7C15ULL + (hash << 6) + (hash >> 2);
+    hash = (hash ^ (hash >> 30)) * 0xBF58476D1CE4E5B9ULL;
+    return (hash ^ (hash >> 27)) | 1;  // never the poison
+  }
+  static std::uint64_t next(const Path& path, TokenId token) {
+    return mix(path.prefix.empty() ? mix(77, path.space) : path.prefix.back(), static_cast<std::uint64_t>(token) + 1);
+  }
+
+  void breaks(std::string what) {
+    if (broken_.empty()) broken_ = std::move(what);
+  }
+
+  template <class Set>
+  static std::uint32_t leading(const std::vector<std::uint64_t>& prefix, const Set& contains) {
+    std::uint32_t n = 0;
+    while (n < prefix.size() && contains(prefix[n])) ++n;
+    return n;
+  }
+
+  void apply(const Operation& op) {
+    const auto kind = static_cast<Operation::Kind>(op.kind % Operation::kKinds);
+    if (kind == Operation::kOpen) {
+      if (leases_.size() >= setting_.leases) return;
+      Path path;
+      path.space = op.seed % 8 == 0 ? 1 : 0;
+      path.lease = cache_.open(path.space);
+      leases_.push_back(std::move(path));
+    } else if (kind == Operation::kCommit) {
+      execute(op);
+    } else if (kind == Operation::kAbandon) {
+      abandon();
+    } else if (kind == Operation::kClear) {
+      clear();
+    } else if (kind == Operation::kTick) {
+      cache_.set_time(time_ += op.count % 3);
+    } else if (!leases_.empty()) {
+      Path& path = leases_[op.lease % leases_.size()];
+      if (kind == Operation::kFork) {
+        fork(path);
+      } else if (kind == Operation::kExtend) {
+        std::vector<TokenId> tokens(op.count % 24 + 1u);
+        std::minstd_rand random(op.seed + 1u);
+        for (TokenId& token : tokens) token = static_cast<TokenId>(random() % setting_.alphabet);
+        extend(path, tokens);
+      } else if (kind == Operation::kExtendLikeAnother) {
+        if (history_.empty()) return;
+        const auto& old = history_[op.seed % history_.size()];
+        const std::size_t from = std::min(path.tokens.size(), old.size());
+        const std::size_t count = std::min<std::size_t>(old.size() - from, op.count);
+        if (count == 0) return;
+        extend(path, std::vector<TokenId>(old.begin() + static_cast<std::ptrdiff_t>(from),
+                                          old.begin() + static_cast<std::ptrdiff_t>(from + count)));
+      } else if (kind == Operation::kRollback) {
+        const auto length = static_cast<std::uint32_t>(op.count % (path.tokens.size() + 1));
+        guarded([&] { cache_.rollback(path.lease, length); });
+        path.tokens.resize(length);
+        path.prefix.resize(length);
+        path.ready = std::min(path.ready, length);
+      } else if (kind == Operation::kRelease) {
+        const auto at = leases_.begin() + op.lease % static_cast<std::ptrdiff_t>(leases_.size());
+        guarded([&] { leases_.erase(at); });
+      } else if (kind == Operation::kPlan) {
+        plan(path, op.count % 40 + 1u);
+      } else if (kind == Operation::kMarkDead) {
+        cache_.mark_dead(path.lease);
+      } else {
+        std::swap(path, leases_[op.seed % leases_.size()]);  // leases move
+      }
+    }
+  }
+
+  /// Pages that go while `work` runs were evicted.
+  template <class Work>
+  void guarded(const Work& work) {
+    const std::uint64_t before = freed_;
+    work();
+    if (freed_ == before) return;
+    evicted_ += freed_ - before;
+    lossy_ = true;
+  }
+
+  void fork(const Path& from) {
+    if (leases_.size() >= setting_.leases) return;
+    Path path;
+    path.lease = cache_.fork(from.lease);
+    path.space = from.space;
+    path.tokens = from.tokens;
+    path.prefix = from.prefix;
+    path.ready = from.ready;
+    leases_.push_back(std::move(path));
+  }
+
+  void extend(Path& path, std::vector<TokenId> tokens) {
+    const std::size_t old = path.tokens.size();
+    if (old + tokens.size() > setting_.longest) return;
+    std::unordered_set<std::uint64_t> leased;
+    for (const Path& other : leases_) leased.insert(other.prefix.begin(), other.prefix.end());
+    Extended found;
+    guarded([&] { found = cache_.extend(path.lease, tokens); });
+    for (const TokenId token : tokens) {
+      path.prefix.push_back(next(path, token));
+      path.tokens.push_back(token);
+    }
+    const auto certain = leading(path.prefix, [&](std::uint64_t h) { return leased.count(h) > 0; });
+    const auto possible = leading(path.prefix, [&](std::uint64_t h) {
+      return leased.count(h) + computed_.count(h) + planned_.count(h) > 0;
+    });
+    const std::size_t at = old + found.reused;
+    if (found.reused + found.fresh != tokens.size()) breaks("extend: reused + fresh");
+    if (at < std::max<std::size_t>(certain, old)) breaks("extend missed what another lease holds");
+    if (at > possible) breaks("extend found what nobody had");
+    if (!lossy_ && at != possible) breaks("extend missed what was computed");
+    if (history_.size() < 64) history_.push_back(path.tokens);
+  }
+
+  void plan(Path& path, std::uint32_t rows) {
+    const std::uint32_t from = cache_.planned(path.lease, plan_);
+    const auto want = std::min<std::uint32_t>(rows, static_cast<std::uint32_t>(path.tokens.size()) - from);
+    const std::uint32_t need = cache_.pages_needed(path.lease, from + want);
+    const Usage before = cache_.usage();
+    const std::uint64_t freed = freed_;
+    RowRange range;
+    guarded([&] { range = cache_.plan(path.lease, plan_, rows); });
+    const Usage after = cache_.usage();
+    const auto gone = static_cast<std::uint32_t>(freed_ - freed);
+    const std::uint32_t taken = after.held + gone - before.held;
+    if (need <= before.free + before.evictable && range.size() != want) breaks("plan: fewer rows than pages allow");
+    if (range.size() > want) breaks("plan: more rows than asked for");
+    // An evicted branch may leave its right to append in a shared page to this path, without freeing a page itself.
+    const bool evicted = gone > 0 || after.nodes < before.nodes;
+    if (evicted) lossy_ = true;
+    if (range.size() == want && (taken > need || (!evicted && taken != need))) breaks("pages_needed is not exact");
+    if (range.size() < want) {
+      if (after.free + after.evictable > 0) breaks("plan stopped while there were pages");
+      if (cache_.pages_needed(path.lease, from + range.size() + 1) != 1) breaks("plan stopped without need");
+    }
+    if (range.size() == 0) return;
+    if (range.end != plan_.rows().size() || range.begin != row_hash_.size()) breaks("plan: row range");
+    for (std::uint32_t i = 0; i < range.size(); ++i) {
+      const PlannedRow& row = plan_.rows()[range.begin + i];
+      const std::uint32_t position = from + i;
+      if (row.position != position || row.token != path.tokens[position]) breaks("plan: a row that is not the path's");
+      const std::uint64_t hash = path.prefix[position];
+      if (!planned_.insert(hash).second) breaks("a token is planned twice in a step");
+      if (!lossy_ && computed_.count(hash) > 0) breaks("a token is computed twice");
+      row_hash_.push_back(hash);
+    }
+    if (cache_.planned(path.lease, plan_) != from + range.size()) breaks("planned() after plan()");
+  }
+
+  void execute(const Operation& op) {
+    cache_.seal(plan_);
+    const auto copy = [&] {
+      std::vector<PlannedCopy> copies(plan_.copies().begin(), plan_.copies().end());
+      if (op.seed & 1) std::reverse(copies.begin(), copies.end());
+      for (const PlannedCopy& c : copies) {
+        std::copy_n(kv_.begin() + c.from * kPageTokens, c.slots, kv_.begin() + c.to * kPageTokens);
+      }
+    };
+    if (!row_hash_.empty()) {
+      if (op.seed & 2) copy();
+      for (std::size_t r = 0; r < row_hash_.size(); ++r) {
+        const PlannedRow& row = plan_.rows()[r];
+        if (row.writes == 0) breaks("a row that writes nothing");
+        for (std::uint32_t w = row.first_write; w < row.first_write + row.writes; ++w) {
+          const PlannedWrite write = plan_.writes()[w];
+          if (write.slot != row.position % kPageTokens) breaks("a write into another position's slot");
+          kv_[write.page * kPageTokens + write.slot] = row_hash_[r];
+        }
+        all_extra_ += row.writes - 1;
+      }
+      if (!(op.seed & 2)) copy();
+      all_rows_ += row_hash_.size();
+      all_copies_ += plan_.copies().size();
+      // What attention of these rows would read.
+      for (const Path& path : leases_) read_back(path, cache_.planned(path.lease, plan_));
+      computed_.insert(planned_.begin(), planned_.end());
+    }
+    cache_.commit(plan_);
+    reset_plan();
+  }
+
+  void abandon() {
+    if (!row_hash_.empty()) {
+      for (const PlannedCopy& c : plan_.copies()) std::fill_n(kv_.begin() + c.to * kPageTokens, c.slots, kPoison);
+      cache_.seal(plan_);
+      for (const PlannedWrite& w : plan_.writes()) kv_[w.page * kPageTokens + w.slot] = kPoison;
+    }
+    cache_.abandon(plan_);
+    reset_plan();
+  }
+
+  void reset_plan() {
+    planned_.clear();
+    row_hash_.clear();
+  }
+
+  void clear() {
+    const Usage before = cache_.usage();
+    cache_.clear();
+    const Usage after = cache_.usage();
+    if (after.held != before.held - before.evictable) breaks("evictable is not what clear() gives back");
+    if (after.evictable != 0) breaks("something evictable after clear()");
+    std::unordered_set<std::uint64_t> kept;
+    for (const Path& path : leases_) {
+      const std::uint32_t ready = cache_.ready(path.lease);
+      kept.insert(path.prefix.begin(), path.prefix.begin() + ready);
+    }
+    // What the open step builds on stays too, though its lease may be gone; the model does not follow that.
+    if (row_hash_.empty()) {
+      computed_ = std::move(kept);
+    } else {
+      lossy_ = true;
+    }
+  }
+
+  void read_back(const Path& path, std::uint32_t length) {
+    cache_.page_table(path.lease, length, pages_);
+    if (pages_.size() != (length + kPageTokens - 1) / kPageTokens) return breaks("page table: size");
+    for (std::uint32_t p = 0; p < length; ++p) {
+      const PageId page = pages_[p / kPageTokens];
+      if (page >= setting_.pages) return breaks("page table: no such page");
+      if (kv_[page * kPageTokens + p % kPageTokens] != path.prefix[p]) {
+        return breaks("position " + std::to_string(p) + " of a path reads another prefix's KV");
+      }
+    }
+  }
+
+  void verify() {
+    const Status ok = cache_.check();
+    if (!ok) return breaks(ok.error().message);
+    const Usage usage = cache_.usage();
+    if (usage.free + usage.held != usage.total || usage.evictable > usage.held) breaks("usage");
+    const auto is_computed = [&](std::uint64_t h) { return computed_.count(h) > 0; };
+    const auto is_planned = [&](std::uint64_t h) { return computed_.count(h) + planned_.count(h) > 0; };
+    for (Path& path : leases_) {
+      if (path.lease.length() != path.tokens.size()) breaks("length");
+      if (cache_.tokens(path.lease) != path.tokens) breaks("tokens");
+      const std::uint32_t ready = cache_.ready(path.lease);
+      if (ready < path.ready) breaks("a lease lost what was ready");
+      if (ready > leading(path.prefix, is_computed)) breaks("ready and never computed");
+      if (!lossy_ && ready != leading(path.prefix, is_computed)) breaks("computed and not ready");
+      const std::uint32_t planned = cache_.planned(path.lease, plan_);
+      if (planned < ready || planned > leading(path.prefix, is_planned)) breaks("planned()");
+      if (!lossy_ && planned != leading(path.prefix, is_planned)) breaks("planned() misses rows of the step");
+      path.ready = ready;
+      read_back(path, ready);
+      if (!broken_.empty()) return;
+    }
+    // Leases on one path agree on how much of it is computed.
+    for (const Path& a : leases_) {
+      for (const Path& b : leases_) {
+        const auto same = static_cast<std::uint32_t>(
+            std::mismatch(a.prefix.begin(), a.prefix.end(), b.prefix.begin(), b.prefix.end()).first -
+            a.prefix.begin());
+        if (std::min(a.ready, same) != std::min(b.ready, same)) breaks("two leases disagree about a common prefix");
+      }
+    }
+  }
+
+  Setting setting_;
+  RadixCache cache_;
+  std::vector<std::uint64_t> kv_;
+  std::vector<Path> leases_;
+  std::vector<std::vector<TokenId>> history_;
+  std::vector<PageId> pages_;
+
+  StepPlan plan_;
+  std::vector<std::uint64_t> row_hash_;  // of the open plan's rows
+  std::unordered_set<std::uint64_t> planned_;
+  std::unordered_set<std::uint64_t> computed_;
+
+  std::uint64_t time_ = 0;
+  std::uint64_t freed_ = 0;
+  bool lossy_ = false;  // something may be gone that was computed
+  std::string broken_;
+  std::uint64_t all_rows_ = 0;
+  std::uint64_t all_copies_ = 0;
+  std::uint64_t all_extra_ = 0;
+  std::uint64_t evicted_ = 0;
+};
+
+/// A random list that plans and commits often enough to get somewhere.
+inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
+  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1, 1, 1, 6, 1};
+  std::mt19937_64 random(seed);
+  std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
+  std::vector<Operation> out(count);
+  for (Operation& op : out) {
+    op.kind = static_cast<std::uint8_t>(kind(random));
+    op.lease = static_cast<std::uint8_t>(random());
+    op.count = static_cast<std::uint8_t>(random());
+    op.seed = static_cast<std::uint8_t>(random());
+  }
+  return out;
+}
+
+/// The smallest list found that still breaks something, by leaving out ever smaller pieces.
+inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operation> operations) {
+  for (std::size_t piece = operations.size() / 2; piece > 0; piece /= 2) {
+    for (std::size_t at = 0; at + piece <= operations.size();) {
+      std::vector<Operation> fewer(operations.begin(), operations.begin() + static_cast<std::ptrdiff_t>(at));
+      fewer.insert(fewer.end(), operations.begin() + static_cast<std::ptrdiff_t>(at + piece), operations.end());
+      if (Model(setting).run(fewer)) {
+        operations = std::move(fewer);
+      } else {
+        at += piece;
+      }
+    }
+  }
+  return operations;
+}
+
+inline std::string print(const std::vector<Operation>& operations) {
+  static constexpr const char* kNames[] = {"open", "fork", "extend", "extend_like_another", "rollback", "release",
+                                           "plan", "commit", "abandon", "mark_dead", "clear", "tick", "shuffle"};
+  std::string out;
+  for (const Operation& op : operations) {
+    out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) + ", count " +
+           std::to_string(op.count) + ", seed " + std::to_string(op.seed) + ")\n";
+  }
+  return out;
+}
+
+}  // namespace espalier::radix_cache::model
