@@ -1,12 +1,15 @@
-// Grammar and Matcher: which bytes, hence which tokens, may come next in a hole, and what value they make.
+// Grammar and Matcher: which bytes, hence which tokens, may come next in a hole, and what value
+// they make.
 //
-// A Grammar is compiled once a (type, follow) and shared; a Matcher is one position in it: a small value whose copy is
-// O(1) (an immutable handle), so fork is a copy and rollback is keeping an old copy. Matchers of one Grammar may be
-// used from several threads; the Grammar's lazily built states and masks are synchronised inside and bounded in bytes.
+// A Grammar is compiled once a (type, follow) and shared; a Matcher is one position in it: a small
+// value whose copy is O(1) (an immutable handle), so fork is a copy and rollback is keeping an old
+// copy. Matchers of one Grammar may be used from several threads; the Grammar's lazily built states
+// and masks are synchronised inside and bounded in bytes.
 //
-// The language of a hole (CONTRACTS 18): with F the literal that follows in the text, the hole is sampled under L·F,
-// and is done when F is complete. Without an F the hole ends with the vocabulary's end-of-turn token. `prefix` bytes
-// (token healing) come before both and belong to the text, not to the value.
+// The language of a hole (CONTRACTS 18): with F the literal that follows in the text, the hole is
+// sampled under L·F, and is done when F is complete. Without an F the hole ends with the
+// vocabulary's end-of-turn token. `prefix` bytes (token healing) come before both and belong to the
+// text, not to the value.
 #pragma once
 
 #include <cstdint>
@@ -28,18 +31,20 @@ class Matcher;
 
 /// What compiling and running one grammar may cost; errors name the limit that ran out.
 struct Limits {
-  std::uint64_t compile_fuel = 2'000'000;     // expression nodes and automaton states made while compiling
-  std::uint64_t state_bytes = 64u << 20;      // lazily built states and masks kept for one grammar
-  std::uint32_t max_depth = 256;              // nesting of JSON values while generating
+  std::uint64_t compile_fuel =
+      2'000'000;  // expression nodes and automaton states made while compiling
+  std::uint64_t state_bytes = 64u << 20;  // lazily built states and masks kept for one grammar
+  std::uint32_t max_depth = 256;          // nesting of JSON values while generating
 };
 
 class Grammar {
  public:
   virtual ~Grammar() = default;
-  /// The position before the first byte. `prefix` is what token healing took back from the text: the first tokens
-  /// must spell it (a token may run past its end into the value).
+  /// The position before the first byte. `prefix` is what token healing took back from the text:
+  /// the first tokens must spell it (a token may run past its end into the value).
   [[nodiscard]] virtual Matcher start(std::string_view prefix = {}) const = 0;
-  /// Tokens of a known closing string from the start: a hole with a smaller budget is refused before it runs.
+  /// Tokens of a known closing string from the start: a hole with a smaller budget is refused
+  /// before it runs.
   [[nodiscard]] virtual std::uint32_t least_tokens() const = 0;
   /// True when no word of the language is a proper prefix of another (records, lists, calls, …).
   [[nodiscard]] virtual bool prefix_free() const = 0;
@@ -48,10 +53,11 @@ class Grammar {
 using GrammarRef = std::shared_ptr<const Grammar>;
 
 /// A hole of `type` followed by the literal `follow` (empty: it ends the turn).
-/// Errors: kInvalid (empty language, nullable hole, undecidable union, a pattern that does not parse), kUnsupported,
-/// kLimit. The message is what the language's diagnostics print after the code.
-[[nodiscard]] Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type, std::string_view follow,
-                                         const Limits& limits = {});
+/// Errors: kInvalid (empty language, nullable hole, undecidable union, a pattern that does not
+/// parse), kUnsupported, kLimit. The message is what the language's diagnostics print after the
+/// code.
+[[nodiscard]] Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type,
+                                         std::string_view follow, const Limits& limits = {});
 
 class MatcherState;  // immutable, interned or persistent; see grammar/README.md
 
@@ -60,9 +66,10 @@ class Matcher {
   Matcher() = default;
   explicit Matcher(std::shared_ptr<const MatcherState> state) : state_(std::move(state)) {}
 
-  /// Every token t after which the language can still be completed within `tokens_left` - 1 further tokens; exact
-  /// against a byte-by-byte recogniser while the budget is far, and never empty while distance() <= tokens_left.
-  /// The budget counts the value's tokens only; at its end the follow is fed.
+  /// Every token t after which the language can still be completed within `tokens_left` - 1 further
+  /// tokens; exact against a byte-by-byte recogniser while the budget is far, and never empty while
+  /// distance() <= tokens_left. The budget counts the value's tokens only; at its end the follow is
+  /// fed.
   [[nodiscard]] MaskRef mask(std::uint32_t tokens_left) const;
 
   /// Moves past `token`; false, and unchanged, where the language forbids it.
@@ -74,15 +81,18 @@ class Matcher {
   [[nodiscard]] bool accepting() const;
   /// Tokens of a known closing string of the value; 0 iff accepting(). CONTRACTS 19.
   [[nodiscard]] std::uint32_t distance() const;
-  /// Tokens that are the only continuation, spelled canonically and held back at the first unstable boundary
-  /// (CONTRACTS 14); empty where there is a choice, no canonical spelling, or too small a budget.
+  /// Tokens that are the only continuation, spelled canonically and held back at the first unstable
+  /// boundary (CONTRACTS 14); empty where there is a choice, no canonical spelling, or too small a
+  /// budget.
   [[nodiscard]] std::vector<TokenId> forced(std::uint32_t tokens_left) const;
 
   /// The value's own bytes so far: without the healed prefix and without the follow.
   [[nodiscard]] std::string text() const;
-  /// The typed value; only once accepting() or done(). Built from the captures, not by parsing text() again.
+  /// The typed value; only once accepting() or done(). Built from the captures, not by parsing
+  /// text() again.
   [[nodiscard]] Json value() const;
-  /// What of the value is complete so far, for streaming partial values: `value` with the open parts as they stand.
+  /// What of the value is complete so far, for streaming partial values: `value` with the open
+  /// parts as they stand.
   [[nodiscard]] Json partial() const;
 
   [[nodiscard]] bool valid() const { return state_ != nullptr; }

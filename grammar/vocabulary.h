@@ -40,6 +40,8 @@ class Vocabulary {
   [[nodiscard]] std::string_view bytes(TokenId id) const { return spec_.bytes[static_cast<std::size_t>(id)]; }
   [[nodiscard]] TokenId end_of_turn() const { return spec_.end_of_turn; }
   [[nodiscard]] bool is_end(TokenId id) const;
+  /// The end tokens beside end_of_turn().
+  [[nodiscard]] std::span<const TokenId> also_end() const { return spec_.also_end; }
   [[nodiscard]] const Canonical& canonical() const { return spec_.canonical; }
   [[nodiscard]] const TokenTrie& trie() const { return *trie_; }
   [[nodiscard]] std::size_t longest_token() const { return longest_; }

@@ -1,0 +1,345 @@
+#include "grammar/automaton.h"
+
+#include <algorithm>
+
+namespace espalier::grammar {
+namespace {
+
+std::size_t mix(std::size_t h, std::uint64_t v) {
+  h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
+  h *= 0xBF58476D1CE4E5B9ULL;
+  return h ^ (h >> 29);
+}
+
+}  // namespace
+
+std::size_t Automaton::PositionHash::operator()(const Position& p) const {
+  return mix(mix(mix(p.expr, p.progress), p.next), p.depth);
+}
+
+Automaton::Automaton(ProgramRef program) : program_(std::move(program)), pool_(program_->pool()) {
+  for (std::uint32_t bottom = 0; bottom < 3; ++bottom) position({kBottomExpr, bottom, bottom, 0});
+  states_.resize(2);
+}
+
+PositionId Automaton::position(const Position& p) {
+  const auto [it, fresh] = position_ids_.try_emplace(p, static_cast<PositionId>(positions_.size()));
+  if (fresh) {
+    positions_.push_back(p);
+    closures_.emplace_back();
+    tails_.emplace_back();
+    closing_sizes_.push_back(UINT64_MAX);
+    visited_.push_back(0);
+    entered_.push_back(0);
+    bytes_ += 2 * sizeof(Position) + 64;
+  }
+  return it->second;
+}
+
+PositionId Automaton::follow_position(std::uint32_t read) {
+  return read == program_->follow().size() ? kDone : position({kFollowExpr, read, 0, 0});
+}
+
+PositionId Automaton::start_position(std::string_view prefix) {
+  const PositionId value = push(program_->root(), kValueEnd, 0);
+  if (prefix.empty()) return value;
+  auto it = std::find(prefixes_.begin(), prefixes_.end(), prefix);
+  if (it == prefixes_.end()) it = prefixes_.insert(it, std::string(prefix));
+  return position({kPrefixExpr, 0, value, static_cast<std::uint32_t>(it - prefixes_.begin())});
+}
+
+StateId Automaton::start(std::string_view prefix) {
+  return intern(closure(start_position(prefix)), program_->follow_first_wins() ? 0 : kNoScan);
+}
+
+StateId Automaton::step(StateId state, std::string_view bytes) {
+  for (const char c : bytes) {
+    if (state == kDead) break;
+    state = step(state, static_cast<unsigned char>(c));
+  }
+  return state;
+}
+
+// Depth-first over what reads nothing. `work` is a stack, so alternatives are pushed last first.
+void Automaton::expand(PositionId from, std::vector<Reached>& out) {
+  out.clear();
+  const std::uint32_t stamp = ++stamp_;
+  struct Work {
+    PositionId p;
+    std::uint32_t events;  // newest of its chain in `log`, 1-based
+  };
+  struct Logged {
+    CaptureEvent event;
+    std::uint32_t before;
+  };
+  std::vector<Work> work{{from, 0}};
+  std::vector<Logged> log;
+  const auto give = [&](PositionId item, std::uint32_t events) {
+    Reached reached{item, {}};
+    for (; events != 0; events = log[events - 1].before)
+      reached.events.push_back(log[events - 1].event);
+    std::reverse(reached.events.begin(), reached.events.end());
+    out.push_back(std::move(reached));
+  };
+  const auto fits = [&](Expr e, std::uint32_t depth) {
+    const std::uint32_t need = program_->need(e);
+    return need != Program::kNever && depth + need <= program_->max_depth();
+  };
+  while (!work.empty()) {
+    const auto [p, events] = work.back();
+    work.pop_back();
+    if (visited_[p] == stamp) continue;
+    visited_[p] = stamp;
+    const Position at = positions_[p];
+    if (at.expr >= kBottomExpr) {
+      if (at.expr == kPrefixExpr && at.progress == prefixes_[at.depth].size()) {
+        work.push_back({at.next, events});
+      } else {
+        give(p, events);
+      }
+      continue;
+    }
+    const Expr e{at.expr};
+    const auto& node = pool_.node(e);
+    switch (node.op) {
+      case Op::kNothing:
+        break;
+      case Op::kEmpty:
+        work.push_back({at.next, events});
+        break;
+      case Op::kBytes:
+      case Op::kSet:
+        give(p, events);
+        break;
+      case Op::kConcat: {
+        const Expr child = pool_.children(e)[at.progress];
+        if (!fits(child, at.depth)) break;
+        const PositionId rest = at.progress + 1 == node.count
+                                    ? at.next
+                                    : position({at.expr, at.progress + 1, at.next, at.depth});
+        work.push_back({push(child, rest, at.depth), events});
+        break;
+      }
+      case Op::kChoice: {
+        const auto children = pool_.children(e);
+        for (std::size_t i = children.size(); i-- > 0;) {
+          if (fits(children[i], at.depth))
+            work.push_back({push(children[i], at.next, at.depth), events});
+        }
+        break;
+      }
+      case Op::kRepeat: {
+        const Expr child = pool_.children(e)[0];
+        if (entered_[p] == stamp) {
+          // Reached again without a byte read since it was entered: the child is nullable here, so
+          // it may fill any number of turns that are still owed, and reading more is what the
+          // entering turn itself does.
+          work.push_back({at.next, events});
+          break;
+        }
+        if (at.progress >= node.a) work.push_back({at.next, events});
+        if (at.progress < node.b && fits(child, at.depth)) {
+          const std::uint32_t cap = node.b == ExpressionPool::kUnbounded ? node.a : node.b;
+          const PositionId again =
+              position({at.expr, std::min(at.progress + 1, cap), at.next, at.depth});
+          if (again != p) entered_[again] = stamp;
+          work.push_back({push(child, again, at.depth), events});
+        }
+        break;
+      }
+      case Op::kRule: {
+        const std::uint32_t depth = (at.next < 3 ? 0 : positions_[at.next].depth) + 1;
+        const Expr body = pool_.rule_body(node.a);
+        if (fits(body, depth)) work.push_back({push(body, at.next, depth), events});
+        break;
+      }
+      case Op::kCapture: {
+        const bool begin = at.progress == 0;
+        log.push_back({{at.expr, begin}, events});
+        const auto logged = static_cast<std::uint32_t>(log.size());
+        if (!begin) {
+          work.push_back({at.next, logged});
+        } else {
+          const PositionId end = position({at.expr, 1, at.next, at.depth});
+          work.push_back({push(pool_.children(e)[0], end, at.depth), logged});
+        }
+        break;
+      }
+      case Op::kCodePoints:
+        work.push_back({push(pool_.children(e)[0], at.next, at.depth), events});
+        break;
+      case Op::kIntersection:
+      case Op::kDifference: {
+        PositionId running = p;
+        if (at.progress == 0) {
+          const std::uint32_t first = product_start(e);
+          if (first == 0) break;
+          running = position({at.expr, first, at.next, at.depth});
+          if (visited_[running] == stamp) break;
+          visited_[running] = stamp;
+        }
+        if (pairs_[positions_[running].progress - 1].accepting) work.push_back({at.next, events});
+        give(running, events);
+        break;
+      }
+    }
+  }
+}
+
+const std::vector<PositionId>& Automaton::closure(PositionId from) {
+  if (closures_[from]) return *closures_[from];
+  std::vector<Reached> reached;
+  expand(from, reached);
+  auto items = std::make_unique<std::vector<PositionId>>();
+  items->reserve(reached.size());
+  for (const Reached& r : reached) items->push_back(r.item);
+  bytes_ += 32 + items->size() * sizeof(PositionId);
+  closures_[from] = std::move(items);
+  return *closures_[from];
+}
+
+std::optional<PositionId> Automaton::read(PositionId item, unsigned char byte) {
+  const Position at = positions_[item];
+  if (at.expr == kBottomExpr) return std::nullopt;
+  if (at.expr == kFollowExpr) {
+    if (static_cast<unsigned char>(program_->follow()[at.progress]) != byte) return std::nullopt;
+    return follow_position(at.progress + 1);
+  }
+  if (at.expr == kPrefixExpr) {
+    if (static_cast<unsigned char>(prefixes_[at.depth][at.progress]) != byte) return std::nullopt;
+    return position({kPrefixExpr, at.progress + 1, at.next, at.depth});
+  }
+  const Expr e{at.expr};
+  switch (pool_.node(e).op) {
+    case Op::kBytes: {
+      const std::string& text = pool_.bytes_of(e);
+      if (static_cast<unsigned char>(text[at.progress]) != byte) return std::nullopt;
+      if (at.progress + 1 == text.size()) return at.next;
+      return position({at.expr, at.progress + 1, at.next, at.depth});
+    }
+    case Op::kSet:
+      if (!pool_.set_of(e).has(byte)) return std::nullopt;
+      return at.next;
+    case Op::kIntersection:
+    case Op::kDifference: {
+      const std::uint32_t next = product_step(at.progress - 1, byte);
+      if (next == 0) return std::nullopt;
+      return position({at.expr, next, at.next, at.depth});
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+StateId Automaton::compute_step(StateId state, unsigned char byte) {
+  const std::uint32_t scan = states_[state].scan;
+  std::uint32_t next_scan = scan;
+  bool follow_matched = false;
+  if (scan != kNoScan && !states_[state].in_prefix) {
+    next_scan = program_->follow_step(scan, byte);
+    follow_matched = next_scan == program_->follow().size();
+  }
+  std::vector<PositionId> items;
+  // By index: reading may make new states (of products' operands) and move states_.
+  for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
+    const PositionId item = states_[state].items[i];
+    const std::optional<PositionId> next = read(item, byte);
+    if (!next) continue;
+    const auto& reached = closure(*next);
+    for (const PositionId p : reached) {
+      if (follow_matched && p != kDone && !is_follow(p)) continue;
+      items.push_back(p);
+    }
+  }
+  const StateId next = intern(std::move(items), next_scan);
+  State& from = states_[state];
+  if (!from.row) {
+    from.row = std::make_unique<std::uint32_t[]>(256);
+    bytes_ += 256 * sizeof(std::uint32_t);
+  }
+  from.row[byte] = next;
+  return next;
+}
+
+StateId Automaton::intern(std::vector<PositionId> items, std::uint32_t scan) {
+  const bool follows = !program_->follow().empty();
+  if (follows) {
+    bool ends = false;
+    for (PositionId& p : items) {
+      if (p != kValueEnd) continue;
+      ends = scan == kNoScan || program_->follow_may_start(scan);
+      p = PositionId{UINT32_MAX};
+    }
+    std::erase(items, PositionId{UINT32_MAX});
+    if (ends) items.push_back(follow_position(0));
+  }
+  std::sort(items.begin(), items.end());
+  items.erase(std::unique(items.begin(), items.end()), items.end());
+  if (items.empty()) return kDead;
+  // The follow is read: the hole is over, whatever else could have gone on.
+  if (std::find(items.begin(), items.end(), kDone) != items.end()) items.assign(1, kDone);
+  std::size_t hash = scan;
+  for (const PositionId p : items) hash = mix(hash, p);
+  const auto [from, to] = state_ids_.equal_range(hash);
+  for (auto it = from; it != to; ++it) {
+    if (states_[it->second].scan == scan && states_[it->second].items == items) return it->second;
+  }
+  State s;
+  s.scan = scan;
+  for (const PositionId p : items) {
+    s.done |= p == kDone;
+    s.may_end |= p == kValueEnd;
+    s.accepting |= p == kDone || p == kValueEnd ||
+                   (is_follow(p) && program_->follow_spells(positions_[p].progress));
+    s.in_prefix |= is_prefix(p);
+    s.operand_end |= p == kOperandEnd;
+  }
+  bytes_ += sizeof(State) + items.size() * sizeof(PositionId) + 64;
+  s.items = std::move(items);
+  const auto id = static_cast<StateId>(states_.size());
+  states_.push_back(std::move(s));
+  state_ids_.emplace(hash, id);
+  return id;
+}
+
+std::uint32_t Automaton::follow_read(StateId state) const {
+  if (states_[state].done) return static_cast<std::uint32_t>(program_->follow().size());
+  std::uint32_t most = 0;
+  for (const PositionId p : states_[state].items) {
+    if (is_follow(p)) most = std::max(most, positions_[p].progress);
+  }
+  return most;
+}
+
+ByteSet Automaton::next_bytes(StateId state) const {
+  ByteSet out;
+  std::vector<PositionId> work(states_[state].items);
+  for (const PositionId p : work) {
+    const Position& at = positions_[p];
+    if (at.expr == kBottomExpr) continue;
+    if (at.expr == kFollowExpr) {
+      out.add(static_cast<unsigned char>(program_->follow()[at.progress]));
+    } else if (at.expr == kPrefixExpr) {
+      out.add(static_cast<unsigned char>(prefixes_[at.depth][at.progress]));
+    } else {
+      switch (pool_.node(Expr{at.expr}).op) {
+        case Op::kBytes:
+          out.add(static_cast<unsigned char>(pool_.bytes_of(Expr{at.expr})[at.progress]));
+          break;
+        case Op::kSet:
+          out |= pool_.set_of(Expr{at.expr});
+          break;
+        default: {  // a product: what both operands read, or the first alone
+          const Pair& pair = pairs_[at.progress - 1];
+          ByteSet bytes =
+              next_bytes(pair.a);  // operands nest as deep as products do in the expression
+          if (pool_.node(Expr{at.expr}).op == Op::kIntersection) bytes &= next_bytes(pair.b);
+          out |= bytes;
+        }
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace espalier::grammar

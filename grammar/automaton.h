@@ -1,0 +1,199 @@
+// The lazily built automaton of one Program: positions, states, transitions, masks.
+//
+// A *position* is a hash-consed stack of frames: what remains of one expression, then of those
+// around it (Antimirov's partial derivatives over a persistent stack). Closing over everything that
+// reads no byte gives *items*, positions whose top frame reads one; a *state* is an interned set of
+// items, with the follow scanner's state. Transitions are computed once and kept in a row of 256.
+// So states are shared by all matchers of a grammar and a matcher's copy is an id.
+//
+// Not thread-safe: Grammar holds the lock. Nothing is freed but the whole: Grammar drops an
+// automaton that grew past its byte budget and starts a fresh one; matchers replay their tokens
+// there. `bytes()` is the size kept so far. Nothing here recurses on input: stacks are explicit.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "grammar/mask.h"
+#include "grammar/program.h"
+
+namespace espalier::grammar {
+
+using PositionId = std::uint32_t;
+using StateId = std::uint32_t;
+
+/// What happened at a place of the text, for values: a capture opened or closed.
+struct CaptureEvent {
+  std::uint32_t capture = 0;  // the kCapture expression
+  bool begin = false;
+};
+
+class Automaton {
+ public:
+  static constexpr StateId kDead = 1;  // 0 in a row: not computed yet
+  static constexpr std::uint32_t kNever = Program::kNever;
+  // Positions below all stacks.
+  static constexpr PositionId kValueEnd = 0;    // the value is complete
+  static constexpr PositionId kDone = 1;        // the follow is complete too
+  static constexpr PositionId kOperandEnd = 2;  // a product's operand is complete
+
+  explicit Automaton(ProgramRef program);
+  Automaton(const Automaton&) = delete;
+  Automaton& operator=(const Automaton&) = delete;
+
+  /// The state before the first byte. kDead where nothing fits.
+  StateId start(std::string_view prefix);
+  StateId step(StateId state, unsigned char byte) {
+    const std::uint32_t* row = states_[state].row.get();
+    const StateId known = row != nullptr ? row[byte] : 0;
+    return known != 0 ? known : compute_step(state, byte);
+  }
+  StateId step(StateId state, std::string_view bytes);
+
+  /// The value is complete (its follow may have begun).
+  [[nodiscard]] bool accepting(StateId state) const { return states_[state].accepting; }
+  [[nodiscard]] bool done(StateId state) const { return states_[state].done; }
+  /// Bytes of the follow read at most by an accepting state.
+  [[nodiscard]] std::uint32_t follow_read(StateId state) const;
+  /// Without a follow: the hole may end its turn here.
+  [[nodiscard]] bool may_end(StateId state) const { return states_[state].may_end; }
+  /// Bytes of the healed prefix still to come.
+  [[nodiscard]] bool in_prefix(StateId state) const { return states_[state].in_prefix; }
+
+  /// CONTRACTS 19; kNever where the vocabulary cannot complete the value.
+  std::uint32_t distance(StateId state);
+  [[nodiscard]] bool live(StateId state) { return state != kDead && distance(state) != kNever; }
+  /// Tokens allowed with that many left; see Matcher::mask.
+  MaskRef mask(StateId state, std::uint32_t tokens_left);
+  /// The bytes that some live continuation starts with; end of turn is not among them.
+  [[nodiscard]] ByteSet next_bytes(StateId state) const;
+
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] const Program& program() const { return *program_; }
+
+  // ---- for captures: the same steps with their order and events ----
+  struct Reached {
+    PositionId item = 0;
+    std::vector<CaptureEvent> events;
+  };
+  /// Items reached from a position without reading, first alternatives first.
+  void expand(PositionId from, std::vector<Reached>& out);
+  /// The position after an item reads `byte`; nullopt where it does not.
+  std::optional<PositionId> read(PositionId item, unsigned char byte);
+  PositionId start_position(std::string_view prefix);
+  [[nodiscard]] bool is_follow(PositionId item) const {
+    return positions_[item].expr == kFollowExpr;
+  }
+  [[nodiscard]] bool is_prefix(PositionId item) const {
+    return positions_[item].expr == kPrefixExpr;
+  }
+  [[nodiscard]] std::uint32_t progress(PositionId item) const { return positions_[item].progress; }
+  PositionId follow_position(std::uint32_t read);
+
+  /// The state before `e` alone, as a product's operand; kDead where it has no word.
+  StateId operand_start(Expr e);
+  [[nodiscard]] bool operand_end(StateId state) const { return states_[state].operand_end; }
+  /// Cuts `classes` until the state treats all bytes of a class alike.
+  void byte_classes(StateId state, std::vector<ByteSet>& classes) const;
+
+  /// A word of a kIntersection or kDifference; nullopt where there is none (or fuel ran out).
+  std::optional<std::string> find_product_closing(Expr product, Fuel& fuel);
+
+ private:
+  static constexpr std::uint32_t kFollowExpr = UINT32_MAX;  // progress: bytes read
+  static constexpr std::uint32_t kPrefixExpr =
+      UINT32_MAX - 1;  // progress: bytes read; depth: which prefix
+  static constexpr std::uint32_t kBottomExpr = UINT32_MAX - 2;
+  static constexpr std::uint32_t kNoScan = UINT32_MAX;  // scanner state where no scanner runs
+
+  struct Position {
+    std::uint32_t expr = 0;
+    std::uint32_t progress =
+        0;  // by Op: byte offset, child index, repeats done, 1 + pair, capture open
+    PositionId next = 0;
+    std::uint32_t depth = 0;  // rules entered and not left
+    friend bool operator==(const Position&, const Position&) = default;
+  };
+  struct PositionHash {
+    std::size_t operator()(const Position& p) const;
+  };
+  // What a position's closing starts with, and the least tokens that spell it from each of those
+  // places on.
+  struct Tail {
+    std::string bytes;
+    std::vector<std::uint32_t> costs;
+  };
+  struct State {
+    std::vector<PositionId> items;
+    std::uint32_t scan = kNoScan;
+    bool accepting = false, done = false, may_end = false, in_prefix = false, operand_end = false;
+    std::uint32_t distance = kUnknown;
+    std::uint32_t largest_after = 0;  // over `mask`'s tokens: the largest distance they lead to
+    std::unique_ptr<std::uint32_t[]> row;
+    MaskRef mask;
+    // In states whose value ends at the follow's first occurrence: the next byte of the closing
+    // found by search.
+    StateId closing_next = 0;
+    unsigned char closing_byte = 0;
+    std::unique_ptr<Tail> closing;
+  };
+  static constexpr std::uint32_t kUnknown = UINT32_MAX - 1;
+  struct Pair {
+    std::uint32_t expr = 0;
+    StateId a = 0, b = 0;
+    std::uint32_t closing_next = 0;  // 1 + pair
+    unsigned char closing_byte = 0;
+    std::uint8_t known = 0;  // 0 unknown, 1 closes, 2 never
+    bool accepting = false;
+  };
+
+  PositionId position(const Position& p);
+  PositionId push(Expr e, PositionId next, std::uint32_t depth) {
+    return position({e.id, 0, next, depth});
+  }
+  const std::vector<PositionId>& closure(PositionId from);
+  StateId intern(std::vector<PositionId> items, std::uint32_t scan);
+  StateId compute_step(StateId state, unsigned char byte);
+  const Tail& tail(PositionId p);
+  std::uint64_t closing_size(PositionId p);
+  std::uint64_t closing_estimate(StateId state);
+  PositionId front(PositionId p, std::string& word);
+  Tail prepend(std::string_view word, const Tail& rest) const;
+  std::uint32_t scanned_distance(StateId state);
+  bool find_scanned_closing(StateId state);
+
+  std::uint32_t product_start(Expr product);
+  std::uint32_t product_step(std::uint32_t pair, unsigned char byte);
+  std::uint32_t pair(std::uint32_t expr, StateId a, StateId b);
+  std::uint32_t pair_step(std::uint32_t pair, unsigned char byte);
+  bool pair_closes(std::uint32_t pair, Fuel& fuel);
+  void append_product_closing(std::uint32_t pair, std::string& out) const;
+
+  MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
+  MaskRef intern_mask(std::vector<std::uint64_t> words);
+
+  ProgramRef program_;
+  const ExpressionPool& pool_;
+  std::vector<Position> positions_;
+  std::unordered_map<Position, PositionId, PositionHash> position_ids_;
+  std::vector<std::unique_ptr<std::vector<PositionId>>> closures_;
+  std::vector<std::unique_ptr<Tail>> tails_;
+  std::vector<std::uint64_t> closing_sizes_;
+  std::vector<State> states_;
+  std::unordered_multimap<std::size_t, StateId> state_ids_;
+  std::vector<Pair> pairs_;
+  std::unordered_map<std::string, std::uint32_t> pair_ids_;
+  std::vector<std::string> prefixes_;
+  std::unordered_multimap<std::size_t, MaskRef> masks_;
+  std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
+  std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion
+  std::uint32_t stamp_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace espalier::grammar

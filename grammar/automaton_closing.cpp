@@ -1,0 +1,424 @@
+// Distances and closings: of positions, of states under the follow scanner, and of products.
+#include <algorithm>
+#include <queue>
+#include <tuple>
+
+#include "grammar/automaton.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
+constexpr std::uint64_t kSearch = 20'000;  // states that one search for a closing may open
+
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
+
+// Cuts every class into the part inside and outside of `set`.
+void refine(std::vector<ByteSet>& classes, const ByteSet& set) {
+  const std::size_t n = classes.size();
+  for (std::size_t i = 0; i < n; ++i) {
+    const ByteSet in = classes[i] & set;
+    const ByteSet out = classes[i] & ~set;
+    if (in.none() || out.none()) continue;
+    classes[i] = in;
+    classes.push_back(out);
+  }
+}
+
+// Best-first search, cheapest estimate first, then the newest: straight lines are followed to their
+// end.
+struct Candidate {
+  std::uint64_t estimate;
+  std::uint64_t order;
+  std::uint32_t node;
+  std::uint64_t length;
+  bool operator<(const Candidate& other) const {
+    return std::tuple(estimate, other.order) > std::tuple(other.estimate, order);
+  }
+};
+struct Step {
+  std::uint32_t from;
+  unsigned char byte;
+};
+
+}  // namespace
+
+std::uint64_t Automaton::closing_size(PositionId start) {
+  std::vector<PositionId> chain;
+  for (PositionId p = start; closing_sizes_[p] == UINT64_MAX; p = positions_[p].next) {
+    chain.push_back(p);
+    if (p < 3 || is_follow(p)) break;
+  }
+  while (!chain.empty()) {
+    const PositionId p = chain.back();
+    chain.pop_back();
+    const Position& at = positions_[p];
+    std::uint64_t size = 0;
+    if (p < 3 || is_follow(p)) {
+      closing_sizes_[p] = 0;
+      continue;
+    }
+    if (at.expr == kPrefixExpr) {
+      size = prefixes_[at.depth].size() - at.progress;
+    } else {
+      const Expr e{at.expr};
+      const auto& node = pool_.node(e);
+      switch (node.op) {
+        case Op::kBytes:
+          size = std::min<std::uint64_t>(pool_.bytes_of(e).size() - at.progress, kTooLong);
+          break;
+        case Op::kConcat:
+          for (std::uint32_t i = at.progress; i < node.count; ++i) {
+            size = sum(size, program_->closing_size(pool_.children(e)[i]));
+          }
+          break;
+        case Op::kRepeat:
+          if (at.progress < node.a) {
+            const std::uint64_t owed = std::min<std::uint64_t>(node.a - at.progress, kTooLong);
+            size = std::min(owed * program_->closing_size(pool_.children(e)[0]), kTooLong);
+          }
+          break;
+        case Op::kCapture:
+          size = at.progress == 0 ? program_->closing_size(e) : 0;
+          break;
+        case Op::kIntersection:
+        case Op::kDifference:
+          if (at.progress == 0) {
+            size = program_->closing_size(e);
+          } else {
+            for (std::uint32_t at_pair = at.progress;
+                 pairs_[at_pair - 1].closing_next != 0 && size < kTooLong;
+                 at_pair = pairs_[at_pair - 1].closing_next) {
+              ++size;
+            }
+          }
+          break;
+        default:
+          size = program_->closing_size(e);
+      }
+    }
+    closing_sizes_[p] = sum(size, closing_sizes_[at.next]);
+  }
+  return closing_sizes_[start];
+}
+
+// Takes the first piece off a position's closing: writes it to `word` and returns the position
+// whose closing is the rest. The pieces are the same whichever way a position was reached, so that
+// distances agree.
+PositionId Automaton::front(PositionId p, std::string& word) {
+  const Position at = positions_[p];
+  if (at.expr == kPrefixExpr) {
+    word = prefixes_[at.depth].substr(at.progress);
+    return at.next;
+  }
+  const Expr e{at.expr};
+  const auto& node = pool_.node(e);
+  switch (node.op) {
+    case Op::kBytes:
+      word = pool_.bytes_of(e).substr(at.progress);
+      return at.next;
+    case Op::kConcat:
+      program_->append_closing(pool_.children(e)[at.progress], word);
+      if (at.progress + 1 == node.count) return at.next;
+      return position({at.expr, at.progress + 1, at.next, at.depth});
+    case Op::kRepeat:
+      if (at.progress >= node.a) return at.next;
+      program_->append_closing(pool_.children(e)[0], word);
+      if (word.empty()) return at.next;
+      return position({at.expr, at.progress + 1, at.next, at.depth});
+    case Op::kCapture:
+      if (at.progress == 0) program_->append_closing(e, word);
+      return at.next;
+    case Op::kIntersection:
+    case Op::kDifference:
+      if (at.progress == 0) {
+        program_->append_closing(e, word);
+      } else {
+        append_product_closing(at.progress - 1, word);
+      }
+      return at.next;
+    default:
+      program_->append_closing(e, word);
+      return at.next;
+  }
+}
+
+Automaton::Tail Automaton::prepend(std::string_view word, const Tail& rest) const {
+  Tail out;
+  program_->spelling_costs(word, rest.bytes, rest.costs, out.costs);
+  out.bytes = word;
+  out.bytes += rest.bytes;
+  out.costs.insert(out.costs.end(), rest.costs.begin() + 1, rest.costs.end());
+  if (out.bytes.size() >= Program::kLongestPiece) {  // no piece reaches further
+    out.bytes.resize(Program::kLongestPiece - 1);
+    out.costs.resize(Program::kLongestPiece);
+  }
+  return out;
+}
+
+const Automaton::Tail& Automaton::tail(PositionId start) {
+  struct Pending {
+    PositionId p;
+    PositionId rest;
+    std::string word;
+  };
+  std::vector<Pending> pending;
+  PositionId p = start;
+  while (!tails_[p]) {
+    if (p < 3 || is_follow(p)) {
+      const bool spells = !is_follow(p) || program_->follow_spells(positions_[p].progress);
+      tails_[p] = std::make_unique<Tail>(Tail{"", {spells ? 0 : kNever}});
+      break;
+    }
+    Pending next{p, 0, {}};
+    next.rest = front(p, next.word);
+    p = next.rest;
+    pending.push_back(std::move(next));
+  }
+  while (!pending.empty()) {
+    const Pending& top = pending.back();
+    tails_[top.p] = std::make_unique<Tail>(prepend(top.word, *tails_[top.rest]));
+    bytes_ += sizeof(Tail) + tails_[top.p]->costs.size() * 5;
+    pending.pop_back();
+  }
+  return *tails_[start];
+}
+
+std::uint32_t Automaton::distance(StateId state) {
+  if (state == kDead) return kNever;
+  if (states_[state].distance != kUnknown) return states_[state].distance;
+  std::uint32_t best = kNever;
+  if (states_[state].accepting) {
+    best = 0;
+  } else if (states_[state].scan != kNoScan) {
+    best = scanned_distance(state);
+  } else {
+    for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
+      const PositionId item = states_[state].items[i];
+      if (closing_size(item) <= Program::kLongestClosing)
+        best = std::min(best, tail(item).costs[0]);
+    }
+  }
+  states_[state].distance = best;
+  return best;
+}
+
+std::uint64_t Automaton::closing_estimate(StateId state) {
+  std::uint64_t best = kTooLong;
+  for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
+    best = std::min(best, closing_size(states_[state].items[i]));
+  }
+  return best;
+}
+
+void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const {
+  for (const PositionId p : states_[state].items) {
+    const Position& at = positions_[p];
+    ByteSet one;
+    if (at.expr == kBottomExpr) continue;
+    if (at.expr == kFollowExpr || at.expr == kPrefixExpr) {
+      const std::string& text = at.expr == kFollowExpr ? program_->follow() : prefixes_[at.depth];
+      one.add(static_cast<unsigned char>(text[at.progress]));
+      refine(classes, one);
+      continue;
+    }
+    const Expr e{at.expr};
+    switch (pool_.node(e).op) {
+      case Op::kBytes:
+        one.add(static_cast<unsigned char>(pool_.bytes_of(e)[at.progress]));
+        refine(classes, one);
+        break;
+      case Op::kSet:
+        refine(classes, pool_.set_of(e));
+        break;
+      default:
+        byte_classes(pairs_[at.progress - 1].a, classes);
+        if (pairs_[at.progress - 1].b != kDead) byte_classes(pairs_[at.progress - 1].b, classes);
+    }
+  }
+}
+
+// A closing of a state whose value must end at the follow's first occurrence: what items close with
+// alone may run into the follow, so it is searched for, over the states themselves, and remembered
+// along the whole way.
+bool Automaton::find_scanned_closing(StateId start) {
+  std::priority_queue<Candidate> open;
+  std::unordered_map<std::uint32_t, Step> reached{{start, {0, 0}}};
+  std::uint64_t order = 0;
+  open.push({closing_estimate(start), order++, start, 0});
+  ByteSet follow_bytes;
+  for (const char c : program_->follow()) follow_bytes.add(static_cast<unsigned char>(c));
+  for (std::uint64_t work = 0; !open.empty() && work < kSearch; ++work) {
+    const Candidate at = open.top();
+    open.pop();
+    if (states_[at.node].accepting || states_[at.node].closing_next != 0) {
+      for (StateId s = at.node; s != start;) {
+        const Step step = reached.at(s);
+        states_[step.from].closing_next = s;
+        states_[step.from].closing_byte = step.byte;
+        s = step.from;
+      }
+      return true;
+    }
+    if (states_[at.node].distance == kNever || at.length > Program::kLongestClosing) continue;
+    std::vector<ByteSet> classes{next_bytes(at.node) & ~follow_bytes};
+    for (unsigned b = 0; b < 256; ++b) {
+      ByteSet one;
+      one.add(b);
+      if (follow_bytes.has(b)) classes.push_back(one);
+    }
+    byte_classes(at.node, classes);
+    for (const ByteSet& c : classes) {
+      if (c.none()) continue;
+      const unsigned char byte = program_->closing_byte(c);
+      const StateId next = step(at.node, byte);
+      if (next == kDead || !reached.try_emplace(next, Step{at.node, byte}).second) continue;
+      open.push({at.length + 1 + closing_estimate(next), order++, next, at.length + 1});
+    }
+  }
+  return false;
+}
+
+std::uint32_t Automaton::scanned_distance(StateId start) {
+  std::vector<StateId> chain;
+  for (StateId s = start; !states_[s].closing;) {
+    if (states_[s].accepting) {
+      states_[s].closing = std::make_unique<Tail>(Tail{"", {0}});
+      break;
+    }
+    if (states_[s].closing_next == 0 && !find_scanned_closing(s)) return kNever;
+    chain.push_back(s);
+    s = states_[s].closing_next;
+  }
+  while (!chain.empty()) {
+    State& s = states_[chain.back()];
+    chain.pop_back();
+    const char byte = static_cast<char>(s.closing_byte);
+    s.closing = std::make_unique<Tail>(
+        prepend(std::string_view(&byte, 1), *states_[s.closing_next].closing));
+    bytes_ += sizeof(Tail) + s.closing->costs.size() * 5;
+  }
+  return states_[start].closing->costs[0];
+}
+
+// ---- products ----
+
+std::uint32_t Automaton::pair(std::uint32_t expr, StateId a, StateId b) {
+  const std::uint32_t parts[] = {expr, a, b};
+  std::string key(reinterpret_cast<const char*>(parts), sizeof parts);
+  const auto [it, fresh] =
+      pair_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(pairs_.size()));
+  if (fresh) {
+    Pair p{expr, a, b, 0, 0, 0, false};
+    const bool meets = pool_.node(Expr{expr}).op == Op::kIntersection;
+    p.accepting = states_[a].operand_end && states_[b].operand_end == meets;
+    pairs_.push_back(p);
+    bytes_ += sizeof(Pair) + 80;
+  }
+  return it->second;
+}
+
+StateId Automaton::operand_start(Expr e) {
+  if (program_->need(e) == Program::kNever) return kDead;
+  return intern(closure(push(e, kOperandEnd, 0)), kNoScan);
+}
+
+std::uint32_t Automaton::product_start(Expr e) {
+  const Program::Product known = program_->product(e);
+  if (known == Program::Product::kEmpty || known == Program::Product::kUndecided) return 0;
+  const Expr left = pool_.children(e)[0];
+  const Expr right = pool_.children(e)[1];
+  const StateId a = operand_start(left);
+  const StateId b = operand_start(right);
+  if (a == kDead || (b == kDead && pool_.node(e).op == Op::kIntersection)) return 0;
+  const std::uint32_t first = pair(e.id, a, b);
+  if (pairs_[first].known == 0 && known == Program::Product::kCloses) {
+    std::uint32_t at = first;
+    for (const char c : program_->product_closing(e)) {
+      const std::uint32_t next = pair_step(at, static_cast<unsigned char>(c));
+      pairs_[at].known = 1;
+      pairs_[at].closing_next = next;
+      pairs_[at].closing_byte = static_cast<unsigned char>(c);
+      at = next - 1;
+    }
+    pairs_[at].known = 1;
+  }
+  return first + 1;
+}
+
+std::uint32_t Automaton::pair_step(std::uint32_t from, unsigned char byte) {
+  const Pair at = pairs_[from];
+  const StateId a = step(at.a, byte);
+  if (a == kDead) return 0;
+  const StateId b = at.b == kDead ? kDead : step(at.b, byte);
+  if (b == kDead && pool_.node(Expr{at.expr}).op == Op::kIntersection) return 0;
+  return pair(at.expr, a, b) + 1;
+}
+
+std::uint32_t Automaton::product_step(std::uint32_t from, unsigned char byte) {
+  const std::uint32_t next = pair_step(from, byte);
+  if (next == 0) return 0;
+  Fuel fuel("states", kSearch);
+  return pair_closes(next - 1, fuel) ? next : 0;
+}
+
+bool Automaton::pair_closes(std::uint32_t start, Fuel& fuel) {
+  if (pairs_[start].known != 0) return pairs_[start].known == 1;
+  const auto estimate = [&](std::uint32_t p) {
+    const std::uint64_t a = closing_estimate(pairs_[p].a);
+    if (pool_.node(Expr{pairs_[p].expr}).op == Op::kDifference) return a;
+    return std::max(a, closing_estimate(pairs_[p].b));
+  };
+  std::priority_queue<Candidate> open;
+  std::unordered_map<std::uint32_t, Step> reached{{start, {0, 0}}};
+  std::uint64_t order = 0;
+  open.push({estimate(start), order++, start, 0});
+  while (!open.empty()) {
+    if (!fuel.spend()) return false;
+    const Candidate at = open.top();
+    open.pop();
+    if (pairs_[at.node].accepting || pairs_[at.node].known == 1) {
+      pairs_[at.node].known = 1;
+      for (std::uint32_t p = at.node; p != start;) {
+        const Step step = reached.at(p);
+        Pair& before = pairs_[step.from];
+        before.known = 1;
+        before.closing_next = p + 1;
+        before.closing_byte = step.byte;
+        p = step.from;
+      }
+      return true;
+    }
+    std::vector<ByteSet> classes{next_bytes(pairs_[at.node].a)};
+    byte_classes(pairs_[at.node].a, classes);
+    if (pairs_[at.node].b != kDead) byte_classes(pairs_[at.node].b, classes);
+    for (const ByteSet& c : classes) {
+      if (c.none()) continue;
+      const unsigned char byte = program_->closing_byte(c);
+      const std::uint32_t next = pair_step(at.node, byte);
+      if (next == 0 || pairs_[next - 1].known == 2) continue;
+      if (!reached.try_emplace(next - 1, Step{at.node, byte}).second) continue;
+      open.push({at.length + 1 + estimate(next - 1), order++, next - 1, at.length + 1});
+    }
+  }
+  for (const auto& [p, step] : reached)
+    pairs_[p].known = 2;  // all of it was seen, and nothing ends
+  return false;
+}
+
+void Automaton::append_product_closing(std::uint32_t at, std::string& out) const {
+  while (pairs_[at].closing_next != 0) {
+    out += static_cast<char>(pairs_[at].closing_byte);
+    at = pairs_[at].closing_next - 1;
+  }
+}
+
+std::optional<std::string> Automaton::find_product_closing(Expr product, Fuel& fuel) {
+  const std::uint32_t first = product_start(product);
+  if (first == 0 || !pair_closes(first - 1, fuel)) return std::nullopt;
+  std::string word;
+  append_product_closing(first - 1, word);
+  return word;
+}
+
+}  // namespace espalier::grammar

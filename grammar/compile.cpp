@@ -1,0 +1,57 @@
+// compile(): type -> expression -> program, and the checks that need a program.
+#include <string>
+#include <utility>
+
+#include "grammar/compiled_grammar.h"
+#include "grammar/type_expression.h"
+
+namespace espalier::grammar {
+
+Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
+    VocabularyRef vocabulary, std::shared_ptr<const ExpressionPool> pool, Expr root,
+    std::string_view follow, const Limits& limits, Fuel& fuel) {
+  ESP_ASSIGN(ProgramRef program, Program::create(std::move(pool), root, std::move(vocabulary),
+                                                 std::string(follow), limits, fuel));
+  auto grammar = std::make_shared<const CompiledGrammar>(std::move(program), limits);
+  if (grammar->program().empty() || !grammar->start({}).valid()) {
+    return fail(ErrorCode::kInvalid,
+                "E0301: no text fits this type" +
+                    std::string(follow.empty() ? "" : " before what follows it"));
+  }
+  return grammar;
+}
+
+Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type, std::string_view follow,
+                           const Limits& limits) {
+  Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
+  auto pool = std::make_shared<ExpressionPool>(fuel);
+  TypeExpressions types(*pool);
+  ESP_ASSIGN(const Expr root, types.plain(type));
+  ESP_TRY(pool->status());
+  ESP_ASSIGN(const auto grammar,
+             compile_expression(std::move(vocabulary), pool, root, follow, limits, fuel));
+  const Program& program = grammar->program();
+  for (const TypeExpressions::Distinct& d : types.distinct()) {
+    std::string example;
+    switch (program.product(d.both)) {
+      case Program::Product::kEmpty:
+        continue;
+      case Program::Product::kCloses:
+        example = "both can be `" + program.product_closing(d.both) + "`";
+        break;
+      default:
+        example = "they may have a word in common";
+    }
+    return fail(ErrorCode::kInvalid,
+                "E0303: this union cannot be told apart: " + d.what + ": " + example);
+  }
+  const Matcher start = grammar->start({});
+  const bool may_be_empty = type->kind == TypeKind::kString || type->kind == TypeKind::kLine;
+  if (!may_be_empty && start.accepting()) {
+    return fail(ErrorCode::kInvalid,
+                "E0307: this type may be empty here; a hole needs at least one character");
+  }
+  return GrammarRef(grammar);
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,48 @@
+// The Grammar that compile() gives: a Program and, behind one lock, the automaton that grows with
+// use.
+//
+// When the automaton has passed its byte budget it is dropped whole and begun anew ("generation");
+// matchers notice and replay their tokens. A single call may pass the budget; the next one starts
+// over.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "grammar/automaton.h"
+#include "grammar/matcher.h"
+
+namespace espalier::grammar {
+
+class CompiledGrammar final : public Grammar, public std::enable_shared_from_this<CompiledGrammar> {
+ public:
+  CompiledGrammar(ProgramRef program, const Limits& limits)
+      : program_(std::move(program)), state_bytes_(limits.state_bytes) {}
+
+  [[nodiscard]] Matcher start(std::string_view prefix) const override;
+  [[nodiscard]] std::uint32_t least_tokens() const override;
+  [[nodiscard]] bool prefix_free() const override { return program_->prefix_free(); }
+  [[nodiscard]] const VocabularyRef& vocabulary() const override { return program_->vocabulary(); }
+  [[nodiscard]] const Program& program() const { return *program_; }
+
+  // For matchers, which hold the lock around these.
+  [[nodiscard]] std::mutex& mutex() const { return mutex_; }
+  Automaton& automaton() const;
+  StateId resolve(const MatcherState& at, Automaton& automaton) const;
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+
+ private:
+  ProgramRef program_;
+  std::size_t state_bytes_;
+  mutable std::mutex mutex_;
+  mutable std::unique_ptr<Automaton> automaton_;
+  mutable std::uint64_t generation_ = 0;
+};
+
+/// compile() for an expression that is built already: what types, schemas and tests share.
+Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
+    VocabularyRef vocabulary, std::shared_ptr<const ExpressionPool> pool, Expr root,
+    std::string_view follow, const Limits& limits, Fuel& fuel);
+
+}  // namespace espalier::grammar

@@ -1,0 +1,268 @@
+// Grammar and Matcher over the automaton: locking, generations, tokens.
+#include "grammar/matcher.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "grammar/automaton.h"
+#include "grammar/capture_run.h"
+#include "grammar/compiled_grammar.h"
+#include "grammar/token_trie.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kForcedBytes = 4096;  // one answer of forced(); the rest comes with the next
+
+}  // namespace
+
+// One position of one hole: the tokens so far as a persistent list, and where the automaton stands.
+// `state` belongs to the automaton of `generation`; both are moved to a newer one under the
+// grammar's lock.
+class MatcherState {
+ public:
+  MatcherState(std::shared_ptr<const CompiledGrammar> grammar,
+               std::shared_ptr<const std::string> prefix)
+      : grammar_(std::move(grammar)), prefix_(std::move(prefix)) {}
+  MatcherState(std::shared_ptr<const MatcherState> before, TokenId token)
+      : grammar_(before->grammar_),
+        prefix_(before->prefix_),
+        token_(token),
+        before_(std::move(before)) {}
+  // Unlinks the chain in a loop: a long hole must not recurse here.
+  ~MatcherState() {
+    std::shared_ptr<const MatcherState> at = std::move(before_);
+    while (at != nullptr && at.use_count() == 1) at = std::move(at->before_);
+  }
+  MatcherState(const MatcherState&) = delete;
+  MatcherState& operator=(const MatcherState&) = delete;
+
+  std::shared_ptr<const CompiledGrammar> grammar_;
+  std::shared_ptr<const std::string> prefix_;
+  TokenId token_ = kNoToken;
+  bool ended_ = false;  // by an end token
+  mutable std::shared_ptr<const MatcherState> before_;
+  mutable std::uint64_t generation_ = 0;
+  mutable StateId state_ = Automaton::kDead;
+};
+
+Automaton& CompiledGrammar::automaton() const {
+  if (automaton_ == nullptr || automaton_->bytes() > state_bytes_) {
+    automaton_ = std::make_unique<Automaton>(program_);
+    ++generation_;
+  }
+  return *automaton_;
+}
+
+// The state of `at` in the current automaton: known, or found by replaying tokens from the last
+// place it is known.
+StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) const {
+  std::vector<const MatcherState*> chain;
+  const MatcherState* known = &at;
+  while (known != nullptr && known->generation_ != generation_) {
+    chain.push_back(known);
+    known = known->before_.get();
+  }
+  StateId state = known != nullptr ? known->state_ : Automaton::kDead;
+  while (!chain.empty()) {
+    const MatcherState& next = *chain.back();
+    chain.pop_back();
+    if (next.before_ == nullptr) {
+      state = automaton.start(*next.prefix_);
+    } else if (!next.ended_) {
+      state = automaton.step(state, program_->vocabulary()->bytes(next.token_));
+    }
+    next.state_ = state;
+    next.generation_ = generation_;
+  }
+  return state;
+}
+
+Matcher CompiledGrammar::start(std::string_view prefix) const {
+  const std::lock_guard lock(mutex_);
+  auto state = std::make_shared<MatcherState>(shared_from_this(),
+                                              std::make_shared<const std::string>(prefix));
+  Automaton& a = automaton();
+  if (!a.live(resolve(*state, a))) return Matcher();
+  return Matcher(std::move(state));
+}
+
+std::uint32_t CompiledGrammar::least_tokens() const {
+  const std::lock_guard lock(mutex_);
+  Automaton& a = automaton();
+  return a.distance(a.start({}));
+}
+
+namespace {
+
+// Runs `f(automaton, state)` under the grammar's lock.
+template <class F>
+auto locked(const MatcherState& at, F&& f) {
+  const CompiledGrammar& grammar = *at.grammar_;
+  const std::lock_guard lock(grammar.mutex());
+  Automaton& automaton = grammar.automaton();
+  const StateId state = grammar.resolve(at, automaton);
+  return f(automaton, state);
+}
+
+std::string hole_bytes(const MatcherState& at) {
+  std::vector<TokenId> tokens;
+  for (const MatcherState* s = &at; s->before_ != nullptr; s = s->before_.get()) {
+    if (!s->ended_) tokens.push_back(s->token_);
+  }
+  std::string out;
+  for (std::size_t i = tokens.size(); i-- > 0;) out += at.grammar_->vocabulary()->bytes(tokens[i]);
+  return out;
+}
+
+// The start of the first token of `ids` (spelling `text`) from which one longer token could swallow
+// all that remains.
+std::size_t stable_tokens(const TokenTrie& trie, const Vocabulary& vocabulary,
+                          std::string_view text, const std::vector<TokenId>& ids) {
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    std::uint32_t node = TokenTrie::kRoot;
+    for (std::size_t p = at; p < text.size() && node != TokenTrie::kNone; ++p) {
+      node = trie.child(node, static_cast<std::uint8_t>(text[p]));
+    }
+    if (node != TokenTrie::kNone && trie.nodes()[node].next > node + 1) return i;
+    at += vocabulary.bytes(ids[i]).size();
+  }
+  return ids.size();
+}
+
+}  // namespace
+
+MaskRef Matcher::mask(std::uint32_t tokens_left) const {
+  return locked(*state_, [&](Automaton& a, StateId s) {
+    return a.mask(state_->ended_ ? Automaton::kDead : s, tokens_left);
+  });
+}
+
+bool Matcher::advance(TokenId token) {
+  const Vocabulary& vocabulary = *state_->grammar_->vocabulary();
+  if (token < 0 || static_cast<std::size_t>(token) >= vocabulary.size() || state_->ended_)
+    return false;
+  auto next = std::make_shared<MatcherState>(state_, token);
+  const bool fits = locked(*state_, [&](Automaton& a, StateId s) {
+    StateId to = s;
+    if (vocabulary.is_end(token)) {
+      if (!a.may_end(s)) return false;
+      next->ended_ = true;
+    } else {
+      const std::string_view bytes = vocabulary.bytes(token);
+      if (bytes.empty()) return false;
+      to = a.step(s, bytes);
+      if (!a.live(to)) return false;
+    }
+    next->state_ = to;
+    next->generation_ = next->grammar_->generation();
+    return true;
+  });
+  if (fits) state_ = std::move(next);
+  return fits;
+}
+
+bool Matcher::done() const {
+  return state_->ended_ || locked(*state_, [](Automaton& a, StateId s) { return a.done(s); });
+}
+
+bool Matcher::accepting() const {
+  return state_->ended_ || locked(*state_, [](Automaton& a, StateId s) { return a.accepting(s); });
+}
+
+std::uint32_t Matcher::distance() const {
+  if (state_->ended_) return 0;
+  return locked(*state_, [](Automaton& a, StateId s) { return a.distance(s); });
+}
+
+std::vector<TokenId> Matcher::forced(std::uint32_t tokens_left) const {
+  const Vocabulary& vocabulary = *state_->grammar_->vocabulary();
+  if (state_->ended_) return {};
+  return locked(*state_, [&](Automaton& a, StateId start) -> std::vector<TokenId> {
+    std::string text;
+    StateId at = start;
+    bool only_end = false;
+    bool done = a.done(at);
+    while (!done && text.size() < kForcedBytes) {
+      const ByteSet bytes = a.next_bytes(at);
+      StateId only = Automaton::kDead;
+      unsigned char byte = 0;
+      unsigned choices = 0;
+      for (ByteSet rest = bytes; !rest.none() && choices < 2; rest.remove(rest.lowest())) {
+        const StateId to = a.step(at, static_cast<unsigned char>(rest.lowest()));
+        if (to == Automaton::kDead) continue;
+        only = to;
+        byte = static_cast<unsigned char>(rest.lowest());
+        ++choices;
+      }
+      if (a.may_end(at)) {
+        only_end = choices == 0;
+        break;
+      }
+      if (choices != 1) break;
+      text += static_cast<char>(byte);
+      at = only;
+      done = a.done(at);
+    }
+    std::vector<TokenId> ids;
+    if (!text.empty()) {
+      if (!vocabulary.canonical()) return {};
+      auto spelled = vocabulary.canonical()(text);
+      if (!spelled) return {};
+      ids = std::move(*spelled);
+      std::string check;
+      for (const TokenId id : ids) {
+        if (id < 0 || static_cast<std::size_t>(id) >= vocabulary.size() || vocabulary.is_end(id))
+          return {};
+        check += vocabulary.bytes(id);
+      }
+      if (check != text) return {};
+    }
+    const std::size_t stable =
+        done || only_end ? ids.size() : stable_tokens(vocabulary.trie(), vocabulary, text, ids);
+    std::vector<TokenId> out;
+    std::uint32_t left = tokens_left;
+    StateId state = start;
+    for (std::size_t i = 0; i < stable; ++i) {
+      const StateId next = a.step(state, vocabulary.bytes(ids[i]));
+      const std::uint32_t cost =
+          a.accepting(state) ? 0 : 1;  // past the value only its follow is left
+      if (!a.live(next) || left < cost || a.distance(next) > left - cost) return out;
+      left -= cost;
+      out.push_back(ids[i]);
+      state = next;
+    }
+    if (only_end && vocabulary.end_of_turn() != kNoToken) out.push_back(vocabulary.end_of_turn());
+    return out;
+  });
+}
+
+std::string Matcher::text() const {
+  std::string bytes = hole_bytes(*state_);
+  const std::uint32_t follow = locked(
+      *state_, [](Automaton& a, StateId s) { return a.accepting(s) ? a.follow_read(s) : 0; });
+  bytes.resize(bytes.size() - std::min<std::size_t>(follow, bytes.size()));
+  return bytes.substr(std::min(state_->prefix_->size(), bytes.size()));
+}
+
+Json Matcher::value() const {
+  const std::string bytes = hole_bytes(*state_);
+  return locked(*state_, [&](Automaton& a, StateId) {
+    CaptureRun run(a, *state_->prefix_);
+    run.read(bytes);
+    return run.value();
+  });
+}
+
+Json Matcher::partial() const {
+  const std::string bytes = hole_bytes(*state_);
+  return locked(*state_, [&](Automaton& a, StateId) {
+    CaptureRun run(a, *state_->prefix_);
+    run.read(bytes);
+    return run.partial();
+  });
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,323 @@
+#include "grammar/program.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "grammar/automaton.h"
+#include "grammar/prefix_freedom.h"
+#include "grammar/token_trie.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
+constexpr std::uint64_t kCompared =
+    256;  // closings up to this many bytes are compared by tokens, longer ones by bytes
+
+constexpr std::uint32_t kNestedProducts = 100;
+constexpr std::uint64_t kProductSearch =
+    50'000;  // states that looking for a product's word may open
+
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
+
+}  // namespace
+
+Result<ProgramRef> Program::create(std::shared_ptr<const ExpressionPool> pool, Expr root,
+                                   VocabularyRef vocabulary, std::string follow,
+                                   const Limits& limits, Fuel& fuel) {
+  ESP_TRY(pool->status());
+  const std::shared_ptr<Program> program(new Program());
+  program->pool_ = std::move(pool);
+  program->root_ = root;
+  program->vocabulary_ = std::move(vocabulary);
+  program->follow_ = std::move(follow);
+  program->max_depth_ = limits.max_depth;
+  const TokenTrie& trie = program->vocabulary_->trie();
+  for (unsigned b = 0; b < 256; ++b) {
+    const std::uint32_t node = trie.child(TokenTrie::kRoot, static_cast<std::uint8_t>(b));
+    if (node != TokenTrie::kNone && trie.nodes()[node].token_count > 0) program->single_.add(b);
+  }
+  const std::uint32_t end = 0;
+  program->spelling_costs(program->follow_, {}, std::span(&end, 1), program->follow_costs_);
+  if (!program->follow_spells(0)) {
+    return fail(ErrorCode::kInvalid, "the vocabulary cannot spell the text after the hole");
+  }
+  ESP_TRY(program->find_facts(fuel));
+  const PrefixFreedom words(*program->pool_);
+  program->prefix_free_ = words.prefix_free(root);
+  if (!program->follow_.empty() && !program->prefix_free_) {
+    Automaton scratch(program);
+    program->follow_first_wins_ = !words.ends_decide(scratch, root, program->follow_);
+    if (program->follow_first_wins_) program->build_follow_scanner();
+  }
+  return program;
+}
+
+void Program::build_follow_scanner() {
+  const std::size_t n = follow_.size();
+  kmp_.assign((n + 1) * 256, 0);
+  kmp_[static_cast<unsigned char>(follow_[0])] = 1;
+  std::size_t border = 0;
+  for (std::size_t q = 1; q <= n; ++q) {
+    for (std::size_t b = 0; b < 256; ++b) kmp_[q * 256 + b] = kmp_[border * 256 + b];
+    if (q < n) {
+      const auto b = static_cast<unsigned char>(follow_[q]);
+      const std::uint32_t next_border = kmp_[border * 256 + b];
+      kmp_[q * 256 + b] = static_cast<std::uint32_t>(q + 1);
+      border = next_border;
+    }
+  }
+  may_start_.assign(n + 1, 0);
+  for (std::uint32_t start = 0; start < n; ++start) {
+    std::uint32_t q = start;
+    std::size_t read = 0;
+    while (read < n && q != n) q = follow_step(q, static_cast<unsigned char>(follow_[read++]));
+    may_start_[start] = q == n && read == n ? 1 : 0;
+  }
+}
+
+unsigned char Program::closing_byte(const ByteSet& set) const {
+  const ByteSet spelled = set & single_;
+  return static_cast<unsigned char>((spelled.none() ? set : spelled).lowest());
+}
+
+void Program::spelling_costs(std::string_view text, std::string_view tail,
+                             std::span<const std::uint32_t> tail_costs,
+                             std::vector<std::uint32_t>& costs) const {
+  const TokenTrie& trie = vocabulary_->trie();
+  costs.assign(text.size() + 1, kNever);
+  costs[text.size()] = tail_costs[0];
+  for (std::size_t p = text.size(); p-- > 0;) {
+    std::uint32_t best = kNever;
+    std::uint32_t node = TokenTrie::kRoot;
+    for (std::size_t e = p; e < text.size() + tail.size() && e - p < kLongestPiece; ++e) {
+      const char c = e < text.size() ? text[e] : tail[e - text.size()];
+      node = trie.child(node, static_cast<std::uint8_t>(c));
+      if (node == TokenTrie::kNone) break;
+      if (trie.nodes()[node].token_count == 0) continue;
+      const std::uint32_t after =
+          e + 1 <= text.size() ? costs[e + 1] : tail_costs[e + 1 - text.size()];
+      if (after != kNever) best = std::min(best, after + 1);
+    }
+    costs[p] = best;
+  }
+}
+
+std::uint32_t Program::standalone_cost(Expr e, Fuel& fuel) const {
+  if (size_[e.id] > kCompared) return static_cast<std::uint32_t>(size_[e.id]);
+  std::string word;
+  append_closing(e, word);
+  if (!fuel.spend(1 + word.size() / 16)) return kNever;
+  std::vector<std::uint32_t> costs;
+  const std::uint32_t end = 0;
+  spelling_costs(word, {}, std::span(&end, 1), costs);
+  return costs[0];
+}
+
+void Program::append_closing(Expr start, std::string& out) const {
+  struct Item {
+    Expr e;
+    std::uint32_t at;  // kConcat: next child; kRepeat: times written
+  };
+  std::vector<Item> work{{start, 0}};
+  while (!work.empty()) {
+    Item& top = work.back();
+    const auto& node = pool_->node(top.e);
+    switch (node.op) {
+      case Op::kNothing:
+      case Op::kEmpty:
+        work.pop_back();
+        break;
+      case Op::kBytes:
+        out += pool_->bytes_of(top.e);
+        work.pop_back();
+        break;
+      case Op::kSet:
+        out += static_cast<char>(closing_byte(pool_->set_of(top.e)));
+        work.pop_back();
+        break;
+      case Op::kConcat: {
+        if (top.at == node.count) {
+          work.pop_back();
+          break;
+        }
+        const Expr child = pool_->children(top.e)[top.at++];
+        work.push_back({child, 0});
+        break;
+      }
+      case Op::kChoice:
+        top = {pool_->children(top.e)[chosen_[top.e.id]], 0};
+        break;
+      case Op::kRepeat: {
+        if (top.at == node.a || size_[top.e.id] == 0) {
+          work.pop_back();
+          break;
+        }
+        ++top.at;
+        work.push_back({pool_->children(top.e)[0], 0});
+        break;
+      }
+      case Op::kRule:
+        top = {pool_->rule_body(node.a), 0};
+        break;
+      case Op::kCapture:
+      case Op::kCodePoints:
+        top = {pool_->children(top.e)[0], 0};
+        break;
+      case Op::kIntersection:
+      case Op::kDifference:
+        out += product_closing_[top.e.id];
+        work.pop_back();
+        break;
+    }
+  }
+}
+
+void Program::compute_node(std::uint32_t id, Fuel& fuel) {
+  const Expr e{id};
+  const auto& node = pool_->node(e);
+  const auto children = pool_->children(e);
+  std::uint32_t need = kNever;
+  std::uint64_t size = kTooLong;
+  switch (node.op) {
+    case Op::kNothing:
+      break;
+    case Op::kEmpty:
+      need = 0, size = 0;
+      break;
+    case Op::kBytes:
+      need = 0, size = std::min<std::uint64_t>(pool_->bytes_of(e).size(), kTooLong);
+      break;
+    case Op::kSet:
+      need = 0, size = 1;
+      break;
+    case Op::kConcat:
+      need = 0, size = 0;
+      for (const Expr c : children) {
+        need = std::max(need, need_[c.id]);
+        size = sum(size, size_[c.id]);
+      }
+      break;
+    case Op::kChoice: {
+      std::uint32_t cost = kNever;
+      bool any = false;
+      for (std::uint32_t i = 0; i < node.count; ++i) {
+        const Expr c = children[i];
+        if (need_[c.id] == kNever) continue;
+        if (any && need_[c.id] > need) continue;
+        // A lone or least-nesting alternative needs no spelling; comparing costs one.
+        const std::uint32_t c_cost = standalone_cost(c, fuel);
+        if (!any || std::tie(need_[c.id], c_cost, size_[c.id]) < std::tie(need, cost, size)) {
+          need = need_[c.id], cost = c_cost, size = size_[c.id];
+          chosen_[id] = i;
+          any = true;
+        }
+      }
+      break;
+    }
+    case Op::kRepeat:
+      if (node.a == 0) {
+        need = 0, size = 0;
+      } else {
+        need = need_[children[0].id];
+        const std::uint64_t one = size_[children[0].id];
+        size = one == 0 ? 0
+                        : std::min<std::uint64_t>(one * std::min<std::uint64_t>(node.a, kTooLong),
+                                                  kTooLong);
+      }
+      break;
+    case Op::kRule: {
+      const Expr body = pool_->rule_body(node.a);
+      // Only what already settled counts, so the closing of a rule never runs through itself.
+      if (need_[body.id] != kNever) need = need_[body.id] + 1, size = size_[body.id];
+      break;
+    }
+    case Op::kCapture:
+    case Op::kCodePoints:
+      need = need_[children[0].id], size = size_[children[0].id];
+      break;
+    case Op::kIntersection:
+    case Op::kDifference:
+      if (product_state_[id] == Product::kEmpty || product_state_[id] == Product::kUndecided) break;
+      if (product_state_[id] == Product::kCloses) {
+        need = 0, size = product_closing_[id].size();
+      } else if (need_[children[0].id] != kNever &&
+                 (node.op == Op::kDifference || need_[children[1].id] != kNever)) {
+        need = 0,
+        size = std::max<std::uint64_t>(size_[children[0].id], 1);  // until the search has looked
+      }
+      break;
+  }
+  need_[id] = need;
+  size_[id] = need == kNever ? kTooLong : size;
+}
+
+// Fixpoint over rules: passes until nothing new has a word. A node's facts are frozen by the pass
+// that first finds it a word, so its closing only runs through what was settled before it, and is
+// finite.
+Status Program::settle(Fuel& fuel) {
+  const std::size_t n = pool_->size();
+  need_.assign(n, kNever);
+  size_.assign(n, kTooLong);
+  chosen_.assign(n, 0);
+  std::vector<std::uint32_t> open;  // nodes without a word so far
+  open.reserve(n);
+  for (std::uint32_t id = 0; id < n; ++id) open.push_back(id);
+  for (bool changed = true; changed && !open.empty();) {
+    changed = false;
+    std::vector<std::uint32_t> still;
+    for (const std::uint32_t id : open) {
+      if (!fuel.spend()) return fail(fuel.error("grammar"));
+      compute_node(id, fuel);
+      if (need_[id] == kNever) {
+        still.push_back(id);
+      } else {
+        changed = true;
+      }
+    }
+    if (fuel.exhausted()) return fail(fuel.error("grammar"));
+    open.swap(still);
+  }
+  return {};
+}
+
+Status Program::find_facts(Fuel& fuel) {
+  const std::size_t n = pool_->size();
+  product_state_.assign(n, Product::kUnknown);
+  product_closing_.assign(n, {});
+  std::vector<std::uint32_t> products;
+  std::vector<std::uint32_t> nested(
+      n, 0);  // products inside products; automata recurse over these alone
+  for (std::uint32_t id = 0; id < n; ++id) {
+    const Op op = pool_->node(Expr{id}).op;
+    for (const Expr c : pool_->children(Expr{id})) nested[id] = std::max(nested[id], nested[c.id]);
+    if (op != Op::kIntersection && op != Op::kDifference) continue;
+    products.push_back(id);
+    if (++nested[id] > kNestedProducts) {
+      return fail(ErrorCode::kLimit, "grammar: more than " + std::to_string(kNestedProducts) +
+                                         " intersections inside each other");
+    }
+  }
+  ESP_TRY(settle(fuel));
+  if (products.empty()) return {};
+  // Inner products have smaller numbers, so each search stands on settled ones.
+  {
+    Automaton scratch(std::shared_ptr<const Program>(std::shared_ptr<const Program>(), this));
+    for (const std::uint32_t id : products) {
+      if (need_[id] == kNever) {
+        product_state_[id] = Product::kEmpty;
+        continue;
+      }
+      Fuel search("states", std::min<std::uint64_t>(kProductSearch, fuel.limit() - fuel.used()));
+      const std::optional<std::string> word = scratch.find_product_closing(Expr{id}, search);
+      if (!fuel.spend(search.used())) return fail(fuel.error("grammar"));
+      product_state_[id] = word                 ? Product::kCloses
+                           : search.exhausted() ? Product::kUndecided
+                                                : Product::kEmpty;
+      if (word) product_closing_[id] = *word;
+    }
+  }
+  return settle(fuel);
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,299 @@
+#include "grammar/type_expression.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "base/utf8.h"
+#include "grammar/number_expression.h"
+
+namespace espalier::grammar {
+namespace {
+
+std::string described(const Type& type) {
+  if (!type.name.empty()) return "`" + type.name + "`";
+  switch (type.kind) {
+    case TypeKind::kString:
+      return "`string`";
+    case TypeKind::kLine:
+      return "`line`";
+    case TypeKind::kInt:
+      return "`int`";
+    case TypeKind::kFloat:
+      return "`float`";
+    case TypeKind::kBool:
+      return "`bool`";
+    case TypeKind::kNull:
+      return "`null`";
+    case TypeKind::kLiteral:
+      return "`" + type.literal.dump(-1, ' ', false, Json::error_handler_t::replace) + "`";
+    case TypeKind::kEnum:
+      return "the enum";
+    case TypeKind::kUnion:
+      return "the union";
+    case TypeKind::kRegex:
+      return "`/" + type.pattern + "/`";
+    case TypeKind::kOptional:
+      return "the optional";
+    case TypeKind::kList:
+      return "the list";
+    case TypeKind::kRecord:
+      return "the record";
+    case TypeKind::kJson:
+      return "`json`";
+    case TypeKind::kSchema:
+      return "the schema";
+    case TypeKind::kCall:
+      return "the call";
+    case TypeKind::kReference:
+      return "the type";
+  }
+  return "the type";
+}
+
+tl::unexpected<Error> invalid(const std::string& message) {
+  return fail(ErrorCode::kInvalid, message);
+}
+
+std::uint32_t clamp(std::uint64_t n) {
+  return n >= ExpressionPool::kUnbounded ? ExpressionPool::kUnbounded - 1
+                                         : static_cast<std::uint32_t>(n);
+}
+
+}  // namespace
+
+Result<Expr> TypeExpressions::plain(const TypeRef& type) { return convert(type, false, 0); }
+
+Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth) {
+  if (type == nullptr) return invalid("a type is missing");
+  if (depth > kDepth) {
+    return fail(ErrorCode::kLimit,
+                "more than " + std::to_string(kDepth) + " types inside each other");
+  }
+  switch (type->kind) {
+    case TypeKind::kString:
+    case TypeKind::kLine:
+      return text(*type, json);
+    case TypeKind::kInt: {
+      const std::int64_t low = type->int_low.value_or(std::numeric_limits<std::int64_t>::min());
+      const std::int64_t high = type->int_high.value_or(std::numeric_limits<std::int64_t>::max());
+      if (low > high) {
+        return invalid("E0301: " + described(*type) + " has no value: " + std::to_string(low) +
+                       " > " + std::to_string(high));
+      }
+      return pool_.capture(Capture::kInteger, integer_range(pool_, low, high));
+    }
+    case TypeKind::kFloat: {
+      DecimalRange range;
+      range.low = type->float_low;
+      range.high = type->float_high;
+      return pool_.capture(Capture::kFloat, decimal_range(pool_, range));
+    }
+    case TypeKind::kBool:
+      return json_.boolean();
+    case TypeKind::kNull:
+      return json_.null();
+    case TypeKind::kLiteral:
+      return literal(*type, json);
+    case TypeKind::kEnum:
+      return enumeration(*type, json);
+    case TypeKind::kUnion:
+      return alternatives(*type, json, depth);
+    case TypeKind::kRegex:
+      return fail(ErrorCode::kUnsupported, "patterns are not supported yet");
+    case TypeKind::kOptional: {
+      if (type->items.size() != 1) return invalid("an optional type has one item");
+      if (!json)
+        return invalid("E0307: " + described(*type) +
+                       " may be empty here; write `| null` or give it a word");
+      ESP_ASSIGN(const Expr item, convert(type->items[0], json, depth + 1));
+      const Expr both = pool_.intersection(item, json_.null());
+      if (both != pool_.nothing())
+        distinct_.push_back({both, described(*type->items[0]) + " and `null`"});
+      return pool_.choice({item, json_.null()});
+    }
+    case TypeKind::kList:
+      return list(*type, depth);
+    case TypeKind::kRecord:
+      return record(*type, depth);
+    case TypeKind::kJson:
+      return json_.any();
+    case TypeKind::kSchema:
+      return fail(ErrorCode::kUnsupported, "schemas are not supported yet");
+    case TypeKind::kCall:
+      return call(*type, depth);
+    case TypeKind::kReference:
+      return reference(*type, json, depth);
+  }
+  return fail(ErrorCode::kInternal, "a type of unknown kind");
+}
+
+Result<Expr> TypeExpressions::reference(const Type& type, bool json, int depth) {
+  const TypeRef target = type.target.lock();
+  if (target == nullptr) return invalid("the type `" + type.name + "` is not defined");
+  const auto key = std::pair(target.get(), json);
+  if (const auto known = rules_.find(key); known != rules_.end()) return pool_.rule(known->second);
+  const Rule rule = pool_.declare_rule(target->name);
+  rules_.emplace(key, rule);
+  ESP_ASSIGN(const Expr body, convert(target, json, depth + 1));
+  pool_.define_rule(rule, body);
+  return pool_.rule(rule);
+}
+
+Result<Expr> TypeExpressions::text(const Type& type, bool json) {
+  const std::uint64_t low = type.low.value_or(json || type.high == std::uint64_t{0} ? 0 : 1);
+  if (type.high && low > *type.high) {
+    return invalid("E0301: " + described(type) + " has no value: at least " + std::to_string(low) +
+                   " and at most " + std::to_string(*type.high) + " characters");
+  }
+  const bool line = type.kind == TypeKind::kLine;
+  if (json) {
+    if (!line) return json_.string(low, type.high);
+    const CodePointRange no_line_feed[] = {{0, '\n' - 1}, {'\n' + 1, 0x10FFFF}};
+    const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+    return json_.string_of(
+        pool_.repeat(json_.string_characters_of(no_line_feed), clamp(low), high));
+  }
+  // Control characters (Cc) are out but for tab and, in a string, line feed.
+  std::vector<CodePointRange> characters{{'\t', '\t'}, {0x20, 0x7E}, {0xA0, 0x10FFFF}};
+  if (!line) characters.emplace_back('\n', '\n');
+  const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+  return pool_.capture(Capture::kText,
+                       pool_.repeat(pool_.code_points(characters), clamp(low), high));
+}
+
+Result<Expr> TypeExpressions::literal(const Type& type, bool json) {
+  if (type.literal.is_structured())
+    return invalid("a literal type is a string, a number, a bool or null");
+  if (!type.literal.is_string()) return json_.literal(type.literal);
+  const auto& value = type.literal.get_ref<const std::string&>();
+  if (utf8::find_malformed(value) != std::string::npos)
+    return invalid("a literal is not well-formed UTF-8");
+  if (json) return json_.literal(type.literal);
+  return pool_.constant(type.literal, pool_.bytes(value));
+}
+
+Result<Expr> TypeExpressions::enumeration(const Type& type, bool json) {
+  if (type.cases.empty()) return invalid("E0301: " + described(type) + " has no case");
+  std::vector<std::string> words;
+  Json names = Json::object();
+  for (const EnumCase& c : type.cases) {
+    const std::string& surface = c.surface.empty() ? c.name : c.surface;
+    if (utf8::find_malformed(surface) != std::string::npos) {
+      return invalid("the case `" + c.name + "` is not well-formed UTF-8");
+    }
+    std::string word =
+        json ? pool_.bytes_of(pool_.concat(
+                   {pool_.bytes("\""), json_.string_content(surface), pool_.bytes("\"")}))
+             : surface;
+    if (!pool_.ok()) return pool_.nothing();
+    if (names.contains(word)) {
+      return invalid("E0303: this union cannot be told apart: two cases of " + described(type) +
+                     " are written `" + surface + "`");
+    }
+    names[word] = c.name;
+    words.push_back(std::move(word));
+  }
+  return pool_.table(std::move(names), pool_.words(words));
+}
+
+Result<Expr> TypeExpressions::alternatives(const Type& type, bool json, int depth) {
+  if (type.items.empty()) return invalid("E0301: " + described(type) + " has no alternative");
+  // Literals among the alternatives become one trie, so that many of them cost no more than one.
+  std::vector<std::string> words;
+  Json values = Json::object();
+  std::vector<std::pair<Expr, std::string>> parts;
+  for (const TypeRef& item : type.items) {
+    if (item == nullptr) return invalid("a type is missing");
+    ESP_ASSIGN(const Expr e, convert(item, json, depth + 1));
+    if (!pool_.ok()) return pool_.nothing();
+    if (item->kind == TypeKind::kLiteral && e != pool_.nothing()) {
+      const Expr spelled = pool_.children(e)[0];
+      const std::string word = spelled == pool_.empty() ? std::string() : pool_.bytes_of(spelled);
+      if (values.contains(word)) {
+        return invalid("E0303: this union cannot be told apart: " + described(*item) +
+                       " stands in it twice");
+      }
+      values[word] = item->literal;
+      words.push_back(word);
+    } else {
+      parts.emplace_back(e, described(*item));
+    }
+  }
+  if (!words.empty()) {
+    parts.emplace_back(pool_.table(std::move(values), pool_.words(words)),
+                       words.size() == 1 ? "the literal" : "the literals");
+  }
+  std::vector<Expr> choices;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const Expr both = pool_.intersection(parts[j].first, parts[i].first);
+      if (!pool_.ok()) return pool_.nothing();
+      if (both != pool_.nothing())
+        distinct_.push_back({both, parts[j].second + " and " + parts[i].second});
+    }
+    choices.push_back(parts[i].first);
+  }
+  return pool_.choice(choices);
+}
+
+Result<Expr> TypeExpressions::list(const Type& type, int depth) {
+  if (type.items.size() != 1) return invalid("a list type has one item");
+  if (type.low && type.high && *type.low > *type.high) {
+    return invalid("E0301: " + described(type) + " has no value: at least " +
+                   std::to_string(*type.low) + " and at most " + std::to_string(*type.high) +
+                   " items");
+  }
+  ESP_ASSIGN(const Expr item, convert(type.items[0], true, depth + 1));
+  return json_.array(item, clamp(type.low.value_or(0)),
+                     type.high ? clamp(*type.high) : ExpressionPool::kUnbounded);
+}
+
+// Fields in declared order, some of which may be left out. Built from the last field: two
+// expressions a place, one for "nothing written yet" and one for "something stands before", so the
+// size is linear.
+Result<Expr> TypeExpressions::record(const Type& type, int depth) {
+  std::set<std::string> keys;
+  std::vector<Expr> members;
+  bool all_omittable = true;
+  for (const Field& f : type.fields) {
+    const std::string& key = f.key.empty() ? f.name : f.key;
+    if (utf8::find_malformed(key) != std::string::npos)
+      return invalid("the key of `" + f.name + "` is not UTF-8");
+    if (!keys.insert(key).second)
+      return invalid("the key `" + key + "` stands twice in " + described(type));
+    auto value = convert(f.type, true, depth + 1);
+    if (!value) return fail(std::move(value).error());
+    members.push_back(
+        pool_.concat({pool_.bytes("\""), json_.string_content(key), pool_.bytes("\":"),
+                      json_.whitespace(), pool_.field(f.name, *value)}));
+    all_omittable &= f.omittable;
+  }
+  Expr first = pool_.nothing();
+  Expr more = pool_.empty();
+  for (std::size_t i = type.fields.size(); i-- > 0;) {
+    const Expr with_first = pool_.concat({members[i], more});
+    const Expr with_more = pool_.concat({json_.comma(), members[i], more});
+    first = type.fields[i].omittable ? pool_.choice({with_first, first}) : with_first;
+    more = type.fields[i].omittable ? pool_.choice({with_more, more}) : with_more;
+  }
+  return json_.object(first, all_omittable);
+}
+
+Result<Expr> TypeExpressions::call(const Type& type, int depth) {
+  if (type.fields.empty()) return invalid("E0301: " + described(type) + " has no tool");
+  std::vector<Expr> calls;
+  std::set<std::string> names;
+  for (const Field& tool : type.fields) {
+    const std::string& name = tool.key.empty() ? tool.name : tool.key;
+    if (!names.insert(name).second)
+      return invalid("E0303: the tool `" + name + "` stands twice in one call");
+    ESP_ASSIGN(const Expr arguments, convert(tool.type, true, depth + 1));
+    calls.push_back(
+        json_.object(pool_.concat({json_.member("name", json_.literal(name)), json_.comma(),
+                                   json_.member("arguments", arguments)})));
+  }
+  return pool_.choice(calls);
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,53 @@
+// The language's types as expressions (GEN_LANGUAGE.md 4; docs/language.md).
+//
+// A type stands *plain* (a hole in text) or in *json* (inside a record or list). Both forms are
+// built here, with captures that make the typed value. Errors start with the language's diagnostic
+// code where one fits.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "grammar/expression.h"
+#include "grammar/json_expression.h"
+#include "grammar/type.h"
+
+namespace espalier::grammar {
+
+class TypeExpressions {
+ public:
+  explicit TypeExpressions(ExpressionPool& pool) : pool_(pool), json_(pool) {}
+
+  /// The expression of a whole hole. The pool's status is the caller's to look at.
+  Result<Expr> plain(const TypeRef& type);
+
+  /// Two alternatives of a union that must have no common word: `both` is their intersection.
+  struct Distinct {
+    Expr both;
+    std::string what;
+  };
+  [[nodiscard]] const std::vector<Distinct>& distinct() const { return distinct_; }
+
+ private:
+  static constexpr int kDepth =
+      200;  // nesting of types, not of values: a program's own text bounds it
+
+  Result<Expr> convert(const TypeRef& type, bool json, int depth);
+  Result<Expr> reference(const Type& type, bool json, int depth);
+  Result<Expr> literal(const Type& type, bool json);
+  Result<Expr> enumeration(const Type& type, bool json);
+  Result<Expr> alternatives(const Type& type, bool json, int depth);
+  Result<Expr> record(const Type& type, int depth);
+  Result<Expr> call(const Type& type, int depth);
+  Result<Expr> list(const Type& type, int depth);
+  Result<Expr> text(const Type& type, bool json);
+
+  ExpressionPool& pool_;
+  JsonExpressions json_;
+  std::map<std::pair<const Type*, bool>, Rule> rules_;
+  std::vector<Distinct> distinct_;
+};
+
+}  // namespace espalier::grammar
