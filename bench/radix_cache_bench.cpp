@@ -1,4 +1,5 @@
-// What the radix cache costs beside a step of a model: finding a prefix, forking, growing by a token, evicting a page.
+// What the radix cache costs beside a step of a model: finding a prefix, forking, growing by a
+// token, evicting a page.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>

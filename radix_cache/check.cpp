@@ -14,8 +14,8 @@ tl::unexpected<Error> broken(const char* what, std::uint32_t node) {
   return fail(ErrorCode::kInternal, std::string(what) + " (at " + std::to_string(node) + ")");
 }
 
-#define ESP_INVARIANT(condition, what, node) \
-  do {                                       \
+#define ESP_INVARIANT(condition, what, node)     \
+  do {                                           \
     if (!(condition)) return broken(what, node); \
   } while (false)
 
@@ -40,19 +40,24 @@ Status RadixCache::Impl::check() const {
     const Node& x = nodes[n];
     if (!x.live) continue;
     std::uint32_t cover = 0;
-    for (std::uint32_t a = x.anchors, previous = kNil; a != kNil; previous = a, a = anchors[a].next) {
+    for (std::uint32_t a = x.anchors, previous = kNil; a != kNil;
+         previous = a, a = anchors[a].next) {
       ESP_INVARIANT(++leases <= anchors.size(), "I4 leases: a list has a loop", n);
-      ESP_INVARIANT(anchors[a].node == n && anchors[a].previous == previous, "I4 leases: a list is broken", n);
+      ESP_INVARIANT(anchors[a].node == n && anchors[a].previous == previous,
+                    "I4 leases: a list is broken", n);
       ESP_INVARIANT(anchors[a].offset <= x.length, "I4 leases: a place past the node's end", n);
-      ESP_INVARIANT(x.is_root() == (anchors[a].offset == 0), "I4 leases: a place at a node's start", n);
+      ESP_INVARIANT(x.is_root() == (anchors[a].offset == 0), "I4 leases: a place at a node's start",
+                    n);
       cover = std::max(cover, anchors[a].offset);
     }
     ESP_INVARIANT(cover == x.cover, "I4 leases: cover", n);
     if (x.is_root()) {
       ++root_count;
       const auto found = roots.find(x.space);
-      ESP_INVARIANT(found != roots.end() && found->second == n, "I3 tree: a root is not in its space", n);
-      ESP_INVARIANT(x.length == 0 && x.start == 0 && x.pages.empty(), "I3 tree: a root with tokens", n);
+      ESP_INVARIANT(found != roots.end() && found->second == n,
+                    "I3 tree: a root is not in its space", n);
+      ESP_INVARIANT(x.length == 0 && x.start == 0 && x.pages.empty(), "I3 tree: a root with tokens",
+                    n);
       ESP_INVARIANT(x.children > 0 || x.anchors != kNil, "I3 tree: an unused root", n);
       continue;
     }
@@ -61,36 +66,45 @@ Status RadixCache::Impl::check() const {
     const Node& parent = nodes[x.parent];
     ESP_INVARIANT(parent.live && x.length > 0, "I3 tree: an empty edge or a dead parent", n);
     ESP_INVARIANT(x.start == parent.end(), "I3 tree: start position", n);
-    ESP_INVARIANT(table.find(x.parent, *tokens_of(x)) == n, "I3 tree: an edge is not in the table", n);
+    ESP_INVARIANT(table.find(x.parent, *tokens_of(x)) == n, "I3 tree: an edge is not in the table",
+                  n);
     ++children[x.parent];
     if (x.active) ++active_children[x.parent];
     const bool active = x.anchors != kNil || x.active_children > 0 || x.planned > x.ready;
     ESP_INVARIANT(active == x.active, "I4 leases: active", n);
 
-    ESP_INVARIANT(x.ready <= x.planned && x.planned <= x.length, "I5 counts: ready <= planned <= length", n);
-    ESP_INVARIANT(x.planned == 0 || parent.planned == parent.length, "I5 counts: planned after a gap", n);
+    ESP_INVARIANT(x.ready <= x.planned && x.planned <= x.length,
+                  "I5 counts: ready <= planned <= length", n);
+    ESP_INVARIANT(x.planned == 0 || parent.planned == parent.length,
+                  "I5 counts: planned after a gap", n);
     ESP_INVARIANT(x.ready == 0 || parent.ready == parent.length, "I5 counts: ready after a gap", n);
     if (x.planned > x.ready) {
       ESP_INVARIANT(open_epoch != 0, "I5 counts: planned without an open plan", n);
-      ESP_INVARIANT(std::find(pending.begin(), pending.end(), n) != pending.end(), "I5 counts: not pending", n);
+      ESP_INVARIANT(std::find(pending.begin(), pending.end(), n) != pending.end(),
+                    "I5 counts: not pending", n);
     }
     if (x.children == 0) {
-      ESP_INVARIANT(x.length <= std::max(x.protected_length(), x.ready), "I6 leaves: tokens nobody needs", n);
-      ESP_INVARIANT(store.end(x.buffer) == x.buffer_offset + x.length, "I10 tokens: a leaf is not at the end", n);
+      ESP_INVARIANT(x.length <= std::max(x.protected_length(), x.ready),
+                    "I6 leaves: tokens nobody needs", n);
+      ESP_INVARIANT(store.end(x.buffer) == x.buffer_offset + x.length,
+                    "I10 tokens: a leaf is not at the end", n);
     }
     if (x.buffer >= users.size()) users.resize(x.buffer + 1);
     ++users[x.buffer];
 
     ESP_INVARIANT(x.pages.size() == pages_for(x.start, x.planned), "I2 pages: count", n);
-    ESP_INVARIANT(x.pinned == pages_for(x.start, std::min(x.protected_length(), x.planned)), "I2 pages: pins", n);
+    ESP_INVARIANT(x.pinned == pages_for(x.start, std::min(x.protected_length(), x.planned)),
+                  "I2 pages: pins", n);
     for (std::uint32_t i = 0; i < x.pages.size(); ++i) {
       PageCount& page = pages[x.pages[i]];
       ++page.refs;
       if (i < x.pinned) ++page.pins;
       const std::uint32_t page_end = (x.start / kPageTokens + i + 1) * kPageTokens;
       page.end = std::max(page.end, std::min(x.start + x.planned, page_end));
-      // Its owners are a chain on one path: this node begins one, or goes on with its parent's last page.
-      const bool goes_on = i == 0 && x.start % kPageTokens != 0 && parent.pages.back() == x.pages[i];
+      // Its owners are a chain on one path: this node begins one, or goes on with its parent's last
+      // page.
+      const bool goes_on =
+          i == 0 && x.start % kPageTokens != 0 && parent.pages.back() == x.pages[i];
       if (!goes_on) ESP_INVARIANT(++page.chains == 1, "I2 pages: owners on two paths", n);
     }
 
@@ -131,7 +145,8 @@ Status RadixCache::Impl::check() const {
     ESP_INVARIANT(p.pins == pool.pins(page), "I2 pages: pins", page);
     ESP_INVARIANT(pool.fill(page) == (p.end - 1) % kPageTokens + 1, "I2 pages: fill", page);
   }
-  ESP_INVARIANT(held == pool.held() && held + pool.free() == pool.total(), "I1 pages: free + held == total", held);
+  ESP_INVARIANT(held == pool.held() && held + pool.free() == pool.total(),
+                "I1 pages: free + held == total", held);
   ESP_INVARIANT(pinned == pool.pinned(), "I1 pages: pinned", pinned);
   return {};
 }

@@ -1,8 +1,9 @@
-// (parent node, first token) -> child node: the edges of the whole tree in one flat open-addressing table.
+// (parent node, first token) -> child node: the edges of the whole tree in one flat open-addressing
+// table.
 //
-// Linear probing with backward-shift deletion, so there are no tombstones and a table that churns for days stays as
-// quick as a new one. Load at most 1/2. The key is exact (node and token are compared); the hash only says where to
-// look, and tests run with a constant one.
+// Linear probing with backward-shift deletion, so there are no tombstones and a table that churns
+// for days stays as quick as a new one. Load at most 1/2. The key is exact (node and token are
+// compared); the hash only says where to look, and tests run with a constant one.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +76,8 @@ class ChildTable {
   [[nodiscard]] std::size_t locate(std::uint32_t parent, TokenId first) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = home_of(parent, first);
-    while (slots_[at].child != kNone && (slots_[at].parent != parent || slots_[at].first != first)) {
+    while (slots_[at].child != kNone &&
+           (slots_[at].parent != parent || slots_[at].first != first)) {
       at = (at + 1) & mask;
     }
     return at;

@@ -1,8 +1,9 @@
-// Which leaf tail goes next: three classes, least recently used first inside each, ties by node index.
+// Which leaf tail goes next: three classes, least recently used first inside each, ties by node
+// index.
 //
-// One indexed binary heap a class (a leaf that appears because its children went is older than what was queued last,
-// so plain lists would not stay in order). A node enters and leaves in O(log leaves); trimming its next page while it
-// stays first costs nothing here.
+// One indexed binary heap a class (a leaf that appears because its children went is older than what
+// was queued last, so plain lists would not stay in order). A node enters and leaves in O(log
+// leaves); trimming its next page while it stays first costs nothing here.
 #pragma once
 
 #include <array>
@@ -15,10 +16,10 @@
 namespace espalier::radix_cache {
 
 enum class EvictionClass : std::uint8_t {
-  kDead,        // declared so: nobody comes back
-  kProbation,   // used once
-  kProtected,   // came back at least twice
-  kNone,        // not evictable
+  kDead,       // declared so: nobody comes back
+  kProbation,  // used once
+  kProtected,  // came back at least twice
+  kNone,       // not evictable
 };
 
 class EvictionQueue {
@@ -29,7 +30,8 @@ class EvictionQueue {
   void place(std::uint32_t node, EvictionClass wanted, std::uint64_t last) {
     if (node >= where_.size()) where_.resize(node + 1);
     const Where now = where_[node];
-    if (now.in == wanted && (wanted == EvictionClass::kNone || heap(wanted)[now.at].last == last)) return;
+    if (now.in == wanted && (wanted == EvictionClass::kNone || heap(wanted)[now.at].last == last))
+      return;
     if (now.in != EvictionClass::kNone) remove(node);
     if (wanted == EvictionClass::kNone) return;
     auto& entries = heap(wanted);

@@ -1,11 +1,11 @@
-// The pool of pages: which are free, how many nodes refer to each, how many of those protect it, and how far it is
-// filled.
+// The pool of pages: which are free, how many nodes refer to each, how many of those protect it,
+// and how far it is filled.
 //
-// refs: nodes whose page list has the page. The owners of one page lie on one path (pieces of a split, or a child that
-// took the right to append), so the deepest of them is the last to write and the first to leave.
-// pins: owners whose protected tokens reach into the page; a held page without pins is what eviction would give back.
-// fill: slots claimed so far, the end of the deepest owner. A child that starts exactly there may append in place; any
-// other branch takes a page of its own.
+// refs: nodes whose page list has the page. The owners of one page lie on one path (pieces of a
+// split, or a child that took the right to append), so the deepest of them is the last to write and
+// the first to leave. pins: owners whose protected tokens reach into the page; a held page without
+// pins is what eviction would give back. fill: slots claimed so far, the end of the deepest owner.
+// A child that starts exactly there may append in place; any other branch takes a page of its own.
 #pragma once
 
 #include <cstdint>

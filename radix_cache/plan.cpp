@@ -6,13 +6,15 @@
 namespace espalier::radix_cache {
 
 bool RadixCache::Impl::may_append(const Node& parent, std::uint32_t start) const {
-  // Nobody has claimed the slots after the parent's end. While the parent itself is not planned to its end, nobody can.
+  // Nobody has claimed the slots after the parent's end. While the parent itself is not planned to
+  // its end, nobody can.
   return parent.planned < parent.length || pool.fill(parent.pages.back()) == start % kPageTokens;
 }
 
 bool RadixCache::Impl::ensure_page(std::uint32_t node, StepPlan& plan) {
   const std::uint32_t start = nodes[node].start;
-  if (nodes[node].pages.size() > (start + nodes[node].planned) / kPageTokens - start / kPageTokens) return true;
+  if (nodes[node].pages.size() > (start + nodes[node].planned) / kPageTokens - start / kPageTokens)
+    return true;
   const bool inside = nodes[node].planned == 0 && start % kPageTokens != 0;
   for (;;) {
     if (inside && may_append(nodes[nodes[node].parent], start)) {
@@ -22,7 +24,8 @@ bool RadixCache::Impl::ensure_page(std::uint32_t node, StepPlan& plan) {
       return true;
     }
     if (!pool.empty()) break;
-    if (!evict()) return false;  // what goes may be the very branch that held the right to append: look again
+    if (!evict())
+      return false;  // what goes may be the very branch that held the right to append: look again
   }
   const PageId page = pool.take();
   written[page].epoch = open_epoch;

@@ -96,8 +96,10 @@ void RadixCache::seal(StepPlan& plan) {
   for (std::uint32_t row = 0; row < plan.rows_.size(); ++row) {
     plan.rows_[row].first_write = static_cast<std::uint32_t>(writes.size());
     writes.push_back(plan.writes_[row]);
-    for (; extra != plan.extra_.end() && extra->first == row; ++extra) writes.push_back(extra->second);
-    plan.rows_[row].writes = static_cast<std::uint32_t>(writes.size()) - plan.rows_[row].first_write;
+    for (; extra != plan.extra_.end() && extra->first == row; ++extra)
+      writes.push_back(extra->second);
+    plan.rows_[row].writes =
+        static_cast<std::uint32_t>(writes.size()) - plan.rows_[row].first_write;
   }
   plan.writes_ = std::move(writes);
 }
@@ -116,12 +118,14 @@ void RadixCache::abandon(StepPlan& plan) {
   plan.epoch_ = 0;
 }
 
-void RadixCache::page_table(const Lease& lease, std::uint32_t length, std::vector<PageId>& out) const {
+void RadixCache::page_table(const Lease& lease, std::uint32_t length,
+                            std::vector<PageId>& out) const {
   ESP_CHECK(lease.cache_ == this);
   const Anchor& a = impl_->anchors[lease.anchor_];
   ESP_CHECK(length <= impl_->prefix(a.node, a.offset, &Node::planned));
   out.resize(pages_for(0, length));
-  std::size_t left = out.size();  // pages [0, left) are still to be filled in: deeper nodes came first
+  std::size_t left =
+      out.size();  // pages [0, left) are still to be filled in: deeper nodes came first
   for (std::uint32_t n = a.node; left > 0; n = impl_->nodes[n].parent) {
     const Node& x = impl_->nodes[n];
     if (x.start >= length) continue;

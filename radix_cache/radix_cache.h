@@ -1,23 +1,26 @@
 // Which KV pages hold which token prefix: one radix tree of every live and remembered sequence.
 //
-// The idea. Every sequence's tokens are a path in the tree, from the moment they are known, whether or not their KV
-// is computed. A Lease is a position on a path: the only way to hold KV. Extending a lease walks existing edges as far
-// as their tokens agree and grows new ones after that, so sharing needs no search apart from the walk, and what a
-// sibling generated a moment ago is found like an old prompt. Each node knows how many of its tokens are ready (KV
-// computed); plan() hands out the rows that compute the rest, each token once: two leases with a common cold prompt
-// share its nodes, the first planned computes them, the other rides behind it in the same step.
+// The idea. Every sequence's tokens are a path in the tree, from the moment they are known, whether
+// or not their KV is computed. A Lease is a position on a path: the only way to hold KV. Extending
+// a lease walks existing edges as far as their tokens agree and grows new ones after that, so
+// sharing needs no search apart from the walk, and what a sibling generated a moment ago is found
+// like an old prompt. Each node knows how many of its tokens are ready (KV computed); plan() hands
+// out the rows that compute the rest, each token once: two leases with a common cold prompt share
+// its nodes, the first planned computes them, the other rides behind it in the same step.
 //
-// Storage. Pages of kPageTokens slots; position p lives in slot p % kPageTokens. Edges are token-granular. A split
-// inside a page leaves both halves referring to the page; a branch that starts inside a page gets a page of its own
-// whose head slots are copied (ready ones by a PageCopy, those computed in this very step by writing them twice).
-// Where path and page overlap, the deepest node's page wins.
+// Storage. Pages of kPageTokens slots; position p lives in slot p % kPageTokens. Edges are
+// token-granular. A split inside a page leaves both halves referring to the page. Of the branches
+// that start inside a page one writes on in it (the right to append); any other gets a page of its
+// own whose head slots are copied (ready ones by a PlannedCopy, those computed in this very step by
+// writing them twice). Where path and page overlap, the deepest node's page wins.
 //
-// Ownership and threads. One thread (the engine's) owns the cache. Leases are move-only and must die before it.
-// Identity is exact tokens, never a hash. Time is the caller's step counter. Page accounting is an equality, checked:
-// free + held by nodes == total.
+// Ownership and threads. One thread (the engine's) owns the cache. Leases are move-only and must
+// die before it. Identity is exact tokens, never a hash. Time is the caller's step counter. Page
+// accounting is an equality, checked: free + held by nodes == total.
 //
-// Costs. extend: O(tokens/16 + new depth); fork O(1); split O(pages and leases of the node), no token moves; evicting
-// a page O(1), a node O(log leaves) (leaf tails only). See radix_cache/README.md.
+// Costs. extend: O(tokens/16 + new depth); fork O(1); split O(pages and leases of the node), no
+// token moves; evicting a page O(1), a node O(log leaves) (leaf tails only). See
+// radix_cache/README.md.
 #pragma once
 
 #include <cstddef>
@@ -36,12 +39,14 @@ namespace espalier::radix_cache {
 using PageId = std::uint32_t;
 inline constexpr std::uint32_t kPageTokens = 16;
 
-/// Paths in different spaces never meet (adapters, tenants' salts, or a request that must not share).
+/// Paths in different spaces never meet (adapters, tenants' salts, or a request that must not
+/// share).
 using Space = std::uint64_t;
 
 class RadixCache;
 
-/// A position on a path. Holding it keeps the path's pages. Move-only; releasing it is its destructor.
+/// A position on a path. Holding it keeps the path's pages. Move-only; releasing it is its
+/// destructor.
 class Lease {
  public:
   Lease() = default;
@@ -55,14 +60,16 @@ class Lease {
  private:
   friend class RadixCache;
   RadixCache* cache_ = nullptr;
-  std::uint32_t anchor_ = 0;  // the cache's record of which node and offset this is: splits move it along
+  std::uint32_t anchor_ =
+      0;  // the cache's record of which node and offset this is: splits move it along
   std::uint32_t length_ = 0;  // tokens of the whole path
 };
 
 /// What extend() found.
 struct Extended {
-  std::uint32_t reused = 0;   // of the new tokens: KV ready or already someone's to compute when we came
-  std::uint32_t fresh = 0;    // of the new tokens: nobody had them
+  std::uint32_t reused =
+      0;  // of the new tokens: KV ready or already someone's to compute when we came
+  std::uint32_t fresh = 0;  // of the new tokens: nobody had them
 };
 
 /// One row of a step: compute the KV of `token` at `position` and write it to `writes` slots.
@@ -89,11 +96,12 @@ struct RowRange {
   [[nodiscard]] std::uint32_t size() const { return end - begin; }
 };
 
-/// The rows of one step, gathered from many leases. Make one a step; plan into it; seal it; run it; then commit() or
-/// abandon() it, both of which leave its rows to be read. One plan with rows is open at a time (checked). Leases may be
-/// opened, forked, extended, rolled back and released meanwhile, those it planned for too: what is planned stays until
-/// the plan is closed. Copies read only slots that were ready before the step, and no copy reads what the step writes,
-/// so they may run in any order and before, or beside, the rows.
+/// The rows of one step, gathered from many leases. Make one a step; plan into it; seal it; run it;
+/// then commit() or abandon() it, both of which leave its rows to be read. One plan with rows is
+/// open at a time (checked). Leases may be opened, forked, extended, rolled back and released
+/// meanwhile, those it planned for too: what is planned stays until the plan is closed. Copies read
+/// only slots that were ready before the step, and no copy reads what the step writes, so they may
+/// run in any order and before, or beside, the rows.
 class StepPlan {
  public:
   [[nodiscard]] std::span<const PlannedRow> rows() const { return rows_; }
@@ -105,16 +113,18 @@ class StepPlan {
   std::uint64_t epoch_ = 0;  // the cache's number of this plan while it is open with rows, else 0
   bool sealed_ = false;
   std::vector<PlannedRow> rows_;
-  std::vector<PlannedWrite> writes_;  // until seal(): the one write of each row into its own node's page
+  std::vector<PlannedWrite>
+      writes_;  // until seal(): the one write of each row into its own node's page
   std::vector<PlannedCopy> copies_;
-  std::vector<std::pair<std::uint32_t, PlannedWrite>> extra_;  // (row, further write) until seal() sorts them in
+  std::vector<std::pair<std::uint32_t, PlannedWrite>>
+      extra_;  // (row, further write) until seal() sorts them in
 };
 
 struct Usage {
   std::uint32_t total = 0;
   std::uint32_t free = 0;
-  std::uint32_t held = 0;        // by nodes
-  std::uint32_t evictable = 0;   // of those held: would be given back under pressure
+  std::uint32_t held = 0;       // by nodes
+  std::uint32_t evictable = 0;  // of those held: would be given back under pressure
   std::uint32_t nodes = 0;
 };
 
@@ -122,8 +132,10 @@ class RadixCache {
  public:
   struct Options {
     std::uint32_t pages = 0;
-    std::uint32_t max_tokens = 64u << 20;  // token ids in all nodes; beyond it what no lease holds goes at once
-    std::uint64_t hash_mask = ~std::uint64_t{0};  // of the child table; 0 (tests) makes every key collide
+    std::uint32_t max_tokens =
+        64u << 20;  // token ids in all nodes; beyond it what no lease holds goes at once
+    std::uint64_t hash_mask =
+        ~std::uint64_t{0};  // of the child table; 0 (tests) makes every key collide
   };
   explicit RadixCache(Options options);
   ~RadixCache();
@@ -134,20 +146,22 @@ class RadixCache {
   [[nodiscard]] Lease fork(const Lease& lease);
   /// Appends tokens to the path. Takes no pages: plan() does. Ready tokens found count as reused.
   Extended extend(Lease& lease, std::span<const TokenId> tokens);
-  /// Shortens the path to `length` <= lease.length(). The tokens given up stay in the tree, evictable, if their KV
-  /// is ready; otherwise they go.
+  /// Shortens the path to `length` <= lease.length(). The tokens given up stay in the tree,
+  /// evictable, if their KV is ready; otherwise they go.
   void rollback(Lease& lease, std::uint32_t length);
 
   /// Leading tokens of the path whose KV is ready (computed and committed).
   [[nodiscard]] std::uint32_t ready(const Lease& lease) const;
-  /// As ready(), and counting what is planned in `plan`: a row of this lease at this position may run in this step.
+  /// As ready(), and counting what is planned in `plan`: a row of this lease at this position may
+  /// run in this step.
   [[nodiscard]] std::uint32_t planned(const Lease& lease, const StepPlan& plan) const;
   /// Pages that computing the path up to `length` would still take.
   [[nodiscard]] std::uint32_t pages_needed(const Lease& lease, std::uint32_t length) const;
 
-  /// Adds to `plan` the rows that compute the path's next up to `max_rows` tokens that nobody has computed or planned,
-  /// taking pages (evicting where it must). Rows are consecutive and start at planned(lease, plan). Fewer rows than
-  /// asked for, or none, where the pool ran dry; never fails otherwise.
+  /// Adds to `plan` the rows that compute the path's next up to `max_rows` tokens that nobody has
+  /// computed or planned, taking pages (evicting where it must). Rows are consecutive and start at
+  /// planned(lease, plan). Fewer rows than asked for, or none, where the pool ran dry; never fails
+  /// otherwise.
   RowRange plan(Lease& lease, StepPlan& plan, std::uint32_t max_rows);
   /// Sorts the extra writes into place; no plan() after it.
   void seal(StepPlan& plan);
@@ -161,8 +175,9 @@ class RadixCache {
   /// The path's token ids.
   [[nodiscard]] std::vector<TokenId> tokens(const Lease& lease) const;
 
-  /// A hint: nobody will come back to the tokens that only this lease holds; when it goes they are evicted first. "Only
-  /// this lease": the path's end up to the last place where another lease stands or another path branches off.
+  /// A hint: nobody will come back to the tokens that only this lease holds; when it goes they are
+  /// evicted first. "Only this lease": the path's end up to the last place where another lease
+  /// stands or another path branches off.
   void mark_dead(const Lease& lease);
   /// The step counter that recency is measured in.
   void set_time(std::uint64_t step);
@@ -170,9 +185,11 @@ class RadixCache {
   void clear();
 
   [[nodiscard]] Usage usage() const;
-  /// Calls `freed` with each page as it becomes free (to poison it in tests). At most one; null turns it off.
+  /// Calls `freed` with each page as it becomes free (to poison it in tests). At most one; null
+  /// turns it off.
   void on_free(void (*freed)(void* context, PageId page), void* context);
-  /// Checks every invariant by walking the whole tree. O(tree). The first broken one, by name, or success.
+  /// Checks every invariant by walking the whole tree. O(tree). The first broken one, by name, or
+  /// success.
   [[nodiscard]] Status check() const;
 
  private:

@@ -1,9 +1,10 @@
 // Token ids of the tree's edges, in buffers that the pieces of a split edge share.
 //
-// A node names a span (buffer, offset, length). A split gives both halves spans of the same buffer and moves no token.
-// Memory is exact, not collected: the pieces of one buffer always lie on one path, in order, so the piece that a leaf
-// owns is the last one, and shortening or removing a leaf cuts the buffer at once. Hence the ids stored are exactly the
-// ids in nodes (I10), and a buffer that shrinks to a quarter of its capacity gives the rest back.
+// A node names a span (buffer, offset, length). A split gives both halves spans of the same buffer
+// and moves no token. Memory is exact, not collected: the pieces of one buffer always lie on one
+// path, in order, so the piece that a leaf owns is the last one, and shortening or removing a leaf
+// cuts the buffer at once. Hence the ids stored are exactly the ids in nodes (I10), and a buffer
+// that shrinks to a quarter of its capacity gives the rest back.
 #pragma once
 
 #include <cstdint>

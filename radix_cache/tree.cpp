@@ -11,7 +11,8 @@ namespace {
 std::uint32_t common_prefix(const TokenId* a, const TokenId* b, std::uint32_t count) {
   constexpr std::uint32_t kBlock = 16;
   std::uint32_t i = 0;
-  while (i + kBlock <= count && std::memcmp(a + i, b + i, kBlock * sizeof(TokenId)) == 0) i += kBlock;
+  while (i + kBlock <= count && std::memcmp(a + i, b + i, kBlock * sizeof(TokenId)) == 0)
+    i += kBlock;
   while (i < count && a[i] == b[i]) ++i;
   return i;
 }
@@ -171,13 +172,15 @@ void RadixCache::Impl::unlink(std::uint32_t anchor) {
   if (x.anchors == anchor) x.anchors = a.next;
   if (a.offset < x.cover) return;
   const std::uint32_t old = std::exchange(x.cover, 0);
-  for (std::uint32_t other = x.anchors; other != kNil && x.cover < old; other = anchors[other].next) {
+  for (std::uint32_t other = x.anchors; other != kNil && x.cover < old;
+       other = anchors[other].next) {
     x.cover = std::max(x.cover, anchors[other].offset);
   }
 }
 
 void RadixCache::Impl::move(std::uint32_t anchor, std::uint32_t node, std::uint32_t offset) {
-  // The new place is made active before the old one is looked at, so that nothing between them goes.
+  // The new place is made active before the old one is looked at, so that nothing between them
+  // goes.
   const std::uint32_t old = anchors[anchor].node;
   unlink(anchor);
   link(anchor, node, offset);
@@ -188,12 +191,15 @@ void RadixCache::Impl::move(std::uint32_t anchor, std::uint32_t node, std::uint3
 EvictionClass RadixCache::Impl::class_of(const Node& x) const {
   if (x.is_root() || x.children > 0) return EvictionClass::kNone;
   const std::uint32_t stays = x.protected_length();
-  if (stays > 0 && x.pages.size() <= pages_for(x.start, std::min(stays, x.planned))) return EvictionClass::kNone;
+  if (stays > 0 && x.pages.size() <= pages_for(x.start, std::min(stays, x.planned)))
+    return EvictionClass::kNone;
   if (x.dead_from < x.length) return EvictionClass::kDead;
   return x.hits >= 2 ? EvictionClass::kProtected : EvictionClass::kProbation;
 }
 
-void RadixCache::Impl::requeue(std::uint32_t node) { queue.place(node, class_of(nodes[node]), nodes[node].last); }
+void RadixCache::Impl::requeue(std::uint32_t node) {
+  queue.place(node, class_of(nodes[node]), nodes[node].last);
+}
 
 void RadixCache::Impl::repin(std::uint32_t node) {
   Node& x = nodes[node];
@@ -297,7 +303,8 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
   if (done < count) {
     const auto rest = tokens.subspan(done);
     Node& x = nodes[node];
-    // A leaf grows in place; one that others came back to stays as it is, so that its tail has a recency of its own.
+    // A leaf grows in place; one that others came back to stays as it is, so that its tail has a
+    // recency of its own.
     if (!x.is_root() && x.children == 0 && x.hits < 2) {
       store.append(x.buffer, rest);
       x.length += static_cast<std::uint32_t>(rest.size());
@@ -350,7 +357,7 @@ void RadixCache::Impl::bound_tokens() {
 }
 
 std::uint32_t RadixCache::Impl::prefix(std::uint32_t node, std::uint32_t offset,
-                                       std::uint32_t Node::* count) const {
+                                       std::uint32_t Node::*count) const {
   // What is counted is a prefix of every path, so the deepest node with any has it all above it.
   while (!nodes[node].is_root()) {
     const Node& x = nodes[node];
@@ -367,7 +374,8 @@ bool RadixCache::Impl::evict() {
   if (node == EvictionQueue::kNoNode) return false;
   const Node& x = nodes[node];
   const std::uint32_t boundary = (x.end() - 1) / kPageTokens * kPageTokens;
-  const std::uint32_t keep = std::max(x.protected_length(), boundary > x.start ? boundary - x.start : 0);
+  const std::uint32_t keep =
+      std::max(x.protected_length(), boundary > x.start ? boundary - x.start : 0);
   ESP_CHECK(keep < x.length);
   if (keep > 0) {
     trim(node, keep);

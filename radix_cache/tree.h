@@ -1,15 +1,19 @@
-// The radix tree itself, behind RadixCache: nodes, anchors (what leases point at), and how they change.
+// The radix tree itself, behind RadixCache: nodes, anchors (what leases point at), and how they
+// change.
 //
-// A node is an edge and its end: `length` tokens from position `start` on. Three counts split it, ready <= planned <=
-// length: KV computed, KV that the open step computes, tokens known. Pages cover the planned part. `cover` is how far
-// leases that stand in the node reach; the protected part is the whole node below which anything is active, else the
-// larger of `cover` and what is planned. After every operation a leaf holds nothing but protected and ready tokens.
+// A node is an edge and its end: `length` tokens from position `start` on. Three counts split it,
+// ready <= planned <= length: KV computed, KV that the open step computes, tokens known. Pages
+// cover the planned part. `cover` is how far leases that stand in the node reach; the protected
+// part is the whole node below which anything is active, else the larger of `cover` and what is
+// planned. After every operation a leaf holds nothing but protected and ready tokens.
 //
-// update() is the one place where consequences are drawn: it trims what nobody needs, removes empty nodes, and keeps
-// activity, pins and the eviction queue true, going up the path only while something changed. Nothing recurses.
+// update() is the one place where consequences are drawn: it trims what nobody needs, removes empty
+// nodes, and keeps activity, pins and the eviction queue true, going up the path only while
+// something changed. Nothing recurses.
 //
-// A split makes a new node for the head and keeps the index for the tail, so the children of a split node need no new
-// keys. Indices need no generation: what could outlive a node (leases, an open plan) keeps it alive.
+// A split makes a new node for the head and keeps the index for the tail, so the children of a
+// split node need no new keys. Indices need no generation: what could outlive a node (leases, an
+// open plan) keeps it alive.
 #pragma once
 
 #include <cstdint>
@@ -41,16 +45,16 @@ struct Node {
   std::uint32_t cover = 0;      // largest offset at which a lease stands
   std::uint32_t children = 0;
   std::uint32_t active_children = 0;
-  std::uint32_t anchors = kNil;   // list of leases that stand here
-  std::uint32_t pinned = 0;       // of `pages`, from the front: pinned by this node
-  std::uint32_t dead_from = kNil; // tokens from this offset on: declared dead
-  std::uint32_t hits = 0;         // times an extend found it
+  std::uint32_t anchors = kNil;    // list of leases that stand here
+  std::uint32_t pinned = 0;        // of `pages`, from the front: pinned by this node
+  std::uint32_t dead_from = kNil;  // tokens from this offset on: declared dead
+  std::uint32_t hits = 0;          // times an extend found it
   TokenStore::BufferId buffer = 0;
   std::uint32_t buffer_offset = 0;
-  std::uint64_t last = 0;         // step of the last use
-  Space space = 0;                // roots only
+  std::uint64_t last = 0;  // step of the last use
+  Space space = 0;         // roots only
   bool live = false;
-  bool active = false;            // a lease in the subtree, or planned rows here
+  bool active = false;  // a lease in the subtree, or planned rows here
   std::vector<PageId> pages;
 
   [[nodiscard]] bool is_root() const { return parent == kNil; }
@@ -74,7 +78,10 @@ struct Anchor {
 class RadixCache::Impl {
  public:
   explicit Impl(const Options& options)
-      : table(options.hash_mask), pool(options.pages), max_tokens(options.max_tokens), written(options.pages) {}
+      : table(options.hash_mask),
+        pool(options.pages),
+        max_tokens(options.max_tokens),
+        written(options.pages) {}
 
   // tree.cpp: leases
   std::uint32_t open(Space space);
@@ -82,9 +89,12 @@ class RadixCache::Impl {
   Extended extend(std::uint32_t anchor, std::span<const TokenId> tokens);
   void rollback(std::uint32_t anchor, std::uint32_t length);
   void release(std::uint32_t anchor);
-  [[nodiscard]] std::uint32_t length(const Anchor& a) const { return nodes[a.node].start + a.offset; }
+  [[nodiscard]] std::uint32_t length(const Anchor& a) const {
+    return nodes[a.node].start + a.offset;
+  }
   /// Leading tokens of the path that `count` (Node::ready or Node::planned) covers.
-  [[nodiscard]] std::uint32_t prefix(std::uint32_t node, std::uint32_t offset, std::uint32_t Node::* count) const;
+  [[nodiscard]] std::uint32_t prefix(std::uint32_t node, std::uint32_t offset,
+                                     std::uint32_t Node::*count) const;
   bool evict();  // one page's worth of tokens, or false where nothing can go
   void clear();
 
@@ -110,7 +120,8 @@ class RadixCache::Impl {
   std::uint64_t time = 0;
 
   // The open plan.
-  struct Written {  // which row writes a slot, and where a page's head is copied from; true while `epoch` is open
+  struct Written {  // which row writes a slot, and where a page's head is copied from; true while
+                    // `epoch` is open
     std::uint64_t epoch = 0;
     PageId origin = 0;
     std::uint32_t copied = 0;  // slots [0, copied) come from `origin`
@@ -125,7 +136,7 @@ class RadixCache::Impl {
   std::uint32_t new_node();
   std::uint32_t new_child(std::uint32_t parent, std::span<const TokenId> tokens);
   std::uint32_t new_anchor();
-  void remove(std::uint32_t node);                            // a leaf that keeps nothing, or an unused root
+  void remove(std::uint32_t node);  // a leaf that keeps nothing, or an unused root
   std::uint32_t split(std::uint32_t node, std::uint32_t at);  // the new head
   void trim(std::uint32_t node, std::uint32_t length);        // a leaf
   void drop_pages(std::uint32_t node, std::uint32_t planned);

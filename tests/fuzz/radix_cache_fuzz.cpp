@@ -1,4 +1,5 @@
-// Bytes as operations on the radix cache, four a piece, against the naive model: see tests/support/radix_model.h.
+// Bytes as operations on the radix cache, four a piece, against the naive model: see
+// tests/support/radix_model.h.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -26,12 +26,14 @@ std::vector<PageId> brute_force(std::vector<Plain> nodes) {
     Plain* first = nullptr;
     for (Plain& x : nodes) {
       if (x.pages.empty() || x.children > 0) continue;
-      if (first == nullptr || std::pair(x.rank, x.last) < std::pair(first->rank, first->last)) first = &x;
+      if (first == nullptr || std::pair(x.rank, x.last) < std::pair(first->rank, first->last))
+        first = &x;
     }
     if (first == nullptr) return out;
     out.push_back(first->pages.back());
     first->pages.pop_back();
-    if (first->pages.empty() && first->parent >= 0) --nodes[static_cast<std::size_t>(first->parent)].children;
+    if (first->pages.empty() && first->parent >= 0)
+      --nodes[static_cast<std::size_t>(first->parent)].children;
   }
 }
 
@@ -42,9 +44,12 @@ TEST_P(EvictionOrder, IsThatOfASorterOverAllLeaves) {
   const auto below = [&](std::uint64_t n) { return static_cast<std::uint32_t>(random() % n); };
   RadixCache cache({.pages = 400});
   std::vector<PageId> freed;
-  cache.on_free([](void* out, PageId page) { static_cast<std::vector<PageId>*>(out)->push_back(page); }, &freed);
+  cache.on_free(
+      [](void* out, PageId page) { static_cast<std::vector<PageId>*>(out)->push_back(page); },
+      &freed);
 
-  // Trunks with 1 to 4 branches, all of whole pages, each use at a time of its own, in random order.
+  // Trunks with 1 to 4 branches, all of whole pages, each use at a time of its own, in random
+  // order.
   struct Use {
     std::size_t trunk;
     TokenId branch;
@@ -66,7 +71,8 @@ TEST_P(EvictionOrder, IsThatOfASorterOverAllLeaves) {
   for (const Use& use : uses) {
     cache.set_time(++now);
     const std::uint32_t own = 1 + below(4);
-    std::vector<TokenId> path(trunk_pages[use.trunk] * kPageTokens, static_cast<TokenId>(1000 + use.trunk));
+    std::vector<TokenId> path(trunk_pages[use.trunk] * kPageTokens,
+                              static_cast<TokenId>(1000 + use.trunk));
     path.insert(path.end(), own * kPageTokens, 10 + use.branch);
     Lease lease = cache.open(0);
     cache.extend(lease, path);
@@ -81,7 +87,8 @@ TEST_P(EvictionOrder, IsThatOfASorterOverAllLeaves) {
     cache.set_time(++now);
     lease = Lease();
 
-    // The same in plain words: the first use makes one node of trunk and branch, the second splits it.
+    // The same in plain words: the first use makes one node of trunk and branch, the second splits
+    // it.
     auto& siblings = branches_of[use.trunk];
     const std::size_t trunk = trunk_pages[use.trunk];
     Plain node;
@@ -95,7 +102,8 @@ TEST_P(EvictionOrder, IsThatOfASorterOverAllLeaves) {
         Plain head;
         Plain& first = nodes[static_cast<std::size_t>(siblings[0])];
         head.pages.assign(pages.begin(), pages.begin() + static_cast<std::ptrdiff_t>(trunk));
-        first.pages.erase(first.pages.begin(), first.pages.begin() + static_cast<std::ptrdiff_t>(trunk));
+        first.pages.erase(first.pages.begin(),
+                          first.pages.begin() + static_cast<std::ptrdiff_t>(trunk));
         head.children = 1;
         trunk_of[use.trunk] = first.parent = static_cast<int>(nodes.size());
         nodes.push_back(head);

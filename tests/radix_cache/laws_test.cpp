@@ -32,9 +32,9 @@ std::vector<PageId> table(const RadixCache& cache, const Lease& lease, std::uint
   return out;
 }
 
-#define EXPECT_SOUND(cache)                                     \
-  do {                                                          \
-    const Status status_ = (cache).check();                     \
+#define EXPECT_SOUND(cache)                                      \
+  do {                                                           \
+    const Status status_ = (cache).check();                      \
     EXPECT_TRUE(status_.has_value()) << status_.error().message; \
   } while (false)
 
@@ -138,6 +138,47 @@ TEST(RadixCache, AFollowerWaitsForALeaderThatHasNotGotThereAndGoesOnWithoutIt) {
   EXPECT_SOUND(cache);
 }
 
+TEST(RadixCache, ACommonColdPromptIsComputedOnceOverManySteps) {
+  RadixCache cache({.pages = 64});
+  std::vector<Lease> leases;
+  for (TokenId i = 0; i < 4; ++i) {
+    leases.push_back(cache.open(0));
+    auto prompt = range(0, 200);
+    prompt.insert(prompt.end(), 3, 1000 + i);
+    cache.extend(leases.back(), prompt);
+  }
+  std::size_t rows = 0;
+  for (int step = 0; cache.ready(leases.back()) < 203; ++step) {
+    ASSERT_LT(step, 100);
+    StepPlan plan;
+    for (Lease& lease : leases) cache.plan(lease, plan, 7);
+    cache.seal(plan);
+    rows += plan.rows().size();
+    cache.commit(plan);
+    EXPECT_SOUND(cache);
+  }
+  for (Lease& lease : leases) rows += compute(cache, lease);
+  EXPECT_EQ(rows, 200u + 4 * 3);
+}
+
+TEST(RadixCache, TheRightToAppendComesBackWhenItsHolderGoes) {
+  RadixCache cache({.pages = 64});
+  Lease trunk = cache.open(0);
+  cache.extend(trunk, range(0, 20));
+  compute(cache, trunk);
+  Lease a = cache.fork(trunk), b = cache.fork(trunk);
+  cache.extend(a, range(100, 4));
+  cache.extend(b, range(200, 4));
+  compute(cache, a);
+  EXPECT_EQ(cache.pages_needed(b, 24), 1u);
+  a = Lease();
+  cache.clear();
+  EXPECT_EQ(cache.pages_needed(b, 24), 0u);
+  compute(cache, b);
+  EXPECT_EQ(table(cache, b, 24), table(cache, trunk, 20));
+  EXPECT_SOUND(cache);
+}
+
 TEST(RadixCache, AnAbandonedStepLeavesItsRowsToBeComputed) {
   RadixCache cache({.pages = 64});
   Lease a = cache.open(0);
@@ -230,9 +271,9 @@ TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackTwiceGoesLast) {
   };
   use(0, false);
   use(0, false);
-  use(0, false);       // came back twice
-  use(1000, false);    // once
-  use(2000, true);     // dead, and the newest
+  use(0, false);     // came back twice
+  use(1000, false);  // once
+  use(2000, true);   // dead, and the newest
   const auto kept = [&](TokenId first) {
     Lease a = cache.open(0);
     return cache.extend(a, range(first, 32)).reused;

@@ -56,7 +56,8 @@ TEST(RadixLimits, AChainOfAHundredThousandNodes) {
   const auto path = zigzag(kLong);
   Lease a = cache.open(0);
   cache.extend(a, path);
-  // A branch at every position splits the path into nodes of one token; the branches go, the nodes stay.
+  // A branch at every position splits the path into nodes of one token; the branches go, the nodes
+  // stay.
   const std::vector<TokenId> other = {5000};
   for (std::uint32_t i = 1; i < kLong; ++i) {
     Lease branch = cache.fork(a);
@@ -113,7 +114,8 @@ TEST(RadixLimits, AHundredThousandRequestsLeaveNothingBehind) {
   std::vector<Lease> running;
   for (std::uint64_t i = 0; i < 100'000; ++i) {
     cache.set_time(i);
-    if (running.size() == 6) running.erase(running.begin() + static_cast<std::ptrdiff_t>(random() % 6));
+    if (running.size() == 6)
+      running.erase(running.begin() + static_cast<std::ptrdiff_t>(random() % 6));
     running.push_back(cache.open(random() % 50 == 0 ? i : 0));  // spaces of one request come and go
     std::vector<TokenId> tokens(1 + random() % 40);
     for (TokenId& token : tokens) token = static_cast<TokenId>(random() % 2);

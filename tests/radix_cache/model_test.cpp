@@ -1,4 +1,5 @@
-// The cache against the naive model in tests/support/radix_model.h: random operations, every promise after each.
+// The cache against the naive model in tests/support/radix_model.h: random operations, every
+// promise after each.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -14,7 +15,8 @@ namespace {
 volatile std::sig_atomic_t g_seed = 0;
 void print_seed(int) {
   char text[64];
-  const int length = std::snprintf(text, sizeof text, "radix model: aborted at seed %d\n", static_cast<int>(g_seed));
+  const int length = std::snprintf(text, sizeof text, "radix model: aborted at seed %d\n",
+                                   static_cast<int>(g_seed));
   (void)!std::fwrite(text, 1, static_cast<std::size_t>(length), stderr);
   std::signal(SIGABRT, SIG_DFL);
   std::raise(SIGABRT);
@@ -38,7 +40,8 @@ Totals try_seeds(const Setting& setting, int runs, std::size_t operations) {
     Model model(setting);
     if (const auto broken = model.run(list)) {
       const auto small = shrink(setting, list);
-      ADD_FAILURE() << "ESPALIER_SEED=" << seed << ": " << *broken << "\nshrunk: " << *Model(setting).run(small) << "\n"
+      ADD_FAILURE() << "ESPALIER_SEED=" << seed << ": " << *broken
+                    << "\nshrunk: " << *Model(setting).run(small) << "\n"
                     << print(small);
       break;
     }
@@ -86,7 +89,9 @@ TEST(RadixModel, TheHashDecidesNothing) {
   try_seeds({.pages = 24, .hash_mask = 3, .alphabet = 4}, 100, 400);
 }
 
-TEST(RadixModel, ManyLeases) { try_seeds({.pages = 40, .alphabet = 2, .longest = 120, .leases = 60}, 60, 800); }
+TEST(RadixModel, ManyLeases) {
+  try_seeds({.pages = 40, .alphabet = 2, .longest = 120, .leases = 60}, 60, 800);
+}
 
 }  // namespace
 }  // namespace espalier::radix_cache::model

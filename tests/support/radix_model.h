@@ -1,15 +1,17 @@
-// A naive model of the radix cache and a simulated KV, run beside the real one: what every test of it shares.
+// A naive model of the radix cache and a simulated KV, run beside the real one: what every test of
+// it shares.
 //
-// An operation is four numbers, read modulo whatever exists when it runs, so that any list of operations is valid and
-// any part of a failing list can be tried alone: shrink() does that.
+// An operation is four numbers, read modulo whatever exists when it runs, so that any list of
+// operations is valid and any part of a failing list can be tried alone: shrink() does that.
 //
-// The simulated KV. Each slot holds the hash of the whole prefix that its key and value would depend on. A step runs
-// the plan's copies and writes (in the order given or backwards, rows before copies or after: none may matter), a freed
-// page is poisoned, and after every operation every lease's page table must read back exactly its own prefix. Any
-// mistake in sharing shows there.
+// The simulated KV. Each slot holds the hash of the whole prefix that its key and value would
+// depend on. A step runs the plan's copies and writes (in the order given or backwards, rows before
+// copies or after: none may matter), a freed page is poisoned, and after every operation every
+// lease's page table must read back exactly its own prefix. Any mistake in sharing shows there.
 //
-// The naive tree is a set of prefix hashes: computed, planned in the open step, or on a live lease's path. Until
-// something was evicted, ready(), planned() and what extend() found must equal it; afterwards they are bounded by it.
+// The naive tree is a set of prefix hashes: computed, planned in the open step, or on a live
+// lease's path. Until something was evicted, ready(), planned() and what extend() found must equal
+// it; afterwards they are bounded by it.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +29,20 @@ namespace espalier::radix_cache::model {
 
 struct Operation {
   enum Kind : std::uint8_t {
-    kOpen, kFork, kExtend, kExtendLikeAnother, kRollback, kRelease, kPlan, kCommit, kAbandon, kMarkDead, kClear,
-    kTick, kShuffle, kKinds
+    kOpen,
+    kFork,
+    kExtend,
+    kExtendLikeAnother,
+    kRollback,
+    kRelease,
+    kPlan,
+    kCommit,
+    kAbandon,
+    kMarkDead,
+    kClear,
+    kTick,
+    kShuffle,
+    kKinds
   };
   std::uint8_t kind = 0;
   std::uint8_t lease = 0;
@@ -50,7 +64,9 @@ class Model {
  public:
   explicit Model(const Setting& setting)
       : setting_(setting),
-        cache_({.pages = setting.pages, .max_tokens = setting.max_tokens, .hash_mask = setting.hash_mask}),
+        cache_({.pages = setting.pages,
+                .max_tokens = setting.max_tokens,
+                .hash_mask = setting.hash_mask}),
         kv_(std::size_t{setting.pages} * kPageTokens) {
     // A bound that drops ids without freeing pages shows in nothing we are told of.
     lossy_ = setting.max_tokens < 1u << 20;
@@ -74,10 +90,12 @@ class Model {
     leases_.clear();
     cache_.abandon(plan_);
     verify();
-    if (broken_.empty() && cache_.usage().evictable != cache_.usage().held) breaks("a page is held by nobody");
+    if (broken_.empty() && cache_.usage().evictable != cache_.usage().held)
+      breaks("a page is held by nobody");
     cache_.clear();
     const Usage end = cache_.usage();
-    if (broken_.empty() && (end.nodes != 0 || end.held != 0 || end.free != end.total)) breaks("something stayed");
+    if (broken_.empty() && (end.nodes != 0 || end.held != 0 || end.free != end.total))
+      breaks("something stayed");
     if (broken_.empty()) return std::nullopt;
     return "at the end: " + broken_;
   }
@@ -104,7 +122,8 @@ class Model {
     return (hash ^ (hash >> 27)) | 1;  // never the poison
   }
   static std::uint64_t next(const Path& path, TokenId token) {
-    return mix(path.prefix.empty() ? mix(77, path.space) : path.prefix.back(), static_cast<std::uint64_t>(token) + 1);
+    return mix(path.prefix.empty() ? mix(77, path.space) : path.prefix.back(),
+               static_cast<std::uint64_t>(token) + 1);
   }
 
   void breaks(std::string what) {
@@ -216,7 +235,8 @@ class Model {
 
   void plan(Path& path, std::uint32_t rows) {
     const std::uint32_t from = cache_.planned(path.lease, plan_);
-    const auto want = std::min<std::uint32_t>(rows, static_cast<std::uint32_t>(path.tokens.size()) - from);
+    const auto want =
+        std::min<std::uint32_t>(rows, static_cast<std::uint32_t>(path.tokens.size()) - from);
     const std::uint32_t need = cache_.pages_needed(path.lease, from + want);
     const Usage before = cache_.usage();
     const std::uint64_t freed = freed_;
@@ -225,22 +245,28 @@ class Model {
     const Usage after = cache_.usage();
     const auto gone = static_cast<std::uint32_t>(freed_ - freed);
     const std::uint32_t taken = after.held + gone - before.held;
-    if (need <= before.free + before.evictable && range.size() != want) breaks("plan: fewer rows than pages allow");
+    if (need <= before.free + before.evictable && range.size() != want)
+      breaks("plan: fewer rows than pages allow");
     if (range.size() > want) breaks("plan: more rows than asked for");
-    // An evicted branch may leave its right to append in a shared page to this path, without freeing a page itself.
+    // An evicted branch may leave its right to append in a shared page to this path, without
+    // freeing a page itself.
     const bool evicted = gone > 0 || after.nodes < before.nodes;
     if (evicted) lossy_ = true;
-    if (range.size() == want && (taken > need || (!evicted && taken != need))) breaks("pages_needed is not exact");
+    if (range.size() == want && (taken > need || (!evicted && taken != need)))
+      breaks("pages_needed is not exact");
     if (range.size() < want) {
       if (after.free + after.evictable > 0) breaks("plan stopped while there were pages");
-      if (cache_.pages_needed(path.lease, from + range.size() + 1) != 1) breaks("plan stopped without need");
+      if (cache_.pages_needed(path.lease, from + range.size() + 1) != 1)
+        breaks("plan stopped without need");
     }
     if (range.size() == 0) return;
-    if (range.end != plan_.rows().size() || range.begin != row_hash_.size()) breaks("plan: row range");
+    if (range.end != plan_.rows().size() || range.begin != row_hash_.size())
+      breaks("plan: row range");
     for (std::uint32_t i = 0; i < range.size(); ++i) {
       const PlannedRow& row = plan_.rows()[range.begin + i];
       const std::uint32_t position = from + i;
-      if (row.position != position || row.token != path.tokens[position]) breaks("plan: a row that is not the path's");
+      if (row.position != position || row.token != path.tokens[position])
+        breaks("plan: a row that is not the path's");
       const std::uint64_t hash = path.prefix[position];
       if (!planned_.insert(hash).second) breaks("a token is planned twice in a step");
       if (!lossy_ && computed_.count(hash) > 0) breaks("a token is computed twice");
@@ -265,7 +291,8 @@ class Model {
         if (row.writes == 0) breaks("a row that writes nothing");
         for (std::uint32_t w = row.first_write; w < row.first_write + row.writes; ++w) {
           const PlannedWrite write = plan_.writes()[w];
-          if (write.slot != row.position % kPageTokens) breaks("a write into another position's slot");
+          if (write.slot != row.position % kPageTokens)
+            breaks("a write into another position's slot");
           kv_[write.page * kPageTokens + write.slot] = row_hash_[r];
         }
         all_extra_ += row.writes - 1;
@@ -283,7 +310,8 @@ class Model {
 
   void abandon() {
     if (!row_hash_.empty()) {
-      for (const PlannedCopy& c : plan_.copies()) std::fill_n(kv_.begin() + c.to * kPageTokens, c.slots, kPoison);
+      for (const PlannedCopy& c : plan_.copies())
+        std::fill_n(kv_.begin() + c.to * kPageTokens, c.slots, kPoison);
       cache_.seal(plan_);
       for (const PlannedWrite& w : plan_.writes()) kv_[w.page * kPageTokens + w.slot] = kPoison;
     }
@@ -300,14 +328,16 @@ class Model {
     const Usage before = cache_.usage();
     cache_.clear();
     const Usage after = cache_.usage();
-    if (after.held != before.held - before.evictable) breaks("evictable is not what clear() gives back");
+    if (after.held != before.held - before.evictable)
+      breaks("evictable is not what clear() gives back");
     if (after.evictable != 0) breaks("something evictable after clear()");
     std::unordered_set<std::uint64_t> kept;
     for (const Path& path : leases_) {
       const std::uint32_t ready = cache_.ready(path.lease);
       kept.insert(path.prefix.begin(), path.prefix.begin() + ready);
     }
-    // What the open step builds on stays too, though its lease may be gone; the model does not follow that.
+    // What the open step builds on stays too, though its lease may be gone; the model does not
+    // follow that.
     if (row_hash_.empty()) {
       computed_ = std::move(kept);
     } else {
@@ -317,7 +347,8 @@ class Model {
 
   void read_back(const Path& path, std::uint32_t length) {
     cache_.page_table(path.lease, length, pages_);
-    if (pages_.size() != (length + kPageTokens - 1) / kPageTokens) return breaks("page table: size");
+    if (pages_.size() != (length + kPageTokens - 1) / kPageTokens)
+      return breaks("page table: size");
     for (std::uint32_t p = 0; p < length; ++p) {
       const PageId page = pages_[p / kPageTokens];
       if (page >= setting_.pages) return breaks("page table: no such page");
@@ -333,7 +364,9 @@ class Model {
     const Usage usage = cache_.usage();
     if (usage.free + usage.held != usage.total || usage.evictable > usage.held) breaks("usage");
     const auto is_computed = [&](std::uint64_t h) { return computed_.count(h) > 0; };
-    const auto is_planned = [&](std::uint64_t h) { return computed_.count(h) + planned_.count(h) > 0; };
+    const auto is_planned = [&](std::uint64_t h) {
+      return computed_.count(h) + planned_.count(h) > 0;
+    };
     for (Path& path : leases_) {
       if (path.lease.length() != path.tokens.size()) breaks("length");
       if (cache_.tokens(path.lease) != path.tokens) breaks("tokens");
@@ -343,7 +376,8 @@ class Model {
       if (!lossy_ && ready != leading(path.prefix, is_computed)) breaks("computed and not ready");
       const std::uint32_t planned = cache_.planned(path.lease, plan_);
       if (planned < ready || planned > leading(path.prefix, is_planned)) breaks("planned()");
-      if (!lossy_ && planned != leading(path.prefix, is_planned)) breaks("planned() misses rows of the step");
+      if (!lossy_ && planned != leading(path.prefix, is_planned))
+        breaks("planned() misses rows of the step");
       path.ready = ready;
       read_back(path, ready);
       if (!broken_.empty()) return;
@@ -352,9 +386,11 @@ class Model {
     for (const Path& a : leases_) {
       for (const Path& b : leases_) {
         const auto same = static_cast<std::uint32_t>(
-            std::mismatch(a.prefix.begin(), a.prefix.end(), b.prefix.begin(), b.prefix.end()).first -
+            std::mismatch(a.prefix.begin(), a.prefix.end(), b.prefix.begin(), b.prefix.end())
+                .first -
             a.prefix.begin());
-        if (std::min(a.ready, same) != std::min(b.ready, same)) breaks("two leases disagree about a common prefix");
+        if (std::min(a.ready, same) != std::min(b.ready, same))
+          breaks("two leases disagree about a common prefix");
       }
     }
   }
@@ -400,8 +436,10 @@ inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t 
 inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operation> operations) {
   for (std::size_t piece = operations.size() / 2; piece > 0; piece /= 2) {
     for (std::size_t at = 0; at + piece <= operations.size();) {
-      std::vector<Operation> fewer(operations.begin(), operations.begin() + static_cast<std::ptrdiff_t>(at));
-      fewer.insert(fewer.end(), operations.begin() + static_cast<std::ptrdiff_t>(at + piece), operations.end());
+      std::vector<Operation> fewer(operations.begin(),
+                                   operations.begin() + static_cast<std::ptrdiff_t>(at));
+      fewer.insert(fewer.end(), operations.begin() + static_cast<std::ptrdiff_t>(at + piece),
+                   operations.end());
       if (Model(setting).run(fewer)) {
         operations = std::move(fewer);
       } else {
@@ -413,12 +451,14 @@ inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operati
 }
 
 inline std::string print(const std::vector<Operation>& operations) {
-  static constexpr const char* kNames[] = {"open", "fork", "extend", "extend_like_another", "rollback", "release",
-                                           "plan", "commit", "abandon", "mark_dead", "clear", "tick", "shuffle"};
+  static constexpr const char* kNames[] = {"open",     "fork",      "extend", "extend_like_another",
+                                           "rollback", "release",   "plan",   "commit",
+                                           "abandon",  "mark_dead", "clear",  "tick",
+                                           "shuffle"};
   std::string out;
   for (const Operation& op : operations) {
-    out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) + ", count " +
-           std::to_string(op.count) + ", seed " + std::to_string(op.seed) + ")\n";
+    out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) +
+           ", count " + std::to_string(op.count) + ", seed " + std::to_string(op.seed) + ")\n";
   }
   return out;
 }
