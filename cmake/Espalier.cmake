@@ -39,6 +39,9 @@ find_package(CLI11 REQUIRED)
 find_package(spdlog REQUIRED)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 find_package(pegtl REQUIRED)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 
 # espalier_room(NAME DEPENDS lib...): the library espalier::NAME from every .cpp below this folder. Sources
 # that need compiler flags of their own get them by set_source_files_properties in the room's CMakeLists.txt.
