@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "base/utf8.h"
-
 namespace espalier::dsl {
 
 struct Value::ListData {
@@ -33,10 +31,12 @@ namespace {
 
 Status within_limits(std::uint64_t weight, std::uint32_t depth) {
   if (weight > Value::kMaxWeight) {
-    return fail(ErrorCode::kLimit, "a value would weigh more than " + std::to_string(Value::kMaxWeight) + " bytes");
+    return fail(ErrorCode::kLimit,
+                "a value would weigh more than " + std::to_string(Value::kMaxWeight) + " bytes");
   }
   if (depth > Value::kMaxDepth) {
-    return fail(ErrorCode::kLimit, "a value would nest deeper than " + std::to_string(Value::kMaxDepth) + " levels");
+    return fail(ErrorCode::kLimit,
+                "a value would nest deeper than " + std::to_string(Value::kMaxDepth) + " levels");
   }
   return {};
 }
@@ -45,16 +45,26 @@ Status within_limits(std::uint64_t weight, std::uint32_t depth) {
 
 std::string_view name(ValueKind kind) {
   switch (kind) {
-    case ValueKind::kNull: return "null";
-    case ValueKind::kBool: return "a bool";
-    case ValueKind::kInt: return "an int";
-    case ValueKind::kFloat: return "a float";
-    case ValueKind::kString: return "a string";
-    case ValueKind::kList: return "a list";
-    case ValueKind::kRecord: return "a record";
-    case ValueKind::kVariant: return "an enum case";
-    case ValueKind::kCall: return "a tool call";
-    case ValueKind::kRange: return "a range";
+    case ValueKind::kNull:
+      return "null";
+    case ValueKind::kBool:
+      return "a bool";
+    case ValueKind::kInt:
+      return "an int";
+    case ValueKind::kFloat:
+      return "a float";
+    case ValueKind::kString:
+      return "a string";
+    case ValueKind::kList:
+      return "a list";
+    case ValueKind::kRecord:
+      return "a record";
+    case ValueKind::kVariant:
+      return "an enum case";
+    case ValueKind::kCall:
+      return "a tool call";
+    case ValueKind::kRange:
+      return "a range";
   }
   return "a value";
 }
@@ -141,6 +151,8 @@ const grammar::TypeRef& Value::variant_type() const { return std::get<VariantRef
 const std::string& Value::tool() const { return std::get<CallRef>(data_)->tool; }
 const Value& Value::arguments() const { return std::get<CallRef>(data_)->arguments; }
 
+const grammar::TypeRef& Value::record_type() const { return std::get<RecordRef>(data_)->type; }
+
 const Value* Value::field(std::string_view name) const {
   if (kind() != ValueKind::kRecord) return nullptr;
   for (const Entry& entry : as_record()) {
@@ -153,7 +165,8 @@ std::uint64_t Value::length() const {
   if (kind() == ValueKind::kList) return as_list().size();
   const Range range = std::get<Range>(data_);
   if (range.low > range.high) return 0;
-  const std::uint64_t span = static_cast<std::uint64_t>(range.high) - static_cast<std::uint64_t>(range.low);
+  const std::uint64_t span =
+      static_cast<std::uint64_t>(range.high) - static_cast<std::uint64_t>(range.low);
   return span == std::numeric_limits<std::uint64_t>::max() ? span : span + 1;
 }
 
@@ -170,24 +183,36 @@ Value Value::with(std::shared_ptr<const Origin> origin) const {
 
 std::uint64_t Value::weight() const {
   switch (kind()) {
-    case ValueKind::kString: return as_string().size() + 1;
-    case ValueKind::kList: return std::get<ListRef>(data_)->weight;
-    case ValueKind::kRecord: return std::get<RecordRef>(data_)->weight;
-    case ValueKind::kVariant: return as_case().surface.size() + 1;
-    case ValueKind::kCall: return arguments().weight() + tool().size() + 1;
+    case ValueKind::kString:
+      return as_string().size() + 1;
+    case ValueKind::kList:
+      return std::get<ListRef>(data_)->weight;
+    case ValueKind::kRecord:
+      return std::get<RecordRef>(data_)->weight;
+    case ValueKind::kVariant:
+      return as_case().surface.size() + 1;
+    case ValueKind::kCall:
+      return arguments().weight() + tool().size() + 1;
     // A range prints as a list: its numbers count, so that a huge one cannot become text.
-    case ValueKind::kRange: return length() > kMaxWeight ? kMaxWeight + 1 : 1 + 8 * length();
-    default: return 1;
+    case ValueKind::kRange:
+      return length() > kMaxWeight ? kMaxWeight + 1 : 1 + 8 * length();
+    default:
+      return 1;
   }
 }
 
 std::uint32_t Value::depth() const {
   switch (kind()) {
-    case ValueKind::kList: return std::get<ListRef>(data_)->depth;
-    case ValueKind::kRecord: return std::get<RecordRef>(data_)->depth;
-    case ValueKind::kCall: return arguments().depth() + 1;
-    case ValueKind::kRange: return 2;
-    default: return 1;
+    case ValueKind::kList:
+      return std::get<ListRef>(data_)->depth;
+    case ValueKind::kRecord:
+      return std::get<RecordRef>(data_)->depth;
+    case ValueKind::kCall:
+      return arguments().depth() + 1;
+    case ValueKind::kRange:
+      return 2;
+    default:
+      return 1;
   }
 }
 
@@ -201,24 +226,37 @@ std::string print(double value) {
 
 std::string print(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::kString: return value.as_string();
-    case ValueKind::kVariant: return value.as_case().surface;
-    case ValueKind::kInt: return std::to_string(value.as_int());
-    case ValueKind::kFloat: return print(value.as_double());
-    case ValueKind::kNull: return "null";
-    case ValueKind::kBool: return value.as_bool() ? "true" : "false";
-    default: return to_json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
+    case ValueKind::kString:
+      return value.as_string();
+    case ValueKind::kVariant:
+      return value.as_case().surface;
+    case ValueKind::kInt:
+      return std::to_string(value.as_int());
+    case ValueKind::kFloat:
+      return print(value.as_double());
+    case ValueKind::kNull:
+      return "null";
+    case ValueKind::kBool:
+      return value.as_bool() ? "true" : "false";
+    default:
+      return to_json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 }
 
 Json to_json(const Value& value) {
   switch (value.kind()) {
-    case ValueKind::kNull: return nullptr;
-    case ValueKind::kBool: return value.as_bool();
-    case ValueKind::kInt: return value.as_int();
-    case ValueKind::kFloat: return value.as_double();
-    case ValueKind::kString: return value.as_string();
-    case ValueKind::kVariant: return value.as_case().surface;
+    case ValueKind::kNull:
+      return nullptr;
+    case ValueKind::kBool:
+      return value.as_bool();
+    case ValueKind::kInt:
+      return value.as_int();
+    case ValueKind::kFloat:
+      return value.as_double();
+    case ValueKind::kString:
+      return value.as_string();
+    case ValueKind::kVariant:
+      return value.as_case().surface;
     case ValueKind::kList:
     case ValueKind::kRange: {
       Json out = Json::array();
@@ -252,12 +290,16 @@ Json to_json(const Value& value) {
 
 bool equal(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) return compare(a, b) == 0;
-  if (a.kind() == ValueKind::kVariant && b.kind() == ValueKind::kString) return a.as_case().surface == b.as_string();
+  if (a.kind() == ValueKind::kVariant && b.kind() == ValueKind::kString)
+    return a.as_case().surface == b.as_string();
   if (b.kind() == ValueKind::kVariant && a.kind() == ValueKind::kString) return equal(b, a);
-  const auto sequence = [](const Value& v) { return v.kind() == ValueKind::kList || v.kind() == ValueKind::kRange; };
+  const auto sequence = [](const Value& v) {
+    return v.kind() == ValueKind::kList || v.kind() == ValueKind::kRange;
+  };
   if (sequence(a) && sequence(b)) {
     if (a.length() != b.length()) return false;
-    if (a.kind() == ValueKind::kRange && b.kind() == ValueKind::kRange) return a.length() == 0 || a.low() == b.low();
+    if (a.kind() == ValueKind::kRange && b.kind() == ValueKind::kRange)
+      return a.length() == 0 || a.low() == b.low();
     for (std::uint64_t i = 0; i < a.length(); ++i) {
       if (!equal(a.item(i), b.item(i))) return false;
     }
@@ -265,26 +307,34 @@ bool equal(const Value& a, const Value& b) {
   }
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case ValueKind::kNull: return true;
-    case ValueKind::kBool: return a.as_bool() == b.as_bool();
-    case ValueKind::kString: return a.as_string() == b.as_string();
+    case ValueKind::kNull:
+      return true;
+    case ValueKind::kBool:
+      return a.as_bool() == b.as_bool();
+    case ValueKind::kString:
+      return a.as_string() == b.as_string();
     case ValueKind::kVariant:
-      return a.as_case().name == b.as_case().name && a.variant_type()->name == b.variant_type()->name;
+      return a.as_case().name == b.as_case().name &&
+             a.variant_type()->name == b.variant_type()->name;
     case ValueKind::kRecord: {
       if (a.as_record().size() != b.as_record().size()) return false;
-      return std::all_of(a.as_record().begin(), a.as_record().end(), [&](const Value::Entry& entry) {
-        const Value* other = b.field(entry.name);
-        return other != nullptr && equal(entry.value, *other);
-      });
+      return std::all_of(a.as_record().begin(), a.as_record().end(),
+                         [&](const Value::Entry& entry) {
+                           const Value* other = b.field(entry.name);
+                           return other != nullptr && equal(entry.value, *other);
+                         });
     }
-    case ValueKind::kCall: return a.tool() == b.tool() && equal(a.arguments(), b.arguments());
-    default: return false;
+    case ValueKind::kCall:
+      return a.tool() == b.tool() && equal(a.arguments(), b.arguments());
+    default:
+      return false;
   }
 }
 
 std::optional<int> compare(const Value& a, const Value& b) {
   const auto order = [](const auto& x, const auto& y) { return x < y ? -1 : (y < x ? 1 : 0); };
-  if (a.kind() == ValueKind::kInt && b.kind() == ValueKind::kInt) return order(a.as_int(), b.as_int());
+  if (a.kind() == ValueKind::kInt && b.kind() == ValueKind::kInt)
+    return order(a.as_int(), b.as_int());
   if (a.is_number() && b.is_number()) {
     // long double holds every int64 and every double exactly on x86-64 and AArch64.
     const auto wide = [](const Value& v) {
@@ -294,7 +344,8 @@ std::optional<int> compare(const Value& a, const Value& b) {
     if (std::isnan(wide(a)) || std::isnan(wide(b))) return std::nullopt;
     return order(wide(a), wide(b));
   }
-  if (a.kind() == ValueKind::kString && b.kind() == ValueKind::kString) return order(a.as_string(), b.as_string());
+  if (a.kind() == ValueKind::kString && b.kind() == ValueKind::kString)
+    return order(a.as_string(), b.as_string());
   return std::nullopt;
 }
 

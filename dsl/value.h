@@ -1,9 +1,10 @@
 // Value: what an expression gives at run time.
 //
-// Immutable; compound values are shared by reference, so a copy is O(1). Every compound value knows its weight (nodes
-// plus bytes of a full print, as if nothing were shared) and its depth, and none is made beyond kMaxWeight or
-// kMaxDepth: printing, comparing and converting are bounded whatever the program does. A value that came out of a hole
-// may carry its Origin (probability, distribution, truncated); the origin takes no part in equality.
+// Immutable; compound values are shared by reference, so a copy is O(1). Every compound value knows
+// its weight (nodes plus bytes of a full print, as if nothing were shared) and its depth, and none
+// is made beyond kMaxWeight or kMaxDepth: printing, comparing and converting are bounded whatever
+// the program does. A value that came out of a hole may carry its Origin (probability,
+// distribution, truncated); the origin takes no part in equality.
 #pragma once
 
 #include <cstdint>
@@ -22,16 +23,26 @@
 namespace espalier::dsl {
 
 enum class ValueKind : std::uint8_t {
-  kNull, kBool, kInt, kFloat, kString, kList, kRecord, kVariant, kCall, kRange
+  kNull,
+  kBool,
+  kInt,
+  kFloat,
+  kString,
+  kList,
+  kRecord,
+  kVariant,
+  kCall,
+  kRange
 };
 /// As messages name it: "a list", "an int".
 std::string_view name(ValueKind kind);
 
 /// What a hole knows of the value it gave.
 struct Origin {
-  std::optional<double> p;                            // select: the probability of the chosen one
-  std::vector<std::pair<std::string, double>> dist;   // select: every choice by its name, in declared order
-  bool truncated = false;                             // the budget closed it
+  std::optional<double> p;  // select: the probability of the chosen one
+  std::vector<std::pair<std::string, double>>
+      dist;                // select: every choice by its name, in declared order
+  bool truncated = false;  // the budget closed it
 };
 
 class Value {
@@ -49,8 +60,10 @@ class Value {
   static Value number(double value);
   static Value string(std::string value);
   static Value variant(grammar::TypeRef type, std::size_t index);  // a case of a kEnum type
-  static Value range(std::int64_t low, std::int64_t high);         // both ends belong to it; empty if low > high
-  /// kLimit past kMaxWeight or kMaxDepth. `type` (kRecord, may be null) gives the keys that JSON uses.
+  static Value range(std::int64_t low,
+                     std::int64_t high);  // both ends belong to it; empty if low > high
+  /// kLimit past kMaxWeight or kMaxDepth. `type` (kRecord, may be null) gives the keys that JSON
+  /// uses.
   static Result<Value> list(List items);
   static Result<Value> record(Entries entries, grammar::TypeRef type = nullptr);
   /// A tool call: `tool` is the name in the program; the arguments are a record.
@@ -58,7 +71,9 @@ class Value {
 
   [[nodiscard]] ValueKind kind() const;
   [[nodiscard]] bool is_null() const { return kind() == ValueKind::kNull; }
-  [[nodiscard]] bool is_number() const { return kind() == ValueKind::kInt || kind() == ValueKind::kFloat; }
+  [[nodiscard]] bool is_number() const {
+    return kind() == ValueKind::kInt || kind() == ValueKind::kFloat;
+  }
 
   // Only where kind() says so.
   [[nodiscard]] bool as_bool() const { return std::get<bool>(data_); }
@@ -74,6 +89,8 @@ class Value {
   [[nodiscard]] const std::string& tool() const;
   [[nodiscard]] const Value& arguments() const;
 
+  /// The declared type of a record, or null.
+  [[nodiscard]] const grammar::TypeRef& record_type() const;
   /// The field of a record (by the name in the program), or null where there is none.
   [[nodiscard]] const Value* field(std::string_view name) const;
   /// Items of a list or numbers of a range.
@@ -102,7 +119,8 @@ class Value {
   using CallRef = std::shared_ptr<const CallData>;
 
   friend Json to_json(const Value& value);
-  std::variant<std::monostate, bool, std::int64_t, double, StringRef, ListRef, RecordRef, VariantRef, CallRef, Range>
+  std::variant<std::monostate, bool, std::int64_t, double, StringRef, ListRef, RecordRef,
+               VariantRef, CallRef, Range>
       data_;
   std::shared_ptr<const Origin> origin_;
 };
@@ -112,21 +130,15 @@ struct Value::Entry {
   Value value;
 };
 
-/// As `${…}` inserts it: strings as they are, cases by their surface, floats by their shortest form that reads back
-/// (with ".0" where it would read as an int), everything else as compact JSON.
+/// As `${…}` inserts it: strings as they are, cases by their surface, floats by their shortest form
+/// that reads back (with ".0" where it would read as an int), everything else as compact JSON.
 [[nodiscard]] std::string print(const Value& value);
 /// The shortest decimal that reads back as `value`.
 [[nodiscard]] std::string print(double value);
 
-/// Records by their JSON keys, cases by their surface, calls as {"name", "arguments"}, ranges as lists.
+/// Records by their JSON keys, cases by their surface, calls as {"name", "arguments"}, ranges as
+/// lists.
 [[nodiscard]] Json to_json(const Value& value);
-
-/// The typed value of `json`, checked in full against `type` (null: any JSON). `path` names the place in messages
-/// ("argument `items`"). kInvalid naming the path, what was expected and what stands there.
-[[nodiscard]] Result<Value> from_json(const Json& json, const grammar::TypeRef& type, std::string_view path);
-
-/// Short name of a type for messages: "int(1..9)", "Currency", "a record {name, qty}".
-[[nodiscard]] std::string describe(const grammar::Type& type);
 
 /// Structural; ints and floats compare as numbers; a case equals a string that is its surface.
 [[nodiscard]] bool equal(const Value& a, const Value& b);

@@ -1,0 +1,236 @@
+// What the predefined functions (dsl/builtins.h) compute.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "base/utf8.h"
+#include "dsl/evaluate.h"
+
+namespace espalier::dsl {
+namespace {
+
+std::optional<std::string> text_of(const Value& value) {
+  if (value.kind() == ValueKind::kString) return value.as_string();
+  if (value.kind() == ValueKind::kVariant) return value.as_case().surface;
+  return std::nullopt;
+}
+
+tl::unexpected<Failure> wrong(const Span& span, std::string_view function, const Value& value) {
+  return value_failure(
+      span, "`" + std::string(function) + "` does not work on " + std::string(name(value.kind())));
+}
+
+bool listed(const Value& value) {
+  return value.kind() == ValueKind::kList || value.kind() == ValueKind::kRange;
+}
+
+std::string_view trimmed(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+// A range's items are not made one by one where a sum or an end is known.
+constexpr std::uint64_t kMaxItems = 10'000'000;
+
+Outcome<Value> sum(const Value& list, const Span& span) {
+  if (!listed(list)) return wrong(span, "sum", list);
+  if (list.length() > kMaxItems) return value_failure(span, "`sum` over more than 10000000 items");
+  std::int64_t whole = 0;
+  double total = 0;
+  bool integral = true;
+  for (std::uint64_t i = 0; i < list.length(); ++i) {
+    const Value item = list.item(i);
+    if (!item.is_number()) return wrong(span, "sum", item);
+    if (item.kind() == ValueKind::kFloat) integral = false;
+    total += item.as_double();
+    if (integral && __builtin_add_overflow(whole, item.as_int(), &whole)) {
+      return value_failure(span, "the sum is too large for an int");
+    }
+  }
+  if (integral) return Value::integer(whole);
+  if (!std::isfinite(total)) return value_failure(span, "the sum is too large for a float");
+  return Value::number(total);
+}
+
+Outcome<Value> extreme(bool largest, const Value& list, std::string_view selector,
+                       const Span& span) {
+  const std::string_view function = largest ? "max" : "min";
+  if (!listed(list)) return wrong(span, function, list);
+  if (list.length() == 0)
+    return value_failure(span, "`" + std::string(function) + "` of an empty list");
+  if (list.kind() == ValueKind::kRange) return Value::integer(largest ? list.high() : list.low());
+  std::size_t best = 0;
+  Value best_key;
+  for (std::size_t i = 0; i < list.as_list().size(); ++i) {
+    Value key = list.as_list()[i];
+    if (!selector.empty()) {
+      auto field = member(key, selector, span);
+      if (!field) return field;
+      key = std::move(*field);
+    }
+    if (i > 0) {
+      const auto order = compare(key, best_key);
+      if (!order) return wrong(span, function, key);
+      if (largest ? *order <= 0 : *order >= 0) continue;
+    } else if (!key.is_number() && key.kind() != ValueKind::kString) {
+      return wrong(span, function, key);
+    }
+    best = i;
+    best_key = std::move(key);
+  }
+  return list.as_list()[best];
+}
+
+Outcome<Value> join(const Value& list, std::string_view with, const Span& span) {
+  if (!listed(list)) return wrong(span, "join", list);
+  if (list.weight() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+  std::string out;
+  for (std::uint64_t i = 0; i < list.length(); ++i) {
+    if (i > 0) out += with;
+    out += print(list.item(i));
+    if (out.size() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+  }
+  return Value::string(std::move(out));
+}
+
+Outcome<Value> to_int(const Value& value, const Span& span) {
+  if (value.kind() == ValueKind::kInt) return value;
+  if (value.kind() == ValueKind::kBool) return Value::integer(value.as_bool() ? 1 : 0);
+  if (value.kind() == ValueKind::kFloat) {
+    const double truncated = std::trunc(value.as_double());
+    if (!(truncated >= -0x1p63 && truncated < 0x1p63))
+      return value_failure(span, "the float is too large for an int");
+    return Value::integer(static_cast<std::int64_t>(truncated));
+  }
+  if (const auto text = text_of(value)) {
+    const std::string_view digits = trimmed(*text);
+    std::int64_t out = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    if (error == std::errc() && end == digits.data() + digits.size()) return Value::integer(out);
+    return value_failure(span, "\"" + text->substr(0, 40) + "\" is no int");
+  }
+  return wrong(span, "int", value);
+}
+
+Outcome<Value> to_float(const Value& value, const Span& span) {
+  if (value.is_number()) return Value::number(value.as_double());
+  if (const auto text = text_of(value)) {
+    const std::string_view digits = trimmed(*text);
+    double out = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
+    if (error == std::errc() && end == digits.data() + digits.size() && std::isfinite(out))
+      return Value::number(out);
+    return value_failure(span, "\"" + text->substr(0, 40) + "\" is no float");
+  }
+  return wrong(span, "float", value);
+}
+
+Outcome<Value> round(const Value& value, const Value* digits, const Span& span) {
+  if (!value.is_number()) return wrong(span, "round", value);
+  if (digits == nullptr) {
+    if (value.kind() == ValueKind::kInt) return value;
+    return to_int(Value::number(std::nearbyint(value.as_double())), span);  // ties to even
+  }
+  if (digits->kind() != ValueKind::kInt || digits->as_int() < 0 || digits->as_int() > 15) {
+    return value_failure(span, "`round` takes 0 to 15 digits");
+  }
+  const double scale = std::pow(10.0, static_cast<double>(digits->as_int()));
+  const double scaled = value.as_double() * scale;
+  if (!std::isfinite(scaled) || std::abs(scaled) >= 0x1p53) return Value::number(value.as_double());
+  return Value::number(std::nearbyint(scaled) / scale);
+}
+
+std::string ascii_case(std::string text, char first, char last, int shift) {
+  for (char& c : text) {
+    if (c >= first && c <= last) c = static_cast<char>(c + shift);
+  }
+  return text;
+}
+
+}  // namespace
+
+Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& arguments,
+                            std::string_view selector, const Span& span) {
+  const auto argument = [&](std::size_t i) {
+    return i < arguments.size() ? arguments[i] : nullptr;
+  };
+  const auto text = [&](std::size_t i) { return text_of(*argument(i)); };
+  if (argument(0) == nullptr) return value_failure(span, "an argument is missing");
+  const Value& x = *argument(0);
+  switch (id) {
+    case Builtin::kNear: {
+      const Value* y = argument(1);
+      const Value* within = argument(2);
+      if (y == nullptr || within == nullptr) return value_failure(span, "an argument is missing");
+      for (const Value* one : {&x, y, within}) {
+        if (!one->is_number()) return wrong(span, "near", *one);
+      }
+      return Value::boolean(std::abs(x.as_double() - y->as_double()) <= within->as_double());
+    }
+    case Builtin::kSum:
+      return sum(x, span);
+    case Builtin::kMin:
+      return extreme(false, x, selector, span);
+    case Builtin::kMax:
+      return extreme(true, x, selector, span);
+    case Builtin::kLen:
+      if (listed(x)) {
+        return Value::integer(static_cast<std::int64_t>(
+            std::min<std::uint64_t>(x.length(), std::numeric_limits<std::int64_t>::max())));
+      }
+      if (const auto s = text_of(x))
+        return Value::integer(static_cast<std::int64_t>(utf8::count(*s)));
+      if (x.kind() == ValueKind::kRecord)
+        return Value::integer(static_cast<std::int64_t>(x.as_record().size()));
+      return wrong(span, "len", x);
+    case Builtin::kJoin:
+      return join(x, argument(1) == nullptr ? std::string() : print(*argument(1)), span);
+    case Builtin::kInt:
+      return to_int(x, span);
+    case Builtin::kFloat:
+      return to_float(x, span);
+    case Builtin::kStr:
+      if (x.weight() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+      return Value::string(print(x));
+    case Builtin::kRound:
+      return round(x, argument(1), span);
+    case Builtin::kAbs:
+      if (x.kind() == ValueKind::kFloat) return Value::number(std::abs(x.as_double()));
+      if (x.kind() != ValueKind::kInt) return wrong(span, "abs", x);
+      if (x.as_int() == std::numeric_limits<std::int64_t>::min()) {
+        return value_failure(span, "the result is too large for an int");
+      }
+      return Value::integer(std::abs(x.as_int()));
+    case Builtin::kLower:
+      if (auto s = text(0)) return Value::string(ascii_case(std::move(*s), 'A', 'Z', 'a' - 'A'));
+      return wrong(span, "lower", x);
+    case Builtin::kUpper:
+      if (auto s = text(0)) return Value::string(ascii_case(std::move(*s), 'a', 'z', 'A' - 'a'));
+      return wrong(span, "upper", x);
+    case Builtin::kTrim:
+      if (const auto s = text(0)) return Value::string(std::string(trimmed(*s)));
+      return wrong(span, "trim", x);
+    case Builtin::kContains: {
+      const Value* part = argument(1);
+      if (part == nullptr) return value_failure(span, "an argument is missing");
+      if (x.kind() == ValueKind::kList) {
+        const auto& items = x.as_list();
+        return Value::boolean(std::any_of(items.begin(), items.end(),
+                                          [&](const Value& item) { return equal(item, *part); }));
+      }
+      const auto whole = text_of(x);
+      const auto piece = text_of(*part);
+      if (whole && piece) return Value::boolean(whole->find(*piece) != std::string::npos);
+      return wrong(span, "contains", x);
+    }
+    case Builtin::kJson:
+      if (x.weight() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+      return Value::string(to_json(x).dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+  return value_failure(span, "unknown function");
+}
+
+}  // namespace espalier::dsl

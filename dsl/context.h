@@ -1,0 +1,89 @@
+// Context: one path of the prefix tree as a program writes it: turns, text, and the places of
+// holes.
+//
+// Text is gathered and tokenised jointly over each run between control tokens and holes (CONTRACTS
+// 12). A run that was flushed (before a fork or a hole) and then grows is tokenised anew, and only
+// the ids that differ are replaced. Token healing takes back the last tokens of a run that a longer
+// token could have swallowed; it never crosses a control token or a hole. After a hole that ended
+// with the end-of-turn token, that token is in the path already: closing the turn adds only what
+// follows it, and writing more text takes it back.
+//
+// Move-only (owns a Branch); one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/token.h"
+#include "runtime/chat/chat_template.h"
+#include "runtime/engine/engine.h"
+#include "runtime/tokenizer/tokenizer.h"
+
+namespace espalier::dsl {
+
+/// What of a model a program needs.
+struct ModelParts {
+  std::shared_ptr<const runtime::Tokenizer> tokenizer;
+  std::shared_ptr<const runtime::ChatTemplate> chat;
+  std::uint32_t context = 0;  // positions
+};
+
+class Context {
+ public:
+  Context(const ModelParts& model, runtime::Branch branch)
+      : model_(&model), branch_(std::move(branch)) {}
+
+  /// Appends text to the open turn (or to the bare path).
+  void text(std::string_view bytes);
+  Status open(runtime::Role role);
+  Status close();
+  [[nodiscard]] std::optional<runtime::Role> role() const { return role_; }
+
+  /// Brings all text into the branch. Errors: a byte that the vocabulary cannot spell; more ids
+  /// than the context.
+  Status flush();
+
+  struct Healed {
+    std::string prefix;         // bytes the hole's tokens must begin with
+    std::uint32_t dropped = 0;  // tokens taken back
+  };
+  /// Flushes and makes the path ready for a hole.
+  Result<Healed> heal();
+  /// After a hole has appended its ids: whether the last of them is an end-of-turn token.
+  void after_hole();
+
+  [[nodiscard]] runtime::Branch& branch() { return branch_; }
+  /// A child at this very place. Flushed first, so that the trunk is counted once.
+  Result<Context> fork();
+
+  struct Snapshot {
+    std::vector<TokenId> run_ids;
+    std::string run;
+    std::size_t run_begin = 0;
+    std::optional<runtime::Role> role;
+    bool started = false;
+    bool ended = false;
+  };
+  Result<Snapshot> snapshot();
+  void restore(const Snapshot& snapshot);
+
+ private:
+  Status start(std::optional<runtime::Role> first);
+  void control(std::span<const TokenId> ids);
+  void take_back_end();
+
+  const ModelParts* model_;
+  runtime::Branch branch_;
+  std::string run_;            // the text since the last control token or hole
+  std::size_t run_begin_ = 0;  // where its ids begin
+  bool dirty_ = false;         // run_ has grown since it was flushed
+  std::optional<runtime::Role> role_;
+  bool started_ = false;
+  bool ended_ = false;  // the last id is an end token that a hole gave
+};
+
+}  // namespace espalier::dsl

@@ -1,0 +1,450 @@
+#include "dsl/convert.h"
+
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/utf8.h"
+
+namespace espalier::dsl {
+namespace {
+
+using grammar::Type;
+using grammar::TypeKind;
+using grammar::TypeRef;
+
+constexpr std::int64_t kIntMin = std::numeric_limits<std::int64_t>::min();
+constexpr std::int64_t kIntMax = std::numeric_limits<std::int64_t>::max();
+
+template <class T, class Print>
+std::string bounds(const std::optional<T>& low, const std::optional<T>& high, Print to_text) {
+  if (!low && !high) return {};
+  return "(" + (low ? to_text(*low) : "") + ".." + (high ? to_text(*high) : "") + ")";
+}
+
+std::string spelled(const Type& type, int depth) {
+  const auto integer = [](auto value) { return std::to_string(value); };
+  const auto inner = [&](const TypeRef& item) { return spelled(*item, depth + 1); };
+  if (depth > 3) return "…";
+  if (!type.name.empty()) return type.name;
+  switch (type.kind) {
+    case TypeKind::kString:
+      return "string" + bounds(type.low, type.high, integer);
+    case TypeKind::kLine:
+      return "line" + bounds(type.low, type.high, integer);
+    case TypeKind::kInt:
+      return "int" + bounds(type.int_low, type.int_high, integer);
+    case TypeKind::kFloat:
+      return "float" + bounds(type.float_low, type.float_high, [](double v) { return print(v); });
+    case TypeKind::kBool:
+      return "bool";
+    case TypeKind::kNull:
+      return "null";
+    case TypeKind::kLiteral:
+      return type.literal.dump(-1, ' ', false, Json::error_handler_t::replace);
+    case TypeKind::kEnum:
+      return "enum";
+    case TypeKind::kUnion: {
+      std::string out;
+      for (const TypeRef& item : type.items) out += (out.empty() ? "" : " | ") + inner(item);
+      return out;
+    }
+    case TypeKind::kRegex:
+      return "/" + type.pattern + "/";
+    case TypeKind::kOptional:
+      return inner(type.items[0]) + "?";
+    case TypeKind::kList: {
+      const std::string length = bounds(type.low, type.high, integer);
+      return inner(type.items[0]) + "[" +
+             (length.empty() ? "" : length.substr(1, length.size() - 2)) + "]";
+    }
+    case TypeKind::kRecord: {
+      std::string out = "{";
+      for (const auto& field : type.fields) out += (out.size() == 1 ? "" : ", ") + field.name;
+      return out + "}";
+    }
+    case TypeKind::kJson:
+      return "json";
+    case TypeKind::kSchema:
+      return "schema";
+    case TypeKind::kCall:
+      return "a tool call";
+    case TypeKind::kReference: {
+      const auto target = type.target.lock();
+      return target == nullptr ? "?" : spelled(*target, depth + 1);
+    }
+  }
+  return "?";
+}
+
+// What stands in the JSON, for messages: short, and never the whole content.
+std::string shown(const Json& json) {
+  if (json.is_object()) return "an object";
+  if (json.is_array()) return "a list of " + std::to_string(json.size());
+  if (json.is_string()) {
+    const auto& text = json.get_ref<const std::string&>();
+    if (text.size() > 40) return "a string of " + std::to_string(utf8::count(text)) + " characters";
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string quoted_cases(const Type& type) {
+  std::string out;
+  for (std::size_t i = 0; i < type.cases.size() && i < 12; ++i) {
+    out += (i == 0 ? "\"" : ", \"") + type.cases[i].surface + "\"";
+  }
+  return type.cases.size() > 12 ? out + ", …" : out;
+}
+
+class Reader {
+ public:
+  explicit Reader(const Program& program) : program_(program) {}
+
+  Result<Value> read(const Json& json, const TypeRef& type, const std::string& path,
+                     std::uint32_t depth) {
+    if (depth > kMaxJsonDepth) {
+      return fail(ErrorCode::kLimit,
+                  path + " nests deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+    }
+    if (type == nullptr) return any(json, path, depth);
+    switch (type->kind) {
+      case TypeKind::kString:
+      case TypeKind::kLine:
+        return text(json, type, path);
+      case TypeKind::kInt:
+        return integer(json, type, path);
+      case TypeKind::kFloat:
+        return number(json, type, path);
+      case TypeKind::kBool:
+        if (!json.is_boolean()) return wrong(json, type, path);
+        return Value::boolean(json.get<bool>());
+      case TypeKind::kNull:
+        if (!json.is_null()) return wrong(json, type, path);
+        return Value();
+      case TypeKind::kLiteral:
+        if (json != type->literal) return wrong(json, type, path);
+        return any(json, path, depth);
+      case TypeKind::kEnum:
+        return variant(json, type, path);
+      case TypeKind::kUnion:
+        for (const TypeRef& item : type->items) {
+          if (auto value = read(json, item, path, depth + 1)) return value;
+        }
+        return wrong(json, type, path);
+      case TypeKind::kRegex:
+        return pattern(json, type, path, depth);
+      case TypeKind::kOptional:
+        if (json.is_null()) return Value();
+        return read(json, type->items[0], path, depth + 1);
+      case TypeKind::kList:
+        return list(json, type, path, depth);
+      case TypeKind::kRecord:
+        return record(json, type, path, depth);
+      case TypeKind::kJson:
+      case TypeKind::kSchema:
+        return any(json, path, depth);
+      case TypeKind::kCall:
+        return call(json, type, path, depth);
+      case TypeKind::kReference: {
+        const TypeRef target = type->target.lock();
+        if (target == nullptr)
+          return fail(ErrorCode::kInternal, path + ": a recursive type lost its target");
+        return read(json, target, path, depth + 1);
+      }
+    }
+    return fail(ErrorCode::kInternal, path + ": unknown type");
+  }
+
+ private:
+  static tl::unexpected<Error> wrong(const Json& json, const TypeRef& type,
+                                     const std::string& path) {
+    return fail(ErrorCode::kInvalid,
+                path + ": expected " + describe(type) + ", got " + shown(json));
+  }
+
+  Result<Value> any(const Json& json, const std::string& path, std::uint32_t depth) {
+    if (depth > kMaxJsonDepth) {
+      return fail(ErrorCode::kLimit,
+                  path + " nests deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+    }
+    switch (json.type()) {
+      case Json::value_t::boolean:
+        return Value::boolean(json.get<bool>());
+      case Json::value_t::number_integer:
+        return Value::integer(json.get<std::int64_t>());
+      case Json::value_t::number_unsigned: {
+        const auto value = json.get<std::uint64_t>();
+        if (value > static_cast<std::uint64_t>(kIntMax))
+          return Value::number(static_cast<double>(value));
+        return Value::integer(static_cast<std::int64_t>(value));
+      }
+      case Json::value_t::number_float:
+        return Value::number(json.get<double>());
+      case Json::value_t::string:
+        return checked_text(json, path);
+      case Json::value_t::array: {
+        Value::List items;
+        for (std::size_t i = 0; i < json.size(); ++i) {
+          ESP_ASSIGN(auto item, any(json[i], path + "[" + std::to_string(i) + "]", depth + 1));
+          items.push_back(std::move(item));
+        }
+        return Value::list(std::move(items));
+      }
+      case Json::value_t::object: {
+        Value::Entries entries;
+        for (const auto& [key, item] : json.items()) {
+          ESP_ASSIGN(auto value, any(item, path + "." + key, depth + 1));
+          entries.push_back({key, std::move(value)});
+        }
+        return Value::record(std::move(entries));
+      }
+      default:
+        return Value();
+    }
+  }
+
+  static Result<Value> checked_text(const Json& json, const std::string& path) {
+    const auto& text = json.get_ref<const std::string&>();
+    if (const std::size_t at = utf8::find_malformed(text); at != std::string_view::npos) {
+      return fail(ErrorCode::kInvalid, path + ": malformed UTF-8 at byte " + std::to_string(at));
+    }
+    return Value::string(text);
+  }
+
+  static Result<Value> text(const Json& json, const TypeRef& type, const std::string& path) {
+    if (!json.is_string()) return wrong(json, type, path);
+    const auto& content = json.get_ref<const std::string&>();
+    const std::uint64_t length = utf8::count(content);
+    if ((type->low && length < *type->low) || (type->high && length > *type->high)) {
+      return fail(ErrorCode::kInvalid, path + ": expected " + describe(type) +
+                                           ", got a string of " + std::to_string(length) +
+                                           " characters");
+    }
+    if (type->kind == TypeKind::kLine && content.find('\n') != std::string::npos) {
+      return fail(ErrorCode::kInvalid, path + ": a line has no line break");
+    }
+    return checked_text(json, path);
+  }
+
+  static Result<Value> integer(const Json& json, const TypeRef& type, const std::string& path) {
+    if (!json.is_number_integer()) return wrong(json, type, path);
+    if (json.is_number_unsigned() &&
+        json.get<std::uint64_t>() > static_cast<std::uint64_t>(kIntMax)) {
+      return wrong(json, type, path);
+    }
+    const auto value = json.get<std::int64_t>();
+    if (value < type->int_low.value_or(kIntMin) || value > type->int_high.value_or(kIntMax)) {
+      return wrong(json, type, path);
+    }
+    return Value::integer(value);
+  }
+
+  static Result<Value> number(const Json& json, const TypeRef& type, const std::string& path) {
+    if (!json.is_number()) return wrong(json, type, path);
+    const auto value = json.get<double>();
+    if (!std::isfinite(value) || (type->float_low && value < *type->float_low) ||
+        (type->float_high && value > *type->float_high)) {
+      return wrong(json, type, path);
+    }
+    return Value::number(value);
+  }
+
+  static Result<Value> variant(const Json& json, const TypeRef& type, const std::string& path) {
+    if (json.is_string()) {
+      const auto& word = json.get_ref<const std::string&>();
+      const auto& cases = type->cases;
+      for (std::size_t i = 0; i < cases.size(); ++i) {
+        if (cases[i].surface == word) return Value::variant(type, i);
+      }
+      for (std::size_t i = 0; i < cases.size(); ++i) {
+        if (cases[i].name == word) return Value::variant(type, i);
+      }
+    }
+    return fail(ErrorCode::kInvalid,
+                path + ": expected one of " + quoted_cases(*type) + ", got " + shown(json));
+  }
+
+  Result<Value> pattern(const Json& json, const TypeRef& type, const std::string& path,
+                        std::uint32_t depth) {
+    // The matcher gives the captures of named groups as an object.
+    if (json.is_object()) return any(json, path, depth);
+    if (!json.is_string()) return wrong(json, type, path);
+    std::string source = type->pattern;  // RE2 of 2022 spells named groups (?P<n>
+    for (std::size_t at = 0; (at = source.find("(?<", at)) != std::string::npos; at += 4) {
+      const bool escaped = at > 0 && source[at - 1] == '\\';
+      if (!escaped) source.insert(at + 2, "P");
+    }
+    const RE2 re(source, RE2::Quiet);
+    if (!re.ok())
+      return fail(ErrorCode::kInvalid, path + ": pattern /" + type->pattern + "/: " + re.error());
+    const auto& content = json.get_ref<const std::string&>();
+    const auto& names = re.CapturingGroupNames();
+    const int groups = re.NumberOfCapturingGroups();
+    std::vector<re2::StringPiece> pieces(static_cast<std::size_t>(groups) + 1);
+    if (!re.Match(content, 0, content.size(), RE2::ANCHOR_BOTH, pieces.data(), groups + 1)) {
+      return wrong(json, type, path);
+    }
+    if (names.empty()) return checked_text(json, path);
+    Value::Entries entries;
+    for (const auto& [index, group] : names) {
+      const auto& piece = pieces[static_cast<std::size_t>(index)];
+      entries.push_back({group, piece.data() == nullptr
+                                    ? Value()
+                                    : Value::string(std::string(piece.data(), piece.size()))});
+    }
+    return Value::record(std::move(entries));
+  }
+
+  Result<Value> list(const Json& json, const TypeRef& type, const std::string& path,
+                     std::uint32_t depth) {
+    if (!json.is_array()) return wrong(json, type, path);
+    if (json.size() < type->low.value_or(0) || (type->high && json.size() > *type->high)) {
+      return wrong(json, type, path);
+    }
+    Value::List items;
+    items.reserve(json.size());
+    for (std::size_t i = 0; i < json.size(); ++i) {
+      ESP_ASSIGN(auto item,
+                 read(json[i], type->items[0], path + "[" + std::to_string(i) + "]", depth + 1));
+      items.push_back(std::move(item));
+    }
+    return Value::list(std::move(items));
+  }
+
+  Result<Value> record(const Json& json, const TypeRef& type, const std::string& path,
+                       std::uint32_t depth) {
+    if (!json.is_object()) return wrong(json, type, path);
+    const TypeInfo* declared = type->name.empty() ? nullptr : program_.type(type->name);
+    Value::Entries entries;
+    std::size_t known = 0;
+    for (const auto& field : type->fields) {
+      auto found = json.find(field.key);
+      if (found == json.end()) found = json.find(field.name);
+      const std::string place = path + "." + field.name;
+      if (found != json.end()) {
+        ++known;
+        ESP_ASSIGN(auto value, read(*found, field.type, place, depth + 1));
+        entries.push_back({field.name, std::move(value)});
+        continue;
+      }
+      if (declared != nullptr && declared->defaults.contains(field.name)) {
+        ESP_ASSIGN(auto value,
+                   read(declared->defaults.at(field.name), field.type, place, depth + 1));
+        entries.push_back({field.name, std::move(value)});
+      } else if (!field.omittable) {
+        return fail(ErrorCode::kInvalid, path + ": the field `" + field.key + "` is missing");
+      }
+    }
+    if (known != json.size()) {
+      for (const auto& [key, item] : json.items()) {
+        const bool expected = std::any_of(
+            type->fields.begin(), type->fields.end(),
+            [&](const grammar::Field& field) { return field.key == key || field.name == key; });
+        if (!expected) return fail(ErrorCode::kInvalid, path + ": unknown field `" + key + "`");
+      }
+      return fail(ErrorCode::kInvalid,
+                  path + ": a field is given twice, by its name and by its key");
+    }
+    return Value::record(std::move(entries), type);
+  }
+
+  Result<Value> call(const Json& json, const TypeRef& type, const std::string& path,
+                     std::uint32_t depth) {
+    if (!json.is_object() || !json.contains("name") || !json["name"].is_string())
+      return wrong(json, type, path);
+    const auto& called = json["name"].get_ref<const std::string&>();
+    for (const auto& field : type->fields) {
+      if (field.key != called && field.name != called) continue;
+      const Json none = Json::object();
+      const auto given = json.find("arguments");
+      ESP_ASSIGN(auto arguments, read(given == json.end() ? none : *given, field.type,
+                                      path + "." + called, depth + 1));
+      return Value::call(field.name, std::move(arguments));
+    }
+    return fail(ErrorCode::kInvalid, path + ": `" + called + "` is no tool of this hole");
+  }
+
+  const Program& program_;
+};
+
+bool is_text(const TypeRef& type, int depth = 0) {
+  if (type == nullptr || depth > 8) return false;
+  switch (type->kind) {
+    case TypeKind::kString:
+    case TypeKind::kLine:
+    case TypeKind::kRegex:
+    case TypeKind::kEnum:
+      return true;
+    case TypeKind::kLiteral:
+      return type->literal.is_string();
+    case TypeKind::kReference:
+      return is_text(type->target.lock(), depth + 1);
+    case TypeKind::kUnion:
+      return std::all_of(type->items.begin(), type->items.end(),
+                         [&](const TypeRef& item) { return is_text(item, depth + 1); });
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Result<Value> from_json(const Program& program, const Json& json, const TypeRef& type,
+                        std::string_view path) {
+  return Reader(program).read(json, type, std::string(path), 0);
+}
+
+Result<std::vector<Value>> arguments_from_json(const Program& program,
+                                               const std::vector<Parameter>& parameters,
+                                               const Json& json) {
+  if (!json.is_object())
+    return fail(ErrorCode::kInvalid, "arguments must be a JSON object, got " + shown(json));
+  for (const auto& [key, value] : json.items()) {
+    const bool known = std::any_of(
+        parameters.begin(), parameters.end(),
+        [&](const Parameter& parameter) { return parameter.key == key || parameter.name == key; });
+    if (known) continue;
+    std::string names;
+    for (const Parameter& parameter : parameters)
+      names += (names.empty() ? "`" : ", `") + parameter.name + "`";
+    return fail(ErrorCode::kInvalid, "unknown argument `" + key + "`; there " +
+                                         (names.empty() ? "are no parameters" : "is " + names));
+  }
+  std::vector<Value> out;
+  for (const Parameter& parameter : parameters) {
+    auto found = json.find(parameter.key);
+    if (found == json.end()) found = json.find(parameter.name);
+    const std::string path = "argument `" + parameter.name + "`";
+    if (found != json.end()) {
+      if (parameter.omittable && found->is_null()) {
+        out.emplace_back();
+        continue;
+      }
+      ESP_ASSIGN(auto value, from_json(program, *found, parameter.type, path));
+      out.push_back(std::move(value));
+    } else if (parameter.fallback) {
+      ESP_ASSIGN(auto value, from_json(program, *parameter.fallback, parameter.type, path));
+      out.push_back(std::move(value));
+    } else if (parameter.omittable) {
+      out.emplace_back();
+    } else {
+      return fail(ErrorCode::kInvalid, path + " (" + describe(parameter.type) + ") is missing");
+    }
+  }
+  return out;
+}
+
+Json argument_from_text(const TypeRef& type, std::string_view text) {
+  if (is_text(type)) return std::string(text);
+  const bool optional = type != nullptr && type->kind == TypeKind::kOptional;
+  if (optional && text != "null" && is_text(type->items[0])) return std::string(text);
+  Json parsed = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (parsed.is_discarded()) return std::string(text);
+  return parsed;
+}
+
+std::string describe(const TypeRef& type) { return type == nullptr ? "json" : spelled(*type, 0); }
+
+}  // namespace espalier::dsl

@@ -1,0 +1,50 @@
+// Expressions that need no waiting.
+//
+// evaluate() is a plain function over the tree: depth is bounded by the parser, work by the values'
+// weights. What has to wait (`run`, a generator's call, `fork`) is computed before by the
+// interpreter and handed in as `ready`, keyed by the expression's id; meeting such an expression
+// that is not ready is FailureKind::kUnknown.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "dsl/failure.h"
+#include "dsl/program.h"
+#include "dsl/scope.h"
+#include "dsl/value.h"
+
+namespace espalier::dsl {
+
+using Ready = std::map<ExprId, Value>;
+
+/// True if the expression, or one inside it, has to wait.
+[[nodiscard]] bool waits(const Program& program, const Expr& expr);
+
+/// The value of `expr` in `scope`.
+[[nodiscard]] Outcome<Value> evaluate(const Program& program, const Scope& scope, const Expr& expr,
+                                      const Ready& ready);
+
+/// As `${expr}` prints it: a type's name prints its schema, a tool's name its description.
+[[nodiscard]] Outcome<std::string> evaluate_text(const Program& program, const Scope& scope,
+                                                 const Expr& expr, const Ready& ready);
+
+/// A bool, or a failure at `expr`.
+[[nodiscard]] Outcome<bool> evaluate_condition(const Program& program, const Scope& scope,
+                                               const Expr& expr, const Ready& ready);
+
+/// The same value as one of `type`: ints where floats are declared, records with their keys, cases
+/// for their surface. Checks nothing.
+[[nodiscard]] Value conform(Value value, const grammar::TypeRef& type);
+
+/// Calls one of the predefined functions; absent arguments are null pointers. `selector` is the key
+/// of `by: .key`.
+[[nodiscard]] Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& arguments,
+                                          std::string_view selector, const Span& span);
+
+/// The field `key` of a value: of a record, of each record of a list, `.p .dist .truncated .name
+/// .surface .doc`.
+[[nodiscard]] Outcome<Value> member(const Value& value, std::string_view key, const Span& span);
+
+}  // namespace espalier::dsl

@@ -1,0 +1,114 @@
+// Interpreter: one run of one program, as a tree of coroutines.
+//
+// Each running branch has a Frame: its Context (a path of the prefix tree), its variables, and the
+// place that identifies its random draws: seed, generator, loops' indices, fork's index, try. Draws
+// depend on nothing else, so text never depends on scheduling. Calls of generators open a new root,
+// `splice` writes into the caller's context, `fork` runs its branches together on children of it.
+//
+// Statements give a Flow or a Failure. Limits: kMaxSteps statements, kMaxBranches branches of one
+// run, kMaxCalls calls within each other; the model's context bounds text.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/random.h"
+#include "dsl/context.h"
+#include "dsl/evaluate.h"
+#include "dsl/failure.h"
+#include "dsl/program.h"
+#include "dsl/runner.h"
+#include "dsl/scope.h"
+#include "runtime/engine/task.h"
+
+namespace espalier::dsl {
+
+struct Flow {
+  enum class Kind : std::uint8_t { kNext, kBreak, kReturn, kYield };
+  Kind kind = Kind::kNext;
+  Value value;  // of kReturn and kYield
+};
+
+class Interpreter {
+ public:
+  static constexpr std::uint64_t kMaxSteps = 1'000'000;
+  static constexpr std::uint64_t kMaxBranches = 4096;
+  static constexpr std::uint32_t kMaxCalls = 100;
+
+  Interpreter(Runner& runner, const Program& program, const RunOptions& options,
+              Cancellation& cancellation);
+
+  runtime::Task<Outcome<Value>> run(const GenInfo& gen, std::vector<Value> arguments);
+
+ private:
+  struct Frame {
+    Context* context = nullptr;
+    Scope scope;
+    RandomKey place;
+    std::string path;  // "step[2]." before the names of holes
+    BranchNumber branch = 0;
+    std::uint32_t depth = 0;
+    const GenInfo* gen = nullptr;
+  };
+  using FlowTask = runtime::Task<Outcome<Flow>>;
+  using ValueTask = runtime::Task<Outcome<Value>>;
+  using DoneTask = runtime::Task<Outcome<void>>;
+
+  // Statements (interpreter.cpp).
+  FlowTask block(Frame& frame, const Block& block);
+  FlowTask statement(Frame& frame, const Stmt& stmt);
+  FlowTask role(Frame& frame, const RoleStmt& stmt, const Span& span);
+  FlowTask branch(Frame& frame, const IfStmt& stmt);
+  FlowTask loop(Frame& frame, const ForStmt& stmt);
+  FlowTask match(Frame& frame, const MatchStmt& stmt, const Span& span);
+  FlowTask retry(Frame& frame, const RetryStmt& stmt, const Span& span);
+  DoneTask require(Frame& frame, const RequireStmt& stmt, const Span& span);
+  DoneTask splice(Frame& frame, const SpliceStmt& stmt, const Span& span);
+
+  // Text and holes (interpreter_text.cpp).
+  struct HoleSettings {
+    runtime::Sampling sampling;
+    std::uint32_t max = 256;
+  };
+  DoneTask text(Frame& frame, const Text& text);
+  DoneTask hole(Frame& frame, const Hole& hole, std::string_view follow);
+  ValueTask generate(Frame& frame, const Hole& hole, std::string_view follow,
+                     const HoleSettings& settings, const std::string& path);
+  ValueTask select(Frame& frame, const Hole& hole, std::string_view follow,
+                   const HoleSettings& settings, const std::string& path);
+  runtime::Task<Outcome<std::vector<double>>> score(Frame& frame, runtime::Branch& branch,
+                                                    std::vector<std::vector<TokenId>> continuations,
+                                                    const Span& span, bool mean);
+  Outcome<HoleSettings> settings(Frame& frame, const Hole& hole, const Ready& ready);
+  void write(Frame& frame, std::string_view bytes);
+
+  // What expressions wait for (interpreter_wait.cpp).
+  ValueTask value(Frame& frame, const Expr& expr);
+  DoneTask prepare(Frame& frame, const Expr& expr, Ready& ready);
+  ValueTask run_calls(Frame& frame, Value calls, Span span, bool failures_as_text);
+  ValueTask run_call(Frame& frame, Value call, Span span);
+  ValueTask call(Frame& frame, const Expr& expr, const GenInfo& gen, std::vector<Value> arguments);
+  ValueTask fork(Frame& frame, const ForkExpr& fork, const Expr& expr, const Ready& ready);
+  ValueTask fork_branch(Frame& frame, const Block& body, Context context);
+  Outcome<std::vector<Value>> arguments(Frame& frame, const Expr& expr, const GenInfo& gen,
+                                        const Ready& ready);
+
+  Outcome<void> tick(const Span& span);
+  Outcome<BranchNumber> new_branch(const Frame& parent, std::string_view what, const Span& span);
+  void bind(Frame& frame, const Identifier& name, Value value) {
+    frame.scope.bind(name.text, std::move(value));
+  }
+
+  Runner& runner_;
+  const Program& program_;
+  const RunOptions& options_;
+  Cancellation& cancellation_;
+  Observer& observer_;
+  std::atomic<std::uint64_t> steps_ = 0;
+  std::atomic<std::uint64_t> branches_ = 0;
+};
+
+}  // namespace espalier::dsl

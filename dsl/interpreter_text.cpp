@@ -1,0 +1,294 @@
+// Texts and holes.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "dsl/convert.h"
+#include "dsl/interpreter.h"
+#include "dsl/select.h"
+
+namespace espalier::dsl {
+namespace {
+
+tl::unexpected<Failure> pass(Failure failure) {
+  return tl::unexpected<Failure>(std::move(failure));
+}
+
+// A setting of `config` or of the command line: the latter wins.
+template <class T, class U>
+void take(T& setting, const std::optional<U>& overriding, const std::optional<U>& configured) {
+  if (overriding) {
+    setting = static_cast<T>(*overriding);
+  } else if (configured) {
+    setting = static_cast<T>(*configured);
+  }
+}
+
+}  // namespace
+
+void Interpreter::write(Frame& frame, std::string_view bytes) {
+  frame.context->text(bytes);
+  if (!bytes.empty()) observer_.on_text(frame.branch, bytes);
+}
+
+Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
+  for (std::size_t i = 0; i < text.chunks.size(); ++i) {
+    const Chunk& chunk = text.chunks[i];
+    if (const auto* literal = std::get_if<LiteralChunk>(&chunk)) {
+      write(frame, literal->bytes);
+    } else if (const auto* insert = std::get_if<Insert>(&chunk)) {
+      Ready ready;
+      const auto* run = std::get_if<RunExpr>(&insert->value->node);
+      if (run != nullptr) {
+        // In a text a tool's failure is text too: the model reads it and goes on.
+        auto operand = value(frame, *run->operand);
+        Outcome<Value> calls = co_await operand;
+        if (!calls) co_return pass(std::move(calls).error());
+        auto task = run_calls(frame, std::move(*calls), insert->span, /*failures_as_text=*/true);
+        Outcome<Value> result = co_await task;
+        if (!result) co_return pass(std::move(result).error());
+        ready.emplace(insert->value->id, std::move(*result));
+      } else {
+        auto wait = prepare(frame, *insert->value, ready);
+        Outcome<void> done = co_await wait;
+        if (!done) co_return pass(std::move(done).error());
+      }
+      auto printed = evaluate_text(program_, frame.scope, *insert->value, ready);
+      if (!printed) co_return pass(std::move(printed).error());
+      write(frame, *printed);
+    } else {
+      std::string_view follow;
+      if (i + 1 < text.chunks.size()) {
+        if (const auto* next = std::get_if<LiteralChunk>(&text.chunks[i + 1])) follow = next->bytes;
+      }
+      auto task = hole(frame, std::get<Hole>(chunk), follow);
+      Outcome<void> done = co_await task;
+      if (!done) co_return pass(std::move(done).error());
+      if (!follow.empty()) ++i;  // the hole has written it
+    }
+  }
+  co_return Outcome<void>();
+}
+
+Outcome<Interpreter::HoleSettings> Interpreter::settings(Frame& frame, const Hole& hole,
+                                                         const Ready& ready) {
+  const Config& over = options_.overrides;
+  const Config& config = program_.config;
+  HoleSettings out;
+  runtime::Sampling& s = out.sampling;
+  take(s.temperature, over.temperature, config.temperature);
+  take(s.top_p, over.top_p, config.top_p);
+  take(s.min_p, over.min_p, config.min_p);
+  take(s.repetition, over.repetition, config.repetition);
+  take(s.presence, over.presence, config.presence);
+  take(s.frequency, over.frequency, config.frequency);
+  take(s.top_k, over.top_k, config.top_k);
+  take(s.seed, over.seed, config.seed);
+  std::int64_t max = over.max ? *over.max : config.max.value_or(256);
+  for (const HoleOption& option : hole.options) {
+    auto value = evaluate(program_, frame.scope, *option.value, ready);
+    if (!value) return pass(std::move(value).error());
+    const std::string& key = option.name.text;
+    const bool whole = key == "max" || key == "top_k" || key == "seed";
+    if (whole ? value->kind() != ValueKind::kInt : !value->is_number()) {
+      return value_failure(option.value->span, "`" + key + "` needs " +
+                                                   (whole ? "an int" : "a number") + ", got " +
+                                                   std::string(name(value->kind())));
+    }
+    const double number = value->as_double();
+    if (key == "max") {
+      max = value->as_int();
+    } else if (key == "top_k") {
+      s.top_k = static_cast<std::int32_t>(std::clamp<std::int64_t>(value->as_int(), -1, INT32_MAX));
+    } else if (key == "seed") {
+      s.seed = static_cast<std::uint64_t>(value->as_int());
+    } else if (key == "temperature") {
+      s.temperature = static_cast<float>(number);
+    } else if (key == "top_p") {
+      s.top_p = static_cast<float>(number);
+    } else if (key == "min_p") {
+      s.min_p = static_cast<float>(number);
+    } else if (key == "repetition") {
+      s.repetition = static_cast<float>(number);
+    } else if (key == "presence") {
+      s.presence = static_cast<float>(number);
+    } else if (key == "frequency") {
+      s.frequency = static_cast<float>(number);
+    } else {
+      return value_failure(option.name.span, "a hole has no option `" + key + "`");
+    }
+  }
+  if (max < 1 || max > std::int64_t{1} << 24) {
+    return value_failure(hole.span, "`max` must be from 1 to 16777216, got " + std::to_string(max));
+  }
+  out.max = static_cast<std::uint32_t>(max);
+  if (Status status = s.check(); !status)
+    return engine_failure(hole.span, std::move(status).error());
+  return out;
+}
+
+Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::string_view follow) {
+  Ready ready;
+  for (const HoleOption& option : hole.options) {
+    auto wait = prepare(frame, *option.value, ready);
+    Outcome<void> done = co_await wait;
+    if (!done) co_return pass(std::move(done).error());
+  }
+  Outcome<HoleSettings> setting = settings(frame, hole, ready);
+  if (!setting) co_return pass(std::move(setting).error());
+
+  const std::string path = frame.path + hole.name.text;
+  observer_.on_hole_start({frame.branch, path, hole.name.text});
+  auto task = hole.select ? select(frame, hole, follow, *setting, path)
+                          : generate(frame, hole, follow, *setting, path);
+  Outcome<Value> result = co_await task;
+  if (!result) co_return pass(std::move(result).error());
+  observer_.on_hole_end({frame.branch, path, hole.name.text}, *result);
+  bind(frame, hole.name, std::move(*result));
+  co_return Outcome<void>();
+}
+
+Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
+                                             std::string_view follow, const HoleSettings& settings,
+                                             const std::string& path) {
+  const HoleInfo& info = program_.holes[hole.id];
+  auto grammar = runner_.grammar(info.type, follow);
+  if (!grammar) co_return engine_failure(hole.span, std::move(grammar).error());
+  if ((*grammar)->least_tokens() > settings.max) {
+    co_return engine_failure(
+        hole.span, {ErrorCode::kInvalid, "`" + hole.name.text + "` needs at least " +
+                                             std::to_string((*grammar)->least_tokens()) +
+                                             " tokens; max is " + std::to_string(settings.max)});
+  }
+  auto healed = frame.context->heal();
+  if (!healed) co_return engine_failure(hole.span, std::move(healed).error());
+
+  runtime::GenerateRequest request;
+  request.matcher = (*grammar)->start(healed->prefix);
+  request.sampling = settings.sampling;
+  request.key = frame.place.with(hole.name.text).with(hole.id).with(settings.sampling.seed);
+  // What healing took back is spelled again before the value begins, perhaps with more tokens.
+  request.max_tokens = settings.max;
+  if (!healed->prefix.empty())
+    request.max_tokens += static_cast<std::uint32_t>(healed->prefix.size());
+  if (options_.observer != nullptr) {
+    const grammar::Vocabulary* vocabulary = runner_.model().tokenizer->vocabulary().get();
+    request.on_token = [this, vocabulary, &frame, &path, &hole](const runtime::Progress& progress) {
+      const HoleEvent event{frame.branch, path, hole.name.text};
+      observer_.on_token(event, progress.token, vocabulary->bytes(progress.token), progress.forced);
+      if (progress.matcher != nullptr && observer_.wants_partials()) {
+        observer_.on_partial(event, progress.matcher->partial());
+      }
+    };
+  }
+  runtime::Branch& branch = frame.context->branch();
+  Result<runtime::Generated> generated = fail(ErrorCode::kCancelled, "the run was stopped");
+  {
+    const Cancellation::Guard guard(cancellation_, branch);
+    if (!cancellation_.flag().load()) {
+      auto operation = branch.generate(runner_.executor(), std::move(request));
+      generated = co_await operation;
+    }
+  }
+  if (!generated) co_return engine_failure(hole.span, std::move(generated).error());
+  frame.context->after_hole();
+  auto result =
+      from_json(program_, generated->matcher.value(), info.type, "`" + hole.name.text + "`");
+  if (!result) {
+    // The mask is the parser: a value that does not read back is our mistake.
+    co_return engine_failure(hole.span, {ErrorCode::kInternal, result.error().message});
+  }
+  Origin origin;
+  origin.truncated = generated->truncated || generated->ids.size() >= settings.max;
+  co_return result->with(std::make_shared<const Origin>(std::move(origin)));
+}
+
+runtime::Task<Outcome<std::vector<double>>> Interpreter::score(
+    Frame&, runtime::Branch& branch, std::vector<std::vector<TokenId>> continuations,
+    const Span& span, bool mean) {
+  runtime::ScoreRequest request;
+  request.continuations = std::move(continuations);
+  Result<runtime::Scored> scored = fail(ErrorCode::kCancelled, "the run was stopped");
+  {
+    const Cancellation::Guard guard(cancellation_, branch);
+    if (!cancellation_.flag().load()) {
+      auto operation = branch.score(runner_.executor(), std::move(request));
+      scored = co_await operation;
+    }
+  }
+  if (!scored) co_return engine_failure(span, std::move(scored).error());
+  std::vector<double> out;
+  for (const auto& logprobs : scored->logprobs) {
+    double total = 0;
+    for (const float one : logprobs) total += static_cast<double>(one);
+    out.push_back(mean ? total / static_cast<double>(logprobs.size()) : total);
+  }
+  co_return out;
+}
+
+Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::string_view follow,
+                                           const HoleSettings& settings, const std::string& path) {
+  const HoleInfo& info = program_.holes[hole.id];
+  auto choices = choices_of(info.type);
+  if (!choices) co_return engine_failure(hole.span, std::move(choices).error());
+  auto healed = frame.context->heal();
+  if (!healed) co_return engine_failure(hole.span, std::move(healed).error());
+
+  const runtime::Tokenizer& tokenizer = *runner_.model().tokenizer;
+  const TokenId end = tokenizer.vocabulary()->end_of_turn();
+  const auto spelled = [&](std::string_view prefix) -> Result<std::vector<std::vector<TokenId>>> {
+    std::vector<std::vector<TokenId>> out;
+    for (const Choice& choice : *choices) {
+      ESP_ASSIGN(auto ids,
+                 tokenizer.encode(std::string(prefix) + choice.text + std::string(follow)));
+      if (follow.empty())
+        ids.push_back(end);  // where the text ends is part of the choice: "yes" or "yes, but"
+      out.push_back(std::move(ids));
+    }
+    return out;
+  };
+  auto continuations = spelled(healed->prefix);
+  if (!continuations) co_return engine_failure(hole.span, std::move(continuations).error());
+  const std::vector<std::vector<TokenId>> ids = *continuations;
+  auto task = score(frame, frame.context->branch(), std::move(*continuations), hole.span,
+                    info.by == SelectBy::kMean);
+  Outcome<std::vector<double>> scores = co_await task;
+  if (!scores) co_return pass(std::move(scores).error());
+
+  if (info.by == SelectBy::kPrior) {
+    // What the model would say with no context at all, under the same role's header.
+    Context bare(runner_.model(), runner_.engine().open());
+    if (frame.context->role()) {
+      if (Status s = bare.open(*frame.context->role()); !s)
+        co_return engine_failure(hole.span, std::move(s).error());
+    }
+    auto ready = bare.heal();
+    if (!ready) co_return engine_failure(hole.span, std::move(ready).error());
+    auto unconditional = spelled("");
+    if (!unconditional) co_return engine_failure(hole.span, std::move(unconditional).error());
+    auto prior_task = score(frame, bare.branch(), std::move(*unconditional), hole.span, false);
+    Outcome<std::vector<double>> prior = co_await prior_task;
+    if (!prior) co_return pass(std::move(prior).error());
+    for (std::size_t i = 0; i < scores->size(); ++i) (*scores)[i] -= (*prior)[i];
+  }
+
+  const std::vector<double> dist = distribution(*scores);
+  const RandomKey key = frame.place.with(hole.name.text).with(hole.id).with(settings.sampling.seed);
+  const std::size_t chosen = choose(dist, settings.sampling.temperature, key);
+  frame.context->branch().append_selected(ids[chosen]);
+  frame.context->after_hole();
+  const HoleEvent event{frame.branch, path, hole.name.text};
+  for (const TokenId id : ids[chosen])
+    observer_.on_token(event, id, tokenizer.vocabulary()->bytes(id), true);
+
+  auto result =
+      from_json(program_, (*choices)[chosen].value, info.type, "`" + hole.name.text + "`");
+  if (!result) co_return engine_failure(hole.span, {ErrorCode::kInternal, result.error().message});
+  Origin origin;
+  origin.p = dist[chosen];
+  for (std::size_t i = 0; i < dist.size(); ++i)
+    origin.dist.emplace_back((*choices)[i].label, dist[i]);
+  co_return result->with(std::make_shared<const Origin>(std::move(origin)));
+}
+
+}  // namespace espalier::dsl

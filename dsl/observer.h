@@ -1,0 +1,58 @@
+// Observer: what a run shows while it goes on, for live tokens, traces and streamed partial values.
+//
+// Calls come from the executor's threads and, for tokens, from the engine's thread; branches of a
+// fork call at the same time. An observer is thread-safe, copies what it keeps and returns at once.
+// Views are valid during the call only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/token.h"
+#include "dsl/value.h"
+#include "grammar/json.h"
+
+namespace espalier::dsl {
+
+/// A running branch: 0 for the program's first context; each call and each fork's branch has a
+/// number of its own.
+using BranchNumber = std::uint64_t;
+
+/// A hole that is being filled: its path is the name, with the indices of the loops, forks and
+/// tries around it
+/// ("step[2].move").
+struct HoleEvent {
+  BranchNumber branch = 0;
+  std::string_view path;
+  std::string_view name;
+};
+
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_branch(BranchNumber /*branch*/, BranchNumber /*parent*/,
+                         std::string_view /*what*/) {}
+  /// A turn opens; "" where it closes.
+  virtual void on_turn(BranchNumber /*branch*/, std::string_view /*role*/) {}
+  /// Text that the program wrote.
+  virtual void on_text(BranchNumber /*branch*/, std::string_view /*text*/) {}
+  virtual void on_hole_start(const HoleEvent& /*hole*/) {}
+  /// One token of a hole, with the bytes it stands for. `partial` gives what of the value is
+  /// complete so far; it is computed only when called.
+  virtual void on_token(const HoleEvent& /*hole*/, TokenId /*token*/, std::string_view /*bytes*/,
+                        bool /*forced*/) {}
+  /// Whether on_partial is wanted: computing a partial value costs O(its size) a token.
+  [[nodiscard]] virtual bool wants_partials() const { return false; }
+  virtual void on_partial(const HoleEvent& /*hole*/, const Json& /*value*/) {}
+  virtual void on_hole_end(const HoleEvent& /*hole*/, const Value& /*value*/) {}
+  virtual void on_tool_start(BranchNumber /*branch*/, std::string_view /*tool*/,
+                             const Json& /*arguments*/) {}
+  /// `error` is empty where it went well.
+  virtual void on_tool_end(BranchNumber /*branch*/, std::string_view /*tool*/,
+                           const Value& /*value*/, std::string_view /*error*/) {}
+  /// A try of a retry block failed and was rolled back.
+  virtual void on_retry(BranchNumber /*branch*/, std::string_view /*why*/) {}
+};
+
+}  // namespace espalier::dsl

@@ -1,0 +1,171 @@
+#include "dsl/runner.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "dsl/convert.h"
+#include "dsl/diagnostic.h"
+#include "dsl/interpreter.h"
+
+namespace espalier::dsl {
+namespace {
+
+std::string_view code_of(FailureKind kind) {
+  switch (kind) {
+    case FailureKind::kRequire:
+      return "E0701";
+    case FailureKind::kTool:
+      return "E0702";
+    case FailureKind::kValue:
+      return "E0703";
+    case FailureKind::kEngine:
+    case FailureKind::kUnknown:
+      break;
+  }
+  return "E0704";
+}
+
+RunError located(const Program& program, Failure failure) {
+  RunError out;
+  Diagnostic diagnostic;
+  diagnostic.code = code_of(failure.kind);
+  diagnostic.message = failure.error.message;
+  diagnostic.label.span = failure.span;
+  // A heading is one line: a message of several goes on in the help.
+  if (const std::size_t line = diagnostic.message.find('\n'); line != std::string::npos) {
+    diagnostic.help = diagnostic.message.substr(line + 1);
+    diagnostic.message.resize(line);
+  }
+  out.rendered = render(diagnostic, program.sources);
+  const Source& source = program.sources[failure.span.file];
+  const Position position = source.position(failure.span.begin);
+  out.error = std::move(failure.error);
+  std::string place =
+      source.name() + ":" + std::to_string(position.line) + ":" + std::to_string(position.column);
+  out.error = std::move(out.error).within(place);
+  std::replace(out.error.message.begin(), out.error.message.end(), '\n', ' ');
+  return out;
+}
+
+RunError plain(Error error) {
+  RunError out;
+  out.rendered = "error: " + error.message + "\n";
+  out.error = std::move(error);
+  return out;
+}
+
+}  // namespace
+
+void Cancellation::cancel() {
+  const std::lock_guard lock(mutex_);
+  flag_ = true;
+  for (runtime::Branch* branch : waiting_) branch->cancel();
+}
+
+Cancellation::Guard::Guard(Cancellation& owner, runtime::Branch& branch)
+    : owner_(owner), branch_(branch) {
+  const std::lock_guard lock(owner_.mutex_);
+  owner_.waiting_.insert(&branch_);
+}
+Cancellation::Guard::~Guard() {
+  const std::lock_guard lock(owner_.mutex_);
+  owner_.waiting_.erase(&branch_);
+}
+
+Result<const GenInfo*> find_gen(const Program& program, std::string_view gen) {
+  if (const GenInfo* named = program.gen(gen.empty() ? "main" : gen)) return named;
+  if (gen.empty() && program.gens.size() == 1) return &program.gens[0];
+  std::string names;
+  for (const GenInfo& one : program.gens) names += (names.empty() ? "`" : ", `") + one.name + "`";
+  if (names.empty())
+    return fail(ErrorCode::kNotFound, "the program has no generator (`gen name(…) { … }`)");
+  if (gen.empty())
+    return fail(ErrorCode::kNotFound, "the program has several generators, name one: " + names);
+  return fail(ErrorCode::kNotFound,
+              "there is no generator `" + std::string(gen) + "`; there is " + names);
+}
+
+Runner::Runner(runtime::Engine& engine, std::shared_ptr<const runtime::Tokenizer> tokenizer,
+               std::shared_ptr<const runtime::ChatTemplate> chat, RunnerOptions options)
+    : engine_(engine),
+      model_{std::move(tokenizer), std::move(chat), engine.info().context},
+      options_(options),
+      tool_threads_(options.tool_threads),
+      executor_(std::max(1U, options.threads)) {}
+
+Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::string_view follow) {
+  const GrammarKey key{type, std::string(follow)};
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = grammars_.find(key); found != grammars_.end()) return found->second;
+  }
+  // Outside the lock: compiling takes time. Two that need the same one at once both compile it; the
+  // first is kept.
+  ESP_ASSIGN(auto compiled,
+             grammar::compile(model_.tokenizer->vocabulary(), type, follow, options_.limits));
+  const std::lock_guard lock(mutex_);
+  const auto [place, fresh] = grammars_.emplace(key, std::move(compiled));
+  const grammar::GrammarRef result = place->second;
+  if (fresh) {
+    order_.push_back(key);
+    if (order_.size() > kMaxGrammars) {
+      grammars_.erase(order_.front());
+      order_.pop_front();
+    }
+  }
+  return result;
+}
+
+runtime::Task<RunOutcome> Runner::run(ProgramRef program, std::string gen, Json arguments,
+                                      RunOptions options) {
+  auto found = find_gen(*program, gen);
+  if (!found) co_return tl::unexpected<RunError>(plain(std::move(found).error()));
+  const GenInfo& entry = **found;
+  auto values = arguments_from_json(*program, entry.parameters, arguments);
+  if (!values) {
+    co_return tl::unexpected<RunError>(
+        plain(std::move(values).error().within("`" + entry.name + "`")));
+  }
+  if (options.cancellation == nullptr) options.cancellation = std::make_shared<Cancellation>();
+  Interpreter interpreter(*this, *program, options, *options.cancellation);
+  auto task = interpreter.run(entry, std::move(*values));
+  Outcome<Value> outcome = co_await task;
+  if (!outcome) co_return tl::unexpected<RunError>(located(*program, std::move(outcome).error()));
+  if (entry.returns && entry.result != nullptr) {
+    // The checker proved the type; its bounds (a string's length, a number's range) are known only
+    // now.
+    if (auto valid = from_json(*program, to_json(*outcome), entry.result, "the result"); !valid) {
+      co_return tl::unexpected<RunError>(located(
+          *program, {FailureKind::kValue, std::move(valid).error(), entry.decl->name.span}));
+    }
+  }
+  co_return std::move(*outcome);
+}
+
+RunOutcome Runner::run_now(ProgramRef program, std::string gen, Json arguments,
+                           RunOptions options) {
+  if (options.cancellation == nullptr) options.cancellation = std::make_shared<Cancellation>();
+  std::atomic<bool> over = false;
+  std::thread watcher;
+  if (options.interrupted != nullptr) {
+    // A signal's handler may only set a flag: someone has to look at it.
+    watcher = std::thread(
+        [&over, interrupted = options.interrupted, cancellation = options.cancellation] {
+          while (!over.load(std::memory_order_relaxed)) {
+            if (interrupted->load(std::memory_order_relaxed)) {
+              cancellation->cancel();
+              return;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+          }
+        });
+  }
+  auto task = run(std::move(program), std::move(gen), std::move(arguments), std::move(options));
+  RunOutcome outcome = executor_.run(std::move(task));
+  over = true;
+  if (watcher.joinable()) watcher.join();
+  return outcome;
+}
+
+}  // namespace espalier::dsl

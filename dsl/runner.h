@@ -1,0 +1,126 @@
+// Runner: programs on an engine.
+//
+// One Runner serves any number of programs and runs at once on its executor; it owns the tool
+// threads and the compiled grammars (kept by type and follow). run() is a coroutine for those who
+// have an executor's coroutine to await it in; run_now() blocks a plain thread. A run holds its
+// Program; the Runner must outlive its runs, the engine the Runner. Errors of a run carry their
+// place in the program and are rendered like the checker's diagnostics.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "dsl/context.h"
+#include "dsl/failure.h"
+#include "dsl/observer.h"
+#include "dsl/program.h"
+#include "dsl/tools.h"
+#include "dsl/value.h"
+#include "grammar/matcher.h"
+#include "runtime/engine/engine.h"
+#include "runtime/engine/task.h"
+
+namespace espalier::dsl {
+
+/// Ends a run from outside: its holes, its waiting tools, and what it would do next. Thread-safe;
+/// not for use in a signal's handler (set RunOptions::interrupted there).
+class Cancellation {
+ public:
+  void cancel();
+  [[nodiscard]] const std::atomic<bool>& flag() const { return flag_; }
+
+  /// Holds a branch's outstanding request under this cancellation.
+  class Guard {
+   public:
+    Guard(Cancellation& owner, runtime::Branch& branch);
+    ~Guard();
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    Cancellation& owner_;
+    runtime::Branch& branch_;
+  };
+
+ private:
+  std::atomic<bool> flag_ = false;
+  std::mutex mutex_;
+  std::set<runtime::Branch*> waiting_;
+};
+
+struct RunOptions {
+  Config overrides;  // what the command line said: above the program's `config`, below a hole's own
+  ToolHost* tools = nullptr;  // null: every tool call fails
+  Observer* observer = nullptr;
+  std::shared_ptr<Cancellation> cancellation;  // optional
+  const std::atomic<bool>* interrupted =
+      nullptr;  // run_now() only: watched, may be set by a signal's handler
+  std::chrono::milliseconds tool_timeout{30'000};
+};
+
+struct RunError {
+  Error error;           // the message is one line and begins with "file:line:column: "
+  std::string rendered;  // the form of the checker's diagnostics, several lines
+};
+using RunOutcome = tl::expected<Value, RunError>;
+
+struct RunnerOptions {
+  unsigned threads = 2;
+  unsigned tool_threads = 16;
+  grammar::Limits limits;
+};
+
+class Runner {
+ public:
+  Runner(runtime::Engine& engine, std::shared_ptr<const runtime::Tokenizer> tokenizer,
+         std::shared_ptr<const runtime::ChatTemplate> chat, RunnerOptions options = {});
+
+  /// Runs the generator `gen` ("": `main`, or the only one) with `arguments`, an object by
+  /// parameter.
+  [[nodiscard]] runtime::Task<RunOutcome> run(ProgramRef program, std::string gen, Json arguments,
+                                              RunOptions options);
+  [[nodiscard]] RunOutcome run_now(ProgramRef program, std::string gen, Json arguments,
+                                   RunOptions options);
+
+  [[nodiscard]] runtime::Executor& executor() { return executor_; }
+  [[nodiscard]] runtime::Engine& engine() { return engine_; }
+  [[nodiscard]] const ModelParts& model() const { return model_; }
+  [[nodiscard]] ToolThreads& tool_threads() { return tool_threads_; }
+
+  /// Compiled once for a type object and its follow; kMaxGrammars are kept, the oldest goes first.
+  [[nodiscard]] Result<grammar::GrammarRef> grammar(const grammar::TypeRef& type,
+                                                    std::string_view follow);
+  static constexpr std::size_t kMaxGrammars = 4096;
+
+ private:
+  // The type is kept alive with its grammar, so that an address in the key stays its own.
+  using GrammarKey = std::pair<grammar::TypeRef, std::string>;
+
+  runtime::Engine& engine_;
+  ModelParts model_;
+  RunnerOptions options_;
+  std::mutex mutex_;
+  std::map<GrammarKey, grammar::GrammarRef> grammars_;
+  std::deque<GrammarKey> order_;
+  ToolThreads tool_threads_;
+  runtime::Executor executor_;  // last: its threads end before what they use
+};
+
+/// The generator that `gen` names ("": `main`, or the only one). kNotFound listing what there is.
+[[nodiscard]] Result<const GenInfo*> find_gen(const Program& program, std::string_view gen);
+
+/// What the model would see, without running it: text, control tokens by their names, holes as
+/// $[name: type]. Stops with a note where the program goes on by a value that only the model or a
+/// tool can give.
+[[nodiscard]] Result<std::string> render_prompt(const ModelParts& model, const Program& program,
+                                                std::string_view gen, const Json& arguments);
+
+}  // namespace espalier::dsl

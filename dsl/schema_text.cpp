@@ -1,0 +1,160 @@
+#include "dsl/schema_text.h"
+
+#include <set>
+
+namespace espalier::dsl {
+namespace {
+
+using grammar::Type;
+using grammar::TypeKind;
+using grammar::TypeRef;
+
+class Writer {
+ public:
+  Json write(const TypeRef& type) {
+    Json out = Json::object();
+    if (type == nullptr) return out;
+    describe(out, *type);
+    if (!type->doc.empty() && !out.contains("description")) out["description"] = type->doc;
+    return out;
+  }
+  Json finish(Json schema) {
+    // References met on the way may bring new ones.
+    while (!pending_.empty()) {
+      const TypeRef next = pending_.back();
+      pending_.pop_back();
+      if (!defined_.insert(next->name).second) continue;
+      Json one = write(next);
+      schema["$defs"][next->name] = std::move(one);
+    }
+    return schema;
+  }
+
+ private:
+  void describe(Json& out, const Type& type) {
+    switch (type.kind) {
+      case TypeKind::kString:
+      case TypeKind::kLine:
+        out["type"] = "string";
+        if (type.low) out["minLength"] = *type.low;
+        if (type.high) out["maxLength"] = *type.high;
+        break;
+      case TypeKind::kInt:
+        out["type"] = "integer";
+        if (type.int_low) out["minimum"] = *type.int_low;
+        if (type.int_high) out["maximum"] = *type.int_high;
+        break;
+      case TypeKind::kFloat:
+        out["type"] = "number";
+        if (type.float_low) out["minimum"] = *type.float_low;
+        if (type.float_high) out["maximum"] = *type.float_high;
+        break;
+      case TypeKind::kBool:
+        out["type"] = "boolean";
+        break;
+      case TypeKind::kNull:
+        out["type"] = "null";
+        break;
+      case TypeKind::kLiteral:
+        out["const"] = type.literal;
+        break;
+      case TypeKind::kEnum:
+        out["enum"] = Json::array();
+        for (const auto& one : type.cases) out["enum"].push_back(one.surface);
+        break;
+      case TypeKind::kRegex:
+        out["type"] = "string";
+        out["pattern"] = "^(?:" + type.pattern + ")$";
+        break;
+      case TypeKind::kUnion: {
+        Json words = Json::array();
+        for (const TypeRef& item : type.items) {
+          if (item->kind == TypeKind::kLiteral) words.push_back(item->literal);
+        }
+        if (words.size() == type.items.size()) {
+          out["enum"] = std::move(words);
+          break;
+        }
+        out["anyOf"] = Json::array();
+        for (const TypeRef& item : type.items) out["anyOf"].push_back(write(item));
+        break;
+      }
+      case TypeKind::kOptional: {
+        out["anyOf"] = Json::array();
+        out["anyOf"].push_back(write(type.items[0]));
+        out["anyOf"].push_back(Json{{"type", "null"}});
+        break;
+      }
+      case TypeKind::kList:
+        out["type"] = "array";
+        out["items"] = write(type.items[0]);
+        if (type.low) out["minItems"] = *type.low;
+        if (type.high) out["maxItems"] = *type.high;
+        break;
+      case TypeKind::kRecord: {
+        out["type"] = "object";
+        out["properties"] = Json::object();
+        Json required = Json::array();
+        for (const auto& field : type.fields) {
+          Json one = write(field.type);
+          if (!field.doc.empty()) one["description"] = field.doc;
+          out["properties"][field.key] = std::move(one);
+          if (!field.omittable) required.push_back(field.key);
+        }
+        if (!required.empty()) out["required"] = std::move(required);
+        out["additionalProperties"] = false;
+        break;
+      }
+      case TypeKind::kJson:
+        break;
+      case TypeKind::kSchema:
+        out = type.literal.is_object() ? type.literal : Json::object();
+        break;
+      case TypeKind::kCall: {
+        out["anyOf"] = Json::array();
+        for (const auto& field : type.fields) {
+          Json one = Json::object();
+          one["type"] = "object";
+          one["properties"]["name"] = Json{{"const", field.key}};
+          one["properties"]["arguments"] = write(field.type);
+          out["anyOf"].push_back(std::move(one));
+        }
+        break;
+      }
+      case TypeKind::kReference: {
+        const TypeRef target = type.target.lock();
+        if (target == nullptr) break;
+        out["$ref"] = "#/$defs/" + target->name;
+        pending_.push_back(target);
+        break;
+      }
+    }
+  }
+
+  std::vector<TypeRef> pending_;
+  std::set<std::string> defined_;
+};
+
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Json schema_of(const TypeRef& type) {
+  Writer writer;
+  Json schema = writer.write(type);
+  return writer.finish(std::move(schema));
+}
+
+std::string schema_text(const TypeInfo& type) { return text_of(schema_of(type.type)); }
+
+std::string tool_text(const ToolInfo& tool) {
+  Json out = Json::object();
+  out["name"] = tool.real_name;
+  if (!tool.doc.empty()) out["description"] = tool.doc;
+  out["parameters"] = schema_of(tool.arguments);
+  return text_of(out);
+}
+
+}  // namespace espalier::dsl

@@ -1,0 +1,214 @@
+#include "dsl/tools.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dsl/convert.h"
+
+namespace espalier::dsl {
+namespace {
+
+// The worker's side of the protocol: a JSON object a line in, one a line out. The real stdin and
+// stdout are moved away before any module of the user's is loaded, so that what it prints or reads
+// cannot touch the protocol.
+constexpr const char* kWorker = R"PY(
+import json, os, sys
+requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+null = os.open(os.devnull, os.O_RDONLY)
+os.dup2(null, 0)
+os.dup2(2, 1)
+sys.path[0] = sys.argv[1]
+def plain(value):
+    import dataclasses
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"the result holds a {type(value).__name__}, which is no JSON value")
+def run(request):
+    import importlib, inspect
+    module, _, path = request["target"].partition(":")
+    function = importlib.import_module(module)
+    for part in path.split("."):
+        function = getattr(function, part)
+    value = function(**request["arguments"])
+    if inspect.isawaitable(value):
+        import asyncio
+        async def wait():
+            return await value
+        value = asyncio.run(wait())
+    return json.dumps({"value": value}, default=plain, allow_nan=False)
+for line in requests:
+    try:
+        answer = run(json.loads(line))
+    except BaseException as error:
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            text = f"it raised {type(error).__name__}"
+        else:
+            text = f"{type(error).__name__}: {error}"
+        answer = json.dumps({"error": text[:2000]})
+    answers.write(answer + "\n")
+    answers.flush()
+)PY";
+
+Result<Json> parse_answer(const std::string& text) {
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) {
+    return fail(ErrorCode::kTool, text.find_first_not_of(" \t\r\n") == std::string::npos
+                                      ? "it wrote nothing to stdout; a JSON value is expected"
+                                      : "what it wrote to stdout is not JSON (" +
+                                            std::to_string(text.size()) + " bytes)");
+  }
+  return json;
+}
+
+// JSON text of arguments: values are well-formed UTF-8 already, `replace` only keeps dump() from
+// throwing.
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+bool ProcessTools::allowed(const ToolInfo& tool) const {
+  return std::any_of(options_.allow.begin(), options_.allow.end(), [&](const std::string& entry) {
+    return entry == "exec" || entry == "exec:" + tool.target || entry == tool.name;
+  });
+}
+
+Result<Json> ProcessTools::call(const ToolRequest& request) {
+  switch (request.tool->transport) {
+    case Transport::kExec:
+      return call_program(request);
+    case Transport::kPython:
+      return call_python(request);
+    case Transport::kHttp:
+    case Transport::kMcp:
+      return fail(ErrorCode::kUnsupported, "http and mcp tools are not supported yet");
+    case Transport::kNone:
+      break;
+  }
+  return fail(ErrorCode::kUnsupported, "it is only a shape: it has no `= python` or `= exec`");
+}
+
+Result<Json> ProcessTools::call_program(const ToolRequest& request) {
+  const ToolInfo& tool = *request.tool;
+  if (!allowed(tool)) {
+    return fail(ErrorCode::kTool, "it runs the program '" + tool.target +
+                                      "', which is not allowed; allow it with --allow " +
+                                      tool.name + " (or --allow exec for all)");
+  }
+  std::string program = tool.target;
+  if (program.find('/') != std::string::npos && program[0] != '/' && !options_.directory.empty()) {
+    program = options_.directory + "/" + program;
+  }
+  ESP_ASSIGN(const auto process, Process::start({{program}, "", inherited_environment()}));
+  ESP_ASSIGN(const ProcessOutput output,
+             process->communicate(dump(request.arguments) + "\n",
+                                  {request.timeout, options_.output_bytes, request.cancelled}));
+  if (output.signal != 0 || output.exit_code != 0) {
+    std::string message = output.signal != 0
+                              ? "it was killed by signal " + std::to_string(output.signal)
+                              : "it exited with code " + std::to_string(output.exit_code);
+    const std::size_t last = output.error_tail.find_last_not_of(" \t\r\n");
+    if (last != std::string::npos) message += ": " + output.error_tail.substr(0, last + 1);
+    return fail(ErrorCode::kTool, std::move(message));
+  }
+  return parse_answer(output.out);
+}
+
+Result<Json> ProcessTools::call_python(const ToolRequest& request) {
+  const ToolInfo& tool = *request.tool;
+  const std::size_t colon = tool.target.find(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == tool.target.size()) {
+    return fail(ErrorCode::kTool, "'" + tool.target + "' is not of the form module:function");
+  }
+  std::unique_ptr<Process> worker;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      worker = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (worker == nullptr) {
+    auto environment = inherited_environment();
+    environment.emplace_back("PYTHONIOENCODING=utf-8");
+    ESP_ASSIGN(worker, Process::start({{options_.python, "-c", kWorker,
+                                        options_.directory.empty() ? "." : options_.directory},
+                                       "",
+                                       std::move(environment)}));
+  }
+  Json call = Json::object();
+  call["target"] = tool.target;
+  call["arguments"] = request.arguments;
+  ESP_ASSIGN(
+      const std::string line,
+      worker->exchange(dump(call), {request.timeout, options_.output_bytes, request.cancelled}));
+  ESP_ASSIGN(Json answer, parse_answer(line));
+  if (!answer.is_object() || answer.size() != 1)
+    return fail(ErrorCode::kTool, "its worker broke the protocol");
+  {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(worker));
+  }
+  if (const auto error = answer.find("error"); error != answer.end() && error->is_string()) {
+    return fail(ErrorCode::kTool, error->get<std::string>());
+  }
+  if (const auto value = answer.find("value"); value != answer.end()) return std::move(*value);
+  return fail(ErrorCode::kTool, "its worker broke the protocol");
+}
+
+Result<Value> run_tool(const Program& program, ToolHost& host, const ToolRequest& request) {
+  const ToolInfo& tool = *request.tool;
+  const auto failed = [&](Error error) {
+    if (error.code != ErrorCode::kCancelled) error.code = ErrorCode::kTool;
+    return fail(std::move(error).within("tool `" + tool.name + "`"));
+  };
+  if (tool.transport == Transport::kNone) {
+    return failed({ErrorCode::kTool, "it is only a shape: it has no `= python` or `= exec`"});
+  }
+  auto json = host.call(request);
+  if (!json) return failed(std::move(json).error());
+  if (tool.result == nullptr) return Value();
+  auto value = from_json(program, *json, tool.result, "its result");
+  if (!value) return failed(std::move(value).error());
+  return value;
+}
+
+ToolThreads::~ToolThreads() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  ready_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ToolThreads::post(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(work));
+  if (queue_.size() > idle_ && threads_.size() < limit_) threads_.emplace_back([this] { loop(); });
+  ready_.notify_one();
+}
+
+void ToolThreads::loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    ++idle_;
+    ready_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    --idle_;
+    if (queue_.empty()) return;
+    auto work = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    work();
+    work = nullptr;
+    lock.lock();
+  }
+}
+
+}  // namespace espalier::dsl
