@@ -64,9 +64,7 @@ Status Context::open(runtime::Role role) {
                                          " turn");
   }
   if (!model_->chat->supports(role)) {
-    return fail(ErrorCode::kUnsupported, "the model's chat template (" +
-                                             std::string(model_->chat->family()) + ") has no " +
-                                             std::string(name(role)) + " turn");
+    return fail(ErrorCode::kUnsupported, model_->chat->refusal(role));
   }
   ESP_TRY(flush());
   take_back_end();
