@@ -1,0 +1,363 @@
+#include "grammar/regex.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
+
+#include "base/utf8.h"
+#include "grammar/json_expression.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::uint32_t kAnyCharacter =
+    UINT32_MAX;  // the class of the padding around a searched pattern
+
+// What a part of the pattern matches in one context: the empty word (with its captures) and the
+// others, and both together in their simplest form.
+struct Parts {
+  Expr empty, rest, whole;
+};
+// By context: index 2 * (the text begins here) + (the text ends here).
+struct Table {
+  bool anchored = false;  // the contexts differ
+  std::array<Parts, 4> at;
+};
+constexpr std::size_t context(bool begins, bool ends) { return (begins ? 2 : 0) + (ends ? 1 : 0); }
+
+class Builder {
+ public:
+  Builder(ExpressionPool& pool, Regex regex, const RegexUse& use)
+      : pool_(pool), json_(pool), regex_(std::move(regex)), use_(use) {}
+
+  Result<Expr> run() {
+    if (use_.search) pad();
+    bool named = false;
+    for (const RegexNode& node : regex_.nodes) {
+      anchors_ = anchors_ || node.op == RegexOp::kBegin || node.op == RegexOp::kEnd;
+    }
+    tables_.reserve(regex_.nodes.size());
+    for (const RegexNode& node : regex_.nodes) {
+      if (!pool_.ok()) break;
+      if (use_.captures && node.op == RegexOp::kGroup && !regex_.groups[node.a].name.empty()) {
+        named = true;
+        ESP_TRY(check_not_nested(node));
+      }
+      tables_.push_back(build(node));
+    }
+    ESP_TRY(pool_.status());
+    const Expr whole = tables_[regex_.root].at[context(true, true)].whole;
+    return named ? pool_.capture(Capture::kObject, whole) : whole;
+  }
+
+ private:
+  // .* on both sides, of any character in any spelling.
+  void pad() {
+    const auto add = [&](RegexOp op, std::uint32_t a, std::uint32_t b,
+                         std::initializer_list<std::uint32_t> children) {
+      regex_.nodes.push_back({op, a, b, static_cast<std::uint32_t>(regex_.children.size()),
+                              static_cast<std::uint32_t>(children.size()), 0});
+      regex_.children.insert(regex_.children.end(), children);
+      return static_cast<std::uint32_t>(regex_.nodes.size() - 1);
+    };
+    const std::uint32_t any = add(RegexOp::kClass, kAnyCharacter, 0, {});
+    const std::uint32_t all = add(RegexOp::kRepeat, 0, ExpressionPool::kUnbounded, {any});
+    regex_.root = add(RegexOp::kConcat, 0, 0, {all, regex_.root, all});
+  }
+
+  [[nodiscard]] std::span<const std::uint32_t> children(const RegexNode& node) const {
+    return std::span(regex_.children).subspan(node.first, node.count);
+  }
+
+  // A captured string has one value; a group inside it would be a second one.
+  Status check_not_nested(const RegexNode& outer) {
+    std::vector<std::uint32_t> work(children(outer).begin(), children(outer).end());
+    while (!work.empty()) {
+      const RegexNode& node = regex_.nodes[work.back()];
+      work.pop_back();
+      if (node.op == RegexOp::kGroup && !regex_.groups[node.a].name.empty()) {
+        return fail(ErrorCode::kUnsupported,
+                    "regex: the named group " + regex_.groups[node.a].name +
+                        " inside the named group " + regex_.groups[outer.a].name + " at offset " +
+                        std::to_string(node.offset));
+      }
+      work.insert(work.end(), children(node).begin(), children(node).end());
+    }
+    return {};
+  }
+
+  static Table same(Parts parts) { return {false, {parts, parts, parts, parts}}; }
+
+  // The table of words `whole` of which `empty` is the empty one; the others are `rest`.
+  Table plain(Expr empty, Expr rest, Expr whole) { return same({empty, rest, whole}); }
+
+  Table build(const RegexNode& node) {
+    switch (node.op) {
+      case RegexOp::kEmpty:
+        return plain(pool_.empty(), pool_.nothing(), pool_.empty());
+      case RegexOp::kClass: {
+        const Expr one = character(node.a);
+        return plain(pool_.nothing(), one, one);
+      }
+      case RegexOp::kBegin:
+      case RegexOp::kEnd: {
+        Table out;
+        out.anchored = true;
+        for (std::size_t c = 0; c < 4; ++c) {
+          const bool holds = node.op == RegexOp::kBegin ? c >= 2 : c % 2 == 1;
+          const Expr empty = holds ? pool_.empty() : pool_.nothing();
+          out.at[c] = {empty, pool_.nothing(), empty};
+        }
+        return out;
+      }
+      case RegexOp::kConcat:
+        return concat(children(node));
+      case RegexOp::kAlternate:
+        return alternate(children(node));
+      case RegexOp::kRepeat:
+        return repeat(tables_[children(node)[0]], node.a, node.b);
+      case RegexOp::kGroup: {
+        Table out = tables_[children(node)[0]];
+        const std::string& name = regex_.groups[node.a].name;
+        if (!use_.captures || name.empty()) return out;
+        for (Parts& parts : out.at) {
+          for (Expr* e : {&parts.empty, &parts.rest, &parts.whole}) *e = pool_.field(name, *e);
+        }
+        return out;
+      }
+    }
+    return {};
+  }
+
+  Expr character(std::uint32_t index) {
+    if (index == kAnyCharacter) {
+      return use_.json ? json_.string_character() : pool_.code_points({{0, 0x10FFFF}});
+    }
+    const auto& ranges = regex_.classes[index];
+    return use_.json ? json_.string_characters_of(ranges) : pool_.code_points(ranges);
+  }
+
+  // Runs of children without anchors are joined at once; the runs are folded from the right.
+  Table concat(std::span<const std::uint32_t> parts) {
+    Table out = same({pool_.empty(), pool_.nothing(), pool_.empty()});
+    bool first = true;
+    for (std::size_t end = parts.size(); end > 0;) {
+      std::size_t begin = end - 1;
+      Table piece = tables_[parts[begin]];
+      if (!piece.anchored) {
+        while (begin > 0 && !tables_[parts[begin - 1]].anchored) --begin;
+        piece = run(parts.subspan(begin, end - begin));
+      }
+      out = first ? piece : pair(piece, out);
+      first = false;
+      end = begin;
+    }
+    return out;
+  }
+
+  Table run(std::span<const std::uint32_t> parts) {
+    std::vector<Expr> wholes;
+    std::vector<Expr> empties;
+    bool nullable = true;
+    for (const std::uint32_t part : parts) {
+      wholes.push_back(tables_[part].at[0].whole);
+      empties.push_back(tables_[part].at[0].empty);
+      nullable = nullable && empties.back() != pool_.nothing();
+    }
+    const Expr whole = pool_.concat(wholes);
+    if (!anchors_ || !nullable) return plain(pool_.nothing(), whole, whole);
+    Expr rest = pool_.nothing();
+    for (std::size_t i = parts.size(); i-- > 0 && pool_.ok();) {
+      std::vector<Expr> here = {tables_[parts[i]].at[0].rest};
+      here.insert(here.end(), wholes.begin() + static_cast<std::ptrdiff_t>(i) + 1, wholes.end());
+      rest = pool_.choice({pool_.concat(here), pool_.concat({empties[i], rest})});
+    }
+    return plain(pool_.concat(empties), rest, whole);
+  }
+
+  Table pair(const Table& a, const Table& b) {
+    Table out;
+    out.anchored = true;
+    for (const bool begins : {false, true}) {
+      for (const bool ends : {false, true}) {
+        const Parts& a_alone = a.at[context(begins, ends)];  // b is empty
+        const Parts& a_then = a.at[context(begins, false)];  // b is not
+        const Parts& b_alone = b.at[context(begins, ends)];
+        const Parts& b_after = b.at[context(false, ends)];
+        Parts& parts = out.at[context(begins, ends)];
+        parts.empty = pool_.concat({a_alone.empty, b_alone.empty});
+        parts.rest = pool_.choice({pool_.concat({a_then.empty, b_alone.rest}),
+                                   pool_.concat({a_alone.rest, b_after.empty}),
+                                   pool_.concat({a_then.rest, b_after.rest})});
+        const bool a_settled =
+            !a.anchored || (a_alone.empty == a_then.empty && a_alone.rest == a_then.rest);
+        const bool b_settled =
+            !b.anchored || (b_alone.empty == b_after.empty && b_alone.rest == b_after.rest);
+        if (a_settled && b_settled) {
+          parts.whole = pool_.concat({a_alone.whole, b_alone.whole});
+        } else if (a_settled) {
+          parts.whole = pool_.choice({pool_.concat({a_alone.empty, b_alone.whole}),
+                                      pool_.concat({a_alone.rest, b_after.whole})});
+        } else if (b_settled) {
+          parts.whole = pool_.choice({pool_.concat({a_alone.whole, b_alone.empty}),
+                                      pool_.concat({a_then.whole, b_alone.rest})});
+        } else {
+          parts.whole = pool_.choice({parts.empty, parts.rest});
+        }
+      }
+    }
+    return out;
+  }
+
+  Table alternate(std::span<const std::uint32_t> parts) {
+    Table out;
+    for (const std::uint32_t part : parts) out.anchored = out.anchored || tables_[part].anchored;
+    for (std::size_t c = 0; c < (out.anchored ? 4U : 1U); ++c) {
+      std::vector<Expr> empties, rests, wholes;
+      for (const std::uint32_t part : parts) {
+        const Parts& child = tables_[part].at[c];
+        empties.push_back(child.empty);
+        rests.push_back(child.rest);
+        wholes.push_back(child.whole);
+      }
+      out.at[c] = {pool_.choice(empties), pool_.choice(rests), pool_.choice(wholes)};
+    }
+    return out.anchored ? out : same(out.at[0]);
+  }
+
+  Table repeat(const Table& child, std::uint32_t low, std::uint32_t high) {
+    const bool endless = high == ExpressionPool::kUnbounded;
+    if (!child.anchored) {
+      const Parts& one = child.at[0];
+      const Expr whole = pool_.repeat(one.whole, low, high);
+      const bool nullable = one.empty != pool_.nothing();
+      const Expr empty = low == 0 ? pool_.empty() : one.empty;
+      const Expr rest = !anchors_ ? whole
+                        : high == 0
+                            ? pool_.nothing()
+                            : pool_.repeat(one.rest, nullable ? 1 : std::max(low, 1U), high);
+      return plain(empty, rest, whole);
+    }
+    Table out;
+    out.anchored = true;
+    for (const bool begins : {false, true}) {
+      for (const bool ends : {false, true}) {
+        const Parts& only = child.at[context(begins, ends)];
+        const Parts& first = child.at[context(begins, false)];
+        const Parts& middle = child.at[context(false, false)];
+        const Parts& last = child.at[context(false, ends)];
+        // Turns that match nothing fill up the least count wherever one may stand.
+        const bool outer = first.empty != pool_.nothing() || last.empty != pool_.nothing();
+        const bool fill = outer || middle.empty != pool_.nothing();
+        Parts& parts = out.at[context(begins, ends)];
+        parts.empty = low == 0 ? pool_.empty() : only.empty;
+        parts.rest = pool_.nothing();
+        if (high >= 1 && (low <= 1 || outer)) parts.rest = only.rest;
+        const std::uint32_t least = fill ? 2 : std::max(low, 2U);
+        if (high >= least) {
+          const Expr between =
+              pool_.repeat(middle.rest, least - 2, endless ? ExpressionPool::kUnbounded : high - 2);
+          parts.rest = pool_.choice({parts.rest, pool_.concat({first.rest, between, last.rest})});
+        }
+        parts.whole = pool_.choice({parts.empty, parts.rest});
+      }
+    }
+    return out;
+  }
+
+  ExpressionPool& pool_;
+  JsonExpressions json_;
+  Regex regex_;
+  RegexUse use_;
+  bool anchors_ = false;  // without anchors nobody asks for the empty and the other words apart
+  std::vector<Table> tables_;
+};
+
+constexpr std::size_t kMostLiterals = 64;
+constexpr std::size_t kLongestLiteral = 256;
+
+// The words of each node where they are few, bottom-up.
+using Words = std::optional<std::vector<std::string>>;
+
+Words product(const Words& a, const Words& b) {
+  if (!a || !b || a->size() * b->size() > kMostLiterals) return std::nullopt;
+  std::vector<std::string> out;
+  for (const std::string& left : *a) {
+    for (const std::string& right : *b) {
+      out.push_back(left + right);
+      if (out.back().size() > kLongestLiteral) return std::nullopt;
+    }
+  }
+  return out;
+}
+
+Words words_of(const Regex& regex, const RegexNode& node, std::span<const Words> known) {
+  const auto children = std::span(regex.children).subspan(node.first, node.count);
+  switch (node.op) {
+    case RegexOp::kEmpty:
+      return std::vector<std::string>{""};
+    case RegexOp::kClass: {
+      const auto& ranges = regex.classes[node.a];
+      if (ranges.size() != 1 || ranges[0].first != ranges[0].second) return std::nullopt;
+      std::string text;
+      utf8::append(text, ranges[0].first);
+      return std::vector<std::string>{text};
+    }
+    case RegexOp::kConcat: {
+      Words out = std::vector<std::string>{""};
+      for (const std::uint32_t child : children) out = product(out, known[child]);
+      return out;
+    }
+    case RegexOp::kAlternate: {
+      std::vector<std::string> out;
+      for (const std::uint32_t child : children) {
+        if (!known[child] || out.size() + known[child]->size() > kMostLiterals) return std::nullopt;
+        out.insert(out.end(), known[child]->begin(), known[child]->end());
+      }
+      return out;
+    }
+    case RegexOp::kRepeat: {
+      if (node.a != 0 || node.b != 1 || !known[children[0]]) return std::nullopt;
+      std::vector<std::string> out = *known[children[0]];
+      out.emplace_back();
+      return out;
+    }
+    case RegexOp::kGroup:
+      return known[children[0]];
+    default:
+      return std::nullopt;  // anchors
+  }
+}
+
+}  // namespace
+
+Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern, const RegexUse& use) {
+  ESP_ASSIGN(Regex regex, parse_regex(pattern, use.dialect));
+  return Builder(pool, std::move(regex), use).run();
+}
+
+Result<std::vector<NamedGroup>> regex_groups(std::string_view pattern) {
+  ESP_ASSIGN(const Regex regex, parse_regex(pattern));
+  std::vector<NamedGroup> out;
+  std::vector<std::size_t> slot(regex.groups.size(), 0);
+  for (std::size_t i = 0; i < regex.groups.size(); ++i) {
+    if (regex.groups[i].name.empty()) continue;
+    slot[i] = out.size();
+    out.push_back({regex.groups[i].name, regex.groups[i].offset, std::nullopt});
+  }
+  if (out.empty()) return out;
+  std::vector<Words> known;
+  known.reserve(regex.nodes.size());
+  for (const RegexNode& node : regex.nodes) {
+    known.push_back(words_of(regex, node, known));
+    if (node.op != RegexOp::kGroup || regex.groups[node.a].name.empty() || !known.back()) continue;
+    std::vector<std::string> words = *known.back();
+    std::sort(words.begin(), words.end());
+    words.erase(std::unique(words.begin(), words.end()), words.end());
+    out[slot[node.a]].literals = std::move(words);
+  }
+  return out;
+}
+
+}  // namespace espalier::grammar

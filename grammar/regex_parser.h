@@ -1,0 +1,71 @@
+// Parser of regular expressions: pattern text to a tree (RE2's syntax, or ECMA-262's for JSON
+// Schema).
+//
+// Everything regular that RE2 accepts is accepted and means the same, plus `(?<name>…)` and repeats
+// above 1,000. What is not regular (look-around, back references) or needs the text around the
+// match (\b, \B, (?m) anchors) or is not text (\C) is refused by name with its byte offset. Greedy
+// and lazy repeats have the same language.
+//
+// The parser keeps its own stack, so nesting costs no machine stack; patterns above kMaxBytes,
+// nesting above kMaxDepth and repeats above kMaxRepeat are kLimit errors. A node's children stand
+// before it in `nodes`, so that walks over the tree are loops. Cost: O(pattern), times the size of
+// a Unicode class for each class.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "grammar/expression.h"
+
+namespace espalier::grammar {
+
+enum class RegexDialect : std::uint8_t {
+  kRe2,
+  kEcma,  // with the `u` flag: JSON Schema's `pattern`
+};
+
+enum class RegexOp : std::uint8_t {
+  kEmpty,      // the empty word
+  kClass,      // one code point of `classes[a]`
+  kBegin,      // ^ \A
+  kEnd,        // $ \z
+  kConcat,     // children in order
+  kAlternate,  // one of the children
+  kRepeat,     // child, a..b times (b == ExpressionPool::kUnbounded: no end)
+  kGroup,      // child, captured as `groups[a]`
+};
+
+struct RegexNode {
+  RegexOp op = RegexOp::kEmpty;
+  std::uint32_t a = 0;
+  std::uint32_t b = 0;
+  std::uint32_t first = 0;  // children[first, first + count)
+  std::uint32_t count = 0;
+  std::uint32_t offset = 0;  // byte in the pattern
+};
+
+struct RegexGroup {
+  std::string name;          // empty: not named
+  std::uint32_t offset = 0;  // of its parenthesis
+};
+
+struct Regex {
+  static constexpr std::size_t kMaxBytes = 64 * 1024;
+  static constexpr std::size_t kMaxDepth = 1000;
+  static constexpr std::uint32_t kMaxRepeat = 1'000'000;
+
+  std::vector<RegexNode> nodes;
+  std::vector<std::uint32_t> children;
+  std::vector<std::vector<CodePointRange>> classes;  // sorted, disjoint
+  std::vector<RegexGroup> groups;                    // in the order of their parentheses
+  std::uint32_t root = 0;
+};
+
+/// Errors: kInvalid (syntax), kUnsupported (refused by name), kLimit; all end in "at offset N".
+[[nodiscard]] Result<Regex> parse_regex(std::string_view pattern,
+                                        RegexDialect dialect = RegexDialect::kRe2);
+
+}  // namespace espalier::grammar
