@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "grammar/number_expression.h"
+#include "grammar/regex.h"
 
 namespace espalier::grammar {
 namespace {
@@ -100,7 +101,7 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
     case TypeKind::kUnion:
       return alternatives(*type, json, depth);
     case TypeKind::kRegex:
-      return fail(ErrorCode::kUnsupported, "patterns are not supported yet");
+      return pattern(*type, json);
     case TypeKind::kOptional: {
       if (type->items.size() != 1) return invalid("an optional type has one item");
       if (!json)
@@ -235,6 +236,19 @@ Result<Expr> TypeExpressions::alternatives(const Type& type, bool json, int dept
     choices.push_back(parts[i].first);
   }
   return pool_.choice(choices);
+}
+
+// Plain, named groups make a record; inside JSON the whole is one string.
+Result<Expr> TypeExpressions::pattern(const Type& type, bool json) {
+  if (!json) return regex_expression(pool_, type.pattern);
+  ESP_ASSIGN(const std::vector<NamedGroup> groups, regex_groups(type.pattern));
+  if (!groups.empty()) {
+    return fail(ErrorCode::kUnsupported, "the named group " + groups[0].name + " of " +
+                                             described(type) + " inside a record or list");
+  }
+  ESP_ASSIGN(const Expr body,
+             regex_expression(pool_, type.pattern, {RegexDialect::kRe2, false, true, false}));
+  return json_.string_of(body);
 }
 
 Result<Expr> TypeExpressions::list(const Type& type, int depth) {

@@ -43,6 +43,7 @@ class TypeExpressions {
   Result<Expr> call(const Type& type, int depth);
   Result<Expr> list(const Type& type, int depth);
   Result<Expr> text(const Type& type, bool json);
+  Result<Expr> pattern(const Type& type, bool json);
 
   ExpressionPool& pool_;
   JsonExpressions json_;
