@@ -306,7 +306,8 @@ std::uint32_t Automaton::follow_read(StateId state) const {
   if (states_[state].done) return static_cast<std::uint32_t>(program_->follow().size());
   std::uint32_t most = 0;
   for (const PositionId p : states_[state].items) {
-    if (is_follow(p)) most = std::max(most, positions_[p].progress);
+    if (is_follow(p) && program_->follow_spells(positions_[p].progress))
+      most = std::max(most, positions_[p].progress);
   }
   return most;
 }

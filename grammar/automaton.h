@@ -164,7 +164,9 @@ class Automaton {
   std::uint64_t closing_estimate(StateId state);
   PositionId front(PositionId p, std::string& word);
   Tail prepend(std::string_view word, const Tail& rest) const;
+  std::uint32_t closing_distance(StateId state);
   std::uint32_t scanned_distance(StateId state);
+  std::uint32_t searched_distance(StateId state);
   bool find_scanned_closing(StateId state);
 
   std::uint32_t product_start(Expr product);

@@ -4,11 +4,13 @@
 #include <tuple>
 
 #include "grammar/automaton.h"
+#include "grammar/token_trie.h"
 
 namespace espalier::grammar {
 namespace {
 
 constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
+constexpr std::size_t kTokenSearch = 64;   // states from which whole tokens are tried
 constexpr std::uint64_t kSearch = 20'000;  // states that one search for a closing may open
 
 std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
@@ -186,21 +188,81 @@ const Automaton::Tail& Automaton::tail(PositionId start) {
 
 std::uint32_t Automaton::distance(StateId state) {
   if (state == kDead) return kNever;
-  if (states_[state].distance != kUnknown) return states_[state].distance;
-  std::uint32_t best = kNever;
-  if (states_[state].accepting) {
-    best = 0;
-  } else if (states_[state].scan != kNoScan) {
-    best = scanned_distance(state);
-  } else {
-    for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
-      const PositionId item = states_[state].items[i];
-      if (closing_size(item) <= Program::kLongestClosing)
-        best = std::min(best, tail(item).costs[0]);
+  if (states_[state].distance == kUnknown) {
+    std::uint32_t least = closing_distance(state);
+    if (least == kNever && !program_->spells_all_bytes()) {
+      least = searched_distance(state);
+    } else {
+      states_[state].distance = least;
     }
+    return least;
   }
-  states_[state].distance = best;
+  return states_[state].distance;
+}
+
+// By the closing that the state has anyway.
+std::uint32_t Automaton::closing_distance(StateId state) {
+  if (states_[state].distance != kUnknown) return states_[state].distance;
+  if (states_[state].accepting) return 0;
+  if (states_[state].scan != kNoScan) return scanned_distance(state);
+  std::uint32_t best = kNever;
+  for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
+    const PositionId item = states_[state].items[i];
+    if (closing_size(item) <= Program::kLongestClosing) best = std::min(best, tail(item).costs[0]);
+  }
   return best;
+}
+
+// The vocabulary cannot spell the state's own closing: looks, breadth first over whole tokens, for
+// a state whose closing it can spell. The way there is remembered, so distances fall along it;
+// where there is none, all that was seen is dead.
+std::uint32_t Automaton::searched_distance(StateId start) {
+  struct Seen {
+    StateId state;
+    std::size_t from;
+  };
+  std::vector<Seen> seen{{start, 0}};
+  std::unordered_map<StateId, std::size_t> at{{start, 0}};
+  const TokenTrie& trie = program_->vocabulary()->trie();
+  std::vector<StateId> path(trie.longest() + 1, kDead);
+  for (std::size_t level_begin = 0; level_begin < seen.size();) {
+    const std::size_t level_end = seen.size();
+    std::uint32_t best = kNever;
+    std::size_t best_from = 0;
+    for (std::size_t s = level_begin; s < level_end; ++s) {
+      if (s >= kTokenSearch) {  // gives up: not allowed, though it might have closed
+        states_[start].distance = kNever;
+        return kNever;
+      }
+      path[0] = seen[s].state;
+      for (std::uint32_t i = 0; i < trie.nodes().size();) {
+        const TokenTrie::Node& node = trie.nodes()[i];
+        const StateId next = step(path[node.depth - 1], node.byte);
+        if (next == kDead) {
+          i = node.next;
+          continue;
+        }
+        path[node.depth] = next;
+        ++i;
+        if (node.token_count == 0) continue;
+        const std::uint32_t after = closing_distance(next);
+        if (after != kNever) {
+          if (after < best) best = after, best_from = s;
+        } else if (at.try_emplace(next, seen.size()).second) {
+          seen.push_back({next, s});
+        }
+      }
+    }
+    if (best != kNever) {
+      for (std::size_t s = best_from;; s = seen[s].from) {
+        states_[seen[s].state].distance = ++best;
+        if (s == 0) return best;
+      }
+    }
+    level_begin = level_end;
+  }
+  for (const Seen& s : seen) states_[s.state].distance = kNever;
+  return kNever;
 }
 
 std::uint64_t Automaton::closing_estimate(StateId state) {

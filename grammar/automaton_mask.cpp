@@ -24,10 +24,12 @@ MaskRef Automaton::intern_mask(std::vector<std::uint64_t> words) {
 
 MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
   if (state != kDead && tokens_left == 0) {
-    // The value may not grow any more: only its follow, or its end, goes on.
+    // The value may not grow any more: only its follow, where it has come furthest, or its end goes
+    // on.
     std::vector<PositionId> ends;
+    const std::uint32_t read = follow_read(state);
     for (const PositionId p : states_[state].items) {
-      if (is_follow(p) || p == kValueEnd) ends.push_back(p);
+      if (p == kValueEnd || (is_follow(p) && positions_[p].progress == read)) ends.push_back(p);
     }
     state = kDead;
     if (!ends.empty()) {

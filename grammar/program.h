@@ -55,7 +55,8 @@ class Program {
   void append_closing(Expr e, std::string& out) const;
   /// The byte a set closes with: one that the vocabulary has as a token where there is one.
   [[nodiscard]] unsigned char closing_byte(const ByteSet& set) const;
-  [[nodiscard]] bool spells_byte(unsigned char b) const { return single_.has(b); }
+  /// Every byte is a token, so that whatever closes in bytes closes in tokens.
+  [[nodiscard]] bool spells_all_bytes() const { return single_ == ByteSet::all(); }
 
   /// Least tokens that spell text[i..] for every i <= text.size(), given the costs of `tail`'s
   /// positions (text continues with `tail`, whose positions cost tail_costs; tail_costs.size() ==

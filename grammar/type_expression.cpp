@@ -108,6 +108,10 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
         return invalid("E0307: " + described(*type) +
                        " may be empty here; write `| null` or give it a word");
       ESP_ASSIGN(const Expr item, convert(type->items[0], json, depth + 1));
+      const TypeKind kind = type->items[0]->kind;
+      if (kind == TypeKind::kJson || kind == TypeKind::kOptional || kind == TypeKind::kNull) {
+        return pool_.choice({item, json_.null()});  // null either way, with the same value
+      }
       const Expr both = pool_.intersection(item, json_.null());
       if (both != pool_.nothing())
         distinct_.push_back({both, described(*type->items[0]) + " and `null`"});
