@@ -61,8 +61,9 @@ Result<std::shared_ptr<const ChatTemplate>> load_chat_template(const Gguf& file,
                                               std::to_string(kMaxSourceBytes));
   }
   for (auto* read : {&read_chatml}) {
-    ESP_ASSIGN(auto found, read(source, tokenizer));
-    if (found != nullptr) return found;
+    auto found = read(source, tokenizer);
+    if (!found) return file.refuse(found.error().code, "key 'tokenizer.chat_template': " + found.error().message);
+    if (*found != nullptr) return found;
   }
   return std::make_shared<const NoRoles>(
       "unknown",

@@ -49,7 +49,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, System
              architecture->read_shape(file, static_cast<std::uint32_t>(tokenizer->size())));
   ESP_ASSIGN(auto weights, architecture->read_weights(file, shape));
   return std::make_shared<LoadedModel>(std::move(file), std::move(shape), std::move(weights),
-                                       nullptr, nullptr);
+                                       std::move(tokenizer), std::move(chat_template));
 }
 
 }  // namespace espalier::runtime
