@@ -99,6 +99,7 @@ TypePtr AstBuilder::type_primary(Node node) {
     case Kind::kRegex: result->node = RegexType{regex_pattern(node)}; break;
     case Kind::kString: result->node = LiteralType{string_literal(node).value}; break;
     case Kind::kNumber: result->node = LiteralType{number(node)}; break;
+    case Kind::kNull: result->node = NamedType{identifier(node), std::nullopt, false, {}}; break;
     default: {  // kNamedType
       NamedType named;
       named.name = identifier(parts.next());

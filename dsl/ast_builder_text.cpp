@@ -296,15 +296,16 @@ std::string AstBuilder::doc(Node node, bool trailing) const {
     }
     return true;
   };
-  std::string result;
+  std::vector<std::string> lines;  // from the last to the first
   std::uint32_t before = tree_.nodes[node].begin;
   for (auto at = docs.lower_bound(before); at != docs.begin();) {
     --at;
     if (!own_line(at->first) || !space_between(at->second, before, false)) break;
-    const std::string line = content(at->first, at->second);
-    result = result.empty() ? line : line + "\n" + result;
+    lines.push_back(content(at->first, at->second));
     before = at->first;
   }
+  std::string result;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) result += (result.empty() ? "" : "\n") + *line;
   if (!trailing) return result;
   const std::uint32_t after = tree_.nodes[node].end;
   if (const auto at = docs.lower_bound(after); at != docs.end() && space_between(after, at->first, true)) {

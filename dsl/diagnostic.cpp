@@ -162,12 +162,12 @@ class Renderer {
       if (row.size() < mark.end) row.resize(mark.end, ' ');
       std::fill(row.begin() + mark.begin, row.begin() + mark.end, mark.sign);
     }
-    std::erase_if(marks, [](const Mark& m) { return m.text.empty(); });
+    // The rightmost mark's text stands behind it, the others' each on a line of their own.
     std::sort(marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.begin > b.begin; });
-    if (!marks.empty()) row += " " + marks.front().text;
+    if (!marks.front().text.empty()) row += " " + marks.front().text;
     out_ += pad() + " | " + row + "\n";
     for (std::size_t i = 1; i < marks.size(); ++i)
-      out_ += pad() + " | " + std::string(marks[i].begin, ' ') + marks[i].text + "\n";
+      if (!marks[i].text.empty()) out_ += pad() + " | " + std::string(marks[i].begin, ' ') + marks[i].text + "\n";
   }
 
   /// A secondary label in another file.

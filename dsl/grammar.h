@@ -173,7 +173,8 @@ struct type_member : if_must<dot, name> {};
 struct named_type : seq<name, opt<type_member>, opt<type_arguments>> {};
 struct paren_type : if_must<lparen, type, rparen> {};
 struct length : if_must<lbracket, opt<range>, rbracket> {};
-struct type_primary : sor<record_type, regex, plain_string, number, named_type, paren_type> {};
+struct null_type : kw_null {};
+struct type_primary : sor<record_type, regex, plain_string, number, null_type, named_type, paren_type> {};
 struct type_postfix : seq<type_primary, star<sor<question, length>>> {};
 struct type : seq<type_postfix, star<if_must<bar, type_postfix>>> {};
 
@@ -407,6 +408,7 @@ ESP_KEEP(line_text, kText);
 ESP_KEEP(true_word, kTrue);
 ESP_KEEP(false_word, kFalse);
 ESP_KEEP(null_word, kNull);
+ESP_KEEP(null_type, kNull);
 ESP_KEEP(fork_each, kForkEach);
 ESP_KEEP(fork_expr, kFork);
 ESP_KEEP(entry, kEntry);

@@ -1,0 +1,549 @@
+// Expressions: each gets a static type; what an operator, a member or a name cannot do is said where it stands.
+#include <algorithm>
+
+#include "dsl/checker.h"
+#include "dsl/parser.h"
+#include "dsl/suggest.h"
+
+namespace espalier::dsl {
+
+Static Checker::expr(const Expr& node, const TypeRef& expected) {
+  Static result = expr_node(node, expected);
+  program_.values[node.id] = result.type;
+  return result;
+}
+
+Static Checker::expr_node(const Expr& node, const TypeRef& expected) {
+  const auto boolean = [] { return Static{basic_type(TypeKind::kBool)}; };
+  if (std::holds_alternative<NullExpr>(node.node)) return {basic_type(TypeKind::kNull)};
+  if (std::holds_alternative<BoolExpr>(node.node)) return boolean();
+  if (const auto* e = std::get_if<NumberExpr>(&node.node))
+    return {literal_type(e->number.integer ? Json(e->number.int_value) : Json(e->number.value))};
+  if (const auto* e = std::get_if<TextExpr>(&node.node)) {
+    text(e->text, true);
+    if (e->text.chunks.empty()) return {literal_type("")};
+    const auto* only = e->text.chunks.size() == 1 ? std::get_if<LiteralChunk>(&e->text.chunks[0]) : nullptr;
+    return {only != nullptr ? literal_type(only->bytes) : basic_type(TypeKind::kString)};
+  }
+  if (const auto* e = std::get_if<NameExpr>(&node.node)) return name(node, *e);
+  if (std::holds_alternative<SelectorExpr>(node.node)) {
+    error("E0210", node.span, "a selector stands only as an argument, as in `max(xs, by: .score)`");
+    return {};
+  }
+  if (const auto* e = std::get_if<ListExpr>(&node.node)) return list(*e, expected);
+  if (const auto* e = std::get_if<RecordExpr>(&node.node)) return record(node, *e, expected);
+  if (const auto* e = std::get_if<CallExpr>(&node.node)) return call(node, *e);
+  if (const auto* e = std::get_if<MemberExpr>(&node.node)) return member(node, *e);
+  if (const auto* e = std::get_if<IndexExpr>(&node.node)) return index(*e);
+  if (const auto* e = std::get_if<UnaryExpr>(&node.node)) {
+    if (e->op == UnaryOp::kNot) {
+      expect(*e->operand, basic_type(TypeKind::kBool), "`not` needs");
+      return boolean();
+    }
+    const Static operand = expr(*e->operand);
+    if (!is_number(operand.type)) {
+      error("E0206", e->operand->span, "`-` needs a number, found " + type_name(operand.type));
+      return {};
+    }
+    return {widened(operand.type)};
+  }
+  if (const auto* e = std::get_if<BinaryExpr>(&node.node)) return binary(*e);
+  if (const auto* e = std::get_if<ConditionalExpr>(&node.node)) {
+    expect(*e->condition, basic_type(TypeKind::kBool), "a condition needs");
+    const std::size_t facts = facts_.size();
+    learn(*e->condition, true);
+    const Static then = expr(*e->then, expected);
+    facts_.resize(facts);
+    learn(*e->condition, false);
+    const Static otherwise = expr(*e->otherwise, expected);
+    facts_.resize(facts);
+    return {unify(then.type, otherwise.type), then.from_hole && otherwise.from_hole, then.selected && otherwise.selected};
+  }
+  if (const auto* e = std::get_if<RunExpr>(&node.node)) return run_call(node, *e);
+  return fork(std::get<ForkExpr>(node.node));
+}
+
+Static Checker::expect(const Expr& node, const TypeRef& want, const std::string& what) {
+  const Static found = expr(node, want);
+  if (!assignable(found.type, want)) mismatch(node.span, want, found.type, what);
+  return found;
+}
+
+void Checker::mismatch(const Span& span, const TypeRef& want, const TypeRef& found, const std::string& what) {
+  const std::string message = (what.empty() ? "expected" : what) + " " + type_name(want) + ", found " + type_name(found);
+  Diagnostic& diagnostic = error("E0201", span, message, "this is " + type_name(found));
+  if (may_be_null(found) && !may_be_null(want) && assignable(without_null(found), want))
+    diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
+  const TypeRef source = resolve(found);
+  const TypeRef target = resolve(want);
+  if (source == nullptr || target == nullptr) return;
+  if (source->kind == TypeKind::kEnum && is_text(target)) diagnostic.help = "a case's text is `str(…)`";
+  if (is_text(found) && is_number(want)) diagnostic.help = std::string("a text becomes a number by `") + (is_int(want) ? "int" : "float") + "(…)`";
+  if (is_number(found) && is_int(want)) diagnostic.help = "`round(…)` gives the nearest int";
+  if (is_text(found) && target->kind == TypeKind::kEnum && !target->cases.empty() && !target->name.empty())
+    diagnostic.help = "write a case, e.g. `" + target->name + "." + target->cases.front().name + "`";
+  if (source->kind == TypeKind::kRecord && target->kind == TypeKind::kRecord) {
+    std::vector<std::string> known;
+    for (const auto& field : target->fields) known.push_back(field.name);
+    for (const auto& field : source->fields)
+      if (std::find(known.begin(), known.end(), field.name) == known.end()) {
+        const auto near = suggest(field.name, known);
+        diagnostic.help = "`" + field.name + "` is no field of it" + (near.empty() ? "" : ": did you mean `" + near + "`?");
+        return;
+      }
+    for (const auto& field : target->fields) {
+      const auto at = std::find_if(source->fields.begin(), source->fields.end(), [&](const auto& f) { return f.name == field.name; });
+      if (at == source->fields.end() && !field.omittable) {
+        diagnostic.help = "the field `" + field.name + "` is missing";
+        return;
+      }
+      if (at != source->fields.end() && !assignable(at->type, field.type)) {
+        diagnostic.help = "`" + field.name + "` should be " + type_name(field.type) + ", it is " + type_name(at->type);
+        return;
+      }
+    }
+  }
+}
+
+// ---- names --------------------------------------------------------------------------------------------------------
+
+std::vector<std::string> Checker::names_in_reach() const {
+  std::vector<std::string> result;
+  if (diagnostics_.size() >= Diagnostics::kLimit) return result;  // would not be shown
+  constexpr std::size_t kMost = 2000;
+  for (auto at = variables_.rbegin(); at != variables_.rend() && result.size() < kMost; ++at) result.push_back(at->name);
+  for (const auto& [name, entry] : declared_) {
+    if (result.size() >= 2 * kMost) break;
+    result.push_back(name);
+  }
+  return result;
+}
+
+void Checker::unknown_name(const Identifier& name, const std::string& kind, std::vector<std::string> candidates) {
+  if (name.text.empty() || tainted(name.text)) return;
+  Diagnostic& diagnostic = error("E0101", name.span, "unknown " + kind + " `" + name.text + "`");
+  if (diagnostics_.suppressed() > 0) return;
+  const std::string near = suggest(name.text, candidates);
+  if (near.empty()) return;
+  diagnostic.help = "did you mean `" + near + "`?";
+  diagnostic.replacements.push_back({name.span, near});
+}
+
+Static Checker::name(const Expr& node, const NameExpr& written) {
+  const std::string& word = written.name.text;
+  NameInfo& info = program_.names[node.id];
+  if (Variable* variable = find(word)) {
+    info.kind = NameKind::kVariable;
+    variable->used = true;
+    Static result = variable->value;
+    for (auto fact = facts_.rbegin(); fact != facts_.rend(); ++fact)
+      if (fact->first == word) {
+        result.type = fact->second;
+        break;
+      }
+    return result;
+  }
+  if (const auto at = declared_.find(word); at != declared_.end()) {
+    info.index = at->second.index;
+    switch (at->second.entity) {
+      case Entity::kType: {
+        info.kind = NameKind::kType;
+        const TypeRef type = resolve(program_.types[info.index].type);
+        if (type == nullptr) return {};
+        if (type->kind == TypeKind::kEnum) return {list_type(program_.types[info.index].type)};
+        error("E0210", node.span, "`" + word + "` is a type, not a value").help = "`${" + word + "}` prints its schema";
+        return {};
+      }
+      case Entity::kTool:
+        info.kind = NameKind::kTool;
+        error("E0210", node.span, "`" + word + "` is a tool: call it, as in `run " + word + "(…)`");
+        return {};
+      case Entity::kGen:
+        error("E0210", node.span, "`" + word + "` is a generator: call it, as in `" + word + "(…)`");
+        return {};
+    }
+  }
+  if (word.empty() || tainted(word)) return {};
+  if (const auto ended = ended_.find(word); ended != ended_.end()) {
+    Diagnostic& diagnostic = error("E0102", written.name.span, "`" + word + "` is not bound on every path to here");
+    diagnostic.secondary.push_back({ended->second, "bound only inside this block"});
+    return {};
+  }
+  if (is_keyword(word)) {
+    error("E0106", written.name.span, "`" + word + "` is a word of the language and names no value");
+    return {};
+  }
+  if (find_builtin(word) != nullptr) {
+    error("E0210", node.span, "`" + word + "` is a function: call it, as in `" + word + "(…)`");
+    return {};
+  }
+  unknown_name(written.name, "name", names_in_reach());
+  return {};
+}
+
+// ---- members ------------------------------------------------------------------------------------------------------
+
+std::string Checker::path_of(const Expr& node) {
+  if (const auto* e = std::get_if<NameExpr>(&node.node)) return e->name.text;
+  if (const auto* e = std::get_if<MemberExpr>(&node.node)) {
+    const std::string object = path_of(*e->object);
+    return object.empty() ? "" : object + "." + e->key.text;
+  }
+  return {};
+}
+
+Static Checker::member(const Expr& node, const MemberExpr& written) {
+  // `Topic.lost_card`
+  if (const auto* object = std::get_if<NameExpr>(&written.object->node); object != nullptr && find(object->name.text) == nullptr) {
+    const auto at = declared_.find(object->name.text);
+    if (at != declared_.end() && at->second.entity == Entity::kType) {
+      NameInfo& info = program_.names[written.object->id];
+      info.kind = NameKind::kType;
+      info.index = at->second.index;
+      const TypeRef named = program_.types[info.index].type;
+      const TypeRef type = resolve(named);
+      if (type == nullptr) return {};
+      if (type->kind != TypeKind::kEnum) {
+        error("E0210", written.object->span, "`" + object->name.text + "` is a type without cases, not a value");
+        return {};
+      }
+      std::vector<std::string> cases;
+      for (const auto& one : type->cases) cases.push_back(one.name);
+      if (std::find(cases.begin(), cases.end(), written.key.text) == cases.end()) {
+        Diagnostic& diagnostic = error("E0205", written.key.span, "`" + object->name.text + "` has no case `" + written.key.text + "`");
+        if (const auto near = suggest(written.key.text, cases); !near.empty()) {
+          diagnostic.help = "did you mean `" + near + "`?";
+          diagnostic.replacements.push_back({written.key.span, near});
+        }
+      }
+      return {named};
+    }
+  }
+  const Static object = expr(*written.object);
+  Static result = member_of(object, written.key);
+  if (const std::string path = path_of(node); !path.empty())
+    for (auto fact = facts_.rbegin(); fact != facts_.rend(); ++fact)
+      if (fact->first == path) {
+        result.type = fact->second;
+        break;
+      }
+  return result;
+}
+
+Static Checker::member_of(const Static& object, const Identifier& key) {
+  if (object.type == nullptr) return {};
+  if (const TypeRef found = field_of(object.type, key, true)) return {found};
+  const TypeRef type = resolve(object.type);
+  const bool has_field = type != nullptr && type->kind == TypeKind::kRecord &&
+                         std::any_of(type->fields.begin(), type->fields.end(), [&](const auto& f) { return f.name == key.text; });
+  if (has_field) return {};
+  if (key.text == "truncated" && object.from_hole) return {basic_type(TypeKind::kBool)};
+  if (key.text == "p" && object.selected) return {basic_type(TypeKind::kFloat)};
+  if (key.text == "dist" && object.selected) {
+    auto made = std::make_shared<Type>();
+    made->kind = TypeKind::kRecord;
+    for (const std::string& choice : choice_names(object.type, 4096))
+      made->fields.push_back({choice, choice, basic_type(TypeKind::kFloat), false, ""});
+    return {made};
+  }
+  if ((key.text == "p" || key.text == "dist") && object.from_hole) {
+    error("E0205", key.span, "only a `select` hole has `." + key.text + "`").help = "write `$[name: select Type]`";
+    return {};
+  }
+  field_of(object.type, key, false);
+  return {};
+}
+
+/// The type of `object.key`, or null: reported unless `quiet`.
+TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quiet) {
+  const TypeRef type = resolve(given);
+  if (type == nullptr) return nullptr;
+  const auto refuse = [&](const std::string& message, const std::vector<std::string>& known, const std::string& help) -> TypeRef {
+    if (quiet) return nullptr;
+    Diagnostic& diagnostic = error("E0205", key.span, message);
+    diagnostic.help = help;
+    if (const auto near = suggest(key.text, known); !near.empty()) {
+      diagnostic.help = "did you mean `" + near + "`?";
+      diagnostic.replacements.push_back({key.span, near});
+    } else if (!known.empty() && known.size() <= 12) {
+      diagnostic.help = "it has ";
+      for (std::size_t i = 0; i < known.size(); ++i) diagnostic.help += (i > 0 ? ", `" : "`") + known[i] + "`";
+    }
+    return nullptr;
+  };
+  switch (type->kind) {
+    case TypeKind::kRecord: {
+      std::vector<std::string> known;
+      for (const auto& field : type->fields) {
+        if (field.name == key.text) {
+          // A field that was left out is null, unless its record has a default for it.
+          const TypeInfo* declared = type->name.empty() ? nullptr : program_.type(type->name);
+          const bool filled = declared != nullptr && declared->defaults.count(field.name) > 0;
+          return field.omittable && !filled ? optional_type(field.type) : field.type;
+        }
+        known.push_back(field.name);
+      }
+      return refuse("`" + type_name(given) + "` has no field `" + key.text + "`", known, "");
+    }
+    case TypeKind::kRegex: {
+      const TypeRef groups = group_record(type->pattern);
+      if (groups == nullptr) return refuse("this pattern has no named groups", {}, "name one: `(?<" + key.text + ">…)`");
+      return field_of(groups, key, quiet);
+    }
+    case TypeKind::kList: {
+      const TypeRef item = field_of(type->items.at(0), key, quiet);
+      return item == nullptr ? nullptr : list_type(item);
+    }
+    case TypeKind::kEnum:
+      if (key.text == "doc") return basic_type(TypeKind::kString);
+      return refuse("a case has no `" + key.text + "`", {"doc"}, "");
+    case TypeKind::kOptional:
+      return refuse("this may be null, so it has no `." + key.text + "` yet", {}, "test it first: `if … != null { … }`");
+    case TypeKind::kUnion: {
+      TypeRef result;
+      for (const TypeRef& item : type->items) {
+        const TypeRef found = field_of(item, key, true);
+        if (found == nullptr) {
+          if (may_be_null(type)) return refuse("this may be null, so it has no `." + key.text + "` yet", {}, "test it first: `if … != null { … }`");
+          return refuse("not every alternative of " + type_name(given) + " has a field `" + key.text + "`", {}, "`match` tells them apart");
+        }
+        result = result == nullptr ? found : unify(result, found);
+      }
+      return result;
+    }
+    case TypeKind::kCall: return refuse("a call's arguments are read by `match`", {}, "as in `match call { tool(argument) => … }`");
+    case TypeKind::kJson:
+    case TypeKind::kSchema: return nullptr;
+    default: return refuse(type_name(given) + " has no fields", {}, "");
+  }
+}
+
+Static Checker::index(const IndexExpr& written) {
+  const Static object = expr(*written.object);
+  const TypeRef type = resolve(object.type);
+  if (type == nullptr || type->kind == TypeKind::kJson || type->kind == TypeKind::kSchema) {
+    expr(*written.index);
+    return {};
+  }
+  if (type->kind == TypeKind::kRecord) {
+    expect(*written.index, basic_type(TypeKind::kString), "a record is indexed by");
+    TypeRef all;
+    for (const auto& field : type->fields) all = all == nullptr ? field.type : unify(all, field.type);
+    return {all};
+  }
+  if (type->kind != TypeKind::kList) {
+    expr(*written.index);
+    error("E0206", written.object->span, type_name(object.type) + " cannot be indexed").help = may_be_null(type) ? "it may be null: test it first" : "";
+    return {};
+  }
+  expect(*written.index, basic_type(TypeKind::kInt), "a list is indexed by");
+  return {type->items.at(0)};
+}
+
+// ---- operators ----------------------------------------------------------------------------------------------------
+
+Static Checker::binary(const BinaryExpr& written) {
+  const std::string sign(spelling(written.op));
+  const auto boolean = [] { return Static{basic_type(TypeKind::kBool)}; };
+  if (written.op == BinaryOp::kAnd || written.op == BinaryOp::kOr) {
+    expect(*written.left, basic_type(TypeKind::kBool), "`" + sign + "` needs");
+    const std::size_t facts = facts_.size();
+    learn(*written.left, written.op == BinaryOp::kAnd);
+    expect(*written.right, basic_type(TypeKind::kBool), "`" + sign + "` needs");
+    facts_.resize(facts);
+    return boolean();
+  }
+  const Static left = expr(*written.left);
+  const Static right = expr(*written.right);
+  const auto refuse = [&](const std::string& why) -> Diagnostic& {
+    Diagnostic& diagnostic = error("E0206", written.op_span, "`" + sign + "` " + why);
+    diagnostic.secondary.push_back({written.left->span, type_name(left.type)});
+    diagnostic.secondary.push_back({written.right->span, type_name(right.type)});
+    if (may_be_null(left.type) || may_be_null(right.type)) diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
+    return diagnostic;
+  };
+  switch (written.op) {
+    case BinaryOp::kEqual:
+    case BinaryOp::kNotEqual:
+      if (!comparable(left.type, right.type)) {
+        Diagnostic& diagnostic = refuse("compares values that are never equal");
+        const TypeRef type = resolve(left.type);
+        const TypeRef other = resolve(right.type);
+        std::vector<std::string> known;
+        if (type != nullptr && type->kind == TypeKind::kUnion) known = choice_names(type, 100);
+        if (other != nullptr && other->kind == TypeKind::kLiteral && other->literal.is_string())
+          if (const auto near = suggest(other->literal.get<std::string>(), known); !near.empty())
+            diagnostic.help = "did you mean \"" + near + "\"?";
+      }
+      return boolean();
+    case BinaryOp::kLess:
+    case BinaryOp::kLessEqual:
+    case BinaryOp::kGreater:
+    case BinaryOp::kGreaterEqual:
+      if (!((is_number(left.type) && is_number(right.type)) || (is_text(left.type) && is_text(right.type))))
+        refuse("orders two numbers or two texts");
+      return boolean();
+    case BinaryOp::kIn: {
+      const TypeRef container = resolve(right.type);
+      if (container == nullptr || container->kind == TypeKind::kJson) return boolean();
+      if (container->kind == TypeKind::kList ? !comparable(left.type, container->items.at(0)) : !(is_text(left.type) && is_text(right.type)))
+        refuse("looks for an item in a list or a text in a text");
+      return boolean();
+    }
+    case BinaryOp::kRange:
+      if (!is_int(left.type) || !is_int(right.type)) refuse("needs two ints");
+      return {list_type(basic_type(TypeKind::kInt))};
+    default: break;
+  }
+  if (left.type == nullptr || right.type == nullptr) return {};
+  if (is_number(left.type) && is_number(right.type)) {
+    const bool whole = is_int(left.type) && is_int(right.type) && written.op != BinaryOp::kDivide;
+    const auto* divisor = std::get_if<NumberExpr>(&written.right->node);
+    if ((written.op == BinaryOp::kDivide || written.op == BinaryOp::kRemainder) && divisor != nullptr && divisor->number.value == 0)
+      error("E0206", written.right->span, "division by zero");
+    return {basic_type(whole ? TypeKind::kInt : TypeKind::kFloat)};
+  }
+  if (written.op == BinaryOp::kAdd) {
+    if (is_text(left.type) && is_text(right.type)) return {basic_type(TypeKind::kString)};
+    const TypeRef a = resolve(left.type);
+    const TypeRef b = resolve(right.type);
+    if (a->kind == TypeKind::kList && b->kind == TypeKind::kList) return {list_type(unify(a->items.at(0), b->items.at(0)))};
+    refuse("adds two numbers, two texts or two lists");
+    return {};
+  }
+  refuse("needs two numbers");
+  return {};
+}
+
+// ---- lists and records --------------------------------------------------------------------------------------------
+
+Static Checker::list(const ListExpr& written, const TypeRef& expected) {
+  TypeRef want = resolve(without_null(expected));
+  if (want != nullptr && want->kind != TypeKind::kList) want = nullptr;
+  TypeRef item;
+  bool first = true;
+  for (const ExprPtr& one : written.items) {
+    const TypeRef found = expr(*one, want == nullptr ? nullptr : want->items.at(0)).type;
+    item = first ? found : unify(item, found);
+    first = false;
+  }
+  return {list_type(item)};
+}
+
+Static Checker::record(const Expr& node, const RecordExpr& written, const TypeRef& expected) {
+  if (too_many(written.entries.size(), node.span, "fields")) return {};
+  // Of a union's alternatives, the record whose fields have these names.
+  TypeRef want = resolve(without_null(expected));
+  const auto fits = [&](const TypeRef& type) {
+    return type != nullptr && type->kind == TypeKind::kRecord &&
+           std::all_of(written.entries.begin(), written.entries.end(), [&](const RecordEntry& e) {
+             return std::any_of(type->fields.begin(), type->fields.end(), [&](const auto& f) { return f.name == e.key.text; });
+           });
+  };
+  if (want != nullptr && want->kind == TypeKind::kUnion) {
+    TypeRef chosen;
+    for (const TypeRef& item : want->items)
+      if (fits(resolve(item))) {
+        chosen = resolve(item);
+        break;
+      }
+    want = chosen;
+  }
+  if (want != nullptr && want->kind != TypeKind::kRecord) want = nullptr;
+  auto made = std::make_shared<Type>();
+  made->kind = TypeKind::kRecord;
+  bool complete = want != nullptr && fits(want);
+  for (const RecordEntry& entry : written.entries) {
+    const auto twice = std::any_of(made->fields.begin(), made->fields.end(), [&](const auto& f) { return f.name == entry.key.text; });
+    if (twice) {
+      error("E0105", entry.key.span, "the field `" + entry.key.text + "` is given twice");
+      expr(*entry.value);
+      continue;
+    }
+    TypeRef field;
+    if (want != nullptr)
+      for (const auto& known : want->fields)
+        if (known.name == entry.key.text) field = known.omittable ? optional_type(known.type) : known.type;
+    const Static value = expr(*entry.value, field);
+    complete = complete && assignable(value.type, field);
+    made->fields.push_back({entry.key.text, entry.key.text, value.type, false, ""});
+  }
+  if (complete)
+    for (const auto& known : want->fields)
+      complete = complete && (known.omittable || std::any_of(made->fields.begin(), made->fields.end(), [&](const auto& f) { return f.name == known.name; }));
+  return {complete ? want : TypeRef(made)};
+}
+
+// ---- branches and tools -------------------------------------------------------------------------------------------
+
+Static Checker::fork(const ForkExpr& written) {
+  if (gen_ == nullptr) {
+    error("E0211", written.body.span, "a fork stands only inside a generator");
+    return {};
+  }
+  TypeRef item;
+  if (written.over) {
+    const Static over = expr(*written.over);
+    const TypeRef type = resolve(over.type);
+    if (written.variable) {
+      if (type != nullptr && type->kind == TypeKind::kList) {
+        item = type->items.at(0);
+      } else if (type != nullptr && type->kind != TypeKind::kJson) {
+        error("E0201", written.over->span, "a fork over values needs a list or a range, found " + type_name(over.type));
+      }
+    } else if (!is_int(over.type)) {
+      error("E0201", written.over->span, "a fork needs how many branches, an int, found " + type_name(over.type)).help =
+          "for one branch an item write `fork x in xs { … }`";
+    }
+  }
+  const std::uint32_t loops = loops_;
+  loops_ = 0;
+  forks_.push_back({});
+  open_scope();
+  if (written.variable) bind(*written.variable, {item});
+  const bool falls = block(written.body, false);
+  close_scope();
+  const ForkFrame frame = forks_.back();
+  forks_.pop_back();
+  loops_ = loops;
+  if (frame.yields && falls) {
+    const Span end{written.body.span.file, written.body.span.end - 1, written.body.span.end};
+    error("E0212", end, "this fork can end without a value", "no `yield` on this path");
+  }
+  if (!frame.yields && !broken_) diagnostics_.warning("W0604", {written.body.span.file, written.body.span.begin, written.body.span.begin + 1},
+                                                      "this fork yields nothing", "its text is dropped at its end");
+  const TypeRef value = frame.yields ? (frame.unknown ? nullptr : frame.type) : basic_type(TypeKind::kNull);
+  if (written.over) return {list_type(value)};
+  return {value, frame.selected, frame.selected};
+}
+
+Static Checker::run_call(const Expr& node, const RunExpr& written) {
+  const Static operand = expr(*written.operand);
+  const TypeRef type = resolve(operand.type);
+  if (type == nullptr) return {};
+  const bool many = type->kind == TypeKind::kList;
+  const TypeRef called = many ? resolve(type->items.at(0)) : type;
+  if (called == nullptr) return {};
+  if (called->kind != TypeKind::kCall) {
+    error("E0209", node.span, "`run` needs a tool's call, found " + type_name(operand.type)).help =
+        "a call is what a hole of a tool's type gives, or `run tool(argument)`";
+    return {};
+  }
+  TypeRef result;
+  bool first = true;
+  for (const auto& field : called->fields) {
+    const ToolInfo* tool = program_.tool(field.name);
+    if (tool == nullptr) continue;
+    if (tool->transport == Transport::kNone && tool->decl->transport == std::nullopt) {
+      Diagnostic& diagnostic = error("E0209", node.span, "`" + tool->name + "` is only a shape: it cannot be run");
+      diagnostic.secondary.push_back({tool->decl->name.span, "has no `= python …` or `= exec …`"});
+      if (called->fields.size() > 1) diagnostic.help = "take it out first: `match` it, and run what is left";
+    }
+    const TypeRef given = tool->decl->result ? tool->result : basic_type(TypeKind::kNull);
+    result = first ? given : unify(result, given);
+    first = false;
+  }
+  return {many ? list_type(result) : result};
+}
+
+}  // namespace espalier::dsl

@@ -1,0 +1,191 @@
+// The checker's state and its parts, one file a concept: check.cpp (declarations), check_types.cpp (type expressions),
+// check_expr.cpp, check_call.cpp, check_flow.cpp (statements, scopes, paths), check_text.cpp (texts and holes),
+// check_gens.cpp (what generators do to each other). Inner part of the room: only those files include it.
+//
+// A generator is checked in one walk in program order. The environment is a stack of scopes of single-assignment
+// variables; a statement's check says whether control goes on after it.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "dsl/check.h"
+#include "dsl/static_types.h"
+
+namespace espalier::dsl {
+
+/// What is known of an expression's value.
+struct Static {
+  TypeRef type;               // null: unknown
+  bool from_hole = false;     // has `.truncated`
+  bool selected = false;      // has `.p` and `.dist`
+};
+
+class Checker {
+ public:
+  Checker(Program& program, const std::vector<Span>& skipped, Diagnostics& diagnostics);
+  void run();
+
+ private:
+  // ---- declarations (check.cpp)
+  enum class Entity : std::uint8_t { kType, kTool, kGen };
+  struct Declared {
+    Entity entity{};
+    std::uint32_t index = 0;
+    Span span;
+  };
+  void declare_all();
+  void declare(const Identifier& name, Entity entity, std::uint32_t index);
+  void define_types();
+  void define_tools();
+  void define_gens();
+  void config(const ConfigDecl& decl);
+  void not_yet(const Span& span, const std::string& what);
+  [[nodiscard]] Parameter parameter(const FieldDecl& field, bool generated);
+  /// The value of a constant expression of `type`, or nothing (reported).
+  std::optional<Json> constant(const Expr& expr, const TypeRef& type);
+  std::optional<Json> fold(const Expr& expr);
+  void reasoning_order(const std::vector<FieldDecl>& fields);
+
+  // ---- types (check_types.cpp)
+  enum class Place : std::uint8_t { kValue, kJson, kPlain };
+  TypeRef type(const TypeExpr& written, Place place);
+  TypeRef type_at(const TypeExpr& written, Place place);
+  TypeRef named_type(const TypeExpr& written, const NamedType& named);
+  TypeRef builtin_type(const TypeExpr& written, const NamedType& named);
+  TypeRef declared_type(std::uint32_t index, const Span& use);
+  void define_type(std::uint32_t index);
+  TypeRef record_type(const std::vector<FieldDecl>& fields, std::map<std::string, Json>* defaults);
+  TypeRef enum_type(const EnumDecl& decl);
+  TypeRef union_of(const TypeExpr& written, const UnionType& node, Place place);
+  bool length_bounds(const RangeLiteral& range, Type& type);
+  void ambiguity(const std::vector<TypeRef>& items, const std::vector<Span>& spans, bool json);
+  bool productive(const TypeRef& type, std::set<const Type*>& seen, int& fuel);
+  static bool reaches(const TypeRef& type, const Type* target, std::set<const Type*>& passed);
+
+  // ---- expressions (check_expr.cpp)
+  Static expr(const Expr& node, const TypeRef& expected = nullptr);
+  Static expr_node(const Expr& node, const TypeRef& expected);
+  Static name(const Expr& node, const NameExpr& written);
+  Static member(const Expr& node, const MemberExpr& written);
+  Static member_of(const Static& object, const Identifier& key);
+  TypeRef field_of(const TypeRef& object, const Identifier& key, bool quiet);
+  Static binary(const BinaryExpr& written);
+  Static record(const Expr& node, const RecordExpr& written, const TypeRef& expected);
+  Static list(const ListExpr& written, const TypeRef& expected);
+  Static index(const IndexExpr& written);
+  Static fork(const ForkExpr& written);
+  Static run_call(const Expr& node, const RunExpr& written);
+  /// The expression must be a `want`; `what` names the place in the message.
+  Static expect(const Expr& node, const TypeRef& want, const std::string& what);
+  void mismatch(const Span& span, const TypeRef& want, const TypeRef& found, const std::string& what);
+  void unknown_name(const Identifier& name, const std::string& kind, std::vector<std::string> candidates);
+  [[nodiscard]] std::vector<std::string> names_in_reach() const;
+
+  // ---- calls (check_call.cpp)
+  Static call(const Expr& node, const CallExpr& written);
+  Static builtin_call(const Expr& node, const CallExpr& written, const BuiltinInfo& builtin);
+  bool place_arguments(const CallExpr& written, const Span& span, const std::vector<std::string>& names,
+                       const std::vector<bool>& required, const std::string& callee, std::vector<const Expr*>& out);
+
+  // ---- statements (check_flow.cpp)
+  bool block(const Block& node, bool scoped);
+  bool statement(const Stmt& node);
+  bool role(const RoleStmt& node);
+  bool let(const LetStmt& node);
+  bool if_statement(const IfStmt& node);
+  bool for_statement(const ForStmt& node, const Span& span);
+  bool match(const MatchStmt& node, const Span& span);
+  /// What a pattern asks of the value; takes what it covers out of `left`, the cases no arm has taken yet.
+  void pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases, std::vector<TypeRef>& left,
+               bool last);
+  bool retry(const RetryStmt& node, const Span& span);
+  bool return_statement(const ReturnStmt& node, const Span& span);
+  void splice(const SpliceStmt& node, const Span& span);
+  void gen(GenInfo& info);
+
+  struct Variable {
+    std::string name;
+    Span span;
+    Static value;
+    bool warn_unused = false;
+    bool used = false;
+  };
+  void bind(const Identifier& name, Static value, bool warn_unused = false);
+  Variable* find(const std::string& name);
+  void drop_variables(std::size_t left);
+  [[nodiscard]] std::vector<Variable> variables_from(std::size_t first) const;
+  void open_scope();
+  void close_scope();
+  /// Facts that hold where `condition` came out as `truth`: paths that are not null.
+  void learn(const Expr& condition, bool truth);
+  [[nodiscard]] static std::string path_of(const Expr& node);
+
+  // ---- texts and holes (check_text.cpp)
+  void text(const Text& node, bool value);
+  void hole(const Hole& node, const Text& text, std::size_t position);
+  void hole_options(const Hole& node);
+  void choices(const Hole& node, const TypeRef& type);
+  void follow(const Hole& node, const Text& text, std::size_t position, const TypeRef& type);
+  void turn_order(const Block& body);
+  void prefix_breaking(const Block& body);
+
+  // ---- between generators (check_gens.cpp)
+  struct Traits {
+    bool turns = false;
+    bool holes = false;
+  };
+  void collect_traits();
+  void refuse_recursion();
+
+  /// True (reported) where `count` is more than one declaration or expression may hold.
+  bool too_many(std::size_t count, const Span& span, const std::string& what);
+  [[nodiscard]] bool tainted(const std::string& word) const { return tainted_.count(word) > 0; }
+  [[nodiscard]] const Source& source() const { return program_.sources[program_.file.source]; }
+  Diagnostic& error(std::string code, Span span, std::string message, std::string label = {}) {
+    return diagnostics_.error(std::move(code), span, std::move(message), std::move(label));
+  }
+
+  Program& program_;
+  Diagnostics& diagnostics_;
+  bool broken_ = false;              // the parser skipped something: no warnings about what is missing
+  std::set<std::string> tainted_;    // words in what it skipped
+
+  std::map<std::string, Declared> declared_;
+  enum class State : std::uint8_t { kNew, kOpen, kDone };
+  std::vector<State> type_states_;
+  std::uint32_t type_depth_ = 0;     // definitions begun and not ended
+  std::vector<const Decl*> type_decls_;
+  std::vector<std::shared_ptr<Type>> type_references_;  // made when a type is used while it is being defined
+
+  // The generator being checked.
+  GenInfo* gen_ = nullptr;
+  std::uint32_t gen_index_ = 0;
+  std::vector<Variable> variables_;
+  std::unordered_map<std::string, std::size_t> variable_index_;  // name -> place in variables_
+  std::vector<std::size_t> scopes_;          // where each scope's variables begin
+  std::map<std::string, Span> ended_;        // bound in a scope that is over
+  std::vector<std::pair<std::string, TypeRef>> facts_;
+  struct Turn {
+    bool open = false;
+    std::optional<Role> role;  // absent for `turn`
+    Span span;
+  };
+  Turn turn_;
+  std::uint32_t loops_ = 0;
+  struct ForkFrame {
+    TypeRef type;
+    bool yields = false;
+    bool unknown = false;
+    bool selected = false;
+  };
+  std::vector<ForkFrame> forks_;
+  bool mixed_ = false;               // this generator has turns, so text outside them is an error
+
+  std::vector<Traits> traits_;
+};
+
+}  // namespace espalier::dsl
