@@ -4,6 +4,7 @@
 
 #include "runtime/chat/load_chat_template.h"
 #include "runtime/model/architecture.h"
+#include "runtime/tokenizer/byte_level_bpe.h"
 #include "runtime/tokenizer/load_tokenizer.h"
 #include "tests/support/memory_mapping.h"
 
@@ -15,8 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!file) return 0;
   if (const auto tokenizer = load_tokenizer(*file)) {
     const auto chat = load_chat_template(*file, **tokenizer);
-    if (const auto ids = (*tokenizer)->encode_special("Hello <|im_end|> 12"))
-      (*tokenizer)->decode(*ids, true);
+    // Each token has at most kMaxTokenBytes, so the text of a few stays small.
+    if (const auto ids = (*tokenizer)->encode_special("Hello <|im_end|> 12")) {
+      ESP_CHECK((*tokenizer)->decode(*ids, true).size() <= ids->size() * kMaxTokenBytes);
+    }
   }
   if (const auto architecture = find_architecture(*file)) {
     if (const auto shape = (*architecture)->read_shape(*file, 266)) {
