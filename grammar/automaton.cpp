@@ -312,34 +312,38 @@ std::uint32_t Automaton::follow_read(StateId state) const {
   return most;
 }
 
-ByteSet Automaton::next_bytes(StateId state) const {
+ByteSet Automaton::item_bytes(PositionId item) const {
   ByteSet out;
-  std::vector<PositionId> work(states_[state].items);
-  for (const PositionId p : work) {
-    const Position& at = positions_[p];
-    if (at.expr == kBottomExpr) continue;
-    if (at.expr == kFollowExpr) {
-      out.add(static_cast<unsigned char>(program_->follow()[at.progress]));
-    } else if (at.expr == kPrefixExpr) {
-      out.add(static_cast<unsigned char>(prefixes_[at.depth][at.progress]));
-    } else {
-      switch (pool_.node(Expr{at.expr}).op) {
-        case Op::kBytes:
-          out.add(static_cast<unsigned char>(pool_.bytes_of(Expr{at.expr})[at.progress]));
-          break;
-        case Op::kSet:
-          out |= pool_.set_of(Expr{at.expr});
-          break;
-        default: {  // a product: what both operands read, or the first alone
-          const Pair& pair = pairs_[at.progress - 1];
-          ByteSet bytes =
-              next_bytes(pair.a);  // operands nest as deep as products do in the expression
-          if (pool_.node(Expr{at.expr}).op == Op::kIntersection) bytes &= next_bytes(pair.b);
-          out |= bytes;
-        }
-      }
+  const Position& at = positions_[item];
+  if (at.expr == kBottomExpr) return out;
+  if (at.expr == kFollowExpr) {
+    out.add(static_cast<unsigned char>(program_->follow()[at.progress]));
+    return out;
+  }
+  if (at.expr == kPrefixExpr) {
+    out.add(static_cast<unsigned char>(prefixes_[at.depth][at.progress]));
+    return out;
+  }
+  const Expr e{at.expr};
+  switch (pool_.node(e).op) {
+    case Op::kBytes:
+      out.add(static_cast<unsigned char>(pool_.bytes_of(e)[at.progress]));
+      return out;
+    case Op::kSet:
+      return pool_.set_of(e);
+    default: {  // a product: what both operands read, or the first alone; operands nest as products
+                // do in the pool
+      const Pair& pair = pairs_[at.progress - 1];
+      out = next_bytes(pair.a);
+      if (pool_.node(e).op == Op::kIntersection) out &= next_bytes(pair.b);
+      return out;
     }
   }
+}
+
+ByteSet Automaton::next_bytes(StateId state) const {
+  ByteSet out;
+  for (const PositionId p : states_[state].items) out |= item_bytes(p);
   return out;
 }
 

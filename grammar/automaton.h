@@ -21,6 +21,7 @@
 
 #include "grammar/mask.h"
 #include "grammar/program.h"
+#include "grammar/token_trie.h"
 
 namespace espalier::grammar {
 
@@ -152,6 +153,7 @@ class Automaton {
     bool accepting = false;
   };
 
+  [[nodiscard]] ByteSet item_bytes(PositionId item) const;
   PositionId position(const Position& p);
   PositionId push(Expr e, PositionId next, std::uint32_t depth) {
     return position({e.id, 0, next, depth});
@@ -176,6 +178,13 @@ class Automaton {
   bool pair_closes(std::uint32_t pair, Fuel& fuel);
   void append_product_closing(std::uint32_t pair, std::string& out) const;
 
+  struct CharacterLoop {
+    Expr characters;  // the kCodePoints node
+    ByteSet first;    // bytes its code points start with
+  };
+  std::optional<CharacterLoop> character_loop(StateId state);
+  const TokenTrie* allow_slice(StateId state, std::uint32_t most_after,
+                               std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
   MaskRef intern_mask(std::vector<std::uint64_t> words);
 

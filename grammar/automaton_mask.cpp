@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "grammar/automaton.h"
+#include "grammar/token_slice.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -52,11 +53,113 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
   return walk(state, tokens_left - 1, &largest);
 }
 
+// Whether the state reads a repeated character class and does so deterministically: some items are
+// the whole class, going round the same repeat, and no other item reads a byte that a code point of
+// the class starts with. (A follow that may begin here does not count: the slice leaves out tokens
+// that hold its first byte.)
+std::optional<Automaton::CharacterLoop> Automaton::character_loop(StateId state) {
+  const std::vector<PositionId> items = states_[state].items;
+  for (const PositionId item : items) {
+    const Position at = positions_[item];
+    if (at.expr >= kBottomExpr || at.next < 3) continue;
+    const Op op = pool_.node(Expr{at.expr}).op;
+    if (op != Op::kSet && op != Op::kBytes) continue;
+    const Position again = positions_[at.next];
+    if (again.expr >= kBottomExpr || pool_.node(Expr{again.expr}).op != Op::kRepeat) continue;
+    const Expr child = pool_.children(Expr{again.expr})[0];
+    Expr characters;
+    if (pool_.node(child).op == Op::kCodePoints) characters = child;
+    if (pool_.node(child).op == Op::kChoice) {
+      for (const Expr c : pool_.children(child)) {
+        if (pool_.node(c).op == Op::kCodePoints && characters == pool_.nothing()) characters = c;
+      }
+    }
+    if (characters == pool_.nothing()) continue;
+    const auto& whole = closure(push(characters, at.next, again.depth));
+    ByteSet first;
+    std::size_t found = 0;
+    for (const PositionId p : whole) {
+      first |= item_bytes(p);
+      found += std::find(items.begin(), items.end(), p) != items.end() ? 1 : 0;
+    }
+    if (found != whole.size()) continue;
+    for (const PositionId p : items) {
+      if (std::find(whole.begin(), whole.end(), p) != whole.end() ||
+          (is_follow(p) && positions_[p].progress == 0)) {
+        continue;
+      }
+      if (!(item_bytes(p) & first).none()) return std::nullopt;
+    }
+    return CharacterLoop{characters, first};
+  }
+  return std::nullopt;
+}
+
+// Where the state reads characters of a class: allows the tokens that are nothing else, by their
+// length, and returns the trie of the tokens that are still to be walked. nullptr where the whole
+// vocabulary must be.
+const TokenTrie* Automaton::allow_slice(StateId state, std::uint32_t most_after,
+                                        std::vector<std::uint64_t>& words,
+                                        std::uint32_t* largest_after) {
+  const std::uint32_t scan = states_[state].scan;
+  if (scan != kNoScan && scan != 0) return nullptr;  // a token might complete the follow
+  const std::optional<CharacterLoop> loop = character_loop(state);
+  if (!loop) return nullptr;
+  std::optional<unsigned char> excluded;
+  if (!program_->follow().empty()) excluded = static_cast<unsigned char>(program_->follow()[0]);
+  const auto& ranges = pool_.ranges_of(loop->characters);
+  unsigned sample =
+      0x80;  // any ASCII character of the class: all characters lead to the same states
+  for (unsigned b = 0; b < 0x80 && sample == 0x80; ++b) {
+    const bool inside = std::any_of(ranges.begin(), ranges.end(), [&](const CodePointRange& r) {
+      return r.first <= b && b <= r.second;
+    });
+    if (inside && b != excluded) sample = b;
+  }
+  if (sample == 0x80) return nullptr;
+  const TokenSlice* slice = program_->vocabulary()->slice(ranges, excluded);
+  if (slice == nullptr) return nullptr;
+  // By length: which lengths are allowed. Decided before `words` is touched.
+  std::vector<bool> allowed(slice->longest() + 1, false);
+  std::uint32_t largest = 0;
+  StateId at = state;
+  for (std::size_t n = 1; n <= slice->longest(); ++n) {
+    if (const auto here = character_loop(at); !here || here->characters != loop->characters) {
+      ByteSet rest = next_bytes(at) & loop->first;
+      if (excluded) rest.remove(*excluded);
+      if (!rest.none()) return nullptr;
+      break;  // no more characters: longer tokens are not allowed
+    }
+    const StateId next = step(at, static_cast<unsigned char>(sample));
+    const std::uint32_t after = distance(next);
+    allowed[n] = after <= most_after;
+    if (allowed[n]) largest = std::max(largest, after);
+    if (next == at) {  // and so on for all lengths
+      std::fill(allowed.begin() + static_cast<std::ptrdiff_t>(n), allowed.end(), allowed[n]);
+      break;
+    }
+    at = next;
+  }
+  *largest_after = std::max(*largest_after, largest);
+  for (std::size_t from = 1; from <= slice->longest();) {
+    std::size_t to = from;
+    while (to <= slice->longest() && allowed[to] == allowed[from]) ++to;
+    if (allowed[from]) {
+      const auto more = slice->up_to(to - 1);
+      const auto less = slice->up_to(from - 1);
+      for (std::size_t w = 0; w < words.size(); ++w) words[w] |= more[w] & ~less[w];
+    }
+    from = to;
+  }
+  return &slice->others();
+}
+
 // The tokens after which at most `most_after` more are needed.
 MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after) {
   const Vocabulary& vocabulary = *program_->vocabulary();
-  const TokenTrie& trie = vocabulary.trie();
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
+  const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
   const auto allow = [&](TokenId id) {
     words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
                                                 << (static_cast<std::size_t>(id) % 64);

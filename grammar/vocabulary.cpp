@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/token_slice.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -44,6 +45,19 @@ bool Vocabulary::is_end(TokenId id) const {
   if (id == kNoToken) return false;
   return id == spec_.end_of_turn ||
          std::find(spec_.also_end.begin(), spec_.also_end.end(), id) != spec_.also_end.end();
+}
+
+const TokenSlice* Vocabulary::slice(std::span<const std::pair<char32_t, char32_t>> ranges,
+                                    std::optional<unsigned char> excluded) const {
+  std::string key(1, excluded ? static_cast<char>(*excluded) : '\0');
+  key += excluded ? '+' : '-';
+  key.append(reinterpret_cast<const char*>(ranges.data()), ranges.size_bytes());
+  const std::lock_guard lock(slices_mutex_);
+  if (const auto known = slices_.find(key); known != slices_.end()) return known->second.get();
+  if (slices_.size() == kSlices) return nullptr;
+  return slices_
+      .emplace(std::move(key), std::make_unique<const TokenSlice>(*this, ranges, excluded))
+      .first->second.get();
 }
 
 }  // namespace espalier::grammar
