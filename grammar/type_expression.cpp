@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/utf8.h"
+#include "grammar/json_schema.h"
 #include "grammar/number_expression.h"
 #include "grammar/regex.h"
 
@@ -124,7 +125,7 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
     case TypeKind::kJson:
       return json_.any();
     case TypeKind::kSchema:
-      return fail(ErrorCode::kUnsupported, "schemas are not supported yet");
+      return schema_expression(pool_, json_, type->literal);
     case TypeKind::kCall:
       return call(*type, depth);
     case TypeKind::kReference:
