@@ -1,17 +1,49 @@
 // compile(): type -> expression -> program, and the checks that need a program.
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "grammar/compiled_grammar.h"
 #include "grammar/type_expression.h"
 
 namespace espalier::grammar {
 
+namespace {
+
+// A product whose words could not be decided counts as empty; where the language is built on one,
+// that must be said.
+bool rests_on_undecided(const Program& program) {
+  const ExpressionPool& pool = program.pool();
+  std::vector<bool> seen(pool.size(), false);
+  std::vector<Expr> work{program.root()};
+  while (!work.empty()) {
+    const Expr e = work.back();
+    work.pop_back();
+    if (seen[e.id]) continue;
+    seen[e.id] = true;
+    if (program.product(e) == Program::Product::kUndecided) return true;
+    if (pool.node(e).op == Op::kRule) work.push_back(pool.rule_body(pool.node(e).a));
+    for (const Expr c : pool.children(e)) work.push_back(c);
+  }
+  return false;
+}
+
+}  // namespace
+
 Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
     VocabularyRef vocabulary, std::shared_ptr<const ExpressionPool> pool, Expr root,
     std::string_view follow, const Limits& limits, Fuel& fuel) {
   ESP_ASSIGN(ProgramRef program, Program::create(std::move(pool), root, std::move(vocabulary),
                                                  std::string(follow), limits, fuel));
+  if (rests_on_undecided(*program)) {
+    return fail(ErrorCode::kLimit,
+                "grammar: whether two conditions on one value can hold together took more than " +
+                    std::to_string(Program::kProductSearch) + " states to decide");
+  }
+  if (!program->empty() && program->closing_size(root) > Program::kLongestClosing) {
+    return fail(ErrorCode::kLimit, "the shortest text of this type is longer than " +
+                                       std::to_string(Program::kLongestClosing) + " bytes");
+  }
   auto grammar = std::make_shared<const CompiledGrammar>(std::move(program), limits);
   if (grammar->program().empty() || !grammar->start({}).valid()) {
     return fail(ErrorCode::kInvalid,

@@ -71,8 +71,8 @@ Expr ExpressionPool::byte_set(const ByteSet& set) {
     const char only = static_cast<char>(set.lowest());
     return bytes(std::string_view(&only, 1));
   }
-  const auto [it, fresh] =
-      set_ids_.try_emplace(raw(std::span<const std::uint64_t>(set.words())), static_cast<std::uint32_t>(sets_.size()));
+  const auto [it, fresh] = set_ids_.try_emplace(raw(std::span<const std::uint64_t>(set.words())),
+                                                static_cast<std::uint32_t>(sets_.size()));
   if (fresh) sets_.push_back(set);
   return add({Op::kSet, it->second, 0, 0, 0}, {});
 }

@@ -164,6 +164,11 @@ class ExpressionPool {
   [[nodiscard]] bool ok() const { return status_.has_value(); }
   [[nodiscard]] const Status& status() const { return status_; }
   [[nodiscard]] Fuel& fuel() { return *fuel_; }
+  /// For builders that find their input refused in the middle: the first error is kept, all further
+  /// building is nothing().
+  void refuse(Error error) {
+    if (ok()) status_ = fail(std::move(error));
+  }
 
   // ---- reading (automata, analyses, tests) ----
   struct Node {

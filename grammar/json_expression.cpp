@@ -42,6 +42,8 @@ std::string escape(char32_t c) {
   return out;
 }
 
+constexpr std::size_t kDepth = 1000;  // of constants: the JSON library prints them by recursion
+
 constexpr CodePointRange kUnescaped[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x10FFFF}};
 
 std::uint32_t clamp(std::uint64_t n) {
@@ -133,6 +135,12 @@ Expr JsonExpressions::literal(const Json& value) {
   Expr done = pool_.empty();
   const auto enter = [&](const Json& v) -> bool {  // true where `v` is complete at once
     if (v.is_structured() && !v.empty()) {
+      if (open.size() == kDepth) {
+        pool_.refuse(
+            {ErrorCode::kLimit, "a constant with more than " + std::to_string(kDepth) + " levels"});
+        done = pool_.nothing();
+        return true;
+      }
       open.push_back({&v, v.begin(), {}});
       return false;
     }
@@ -175,7 +183,7 @@ Expr JsonExpressions::literal(const Json& value) {
     }
     complete = enter(*top.at);  // may move `open`; `top` is not used after
   }
-  return pool_.constant(value, done);
+  return pool_.ok() ? pool_.constant(value, done) : pool_.nothing();
 }
 
 Expr JsonExpressions::object(Expr members, bool may_be_empty) {

@@ -15,8 +15,6 @@ constexpr std::uint64_t kCompared =
     256;  // closings up to this many bytes are compared by tokens, longer ones by bytes
 
 constexpr std::uint32_t kNestedProducts = 100;
-constexpr std::uint64_t kProductSearch =
-    50'000;  // states that looking for a product's word may open
 
 std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
 

@@ -25,6 +25,7 @@ class Program {
   static constexpr std::uint32_t kNever = UINT32_MAX;  // no word
   static constexpr std::uint64_t kLongestClosing =
       1u << 16;  // bytes; what closes only beyond is not allowed
+  static constexpr std::uint64_t kProductSearch = 50'000;  // states that deciding one product may open
   static constexpr std::size_t kLongestPiece =
       64;  // tokens above this length play no part in distances
 
