@@ -60,6 +60,15 @@ class PosixMapping final : public Mapping {
   [[nodiscard]] std::span<const std::byte> bytes() const override {
     return {static_cast<const std::byte*>(address_), size_};
   }
+  void discard(std::span<const std::byte> part) const override {
+    // Whole pages inside the part only. The mapping is never written, so nothing can be lost.
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+    const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+    if (begin < end) {
+      (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
+  }
 
  private:
   void* address_;

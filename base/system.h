@@ -24,6 +24,8 @@ class Mapping {
  public:
   virtual ~Mapping() = default;
   [[nodiscard]] virtual std::span<const std::byte> bytes() const = 0;
+  /// `part` (of bytes()) is not needed soon: its memory may go; the file is read again when it is.
+  virtual void discard(std::span<const std::byte> part) const { (void)part; }
 
  protected:
   Mapping() = default;

@@ -29,6 +29,7 @@ class LoadedModel final : public Model {
   }
   const std::string& path() const override { return file_.path(); }
   std::uint64_t file_bytes() const override { return file_.file_bytes(); }
+  void discard(std::span<const std::byte> part) const override { file_.mapping()->discard(part); }
 
  private:
   Gguf file_;  // keeps the mapping that the weights point into

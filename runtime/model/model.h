@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,8 @@ class Model {
   [[nodiscard]] virtual const std::shared_ptr<const ChatTemplate>& chat_template() const = 0;
   [[nodiscard]] virtual const std::string& path() const = 0;
   [[nodiscard]] virtual std::uint64_t file_bytes() const = 0;
+  /// `part` of a tensor's data is not needed soon: its memory may go (it is read again if it is).
+  virtual void discard(std::span<const std::byte> part) const { (void)part; }
 };
 
 }  // namespace espalier::runtime

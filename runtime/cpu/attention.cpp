@@ -1,0 +1,282 @@
+#include "runtime/cpu/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "runtime/cpu/matrix.h"
+
+namespace espalier::runtime::cpu {
+namespace {
+
+constexpr std::uint32_t kSegmentTiles = kSegmentTokens / kTileTokens;
+// Queries of a block: their scores of a segment (24 KiB) stay in the first-level cache, and each
+// widened K or V vector serves two register blocks of 12.
+constexpr std::size_t kBlockQueries = 24;
+
+}  // namespace
+
+Attention::Attention(const ModelShape& shape, const Kernels& kernels, WorkerPool& workers)
+    : kernels_(kernels),
+      workers_(workers),
+      heads_(shape.heads),
+      kv_heads_(shape.kv_heads),
+      group_(shape.heads / shape.kv_heads),
+      width_(shape.head_width),
+      stride_(round_up(shape.head_width, kLanes)),
+      scale_(1.0F / std::sqrt(static_cast<float>(shape.head_width))),
+      scratch_(workers.threads()) {}
+
+const PageId* Attention::table(std::uint32_t row) const {
+  return batch_->sequences[batch_->rows[row].sequence].data();
+}
+
+std::uint32_t Attention::tokens(std::uint32_t row) const { return batch_->rows[row].position + 1; }
+
+void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted) {
+  batch_ = &batch;
+  const auto rows = static_cast<std::uint32_t>(wanted.size());
+  order_.assign(wanted.begin(), wanted.end());
+  // Branches that share a prefix become neighbours; rows of one sequence stay in order.
+  std::stable_sort(order_.begin(), order_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    const std::uint32_t x = batch.rows[a].sequence;
+    const std::uint32_t y = batch.rows[b].sequence;
+    if (x == y) return false;
+    if (batch.sequences[x] != batch.sequences[y]) return batch.sequences[x] < batch.sequences[y];
+    return x < y;
+  });
+
+  blocks_.clear();
+  segments_.clear();
+  runs_.clear();
+  most_segments_ = 1;
+  const auto most_rows =
+      static_cast<std::uint32_t>(std::max<std::size_t>(1, kBlockQueries / group_));
+  for (std::uint32_t begin = 0; begin < rows;) {
+    const auto related = [&](std::uint32_t a, std::uint32_t b) {
+      if (batch.rows[a].sequence == batch.rows[b].sequence) return true;
+      return tokens(a) >= kTileTokens && tokens(b) >= kTileTokens && table(a)[0] == table(b)[0];
+    };
+    std::uint32_t end = begin + 1;
+    std::uint32_t most_tokens = tokens(order_[begin]);
+    while (end < rows && end - begin < most_rows && related(order_[end - 1], order_[end])) {
+      most_tokens = std::max(most_tokens, tokens(order_[end]));
+      ++end;
+    }
+    const auto count =
+        static_cast<std::uint32_t>((most_tokens + kSegmentTokens - 1) / kSegmentTokens);
+    const Block block{begin, end, static_cast<std::uint32_t>(segments_.size()), count};
+    for (std::uint32_t s = 0; s < count; ++s) {
+      const auto runs_begin = static_cast<std::uint32_t>(runs_.size());
+      add_runs(block, s, begin, end, 0);
+      segments_.push_back({runs_begin, static_cast<std::uint32_t>(runs_.size())});
+    }
+    most_segments_ = std::max(most_segments_, count);
+    blocks_.push_back(block);
+    begin = end;
+  }
+
+  split_ = workers_.threads() > 1 && most_segments_ > 1 &&
+           blocks_.size() * kv_heads_ < std::size_t{4} * workers_.threads();
+  if (split_) {
+    const std::size_t parts = std::size_t{rows} * heads_ * most_segments_;
+    if (part_sums_.size() < parts) {
+      part_values_.resize(parts * stride_);
+      part_maxima_.resize(parts);
+      part_sums_.resize(parts);
+    }
+  }
+  const std::size_t queries = most_rows * group_;
+  for (Scratch& scratch : scratch_) {
+    if (scratch.maxima.size() >= queries) continue;
+    scratch.queries.resize(queries * stride_);
+    scratch.scores.resize(queries * kSegmentTokens);
+    scratch.values.resize(queries * stride_);
+    scratch.carried.resize(queries * stride_);
+    scratch.maxima.resize(queries);
+    scratch.sums.resize(queries);
+    scratch.later_maxima.resize(queries);
+    scratch.later_sums.resize(queries);
+  }
+}
+
+// Runs of rows [begin, end) of order_, from tile `tile` of the segment on, in token order for each
+// row. Recursion is at most kSegmentTiles deep: each level takes at least one tile.
+void Attention::add_runs(const Block& block, std::uint32_t segment, std::uint32_t begin,
+                         std::uint32_t end, std::uint32_t tile) {
+  const std::uint32_t first_tile = segment * kSegmentTiles;
+  const auto left = [&](std::uint32_t at) {  // tokens of the row from the segment's start on
+    const std::uint32_t all = tokens(order_[at]);
+    const auto before = static_cast<std::uint32_t>(segment * kSegmentTokens);
+    return all <= before ? 0U : std::min(all - before, static_cast<std::uint32_t>(kSegmentTokens));
+  };
+  const auto whole = [&](std::uint32_t at, std::uint32_t t) {
+    return t < kSegmentTiles && left(at) >= (t + 1) * kTileTokens;
+  };
+  const auto page = [&](std::uint32_t at, std::uint32_t t) {
+    return table(order_[at])[first_tile + t];
+  };
+  while (begin < end) {
+    if (left(begin) <= tile * kTileTokens) {
+      ++begin;
+      continue;
+    }
+    std::uint32_t stop = begin + 1;
+    if (whole(begin, tile)) {
+      while (stop < end && whole(stop, tile) && page(stop, tile) == page(begin, tile)) ++stop;
+    }
+    const std::uint32_t row = begin - block.row_begin;
+    if (stop == begin + 1) {
+      const auto count = static_cast<std::uint32_t>(left(begin) - tile * kTileTokens);
+      runs_.push_back({row, row + 1, tile, count});
+    } else {
+      std::uint32_t next = tile + 1;
+      const auto shared = [&](std::uint32_t t) {
+        for (std::uint32_t at = begin; at < stop; ++at) {
+          if (!whole(at, t) || page(at, t) != page(begin, t)) return false;
+        }
+        return true;
+      };
+      while (shared(next)) ++next;
+      runs_.push_back({row, stop - block.row_begin, tile,
+                       static_cast<std::uint32_t>((next - tile) * kTileTokens)});
+      if (next < kSegmentTiles) add_runs(block, segment, begin, stop, next);
+    }
+    begin = stop;
+  }
+}
+
+void Attention::gather(const Block& block, std::size_t head, const float* queries,
+                       std::size_t stride, Scratch& scratch) const {
+  float* to = scratch.queries.data();
+  for (std::uint32_t at = block.row_begin; at < block.row_end; ++at) {
+    const float* from = queries + order_[at] * stride + head * group_ * width_;
+    for (std::size_t g = 0; g < group_; ++g, to += stride_) {
+      kernels_.scale(from + g * width_, scale_, width_, to);
+    }
+  }
+}
+
+// Leaves values, later_maxima and later_sums of the segment in scratch, for rows that reach it.
+void Attention::segment(const KvPool& pool, std::size_t layer, const Block& block, std::size_t head,
+                        std::uint32_t number, Scratch& scratch) const {
+  const Segment& it = segments_[block.segment_begin + number];
+  const std::uint32_t first_tile = number * kSegmentTiles;
+  const std::uint16_t* tiles[kSegmentTiles];
+  const auto tile_count = [](const Run& run) {
+    return (run.tokens + kTileTokens - 1) / kTileTokens;
+  };
+  for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
+    const Run& run = runs_[r];
+    const PageId* pages = table(order_[block.row_begin + run.row_begin]) + first_tile;
+    for (std::size_t t = 0; t < tile_count(run); ++t) {
+      tiles[t] = pool.keys(pages[run.tile_begin + t], layer, head);
+    }
+    kernels_.scores(tiles, tile_count(run), width_,
+                    scratch.queries.data() + run.row_begin * group_ * stride_, stride_,
+                    (run.row_end - run.row_begin) * group_,
+                    scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +
+                        run.tile_begin * kTileTokens,
+                    kSegmentTokens);
+  }
+  const std::size_t before = number * kSegmentTokens;
+  for (std::uint32_t row = 0; row < block.row_end - block.row_begin; ++row) {
+    const std::size_t all = tokens(order_[block.row_begin + row]);
+    if (all <= before) continue;
+    for (std::size_t q = row * group_; q < (row + 1) * group_; ++q) {
+      kernels_.softmax(scratch.scores.data() + q * kSegmentTokens,
+                       std::min(all - before, kSegmentTokens), &scratch.later_maxima[q],
+                       &scratch.later_sums[q]);
+      std::fill_n(scratch.values.data() + q * stride_, width_, 0.0F);
+    }
+  }
+  for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
+    const Run& run = runs_[r];
+    const PageId* pages = table(order_[block.row_begin + run.row_begin]) + first_tile;
+    for (std::size_t t = 0; t < tile_count(run); ++t) {
+      tiles[t] = pool.values(pages[run.tile_begin + t], layer, head);
+    }
+    kernels_.values(tiles, run.tokens, width_,
+                    scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +
+                        run.tile_begin * kTileTokens,
+                    kSegmentTokens, (run.row_end - run.row_begin) * group_,
+                    scratch.values.data() + run.row_begin * group_ * stride_, stride_);
+  }
+}
+
+void Attention::run(const KvPool& pool, std::size_t layer, const float* queries,
+                    std::size_t query_stride, float* out, std::size_t out_stride) {
+  const auto blocks = static_cast<std::uint32_t>(blocks_.size());
+  const auto kv_heads = static_cast<std::uint32_t>(kv_heads_);
+  const auto finish = [&](std::uint32_t row, std::size_t q_head, const float* values, float sum) {
+    kernels_.scale(values, 1.0F / sum, width_, out + row * out_stride + q_head * width_);
+  };
+  if (!split_) {
+    // The longest blocks come last in a prompt: hand them out first.
+    workers_.for_each(blocks * kv_heads, [&](std::uint32_t item, unsigned thread) {
+      const Block& block = blocks_[blocks - 1 - item / kv_heads];
+      const std::size_t head = item % kv_heads;
+      Scratch& scratch = scratch_[thread];
+      gather(block, head, queries, query_stride, scratch);
+      const std::size_t count = (block.row_end - block.row_begin) * group_;
+      for (std::uint32_t s = 0; s < block.segments; ++s) {
+        segment(pool, layer, block, head, s, scratch);
+        for (std::size_t q = 0; q < count; ++q) {
+          const std::uint32_t row = order_[block.row_begin + q / group_];
+          if (tokens(row) <= s * kSegmentTokens) continue;
+          float* carried = scratch.carried.data() + q * stride_;
+          const float* later = scratch.values.data() + q * stride_;
+          if (s == 0) {
+            scratch.maxima[q] = scratch.later_maxima[q];
+            scratch.sums[q] = scratch.later_sums[q];
+            std::memcpy(carried, later, width_ * sizeof(float));
+          } else {
+            kernels_.merge(&scratch.maxima[q], &scratch.sums[q], carried, scratch.later_maxima[q],
+                           scratch.later_sums[q], later, width_);
+          }
+        }
+      }
+      for (std::size_t q = 0; q < count; ++q) {
+        finish(order_[block.row_begin + q / group_], head * group_ + q % group_,
+               scratch.carried.data() + q * stride_, scratch.sums[q]);
+      }
+    });
+    return;
+  }
+  const auto part = [&](std::size_t at, std::size_t q_head, std::size_t s) {
+    return (at * heads_ + q_head) * most_segments_ + s;
+  };
+  workers_.for_each(blocks * kv_heads * most_segments_, [&](std::uint32_t item, unsigned thread) {
+    const std::uint32_t s = item % most_segments_;
+    const std::size_t head = item / most_segments_ % kv_heads;
+    const Block& block = blocks_[item / most_segments_ / kv_heads];
+    if (s >= block.segments) return;
+    Scratch& scratch = scratch_[thread];
+    gather(block, head, queries, query_stride, scratch);
+    segment(pool, layer, block, head, s, scratch);
+    for (std::size_t q = 0; q < (block.row_end - block.row_begin) * group_; ++q) {
+      const std::size_t at = block.row_begin + q / group_;
+      if (tokens(order_[at]) <= s * kSegmentTokens) continue;
+      const std::size_t to = part(at, head * group_ + q % group_, s);
+      part_maxima_[to] = scratch.later_maxima[q];
+      part_sums_[to] = scratch.later_sums[q];
+      std::memcpy(part_values_.data() + to * stride_, scratch.values.data() + q * stride_,
+                  width_ * sizeof(float));
+    }
+  });
+  // Few rows, or their segments would not have been dealt out: merging is short.
+  for (std::size_t at = 0; at < order_.size(); ++at) {
+    const std::uint32_t row = order_[at];
+    for (std::size_t head = 0; head < heads_; ++head) {
+      const std::size_t first = part(at, head, 0);
+      float* carried = part_values_.data() + first * stride_;
+      for (std::size_t s = 1; s * kSegmentTokens < tokens(row); ++s) {
+        kernels_.merge(&part_maxima_[first], &part_sums_[first], carried, part_maxima_[first + s],
+                       part_sums_[first + s], carried + s * stride_, width_);
+      }
+      finish(row, head, carried, part_sums_[first]);
+    }
+  }
+}
+
+}  // namespace espalier::runtime::cpu

@@ -1,0 +1,81 @@
+// Attention of a step's rows over paged KV.
+//
+// The result of a row is a function of its own tokens and position alone (numerics contract):
+// positions are cut into segments of kSegmentTokens; within one, scores, their maximum, the
+// exponentials' sum and the weighted values are taken in token order; segments are merged in order.
+// How rows are grouped only decides which loads are shared:
+//
+// - A block is a few rows, neighbours in the order of their page tables: rows of one prompt, or
+//   decode rows of branches with a common prefix.
+// - In each segment a block's rows are cut into runs: rows with the same whole pages side by side
+//   share every load of K and V; a row's last, partial page is its own run.
+//
+// The plan is made once a step and serves every layer and head.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/backend.h"
+#include "runtime/cpu/kernels.h"
+#include "runtime/cpu/kv_pool.h"
+#include "runtime/cpu/worker_pool.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime::cpu {
+
+class Attention {
+ public:
+  Attention(const ModelShape& shape, const Kernels& kernels, WorkerPool& workers);
+
+  /// Plans the attention of some rows. The batch stays alive until the last run(). May throw
+  /// bad_alloc.
+  void plan(const Batch& batch, std::span<const std::uint32_t> rows);
+  /// out[row] = attention of queries[row] (rotated, all heads) over layer `layer`, for the planned
+  /// rows.
+  void run(const KvPool& pool, std::size_t layer, const float* queries, std::size_t query_stride,
+           float* out, std::size_t out_stride);
+
+ private:
+  struct Run {  // rows [row_begin, row_end) of a block over tokens from tile_begin on
+    std::uint32_t row_begin, row_end, tile_begin, tokens;
+  };
+  struct Segment {
+    std::uint32_t runs_begin, runs_end;
+  };
+  struct Block {
+    std::uint32_t row_begin, row_end;       // in order_
+    std::uint32_t segment_begin, segments;  // in segments_
+  };
+  struct Scratch {
+    std::vector<float> queries, scores, values, carried, maxima, sums, later_maxima, later_sums;
+  };
+
+  [[nodiscard]] const PageId* table(std::uint32_t row) const;
+  [[nodiscard]] std::uint32_t tokens(std::uint32_t row) const;
+  void add_runs(const Block& block, std::uint32_t segment, std::uint32_t begin, std::uint32_t end,
+                std::uint32_t tile);
+  void gather(const Block& block, std::size_t head, const float* queries, std::size_t stride,
+              Scratch& scratch) const;
+  void segment(const KvPool& pool, std::size_t layer, const Block& block, std::size_t head,
+               std::uint32_t number, Scratch& scratch) const;
+
+  const Kernels& kernels_;
+  WorkerPool& workers_;
+  std::size_t heads_, kv_heads_, group_, width_, stride_;
+  float scale_;
+
+  const Batch* batch_ = nullptr;
+  std::vector<std::uint32_t> order_;
+  std::vector<Block> blocks_;
+  std::vector<Segment> segments_;
+  std::vector<Run> runs_;
+  std::uint32_t most_segments_ = 0;
+  bool split_ = false;  // segments are items of their own; their parts are merged afterwards
+  std::vector<Scratch> scratch_;
+  std::vector<float> part_values_, part_maxima_, part_sums_;
+};
+
+}  // namespace espalier::runtime::cpu

@@ -1,0 +1,103 @@
+// The llama architecture's forward pass over a ragged batch: one pass over the weights for all
+// rows.
+//
+// Stages of a layer, each one loop of the pool: [norm, quantise] Q, K and V products [rotate, write
+// K and V to the pages] attention [quantise] output product onto the residual [norm, quantise] gate
+// and up with SwiGLU and the next quantisation, down onto the residual. The bracketed parts are
+// short for few rows and then run on the owner alone. Rows whose logits nobody wants stop at the
+// last layer's K and V.
+//
+// Owns the panels and scratch that grows with the largest batch. Used by one thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "grammar/mask.h"
+#include "runtime/backend.h"
+#include "runtime/cpu/attention.h"
+#include "runtime/cpu/kv_pool.h"
+#include "runtime/cpu/matrix.h"
+#include "runtime/cpu/memory.h"
+#include "runtime/cpu/worker_pool.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime::cpu {
+
+/// Whose logits are wanted: a row of the batch, and of which tokens. No masks: of all.
+struct HeadRow {
+  std::uint32_t row = 0;
+  bool all = false;
+  std::vector<const grammar::Mask*> masks;
+};
+
+class Forward {
+ public:
+  /// Makes the panels. `kernels` and `workers` outlive it.
+  [[nodiscard]] static Result<std::unique_ptr<Forward>> create(std::shared_ptr<const Model> model,
+                                                               const Kernels& kernels,
+                                                               WorkerPool& workers);
+
+  /// Runs the layers and writes K and V; `wanted` (rising, unique) are the rows whose logits may be
+  /// asked for afterwards. May throw bad_alloc.
+  void run(const Batch& batch, std::span<const std::uint32_t> wanted, KvPool& pool);
+
+  /// Logits of rows wanted by the last run, row i at out + i * logits_stride(). Only panels of 16
+  /// tokens with a wanted token are computed; the rest of `out` is left as it was. Every computed
+  /// logit has the bits that the whole head would give. May throw bad_alloc.
+  void logits(std::span<const HeadRow> rows, float* out);
+  [[nodiscard]] std::size_t logits_stride() const;
+
+ private:
+  struct Layer {
+    std::vector<float> attention_norm, feed_forward_norm;
+    Matrix query, key, value, attention_output, gate, up, down;
+  };
+  struct Product {
+    const Matrix* matrix;
+    float* out;
+    std::size_t stride;
+    bool add;
+  };
+
+  Forward(std::shared_ptr<const Model> model, const Kernels& kernels, WorkerPool& workers);
+  [[nodiscard]] Status load();
+  void make_panels(Matrix& matrix);
+
+  // f(row, thread) for every row: on the owner alone where that is shorter.
+  template <class F>
+  void each_row(std::size_t rows, F&& f);
+  void normalise(std::size_t rows, const std::vector<float>& weight, Activations& out);
+  void multiply(std::span<const Product> products, const Activations& x, std::size_t rows);
+  void write_keys(const Batch& batch, std::size_t layer, KvPool& pool);
+  void feed_forward(const Layer& layer, std::size_t rows);
+
+  std::shared_ptr<const Model> model_;
+  const Kernels& kernels_;
+  WorkerPool& workers_;
+  ModelShape shape_;
+  Memory memory_;
+  std::vector<Layer> layers_;
+  std::vector<float> output_norm_;
+  Matrix output_;
+  Attention attention_;
+  std::vector<double> frequencies_;
+
+  // Scratch, by rows of the batch.
+  std::size_t width_stride_, query_stride_, key_stride_;
+  std::vector<float> x_, queries_, keys_, values_, attended_, cosines_, sines_;
+  Activations normal_, attended_codes_, hidden_, head_;
+  struct Scratch {
+    std::vector<float> row, gate, up;
+    std::vector<std::uint16_t> key, value;
+  };
+  std::vector<Scratch> scratch_;
+  std::vector<std::uint32_t> all_rows_;
+  std::vector<std::uint32_t> kept_;  // batch rows that x_ holds after run()
+  std::vector<std::uint32_t> panels_;
+};
+
+}  // namespace espalier::runtime::cpu

@@ -1,0 +1,404 @@
+// The kernels that are the same for every instruction set but for the type of 16 float lanes.
+//
+// Included by each kernel file inside its anonymous namespace, after it has defined `Lanes` and:
+//   splat load load_first(p, n, fill) store store_first load_half load_half_first load_bf16
+//   load_bf16_first store_half add sub mul div fma maximum(a > b ? a : b) minimum(a < b ? a : b)
+//   sum_tree max_tree power(t) keep_from(x, bound, v)
+// and the constants kScoreRegisters and kValueRows. The order of operations here is the numerics
+// contract.
+// No include guard: a file includes it once.
+
+#if defined(__clang__)
+#define ESP_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define ESP_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+constexpr float kInfinity = __builtin_inff();
+
+// exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's polynomial of degree 7 in r (error below
+// half an ulp of the rounding that follows), times 2^n. 0 below -87; clamped above 88.
+inline Lanes exponential(Lanes x) {
+  const Lanes clamped = maximum(splat(-87.0F), minimum(splat(88.0F), x));
+  // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
+  const Lanes shifted = fma(clamped, splat(0x1.715476p+0F), splat(12582912.0F));
+  const Lanes n = sub(shifted, splat(12582912.0F));
+  Lanes r = fma(n, splat(-0x1.62e430p-1F), clamped);
+  r = fma(n, splat(0x1.05c610p-29F), r);
+  Lanes p = splat(1.0F / 5040.0F);
+  p = fma(p, r, splat(1.0F / 720.0F));
+  p = fma(p, r, splat(1.0F / 120.0F));
+  p = fma(p, r, splat(1.0F / 24.0F));
+  p = fma(p, r, splat(1.0F / 6.0F));
+  p = fma(p, r, splat(0.5F));
+  p = fma(p, r, splat(1.0F));
+  p = fma(p, r, splat(1.0F));
+  return keep_from(x, -87.0F, mul(p, power(shifted)));
+}
+
+void rms_norm(const float* x, const float* weight, size_t n, float epsilon, float* out) {
+  Lanes squares = splat(0.0F);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Lanes v = load(x + i);
+    squares = fma(v, v, squares);
+  }
+  if (i < n) {
+    const Lanes v = load_first(x + i, n - i, 0.0F);
+    squares = fma(v, v, squares);
+  }
+  const float mean = sum_tree(squares) / static_cast<float>(n);
+  const float factor = 1.0F / __builtin_sqrtf(mean + epsilon);
+  for (size_t k = 0; k < n; ++k) out[k] = (x[k] * factor) * weight[k];
+}
+
+void swiglu(const float* gate, const float* up, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const Lanes g = load_first(gate + i, rest, 0.0F);
+    const Lanes e = exponential(sub(splat(0.0F), g));
+    const Lanes silu = div(g, add(splat(1.0F), e));
+    store_first(out + i, rest, mul(silu, load_first(up + i, rest, 0.0F)));
+  }
+}
+
+void rotate(float* x, const float* cosines, const float* sines, size_t pairs) {
+  for (size_t i = 0; i < pairs; ++i) {
+    const float a = x[2 * i];
+    const float b = x[2 * i + 1];
+    x[2 * i] = a * cosines[i] - b * sines[i];
+    x[2 * i + 1] = a * sines[i] + b * cosines[i];
+  }
+}
+
+void to_half(const float* x, size_t n, uint16_t* out) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    uint16_t halves[kLanes];
+    store_half(halves, load_first(x + i, rest, 0.0F));
+    for (size_t k = 0; k < rest; ++k) out[i + k] = halves[k];
+  }
+}
+
+void scale(const float* x, float factor, size_t n, float* out) {
+  for (size_t i = 0; i < n; ++i) out[i] = x[i] * factor;
+}
+
+// One accumulator per score, over the dimensions in order.
+template <int kRows, int kTiles>
+inline void score_block(const uint16_t* const* tiles, size_t width, const float* q, size_t q_stride,
+                        float* scores, size_t score_stride) {
+  Lanes acc[kRows][kTiles];
+  ESP_UNROLL for (int r = 0; r < kRows; ++r) {
+    ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = splat(0.0F);
+  }
+  for (size_t d = 0; d < width; ++d) {
+    Lanes k[kTiles];
+    ESP_UNROLL for (int t = 0; t < kTiles; ++t) k[t] = load_half(tiles[t] + d * kTileTokens);
+    ESP_UNROLL for (int r = 0; r < kRows; ++r) {
+      const Lanes value = splat(q[static_cast<size_t>(r) * q_stride + d]);
+      ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = fma(k[t], value, acc[r][t]);
+    }
+  }
+  ESP_UNROLL for (int r = 0; r < kRows; ++r) {
+    ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
+      store(scores + static_cast<size_t>(r) * score_stride + static_cast<size_t>(t) * kTileTokens,
+            acc[r][t]);
+    }
+  }
+}
+
+template <int kRows>
+inline void score_rows(const uint16_t* const* tiles, size_t tile_count, size_t width,
+                       const float* q, size_t q_stride, float* scores, size_t score_stride) {
+  constexpr int kTiles = kScoreRegisters / kRows > 0 ? kScoreRegisters / kRows : 1;
+  size_t t = 0;
+  for (; t + kTiles <= tile_count; t += kTiles) {
+    score_block<kRows, kTiles>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
+                               score_stride);
+  }
+  for (; t < tile_count; ++t) {
+    score_block<kRows, 1>(tiles + t, width, q, q_stride, scores + t * kTileTokens, score_stride);
+  }
+}
+
+void scores(const uint16_t* const* tiles, size_t tile_count, size_t width, const float* q,
+            size_t q_stride, size_t rows, float* out, size_t score_stride) {
+  size_t r = 0;
+  const auto next = [&]<int kRows>() {
+    while (rows - r >= kRows) {
+      score_rows<kRows>(tiles, tile_count, width, q + r * q_stride, q_stride,
+                        out + r * score_stride, score_stride);
+      r += kRows;
+    }
+  };
+  if constexpr (kScoreRegisters >= 12) next.template operator()<12>();
+  if constexpr (kScoreRegisters >= 6) next.template operator()<6>();
+  if constexpr (kScoreRegisters >= 4) next.template operator()<4>();
+  if constexpr (kScoreRegisters >= 3) next.template operator()<3>();
+  next.template operator()<1>();
+}
+
+void softmax(float* x, size_t count, float* top, float* sum) {
+  Lanes m = splat(-kInfinity);
+  const size_t whole = count / kLanes * kLanes;
+  for (size_t i = 0; i < whole; i += kLanes) m = maximum(load(x + i), m);
+  if (whole < count) m = maximum(load_first(x + whole, count - whole, -kInfinity), m);
+  const float shift = max_tree(m);
+  Lanes total = splat(0.0F);
+  for (size_t i = 0; i < whole; i += kLanes) {
+    const Lanes e = exponential(sub(load(x + i), splat(shift)));
+    total = add(total, e);
+    store(x + i, e);
+  }
+  if (whole < count) {
+    const Lanes tail = load_first(x + whole, count - whole, -kInfinity);
+    const Lanes e = exponential(sub(tail, splat(shift)));
+    total = add(total, e);
+    store(x + whole, e);
+  }
+  *top = shift;
+  *sum = sum_tree(total);
+}
+
+// One accumulator per output, over the tokens in order.
+template <int kRows, int kChunks>
+inline void value_block(const uint16_t* const* tiles, size_t count, size_t width,
+                        const float* weights, size_t weight_stride, float* out, size_t out_stride) {
+  Lanes acc[kRows][kChunks];
+  ESP_UNROLL for (int r = 0; r < kRows; ++r) {
+    ESP_UNROLL for (int c = 0; c < kChunks; ++c) {
+      acc[r][c] = load(out + static_cast<size_t>(r) * out_stride + static_cast<size_t>(c) * kLanes);
+    }
+  }
+  for (size_t start = 0; start < count; start += kTileTokens) {
+    const uint16_t* v = tiles[start / kTileTokens];
+    const size_t tokens = count - start < kTileTokens ? count - start : kTileTokens;
+    for (size_t j = 0; j < tokens; ++j, v += width) {
+      Lanes value[kChunks];
+      ESP_UNROLL for (int c = 0; c < kChunks; ++c) {
+        value[c] = load_half(v + static_cast<size_t>(c) * kLanes);
+      }
+      ESP_UNROLL for (int r = 0; r < kRows; ++r) {
+        const Lanes w = splat(weights[static_cast<size_t>(r) * weight_stride + start + j]);
+        ESP_UNROLL for (int c = 0; c < kChunks; ++c) acc[r][c] = fma(w, value[c], acc[r][c]);
+      }
+    }
+  }
+  ESP_UNROLL for (int r = 0; r < kRows; ++r) {
+    ESP_UNROLL for (int c = 0; c < kChunks; ++c) {
+      store(out + static_cast<size_t>(r) * out_stride + static_cast<size_t>(c) * kLanes, acc[r][c]);
+    }
+  }
+}
+
+// The last columns of a head whose width is no multiple of 16.
+inline void value_tail(const uint16_t* const* tiles, size_t count, size_t width, size_t column,
+                       const float* weights, float* out) {
+  const size_t n = width - column;
+  Lanes acc = load_first(out + column, n, 0.0F);
+  for (size_t j = 0; j < count; ++j) {
+    const uint16_t* v = tiles[j / kTileTokens] + j % kTileTokens * width + column;
+    acc = fma(splat(weights[j]), load_half_first(v, n), acc);
+  }
+  store_first(out + column, n, acc);
+}
+
+template <int kRows>
+inline void value_rows(const uint16_t* const* tiles, size_t count, size_t width,
+                       const float* weights, size_t weight_stride, float* out, size_t out_stride) {
+  // The block's columns start at `column` of every V row: shift the tiles' origins instead.
+  const uint16_t* shifted[kSegmentTokens / kTileTokens];
+  const size_t tile_count = (count + kTileTokens - 1) / kTileTokens;
+  size_t column = 0;
+  const auto next = [&]<int kChunks>() {
+    constexpr size_t kWide = kChunks * kLanes;
+    for (; column + kWide <= width; column += kWide) {
+      for (size_t t = 0; t < tile_count; ++t) shifted[t] = tiles[t] + column;
+      value_block<kRows, kChunks>(shifted, count, width, weights, weight_stride, out + column,
+                                  out_stride);
+    }
+  };
+  if constexpr (kValueChunks >= 4) next.template operator()<4>();
+  next.template operator()<2>();
+  next.template operator()<1>();
+  if (column < width) {
+    for (int r = 0; r < kRows; ++r) {
+      value_tail(tiles, count, width, column, weights + static_cast<size_t>(r) * weight_stride,
+                 out + static_cast<size_t>(r) * out_stride);
+    }
+  }
+}
+
+void values(const uint16_t* const* tiles, size_t count, size_t width, const float* weights,
+            size_t weight_stride, size_t rows, float* out, size_t out_stride) {
+  size_t r = 0;
+  const auto next = [&]<int kRows>() {
+    while (rows - r >= kRows) {
+      value_rows<kRows>(tiles, count, width, weights + r * weight_stride, weight_stride,
+                        out + r * out_stride, out_stride);
+      r += kRows;
+    }
+  };
+  if constexpr (kValueRows >= 6) next.template operator()<6>();
+  if constexpr (kValueRows >= 3) next.template operator()<3>();
+  next.template operator()<1>();
+}
+
+float exponential_of(float x) {
+  float lanes[kLanes];
+  store(lanes, exponential(splat(x)));
+  return lanes[0];
+}
+
+void merge(float* top, float* sum, float* carried, float later_top, float later_sum,
+           const float* later, size_t width) {
+  const float shift = *top > later_top ? *top : later_top;
+  const float before = exponential_of(*top - shift);
+  const float after = exponential_of(later_top - shift);
+  *sum = *sum * before + later_sum * after;
+  for (size_t i = 0; i < width; ++i) carried[i] = carried[i] * before + later[i] * after;
+  *top = shift;
+}
+
+float maximum_of(const float* x, size_t n) {
+  Lanes m = splat(-kInfinity);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) m = maximum(load(x + i), m);
+  if (i < n) m = maximum(load_first(x + i, n - i, -kInfinity), m);
+  return max_tree(m);
+}
+
+float sum_exp(const float* x, size_t n, float shift) {
+  Lanes total = splat(0.0F);
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    total = add(total, exponential(sub(load(x + i), splat(shift))));
+  }
+  if (i < n) {
+    const Lanes tail = load_first(x + i, n - i, -kInfinity);
+    total = add(total, exponential(sub(tail, splat(shift))));
+  }
+  return sum_tree(total);
+}
+
+void exponentials(const float* x, size_t n, float shift, float factor, float* out) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const Lanes v = load_first(x + i, rest, shift);
+    store_first(out + i, rest, exponential(mul(sub(v, splat(shift)), splat(factor))));
+  }
+}
+
+// fp32 activations against F32, F16 and BF16 weights: lane k mod 16, columns in order, then the
+// tree.
+template <DenseType kType>
+inline Lanes load_weights(const unsigned char* row, size_t column) {
+  if constexpr (kType == DenseType::kF32) return load(reinterpret_cast<const float*>(row) + column);
+  const uint16_t* halves = reinterpret_cast<const uint16_t*>(row) + column;
+  if constexpr (kType == DenseType::kF16) return load_half(halves);
+  return load_bf16(halves);
+}
+template <DenseType kType>
+inline Lanes load_weights_first(const unsigned char* row, size_t column, size_t n) {
+  if constexpr (kType == DenseType::kF32) {
+    return load_first(reinterpret_cast<const float*>(row) + column, n, 0.0F);
+  }
+  const uint16_t* halves = reinterpret_cast<const uint16_t*>(row) + column;
+  if constexpr (kType == DenseType::kF16) return load_half_first(halves, n);
+  return load_bf16_first(halves, n);
+}
+
+template <DenseType kType, int kRows>
+inline void dense_rows(const unsigned char* weights, size_t columns, const float* x,
+                       size_t x_stride, float* out, size_t stride, bool add_to) {
+  Lanes acc[kRows];
+  ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = splat(0.0F);
+  size_t k = 0;
+  for (; k + kLanes <= columns; k += kLanes) {
+    const Lanes w = load_weights<kType>(weights, k);
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+      acc[m] = fma(w, load(x + static_cast<size_t>(m) * x_stride + k), acc[m]);
+    }
+  }
+  if (k < columns) {
+    const Lanes w = load_weights_first<kType>(weights, k, columns - k);
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+      const float* row = x + static_cast<size_t>(m) * x_stride + k;
+      acc[m] = fma(w, load_first(row, columns - k, 0.0F), acc[m]);
+    }
+  }
+  for (int m = 0; m < kRows; ++m) {
+    float& to = out[static_cast<size_t>(m) * stride];
+    const float dot = sum_tree(acc[m]);
+    to = add_to ? to + dot : dot;
+  }
+}
+
+template <DenseType kType>
+void dense_of(const unsigned char* weights, size_t weight_rows, size_t columns, const float* x,
+              size_t x_stride, size_t rows, float* out, size_t stride, bool add_to) {
+  const size_t row_bytes = columns * (kType == DenseType::kF32 ? 4 : 2);
+  for (size_t n = 0; n < weight_rows; ++n, weights += row_bytes) {
+    size_t m = 0;
+    for (; m + 4 <= rows; m += 4) {
+      dense_rows<kType, 4>(weights, columns, x + m * x_stride, x_stride, out + m * stride + n,
+                           stride, add_to);
+    }
+    for (; m < rows; ++m) {
+      dense_rows<kType, 1>(weights, columns, x + m * x_stride, x_stride, out + m * stride + n,
+                           stride, add_to);
+    }
+  }
+}
+
+void dense_product(DenseType type, const void* weights, size_t weight_rows, size_t columns,
+                   const float* x, size_t x_stride, size_t rows, float* out, size_t stride,
+                   bool add_to) {
+  const auto* bytes = static_cast<const unsigned char*>(weights);
+  switch (type) {
+    case DenseType::kF32:
+      return dense_of<DenseType::kF32>(bytes, weight_rows, columns, x, x_stride, rows, out, stride,
+                                       add_to);
+    case DenseType::kF16:
+      return dense_of<DenseType::kF16>(bytes, weight_rows, columns, x, x_stride, rows, out, stride,
+                                       add_to);
+    case DenseType::kBF16:
+      return dense_of<DenseType::kBF16>(bytes, weight_rows, columns, x, x_stride, rows, out, stride,
+                                        add_to);
+  }
+}
+
+// The scale of a block of activations, from the largest magnitude's bits. Bits compare as the
+// magnitudes do, with NaN above infinity: a block that holds either gets the scale NaN, so that it
+// shows in every output. Blocks below 2^-100 count as zero: 127 / maximum must not overflow.
+struct BlockScale {
+  float scale;
+  float inverse;
+};
+inline BlockScale block_scale(uint32_t top_bits) {
+  if (top_bits >= 0x7F800000U) return {__builtin_nanf(""), 0.0F};
+  float top;
+  __builtin_memcpy(&top, &top_bits, sizeof top);
+  if (top < 0x1p-100F) return {0.0F, 0.0F};
+  return {top / 127.0F, 127.0F / top};
+}
+
+void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t row, size_t first) {
+  int8_t* codes = out.codes + row * out.columns + first * kBlock;
+  const size_t at = row * (out.columns / kBlock) + first;
+  for (size_t b = 0; b < blocks; ++b, x += kBlock, codes += kBlock) {
+    const BlockScale s = block_scale(largest_magnitude_bits(x));
+    int32_t sum = 0;
+    // A scale of NaN or 0 has the inverse 0, which must not meet an infinity.
+    if (s.inverse != 0.0F) {
+      sum = round_to_codes(x, s.inverse, codes);
+    } else {
+      __builtin_memset(codes, 0, kBlock);
+    }
+    out.scales[at + b] = s.scale;
+    out.scaled_sums[at + b] = s.scale * static_cast<float>(sum);
+    out.minus_8_sums[at + b] = -8 * sum;
+    out.minus_128_sums[at + b] = -128 * sum;
+  }
+}

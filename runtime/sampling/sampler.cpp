@@ -1,0 +1,206 @@
+#include "runtime/sampling/sampler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include "runtime/cpu/fixed_math.h"
+
+namespace espalier::runtime {
+namespace {
+
+// How many of the best candidates a nucleus is looked for in at first; most are smaller.
+constexpr std::size_t kFirstNucleus = 128;
+
+tl::unexpected<Error> not_finite() {
+  return fail(ErrorCode::kInternal, "sampling: the model's logits are not finite");
+}
+
+}  // namespace
+
+// The allowed tokens and their logits, in rising order of ids.
+void Sampler::gather(std::span<const float> logits, const grammar::Mask* mask) {
+  if (mask == nullptr) {
+    if (tokens_.size() != logits.size() || tokens_.front() != 0 ||
+        static_cast<std::size_t>(tokens_.back()) != logits.size() - 1) {
+      tokens_.resize(logits.size());
+      std::iota(tokens_.begin(), tokens_.end(), 0);
+    }
+    logits_.assign(logits.begin(), logits.end());
+    return;
+  }
+  tokens_.clear();
+  logits_.clear();
+  const auto words = mask->words();
+  for (std::size_t w = 0; w < words.size() && w * 64 < logits.size(); ++w) {
+    for (std::uint64_t left = words[w]; left != 0; left &= left - 1) {
+      const std::size_t id = w * 64 + static_cast<std::size_t>(std::countr_zero(left));
+      if (id >= logits.size()) break;
+      tokens_.push_back(static_cast<TokenId>(id));
+      logits_.push_back(logits[id]);
+    }
+  }
+}
+
+void Sampler::penalise(const Sampling& sampling, const TokenCounts& counts) {
+  // Both lists rise, so each search starts where the last one ended.
+  const auto each = [this](const auto& list, auto&& change) {
+    auto from = tokens_.begin();
+    for (const auto& [token, times] : list) {
+      from = std::lower_bound(from, tokens_.end(), token);
+      if (from == tokens_.end()) return;
+      if (*from == token) change(logits_[static_cast<std::size_t>(from - tokens_.begin())], times);
+    }
+  };
+  each(counts.context, [&](float& logit, std::uint32_t) {
+    logit = logit > 0 ? logit / sampling.repetition : logit * sampling.repetition;
+  });
+  each(counts.generated, [&](float& logit, std::uint32_t times) {
+    logit = logit - sampling.presence - sampling.frequency * static_cast<float>(times);
+  });
+}
+
+Result<Sampled> Sampler::sample(std::span<const float> logits, const grammar::Mask* mask,
+                                const Sampling& sampling, const TokenCounts* counts,
+                                const RandomKey& key, std::uint64_t counter) {
+  gather(logits, mask);
+  if (tokens_.empty()) return fail(ErrorCode::kInternal, "sampling: no token is allowed");
+  const float top = kernels_->maximum(logits_.data(), logits_.size());
+  const float total = kernels_->sum_exp(logits_.data(), logits_.size(), top);
+  if (!std::isfinite(top) || !std::isfinite(total)) return not_finite();
+  if (counts != nullptr && sampling.has_penalties()) penalise(sampling, *counts);
+
+  std::size_t chosen;
+  if (sampling.temperature > 0) {
+    chosen = draw(sampling, key.uniform(counter));
+  } else {
+    const float best = kernels_->maximum(logits_.data(), logits_.size());
+    chosen =
+        static_cast<std::size_t>(std::find(logits_.begin(), logits_.end(), best) - logits_.begin());
+  }
+  const TokenId token = tokens_[chosen];
+  float weight;
+  kernels_->exponentials(&logits[static_cast<std::size_t>(token)], 1, top, 1.0F, &weight);
+  return Sampled{token, weight / total};
+}
+
+// Index of a draw from the tempered distribution.
+std::size_t Sampler::draw(const Sampling& sampling, double uniform) {
+  const float top = kernels_->maximum(logits_.data(), logits_.size());
+  if (sampling.top_k > 0 || sampling.top_p < 1.0F || sampling.min_p > 0.0F) {
+    return draw_filtered(sampling, top, uniform);
+  }
+  weights_.resize(logits_.size());
+  kernels_->exponentials(logits_.data(), logits_.size(), top, 1.0F / sampling.temperature,
+                         weights_.data());
+  const double target = uniform * std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  double sum = 0;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < weights_.size(); ++i) {
+    if (weights_[i] == 0.0F) continue;
+    sum += weights_[i];
+    last = i;
+    if (sum > target) break;
+  }
+  return last;
+}
+
+// The same after top-k, top-p and min-p. Candidates are taken best first in growing portions, so a
+// narrow distribution costs one pass and a short sort.
+std::size_t Sampler::draw_filtered(const Sampling& sampling, float top, double uniform) {
+  candidates_.resize(logits_.size());
+  for (std::size_t i = 0; i < logits_.size(); ++i) {
+    candidates_[i] = {logits_[i], static_cast<TokenId>(i)};
+  }
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  };
+  const std::size_t most =
+      sampling.top_k > 0 ? std::min(candidates_.size(), static_cast<std::size_t>(sampling.top_k))
+                         : candidates_.size();
+  std::size_t sorted = 0;
+  weights_.clear();
+  const auto sort_to = [&](std::size_t end) {
+    if (end < candidates_.size()) {
+      std::nth_element(candidates_.begin() + static_cast<std::ptrdiff_t>(sorted),
+                       candidates_.begin() + static_cast<std::ptrdiff_t>(end), candidates_.end(),
+                       better);
+    }
+    std::sort(candidates_.begin() + static_cast<std::ptrdiff_t>(sorted),
+              candidates_.begin() + static_cast<std::ptrdiff_t>(end), better);
+    std::vector<float>& w = weights_;
+    const std::size_t before = w.size();
+    for (std::size_t i = before; i < end; ++i) w.push_back(candidates_[i].logit);
+    kernels_->exponentials(w.data() + before, end - before, top, 1.0F / sampling.temperature,
+                           w.data() + before);
+    sorted = end;
+  };
+
+  // What top-p is a share of: everything that top-k left.
+  double mass = 0;
+  if (sampling.top_k > 0) {
+    sort_to(most);
+    mass = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  } else if (sampling.top_p < 1.0F) {
+    std::vector<float> all(logits_.size());
+    kernels_->exponentials(logits_.data(), logits_.size(), top, 1.0F / sampling.temperature,
+                           all.data());
+    mass = std::accumulate(all.begin(), all.end(), 0.0);
+  }
+  std::size_t kept = 0;
+  double sum = 0;
+  const double nucleus = static_cast<double>(sampling.top_p) * mass;
+  for (; kept < most; ++kept) {
+    if (kept == sorted) sort_to(std::min(most, std::max(kFirstNucleus, sorted * 4)));
+    // The best one always stays: sums start above no threshold.
+    if (kept > 0) {
+      if (sampling.top_p < 1.0F && sum >= nucleus) break;
+      if (weights_[kept] < sampling.min_p * weights_[0]) break;
+    }
+    sum += weights_[kept];
+  }
+  const double target = uniform * sum;
+  double reached = 0;
+  std::size_t i = 0;
+  for (; i + 1 < kept; ++i) {
+    reached += weights_[i];
+    if (reached > target) break;
+  }
+  return static_cast<std::size_t>(candidates_[i].token);
+}
+
+Result<double> Sampler::log_normaliser(std::span<const float> logits) const {
+  const float top = kernels_->maximum(logits.data(), logits.size());
+  const float total = kernels_->sum_exp(logits.data(), logits.size(), top);
+  if (!std::isfinite(top) || !std::isfinite(total)) return not_finite();
+  return static_cast<double>(top) + cpu::logarithm(static_cast<double>(total));
+}
+
+std::vector<std::pair<TokenId, float>> Sampler::best(std::span<const float> logits,
+                                                     std::uint32_t count, double log_normaliser) {
+  const std::size_t most = std::min<std::size_t>(count, logits.size());
+  std::vector<std::pair<TokenId, float>> out;
+  if (most == 0) return out;
+  out.reserve(most + 1);
+  const auto better = [](const std::pair<TokenId, float>& a, const std::pair<TokenId, float>& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  };
+  // A heap of the best so far with the worst in front; most logits fail the first comparison.
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    if (out.size() == most && !(logits[i] > out.front().second)) continue;
+    out.emplace_back(static_cast<TokenId>(i), logits[i]);
+    std::push_heap(out.begin(), out.end(), better);
+    if (out.size() > most) {
+      std::pop_heap(out.begin(), out.end(), better);
+      out.pop_back();
+    }
+  }
+  std::sort_heap(out.begin(), out.end(), better);
+  for (auto& [token, value] : out) {
+    value = static_cast<float>(static_cast<double>(value) - log_normaliser);
+  }
+  return out;
+}
+
+}  // namespace espalier::runtime

@@ -1,0 +1,393 @@
+// Every instruction set against the scalar kernels, bit for bit; the scalar kernels against exact
+// arithmetic.
+#include "runtime/cpu/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "runtime/cpu/fixed_math.h"
+#include "runtime/cpu/isa.h"
+#include "runtime/cpu/matrix.h"
+#include "runtime/model/half.h"
+
+namespace espalier::runtime::cpu {
+namespace {
+
+using Random = std::mt19937_64;
+
+template <class T>
+::testing::AssertionResult same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  if (a.size() != b.size()) return ::testing::AssertionFailure() << "sizes differ";
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) {
+      return ::testing::AssertionFailure() << "at " << i << ": " << +a[i] << " != " << +b[i];
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+std::vector<float> normal(Random& random, std::size_t n, float spread = 1.0F) {
+  std::normal_distribution<float> distribution(0.0F, spread);
+  std::vector<float> out(n);
+  for (float& x : out) x = distribution(random);
+  return out;
+}
+
+std::size_t up_to(Random& random, std::size_t most) { return 1 + random() % most; }
+
+// A tensor of random blocks; scales of moderate size.
+struct RandomTensor {
+  RandomTensor(Random& random, TensorType type, std::size_t rows, std::size_t columns) {
+    tensor.type = type;
+    tensor.rows = rows;
+    tensor.columns = columns;
+    bytes.resize(rows * tensor.row_bytes());
+    for (auto& byte : bytes) byte = static_cast<std::byte>(random());
+    const auto place = [&](std::size_t at, float value) {
+      const std::uint16_t half = float_to_half(value);
+      std::memcpy(bytes.data() + at, &half, sizeof half);
+    };
+    std::uniform_real_distribution<float> scale(-0.1F, 0.1F);
+    if (type == TensorType::kF32) {
+      for (std::size_t i = 0; i < rows * columns; ++i) {
+        const float value = scale(random);
+        std::memcpy(bytes.data() + 4 * i, &value, sizeof value);
+      }
+    } else if (type == TensorType::kF16) {
+      for (std::size_t i = 0; i < rows * columns; ++i) place(2 * i, scale(random));
+    } else if (type == TensorType::kBF16) {
+      for (std::size_t i = 0; i < rows * columns; ++i) {
+        const std::uint16_t value = float_to_bfloat16(scale(random));
+        std::memcpy(bytes.data() + 2 * i, &value, sizeof value);
+      }
+    } else {
+      const std::size_t block = tensor_traits(type)->block_bytes;
+      for (std::size_t at = 0; at < bytes.size(); at += block) {
+        place(at, scale(random));
+        if (type == TensorType::kQ4_1) place(at + 2, scale(random));
+      }
+    }
+    tensor.data = bytes;
+  }
+  std::vector<std::byte> bytes;
+  Tensor tensor;
+};
+
+struct Panels {
+  explicit Panels(const Tensor& tensor) : memory(Matrix::panel_bytes(tensor)) {
+    matrix = Matrix(tensor, memory.data());
+    matrix.make_panels(0, matrix.panels());
+  }
+  std::vector<std::byte> memory;
+  Matrix matrix;
+};
+
+constexpr TensorType kTypes[] = {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0,
+                                 TensorType::kF32,  TensorType::kF16,  TensorType::kBF16};
+
+Activations activations(const Kernels& kernels, const Matrix& matrix, const std::vector<float>& x,
+                        std::size_t rows) {
+  Activations out;
+  out.reshape(rows, matrix.columns(), !matrix.quantised(), matrix.quantised());
+  for (std::size_t m = 0; m < rows; ++m) out.set(kernels, m, x.data() + m * matrix.columns());
+  return out;
+}
+
+class EachIsa : public ::testing::TestWithParam<const Kernels*> {
+ protected:
+  const Kernels& kernels = *GetParam();
+  const Kernels& scalar = kScalarKernels;
+  Random random{7};
+};
+
+TEST_P(EachIsa, ProductsHaveTheScalarBitsWhateverTheShape) {
+  for (int trial = 0; trial < 60; ++trial) {
+    const TensorType type = kTypes[static_cast<std::size_t>(trial) % 6];
+    const bool blocks = trial % 6 < 3;
+    const std::size_t rows = up_to(random, 70);
+    const std::size_t columns = blocks ? 32 * up_to(random, 7) : up_to(random, 200);
+    const std::size_t m = up_to(random, 40);
+    SCOPED_TRACE(std::string(tensor_traits(type)->name) + " rows " + std::to_string(rows) +
+                 " columns " + std::to_string(columns) + " m " + std::to_string(m));
+    const RandomTensor source(random, type, rows, columns);
+    const Panels panels(source.tensor);
+    const auto x = normal(random, m * columns);
+    const std::size_t stride = panels.matrix.panels() * kPanelRows;
+    const auto start = normal(random, m * stride);
+    for (const bool add : {false, true}) {
+      auto expected = start;
+      auto actual = start;
+      panels.matrix.product(scalar, activations(scalar, panels.matrix, x, m), 0, m, 0,
+                            panels.matrix.panels(), expected.data(), stride, add);
+      panels.matrix.product(kernels, activations(kernels, panels.matrix, x, m), 0, m, 0,
+                            panels.matrix.panels(), actual.data(), stride, add);
+      ASSERT_TRUE(same_bits(expected, actual));
+    }
+    // And each row alone has the bits it has among others.
+    std::vector<float> together(m * stride);
+    std::vector<float> alone(m * stride);
+    const auto all = activations(kernels, panels.matrix, x, m);
+    panels.matrix.product(kernels, all, 0, m, 0, panels.matrix.panels(), together.data(), stride,
+                          false);
+    for (std::size_t i = 0; i < m; ++i) {
+      panels.matrix.product(kernels, all, i, 1, 0, panels.matrix.panels(),
+                            alone.data() + i * stride, stride, false);
+    }
+    ASSERT_TRUE(same_bits(together, alone));
+  }
+}
+
+// The largest codes everywhere: integer sums must not saturate.
+TEST_P(EachIsa, ExtremeCodesDoNotOverflow) {
+  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
+    for (const unsigned fill : {0x00U, 0x7FU, 0x80U, 0xFFU}) {
+      for (const float sign : {1.0F, -1.0F}) {
+        RandomTensor source(random, type, 16, 64);
+        const std::size_t block = tensor_traits(type)->block_bytes;
+        const std::size_t head = type == TensorType::kQ4_1 ? 4 : 2;
+        for (std::size_t at = 0; at < source.bytes.size(); at += block) {
+          std::fill_n(source.bytes.begin() + static_cast<std::ptrdiff_t>(at + head), block - head,
+                      static_cast<std::byte>(fill));
+        }
+        const Panels panels(source.tensor);
+        const std::vector<float> x(5 * 64, sign);
+        std::vector<float> expected(5 * 16);
+        std::vector<float> actual(5 * 16);
+        panels.matrix.product(scalar, activations(scalar, panels.matrix, x, 5), 0, 5, 0, 1,
+                              expected.data(), 16, false);
+        panels.matrix.product(kernels, activations(kernels, panels.matrix, x, 5), 0, 5, 0, 1,
+                              actual.data(), 16, false);
+        ASSERT_TRUE(same_bits(expected, actual)) << tensor_traits(type)->name << fill;
+        std::vector<float> weights(64);
+        dequantise_row(source.tensor, 0, weights);
+        double exact = 0;
+        for (const float w : weights) exact += static_cast<double>(w) * sign;
+        EXPECT_NEAR(actual[0], exact, 1e-4 * (1 + std::abs(exact)));
+      }
+    }
+  }
+}
+
+TEST_P(EachIsa, QuantisingHasTheScalarBitsOnTiesExtremesAndNonFiniteValues) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  std::vector<std::vector<float>> blocks;
+  for (int trial = 0; trial < 200; ++trial) {
+    blocks.push_back(normal(random, 32, std::exp2(static_cast<float>(trial - 100))));
+  }
+  std::vector<float> ties(32);
+  for (std::size_t i = 0; i < 32; ++i) ties[i] = static_cast<float>(i) - 15.5F;
+  ties[0] = 127.0F;  // inverse 1: halves stay halves
+  blocks.push_back(ties);
+  blocks.emplace_back(32, 0.0F);
+  blocks.emplace_back(32, -0.0F);
+  blocks.emplace_back(32, std::numeric_limits<float>::denorm_min());
+  blocks.emplace_back(32, std::numeric_limits<float>::max());
+  for (const float odd : {kInf, -kInf, std::nanf("")}) {
+    auto block = normal(random, 32);
+    block[random() % 32] = odd;
+    blocks.push_back(block);
+  }
+  for (const auto& block : blocks) {
+    const auto run = [&](const Kernels& with) {
+      Activations out;
+      out.reshape(1, 32, false, true);
+      out.set(with, 0, block.data());
+      return out;
+    };
+    const auto a = run(scalar);
+    const auto b = run(kernels);
+    EXPECT_EQ(std::memcmp(a.quantised().codes, b.quantised().codes, 32), 0);
+    EXPECT_EQ(a.quantised().minus_8_sums[0], b.quantised().minus_8_sums[0]);
+    EXPECT_EQ(a.quantised().minus_128_sums[0], b.quantised().minus_128_sums[0]);
+    bool finite = true;
+    for (const float x : block) finite = finite && std::isfinite(x);
+    EXPECT_EQ(std::isnan(b.quantised().scales[0]), !finite);
+    if (finite) {
+      EXPECT_EQ(a.quantised().scales[0], b.quantised().scales[0]);
+      EXPECT_EQ(a.quantised().scaled_sums[0], b.quantised().scaled_sums[0]);
+    }
+  }
+}
+
+TEST_P(EachIsa, ElementwiseKernelsHaveTheScalarBits) {
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::size_t n = up_to(random, 100);
+    SCOPED_TRACE(n);
+    const auto x = normal(random, n, 5);
+    const auto y = normal(random, n);
+    const auto both = [&](auto&& run) {
+      std::vector<float> a(n + 32);
+      std::vector<float> b(n + 32);
+      run(scalar, a.data());
+      run(kernels, b.data());
+      ASSERT_TRUE(same_bits(a, b));
+    };
+    both([&](const Kernels& k, float* out) { k.rms_norm(x.data(), y.data(), n, 1e-5F, out); });
+    both([&](const Kernels& k, float* out) { k.swiglu(x.data(), y.data(), n, out); });
+    both([&](const Kernels& k, float* out) { k.scale(x.data(), 0.3F, n, out); });
+    both([&](const Kernels& k, float* out) { k.exponentials(x.data(), n, 3.0F, 1.7F, out); });
+    both([&](const Kernels& k, float* out) {
+      std::copy(x.begin(), x.end(), out);
+      k.rotate(out, y.data(), x.data(), n / 2);
+    });
+    both([&](const Kernels& k, float* out) {
+      out[0] = k.maximum(x.data(), n);
+      out[1] = k.sum_exp(x.data(), n, out[0]);
+    });
+    both([&](const Kernels& k, float* out) {
+      std::copy(x.begin(), x.end(), out);
+      float top;
+      float sum;
+      k.softmax(out, n, &top, &sum);
+      std::fill(out + n, out + n + 16, 0.0F);  // may hold anything
+      out[n] = top;
+      out[n + 1] = sum;
+    });
+    both([&](const Kernels& k, float* out) {
+      std::copy(x.begin(), x.end(), out);
+      float top = 1.5F;
+      float sum = 3.0F;
+      k.merge(&top, &sum, out, y[0], 2.0F, y.data(), n);
+      out[n] = top;
+      out[n + 1] = sum;
+    });
+    std::vector<std::uint16_t> a(n);
+    std::vector<std::uint16_t> b(n);
+    scalar.to_half(x.data(), n, a.data());
+    kernels.to_half(x.data(), n, b.data());
+    ASSERT_TRUE(same_bits(a, b));
+  }
+}
+
+TEST_P(EachIsa, AttentionHasTheScalarBitsAndNeverReadsPastTheCount) {
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::size_t width = trial % 3 == 0 ? 64 : 2 * up_to(random, 50);
+    const std::size_t rows = up_to(random, 30);
+    const std::size_t count = up_to(random, kSegmentTokens);
+    const std::size_t tiles = (count + kTileTokens - 1) / kTileTokens;
+    SCOPED_TRACE("width " + std::to_string(width) + " rows " + std::to_string(rows) + " count " +
+                 std::to_string(count));
+    std::vector<std::uint16_t> k(tiles * width * kTileTokens);
+    std::vector<std::uint16_t> v(tiles * width * kTileTokens);
+    for (std::size_t t = 0; t < tiles; ++t) {
+      for (std::size_t j = 0; j < kTileTokens; ++j) {
+        for (std::size_t d = 0; d < width; ++d) {
+          const bool live = t * kTileTokens + j < count;  // else NaN
+          const auto draw = [&]() -> std::uint16_t {
+            return live ? float_to_half(normal(random, 1)[0]) : std::uint16_t{0x7E00};
+          };
+          k[(t * width + d) * kTileTokens + j] = draw();
+          v[(t * kTileTokens + j) * width + d] = draw();
+        }
+      }
+    }
+    std::vector<const std::uint16_t*> k_tiles;
+    std::vector<const std::uint16_t*> v_tiles;
+    for (std::size_t t = 0; t < tiles; ++t) {
+      k_tiles.push_back(k.data() + t * width * kTileTokens);
+      v_tiles.push_back(v.data() + t * width * kTileTokens);
+    }
+    const auto q = normal(random, rows * width);
+    const auto run = [&](const Kernels& with, std::size_t together) {
+      std::vector<float> scores(rows * kSegmentTokens);
+      std::vector<float> out(rows * width);
+      for (std::size_t r = 0; r < rows; r += together) {
+        const std::size_t n = std::min(together, rows - r);
+        with.scores(k_tiles.data(), tiles, width, q.data() + r * width, width, n,
+                    scores.data() + r * kSegmentTokens, kSegmentTokens);
+        for (std::size_t i = r; i < r + n; ++i) {
+          float top;
+          float sum;
+          with.softmax(scores.data() + i * kSegmentTokens, count, &top, &sum);
+        }
+        with.values(v_tiles.data(), count, width, scores.data() + r * kSegmentTokens,
+                    kSegmentTokens, n, out.data() + r * width, width);
+      }
+      return out;
+    };
+    const auto expected = run(scalar, rows);
+    for (const float x : expected) ASSERT_TRUE(std::isfinite(x));
+    ASSERT_TRUE(same_bits(expected, run(kernels, rows)));
+    ASSERT_TRUE(same_bits(expected, run(kernels, 1)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EachIsa, ::testing::ValuesIn(supported_kernels()),
+                         [](const auto& it) { return std::string(it.param->name); });
+
+TEST(ScalarKernels, ProductsAreCloseToExactArithmetic) {
+  Random random(3);
+  for (const TensorType type : kTypes) {
+    const RandomTensor source(random, type, 20, 128);
+    const Panels panels(source.tensor);
+    const auto x = normal(random, 128);
+    const auto codes = activations(kScalarKernels, panels.matrix, x, 1);
+    std::vector<float> out(32);
+    panels.matrix.product(kScalarKernels, codes, 0, 1, 0, 2, out.data(), 32, false);
+    std::vector<float> weights(128);
+    for (std::size_t n = 0; n < 20; ++n) {
+      dequantise_row(source.tensor, n, weights);
+      double exact = 0;
+      double size = 0;
+      for (std::size_t k = 0; k < 128; ++k) {
+        const double a = panels.matrix.quantised()
+                             ? static_cast<double>(codes.quantised().codes[k]) *
+                                   codes.quantised().scales[k / kBlock]
+                             : x[k];
+        exact += weights[k] * a;
+        size += std::abs(weights[k] * a);
+      }
+      EXPECT_NEAR(out[n], exact, 1e-5 * size) << tensor_traits(type)->name;
+    }
+  }
+}
+
+TEST(ScalarKernels, ExponentialsAreAccurateAndExactAtZero) {
+  for (float x = -86.9F; x < 88.0F; x += 0.0937F) {
+    float e;
+    kScalarKernels.exponentials(&x, 1, 0.0F, 1.0F, &e);
+    EXPECT_NEAR(e / std::exp(static_cast<double>(x)), 1.0, 3e-7) << x;
+  }
+  const auto of = [](float x) {
+    float e;
+    kScalarKernels.exponentials(&x, 1, 0.0F, 1.0F, &e);
+    return e;
+  };
+  EXPECT_EQ(of(0.0F), 1.0F);
+  EXPECT_EQ(of(-0.0F), 1.0F);
+  EXPECT_EQ(of(-88.0F), 0.0F);
+  EXPECT_EQ(of(-std::numeric_limits<float>::infinity()), 0.0F);
+  EXPECT_TRUE(std::isnan(of(std::nanf(""))));
+}
+
+TEST(FixedMath, AgreesWithTheLibrary) {
+  for (double x = -20000; x < 20000; x += 3.77) {
+    const auto turn = sine_cosine(x);
+    EXPECT_NEAR(turn.sine, std::sin(x), 2e-15) << x;
+    EXPECT_NEAR(turn.cosine, std::cos(x), 2e-15) << x;
+  }
+  for (double x = 1e-9; x < 1e13; x *= 1.37) {
+    EXPECT_NEAR(logarithm(x), std::log(x), 1e-15 * (1 + std::abs(std::log(x)))) << x;
+  }
+  for (double x = -600; x < 600; x += 0.73) {
+    EXPECT_NEAR(exponential(x) / std::exp(x), 1.0, 1e-14) << x;
+  }
+}
+
+TEST(Isa, UnknownAndMissingSetsAreRefusedByName) {
+  EXPECT_EQ((*choose_kernels("scalar"))->name, std::string("scalar"));
+  EXPECT_EQ(*choose_kernels(""), supported_kernels().back());
+  const auto unknown = choose_kernels("mmx");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::kInvalid);
+  EXPECT_NE(unknown.error().message.find("'mmx'"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace espalier::runtime::cpu
