@@ -1,5 +1,6 @@
 // espalier complete: what a model says after a raw prompt, free or held to a
 // type; or what it thinks of given ids.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -20,6 +21,8 @@
 
 namespace espalier::cli {
 namespace {
+
+constexpr std::size_t kDefaultTokens = 256;
 
 using Best = std::vector<std::vector<std::pair<TokenId, float>>>;
 
@@ -126,6 +129,19 @@ class Complete final : public Command {
       if (!ids) return usage(ids.error().message);
       prompt = std::move(*ids);
     }
+    grammar::GrammarRef held;
+    if (shape != nullptr) {
+      auto compiled = grammar::compile(tokenizer.vocabulary(), shape, {});
+      if (!compiled) {
+        const bool schema = schema_.has_value();
+        Error error = std::move(compiled).error().within(schema   ? "'" + *schema_ + "'"
+                                                         : regex_ ? "--regex"
+                                                                  : "--type");
+        if (!schema && error.code == ErrorCode::kInvalid) return usage(error.message);
+        return fail(std::move(error));
+      }
+      held = std::move(*compiled);
+    }
     if (prompt.empty())
       return fail(ErrorCode::kInvalid,
                   "the prompt is empty: the model needs a token to go on from");
@@ -139,7 +155,7 @@ class Complete final : public Command {
       if (!ids) return usage(ids.error().message);
       answer = probe(branch, std::move(*ids));
     } else {
-      answer = generate(branch, *session, shape, context);
+      answer = generate(branch, *session, held, context);
     }
     if (!answer) return fail(std::move(answer).error());
     show(*answer, prompt, tokenizer, context);
@@ -201,21 +217,19 @@ class Complete final : public Command {
   }
 
   Result<Answer> generate(runtime::Branch& branch, const Session& session,
-                          const grammar::TypeRef& shape, Context& context) const {
+                          const grammar::GrammarRef& held, Context& context) const {
     const runtime::Tokenizer& tokenizer = *session.model().tokenizer();
     runtime::GenerateRequest request;
     request.sampling = sampling_.sampling();
     request.key = RandomKey(request.sampling.seed).with("complete");
-    request.max_tokens = static_cast<std::uint32_t>(max_.value_or(256));
+    // Without --max: as much as fits; with it, what does not fit is refused.
+    const std::size_t context_size = session.engine().info().context;
+    const std::size_t used = std::min(branch.ids().size(), context_size);
+    request.max_tokens = static_cast<std::uint32_t>(max_.value_or(static_cast<std::int64_t>(
+        std::clamp<std::size_t>(context_size - used, 1, kDefaultTokens))));
     request.logprobs = static_cast<std::uint32_t>(logprobs_.value_or(0));
-    if (shape != nullptr) {
-      auto compiled = grammar::compile(tokenizer.vocabulary(), shape, {});
-      if (!compiled) {
-        return fail(std::move(compiled).error().within(schema_  ? "'" + *schema_ + "'"
-                                                       : regex_ ? "--regex"
-                                                                : "--type"));
-      }
-      request.matcher = (*compiled)->start();
+    if (held != nullptr) {
+      request.matcher = held->start();
     } else {
       request.end_tokens = session.end_tokens();
     }
@@ -235,7 +249,7 @@ class Complete final : public Command {
     if (answer.streamed) context.console.out() << printable(pending) << '\n';
     answer.ids = std::move(generated.ids);
     answer.truncated = generated.truncated;
-    if (shape != nullptr) answer.value = generated.matcher.value();
+    if (held != nullptr) answer.value = generated.matcher.value();
     if (logprobs_.value_or(0) > 0) {
       // The model was not asked about forced tokens: their step has no list.
       std::size_t sampled = 0;

@@ -63,14 +63,19 @@ std::vector<std::string> option_names(const CLI::App& app) {
 
 // What was typed although the verb knows no such flag, or takes no further
 // argument.
-std::string describe_extras(const CLI::App& app) {
+std::string describe_extras(const CLI::App& app, std::string_view verb) {
   const std::vector<std::string> extras = app.remaining();
   const auto flag = std::find_if(extras.begin(), extras.end(), [](const std::string& word) {
     return word.size() > 1 && word[0] == '-';
   });
   if (flag == extras.end()) return "unexpected argument '" + extras.front() + "'";
   const std::string name = flag->substr(0, flag->find('='));
-  return "unknown flag '" + name + "'" + did_you_mean(name, option_names(app));
+  std::string hint = did_you_mean(name, option_names(app));
+  if (hint.empty() && (verb == "run" || verb == "batch" || verb == "render") &&
+      name.starts_with("--")) {
+    hint = "; arguments of the program are given as --arg " + name.substr(2) + "=VALUE";
+  }
+  return "unknown flag '" + name + "'" + hint;
 }
 
 int run_verb(const Verb& verb, std::vector<std::string> arguments, Context& context) {
@@ -88,10 +93,12 @@ int run_verb(const Verb& verb, std::vector<std::string> arguments, Context& cont
   } catch (const CLI::ParseError& error) {
     // An unknown flag is the likelier cause of a value or argument that seems
     // to be missing.
-    if (!app.remaining().empty()) return usage_error(context, verb.name, describe_extras(app));
+    if (!app.remaining().empty())
+      return usage_error(context, verb.name, describe_extras(app, verb.name));
     return usage_error(context, verb.name, error.what());
   }
-  if (!app.remaining().empty()) return usage_error(context, verb.name, describe_extras(app));
+  if (!app.remaining().empty())
+    return usage_error(context, verb.name, describe_extras(app, verb.name));
 
   const Result<int> code = command->run(context);
   if (code) return *code;
