@@ -52,6 +52,7 @@ class OutputFile {
 struct FileInfo {
   std::uint64_t size = 0;
   bool is_directory = false;
+  bool is_regular = true;        // neither a directory nor a device, pipe or socket
   std::int64_t modified_ns = 0;  // since the epoch
 };
 

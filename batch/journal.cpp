@@ -86,6 +86,9 @@ Result<Journal> Journal::open(const std::string& path, const Json& identity, Opt
   if (existing && existing->is_directory) {
     return fail(ErrorCode::kInvalid, "the output '" + path + "' is a folder; name a file");
   }
+  if (existing && !existing->is_regular) {
+    return fail(ErrorCode::kInvalid, "the output '" + path + "' is not a regular file");
+  }
   if (existing && existing->size > 0 && !options.restart) {
     auto text = system.read(identity_path(path), kMaxIdentityBytes);
     if (!text && text.error().code == ErrorCode::kNotFound) {

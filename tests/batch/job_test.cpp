@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <random>
@@ -153,6 +157,20 @@ TEST(Job, AFileThatNoJobWroteIsNeverTouched) {
   fixture.system.put(identity_path(kOut), "{\"format\": 1}");
   ASSERT_FALSE(fixture.run());
   EXPECT_EQ(fixture.system.get(kOut), "my letters\n");
+}
+
+TEST(Job, AnOutputThatIsNoRegularFileIsLeftAlone) {
+  std::string folder = (std::filesystem::temp_directory_path() / "espalier-batch-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  for (const bool restart : {false, true}) {
+    const auto journal = Journal::open(pipe, Json::object(), {.restart = restart}, real_system());
+    ASSERT_FALSE(journal);
+    EXPECT_THAT(journal.error().message, HasSubstr("not a regular file"));
+    EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Job, TornAndSpoiltRowsRunAgain) {

@@ -114,9 +114,9 @@ class MemorySystem final : public System {
   Result<FileInfo> info(const std::string& path) override {
     const std::lock_guard lock(mutex_);
     ESP_TRY(step(path));
-    if (is_folder(path)) return FileInfo{0, true, 0};
+    if (is_folder(path)) return FileInfo{0, true, false, 0};
     ESP_ASSIGN(auto node, find(path));
-    return FileInfo{node->content.size(), false, 0};
+    return FileInfo{node->content.size(), false, true, 0};
   }
   Status rename(const std::string& from, const std::string& to) override {
     const std::lock_guard lock(mutex_);

@@ -1,0 +1,66 @@
+// espalier check: what the language has to say about programs, without running
+// them.
+#include <ostream>
+
+#include "cli/command.h"
+#include "cli/console.h"
+#include "dsl/program.h"
+
+namespace espalier::cli {
+namespace {
+
+std::string count(std::size_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+class Check final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", files_, "Programs (.gen)")->required()->type_name("");
+    app.add_flag("--json", json_, "Print the diagnostics of all files as one JSON list");
+  }
+
+  Result<int> run(Context& context) override {
+    Json all = Json::array();
+    std::size_t errors = 0;
+    std::size_t warnings = 0;
+    bool unreadable = false;
+    for (const std::string& file : files_) {
+      auto text = context.system.read(file, dsl::kMaxSource);
+      if (!text) {
+        context.console.error(text.error().message);
+        unreadable = true;
+        continue;
+      }
+      const dsl::Compiled compiled = dsl::compile(file, std::move(*text));
+      errors += compiled.diagnostics.errors();
+      warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();
+      if (json_) {
+        for (Json& item : dsl::to_json(compiled.diagnostics, compiled.sources))
+          all.push_back(std::move(item));
+      } else if (compiled.diagnostics.size() > 0) {
+        context.console.err() << printable(dsl::render(compiled.diagnostics, compiled.sources))
+                              << '\n';
+      }
+    }
+    if (json_) {
+      context.console.print_json(all);
+    } else if (errors + warnings > 0) {
+      context.console.note(count(errors, "error") + ", " + count(warnings, "warning"));
+    } else if (!unreadable) {
+      context.console.note(files_.size() == 1 ? "no errors"
+                                              : "no errors in " + count(files_.size(), "file"));
+    }
+    return errors > 0 || unreadable ? kFailed : kDone;
+  }
+
+ private:
+  std::vector<std::string> files_;
+  bool json_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_check() { return std::make_unique<Check>(); }
+
+}  // namespace espalier::cli

@@ -1,0 +1,15 @@
+#include <string>
+#include <vector>
+
+#include "base/system.h"
+#include "cli/program.h"
+
+int main(int count, char** arguments) {
+  using namespace espalier;
+  cli::Console console = cli::process_console();
+  cli::Interrupt interrupt;
+  const cli::SignalWatcher watcher(interrupt);
+  cli::Context context{console, real_system(), interrupt};
+  return cli::run_program(
+      std::vector<std::string>(arguments + (count > 0 ? 1 : 0), arguments + count), context);
+}

@@ -1,0 +1,121 @@
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+namespace espalier::cli {
+namespace {
+
+std::string shown(double value) {
+  std::ostringstream out;
+  out << value;
+  return out.str();
+}
+
+template <class T>
+bool parse_all(const std::string& text, T& value) {
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && rest == end;
+}
+
+}  // namespace
+
+CLI::Option* add_integer(CLI::App& app, const std::string& name,
+                         std::optional<std::int64_t>& target, std::int64_t low, std::int64_t high,
+                         const std::string& about) {
+  std::string range = "a whole number";
+  if (high == std::numeric_limits<std::int64_t>::max()) {
+    range += low == 0 ? ", 0 or more" : " from " + std::to_string(low) + " up";
+  } else {
+    range += " from " + std::to_string(low) + " to " + std::to_string(high);
+  }
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, low, high, range, name](const std::string& text) {
+            std::int64_t value = 0;
+            if (!parse_all(text, value) || value < low || value > high) {
+              throw CLI::ValidationError(name + " takes " + range + ", not '" + text + "'",
+                                         CLI::ExitCodes::ValidationError);
+            }
+            target = value;
+          },
+          about)
+      ->type_name("N");
+}
+
+CLI::Option* add_number(CLI::App& app, const std::string& name, std::optional<double>& target,
+                        double low, double high, const std::string& about) {
+  const std::string range = "a number from " + shown(low) + " to " + shown(high);
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, low, high, range, name](const std::string& text) {
+            double value = 0;
+            if (!parse_all(text, value) || !std::isfinite(value) || value < low || value > high) {
+              throw CLI::ValidationError(name + " takes " + range + ", not '" + text + "'",
+                                         CLI::ExitCodes::ValidationError);
+            }
+            target = value;
+          },
+          about)
+      ->type_name("X");
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std::string>& target,
+                      const std::string& placeholder, const std::string& about) {
+  return app
+      .add_option_function<std::string>(
+          name, [&target](const std::string& text) { target = text; }, about)
+      ->type_name(placeholder);
+}
+
+void ModelOptions::declare(CLI::App& app, bool engine) {
+  app.add_option("--model", model,
+                 "A model's name (see: espalier list) or the path of a .gguf file")
+      ->type_name("M")
+      ->capture_default_str();
+  if (!engine) return;
+  add_integer(app, "--threads", threads, 1, 1024,
+              "Threads of the model's arithmetic [all processors]");
+  app.add_flag("--no-cache", no_cache,
+               "Compute every prompt anew; the text is the same, only slower");
+}
+
+void SamplingOptions::declare(CLI::App& app) {
+  add_number(app, "--temperature", temperature, 0, 100, "0 is greedy; higher is more varied");
+  add_integer(app, "--seed", seed, 0, std::numeric_limits<std::int64_t>::max(),
+              "Equal seeds give equal text [0]");
+  add_integer(app, "--top-k", top_k, 0, std::numeric_limits<std::int32_t>::max(),
+              "Sample among the K likeliest tokens; 0: all");
+  add_number(app, "--top-p", top_p, 0, 1,
+             "Sample among the likeliest tokens that hold this probability");
+  add_number(app, "--min-p", min_p, 0, 1,
+             "Drop tokens below this share of the likeliest one's probability");
+  add_number(app, "--repetition", repetition, 0.01, 100,
+             "Above 1: tokens seen before become less likely");
+  add_number(app, "--presence", presence, -100, 100, "Taken once from tokens generated before");
+  add_number(app, "--frequency", frequency, -100, 100, "Taken for each time a token was generated");
+}
+
+runtime::Sampling SamplingOptions::sampling() const {
+  runtime::Sampling out;
+  const auto take = [](const std::optional<double>& from, float& to) {
+    if (from) to = static_cast<float>(*from);
+  };
+  take(temperature, out.temperature);
+  take(top_p, out.top_p);
+  take(min_p, out.min_p);
+  take(repetition, out.repetition);
+  take(presence, out.presence);
+  take(frequency, out.frequency);
+  if (top_k) out.top_k = static_cast<std::int32_t>(*top_k);
+  if (seed) out.seed = static_cast<std::uint64_t>(*seed);
+  return out;
+}
+
+}  // namespace espalier::cli

@@ -1,0 +1,50 @@
+// Options that several verbs share, declared once: the model, the sampling, the
+// reports.
+#pragma once
+
+#include <CLI/App.hpp>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "base/system.h"
+#include "runtime/sampling/sampling.h"
+
+namespace espalier::cli {
+
+/// `name` takes a whole number in [low, high]; what it refuses names the range.
+CLI::Option* add_integer(CLI::App& app, const std::string& name,
+                         std::optional<std::int64_t>& target, std::int64_t low, std::int64_t high,
+                         const std::string& about);
+/// `name` takes a finite number in [low, high].
+CLI::Option* add_number(CLI::App& app, const std::string& name, std::optional<double>& target,
+                        double low, double high, const std::string& about);
+/// `name` takes one text.
+CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std::string>& target,
+                      const std::string& placeholder, const std::string& about);
+
+struct ModelOptions {
+  std::string model = "smollm2";
+  std::optional<std::int64_t> threads;
+  bool no_cache = false;
+
+  /// `engine`: also what only matters where the model runs.
+  void declare(CLI::App& app, bool engine);
+};
+
+/// What the command line says of sampling; what it does not say is left to the
+/// program's config, else greedy.
+struct SamplingOptions {
+  std::optional<double> temperature, top_p, min_p, repetition, presence, frequency;
+  std::optional<std::int64_t> top_k, seed;
+
+  void declare(CLI::App& app);
+  [[nodiscard]] runtime::Sampling sampling() const;
+};
+
+/// The longest text that the command line reads whole.
+inline constexpr std::uint64_t kMaxTextBytes = 64u << 20;
+
+}  // namespace espalier::cli

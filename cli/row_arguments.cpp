@@ -1,0 +1,77 @@
+#include "cli/row_arguments.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace espalier::cli {
+namespace {
+
+constexpr std::size_t kIgnoredFields = 20;
+
+bool is_text(const grammar::TypeRef& type) {
+  return type != nullptr &&
+         (type->kind == grammar::TypeKind::kString || type->kind == grammar::TypeKind::kLine);
+}
+
+}  // namespace
+
+RowArguments::RowArguments(RowArguments&& other) noexcept
+    : gen_(other.gen_),
+      given_(std::move(other.given_)),
+      document_key_(std::move(other.document_key_)),
+      ignored_(std::move(other.ignored_)) {}
+
+Result<RowArguments> RowArguments::create(const dsl::GenInfo& gen, Json given, bool documents) {
+  RowArguments arguments(gen, std::move(given));
+  if (!documents) return arguments;
+  std::vector<const dsl::Parameter*> required;
+  std::vector<const dsl::Parameter*> optional;
+  for (const dsl::Parameter& parameter : gen.parameters) {
+    if (!is_text(parameter.type) || arguments.given_.contains(parameter.key)) continue;
+    (parameter.fallback || parameter.omittable ? optional : required).push_back(&parameter);
+  }
+  const auto& candidates = required.empty() ? optional : required;
+  if (candidates.empty()) {
+    return fail(ErrorCode::kInvalid, "'" + gen.name + "' has no string parameter for the document" +
+                                         (gen.parameters.empty() ? "" : " that --arg leaves open"));
+  }
+  if (candidates.size() > 1) {
+    std::string names;
+    for (const auto* candidate : candidates)
+      names += (names.empty() ? "'" : ", '") + candidate->name + "'";
+    return fail(ErrorCode::kInvalid,
+                "'" + gen.name + "' has several string parameters (" + names +
+                    "): give all but the document's by --arg, or use rows (.jsonl)");
+  }
+  arguments.document_key_ = candidates.front()->key;
+  return arguments;
+}
+
+Result<Json> RowArguments::of(const batch::Row& row) {
+  Json arguments = given_;
+  if (row.is_document) {
+    arguments[document_key_] = row.document;
+    return arguments;
+  }
+  for (const auto& [field, value] : row.fields.items()) {
+    const auto parameter = std::find_if(gen_->parameters.begin(), gen_->parameters.end(),
+                                        [&](const dsl::Parameter& candidate) {
+                                          return candidate.key == field || candidate.name == field;
+                                        });
+    if (parameter != gen_->parameters.end()) {
+      arguments[parameter->key] = value;
+    } else if (field != "id") {
+      const std::lock_guard lock(mutex_);
+      if (ignored_.size() < kIgnoredFields) ignored_.insert(field);
+    }
+  }
+  return arguments;
+}
+
+std::set<std::string> RowArguments::ignored() {
+  const std::lock_guard lock(mutex_);
+  return ignored_;
+}
+
+}  // namespace espalier::cli

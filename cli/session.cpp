@@ -1,0 +1,55 @@
+#include "cli/session.h"
+
+#include <chrono>
+#include <utility>
+
+#include "runtime/cpu/cpu_backend.h"
+#include "runtime/store/model_store.h"
+
+namespace espalier::cli {
+
+Result<std::shared_ptr<const runtime::Model>> load_model(const ModelOptions& options,
+                                                         Context& context) {
+  ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));
+  ESP_ASSIGN(const std::string path, store.resolve(options.model));
+  return runtime::Model::load(path, context.system);
+}
+
+Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Context& context) {
+  auto session = std::unique_ptr<Session>(new Session(context.system));
+  ESP_ASSIGN(session->model_, load_model(options, context));
+  runtime::CpuOptions cpu;
+  cpu.threads = static_cast<unsigned>(options.threads.value_or(0));
+  ESP_ASSIGN(auto backend, runtime::CpuBackend::create(session->model_, cpu, context.system));
+  runtime::EngineOptions engine;
+  engine.cache = !options.no_cache;
+  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(backend), engine, context.system));
+  session->load_seconds_ = session->wall_seconds();
+  if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
+  return session;
+}
+
+double Session::wall_seconds() const {
+  return std::chrono::duration<double>(system_.now() - opened_).count();
+}
+
+Result<std::vector<TokenId>> Session::encode(std::string_view text, bool special) const {
+  const runtime::Tokenizer& tokenizer = *model_->tokenizer();
+  ESP_ASSIGN(std::vector<TokenId> ids,
+             special ? tokenizer.encode_special(text) : tokenizer.encode(text));
+  const bool has_bos = !ids.empty() && ids.front() == tokenizer.bos();
+  if (tokenizer.add_bos() && tokenizer.bos() != kNoToken && !has_bos)
+    ids.insert(ids.begin(), tokenizer.bos());
+  return ids;
+}
+
+std::vector<TokenId> Session::end_tokens() const {
+  const grammar::Vocabulary& vocabulary = *model_->tokenizer()->vocabulary();
+  std::vector<TokenId> ends;
+  for (std::size_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.is_end(static_cast<TokenId>(id))) ends.push_back(static_cast<TokenId>(id));
+  }
+  return ends;
+}
+
+}  // namespace espalier::cli

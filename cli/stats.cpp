@@ -1,0 +1,54 @@
+#include "cli/stats.h"
+
+#include <ostream>
+#include <span>
+
+#include "cli/options.h"
+#include "cli/session.h"
+#include "grammar/json_text.h"
+
+namespace espalier::cli {
+
+Json stats_json(const runtime::Stats& stats, double load_seconds, double wall_seconds,
+                std::uint64_t peak_rss_bytes) {
+  return {
+      {"prompt_tokens", stats.prompt_tokens},
+      {"reused_tokens", stats.reused_tokens},
+      {"computed_tokens", stats.computed_tokens},
+      {"generated_tokens", stats.generated_tokens},
+      {"forced_tokens", stats.forced_tokens},
+      {"select_tokens", stats.select_tokens},
+      {"recomputed_tokens", stats.recomputed_tokens},
+      {"steps", stats.steps},
+      {"prefill_seconds", stats.prefill_seconds},
+      {"decode_seconds", stats.decode_seconds},
+      {"mask_seconds", stats.mask_seconds},
+      {"load_seconds", load_seconds},
+      {"wall_seconds", wall_seconds},
+      {"peak_rss_bytes", peak_rss_bytes},
+      {"pages_total", stats.pages_total},
+      {"pages_free_at_end", stats.pages_free},
+  };
+}
+
+void StatsOption::declare(CLI::App& app) {
+  add_text(app, "--stats", path_, "PATH", "Write what it cost as one JSON object; - is stderr");
+}
+
+Status StatsOption::write(const Session& session, Context& context) const {
+  if (!path_) return {};
+  const Json object = stats_json(session.engine().stats(), session.load_seconds(),
+                                 session.wall_seconds(), context.system.peak_rss_bytes());
+  return write_file(*path_, write_json(object) + "\n", context);
+}
+
+Status write_file(const std::string& path, std::string_view content, Context& context) {
+  if (path == "-") {
+    context.console.err() << content << std::flush;
+    return {};
+  }
+  ESP_ASSIGN(const auto file, context.system.open(path, OpenMode::kTruncate));
+  return file->append(std::as_bytes(std::span(content.data(), content.size())));
+}
+
+}  // namespace espalier::cli

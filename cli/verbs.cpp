@@ -1,0 +1,96 @@
+// The list of verbs, with what their help says.
+#include <array>
+
+#include "cli/command.h"
+
+namespace espalier::cli {
+namespace {
+
+constexpr std::string_view kRunDetails =
+    R"(The result goes to stdout as JSON. On a terminal the run is shown on stderr as it goes.
+
+Examples:
+  espalier run shop.gen --arg question="What do two lamps cost?"
+  espalier run tutor.gen --args '{"history": [], "question": "What is a leap year?"}'
+  espalier run letters.gen --arg letter=@letters/01.txt --stats -
+)";
+constexpr std::string_view kRenderDetails =
+    R"(Control tokens stand by their names, holes as $[name: type]. No model runs; only its
+tokenizer and chat template are read.
+
+Example:
+  espalier render letters.gen --arg letter=@letters/01.txt
+)";
+constexpr std::string_view kCheckDetails =
+    R"(Every error and warning is reported, on stderr; exit 1 if there are errors.
+
+Examples:
+  espalier check shop.gen
+  espalier check --json examples/*/*.gen
+)";
+constexpr std::string_view kBatchDetails =
+    R"(Each input gives one line of the output: {"id", "value"} or {"id", "error": {"code", "message"}}.
+A document's id is its path; a row's is its "id", else the number of its line. A document is the
+value of the program's one string parameter; a row's fields go to parameters by name.
+A job that was stopped, killed or ran out of disk goes on with the same command; rows stand in the
+order of the inputs once it is over. Exit 1 if any row has an error.
+
+Examples:
+  espalier batch letters.gen --in 'letters/*.txt' --out letters.jsonl
+  espalier batch topic.gen --in messages.jsonl --out topics.jsonl --parallel 16
+)";
+constexpr std::string_view kCompleteDetails =
+    R"(The answer goes to stdout. "top" has a list of [id, log-probability] for each id of the answer:
+empty where the type left no choice. A typed answer adds "value"; --force-ids adds "logprobs".
+
+Examples:
+  espalier complete --prompt "The capital of France is" --max 8
+  espalier complete --prompt "Year of the moon landing: " --type 'int(1900..2000)'
+  espalier complete --prompt-file letter.txt --schema letter.schema.json --json
+  espalier complete --prompt "1, 2, 3," --force-ids '[216, 36]' --logprobs 5
+)";
+constexpr std::string_view kTokenizeDetails =
+    R"(Prints a line for each token: its id and its text as a JSON string; or {"ids": [...]}.
+
+Examples:
+  espalier tokenize --text "Hello, world"
+  espalier tokenize --special --json prompt.txt
+)";
+constexpr std::string_view kScoreDetails =
+    R"(The mean negative log-likelihood of each token given those before it (the first has none).
+
+Example:
+  espalier score --file page.txt --json
+)";
+constexpr std::string_view kPullDetails =
+    R"(Puts a model into the store ($ESPALIER_MODELS, else ~/.cache/espalier/models), checked by its
+SHA-256. A download that broke off goes on where it stopped; a model that is there is left alone.
+
+Example:
+  espalier pull smollm2
+)";
+constexpr std::string_view kListDetails =
+    R"(Wherever a verb takes a model, the path of any .gguf file works too.
+)";
+
+constexpr std::array kVerbs{
+    Verb{"run", "FILE[:GEN]", "Run a program", kRunDetails, make_run},
+    Verb{"batch", "FILE[:GEN]", "Run a program over many documents or rows", kBatchDetails,
+         make_batch},
+    Verb{"check", "FILE...", "Find a program's errors without running it", kCheckDetails,
+         make_check},
+    Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,
+         make_render},
+    Verb{"complete", "", "Complete a raw prompt, free or held to a type", kCompleteDetails,
+         make_complete},
+    Verb{"tokenize", "[FILE]", "Show the token ids of a text", kTokenizeDetails, make_tokenize},
+    Verb{"score", "--file F", "How likely a model finds a text", kScoreDetails, make_score},
+    Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
+    Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
+};
+
+}  // namespace
+
+std::span<const Verb> verbs() { return kVerbs; }
+
+}  // namespace espalier::cli

@@ -1,0 +1,42 @@
+// Runs command lines as a user would: in this process with captured streams, or the built program
+// itself.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/system.h"
+#include "cli/command.h"
+
+namespace espalier::cli {
+
+struct Ran {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+/// In this process. `terminal`: stdout and stderr claim to be terminals.
+Ran run_line(std::vector<std::string> arguments, std::string input = {}, bool terminal = false);
+/// The built program; `signal` (0: none) is sent after 0.7 seconds.
+Ran run_built(const std::vector<std::string>& arguments, int signal = 0);
+
+/// True, with a message, where the default model is not on this machine.
+bool without_model();
+/// A new empty folder, removed with this object.
+class Folder {
+ public:
+  Folder();
+  ~Folder();
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  [[nodiscard]] std::string path(const std::string& name = {}) const;
+  std::string write(const std::string& name, std::string_view content) const;
+  [[nodiscard]] std::string read(const std::string& name) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace espalier::cli
