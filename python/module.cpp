@@ -212,6 +212,7 @@ PYBIND11_MODULE(_core, module) {
                         const std::string& arguments) {
         return unwrap(session.render(*program, gen, parse_json(arguments)));
       })
+      .def("close", &Session::close, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("model_path", [](const Session& session) { return session.model().path(); })
       .def("stats", [](const Session& session) {
         const runtime::Stats s = session.stats();

@@ -90,7 +90,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   return session;
 }
 
-Session::~Session() {
+void Session::close() {
   std::unique_lock lock(mutex_);
   for (const auto& run : runs_) run->cancel();
   idle_.wait(lock, [&] { return runs_.empty(); });
@@ -129,8 +129,8 @@ std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Js
         run->push(std::move(event), true);
         if (on_end) on_end();
         on_end = nullptr;
-        const Run* const key = run.get();
-        ended(key);  // the last touch of the session
+        run->tools_.reset();  // what it holds of Python's goes before the run counts as ended
+        ended(run.get());     // the last touch of the session
       });
   runner_->executor().post(root.handle);
   return run;

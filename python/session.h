@@ -73,7 +73,7 @@ class Run final : public dsl::Observer {
 class Session {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Session>> open(const SessionOptions& options);
-  ~Session();  // cancels what runs and waits for its end
+  ~Session() { close(); }
 
   /// Starts a run. `on_end` is called once, on an executor's thread, after the last event is in the queue.
   [[nodiscard]] std::shared_ptr<Run> start(dsl::ProgramRef program, std::string gen, Json arguments,
@@ -81,6 +81,9 @@ class Session {
                                            std::unique_ptr<dsl::ToolHost> tools, std::function<void()> on_end);
   [[nodiscard]] Result<std::string> render(const dsl::Program& program, std::string_view gen,
                                            const Json& arguments) const;
+  /// Cancels what runs and waits for its end, after which no thread of ours holds anything of Python's. The
+  /// interpreter's exit must come after it. Repeatable.
+  void close();
   [[nodiscard]] runtime::Stats stats() const { return engine_->stats(); }
   [[nodiscard]] const runtime::Model& model() const { return *model_; }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,16 @@ from espalier._tools import Tools
 _SAMPLING = {
     "temperature", "top_k", "top_p", "min_p", "repetition", "presence", "frequency", "seed", "max",
 }  # fmt: skip
+
+
+_open: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Runs must have ended before the interpreter does: their threads call back into it."""
+    for engine in list(_open):
+        engine._session.close()
 
 
 class Partial(NamedTuple):
@@ -33,6 +45,7 @@ class Engine:
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default."""
         self._session = _core.Session(model, threads, kv_bytes, cache)
+        _open.add(self)
 
     def load(
         self,
