@@ -1,0 +1,263 @@
+"""Engines, programs and their generators."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from espalier import _core
+from espalier._errors import Error
+from espalier._tools import Tools
+
+_SAMPLING = {
+    "temperature", "top_k", "top_p", "min_p", "repetition", "presence", "frequency", "seed", "max",
+}  # fmt: skip
+
+
+_open: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Runs must have ended before the interpreter does: their threads call back into it."""
+    for engine in list(_open):
+        engine._session.close()
+
+
+class Partial(NamedTuple):
+    """What of a hole is there: `path` names the hole, `done` says that its value is complete."""
+
+    path: str
+    value: Any
+    done: bool
+
+
+class Engine:
+    """One model, ready to run programs. Thread-safe; programs that run at the same time share their prefixes."""
+
+    def __init__(
+        self, model: str = "smollm2", *, threads: int = 0, kv_bytes: int = 0, cache: bool = True
+    ) -> None:
+        """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default."""
+        self._session = _core.Session(model, threads, kv_bytes, cache)
+        _open.add(self)
+
+    def load(
+        self,
+        path: str | Path,
+        *,
+        tools: Mapping[str, Callable[..., Any]] | None = None,
+        allow: Sequence[str] = (),
+        tool_seconds: float = 30.0,
+        **sampling: float,
+    ) -> Program:
+        """Checks a .gen file. tools: functions by tool name, in place of the file's own targets."""
+        file = Path(path)
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise Error(f"cannot read {file}: {error.strerror}", "not_found") from error
+        except UnicodeDecodeError as error:
+            raise Error(f"{file} is not UTF-8: byte {error.start}", "invalid") from error
+        return self._program(str(file), text, file.parent, tools, allow, tool_seconds, sampling)
+
+    def compile(
+        self,
+        text: str,
+        *,
+        name: str = "<program>",
+        tools: Mapping[str, Callable[..., Any]] | None = None,
+        allow: Sequence[str] = (),
+        tool_seconds: float = 30.0,
+        **sampling: float,
+    ) -> Program:
+        """Checks a program given as text."""
+        return self._program(name, text, Path.cwd(), tools, allow, tool_seconds, sampling)
+
+    def _program(
+        self,
+        name: str,
+        text: str,
+        directory: Path,
+        tools: Mapping[str, Callable[..., Any]] | None,
+        allow: Sequence[str],
+        tool_seconds: float,
+        sampling: dict[str, float],
+    ) -> Program:
+        if unknown := set(sampling) - _SAMPLING:
+            raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(_SAMPLING))}")
+        program, messages, _ = _core.compile(name, text)
+        if program is None:
+            raise Error(messages.rstrip().splitlines()[0], "invalid", messages.rstrip())
+        given = dict(tools or {})
+        if unknown := set(given) - set(program.python_tools):
+            raise TypeError(f"the program has no Python tool {sorted(unknown)[0]!r}")
+        return Program(self, program, messages, Tools(directory, given), directory, list(allow), tool_seconds, sampling)
+
+    @property
+    def model_path(self) -> str:
+        return self._session.model_path
+
+    def stats(self) -> dict[str, float]:
+        """Tokens, steps, seconds and pages since the engine started."""
+        return self._session.stats()
+
+
+class Program:
+    """A checked program; its generators are attributes: `program.reply(...)`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        core: _core.Program,
+        warnings: str,
+        tools: Tools,
+        directory: Path,
+        allow: list[str],
+        tool_seconds: float,
+        sampling: dict[str, float],
+    ) -> None:
+        self._engine = engine
+        self._core = core
+        self._tools = tools
+        self._directory = directory
+        self._allow = allow
+        self._tool_seconds = tool_seconds
+        self._sampling = sampling
+        self.warnings = warnings
+        self.generators = {
+            name: Generator(self, name, doc, parameters) for name, doc, parameters in core.generators
+        }
+
+    def __getattr__(self, name: str) -> Generator:
+        generators = self.__dict__.get("generators", {})
+        if name in generators:
+            return generators[name]
+        raise AttributeError(f"the program has no generator {name!r}; it has {', '.join(generators)}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.generators]
+
+
+class Generator:
+    """One `gen` of a program: call it, await it (`aio`), or stream it."""
+
+    def __init__(self, program: Program, name: str, doc: str, parameters: list[str]) -> None:
+        self._program = program
+        self.__name__ = name
+        self.__doc__ = doc or None
+        self.parameters = parameters
+
+    def _start(self, arguments: dict[str, Any], partials: bool, on_end: Callable[[], None] | None) -> _core.Run:
+        program = self._program
+        try:
+            text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{self.__name__}: an argument is not a JSON value: {error}") from error
+        return program._engine._session.start(
+            program._core, self.__name__, text, program._sampling, partials, program._tools.call,
+            str(program._directory), program._allow, program._tool_seconds, on_end,
+        )  # fmt: skip
+
+    def __call__(self, **arguments: Any) -> Any:  # noqa: ANN401 - any JSON value
+        """Runs to the end and gives the value."""
+        run = self._start(arguments, False, None)
+        return _wait(run)
+
+    async def aio(self, **arguments: Any) -> Any:  # noqa: ANN401
+        """Runs to the end without blocking the event loop; cancelling the task cancels the run."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        run = self._start(arguments, False, lambda: _call_soon(loop, ended.set))
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            run.cancel()
+            raise
+        return _value(run.next(0.0))
+
+    def stream(self, **arguments: Any) -> Stream:
+        """Runs beside the caller: iterate over Partial(path, value, done), then ask `.value`."""
+        return Stream(self._start(arguments, True, None))
+
+    def render(self, **arguments: Any) -> str:
+        """The prompt as the model would see it, without a run."""
+        program = self._program
+        return program._engine._session.render(program._core, self.__name__, json.dumps(arguments))
+
+
+class Stream:
+    """Partial values of a run, in order. Sync and async iterable; `value` waits for the end."""
+
+    def __init__(self, run: _core.Run) -> None:
+        self._run = run
+        self._last: tuple[Any, ...] | None = None
+
+    def __iter__(self) -> Iterator[Partial]:
+        try:
+            while self._last is None:
+                event = self._run.next(0.1)
+                if event is not None and event[0] == "partial":
+                    yield Partial(event[1], json.loads(event[2]), event[3])
+                elif event is not None:
+                    self._last = event
+        except BaseException:
+            self._run.cancel()
+            raise
+        _value(self._last)
+
+    async def __aiter__(self) -> AsyncIterator[Partial]:
+        try:
+            while self._last is None:
+                event = self._run.next(0.0)
+                if event is None:
+                    await asyncio.sleep(0.005)
+                elif event[0] == "partial":
+                    yield Partial(event[1], json.loads(event[2]), event[3])
+                else:
+                    self._last = event
+        except BaseException:
+            self._run.cancel()
+            raise
+        _value(self._last)
+
+    @property
+    def value(self) -> Any:  # noqa: ANN401
+        """The run's value; what was not iterated over is passed by."""
+        if self._last is None:
+            for _ in self:
+                pass
+        return _value(self._last)
+
+    def cancel(self) -> None:
+        self._run.cancel()
+
+
+def _wait(run: _core.Run) -> Any:  # noqa: ANN401
+    try:
+        # In short waits, so that Ctrl-C is seen.
+        while (event := run.next(0.1)) is None:
+            pass
+    except BaseException:
+        run.cancel()
+        raise
+    return _value(event)
+
+
+def _value(event: tuple[Any, ...] | None) -> Any:  # noqa: ANN401
+    if event is None:
+        raise Error("the run has not ended", "internal")
+    if event[0] == "value":
+        return json.loads(event[1])
+    raise Error(event[1], event[2], event[3])
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    # The loop may have been closed while the run went on.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(callback)

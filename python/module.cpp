@@ -1,0 +1,238 @@
+// The module espalier._core: a thin, typed face of Session for the Python package beside it, which is what people use.
+#include <pybind11/functional.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dsl/program.h"
+#include "dsl/tools.h"
+#include "python/session.h"
+
+namespace py = pybind11;
+
+namespace espalier::python {
+namespace {
+
+// An error's code and message reach Python as espalier.Error (made in the package).
+py::object& error_type() {
+  static py::object* type = new py::object();  // never destroyed: the interpreter may be gone by then
+  return *type;
+}
+[[noreturn]] void raise(const Error& error, const std::string& rendered = {}) {
+  const py::object exception = error_type()(error.message, std::string(name(error.code)), rendered);
+  PyErr_SetObject(error_type().ptr(), exception.ptr());
+  throw py::error_already_set();
+}
+template <class T>
+T unwrap(Result<T> result) {
+  if (!result) raise(result.error());
+  return std::move(*result);
+}
+
+Json parse_json(const std::string& text) {
+  Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) raise({ErrorCode::kInvalid, "the arguments are not JSON"});
+  return json;
+}
+
+// A Python callable with references that are dropped under the interpreter's lock, whatever thread drops them.
+class Callable {
+ public:
+  explicit Callable(py::object object)
+      : object_(new py::object(std::move(object)), [](py::object* o) {
+          const py::gil_scoped_acquire lock;
+          delete o;
+        }) {}
+  [[nodiscard]] bool is_none() const { return object_->is_none(); }
+  template <class... Args>
+  py::object operator()(Args&&... args) const {
+    return (*object_)(std::forward<Args>(args)...);
+  }
+
+ private:
+  std::shared_ptr<py::object> object_;
+};
+
+// `python` tools run in this process, through one callable of the package; other transports as everywhere.
+class PythonTools final : public dsl::ToolHost {
+ public:
+  PythonTools(Callable call, dsl::ProcessToolOptions options) : call_(std::move(call)), others_(std::move(options)) {}
+
+  Result<Json> call(const dsl::ToolRequest& request) override {
+    if (request.tool->transport != dsl::Transport::kPython) return others_.call(request);
+    const py::gil_scoped_acquire lock;
+    try {
+      const double seconds = std::chrono::duration<double>(request.timeout).count();
+      const auto cancelled = py::cpp_function(
+          [flag = request.cancelled] { return flag != nullptr && flag->load(std::memory_order_relaxed); });
+      const py::object answer = call_(request.tool->real_name, request.tool->target, request.arguments.dump(), seconds,
+                                      cancelled);
+      const auto [ok, text] = answer.cast<std::pair<bool, std::string>>();
+      if (!ok) return fail(ErrorCode::kTool, text);
+      Json json = Json::parse(text, nullptr, false);
+      if (json.is_discarded()) return fail(ErrorCode::kTool, "the result is not JSON");
+      return json;
+    } catch (const py::error_already_set& error) {
+      return fail(ErrorCode::kTool, error.what());
+    } catch (const std::exception& error) {
+      return fail(ErrorCode::kTool, error.what());
+    }
+  }
+
+ private:
+  Callable call_;
+  dsl::ProcessTools others_;
+};
+
+// Closing a session waits for runs whose tools may need the interpreter's lock.
+struct WithoutLock {
+  void operator()(Session* session) const {
+    const py::gil_scoped_release unlocked;
+    delete session;
+  }
+};
+
+dsl::Config overrides_of(const py::dict& options) {
+  dsl::Config config;
+  const auto real = [&](const char* key, std::optional<double>& out) {
+    if (options.contains(key)) out = options[key].cast<double>();
+  };
+  const auto whole = [&](const char* key, std::optional<std::int64_t>& out) {
+    if (options.contains(key)) out = options[key].cast<std::int64_t>();
+  };
+  real("temperature", config.temperature);
+  real("top_p", config.top_p);
+  real("min_p", config.min_p);
+  real("repetition", config.repetition);
+  real("presence", config.presence);
+  real("frequency", config.frequency);
+  whole("top_k", config.top_k);
+  whole("seed", config.seed);
+  whole("max", config.max);
+  return config;
+}
+
+py::object event_tuple(const std::optional<Event>& event) {
+  if (!event) return py::none();
+  switch (event->kind) {
+    case Event::Kind::kPartial: return py::make_tuple("partial", event->path, event->json, event->done);
+    case Event::Kind::kValue: return py::make_tuple("value", event->json);
+    case Event::Kind::kError: return py::make_tuple("error", event->message, event->code, event->rendered);
+  }
+  return py::none();
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The C++ core of the espalier package; use `import espalier`.";
+  module.def("set_error_type", [](py::object type) { error_type() = std::move(type); });
+
+  py::class_<dsl::Program, std::shared_ptr<dsl::Program>>(module, "Program")
+      .def_property_readonly("generators", [](const dsl::Program& program) {
+        py::list out;
+        for (const auto& gen : program.gens) {
+          py::list parameters;
+          for (const auto& parameter : gen.parameters) parameters.append(parameter.name);
+          out.append(py::make_tuple(gen.name, gen.doc, parameters));
+        }
+        return out;
+      })
+      .def_property_readonly("python_tools", [](const dsl::Program& program) {
+        std::vector<std::string> out;
+        for (const auto& tool : program.tools) {
+          if (tool.transport == dsl::Transport::kPython) out.push_back(tool.real_name);
+        }
+        return out;
+      });
+
+  // (program or None, messages as text, messages as JSON)
+  module.def("compile", [](const std::string& name, const std::string& text) {
+    dsl::Compiled compiled = dsl::compile(name, text);
+    return py::make_tuple(std::const_pointer_cast<dsl::Program>(compiled.program),
+                          dsl::render(compiled.diagnostics, compiled.sources),
+                          dsl::to_json(compiled.diagnostics, compiled.sources).dump());
+  });
+
+  py::class_<Run, std::shared_ptr<Run>>(module, "Run")
+      .def("cancel", &Run::cancel, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("ended", &Run::ended)
+      .def("next", [](Run& run, double seconds) {
+        std::optional<Event> event;
+        {
+          const py::gil_scoped_release unlocked;
+          event = run.next(std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000)));
+        }
+        return event_tuple(event);
+      });
+
+  py::class_<Session, std::unique_ptr<Session, WithoutLock>>(module, "Session")
+      .def(py::init([](const std::string& model, unsigned threads, std::uint64_t kv_bytes, bool cache) {
+             Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
+             {
+               const py::gil_scoped_release unlocked;
+               session = Session::open({model, threads, kv_bytes, cache});
+             }
+             return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
+           }),
+           py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"))
+      .def("start",
+           [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,
+              const std::string& arguments, const py::dict& options, bool partials, py::object tool,
+              const std::string& directory, const std::vector<std::string>& allow, double tool_seconds,
+              py::object on_end) {
+             Json json = parse_json(arguments);
+             dsl::RunOptions run_options;
+             run_options.overrides = overrides_of(options);
+             run_options.tool_timeout = std::chrono::milliseconds(static_cast<std::int64_t>(tool_seconds * 1000));
+             dsl::ProcessToolOptions process;
+             process.directory = directory;
+             process.allow = allow;
+             auto tools = std::make_unique<PythonTools>(Callable(std::move(tool)), std::move(process));
+             std::function<void()> end;
+             if (!on_end.is_none()) {
+               end = [callable = Callable(std::move(on_end))] {
+                 const py::gil_scoped_acquire lock;
+                 try {
+                   callable();
+                 } catch (py::error_already_set& error) {
+                   error.discard_as_unraisable("espalier: a run's end");
+                 }
+               };
+             }
+             const py::gil_scoped_release unlocked;
+             return session.start(std::move(program), gen, std::move(json), std::move(run_options), partials,
+                                  std::move(tools), std::move(end));
+           })
+      .def("render", [](const Session& session, const std::shared_ptr<dsl::Program>& program, const std::string& gen,
+                        const std::string& arguments) {
+        return unwrap(session.render(*program, gen, parse_json(arguments)));
+      })
+      .def("close", &Session::close, py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("model_path", [](const Session& session) { return session.model().path(); })
+      .def("stats", [](const Session& session) {
+        const runtime::Stats s = session.stats();
+        py::dict out;
+        out["prompt_tokens"] = s.prompt_tokens;
+        out["reused_tokens"] = s.reused_tokens;
+        out["computed_tokens"] = s.computed_tokens;
+        out["generated_tokens"] = s.generated_tokens;
+        out["forced_tokens"] = s.forced_tokens;
+        out["select_tokens"] = s.select_tokens;
+        out["recomputed_tokens"] = s.recomputed_tokens;
+        out["steps"] = s.steps;
+        out["prefill_seconds"] = s.prefill_seconds;
+        out["decode_seconds"] = s.decode_seconds;
+        out["mask_seconds"] = s.mask_seconds;
+        out["pages_total"] = s.pages_total;
+        out["pages_free"] = s.pages_free;
+        out["pages_held"] = s.pages_held;
+        return out;
+      });
+}
+
+}  // namespace espalier::python

@@ -1,0 +1,143 @@
+#include "python/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dsl/value.h"
+#include "runtime/cpu/cpu_backend.h"
+#include "runtime/store/model_store.h"
+
+namespace espalier::python {
+namespace {
+
+// A coroutine that nobody awaits: it frees its own frame when it ends.
+struct Detached {
+  struct promise_type {
+    Detached get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    std::suspend_always initial_suspend() noexcept { return {}; }
+    std::suspend_never final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    [[noreturn]] void unhandled_exception() noexcept { std::terminate(); }
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+
+Detached drive(runtime::Task<dsl::RunOutcome> task, std::function<void(dsl::RunOutcome)> end) {
+  dsl::RunOutcome outcome = co_await task;
+  end(std::move(outcome));
+}
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+}  // namespace
+
+void Run::push(Event event, bool last) {
+  const std::lock_guard lock(mutex_);
+  // Partial values of one hole coalesce: a slow reader sees the latest, and the queue stays short.
+  if (!last && !event.done && !events_.empty() && !events_.back().done && events_.back().path == event.path) {
+    events_.back() = std::move(event);
+  } else {
+    events_.push_back(std::move(event));
+  }
+  ended_ = ended_ || last;
+  ready_.notify_all();
+}
+
+std::optional<Event> Run::next(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  if (!ready_.wait_for(lock, timeout, [&] { return !events_.empty(); })) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+bool Run::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+void Run::on_partial(const dsl::HoleEvent& hole, const Json& value) {
+  Event event;
+  event.path = hole.path;
+  event.json = dump(value);
+  push(std::move(event), false);
+}
+
+void Run::on_hole_end(const dsl::HoleEvent& hole, const dsl::Value& value) {
+  if (!partials_) return;
+  Event event;
+  event.path = hole.path;
+  event.json = dump(dsl::to_json(value));
+  event.done = true;
+  push(std::move(event), false);
+}
+
+Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
+  System& system = real_system();
+  ESP_ASSIGN(const auto store, runtime::ModelStore::open(system));
+  ESP_ASSIGN(const std::string path, store.resolve(options.model));
+  std::unique_ptr<Session> session(new Session());
+  ESP_ASSIGN(session->model_, runtime::Model::load(path, system));
+  runtime::CpuOptions cpu;
+  cpu.threads = options.threads;
+  cpu.kv_bytes = options.kv_bytes;
+  ESP_ASSIGN(auto backend, runtime::CpuBackend::create(session->model_, cpu, system));
+  runtime::EngineOptions engine;
+  engine.cache = options.cache;
+  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(backend), engine, system));
+  session->runner_ = std::make_unique<dsl::Runner>(*session->engine_, session->model_->tokenizer(),
+                                                   session->model_->chat_template());
+  return session;
+}
+
+void Session::close() {
+  std::unique_lock lock(mutex_);
+  for (const auto& run : runs_) run->cancel();
+  idle_.wait(lock, [&] { return runs_.empty(); });
+}
+
+void Session::ended(const Run* run) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(runs_, [&](const auto& r) { return r.get() == run; });
+  idle_.notify_all();
+}
+
+std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Json arguments, dsl::RunOptions options,
+                                    bool partials, std::unique_ptr<dsl::ToolHost> tools,
+                                    std::function<void()> on_end) {
+  auto run = std::make_shared<Run>(partials, std::move(tools));
+  options.tools = run->tools_.get();
+  options.observer = run.get();
+  options.cancellation = run->cancellation_;
+  {
+    const std::lock_guard lock(mutex_);
+    runs_.push_back(run);
+  }
+  auto task = runner_->run(std::move(program), std::move(gen), std::move(arguments), std::move(options));
+  const Detached root =
+      drive(std::move(task), [this, run, on_end = std::move(on_end)](dsl::RunOutcome outcome) mutable {
+        Event event;
+        if (outcome) {
+          event.kind = Event::Kind::kValue;
+          event.json = dump(dsl::to_json(*outcome));
+        } else {
+          event.kind = Event::Kind::kError;
+          event.code = name(outcome.error().error.code);
+          event.message = outcome.error().error.message;
+          event.rendered = outcome.error().rendered;
+        }
+        run->push(std::move(event), true);
+        if (on_end) on_end();
+        on_end = nullptr;
+        run->tools_.reset();  // what it holds of Python's goes before the run counts as ended
+        ended(run.get());     // the last touch of the session
+      });
+  runner_->executor().post(root.handle);
+  return run;
+}
+
+Result<std::string> Session::render(const dsl::Program& program, std::string_view gen, const Json& arguments) const {
+  return dsl::render_prompt(runner_->model(), program, gen, arguments);
+}
+
+}  // namespace espalier::python

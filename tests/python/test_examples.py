@@ -1,0 +1,63 @@
+"""The examples run on the real model; their shape is asserted, never their words."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import espalier
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+
+
+def load_script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"python/{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_agent_answers_within_its_turns(engine: espalier.Engine) -> None:
+    shop = engine.load(EXAMPLES / "agent/shop.gen")
+    answer = shop.shop(question="What do two lamps and a table cost?")
+    assert 0 <= answer["amount"] <= 1_000_000
+    assert 1 <= len(answer["sentence"]) <= 120
+    assert 1 <= answer["calls"] <= 4
+
+
+def test_letters_become_records_and_share_their_head(engine: espalier.Engine) -> None:
+    letters = engine.load(EXAMPLES / "extract/letters.gen")
+    documents = sorted((EXAMPLES / "extract/documents").glob("*.txt"))
+    assert len(documents) >= 6
+    letters.letters(letter=documents[0].read_text())
+    before = engine.stats()
+    for document in documents:
+        found = letters.letters(letter=document.read_text())
+        assert 2 <= len(found["sender"]) <= 60
+        assert found["kind"] in ("invoice", "reminder", "complaint", "order")
+        assert found["amount"] is None or 0 <= found["amount"] <= 100_000
+        assert found["day"] is None or 1 <= found["day"] <= 31
+        assert found["month"] is None or 1 <= found["month"] <= 12
+        assert isinstance(found["urgent"], bool)
+    after = engine.stats()
+    reused = after["reused_tokens"] - before["reused_tokens"]
+    assert reused > 0.5 * (after["prompt_tokens"] - before["prompt_tokens"])
+
+
+def test_the_tutor_judges_its_own_drafts(engine: espalier.Engine) -> None:
+    tutor = engine.load(EXAMPLES / "chat/tutor.gen", seed=1)
+    history: list[dict[str, str]] = []
+    for question in ("What is a leap year?", "Why?"):
+        reply = tutor.tutor(history=history, question=question, drafts=3)
+        assert reply["drafts"] == 3
+        assert 0.0 <= reply["clear"] <= 1.0
+        assert reply["text"] and "\n" not in reply["text"]
+        history.append({"question": question, "reply": reply["text"]})
+
+
+def test_the_python_script_does_the_same(engine: espalier.Engine) -> None:
+    script = load_script("tutor")
+    assert len(script.converse(engine)) == 3
+    assert script.watch(engine)["kind"] in ("invoice", "reminder", "complaint", "order")

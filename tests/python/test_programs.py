@@ -1,0 +1,195 @@
+"""The package's laws, on the real model. Types, bounds and sharing are asserted, never words."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import espalier
+
+PET = """
+record Pet { name: string(1..20), age: int(0..30), kind: "cat" | "dog", tame: bool? }
+gen pet(text: string) -> Pet {
+  system "Extract the pet as JSON."
+  user "${text}"
+  assistant "$[pet: Pet, max=80]"
+  return pet
+}
+"""
+
+
+def is_pet(value: dict) -> bool:
+    return (
+        list(value) == ["name", "age", "kind", "tame"]
+        and isinstance(value["name"], str)
+        and 1 <= len(value["name"]) <= 20
+        and isinstance(value["age"], int)
+        and 0 <= value["age"] <= 30
+        and value["kind"] in ("cat", "dog")
+        and value["tame"] in (True, False, None)
+    )
+
+
+def test_a_value_satisfies_its_type_at_every_temperature(engine: espalier.Engine) -> None:
+    for temperature in (0.0, 0.8, 2.5):
+        program = engine.compile(PET, temperature=temperature, seed=3)
+        for text in ("Rex is our dog; he is five.", "", "]]}}\"\\ \n 7"):
+            assert is_pet(program.pet(text=text))
+
+
+def test_the_same_seed_gives_the_same_value_whatever_else_runs(engine: espalier.Engine) -> None:
+    program = engine.compile(PET, temperature=0.8, seed=11)
+    texts = [f"Mia the cat is {n} years old." for n in range(6)]
+    alone = [program.pet(text=text) for text in texts]
+    together: list = [None] * len(texts)
+
+    def run(i: int) -> None:
+        together[i] = program.pet(text=texts[i])
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in reversed(range(len(texts)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone
+
+
+def test_a_prefix_is_shared_between_calls(engine: espalier.Engine) -> None:
+    program = engine.compile(PET.replace("Extract the pet", "Extract the one pet " + "of this text " * 40))
+    program.pet(text="a")
+    before = engine.stats()
+    program.pet(text="b")
+    after = engine.stats()
+    prompt = after["prompt_tokens"] - before["prompt_tokens"]
+    assert after["reused_tokens"] - before["reused_tokens"] > 0.8 * prompt
+    assert after["reused_tokens"] + after["computed_tokens"] == after["prompt_tokens"]
+
+
+async def test_the_awaitable_twin_gives_the_same(engine: espalier.Engine) -> None:
+    program = engine.compile(PET)
+    expected = program.pet(text="Rex")
+    assert await asyncio.gather(program.pet.aio(text="Rex"), program.pet.aio(text="Rex")) == [expected, expected]
+
+
+async def test_cancelling_a_task_cancels_its_run(engine: espalier.Engine) -> None:
+    program = engine.compile('gen g() -> string { user "Tell a story." assistant "$[s: string, max=1500]" return s }')
+    task = asyncio.create_task(program.g.aio())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_partial_values_grow_into_the_value(engine: espalier.Engine) -> None:
+    stream = engine.compile(PET).pet.stream(text="Rex")
+    parts = list(stream)
+    assert parts and parts[-1].done
+    assert parts[-1].value == stream.value
+    assert is_pet(stream.value)
+
+
+def test_the_lock_is_released_while_the_engine_works(engine: espalier.Engine) -> None:
+    program = engine.compile('gen g() -> string { user "Count." assistant "$[s: string, max=200]" return s }')
+    ticks = 0
+    done = threading.Event()
+
+    def run() -> None:
+        program.g()
+        done.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while not done.is_set():
+        ticks += 1
+        time.sleep(0.001)
+    thread.join()
+    assert ticks > 3
+
+
+TOOL = """
+tool double(n: int(0..99)) -> int = python "nowhere:double"
+gen run_it() -> int {
+  user "Call the tool."
+  assistant "$[call: double, max=60]"
+  let r = run call
+  return r
+}
+gen go_on() -> string(1..40) {
+  user "Call the tool."
+  assistant "$[call: double, max=60]"
+  tool "${run call}"
+  assistant "$[s: string(1..40), max=60]"
+  return s
+}
+"""
+
+
+def test_a_python_tool_runs_in_this_process(engine: espalier.Engine) -> None:
+    seen: list[int] = []
+
+    def double(n: int) -> int:
+        seen.append(n)
+        return 2 * n
+
+    program = engine.compile(TOOL, tools={"double": double})
+    assert program.run_it() == 2 * seen[0]
+
+
+def test_what_a_tool_raises_is_a_tool_error(engine: espalier.Engine) -> None:
+    def double(n: int) -> int:
+        raise LookupError(f"no {n} here")
+
+    program = engine.compile(TOOL, tools={"double": double})
+    with pytest.raises(espalier.Error, match="LookupError") as caught:
+        program.run_it()
+    assert caught.value.code == "tool"
+    assert 1 <= len(program.go_on()) <= 40
+
+
+def test_a_tool_of_the_wrong_type_is_a_tool_error(engine: espalier.Engine) -> None:
+    program = engine.compile(TOOL, tools={"double": lambda n: "two"})
+    with pytest.raises(espalier.Error) as caught:
+        program.run_it()
+    assert caught.value.code == "tool"
+
+
+def test_a_tool_that_hangs_is_abandoned_at_its_time_limit(engine: espalier.Engine) -> None:
+    program = engine.compile(TOOL, tools={"double": lambda n: time.sleep(5)}, tool_seconds=0.2)
+    with pytest.raises(espalier.Error, match=r"0\.2"):
+        program.run_it()
+
+
+def test_wrong_arguments_are_named(engine: espalier.Engine) -> None:
+    program = engine.compile(PET)
+    with pytest.raises(espalier.Error, match="text"):
+        program.pet()
+    with pytest.raises(espalier.Error, match="text"):
+        program.pet(text=3)
+    with pytest.raises(espalier.Error, match="txt"):
+        program.pet(text="x", txt="y")
+    with pytest.raises(AttributeError, match="pet"):
+        program.pett(text="x")
+
+
+def test_a_program_with_errors_shows_all_of_them(engine: espalier.Engine) -> None:
+    with pytest.raises(espalier.Error) as caught:
+        engine.compile('gen a() { user "${x}" }\ngen b() { user "${y}" }')
+    assert caught.value.rendered.count("error[") == 2
+
+
+def test_a_document_beyond_the_context_is_refused_with_both_figures(engine: espalier.Engine) -> None:
+    program = engine.compile(PET)
+    with pytest.raises(espalier.Error, match="2048|8192") as caught:
+        program.pet(text="word " * 20000)
+    assert caught.value.code == "limit"
+
+
+def test_a_missing_program_or_model_is_named(engine: espalier.Engine, tmp_path: Path) -> None:
+    with pytest.raises(espalier.Error, match="nowhere.gen"):
+        engine.load(tmp_path / "nowhere.gen")
+    with pytest.raises(espalier.Error, match="smolm2"):
+        espalier.Engine("smolm2")
