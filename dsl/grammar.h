@@ -202,7 +202,7 @@ struct dollar_bracket : string<'$', '$', '['> {};
 struct escape : seq<one<'\\'>, any> {};
 struct special : sor<dollar_brace, dollar_bracket, hole, insert, escape> {};
 // A run of plain characters; `$` is one unless it opens something.
-struct special_dollar : sor<string<'$', '['>, string<'$', '{'>, dollar_brace, dollar_bracket> {};
+struct special_dollar : sor<string<'$', '['>, string<'$', '{'>, string<'$', '$', '{'>, string<'$', '$', '['>> {};
 struct line_run : plus<sor<not_one<'"', '\n', '\\', '$'>, seq<not_at<special_dollar>, one<'$'>>>> {};
 struct block_run : plus<not_at<string<'"', '"', '"'>>, sor<not_one<'\\', '$'>, seq<not_at<special_dollar>, one<'$'>>>> {};
 struct block_text_end : string<'"', '"', '"'> {};

@@ -1,0 +1,181 @@
+// Input that means harm: everything ends in messages that name the place and the limit, never in a crash.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <functional>
+#include <random>
+
+#include "support.h"
+
+namespace espalier::dsl {
+namespace {
+
+using testing::codes;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+std::string repeat(const std::string& piece, std::size_t times) {
+  std::string result;
+  result.reserve(piece.size() * times);
+  for (std::size_t i = 0; i < times; ++i) result += piece;
+  return result;
+}
+
+std::string messages(const Compiled& compiled) { return render(compiled.diagnostics, compiled.sources); }
+
+TEST(Hostile, DepthIsLimitedByName) {
+  constexpr std::size_t kMany = 1'000'000;
+  const std::string open = "gen g() { let x = ";
+  for (const std::string& source : {
+           open + repeat("(", kMany), open + repeat("[", kMany), open + repeat("{a:", kMany), open + repeat("not ", kMany),
+           open + repeat("-", kMany) + "1 }", open + "1" + repeat("+1", kMany / 2) + " }", open + "a" + repeat(".b", kMany / 2) + " }",
+           open + "a" + repeat("(1)", kMany / 2) + " }", open + repeat("\"${", kMany / 2), open + repeat("fork { yield ", kMany / 8),
+           "gen g() " + repeat("{ if true ", kMany / 8), "type T = " + repeat("(", kMany), "type T = " + repeat("{a:", kMany / 2),
+           "type T = int" + repeat("?", kMany), "type T = int" + repeat("[]", kMany / 2), "grammar G { a = " + repeat("(", kMany),
+           "gen g(x: int) { match x { " + repeat("a => match x { ", kMany / 16)}) {
+    const auto compiled = compile("deep.gen", source);
+    EXPECT_EQ(compiled.program, nullptr);
+    EXPECT_THAT(codes(compiled.diagnostics), Contains("E0113")) << source.substr(0, 40) << messages(compiled).substr(0, 400);
+    EXPECT_THAT(messages(compiled), HasSubstr("200 levels"));
+  }
+}
+
+TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
+  constexpr std::size_t kStack = 8u << 20;  // frames are several times larger
+#else
+  constexpr std::size_t kStack = 1u << 20;
+#endif
+  const auto run = [&](const std::string& source) {
+    std::string text = source;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, kStack);
+    pthread_t thread{};
+    ASSERT_EQ(pthread_create(&thread, &attributes, [](void* argument) -> void* {
+      EXPECT_EQ(compile("deep.gen", *static_cast<std::string*>(argument)).diagnostics.suppressed(), 0u);
+      return nullptr;
+    }, &text), 0);
+    pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+  };
+  run("gen g() { let x = " + repeat("(", 190) + "1" + repeat(")", 190) + " }");
+  run("gen g() { let x = " + repeat("fork { yield ", 90) + "1" + repeat(" }", 90) + " }");
+  run("gen g() { let x = " + repeat("\"${", 190) + "1" + repeat("}\"", 190) + " }");
+  run("type T = " + repeat("{a: ", 190) + "int" + repeat("}", 190));
+  run("gen g(x: bool) " + repeat("{ if x ", 90) + "{}" + repeat("}", 90));
+}
+
+TEST(Hostile, ManyItemsAreLimitedByName) {
+  EXPECT_THAT(codes(compile("a.gen", "gen g() { let x = [" + repeat("1,", 3'000'000) + "] }").diagnostics), Contains("E0113"));
+  EXPECT_THAT(codes(compile("a.gen", "enum E { " + [] {
+    std::string cases;
+    for (int i = 0; i < 2000; ++i) cases += "c" + std::to_string(i) + " ";
+    return cases;
+  }() + "}").diagnostics), Contains("E0306"));
+  EXPECT_THAT(codes(compile("a.gen", "type U = 0" + [] {
+    std::string items;
+    for (int i = 1; i < 2000; ++i) items += "|" + std::to_string(i);
+    return items;
+  }()).diagnostics), Contains("E0306"));
+  std::string chain = "type T0 = int\n";
+  for (int i = 1; i < 5000; ++i) chain = "type T" + std::to_string(i) + " = T" + std::to_string(i - 1) + "\n" + chain;
+  EXPECT_THAT(codes(compile("a.gen", chain).diagnostics), Contains("E0113"));
+  std::string doubling = "record R0 { a: int }\nrecord S0 { a: int }\n";
+  for (int i = 1; i < 60; ++i) {
+    const std::string before = std::to_string(i - 1);
+    doubling += "record R" + std::to_string(i) + " { a: R" + before + ", b: R" + before + " }\n";
+    doubling += "record S" + std::to_string(i) + " { a: S" + before + ", b: S" + before + " }\n";
+  }
+  EXPECT_LE(compile("a.gen", doubling + "gen g(x: R59) -> S59 { return x }").diagnostics.errors(), 1u);
+  std::string gens = "gen g0() { user \"x\" }\n";
+  for (int i = 1; i < 20000; ++i) gens += "gen g" + std::to_string(i) + "() { splice g" + std::to_string(i - 1) + "() }\n";
+  EXPECT_EQ(messages(compile("a.gen", gens)), "");
+  std::string lets;
+  for (int i = 0; i < 50000; ++i) lets += "let _v" + std::to_string(i) + " = nope" + std::to_string(i) + "\n";
+  EXPECT_THAT(messages(compile("a.gen", "gen g() {\n" + lets + "}")), HasSubstr("more messages are not shown"));
+}
+
+TEST(Hostile, BrokenBytesAreRefusedWithTheirPlace) {
+  const auto bad = compile("a.gen", "gen g() {\n  user \"a\xFF\"\n}");
+  EXPECT_THAT(codes(bad.diagnostics), ::testing::ElementsAre("E0114"));
+  EXPECT_THAT(messages(bad), HasSubstr("a.gen:2:10"));
+  EXPECT_THAT(messages(bad), HasSubstr("offset 19"));
+  EXPECT_THAT(codes(compile("a.gen", std::string("gen g() { }\0", 12)).diagnostics), ::testing::ElementsAre("E0114"));
+  EXPECT_THAT(codes(compile("a.gen", std::string(kMaxSource + 1, ' ')).diagnostics), ::testing::ElementsAre("E0114"));
+  EXPECT_NE(compile("a.gen", std::string(kMaxSource, ' ')).program, nullptr);
+  EXPECT_NE(compile("a.gen", "\xEF\xBB\xBFgen g() { }").program, nullptr);
+}
+
+TEST(Hostile, WhatIsNeverClosedPointsAtItsOpening) {
+  for (const char* source : {"gen g() { user \"abc", "gen g() { user \"\"\"abc", "/* abc", "type T = /abc", "tool t as \"abc", "gen g() { user \"${\"\"\""}) {
+    const auto compiled = compile("a.gen", source);
+    EXPECT_EQ(compiled.program, nullptr);
+    EXPECT_TRUE(compiled.diagnostics.has_errors()) << source;
+  }
+  EXPECT_THAT(codes(compile("a.gen", "gen g() {}\n/* abc").diagnostics), ::testing::ElementsAre("E0115"));
+}
+
+/// Every prefix and many mutations of real programs end with a verdict, and the messages render.
+TEST(Hostile, CutAndMutatedProgramsEndWithAVerdict) {
+  std::vector<std::string> programs;
+  for (const auto& path : testing::files(testing::folder() / "programs", ".gen")) programs.push_back(testing::read_file(path));
+  for (const auto& path : testing::files(testing::folder() / "golden", ".gen")) programs.push_back(testing::read_file(path));
+  const auto verdict = [](const std::string& source) {
+    const auto compiled = compile("a.gen", source);
+    EXPECT_EQ(compiled.program == nullptr, compiled.diagnostics.has_errors());
+    EXPECT_EQ(messages(compiled).empty(), compiled.diagnostics.size() == 0);
+    to_json(compiled.diagnostics, compiled.sources).dump();
+  };
+  for (const std::string& program : programs)
+    for (std::size_t i = 0; i < program.size(); i += 7) verdict(program.substr(0, i));
+  const std::uint32_t seed = 20260101;
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const std::string signs = "{}[]()\"$:,=|?./*-+\\\n \tax0";
+  for (int round = 0; round < 3000; ++round) {
+    std::string program = programs[random() % programs.size()];
+    for (int edit = 0; edit < 4; ++edit) {
+      const std::size_t at = random() % program.size();
+      switch (random() % 3) {
+        case 0: program[at] = signs[random() % signs.size()]; break;
+        case 1: program.erase(at, 1 + random() % 20); break;
+        default: program.insert(at, 1, signs[random() % signs.size()]);
+      }
+      if (program.empty()) program = "gen";
+    }
+    verdict(program);
+  }
+}
+
+TEST(Rendering, CountsCharactersAndKeepsCaretsUnderThem) {
+  const auto compiled = compile("u.gen", "gen g() {\n\tuser \"日本 é ${nope}\"\n}\n");
+  EXPECT_EQ(messages(compiled),
+            "error[E0101]: unknown name `nope`\n"
+            " --> u.gen:2:15\n"
+            "  |\n"
+            "2 |     user \"日本 é ${nope}\"\n"
+            "  |                    ^^^^\n");
+  const auto json = to_json(compiled.diagnostics, compiled.sources);
+  EXPECT_EQ(json[0]["code"], "E0101");
+  EXPECT_EQ(json[0]["line"], 2);
+  EXPECT_EQ(json[0]["column"], 15);
+  EXPECT_EQ(json[0]["end_column"], 19);
+}
+
+TEST(Rendering, ALongLineIsCutAroundItsPlace) {
+  const auto compiled = compile("u.gen", "gen g() { user \"" + repeat("x", 5000) + "${nope}" + repeat("y", 5000) + "\" }");
+  const std::string text = messages(compiled);
+  EXPECT_LT(text.size(), 600u);
+  EXPECT_THAT(text, HasSubstr("${nope}"));
+  EXPECT_THAT(text, HasSubstr("…"));
+}
+
+TEST(Rendering, ControlCharactersNeverReachTheTerminal) {
+  const auto compiled = compile("u.gen", "gen g() { user \"\x1B[31m ${nope}\" }");
+  EXPECT_EQ(messages(compiled).find('\x1B'), std::string::npos);
+}
+
+}  // namespace
+}  // namespace espalier::dsl
