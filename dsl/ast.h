@@ -1,9 +1,10 @@
 // The abstract syntax of a .gen file: what was written, before any name or type is looked up.
 //
-// Value types owned from the File downwards (vectors, and unique_ptr where a node holds its own kind); moved, never
-// copied; immutable once parsed. Depth is bounded by the parser (kMaxNesting), so plain recursion over a tree, and its
-// destructor, use bounded stack. Every node has its Span. What the checker finds out stands in tables of the Program
-// (program.h), indexed by the dense ids that expressions, holes and patterns carry; it never changes the tree.
+// Value types owned from the File downwards (vectors, and unique_ptr where a node holds its own
+// kind); moved, never copied; immutable once parsed. Depth is bounded by the parser (kMaxNesting),
+// so plain recursion over a tree, and its destructor, use bounded stack. Every node has its Span.
+// What the checker finds out stands in tables of the Program (program.h), indexed by the dense ids
+// that expressions, holes and patterns carry; it never changes the tree.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ using ExprId = std::uint32_t;
 using HoleId = std::uint32_t;
 using PatternId = std::uint32_t;
 
-// ---- leaves -------------------------------------------------------------------------------------------------------
+// ---- leaves
+// -------------------------------------------------------------------------------------------------------
 
 struct Identifier {
   std::string text;
@@ -37,12 +39,13 @@ struct Identifier {
 
 struct Number {
   Span span;
-  bool integer = true;        // written without a fraction; then it fits int64
-  std::int64_t int_value = 0; // only where `integer`
-  double value = 0;           // always
+  bool integer = true;         // written without a fraction; then it fits int64
+  std::int64_t int_value = 0;  // only where `integer`
+  double value = 0;            // always
 };
 
-/// A plain string (`as "…"`, a tool's target, a literal type): no holes and no inserts, escapes resolved.
+/// A plain string (`as "…"`, a tool's target, a literal type): no holes and no inserts, escapes
+/// resolved.
 struct StringLiteral {
   std::string value;
   Span span;
@@ -55,10 +58,11 @@ struct RangeLiteral {
   bool exact = false;
 };
 
-// ---- text ---------------------------------------------------------------------------------------------------------
+// ---- text
+// ---------------------------------------------------------------------------------------------------------
 
-/// Bytes that stand in the text as they are: escapes resolved, `"""` indentation and outer newlines stripped. Two
-/// literals are never neighbours, and a literal is never empty.
+/// Bytes that stand in the text as they are: escapes resolved, `"""` indentation and outer newlines
+/// stripped. Two literals are never neighbours, and a literal is never empty.
 struct LiteralChunk {
   std::string bytes;
   Span span;
@@ -96,7 +100,8 @@ struct Text {
   std::vector<Chunk> chunks;
 };
 
-// ---- types --------------------------------------------------------------------------------------------------------
+// ---- types
+// --------------------------------------------------------------------------------------------------------
 
 /// A field of a record, or a parameter of a generator or tool.
 struct FieldDecl {
@@ -105,8 +110,8 @@ struct FieldDecl {
   std::optional<StringLiteral> as;  // the key in JSON where it differs from the name
   bool omittable = false;           // `name?: T`: may be left out, which is not null
   TypePtr type;
-  ExprPtr value;                    // the default, or null
-  std::string doc;                  // its `///` comment, lines joined by "\n"
+  ExprPtr value;    // the default, or null
+  std::string doc;  // its `///` comment, lines joined by "\n"
 };
 
 struct RecordType {
@@ -140,22 +145,38 @@ struct ListType {
 
 struct TypeExpr {
   Span span;
-  std::variant<RecordType, RegexType, LiteralType, NamedType, UnionType, OptionalType, ListType> node;
+  std::variant<RecordType, RegexType, LiteralType, NamedType, UnionType, OptionalType, ListType>
+      node;
 };
 
-// ---- statements (blocks first: a fork, which is an expression, holds one) ------------------------------------------
+// ---- statements (blocks first: a fork, which is an expression, holds one)
+// ------------------------------------------
 
 struct Block {
   Span span;  // with its braces; of the one statement or text where none were written
   std::vector<Stmt> statements;
 };
 
-// ---- expressions --------------------------------------------------------------------------------------------------
+// ---- expressions
+// --------------------------------------------------------------------------------------------------
 
 enum class UnaryOp : std::uint8_t { kNot, kNegate };
 enum class BinaryOp : std::uint8_t {
-  kOr, kAnd, kEqual, kNotEqual, kLessEqual, kGreaterEqual, kLess, kGreater, kIn, kRange, kAdd, kSubtract, kMultiply,
-  kDivide, kRemainder
+  kOr,
+  kAnd,
+  kEqual,
+  kNotEqual,
+  kLessEqual,
+  kGreaterEqual,
+  kLess,
+  kGreater,
+  kIn,
+  kRange,
+  kAdd,
+  kSubtract,
+  kMultiply,
+  kDivide,
+  kRemainder
 };
 /// The operator as it is written ("<=", "and", "..").
 std::string_view spelling(UnaryOp op);
@@ -231,12 +252,14 @@ struct ForkExpr {
 struct Expr {
   ExprId id = 0;
   Span span;
-  std::variant<NullExpr, BoolExpr, NumberExpr, TextExpr, NameExpr, SelectorExpr, ListExpr, RecordExpr, CallExpr,
-               MemberExpr, IndexExpr, UnaryExpr, BinaryExpr, ConditionalExpr, RunExpr, ForkExpr>
+  std::variant<NullExpr, BoolExpr, NumberExpr, TextExpr, NameExpr, SelectorExpr, ListExpr,
+               RecordExpr, CallExpr, MemberExpr, IndexExpr, UnaryExpr, BinaryExpr, ConditionalExpr,
+               RunExpr, ForkExpr>
       node;
 };
 
-// ---- statements ---------------------------------------------------------------------------------------------------
+// ---- statements
+// ---------------------------------------------------------------------------------------------------
 
 enum class Role : std::uint8_t { kSystem, kUser, kAssistant, kTool };
 std::string_view spelling(Role role);
@@ -312,12 +335,13 @@ struct BreakStmt {};
 
 struct Stmt {
   Span span;
-  std::variant<TextStmt, RoleStmt, LetStmt, IfStmt, ForStmt, MatchStmt, RetryStmt, RequireStmt, SpliceStmt, ReturnStmt,
-               YieldStmt, BreakStmt>
+  std::variant<TextStmt, RoleStmt, LetStmt, IfStmt, ForStmt, MatchStmt, RetryStmt, RequireStmt,
+               SpliceStmt, ReturnStmt, YieldStmt, BreakStmt>
       node;
 };
 
-// ---- declarations -------------------------------------------------------------------------------------------------
+// ---- declarations
+// -------------------------------------------------------------------------------------------------
 
 struct UseDecl {
   Span span;
@@ -363,10 +387,10 @@ struct GrammarItem {
   enum class Kind : std::uint8_t { kRegex, kString, kName, kGroup };
   Kind kind = Kind::kString;
   Span span;
-  std::string text;                              // the regex, string or name
-  std::vector<std::vector<GrammarItem>> group;   // kGroup: alternatives of sequences
-  char repeat = 0;                               // '*', '+', '?', or 0
-  std::optional<RangeLiteral> count;             // {a..b}
+  std::string text;                             // the regex, string or name
+  std::vector<std::vector<GrammarItem>> group;  // kGroup: alternatives of sequences
+  char repeat = 0;                              // '*', '+', '?', or 0
+  std::optional<RangeLiteral> count;            // {a..b}
 };
 struct GrammarRule {
   Span span;
@@ -406,10 +430,10 @@ struct MockEntry {
 };
 struct Expectation {
   Span span;
-  TypePtr type;               // `expect T accepts "…"`, else null
+  TypePtr type;  // `expect T accepts "…"`, else null
   bool accepts = false;
   StringLiteral string;
-  ExprPtr condition;          // `expect e`, else null
+  ExprPtr condition;  // `expect e`, else null
 };
 using TestItem = std::variant<MockEntry, LetStmt, Expectation>;
 struct TestDecl {
@@ -418,7 +442,8 @@ struct TestDecl {
   std::vector<TestItem> items;
 };
 
-using Decl = std::variant<UseDecl, ConfigDecl, RecordDecl, EnumDecl, AliasDecl, GrammarDecl, ToolDecl, GenDecl, TestDecl>;
+using Decl = std::variant<UseDecl, ConfigDecl, RecordDecl, EnumDecl, AliasDecl, GrammarDecl,
+                          ToolDecl, GenDecl, TestDecl>;
 
 /// One parsed file. The counts are one past the largest id of each kind.
 struct File {

@@ -27,7 +27,8 @@ std::vector<Decl> AstBuilder::declarations(Node file) {
           auto inner = children(*as);
           use.as = identifier(inner.next());
         } else if (const auto names = parts.take(Kind::kUseNames)) {
-          for (auto inner = children(*names); !inner.done();) use.names.push_back(identifier(inner.next()));
+          for (auto inner = children(*names); !inner.done();)
+            use.names.push_back(identifier(inner.next()));
         }
         result.emplace_back(std::move(use));
         break;
@@ -54,7 +55,9 @@ std::vector<Decl> AstBuilder::declarations(Node file) {
         result.emplace_back(std::move(record));
         break;
       }
-      case Kind::kEnum: result.emplace_back(enumeration(node)); break;
+      case Kind::kEnum:
+        result.emplace_back(enumeration(node));
+        break;
       case Kind::kAlias: {
         AliasDecl alias;
         alias.span = span(node);
@@ -64,11 +67,20 @@ std::vector<Decl> AstBuilder::declarations(Node file) {
         result.emplace_back(std::move(alias));
         break;
       }
-      case Kind::kGrammar: result.emplace_back(grammar(node)); break;
-      case Kind::kTool: result.emplace_back(tool(node)); break;
-      case Kind::kGen: result.emplace_back(gen(node)); break;
-      case Kind::kTest: result.emplace_back(test(node)); break;
-      default: break;
+      case Kind::kGrammar:
+        result.emplace_back(grammar(node));
+        break;
+      case Kind::kTool:
+        result.emplace_back(tool(node));
+        break;
+      case Kind::kGen:
+        result.emplace_back(gen(node));
+        break;
+      case Kind::kTest:
+        result.emplace_back(test(node));
+        break;
+      default:
+        break;
     }
   }
   return result;
@@ -124,7 +136,8 @@ std::vector<std::vector<GrammarItem>> AstBuilder::alternatives(Node node) {
   std::vector<std::vector<GrammarItem>> result;
   for (auto sequences = children(node); !sequences.done();) {
     result.emplace_back();
-    for (auto items = children(sequences.next()); !items.done();) result.back().push_back(grammar_item(items.next()));
+    for (auto items = children(sequences.next()); !items.done();)
+      result.back().push_back(grammar_item(items.next()));
   }
   return result;
 }

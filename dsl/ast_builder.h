@@ -1,4 +1,5 @@
-// Builds the AST from the syntax nodes. Inner part of the parser: only parser.cpp and the builder's own files use it.
+// Builds the AST from the syntax nodes. Inner part of the parser: only parser.cpp and the builder's
+// own files use it.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,8 @@ namespace espalier::dsl {
 
 class AstBuilder {
  public:
-  AstBuilder(const Source& source, std::uint32_t index, const SyntaxTree& tree, Diagnostics& diagnostics)
+  AstBuilder(const Source& source, std::uint32_t index, const SyntaxTree& tree,
+             Diagnostics& diagnostics)
       : source_(source), index_(index), tree_(tree), diagnostics_(diagnostics) {}
 
   [[nodiscard]] File file();
@@ -25,7 +27,8 @@ class AstBuilder {
   /// The children of a node, read from left to right.
   class Children {
    public:
-    Children(const SyntaxTree& tree, Node parent) : tree_(tree), at_(parent + 1), end_(tree.nodes[parent].next) {}
+    Children(const SyntaxTree& tree, Node parent)
+        : tree_(tree), at_(parent + 1), end_(tree.nodes[parent].next) {}
     [[nodiscard]] bool done() const { return at_ >= end_; }
     [[nodiscard]] Kind kind() const { return tree_.nodes[at_].kind; }
     [[nodiscard]] bool is(Kind kind) const { return !done() && this->kind() == kind; }
@@ -34,7 +37,9 @@ class AstBuilder {
       at_ = tree_.nodes[at_].next;
       return node;
     }
-    std::optional<Node> take(Kind kind) { return is(kind) ? std::optional<Node>(next()) : std::nullopt; }
+    std::optional<Node> take(Kind kind) {
+      return is(kind) ? std::optional<Node>(next()) : std::nullopt;
+    }
 
    private:
     const SyntaxTree& tree_;
@@ -44,7 +49,9 @@ class AstBuilder {
 
   [[nodiscard]] Children children(Node node) const { return {tree_, node}; }
   [[nodiscard]] Kind kind(Node node) const { return tree_.nodes[node].kind; }
-  [[nodiscard]] Span span(Node node) const { return {index_, tree_.nodes[node].begin, tree_.nodes[node].end}; }
+  [[nodiscard]] Span span(Node node) const {
+    return {index_, tree_.nodes[node].begin, tree_.nodes[node].end};
+  }
   [[nodiscard]] std::string_view slice(Node node) const { return source_.slice(span(node)); }
 
   // Leaves and text (ast_builder_text.cpp)

@@ -1,5 +1,6 @@
-// Types and expressions. An expression's nodes stand flat (operands and operators in a row); precedence climbing puts
-// them together, as the grammar's levels have already shown to be possible.
+// Types and expressions. An expression's nodes stand flat (operands and operators in a row);
+// precedence climbing puts them together, as the grammar's levels have already shown to be
+// possible.
 #include "dsl/ast_builder.h"
 
 namespace espalier::dsl {
@@ -29,7 +30,9 @@ Operator binary_operator(std::string_view written) {
   return {BinaryOp::kRemainder, kProduct};
 }
 
-bool is_suffix(Kind kind) { return kind == Kind::kCall || kind == Kind::kMember || kind == Kind::kIndex; }
+bool is_suffix(Kind kind) {
+  return kind == Kind::kCall || kind == Kind::kMember || kind == Kind::kIndex;
+}
 
 }  // namespace
 
@@ -37,26 +40,42 @@ std::string_view spelling(UnaryOp op) { return op == UnaryOp::kNot ? "not" : "-"
 
 std::string_view spelling(BinaryOp op) {
   switch (op) {
-    case BinaryOp::kOr: return "or";
-    case BinaryOp::kAnd: return "and";
-    case BinaryOp::kEqual: return "==";
-    case BinaryOp::kNotEqual: return "!=";
-    case BinaryOp::kLessEqual: return "<=";
-    case BinaryOp::kGreaterEqual: return ">=";
-    case BinaryOp::kLess: return "<";
-    case BinaryOp::kGreater: return ">";
-    case BinaryOp::kIn: return "in";
-    case BinaryOp::kRange: return "..";
-    case BinaryOp::kAdd: return "+";
-    case BinaryOp::kSubtract: return "-";
-    case BinaryOp::kMultiply: return "*";
-    case BinaryOp::kDivide: return "/";
-    case BinaryOp::kRemainder: return "%";
+    case BinaryOp::kOr:
+      return "or";
+    case BinaryOp::kAnd:
+      return "and";
+    case BinaryOp::kEqual:
+      return "==";
+    case BinaryOp::kNotEqual:
+      return "!=";
+    case BinaryOp::kLessEqual:
+      return "<=";
+    case BinaryOp::kGreaterEqual:
+      return ">=";
+    case BinaryOp::kLess:
+      return "<";
+    case BinaryOp::kGreater:
+      return ">";
+    case BinaryOp::kIn:
+      return "in";
+    case BinaryOp::kRange:
+      return "..";
+    case BinaryOp::kAdd:
+      return "+";
+    case BinaryOp::kSubtract:
+      return "-";
+    case BinaryOp::kMultiply:
+      return "*";
+    case BinaryOp::kDivide:
+      return "/";
+    case BinaryOp::kRemainder:
+      return "%";
   }
   return "";
 }
 
-// ---- types --------------------------------------------------------------------------------------------------------
+// ---- types
+// --------------------------------------------------------------------------------------------------------
 
 TypePtr AstBuilder::type(Node node) {
   std::vector<TypePtr> alternatives;
@@ -95,11 +114,21 @@ TypePtr AstBuilder::type_primary(Node node) {
   result->span = span(node);
   auto parts = children(node);
   switch (kind(node)) {
-    case Kind::kRecordType: result->node = RecordType{fields(parts)}; break;
-    case Kind::kRegex: result->node = RegexType{regex_pattern(node)}; break;
-    case Kind::kString: result->node = LiteralType{string_literal(node).value}; break;
-    case Kind::kNumber: result->node = LiteralType{number(node)}; break;
-    case Kind::kNull: result->node = NamedType{identifier(node), std::nullopt, false, {}}; break;
+    case Kind::kRecordType:
+      result->node = RecordType{fields(parts)};
+      break;
+    case Kind::kRegex:
+      result->node = RegexType{regex_pattern(node)};
+      break;
+    case Kind::kString:
+      result->node = LiteralType{string_literal(node).value};
+      break;
+    case Kind::kNumber:
+      result->node = LiteralType{number(node)};
+      break;
+    case Kind::kNull:
+      result->node = NamedType{identifier(node), std::nullopt, false, {}};
+      break;
     default: {  // kNamedType
       NamedType named;
       named.name = identifier(parts.next());
@@ -145,7 +174,8 @@ FieldDecl AstBuilder::field(Node node) {
   return result;
 }
 
-// ---- expressions --------------------------------------------------------------------------------------------------
+// ---- expressions
+// --------------------------------------------------------------------------------------------------
 
 ExprPtr AstBuilder::missing(Span span) { return make(span, NameExpr{{"", span}}); }
 
@@ -197,7 +227,8 @@ ExprPtr AstBuilder::unary(Children& parts) {
   } else {
     result = primary(first);
   }
-  while (!parts.done() && is_suffix(parts.kind())) result = postfix(std::move(result), parts.next());
+  while (!parts.done() && is_suffix(parts.kind()))
+    result = postfix(std::move(result), parts.next());
   for (; !prefixes.empty(); prefixes.pop_back()) {
     const UnaryOp op = slice(prefixes.back()) == "-" ? UnaryOp::kNegate : UnaryOp::kNot;
     const Span place = join(span(prefixes.back()), result->span);
@@ -210,33 +241,43 @@ ExprPtr AstBuilder::primary(Node node) {
   const Span place = span(node);
   auto parts = children(node);
   switch (kind(node)) {
-    case Kind::kNumber: return make(place, NumberExpr{number(node)});
+    case Kind::kNumber:
+      return make(place, NumberExpr{number(node)});
     case Kind::kText:
-    case Kind::kBlockText: return make(place, TextExpr{text(node)});
-    case Kind::kTrue: return make(place, BoolExpr{true});
-    case Kind::kFalse: return make(place, BoolExpr{false});
-    case Kind::kNull: return make(place, NullExpr{});
-    case Kind::kFork: return fork(node);
-    case Kind::kRecordLiteral: return record_literal(node);
+    case Kind::kBlockText:
+      return make(place, TextExpr{text(node)});
+    case Kind::kTrue:
+      return make(place, BoolExpr{true});
+    case Kind::kFalse:
+      return make(place, BoolExpr{false});
+    case Kind::kNull:
+      return make(place, NullExpr{});
+    case Kind::kFork:
+      return fork(node);
+    case Kind::kRecordLiteral:
+      return record_literal(node);
     case Kind::kList: {
       ListExpr result;
       while (!parts.done()) result.items.push_back(expr(parts.next()));
       return make(place, std::move(result));
     }
-    case Kind::kSelector: return make(place, SelectorExpr{identifier(parts.next())});
+    case Kind::kSelector:
+      return make(place, SelectorExpr{identifier(parts.next())});
     case Kind::kParen: {
       ExprPtr inner = expr(parts.next());
       inner->span = place;
       return inner;
     }
-    default: return make(place, NameExpr{identifier(node)});
+    default:
+      return make(place, NameExpr{identifier(node)});
   }
 }
 
 ExprPtr AstBuilder::postfix(ExprPtr object, Node suffix) {
   const Span place = join(object->span, span(suffix));
   auto parts = children(suffix);
-  if (kind(suffix) == Kind::kMember) return make(place, MemberExpr{std::move(object), identifier(parts.next())});
+  if (kind(suffix) == Kind::kMember)
+    return make(place, MemberExpr{std::move(object), identifier(parts.next())});
   if (kind(suffix) == Kind::kIndex) {
     ExprPtr position = expr(parts.next());
     return make(place, IndexExpr{std::move(object), std::move(position)});

@@ -1,15 +1,19 @@
-// Statements, blocks and patterns. A statement whose head could not be read keeps its body, so that errors in it are
-// still found: its missing parts are expressions with an empty name.
+// Statements, blocks and patterns. A statement whose head could not be read keeps its body, so that
+// errors in it are still found: its missing parts are expressions with an empty name.
 #include "dsl/ast_builder.h"
 
 namespace espalier::dsl {
 
 std::string_view spelling(Role role) {
   switch (role) {
-    case Role::kSystem: return "system";
-    case Role::kUser: return "user";
-    case Role::kAssistant: return "assistant";
-    case Role::kTool: return "tool";
+    case Role::kSystem:
+      return "system";
+    case Role::kUser:
+      return "user";
+    case Role::kAssistant:
+      return "assistant";
+    case Role::kTool:
+      return "tool";
   }
   return "";
 }
@@ -17,7 +21,8 @@ std::string_view spelling(Role role) {
 Block AstBuilder::block(Node node) {
   Block result;
   result.span = span(node);
-  for (auto parts = children(node); !parts.done();) result.statements.push_back(statement(parts.next()));
+  for (auto parts = children(node); !parts.done();)
+    result.statements.push_back(statement(parts.next()));
   return result;
 }
 
@@ -33,7 +38,9 @@ Stmt AstBuilder::statement(Node node) {
   Stmt result;
   result.span = span(node);
   auto parts = children(node);
-  const auto next_expr = [&] { return parts.is(Kind::kExpr) ? expr(parts.next()) : missing(result.span); };
+  const auto next_expr = [&] {
+    return parts.is(Kind::kExpr) ? expr(parts.next()) : missing(result.span);
+  };
   switch (kind(node)) {
     case Kind::kRole: {
       RoleStmt role;
@@ -87,7 +94,8 @@ Stmt AstBuilder::statement(Node node) {
       result.node = std::move(made);
       break;
     }
-    case Kind::kMatch: return match(node);
+    case Kind::kMatch:
+      return match(node);
     case Kind::kRetry: {
       RetryStmt made;
       made.count = {result.span, true, 1, 1.0};
@@ -111,11 +119,21 @@ Stmt AstBuilder::statement(Node node) {
       result.node = std::move(made);
       break;
     }
-    case Kind::kSplice: result.node = SpliceStmt{next_expr()}; break;
-    case Kind::kReturn: result.node = ReturnStmt{parts.done() ? nullptr : expr(parts.next())}; break;
-    case Kind::kYield: result.node = YieldStmt{next_expr()}; break;
-    case Kind::kBreak: result.node = BreakStmt{}; break;
-    default: result.node = TextStmt{text(node)}; break;
+    case Kind::kSplice:
+      result.node = SpliceStmt{next_expr()};
+      break;
+    case Kind::kReturn:
+      result.node = ReturnStmt{parts.done() ? nullptr : expr(parts.next())};
+      break;
+    case Kind::kYield:
+      result.node = YieldStmt{next_expr()};
+      break;
+    case Kind::kBreak:
+      result.node = BreakStmt{};
+      break;
+    default:
+      result.node = TextStmt{text(node)};
+      break;
   }
   return result;
 }
@@ -152,14 +170,21 @@ Pattern AstBuilder::pattern(Node node) {
       result.kind = PatternKind::kNumber;
       result.number = number(first);
       break;
-    case Kind::kNull: result.kind = PatternKind::kNull; break;
-    case Kind::kTrue: result.kind = PatternKind::kTrue; break;
-    case Kind::kFalse: result.kind = PatternKind::kFalse; break;
+    case Kind::kNull:
+      result.kind = PatternKind::kNull;
+      break;
+    case Kind::kTrue:
+      result.kind = PatternKind::kTrue;
+      break;
+    case Kind::kFalse:
+      result.kind = PatternKind::kFalse;
+      break;
     default:
       result.name = identifier(first);
       if (const auto bindings = parts.take(Kind::kBindings)) {
         result.called = true;
-        for (auto inner = children(*bindings); !inner.done();) result.bindings.push_back(identifier(inner.next()));
+        for (auto inner = children(*bindings); !inner.done();)
+          result.bindings.push_back(identifier(inner.next()));
       }
   }
   return result;

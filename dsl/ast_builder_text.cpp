@@ -1,4 +1,5 @@
-// Leaves: names, numbers, strings, texts with their escapes and indentation, comments that document.
+// Leaves: names, numbers, strings, texts with their escapes and indentation, comments that
+// document.
 #include <charconv>
 #include <cmath>
 
@@ -53,29 +54,40 @@ std::uint32_t AstBuilder::escape(std::uint32_t offset, std::uint32_t limit, std:
     return end;
   };
   switch (c) {
-    case 'n': out += '\n'; return offset + 2;
-    case 't': out += '\t'; return offset + 2;
-    case 'r': out += '\r'; return offset + 2;
+    case 'n':
+      out += '\n';
+      return offset + 2;
+    case 't':
+      out += '\t';
+      return offset + 2;
+    case 'r':
+      out += '\r';
+      return offset + 2;
     case '\\':
     case '"':
-    case '$': out += c; return offset + 2;
+    case '$':
+      out += c;
+      return offset + 2;
     case 'u': {
       std::uint32_t end = offset + 2;
-      if (end >= limit || all[end] != '{') return refuse(end, "expected `{` and a code point after `\\u`");
+      if (end >= limit || all[end] != '{')
+        return refuse(end, "expected `{` and a code point after `\\u`");
       std::uint32_t code = 0;
       const char* const first = all.data() + end + 1;
       const char* const last = all.data() + std::min<std::size_t>(limit, end + 8);
       const auto [stop, error] = std::from_chars(first, last, code, 16);
       end = static_cast<std::uint32_t>(stop - all.data());
       if (error != std::errc() || end >= limit || all[end] != '}')
-        return refuse(std::min(end, limit), "expected one to six hexadecimal digits and `}` after `\\u{`");
+        return refuse(std::min(end, limit),
+                      "expected one to six hexadecimal digits and `}` after `\\u{`");
       if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000) || code == 0)
         return refuse(end + 1, "this is not a character that text may hold");
       utf8::append(out, code);
       return end + 1;
     }
     default: {
-      const std::uint32_t width = offset + 1 < limit ? std::max<std::uint32_t>(utf8::decode(all, offset + 1).length, 1) : 0;
+      const std::uint32_t width =
+          offset + 1 < limit ? std::max<std::uint32_t>(utf8::decode(all, offset + 1).length, 1) : 0;
       return refuse(offset + 1 + width, "unknown escape");
     }
   }
@@ -119,8 +131,10 @@ Number AstBuilder::number(Node node, bool negative) {
   const char* const last = first + digits.size();
   result.integer = digits.find('.') == std::string::npos;
   // from_chars for double is exact and does not depend on the locale.
-  if (std::from_chars(first, last, result.value).ec != std::errc() || !std::isfinite(result.value)) {
-    diagnostics_.error("E0112", result.span, "this number is too large", "a float holds up to about 1.8e308");
+  if (std::from_chars(first, last, result.value).ec != std::errc() ||
+      !std::isfinite(result.value)) {
+    diagnostics_.error("E0112", result.span, "this number is too large",
+                       "a float holds up to about 1.8e308");
     result.value = 0;
   }
   if (result.integer && std::from_chars(first, last, result.int_value).ec != std::errc()) {
@@ -179,15 +193,19 @@ Text AstBuilder::text(Node node) {
       if (line_start) {
         line_start = false;
         std::uint32_t stripped = 0;
-        while (stripped < indent.size() && at < end && all[at] == indent[stripped]) ++stripped, ++at;
+        while (stripped < indent.size() && at < end && all[at] == indent[stripped])
+          ++stripped, ++at;
         const bool empty_line = at >= content_end || all[at] == '\n' || all[at] == '\r';
         if (stripped < indent.size() && !empty_line && !indent.empty()) {
           std::uint32_t word = at;
           while (word < content_end && blank(all[word])) ++word;
           if (word < content_end && all[word] != '\n' && all[word] != '\r')
-            diagnostics_.error("E0116", {index_, at, at + 1}, "this line is indented less than the closing `\"\"\"`",
-                               "starts here").help = "indent every line of the text at least as far as its closing quotes, "
-                                                     "with the same spaces or tabs";
+            diagnostics_
+                .error("E0116", {index_, at, at + 1},
+                       "this line is indented less than the closing `\"\"\"`", "starts here")
+                .help =
+                "indent every line of the text at least as far as its closing quotes, "
+                "with the same spaces or tabs";
         }
         continue;
       }
@@ -211,13 +229,21 @@ Text AstBuilder::text(Node node) {
     const Span place = span(part);
     if (kind(part) != Kind::kRun && line_start && !indent.empty() && place.begin >= resume) {
       line_start = false;
-      diagnostics_.error("E0116", place, "this line is indented less than the closing `\"\"\"`", "starts here").help =
-          "indent every line of the text at least as far as its closing quotes";
+      diagnostics_
+          .error("E0116", place, "this line is indented less than the closing `\"\"\"`",
+                 "starts here")
+          .help = "indent every line of the text at least as far as its closing quotes";
     }
     switch (kind(part)) {
-      case Kind::kRun: plain(place.begin, place.end); break;
-      case Kind::kDollarBrace: chunks.literal("${", place); break;
-      case Kind::kDollarBracket: chunks.literal("$[", place); break;
+      case Kind::kRun:
+        plain(place.begin, place.end);
+        break;
+      case Kind::kDollarBrace:
+        chunks.literal("${", place);
+        break;
+      case Kind::kDollarBracket:
+        chunks.literal("$[", place);
+        break;
       case Kind::kEscape: {
         std::string bytes;
         const std::uint32_t end = escape(place.begin, content_end, bytes);
@@ -225,9 +251,14 @@ Text AstBuilder::text(Node node) {
         resume = std::max(resume, end);
         break;
       }
-      case Kind::kHole: chunks.add(hole(part)); break;
-      case Kind::kInsert: chunks.add(insert(part)); break;
-      default: break;
+      case Kind::kHole:
+        chunks.add(hole(part));
+        break;
+      case Kind::kInsert:
+        chunks.add(insert(part));
+        break;
+      default:
+        break;
     }
     if (kind(part) != Kind::kRun) line_start = false;
   }
@@ -305,10 +336,12 @@ std::string AstBuilder::doc(Node node, bool trailing) const {
     before = at->first;
   }
   std::string result;
-  for (auto line = lines.rbegin(); line != lines.rend(); ++line) result += (result.empty() ? "" : "\n") + *line;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line)
+    result += (result.empty() ? "" : "\n") + *line;
   if (!trailing) return result;
   const std::uint32_t after = tree_.nodes[node].end;
-  if (const auto at = docs.lower_bound(after); at != docs.end() && space_between(after, at->first, true)) {
+  if (const auto at = docs.lower_bound(after);
+      at != docs.end() && space_between(after, at->first, true)) {
     const std::string line = content(at->first, at->second);
     result = result.empty() ? line : result + "\n" + line;
   }

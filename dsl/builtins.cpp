@@ -38,13 +38,15 @@ constexpr std::array<BuiltinInfo, 16> kAll = {{
 std::span<const BuiltinInfo> builtins() { return kAll; }
 
 const BuiltinInfo* find_builtin(std::string_view name) {
-  const auto at = std::lower_bound(kAll.begin(), kAll.end(), name,
-                                   [](const BuiltinInfo& entry, std::string_view n) { return entry.name < n; });
+  const auto at =
+      std::lower_bound(kAll.begin(), kAll.end(), name,
+                       [](const BuiltinInfo& entry, std::string_view n) { return entry.name < n; });
   return at != kAll.end() && at->name == name ? &*at : nullptr;
 }
 
 const BuiltinInfo& info(Builtin id) {
-  return *std::find_if(kAll.begin(), kAll.end(), [&](const BuiltinInfo& entry) { return entry.id == id; });
+  return *std::find_if(kAll.begin(), kAll.end(),
+                       [&](const BuiltinInfo& entry) { return entry.id == id; });
 }
 
 }  // namespace espalier::dsl

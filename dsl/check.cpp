@@ -16,9 +16,9 @@ bool word_character(char c) {
 }
 
 bool builtin_type_name(std::string_view name) {
-  static constexpr std::array<std::string_view, 18> kNames = {"string", "line", "int",  "float", "bool",  "null",
-                                                              "json",   "uuid", "email", "url",  "schema", "span",
-                                                              "cite",   "map",  "think", "date", "time",  "datetime"};
+  static constexpr std::array<std::string_view, 18> kNames = {
+      "string", "line",   "int",  "float", "bool", "null",  "json", "uuid", "email",
+      "url",    "schema", "span", "cite",  "map",  "think", "date", "time", "datetime"};
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
@@ -63,16 +63,19 @@ void Checker::not_yet(const Span& span, const std::string& what) {
 void Checker::declare(const Identifier& name, Entity entity, std::uint32_t index) {
   if (name.text.empty()) return;
   if (entity != Entity::kGen && builtin_type_name(name.text)) {
-    error("E0104", name.span, "`" + name.text + "` is a type of the language", "choose another name");
+    error("E0104", name.span, "`" + name.text + "` is a type of the language",
+          "choose another name");
     return;
   }
   if (entity != Entity::kType && find_builtin(name.text) != nullptr) {
-    error("E0104", name.span, "`" + name.text + "` is a function of the language", "choose another name");
+    error("E0104", name.span, "`" + name.text + "` is a function of the language",
+          "choose another name");
     return;
   }
   const auto [at, fresh] = declared_.emplace(name.text, Declared{entity, index, name.span});
   if (!fresh)
-    error("E0104", name.span, "`" + name.text + "` is declared twice").secondary.push_back({at->second.span, "first here"});
+    error("E0104", name.span, "`" + name.text + "` is declared twice")
+        .secondary.push_back({at->second.span, "first here"});
 }
 
 void Checker::declare_all() {
@@ -84,7 +87,8 @@ void Checker::declare_all() {
       type_decls_.push_back(&decl);
     };
     if (const auto* record = std::get_if<RecordDecl>(&decl)) add_type(record->name, record->doc);
-    if (const auto* enumeration = std::get_if<EnumDecl>(&decl)) add_type(enumeration->name, enumeration->doc);
+    if (const auto* enumeration = std::get_if<EnumDecl>(&decl))
+      add_type(enumeration->name, enumeration->doc);
     if (const auto* alias = std::get_if<AliasDecl>(&decl)) add_type(alias->name, alias->doc);
     if (const auto* grammar = std::get_if<GrammarDecl>(&decl)) {
       add_type(grammar->name, grammar->doc);
@@ -113,8 +117,10 @@ void Checker::declare_all() {
     if (const auto* written = std::get_if<ConfigDecl>(&decl)) {
       if (first_config != nullptr) {
         const Span at{written->span.file, written->span.begin, written->span.begin + 6};
-        const Span before{first_config->span.file, first_config->span.begin, first_config->span.begin + 6};
-        error("E0104", at, "there are two `config` blocks").secondary.push_back({before, "first here"});
+        const Span before{first_config->span.file, first_config->span.begin,
+                          first_config->span.begin + 6};
+        error("E0104", at, "there are two `config` blocks")
+            .secondary.push_back({before, "first here"});
       } else {
         first_config = written;
         config(*written);
@@ -144,19 +150,24 @@ void Checker::config(const ConfigDecl& decl) {
   }};
   std::set<std::string> seen;
   for (const ConfigEntry& entry : decl.entries) {
-    const auto key = std::find_if(kKeys.begin(), kKeys.end(), [&](const Key& k) { return k.name == entry.key.text; });
+    const auto key = std::find_if(kKeys.begin(), kKeys.end(),
+                                  [&](const Key& k) { return k.name == entry.key.text; });
     if (key == kKeys.end()) {
       std::vector<std::string> names;
       for (const Key& k : kKeys) names.emplace_back(k.name);
       unknown_name(entry.key, "setting", std::move(names));
       continue;
     }
-    if (!seen.insert(entry.key.text).second) error("E0105", entry.key.span, "`" + entry.key.text + "` is given twice");
-    const auto value = constant(*entry.value, basic_type(key->integer ? TypeKind::kInt : TypeKind::kFloat));
+    if (!seen.insert(entry.key.text).second)
+      error("E0105", entry.key.span, "`" + entry.key.text + "` is given twice");
+    const auto value =
+        constant(*entry.value, basic_type(key->integer ? TypeKind::kInt : TypeKind::kFloat));
     if (!value) continue;
     const double number = value->get<double>();
     if (number < key->low || number > key->high) {
-      error("E0211", entry.value->span, "`" + entry.key.text + "` goes from " + Json(key->low).dump() + " to " + Json(key->high).dump());
+      error("E0211", entry.value->span,
+            "`" + entry.key.text + "` goes from " + Json(key->low).dump() + " to " +
+                Json(key->high).dump());
       continue;
     }
     if (key->integer) {
@@ -182,12 +193,16 @@ void Checker::define_types() {
   for (std::size_t i = 0; i < program_.tools.size(); ++i) {
     ToolInfo& tool = program_.tools[i];
     if (too_many(tool.decl->parameters.size(), tool.decl->name.span, "parameters")) continue;
-    for (const FieldDecl& field : tool.decl->parameters) tool.parameters.push_back(parameter(field, true));
+    for (const FieldDecl& field : tool.decl->parameters)
+      tool.parameters.push_back(parameter(field, true));
     std::set<std::string> names, keys;
     for (const Parameter& one : tool.parameters) {
-      if (!names.insert(one.name).second) error("E0104", one.decl->name.span, "the parameter `" + one.name + "` is declared twice");
-      if (!keys.insert(one.key).second) error("E0104", one.decl->name.span, "two parameters have the key \"" + one.key + "\"");
-      records[i]->fields.push_back({one.name, one.key, one.type, one.omittable || one.fallback.has_value(), one.doc});
+      if (!names.insert(one.name).second)
+        error("E0104", one.decl->name.span, "the parameter `" + one.name + "` is declared twice");
+      if (!keys.insert(one.key).second)
+        error("E0104", one.decl->name.span, "two parameters have the key \"" + one.key + "\"");
+      records[i]->fields.push_back(
+          {one.name, one.key, one.type, one.omittable || one.fallback.has_value(), one.doc});
     }
   }
   for (std::uint32_t i = 0; i < program_.types.size(); ++i)
@@ -201,7 +216,8 @@ void Checker::define_tools() {
     const Span named = decl.as ? decl.as->span : decl.name.span;
     if (tool.real_name.empty()) error("E0502", named, "a tool needs a name");
     if (const auto [at, fresh] = real_names.emplace(tool.real_name, named); !fresh)
-      error("E0502", named, "two tools are called \"" + tool.real_name + "\"").secondary.push_back({at->second, "first here"});
+      error("E0502", named, "two tools are called \"" + tool.real_name + "\"")
+          .secondary.push_back({at->second, "first here"});
     if (decl.result) tool.result = type(*decl.result, Place::kValue);
     if (!decl.transport) continue;
     const std::string& how = decl.transport->text;
@@ -218,9 +234,12 @@ void Checker::define_tools() {
       tool.transport = how == "http" ? Transport::kHttp : Transport::kMcp;
       not_yet(decl.transport->span, "`" + how + "`");
     } else {
-      Diagnostic& diagnostic = error("E0501", decl.transport->span, "unknown way to run a tool: `" + how + "`");
+      Diagnostic& diagnostic =
+          error("E0501", decl.transport->span, "unknown way to run a tool: `" + how + "`");
       const auto near = suggest(how, {"python", "exec", "http", "mcp"});
-      diagnostic.help = near.empty() ? "tools are run by `python \"module:function\"` or `exec \"program\"`" : "did you mean `" + near + "`?";
+      diagnostic.help = near.empty()
+                            ? "tools are run by `python \"module:function\"` or `exec \"program\"`"
+                            : "did you mean `" + near + "`?";
     }
   }
 }
@@ -247,12 +266,14 @@ void Checker::define_gens() {
     if (too_many(info.decl->parameters.size(), info.decl->name.span, "parameters")) continue;
     for (const FieldDecl& field : info.decl->parameters) {
       if (!names.insert(field.name.text).second) {
-        error("E0104", field.name.span, "the parameter `" + field.name.text + "` is declared twice");
+        error("E0104", field.name.span,
+              "the parameter `" + field.name.text + "` is declared twice");
         continue;
       }
       if (is_keyword(field.name.text))
-        error("E0106", field.name.span, "`" + field.name.text + "` is a word of the language and cannot name a value").help =
-            "write another name and `as \"" + field.name.text + "\"` after it";
+        error("E0106", field.name.span,
+              "`" + field.name.text + "` is a word of the language and cannot name a value")
+            .help = "write another name and `as \"" + field.name.text + "\"` after it";
       info.parameters.push_back(parameter(field, false));
     }
     info.returns = info.decl->result != nullptr;
@@ -268,14 +289,17 @@ std::optional<Json> Checker::constant(const Expr& node, const TypeRef& want) {
     return std::nullopt;
   }
   auto value = fold(node);
-  if (!value) error("E0211", node.span, "a default is a constant: numbers, texts without inserts, lists, records and enum cases");
+  if (!value)
+    error("E0211", node.span,
+          "a default is a constant: numbers, texts without inserts, lists, records and enum cases");
   return value;
 }
 
 std::optional<Json> Checker::fold(const Expr& node) {
   if (std::holds_alternative<NullExpr>(node.node)) return Json(nullptr);
   if (const auto* e = std::get_if<BoolExpr>(&node.node)) return Json(e->value);
-  if (const auto* e = std::get_if<NumberExpr>(&node.node)) return e->number.integer ? Json(e->number.int_value) : Json(e->number.value);
+  if (const auto* e = std::get_if<NumberExpr>(&node.node))
+    return e->number.integer ? Json(e->number.int_value) : Json(e->number.value);
   if (const auto* e = std::get_if<TextExpr>(&node.node)) {
     std::string text;
     for (const Chunk& chunk : e->text.chunks) {
@@ -320,17 +344,21 @@ std::optional<Json> Checker::fold(const Expr& node) {
 }
 
 void Checker::reasoning_order(const std::vector<FieldDecl>& fields) {
-  static const std::set<std::string> kAnswers = {"answer", "label",  "score",    "verdict", "decision", "result",
-                                                 "category", "class", "rating",  "conclusion"};
-  static const std::set<std::string> kReasons = {"reasoning", "reason",   "reasons",  "rationale", "explanation", "thought",
-                                                 "thoughts",  "evidence", "analysis", "why",       "because"};
+  static const std::set<std::string> kAnswers = {"answer",   "label",     "score",    "verdict",
+                                                 "decision", "result",    "category", "class",
+                                                 "rating",   "conclusion"};
+  static const std::set<std::string> kReasons = {"reasoning",   "reason",  "reasons",  "rationale",
+                                                 "explanation", "thought", "thoughts", "evidence",
+                                                 "analysis",    "why",     "because"};
   const FieldDecl* answer = nullptr;
   for (const FieldDecl& field : fields) {
     if (answer == nullptr && kAnswers.count(field.name.text) > 0) answer = &field;
     if (answer != nullptr && kReasons.count(field.name.text) > 0) {
-      Diagnostic& diagnostic = diagnostics_.warning("W0605", answer->name.span, "the answer is written before its reasoning", "comes first");
+      Diagnostic& diagnostic = diagnostics_.warning(
+          "W0605", answer->name.span, "the answer is written before its reasoning", "comes first");
       diagnostic.secondary.push_back({field.name.span, "can no longer change it"});
-      diagnostic.help = "declare `" + field.name.text + "` before `" + answer->name.text + "`: fields are written in order";
+      diagnostic.help = "declare `" + field.name.text + "` before `" + answer->name.text +
+                        "`: fields are written in order";
       return;
     }
   }

@@ -6,8 +6,10 @@
 
 namespace espalier::dsl {
 
-bool Checker::place_arguments(const CallExpr& written, const Span& span, const std::vector<std::string>& names,
-                              const std::vector<bool>& required, const std::string& callee, std::vector<const Expr*>& out) {
+bool Checker::place_arguments(const CallExpr& written, const Span& span,
+                              const std::vector<std::string>& names,
+                              const std::vector<bool>& required, const std::string& callee,
+                              std::vector<const Expr*>& out) {
   out.assign(names.size(), nullptr);
   bool named = false;
   bool good = true;
@@ -16,10 +18,13 @@ bool Checker::place_arguments(const CallExpr& written, const Span& span, const s
     std::size_t at = position;
     if (argument.name) {
       named = true;
-      at = static_cast<std::size_t>(std::find(names.begin(), names.end(), argument.name->text) - names.begin());
+      at = static_cast<std::size_t>(std::find(names.begin(), names.end(), argument.name->text) -
+                                    names.begin());
       if (at == names.size()) {
         good = false;
-        Diagnostic& diagnostic = error("E0207", argument.name->span, "`" + callee + "` has no parameter `" + argument.name->text + "`");
+        Diagnostic& diagnostic =
+            error("E0207", argument.name->span,
+                  "`" + callee + "` has no parameter `" + argument.name->text + "`");
         if (const auto near = suggest(argument.name->text, names); !near.empty()) {
           diagnostic.help = "did you mean `" + near + "`?";
           diagnostic.replacements.push_back({argument.name->span, near});
@@ -29,13 +34,16 @@ bool Checker::place_arguments(const CallExpr& written, const Span& span, const s
     } else {
       if (named) {
         good = false;
-        error("E0207", argument.value->span, "an argument without a name stands before those with one");
+        error("E0207", argument.value->span,
+              "an argument without a name stands before those with one");
         continue;
       }
       if (position >= names.size()) {
         good = false;
-        error("E0207", argument.value->span, "`" + callee + "` takes " + std::to_string(names.size()) +
-                                                 (names.size() == 1 ? " argument" : " arguments"), "one too many");
+        error("E0207", argument.value->span,
+              "`" + callee + "` takes " + std::to_string(names.size()) +
+                  (names.size() == 1 ? " argument" : " arguments"),
+              "one too many");
         continue;
       }
       ++position;
@@ -64,16 +72,19 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
   const auto* callee = std::get_if<NameExpr>(&written.callee->node);
   if (callee == nullptr) {
     if (const auto* member = std::get_if<MemberExpr>(&written.callee->node))
-      if (const auto* object = std::get_if<NameExpr>(&member->object->node); object != nullptr && tainted(object->name.text))
+      if (const auto* object = std::get_if<NameExpr>(&member->object->node);
+          object != nullptr && tainted(object->name.text))
         return unknown_arguments();
-    error("E0210", written.callee->span, "only generators, tools and functions can be called, by name");
+    error("E0210", written.callee->span,
+          "only generators, tools and functions can be called, by name");
     return unknown_arguments();
   }
   const std::string& word = callee->name.text;
   CallInfo& info = program_.calls[node.id];
   const auto at = declared_.find(word);
   if (at == declared_.end() || at->second.entity == Entity::kType) {
-    if (const BuiltinInfo* builtin = find_builtin(word)) return builtin_call(node, written, *builtin);
+    if (const BuiltinInfo* builtin = find_builtin(word))
+      return builtin_call(node, written, *builtin);
     if (at != declared_.end()) {
       error("E0210", written.callee->span, "`" + word + "` is a type: it cannot be called");
     } else if (Variable* variable = find(word)) {
@@ -89,8 +100,8 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
     return unknown_arguments();
   }
   const bool is_gen = at->second.entity == Entity::kGen;
-  const std::vector<Parameter>& parameters =
-      is_gen ? program_.gens[at->second.index].parameters : program_.tools[at->second.index].parameters;
+  const std::vector<Parameter>& parameters = is_gen ? program_.gens[at->second.index].parameters
+                                                    : program_.tools[at->second.index].parameters;
   std::vector<std::string> names;
   std::vector<bool> required;
   for (const Parameter& parameter : parameters) {
@@ -104,11 +115,13 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
   place_arguments(written, close, names, required, word, arguments);
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == nullptr) continue;
-    const TypeRef want = parameters[i].omittable ? optional_type(parameters[i].type) : parameters[i].type;
+    const TypeRef want =
+        parameters[i].omittable ? optional_type(parameters[i].type) : parameters[i].type;
     expect(*arguments[i], want, "the argument `" + names[i] + "` is");
   }
   for (const Argument& argument : written.arguments)  // those that have no place are still checked
-    if (std::find(arguments.begin(), arguments.end(), argument.value.get()) == arguments.end()) expr(*argument.value);
+    if (std::find(arguments.begin(), arguments.end(), argument.value.get()) == arguments.end())
+      expr(*argument.value);
   info.arguments = std::move(arguments);
   if (is_gen) {
     const GenInfo& gen = program_.gens[info.index];
@@ -121,7 +134,8 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
   return {made};
 }
 
-Static Checker::builtin_call(const Expr& node, const CallExpr& written, const BuiltinInfo& builtin) {
+Static Checker::builtin_call(const Expr& node, const CallExpr& written,
+                             const BuiltinInfo& builtin) {
   std::vector<std::string> names;
   std::vector<bool> required;
   for (const BuiltinParameter& parameter : builtin.parameters) {
@@ -134,7 +148,8 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written, const Bu
   const bool placed = place_arguments(written, close, names, required, word, arguments);
   std::vector<TypeRef> types(arguments.size());
   for (std::size_t i = 0; i < arguments.size(); ++i)
-    if (arguments[i] != nullptr && !std::holds_alternative<SelectorExpr>(arguments[i]->node)) types[i] = expr(*arguments[i]).type;
+    if (arguments[i] != nullptr && !std::holds_alternative<SelectorExpr>(arguments[i]->node))
+      types[i] = expr(*arguments[i]).type;
   CallInfo& info = program_.calls[node.id];
   info.kind = CalleeKind::kBuiltin;
   info.builtin = builtin.id;
@@ -142,8 +157,11 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written, const Bu
   if (!placed) return {};
 
   const auto wrong = [&](std::size_t i, const std::string& want) -> Static {
-    Diagnostic& diagnostic = error("E0201", arguments[i]->span, "`" + word + "` needs " + want + ", found " + type_name(types[i]));
-    diagnostic.help = may_be_null(types[i]) ? "it may be null: test it first (`if x != null { … }`)" : std::string(builtin.signature);
+    Diagnostic& diagnostic =
+        error("E0201", arguments[i]->span,
+              "`" + word + "` needs " + want + ", found " + type_name(types[i]));
+    diagnostic.help = may_be_null(types[i]) ? "it may be null: test it first (`if x != null { … }`)"
+                                            : std::string(builtin.signature);
     return {};
   };
   const auto item_of = [&](std::size_t i) -> std::pair<bool, TypeRef> {
@@ -152,7 +170,9 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written, const Bu
     if (type->kind != TypeKind::kList) return {false, nullptr};
     return {true, type->items.at(0)};
   };
-  const auto texty = [&](const TypeRef& type) { return is_text(type) || (resolve(type) != nullptr && resolve(type)->kind == TypeKind::kEnum); };
+  const auto texty = [&](const TypeRef& type) {
+    return is_text(type) || (resolve(type) != nullptr && resolve(type)->kind == TypeKind::kEnum);
+  };
   switch (builtin.id) {
     case Builtin::kNear:
       for (std::size_t i = 0; i < 3; ++i)
@@ -161,7 +181,8 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written, const Bu
     case Builtin::kSum: {
       const auto [list, item] = item_of(0);
       if (!list || !is_number(item)) return wrong(0, "a list of numbers");
-      return {item == nullptr ? nullptr : basic_type(is_int(item) ? TypeKind::kInt : TypeKind::kFloat)};
+      return {item == nullptr ? nullptr
+                              : basic_type(is_int(item) ? TypeKind::kInt : TypeKind::kFloat)};
     }
     case Builtin::kMin:
     case Builtin::kMax: {
@@ -177,8 +198,11 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written, const Bu
         key = item == nullptr ? nullptr : member_of({item}, selector->key).type;
       }
       if (key != nullptr && !is_number(key) && !is_text(key))
-        error("E0201", arguments[arguments[1] != nullptr ? 1 : 0]->span, "`" + word + "` orders numbers or texts, found " + type_name(key)).help =
-            resolve(key) != nullptr && resolve(key)->kind == TypeKind::kRecord ? "say by which field: `" + word + "(xs, by: .field)`" : "";
+        error("E0201", arguments[arguments[1] != nullptr ? 1 : 0]->span,
+              "`" + word + "` orders numbers or texts, found " + type_name(key))
+            .help = resolve(key) != nullptr && resolve(key)->kind == TypeKind::kRecord
+                        ? "say by which field: `" + word + "(xs, by: .field)`"
+                        : "";
       return {item};
     }
     case Builtin::kLen: {
@@ -197,7 +221,8 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written, const Bu
       if (!is_number(types[0]) && !texty(types[0])) return wrong(0, "a text or a number");
       return {basic_type(builtin.id == Builtin::kInt ? TypeKind::kInt : TypeKind::kFloat)};
     case Builtin::kStr:
-    case Builtin::kJson: return {basic_type(TypeKind::kString)};
+    case Builtin::kJson:
+      return {basic_type(TypeKind::kString)};
     case Builtin::kRound:
       if (!is_number(types[0])) return wrong(0, "a number");
       if (arguments[1] != nullptr && !is_int(types[1])) return wrong(1, "an int");

@@ -1,4 +1,5 @@
-// Expressions: each gets a static type; what an operator, a member or a name cannot do is said where it stands.
+// Expressions: each gets a static type; what an operator, a member or a name cannot do is said
+// where it stands.
 #include <algorithm>
 
 #include "dsl/checker.h"
@@ -22,7 +23,8 @@ Static Checker::expr_node(const Expr& node, const TypeRef& expected) {
   if (const auto* e = std::get_if<TextExpr>(&node.node)) {
     text(e->text, true);
     if (e->text.chunks.empty()) return {literal_type("")};
-    const auto* only = e->text.chunks.size() == 1 ? std::get_if<LiteralChunk>(&e->text.chunks[0]) : nullptr;
+    const auto* only =
+        e->text.chunks.size() == 1 ? std::get_if<LiteralChunk>(&e->text.chunks[0]) : nullptr;
     return {only != nullptr ? literal_type(only->bytes) : basic_type(TypeKind::kString)};
   }
   if (const auto* e = std::get_if<NameExpr>(&node.node)) return name(node, *e);
@@ -57,7 +59,8 @@ Static Checker::expr_node(const Expr& node, const TypeRef& expected) {
     learn(*e->condition, false);
     const Static otherwise = expr(*e->otherwise, expected);
     facts_.resize(facts);
-    return {unify(then.type, otherwise.type), then.from_hole && otherwise.from_hole, then.selected && otherwise.selected};
+    return {unify(then.type, otherwise.type), then.from_hole && otherwise.from_hole,
+            then.selected && otherwise.selected};
   }
   if (const auto* e = std::get_if<RunExpr>(&node.node)) return run_call(node, *e);
   return fork(std::get<ForkExpr>(node.node));
@@ -69,49 +72,61 @@ Static Checker::expect(const Expr& node, const TypeRef& want, const std::string&
   return found;
 }
 
-void Checker::mismatch(const Span& span, const TypeRef& want, const TypeRef& found, const std::string& what) {
-  const std::string message = (what.empty() ? "expected" : what) + " " + type_name(want) + ", found " + type_name(found);
+void Checker::mismatch(const Span& span, const TypeRef& want, const TypeRef& found,
+                       const std::string& what) {
+  const std::string message =
+      (what.empty() ? "expected" : what) + " " + type_name(want) + ", found " + type_name(found);
   Diagnostic& diagnostic = error("E0201", span, message, "this is " + type_name(found));
   if (may_be_null(found) && !may_be_null(want) && assignable(without_null(found), want))
     diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
   const TypeRef source = resolve(found);
   const TypeRef target = resolve(want);
   if (source == nullptr || target == nullptr) return;
-  if (source->kind == TypeKind::kEnum && is_text(target)) diagnostic.help = "a case's text is `str(…)`";
-  if (is_text(found) && is_number(want)) diagnostic.help = std::string("a text becomes a number by `") + (is_int(want) ? "int" : "float") + "(…)`";
+  if (source->kind == TypeKind::kEnum && is_text(target))
+    diagnostic.help = "a case's text is `str(…)`";
+  if (is_text(found) && is_number(want))
+    diagnostic.help =
+        std::string("a text becomes a number by `") + (is_int(want) ? "int" : "float") + "(…)`";
   if (is_number(found) && is_int(want)) diagnostic.help = "`round(…)` gives the nearest int";
-  if (is_text(found) && target->kind == TypeKind::kEnum && !target->cases.empty() && !target->name.empty())
-    diagnostic.help = "write a case, e.g. `" + target->name + "." + target->cases.front().name + "`";
+  if (is_text(found) && target->kind == TypeKind::kEnum && !target->cases.empty() &&
+      !target->name.empty())
+    diagnostic.help =
+        "write a case, e.g. `" + target->name + "." + target->cases.front().name + "`";
   if (source->kind == TypeKind::kRecord && target->kind == TypeKind::kRecord) {
     std::vector<std::string> known;
     for (const auto& field : target->fields) known.push_back(field.name);
     for (const auto& field : source->fields)
       if (std::find(known.begin(), known.end(), field.name) == known.end()) {
         const auto near = suggest(field.name, known);
-        diagnostic.help = "`" + field.name + "` is no field of it" + (near.empty() ? "" : ": did you mean `" + near + "`?");
+        diagnostic.help = "`" + field.name + "` is no field of it" +
+                          (near.empty() ? "" : ": did you mean `" + near + "`?");
         return;
       }
     for (const auto& field : target->fields) {
-      const auto at = std::find_if(source->fields.begin(), source->fields.end(), [&](const auto& f) { return f.name == field.name; });
+      const auto at = std::find_if(source->fields.begin(), source->fields.end(),
+                                   [&](const auto& f) { return f.name == field.name; });
       if (at == source->fields.end() && !field.omittable) {
         diagnostic.help = "the field `" + field.name + "` is missing";
         return;
       }
       if (at != source->fields.end() && !assignable(at->type, field.type)) {
-        diagnostic.help = "`" + field.name + "` should be " + type_name(field.type) + ", it is " + type_name(at->type);
+        diagnostic.help = "`" + field.name + "` should be " + type_name(field.type) + ", it is " +
+                          type_name(at->type);
         return;
       }
     }
   }
 }
 
-// ---- names --------------------------------------------------------------------------------------------------------
+// ---- names
+// --------------------------------------------------------------------------------------------------------
 
 std::vector<std::string> Checker::names_in_reach() const {
   std::vector<std::string> result;
   if (diagnostics_.size() >= Diagnostics::kLimit) return result;  // would not be shown
   constexpr std::size_t kMost = 2000;
-  for (auto at = variables_.rbegin(); at != variables_.rend() && result.size() < kMost; ++at) result.push_back(at->name);
+  for (auto at = variables_.rbegin(); at != variables_.rend() && result.size() < kMost; ++at)
+    result.push_back(at->name);
   for (const auto& [name, entry] : declared_) {
     if (result.size() >= 2 * kMost) break;
     result.push_back(name);
@@ -119,7 +134,8 @@ std::vector<std::string> Checker::names_in_reach() const {
   return result;
 }
 
-void Checker::unknown_name(const Identifier& name, const std::string& kind, std::vector<std::string> candidates) {
+void Checker::unknown_name(const Identifier& name, const std::string& kind,
+                           std::vector<std::string> candidates) {
   if (name.text.empty() || tainted(name.text)) return;
   Diagnostic& diagnostic = error("E0101", name.span, "unknown " + kind + " `" + name.text + "`");
   if (diagnostics_.suppressed() > 0) return;
@@ -151,7 +167,8 @@ Static Checker::name(const Expr& node, const NameExpr& written) {
         const TypeRef type = resolve(program_.types[info.index].type);
         if (type == nullptr) return {};
         if (type->kind == TypeKind::kEnum) return {list_type(program_.types[info.index].type)};
-        error("E0210", node.span, "`" + word + "` is a type, not a value").help = "`${" + word + "}` prints its schema";
+        error("E0210", node.span, "`" + word + "` is a type, not a value").help =
+            "`${" + word + "}` prints its schema";
         return {};
       }
       case Entity::kTool:
@@ -159,18 +176,21 @@ Static Checker::name(const Expr& node, const NameExpr& written) {
         error("E0210", node.span, "`" + word + "` is a tool: call it, as in `run " + word + "(…)`");
         return {};
       case Entity::kGen:
-        error("E0210", node.span, "`" + word + "` is a generator: call it, as in `" + word + "(…)`");
+        error("E0210", node.span,
+              "`" + word + "` is a generator: call it, as in `" + word + "(…)`");
         return {};
     }
   }
   if (word.empty() || tainted(word)) return {};
   if (const auto ended = ended_.find(word); ended != ended_.end()) {
-    Diagnostic& diagnostic = error("E0102", written.name.span, "`" + word + "` is not bound on every path to here");
+    Diagnostic& diagnostic =
+        error("E0102", written.name.span, "`" + word + "` is not bound on every path to here");
     diagnostic.secondary.push_back({ended->second, "bound only inside this block"});
     return {};
   }
   if (is_keyword(word)) {
-    error("E0106", written.name.span, "`" + word + "` is a word of the language and names no value");
+    error("E0106", written.name.span,
+          "`" + word + "` is a word of the language and names no value");
     return {};
   }
   if (find_builtin(word) != nullptr) {
@@ -181,7 +201,8 @@ Static Checker::name(const Expr& node, const NameExpr& written) {
   return {};
 }
 
-// ---- members ------------------------------------------------------------------------------------------------------
+// ---- members
+// ------------------------------------------------------------------------------------------------------
 
 std::string Checker::path_of(const Expr& node) {
   if (const auto* e = std::get_if<NameExpr>(&node.node)) return e->name.text;
@@ -194,7 +215,8 @@ std::string Checker::path_of(const Expr& node) {
 
 Static Checker::member(const Expr& node, const MemberExpr& written) {
   // `Topic.lost_card`
-  if (const auto* object = std::get_if<NameExpr>(&written.object->node); object != nullptr && find(object->name.text) == nullptr) {
+  if (const auto* object = std::get_if<NameExpr>(&written.object->node);
+      object != nullptr && find(object->name.text) == nullptr) {
     const auto at = declared_.find(object->name.text);
     if (at != declared_.end() && at->second.entity == Entity::kType) {
       NameInfo& info = program_.names[written.object->id];
@@ -204,13 +226,16 @@ Static Checker::member(const Expr& node, const MemberExpr& written) {
       const TypeRef type = resolve(named);
       if (type == nullptr) return {};
       if (type->kind != TypeKind::kEnum) {
-        error("E0210", written.object->span, "`" + object->name.text + "` is a type without cases, not a value");
+        error("E0210", written.object->span,
+              "`" + object->name.text + "` is a type without cases, not a value");
         return {};
       }
       std::vector<std::string> cases;
       for (const auto& one : type->cases) cases.push_back(one.name);
       if (std::find(cases.begin(), cases.end(), written.key.text) == cases.end()) {
-        Diagnostic& diagnostic = error("E0205", written.key.span, "`" + object->name.text + "` has no case `" + written.key.text + "`");
+        Diagnostic& diagnostic =
+            error("E0205", written.key.span,
+                  "`" + object->name.text + "` has no case `" + written.key.text + "`");
         if (const auto near = suggest(written.key.text, cases); !near.empty()) {
           diagnostic.help = "did you mean `" + near + "`?";
           diagnostic.replacements.push_back({written.key.span, near});
@@ -235,7 +260,8 @@ Static Checker::member_of(const Static& object, const Identifier& key) {
   if (const TypeRef found = field_of(object.type, key, true)) return {found};
   const TypeRef type = resolve(object.type);
   const bool has_field = type != nullptr && type->kind == TypeKind::kRecord &&
-                         std::any_of(type->fields.begin(), type->fields.end(), [&](const auto& f) { return f.name == key.text; });
+                         std::any_of(type->fields.begin(), type->fields.end(),
+                                     [&](const auto& f) { return f.name == key.text; });
   if (has_field) return {};
   if (key.text == "truncated" && object.from_hole) return {basic_type(TypeKind::kBool)};
   if (key.text == "p" && object.selected) return {basic_type(TypeKind::kFloat)};
@@ -247,7 +273,8 @@ Static Checker::member_of(const Static& object, const Identifier& key) {
     return {made};
   }
   if ((key.text == "p" || key.text == "dist") && object.from_hole) {
-    error("E0205", key.span, "only a `select` hole has `." + key.text + "`").help = "write `$[name: select Type]`";
+    error("E0205", key.span, "only a `select` hole has `." + key.text + "`").help =
+        "write `$[name: select Type]`";
     return {};
   }
   field_of(object.type, key, false);
@@ -258,7 +285,8 @@ Static Checker::member_of(const Static& object, const Identifier& key) {
 TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quiet) {
   const TypeRef type = resolve(given);
   if (type == nullptr) return nullptr;
-  const auto refuse = [&](const std::string& message, const std::vector<std::string>& known, const std::string& help) -> TypeRef {
+  const auto refuse = [&](const std::string& message, const std::vector<std::string>& known,
+                          const std::string& help) -> TypeRef {
     if (quiet) return nullptr;
     Diagnostic& diagnostic = error("E0205", key.span, message);
     diagnostic.help = help;
@@ -267,7 +295,8 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
       diagnostic.replacements.push_back({key.span, near});
     } else if (!known.empty() && known.size() <= 12) {
       diagnostic.help = "it has ";
-      for (std::size_t i = 0; i < known.size(); ++i) diagnostic.help += (i > 0 ? ", `" : "`") + known[i] + "`";
+      for (std::size_t i = 0; i < known.size(); ++i)
+        diagnostic.help += (i > 0 ? ", `" : "`") + known[i] + "`";
     }
     return nullptr;
   };
@@ -287,7 +316,8 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
     }
     case TypeKind::kRegex: {
       const TypeRef groups = group_record(type->pattern);
-      if (groups == nullptr) return refuse("this pattern has no named groups", {}, "name one: `(?<" + key.text + ">…)`");
+      if (groups == nullptr)
+        return refuse("this pattern has no named groups", {}, "name one: `(?<" + key.text + ">…)`");
       return field_of(groups, key, quiet);
     }
     case TypeKind::kList: {
@@ -298,23 +328,32 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
       if (key.text == "doc") return basic_type(TypeKind::kString);
       return refuse("a case has no `" + key.text + "`", {"doc"}, "");
     case TypeKind::kOptional:
-      return refuse("this may be null, so it has no `." + key.text + "` yet", {}, "test it first: `if … != null { … }`");
+      return refuse("this may be null, so it has no `." + key.text + "` yet", {},
+                    "test it first: `if … != null { … }`");
     case TypeKind::kUnion: {
       TypeRef result;
       for (const TypeRef& item : type->items) {
         const TypeRef found = field_of(item, key, true);
         if (found == nullptr) {
-          if (may_be_null(type)) return refuse("this may be null, so it has no `." + key.text + "` yet", {}, "test it first: `if … != null { … }`");
-          return refuse("not every alternative of " + type_name(given) + " has a field `" + key.text + "`", {}, "`match` tells them apart");
+          if (may_be_null(type))
+            return refuse("this may be null, so it has no `." + key.text + "` yet", {},
+                          "test it first: `if … != null { … }`");
+          return refuse(
+              "not every alternative of " + type_name(given) + " has a field `" + key.text + "`",
+              {}, "`match` tells them apart");
         }
         result = result == nullptr ? found : unify(result, found);
       }
       return result;
     }
-    case TypeKind::kCall: return refuse("a call's arguments are read by `match`", {}, "as in `match call { tool(argument) => … }`");
+    case TypeKind::kCall:
+      return refuse("a call's arguments are read by `match`", {},
+                    "as in `match call { tool(argument) => … }`");
     case TypeKind::kJson:
-    case TypeKind::kSchema: return nullptr;
-    default: return refuse(type_name(given) + " has no fields", {}, "");
+    case TypeKind::kSchema:
+      return nullptr;
+    default:
+      return refuse(type_name(given) + " has no fields", {}, "");
   }
 }
 
@@ -328,19 +367,22 @@ Static Checker::index(const IndexExpr& written) {
   if (type->kind == TypeKind::kRecord) {
     expect(*written.index, basic_type(TypeKind::kString), "a record is indexed by");
     TypeRef all;
-    for (const auto& field : type->fields) all = all == nullptr ? field.type : unify(all, field.type);
+    for (const auto& field : type->fields)
+      all = all == nullptr ? field.type : unify(all, field.type);
     return {all};
   }
   if (type->kind != TypeKind::kList) {
     expr(*written.index);
-    error("E0206", written.object->span, type_name(object.type) + " cannot be indexed").help = may_be_null(type) ? "it may be null: test it first" : "";
+    error("E0206", written.object->span, type_name(object.type) + " cannot be indexed").help =
+        may_be_null(type) ? "it may be null: test it first" : "";
     return {};
   }
   expect(*written.index, basic_type(TypeKind::kInt), "a list is indexed by");
   return {type->items.at(0)};
 }
 
-// ---- operators ----------------------------------------------------------------------------------------------------
+// ---- operators
+// ----------------------------------------------------------------------------------------------------
 
 Static Checker::binary(const BinaryExpr& written) {
   const std::string sign(spelling(written.op));
@@ -359,7 +401,8 @@ Static Checker::binary(const BinaryExpr& written) {
     Diagnostic& diagnostic = error("E0206", written.op_span, "`" + sign + "` " + why);
     diagnostic.secondary.push_back({written.left->span, type_name(left.type)});
     diagnostic.secondary.push_back({written.right->span, type_name(right.type)});
-    if (may_be_null(left.type) || may_be_null(right.type)) diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
+    if (may_be_null(left.type) || may_be_null(right.type))
+      diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
     return diagnostic;
   };
   switch (written.op) {
@@ -380,26 +423,30 @@ Static Checker::binary(const BinaryExpr& written) {
     case BinaryOp::kLessEqual:
     case BinaryOp::kGreater:
     case BinaryOp::kGreaterEqual:
-      if (!((is_number(left.type) && is_number(right.type)) || (is_text(left.type) && is_text(right.type))))
+      if (!((is_number(left.type) && is_number(right.type)) ||
+            (is_text(left.type) && is_text(right.type))))
         refuse("orders two numbers or two texts");
       return boolean();
     case BinaryOp::kIn: {
       const TypeRef container = resolve(right.type);
       if (container == nullptr || container->kind == TypeKind::kJson) return boolean();
-      if (container->kind == TypeKind::kList ? !comparable(left.type, container->items.at(0)) : !(is_text(left.type) && is_text(right.type)))
+      if (container->kind == TypeKind::kList ? !comparable(left.type, container->items.at(0))
+                                             : !(is_text(left.type) && is_text(right.type)))
         refuse("looks for an item in a list or a text in a text");
       return boolean();
     }
     case BinaryOp::kRange:
       if (!is_int(left.type) || !is_int(right.type)) refuse("needs two ints");
       return {list_type(basic_type(TypeKind::kInt))};
-    default: break;
+    default:
+      break;
   }
   if (left.type == nullptr || right.type == nullptr) return {};
   if (is_number(left.type) && is_number(right.type)) {
     const bool whole = is_int(left.type) && is_int(right.type) && written.op != BinaryOp::kDivide;
     const auto* divisor = std::get_if<NumberExpr>(&written.right->node);
-    if ((written.op == BinaryOp::kDivide || written.op == BinaryOp::kRemainder) && divisor != nullptr && divisor->number.value == 0)
+    if ((written.op == BinaryOp::kDivide || written.op == BinaryOp::kRemainder) &&
+        divisor != nullptr && divisor->number.value == 0)
       error("E0206", written.right->span, "division by zero");
     return {basic_type(whole ? TypeKind::kInt : TypeKind::kFloat)};
   }
@@ -407,7 +454,8 @@ Static Checker::binary(const BinaryExpr& written) {
     if (is_text(left.type) && is_text(right.type)) return {basic_type(TypeKind::kString)};
     const TypeRef a = resolve(left.type);
     const TypeRef b = resolve(right.type);
-    if (a->kind == TypeKind::kList && b->kind == TypeKind::kList) return {list_type(unify(a->items.at(0), b->items.at(0)))};
+    if (a->kind == TypeKind::kList && b->kind == TypeKind::kList)
+      return {list_type(unify(a->items.at(0), b->items.at(0)))};
     refuse("adds two numbers, two texts or two lists");
     return {};
   }
@@ -415,7 +463,8 @@ Static Checker::binary(const BinaryExpr& written) {
   return {};
 }
 
-// ---- lists and records --------------------------------------------------------------------------------------------
+// ---- lists and records
+// --------------------------------------------------------------------------------------------
 
 Static Checker::list(const ListExpr& written, const TypeRef& expected) {
   TypeRef want = resolve(without_null(expected));
@@ -437,7 +486,8 @@ Static Checker::record(const Expr& node, const RecordExpr& written, const TypeRe
   const auto fits = [&](const TypeRef& type) {
     return type != nullptr && type->kind == TypeKind::kRecord &&
            std::all_of(written.entries.begin(), written.entries.end(), [&](const RecordEntry& e) {
-             return std::any_of(type->fields.begin(), type->fields.end(), [&](const auto& f) { return f.name == e.key.text; });
+             return std::any_of(type->fields.begin(), type->fields.end(),
+                                [&](const auto& f) { return f.name == e.key.text; });
            });
   };
   if (want != nullptr && want->kind == TypeKind::kUnion) {
@@ -454,7 +504,8 @@ Static Checker::record(const Expr& node, const RecordExpr& written, const TypeRe
   made->kind = TypeKind::kRecord;
   bool complete = want != nullptr && fits(want);
   for (const RecordEntry& entry : written.entries) {
-    const auto twice = std::any_of(made->fields.begin(), made->fields.end(), [&](const auto& f) { return f.name == entry.key.text; });
+    const auto twice = std::any_of(made->fields.begin(), made->fields.end(),
+                                   [&](const auto& f) { return f.name == entry.key.text; });
     if (twice) {
       error("E0105", entry.key.span, "the field `" + entry.key.text + "` is given twice");
       expr(*entry.value);
@@ -463,18 +514,22 @@ Static Checker::record(const Expr& node, const RecordExpr& written, const TypeRe
     TypeRef field;
     if (want != nullptr)
       for (const auto& known : want->fields)
-        if (known.name == entry.key.text) field = known.omittable ? optional_type(known.type) : known.type;
+        if (known.name == entry.key.text)
+          field = known.omittable ? optional_type(known.type) : known.type;
     const Static value = expr(*entry.value, field);
     complete = complete && assignable(value.type, field);
     made->fields.push_back({entry.key.text, entry.key.text, value.type, false, ""});
   }
   if (complete)
     for (const auto& known : want->fields)
-      complete = complete && (known.omittable || std::any_of(made->fields.begin(), made->fields.end(), [&](const auto& f) { return f.name == known.name; }));
+      complete = complete && (known.omittable ||
+                              std::any_of(made->fields.begin(), made->fields.end(),
+                                          [&](const auto& f) { return f.name == known.name; }));
   return {complete ? want : TypeRef(made)};
 }
 
-// ---- branches and tools -------------------------------------------------------------------------------------------
+// ---- branches and tools
+// -------------------------------------------------------------------------------------------
 
 Static Checker::fork(const ForkExpr& written) {
   if (gen_ == nullptr) {
@@ -489,11 +544,13 @@ Static Checker::fork(const ForkExpr& written) {
       if (type != nullptr && type->kind == TypeKind::kList) {
         item = type->items.at(0);
       } else if (type != nullptr && type->kind != TypeKind::kJson) {
-        error("E0201", written.over->span, "a fork over values needs a list or a range, found " + type_name(over.type));
+        error("E0201", written.over->span,
+              "a fork over values needs a list or a range, found " + type_name(over.type));
       }
     } else if (!is_int(over.type)) {
-      error("E0201", written.over->span, "a fork needs how many branches, an int, found " + type_name(over.type)).help =
-          "for one branch an item write `fork x in xs { … }`";
+      error("E0201", written.over->span,
+            "a fork needs how many branches, an int, found " + type_name(over.type))
+          .help = "for one branch an item write `fork x in xs { … }`";
     }
   }
   const std::uint32_t loops = loops_;
@@ -510,9 +567,12 @@ Static Checker::fork(const ForkExpr& written) {
     const Span end{written.body.span.file, written.body.span.end - 1, written.body.span.end};
     error("E0212", end, "this fork can end without a value", "no `yield` on this path");
   }
-  if (!frame.yields && !broken_) diagnostics_.warning("W0604", {written.body.span.file, written.body.span.begin, written.body.span.begin + 1},
-                                                      "this fork yields nothing", "its text is dropped at its end");
-  const TypeRef value = frame.yields ? (frame.unknown ? nullptr : frame.type) : basic_type(TypeKind::kNull);
+  if (!frame.yields && !broken_)
+    diagnostics_.warning(
+        "W0604", {written.body.span.file, written.body.span.begin, written.body.span.begin + 1},
+        "this fork yields nothing", "its text is dropped at its end");
+  const TypeRef value =
+      frame.yields ? (frame.unknown ? nullptr : frame.type) : basic_type(TypeKind::kNull);
   if (written.over) return {list_type(value)};
   return {value, frame.selected, frame.selected};
 }
@@ -535,9 +595,11 @@ Static Checker::run_call(const Expr& node, const RunExpr& written) {
     const ToolInfo* tool = program_.tool(field.name);
     if (tool == nullptr) continue;
     if (tool->transport == Transport::kNone && tool->decl->transport == std::nullopt) {
-      Diagnostic& diagnostic = error("E0209", node.span, "`" + tool->name + "` is only a shape: it cannot be run");
+      Diagnostic& diagnostic =
+          error("E0209", node.span, "`" + tool->name + "` is only a shape: it cannot be run");
       diagnostic.secondary.push_back({tool->decl->name.span, "has no `= python …` or `= exec …`"});
-      if (called->fields.size() > 1) diagnostic.help = "take it out first: `match` it, and run what is left";
+      if (called->fields.size() > 1)
+        diagnostic.help = "take it out first: `match` it, and run what is left";
     }
     const TypeRef given = tool->decl->result ? tool->result : basic_type(TypeKind::kNull);
     result = first ? given : unify(result, given);

@@ -1,4 +1,5 @@
-// Statements, scopes and paths: what is bound where, which statements are reached, whether every path returns.
+// Statements, scopes and paths: what is bound where, which statements are reached, whether every
+// path returns.
 #include <algorithm>
 
 #include "dsl/checker.h"
@@ -9,7 +10,8 @@ namespace {
 
 constexpr std::int64_t kMaxRetries = 100;
 
-/// The cases that a match may tell apart: enum cases, true and false, tools, alternatives. Anything else is one case.
+/// The cases that a match may tell apart: enum cases, true and false, tools, alternatives. Anything
+/// else is one case.
 void split(const TypeRef& given, std::vector<TypeRef>& out, int depth = 0) {
   const TypeRef type = resolve(given);
   if (type == nullptr || depth > 32) return;
@@ -42,7 +44,8 @@ void split(const TypeRef& given, std::vector<TypeRef>& out, int depth = 0) {
         out.push_back(made);
       }
       break;
-    default: out.push_back(type);
+    default:
+      out.push_back(type);
   }
 }
 
@@ -52,7 +55,8 @@ TypeRef merge(const std::vector<TypeRef>& cases) {
   std::vector<std::shared_ptr<Type>> made;
   for (const TypeRef& one : cases) {
     const auto same = [&](const std::shared_ptr<Type>& m) {
-      return m->kind == one->kind && (one->kind == TypeKind::kCall || (one->kind == TypeKind::kEnum && m->name == one->name));
+      return m->kind == one->kind && (one->kind == TypeKind::kCall ||
+                                      (one->kind == TypeKind::kEnum && m->name == one->name));
     };
     const auto at = std::find_if(made.begin(), made.end(), same);
     if (at == made.end()) {
@@ -77,12 +81,15 @@ bool has_effect(const Block& block) {
         [](const auto& node) {
           using T = std::decay_t<decltype(node)>;
           if constexpr (std::is_same_v<T, LetStmt>)
-            return std::holds_alternative<RunExpr>(node.value->node) || std::holds_alternative<CallExpr>(node.value->node);
+            return std::holds_alternative<RunExpr>(node.value->node) ||
+                   std::holds_alternative<CallExpr>(node.value->node);
           if constexpr (std::is_same_v<T, IfStmt>)
-            return std::any_of(node.branches.begin(), node.branches.end(), [](const IfBranch& b) { return has_effect(b.body); }) ||
+            return std::any_of(node.branches.begin(), node.branches.end(),
+                               [](const IfBranch& b) { return has_effect(b.body); }) ||
                    (node.otherwise && has_effect(*node.otherwise));
           if constexpr (std::is_same_v<T, MatchStmt>)
-            return std::any_of(node.arms.begin(), node.arms.end(), [](const MatchArm& a) { return has_effect(a.body); });
+            return std::any_of(node.arms.begin(), node.arms.end(),
+                               [](const MatchArm& a) { return has_effect(a.body); });
           if constexpr (std::is_same_v<T, ForStmt>) return has_effect(node.body);
           return !std::is_same_v<T, BreakStmt>;
         },
@@ -92,7 +99,8 @@ bool has_effect(const Block& block) {
 
 }  // namespace
 
-// ---- scopes -------------------------------------------------------------------------------------------------------
+// ---- scopes
+// -------------------------------------------------------------------------------------------------------
 
 Checker::Variable* Checker::find(const std::string& name) {
   const auto at = variable_index_.find(name);
@@ -111,11 +119,15 @@ std::vector<Checker::Variable> Checker::variables_from(std::size_t first) const 
 void Checker::bind(const Identifier& name, Static value, bool warn_unused) {
   if (name.text.empty()) return;
   if (const Variable* before = find(name.text)) {
-    error("E0103", name.span, "`" + name.text + "` is bound already", "a name is bound once").secondary.push_back({before->span, "first here"});
+    error("E0103", name.span, "`" + name.text + "` is bound already", "a name is bound once")
+        .secondary.push_back({before->span, "first here"});
     return;
   }
-  if (const auto at = declared_.find(name.text); at != declared_.end() && at->second.entity == Entity::kType) {
-    error("E0103", name.span, "`" + name.text + "` is the name of a type", "a variable may not hide it").secondary.push_back({at->second.span, "declared here"});
+  if (const auto at = declared_.find(name.text);
+      at != declared_.end() && at->second.entity == Entity::kType) {
+    error("E0103", name.span, "`" + name.text + "` is the name of a type",
+          "a variable may not hide it")
+        .secondary.push_back({at->second.span, "declared here"});
     return;
   }
   ended_.erase(name.text);
@@ -138,10 +150,13 @@ void Checker::close_scope() {
   drop_variables(begin);
 }
 
-// ---- facts --------------------------------------------------------------------------------------------------------
+// ---- facts
+// --------------------------------------------------------------------------------------------------------
 
 void Checker::learn(const Expr& condition, bool truth) {
-  if (const auto* e = std::get_if<UnaryExpr>(&condition.node); e != nullptr && e->op == UnaryOp::kNot) return learn(*e->operand, !truth);
+  if (const auto* e = std::get_if<UnaryExpr>(&condition.node);
+      e != nullptr && e->op == UnaryOp::kNot)
+    return learn(*e->operand, !truth);
   const auto* e = std::get_if<BinaryExpr>(&condition.node);
   if (e == nullptr) return;
   if ((e->op == BinaryOp::kAnd && truth) || (e->op == BinaryOp::kOr && !truth)) {
@@ -152,14 +167,18 @@ void Checker::learn(const Expr& condition, bool truth) {
   if (e->op != BinaryOp::kEqual && e->op != BinaryOp::kNotEqual) return;
   const bool differs = (e->op == BinaryOp::kNotEqual) == truth;
   const auto is_null = [](const Expr& node) { return std::holds_alternative<NullExpr>(node.node); };
-  const Expr* subject = is_null(*e->right) ? e->left.get() : is_null(*e->left) ? e->right.get() : nullptr;
+  const Expr* subject = is_null(*e->right)  ? e->left.get()
+                        : is_null(*e->left) ? e->right.get()
+                                            : nullptr;
   if (subject == nullptr || !differs) return;
   const std::string path = path_of(*subject);
   const TypeRef type = program_.values[subject->id];
-  if (!path.empty() && type != nullptr && may_be_null(type)) facts_.emplace_back(path, without_null(type));
+  if (!path.empty() && type != nullptr && may_be_null(type))
+    facts_.emplace_back(path, without_null(type));
 }
 
-// ---- generators and blocks ----------------------------------------------------------------------------------------
+// ---- generators and blocks
+// ----------------------------------------------------------------------------------------
 
 void Checker::gen(GenInfo& info) {
   gen_ = &info;
@@ -174,14 +193,19 @@ void Checker::gen(GenInfo& info) {
   mixed_ = traits_[gen_index_].turns;
   open_scope();
   for (const Parameter& parameter : info.parameters)
-    bind(parameter.decl->name, {parameter.omittable ? optional_type(parameter.type) : parameter.type}, true);
+    bind(parameter.decl->name,
+         {parameter.omittable ? optional_type(parameter.type) : parameter.type}, true);
   const bool falls = block(info.decl->body, false);
   if (!mixed_) turn_order(info.decl->body);
   close_scope();
   if (falls && info.returns && !broken_) {
-    const Span end{info.decl->body.span.file, info.decl->body.span.end - 1, info.decl->body.span.end};
-    Diagnostic& diagnostic = error("E0204", end, "`" + info.name + "` can end without returning a value", "no `return` on this path");
-    diagnostic.secondary.push_back({info.decl->result->span, "it promises " + type_name(info.result)});
+    const Span end{info.decl->body.span.file, info.decl->body.span.end - 1,
+                   info.decl->body.span.end};
+    Diagnostic& diagnostic =
+        error("E0204", end, "`" + info.name + "` can end without returning a value",
+              "no `return` on this path");
+    diagnostic.secondary.push_back(
+        {info.decl->result->span, "it promises " + type_name(info.result)});
   }
   gen_ = nullptr;
 }
@@ -210,9 +234,12 @@ bool Checker::statement(const Stmt& node) {
         using T = std::decay_t<decltype(inner)>;
         if constexpr (std::is_same_v<T, TextStmt>) {
           if (!turn_.open && mixed_ && !inner.text.chunks.empty()) {
-            const bool only_holes = std::all_of(inner.text.chunks.begin(), inner.text.chunks.end(), [](const Chunk& c) { return std::holds_alternative<Hole>(c); });
+            const bool only_holes =
+                std::all_of(inner.text.chunks.begin(), inner.text.chunks.end(),
+                            [](const Chunk& c) { return std::holds_alternative<Hole>(c); });
             if (!only_holes)
-              error("E0405", node.span, "text outside a turn", "this generator opens turns").help = "put it into `user`, `system` or `assistant`";
+              error("E0405", node.span, "text outside a turn", "this generator opens turns").help =
+                  "put it into `user`, `system` or `assistant`";
           }
           text(inner.text, false);
           return true;
@@ -240,9 +267,11 @@ bool Checker::statement(const Stmt& node) {
         } else if constexpr (std::is_same_v<T, ReturnStmt>) {
           return return_statement(inner, node.span);
         } else if constexpr (std::is_same_v<T, YieldStmt>) {
-          const Static value = expr(*inner.value, forks_.empty() || !forks_.back().yields ? nullptr : forks_.back().type);
+          const Static value = expr(
+              *inner.value, forks_.empty() || !forks_.back().yields ? nullptr : forks_.back().type);
           if (forks_.empty()) {
-            error("E0107", node.span, "`yield` outside a fork", "").help = "a generator's value leaves by `return`";
+            error("E0107", node.span, "`yield` outside a fork", "").help =
+                "a generator's value leaves by `return`";
             return false;
           }
           ForkFrame& frame = forks_.back();
@@ -252,7 +281,9 @@ bool Checker::statement(const Stmt& node) {
           frame.yields = true;
           return false;
         } else {
-          if (loops_ == 0) error("E0107", node.span, forks_.empty() ? "`break` outside a loop" : "`break` cannot leave a fork");
+          if (loops_ == 0)
+            error("E0107", node.span,
+                  forks_.empty() ? "`break` outside a loop" : "`break` cannot leave a fork");
           return false;
         }
       },
@@ -269,11 +300,13 @@ bool Checker::role(const RoleStmt& node) {
     const Static written = expr(*node.dynamic_role);
     const TypeRef type = resolve(written.type);
     if (type != nullptr && !is_text(type) && type->kind != TypeKind::kEnum)
-      mismatch(node.dynamic_role->span, basic_type(TypeKind::kString), written.type, "`turn` needs a role's name,");
+      mismatch(node.dynamic_role->span, basic_type(TypeKind::kString), written.type,
+               "`turn` needs a role's name,");
     if (type != nullptr && type->kind == TypeKind::kLiteral && type->literal.is_string()) {
       const std::string name = type->literal.get<std::string>();
       if (name != "system" && name != "user" && name != "assistant" && name != "tool")
-        error("E0403", node.dynamic_role->span, "`" + name + "` is no role").help = "the roles are system, user, assistant and tool";
+        error("E0403", node.dynamic_role->span, "`" + name + "` is no role").help =
+            "the roles are system, user, assistant and tool";
     }
   }
   const Turn outer = turn_;
@@ -288,16 +321,20 @@ bool Checker::role(const RoleStmt& node) {
 bool Checker::let(const LetStmt& node) {
   TypeRef declared;
   if (node.type) declared = type(*node.type, Place::kValue);
-  Static value = node.type ? expect(*node.value, declared, "`" + node.name.text + "` is declared as") : expr(*node.value);
+  Static value = node.type
+                     ? expect(*node.value, declared, "`" + node.name.text + "` is declared as")
+                     : expr(*node.value);
   if (node.type) {
     value.type = declared;
   } else if (std::holds_alternative<NumberExpr>(node.value->node)) {
     value.type = widened(value.type);
   }
   const auto* call = std::get_if<CallExpr>(&node.value->node);
-  if (call != nullptr && program_.calls[node.value->id].kind == CalleeKind::kGen && !program_.gens[program_.calls[node.value->id].index].returns)
-    error("E0201", node.value->span, "`" + program_.gens[program_.calls[node.value->id].index].name + "` returns nothing").help =
-        "add `-> type` to it, or `splice` it for its text";
+  if (call != nullptr && program_.calls[node.value->id].kind == CalleeKind::kGen &&
+      !program_.gens[program_.calls[node.value->id].index].returns)
+    error("E0201", node.value->span,
+          "`" + program_.gens[program_.calls[node.value->id].index].name + "` returns nothing")
+        .help = "add `-> type` to it, or `splice` it for its text";
   bind(node.name, std::move(value), true);
   return true;
 }
@@ -305,7 +342,8 @@ bool Checker::let(const LetStmt& node) {
 bool Checker::if_statement(const IfStmt& node) {
   const std::size_t facts = facts_.size();
   bool falls = false;
-  bool others_leave = true;  // every branch before the end leaves: what they ruled out holds afterwards
+  bool others_leave =
+      true;  // every branch before the end leaves: what they ruled out holds afterwards
   for (const IfBranch& branch : node.branches) {
     expect(*branch.condition, basic_type(TypeKind::kBool), "a condition needs");
     const std::size_t before = facts_.size();
@@ -333,9 +371,11 @@ bool Checker::for_statement(const ForStmt& node, const Span& span) {
   if (type != nullptr && type->kind == TypeKind::kList) {
     item = type->items.at(0);
   } else if (type != nullptr && type->kind != TypeKind::kJson) {
-    Diagnostic& diagnostic = error("E0201", node.list->span, "`for` needs a list or a range, found " + type_name(list.type));
+    Diagnostic& diagnostic = error("E0201", node.list->span,
+                                   "`for` needs a list or a range, found " + type_name(list.type));
     if (is_int(list.type)) diagnostic.help = "for so many turns write `1..n`";
-    if (may_be_null(list.type)) diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
+    if (may_be_null(list.type))
+      diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
   }
   open_scope();
   bind(node.variable, {item});
@@ -344,7 +384,8 @@ bool Checker::for_statement(const ForStmt& node, const Span& span) {
   --loops_;
   close_scope();
   if (!has_effect(node.body) && !broken_)
-    diagnostics_.warning("W0604", {span.file, span.begin, span.begin + 3}, "this loop has no effect", "nothing leaves its body");
+    diagnostics_.warning("W0604", {span.file, span.begin, span.begin + 3},
+                         "this loop has no effect", "nothing leaves its body");
   return true;
 }
 
@@ -364,14 +405,17 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
     const PatternInfo& info = program_.patterns[arm.pattern.id];
     open_scope();
     const std::size_t facts = facts_.size();
-    if (info.test == PatternTest::kAny && arm.pattern.kind == PatternKind::kName && !arm.pattern.called) {
+    if (info.test == PatternTest::kAny && arm.pattern.kind == PatternKind::kName &&
+        !arm.pattern.called) {
       any = true;
-      bind(arm.pattern.name, {before.size() == cases.size() ? value.type : merge(before), value.from_hole, value.selected});
+      bind(arm.pattern.name, {before.size() == cases.size() ? value.type : merge(before),
+                              value.from_hole, value.selected});
     }
     if (info.test == PatternTest::kTool) {
       const ToolInfo& tool = program_.tools[info.index];
       for (const Identifier& name : arm.pattern.bindings) {
-        const auto at = std::find_if(tool.parameters.begin(), tool.parameters.end(), [&](const Parameter& p) { return p.name == name.text; });
+        const auto at = std::find_if(tool.parameters.begin(), tool.parameters.end(),
+                                     [&](const Parameter& p) { return p.name == name.text; });
         if (at == tool.parameters.end()) {
           std::vector<std::string> known;
           for (const Parameter& parameter : tool.parameters) known.push_back(parameter.name);
@@ -385,11 +429,14 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
       for (const Identifier& name : arm.pattern.bindings) bind(name, {});
     }
     // In the arm, the matched path is what the pattern asked for.
-    if (const std::string path = path_of(*node.value); !path.empty() && value.type != nullptr && info.test != PatternTest::kNull &&
+    if (const std::string path = path_of(*node.value); !path.empty() && value.type != nullptr &&
+                                                       info.test != PatternTest::kNull &&
                                                        !cases.empty()) {
       std::vector<TypeRef> here;
       for (const TypeRef& one : before)
-        if (info.test == PatternTest::kAny || std::find(left.begin(), left.end(), one) == left.end()) here.push_back(one);
+        if (info.test == PatternTest::kAny ||
+            std::find(left.begin(), left.end(), one) == left.end())
+          here.push_back(one);
       if (!here.empty() && here.size() < cases.size()) facts_.emplace_back(path, merge(here));
     }
     const bool arm_falls = block(arm.body, false);
@@ -401,7 +448,8 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
   if (value.type == nullptr) return true;
   if (!any && !left.empty() && !broken_) {
     std::string missing;
-    for (std::size_t i = 0; i < left.size() && i < 4; ++i) missing += (i > 0 ? ", `" : "`") + case_name(left[i]) + "`";
+    for (std::size_t i = 0; i < left.size() && i < 4; ++i)
+      missing += (i > 0 ? ", `" : "`") + case_name(left[i]) + "`";
     if (left.size() > 4) missing += ", …";
     const Span word{span.file, span.begin, span.begin + 5};
     Diagnostic& diagnostic = error("E0202", word, "this match does not cover " + missing);
@@ -412,7 +460,8 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
   return falls;
 }
 
-void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases, std::vector<TypeRef>& left, bool last) {
+void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
+                      std::vector<TypeRef>& left, bool last) {
   PatternInfo& info = program_.patterns[node.id];
   const auto take = [&](const auto& same) {
     const auto known = std::find_if(cases.begin(), cases.end(), same);
@@ -427,25 +476,33 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
   };
   const auto refuse = [&](const std::string& what, std::vector<std::string> known) {
     Diagnostic& diagnostic = error("E0202", node.span, what);
-    if (const auto near = suggest(node.kind == PatternKind::kString ? node.string : node.name.text, known); !near.empty()) {
+    if (const auto near =
+            suggest(node.kind == PatternKind::kString ? node.string : node.name.text, known);
+        !near.empty()) {
       diagnostic.help = "did you mean `" + near + "`?";
     } else if (!known.empty() && known.size() <= 12) {
       diagnostic.help = "the cases are ";
-      for (std::size_t i = 0; i < known.size(); ++i) diagnostic.help += (i > 0 ? ", `" : "`") + known[i] + "`";
+      for (std::size_t i = 0; i < known.size(); ++i)
+        diagnostic.help += (i > 0 ? ", `" : "`") + known[i] + "`";
     }
   };
-  const bool unknown = value == nullptr || resolve(value) == nullptr || resolve(value)->kind == TypeKind::kJson;
+  const bool unknown =
+      value == nullptr || resolve(value) == nullptr || resolve(value)->kind == TypeKind::kJson;
   const std::string of = unknown ? "" : type_name(value);
   switch (node.kind) {
     case PatternKind::kNull:
       info.test = PatternTest::kNull;
-      if (!unknown && !take([](const TypeRef& t) { return t->kind == TypeKind::kNull; })) refuse(of + " is never null", {});
+      if (!unknown && !take([](const TypeRef& t) { return t->kind == TypeKind::kNull; }))
+        refuse(of + " is never null", {});
       return;
     case PatternKind::kTrue:
     case PatternKind::kFalse: {
       const bool truth = node.kind == PatternKind::kTrue;
       info.test = truth ? PatternTest::kTrue : PatternTest::kFalse;
-      if (!unknown && !take([&](const TypeRef& t) { return t->kind == TypeKind::kLiteral && t->literal.is_boolean() && t->literal.get<bool>() == truth; }))
+      if (!unknown && !take([&](const TypeRef& t) {
+            return t->kind == TypeKind::kLiteral && t->literal.is_boolean() &&
+                   t->literal.get<bool>() == truth;
+          }))
         refuse(of + " is no bool", {});
       return;
     }
@@ -454,30 +511,45 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
       info.test = PatternTest::kLiteral;
       if (unknown) return;
       const bool string = node.kind == PatternKind::kString;
-      const Json literal = string ? Json(node.string) : node.number.integer ? Json(node.number.int_value) : Json(node.number.value);
-      if (take([&](const TypeRef& t) { return t->kind == TypeKind::kLiteral && t->literal == literal; })) return;
+      const Json literal = string                ? Json(node.string)
+                           : node.number.integer ? Json(node.number.int_value)
+                                                 : Json(node.number.value);
+      if (take([&](const TypeRef& t) {
+            return t->kind == TypeKind::kLiteral && t->literal == literal;
+          }))
+        return;
       const bool open = std::any_of(cases.begin(), cases.end(), [&](const TypeRef& t) {
         return t->kind != TypeKind::kLiteral && (string ? is_text(t) : is_number(t));
       });
       if (open) return;
       std::vector<std::string> known;
       for (const TypeRef& one : cases)
-        if (one->kind == TypeKind::kLiteral && one->literal.is_string()) known.push_back(one->literal.get<std::string>());
+        if (one->kind == TypeKind::kLiteral && one->literal.is_string())
+          known.push_back(one->literal.get<std::string>());
       refuse(literal.dump() + " is no value of " + of, std::move(known));
       return;
     }
-    case PatternKind::kName: break;
+    case PatternKind::kName:
+      break;
   }
   const std::string& word = node.name.text;
   std::vector<std::string> known;
   for (const TypeRef& one : cases)
-    if (one->kind == TypeKind::kEnum || one->kind == TypeKind::kCall) known.push_back(case_name(one));
-  if (!node.called && take([&](const TypeRef& t) { return t->kind == TypeKind::kEnum && case_name(t) == word; })) {
+    if (one->kind == TypeKind::kEnum || one->kind == TypeKind::kCall)
+      known.push_back(case_name(one));
+  if (!node.called &&
+      take([&](const TypeRef& t) { return t->kind == TypeKind::kEnum && case_name(t) == word; })) {
     info.test = PatternTest::kCase;
-    const auto at = std::find_if(cases.begin(), cases.end(), [&](const TypeRef& t) { return t->kind == TypeKind::kEnum && case_name(t) == word; });
+    const auto at = std::find_if(cases.begin(), cases.end(), [&](const TypeRef& t) {
+      return t->kind == TypeKind::kEnum && case_name(t) == word;
+    });
     const TypeInfo* declared = program_.type((*at)->name);
-    const auto& all = declared != nullptr && resolve(declared->type) != nullptr ? resolve(declared->type)->cases : (*at)->cases;
-    info.index = static_cast<std::uint32_t>(std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == word; }) - all.begin());
+    const auto& all = declared != nullptr && resolve(declared->type) != nullptr
+                          ? resolve(declared->type)->cases
+                          : (*at)->cases;
+    info.index = static_cast<std::uint32_t>(
+        std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == word; }) -
+        all.begin());
     return;
   }
   if (take([&](const TypeRef& t) { return t->kind == TypeKind::kCall && case_name(t) == word; })) {
@@ -491,9 +563,12 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
     return;
   }
   if (!last) {
-    refuse(unknown ? "a name that takes every value stands in the last arm" : "`" + word + "` is no case of " + of, std::move(known));
+    refuse(unknown ? "a name that takes every value stands in the last arm"
+                   : "`" + word + "` is no case of " + of,
+           std::move(known));
   } else if (!unknown && left.empty() && !cases.empty()) {
-    diagnostics_.warning("W0601", node.span, "this arm is never reached", "every case is taken before");
+    diagnostics_.warning("W0601", node.span, "this arm is never reached",
+                         "every case is taken before");
   }
 }
 
@@ -501,9 +576,11 @@ bool Checker::retry(const RetryStmt& node, const Span& span) {
   if (!node.count.integer || node.count.int_value < 1 || node.count.int_value > kMaxRetries)
     error("E0211", node.count.span, "`retry` takes 1 to " + std::to_string(kMaxRetries) + " tries");
   if (turn_.open && !node.why) {
-    Diagnostic& diagnostic = error("E0406", {span.file, span.begin, span.begin + 5}, "`retry` inside a turn would add a turn to it");
+    Diagnostic& diagnostic = error("E0406", {span.file, span.begin, span.begin + 5},
+                                   "`retry` inside a turn would add a turn to it");
     diagnostic.secondary.push_back({turn_.span, "this turn is open"});
-    diagnostic.help = "put it around the turn, or place the message yourself: `retry n as why { … }`";
+    diagnostic.help =
+        "put it around the turn, or place the message yourself: `retry n as why { … }`";
   }
   open_scope();
   if (node.why) bind(*node.why, {optional_type(basic_type(TypeKind::kString))});
@@ -517,13 +594,16 @@ bool Checker::retry(const RetryStmt& node, const Span& span) {
     std::vector<Variable> other = variables_from(first);
     drop_variables(first);
     for (Variable& variable : bound) {
-      const auto at = std::find_if(other.begin(), other.end(), [&](const Variable& v) { return v.name == variable.name; });
+      const auto at = std::find_if(other.begin(), other.end(),
+                                   [&](const Variable& v) { return v.name == variable.name; });
       if (at != other.end()) {
         variable.value.type = unify(variable.value.type, at->value.type);
         variable.used = variable.used || at->used;
       } else if (else_falls && !broken_) {
-        const Span word{node.otherwise->span.file, node.otherwise->span.begin, node.otherwise->span.begin + 1};
-        Diagnostic& diagnostic = error("E0102", word, "this `else` neither leaves nor binds `" + variable.name + "`");
+        const Span word{node.otherwise->span.file, node.otherwise->span.begin,
+                        node.otherwise->span.begin + 1};
+        Diagnostic& diagnostic =
+            error("E0102", word, "this `else` neither leaves nor binds `" + variable.name + "`");
         diagnostic.secondary.push_back({variable.span, "bound by the tries"});
         break;
       }
@@ -541,17 +621,21 @@ bool Checker::retry(const RetryStmt& node, const Span& span) {
 bool Checker::return_statement(const ReturnStmt& node, const Span& span) {
   if (!forks_.empty()) {
     if (node.value) expr(*node.value);
-    error("E0107", span, "`return` cannot leave a fork").help = "a branch's value leaves by `yield`";
+    error("E0107", span, "`return` cannot leave a fork").help =
+        "a branch's value leaves by `yield`";
     return false;
   }
   if (!node.value) {
-    if (gen_->returns && !(gen_->result != nullptr && may_be_null(gen_->result)) && !(gen_->result == nullptr))
-      error("E0204", span, "`" + gen_->name + "` returns " + type_name(gen_->result), "a value is missing");
+    if (gen_->returns && !(gen_->result != nullptr && may_be_null(gen_->result)) &&
+        !(gen_->result == nullptr))
+      error("E0204", span, "`" + gen_->name + "` returns " + type_name(gen_->result),
+            "a value is missing");
     return false;
   }
   if (!gen_->returns) {
     expr(*node.value);
-    error("E0201", node.value->span, "`" + gen_->name + "` declares no result").help = "add `-> type` after its parameters";
+    error("E0201", node.value->span, "`" + gen_->name + "` declares no result").help =
+        "add `-> type` after its parameters";
     return false;
   }
   expect(*node.value, gen_->result, "`" + gen_->name + "` returns");
@@ -561,7 +645,8 @@ bool Checker::return_statement(const ReturnStmt& node, const Span& span) {
 void Checker::splice(const SpliceStmt& node, const Span& span) {
   expr(*node.call);
   const CallInfo& info = program_.calls[node.call->id];
-  if (!std::holds_alternative<CallExpr>(node.call->node) || info.kind == CalleeKind::kBuiltin || info.kind == CalleeKind::kTool) {
+  if (!std::holds_alternative<CallExpr>(node.call->node) || info.kind == CalleeKind::kBuiltin ||
+      info.kind == CalleeKind::kTool) {
     error("E0210", node.call->span, "`splice` needs a call of a generator");
     return;
   }
@@ -569,13 +654,16 @@ void Checker::splice(const SpliceStmt& node, const Span& span) {
   const Traits& inner = traits_[info.index];
   const std::string& name = program_.gens[info.index].name;
   if (turn_.open && inner.turns) {
-    Diagnostic& diagnostic = error("E0402", span, "`" + name + "` opens turns: it cannot stand inside one");
+    Diagnostic& diagnostic =
+        error("E0402", span, "`" + name + "` opens turns: it cannot stand inside one");
     diagnostic.secondary.push_back({turn_.span, "this turn is open"});
   } else if (turn_.open && inner.holes && turn_.role != Role::kAssistant) {
-    Diagnostic& diagnostic = error("E0401", span, "`" + name + "` has holes: it belongs into an assistant turn");
+    Diagnostic& diagnostic =
+        error("E0401", span, "`" + name + "` has holes: it belongs into an assistant turn");
     diagnostic.secondary.push_back({turn_.span, "this turn is not one"});
   } else if (!turn_.open && mixed_ && !inner.turns) {
-    error("E0405", span, "`" + name + "` would put text outside a turn").help = "splice it inside `user`, `system` or `assistant`";
+    error("E0405", span, "`" + name + "` would put text outside a turn").help =
+        "splice it inside `user`, `system` or `assistant`";
   }
 }
 

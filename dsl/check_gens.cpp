@@ -1,5 +1,5 @@
-// What generators do to each other: which open turns, which call which. None may call itself, directly or around a
-// loop: the cost bound of a program depends on it.
+// What generators do to each other: which open turns, which call which. None may call itself,
+// directly or around a loop: the cost bound of a program depends on it.
 #include <functional>
 
 #include "dsl/checker.h"
@@ -7,14 +7,16 @@
 namespace espalier::dsl {
 namespace {
 
-/// Calls `visit` with each statement of a block and of the blocks in it (forks apart: they are expressions).
+/// Calls `visit` with each statement of a block and of the blocks in it (forks apart: they are
+/// expressions).
 void each_statement(const Block& block, const std::function<void(const Stmt&)>& visit) {
   for (const Stmt& statement : block.statements) {
     visit(statement);
     std::visit(
         [&](const auto& node) {
           using T = std::decay_t<decltype(node)>;
-          if constexpr (std::is_same_v<T, RoleStmt> || std::is_same_v<T, ForStmt>) each_statement(node.body, visit);
+          if constexpr (std::is_same_v<T, RoleStmt> || std::is_same_v<T, ForStmt>)
+            each_statement(node.body, visit);
           if constexpr (std::is_same_v<T, IfStmt>) {
             for (const IfBranch& branch : node.branches) each_statement(branch.body, visit);
             if (node.otherwise) each_statement(*node.otherwise, visit);
@@ -46,7 +48,9 @@ class Expressions {
           using T = std::decay_t<decltype(node)>;
           if constexpr (std::is_same_v<T, TextStmt>) text(node.text);
           if constexpr (std::is_same_v<T, RoleStmt>) expr(node.dynamic_role), block(node.body);
-          if constexpr (std::is_same_v<T, LetStmt> || std::is_same_v<T, ReturnStmt> || std::is_same_v<T, YieldStmt>) expr(node.value);
+          if constexpr (std::is_same_v<T, LetStmt> || std::is_same_v<T, ReturnStmt> ||
+                        std::is_same_v<T, YieldStmt>)
+            expr(node.value);
           if constexpr (std::is_same_v<T, IfStmt>) {
             for (const IfBranch& branch : node.branches) expr(branch.condition), block(branch.body);
             if (node.otherwise) block(*node.otherwise);
@@ -94,9 +98,11 @@ class Expressions {
           }
           if constexpr (std::is_same_v<T, MemberExpr>) expr(node.object);
           if constexpr (std::is_same_v<T, IndexExpr>) expr(node.object), expr(node.index);
-          if constexpr (std::is_same_v<T, UnaryExpr> || std::is_same_v<T, RunExpr>) expr(node.operand);
+          if constexpr (std::is_same_v<T, UnaryExpr> || std::is_same_v<T, RunExpr>)
+            expr(node.operand);
           if constexpr (std::is_same_v<T, BinaryExpr>) expr(node.left), expr(node.right);
-          if constexpr (std::is_same_v<T, ConditionalExpr>) expr(node.condition), expr(node.then), expr(node.otherwise);
+          if constexpr (std::is_same_v<T, ConditionalExpr>)
+            expr(node.condition), expr(node.then), expr(node.otherwise);
           if constexpr (std::is_same_v<T, ForkExpr>) expr(node.over), block(node.body);
         },
         pointer->node);
@@ -122,11 +128,13 @@ void Checker::collect_traits() {
     const auto look = [&](const Stmt& statement) {
       if (std::holds_alternative<RoleStmt>(statement.node)) out.turns = true;
       if (const auto* text = std::get_if<TextStmt>(&statement.node))
-        for (const Chunk& chunk : text->text.chunks) out.holes = out.holes || std::holds_alternative<Hole>(chunk);
+        for (const Chunk& chunk : text->text.chunks)
+          out.holes = out.holes || std::holds_alternative<Hole>(chunk);
       if (const auto* splice = std::get_if<SpliceStmt>(&statement.node)) {
         const Identifier* name = callee_of(*splice->call);
         const auto at = name == nullptr ? declared_.end() : declared_.find(name->text);
-        if (at != declared_.end() && at->second.entity == Entity::kGen) spliced_by[at->second.index].push_back(i);
+        if (at != declared_.end() && at->second.entity == Entity::kGen)
+          spliced_by[at->second.index].push_back(i);
       }
     };
     each_statement(program_.gens[i].decl->body, look);
@@ -162,7 +170,8 @@ void Checker::refuse_recursion() {
     Expressions([&](const Expr& expr) {
       const Identifier* name = callee_of(expr);
       const auto at = name == nullptr ? declared_.end() : declared_.find(name->text);
-      if (at != declared_.end() && at->second.entity == Entity::kGen) calls[i].push_back({at->second.index, name->span});
+      if (at != declared_.end() && at->second.entity == Entity::kGen)
+        calls[i].push_back({at->second.index, name->span});
     }).block(program_.gens[i].decl->body);
 
   // Depth first with a stack of our own: a chain of generators may be long.
@@ -185,9 +194,10 @@ void Checker::refuse_recursion() {
         path.emplace_back(call.to, 0);
       } else if (marks[call.to] == Mark::kOpen) {
         const bool direct = call.to == gen;
-        Diagnostic& diagnostic =
-            error("E0108", call.span, "`" + program_.gens[call.to].name + "` calls itself" + (direct ? "" : " around a loop"),
-                  direct ? "here" : "closes the loop");
+        Diagnostic& diagnostic = error(
+            "E0108", call.span,
+            "`" + program_.gens[call.to].name + "` calls itself" + (direct ? "" : " around a loop"),
+            direct ? "here" : "closes the loop");
         diagnostic.secondary.push_back({program_.gens[call.to].decl->name.span, ""});
         diagnostic.help = "generators don't recurse: use `for` over a range, which bounds the cost";
       }

@@ -9,7 +9,8 @@ namespace espalier::dsl {
 namespace {
 
 constexpr std::uint64_t kMaxChoices = 4096;
-constexpr std::size_t kSharedBytes = 400;  // constant bytes behind an insert that are worth a warning
+constexpr std::size_t kSharedBytes =
+    400;  // constant bytes behind an insert that are worth a warning
 
 struct Option {
   std::string_view name;
@@ -48,10 +49,13 @@ void Checker::text(const Text& node, bool value) {
   for (std::size_t i = 0; i < node.chunks.size(); ++i) {
     if (const auto* insert = std::get_if<Insert>(&node.chunks[i])) {
       // `${Type}` prints a schema: the one place where a type stands as a value.
-      if (const auto* name = std::get_if<NameExpr>(&insert->value->node); name != nullptr && find(name->name.text) == nullptr) {
+      if (const auto* name = std::get_if<NameExpr>(&insert->value->node);
+          name != nullptr && find(name->name.text) == nullptr) {
         const auto at = declared_.find(name->name.text);
         if (at != declared_.end() && at->second.entity != Entity::kGen) {
-          program_.names[insert->value->id] = {at->second.entity == Entity::kType ? NameKind::kType : NameKind::kTool, at->second.index};
+          program_.names[insert->value->id] = {
+              at->second.entity == Entity::kType ? NameKind::kType : NameKind::kTool,
+              at->second.index};
           program_.values[insert->value->id] = basic_type(TypeKind::kString);
           continue;
         }
@@ -60,12 +64,16 @@ void Checker::text(const Text& node, bool value) {
       const auto* call = std::get_if<CallExpr>(&insert->value->node);
       if (call != nullptr && program_.calls[insert->value->id].kind == CalleeKind::kGen &&
           !program_.gens[program_.calls[insert->value->id].index].returns)
-        error("E0201", insert->value->span, "`" + program_.gens[program_.calls[insert->value->id].index].name + "` returns nothing").help =
-            "`splice` it for its text";
+        error(
+            "E0201", insert->value->span,
+            "`" + program_.gens[program_.calls[insert->value->id].index].name + "` returns nothing")
+            .help = "`splice` it for its text";
       (void)found;
     } else if (const auto* written = std::get_if<Hole>(&node.chunks[i])) {
-      if (value) error("E0404", written->span, "a hole in a text that is a value", "nothing is generated here").help =
-          "write the text as a statement; its hole's name is then the value";
+      if (value)
+        error("E0404", written->span, "a hole in a text that is a value",
+              "nothing is generated here")
+            .help = "write the text as a statement; its hole's name is then the value";
       hole(*written, node, i);
     }
   }
@@ -74,11 +82,15 @@ void Checker::text(const Text& node, bool value) {
 void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
   const std::string& word = node.name.text;
   if (turn_.open && turn_.role != Role::kAssistant) {
-    Diagnostic& diagnostic = error("E0401", node.span, "a hole outside an assistant turn", "the model does not write here");
-    diagnostic.secondary.push_back({turn_.span, turn_.role ? "this turn is not the assistant's" : "this turn may not be the assistant's"});
+    Diagnostic& diagnostic = error("E0401", node.span, "a hole outside an assistant turn",
+                                   "the model does not write here");
+    diagnostic.secondary.push_back({turn_.span, turn_.role
+                                                    ? "this turn is not the assistant's"
+                                                    : "this turn may not be the assistant's"});
     diagnostic.help = "move it into `assistant \"…\"`; for a literal `$[` write `$$[`";
   } else if (!turn_.open && mixed_) {
-    error("E0401", node.span, "a hole outside an assistant turn", "this generator opens turns").help = "put it into `assistant \"…\"`";
+    error("E0401", node.span, "a hole outside an assistant turn", "this generator opens turns")
+        .help = "put it into `assistant \"…\"`";
   }
   const TypeRef held = type(*node.type, node.select ? Place::kJson : Place::kPlain);
   HoleInfo& info = program_.holes[node.id];
@@ -86,17 +98,22 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
   info.type = held;
   if (node.from) {
     expr(*node.from);
-    if (!has_unknown(held, 6)) error("E0207", node.from->span, "`from` belongs to a `span`", "nothing in this type copies from it");
+    if (!has_unknown(held, 6))
+      error("E0207", node.from->span, "`from` belongs to a `span`",
+            "nothing in this type copies from it");
   }
   if (node.by) {
-    static const std::map<std::string, SelectBy> kBy = {{"total", SelectBy::kTotal}, {"mean", SelectBy::kMean}, {"prior", SelectBy::kPrior}};
+    static const std::map<std::string, SelectBy> kBy = {
+        {"total", SelectBy::kTotal}, {"mean", SelectBy::kMean}, {"prior", SelectBy::kPrior}};
     const auto at = kBy.find(node.by->text);
     if (at == kBy.end()) {
       unknown_name(*node.by, "way to score", {"total", "mean", "prior"});
     } else {
       info.by = at->second;
     }
-    if (!node.select) error("E0207", node.by->span, "`by` belongs to `select`").help = "write `$[" + word + ": select …]`";
+    if (!node.select)
+      error("E0207", node.by->span, "`by` belongs to `select`").help =
+          "write `$[" + word + ": select …]`";
   }
   hole_options(node);
   if (held != nullptr) {
@@ -105,11 +122,16 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
     } else {
       const TypeRef resolved = resolve(held);
       if (resolved != nullptr && resolved->kind == TypeKind::kOptional) {
-        error("E0307", node.type->span, "a hole cannot be left empty", "`?` has no text of its own").help =
-            "ask first (`$[found: \"yes\" | \"no\"]`), or use it as a field of a record, where it is null";
+        error("E0307", node.type->span, "a hole cannot be left empty", "`?` has no text of its own")
+            .help =
+            "ask first (`$[found: \"yes\" | \"no\"]`), or use it as a field of a record, where it "
+            "is null";
       } else if (may_be_empty(held)) {
-        error("E0307", node.type->span, "this type holds the empty text", "nothing would be generated").help =
-            resolved != nullptr && resolved->kind == TypeKind::kRegex ? "ask for at least one character, as in `/…+/`" : "";
+        error("E0307", node.type->span, "this type holds the empty text",
+              "nothing would be generated")
+            .help = resolved != nullptr && resolved->kind == TypeKind::kRegex
+                        ? "ask for at least one character, as in `/…+/`"
+                        : "";
       }
       follow(node, text, position, held);
     }
@@ -120,7 +142,8 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
 void Checker::hole_options(const Hole& node) {
   std::set<std::string> seen;
   for (const HoleOption& option : node.options) {
-    const auto known = std::find_if(kOptions.begin(), kOptions.end(), [&](const Option& o) { return o.name == option.name.text; });
+    const auto known = std::find_if(kOptions.begin(), kOptions.end(),
+                                    [&](const Option& o) { return o.name == option.name.text; });
     const Static value = expr(*option.value);
     if (known == kOptions.end()) {
       std::vector<std::string> names;
@@ -128,15 +151,20 @@ void Checker::hole_options(const Hole& node) {
       unknown_name(option.name, "option", std::move(names));
       continue;
     }
-    if (!seen.insert(option.name.text).second) error("E0105", option.name.span, "`" + option.name.text + "` is given twice");
-    if (node.select && !known->with_select) error("E0207", option.name.span, "`select` has no `" + option.name.text + "`").help =
-        "its options are `temperature` and `seed`";
+    if (!seen.insert(option.name.text).second)
+      error("E0105", option.name.span, "`" + option.name.text + "` is given twice");
+    if (node.select && !known->with_select)
+      error("E0207", option.name.span, "`select` has no `" + option.name.text + "`").help =
+          "its options are `temperature` and `seed`";
     const TypeRef want = basic_type(known->integer ? TypeKind::kInt : TypeKind::kFloat);
     if (!assignable(value.type, want)) {
       mismatch(option.value->span, want, value.type, "`" + option.name.text + "` is");
     } else if (const auto* number = std::get_if<NumberExpr>(&option.value->node);
-               number != nullptr && (number->number.value < known->low || number->number.value > known->high)) {
-      error("E0211", option.value->span, "`" + option.name.text + "` goes from " + Json(known->low).dump() + " to " + Json(known->high).dump());
+               number != nullptr &&
+               (number->number.value < known->low || number->number.value > known->high)) {
+      error("E0211", option.value->span,
+            "`" + option.name.text + "` goes from " + Json(known->low).dump() + " to " +
+                Json(known->high).dump());
     }
   }
 }
@@ -145,36 +173,48 @@ void Checker::choices(const Hole& node, const TypeRef& held) {
   const auto count = count_choices(held, kMaxChoices);
   if (!count) {
     const TypeRef resolved = resolve(held);
-    Diagnostic& diagnostic = error("E0203", node.type->span, "`select` needs a type with finitely many values", type_name(held) + " has no list of them");
+    Diagnostic& diagnostic =
+        error("E0203", node.type->span, "`select` needs a type with finitely many values",
+              type_name(held) + " has no list of them");
     diagnostic.help = is_int(held) ? "give both ends: `int(1..10)`"
-                      : resolved != nullptr && resolved->kind == TypeKind::kRegex ? "write its strings as a union: `\"a\" | \"b\"`"
-                                                                                  : "use an enum, or a union of texts; or drop `select` to generate it";
+                      : resolved != nullptr && resolved->kind == TypeKind::kRegex
+                          ? "write its strings as a union: `\"a\" | \"b\"`"
+                          : "use an enum, or a union of texts; or drop `select` to generate it";
     return;
   }
   if (*count > kMaxChoices)
-    error("E0306", node.type->span, "`select` over more than " + std::to_string(kMaxChoices) + " choices");
+    error("E0306", node.type->span,
+          "`select` over more than " + std::to_string(kMaxChoices) + " choices");
   if (may_be_empty(held)) error("E0307", node.type->span, "one of the choices is the empty text");
   const TypeRef resolved = resolve(held);
   if (resolved != nullptr && resolved->kind == TypeKind::kUnion)
-    if (const auto twice = find_ambiguity(resolved->items, false)) error("E0303", node.type->span, "two choices have the same text", twice->why);
+    if (const auto twice = find_ambiguity(resolved->items, false))
+      error("E0303", node.type->span, "two choices have the same text", twice->why);
 }
 
-void Checker::follow(const Hole& node, const Text& text, std::size_t position, const TypeRef& held) {
+void Checker::follow(const Hole& node, const Text& text, std::size_t position,
+                     const TypeRef& held) {
   if (position + 1 >= text.chunks.size() || ends_itself(held)) return;
   const std::string& word = node.name.text;
   if (const auto* next = std::get_if<Hole>(&text.chunks[position + 1])) {
     Diagnostic& diagnostic = error("E0302", node.span, "two open holes meet");
     diagnostic.secondary.push_back({next->span, "nothing marks where `" + word + "` ends"});
     const TypeRef resolved = resolve(held);
-    const bool plain_string = resolved != nullptr && resolved->kind == TypeKind::kString && !resolved->low && !resolved->high &&
+    const bool plain_string = resolved != nullptr && resolved->kind == TypeKind::kString &&
+                              !resolved->low && !resolved->high &&
                               std::holds_alternative<NamedType>(node.type->node);
     const std::string mark = text.block ? "" : "\\n";
-    diagnostic.help = plain_string && !text.block ? "put text between them, or make `" + word + "` a `line`" : "put text between them";
+    diagnostic.help = plain_string && !text.block
+                          ? "put text between them, or make `" + word + "` a `line`"
+                          : "put text between them";
     if (plain_string && !text.block) diagnostic.replacements.push_back({node.type->span, "line"});
-    if (!text.block) diagnostic.replacements.push_back({{next->span.file, next->span.begin, next->span.begin}, mark});
+    if (!text.block)
+      diagnostic.replacements.push_back(
+          {{next->span.file, next->span.begin, next->span.begin}, mark});
   } else if (const auto* insert = std::get_if<Insert>(&text.chunks[position + 1])) {
     Diagnostic& diagnostic = error("E0302", node.span, "an insert follows an open hole");
-    diagnostic.secondary.push_back({insert->span, "may begin with anything: it does not mark where `" + word + "` ends"});
+    diagnostic.secondary.push_back(
+        {insert->span, "may begin with anything: it does not mark where `" + word + "` ends"});
     diagnostic.help = "put text between them";
   }
 }
@@ -185,15 +225,19 @@ void Checker::turn_order(const Block& body) {
     const auto* first = std::get_if<TextStmt>(&body.statements[i].node);
     if (first == nullptr || first->text.chunks.empty()) continue;
     const auto* last = std::get_if<Hole>(&first->text.chunks.back());
-    if (last == nullptr || last->select || program_.holes[last->id].type == nullptr || ends_itself(program_.holes[last->id].type)) continue;
+    if (last == nullptr || last->select || program_.holes[last->id].type == nullptr ||
+        ends_itself(program_.holes[last->id].type))
+      continue;
     for (std::size_t j = i + 1; j < body.statements.size(); ++j) {
       const Stmt& next = body.statements[j];
       const auto* text = std::get_if<TextStmt>(&next.node);
-      const bool writes = (text != nullptr && !text->text.chunks.empty()) || std::holds_alternative<SpliceStmt>(next.node);
+      const bool writes = (text != nullptr && !text->text.chunks.empty()) ||
+                          std::holds_alternative<SpliceStmt>(next.node);
       if (!writes) continue;
       Diagnostic& diagnostic = error("E0302", last->span, "this open hole does not end its turn");
       diagnostic.secondary.push_back({next.span, "the turn goes on here"});
-      diagnostic.help = "put what follows into the same text: it then marks where `" + last->name.text + "` ends";
+      diagnostic.help =
+          "put what follows into the same text: it then marks where `" + last->name.text + "` ends";
       break;
     }
   }
@@ -208,17 +252,26 @@ void Checker::prefix_breaking(const Block& body) {
     if (text == nullptr) break;
     for (const Chunk& chunk : text->text.chunks) {
       if (std::holds_alternative<Hole>(chunk)) return;
-      if (const auto* literal = std::get_if<LiteralChunk>(&chunk); literal != nullptr && first != nullptr) behind += literal->bytes.size();
+      if (const auto* literal = std::get_if<LiteralChunk>(&chunk);
+          literal != nullptr && first != nullptr)
+        behind += literal->bytes.size();
       const auto* insert = std::get_if<Insert>(&chunk);
       if (insert == nullptr || first != nullptr) continue;
       const auto* root = std::get_if<NameExpr>(&root_of(*insert->value)->node);
-      const bool parameter = root != nullptr && std::any_of(gen_->parameters.begin(), gen_->parameters.end(), [&](const Parameter& p) { return p.name == root->name.text; });
+      const bool parameter =
+          root != nullptr &&
+          std::any_of(gen_->parameters.begin(), gen_->parameters.end(),
+                      [&](const Parameter& p) { return p.name == root->name.text; });
       if (parameter) first = insert;
     }
   }
   if (first == nullptr || behind < kSharedBytes) return;
-  diagnostics_.warning("W0603", first->span, "this insert stops " + std::to_string(behind) + " constant bytes behind it from being shared",
-                       "changes with every call").help = "move it below the constant text";
+  diagnostics_
+      .warning("W0603", first->span,
+               "this insert stops " + std::to_string(behind) +
+                   " constant bytes behind it from being shared",
+               "changes with every call")
+      .help = "move it below the constant text";
 }
 
 }  // namespace espalier::dsl

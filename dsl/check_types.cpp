@@ -1,4 +1,5 @@
-// Type expressions become grammar::Type: names, arguments and bounds are checked, recursion is closed.
+// Type expressions become grammar::Type: names, arguments and bounds are checked, recursion is
+// closed.
 #include <algorithm>
 #include <array>
 
@@ -8,14 +9,17 @@
 namespace espalier::dsl {
 namespace {
 
-constexpr std::array<std::string_view, 12> kBuiltinTypes = {"string", "line", "int",   "float", "bool", "null",
-                                                            "json",   "uuid", "email", "url",   "any",  "schema"};
-constexpr std::array<std::string_view, 7> kLaterTypes = {"span", "cite", "map", "think", "date", "time", "datetime"};
+constexpr std::array<std::string_view, 12> kBuiltinTypes = {"string", "line", "int",  "float",
+                                                            "bool",   "null", "json", "uuid",
+                                                            "email",  "url",  "any",  "schema"};
+constexpr std::array<std::string_view, 7> kLaterTypes = {"span", "cite", "map",     "think",
+                                                         "date", "time", "datetime"};
 constexpr std::size_t kMaxParts = 1000;
 constexpr std::size_t kMaxPattern = 64u << 10;
 
 bool is_builtin_type(std::string_view name) {
-  return name != "any" && std::find(kBuiltinTypes.begin(), kBuiltinTypes.end(), name) != kBuiltinTypes.end();
+  return name != "any" &&
+         std::find(kBuiltinTypes.begin(), kBuiltinTypes.end(), name) != kBuiltinTypes.end();
 }
 bool is_later_type(std::string_view name) {
   return std::find(kLaterTypes.begin(), kLaterTypes.end(), name) != kLaterTypes.end();
@@ -29,7 +33,9 @@ std::string written_number(const Number& number) {
 
 bool Checker::too_many(std::size_t count, const Span& span, const std::string& what) {
   if (count <= kMaxParts) return false;
-  error("E0306", span, std::to_string(count) + " " + what + " are more than the limit of " + std::to_string(kMaxParts));
+  error("E0306", span,
+        std::to_string(count) + " " + what + " are more than the limit of " +
+            std::to_string(kMaxParts));
   return true;
 }
 
@@ -39,13 +45,15 @@ TypeRef Checker::type_at(const TypeExpr& written, Place place) {
   const Place inner = place == Place::kValue ? Place::kValue : Place::kJson;
   if (const auto* node = std::get_if<RecordType>(&written.node)) {
     for (const FieldDecl& field : node->fields)
-      if (field.value) error("E0100", field.value->span, "a field of a record type without a name has no default");
+      if (field.value)
+        error("E0100", field.value->span, "a field of a record type without a name has no default");
     if (place != Place::kValue) reasoning_order(node->fields);
     return record_type(node->fields, nullptr);
   }
   if (const auto* node = std::get_if<RegexType>(&written.node)) {
     if (node->pattern.size() > kMaxPattern) {
-      error("E0306", written.span, "this pattern is longer than the limit of " + std::to_string(kMaxPattern) + " bytes");
+      error("E0306", written.span,
+            "this pattern is longer than the limit of " + std::to_string(kMaxPattern) + " bytes");
       return nullptr;
     }
     if (const auto why = pattern_error(node->pattern)) {
@@ -64,7 +72,8 @@ TypeRef Checker::type_at(const TypeExpr& written, Place place) {
     return literal_type(number.integer ? Json(number.int_value) : Json(number.value));
   }
   if (const auto* node = std::get_if<NamedType>(&written.node)) return named_type(written, *node);
-  if (const auto* node = std::get_if<UnionType>(&written.node)) return union_of(written, *node, place);
+  if (const auto* node = std::get_if<UnionType>(&written.node))
+    return union_of(written, *node, place);
   if (const auto* node = std::get_if<OptionalType>(&written.node)) {
     const TypeRef item = type_at(*node->item, inner);
     if (item != nullptr && item->kind != TypeKind::kReference && may_be_null(item)) return item;
@@ -87,15 +96,16 @@ bool Checker::length_bounds(const RangeLiteral& range, Type& type) {
   for (const auto* end : {&range.low, &range.high}) {
     if (!*end) continue;
     if (!(*end)->integer || (*end)->int_value < 0) {
-      error("E0211", (*end)->span, "a length is a whole number from 0", "found " + written_number(**end));
+      error("E0211", (*end)->span, "a length is a whole number from 0",
+            "found " + written_number(**end));
       return false;
     }
   }
   if (range.low) type.low = static_cast<std::uint64_t>(range.low->int_value);
   if (range.high) type.high = static_cast<std::uint64_t>(range.high->int_value);
   if (type.low && type.high && *type.low > *type.high) {
-    error("E0301", range.span, "no value fits this length", "the lower end is above the upper end").help =
-        "write " + std::to_string(*type.high) + ".." + std::to_string(*type.low);
+    error("E0301", range.span, "no value fits this length", "the lower end is above the upper end")
+        .help = "write " + std::to_string(*type.high) + ".." + std::to_string(*type.low);
     return false;
   }
   return true;
@@ -114,14 +124,17 @@ TypeRef Checker::union_of(const TypeExpr& written, const UnionType& node, Place 
     spans.push_back(alternative->span);
   }
   if (broken) return nullptr;
-  const auto is_call = [](const TypeRef& t) { return resolve(t) != nullptr && resolve(t)->kind == TypeKind::kCall; };
+  const auto is_call = [](const TypeRef& t) {
+    return resolve(t) != nullptr && resolve(t)->kind == TypeKind::kCall;
+  };
   const auto calls = static_cast<std::size_t>(std::count_if(items.begin(), items.end(), is_call));
   if (calls == items.size()) {
     auto made = std::make_shared<Type>();
     made->kind = TypeKind::kCall;
     for (std::size_t i = 0; i < items.size(); ++i)
       for (const auto& field : resolve(items[i])->fields) {
-        const bool twice = std::any_of(made->fields.begin(), made->fields.end(), [&](const auto& f) { return f.name == field.name; });
+        const bool twice = std::any_of(made->fields.begin(), made->fields.end(),
+                                       [&](const auto& f) { return f.name == field.name; });
         if (twice) {
           error("E0105", spans[i], "the tool `" + field.name + "` is named twice");
         } else {
@@ -131,9 +144,11 @@ TypeRef Checker::union_of(const TypeExpr& written, const UnionType& node, Place 
     return made;
   }
   if (calls > 0) {
-    const auto at = static_cast<std::size_t>(std::find_if(items.begin(), items.end(), is_call) - items.begin());
-    error("E0303", spans[at], "a tool's call cannot be told apart from other types", "this is a tool").help =
-        "make the others tools as well: a tool without `=` is only a shape";
+    const auto at =
+        static_cast<std::size_t>(std::find_if(items.begin(), items.end(), is_call) - items.begin());
+    error("E0303", spans[at], "a tool's call cannot be told apart from other types",
+          "this is a tool")
+        .help = "make the others tools as well: a tool without `=` is only a shape";
     return nullptr;
   }
   if (place != Place::kValue) {
@@ -148,20 +163,25 @@ TypeRef Checker::union_of(const TypeExpr& written, const UnionType& node, Place 
   return made;
 }
 
-void Checker::ambiguity(const std::vector<TypeRef>& items, const std::vector<Span>& spans, bool json) {
+void Checker::ambiguity(const std::vector<TypeRef>& items, const std::vector<Span>& spans,
+                        bool json) {
   const auto found = find_ambiguity(items, json);
   if (!found) return;
   Diagnostic& diagnostic = error("E0303", spans[found->first], "this union cannot be told apart");
   diagnostic.secondary.push_back({spans[found->second], found->why});
   const bool records = found->why.rfind("both are records", 0) == 0;
-  diagnostic.help = records ? "make the first field differ, e.g. `kind: \"" + std::string(source().slice(spans[found->first])) +
-                                  "\"` and `kind: \"" + std::string(source().slice(spans[found->second])) + "\"`"
-                            : "keep one of them, or wrap each in a record with a first field `kind` that differs";
-  if (records && (spans[found->first].end - spans[found->first].begin > 30 || spans[found->second].end - spans[found->second].begin > 30))
+  diagnostic.help =
+      records ? "make the first field differ, e.g. `kind: \"" +
+                    std::string(source().slice(spans[found->first])) + "\"` and `kind: \"" +
+                    std::string(source().slice(spans[found->second])) + "\"`"
+              : "keep one of them, or wrap each in a record with a first field `kind` that differs";
+  if (records && (spans[found->first].end - spans[found->first].begin > 30 ||
+                  spans[found->second].end - spans[found->second].begin > 30))
     diagnostic.help = "make the first field differ, e.g. `kind: \"a\"` and `kind: \"b\"`";
 }
 
-TypeRef Checker::record_type(const std::vector<FieldDecl>& fields, std::map<std::string, Json>* defaults) {
+TypeRef Checker::record_type(const std::vector<FieldDecl>& fields,
+                             std::map<std::string, Json>* defaults) {
   auto made = std::make_shared<Type>();
   made->kind = TypeKind::kRecord;
   std::set<std::string> names, keys;
@@ -178,15 +198,19 @@ TypeRef Checker::record_type(const std::vector<FieldDecl>& fields, std::map<std:
       continue;
     }
     if (!keys.insert(field.key).second)
-      error("E0104", decl.as ? decl.as->span : decl.name.span, "two fields have the key \"" + field.key + "\"");
+      error("E0104", decl.as ? decl.as->span : decl.name.span,
+            "two fields have the key \"" + field.key + "\"");
     if (decl.value && decl.omittable)
-      error("E0105", decl.value->span, "`?` and a default exclude each other").help = "a field with a default may be left out as it is";
+      error("E0105", decl.value->span, "`?` and a default exclude each other").help =
+          "a field with a default may be left out as it is";
     if (decl.value && defaults != nullptr) {
-      if (auto value = constant(*decl.value, field.type)) defaults->emplace(field.name, std::move(*value));
+      if (auto value = constant(*decl.value, field.type))
+        defaults->emplace(field.name, std::move(*value));
     }
     made->fields.push_back(std::move(field));
   }
-  // A field of unknown type (reported) leaves the others known: members of the record are still checked.
+  // A field of unknown type (reported) leaves the others known: members of the record are still
+  // checked.
   return made;
 }
 
@@ -199,12 +223,16 @@ TypeRef Checker::enum_type(const EnumDecl& decl) {
     const std::string surface = one.as ? one.as->value : one.name.text;
     const Span place = one.as ? one.as->span : one.name.span;
     if (const auto [at, fresh] = names.emplace(one.name.text, one.name.span); !fresh) {
-      error("E0104", one.name.span, "the case `" + one.name.text + "` is declared twice").secondary.push_back({at->second, "first here"});
+      error("E0104", one.name.span, "the case `" + one.name.text + "` is declared twice")
+          .secondary.push_back({at->second, "first here"});
       continue;
     }
     if (const auto [at, fresh] = surfaces.emplace(surface, place); !fresh)
-      error("E0303", place, "two cases are written \"" + surface + "\"").secondary.push_back({at->second, "first here"});
-    if (surface.empty()) error("E0307", place, "a case is written as no text at all").help = "give it at least one character";
+      error("E0303", place, "two cases are written \"" + surface + "\"")
+          .secondary.push_back({at->second, "first here"});
+    if (surface.empty())
+      error("E0307", place, "a case is written as no text at all").help =
+          "give it at least one character";
     made->cases.push_back({one.name.text, surface, one.doc});
   }
   if (decl.cases.empty() && !broken_)
@@ -215,7 +243,8 @@ TypeRef Checker::enum_type(const EnumDecl& decl) {
 TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
   const std::string& word = named.name.text;
   const auto no_arguments = [&] {
-    if (named.called) error("E0211", written.span, "`" + word + "` takes no arguments in parentheses");
+    if (named.called)
+      error("E0211", written.span, "`" + word + "` takes no arguments in parentheses");
   };
   if (const auto at = declared_.find(word); at != declared_.end()) {
     no_arguments();
@@ -257,8 +286,10 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
       }
     std::vector<std::string> names;
     for (const auto& one : resolved->cases) names.push_back(one.name);
-    Diagnostic& diagnostic = error("E0205", named.member->span, "`" + word + "` has no case `" + named.member->text + "`");
-    if (const auto near = suggest(named.member->text, names); !near.empty()) diagnostic.help = "did you mean `" + near + "`?";
+    Diagnostic& diagnostic = error("E0205", named.member->span,
+                                   "`" + word + "` has no case `" + named.member->text + "`");
+    if (const auto near = suggest(named.member->text, names); !near.empty())
+      diagnostic.help = "did you mean `" + near + "`?";
     return nullptr;
   }
   if (is_builtin_type(word) && !named.member) return builtin_type(written, named);
@@ -295,23 +326,30 @@ TypeRef Checker::builtin_type(const TypeExpr& written, const NamedType& named) {
     made->name = word;
     return made;
   };
-  if (word == "uuid") return pattern("[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
+  if (word == "uuid")
+    return pattern("[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
   if (word == "email")
-    return pattern("[A-Za-z0-9_%+-]{1,64}(\\.[A-Za-z0-9_%+-]{1,64}){0,4}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){0,6}\\.[A-Za-z]{2,24}");
+    return pattern(
+        "[A-Za-z0-9_%+-]{1,64}(\\.[A-Za-z0-9_%+-]{1,64}){0,4}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,"
+        "63}){0,6}\\.[A-Za-z]{2,24}");
   if (word == "url")
-    return pattern("https?://[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){0,8}(:[0-9]{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,512})?(\\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,512})?(#[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,128})?");
-  made->kind = word == "string" ? TypeKind::kString
-               : word == "line" ? TypeKind::kLine
-               : word == "int"  ? TypeKind::kInt
+    return pattern(
+        "https?://[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){0,8}(:[0-9]{1,5})?(/"
+        "[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,512})?(\\?[A-Za-z0-9._~!$&'()*+,;=:@%/"
+        "?-]{0,512})?(#[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,128})?");
+  made->kind = word == "string"  ? TypeKind::kString
+               : word == "line"  ? TypeKind::kLine
+               : word == "int"   ? TypeKind::kInt
                : word == "float" ? TypeKind::kFloat
                : word == "bool"  ? TypeKind::kBool
                : word == "null"  ? TypeKind::kNull
                                  : TypeKind::kJson;
   if (!named.called) return made;
-  const bool bounded = made->kind == TypeKind::kString || made->kind == TypeKind::kLine || made->kind == TypeKind::kInt ||
-                       made->kind == TypeKind::kFloat;
+  const bool bounded = made->kind == TypeKind::kString || made->kind == TypeKind::kLine ||
+                       made->kind == TypeKind::kInt || made->kind == TypeKind::kFloat;
   if (!bounded) return wrong(written.span, "no arguments");
-  const auto* range = named.arguments.size() == 1 ? std::get_if<RangeLiteral>(&named.arguments[0]) : nullptr;
+  const auto* range =
+      named.arguments.size() == 1 ? std::get_if<RangeLiteral>(&named.arguments[0]) : nullptr;
   if (range == nullptr) return wrong(written.span, "one range, as in `" + word + "(1..9)`");
   if (made->kind == TypeKind::kString || made->kind == TypeKind::kLine) {
     if (!length_bounds(*range, *made)) return nullptr;
@@ -322,8 +360,9 @@ TypeRef Checker::builtin_type(const TypeExpr& written, const NamedType& named) {
     return made;
   }
   const auto swapped = [&] {
-    error("E0301", range->span, "no number fits this type", "the lower end is above the upper end").help =
-        "write " + word + "(" + written_number(*range->high) + ".." + written_number(*range->low) + ")";
+    error("E0301", range->span, "no number fits this type", "the lower end is above the upper end")
+        .help = "write " + word + "(" + written_number(*range->high) + ".." +
+                written_number(*range->low) + ")";
   };
   if (made->kind == TypeKind::kInt) {
     for (const auto* end : {&range->low, &range->high})
@@ -348,7 +387,8 @@ TypeRef Checker::builtin_type(const TypeExpr& written, const NamedType& named) {
 TypeRef Checker::declared_type(std::uint32_t index, const Span& use) {
   if (type_states_[index] == State::kNew) {
     if (type_depth_ >= kMaxNesting) {
-      error("E0113", use, "types name each other more than " + std::to_string(kMaxNesting) + " levels deep");
+      error("E0113", use,
+            "types name each other more than " + std::to_string(kMaxNesting) + " levels deep");
       return nullptr;
     }
     ++type_depth_;
@@ -402,8 +442,9 @@ void Checker::define_type(std::uint32_t index) {
             "put the inner one into a record or a list";
         made = nullptr;
       } else if (!productive(made, seen, fuel)) {
-        error("E0214", info.span, "a value of `" + info.name + "` would never end", "every value holds another one").help =
-            "make the inner one optional (`?`) or a list";
+        error("E0214", info.span, "a value of `" + info.name + "` would never end",
+              "every value holds another one")
+            .help = "make the inner one optional (`?`) or a list";
         made = nullptr;
       }
     }
@@ -415,7 +456,8 @@ void Checker::define_type(std::uint32_t index) {
 /// `target` is met again without a record or list in between.
 bool Checker::reaches(const TypeRef& given, const Type* target, std::set<const Type*>& passed) {
   const TypeRef type = resolve(given);
-  if (type == nullptr || (type->kind != TypeKind::kUnion && type->kind != TypeKind::kOptional)) return false;
+  if (type == nullptr || (type->kind != TypeKind::kUnion && type->kind != TypeKind::kOptional))
+    return false;
   if (!passed.insert(type.get()).second) return type.get() == target;
   return std::any_of(type->items.begin(), type->items.end(), [&](const TypeRef& i) {
     return resolve(i).get() == target || reaches(i, target, passed);
@@ -431,13 +473,19 @@ bool Checker::productive(const TypeRef& given, std::set<const Type*>& seen, int&
   bool result = true;
   switch (type->kind) {
     case TypeKind::kRecord:
-      result = std::all_of(type->fields.begin(), type->fields.end(), [&](const auto& f) { return f.omittable || productive(f.type, seen, fuel); });
+      result = std::all_of(type->fields.begin(), type->fields.end(), [&](const auto& f) {
+        return f.omittable || productive(f.type, seen, fuel);
+      });
       break;
     case TypeKind::kUnion:
-      result = std::any_of(type->items.begin(), type->items.end(), [&](const TypeRef& i) { return productive(i, seen, fuel); });
+      result = std::any_of(type->items.begin(), type->items.end(),
+                           [&](const TypeRef& i) { return productive(i, seen, fuel); });
       break;
-    case TypeKind::kList: result = type->low.value_or(0) == 0 || productive(type->items.at(0), seen, fuel); break;
-    default: break;
+    case TypeKind::kList:
+      result = type->low.value_or(0) == 0 || productive(type->items.at(0), seen, fuel);
+      break;
+    default:
+      break;
   }
   seen.erase(type.get());
   return result;

@@ -1,9 +1,10 @@
-// The checker's state and its parts, one file a concept: check.cpp (declarations), check_types.cpp (type expressions),
-// check_expr.cpp, check_call.cpp, check_flow.cpp (statements, scopes, paths), check_text.cpp (texts and holes),
-// check_gens.cpp (what generators do to each other). Inner part of the room: only those files include it.
+// The checker's state and its parts, one file a concept: check.cpp (declarations), check_types.cpp
+// (type expressions), check_expr.cpp, check_call.cpp, check_flow.cpp (statements, scopes, paths),
+// check_text.cpp (texts and holes), check_gens.cpp (what generators do to each other). Inner part
+// of the room: only those files include it.
 //
-// A generator is checked in one walk in program order. The environment is a stack of scopes of single-assignment
-// variables; a statement's check says whether control goes on after it.
+// A generator is checked in one walk in program order. The environment is a stack of scopes of
+// single-assignment variables; a statement's check says whether control goes on after it.
 #pragma once
 
 #include <map>
@@ -19,9 +20,9 @@ namespace espalier::dsl {
 
 /// What is known of an expression's value.
 struct Static {
-  TypeRef type;               // null: unknown
-  bool from_hole = false;     // has `.truncated`
-  bool selected = false;      // has `.p` and `.dist`
+  TypeRef type;            // null: unknown
+  bool from_hole = false;  // has `.truncated`
+  bool selected = false;   // has `.p` and `.dist`
 };
 
 class Checker {
@@ -81,15 +82,18 @@ class Checker {
   Static run_call(const Expr& node, const RunExpr& written);
   /// The expression must be a `want`; `what` names the place in the message.
   Static expect(const Expr& node, const TypeRef& want, const std::string& what);
-  void mismatch(const Span& span, const TypeRef& want, const TypeRef& found, const std::string& what);
-  void unknown_name(const Identifier& name, const std::string& kind, std::vector<std::string> candidates);
+  void mismatch(const Span& span, const TypeRef& want, const TypeRef& found,
+                const std::string& what);
+  void unknown_name(const Identifier& name, const std::string& kind,
+                    std::vector<std::string> candidates);
   [[nodiscard]] std::vector<std::string> names_in_reach() const;
 
   // ---- calls (check_call.cpp)
   Static call(const Expr& node, const CallExpr& written);
   Static builtin_call(const Expr& node, const CallExpr& written, const BuiltinInfo& builtin);
-  bool place_arguments(const CallExpr& written, const Span& span, const std::vector<std::string>& names,
-                       const std::vector<bool>& required, const std::string& callee, std::vector<const Expr*>& out);
+  bool place_arguments(const CallExpr& written, const Span& span,
+                       const std::vector<std::string>& names, const std::vector<bool>& required,
+                       const std::string& callee, std::vector<const Expr*>& out);
 
   // ---- statements (check_flow.cpp)
   bool block(const Block& node, bool scoped);
@@ -99,9 +103,10 @@ class Checker {
   bool if_statement(const IfStmt& node);
   bool for_statement(const ForStmt& node, const Span& span);
   bool match(const MatchStmt& node, const Span& span);
-  /// What a pattern asks of the value; takes what it covers out of `left`, the cases no arm has taken yet.
-  void pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases, std::vector<TypeRef>& left,
-               bool last);
+  /// What a pattern asks of the value; takes what it covers out of `left`, the cases no arm has
+  /// taken yet.
+  void pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
+               std::vector<TypeRef>& left, bool last);
   bool retry(const RetryStmt& node, const Span& span);
   bool return_statement(const ReturnStmt& node, const Span& span);
   void splice(const SpliceStmt& node, const Span& span);
@@ -151,23 +156,24 @@ class Checker {
 
   Program& program_;
   Diagnostics& diagnostics_;
-  bool broken_ = false;              // the parser skipped something: no warnings about what is missing
-  std::set<std::string> tainted_;    // words in what it skipped
+  bool broken_ = false;  // the parser skipped something: no warnings about what is missing
+  std::set<std::string> tainted_;  // words in what it skipped
 
   std::map<std::string, Declared> declared_;
   enum class State : std::uint8_t { kNew, kOpen, kDone };
   std::vector<State> type_states_;
-  std::uint32_t type_depth_ = 0;     // definitions begun and not ended
+  std::uint32_t type_depth_ = 0;  // definitions begun and not ended
   std::vector<const Decl*> type_decls_;
-  std::vector<std::shared_ptr<Type>> type_references_;  // made when a type is used while it is being defined
+  std::vector<std::shared_ptr<Type>>
+      type_references_;  // made when a type is used while it is being defined
 
   // The generator being checked.
   GenInfo* gen_ = nullptr;
   std::uint32_t gen_index_ = 0;
   std::vector<Variable> variables_;
   std::unordered_map<std::string, std::size_t> variable_index_;  // name -> place in variables_
-  std::vector<std::size_t> scopes_;          // where each scope's variables begin
-  std::map<std::string, Span> ended_;        // bound in a scope that is over
+  std::vector<std::size_t> scopes_;    // where each scope's variables begin
+  std::map<std::string, Span> ended_;  // bound in a scope that is over
   std::vector<std::pair<std::string, TypeRef>> facts_;
   struct Turn {
     bool open = false;
@@ -183,7 +189,7 @@ class Checker {
     bool selected = false;
   };
   std::vector<ForkFrame> forks_;
-  bool mixed_ = false;               // this generator has turns, so text outside them is an error
+  bool mixed_ = false;  // this generator has turns, so text outside them is an error
 
   std::vector<Traits> traits_;
 };

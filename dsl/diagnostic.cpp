@@ -12,9 +12,11 @@ constexpr std::uint32_t kTab = 4;
 constexpr std::uint32_t kWidth = 120;  // display columns of source shown at most
 
 std::uint32_t display_width(char32_t c) {
-  if ((c >= 0x300 && c <= 0x36F) || (c >= 0x200B && c <= 0x200F) || (c >= 0xFE00 && c <= 0xFE0F)) return 0;
-  const bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
-                    (c >= 0xF900 && c <= 0xFAFF) || (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
+  if ((c >= 0x300 && c <= 0x36F) || (c >= 0x200B && c <= 0x200F) || (c >= 0xFE00 && c <= 0xFE0F))
+    return 0;
+  const bool wide = (c >= 0x1100 && c <= 0x115F) || (c >= 0x2E80 && c <= 0xA4CF) ||
+                    (c >= 0xAC00 && c <= 0xD7A3) || (c >= 0xF900 && c <= 0xFAFF) ||
+                    (c >= 0xFE30 && c <= 0xFE6F) || (c >= 0xFF00 && c <= 0xFF60) ||
                     (c >= 0x1F300 && c <= 0x1FAFF) || (c >= 0x20000 && c <= 0x3FFFD);
   return wide ? 2 : 1;
 }
@@ -22,7 +24,8 @@ std::uint32_t display_width(char32_t c) {
 /// A source line as a terminal shows it: tabs are spaces, control characters are `?`.
 struct Shown {
   std::string text;
-  std::vector<std::uint32_t> column;  // by byte of the source line (and one past it): display column
+  std::vector<std::uint32_t>
+      column;  // by byte of the source line (and one past it): display column
 
   explicit Shown(std::string_view line) {
     std::uint32_t at = 0;
@@ -48,7 +51,9 @@ struct Shown {
     column.push_back(at);
   }
 
-  [[nodiscard]] std::uint32_t column_of(std::size_t byte) const { return column[std::min(byte, column.size() - 1)]; }
+  [[nodiscard]] std::uint32_t column_of(std::size_t byte) const {
+    return column[std::min(byte, column.size() - 1)];
+  }
   [[nodiscard]] std::uint32_t width() const { return column.back(); }
 };
 
@@ -81,7 +86,8 @@ std::string trim_right(std::string line) {
 
 class Renderer {
  public:
-  Renderer(const Diagnostic& diagnostic, std::span<const Source> sources) : diagnostic_(diagnostic), sources_(sources) {}
+  Renderer(const Diagnostic& diagnostic, std::span<const Source> sources)
+      : diagnostic_(diagnostic), sources_(sources) {}
 
   std::string run() {
     const std::string kind = diagnostic_.severity == Severity::kError ? "error" : "warning";
@@ -94,7 +100,8 @@ class Renderer {
     collect(source);
     const Position place = source.position(diagnostic_.label.span.begin);
     gutter_ = std::to_string(lines_.back().first).size();
-    out_ += pad() + "--> " + source.name() + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + "\n";
+    out_ += pad() + "--> " + source.name() + ":" + std::to_string(place.line) + ":" +
+            std::to_string(place.column) + "\n";
     out_ += pad() + " |\n";
     std::uint32_t last = 0;
     for (const auto& [line, marks] : lines_) {
@@ -113,30 +120,36 @@ class Renderer {
   void collect(const Source& source) {
     const auto put = [&](const Label& label, char sign) {
       const std::uint32_t line = source.position(label.span.begin).line;
-      auto at = std::find_if(lines_.begin(), lines_.end(), [&](const auto& l) { return l.first == line; });
+      auto at = std::find_if(lines_.begin(), lines_.end(),
+                             [&](const auto& l) { return l.first == line; });
       if (at == lines_.end()) at = lines_.insert(lines_.end(), {line, {}});
       const std::uint32_t start = source.line_start(line);
-      at->second.push_back({label.span.begin - start, std::max(label.span.end, label.span.begin + 1) - start, sign,
+      at->second.push_back({label.span.begin - start,
+                            std::max(label.span.end, label.span.begin + 1) - start, sign,
                             label.text});
     };
     put(diagnostic_.label, '^');
     for (const Label& label : diagnostic_.secondary)
       if (label.span.file == diagnostic_.label.span.file) put(label, '-');
-    std::sort(lines_.begin(), lines_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::sort(lines_.begin(), lines_.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
   }
 
   void snippet(const Source& source, std::uint32_t line, std::vector<Mark> marks) {
     const Shown shown(source.line(line));
     for (Mark& mark : marks) {
       const std::uint32_t begin = shown.column_of(mark.begin);
-      mark.end = std::max(mark.end > source.line(line).size() ? shown.width() : shown.column_of(mark.end), begin + 1);
+      mark.end =
+          std::max(mark.end > source.line(line).size() ? shown.width() : shown.column_of(mark.end),
+                   begin + 1);
       mark.begin = begin;
     }
     // A line too long to show is cut around the first `^` (or the first mark).
     std::uint32_t from = 0;
     std::uint32_t to = shown.width();
     if (shown.width() > kWidth) {
-      const auto main = std::find_if(marks.begin(), marks.end(), [](const Mark& m) { return m.sign == '^'; });
+      const auto main =
+          std::find_if(marks.begin(), marks.end(), [](const Mark& m) { return m.sign == '^'; });
       const std::uint32_t focus = (main == marks.end() ? marks.front() : *main).begin;
       from = focus > kWidth / 2 ? focus - kWidth / 2 : 0;
       to = std::min(from + kWidth, shown.width());
@@ -146,7 +159,8 @@ class Renderer {
     if (from > 0) text.insert(0, "…");
     if (to < shown.width()) text += "…";
     const std::string number = std::to_string(line);
-    out_ += std::string(gutter_ - number.size(), ' ') + number + " |" + (text.empty() ? "" : " " + text) + "\n";
+    out_ += std::string(gutter_ - number.size(), ' ') + number + " |" +
+            (text.empty() ? "" : " " + text) + "\n";
     draw(std::move(marks), from, to, shift);
   }
 
@@ -155,28 +169,33 @@ class Renderer {
     if (marks.empty()) return;
     std::string row;
     // `^` is drawn last: it wins where marks overlap.
-    std::stable_sort(marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.sign == '-' && b.sign == '^'; });
+    std::stable_sort(marks.begin(), marks.end(),
+                     [](const Mark& a, const Mark& b) { return a.sign == '-' && b.sign == '^'; });
     for (Mark& mark : marks) {
       mark.begin = std::max(mark.begin, from) - from + shift;
-      mark.end = std::max(std::min(mark.end, to) - std::min(from, mark.end) + shift, mark.begin + 1);
+      mark.end =
+          std::max(std::min(mark.end, to) - std::min(from, mark.end) + shift, mark.begin + 1);
       if (row.size() < mark.end) row.resize(mark.end, ' ');
       std::fill(row.begin() + mark.begin, row.begin() + mark.end, mark.sign);
     }
     // The rightmost mark's text stands behind it, the others' each on a line of their own.
-    std::sort(marks.begin(), marks.end(), [](const Mark& a, const Mark& b) { return a.begin > b.begin; });
+    std::sort(marks.begin(), marks.end(),
+              [](const Mark& a, const Mark& b) { return a.begin > b.begin; });
     if (!marks.front().text.empty()) row += " " + marks.front().text;
     out_ += pad() + " | " + row + "\n";
     for (std::size_t i = 1; i < marks.size(); ++i)
-      if (!marks[i].text.empty()) out_ += pad() + " | " + std::string(marks[i].begin, ' ') + marks[i].text + "\n";
+      if (!marks[i].text.empty())
+        out_ += pad() + " | " + std::string(marks[i].begin, ' ') + marks[i].text + "\n";
   }
 
   /// A secondary label in another file.
   void elsewhere(const Label& label) {
-    if (label.span.file == diagnostic_.label.span.file || label.span.file >= sources_.size()) return;
+    if (label.span.file == diagnostic_.label.span.file || label.span.file >= sources_.size())
+      return;
     const Source& source = sources_[label.span.file];
     const Position place = source.position(label.span.begin);
-    out_ += pad() + "::: " + source.name() + ":" + std::to_string(place.line) + ":" + std::to_string(place.column) + ": " +
-            label.text + "\n";
+    out_ += pad() + "::: " + source.name() + ":" + std::to_string(place.line) + ":" +
+            std::to_string(place.column) + ": " + label.text + "\n";
   }
 
   void help(const Source& source) {
@@ -193,7 +212,8 @@ class Renderer {
   std::string changed_line(const Source& source) const {
     auto edits = diagnostic_.replacements;
     if (edits.empty()) return {};
-    std::sort(edits.begin(), edits.end(), [](const auto& a, const auto& b) { return a.span.begin < b.span.begin; });
+    std::sort(edits.begin(), edits.end(),
+              [](const auto& a, const auto& b) { return a.span.begin < b.span.begin; });
     const std::uint32_t line = source.position(edits.front().span.begin).line;
     const std::string_view text = source.line(line);
     const std::uint32_t start = source.line_start(line);
@@ -206,7 +226,9 @@ class Renderer {
       signs.append(shown.width(), sign);
     };
     for (const Replacement& edit : edits) {
-      if (edit.span.file != diagnostic_.label.span.file || edit.text.find('\n') != std::string::npos) return {};
+      if (edit.span.file != diagnostic_.label.span.file ||
+          edit.text.find('\n') != std::string::npos)
+        return {};
       if (edit.span.begin < start + at || edit.span.end > start + text.size()) return {};
       keep(text.substr(at, edit.span.begin - start - at), ' ');
       keep(edit.text, '+');
@@ -242,8 +264,8 @@ Json place(const Span& span, std::span<const Source> sources) {
 
 Diagnostic& Diagnostics::add(Diagnostic diagnostic) {
   const bool seen = std::any_of(all_.begin(), all_.end(), [&](const Diagnostic& d) {
-    return d.label.span.file == diagnostic.label.span.file && d.label.span.begin == diagnostic.label.span.begin &&
-           d.code == diagnostic.code;
+    return d.label.span.file == diagnostic.label.span.file &&
+           d.label.span.begin == diagnostic.label.span.begin && d.code == diagnostic.code;
   });
   if (seen || all_.size() >= kLimit) {
     if (!seen) {
@@ -258,18 +280,33 @@ Diagnostic& Diagnostics::add(Diagnostic diagnostic) {
   return all_.back();
 }
 
-Diagnostic& Diagnostics::error(std::string code, Span span, std::string message, std::string label) {
-  return add({Severity::kError, std::move(code), std::move(message), {span, std::move(label)}, {}, {}, {}});
+Diagnostic& Diagnostics::error(std::string code, Span span, std::string message,
+                               std::string label) {
+  return add({Severity::kError,
+              std::move(code),
+              std::move(message),
+              {span, std::move(label)},
+              {},
+              {},
+              {}});
 }
 
-Diagnostic& Diagnostics::warning(std::string code, Span span, std::string message, std::string label) {
-  return add({Severity::kWarning, std::move(code), std::move(message), {span, std::move(label)}, {}, {}, {}});
+Diagnostic& Diagnostics::warning(std::string code, Span span, std::string message,
+                                 std::string label) {
+  return add({Severity::kWarning,
+              std::move(code),
+              std::move(message),
+              {span, std::move(label)},
+              {},
+              {},
+              {}});
 }
 
 std::vector<Diagnostic> Diagnostics::sorted() const {
   std::vector<Diagnostic> result = all_;
   std::stable_sort(result.begin(), result.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.label.span.file, a.label.span.begin, a.code) < std::tie(b.label.span.file, b.label.span.begin, b.code);
+    return std::tie(a.label.span.file, a.label.span.begin, a.code) <
+           std::tie(b.label.span.file, b.label.span.begin, b.code);
   });
   return result;
 }
@@ -285,8 +322,9 @@ std::string render(const Diagnostics& diagnostics, std::span<const Source> sourc
     result += render(diagnostic, sources);
   }
   if (diagnostics.suppressed() > 0)
-    result += "\n" + std::to_string(diagnostics.suppressed()) + " more messages are not shown (the limit is " +
-              std::to_string(Diagnostics::kLimit) + ")\n";
+    result += "\n" + std::to_string(diagnostics.suppressed()) +
+              " more messages are not shown (the limit is " + std::to_string(Diagnostics::kLimit) +
+              ")\n";
   return result;
 }
 

@@ -1,9 +1,10 @@
 // The grammar of .gen files as PEGTL rules: docs/language.md's PEG, rule by rule.
 //
-// Rules only say what may stand where. What is kept of a match is listed at the end (kind_of); messages are in
-// grammar_errors.h; where parsing goes on after an error is in recovery.h: `recovered<R, S>` is R, but an error in it
-// is reported and the input skipped as S says. Every `must` is a commit point: past it only one reading is possible,
-// so that the error stands where the input really went wrong. Tokens eat the space after them.
+// Rules only say what may stand where. What is kept of a match is listed at the end (kind_of);
+// messages are in grammar_errors.h; where parsing goes on after an error is in recovery.h:
+// `recovered<R, S>` is R, but an error in it is reported and the input skipped as S says. Every
+// `must` is a commit point: past it only one reading is possible, so that the error stands where
+// the input really went wrong. Tokens eat the space after them.
 //
 // PEGTL is costly to compile: only syntax.cpp and one test include this header.
 #pragma once
@@ -16,17 +17,19 @@
 
 namespace espalier::dsl::syntax {
 
-using namespace tao::pegtl;  // NOLINT(google-build-using-namespace): a grammar is written in its vocabulary
+using namespace tao::pegtl;  // NOLINT(google-build-using-namespace): a grammar is written in its
+                             // vocabulary
 
-// ---- rules that steer the parser ----------------------------------------------------------------------------------
+// ---- rules that steer the parser
+// ----------------------------------------------------------------------------------
 
 /// R; after an error in it, skips to where `Where` says and goes on as if R had matched nothing.
 template <class Rule, Skip Where>
 struct recovered {
   using rule_t = typename tao::pegtl::seq<Rule>::rule_t;
   using subs_t = type_list<Rule>;
-  template <apply_mode A, rewind_mode M, template <class...> class Action, template <class...> class Control,
-            class Input, class... States>
+  template <apply_mode A, rewind_mode M, template <class...> class Action,
+            template <class...> class Control, class Input, class... States>
   [[nodiscard]] static bool match(Input& in, States&&... st) {
     const auto begin = static_cast<std::uint32_t>(in.byte());
     const std::size_t kept_nodes = node_count(st...);
@@ -46,25 +49,28 @@ template <class Rule>
 struct tentative {
   using rule_t = typename tao::pegtl::seq<Rule>::rule_t;
   using subs_t = type_list<Rule>;
-  template <apply_mode A, rewind_mode M, template <class...> class Action, template <class...> class Control,
-            class Input, class... States>
+  template <apply_mode A, rewind_mode M, template <class...> class Action,
+            template <class...> class Control, class Input, class... States>
   [[nodiscard]] static bool match(Input& in, States&&... st) {
     auto mark = in.template mark<rewind_mode::required>();
     try {
-      return mark(Control<Rule>::template match<A, rewind_mode::active, Action, Control>(in, st...));
+      return mark(
+          Control<Rule>::template match<A, rewind_mode::active, Action, Control>(in, st...));
     } catch (const Failure&) {
       return mark(false);
     }
   }
 };
 
-// ---- space, comments, tokens --------------------------------------------------------------------------------------
+// ---- space, comments, tokens
+// --------------------------------------------------------------------------------------
 
 struct doc_comment : seq<string<'/', '/', '/'>, star<not_one<'\n'>>> {};
 struct line_comment : seq<two<'/'>, star<not_one<'\n'>>> {};
 struct comment_end : string<'*', '/'> {};
 struct block_comment : if_must<string<'/', '*'>, until<comment_end>> {};
-struct ws : star<sor<plus<one<' ', '\t', '\r', '\n'>>, doc_comment, line_comment, block_comment>> {};
+struct ws : star<sor<plus<one<' ', '\t', '\r', '\n'>>, doc_comment, line_comment, block_comment>> {
+};
 
 template <class... Rules>
 struct token : seq<Rules..., ws> {};
@@ -147,10 +153,12 @@ struct string_token
 struct plain_string : token<string_token> {};
 struct regex_end : one<'/'> {};
 struct regex_token
-    : seq<one<'/'>, plus<not_at<one<'/', '\n'>>, sor<seq<one<'\\'>, not_one<'\n'>>, not_one<'\\'>>>, must<regex_end>> {};
+    : seq<one<'/'>, plus<not_at<one<'/', '\n'>>, sor<seq<one<'\\'>, not_one<'\n'>>, not_one<'\\'>>>,
+          must<regex_end>> {};
 struct regex : token<regex_token> {};
 
-// ---- types --------------------------------------------------------------------------------------------------------
+// ---- types
+// --------------------------------------------------------------------------------------------------------
 
 struct type;
 struct expr;
@@ -163,22 +171,26 @@ struct as_name : if_must<kw_as, plain_string> {};
 struct field_colon : colon {};
 struct field : seq<key, opt<as_name>, opt<question>, must<field_colon>, must<type>> {};
 struct default_value : if_must<assign, expr> {};
-struct parameter_field : seq<key, opt<as_name>, opt<question>, must<field_colon>, must<type>, opt<default_value>> {};
+struct parameter_field
+    : seq<key, opt<as_name>, opt<question>, must<field_colon>, must<type>, opt<default_value>> {};
 
-struct record_type : if_must<lbrace, recovered<field, Skip::kItem>, star<comma, recovered<field, Skip::kItem>>, opt<comma>,
-                             rbrace> {};
+struct record_type : if_must<lbrace, recovered<field, Skip::kItem>,
+                             star<comma, recovered<field, Skip::kItem>>, opt<comma>, rbrace> {};
 struct type_argument : sor<regex, range, type> {};
-struct type_arguments : if_must<lparen, type_argument, star<if_must<comma, type_argument>>, rparen> {};
+struct type_arguments
+    : if_must<lparen, type_argument, star<if_must<comma, type_argument>>, rparen> {};
 struct type_member : if_must<dot, name> {};
 struct named_type : seq<name, opt<type_member>, opt<type_arguments>> {};
 struct paren_type : if_must<lparen, type, rparen> {};
 struct length : if_must<lbracket, opt<range>, rbracket> {};
 struct null_type : kw_null {};
-struct type_primary : sor<record_type, regex, plain_string, number, null_type, named_type, paren_type> {};
+struct type_primary
+    : sor<record_type, regex, plain_string, number, null_type, named_type, paren_type> {};
 struct type_postfix : seq<type_primary, star<sor<question, length>>> {};
 struct type : seq<type_postfix, star<if_must<bar, type_postfix>>> {};
 
-// ---- text ---------------------------------------------------------------------------------------------------------
+// ---- text
+// ---------------------------------------------------------------------------------------------------------
 
 struct select_word : kw_select {};
 struct from_option : if_must<kw_from, expr> {};
@@ -202,16 +214,22 @@ struct dollar_bracket : string<'$', '$', '['> {};
 struct escape : seq<one<'\\'>, any> {};
 struct special : sor<dollar_brace, dollar_bracket, hole, insert, escape> {};
 // A run of plain characters; `$` is one unless it opens something.
-struct special_dollar : sor<string<'$', '['>, string<'$', '{'>, string<'$', '$', '{'>, string<'$', '$', '['>> {};
-struct line_run : plus<sor<not_one<'"', '\n', '\\', '$'>, seq<not_at<special_dollar>, one<'$'>>>> {};
-struct block_run : plus<not_at<string<'"', '"', '"'>>, sor<not_one<'\\', '$'>, seq<not_at<special_dollar>, one<'$'>>>> {};
+struct special_dollar
+    : sor<string<'$', '['>, string<'$', '{'>, string<'$', '$', '{'>, string<'$', '$', '['>> {};
+struct line_run : plus<sor<not_one<'"', '\n', '\\', '$'>, seq<not_at<special_dollar>, one<'$'>>>> {
+};
+struct block_run : plus<not_at<string<'"', '"', '"'>>,
+                        sor<not_one<'\\', '$'>, seq<not_at<special_dollar>, one<'$'>>>> {};
 struct block_text_end : string<'"', '"', '"'> {};
 struct text_end : one<'"'> {};
-struct block_text : if_must<string<'"', '"', '"'>, star<not_at<string<'"', '"', '"'>>, sor<special, block_run>>, block_text_end> {};
+struct block_text
+    : if_must<string<'"', '"', '"'>, star<not_at<string<'"', '"', '"'>>, sor<special, block_run>>,
+              block_text_end> {};
 struct line_text : if_must<one<'"'>, star<sor<special, line_run>>, text_end> {};
 struct text : token<sor<block_text, line_text>> {};
 
-// ---- expressions --------------------------------------------------------------------------------------------------
+// ---- expressions
+// --------------------------------------------------------------------------------------------------
 
 struct or_expr;
 struct postfix;
@@ -229,8 +247,8 @@ struct list_literal : if_must<lbracket, opt<expr, star<comma, expr>, opt<comma>>
 struct selector : seq<dot, must<key>> {};
 struct paren_expr : if_must<lparen, expr, rparen> {};
 struct variable : name {};
-struct primary : sor<number, text, true_word, false_word, null_word, fork_expr, record_literal, list_literal, selector,
-                     paren_expr, variable> {};
+struct primary : sor<number, text, true_word, false_word, null_word, fork_expr, record_literal,
+                     list_literal, selector, paren_expr, variable> {};
 struct argument_name : seq<name, colon> {};
 struct argument : seq<opt<argument_name>, expr> {};
 struct call : if_must<lparen, opt<argument, star<comma, argument>, opt<comma>>, rparen> {};
@@ -244,8 +262,8 @@ struct unary : seq<star<prefix>, postfix> {};
 struct mul_token : one<'*', '/', '%'> {};
 struct add_token : seq<one<'+', '-'>, not_at<one<'>'>>> {};
 struct range_token : two<'.'> {};
-struct compare_token : sor<two<'='>, string<'!', '='>, string<'<', '='>, string<'>', '='>, one<'<', '>'>,
-                           seq<string<'i', 'n'>, not_at<identifier_other>>> {};
+struct compare_token : sor<two<'='>, string<'!', '='>, string<'<', '='>, string<'>', '='>,
+                           one<'<', '>'>, seq<string<'i', 'n'>, not_at<identifier_other>>> {};
 struct and_token : seq<string<'a', 'n', 'd'>, not_at<identifier_other>> {};
 struct or_token : seq<string<'o', 'r'>, not_at<identifier_other>> {};
 struct mul_op : token<mul_token> {};
@@ -262,18 +280,21 @@ struct compare_expr : seq<range_expr, opt<if_must<compare_op, range_expr>>> {};
 struct and_expr : seq<compare_expr, star<if_must<and_op, compare_expr>>> {};
 struct or_expr : seq<and_expr, star<if_must<or_op, and_expr>>> {};
 
-struct conditional : if_must<kw_if, condition, lbrace, expr, rbrace, kw_else, lbrace, expr, rbrace> {};
+struct conditional
+    : if_must<kw_if, condition, lbrace, expr, rbrace, kw_else, lbrace, expr, rbrace> {};
 struct run_expr : if_must<kw_run, operand> {};
 struct expr : sor<conditional, run_expr, or_expr> {};
 
-// ---- statements ---------------------------------------------------------------------------------------------------
+// ---- statements
+// ---------------------------------------------------------------------------------------------------
 
 struct statement;
 struct decl_word : sor<kw_use, kw_config, kw_record, kw_enum, kw_type, kw_grammar, kw_gen, kw_test,
                        seq<kw_tool, not_at<one<'"', '{'>>>> {};
 struct statement_expected : failure {};
 struct bad_statement : seq<not_at<sor<one<'}'>, eof, decl_word>>, raise<statement_expected>> {};
-struct block : if_must<lbrace, star<recovered<sor<statement, bad_statement>, Skip::kStatement>>, rbrace> {};
+struct block
+    : if_must<lbrace, star<recovered<sor<statement, bad_statement>, Skip::kStatement>>, rbrace> {};
 struct block_or_text : sor<block, text> {};
 
 struct role : if_must<token<role_word>, block_or_text> {};
@@ -283,14 +304,16 @@ struct let : if_must<kw_let, name, opt<let_type>, assign, expr> {};
 struct head_end : at<one<'{'>> {};
 struct if_head : must<condition, head_end> {};
 struct else_part;
-struct if_statement : seq<kw_if, recovered<if_head, Skip::kHead>, must<block>, star<kw_else, kw_if, recovered<if_head, Skip::kHead>, must<block>>,
-                          opt<else_part>> {};
+struct if_statement
+    : seq<kw_if, recovered<if_head, Skip::kHead>, must<block>,
+          star<kw_else, kw_if, recovered<if_head, Skip::kHead>, must<block>>, opt<else_part>> {};
 struct else_part : if_must<kw_else, block> {};
 struct for_head : must<name, kw_in, expr, head_end> {};
 struct for_statement : seq<kw_for, recovered<for_head, Skip::kHead>, must<block>> {};
 
 struct bindings : if_must<lparen, name, star<if_must<comma, name>>, rparen> {};
-struct pattern : sor<plain_string, number, null_word, true_word, false_word, seq<name, opt<bindings>>> {};
+struct pattern
+    : sor<plain_string, number, null_word, true_word, false_word, seq<name, opt<bindings>>> {};
 struct arm : seq<pattern, must<fat_arrow>, must<sor<block, statement>>, opt<comma>> {};
 struct arm_expected : failure {};
 struct bad_arm : seq<not_at<sor<one<'}'>, eof, decl_word>>, raise<arm_expected>> {};
@@ -299,17 +322,20 @@ struct match_statement : seq<kw_match, recovered<match_head, Skip::kHead>, must<
                              star<recovered<sor<arm, bad_arm>, Skip::kArm>>, must<rbrace>> {};
 struct retry_as : if_must<kw_as, name> {};
 struct retry_head : seq<must<number>, opt<retry_as>, must<head_end>> {};
-struct retry_statement : seq<kw_retry, recovered<retry_head, Skip::kHead>, must<block>, opt<else_part>> {};
+struct retry_statement
+    : seq<kw_retry, recovered<retry_head, Skip::kHead>, must<block>, opt<else_part>> {};
 struct require_message : text {};
 struct require_statement : if_must<kw_require, expr, opt<if_must<comma, require_message>>> {};
 struct splice_statement : if_must<kw_splice, operand> {};
 struct return_statement : seq<kw_return, opt<expr>> {};
 struct yield_statement : if_must<kw_yield, expr> {};
 struct break_statement : kw_break {};
-struct statement : sor<role, turn, let, if_statement, for_statement, match_statement, retry_statement, require_statement,
-                       splice_statement, return_statement, yield_statement, break_statement, text> {};
+struct statement : sor<role, turn, let, if_statement, for_statement, match_statement,
+                       retry_statement, require_statement, splice_statement, return_statement,
+                       yield_statement, break_statement, text> {};
 
-// ---- declarations -------------------------------------------------------------------------------------------------
+// ---- declarations
+// -------------------------------------------------------------------------------------------------
 
 struct use_as : if_must<kw_as, name> {};
 struct use_names : if_must<lbrace, name, star<if_must<comma, name>>, rbrace> {};
@@ -319,7 +345,8 @@ struct use : if_must<kw_use, plain_string, use_what> {};
 struct item_expected : failure {};
 struct bad_item : seq<not_at<sor<one<'}'>, eof>>, raise<item_expected>> {};
 template <class Item>
-struct item_block : if_must<lbrace, star<recovered<sor<Item, bad_item>, Skip::kItem>, opt<comma>>, rbrace> {};
+struct item_block
+    : if_must<lbrace, star<recovered<sor<Item, bad_item>, Skip::kItem>, opt<comma>>, rbrace> {};
 
 struct config_entry : seq<key, must<colon>, must<expr>> {};
 struct config : if_must<kw_config, item_block<config_entry>> {};
@@ -340,7 +367,10 @@ struct alternatives : seq<sequence, star<if_must<bar, sequence>>> {};
 struct rule : seq<name, must<assign>, must<alternatives>> {};
 struct grammar_declaration : if_must<kw_grammar, name, item_block<rule>> {};
 
-struct parameters : if_must<lparen, opt<recovered<parameter_field, Skip::kItem>, star<comma, recovered<parameter_field, Skip::kItem>>, opt<comma>>, rparen> {};
+struct parameters : if_must<lparen,
+                            opt<recovered<parameter_field, Skip::kItem>,
+                                star<comma, recovered<parameter_field, Skip::kItem>>, opt<comma>>,
+                            rparen> {};
 struct result : if_must<arrow, type> {};
 struct transport : if_must<assign, name, plain_string> {};
 struct tool : if_must<kw_tool, name, opt<as_name>, parameters, opt<result>, opt<transport>> {};
@@ -353,20 +383,23 @@ struct expect_type : seq<tentative<type>, accepts, must<plain_string>> {};
 struct expectation : if_must<kw_expect, sor<expect_type, expr>> {};
 struct test : if_must<kw_test, plain_string, item_block<sor<mock, let, expectation>>> {};
 
-struct declaration : sor<use, config, record, enumeration, alias, grammar_declaration, tool, gen, test> {};
+struct declaration
+    : sor<use, config, record, enumeration, alias, grammar_declaration, tool, gen, test> {};
 struct declaration_expected : failure {};
 struct bad_declaration : seq<not_at<eof>, raise<declaration_expected>> {};
-struct file : seq<opt<utf8::bom>, ws, star<recovered<sor<declaration, bad_declaration>, Skip::kDeclaration>>, eof> {};
+struct file : seq<opt<utf8::bom>, ws,
+                  star<recovered<sor<declaration, bad_declaration>, Skip::kDeclaration>>, eof> {};
 
-// ---- what is kept -------------------------------------------------------------------------------------------------
+// ---- what is kept
+// -------------------------------------------------------------------------------------------------
 
 /// The Kind of the node that a match of Rule leaves; kFile stands for none where `kept` is false.
 template <class Rule>
 struct kept : std::false_type {};
-#define ESP_KEEP(RULE, KIND)                    \
-  template <>                                   \
-  struct kept<RULE> : std::true_type {          \
-    static constexpr Kind kind = Kind::KIND;    \
+#define ESP_KEEP(RULE, KIND)                 \
+  template <>                                \
+  struct kept<RULE> : std::true_type {       \
+    static constexpr Kind kind = Kind::KIND; \
   }
 // clang-format off
 ESP_KEEP(doc_comment, kDoc);

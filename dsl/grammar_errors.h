@@ -1,5 +1,5 @@
-// What is said where the grammar expected something else: one message a commit point. Kept apart from the rules, so
-// that each can be read alone.
+// What is said where the grammar expected something else: one message a commit point. Kept apart
+// from the rules, so that each can be read alone.
 #pragma once
 
 #include "dsl/grammar.h"
@@ -9,9 +9,11 @@ namespace espalier::dsl::syntax {
 template <class Rule>
 inline constexpr ErrorText kErrorOf{"E0100", "expected something else here"};
 
-#define ESP_EXPECT(RULE, ...) \
-  template <>                 \
-  inline constexpr ErrorText kErrorOf<RULE> { __VA_ARGS__ }
+#define ESP_EXPECT(RULE, ...)                 \
+  template <>                                 \
+  inline constexpr ErrorText kErrorOf<RULE> { \
+    __VA_ARGS__                               \
+  }
 // clang-format off
 ESP_EXPECT(comment_end, "E0115", "this comment is never closed", Hint::kUnterminated, "end it with `*/`");
 ESP_EXPECT(until<comment_end>, "E0115", "this comment is never closed", Hint::kUnterminated, "end it with `*/`");
@@ -80,6 +82,7 @@ ESP_EXPECT(record_literal, "E0100", "expected `{` and the mocked values");
 template <class... Rules>
 inline constexpr ErrorText kErrorOf<sor<Rules...>>{"E0100", "expected a statement or a block"};
 template <>
-inline constexpr ErrorText kErrorOf<sor<expect_type, expr>>{"E0100", "expected an expression, or a type and `accepts`"};
+inline constexpr ErrorText kErrorOf<sor<expect_type, expr>>{
+    "E0100", "expected an expression, or a type and `accepts`"};
 
 }  // namespace espalier::dsl::syntax

@@ -12,10 +12,10 @@ namespace espalier::dsl {
 
 bool is_keyword(std::string_view word) {
   static constexpr std::array<std::string_view, 35> kWords = {
-      "use",    "as",    "config", "record",  "enum",   "type",   "grammar", "tool",  "gen",
-      "test",   "expect", "system", "user",   "assistant", "let",  "if",     "else",  "for",
-      "in",     "match", "retry",  "require", "splice", "return", "yield",   "break", "null",
-      "true",   "false", "select", "run",     "or",     "and",    "not",     "fork"};
+      "use",  "as",     "config", "record",  "enum",      "type",   "grammar", "tool",  "gen",
+      "test", "expect", "system", "user",    "assistant", "let",    "if",      "else",  "for",
+      "in",   "match",  "retry",  "require", "splice",    "return", "yield",   "break", "null",
+      "true", "false",  "select", "run",     "or",        "and",    "not",     "fork"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
@@ -28,12 +28,17 @@ Parsed parse(const Source& source, std::uint32_t index, Diagnostics& diagnostics
     result.complete = false;
   };
   if (text.size() > kMaxSource) {
-    refuse(0, "the file has " + std::to_string(text.size()) + " bytes, more than the limit of " + std::to_string(kMaxSource),
+    refuse(0,
+           "the file has " + std::to_string(text.size()) + " bytes, more than the limit of " +
+               std::to_string(kMaxSource),
            "pass data as arguments instead");
     return result;
   }
   if (const auto bad = utf8::find_malformed(text); bad != std::string_view::npos) {
-    refuse(bad, "the file is not UTF-8: the byte at offset " + std::to_string(bad) + " belongs to no character", "here");
+    refuse(bad,
+           "the file is not UTF-8: the byte at offset " + std::to_string(bad) +
+               " belongs to no character",
+           "here");
     return result;
   }
   if (const auto bad = text.find('\0'); bad != std::string::npos) {

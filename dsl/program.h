@@ -1,9 +1,10 @@
 // Program: a checked .gen file, ready to run on any engine.
 //
-// compile() parses and checks; without errors it gives a Program, which is immutable and shared, so it may be used from
-// several threads. It owns the source, the tree and the tables the checker filled; pointers into the tree stay valid as
-// long as the Program does. Types are grammar::TypeRef: the same object is a hole's mask, a parameter's type and a
-// value's static type. Where a table gives a null TypeRef, the value has no type that a hole could have (nothing
+// compile() parses and checks; without errors it gives a Program, which is immutable and shared, so
+// it may be used from several threads. It owns the source, the tree and the tables the checker
+// filled; pointers into the tree stay valid as long as the Program does. Types are
+// grammar::TypeRef: the same object is a hole's mask, a parameter's type and a value's static type.
+// Where a table gives a null TypeRef, the value has no type that a hole could have (nothing
 // returned, a mix).
 #pragma once
 
@@ -30,8 +31,8 @@ struct Parameter {
   std::string key;   // how it stands in JSON (`as`, else the name)
   grammar::TypeRef type;
   std::string doc;
-  bool omittable = false;       // `name?: T`: null stands for an argument that was left out
-  std::optional<Json> fallback; // `= constant`
+  bool omittable = false;        // `name?: T`: null stands for an argument that was left out
+  std::optional<Json> fallback;  // `= constant`
 };
 
 struct TypeInfo {  // a declared record, enum, alias or grammar
@@ -39,7 +40,8 @@ struct TypeInfo {  // a declared record, enum, alias or grammar
   Span span;
   grammar::TypeRef type;
   std::string doc;
-  /// Of a record: the fields' defaults by field name. A field with a default may be left out of the JSON.
+  /// Of a record: the fields' defaults by field name. A field with a default may be left out of the
+  /// JSON.
   std::map<std::string, Json> defaults;
 };
 
@@ -51,8 +53,8 @@ struct ToolInfo {
   std::string real_name;  // how the model and the transport call it (`as`, else the name)
   std::string doc;
   std::vector<Parameter> parameters;
-  grammar::TypeRef arguments;  // the record of the parameters
-  grammar::TypeRef result;     // null: nothing comes back
+  grammar::TypeRef arguments;              // the record of the parameters
+  grammar::TypeRef result;                 // null: nothing comes back
   Transport transport = Transport::kNone;  // kNone: only a shape, never run
   std::string target;
 };
@@ -64,10 +66,12 @@ struct GenInfo {
   std::vector<Parameter> parameters;
   grammar::TypeRef result;  // null: nothing is returned
   bool returns = false;     // a result type was written
-  bool turns = false;       // it opens turns itself (else its text and holes stand where it is spliced or called)
+  bool turns =
+      false;  // it opens turns itself (else its text and holes stand where it is spliced or called)
 };
 
-/// What a name in an expression stands for. A variable is found by name in the lexical scope: names are never shadowed.
+/// What a name in an expression stands for. A variable is found by name in the lexical scope: names
+/// are never shadowed.
 enum class NameKind : std::uint8_t { kNone, kVariable, kType, kTool };
 struct NameInfo {
   NameKind kind = NameKind::kNone;
@@ -93,9 +97,9 @@ struct HoleInfo {
 
 /// What a `match` arm asks of the value.
 enum class PatternTest : std::uint8_t {
-  kAny,      // a fresh name, the last arm: always; binds the name to the value
-  kCase,     // an enum's case: `index` into the type's cases
-  kTool,     // a call of a tool: `index` into Program::tools; bindings are parameters of it, by name
+  kAny,   // a fresh name, the last arm: always; binds the name to the value
+  kCase,  // an enum's case: `index` into the type's cases
+  kTool,  // a call of a tool: `index` into Program::tools; bindings are parameters of it, by name
   kLiteral,  // equal to the pattern's string or number
   kNull,
   kTrue,
@@ -121,11 +125,11 @@ struct Program {
   std::vector<TypeInfo> types;
 
   // Side tables: by the ids of the tree's nodes.
-  std::vector<NameInfo> names;          // by ExprId, of NameExpr
-  std::vector<CallInfo> calls;          // by ExprId, of CallExpr
-  std::vector<grammar::TypeRef> values; // by ExprId: the static type, or null
-  std::vector<HoleInfo> holes;          // by HoleId
-  std::vector<PatternInfo> patterns;    // by PatternId
+  std::vector<NameInfo> names;           // by ExprId, of NameExpr
+  std::vector<CallInfo> calls;           // by ExprId, of CallExpr
+  std::vector<grammar::TypeRef> values;  // by ExprId: the static type, or null
+  std::vector<HoleInfo> holes;           // by HoleId
+  std::vector<PatternInfo> patterns;     // by PatternId
 
   // Types that recursive references point at are kept alive here.
   std::vector<grammar::TypeRef> keep;
@@ -138,12 +142,13 @@ struct Program {
 using ProgramRef = std::shared_ptr<const Program>;
 
 struct Compiled {
-  ProgramRef program;          // null where there are errors
+  ProgramRef program;  // null where there are errors
   Diagnostics diagnostics;
-  std::vector<Source> sources; // for rendering
+  std::vector<Source> sources;  // for rendering
 };
 
-/// Parses and checks one file. `name` is how messages call it. Limits: kMaxSource bytes, kMaxNesting levels.
+/// Parses and checks one file. `name` is how messages call it. Limits: kMaxSource bytes,
+/// kMaxNesting levels.
 [[nodiscard]] Compiled compile(std::string name, std::string text);
 
 inline constexpr std::uint32_t kMaxSource = 10u << 20;

@@ -26,11 +26,11 @@ bool one_of(std::string_view word, const std::array<std::string_view, N>& words)
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-constexpr std::array<std::string_view, 9> kDeclarationWords = {"use",  "config", "record", "enum", "type",
-                                                               "grammar", "tool", "gen",   "test"};
+constexpr std::array<std::string_view, 9> kDeclarationWords = {
+    "use", "config", "record", "enum", "type", "grammar", "tool", "gen", "test"};
 constexpr std::array<std::string_view, 15> kStatementWords = {
-    "system", "user", "assistant", "tool",   "turn",  "let",   "if",  "for",
-    "match",  "retry", "require",  "splice", "return", "yield", "break"};
+    "system", "user",  "assistant", "tool",   "turn",   "let",   "if",   "for",
+    "match",  "retry", "require",   "splice", "return", "yield", "break"};
 
 bool declaration_at(std::string_view text, std::size_t at) {
   const std::string_view word = word_at(text, at);
@@ -96,7 +96,8 @@ class Skipper {
       return;
     }
     std::size_t i = at_ + 1;
-    while (i < text_.size() && text_[i] != '"' && text_[i] != '\n') i += text_[i] == '\\' && i + 1 < text_.size() ? 2 : 1;
+    while (i < text_.size() && text_[i] != '"' && text_[i] != '\n')
+      i += text_[i] == '\\' && i + 1 < text_.size() ? 2 : 1;
     at_ = std::min(i < text_.size() && text_[i] == '"' ? i + 1 : i, text_.size());
   }
 
@@ -106,7 +107,8 @@ class Skipper {
   int brackets_ = 0;
 };
 
-std::optional<std::size_t> find_declaration(std::string_view text, std::size_t from, std::size_t begin) {
+std::optional<std::size_t> find_declaration(std::string_view text, std::size_t from,
+                                            std::size_t begin) {
   Skipper skipper(text, from);
   while (!skipper.done()) {
     if (skipper.at() > begin && skipper.first_in_line() && declaration_at(text, skipper.at()) &&
@@ -117,12 +119,15 @@ std::optional<std::size_t> find_declaration(std::string_view text, std::size_t f
   return text.size();
 }
 
-std::optional<std::size_t> find_statement(std::string_view text, std::size_t from, std::size_t begin) {
+std::optional<std::size_t> find_statement(std::string_view text, std::size_t from,
+                                          std::size_t begin) {
   Skipper skipper(text, from);
   while (!skipper.done()) {
     if (skipper.braces() == 0 && skipper.here() == '}') return skipper.at();
-    if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at())) return skipper.at();
-    if (skipper.braces() == 0 && skipper.at() > begin && skipper.first_in_line() && statement_at(text, skipper.at()))
+    if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at()))
+      return skipper.at();
+    if (skipper.braces() == 0 && skipper.at() > begin && skipper.first_in_line() &&
+        statement_at(text, skipper.at()))
       return skipper.at();
     skipper.step();
   }
@@ -134,9 +139,10 @@ std::optional<std::size_t> find_arm(std::string_view text, std::size_t from, std
   Skipper skipper(text, from);
   while (!skipper.done()) {
     if (skipper.braces() == 0 && skipper.here() == '}') return skipper.at();
-    if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at())) return skipper.at();
-    if (skipper.braces() == 0 && skipper.at() > begin && skipper.first_in_line() && !blank(skipper.here()) &&
-        skipper.here() != '\n')
+    if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at()))
+      return skipper.at();
+    if (skipper.braces() == 0 && skipper.at() > begin && skipper.first_in_line() &&
+        !blank(skipper.here()) && skipper.here() != '\n')
       return skipper.at();
     skipper.step();
   }
@@ -149,8 +155,10 @@ std::optional<std::size_t> find_item(std::string_view text, std::size_t from, st
     const char c = skipper.here();
     if (skipper.brackets() == 0 && (c == '}' || c == ')' || c == ']')) return skipper.at();
     if (skipper.at() > begin && skipper.brackets() == 0 && c == ',') return skipper.at();
-    if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at())) return skipper.at();
-    if (skipper.at() > begin && skipper.brackets() == 0 && skipper.first_in_line() && !blank(c) && c != '\n')
+    if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at()))
+      return skipper.at();
+    if (skipper.at() > begin && skipper.brackets() == 0 && skipper.first_in_line() && !blank(c) &&
+        c != '\n')
       return skipper.at();
     skipper.step();
   }
@@ -185,16 +193,19 @@ std::optional<std::size_t> find_closing(std::string_view text, std::size_t from,
 std::string found(std::string_view text, std::uint32_t offset) {
   if (offset >= text.size()) return "the file ends here";
   if (text[offset] == '\n' || text[offset] == '\r') return "the line ends here";
-  if (text[offset] == '"') return text.substr(offset, 3) == "\"\"\"" ? "found `\"\"\"`" : "found `\"`";
+  if (text[offset] == '"')
+    return text.substr(offset, 3) == "\"\"\"" ? "found `\"\"\"`" : "found `\"`";
   if (const auto word = word_at(text, offset); !word.empty())
     return "found `" + std::string(word.substr(0, 40)) + "`";
   const auto decoded = utf8::decode(text, offset);
-  return "found `" + std::string(text.substr(offset, std::max<std::size_t>(decoded.length, 1))) + "`";
+  return "found `" + std::string(text.substr(offset, std::max<std::size_t>(decoded.length, 1))) +
+         "`";
 }
 
 std::uint32_t found_length(std::string_view text, std::uint32_t offset) {
   if (offset >= text.size() || text[offset] == '\n' || text[offset] == '\r') return 0;
-  if (const auto word = word_at(text, offset); !word.empty()) return static_cast<std::uint32_t>(word.size());
+  if (const auto word = word_at(text, offset); !word.empty())
+    return static_cast<std::uint32_t>(word.size());
   return std::max<std::uint32_t>(utf8::decode(text, offset).length, 1);
 }
 
@@ -205,10 +216,12 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
   diagnostic.code = in_text && std::string_view(error.code) == "E0100" ? "E0110" : error.code;
   diagnostic.message = error.message;
   diagnostic.help = error.help;
-  diagnostic.label = {{state.file, failure.offset, failure.offset + found_length(text, failure.offset)},
-                      found(text, failure.offset)};
+  diagnostic.label = {
+      {state.file, failure.offset, failure.offset + found_length(text, failure.offset)},
+      found(text, failure.offset)};
   switch (error.hint) {
-    case Hint::kFound: break;
+    case Hint::kFound:
+      break;
     case Hint::kUnterminated: {
       const std::uint32_t width = text.substr(failure.opening, 3) == "\"\"\"" ? 3
                                   : text.substr(failure.opening, 2) == "/*"   ? 2
@@ -217,19 +230,23 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
       break;
     }
     case Hint::kCloses:
-      diagnostic.secondary.push_back({{state.file, failure.opening, failure.opening + 1}, "what began here"});
+      diagnostic.secondary.push_back(
+          {{state.file, failure.opening, failure.opening + 1}, "what began here"});
       break;
     case Hint::kHoleColon: {
       // `$[n int]`: the rest of the hole is most likely its type.
       const std::size_t close = text.find_first_of("]\"\n", failure.offset);
-      if (found_length(text, failure.offset) > 0 && close != std::string_view::npos && text[close] == ']' &&
-          close > failure.offset && close - failure.offset < 60 && text[failure.offset] != ',') {
-        std::string_view name = text.substr(failure.opening + 2, failure.offset - failure.opening - 2);
+      if (found_length(text, failure.offset) > 0 && close != std::string_view::npos &&
+          text[close] == ']' && close > failure.offset && close - failure.offset < 60 &&
+          text[failure.offset] != ',') {
+        std::string_view name =
+            text.substr(failure.opening + 2, failure.offset - failure.opening - 2);
         while (!name.empty() && name.front() == ' ') name.remove_prefix(1);
         const std::size_t end = name.find_last_not_of(" \t");
         name = name.substr(0, end == std::string_view::npos ? 0 : end + 1);
         diagnostic.label.text = "try `$[" + std::string(name) + ": " +
-                                std::string(text.substr(failure.offset, close - failure.offset)) + "]`";
+                                std::string(text.substr(failure.offset, close - failure.offset)) +
+                                "]`";
         diagnostic.label.span.end = diagnostic.label.span.begin + 1;
       }
       break;
@@ -240,8 +257,8 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
 
 }  // namespace
 
-std::optional<std::uint32_t> recover(Skip where, Failure& failure, std::uint32_t begin, std::size_t kept_nodes,
-                                     MatchState& state) {
+std::optional<std::uint32_t> recover(Skip where, Failure& failure, std::uint32_t begin,
+                                     std::size_t kept_nodes, MatchState& state) {
   state.tree.nodes.resize(std::min(kept_nodes, state.tree.nodes.size()));
   const std::string_view text = state.source.text();
   if (where == Skip::kInsert && !failure.reported && failure.text->hint == Hint::kUnterminated &&
@@ -256,18 +273,33 @@ std::optional<std::uint32_t> recover(Skip where, Failure& failure, std::uint32_t
   if (state.diagnostics.size() >= Diagnostics::kLimit) throw Stopped{};
 
   // An unterminated comment or `"""` text swallows the rest: nothing after it can be trusted.
-  if (failure.text->hint == Hint::kUnterminated && failure.offset >= text.size() && where != Skip::kDeclaration)
+  if (failure.text->hint == Hint::kUnterminated && failure.offset >= text.size() &&
+      where != Skip::kDeclaration)
     return std::nullopt;
   std::optional<std::size_t> to;
   const std::size_t from = failure.offset;
   switch (where) {
-    case Skip::kDeclaration: to = find_declaration(text, from, begin); break;
-    case Skip::kStatement: to = find_statement(text, from, begin); break;
-    case Skip::kArm: to = find_arm(text, from, begin); break;
-    case Skip::kItem: to = find_item(text, from, begin); break;
-    case Skip::kHead: to = find_head_end(text, from); break;
-    case Skip::kHole: to = find_closing(text, from, ']'); break;
-    case Skip::kInsert: to = find_closing(text, from, '}'); break;
+    case Skip::kDeclaration:
+      to = find_declaration(text, from, begin);
+      break;
+    case Skip::kStatement:
+      to = find_statement(text, from, begin);
+      break;
+    case Skip::kArm:
+      to = find_arm(text, from, begin);
+      break;
+    case Skip::kItem:
+      to = find_item(text, from, begin);
+      break;
+    case Skip::kHead:
+      to = find_head_end(text, from);
+      break;
+    case Skip::kHole:
+      to = find_closing(text, from, ']');
+      break;
+    case Skip::kInsert:
+      to = find_closing(text, from, '}');
+      break;
   }
   if (!to || (*to <= begin && where != Skip::kHead)) return std::nullopt;
   const auto end = static_cast<std::uint32_t>(*to);

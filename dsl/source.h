@@ -1,8 +1,8 @@
 // Source text and places in it.
 //
-// A Source is one file's bytes, kept as they were read (well-formed UTF-8, checked by the parser before anything
-// else). A Span is a half-open range of bytes; every node of the AST has one. Lines and columns are computed only
-// when a message is printed: columns count code points, from 1.
+// A Source is one file's bytes, kept as they were read (well-formed UTF-8, checked by the parser
+// before anything else). A Span is a half-open range of bytes; every node of the AST has one. Lines
+// and columns are computed only when a message is printed: columns count code points, from 1.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,8 @@ class Source {
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] std::string_view slice(const Span& span) const;
 
-  /// Where byte `offset` stands (offsets past the end count as the end). O(log lines + line length).
+  /// Where byte `offset` stands (offsets past the end count as the end). O(log lines + line
+  /// length).
   [[nodiscard]] Position position(std::uint32_t offset) const;
   [[nodiscard]] std::uint32_t lines() const { return static_cast<std::uint32_t>(starts_.size()); }
   /// Line `line` (from 1) without its line break.

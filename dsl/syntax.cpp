@@ -1,5 +1,6 @@
-// The one place where PEGTL's templates are instantiated (they are costly to compile): grammar.h matched with a
-// control that records kept rules as flat nodes and turns unmet commit points into Failures.
+// The one place where PEGTL's templates are instantiated (they are costly to compile): grammar.h
+// matched with a control that records kept rules as flat nodes and turns unmet commit points into
+// Failures.
 #include "dsl/grammar.h"
 #include "dsl/grammar_errors.h"
 #include "dsl/program.h"
@@ -11,32 +12,37 @@ namespace {
 template <class Rule>
 struct NoAction : nothing<Rule> {};
 
-[[noreturn]] void stop(MatchState& state, std::uint32_t offset, std::string message, std::string help) {
-  state.diagnostics.error("E0113", {state.file, offset, offset}, std::move(message)).help = std::move(help);
+[[noreturn]] void stop(MatchState& state, std::uint32_t offset, std::string message,
+                       std::string help) {
+  state.diagnostics.error("E0113", {state.file, offset, offset}, std::move(message)).help =
+      std::move(help);
   throw Stopped{};
 }
 
 /// Rules that make the tree deeper: limited by kMaxNesting.
 constexpr bool nests(Kind kind) {
-  return kind == Kind::kExpr || kind == Kind::kType || kind == Kind::kBlock || kind == Kind::kMatch ||
-         kind == Kind::kAlternatives;
+  return kind == Kind::kExpr || kind == Kind::kType || kind == Kind::kBlock ||
+         kind == Kind::kMatch || kind == Kind::kAlternatives;
 }
 /// Links of a chain: each makes the tree of the enclosing expression or type one deeper.
 constexpr bool chains(Kind kind) {
-  return kind == Kind::kOperator || kind == Kind::kPrefix || kind == Kind::kCall || kind == Kind::kMember ||
-         kind == Kind::kIndex || kind == Kind::kQuestion || kind == Kind::kLength;
+  return kind == Kind::kOperator || kind == Kind::kPrefix || kind == Kind::kCall ||
+         kind == Kind::kMember || kind == Kind::kIndex || kind == Kind::kQuestion ||
+         kind == Kind::kLength;
 }
 
 void deepen(MatchState& state, std::uint32_t offset) {
   if (++state.depth > kMaxNesting)
-    stop(state, offset, "nested or chained more than " + std::to_string(kMaxNesting) + " levels deep",
+    stop(state, offset,
+         "nested or chained more than " + std::to_string(kMaxNesting) + " levels deep",
          "name parts of it with `let`, or move them into a declaration of their own");
 }
 
 void begin_node(MatchState& state, Kind kind, std::uint32_t offset) {
   auto& nodes = state.tree.nodes;
   if (nodes.size() >= kMaxSyntaxNodes)
-    stop(state, offset, "the file has more than " + std::to_string(kMaxSyntaxNodes) + " syntax nodes",
+    stop(state, offset,
+         "the file has more than " + std::to_string(kMaxSyntaxNodes) + " syntax nodes",
          "split it into several files, or pass data as arguments");
   state.open.push_back(static_cast<std::uint32_t>(nodes.size()));
   // While a node is open, `next` keeps the depth to go back to.
@@ -50,7 +56,8 @@ void end_node(MatchState& state, std::uint32_t offset) {
   state.open.pop_back();
   SyntaxNode& node = nodes[index];
   const std::uint32_t outer = node.next;
-  node.end = offset == state.space_end && state.space_begin >= node.begin ? state.space_begin : offset;
+  node.end =
+      offset == state.space_end && state.space_begin >= node.begin ? state.space_begin : offset;
   node.next = static_cast<std::uint32_t>(nodes.size());
   state.depth = outer;
   if (chains(node.kind)) deepen(state, node.begin);
@@ -99,7 +106,8 @@ struct Recording : normal<Rule> {
   }
   template <class Input>
   [[noreturn]] static void raise(const Input& in, MatchState& state) {
-    const std::uint32_t opening = state.open.empty() ? 0 : state.tree.nodes[state.open.back()].begin;
+    const std::uint32_t opening =
+        state.open.empty() ? 0 : state.tree.nodes[state.open.back()].begin;
     throw Failure{static_cast<std::uint32_t>(in.byte()), &kErrorOf<Rule>, opening};
   }
 };
@@ -109,11 +117,12 @@ struct Recording : normal<Rule> {
 
 SyntaxResult match_syntax(const Source& source, std::uint32_t file, Diagnostics& diagnostics) {
   syntax::MatchState state{source, file, diagnostics, {}, {}};
-  tao::pegtl::memory_input<tao::pegtl::tracking_mode::lazy, tao::pegtl::eol::lf_crlf, const char*> input(
-      source.text().data(), source.text().size(), "");
+  tao::pegtl::memory_input<tao::pegtl::tracking_mode::lazy, tao::pegtl::eol::lf_crlf, const char*>
+      input(source.text().data(), source.text().size(), "");
   SyntaxResult result;
   try {
-    result.complete = tao::pegtl::parse<syntax::file, syntax::NoAction, syntax::Recording>(input, state);
+    result.complete =
+        tao::pegtl::parse<syntax::file, syntax::NoAction, syntax::Recording>(input, state);
   } catch (const syntax::Stopped&) {
     result.complete = false;
   } catch (syntax::Failure& failure) {

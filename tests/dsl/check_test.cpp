@@ -17,9 +17,12 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::string messages(const Compiled& compiled) { return render(compiled.diagnostics, compiled.sources); }
+std::string messages(const Compiled& compiled) {
+  return render(compiled.diagnostics, compiled.sources);
+}
 
-/// Each golden/NAME.gen has its messages in golden/NAME.expected; ESPALIER_UPDATE_GOLDEN=1 writes them anew.
+/// Each golden/NAME.gen has its messages in golden/NAME.expected; ESPALIER_UPDATE_GOLDEN=1 writes
+/// them anew.
 TEST(Messages, AreThoseOfTheGoldenFiles) {
   const bool update = std::getenv("ESPALIER_UPDATE_GOLDEN") != nullptr;
   const auto programs = testing::files(testing::folder() / "golden", ".gen");
@@ -36,12 +39,15 @@ TEST(Messages, AreThoseOfTheGoldenFiles) {
 TEST(Messages, EveryDocumentedCodeIsSaidSomewhere) {
   std::set<std::string> said;
   for (const auto& path : testing::files(testing::folder() / "golden", ".gen"))
-    for (const std::string& code : codes(compile("x.gen", testing::read_file(path)).diagnostics)) said.insert(code);
+    for (const std::string& code : codes(compile("x.gen", testing::read_file(path)).diagnostics))
+      said.insert(code);
   // Limits and broken bytes are too large or not text: said by the tests of hostile input.
   said.insert({"E0113", "E0114", "E0306"});
-  const std::string reference = testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
+  const std::string reference =
+      testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
   std::set<std::string> documented;
-  for (std::size_t at = reference.find("\n| `"); at != std::string::npos; at = reference.find("\n| `", at + 1)) {
+  for (std::size_t at = reference.find("\n| `"); at != std::string::npos;
+       at = reference.find("\n| `", at + 1)) {
     const std::string code = reference.substr(at + 4, 5);
     if (code[0] == 'E' || code[0] == 'W') documented.insert(code);
   }
@@ -53,7 +59,8 @@ TEST(Checker, TheProgramsOfTheReferenceCheckButForWhatIsNotYetThere) {
   for (const auto& path : testing::files(testing::folder() / "programs", ".gen")) {
     const auto compiled = compile(path.filename().string(), testing::read_file(path));
     if (path.stem() == "everything") continue;  // shows syntax, not sense
-    for (const std::string& code : codes(compiled.diagnostics)) EXPECT_TRUE(code == "E0208" || code[0] == 'W') << path << messages(compiled);
+    for (const std::string& code : codes(compiled.diagnostics))
+      EXPECT_TRUE(code == "E0208" || code[0] == 'W') << path << messages(compiled);
     EXPECT_EQ(compiled.program != nullptr, !compiled.diagnostics.has_errors()) << path;
   }
 }
@@ -67,7 +74,8 @@ gen g(x: int) -> string {
   return x
 }
 )");
-  EXPECT_THAT(codes(compiled.diagnostics), ElementsAre("E0101", "E0501", "E0101", "E0110", "E0201")) << messages(compiled);
+  EXPECT_THAT(codes(compiled.diagnostics), ElementsAre("E0101", "E0501", "E0101", "E0110", "E0201"))
+      << messages(compiled);
   EXPECT_EQ(compiled.program, nullptr);
 }
 
@@ -127,16 +135,23 @@ TEST(Checker, AcceptsWhatIsRight) {
            "gen g(xs: int[]) -> float { return sum(xs) / len(xs) }",
            "gen g() -> \"a\" | \"b\" { return if 1 < 2 { \"a\" } else { \"b\" } }",
            "gen g() -> line { assistant \"$[x: line]\" return x }",
-           "gen g(n: int) -> int[] { let xs = fork n { assistant \"$[x: int]\" yield x } return xs }",
-           "gen g(h: { role: \"user\" | \"assistant\", text: string }[]) { for t in h { turn t.role \"${t.text}\" } }",
-           "gen title(doc: string) -> line { user \"${doc}\" assistant \"$[title: line]\" return title }",
+           "gen g(n: int) -> int[] { let xs = fork n { assistant \"$[x: int]\" yield x } return xs "
+           "}",
+           "gen g(h: { role: \"user\" | \"assistant\", text: string }[]) { for t in h { turn "
+           "t.role \"${t.text}\" } }",
+           "gen title(doc: string) -> line { user \"${doc}\" assistant \"$[title: line]\" return "
+           "title }",
            "gen g() { \"Q: $[q: line]\\nA: $[a: string]\" }",
-           "gen g() -> string { retry 2 as why { user \"go ${why}\" assistant \"$[x: line]\" require x != \"no\" } return x }",
-           "gen g() -> string? { retry 2 { assistant \"$[x: line]\" require x != \"no\" } else { return null } return x }",
+           "gen g() -> string { retry 2 as why { user \"go ${why}\" assistant \"$[x: line]\" "
+           "require x != \"no\" } return x }",
+           "gen g() -> string? { retry 2 { assistant \"$[x: line]\" require x != \"no\" } else { "
+           "return null } return x }",
            "gen g(a: bool) -> int { match a { true => return 1 false => return 2 } }",
            "gen g(x: \"a\" | int) -> int { match x { \"a\" => return 0 n => return n } }",
-           "gen g(t: /(?<n>[0-9]+) (?<u>day|month)s?/) -> { n: int, u: \"day\" | \"month\" } { return { n: int(t.n), u: t.u } }",
-           "tool a(x: int) -> int = exec \"a\" tool b() gen g() { assistant \"$[cs: (a | b)[1..3]]\" }",
+           "gen g(t: /(?<n>[0-9]+) (?<u>day|month)s?/) -> { n: int, u: \"day\" | \"month\" } { "
+           "return { n: int(t.n), u: t.u } }",
+           "tool a(x: int) -> int = exec \"a\" tool b() gen g() { assistant \"$[cs: (a | "
+           "b)[1..3]]\" }",
            "gen g(j: json) -> string { return \"${j}\" }",
            "gen g() -> bool { assistant \"$[x: int, max=5]\" return x.truncated }",
            "gen g() -> float { assistant \"$[x: select \"yes\" | \"no\"]\" return x.dist.yes }",
@@ -148,9 +163,11 @@ TEST(Checker, AcceptsWhatIsRight) {
 }
 
 TEST(Reference, EveryExampleOfTheLanguageReferenceChecks) {
-  const std::string reference = testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
+  const std::string reference =
+      testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
   std::size_t examples = 0;
-  for (std::size_t at = reference.find("```gen\n"); at != std::string::npos; at = reference.find("```gen\n", at + 1)) {
+  for (std::size_t at = reference.find("```gen\n"); at != std::string::npos;
+       at = reference.find("```gen\n", at + 1)) {
     const std::size_t begin = at + 7;
     const std::string source = reference.substr(begin, reference.find("```", begin) - begin);
     const auto compiled = compile("language.md", source);

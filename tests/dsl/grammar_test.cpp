@@ -1,4 +1,5 @@
-// The grammar itself: no rule loops without reading, and every construct is exercised by the programs.
+// The grammar itself: no rule loops without reading, and every construct is exercised by the
+// programs.
 #include "dsl/grammar.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +12,9 @@
 namespace espalier::dsl {
 namespace {
 
-TEST(Grammar, HasNoRuleThatLoopsWithoutReading) { EXPECT_EQ(tao::pegtl::analyze<syntax::file>(), 0u); }
+TEST(Grammar, HasNoRuleThatLoopsWithoutReading) {
+  EXPECT_EQ(tao::pegtl::analyze<syntax::file>(), 0u);
+}
 
 TEST(Grammar, EveryKindOfNodeOccursInThePrograms) {
   std::set<int> seen;
@@ -32,7 +35,8 @@ TEST(Grammar, EveryKindOfNodeOccursInThePrograms) {
       }
     }
   }
-  for (int kind = 0; kind < static_cast<int>(Kind::kComment); ++kind) EXPECT_EQ(seen.count(kind), 1u) << "kind " << kind;
+  for (int kind = 0; kind < static_cast<int>(Kind::kComment); ++kind)
+    EXPECT_EQ(seen.count(kind), 1u) << "kind " << kind;
 }
 
 }  // namespace

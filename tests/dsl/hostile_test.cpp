@@ -1,4 +1,5 @@
-// Input that means harm: everything ends in messages that name the place and the limit, never in a crash.
+// Input that means harm: everything ends in messages that name the place and the limit, never in a
+// crash.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -22,21 +23,27 @@ std::string repeat(const std::string& piece, std::size_t times) {
   return result;
 }
 
-std::string messages(const Compiled& compiled) { return render(compiled.diagnostics, compiled.sources); }
+std::string messages(const Compiled& compiled) {
+  return render(compiled.diagnostics, compiled.sources);
+}
 
 TEST(Hostile, DepthIsLimitedByName) {
   constexpr std::size_t kMany = 1'000'000;
   const std::string open = "gen g() { let x = ";
-  for (const std::string& source : {
-           open + repeat("(", kMany), open + repeat("[", kMany), open + repeat("{a:", kMany), open + repeat("not ", kMany),
-           open + repeat("-", kMany) + "1 }", open + "1" + repeat("+1", kMany / 2) + " }", open + "a" + repeat(".b", kMany / 2) + " }",
-           open + "a" + repeat("(1)", kMany / 2) + " }", open + repeat("\"${", kMany / 2), open + repeat("fork { yield ", kMany / 8),
-           "gen g() " + repeat("{ if true ", kMany / 8), "type T = " + repeat("(", kMany), "type T = " + repeat("{a:", kMany / 2),
-           "type T = int" + repeat("?", kMany), "type T = int" + repeat("[]", kMany / 2), "grammar G { a = " + repeat("(", kMany),
-           "gen g(x: int) { match x { " + repeat("a => match x { ", kMany / 16)}) {
+  for (const std::string& source :
+       {open + repeat("(", kMany), open + repeat("[", kMany), open + repeat("{a:", kMany),
+        open + repeat("not ", kMany), open + repeat("-", kMany) + "1 }",
+        open + "1" + repeat("+1", kMany / 2) + " }", open + "a" + repeat(".b", kMany / 2) + " }",
+        open + "a" + repeat("(1)", kMany / 2) + " }", open + repeat("\"${", kMany / 2),
+        open + repeat("fork { yield ", kMany / 8), "gen g() " + repeat("{ if true ", kMany / 8),
+        "type T = " + repeat("(", kMany), "type T = " + repeat("{a:", kMany / 2),
+        "type T = int" + repeat("?", kMany), "type T = int" + repeat("[]", kMany / 2),
+        "grammar G { a = " + repeat("(", kMany),
+        "gen g(x: int) { match x { " + repeat("a => match x { ", kMany / 16)}) {
     const auto compiled = compile("deep.gen", source);
     EXPECT_EQ(compiled.program, nullptr);
-    EXPECT_THAT(codes(compiled.diagnostics), Contains("E0113")) << source.substr(0, 40) << messages(compiled).substr(0, 400);
+    EXPECT_THAT(codes(compiled.diagnostics), Contains("E0113"))
+        << source.substr(0, 40) << messages(compiled).substr(0, 400);
     EXPECT_THAT(messages(compiled), HasSubstr("200 levels"));
   }
 }
@@ -53,10 +60,16 @@ TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, kStack);
     pthread_t thread{};
-    ASSERT_EQ(pthread_create(&thread, &attributes, [](void* argument) -> void* {
-      EXPECT_EQ(compile("deep.gen", *static_cast<std::string*>(argument)).diagnostics.suppressed(), 0u);
-      return nullptr;
-    }, &text), 0);
+    ASSERT_EQ(pthread_create(
+                  &thread, &attributes,
+                  [](void* argument) -> void* {
+                    EXPECT_EQ(compile("deep.gen", *static_cast<std::string*>(argument))
+                                  .diagnostics.suppressed(),
+                              0u);
+                    return nullptr;
+                  },
+                  &text),
+              0);
     pthread_join(thread, nullptr);
     pthread_attr_destroy(&attributes);
   };
@@ -68,19 +81,33 @@ TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
 }
 
 TEST(Hostile, ManyItemsAreLimitedByName) {
-  EXPECT_THAT(codes(compile("a.gen", "gen g() { let x = [" + repeat("1,", 3'000'000) + "] }").diagnostics), Contains("E0113"));
-  EXPECT_THAT(codes(compile("a.gen", "enum E { " + [] {
-    std::string cases;
-    for (int i = 0; i < 2000; ++i) cases += "c" + std::to_string(i) + " ";
-    return cases;
-  }() + "}").diagnostics), Contains("E0306"));
-  EXPECT_THAT(codes(compile("a.gen", "type U = 0" + [] {
-    std::string items;
-    for (int i = 1; i < 2000; ++i) items += "|" + std::to_string(i);
-    return items;
-  }()).diagnostics), Contains("E0306"));
+  EXPECT_THAT(
+      codes(compile("a.gen", "gen g() { let x = [" + repeat("1,", 3'000'000) + "] }").diagnostics),
+      Contains("E0113"));
+  EXPECT_THAT(codes(compile(
+                        "a.gen", "enum E { " +
+                                     [] {
+                                       std::string cases;
+                                       for (int i = 0; i < 2000; ++i)
+                                         cases += "c" + std::to_string(i) + " ";
+                                       return cases;
+                                     }() +
+                                     "}")
+                        .diagnostics),
+              Contains("E0306"));
+  EXPECT_THAT(codes(compile(
+                        "a.gen", "type U = 0" +
+                                     [] {
+                                       std::string items;
+                                       for (int i = 1; i < 2000; ++i)
+                                         items += "|" + std::to_string(i);
+                                       return items;
+                                     }())
+                        .diagnostics),
+              Contains("E0306"));
   std::string chain = "type T0 = int\n";
-  for (int i = 1; i < 5000; ++i) chain = "type T" + std::to_string(i) + " = T" + std::to_string(i - 1) + "\n" + chain;
+  for (int i = 1; i < 5000; ++i)
+    chain = "type T" + std::to_string(i) + " = T" + std::to_string(i - 1) + "\n" + chain;
   EXPECT_THAT(codes(compile("a.gen", chain).diagnostics), Contains("E0113"));
   std::string doubling = "record R0 { a: int }\nrecord S0 { a: int }\n";
   for (int i = 1; i < 60; ++i) {
@@ -88,13 +115,17 @@ TEST(Hostile, ManyItemsAreLimitedByName) {
     doubling += "record R" + std::to_string(i) + " { a: R" + before + ", b: R" + before + " }\n";
     doubling += "record S" + std::to_string(i) + " { a: S" + before + ", b: S" + before + " }\n";
   }
-  EXPECT_LE(compile("a.gen", doubling + "gen g(x: R59) -> S59 { return x }").diagnostics.errors(), 1u);
+  EXPECT_LE(compile("a.gen", doubling + "gen g(x: R59) -> S59 { return x }").diagnostics.errors(),
+            1u);
   std::string gens = "gen g0() { user \"x\" }\n";
-  for (int i = 1; i < 20000; ++i) gens += "gen g" + std::to_string(i) + "() { splice g" + std::to_string(i - 1) + "() }\n";
+  for (int i = 1; i < 20000; ++i)
+    gens += "gen g" + std::to_string(i) + "() { splice g" + std::to_string(i - 1) + "() }\n";
   EXPECT_EQ(messages(compile("a.gen", gens)), "");
   std::string lets;
-  for (int i = 0; i < 50000; ++i) lets += "let _v" + std::to_string(i) + " = nope" + std::to_string(i) + "\n";
-  EXPECT_THAT(messages(compile("a.gen", "gen g() {\n" + lets + "}")), HasSubstr("more messages are not shown"));
+  for (int i = 0; i < 50000; ++i)
+    lets += "let _v" + std::to_string(i) + " = nope" + std::to_string(i) + "\n";
+  EXPECT_THAT(messages(compile("a.gen", "gen g() {\n" + lets + "}")),
+              HasSubstr("more messages are not shown"));
 }
 
 TEST(Hostile, BrokenBytesAreRefusedWithTheirPlace) {
@@ -102,26 +133,32 @@ TEST(Hostile, BrokenBytesAreRefusedWithTheirPlace) {
   EXPECT_THAT(codes(bad.diagnostics), ::testing::ElementsAre("E0114"));
   EXPECT_THAT(messages(bad), HasSubstr("a.gen:2:10"));
   EXPECT_THAT(messages(bad), HasSubstr("offset 19"));
-  EXPECT_THAT(codes(compile("a.gen", std::string("gen g() { }\0", 12)).diagnostics), ::testing::ElementsAre("E0114"));
-  EXPECT_THAT(codes(compile("a.gen", std::string(kMaxSource + 1, ' ')).diagnostics), ::testing::ElementsAre("E0114"));
+  EXPECT_THAT(codes(compile("a.gen", std::string("gen g() { }\0", 12)).diagnostics),
+              ::testing::ElementsAre("E0114"));
+  EXPECT_THAT(codes(compile("a.gen", std::string(kMaxSource + 1, ' ')).diagnostics),
+              ::testing::ElementsAre("E0114"));
   EXPECT_NE(compile("a.gen", std::string(kMaxSource, ' ')).program, nullptr);
   EXPECT_NE(compile("a.gen", "\xEF\xBB\xBFgen g() { }").program, nullptr);
 }
 
 TEST(Hostile, WhatIsNeverClosedPointsAtItsOpening) {
-  for (const char* source : {"gen g() { user \"abc", "gen g() { user \"\"\"abc", "/* abc", "type T = /abc", "tool t as \"abc", "gen g() { user \"${\"\"\""}) {
+  for (const char* source : {"gen g() { user \"abc", "gen g() { user \"\"\"abc", "/* abc",
+                             "type T = /abc", "tool t as \"abc", "gen g() { user \"${\"\"\""}) {
     const auto compiled = compile("a.gen", source);
     EXPECT_EQ(compiled.program, nullptr);
     EXPECT_TRUE(compiled.diagnostics.has_errors()) << source;
   }
-  EXPECT_THAT(codes(compile("a.gen", "gen g() {}\n/* abc").diagnostics), ::testing::ElementsAre("E0115"));
+  EXPECT_THAT(codes(compile("a.gen", "gen g() {}\n/* abc").diagnostics),
+              ::testing::ElementsAre("E0115"));
 }
 
 /// Every prefix and many mutations of real programs end with a verdict, and the messages render.
 TEST(Hostile, CutAndMutatedProgramsEndWithAVerdict) {
   std::vector<std::string> programs;
-  for (const auto& path : testing::files(testing::folder() / "programs", ".gen")) programs.push_back(testing::read_file(path));
-  for (const auto& path : testing::files(testing::folder() / "golden", ".gen")) programs.push_back(testing::read_file(path));
+  for (const auto& path : testing::files(testing::folder() / "programs", ".gen"))
+    programs.push_back(testing::read_file(path));
+  for (const auto& path : testing::files(testing::folder() / "golden", ".gen"))
+    programs.push_back(testing::read_file(path));
   const auto verdict = [](const std::string& source) {
     const auto compiled = compile("a.gen", source);
     EXPECT_EQ(compiled.program == nullptr, compiled.diagnostics.has_errors());
@@ -139,9 +176,14 @@ TEST(Hostile, CutAndMutatedProgramsEndWithAVerdict) {
     for (int edit = 0; edit < 4; ++edit) {
       const std::size_t at = random() % program.size();
       switch (random() % 3) {
-        case 0: program[at] = signs[random() % signs.size()]; break;
-        case 1: program.erase(at, 1 + random() % 20); break;
-        default: program.insert(at, 1, signs[random() % signs.size()]);
+        case 0:
+          program[at] = signs[random() % signs.size()];
+          break;
+        case 1:
+          program.erase(at, 1 + random() % 20);
+          break;
+        default:
+          program.insert(at, 1, signs[random() % signs.size()]);
       }
       if (program.empty()) program = "gen";
     }
@@ -165,7 +207,8 @@ TEST(Rendering, CountsCharactersAndKeepsCaretsUnderThem) {
 }
 
 TEST(Rendering, ALongLineIsCutAroundItsPlace) {
-  const auto compiled = compile("u.gen", "gen g() { user \"" + repeat("x", 5000) + "${nope}" + repeat("y", 5000) + "\" }");
+  const auto compiled = compile(
+      "u.gen", "gen g() { user \"" + repeat("x", 5000) + "${nope}" + repeat("y", 5000) + "\" }");
   const std::string text = messages(compiled);
   EXPECT_LT(text.size(), 600u);
   EXPECT_THAT(text, HasSubstr("${nope}"));

@@ -11,11 +11,12 @@ namespace espalier::dsl {
 namespace {
 
 using testing::codes;
-using testing::parse_text;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::parse_text;
 
-/// The chunks of the first text of `gen g() { <text> }`, literals as they are and holes as their name.
+/// The chunks of the first text of `gen g() { <text> }`, literals as they are and holes as their
+/// name.
 std::string chunks_of(const std::string& text) {
   auto result = parse_text("gen g() {\n" + text + "\n}\n");
   if (result.diagnostics.has_errors()) return "error: " + result.messages();
@@ -67,9 +68,11 @@ TEST(Parser, ABlockTextLosesItsClosingQuotesIndentationAndOuterNewlines) {
 }
 
 TEST(Parser, IllFormedHolesAndInsertsAreNeverText) {
-  for (const char* text : {"$[x int]", "$[: int]", "$[x: ]", "$[x: int", "$[5: int]", "$[x: int, max]", "$[", "${", "${}",
-                           "${1", "${1 2}", "$[if: int]", "$[x: int by]", "${a.}", "$[x: a |]"})
-    EXPECT_THAT(codes(parse_text("gen g() { \"" + std::string(text) + "\"\n }").diagnostics), ::testing::Contains("E0110"))
+  for (const char* text :
+       {"$[x int]", "$[: int]", "$[x: ]", "$[x: int", "$[5: int]", "$[x: int, max]", "$[", "${",
+        "${}", "${1", "${1 2}", "$[if: int]", "$[x: int by]", "${a.}", "$[x: a |]"})
+    EXPECT_THAT(codes(parse_text("gen g() { \"" + std::string(text) + "\"\n }").diagnostics),
+                ::testing::Contains("E0110"))
         << text;
 }
 
@@ -109,7 +112,8 @@ gen c() { user "unterminated
   std::vector<std::uint32_t> lines;
   for (const auto& diagnostic : result.diagnostics.sorted())
     lines.push_back(result.sources[0].position(diagnostic.label.span.begin).line);
-  EXPECT_THAT(lines, ElementsAre(1, 2, 3, 4, 5, 5, 7, 7, 8, 9, 10, 14, 15, 18, 19)) << result.messages();
+  EXPECT_THAT(lines, ElementsAre(1, 2, 3, 4, 5, 5, 7, 7, 8, 9, 10, 14, 15, 18, 19))
+      << result.messages();
 }
 
 TEST(Parser, OperatorsBindAsTheGrammarSays) {
@@ -119,11 +123,15 @@ TEST(Parser, OperatorsBindAsTheGrammarSays) {
     const auto& gen = std::get<GenDecl>(result.parsed.file.declarations.at(0));
     std::function<std::string(const Expr&)> print = [&](const Expr& e) -> std::string {
       if (const auto* b = std::get_if<BinaryExpr>(&e.node))
-        return "(" + print(*b->left) + " " + std::string(spelling(b->op)) + " " + print(*b->right) + ")";
-      if (const auto* u = std::get_if<UnaryExpr>(&e.node)) return "(" + std::string(spelling(u->op)) + " " + print(*u->operand) + ")";
-      if (const auto* n = std::get_if<NumberExpr>(&e.node)) return std::to_string(n->number.int_value);
+        return "(" + print(*b->left) + " " + std::string(spelling(b->op)) + " " + print(*b->right) +
+               ")";
+      if (const auto* u = std::get_if<UnaryExpr>(&e.node))
+        return "(" + std::string(spelling(u->op)) + " " + print(*u->operand) + ")";
+      if (const auto* n = std::get_if<NumberExpr>(&e.node))
+        return std::to_string(n->number.int_value);
       if (const auto* n = std::get_if<NameExpr>(&e.node)) return n->name.text;
-      if (const auto* m = std::get_if<MemberExpr>(&e.node)) return print(*m->object) + "." + m->key.text;
+      if (const auto* m = std::get_if<MemberExpr>(&e.node))
+        return print(*m->object) + "." + m->key.text;
       return "?";
     };
     return print(*std::get<LetStmt>(gen.body.statements.at(0).node).value);
@@ -164,18 +172,23 @@ record R { a: int /// first
 }
 
 TEST(Parser, KeywordsAreReservedAndOnlyThey) {
-  for (const char* word : {"use", "as", "config", "record", "enum", "type", "grammar", "tool", "gen", "test", "expect",
-                           "system", "user", "assistant", "let", "if", "else", "for", "in", "match", "retry", "require",
-                           "splice", "return", "yield", "break", "null", "true", "false", "select", "run", "or", "and",
-                           "not", "fork"}) {
+  for (const char* word :
+       {"use",  "as",     "config", "record",  "enum",      "type",   "grammar", "tool",  "gen",
+        "test", "expect", "system", "user",    "assistant", "let",    "if",      "else",  "for",
+        "in",   "match",  "retry",  "require", "splice",    "return", "yield",   "break", "null",
+        "true", "false",  "select", "run",     "or",        "and",    "not",     "fork"}) {
     EXPECT_TRUE(is_keyword(word));
     EXPECT_TRUE(parse_text("gen " + std::string(word) + "() { }").diagnostics.has_errors()) << word;
-    EXPECT_FALSE(parse_text("gen " + std::string(word) + "x() { }").diagnostics.has_errors()) << word;
-    EXPECT_FALSE(parse_text("record R { " + std::string(word) + ": int }").diagnostics.has_errors()) << word;
+    EXPECT_FALSE(parse_text("gen " + std::string(word) + "x() { }").diagnostics.has_errors())
+        << word;
+    EXPECT_FALSE(parse_text("record R { " + std::string(word) + ": int }").diagnostics.has_errors())
+        << word;
   }
-  for (const char* word : {"mock", "accepts", "rejects", "from", "by", "turn", "python", "string", "max"}) {
+  for (const char* word :
+       {"mock", "accepts", "rejects", "from", "by", "turn", "python", "string", "max"}) {
     EXPECT_FALSE(is_keyword(word));
-    EXPECT_FALSE(parse_text("gen g(" + std::string(word) + ": int) -> int { return " + word + " }").diagnostics.has_errors())
+    EXPECT_FALSE(parse_text("gen g(" + std::string(word) + ": int) -> int { return " + word + " }")
+                     .diagnostics.has_errors())
         << word;
   }
 }

@@ -20,9 +20,12 @@ inline std::string read_file(const std::filesystem::path& path) {
   return text.str();
 }
 
-inline std::filesystem::path folder() { return std::filesystem::path(ESPALIER_SOURCE_DIR) / "tests" / "dsl"; }
+inline std::filesystem::path folder() {
+  return std::filesystem::path(ESPALIER_SOURCE_DIR) / "tests" / "dsl";
+}
 
-inline std::vector<std::filesystem::path> files(const std::filesystem::path& directory, const std::string& extension) {
+inline std::vector<std::filesystem::path> files(const std::filesystem::path& directory,
+                                                const std::string& extension) {
   std::vector<std::filesystem::path> result;
   for (const auto& entry : std::filesystem::directory_iterator(directory))
     if (entry.path().extension() == extension) result.push_back(entry.path());
