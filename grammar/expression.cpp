@@ -264,7 +264,8 @@ Expr ExpressionPool::utf8_ranges(const std::vector<CodePointRange>& ranges) {
   std::vector<Piece> pieces;
   std::vector<CodePointRange> work(ranges.rbegin(), ranges.rend());
   while (!work.empty()) {
-    auto [low, high] = work.back();
+    const char32_t low = work.back().first;
+    const char32_t high = work.back().second;
     work.pop_back();
     const auto split = [&](char32_t last_of_left) {
       work.emplace_back(last_of_left + 1, high);
