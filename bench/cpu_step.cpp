@@ -3,7 +3,8 @@
 //
 //   build/bin/bench_cpu_step [MODEL.gguf [THREADS [REPEATS]]]
 //
-// Medians over REPEATS; one line a case: "name threads tokens_per_second".
+// Without THREADS: with 1 and with 2. Medians over REPEATS; one line a case: "name threads
+// tokens_per_second".
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -154,9 +155,10 @@ int main(int argc, char** argv) {
   const std::string path = argc > 1 ? argv[1]
                                     : std::string(home != nullptr ? home : ".") +
                                           "/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf";
-  const int most_threads = argc > 2 ? std::atoi(argv[2]) : 2;
+  const int least_threads = argc > 2 ? std::atoi(argv[2]) : 1;
+  const int most_threads = argc > 2 ? least_threads : 2;
   const int repeats = argc > 3 ? std::atoi(argv[3]) : 3;
-  if (most_threads < 1 || repeats < 1) {
+  if (least_threads < 1 || repeats < 1) {
     std::fprintf(stderr, "threads and repeats must be at least 1\n");
     return 2;
   }
@@ -165,7 +167,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", model.error().message.c_str());
     return 1;
   }
-  for (int threads = 1; threads <= most_threads; ++threads) {
+  for (int threads = least_threads; threads <= most_threads; ++threads) {
     const double start = seconds();
     CpuOptions options;
     options.threads = static_cast<unsigned>(threads);
