@@ -75,10 +75,10 @@ class Batch final : public Command {
     }
     ESP_TRY(stats_.write(*session, context));
     if (report.cancelled) {
-      context.console.note("stopped after " + std::to_string(report.kept + report.ran) + " of " +
-                           std::to_string(report.total) +
-                           " rows; the same command goes on from there");
-      return fail(ErrorCode::kCancelled, "stopped");
+      context.console.error("stopped after " + std::to_string(report.kept + report.ran) + " of " +
+                            std::to_string(report.total) +
+                            " rows; the same command goes on from there");
+      return context.interrupt.requested() ? context.interrupt.exit_code() : kFailed;
     }
     std::string summary = std::to_string(report.total) + (report.total == 1 ? " row" : " rows");
     if (report.kept > 0) summary += " (" + std::to_string(report.ran) + " of them now)";

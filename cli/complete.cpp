@@ -270,7 +270,11 @@ class Complete final : public Command {
                {"text", text},
                {"top", best_json(answer.top)}};
       if (answer.value) out["value"] = *answer.value;
-      if (force_ids_) out["logprobs"] = answer.logprobs;
+      if (force_ids_) {
+        Json logprobs = Json::array();
+        for (const float logprob : answer.logprobs) logprobs.push_back(rounded(logprob));
+        out["logprobs"] = std::move(logprobs);
+      }
       if (answer.truncated) out["truncated"] = true;
       context.console.print_json(out);
       return;

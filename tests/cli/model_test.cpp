@@ -92,7 +92,7 @@ TEST_F(WithModel, PromptsThatCannotBeRunAreRefused) {
   const Ran large = run_line({"complete", "--prompt-file", "-", "--max", "4"},
                              std::string(40'000, 'a') + " b c d");
   EXPECT_EQ(large.code, kFailed);
-  EXPECT_THAT(large.err, HasSubstr("2048"));
+  EXPECT_THAT(large.err, HasSubstr("context holds 8192"));
 }
 
 TEST_F(WithModel, ScoreIsTheMeanOverAllButTheFirst) {
@@ -197,7 +197,7 @@ TEST_F(WithModel, BatchGivesEachInputItsRowAndGoesOn) {
   ASSERT_EQ(rows.size(), 4U);
   EXPECT_TRUE(rows[0].contains("value"));
   EXPECT_EQ(rows[1]["error"]["code"], "invalid");
-  EXPECT_THAT(rows[2]["error"]["message"].get<std::string>(), HasSubstr("2048"));
+  EXPECT_THAT(rows[2]["error"]["message"].get<std::string>(), HasSubstr("context holds 8192"));
   EXPECT_TRUE(rows[3].contains("value"));
   // Torn in the last row: the same command makes it whole again, and what was there is kept.
   folder.write("out.jsonl", whole.substr(0, whole.size() - 20));

@@ -129,7 +129,7 @@ TEST(CommandLine, AnUnknownModelIsAnsweredWithTheNearest) {
 }
 
 constexpr const char* kTwoGens = R"(
-gen first(a: string, n: int = 3) -> string { return a }
+gen first(a: string, n: int = 3) -> string { return "${a} ${n}" }
 gen second() -> int { return 1 }
 )";
 
@@ -200,7 +200,7 @@ TEST(BatchLine, WhatMakesAJobMeaninglessIsSaidBeforeItStarts) {
   const Folder folder;
   const std::string file = folder.write("two.gen", kTwoGens);
   const std::string one =
-      folder.write("one.gen", "gen f(a: string, b: string) -> string { return a }");
+      folder.write("one.gen", "gen f(a: string, b: string) -> string { return a + b }");
   folder.write("in/a.txt", "x");
   const std::string in = folder.path("in/*.txt");
   const std::string out = folder.path("out.jsonl");
