@@ -22,6 +22,14 @@ bool can_grow(const grammar::TokenTrie& trie, std::string_view bytes) {
 
 }  // namespace
 
+std::optional<runtime::Role> role_named(std::string_view word) {
+  for (const auto role : {runtime::Role::kSystem, runtime::Role::kUser, runtime::Role::kAssistant,
+                          runtime::Role::kTool}) {
+    if (name(role) == word) return role;
+  }
+  return std::nullopt;
+}
+
 void Context::take_back_end() {
   if (!ended_) return;
   branch_.rollback(branch_.ids().size() - 1);

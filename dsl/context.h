@@ -32,6 +32,9 @@ struct ModelParts {
   std::uint32_t context = 0;  // positions
 };
 
+/// The role of that name, or nothing.
+[[nodiscard]] std::optional<runtime::Role> role_named(std::string_view word);
+
 class Context {
  public:
   Context(const ModelParts& model, runtime::Branch branch)

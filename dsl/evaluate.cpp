@@ -459,6 +459,40 @@ Outcome<bool> evaluate_condition(const Program& program, const Scope& scope, con
   return value->as_bool();
 }
 
+bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
+                  const Value& value) {
+  const PatternInfo& info = program.patterns[pattern.id];
+  switch (info.test) {
+    case PatternTest::kAny:
+      scope.bind(pattern.name.text, value);
+      return true;
+    case PatternTest::kCase:
+      return (value.kind() == ValueKind::kVariant && value.as_case().name == pattern.name.text) ||
+             (value.kind() == ValueKind::kString && value.as_string() == pattern.name.text);
+    case PatternTest::kTool: {
+      if (value.kind() != ValueKind::kCall || value.tool() != program.tools[info.index].name) {
+        return false;
+      }
+      for (const Identifier& binding : pattern.bindings) {
+        const Value* field = value.arguments().field(binding.text);
+        scope.bind(binding.text, field == nullptr ? Value() : *field);  // absent: it was omittable
+      }
+      return true;
+    }
+    case PatternTest::kLiteral:
+      if (pattern.kind == PatternKind::kString) return equal(value, Value::string(pattern.string));
+      return equal(value, pattern.number.integer ? Value::integer(pattern.number.int_value)
+                                                 : Value::number(pattern.number.value));
+    case PatternTest::kNull:
+      return value.is_null();
+    case PatternTest::kTrue:
+      return value.kind() == ValueKind::kBool && value.as_bool();
+    case PatternTest::kFalse:
+      return value.kind() == ValueKind::kBool && !value.as_bool();
+  }
+  return false;
+}
+
 Value conform(Value value, const TypeRef& type) {
   if (type == nullptr) return value;
   switch (type->kind) {

@@ -34,6 +34,11 @@ using Ready = std::map<ExprId, Value>;
 [[nodiscard]] Outcome<bool> evaluate_condition(const Program& program, const Scope& scope,
                                                const Expr& expr, const Ready& ready);
 
+/// Whether `value` fits the pattern of a `match` arm; then the pattern's names are bound in
+/// `scope`.
+[[nodiscard]] bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
+                                const Value& value);
+
 /// The same value as one of `type`: ints where floats are declared, records with their keys, cases
 /// for their surface. Checks nothing.
 [[nodiscard]] Value conform(Value value, const grammar::TypeRef& type);

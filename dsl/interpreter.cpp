@@ -17,14 +17,6 @@ tl::unexpected<Failure> pass(Failure failure) {
   return tl::unexpected<Failure>(std::move(failure));
 }
 
-std::optional<runtime::Role> role_named(std::string_view word) {
-  for (const auto role : {runtime::Role::kSystem, runtime::Role::kUser, runtime::Role::kAssistant,
-                          runtime::Role::kTool}) {
-    if (name(role) == word) return role;
-  }
-  return std::nullopt;
-}
-
 runtime::Role role_of(Role role) {
   switch (role) {
     case Role::kSystem:
@@ -246,47 +238,7 @@ Interpreter::FlowTask Interpreter::match(Frame& frame, const MatchStmt& stmt, co
   Outcome<Value> subject = co_await matched;
   if (!subject) co_return pass(std::move(subject).error());
   for (const MatchArm& arm : stmt.arms) {
-    const Pattern& pattern = arm.pattern;
-    const PatternInfo& info = program_.patterns[pattern.id];
-    bool fits = false;
-    switch (info.test) {
-      case PatternTest::kAny:
-        bind(frame, pattern.name, *subject);
-        fits = true;
-        break;
-      case PatternTest::kCase:
-        fits = (subject->kind() == ValueKind::kVariant &&
-                subject->as_case().name == pattern.name.text) ||
-               (subject->kind() == ValueKind::kString && subject->as_string() == pattern.name.text);
-        break;
-      case PatternTest::kTool:
-        fits = subject->kind() == ValueKind::kCall &&
-               subject->tool() == program_.tools[info.index].name;
-        if (!fits) break;
-        for (const Identifier& binding : pattern.bindings) {
-          const Value* field = subject->arguments().field(binding.text);
-          bind(frame, binding, field == nullptr ? Value() : *field);  // absent: it was omittable
-        }
-        break;
-      case PatternTest::kLiteral:
-        if (pattern.kind == PatternKind::kString) {
-          fits = equal(*subject, Value::string(pattern.string));
-        } else {
-          fits = equal(*subject, pattern.number.integer ? Value::integer(pattern.number.int_value)
-                                                        : Value::number(pattern.number.value));
-        }
-        break;
-      case PatternTest::kNull:
-        fits = subject->is_null();
-        break;
-      case PatternTest::kTrue:
-        fits = subject->kind() == ValueKind::kBool && subject->as_bool();
-        break;
-      case PatternTest::kFalse:
-        fits = subject->kind() == ValueKind::kBool && !subject->as_bool();
-        break;
-    }
-    if (!fits) continue;
+    if (!bind_pattern(program_, frame.scope, arm.pattern, *subject)) continue;
     auto task = block(frame, arm.body);
     Outcome<Flow> flow = co_await task;
     co_return std::move(flow);

@@ -41,6 +41,9 @@ class Interpreter {
   Interpreter(Runner& runner, const Program& program, const RunOptions& options,
               Cancellation& cancellation);
 
+  /// Compiles every hole that `gen` can reach and checks its budget: what cannot be enforced is
+  /// refused before the run.
+  Outcome<void> check(const GenInfo& gen);
   runtime::Task<Outcome<Value>> run(const GenInfo& gen, std::vector<Value> arguments);
 
  private:
@@ -82,7 +85,8 @@ class Interpreter {
   runtime::Task<Outcome<std::vector<double>>> score(Frame& frame, runtime::Branch& branch,
                                                     std::vector<std::vector<TokenId>> continuations,
                                                     const Span& span, bool mean);
-  Outcome<HoleSettings> settings(Frame& frame, const Hole& hole, const Ready& ready);
+  Outcome<HoleSettings> settings(const Hole& hole, const Scope& scope, const Ready& ready);
+  static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
   void write(Frame& frame, std::string_view bytes);
 
   // What expressions wait for (interpreter_wait.cpp).

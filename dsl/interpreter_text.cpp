@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "dsl/convert.h"
+#include "dsl/holes.h"
 #include "dsl/interpreter.h"
 #include "dsl/select.h"
 
@@ -57,10 +58,7 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
       if (!printed) co_return pass(std::move(printed).error());
       write(frame, *printed);
     } else {
-      std::string_view follow;
-      if (i + 1 < text.chunks.size()) {
-        if (const auto* next = std::get_if<LiteralChunk>(&text.chunks[i + 1])) follow = next->bytes;
-      }
+      const std::string_view follow = follow_of(text, i);
       auto task = hole(frame, std::get<Hole>(chunk), follow);
       Outcome<void> done = co_await task;
       if (!done) co_return pass(std::move(done).error());
@@ -70,7 +68,7 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
   co_return Outcome<void>();
 }
 
-Outcome<Interpreter::HoleSettings> Interpreter::settings(Frame& frame, const Hole& hole,
+Outcome<Interpreter::HoleSettings> Interpreter::settings(const Hole& hole, const Scope& scope,
                                                          const Ready& ready) {
   const Config& over = options_.overrides;
   const Config& config = program_.config;
@@ -86,7 +84,7 @@ Outcome<Interpreter::HoleSettings> Interpreter::settings(Frame& frame, const Hol
   take(s.seed, over.seed, config.seed);
   std::int64_t max = over.max ? *over.max : config.max.value_or(256);
   for (const HoleOption& option : hole.options) {
-    auto value = evaluate(program_, frame.scope, *option.value, ready);
+    auto value = evaluate(program_, scope, *option.value, ready);
     if (!value) return pass(std::move(value).error());
     const std::string& key = option.name.text;
     const bool whole = key == "max" || key == "top_k" || key == "seed";
@@ -127,6 +125,41 @@ Outcome<Interpreter::HoleSettings> Interpreter::settings(Frame& frame, const Hol
   return out;
 }
 
+Outcome<void> Interpreter::budget(const Hole& hole, const grammar::Grammar& grammar,
+                                  std::uint32_t max) {
+  if (grammar.least_tokens() <= max) return {};
+  return engine_failure(hole.span,
+                        {ErrorCode::kInvalid, "`" + hole.name.text + "` needs at least " +
+                                                  std::to_string(grammar.least_tokens()) +
+                                                  " tokens; max is " + std::to_string(max)});
+}
+
+Outcome<void> Interpreter::check(const GenInfo& gen) {
+  Outcome<void> out;
+  each_hole(program_, gen, [&](const Hole& hole, std::string_view follow) {
+    if (!out) return;
+    const HoleInfo& info = program_.holes[hole.id];
+    if (hole.select) {
+      if (auto choices = choices_of(info.type); !choices)
+        out = engine_failure(hole.span, std::move(choices).error());
+      return;
+    }
+    auto grammar = runner_.grammar(info.type, follow);
+    if (!grammar) {
+      out = engine_failure(hole.span, std::move(grammar).error());
+      return;
+    }
+    // A budget that an expression computes is checked when the hole is reached.
+    auto known = settings(hole, Scope(), {});
+    if (known) {
+      out = budget(hole, **grammar, known->max);
+    } else if (known.error().kind != FailureKind::kUnknown) {
+      out = pass(std::move(known).error());
+    }
+  });
+  return out;
+}
+
 Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::string_view follow) {
   Ready ready;
   for (const HoleOption& option : hole.options) {
@@ -134,7 +167,7 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
     Outcome<void> done = co_await wait;
     if (!done) co_return pass(std::move(done).error());
   }
-  Outcome<HoleSettings> setting = settings(frame, hole, ready);
+  Outcome<HoleSettings> setting = settings(hole, frame.scope, ready);
   if (!setting) co_return pass(std::move(setting).error());
 
   const std::string path = frame.path + hole.name.text;
@@ -154,11 +187,8 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   const HoleInfo& info = program_.holes[hole.id];
   auto grammar = runner_.grammar(info.type, follow);
   if (!grammar) co_return engine_failure(hole.span, std::move(grammar).error());
-  if ((*grammar)->least_tokens() > settings.max) {
-    co_return engine_failure(
-        hole.span, {ErrorCode::kInvalid, "`" + hole.name.text + "` needs at least " +
-                                             std::to_string((*grammar)->least_tokens()) +
-                                             " tokens; max is " + std::to_string(settings.max)});
+  if (auto enough = budget(hole, **grammar, settings.max); !enough) {
+    co_return pass(std::move(enough).error());
   }
   auto healed = frame.context->heal();
   if (!healed) co_return engine_failure(hole.span, std::move(healed).error());
@@ -167,10 +197,8 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   request.matcher = (*grammar)->start(healed->prefix);
   request.sampling = settings.sampling;
   request.key = frame.place.with(hole.name.text).with(hole.id).with(settings.sampling.seed);
-  // What healing took back is spelled again before the value begins, perhaps with more tokens.
-  request.max_tokens = settings.max;
-  if (!healed->prefix.empty())
-    request.max_tokens += static_cast<std::uint32_t>(healed->prefix.size());
+  // What healing took back is spelled again before the value begins.
+  request.max_tokens = std::max(settings.max + healed->dropped, request.matcher.distance());
   if (options_.observer != nullptr) {
     const grammar::Vocabulary* vocabulary = runner_.model().tokenizer->vocabulary().get();
     request.on_token = [this, vocabulary, &frame, &path, &hole](const runtime::Progress& progress) {
@@ -199,7 +227,11 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
     co_return engine_failure(hole.span, {ErrorCode::kInternal, result.error().message});
   }
   Origin origin;
-  origin.truncated = generated->truncated || generated->ids.size() >= settings.max;
+  // The budget closed it if the value's own tokens reach it: what healing took back, the follow and
+  // the end token are not the value's.
+  auto after = runner_.model().tokenizer->encode(follow);
+  const std::size_t others = healed->dropped + (follow.empty() || !after ? 1 : after->size());
+  origin.truncated = generated->truncated || generated->ids.size() >= settings.max + others;
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
 }
 

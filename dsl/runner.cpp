@@ -26,6 +26,15 @@ std::string_view code_of(FailureKind kind) {
   return "E0704";
 }
 
+RunError plain(Error error) {
+  RunError out;
+  out.rendered = "error: " + error.message + "\n";
+  out.error = std::move(error);
+  return out;
+}
+
+}  // namespace
+
 RunError located(const Program& program, Failure failure) {
   RunError out;
   Diagnostic diagnostic;
@@ -47,15 +56,6 @@ RunError located(const Program& program, Failure failure) {
   std::replace(out.error.message.begin(), out.error.message.end(), '\n', ' ');
   return out;
 }
-
-RunError plain(Error error) {
-  RunError out;
-  out.rendered = "error: " + error.message + "\n";
-  out.error = std::move(error);
-  return out;
-}
-
-}  // namespace
 
 void Cancellation::cancel() {
   const std::lock_guard lock(mutex_);
@@ -129,6 +129,9 @@ runtime::Task<RunOutcome> Runner::run(ProgramRef program, std::string gen, Json 
   }
   if (options.cancellation == nullptr) options.cancellation = std::make_shared<Cancellation>();
   Interpreter interpreter(*this, *program, options, *options.cancellation);
+  if (auto checked = interpreter.check(entry); !checked) {
+    co_return tl::unexpected<RunError>(located(*program, std::move(checked).error()));
+  }
   auto task = interpreter.run(entry, std::move(*values));
   Outcome<Value> outcome = co_await task;
   if (!outcome) co_return tl::unexpected<RunError>(located(*program, std::move(outcome).error()));

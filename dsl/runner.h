@@ -70,6 +70,8 @@ struct RunError {
   Error error;           // the message is one line and begins with "file:line:column: "
   std::string rendered;  // the form of the checker's diagnostics, several lines
 };
+/// A failure with its place in the program.
+[[nodiscard]] RunError located(const Program& program, Failure failure);
 using RunOutcome = tl::expected<Value, RunError>;
 
 struct RunnerOptions {

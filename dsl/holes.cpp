@@ -1,0 +1,138 @@
+#include "dsl/holes.h"
+
+#include <set>
+#include <vector>
+
+namespace espalier::dsl {
+namespace {
+
+// Walks blocks and expressions; generators wait in a list, so depth is bounded by the parser's
+// nesting.
+class Walker {
+ public:
+  Walker(const Program& program,
+         const std::function<void(const Hole& hole, std::string_view follow)>& visit)
+      : program_(program), visit_(visit) {}
+
+  void run(const GenInfo& gen) {
+    waiting_.push_back(&gen);
+    while (!waiting_.empty()) {
+      const GenInfo* next = waiting_.back();
+      waiting_.pop_back();
+      if (seen_.insert(next).second) block(next->decl->body);
+    }
+  }
+
+ private:
+  void block(const Block& block) {
+    for (const Stmt& stmt : block.statements) {
+      std::visit([&](const auto& node) { at(node); }, stmt.node);
+    }
+  }
+  void text(const Text& text) {
+    for (std::size_t i = 0; i < text.chunks.size(); ++i) {
+      if (const auto* hole = std::get_if<Hole>(&text.chunks[i])) {
+        visit_(*hole, follow_of(text, i));
+        expr(hole->from);
+        for (const HoleOption& option : hole->options) expr(option.value);
+      } else if (const auto* insert = std::get_if<Insert>(&text.chunks[i])) {
+        expr(insert->value);
+      }
+    }
+  }
+  void expr(const ExprPtr& pointer) {
+    if (pointer == nullptr) return;
+    if (std::holds_alternative<CallExpr>(pointer->node)) {
+      const CallInfo& call = program_.calls[pointer->id];
+      if (call.kind == CalleeKind::kGen) waiting_.push_back(&program_.gens[call.index]);
+    }
+    std::visit([&](const auto& node) { inside(node); }, pointer->node);
+  }
+
+  void at(const TextStmt& stmt) { text(stmt.text); }
+  void at(const RoleStmt& stmt) {
+    expr(stmt.dynamic_role);
+    block(stmt.body);
+  }
+  void at(const LetStmt& stmt) { expr(stmt.value); }
+  void at(const IfStmt& stmt) {
+    for (const IfBranch& branch : stmt.branches) {
+      expr(branch.condition);
+      block(branch.body);
+    }
+    if (stmt.otherwise) block(*stmt.otherwise);
+  }
+  void at(const ForStmt& stmt) {
+    expr(stmt.list);
+    block(stmt.body);
+  }
+  void at(const MatchStmt& stmt) {
+    expr(stmt.value);
+    for (const MatchArm& arm : stmt.arms) block(arm.body);
+  }
+  void at(const RetryStmt& stmt) {
+    block(stmt.body);
+    if (stmt.otherwise) block(*stmt.otherwise);
+  }
+  void at(const RequireStmt& stmt) {
+    expr(stmt.condition);
+    if (stmt.message) text(*stmt.message);
+  }
+  void at(const SpliceStmt& stmt) { expr(stmt.call); }
+  void at(const ReturnStmt& stmt) { expr(stmt.value); }
+  void at(const YieldStmt& stmt) { expr(stmt.value); }
+  void at(const BreakStmt&) {}
+
+  void inside(const TextExpr& node) { text(node.text); }
+  void inside(const ListExpr& node) {
+    for (const ExprPtr& item : node.items) expr(item);
+  }
+  void inside(const RecordExpr& node) {
+    for (const RecordEntry& entry : node.entries) expr(entry.value);
+  }
+  void inside(const CallExpr& node) {
+    for (const Argument& argument : node.arguments) expr(argument.value);
+  }
+  void inside(const MemberExpr& node) { expr(node.object); }
+  void inside(const IndexExpr& node) {
+    expr(node.object);
+    expr(node.index);
+  }
+  void inside(const UnaryExpr& node) { expr(node.operand); }
+  void inside(const BinaryExpr& node) {
+    expr(node.left);
+    expr(node.right);
+  }
+  void inside(const ConditionalExpr& node) {
+    expr(node.condition);
+    expr(node.then);
+    expr(node.otherwise);
+  }
+  void inside(const RunExpr& node) { expr(node.operand); }
+  void inside(const ForkExpr& node) {
+    expr(node.over);
+    block(node.body);
+  }
+  template <class Leaf>
+  void inside(const Leaf&) {}
+
+  const Program& program_;
+  const std::function<void(const Hole& hole, std::string_view follow)>& visit_;
+  std::vector<const GenInfo*> waiting_;
+  std::set<const GenInfo*> seen_;
+};
+
+}  // namespace
+
+std::string_view follow_of(const Text& text, std::size_t index) {
+  if (index + 1 >= text.chunks.size()) return {};
+  const auto* next = std::get_if<LiteralChunk>(&text.chunks[index + 1]);
+  return next == nullptr ? std::string_view() : std::string_view(next->bytes);
+}
+
+void each_hole(const Program& program, const GenInfo& gen,
+               const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
+  Walker(program, visit).run(gen);
+}
+
+}  // namespace espalier::dsl

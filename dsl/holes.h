@@ -1,0 +1,20 @@
+// The holes of a program that a run can reach, with the literal that ends each.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "dsl/program.h"
+
+namespace espalier::dsl {
+
+/// The literal directly after chunk `index` of `text`, which is where a hole there ends; empty if
+/// there is none.
+[[nodiscard]] std::string_view follow_of(const Text& text, std::size_t index);
+
+/// Calls `visit` with each hole of `gen` and of the generators it calls, splices or forks into,
+/// each once.
+void each_hole(const Program& program, const GenInfo& gen,
+               const std::function<void(const Hole& hole, std::string_view follow)>& visit);
+
+}  // namespace espalier::dsl
