@@ -40,7 +40,7 @@ struct WorldOptions {
   std::uint32_t context = 4096;
   std::uint32_t max_rows = 64;
   unsigned threads = 2;
-  std::function<void(const runtime::Batch&)> on_step;
+  std::function<void(const runtime::Batch&)> on_step = {};
 };
 
 /// An engine and a runner.

@@ -63,7 +63,11 @@ def who():
     info.name = info.real_name = "thing";
     info.transport = transport;
     info.target = target;
-    if (result) info.result = std::make_shared<const grammar::Type>(grammar::Type{.kind = *result});
+    if (result) {
+      grammar::Type type;
+      type.kind = *result;
+      info.result = std::make_shared<const grammar::Type>(std::move(type));
+    }
     return info;
   }
   Result<Value> call(const ToolInfo& info, Json arguments = Json::object(), milliseconds timeout = milliseconds(20'000)) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/random.h"
@@ -16,20 +17,26 @@ using grammar::TypeKind;
 using grammar::TypeRef;
 
 TypeRef make(Type type) { return std::make_shared<const Type>(std::move(type)); }
-TypeRef simple(TypeKind kind) { return make(Type{.kind = kind}); }
+Type of(TypeKind kind, std::string name = {}) {
+  Type type;
+  type.kind = kind;
+  type.name = std::move(name);
+  return type;
+}
+TypeRef simple(TypeKind kind) { return make(of(kind)); }
 TypeRef list_of(TypeRef item) {
-  Type type{.kind = TypeKind::kList};
+  Type type = of(TypeKind::kList);
   type.items = {std::move(item)};
   return make(std::move(type));
 }
 TypeRef color() {
-  Type type{.kind = TypeKind::kEnum, .name = "Color"};
+  Type type = of(TypeKind::kEnum, "Color");
   type.cases = {{"red", "deep red", "like blood"}, {"blue", "blue", ""}};
   return make(std::move(type));
 }
 TypeRef item() {
-  Type type{.kind = TypeKind::kRecord, .name = "Item"};
-  Type small{.kind = TypeKind::kInt};
+  Type type = of(TypeKind::kRecord, "Item");
+  Type small = of(TypeKind::kInt);
   small.int_low = 1;
   small.int_high = 9;
   type.fields = {{"label", "item-label", simple(TypeKind::kString), false, ""},
@@ -136,7 +143,7 @@ TEST(Convert, DeepJsonIsRefusedNotFollowed) {
 }
 
 TEST(Convert, NamedGroupsOfAPatternBecomeARecord) {
-  Type type{.kind = TypeKind::kRegex};
+  Type type = of(TypeKind::kRegex);
   type.pattern = "(?<n>[0-9]+) (?<unit>day|month)s?";
   const auto pattern = make(std::move(type));
   const Program program;
