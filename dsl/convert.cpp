@@ -399,6 +399,7 @@ Result<Value> from_json(const Program& program, const Json& json, const TypeRef&
 Result<std::vector<Value>> arguments_from_json(const Program& program,
                                                const std::vector<Parameter>& parameters,
                                                const Json& json) {
+  if (json.is_null()) return arguments_from_json(program, parameters, Json::object());
   if (!json.is_object())
     return fail(ErrorCode::kInvalid, "arguments must be a JSON object, got " + shown(json));
   for (const auto& [key, value] : json.items()) {

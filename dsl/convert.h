@@ -26,7 +26,8 @@ inline constexpr std::uint32_t kMaxJsonDepth = 256;
                                       const grammar::TypeRef& type, std::string_view path);
 
 /// The values of `parameters`, in order, from a JSON object by their keys (or names): missing,
-/// unknown and wrong ones are refused by name. An omittable parameter that was left out is null.
+/// unknown and wrong ones are refused by name. An omittable parameter that was left out is null;
+/// null JSON stands for no arguments.
 [[nodiscard]] Result<std::vector<Value>> arguments_from_json(
     const Program& program, const std::vector<Parameter>& parameters, const Json& json);
 

@@ -201,9 +201,15 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   request.max_tokens = std::max(settings.max + healed->dropped, request.matcher.distance());
   if (options_.observer != nullptr) {
     const grammar::Vocabulary* vocabulary = runner_.model().tokenizer->vocabulary().get();
-    request.on_token = [this, vocabulary, &frame, &path, &hole](const runtime::Progress& progress) {
+    // The bytes that healing took back were shown as text already.
+    request.on_token = [this, vocabulary, &frame, &path, &hole,
+                        shown = healed->prefix.size()](const runtime::Progress& progress) mutable {
       const HoleEvent event{frame.branch, path, hole.name.text};
-      observer_.on_token(event, progress.token, vocabulary->bytes(progress.token), progress.forced);
+      std::string_view bytes = vocabulary->bytes(progress.token);
+      const std::size_t known = std::min(shown, bytes.size());
+      shown -= known;
+      bytes.remove_prefix(known);
+      observer_.on_token(event, progress.token, bytes, progress.forced);
       if (progress.matcher != nullptr && observer_.wants_partials()) {
         observer_.on_partial(event, progress.matcher->partial());
       }
@@ -310,8 +316,13 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
   frame.context->branch().append_selected(ids[chosen]);
   frame.context->after_hole();
   const HoleEvent event{frame.branch, path, hole.name.text};
-  for (const TokenId id : ids[chosen])
-    observer_.on_token(event, id, tokenizer.vocabulary()->bytes(id), true);
+  std::size_t shown = healed->prefix.size();
+  for (const TokenId id : ids[chosen]) {
+    const std::string_view bytes = tokenizer.vocabulary()->bytes(id);
+    const std::size_t known = std::min(shown, bytes.size());
+    shown -= known;
+    observer_.on_token(event, id, bytes.substr(known), true);
+  }
 
   auto result =
       from_json(program_, (*choices)[chosen].value, info.type, "`" + hole.name.text + "`");

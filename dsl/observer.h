@@ -38,8 +38,8 @@ class Observer {
   /// Text that the program wrote.
   virtual void on_text(BranchNumber /*branch*/, std::string_view /*text*/) {}
   virtual void on_hole_start(const HoleEvent& /*hole*/) {}
-  /// One token of a hole, with the bytes it stands for. `partial` gives what of the value is
-  /// complete so far; it is computed only when called.
+  /// One token of a hole, with its bytes; what healing took back from the text before is not shown
+  /// again. The text that ends the hole comes the same way.
   virtual void on_token(const HoleEvent& /*hole*/, TokenId /*token*/, std::string_view /*bytes*/,
                         bool /*forced*/) {}
   /// Whether on_partial is wanted: computing a partial value costs O(its size) a token.

@@ -17,8 +17,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-Result<ProcessOutput> shell(const std::string& script, std::string_view input = {}, ProcessLimits limits = {}) {
-  ESP_ASSIGN(const auto process, Process::start({{"sh", "-c", script}, "", inherited_environment()}));
+Result<ProcessOutput> shell(const std::string& script, std::string_view input = {},
+                            ProcessLimits limits = {}) {
+  ESP_ASSIGN(const auto process,
+             Process::start({{"sh", "-c", script}, "", inherited_environment()}));
   return process->communicate(input, limits);
 }
 
@@ -49,7 +51,8 @@ TEST(Process, GivesWhatTheChildWroteAndHowItEnded) {
 }
 
 TEST(Process, ArgumentsReachTheChildAsTheyAreWithoutAShell) {
-  const auto process = Process::start({{"printf", "%s|%s", "a b", "$(echo no) ; *"}, "", inherited_environment()});
+  const auto process =
+      Process::start({{"printf", "%s|%s", "a b", "$(echo no) ; *"}, "", inherited_environment()});
   ASSERT_TRUE(process) << process.error().message;
   const auto output = (*process)->communicate("", {});
   ASSERT_TRUE(output);
@@ -101,7 +104,9 @@ TEST(Process, OutputPastItsLimitEndsTheChild) {
 }
 
 TEST(Process, EndlessErrorOutputKeepsOnlyItsTail) {
-  const auto output = shell("i=0; while [ $i -lt 20000 ]; do echo 'a line of noise' >&2; i=$((i+1)); done; echo last >&2");
+  const auto output = shell(
+      "i=0; while [ $i -lt 20000 ]; do echo 'a line of noise' >&2; i=$((i+1)); done; echo last "
+      ">&2");
   ASSERT_TRUE(output) << output.error().message;
   EXPECT_LE(output->error_tail.size(), Process::kErrorTail);
   EXPECT_TRUE(output->error_tail.ends_with("last\n"));
@@ -163,8 +168,8 @@ TEST(Process, ExchangesLineByLine) {
 }
 
 TEST(Process, AnExchangeWithADyingChildSaysWhatItSaid) {
-  const auto process =
-      Process::start({{"sh", "-c", "read -r x; echo why it died >&2; exit 7"}, "", inherited_environment()});
+  const auto process = Process::start(
+      {{"sh", "-c", "read -r x; echo why it died >&2; exit 7"}, "", inherited_environment()});
   ASSERT_TRUE(process);
   const auto answer = (*process)->exchange("go", {});
   ASSERT_FALSE(answer);

@@ -1,5 +1,6 @@
-// What the tests of running programs share: a tiny model's tokenizer and chat template on a Backend whose logits are a
-// hash of the path. Every mistake about ids, pages or order changes what is generated.
+// What the tests of running programs share: a tiny model's tokenizer and chat template on a Backend
+// whose logits are a hash of the path. Every mistake about ids, pages or order changes what is
+// generated.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,8 +25,10 @@ namespace espalier::dsl::testing {
 /// The tiny model, loaded once a test program.
 inline const std::shared_ptr<const runtime::Model>& tiny_model() {
   static const std::shared_ptr<const runtime::Model> model = [] {
-    const auto path = std::filesystem::temp_directory_path() / ("espalier_dsl_run_" + std::to_string(::getpid()) + ".gguf");
-    espalier::testing::write_file(path.string(), espalier::testing::TinyLlama{}.writer().finish().bytes);
+    const auto path = std::filesystem::temp_directory_path() /
+                      ("espalier_dsl_run_" + std::to_string(::getpid()) + ".gguf");
+    espalier::testing::write_file(path.string(),
+                                  espalier::testing::TinyLlama{}.writer().finish().bytes);
     auto loaded = runtime::Model::load(path.string(), real_system());
     std::filesystem::remove(path);  // the mapping stays
     EXPECT_TRUE(loaded) << loaded.error().message;
@@ -51,25 +54,30 @@ struct World {
     toy.pages = options.pages;
     toy.context = options.context;
     toy.on_step = options.on_step;
-    runtime::EngineOptions engine_options{.max_rows = options.max_rows, .cache = options.cache, .poison = true, .check = true};
-    auto made = runtime::Engine::create(std::make_unique<espalier::testing::ToyBackend>(std::move(toy)), engine_options,
-                                        real_system());
+    runtime::EngineOptions engine_options{
+        .max_rows = options.max_rows, .cache = options.cache, .poison = true, .check = true};
+    auto made =
+        runtime::Engine::create(std::make_unique<espalier::testing::ToyBackend>(std::move(toy)),
+                                engine_options, real_system());
     EXPECT_TRUE(made) << made.error().message;
     engine = std::move(*made);
     RunnerOptions runner_options;
     runner_options.threads = options.threads;
-    runner = std::make_unique<Runner>(*engine, tiny_model()->tokenizer(), tiny_model()->chat_template(), runner_options);
+    runner = std::make_unique<Runner>(*engine, tiny_model()->tokenizer(),
+                                      tiny_model()->chat_template(), runner_options);
   }
 
-  RunOutcome run(const std::string& source, Json arguments = Json::object(), RunOptions options = {},
-                 const std::string& gen = "") {
+  RunOutcome run(const std::string& source, Json arguments = Json::object(),
+                 RunOptions options = {}, const std::string& gen = "") {
     Compiled compiled = compile("test.gen", source);
     EXPECT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
-    if (compiled.program == nullptr) return tl::unexpected<RunError>(RunError{{ErrorCode::kInvalid, "does not compile"}, ""});
+    if (compiled.program == nullptr)
+      return tl::unexpected<RunError>(RunError{{ErrorCode::kInvalid, "does not compile"}, ""});
     return runner->run_now(compiled.program, gen, std::move(arguments), std::move(options));
   }
   /// The result as JSON text, or the error.
-  std::string json(const std::string& source, Json arguments = Json::object(), RunOptions options = {}) {
+  std::string json(const std::string& source, Json arguments = Json::object(),
+                   RunOptions options = {}) {
     const auto out = run(source, std::move(arguments), std::move(options));
     return out ? to_json(*out).dump() : "error: " + out.error().error.message;
   }
@@ -94,9 +102,11 @@ class Recorder final : public Observer {
     const std::lock_guard lock(mutex_);
     holes_.push_back(std::string(hole.path) + "=" + print(value));
   }
-  void on_tool_end(BranchNumber, std::string_view tool, const Value& value, std::string_view error) override {
+  void on_tool_end(BranchNumber, std::string_view tool, const Value& value,
+                   std::string_view error) override {
     const std::lock_guard lock(mutex_);
-    tools_.push_back(std::string(tool) + (error.empty() ? "=" + print(value) : "!" + std::string(error)));
+    tools_.push_back(std::string(tool) +
+                     (error.empty() ? "=" + print(value) : "!" + std::string(error)));
   }
   void on_retry(BranchNumber, std::string_view why) override {
     const std::lock_guard lock(mutex_);

@@ -53,12 +53,15 @@ def who():
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  void write(const std::string& file, const std::string& text) { std::ofstream(folder_ / file) << text; }
+  void write(const std::string& file, const std::string& text) {
+    std::ofstream(folder_ / file) << text;
+  }
   void script(const std::string& file, const std::string& text) {
     write(file, "#!/bin/sh\n" + text);
     ::chmod((folder_ / file).c_str(), 0755);
   }
-  static ToolInfo tool(Transport transport, const std::string& target, std::optional<TypeKind> result = {}) {
+  static ToolInfo tool(Transport transport, const std::string& target,
+                       std::optional<TypeKind> result = {}) {
     ToolInfo info;
     info.name = info.real_name = "thing";
     info.transport = transport;
@@ -70,8 +73,10 @@ def who():
     }
     return info;
   }
-  Result<Value> call(const ToolInfo& info, Json arguments = Json::object(), milliseconds timeout = milliseconds(20'000)) {
-    return run_tool(program_, host_ ? *host_ : host(), {&info, std::move(arguments), timeout, &cancelled_});
+  Result<Value> call(const ToolInfo& info, Json arguments = Json::object(),
+                     milliseconds timeout = milliseconds(20'000)) {
+    return run_tool(program_, host_ ? *host_ : host(),
+                    {&info, std::move(arguments), timeout, &cancelled_});
   }
   ProcessTools& host(std::vector<std::string> allow = {"exec"}) {
     ProcessToolOptions options;
@@ -81,7 +86,8 @@ def who():
     host_ = std::make_unique<ProcessTools>(std::move(options));
     return *host_;
   }
-  std::string failure(const ToolInfo& info, Json arguments = Json::object(), milliseconds timeout = milliseconds(20'000)) {
+  std::string failure(const ToolInfo& info, Json arguments = Json::object(),
+                      milliseconds timeout = milliseconds(20'000)) {
     const auto value = call(info, std::move(arguments), timeout);
     if (value) return "it went well";
     EXPECT_EQ(value.error().code, ErrorCode::kTool);
@@ -130,16 +136,20 @@ TEST_F(Tools, EachWayAPythonFunctionCanFailIsAToolError) {
 }
 
 TEST_F(Tools, AHangingFunctionIsKilledAndTheNextCallWorks) {
-  EXPECT_HAS(failure(tool(Transport::kPython, "helpers:hangs"), Json::object(), milliseconds(300)), "300 ms");
+  EXPECT_HAS(failure(tool(Transport::kPython, "helpers:hangs"), Json::object(), milliseconds(300)),
+             "300 ms");
   EXPECT_TRUE(call(tool(Transport::kPython, "helpers:who", TypeKind::kInt)));
 }
 
 TEST_F(Tools, AResultOfTheWrongTypeIsNamed) {
-  EXPECT_HAS(failure(tool(Transport::kPython, "helpers:who", TypeKind::kString)), "its result: expected string");
+  EXPECT_HAS(failure(tool(Transport::kPython, "helpers:who", TypeKind::kString)),
+             "its result: expected string");
 }
 
 TEST_F(Tools, AHugeResultIsCutOffByTheLimit) {
-  EXPECT_HAS(failure(tool(Transport::kPython, "helpers:big", TypeKind::kString), {{"n", 10'000'000}}), "1048576 bytes");
+  EXPECT_HAS(
+      failure(tool(Transport::kPython, "helpers:big", TypeKind::kString), {{"n", 10'000'000}}),
+      "1048576 bytes");
 }
 
 TEST_F(Tools, AsyncFunctionsAreAwaitedAndStdinIsEmpty) {
@@ -181,7 +191,8 @@ TEST_F(Tools, EachWayAProgramCanFailIsAToolError) {
   EXPECT_HAS(failure(tool(Transport::kExec, "./garbage.sh")), "not JSON");
   EXPECT_HAS(failure(tool(Transport::kExec, "./silent.sh")), "nothing");
   EXPECT_HAS(failure(tool(Transport::kExec, "./fails.sh")), "code 4: bad input");
-  EXPECT_HAS(failure(tool(Transport::kExec, "./hangs.sh"), Json::object(), milliseconds(200)), "200 ms");
+  EXPECT_HAS(failure(tool(Transport::kExec, "./hangs.sh"), Json::object(), milliseconds(200)),
+             "200 ms");
   EXPECT_HAS(failure(tool(Transport::kExec, "./floods.sh")), "1048576 bytes");
   EXPECT_HAS(failure(tool(Transport::kExec, "./crashes.sh")), "signal 6");
   EXPECT_HAS(failure(tool(Transport::kExec, "./missing.sh")), "missing.sh");
