@@ -26,6 +26,14 @@ SYSTEM = "Extract the company, date, address and total of the receipt as JSON."
 PEER = r"""
 import json, sys, time
 import llama_cpp
+from llama_cpp import llama_cpp as low
+# Its extra buffer types (AMX) crash where a virtual machine shows AMX without granting it; they do nothing for this file.
+defaults = low.llama_model_default_params
+def without_extra_buffers():
+    params = defaults()
+    params.use_extra_bufts = False
+    return params
+low.llama_model_default_params = llama_cpp.llama_model_default_params = without_extra_buffers
 job = json.load(open(sys.argv[1]))
 llm = llama_cpp.Llama(model_path=job["model"], n_ctx=4096, n_threads=job["threads"],
                       n_threads_batch=job["threads"], verbose=False)
