@@ -18,10 +18,10 @@ print(f'   {s["prompt_tokens"]} prompt tokens, {s["reused_tokens"]} of them shar
 PY
 }
 
-echo "1. An agent with typed tools (examples/agent/shop.gen)"
-echo "   What do two lamps and a table cost?"
-"$espalier" run examples/agent/shop.gen --arg question="What do two lamps and a table cost?" \
-  --stats "$work/agent.json" | sed 's/^/   => /'
+echo "1. An agent with typed tools, asked three questions (examples/agent/shop.gen)"
+"$espalier" batch examples/agent/shop.gen --in examples/agent/questions.jsonl --out "$work/agent.jsonl" \
+  --stats "$work/agent.json"
+sed 's/^/   /' "$work/agent.jsonl"
 shared "$work/agent.json"
 
 echo
