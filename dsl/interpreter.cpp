@@ -95,7 +95,7 @@ Interpreter::FlowTask Interpreter::block(Frame& frame, const Block& block) {
 
 Interpreter::FlowTask Interpreter::statement(Frame& frame, const Stmt& stmt) {
   if (auto ok = tick(stmt.span); !ok) co_return pass(std::move(ok).error());
-  if (steps_.load(std::memory_order_relaxed) % 64 == 0) {
+  if (++frame.awaits % kRestEvery == 0) {
     Reschedule turn{runner_.executor()};
     co_await turn;
   }
@@ -217,6 +217,10 @@ Interpreter::FlowTask Interpreter::loop(Frame& frame, const ForStmt& stmt) {
   Outcome<Flow> flow{Flow{}};
   for (std::uint64_t i = 0; i < list->length(); ++i) {
     if (auto ok = tick(stmt.list->span); !ok) co_return pass(std::move(ok).error());
+    if (++frame.awaits % kRestEvery == 0) {
+      Reschedule turn{runner_.executor()};
+      co_await turn;
+    }
     frame.scope.back_to(mark);
     bind(frame, stmt.variable, list->item(i));
     frame.place = place.with(stmt.variable.text).with(i);

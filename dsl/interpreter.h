@@ -37,6 +37,10 @@ class Interpreter {
   static constexpr std::uint64_t kMaxSteps = 1'000'000;
   static constexpr std::uint64_t kMaxBranches = 4096;
   static constexpr std::uint32_t kMaxCalls = 100;
+  /// A branch goes to the end of the executor's queue after so many statements: others run, and
+  /// where the compiler makes no tail calls (sanitizers, -O0) a long chain of awaits that never
+  /// waited gives its stack back.
+  static constexpr std::uint32_t kRestEvery = 16;
 
   Interpreter(Runner& runner, const Program& program, const RunOptions& options,
               Cancellation& cancellation);
@@ -55,6 +59,7 @@ class Interpreter {
     BranchNumber branch = 0;
     std::uint32_t depth = 0;
     const GenInfo* gen = nullptr;
+    std::uint32_t awaits = 0;  // statements and loops' turns since it began
   };
   using FlowTask = runtime::Task<Outcome<Flow>>;
   using ValueTask = runtime::Task<Outcome<Value>>;

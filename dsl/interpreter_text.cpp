@@ -49,7 +49,7 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
         Outcome<Value> result = co_await task;
         if (!result) co_return pass(std::move(result).error());
         ready.emplace(insert->value->id, std::move(*result));
-      } else {
+      } else if (waits(program_, *insert->value)) {
         auto wait = prepare(frame, *insert->value, ready);
         Outcome<void> done = co_await wait;
         if (!done) co_return pass(std::move(done).error());

@@ -89,6 +89,7 @@ Interpreter::DoneTask Interpreter::prepare(Frame& frame, const Expr& expr, Ready
   }
 
   for (const Expr* part : parts(expr)) {
+    if (!waits(program_, *part)) continue;
     auto task = prepare(frame, *part, ready);
     Outcome<void> done = co_await task;
     if (!done) co_return std::move(done);

@@ -565,6 +565,7 @@ TEST(Run, LongChainsOfStatementsUseNoStack) {
   EXPECT_EQ(
       world.json("gen main() -> int { for i in 1..200000 { if i < 0 { return i } } return 3 }"),
       "3");
+  EXPECT_EQ(world.json("gen main() -> int { for i in 1..200000 { } return 4 }"), "4");
 }
 
 TEST(Run, ABackendThatFailsIsARunsError) {
