@@ -29,7 +29,7 @@ model: build
 # The package in a virtual environment of its own; remade when its metadata changes.
 $(VENV)/.ready: pyproject.toml | setup
 	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check numpy pytest pytest-asyncio
+	@$(VENV)/bin/pip install -q --disable-pip-version-check pytest pytest-asyncio
 	@touch $@
 
 python: build $(VENV)/.ready
@@ -47,13 +47,21 @@ test-all: test
 bench: model python
 	@tools/bench.sh
 
-FORMATTED = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
-format: setup
-	@clang-format -i $(FORMATTED)
-	@! command -v ruff >/dev/null || ruff format -q python examples tools tests
+# The sources that clang-format lays out: not the generated tables.
+FORMATTED = $(filter-out %_tables.cpp,$(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'))
+RUFF = $(VENV)/bin/ruff
+$(RUFF): $(VENV)/.ready
+	@$(VENV)/bin/pip install -q --disable-pip-version-check ruff
 
-lint: setup
+format: $(RUFF)
+	@tools/setup.sh clang-format
+	@clang-format -i $(FORMATTED)
+	@$(RUFF) format -q python examples tests bench tools
+
+lint: build $(RUFF)
+	@tools/setup.sh clang-format clang-tidy
 	@clang-format --dry-run -Werror $(FORMATTED)
+	@$(RUFF) check -q python examples tests bench tools
 	@clang-tidy -p build --quiet $(filter %.cpp,$(FORMATTED))
 
 asan tsan: setup
@@ -61,7 +69,8 @@ asan tsan: setup
 	@cmake --build --preset $@ -j $(JOBS)
 	@ctest --test-dir build/$@ --output-on-failure -j $(JOBS) --timeout 1800
 
-fuzz: setup
+fuzz:
+	@tools/setup.sh clang libclang-rt-14-dev
 	@cmake --preset fuzz > /dev/null && cmake --build --preset fuzz -j $(JOBS)
 	@for target in build/fuzz/bin/*_fuzz; do echo "== $$target"; $$target -max_total_time=60 -print_final_stats=1 2>&1 | tail -3; done
 

@@ -27,7 +27,7 @@ PEER = r"""
 import json, sys, time
 import llama_cpp
 from llama_cpp import llama_cpp as low
-# Its extra buffer types (AMX) crash where a virtual machine shows AMX without granting it; they do nothing for this file.
+# Its extra buffer types (AMX) crash where a virtual machine shows AMX without granting it.
 defaults = low.llama_model_default_params
 def without_extra_buffers():
     params = defaults()
@@ -69,9 +69,7 @@ def right(values: list[dict | None], golds: list[dict]) -> dict[str, int]:
     def same(a: str, b: str) -> bool:
         return "".join(a.lower().split()) == "".join(b.lower().split())
 
-    return {
-        f: sum(v is not None and same(v.get(f, ""), g.get(f, "")) for v, g in zip(values, golds)) for f in FIELDS
-    }
+    return {f: sum(v is not None and same(v.get(f, ""), g.get(f, "")) for v, g in zip(values, golds)) for f in FIELDS}
 
 
 def run_ours(args: argparse.Namespace, rows: list[dict], folder: Path) -> tuple[float, list[dict | None], dict]:

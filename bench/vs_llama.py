@@ -10,6 +10,7 @@ one after the other, so that other load on the machine meets both. llama.cpp's e
 (AMX) are off by default, because they crash where a virtual machine shows AMX without granting it;
 they do nothing else for this file's types. --amx turns them on.
 """
+
 import argparse
 import os
 import statistics
@@ -32,8 +33,14 @@ def peer(args):
         low.llama_model_default_params = without_extra_buffers
         llama_cpp.llama_model_default_params = without_extra_buffers
     model = llama_cpp.Llama(
-        args.model, n_ctx=1024, n_batch=512, n_ubatch=512, n_threads=args.threads,
-        n_threads_batch=args.threads, verbose=False)
+        args.model,
+        n_ctx=1024,
+        n_batch=512,
+        n_ubatch=512,
+        n_threads=args.threads,
+        n_threads_batch=args.threads,
+        verbose=False,
+    )
     prompt = [1000 + i * 37 % 20000 for i in range(512)]
 
     def decode(prefix):
@@ -63,8 +70,9 @@ def peer(args):
 
 def ours(args):
     out = {}
-    lines = subprocess.run([args.bench, args.model, str(args.threads), "1"], check=True,
-                           capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(
+        [args.bench, args.model, str(args.threads), "1"], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
     for line in lines:
         fields = line.split()
         if len(fields) == 3 and fields[1] == str(args.threads):
@@ -75,8 +83,9 @@ def ours(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bench", default="build/bin/bench_cpu_step")
-    parser.add_argument("--model", default=os.path.expanduser(
-        "~/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf"))
+    parser.add_argument(
+        "--model", default=os.path.expanduser("~/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf")
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--amx", action="store_true")

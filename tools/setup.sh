@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Espalier builds with, where it is missing: Debian's and Ubuntu's own packages, nothing else.
-# Quick when everything is there. Run by `make`; needs root or sudo only when something is missing.
+# Quick when everything is there. Run by `make`; needs root or sudo only when something is missing. Arguments name
+# further packages that one target needs (formatters, clang for the fuzz targets).
 set -euo pipefail
 
 PACKAGES=(
@@ -12,7 +13,7 @@ PACKAGES=(
 )
 
 missing=()
-for package in "${PACKAGES[@]}"; do
+for package in "${PACKAGES[@]}" "$@"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

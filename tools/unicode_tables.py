@@ -3,6 +3,7 @@
 
 Usage: tools/unicode_tables.py > runtime/tokenizer/unicode_tables.cpp   (Python 3.11 has Unicode 14.0.0)
 """
+
 import sys
 import unicodedata
 

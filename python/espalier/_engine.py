@@ -40,9 +40,7 @@ class Partial(NamedTuple):
 class Engine:
     """One model, ready to run programs. Thread-safe; programs that run at the same time share their prefixes."""
 
-    def __init__(
-        self, model: str = "smollm2", *, threads: int = 0, kv_bytes: int = 0, cache: bool = True
-    ) -> None:
+    def __init__(self, model: str = "smollm2", *, threads: int = 0, kv_bytes: int = 0, cache: bool = True) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default."""
         self._session = _core.Session(model, threads, kv_bytes, cache)
         _open.add(self)
@@ -130,9 +128,7 @@ class Program:
         self._tool_seconds = tool_seconds
         self._sampling = sampling
         self.warnings = warnings
-        self.generators = {
-            name: Generator(self, name, doc, parameters) for name, doc, parameters in core.generators
-        }
+        self.generators = {name: Generator(self, name, doc, parameters) for name, doc, parameters in core.generators}
 
     def __getattr__(self, name: str) -> Generator:
         generators = self.__dict__.get("generators", {})
@@ -164,12 +160,12 @@ class Generator:
             str(program._directory), program._allow, program._tool_seconds, on_end,
         )  # fmt: skip
 
-    def __call__(self, **arguments: Any) -> Any:  # noqa: ANN401 - any JSON value
+    def __call__(self, **arguments: Any) -> Any:
         """Runs to the end and gives the value."""
         run = self._start(arguments, False, None)
         return _wait(run)
 
-    async def aio(self, **arguments: Any) -> Any:  # noqa: ANN401
+    async def aio(self, **arguments: Any) -> Any:
         """Runs to the end without blocking the event loop; cancelling the task cancels the run."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
@@ -227,7 +223,7 @@ class Stream:
         _value(self._last)
 
     @property
-    def value(self) -> Any:  # noqa: ANN401
+    def value(self) -> Any:
         """The run's value; what was not iterated over is passed by."""
         if self._last is None:
             for _ in self:
@@ -238,7 +234,7 @@ class Stream:
         self._run.cancel()
 
 
-def _wait(run: _core.Run) -> Any:  # noqa: ANN401
+def _wait(run: _core.Run) -> Any:
     try:
         # In short waits, so that Ctrl-C is seen.
         while (event := run.next(0.1)) is None:
@@ -249,7 +245,7 @@ def _wait(run: _core.Run) -> Any:  # noqa: ANN401
     return _value(event)
 
 
-def _value(event: tuple[Any, ...] | None) -> Any:  # noqa: ANN401
+def _value(event: tuple[Any, ...] | None) -> Any:
     if event is None:
         raise Error("the run has not ended", "internal")
     if event[0] == "value":

@@ -20,7 +20,7 @@ class Tools:
         self._modules: dict[str, Any] = {}
         self._lock = threading.Lock()
 
-    def _module(self, name: str) -> Any:  # noqa: ANN401 - a module has no narrower type
+    def _module(self, name: str) -> Any:
         with self._lock:
             if name not in self._modules:
                 file = self._directory / (name.replace(".", "/") + ".py")

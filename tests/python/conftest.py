@@ -3,9 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 import espalier
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

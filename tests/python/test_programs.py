@@ -7,9 +7,8 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
-
 import espalier
+import pytest
 
 PET = """
 record Pet { name: string(1..20), age: int(0..30), kind: "cat" | "dog", tame: bool? }
@@ -37,7 +36,7 @@ def is_pet(value: dict) -> bool:
 def test_a_value_satisfies_its_type_at_every_temperature(engine: espalier.Engine) -> None:
     for temperature in (0.0, 0.8, 2.5):
         program = engine.compile(PET, temperature=temperature, seed=3)
-        for text in ("Rex is our dog; he is five.", "", "]]}}\"\\ \n 7"):
+        for text in ("Rex is our dog; he is five.", "", ']]}}"\\ \n 7'):
             assert is_pet(program.pet(text=text))
 
 
@@ -183,13 +182,13 @@ def test_a_program_with_errors_shows_all_of_them(engine: espalier.Engine) -> Non
 
 def test_a_document_beyond_the_context_is_refused_with_both_figures(engine: espalier.Engine) -> None:
     program = engine.compile(PET)
-    with pytest.raises(espalier.Error, match="2048|8192") as caught:
+    with pytest.raises(espalier.Error, match=r"2048|8192") as caught:
         program.pet(text="word " * 20000)
     assert caught.value.code == "limit"
 
 
 def test_a_missing_program_or_model_is_named(engine: espalier.Engine, tmp_path: Path) -> None:
-    with pytest.raises(espalier.Error, match="nowhere.gen"):
+    with pytest.raises(espalier.Error, match=r"nowhere\.gen"):
         engine.load(tmp_path / "nowhere.gen")
     with pytest.raises(espalier.Error, match="smolm2"):
         espalier.Engine("smolm2")
