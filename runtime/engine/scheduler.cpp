@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 namespace espalier::runtime {
@@ -236,12 +237,20 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   std::vector<std::pair<Job*, Error>> failed;
   std::uint32_t prefill_rows = 0;
   const auto mask_start = system_.now();
+  // A slot holds one prefix and nothing else, so a row that is already in the batch under a slot of ours has our logits:
+  // forks at one place draw their samples from one row.
+  std::unordered_map<std::uint64_t, std::uint32_t> row_of_slot;
+  const auto slot_key = [](PageId page, std::uint32_t slot) { return std::uint64_t{page} * kPageTokens + slot; };
+  std::vector<PageId> pages;
   for (const Slice& slice : slices) {
     Strand& strand = slice.job->strands()[slice.strand];
     const auto sequence = static_cast<std::uint32_t>(batch.sequences.size());
-    const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write, std::uint32_t writes) {
-      const auto row = static_cast<std::uint32_t>(batch.rows.size());
-      batch.rows.push_back({token, position, sequence, first_write, writes});
+    const std::size_t rows_before = batch.rows.size();
+    const std::uint32_t length =
+        slice.planned.size() > 0 ? slice.planned_at + slice.planned.size() : slice.logits_end;
+    pages.clear();
+    cache_.page_table(strand.lease, length, pages);
+    const auto ask = [&](std::uint32_t row, std::uint32_t position) {
       if (position < strand.cursor || position >= strand.end) return;
       RowPlan want;
       want.row = row;
@@ -253,18 +262,32 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
       plans.push_back(std::move(want));
       asked.push_back({&slice, position});
     };
-    std::uint32_t length = slice.logits_end;
+    const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write, std::uint32_t writes) {
+      const auto row = static_cast<std::uint32_t>(batch.rows.size());
+      batch.rows.push_back({token, position, sequence, first_write, writes});
+      row_of_slot.emplace(slot_key(pages[position / kPageTokens], position % kPageTokens), row);
+      for (std::uint32_t w = first_write; w < first_write + writes; ++w) {
+        row_of_slot.emplace(slot_key(batch.writes[w].page, batch.writes[w].slot), row);
+      }
+      ask(row, position);
+    };
     if (slice.logits_end > slice.logits_begin) {
       const std::vector<TokenId> tokens = cache_.tokens(strand.lease);
-      for (std::uint32_t p = slice.logits_begin; p < slice.logits_end; ++p) add(tokens[p], p, 0, 0);
+      for (std::uint32_t p = slice.logits_begin; p < slice.logits_end; ++p) {
+        const auto same = row_of_slot.find(slot_key(pages[p / kPageTokens], p % kPageTokens));
+        if (same != row_of_slot.end()) {
+          ask(same->second, p);
+        } else {
+          add(tokens[p], p, 0, 0);
+        }
+      }
     }
     for (std::uint32_t r = slice.planned.begin; r < slice.planned.end; ++r) {
       const auto& row = step.rows()[r];
       add(row.token, row.position, row.first_write, row.writes);
-      length = row.position + 1;
     }
     if (slice.planned.size() > kDecodeRows) prefill_rows += slice.planned.size();
-    cache_.page_table(strand.lease, length, batch.sequences.emplace_back());
+    if (batch.rows.size() > rows_before) batch.sequences.push_back(pages);
   }
   stats_.mask_seconds += seconds(system_.now() - mask_start);
 

@@ -293,6 +293,37 @@ TEST(Engine, TwoRequestsWithACommonColdPromptComputeItOnce) {
   EXPECT_EQ(rows, 1000U + 8U);
 }
 
+TEST(Engine, ForksAtOnePlaceDrawFromOneRow) {
+  std::mt19937 random(13);
+  std::uint64_t rows = 0;
+  Given given;
+  given.toy.on_step = [&](const Batch& batch) { rows += batch.rows.size(); };
+  auto engine = make_engine(given);
+  Branch trunk = engine->open();
+  trunk.append(random_ids(random, 100));
+  std::vector<Branch> forks;
+  for (int i = 0; i < 6; ++i) forks.push_back(trunk.fork());
+  std::vector<Ids> got(forks.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < forks.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const auto out = forks[i].generate_now(free_text(1, 0.8F, i));
+      ASSERT_TRUE(out.has_value());
+      got[i] = out->ids;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_TRUE(engine->check_idle().has_value());
+  // The 100 rows of the trunk, and at most one more for each step that came later.
+  EXPECT_LE(rows, 100 + engine->stats().steps);
+  for (std::size_t i = 0; i < forks.size(); ++i) {
+    Branch again = trunk.fork();
+    const auto alone = again.generate_now(free_text(1, 0.8F, i));
+    ASSERT_TRUE(alone.has_value());
+    EXPECT_EQ(got[i], alone->ids);
+  }
+}
+
 TEST(Engine, CancellingFreesEverythingAndLeavesTheOthersAlone) {
   std::mt19937 random(9);
   for (int round = 0; round < 20; ++round) {
