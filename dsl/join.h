@@ -70,7 +70,7 @@ class JoinAll {
   void await_resume() const noexcept {}
 
  private:
-  static runtime::internal::Root child(runtime::Task<T> task, std::optional<T>& result,
+  static runtime::Detached child(runtime::Task<T> task, std::optional<T>& result,
                                        JoinAll& join) {
     T value = co_await task;
     result.emplace(std::move(value));

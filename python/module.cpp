@@ -150,17 +150,15 @@ PYBIND11_MODULE(_core, module) {
         return out;
       });
 
-  // (program or None, messages as text, messages as JSON)
+  // (program or None, messages)
   module.def("compile", [](const std::string& name, const std::string& text) {
     dsl::Compiled compiled = dsl::compile(name, text);
     return py::make_tuple(std::const_pointer_cast<dsl::Program>(compiled.program),
-                          dsl::render(compiled.diagnostics, compiled.sources),
-                          dsl::to_json(compiled.diagnostics, compiled.sources).dump());
+                          dsl::render(compiled.diagnostics, compiled.sources));
   });
 
   py::class_<Run, std::shared_ptr<Run>>(module, "Run")
       .def("cancel", &Run::cancel, py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("ended", &Run::ended)
       .def("next", [](Run& run, double seconds) {
         std::optional<Event> event;
         {

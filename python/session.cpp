@@ -10,19 +10,7 @@
 namespace espalier::python {
 namespace {
 
-// A coroutine that nobody awaits: it frees its own frame when it ends.
-struct Detached {
-  struct promise_type {
-    Detached get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
-    std::suspend_always initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() noexcept {}
-    [[noreturn]] void unhandled_exception() noexcept { std::terminate(); }
-  };
-  std::coroutine_handle<promise_type> handle;
-};
-
-Detached drive(runtime::Task<dsl::RunOutcome> task, std::function<void(dsl::RunOutcome)> end) {
+runtime::Detached drive(runtime::Task<dsl::RunOutcome> task, std::function<void(dsl::RunOutcome)> end) {
   dsl::RunOutcome outcome = co_await task;
   end(std::move(outcome));
 }
@@ -39,7 +27,6 @@ void Run::push(Event event, bool last) {
   } else {
     events_.push_back(std::move(event));
   }
-  ended_ = ended_ || last;
   ready_.notify_all();
 }
 
@@ -49,11 +36,6 @@ std::optional<Event> Run::next(std::chrono::milliseconds timeout) {
   Event event = std::move(events_.front());
   events_.pop_front();
   return event;
-}
-
-bool Run::ended() const {
-  const std::lock_guard lock(mutex_);
-  return ended_;
 }
 
 void Run::on_partial(const dsl::HoleEvent& hole, const Json& value) {
@@ -114,7 +96,7 @@ std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Js
     runs_.push_back(run);
   }
   auto task = runner_->run(std::move(program), std::move(gen), std::move(arguments), std::move(options));
-  const Detached root =
+  const runtime::Detached root =
       drive(std::move(task), [this, run, on_end = std::move(on_end)](dsl::RunOutcome outcome) mutable {
         Event event;
         if (outcome) {

@@ -50,8 +50,6 @@ class Run final : public dsl::Observer {
   void cancel() { cancellation_->cancel(); }
   /// The next event; nothing where none came in time.
   [[nodiscard]] std::optional<Event> next(std::chrono::milliseconds timeout);
-  /// Whether the last event is there.
-  [[nodiscard]] bool ended() const;
 
   [[nodiscard]] bool wants_partials() const override { return partials_; }
   void on_partial(const dsl::HoleEvent& hole, const Json& value) override;
@@ -64,10 +62,9 @@ class Run final : public dsl::Observer {
   const bool partials_;
   std::unique_ptr<dsl::ToolHost> tools_;
   std::shared_ptr<dsl::Cancellation> cancellation_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable ready_;
   std::deque<Event> events_;
-  bool ended_ = false;
 };
 
 class Session {

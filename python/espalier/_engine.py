@@ -89,7 +89,7 @@ class Engine:
     ) -> Program:
         if unknown := set(sampling) - _SAMPLING:
             raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(_SAMPLING))}")
-        program, messages, _ = _core.compile(name, text)
+        program, messages = _core.compile(name, text)
         if program is None:
             raise Error(messages.rstrip().splitlines()[0], "invalid", messages.rstrip())
         given = dict(tools or {})

@@ -2,7 +2,7 @@
 //
 // A Branch is a path of token ids with the KV that belongs to it. Its verbs: append (extend), generate, score, fork,
 // rollback; releasing it is its destructor. generate() and score() are awaited: they suspend the calling coroutine and
-// resume it on its Executor; `Engine::wait` blocks a plain thread instead. A branch has at most one request
+// resume it on its Executor; generate_now() and its like block a plain thread instead. A branch has at most one request
 // outstanding, and nothing but cancel() may be called on it meanwhile.
 //
 // The engine thread owns cache, pool and scheduler; each step it batches decode rows, forced spans and prefill chunks

@@ -29,7 +29,7 @@ GenerateJob::GenerateJob(std::shared_ptr<BranchState> branch, GenerateRequest re
   }
 }
 
-Status GenerateJob::check(const BackendInfo&) const {
+Status GenerateJob::check() const {
   ESP_TRY(request_.sampling.check());
   if (request_.matcher.valid() && request_.matcher.distance() > request_.max_tokens) {
     return fail(ErrorCode::kInvalid, "a budget of " + std::to_string(request_.max_tokens) +
@@ -37,10 +37,6 @@ Status GenerateJob::check(const BackendInfo&) const {
                                          std::to_string(request_.matcher.distance()));
   }
   return {};
-}
-
-std::uint32_t GenerateJob::reach() const {
-  return static_cast<std::uint32_t>(strands_.empty() ? 0 : strands_[0].lease.length()) + tokens_left();
 }
 
 std::uint32_t GenerateJob::tokens_left() const {

@@ -12,7 +12,7 @@ namespace espalier::runtime {
 class GenerateJob final : public Job {
  public:
   GenerateJob(std::shared_ptr<BranchState> state, GenerateRequest request);
-  [[nodiscard]] Status check(const BackendInfo& info) const;
+  [[nodiscard]] Status check() const;
 
   void start(radix_cache::RadixCache& cache, Stats& stats) override;
   [[nodiscard]] bool finished() const override { return finished_; }
@@ -20,7 +20,6 @@ class GenerateJob final : public Job {
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
                             Stats& stats) override;
   void answer(Status status) override;
-  [[nodiscard]] std::uint32_t reach() const override;
 
  private:
   [[nodiscard]] std::uint32_t tokens_left() const;

@@ -45,7 +45,7 @@ Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const
     if (prompt == 0) return fail(ErrorCode::kInvalid, "nothing to continue: the prompt is empty");
     ESP_TRY(check_room(prompt, generate->max_tokens, info));
     auto job = std::make_unique<GenerateJob>(state, std::move(*generate));
-    ESP_TRY(job->check(info));
+    ESP_TRY(job->check());
     return job;
   }
   if (auto* score = std::get_if<ScoreRequest>(&state->request)) {

@@ -53,9 +53,6 @@ class Job {
   /// Puts the answer, or the failure, into the state's slot. After stop().
   virtual void answer(Status status) = 0;
 
-  /// Positions the path may reach: what admission reserves for.
-  [[nodiscard]] virtual std::uint32_t reach() const = 0;
-
  protected:
   /// Opens the branch's own path and counts its prompt ids (CONTRACTS 17). The lease covers all of state().ids.
   radix_cache::Lease open_path(radix_cache::RadixCache& cache, Stats& stats);

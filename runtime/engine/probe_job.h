@@ -19,7 +19,6 @@ class ProbeJob final : public Job {
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
                             Stats& stats) override;
   void answer(Status status) override;
-  [[nodiscard]] std::uint32_t reach() const override { return static_cast<std::uint32_t>(base_ + request_.ids.size()); }
 
  private:
   ProbeRequest request_;

@@ -9,9 +9,7 @@ ScoreJob::ScoreJob(std::shared_ptr<BranchState> branch, ScoreRequest request)
     : Job(std::move(branch)), request_(std::move(request)) {
   nodes_.emplace_back();
   routes_.push_back({{}, {0}});
-  std::size_t longest = 0;
   for (const auto& continuation : request_.continuations) {
-    longest = std::max(longest, continuation.size());
     Route route;
     std::uint32_t at = 0;
     for (std::size_t i = 0; i < continuation.size(); ++i) {
@@ -34,7 +32,6 @@ ScoreJob::ScoreJob(std::shared_ptr<BranchState> branch, ScoreRequest request)
     }
     if (!route.nodes.empty()) routes_.push_back(std::move(route));
   }
-  reach_ = static_cast<std::uint32_t>(state().ids.size() + longest);
 }
 
 void ScoreJob::start(radix_cache::RadixCache& cache, Stats& stats) {

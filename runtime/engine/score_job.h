@@ -19,7 +19,6 @@ class ScoreJob final : public Job {
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
                             Stats& stats) override;
   void answer(Status status) override;
-  [[nodiscard]] std::uint32_t reach() const override { return reach_; }
 
  private:
   /// An inner node of the trie: a row whose logits give the log-probabilities of its children. Node 0 is the path's
@@ -39,7 +38,6 @@ class ScoreJob final : public Job {
   ScoreRequest request_;
   std::vector<Node> nodes_;
   std::vector<Route> routes_;
-  std::uint32_t reach_ = 0;
   std::size_t answered_ = 0;
   bool counted_ = false;
 };

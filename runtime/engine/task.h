@@ -97,11 +97,10 @@ class Executor {
   std::vector<std::thread> threads_;
 };
 
-namespace internal {
-/// The coroutine at the root: started by hand, signals a waiting thread.
-struct Root {
+/// A coroutine that nobody awaits: post its handle to start it; it frees its own frame when it ends.
+struct Detached {
   struct promise_type {
-    Root get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    Detached get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
     std::suspend_always initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() noexcept {}
@@ -109,7 +108,6 @@ struct Root {
   };
   std::coroutine_handle<promise_type> handle;
 };
-}  // namespace internal
 
 template <class T>
 T Executor::run(Task<T> task) {
@@ -117,7 +115,7 @@ T Executor::run(Task<T> task) {
   std::mutex mutex;
   std::condition_variable done;
   // The root's frame frees itself; nothing of it is touched after `done` is signalled under the mutex.
-  const auto root = [](Task<T> inner, std::optional<T>& out, std::mutex& m, std::condition_variable& cv) -> internal::Root {
+  const auto root = [](Task<T> inner, std::optional<T>& out, std::mutex& m, std::condition_variable& cv) -> Detached {
     T value = co_await inner;
     const std::lock_guard lock(m);
     out.emplace(std::move(value));

@@ -72,7 +72,8 @@ TEST_F(Parity, GreedyTextAndTheTenBestOfEachStep) {
       ++steps;
       const bool first = result.best[0].first == greedy[step];
       agreed += first;
-      // Where the choice differs, the reference itself must find the two nearly as likely.
+      // Where the choice differs, ours must be among the reference's likely ones: the largest gap is
+      // 0.52 today. What is asked of the share of equal choices stands below.
       if (!first) {
         const auto list = top10[step].get<std::vector<std::pair<TokenId, double>>>();
         const auto at = std::find_if(list.begin(), list.end(), [&](const auto& entry) {
@@ -96,8 +97,9 @@ TEST_F(Parity, GreedyTextAndTheTenBestOfEachStep) {
       "mean |log-probability difference| %.4f over %zu; first choice agrees in %.2f%% of "
       "%zu steps; %zu of %zu texts identical\n",
       mean, compared, 100 * agreement, steps, same_text, reference["cases"].size());
-  // The reference has int8 noise of its own: llama.cpp on another path (flash attention, or one
-  // token at a time) is itself 0.10 to 0.12 away from it.
+  // The target is 0.05 and is missed (docs/ROADMAP.md): llama.cpp itself, by another path (flash
+  // attention, or one token at a time), is 0.08 to 0.12 from this reference. The bound only guards
+  // against getting worse.
   EXPECT_LE(mean, 0.13);
   EXPECT_GE(agreement, 0.97);
 }
