@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/model/quantised_block.h"
+
 namespace espalier::runtime::cpu {
 namespace {
 
@@ -79,7 +81,9 @@ Matrix::Matrix(const Tensor& tensor, std::byte* memory)
       rows_(tensor.rows),
       columns_(tensor.columns),
       row_bytes_(tensor.row_bytes()),
-      quantised_(panelled(tensor.type)) {
+      quantised_(panelled(tensor.type)),
+      in_place_(quantised_format(tensor.type) == nullptr),
+      tensor_(tensor) {
   if (quantised_) {
     panel_type_ = panel_type(tensor.type);
     panel_stride_ = columns_ / kBlock * panel_block_bytes(panel_type_);
@@ -118,10 +122,19 @@ void Matrix::product(const Kernels& kernels, const Activations& x, std::size_t f
     if (quantised_) {
       kernels.panel_product(panel_type_, memory_ + p * panel_stride_, x.quantised(), first, rows,
                             out, stride, add);
-    } else {
+    } else if (in_place_) {
       const std::size_t outputs = std::min(kPanelRows, rows_ - p * kPanelRows);
       kernels.dense_product(dense_type_, data_ + p * panel_stride_, outputs, columns_, x.row(first),
                             x.stride(), rows, out, stride, add);
+    } else {
+      const std::size_t outputs = std::min(kPanelRows, rows_ - p * kPanelRows);
+      thread_local std::vector<float> row;
+      row.resize(columns_);
+      for (std::size_t n = 0; n < outputs; ++n) {
+        dequantise_row(tensor_, p * kPanelRows + n, row);
+        kernels.dense_product(DenseType::kF32, row.data(), 1, columns_, x.row(first), x.stride(),
+                              rows, out + n, stride, add);
+      }
     }
   }
 }

@@ -79,6 +79,8 @@ class Matrix {
   std::size_t row_bytes_ = 0;
   std::size_t panel_stride_ = 0;
   bool quantised_ = false;
+  bool in_place_ = false;
+  Tensor tensor_;  // types without panels are dequantised row by row as they are used
   PanelType panel_type_ = PanelType::kQ8_0;
   DenseType dense_type_ = DenseType::kF32;
 };

@@ -1,5 +1,5 @@
-// Half-precision numbers as model files store them: IEEE 754 binary16 and bfloat16, to and from
-// float.
+// Numbers of 16 bits and less as model files store them: IEEE 754 binary16 and bfloat16, to and
+// from float, and microscaling exponents.
 //
 // Portable and exact: widening is exact for every bit pattern (subnormals, infinities; NaNs stay
 // NaNs with their payload), narrowing rounds to nearest, ties to even, like the F16C and
@@ -54,6 +54,14 @@ inline std::uint16_t float_to_bfloat16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+/// Half of the power of two that an E8M0 exponent (OCP microscaling) stands for: 2^(exponent - 128).
+/// MXFP4's codes are doubled to be integers, so this is their scale. 255, which OCP calls NaN, is
+/// 2^127 as ggml has it.
+inline float e8m0_half_to_float(std::uint8_t exponent) {
+  const std::uint32_t e = exponent;
+  return std::bit_cast<float>(e < 2 ? 0x00200000U << e : (e - 1) << 23);
 }
 
 }  // namespace espalier::runtime

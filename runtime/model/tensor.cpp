@@ -1,96 +1,67 @@
 #include "runtime/model/tensor.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/model/half.h"
+#include "runtime/model/quantised_block.h"
 
 namespace espalier::runtime {
 namespace {
 
-template <class T>
-T load(const std::byte* from) {
-  T value;
+struct Type {
+  TensorType type;
+  TensorTraits traits;
+};
+
+constexpr Type kTraits[] = {
+    {TensorType::kF32, {"F32", 1, 4}},         {TensorType::kF16, {"F16", 1, 2}},
+    {TensorType::kQ4_0, {"Q4_0", 32, 18}},     {TensorType::kQ4_1, {"Q4_1", 32, 20}},
+    {TensorType::kQ5_0, {"Q5_0", 32, 22}},     {TensorType::kQ5_1, {"Q5_1", 32, 24}},
+    {TensorType::kQ8_0, {"Q8_0", 32, 34}},     {TensorType::kQ2_K, {"Q2_K", 256, 84}},
+    {TensorType::kQ3_K, {"Q3_K", 256, 110}},   {TensorType::kQ4_K, {"Q4_K", 256, 144}},
+    {TensorType::kQ5_K, {"Q5_K", 256, 176}},   {TensorType::kQ6_K, {"Q6_K", 256, 210}},
+    {TensorType::kIQ4_NL, {"IQ4_NL", 32, 18}}, {TensorType::kIQ4_XS, {"IQ4_XS", 256, 136}},
+    {TensorType::kBF16, {"BF16", 1, 2}},       {TensorType::kMXFP4, {"MXFP4", 32, 17}},
+};
+
+constexpr auto kTypes = [] {
+  std::array<TensorType, std::size(kTraits)> out{};
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = kTraits[i].type;
+  return out;
+}();
+
+std::uint16_t word_at(const std::byte* from) {
+  std::uint16_t value;
   std::memcpy(&value, from, sizeof value);
   return value;
 }
 
-float load_half(const std::byte* from) { return half_to_float(load<std::uint16_t>(from)); }
-
-void row_f32(const std::byte* row, std::span<float> out) {
-  std::memcpy(out.data(), row, out.size_bytes());
-}
-
-void row_f16(const std::byte* row, std::span<float> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = load_half(row + 2 * i);
-}
-
-void row_bf16(const std::byte* row, std::span<float> out) {
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = bfloat16_to_float(load<std::uint16_t>(row + 2 * i));
-}
-
-// The 4-bit blocks keep weight i in the low nibble of byte i and weight i + 16 in its high nibble.
-void row_q4_0(const std::byte* row, std::span<float> out) {
-  for (std::size_t block = 0; block * 32 < out.size(); ++block, row += 18) {
-    const float scale = load_half(row);
-    for (std::size_t i = 0; i < 16; ++i) {
-      const auto pair = static_cast<int>(row[2 + i]);
-      out[block * 32 + i] = static_cast<float>((pair & 15) - 8) * scale;
-      out[block * 32 + 16 + i] = static_cast<float>((pair >> 4) - 8) * scale;
+void dequantise_block(const QuantisedFormat& format, const QuantisedBlock& block,
+                      std::span<float> out) {
+  for (std::size_t begin = 0; begin < out.size(); begin += format.group_weights) {
+    const std::size_t group = begin / format.group_weights;
+    const float scale = block.scale * static_cast<float>(block.scales[group]);
+    for (std::size_t i = begin; i < begin + format.group_weights; ++i) {
+      const int value =
+          format.values != nullptr ? format.values[block.codes[i]] : block.codes[i] - format.bias;
+      out[i] = scale * static_cast<float>(value);
     }
+    if (!format.has_minima) continue;
+    const float minimum = block.minimum * static_cast<float>(block.minima[group]);
+    for (std::size_t i = begin; i < begin + format.group_weights; ++i) out[i] += minimum;
   }
-}
-
-void row_q4_1(const std::byte* row, std::span<float> out) {
-  for (std::size_t block = 0; block * 32 < out.size(); ++block, row += 20) {
-    const float scale = load_half(row);
-    const float minimum = load_half(row + 2);
-    for (std::size_t i = 0; i < 16; ++i) {
-      const auto pair = static_cast<int>(row[4 + i]);
-      out[block * 32 + i] = static_cast<float>(pair & 15) * scale + minimum;
-      out[block * 32 + 16 + i] = static_cast<float>(pair >> 4) * scale + minimum;
-    }
-  }
-}
-
-void row_q8_0(const std::byte* row, std::span<float> out) {
-  for (std::size_t block = 0; block * 32 < out.size(); ++block, row += 34) {
-    const float scale = load_half(row);
-    for (std::size_t i = 0; i < 32; ++i) {
-      out[block * 32 + i] = static_cast<float>(load<std::int8_t>(row + 2 + i)) * scale;
-    }
-  }
-}
-
-struct Format {
-  TensorType type;
-  TensorTraits traits;
-  void (*dequantise)(const std::byte* row, std::span<float> out);
-};
-
-// Another type is another row here.
-constexpr Format kFormats[] = {
-    {TensorType::kF32, {"F32", 1, 4}, row_f32},
-    {TensorType::kF16, {"F16", 1, 2}, row_f16},
-    {TensorType::kBF16, {"BF16", 1, 2}, row_bf16},
-    {TensorType::kQ4_0, {"Q4_0", 32, 18}, row_q4_0},
-    {TensorType::kQ4_1, {"Q4_1", 32, 20}, row_q4_1},
-    {TensorType::kQ8_0, {"Q8_0", 32, 34}, row_q8_0},
-};
-
-const Format* find_format(TensorType type) {
-  for (const Format& format : kFormats) {
-    if (format.type == type) return &format;
-  }
-  return nullptr;
 }
 
 }  // namespace
 
 const TensorTraits* tensor_traits(TensorType type) {
-  const Format* format = find_format(type);
-  return format == nullptr ? nullptr : &format->traits;
+  const auto* it = std::find_if(std::begin(kTraits), std::end(kTraits),
+                                [&](const Type& entry) { return entry.type == type; });
+  return it == std::end(kTraits) ? nullptr : &it->traits;
 }
+
+std::span<const TensorType> tensor_types() { return kTypes; }
 
 std::uint64_t Tensor::row_bytes() const {
   const TensorTraits* traits = tensor_traits(type);
@@ -99,9 +70,25 @@ std::uint64_t Tensor::row_bytes() const {
 }
 
 void dequantise_row(const Tensor& tensor, std::uint64_t row, std::span<float> out) {
-  const Format* format = find_format(tensor.type);
-  ESP_CHECK(format != nullptr && row < tensor.rows && out.size() == tensor.columns);
-  format->dequantise(tensor.data.data() + row * tensor.row_bytes(), out);
+  ESP_CHECK(row < tensor.rows && out.size() == tensor.columns);
+  const std::byte* from = tensor.data.data() + row * tensor.row_bytes();
+  if (const QuantisedFormat* format = quantised_format(tensor.type)) {
+    const TensorTraits& traits = *tensor_traits(tensor.type);
+    QuantisedBlock block;
+    for (; !out.empty(); from += traits.block_bytes) {
+      format->take_apart(from, block);
+      dequantise_block(*format, block, out.first(traits.block_weights));
+      out = out.subspan(traits.block_weights);
+    }
+  } else if (tensor.type == TensorType::kF32) {
+    std::memcpy(out.data(), from, out.size_bytes());
+  } else {
+    const bool half = tensor.type == TensorType::kF16;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const std::uint16_t word = word_at(from + 2 * i);
+      out[i] = half ? half_to_float(word) : bfloat16_to_float(word);
+    }
+  }
 }
 
 }  // namespace espalier::runtime

@@ -41,6 +41,27 @@ std::vector<float> normal(Random& random, std::size_t n, float spread = 1.0F) {
 
 std::size_t up_to(Random& random, std::size_t most) { return 1 + random() % most; }
 
+// Where a block of the type has its binary16 scale and minimum.
+std::vector<std::size_t> half_offsets(TensorType type) {
+  switch (type) {
+    case TensorType::kQ4_1:
+    case TensorType::kQ5_1:
+    case TensorType::kQ4_K:
+    case TensorType::kQ5_K:
+      return {0, 2};
+    case TensorType::kQ2_K:
+      return {80, 82};
+    case TensorType::kQ3_K:
+      return {108};
+    case TensorType::kQ6_K:
+      return {208};
+    case TensorType::kMXFP4:
+      return {};
+    default:
+      return {0};
+  }
+}
+
 // A tensor of random blocks; scales of moderate size.
 struct RandomTensor {
   RandomTensor(Random& random, TensorType type, std::size_t rows, std::size_t columns) {
@@ -69,8 +90,10 @@ struct RandomTensor {
     } else {
       const std::size_t block = tensor_traits(type)->block_bytes;
       for (std::size_t at = 0; at < bytes.size(); at += block) {
-        place(at, scale(random));
-        if (type == TensorType::kQ4_1) place(at + 2, scale(random));
+        if (type == TensorType::kMXFP4) {
+          bytes[at] = static_cast<std::byte>(110 + random() % 12);
+        }
+        for (const std::size_t half : half_offsets(type)) place(at + half, scale(random));
       }
     }
     tensor.data = bytes;
@@ -88,9 +111,6 @@ struct Panels {
   Matrix matrix;
 };
 
-constexpr TensorType kTypes[] = {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0,
-                                 TensorType::kF32,  TensorType::kF16,  TensorType::kBF16};
-
 Activations activations(const Kernels& kernels, const Matrix& matrix, const std::vector<float>& x,
                         std::size_t rows) {
   Activations out;
@@ -107,11 +127,12 @@ class EachIsa : public ::testing::TestWithParam<const Kernels*> {
 };
 
 TEST_P(EachIsa, ProductsHaveTheScalarBitsWhateverTheShape) {
-  for (int trial = 0; trial < 60; ++trial) {
-    const TensorType type = kTypes[static_cast<std::size_t>(trial) % 6];
-    const bool blocks = trial % 6 < 3;
+  const auto types = tensor_types();
+  for (std::size_t trial = 0; trial < 10 * types.size(); ++trial) {
+    const TensorType type = types[trial % types.size()];
+    const std::size_t block = tensor_traits(type)->block_weights;
     const std::size_t rows = up_to(random, 70);
-    const std::size_t columns = blocks ? 32 * up_to(random, 7) : up_to(random, 200);
+    const std::size_t columns = block * up_to(random, block == 1 ? 200 : block == 32 ? 7 : 2);
     const std::size_t m = up_to(random, 40);
     SCOPED_TRACE(std::string(tensor_traits(type)->name) + " rows " + std::to_string(rows) +
                  " columns " + std::to_string(columns) + " m " + std::to_string(m));
@@ -323,19 +344,20 @@ INSTANTIATE_TEST_SUITE_P(Kernels, EachIsa, ::testing::ValuesIn(supported_kernels
 
 TEST(ScalarKernels, ProductsAreCloseToExactArithmetic) {
   Random random(3);
-  for (const TensorType type : kTypes) {
-    const RandomTensor source(random, type, 20, 128);
+  constexpr std::size_t kColumns = 512;
+  for (const TensorType type : tensor_types()) {
+    const RandomTensor source(random, type, 20, kColumns);
     const Panels panels(source.tensor);
-    const auto x = normal(random, 128);
+    const auto x = normal(random, kColumns);
     const auto codes = activations(kScalarKernels, panels.matrix, x, 1);
     std::vector<float> out(32);
     panels.matrix.product(kScalarKernels, codes, 0, 1, 0, 2, out.data(), 32, false);
-    std::vector<float> weights(128);
+    std::vector<float> weights(kColumns);
     for (std::size_t n = 0; n < 20; ++n) {
       dequantise_row(source.tensor, n, weights);
       double exact = 0;
       double size = 0;
-      for (std::size_t k = 0; k < 128; ++k) {
+      for (std::size_t k = 0; k < kColumns; ++k) {
         const double a = panels.matrix.quantised()
                              ? static_cast<double>(codes.quantised().codes[k]) *
                                    codes.quantised().scales[k / kBlock]
