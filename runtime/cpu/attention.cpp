@@ -1,8 +1,8 @@
 #include "runtime/cpu/attention.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "runtime/cpu/matrix.h"
 
@@ -16,7 +16,8 @@ constexpr std::size_t kBlockQueries = 24;
 
 }  // namespace
 
-Attention::Attention(const ModelShape& shape, const Kernels& kernels, WorkerPool& workers)
+Attention::Attention(const ModelShape& shape, std::uint32_t window, const Kernels& kernels,
+                     WorkerPool& workers)
     : kernels_(kernels),
       workers_(workers),
       heads_(shape.heads),
@@ -24,7 +25,8 @@ Attention::Attention(const ModelShape& shape, const Kernels& kernels, WorkerPool
       group_(shape.heads / shape.kv_heads),
       width_(shape.head_width),
       stride_(round_up(shape.head_width, kLanes)),
-      scale_(1.0F / std::sqrt(static_cast<float>(shape.head_width))),
+      window_(window),
+      scale_(shape.query_scale),
       scratch_(workers.threads()) {}
 
 const PageId* Attention::table(std::uint32_t row) const {
@@ -32,6 +34,19 @@ const PageId* Attention::table(std::uint32_t row) const {
 }
 
 std::uint32_t Attention::tokens(std::uint32_t row) const { return batch_->rows[row].position + 1; }
+
+std::uint32_t Attention::first_token(std::uint32_t row) const {
+  return window_ == 0 || tokens(row) <= window_ ? 0 : tokens(row) - window_;
+}
+
+Attention::Span Attention::span(std::uint32_t row, std::uint32_t segment) const {
+  const auto length = static_cast<std::uint32_t>(kSegmentTokens);
+  const std::uint32_t before = segment * length;
+  const auto within = [&](std::uint32_t position) {
+    return position <= before ? 0U : std::min(position - before, length);
+  };
+  return {within(first_token(row)), within(tokens(row))};
+}
 
 void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted) {
   batch_ = &batch;
@@ -59,15 +74,21 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted) 
     };
     std::uint32_t end = begin + 1;
     std::uint32_t most_tokens = tokens(order_[begin]);
+    std::uint32_t first = first_token(order_[begin]);
     while (end < rows && end - begin < most_rows && related(order_[end - 1], order_[end])) {
       most_tokens = std::max(most_tokens, tokens(order_[end]));
+      first = std::min(first, first_token(order_[end]));
       ++end;
     }
+    const auto first_segment = static_cast<std::uint32_t>(first / kSegmentTokens);
     const auto count =
-        static_cast<std::uint32_t>((most_tokens + kSegmentTokens - 1) / kSegmentTokens);
-    const Block block{begin, end, static_cast<std::uint32_t>(segments_.size()), count};
-    for (std::uint32_t s = 0; s < count; ++s) {
+        static_cast<std::uint32_t>((most_tokens + kSegmentTokens - 1) / kSegmentTokens) -
+        first_segment;
+    const Block block{begin, end, static_cast<std::uint32_t>(segments_.size()), count,
+                      first_segment};
+    for (std::uint32_t s = first_segment; s < first_segment + count; ++s) {
       const auto runs_begin = static_cast<std::uint32_t>(runs_.size());
+      add_heads(block, s);
       add_runs(block, s, begin, end, 0);
       segments_.push_back({runs_begin, static_cast<std::uint32_t>(runs_.size())});
     }
@@ -100,35 +121,58 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted) 
   }
 }
 
+// The pages that windows begin inside of: a run for each row.
+void Attention::add_heads(const Block& block, std::uint32_t segment) {
+  if (window_ == 0) return;
+  for (std::uint32_t at = block.row_begin; at < block.row_end; ++at) {
+    const auto [begin, end] = span(order_[at], segment);
+    const std::uint32_t skip = begin % kTileTokens;
+    if (skip == 0 || begin >= end) continue;
+    const std::uint32_t row = at - block.row_begin;
+    const auto rest = std::min<std::uint32_t>(end - begin, kTileTokens - skip);
+    runs_.push_back({row, row + 1, static_cast<std::uint32_t>(begin / kTileTokens), rest, skip});
+  }
+}
+
 // Runs of rows [begin, end) of order_, from tile `tile` of the segment on, in token order for each
 // row. Recursion is at most kSegmentTiles deep: each level takes at least one tile.
 void Attention::add_runs(const Block& block, std::uint32_t segment, std::uint32_t begin,
                          std::uint32_t end, std::uint32_t tile) {
   const std::uint32_t first_tile = segment * kSegmentTiles;
-  const auto left = [&](std::uint32_t at) {  // tokens of the row from the segment's start on
-    const std::uint32_t all = tokens(order_[at]);
-    const auto before = static_cast<std::uint32_t>(segment * kSegmentTokens);
-    return all <= before ? 0U : std::min(all - before, static_cast<std::uint32_t>(kSegmentTokens));
+  const auto last = [&](std::uint32_t at) { return span(order_[at], segment).end; };
+  const auto start = [&](std::uint32_t at) {  // the first tile that add_heads has left
+    return static_cast<std::uint32_t>((span(order_[at], segment).begin + kTileTokens - 1) /
+                                      kTileTokens);
   };
   const auto whole = [&](std::uint32_t at, std::uint32_t t) {
-    return t < kSegmentTiles && left(at) >= (t + 1) * kTileTokens;
+    return t < kSegmentTiles && last(at) >= (t + 1) * kTileTokens;
   };
   const auto page = [&](std::uint32_t at, std::uint32_t t) {
     return table(order_[at])[first_tile + t];
   };
   while (begin < end) {
-    if (left(begin) <= tile * kTileTokens) {
+    if (last(begin) <= std::max(tile, start(begin)) * kTileTokens) {
       ++begin;
       continue;
     }
     std::uint32_t stop = begin + 1;
+    if (start(begin) > tile) {  // windows that begin later: those rows go on together
+      std::uint32_t later = start(begin);
+      for (; stop < end && start(stop) > tile; ++stop) later = std::min(later, start(stop));
+      add_runs(block, segment, begin, stop, later);
+      begin = stop;
+      continue;
+    }
     if (whole(begin, tile)) {
-      while (stop < end && whole(stop, tile) && page(stop, tile) == page(begin, tile)) ++stop;
+      while (stop < end && start(stop) <= tile && whole(stop, tile) &&
+             page(stop, tile) == page(begin, tile)) {
+        ++stop;
+      }
     }
     const std::uint32_t row = begin - block.row_begin;
     if (stop == begin + 1) {
-      const auto count = static_cast<std::uint32_t>(left(begin) - tile * kTileTokens);
-      runs_.push_back({row, row + 1, tile, count});
+      const auto count = static_cast<std::uint32_t>(last(begin) - tile * kTileTokens);
+      runs_.push_back({row, row + 1, tile, count, 0});
     } else {
       std::uint32_t next = tile + 1;
       const auto shared = [&](std::uint32_t t) {
@@ -139,7 +183,7 @@ void Attention::add_runs(const Block& block, std::uint32_t segment, std::uint32_
       };
       while (shared(next)) ++next;
       runs_.push_back({row, stop - block.row_begin, tile,
-                       static_cast<std::uint32_t>((next - tile) * kTileTokens)});
+                       static_cast<std::uint32_t>((next - tile) * kTileTokens), 0});
       if (next < kSegmentTiles) add_runs(block, segment, begin, stop, next);
     }
     begin = stop;
@@ -160,11 +204,11 @@ void Attention::gather(const Block& block, std::size_t head, const float* querie
 // Leaves values, later_maxima and later_sums of the segment in scratch, for rows that reach it.
 void Attention::segment(const KvPool& pool, std::size_t layer, const Block& block, std::size_t head,
                         std::uint32_t number, Scratch& scratch) const {
-  const Segment& it = segments_[block.segment_begin + number];
+  const Segment& it = segments_[block.segment_begin + number - block.first_segment];
   const std::uint32_t first_tile = number * kSegmentTiles;
   const std::uint16_t* tiles[kSegmentTiles];
   const auto tile_count = [](const Run& run) {
-    return (run.tokens + kTileTokens - 1) / kTileTokens;
+    return (run.skip + run.tokens + kTileTokens - 1) / kTileTokens;
   };
   for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
     const Run& run = runs_[r];
@@ -179,13 +223,15 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
                         run.tile_begin * kTileTokens,
                     kSegmentTokens);
   }
-  const std::size_t before = number * kSegmentTokens;
   for (std::uint32_t row = 0; row < block.row_end - block.row_begin; ++row) {
-    const std::size_t all = tokens(order_[block.row_begin + row]);
-    if (all <= before) continue;
+    const Span seen = span(order_[block.row_begin + row], number);
+    if (seen.begin >= seen.end) continue;
+    // Lanes go by position mod 16: what lies before the window in its first page weighs nothing.
+    const std::uint32_t start = seen.begin / kTileTokens * kTileTokens;
     for (std::size_t q = row * group_; q < (row + 1) * group_; ++q) {
-      kernels_.softmax(scratch.scores.data() + q * kSegmentTokens,
-                       std::min(all - before, kSegmentTokens), &scratch.later_maxima[q],
+      float* scores = scratch.scores.data() + q * kSegmentTokens;
+      std::fill(scores + start, scores + seen.begin, -std::numeric_limits<float>::infinity());
+      kernels_.softmax(scores + start, seen.end - start, &scratch.later_maxima[q],
                        &scratch.later_sums[q]);
       std::fill_n(scratch.values.data() + q * stride_, width_, 0.0F);
     }
@@ -194,11 +240,11 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
     const Run& run = runs_[r];
     const PageId* pages = table(order_[block.row_begin + run.row_begin]) + first_tile;
     for (std::size_t t = 0; t < tile_count(run); ++t) {
-      tiles[t] = pool.values(pages[run.tile_begin + t], layer, head);
+      tiles[t] = pool.values(pages[run.tile_begin + t], layer, head) + run.skip * width_;
     }
     kernels_.values(tiles, run.tokens, width_,
                     scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +
-                        run.tile_begin * kTileTokens,
+                        run.tile_begin * kTileTokens + run.skip,
                     kSegmentTokens, (run.row_end - run.row_begin) * group_,
                     scratch.values.data() + run.row_begin * group_ * stride_, stride_);
   }
@@ -219,14 +265,15 @@ void Attention::run(const KvPool& pool, std::size_t layer, const float* queries,
       Scratch& scratch = scratch_[thread];
       gather(block, head, queries, query_stride, scratch);
       const std::size_t count = (block.row_end - block.row_begin) * group_;
-      for (std::uint32_t s = 0; s < block.segments; ++s) {
+      for (std::uint32_t s = block.first_segment; s < block.first_segment + block.segments; ++s) {
         segment(pool, layer, block, head, s, scratch);
         for (std::size_t q = 0; q < count; ++q) {
           const std::uint32_t row = order_[block.row_begin + q / group_];
-          if (tokens(row) <= s * kSegmentTokens) continue;
+          const std::size_t first = first_token(row) / kSegmentTokens;
+          if (s < first || tokens(row) <= s * kSegmentTokens) continue;
           float* carried = scratch.carried.data() + q * stride_;
           const float* later = scratch.values.data() + q * stride_;
-          if (s == 0) {
+          if (s == first) {
             scratch.maxima[q] = scratch.later_maxima[q];
             scratch.sums[q] = scratch.later_sums[q];
             std::memcpy(carried, later, width_ * sizeof(float));
@@ -253,10 +300,11 @@ void Attention::run(const KvPool& pool, std::size_t layer, const float* queries,
     if (s >= block.segments) return;
     Scratch& scratch = scratch_[thread];
     gather(block, head, queries, query_stride, scratch);
-    segment(pool, layer, block, head, s, scratch);
+    segment(pool, layer, block, head, block.first_segment + s, scratch);
     for (std::size_t q = 0; q < (block.row_end - block.row_begin) * group_; ++q) {
       const std::size_t at = block.row_begin + q / group_;
-      if (tokens(order_[at]) <= s * kSegmentTokens) continue;
+      const Span seen = span(order_[at], block.first_segment + s);
+      if (seen.begin >= seen.end) continue;
       const std::size_t to = part(at, head * group_ + q % group_, s);
       part_maxima_[to] = scratch.later_maxima[q];
       part_sums_[to] = scratch.later_sums[q];
@@ -265,16 +313,20 @@ void Attention::run(const KvPool& pool, std::size_t layer, const float* queries,
     }
   });
   // Few rows, or their segments would not have been dealt out: merging is short.
-  for (std::size_t at = 0; at < order_.size(); ++at) {
-    const std::uint32_t row = order_[at];
-    for (std::size_t head = 0; head < heads_; ++head) {
-      const std::size_t first = part(at, head, 0);
-      float* carried = part_values_.data() + first * stride_;
-      for (std::size_t s = 1; s * kSegmentTokens < tokens(row); ++s) {
-        kernels_.merge(&part_maxima_[first], &part_sums_[first], carried, part_maxima_[first + s],
-                       part_sums_[first + s], carried + s * stride_, width_);
+  for (const Block& block : blocks_) {
+    for (std::size_t at = block.row_begin; at < block.row_end; ++at) {
+      const std::uint32_t row = order_[at];
+      const std::size_t begin = first_token(row) / kSegmentTokens - block.first_segment;
+      const std::size_t end = (tokens(row) - 1) / kSegmentTokens + 1 - block.first_segment;
+      for (std::size_t head = 0; head < heads_; ++head) {
+        const std::size_t first = part(at, head, begin);
+        float* carried = part_values_.data() + first * stride_;
+        for (std::size_t s = 1; begin + s < end; ++s) {
+          kernels_.merge(&part_maxima_[first], &part_sums_[first], carried, part_maxima_[first + s],
+                         part_sums_[first + s], carried + s * stride_, width_);
+        }
+        finish(row, head, carried, part_sums_[first]);
       }
-      finish(row, head, carried, part_sums_[first]);
     }
   }
 }

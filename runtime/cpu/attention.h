@@ -8,7 +8,11 @@
 // - A block is a few rows, neighbours in the order of their page tables: rows of one prompt, or
 //   decode rows of branches with a common prefix.
 // - In each segment a block's rows are cut into runs: rows with the same whole pages side by side
-//   share every load of K and V; a row's last, partial page is its own run.
+//   share every load of K and V; a row's partial pages are runs of its own: the last one, and the
+//   first that its window reaches.
+//
+// With a window of w a row at position p sees positions p - w + 1 to p only; segments, lanes and
+// order are those of the whole context.
 //
 // The plan is made once a step and serves every layer and head.
 #pragma once
@@ -28,7 +32,9 @@ namespace espalier::runtime::cpu {
 
 class Attention {
  public:
-  Attention(const ModelShape& shape, const Kernels& kernels, WorkerPool& workers);
+  /// `window`: positions that a row sees, its own among them; 0: all up to its own.
+  Attention(const ModelShape& shape, std::uint32_t window, const Kernels& kernels,
+            WorkerPool& workers);
 
   /// Plans the attention of some rows. The batch stays alive until the last run(). May throw
   /// bad_alloc.
@@ -39,8 +45,10 @@ class Attention {
            float* out, std::size_t out_stride);
 
  private:
-  struct Run {  // rows [row_begin, row_end) of a block over tokens from tile_begin on
-    std::uint32_t row_begin, row_end, tile_begin, tokens;
+  // Rows [row_begin, row_end) of a block over `tokens` tokens from tile_begin on, without the first
+  // `skip` of that tile. Where tokens are skipped, the run ends with the tile.
+  struct Run {
+    std::uint32_t row_begin, row_end, tile_begin, tokens, skip;
   };
   struct Segment {
     std::uint32_t runs_begin, runs_end;
@@ -48,6 +56,10 @@ class Attention {
   struct Block {
     std::uint32_t row_begin, row_end;       // in order_
     std::uint32_t segment_begin, segments;  // in segments_
+    std::uint32_t first_segment;            // the number of the first
+  };
+  struct Span {  // tokens [begin, end) of a segment that a row sees
+    std::uint32_t begin, end;
   };
   struct Scratch {
     std::vector<float> queries, scores, values, carried, maxima, sums, later_maxima, later_sums;
@@ -55,6 +67,9 @@ class Attention {
 
   [[nodiscard]] const PageId* table(std::uint32_t row) const;
   [[nodiscard]] std::uint32_t tokens(std::uint32_t row) const;
+  [[nodiscard]] std::uint32_t first_token(std::uint32_t row) const;
+  [[nodiscard]] Span span(std::uint32_t row, std::uint32_t segment) const;
+  void add_heads(const Block& block, std::uint32_t segment);
   void add_runs(const Block& block, std::uint32_t segment, std::uint32_t begin, std::uint32_t end,
                 std::uint32_t tile);
   void gather(const Block& block, std::size_t head, const float* queries, std::size_t stride,
@@ -65,6 +80,7 @@ class Attention {
   const Kernels& kernels_;
   WorkerPool& workers_;
   std::size_t heads_, kv_heads_, group_, width_, stride_;
+  std::uint32_t window_;
   float scale_;
 
   const Batch* batch_ = nullptr;

@@ -6,8 +6,6 @@
 #include <numeric>
 #include <utility>
 
-#include "runtime/cpu/fixed_math.h"
-
 namespace espalier::runtime::cpu {
 namespace {
 
@@ -22,7 +20,9 @@ constexpr std::size_t kLoadBytes = std::size_t{4} << 20;
 // Items a thread takes of a loop: more balance better, fewer cost less.
 constexpr std::size_t kItemsPerThread = 4;
 
+// A vector of the file, where it has it.
 std::vector<float> floats(const Tensor& tensor) {
+  if (tensor.data.empty()) return {};
   std::vector<float> out(tensor.columns);
   dequantise_row(tensor, 0, out);
   return out;
@@ -39,14 +39,21 @@ Forward::Forward(std::shared_ptr<const Model> model, const Kernels& kernels, Wor
       kernels_(kernels),
       workers_(workers),
       shape_(model_->shape()),
-      attention_(shape_, kernels, workers),
       width_stride_(round_up(shape_.width, kLanes)),
       query_stride_(round_up(std::size_t{shape_.heads} * shape_.head_width, kLanes)),
       key_stride_(round_up(std::size_t{shape_.kv_heads} * shape_.head_width, kLanes)),
       scratch_(workers.threads()) {
-  const double base = logarithm(static_cast<double>(shape_.rope_base));
-  for (std::uint32_t i = 0; i < shape_.rope_width / 2; ++i) {
-    frequencies_.push_back(exponential(-2.0 * i / shape_.rope_width * base));
+  const auto make = [&](std::unique_ptr<View>& to, const Rope& rope, std::uint32_t window) {
+    if (to != nullptr) return;
+    to.reset(new View{
+        Attention(shape_, window, kernels, workers), RopeTable(rope, shape_.rope_width), {}, {}});
+  };
+  for (std::uint32_t l = 0; l < shape_.layers; ++l) {
+    if (shape_.is_local(l)) {
+      make(local_, shape_.local_rope, shape_.window);
+    } else {
+      make(global_, shape_.rope, 0);
+    }
   }
   for (Scratch& scratch : scratch_) {
     scratch.row.resize(width_stride_);
@@ -87,8 +94,16 @@ Status Forward::load() {
   };
   for (const LayerWeights& it : weights.layers) {
     Layer& layer = layers_.emplace_back();
+    layer.local = shape_.is_local(static_cast<std::uint32_t>(layers_.size() - 1));
     layer.attention_norm = floats(it.attention_norm);
     layer.feed_forward_norm = floats(it.feed_forward_norm);
+    layer.query_bias = floats(it.query_bias);
+    layer.key_bias = floats(it.key_bias);
+    layer.value_bias = floats(it.value_bias);
+    layer.query_norm = floats(it.query_norm);
+    layer.key_norm = floats(it.key_norm);
+    layer.post_attention_norm = floats(it.post_attention_norm);
+    layer.post_feed_forward_norm = floats(it.post_feed_forward_norm);
     place(layer.query, it.query);
     place(layer.key, it.key);
     place(layer.value, it.value);
@@ -171,35 +186,53 @@ void Forward::multiply(std::span<const Product> products, const Activations& x, 
   });
 }
 
-void Forward::write_keys(const Batch& batch, std::size_t layer, KvPool& pool) {
-  const std::size_t half = shape_.rope_width / 2;
+void Forward::turn(float* heads, std::size_t count, const std::vector<float>& bias,
+                   const std::vector<float>& norm, const float* cosines, const float* sines) const {
+  const std::size_t width = shape_.head_width;
+  for (std::size_t i = 0; i < bias.size(); ++i) heads[i] += bias[i];
+  const auto rotate =
+      shape_.rope_pairs == RopePairs::kAdjacent ? kernels_.rotate : kernels_.rotate_halves;
+  for (std::size_t h = 0; h < count; ++h, heads += width) {
+    if (!norm.empty()) {
+      kernels_.rms_norm(heads, norm.data(), width, shape_.norm_epsilon, heads);
+    }
+    rotate(heads, cosines, sines, shape_.rope_width / 2);
+  }
+}
+
+void Forward::write_keys(const Batch& batch, std::size_t l, const View& view, KvPool& pool) {
+  const Layer& layer = layers_[l];
+  const std::size_t pairs = view.rope.pairs();
   each_row(batch.rows.size(), [&](std::size_t m, unsigned thread) {
     const Row& row = batch.rows[m];
-    const float* cosines = cosines_.data() + m * half;
-    const float* sines = sines_.data() + m * half;
-    for (std::size_t h = 0; h < shape_.heads; ++h) {
-      kernels_.rotate(queries_.data() + m * query_stride_ + h * shape_.head_width, cosines, sines,
-                      half);
+    const float* cosines = view.cosines.data() + m * pairs;
+    const float* sines = view.sines.data() + m * pairs;
+    float* query = queries_.data() + m * query_stride_;
+    turn(query, shape_.heads, layer.query_bias, layer.query_norm, cosines, sines);
+    if (shape_.temperature != 0.0F) {
+      kernels_.scale(query, query_temperature(shape_, row.position),
+                     std::size_t{shape_.heads} * shape_.head_width, query);
     }
     if (row.writes == 0) return;
     float* key = keys_.data() + m * key_stride_;
-    for (std::size_t h = 0; h < shape_.kv_heads; ++h) {
-      kernels_.rotate(key + h * shape_.head_width, cosines, sines, half);
-    }
+    turn(key, shape_.kv_heads, layer.key_bias, layer.key_norm, cosines, sines);
+    float* value = values_.data() + m * key_stride_;
+    for (std::size_t i = 0; i < layer.value_bias.size(); ++i) value[i] += layer.value_bias[i];
     Scratch& scratch = scratch_[thread];
     const std::size_t n = std::size_t{shape_.kv_heads} * shape_.head_width;
     kernels_.to_half(key, n, scratch.key.data());
-    kernels_.to_half(values_.data() + m * key_stride_, n, scratch.value.data());
+    kernels_.to_half(value, n, scratch.value.data());
     for (std::uint32_t w = 0; w < row.writes; ++w) {
-      pool.write(batch.writes[row.first_write + w], layer, scratch.key.data(),
-                 scratch.value.data());
+      pool.write(batch.writes[row.first_write + w], l, scratch.key.data(), scratch.value.data());
     }
   });
 }
 
-// Items of 32 hidden columns: two panels of gate and of up, SwiGLU, and one quantised block.
+// Items of 32 hidden columns: two panels of gate and of up, their activation, and one quantised
+// block.
 void Forward::feed_forward(const Layer& layer, std::size_t rows) {
   const std::size_t columns = shape_.feed_forward;
+  const auto activate = shape_.activation == Activation::kSilu ? kernels_.swiglu : kernels_.geglu;
   const auto items = static_cast<std::uint32_t>((columns + kBlock - 1) / kBlock);
   workers_.for_each(items, [&](std::uint32_t item, unsigned thread) {
     Scratch& scratch = scratch_[thread];
@@ -213,7 +246,7 @@ void Forward::feed_forward(const Layer& layer, std::size_t rows) {
       layer.up.product(kernels_, normal_, m, count, begin, end, scratch.up.data(), kBlock, false);
       for (std::size_t i = 0; i < count; ++i) {
         float* gate = scratch.gate.data() + i * kBlock;
-        kernels_.swiglu(gate, scratch.up.data() + i * kBlock, width, gate);
+        activate(gate, scratch.up.data() + i * kBlock, width, gate);
         if (hidden_.has_floats()) {
           std::memcpy(hidden_.row(m + i) + item * kBlock, gate, width * sizeof(float));
         } else {
@@ -224,30 +257,60 @@ void Forward::feed_forward(const Layer& layer, std::size_t rows) {
   });
 }
 
+void Forward::add_block(const Matrix& matrix, const Activations& x, std::size_t rows,
+                        const std::vector<float>& post) {
+  if (post.empty()) {
+    multiply(std::array{Product{&matrix, x_.data(), width_stride_, true}}, x, rows);
+    return;
+  }
+  fit(block_, rows * width_stride_);
+  multiply(std::array{Product{&matrix, block_.data(), width_stride_, false}}, x, rows);
+  each_row(rows, [&](std::size_t m, unsigned) {
+    float* from = block_.data() + m * width_stride_;
+    float* to = x_.data() + m * width_stride_;
+    kernels_.rms_norm(from, post.data(), shape_.width, shape_.norm_epsilon, from);
+    for (std::size_t i = 0; i < shape_.width; ++i) to[i] += from[i];
+  });
+}
+
+// Plans the attention of some rows: of all layers, or of one alone.
+void Forward::plan(const Batch& batch, std::span<const std::uint32_t> rows, const Layer* only) {
+  for (View* view : {global_.get(), local_.get()}) {
+    if (view == nullptr || (only != nullptr && view != &this->view(*only))) continue;
+    view->attention.plan(batch, rows);
+  }
+}
+
 void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvPool& pool) {
   const std::size_t rows = batch.rows.size();
-  const std::size_t half = shape_.rope_width / 2;
   fit(x_, rows * width_stride_);
   fit(queries_, rows * query_stride_);
   fit(keys_, rows * key_stride_);
   fit(values_, rows * key_stride_);
   fit(attended_, rows * query_stride_);
-  fit(cosines_, rows * half);
-  fit(sines_, rows * half);
+  for (View* view : {global_.get(), local_.get()}) {
+    if (view == nullptr) continue;
+    fit(view->cosines, rows * view->rope.pairs());
+    fit(view->sines, rows * view->rope.pairs());
+  }
   each_row(rows, [&](std::size_t m, unsigned) {
     const Row& row = batch.rows[m];
+    float* x = x_.data() + m * width_stride_;
     dequantise_row(model_->weights().embedding, static_cast<std::uint64_t>(row.token),
-                   {x_.data() + m * width_stride_, shape_.width});
-    for (std::size_t i = 0; i < half; ++i) {
-      const SineCosine turn = sine_cosine(row.position * frequencies_[i]);
-      cosines_[m * half + i] = static_cast<float>(turn.cosine);
-      sines_[m * half + i] = static_cast<float>(turn.sine);
+                   {x, shape_.width});
+    if (shape_.embedding_scale != 1.0F) {
+      kernels_.scale(x, shape_.embedding_scale, shape_.width, x);
+    }
+    for (View* view : {global_.get(), local_.get()}) {
+      if (view == nullptr) continue;
+      const std::size_t at = m * view->rope.pairs();
+      view->rope.fill(row.position, view->cosines.data() + at, view->sines.data() + at);
     }
   });
   all_rows_.resize(rows);
   std::iota(all_rows_.begin(), all_rows_.end(), 0U);
   kept_.assign(wanted.begin(), wanted.end());
-  attention_.plan(batch, all_rows_);
+  plan(batch, all_rows_, nullptr);
 
   std::size_t live = rows;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
@@ -261,13 +324,14 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
                         Product{&layer.key, keys_.data(), key_stride_, false},
                         Product{&layer.value, values_.data(), key_stride_, false}},
              normal_, rows);
-    write_keys(batch, l, pool);
+    write_keys(batch, l, view(layer), pool);
     if (l + 1 == layers_.size() && kept_.size() < rows) {
       live = kept_.size();
       if (live == 0) return;
-      attention_.plan(batch, kept_);
+      plan(batch, kept_, &layer);
     }
-    attention_.run(pool, l, queries_.data(), query_stride_, attended_.data(), query_stride_);
+    view(layer).attention.run(pool, l, queries_.data(), query_stride_, attended_.data(),
+                              query_stride_);
     if (live < rows) {  // the wanted rows move together
       for (std::size_t i = 0; i < live; ++i) {
         std::memmove(x_.data() + i * width_stride_, x_.data() + kept_[i] * width_stride_,
@@ -282,15 +346,14 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
     each_row(live, [&](std::size_t m, unsigned) {
       attended_codes_.set(kernels_, m, attended_.data() + m * query_stride_);
     });
-    multiply(std::array{Product{&layer.attention_output, x_.data(), width_stride_, true}},
-             attended_codes_, live);
+    add_block(layer.attention_output, attended_codes_, live, layer.post_attention_norm);
 
     normal_.reshape(live, shape_.width, !layer.gate.quantised() || !layer.up.quantised(),
                     layer.gate.quantised() || layer.up.quantised());
     normalise(live, layer.feed_forward_norm, normal_);
     hidden_.reshape(live, shape_.feed_forward, !layer.down.quantised(), layer.down.quantised());
     feed_forward(layer, live);
-    multiply(std::array{Product{&layer.down, x_.data(), width_stride_, true}}, hidden_, live);
+    add_block(layer.down, hidden_, live, layer.post_feed_forward_norm);
   }
 }
 
@@ -333,8 +396,13 @@ void Forward::logits(std::span<const HeadRow> rows, float* out) {
         }
         std::size_t last = first + 1;
         while (last < rows.size() && wants(rows[last], p)) ++last;
-        output_.product(kernels_, head_, first, last - first, p, p + 1,
-                        out + first * logits_stride() + p * kPanelRows, logits_stride(), false);
+        float* to = out + first * logits_stride() + p * kPanelRows;
+        output_.product(kernels_, head_, first, last - first, p, p + 1, to, logits_stride(), false);
+        if (shape_.logit_cap != 0.0F) {
+          for (std::size_t m = first; m < last; ++m, to += logits_stride()) {
+            kernels_.soft_cap(to, shape_.logit_cap, kPanelRows);
+          }
+        }
         first = last;
       }
     }

@@ -1,11 +1,12 @@
-// The llama architecture's forward pass over a ragged batch: one pass over the weights for all
-// rows.
+// The forward pass of a transformer (ModelShape says which) over a ragged batch: one pass over the
+// weights for all rows.
 //
-// Stages of a layer, each one loop of the pool: [norm, quantise] Q, K and V products [rotate, write
-// K and V to the pages] attention [quantise] output product onto the residual [norm, quantise] gate
-// and up with SwiGLU and the next quantisation, down onto the residual. The bracketed parts are
-// short for few rows and then run on the owner alone. Rows whose logits nobody wants stop at the
-// last layer's K and V.
+// Stages of a layer, each one loop of the pool: [norm, quantise] Q, K and V products [biases, norms
+// and rotation of heads, K and V to the pages] attention [quantise] output product onto the
+// residual [norm, quantise] gate and up with their activation and the next quantisation, down onto
+// the residual. Where a block's output is normed, its product goes to a buffer and from there onto
+// the residual. The bracketed parts are short for few rows and then run on the owner alone. Rows
+// whose logits nobody wants stop at the last layer's K and V.
 //
 // Owns the panels and scratch that grows with the largest batch. Used by one thread.
 #pragma once
@@ -22,6 +23,7 @@
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/cpu/matrix.h"
 #include "runtime/cpu/memory.h"
+#include "runtime/cpu/rope.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/model/model.h"
 
@@ -54,7 +56,17 @@ class Forward {
  private:
   struct Layer {
     std::vector<float> attention_norm, feed_forward_norm;
+    std::vector<float> query_bias, key_bias, value_bias;             // empty: none
+    std::vector<float> query_norm, key_norm;                         // empty: none
+    std::vector<float> post_attention_norm, post_feed_forward_norm;  // empty: none
     Matrix query, key, value, attention_output, gate, up, down;
+    bool local = false;
+  };
+  // What layers that see everything, or local ones, share: who sees what, and the batch's angles.
+  struct View {
+    Attention attention;
+    RopeTable rope;
+    std::vector<float> cosines, sines;  // rope.pairs() a row
   };
   struct Product {
     const Matrix* matrix;
@@ -72,8 +84,16 @@ class Forward {
   void each_row(std::size_t rows, F&& f);
   void normalise(std::size_t rows, const std::vector<float>& weight, Activations& out);
   void multiply(std::span<const Product> products, const Activations& x, std::size_t rows);
-  void write_keys(const Batch& batch, std::size_t layer, KvPool& pool);
+  // One head's K or Q, after its product: bias and norm are those of the layer.
+  void turn(float* heads, std::size_t count, const std::vector<float>& bias,
+            const std::vector<float>& norm, const float* cosines, const float* sines) const;
+  void write_keys(const Batch& batch, std::size_t layer, const View& view, KvPool& pool);
   void feed_forward(const Layer& layer, std::size_t rows);
+  // The product onto the residual: through `post`, where there is one.
+  void add_block(const Matrix& matrix, const Activations& x, std::size_t rows,
+                 const std::vector<float>& post);
+  [[nodiscard]] View& view(const Layer& layer) { return layer.local ? *local_ : *global_; }
+  void plan(const Batch& batch, std::span<const std::uint32_t> rows, const Layer* only);
 
   std::shared_ptr<const Model> model_;
   const Kernels& kernels_;
@@ -83,12 +103,11 @@ class Forward {
   std::vector<Layer> layers_;
   std::vector<float> output_norm_;
   Matrix output_;
-  Attention attention_;
-  std::vector<double> frequencies_;
+  std::unique_ptr<View> global_, local_;  // null where no layer is so
 
   // Scratch, by rows of the batch.
   std::size_t width_stride_, query_stride_, key_stride_;
-  std::vector<float> x_, queries_, keys_, values_, attended_, cosines_, sines_;
+  std::vector<float> x_, queries_, keys_, values_, attended_, block_;
   Activations normal_, attended_codes_, hidden_, head_;
   struct Scratch {
     std::vector<float> row, gate, up;

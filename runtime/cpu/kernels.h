@@ -60,8 +60,12 @@ struct Kernels {
   void (*rms_norm)(const float* x, const float* weight, size_t n, float epsilon, float* out);
   /// out = silu(gate) * up
   void (*swiglu)(const float* gate, const float* up, size_t n, float* out);
+  /// out = gelu(gate) * up, by the tanh formula
+  void (*geglu)(const float* gate, const float* up, size_t n, float* out);
   /// Rotates adjacent pairs in place.
   void (*rotate)(float* x, const float* cosines, const float* sines, size_t pairs);
+  /// Rotates x[i] with x[i + pairs] in place.
+  void (*rotate_halves)(float* x, const float* cosines, const float* sines, size_t pairs);
   void (*to_half)(const float* x, size_t n, uint16_t* out);
 
   /// scores[r * score_stride + 16 * t + i] = q[r] . K[tile t][.][i]; a K tile is [width][16].
@@ -78,6 +82,8 @@ struct Kernels {
                 const float* later_values, size_t width);
   /// out = x * factor
   void (*scale)(const float* x, float factor, size_t n, float* out);
+  /// x = cap * tanh(x / cap)
+  void (*soft_cap)(float* x, float cap, size_t n);
 
   /// -infinity for n == 0.
   float (*maximum)(const float* x, size_t n);

@@ -226,9 +226,10 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
 
 }  // namespace
 
-const Kernels kAvx2Kernels = {"avx2", quantise,   panel_product, dense_product, rms_norm, swiglu,
-                              rotate, to_half,    scores,        softmax,       values,   merge,
-                              scale,  maximum_of, sum_exp,       exponentials};
+const Kernels kAvx2Kernels = {"avx2",   quantise,   panel_product, dense_product, rms_norm,
+                              swiglu,   geglu,      rotate,        rotate_halves, to_half,
+                              scores,   softmax,    values,        merge,         scale,
+                              soft_cap, maximum_of, sum_exp,       exponentials};
 
 }  // namespace espalier::runtime::cpu
 #endif

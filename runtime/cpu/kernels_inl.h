@@ -62,12 +62,33 @@ void swiglu(const float* gate, const float* up, size_t n, float* out) {
   }
 }
 
+// gelu(g) = g (1 + tanh(y)) / 2 = g / (1 + exp(-2 y)), y = sqrt(2 / pi) (g + 0.044715 g^3).
+void geglu(const float* gate, const float* up, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const Lanes g = load_first(gate + i, rest, 0.0F);
+    const Lanes inner = fma(mul(g, g), splat(0.044715F), splat(1.0F));
+    const Lanes e = exponential(mul(mul(g, inner), splat(-1.5957691216F)));
+    const Lanes gelu = div(g, add(splat(1.0F), e));
+    store_first(out + i, rest, mul(gelu, load_first(up + i, rest, 0.0F)));
+  }
+}
+
 void rotate(float* x, const float* cosines, const float* sines, size_t pairs) {
   for (size_t i = 0; i < pairs; ++i) {
     const float a = x[2 * i];
     const float b = x[2 * i + 1];
     x[2 * i] = a * cosines[i] - b * sines[i];
     x[2 * i + 1] = a * sines[i] + b * cosines[i];
+  }
+}
+
+void rotate_halves(float* x, const float* cosines, const float* sines, size_t pairs) {
+  for (size_t i = 0; i < pairs; ++i) {
+    const float a = x[i];
+    const float b = x[i + pairs];
+    x[i] = a * cosines[i] - b * sines[i];
+    x[i + pairs] = a * sines[i] + b * cosines[i];
   }
 }
 
@@ -82,6 +103,17 @@ void to_half(const float* x, size_t n, uint16_t* out) {
 
 void scale(const float* x, float factor, size_t n, float* out) {
   for (size_t i = 0; i < n; ++i) out[i] = x[i] * factor;
+}
+
+// tanh(y) = 1 - 2 / (1 + exp(2 y)).
+void soft_cap(float* x, float cap, size_t n) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const Lanes y = div(load_first(x + i, rest, 0.0F), splat(cap));
+    const Lanes e = exponential(add(y, y));
+    const Lanes tanh = sub(splat(1.0F), div(splat(2.0F), add(splat(1.0F), e)));
+    store_first(x + i, rest, mul(tanh, splat(cap)));
+  }
 }
 
 // One accumulator per score, over the dimensions in order.

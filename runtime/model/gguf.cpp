@@ -375,6 +375,15 @@ Status Gguf::place_tensors(std::uint64_t header_end) {
   return {};
 }
 
+std::vector<std::string_view> Gguf::keys_below(std::string_view prefix) const {
+  std::vector<std::string_view> out;
+  for (auto it = values_.lower_bound(prefix); it != values_.end(); ++it) {
+    if (!it->first.starts_with(prefix)) break;
+    out.push_back(it->first);
+  }
+  return out;
+}
+
 Result<const Gguf::Value*> Gguf::value(std::string_view key, GgufType type) const {
   const auto found = values_.find(key);
   if (found == values_.end())

@@ -74,6 +74,8 @@ class Gguf {
   // Metadata. A missing key is kNotFound; a value of another type or out of range is kCorrupt. The
   // *_or forms give `fallback` for a missing key only.
   [[nodiscard]] bool has(std::string_view key) const { return values_.contains(key); }
+  /// The keys that start with `prefix`, sorted.
+  [[nodiscard]] std::vector<std::string_view> keys_below(std::string_view prefix) const;
   /// Any integer type, in [least, most].
   [[nodiscard]] Result<std::uint64_t> integer(std::string_view key, std::uint64_t least,
                                               std::uint64_t most) const;

@@ -41,13 +41,14 @@ class LoadedModel final : public Model {
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> Model::load(const std::string& path, System& system) {
+Result<std::shared_ptr<const Model>> Model::load(const std::string& path, System& system,
+                                                 const LoadOptions& options) {
   ESP_ASSIGN(auto file, Gguf::open(path, system));
   ESP_ASSIGN(const Architecture* architecture, find_architecture(file));
   ESP_ASSIGN(auto tokenizer, load_tokenizer(file));
   ESP_ASSIGN(auto chat_template, load_chat_template(file, *tokenizer));
-  ESP_ASSIGN(auto shape,
-             architecture->read_shape(file, static_cast<std::uint32_t>(tokenizer->size())));
+  const ShapeRequest request{static_cast<std::uint32_t>(tokenizer->size()), options.context};
+  ESP_ASSIGN(auto shape, architecture->read_shape(file, request));
   ESP_ASSIGN(auto weights, architecture->read_weights(file, shape));
   return std::make_shared<LoadedModel>(std::move(file), std::move(shape), std::move(weights),
                                        std::move(tokenizer), std::move(chat_template));

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   if (const auto architecture = find_architecture(*file)) {
-    if (const auto shape = (*architecture)->read_shape(*file, 266)) {
+    if (const auto shape = (*architecture)->read_shape(*file, {266, 0})) {
       const auto weights = (*architecture)->read_weights(*file, *shape);
     }
   }

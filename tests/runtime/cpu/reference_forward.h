@@ -105,7 +105,7 @@ class ReferenceForward {
     for (std::size_t start = 0; start < heads.size(); start += s.head_width) {
       for (std::size_t i = 0; i < s.rope_width / 2; ++i) {
         const double angle =
-            static_cast<double>(position) * std::pow(static_cast<double>(s.rope_base),
+            static_cast<double>(position) * std::pow(static_cast<double>(s.rope.base),
                                                      -2.0 * static_cast<double>(i) / s.rope_width);
         const double a = heads[start + 2 * i];
         const double b = heads[start + 2 * i + 1];

@@ -62,7 +62,7 @@ std::string load_all(const std::string& bytes) {
   const auto chat = load_chat_template(*file, **tokenizer);
   if (!chat) return chat.error().message;
   const auto shape =
-      (*architecture)->read_shape(*file, static_cast<std::uint32_t>((*tokenizer)->size()));
+      (*architecture)->read_shape(*file, {static_cast<std::uint32_t>((*tokenizer)->size()), 0});
   if (!shape) return shape.error().message;
   const auto weights = (*architecture)->read_weights(*file, *shape);
   if (!weights) return weights.error().message;
@@ -314,7 +314,7 @@ TEST(Model, LoadsTheDefaultModel) {
   EXPECT_EQ(shape.heads, 9U);
   EXPECT_EQ(shape.kv_heads, 3U);
   EXPECT_EQ(shape.head_width, 64U);
-  EXPECT_EQ(shape.rope_base, 100000.0F);
+  EXPECT_EQ(shape.rope.base, 100000.0F);
   EXPECT_EQ((*model)->weights().output.data.data(), (*model)->weights().embedding.data.data());
   EXPECT_EQ((*model)->tokenizer()->size(), shape.vocabulary);
   EXPECT_EQ((*model)->chat_template()->family(), "chatml");

@@ -1,0 +1,32 @@
+// The weights of a transformer by the names that all architectures share.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "base/result.h"
+#include "runtime/model/gguf.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime {
+
+enum class Presence : std::uint8_t { kAbsent, kOptional, kRequired };
+
+/// What a layer has beside norms before both blocks and its matrices.
+struct LayerParts {
+  Presence biases = Presence::kAbsent;  // of Q, K and V
+  bool query_key_norms = false;
+  bool post_norms = false;
+  /// `ffn_up` holds the gate's rows and then the up projection's.
+  bool fused_gate = false;
+};
+
+/// The weights, each of exactly the shape that `shape` needs; Q, K and V also as one `attn_qkv`,
+/// whose rows are then viewed apart. A tensor in the file that is neither taken nor among `known`
+/// is refused: a model that has it computes something else.
+[[nodiscard]] Result<ModelWeights> read_weights(const Gguf& file, const ModelShape& shape,
+                                                const LayerParts& parts,
+                                                const std::set<std::string>& known = {});
+
+}  // namespace espalier::runtime
