@@ -36,6 +36,7 @@ void Context::take_back_end() {
   ended_ = false;
   run_.clear();
   run_begin_ = branch_.ids().size();
+  run_start_ = runtime::TextStart::kContinuation;
 }
 
 Status Context::start(std::optional<runtime::Role> first) {
@@ -54,6 +55,7 @@ void Context::control(std::span<const TokenId> ids) {
   branch_.append(ids);
   run_.clear();
   run_begin_ = branch_.ids().size();
+  run_start_ = runtime::TextStart::kRun;
   dirty_ = false;
 }
 
@@ -102,7 +104,7 @@ Status Context::close() {
 
 Status Context::flush() {
   if (!dirty_) return {};
-  auto ids = model_->tokenizer->encode(run_);
+  auto ids = model_->tokenizer->encode(run_, run_start_);
   if (!ids) return fail(std::move(ids).error());
   const std::vector<TokenId>& have = branch_.ids();
   const auto [here, there] = std::mismatch(have.begin() + static_cast<std::ptrdiff_t>(run_begin_),
@@ -146,6 +148,7 @@ Result<Context::Healed> Context::heal() {
 void Context::after_hole() {
   run_.clear();
   run_begin_ = branch_.ids().size();
+  run_start_ = runtime::TextStart::kContinuation;
   dirty_ = false;
   ended_ = run_begin_ > 0 && model_->tokenizer->vocabulary()->is_end(branch_.ids().back());
 }
@@ -155,6 +158,7 @@ Result<Context> Context::fork() {
   Context child(*model_, branch_.fork());
   child.run_ = run_;
   child.run_begin_ = run_begin_;
+  child.run_start_ = run_start_;
   child.role_ = role_;
   child.started_ = started_;
   child.ended_ = ended_;
@@ -168,6 +172,7 @@ Result<Context::Snapshot> Context::snapshot() {
   return Snapshot{{ids.begin() + static_cast<std::ptrdiff_t>(run_begin_), ids.end()},
                   run_,
                   run_begin_,
+                  run_start_,
                   role_,
                   started_,
                   ended_};
@@ -183,6 +188,7 @@ void Context::restore(const Snapshot& snapshot) {
   branch_.append(std::span(snapshot.run_ids).subspan(common));
   run_ = snapshot.run;
   run_begin_ = snapshot.run_begin;
+  run_start_ = snapshot.run_start;
   role_ = snapshot.role;
   started_ = snapshot.started;
   ended_ = snapshot.ended;

@@ -67,6 +67,7 @@ class Context {
     std::vector<TokenId> run_ids;
     std::string run;
     std::size_t run_begin = 0;
+    runtime::TextStart run_start = runtime::TextStart::kRun;
     std::optional<runtime::Role> role;
     bool started = false;
     bool ended = false;
@@ -83,7 +84,8 @@ class Context {
   runtime::Branch branch_;
   std::string run_;            // the text since the last control token or hole
   std::size_t run_begin_ = 0;  // where its ids begin
-  bool dirty_ = false;         // run_ has grown since it was flushed
+  runtime::TextStart run_start_ = runtime::TextStart::kRun;  // what it stands after
+  bool dirty_ = false;                                       // run_ has grown since it was flushed
   std::optional<runtime::Role> role_;
   bool started_ = false;
   bool ended_ = false;  // the last id is an end token that a hole gave

@@ -235,7 +235,7 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   Origin origin;
   // The budget closed it if the value's own tokens reach it: what healing took back, the follow and
   // the end token are not the value's.
-  auto after = runner_.model().tokenizer->encode(follow);
+  auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);
   const std::size_t others = healed->dropped + (follow.empty() || !after ? 1 : after->size());
   origin.truncated = generated->truncated || generated->ids.size() >= settings.max + others;
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
@@ -277,8 +277,8 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
   const auto spelled = [&](std::string_view prefix) -> Result<std::vector<std::vector<TokenId>>> {
     std::vector<std::vector<TokenId>> out;
     for (const Choice& choice : *choices) {
-      ESP_ASSIGN(auto ids,
-                 tokenizer.encode(std::string(prefix) + choice.text + std::string(follow)));
+      ESP_ASSIGN(auto ids, tokenizer.encode(std::string(prefix) + choice.text + std::string(follow),
+                                            runtime::TextStart::kContinuation));
       if (follow.empty())
         ids.push_back(end);  // where the text ends is part of the choice: "yes" or "yes, but"
       out.push_back(std::move(ids));

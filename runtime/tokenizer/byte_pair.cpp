@@ -20,10 +20,8 @@ BytePair::BytePair(std::size_t tokens, std::span<const Rule> rules) : first_(tok
   for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
   entries_.resize(rules.size());
   std::vector<std::uint32_t> next(first_.begin(), first_.end() - 1);
-  for (std::size_t rank = 0; rank < rules.size(); ++rank) {
-    const Rule& rule = rules[rank];
-    entries_[next[static_cast<std::size_t>(rule.left)]++] = {
-        rule.right, static_cast<std::uint32_t>(rank), rule.merged};
+  for (const Rule& rule : rules) {
+    entries_[next[static_cast<std::size_t>(rule.left)]++] = {rule.right, rule.rank, rule.merged};
   }
   for (std::size_t left = 0; left < tokens; ++left) {
     // By rank among equals, so that find()'s lower bound meets the first rule of a pair.

@@ -18,6 +18,7 @@ class BytePair {
  public:
   struct Rule {
     TokenId left = kNoToken, right = kNoToken, merged = kNoToken;
+    std::uint32_t rank = 0;
   };
   class Scratch {
     friend class BytePair;
@@ -33,7 +34,7 @@ class BytePair {
     std::vector<Candidate> heap;
   };
 
-  /// `rules` in rank order, ids in [0, tokens). Of equal pairs the first counts.
+  /// Ids in [0, tokens); fewer than 2^32 rules. Of equal pairs the lowest rank counts.
   BytePair(std::size_t tokens, std::span<const Rule> rules);
 
   /// Appends the tokens that `piece` (fewer than 2^32 symbols) merges to.

@@ -4,24 +4,32 @@
 #include <string_view>
 
 #include "runtime/tokenizer/byte_level_bpe.h"
+#include "runtime/tokenizer/sentencepiece_bpe.h"
+#include "runtime/tokenizer/text_tokenizer.h"
+#include "runtime/tokenizer/tokenizer_source.h"
 
 namespace espalier::runtime {
 namespace {
 
-struct Family {
-  std::string_view name;  // tokenizer.ggml.model
-  Result<std::shared_ptr<const Tokenizer>> (*load)(const Gguf& file);
+struct Maker {
+  std::string_view model;  // tokenizer.ggml.model
+  Result<Family> (*make)(const TokenizerSource& source);
 };
-constexpr Family kFamilies[] = {{"gpt2", load_byte_level_bpe}};
+constexpr Maker kMakers[] = {{"gpt2", make_byte_level_bpe}, {"llama", make_sentencepiece_bpe}};
 
 }  // namespace
 
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const Gguf& file) {
   ESP_ASSIGN(const auto wanted, file.string("tokenizer.ggml.model"));
   std::string names;
-  for (const Family& family : kFamilies) {
-    if (family.name == wanted) return family.load(file);
-    names += (names.empty() ? "" : ", ") + std::string(family.name);
+  for (const Maker& maker : kMakers) {
+    if (maker.model != wanted) {
+      names += (names.empty() ? "" : ", ") + std::string(maker.model);
+      continue;
+    }
+    ESP_ASSIGN(const TokenizerSource source, TokenizerSource::read(file));
+    ESP_ASSIGN(Family family, maker.make(source));
+    return make_text_tokenizer(source, std::move(family));
   }
   return file.refuse(ErrorCode::kUnsupported, "key 'tokenizer.ggml.model': " + shown(wanted) +
                                                   " is not supported; supported: " + names);

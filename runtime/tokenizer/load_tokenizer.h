@@ -1,7 +1,8 @@
 // Makes the tokenizer that a model file describes. Files with a vocabulary and no weights serve as
 // well.
 //
-// Another family is a new file with a loader, and its line in load_tokenizer.cpp's list.
+// Another family is a new file that makes it of a TokenizerSource, and its line in
+// load_tokenizer.cpp's list.
 #pragma once
 
 #include <memory>

@@ -4,7 +4,7 @@
 
 #include "runtime/chat/load_chat_template.h"
 #include "runtime/model/architecture.h"
-#include "runtime/tokenizer/byte_level_bpe.h"
+#include "runtime/tokenizer/tokenizer_source.h"
 #include "runtime/tokenizer/load_tokenizer.h"
 #include "tests/support/memory_mapping.h"
 

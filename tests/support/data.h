@@ -20,16 +20,20 @@ inline std::optional<std::string> data_file(const std::string& name) {
   return path.string();
 }
 
-/// The default model, in $ESPALIER_MODELS, else ~/.cache/espalier/models.
-inline std::optional<std::string> default_model() {
+/// A model's file in $ESPALIER_MODELS, else in ~/.cache/espalier/models.
+inline std::optional<std::string> model_file(const std::string& name) {
   const char* folder = std::getenv("ESPALIER_MODELS");
   const char* home = std::getenv("HOME");
   if (folder == nullptr && home == nullptr) return std::nullopt;
   const auto path = (folder != nullptr ? std::filesystem::path(folder)
                                        : std::filesystem::path(home) / ".cache/espalier/models") /
-                    "SmolLM2-135M-Instruct.Q4_1.gguf";
+                    name;
   if (!std::filesystem::exists(path)) return std::nullopt;
   return path.string();
+}
+
+inline std::optional<std::string> default_model() {
+  return model_file("SmolLM2-135M-Instruct.Q4_1.gguf");
 }
 
 }  // namespace espalier::testing

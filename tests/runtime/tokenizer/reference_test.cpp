@@ -32,17 +32,13 @@ std::string slurp(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-class VocabularyFile : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(VocabularyFile, GivesLlamaCppsIds) {
-  const std::string name = std::string("tokenizers/ggml-vocab-") + GetParam() + ".gguf";
-  const auto path = testing::data_file(name);
-  if (!path) GTEST_SKIP() << "no reference data (" << name << ")";
-  const auto tokenizer = load(*path);
-  ASSERT_NE(tokenizer, nullptr);
-
-  const std::string texts = slurp(*path + ".inp");
-  std::istringstream lines(slurp(*path + ".out"));
+// Checks `tokenizer` against the pairs of texts and ids that llama.cpp keeps under `name`.
+void expect_pairs(const Tokenizer& tokenizer, const std::string& name) {
+  const auto inputs = testing::data_file("tokenizers/ggml-vocab-" + name + ".gguf.inp");
+  const auto outputs = testing::data_file("tokenizers/ggml-vocab-" + name + ".gguf.out");
+  if (!inputs || !outputs) GTEST_SKIP() << "no reference data for " << name;
+  const std::string texts = slurp(*inputs);
+  std::istringstream lines(slurp(*outputs));
   static const std::string kSeparator = "\n__ggml_vocab_test__\n";
   std::size_t at = 0;
   std::size_t cases = 0;
@@ -54,31 +50,29 @@ TEST_P(VocabularyFile, GivesLlamaCppsIds) {
     std::vector<TokenId> expected;
     std::istringstream numbers(line);
     for (TokenId id = 0; numbers >> id;) expected.push_back(id);
-    const auto ids = tokenizer->encode(text);
+    const auto ids = tokenizer.encode(text);
     ASSERT_TRUE(ids) << ids.error().message;
     EXPECT_EQ(*ids, expected) << "text: " << text;
-    EXPECT_EQ(tokenizer->decode(*ids), text);
+    const std::string prefix(text.empty() ? "" : tokenizer.run_prefix());
+    EXPECT_EQ(tokenizer.decode(*ids), prefix + text);
     ++cases;
   }
   EXPECT_GT(cases, 30U);
 }
-INSTANTIATE_TEST_SUITE_P(ByteLevel, VocabularyFile, ::testing::Values("gpt-2", "starcoder"));
 
-TEST(DefaultModel, GivesLlamaCppsIds) {
-  const auto model = testing::default_model();
-  const auto reference = testing::data_file("reference/smollm2.json");
-  if (!model || !reference) GTEST_SKIP() << "no default model or no reference data";
-  const auto tokenizer = load(*model);
+class VocabularyFile : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(VocabularyFile, GivesLlamaCppsIds) {
+  const std::string name = std::string("tokenizers/ggml-vocab-") + GetParam() + ".gguf";
+  const auto path = testing::data_file(name);
+  if (!path) GTEST_SKIP() << "no reference data (" << name << ")";
+  const auto tokenizer = load(*path);
   ASSERT_NE(tokenizer, nullptr);
-  const auto data = nlohmann::json::parse(slurp(*reference));
-  for (const auto& it : data["cases"]) {
-    const auto text = it["text"].get<std::string>();
-    EXPECT_EQ(tokenizer->encode_special(text), it["ids"].get<std::vector<TokenId>>()) << text;
-    EXPECT_EQ(tokenizer->decode(it["ids"].get<std::vector<TokenId>>(), true), text);
-    EXPECT_EQ(tokenizer->decode(it["greedy"].get<std::vector<TokenId>>(), true),
-              it["greedy_text"].get<std::string>());
-  }
+  expect_pairs(*tokenizer, GetParam());
 }
+INSTANTIATE_TEST_SUITE_P(All, VocabularyFile,
+                         ::testing::Values("gpt-2", "starcoder", "falcon", "deepseek-coder",
+                                           "llama-spm", "phi-3"));
 
 // The reference's two longer texts: fields of a .jsonl file, rows joined by blank lines, cut after
 // some characters.
@@ -99,32 +93,80 @@ std::string joined_text(const std::string& path, const std::vector<std::string>&
   return text.substr(0, end);
 }
 
-TEST(DefaultModel, GivesLlamaCppsIdsForLongTexts) {
-  const auto model = testing::default_model();
-  const auto reference = testing::data_file("reference/smollm2.json");
+struct TestModel {
+  const char* file;
+  const char* reference;
+  const char* pairs;  // of a vocabulary that is the model's own; or nullptr
+};
+
+class Model : public ::testing::TestWithParam<TestModel> {
+ protected:
+  void SetUp() override {
+    const auto path = testing::model_file(GetParam().file);
+    if (!path) GTEST_SKIP() << "no model " << GetParam().file;
+    tokenizer_ = load(*path);
+    ASSERT_NE(tokenizer_, nullptr);
+  }
+  std::shared_ptr<const Tokenizer> tokenizer_;
+};
+
+TEST_P(Model, GivesLlamaCppsIds) {
+  const auto reference = testing::data_file(GetParam().reference);
+  if (!reference) GTEST_SKIP() << "no reference data";
+  const auto data = nlohmann::json::parse(slurp(*reference));
+  std::size_t cases = 0;
+  for (const auto& it : data["cases"]) {
+    const auto text = it["text"].get<std::string>();
+    auto expected = it["ids"].get<std::vector<TokenId>>();
+    if (tokenizer_->add_bos()) {
+      ASSERT_FALSE(expected.empty());
+      EXPECT_EQ(expected.front(), tokenizer_->bos());
+      expected.erase(expected.begin());
+    }
+    EXPECT_EQ(tokenizer_->encode_special(text), expected) << text;
+    EXPECT_EQ(tokenizer_->decode(expected, true), text);
+    EXPECT_EQ(tokenizer_->decode(it["greedy"].get<std::vector<TokenId>>(), true),
+              it["greedy_text"].get<std::string>());
+    ++cases;
+  }
+  EXPECT_GT(cases, 3U);
+}
+
+TEST_P(Model, GivesItsVocabularysPairs) {
+  if (GetParam().pairs == nullptr) GTEST_SKIP() << "no pairs for this vocabulary";
+  expect_pairs(*tokenizer_, GetParam().pairs);
+}
+
+TEST_P(Model, GivesLlamaCppsIdsForLongTexts) {
+  const auto reference = testing::data_file(GetParam().reference);
   const auto questions = testing::data_file("questions/gsm8k_train_first200.jsonl");
   const auto receipts = testing::data_file("receipts/receipts_000_312.jsonl");
-  if (!model || !reference || !questions || !receipts)
-    GTEST_SKIP() << "no default model or no reference data";
-  const auto tokenizer = load(*model);
-  ASSERT_NE(tokenizer, nullptr);
+  if (!reference || !questions || !receipts) GTEST_SKIP() << "no reference data";
   const auto data = nlohmann::json::parse(slurp(*reference));
   const std::string texts[] = {joined_text(*questions, {"question", "answer"}, 4000),
                                joined_text(*receipts, {"text"}, 3000)};
   ASSERT_EQ(data["nll"].size(), std::size(texts));
   for (std::size_t i = 0; i < std::size(texts); ++i) {
     const auto& it = data["nll"][i];
-    const auto ids = tokenizer->encode(texts[i]);
+    auto ids = tokenizer_->encode(texts[i]);
     ASSERT_TRUE(ids) << ids.error().message;
+    EXPECT_EQ(tokenizer_->decode(*ids), texts[i]);
+    if (tokenizer_->add_bos()) ids->insert(ids->begin(), tokenizer_->bos());
     EXPECT_EQ(ids->size(), it["n_tokens"].get<std::size_t>());
     const auto first = it["first_ids"].get<std::vector<TokenId>>();
     ASSERT_GE(ids->size(), first.size());
-    EXPECT_EQ(std::vector<TokenId>(ids->begin(),
-                                   ids->begin() + static_cast<std::ptrdiff_t>(first.size())),
-              first);
-    EXPECT_EQ(tokenizer->decode(*ids), texts[i]);
+    ids->resize(first.size());
+    EXPECT_EQ(*ids, first);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(All, Model,
+                         ::testing::Values(TestModel{"SmolLM2-135M-Instruct.Q4_1.gguf",
+                                                     "reference/smollm2.json", nullptr},
+                                           TestModel{"gemma-3-270m-q4_k_m.gguf",
+                                                     "reference/gemma3.json", nullptr},
+                                           TestModel{"qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+                                                     "reference/qwen25.json", "qwen2"}));
 
 TEST(DefaultModel, RefusesTheBytesItsVocabularyLacks) {
   const auto model = testing::default_model();
