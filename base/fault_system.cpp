@@ -76,5 +76,9 @@ Result<std::vector<std::string>> FaultSystem::list(const std::string& path) {
   ESP_TRY(step("list", path));
   return inner_.list(path);
 }
+Result<std::unique_ptr<FileLock>> FaultSystem::try_lock(const std::string& path) {
+  ESP_TRY(step("lock", path));
+  return inner_.try_lock(path);
+}
 
 }  // namespace espalier

@@ -38,6 +38,7 @@ class FaultSystem final : public System {
   Status remove(const std::string& path) override;
   Status make_directories(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& path) override;
+  Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) override;
   Clock::time_point now() override { return now_; }
   void sleep(Clock::duration duration) override { now_ += duration; }
   std::optional<std::string> environment(const std::string& v) override { return inner_.environment(v); }

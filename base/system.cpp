@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -102,6 +103,18 @@ class PosixOutputFile final : public OutputFile {
   std::string path_;
 };
 
+class PosixFileLock final : public FileLock {
+ public:
+  PosixFileLock(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  // Removed before it is unlocked: whoever opened it meanwhile finds, once it has the lock, another file or none at the
+  // path, and begins again.
+  ~PosixFileLock() override { ::unlink(path_.c_str()); }
+
+ private:
+  Descriptor fd_;
+  std::string path_;
+};
+
 class PosixSystem final : public System {
  public:
   Result<std::unique_ptr<Mapping>> map(const std::string& path) override {
@@ -189,6 +202,23 @@ class PosixSystem final : public System {
     ::closedir(folder);
     std::sort(names.begin(), names.end());
     return names;
+  }
+
+  Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) override {
+    for (;;) {
+      Descriptor fd(open_retrying(path, O_RDWR | O_CREAT, 0644));
+      if (fd.get() < 0) return fail(io_error(errno, "lock", path));
+      if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR) continue;
+        if (errno == EWOULDBLOCK) return nullptr;
+        if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) return fail(io_error(errno, "lock", path));
+      }
+      struct stat held{};
+      struct stat named{};
+      if (::fstat(fd.get(), &held) != 0) return fail(io_error(errno, "lock", path));
+      const bool same = ::stat(path.c_str(), &named) == 0 && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+      if (same) return std::make_unique<PosixFileLock>(fd.release(), path);
+    }
   }
 
   Clock::time_point now() override { return Clock::now(); }

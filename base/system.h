@@ -49,6 +49,17 @@ class OutputFile {
   OutputFile& operator=(const OutputFile&) = delete;
 };
 
+/// An exclusive hold on a path, let go (and its file removed) when destroyed, and by the system when the process dies.
+class FileLock {
+ public:
+  virtual ~FileLock() = default;
+
+ protected:
+  FileLock() = default;
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+};
+
 struct FileInfo {
   std::uint64_t size = 0;
   bool is_directory = false;
@@ -79,6 +90,10 @@ class System {
   [[nodiscard]] virtual Status make_directories(const std::string& path) = 0;
   /// Names (not paths) in a directory, sorted by bytes, without "." and "..".
   [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
+
+  /// Takes the lock that the file `path` stands for, and makes that file. Never waits: where another process, or another
+  /// holder in this one, has it, the answer is null. On a file system without locks everyone gets it.
+  [[nodiscard]] virtual Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) = 0;
 
   // Time. Monotonic; only differences mean anything.
   [[nodiscard]] virtual Clock::time_point now() = 0;

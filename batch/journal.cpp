@@ -74,6 +74,7 @@ std::string differences(const Json& a, const Json& b) {
 }  // namespace
 
 std::string identity_path(const std::string& out) { return out + ".job"; }
+std::string lock_path(const std::string& out) { return out + ".lock"; }
 
 Result<Journal> Journal::open(const std::string& path, const Json& identity, Options options,
                               System& system) {
@@ -81,6 +82,12 @@ Result<Journal> Journal::open(const std::string& path, const Json& identity, Opt
   journal.identity_ = identity;
   journal.last_sync_ = system.now();
 
+  ESP_ASSIGN(journal.lock_, system.try_lock(lock_path(path)));
+  if (journal.lock_ == nullptr) {
+    return fail(ErrorCode::kInvalid, "another job is writing '" + path + "' now (it holds '" +
+                                         lock_path(path) +
+                                         "'): wait until it is over, or choose another output");
+  }
   const auto existing = system.info(path);
   if (!existing && existing.error().code != ErrorCode::kNotFound) return fail(existing.error());
   if (existing && existing->is_directory) {

@@ -2,8 +2,8 @@
 //
 // OUT holds one row a line, {"id": …, "value": …} or {"id": …, "error": {"code", "message"}};
 // OUT.job beside it holds the job's identity (program, model, arguments, sampling), so that rows of
-// two different jobs never meet in a file. Ownership: a Journal owns both files while it is open;
-// one process at a time.
+// two different jobs never meet in a file. Ownership: a Journal owns both files while it is open,
+// and holds OUT.lock, so that a second job on the same output is refused.
 //
 // The promises (tests/batch kill the job at every file operation and drop what was not synced):
 //  1. A row that was synced is never lost and never run again; a killed process loses no row that
@@ -45,8 +45,8 @@ class Journal {
   };
 
   /// Opens or goes on with the job that writes `path`. `identity` is an object; its members are
-  /// compared one by one. Errors: kInvalid (another job's output, a file that no job wrote; the
-  /// message says what differs), kCorrupt, kExhausted (disk), kIo.
+  /// compared one by one. Errors: kInvalid (another job's output, a file that no job wrote, a job
+  /// that is writing it now; the message says what differs), kCorrupt, kExhausted (disk), kIo.
   [[nodiscard]] static Result<Journal> open(const std::string& path, const Json& identity,
                                             Options options, System& system);
   Journal(Journal&&) noexcept = default;
@@ -81,6 +81,7 @@ class Journal {
   [[nodiscard]] Status write_identity(bool finished);
   [[nodiscard]] Status sync();
 
+  std::unique_ptr<FileLock> lock_;  // first: let go last
   std::string path_;
   System* system_;
   Json identity_;
@@ -98,5 +99,7 @@ class Journal {
 
 /// Where the identity stands.
 [[nodiscard]] std::string identity_path(const std::string& out);
+/// What a job holds while it writes `out`; gone when it ends.
+[[nodiscard]] std::string lock_path(const std::string& out);
 
 }  // namespace espalier::batch

@@ -157,9 +157,13 @@ class Complete final : public Command {
     } else {
       answer = generate(branch, *session, held, context);
     }
-    if (!answer) return fail(std::move(answer).error());
-    show(*answer, prompt, tokenizer, context);
-    ESP_TRY(stats_.write(*session, context));
+    if (answer) show(*answer, prompt, tokenizer, context);
+    const Status stats = stats_.write(*session, context);
+    if (!answer) {
+      if (!stats) context.console.error(stats.error().message);
+      return fail(std::move(answer).error());
+    }
+    ESP_TRY(stats);
     return kDone;
   }
 

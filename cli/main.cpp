@@ -1,3 +1,4 @@
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -6,6 +7,9 @@
 
 int main(int count, char** arguments) {
   using namespace espalier;
+  // A reader that went away (`| head -1`) is an error to report, not the end: what a program
+  // computed goes to its other files all the same.
+  std::signal(SIGPIPE, SIG_IGN);
   cli::Console console = cli::process_console();
   cli::Interrupt interrupt;
   const cli::SignalWatcher watcher(interrupt);

@@ -70,17 +70,22 @@ class Run final : public Command {
           runner->run_now(file.program, file.gen->name, std::move(*arguments), std::move(options));
     }
     live.finish();
-    // What it cost is worth knowing of a failed run too.
-    ESP_TRY(stats_.write(*session, context));
-    if (trace != nullptr) {
-      ESP_TRY(trace->finish());
-    }
-    if (!outcome) return failure(outcome.error(), context);
-    if (text_ && outcome->kind() == dsl::ValueKind::kString) {
+    // The result first: whatever happens to the other files, it is not lost. What it cost is worth
+    // knowing of a failed run too.
+    if (outcome && text_ && outcome->kind() == dsl::ValueKind::kString) {
       context.console.print_text(outcome->as_string());
-    } else {
+    } else if (outcome) {
       context.console.print_json(dsl::to_json(*outcome));
     }
+    Status files = stats_.write(*session, context);
+    if (trace != nullptr) {
+      if (Status traced = trace->finish(); files) files = std::move(traced);
+    }
+    if (!outcome) {
+      if (!files) context.console.error(files.error().message);
+      return failure(outcome.error(), context);
+    }
+    ESP_TRY(files);
     return kDone;
   }
 

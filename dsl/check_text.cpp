@@ -3,6 +3,7 @@
 #include <array>
 
 #include "dsl/checker.h"
+#include "dsl/static_strings.h"
 #include "dsl/suggest.h"
 
 namespace espalier::dsl {

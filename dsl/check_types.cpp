@@ -4,22 +4,23 @@
 #include <array>
 
 #include "dsl/checker.h"
+#include "dsl/patterns.h"
+#include "dsl/static_strings.h"
 #include "dsl/suggest.h"
+#include "dsl/text_formats.h"
 
 namespace espalier::dsl {
 namespace {
 
-constexpr std::array<std::string_view, 12> kBuiltinTypes = {"string", "line", "int",  "float",
-                                                            "bool",   "null", "json", "uuid",
-                                                            "email",  "url",  "any",  "schema"};
-constexpr std::array<std::string_view, 7> kLaterTypes = {"span", "cite", "map",     "think",
-                                                         "date", "time", "datetime"};
+constexpr std::array<std::string_view, 14> kBuiltinTypes = {
+    "string", "line",     "int",  "float", "bool",  "null", "json",
+    "date",   "datetime", "time", "uuid",  "email", "url",  "schema"};
+constexpr std::array<std::string_view, 4> kLaterTypes = {"span", "cite", "map", "think"};
 constexpr std::size_t kMaxParts = 1000;
 constexpr std::size_t kMaxPattern = 64u << 10;
 
 bool is_builtin_type(std::string_view name) {
-  return name != "any" &&
-         std::find(kBuiltinTypes.begin(), kBuiltinTypes.end(), name) != kBuiltinTypes.end();
+  return std::find(kBuiltinTypes.begin(), kBuiltinTypes.end(), name) != kBuiltinTypes.end();
 }
 bool is_later_type(std::string_view name) {
   return std::find(kLaterTypes.begin(), kLaterTypes.end(), name) != kLaterTypes.end();
@@ -301,7 +302,6 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
   }
   if (tainted(word)) return nullptr;
   std::vector<std::string> known(kBuiltinTypes.begin(), kBuiltinTypes.end());
-  std::erase(known, "any");
   for (const auto& [name, entry] : declared_)
     if (entry.entity != Entity::kGen) known.push_back(name);
   unknown_name(named.name, "type", std::move(known));
@@ -319,24 +319,13 @@ TypeRef Checker::builtin_type(const TypeExpr& written, const NamedType& named) {
     return nullptr;
   }
   auto made = std::make_shared<Type>();
-  const auto pattern = [&](const char* text) -> TypeRef {
+  if (std::string format = text_format(word); !format.empty()) {
     if (named.called) return wrong(written.span, "no arguments");
     made->kind = TypeKind::kRegex;
-    made->pattern = text;
+    made->pattern = std::move(format);
     made->name = word;
     return made;
-  };
-  if (word == "uuid")
-    return pattern("[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}");
-  if (word == "email")
-    return pattern(
-        "[A-Za-z0-9_%+-]{1,64}(\\.[A-Za-z0-9_%+-]{1,64}){0,4}@[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,"
-        "63}){0,6}\\.[A-Za-z]{2,24}");
-  if (word == "url")
-    return pattern(
-        "https?://[A-Za-z0-9-]{1,63}(\\.[A-Za-z0-9-]{1,63}){0,8}(:[0-9]{1,5})?(/"
-        "[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,512})?(\\?[A-Za-z0-9._~!$&'()*+,;=:@%/"
-        "?-]{0,512})?(#[A-Za-z0-9._~!$&'()*+,;=:@%/?-]{0,128})?");
+  }
   made->kind = word == "string"  ? TypeKind::kString
                : word == "line"  ? TypeKind::kLine
                : word == "int"   ? TypeKind::kInt

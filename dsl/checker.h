@@ -1,7 +1,8 @@
 // The checker's state and its parts, one file a concept: check.cpp (declarations), check_types.cpp
-// (type expressions), check_expr.cpp, check_call.cpp, check_flow.cpp (statements, scopes, paths),
-// check_text.cpp (texts and holes), check_gens.cpp (what generators do to each other). Inner part
-// of the room: only those files include it.
+// (type expressions), check_expr.cpp, check_member.cpp, check_call.cpp, check_flow.cpp (statements
+// and paths), check_match.cpp, check_scope.cpp (variables), check_text.cpp (texts and holes),
+// check_gens.cpp (what generators do to each other). Inner part of the room: only those files
+// include it.
 //
 // A generator is checked in one walk in program order. The environment is a stack of scopes of
 // single-assignment variables; a statement's check says whether control goes on after it.
@@ -71,13 +72,9 @@ class Checker {
   Static expr(const Expr& node, const TypeRef& expected = nullptr);
   Static expr_node(const Expr& node, const TypeRef& expected);
   Static name(const Expr& node, const NameExpr& written);
-  Static member(const Expr& node, const MemberExpr& written);
-  Static member_of(const Static& object, const Identifier& key);
-  TypeRef field_of(const TypeRef& object, const Identifier& key, bool quiet);
   Static binary(const BinaryExpr& written);
   Static record(const Expr& node, const RecordExpr& written, const TypeRef& expected);
   Static list(const ListExpr& written, const TypeRef& expected);
-  Static index(const IndexExpr& written);
   Static fork(const ForkExpr& written);
   Static run_call(const Expr& node, const RunExpr& written);
   /// The expression must be a `want`; `what` names the place in the message.
@@ -87,6 +84,13 @@ class Checker {
   void unknown_name(const Identifier& name, const std::string& kind,
                     std::vector<std::string> candidates);
   [[nodiscard]] std::vector<std::string> names_in_reach() const;
+
+  // ---- members and items (check_member.cpp)
+  Static member(const Expr& node, const MemberExpr& written);
+  Static member_of(const Static& object, const Identifier& key);
+  TypeRef field_of(const TypeRef& object, const Identifier& key, bool quiet);
+  Static index(const IndexExpr& written);
+  [[nodiscard]] static std::string path_of(const Expr& node);
 
   // ---- calls (check_call.cpp)
   Static call(const Expr& node, const CallExpr& written);
@@ -102,16 +106,19 @@ class Checker {
   bool let(const LetStmt& node);
   bool if_statement(const IfStmt& node);
   bool for_statement(const ForStmt& node, const Span& span);
-  bool match(const MatchStmt& node, const Span& span);
-  /// What a pattern asks of the value; takes what it covers out of `left`, the cases no arm has
-  /// taken yet.
-  void pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
-               std::vector<TypeRef>& left, bool last);
   bool retry(const RetryStmt& node, const Span& span);
   bool return_statement(const ReturnStmt& node, const Span& span);
   void splice(const SpliceStmt& node, const Span& span);
   void gen(GenInfo& info);
 
+  // ---- matches (check_match.cpp)
+  bool match(const MatchStmt& node, const Span& span);
+  /// What a pattern asks of the value; takes what it covers out of `left`, the cases no arm has
+  /// taken yet.
+  void pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
+               std::vector<TypeRef>& left, bool last);
+
+  // ---- variables (check_scope.cpp)
   struct Variable {
     std::string name;
     Span span;
@@ -127,7 +134,6 @@ class Checker {
   void close_scope();
   /// Facts that hold where `condition` came out as `truth`: paths that are not null.
   void learn(const Expr& condition, bool truth);
-  [[nodiscard]] static std::string path_of(const Expr& node);
 
   // ---- texts and holes (check_text.cpp)
   void text(const Text& node, bool value);

@@ -30,13 +30,25 @@ std::optional<runtime::Role> role_named(std::string_view word) {
   return std::nullopt;
 }
 
+Status Context::too_long(std::size_t tokens) const {
+  return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(tokens) +
+                                     " tokens here; the model's context holds " +
+                                     std::to_string(model_->context));
+}
+
 void Context::take_back_end() {
   if (!ended_) return;
   branch_.rollback(branch_.ids().size() - 1);
   ended_ = false;
+  begin_run();
+}
+
+void Context::begin_run() {
   run_.clear();
   run_begin_ = branch_.ids().size();
   run_start_ = runtime::TextStart::kContinuation;
+  dirty_ = false;
+  closed_.reset();
 }
 
 Status Context::start(std::optional<runtime::Role> first) {
@@ -53,10 +65,8 @@ Status Context::start(std::optional<runtime::Role> first) {
 
 void Context::control(std::span<const TokenId> ids) {
   branch_.append(ids);
-  run_.clear();
-  run_begin_ = branch_.ids().size();
+  begin_run();
   run_start_ = runtime::TextStart::kRun;
-  dirty_ = false;
 }
 
 void Context::text(std::string_view bytes) {
@@ -65,6 +75,42 @@ void Context::text(std::string_view bytes) {
   (void)start(std::nullopt);
   run_ += bytes;
   dirty_ = true;
+  closed_.reset();
+}
+
+Status Context::written(std::string_view bytes, const Spelling& spelling) {
+  // The ids may stand here only if a hole at this place would begin as that one did.
+  const bool placed = [&] {
+    if (bytes.empty() || spelling.ids.empty()) return false;
+    take_back_end();
+    return start(std::nullopt).has_value() && flush().has_value() &&
+           healing().prefix == spelling.prefix;
+  }();
+  if (!placed) {
+    text(bytes);
+    return {};
+  }
+  const grammar::Vocabulary& vocabulary = *model_->tokenizer->vocabulary();
+  const std::string whole = spelling.prefix + std::string(bytes);
+  std::size_t spelled = 0;
+  std::size_t used = 0;
+  for (const TokenId id : spelling.ids) {
+    const std::string_view piece = vocabulary.bytes(id);
+    if (piece.empty() || whole.compare(spelled, piece.size(), piece) != 0) break;
+    spelled += piece.size();
+    ++used;
+  }
+  if (spelled < spelling.prefix.size() || used == 0) {
+    text(bytes);
+    return {};
+  }
+  const std::size_t length = branch_.ids().size() - healing().dropped;
+  if (length + used > model_->context) return too_long(length + used);
+  branch_.rollback(length);
+  branch_.append(std::span(spelling.ids).first(used));
+  begin_run();
+  text(std::string_view(whole).substr(spelled));
+  return {};
 }
 
 Status Context::open(runtime::Role role) {
@@ -87,6 +133,9 @@ Status Context::open(runtime::Role role) {
 Status Context::close() {
   ESP_CHECK(role_.has_value());
   ESP_TRY(flush());
+  std::optional<Closed> closed;
+  if (!ended_ && model_->chat->refuses_two_user_turns())
+    closed = Closed{*role_, branch_.ids().size(), run_, run_begin_, run_start_};
   auto ids = model_->chat->close(*role_);
   std::span<const TokenId> rest(ids);
   if (ended_) {
@@ -99,7 +148,20 @@ Status Context::close() {
   }
   control(rest);
   role_.reset();
+  closed_ = std::move(closed);
   return {};
+}
+
+bool Context::reopen(runtime::Role role) {
+  if (!closed_ || closed_->role != role) return false;
+  const Closed closed = *closed_;
+  branch_.rollback(closed.length);
+  begin_run();
+  run_ = closed.run;
+  run_begin_ = closed.run_begin;
+  run_start_ = closed.run_start;
+  role_ = closed.role;
+  return true;
 }
 
 Status Context::flush() {
@@ -110,21 +172,14 @@ Status Context::flush() {
   const auto [here, there] = std::mismatch(have.begin() + static_cast<std::ptrdiff_t>(run_begin_),
                                            have.end(), ids->begin(), ids->end());
   const auto common = static_cast<std::size_t>(there - ids->begin());
-  if (run_begin_ + ids->size() > model_->context) {
-    return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(run_begin_ + ids->size()) +
-                                       " tokens here; the model's context holds " +
-                                       std::to_string(model_->context));
-  }
+  if (run_begin_ + ids->size() > model_->context) return too_long(run_begin_ + ids->size());
   if (here != have.end()) branch_.rollback(run_begin_ + common);
   branch_.append(std::span(*ids).subspan(common));
   dirty_ = false;
   return {};
 }
 
-Result<Context::Healed> Context::heal() {
-  take_back_end();
-  ESP_TRY(start(std::nullopt));
-  ESP_TRY(flush());
+Context::Healed Context::healing() const {
   const grammar::Vocabulary& vocabulary = *model_->tokenizer->vocabulary();
   const std::vector<TokenId>& ids = branch_.ids();
   Healed best;
@@ -136,20 +191,25 @@ Result<Context::Healed> Context::heal() {
     if (suffix.size() >= vocabulary.longest_token()) break;
     if (can_grow(vocabulary.trie(), suffix)) best = {suffix, dropped};
   }
-  if (best.dropped > 0) branch_.rollback(ids.size() - best.dropped);
+  return best;
+}
+
+Result<Context::Healed> Context::heal() {
+  take_back_end();
+  ESP_TRY(start(std::nullopt));
+  ESP_TRY(flush());
+  Healed healed = healing();
+  if (healed.dropped > 0) branch_.rollback(branch_.ids().size() - healed.dropped);
   if (branch_.ids().empty()) {
     return fail(
         ErrorCode::kInvalid,
         "a hole needs some text or a turn before it: this model has no token to begin with");
   }
-  return best;
+  return healed;
 }
 
 void Context::after_hole() {
-  run_.clear();
-  run_begin_ = branch_.ids().size();
-  run_start_ = runtime::TextStart::kContinuation;
-  dirty_ = false;
+  begin_run();
   ended_ = run_begin_ > 0 && model_->tokenizer->vocabulary()->is_end(branch_.ids().back());
 }
 
@@ -162,6 +222,7 @@ Result<Context> Context::fork() {
   child.role_ = role_;
   child.started_ = started_;
   child.ended_ = ended_;
+  child.closed_ = closed_;
   return child;
 }
 
@@ -175,7 +236,8 @@ Result<Context::Snapshot> Context::snapshot() {
                   run_start_,
                   role_,
                   started_,
-                  ended_};
+                  ended_,
+                  closed_};
 }
 
 void Context::restore(const Snapshot& snapshot) {
@@ -192,6 +254,7 @@ void Context::restore(const Snapshot& snapshot) {
   role_ = snapshot.role;
   started_ = snapshot.started;
   ended_ = snapshot.ended;
+  closed_ = snapshot.closed;
   dirty_ = false;
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "dsl/value.h"
 #include "runtime/chat/chat_template.h"
 #include "runtime/engine/engine.h"
 #include "runtime/tokenizer/tokenizer.h"
@@ -42,8 +43,15 @@ class Context {
 
   /// Appends text to the open turn (or to the bare path).
   void text(std::string_view bytes);
+  /// The same for the text of a value that a model wrote (CONTRACTS 13): where the path stands as
+  /// it stood before that hole, the value's own ids are fed, however they were cut; else, and for
+  /// what those ids do not spell, the text is tokenised anew. Errors: those of flush().
+  Status written(std::string_view bytes, const Spelling& spelling);
   Status open(runtime::Role role);
   Status close();
+  /// Opens the turn that was closed last, so that text is added to it: true if it was of this role,
+  /// nothing has come after it, and the template refuses two user turns (else nobody asks).
+  bool reopen(runtime::Role role);
   [[nodiscard]] std::optional<runtime::Role> role() const { return role_; }
 
   /// Brings all text into the branch. Errors: a byte that the vocabulary cannot spell; more ids
@@ -63,6 +71,14 @@ class Context {
   /// A child at this very place. Flushed first, so that the trunk is counted once.
   Result<Context> fork();
 
+  /// The turn that was closed last, while nothing follows it.
+  struct Closed {
+    runtime::Role role{};
+    std::size_t length = 0;  // ids before what closed it
+    std::string run;
+    std::size_t run_begin = 0;
+    runtime::TextStart run_start{};
+  };
   struct Snapshot {
     std::vector<TokenId> run_ids;
     std::string run;
@@ -71,6 +87,7 @@ class Context {
     std::optional<runtime::Role> role;
     bool started = false;
     bool ended = false;
+    std::optional<Closed> closed;
   };
   Result<Snapshot> snapshot();
   void restore(const Snapshot& snapshot);
@@ -79,6 +96,9 @@ class Context {
   Status start(std::optional<runtime::Role> first);
   void control(std::span<const TokenId> ids);
   void take_back_end();
+  void begin_run();
+  [[nodiscard]] Status too_long(std::size_t tokens) const;
+  [[nodiscard]] Healed healing() const;
 
   const ModelParts* model_;
   runtime::Branch branch_;
@@ -89,6 +109,7 @@ class Context {
   std::optional<runtime::Role> role_;
   bool started_ = false;
   bool ended_ = false;  // the last id is an end token that a hole gave
+  std::optional<Closed> closed_;
 };
 
 }  // namespace espalier::dsl

@@ -128,9 +128,9 @@ class Evaluator {
       if (const auto* literal = std::get_if<LiteralChunk>(&chunk)) {
         out += literal->bytes;
       } else if (const auto* insert = std::get_if<Insert>(&chunk)) {
-        auto piece = print_of(*insert->value);
+        auto piece = insertion(*insert->value);
         if (!piece) return tl::unexpected<Failure>(std::move(piece).error());
-        out += *piece;
+        out += piece->text;
       }
       if (out.size() > Value::kMaxWeight)
         return value_failure(text.span, "the text would be too long");
@@ -138,18 +138,19 @@ class Evaluator {
     return out;
   }
 
-  Outcome<std::string> print_of(const Expr& expr) {
-    if (const auto* name_expr = std::get_if<NameExpr>(&expr.node)) {
+  Outcome<Insertion> insertion(const Expr& expr) {
+    if (std::holds_alternative<NameExpr>(expr.node)) {
       const NameInfo& info = program_.names[expr.id];
-      if (info.kind == NameKind::kType) return schema_text(program_.types[info.index]);
-      if (info.kind == NameKind::kTool) return tool_text(program_.tools[info.index]);
-      (void)name_expr;
+      if (info.kind == NameKind::kType)
+        return Insertion{schema_text(program_.types[info.index]), nullptr};
+      if (info.kind == NameKind::kTool)
+        return Insertion{tool_text(program_.tools[info.index]), nullptr};
     }
     auto value = run(expr);
     if (!value) return tl::unexpected<Failure>(std::move(value).error());
     if (value->weight() > Value::kMaxWeight)
       return value_failure(expr.span, "the text would be too long");
-    return print(*value);
+    return Insertion{print(*value), value->shared_origin()};
   }
 
  private:
@@ -446,7 +447,14 @@ Outcome<Value> evaluate(const Program& program, const Scope& scope, const Expr& 
 
 Outcome<std::string> evaluate_text(const Program& program, const Scope& scope, const Expr& expr,
                                    const Ready& ready) {
-  return Evaluator(program, scope, ready).print_of(expr);
+  auto inserted = Evaluator(program, scope, ready).insertion(expr);
+  if (!inserted) return tl::unexpected<Failure>(std::move(inserted).error());
+  return std::move(inserted->text);
+}
+
+Outcome<Insertion> evaluate_insert(const Program& program, const Scope& scope, const Expr& expr,
+                                   const Ready& ready) {
+  return Evaluator(program, scope, ready).insertion(expr);
 }
 
 Outcome<bool> evaluate_condition(const Program& program, const Scope& scope, const Expr& expr,
@@ -514,7 +522,7 @@ Value conform(Value value, const TypeRef& type) {
       Value::List items;
       for (const Value& item : value.as_list()) items.push_back(conform(item, type->items[0]));
       auto out = Value::list(std::move(items));
-      return out ? std::move(*out) : value;
+      return out ? out->with(value.shared_origin()) : value;
     }
     case TypeKind::kRecord: {
       if (value.kind() != ValueKind::kRecord) return value;
@@ -527,7 +535,7 @@ Value conform(Value value, const TypeRef& type) {
         entries.push_back({entry.name, conform(entry.value, field->type)});
       }
       auto out = Value::record(std::move(entries), type);
-      return out ? std::move(*out) : value;
+      return out ? out->with(value.shared_origin()) : value;
     }
     default:
       return value;

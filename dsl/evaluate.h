@@ -30,6 +30,14 @@ using Ready = std::map<ExprId, Value>;
 [[nodiscard]] Outcome<std::string> evaluate_text(const Program& program, const Scope& scope,
                                                  const Expr& expr, const Ready& ready);
 
+/// The same with where the value came from: null for what no hole gave.
+struct Insertion {
+  std::string text;
+  std::shared_ptr<const Origin> origin;
+};
+[[nodiscard]] Outcome<Insertion> evaluate_insert(const Program& program, const Scope& scope,
+                                                 const Expr& expr, const Ready& ready);
+
 /// A bool, or a failure at `expr`.
 [[nodiscard]] Outcome<bool> evaluate_condition(const Program& program, const Scope& scope,
                                                const Expr& expr, const Ready& ready);

@@ -267,11 +267,15 @@ Interpreter::FlowTask Interpreter::retry(Frame& frame, const RetryStmt& stmt, co
     if (failure) {
       observer_.on_retry(frame.branch, failure->error.message);
       if (!stmt.why) {
-        if (runner_.model().chat->supports(runtime::Role::kUser)) {
-          if (Status s = context.open(runtime::Role::kUser); !s)
-            co_return engine_failure(span, std::move(s).error());
+        const runtime::ChatTemplate& chat = *runner_.model().chat;
+        if (chat.supports(runtime::Role::kUser)) {
+          const bool joined = chat.refuses_two_user_turns() && context.reopen(runtime::Role::kUser);
+          if (!joined) {
+            if (Status s = context.open(runtime::Role::kUser); !s)
+              co_return engine_failure(span, std::move(s).error());
+          }
           observer_.on_turn(frame.branch, "user");
-          write(frame, failure->error.message);
+          write(frame, (joined ? "\n\n" : "") + failure->error.message);
           if (Status s = context.close(); !s) co_return engine_failure(span, std::move(s).error());
           observer_.on_turn(frame.branch, "");
         } else {

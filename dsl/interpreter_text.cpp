@@ -54,9 +54,16 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
         Outcome<void> done = co_await wait;
         if (!done) co_return pass(std::move(done).error());
       }
-      auto printed = evaluate_text(program_, frame.scope, *insert->value, ready);
-      if (!printed) co_return pass(std::move(printed).error());
-      write(frame, *printed);
+      auto inserted = evaluate_insert(program_, frame.scope, *insert->value, ready);
+      if (!inserted) co_return pass(std::move(inserted).error());
+      if (inserted->origin == nullptr) {
+        write(frame, inserted->text);
+      } else {
+        const Spelling& spelling = inserted->origin->spelling;
+        if (Status s = frame.context->written(inserted->text, spelling); !s)
+          co_return engine_failure(insert->span, std::move(s).error());
+        if (!inserted->text.empty()) observer_.on_text(frame.branch, inserted->text);
+      }
     } else {
       const std::string_view follow = follow_of(text, i);
       auto task = hole(frame, std::get<Hole>(chunk), follow);
@@ -238,6 +245,7 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);
   const std::size_t others = healed->dropped + (follow.empty() || !after ? 1 : after->size());
   origin.truncated = generated->truncated || generated->ids.size() >= settings.max + others;
+  origin.spelling = {std::move(healed->prefix), std::move(generated->ids)};
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
 }
 
@@ -331,6 +339,7 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
   origin.p = dist[chosen];
   for (std::size_t i = 0; i < dist.size(); ++i)
     origin.dist.emplace_back((*choices)[i].label, dist[i]);
+  origin.spelling = {std::move(healed->prefix), ids[chosen]};
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
 }
 

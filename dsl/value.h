@@ -4,7 +4,7 @@
 // its weight (nodes plus bytes of a full print, as if nothing were shared) and its depth, and none
 // is made beyond kMaxWeight or kMaxDepth: printing, comparing and converting are bounded whatever
 // the program does. A value that came out of a hole may carry its Origin (probability,
-// distribution, truncated); the origin takes no part in equality.
+// distribution, truncated, its token ids); the origin takes no part in equality.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/token.h"
 #include "grammar/json.h"
 #include "grammar/type.h"
 
@@ -37,12 +38,21 @@ enum class ValueKind : std::uint8_t {
 /// As messages name it: "a list", "an int".
 std::string_view name(ValueKind kind);
 
+/// The tokens that a model wrote a value with, so that it can be put into a prompt again as those
+/// very ids. They spell `prefix` (what healing took back before the hole), the value's text and
+/// perhaps more (its follow, an end token).
+struct Spelling {
+  std::string prefix;
+  std::vector<TokenId> ids;
+};
+
 /// What a hole knows of the value it gave.
 struct Origin {
   std::optional<double> p;  // select: the probability of the chosen one
   std::vector<std::pair<std::string, double>>
       dist;                // select: every choice by its name, in declared order
   bool truncated = false;  // the budget closed it
+  Spelling spelling;
 };
 
 class Value {
@@ -98,6 +108,7 @@ class Value {
   [[nodiscard]] Value item(std::uint64_t index) const;
 
   [[nodiscard]] const Origin* origin() const { return origin_.get(); }
+  [[nodiscard]] const std::shared_ptr<const Origin>& shared_origin() const { return origin_; }
   [[nodiscard]] Value with(std::shared_ptr<const Origin> origin) const;
 
   [[nodiscard]] std::uint64_t weight() const;

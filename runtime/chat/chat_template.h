@@ -30,6 +30,9 @@ class ChatTemplate {
   [[nodiscard]] virtual std::string refusal(Role role) const {
     return supports(role) ? "" : "the model's chat template has no role '" + std::string(name(role)) + "'";
   }
+  /// True where the template refuses a user turn directly after another, so that what would be two
+  /// has to be one.
+  [[nodiscard]] virtual bool refuses_two_user_turns() const { return false; }
   /// What stands before the first turn: bos where the model wants it, and the default system turn where the template
   /// adds one to a conversation that starts with `first` (not kSystem).
   [[nodiscard]] virtual std::vector<TokenId> begin(Role first) const = 0;

@@ -41,8 +41,9 @@ Result<Answer> wait_for(const std::shared_ptr<BranchState>& state, Request reque
 void append_segment(BranchState& state, std::size_t count) {
   const std::size_t begin = state.ids.size() - count;
   auto& segments = state.segments;
-  // A segment that nobody shares grows; one that a fork shares must not.
-  if (!segments.empty() && segments.back().end == begin && segments.back().counted.use_count() == 1) {
+  // A segment that nobody shares grows; one that a fork shares, or has counted before it ended, must not.
+  if (!segments.empty() && segments.back().end == begin && segments.back().counted.use_count() == 1 &&
+      !segments.back().counted->load()) {
     segments.back().end += count;
   } else {
     segments.push_back({begin, begin + count, std::make_shared<std::atomic<bool>>(false)});

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 
@@ -68,8 +70,9 @@ TEST(Utf8, DecodeInvertsAppendForEveryScalarValue) {
 }
 
 TEST(Utf8, RefusesWhatRfc3629Refuses) {
-  for (const std::string bad : {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
-                                "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xFF"}) {
+  for (const std::string bad :
+       {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xFF"}) {
     EXPECT_EQ(utf8::decode(bad, 0).length, 0) << testing::PrintToString(bad);
     EXPECT_EQ(utf8::find_malformed("ok" + bad), 2U);
   }
@@ -85,11 +88,40 @@ TEST(System, ReadNamesPathAndLimit) {
   const auto limited = system.read(path, 4);
   ASSERT_FALSE(limited.has_value());
   EXPECT_EQ(limited.error().code, ErrorCode::kLimit);
-  EXPECT_NE(limited.error().message.find("5 bytes; at most 4"), std::string::npos) << limited.error().message;
+  EXPECT_NE(limited.error().message.find("5 bytes; at most 4"), std::string::npos)
+      << limited.error().message;
   EXPECT_EQ(system.read(folder + "/none", 5).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(system.read(folder, 5).error().code, ErrorCode::kInvalid);
   EXPECT_EQ((*system.map(path))->bytes().size(), 5U);
   std::filesystem::remove_all(folder);
+}
+
+TEST(System, ALockIsHeldByOneAndGoneWithItsHolder) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("espalier_lock_" + std::to_string(::getpid())))
+          .string();
+  {
+    auto first = real_system().try_lock(path);
+    ASSERT_TRUE(first) << first.error().message;
+    ASSERT_NE(*first, nullptr);
+    const auto second = real_system().try_lock(path);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(*second, nullptr);
+    first->reset();
+    const auto third = real_system().try_lock(path);
+    ASSERT_TRUE(third);
+    EXPECT_NE(*third, nullptr);
+    // What a process that died left behind locks nobody out.
+    std::filesystem::remove(path);
+    std::ofstream(path) << "left";
+    const auto fourth = real_system().try_lock(path);
+    ASSERT_TRUE(fourth);
+    EXPECT_NE(*fourth, nullptr);
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+  const auto nowhere = real_system().try_lock(path + "/no/such");
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().message.find(path), std::string::npos);
 }
 
 TEST(FaultSystem, EveryCallOfASequenceCanBeMadeToFail) {

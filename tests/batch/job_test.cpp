@@ -173,6 +173,26 @@ TEST(Job, AnOutputThatIsNoRegularFileIsLeftAlone) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Job, ASecondJobOnTheSameOutputIsRefusedWhileTheFirstRuns) {
+  Fixture fixture;
+  ASSERT_TRUE(fixture.run());
+  const std::string whole = fixture.system.get(kOut);
+  {
+    const auto first = Journal::open(kOut, fixture.identity, {}, fixture.system);
+    ASSERT_TRUE(first) << first.error().message;
+    for (const bool restart : {false, true}) {
+      const auto second =
+          Journal::open(kOut, fixture.identity, {.restart = restart}, fixture.system);
+      ASSERT_FALSE(second);
+      EXPECT_EQ(second.error().code, ErrorCode::kInvalid);
+      EXPECT_THAT(second.error().message, HasSubstr("another job is writing 'out.jsonl' now"));
+    }
+    ASSERT_TRUE(Journal::open("other.jsonl", fixture.identity, {}, fixture.system));
+  }
+  EXPECT_EQ(fixture.system.get(kOut), whole);
+  EXPECT_TRUE(fixture.run()) << "the first is over";
+}
+
 TEST(Job, TornAndSpoiltRowsRunAgain) {
   Fixture fixture;
   ASSERT_TRUE(fixture.run());

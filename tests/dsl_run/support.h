@@ -37,6 +37,22 @@ inline const std::shared_ptr<const runtime::Model>& tiny_model() {
   return model;
 }
 
+/// A chat template that refuses two user turns in a row.
+class Alternating final : public runtime::ChatTemplate {
+ public:
+  explicit Alternating(std::shared_ptr<const runtime::ChatTemplate> inner)
+      : inner_(std::move(inner)) {}
+  std::string_view family() const override { return inner_->family(); }
+  bool supports(runtime::Role role) const override { return inner_->supports(role); }
+  bool refuses_two_user_turns() const override { return true; }
+  std::vector<TokenId> begin(runtime::Role first) const override { return inner_->begin(first); }
+  std::vector<TokenId> open(runtime::Role role) const override { return inner_->open(role); }
+  std::vector<TokenId> close(runtime::Role role) const override { return inner_->close(role); }
+
+ private:
+  std::shared_ptr<const runtime::ChatTemplate> inner_;
+};
+
 struct WorldOptions {
   bool cache = true;
   std::uint32_t pages = 512;
@@ -44,6 +60,7 @@ struct WorldOptions {
   std::uint32_t max_rows = 64;
   unsigned threads = 2;
   std::function<void(const runtime::Batch&)> on_step = {};
+  std::shared_ptr<const runtime::ChatTemplate> chat = nullptr;  // null: the tiny model's
 };
 
 /// An engine and a runner.
@@ -63,8 +80,9 @@ struct World {
     engine = std::move(*made);
     RunnerOptions runner_options;
     runner_options.threads = options.threads;
-    runner = std::make_unique<Runner>(*engine, tiny_model()->tokenizer(),
-                                      tiny_model()->chat_template(), runner_options);
+    runner = std::make_unique<Runner>(
+        *engine, tiny_model()->tokenizer(),
+        options.chat == nullptr ? tiny_model()->chat_template() : options.chat, runner_options);
   }
 
   RunOutcome run(const std::string& source, Json arguments = Json::object(),

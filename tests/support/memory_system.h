@@ -149,6 +149,12 @@ class MemorySystem final : public System {
     }
     return std::vector<std::string>(found.begin(), found.end());
   }
+  Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) override {
+    const std::lock_guard lock(mutex_);
+    ESP_TRY(step(path));
+    if (!locks_->insert(path).second) return nullptr;
+    return std::make_unique<Lock>(locks_, path);
+  }
   Clock::time_point now() override {
     const std::lock_guard lock(mutex_);
     return now_;
@@ -222,12 +228,26 @@ class MemorySystem final : public System {
     std::string path_;
   };
 
+  // Shared with the locks, which may outlive a restart and then hold nothing.
+  using Locks = std::set<std::string>;
+  class Lock final : public FileLock {
+   public:
+    Lock(std::shared_ptr<Locks> locks, std::string path)
+        : locks_(std::move(locks)), path_(std::move(path)) {}
+    ~Lock() override { locks_->erase(path_); }
+
+   private:
+    std::shared_ptr<Locks> locks_;
+    std::string path_;
+  };
+
   Status step(const std::string& path) {
     if (++operations_ == die_at_) dead_ = true;
     if (dead_) return fail(ErrorCode::kIo, "cannot use '" + path + "': killed");
     return {};
   }
   void revive() {
+    locks_ = std::make_shared<Locks>();  // a process that died holds none
     dead_ = false;
     die_at_ = 0;
     operations_ = 0;
@@ -248,6 +268,7 @@ class MemorySystem final : public System {
   std::mutex mutex_;
   Names names_;
   Names durable_names_;
+  std::shared_ptr<Locks> locks_ = std::make_shared<Locks>();
   Clock::time_point now_;
   std::uint64_t operations_ = 0;
   std::uint64_t die_at_ = 0;

@@ -113,6 +113,20 @@ TEST(Engine, AForkSharesItsTrunkAndATrunkIsCountedOnce) {
   EXPECT_EQ(stats.recomputed_tokens, 0U);
 }
 
+TEST(Engine, WhatATrunkGetsAfterItsForkHasRunIsCountedToo) {
+  std::mt19937 random(5);
+  auto engine = make_engine();
+  Branch trunk = engine->open();
+  trunk.append(random_ids(random, 40));
+  {
+    Branch fork = trunk.fork();
+    ASSERT_TRUE(fork.generate_now(free_text(3)).has_value());
+  }
+  trunk.append(random_ids(random, 25));
+  ASSERT_TRUE(trunk.generate_now(free_text(3)).has_value());
+  EXPECT_EQ(engine->stats().prompt_tokens, 65U);
+}
+
 TEST(Engine, RollbackReturnsToTheSameText) {
   std::mt19937 random(4);
   auto engine = make_engine();

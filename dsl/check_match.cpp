@@ -1,0 +1,259 @@
+// `match`: what a pattern asks of the value, and which cases no arm takes.
+#include <algorithm>
+
+#include "dsl/checker.h"
+#include "dsl/suggest.h"
+
+namespace espalier::dsl {
+namespace {
+
+/// The cases that a match may tell apart: enum cases, true and false, tools, alternatives. Anything
+/// else is one case.
+void split(const TypeRef& given, std::vector<TypeRef>& out, int depth = 0) {
+  const TypeRef type = resolve(given);
+  if (type == nullptr || depth > 32) return;
+  switch (type->kind) {
+    case TypeKind::kOptional:
+      split(type->items.at(0), out, depth + 1);
+      out.push_back(basic_type(TypeKind::kNull));
+      break;
+    case TypeKind::kUnion:
+      for (const TypeRef& item : type->items) split(item, out, depth + 1);
+      break;
+    case TypeKind::kBool:
+      out.push_back(literal_type(true));
+      out.push_back(literal_type(false));
+      break;
+    case TypeKind::kEnum:
+      for (const auto& one : type->cases) {
+        auto made = std::make_shared<Type>();
+        made->kind = TypeKind::kEnum;
+        made->name = type->name;
+        made->cases.push_back(one);
+        out.push_back(made);
+      }
+      break;
+    case TypeKind::kCall:
+      for (const auto& field : type->fields) {
+        auto made = std::make_shared<Type>();
+        made->kind = TypeKind::kCall;
+        made->fields.push_back(field);
+        out.push_back(made);
+      }
+      break;
+    default:
+      out.push_back(type);
+  }
+}
+
+/// One type for the cases that are left.
+TypeRef merge(const std::vector<TypeRef>& cases) {
+  if (cases.empty()) return nullptr;
+  std::vector<std::shared_ptr<Type>> made;
+  for (const TypeRef& one : cases) {
+    const auto same = [&](const std::shared_ptr<Type>& m) {
+      return m->kind == one->kind && (one->kind == TypeKind::kCall ||
+                                      (one->kind == TypeKind::kEnum && m->name == one->name));
+    };
+    const auto at = std::find_if(made.begin(), made.end(), same);
+    if (at == made.end()) {
+      made.push_back(std::make_shared<Type>(*one));
+    } else {
+      (*at)->cases.insert((*at)->cases.end(), one->cases.begin(), one->cases.end());
+      (*at)->fields.insert((*at)->fields.end(), one->fields.begin(), one->fields.end());
+    }
+  }
+  return union_type({made.begin(), made.end()});
+}
+
+std::string case_name(const TypeRef& one) {
+  if (one->kind == TypeKind::kEnum && one->cases.size() == 1) return one->cases.front().name;
+  if (one->kind == TypeKind::kCall && one->fields.size() == 1) return one->fields.front().name;
+  return type_name(one);
+}
+}  // namespace
+
+bool Checker::match(const MatchStmt& node, const Span& span) {
+  const Static value = expr(*node.value);
+  if (too_many(node.arms.size(), {span.file, span.begin, span.begin + 5}, "arms")) return true;
+  std::vector<TypeRef> cases;
+  split(value.type, cases);
+  std::vector<TypeRef> left = cases;
+  bool falls = false;
+  bool any = false;
+  for (std::size_t i = 0; i < node.arms.size(); ++i) {
+    const MatchArm& arm = node.arms[i];
+    const bool last = i + 1 == node.arms.size();
+    const std::vector<TypeRef> before = left;
+    pattern(arm.pattern, value.type, cases, left, last);
+    const PatternInfo& info = program_.patterns[arm.pattern.id];
+    open_scope();
+    const std::size_t facts = facts_.size();
+    if (info.test == PatternTest::kAny && arm.pattern.kind == PatternKind::kName &&
+        !arm.pattern.called) {
+      any = true;
+      bind(arm.pattern.name, {before.size() == cases.size() ? value.type : merge(before),
+                              value.from_hole, value.selected});
+    }
+    if (info.test == PatternTest::kTool) {
+      const ToolInfo& tool = program_.tools[info.index];
+      for (const Identifier& name : arm.pattern.bindings) {
+        const auto at = std::find_if(tool.parameters.begin(), tool.parameters.end(),
+                                     [&](const Parameter& p) { return p.name == name.text; });
+        if (at == tool.parameters.end()) {
+          std::vector<std::string> known;
+          for (const Parameter& parameter : tool.parameters) known.push_back(parameter.name);
+          unknown_name(name, "parameter", std::move(known));
+          bind(name, {});
+        } else {
+          bind(name, {at->omittable ? optional_type(at->type) : at->type});
+        }
+      }
+    } else {
+      for (const Identifier& name : arm.pattern.bindings) bind(name, {});
+    }
+    // In the arm, the matched path is what the pattern asked for.
+    if (const std::string path = path_of(*node.value); !path.empty() && value.type != nullptr &&
+                                                       info.test != PatternTest::kNull &&
+                                                       !cases.empty()) {
+      std::vector<TypeRef> here;
+      for (const TypeRef& one : before)
+        if (info.test == PatternTest::kAny ||
+            std::find(left.begin(), left.end(), one) == left.end())
+          here.push_back(one);
+      if (!here.empty() && here.size() < cases.size()) facts_.emplace_back(path, merge(here));
+    }
+    const bool arm_falls = block(arm.body, false);
+    facts_.resize(facts);
+    close_scope();
+    falls = falls || arm_falls;
+    if (any) left.clear();
+  }
+  if (value.type == nullptr) return true;
+  if (!any && !left.empty() && !broken_) {
+    std::string missing;
+    for (std::size_t i = 0; i < left.size() && i < 4; ++i)
+      missing += (i > 0 ? ", `" : "`") + case_name(left[i]) + "`";
+    if (left.size() > 4) missing += ", …";
+    const Span word{span.file, span.begin, span.begin + 5};
+    Diagnostic& diagnostic = error("E0202", word, "this match does not cover " + missing);
+    diagnostic.secondary.push_back({node.value->span, type_name(value.type)});
+    diagnostic.help = "add an arm for it, or `other => { … }` as the last one";
+    return true;
+  }
+  return falls;
+}
+
+void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
+                      std::vector<TypeRef>& left, bool last) {
+  PatternInfo& info = program_.patterns[node.id];
+  const auto take = [&](const auto& same) {
+    const auto known = std::find_if(cases.begin(), cases.end(), same);
+    if (known == cases.end()) return false;
+    const auto at = std::find_if(left.begin(), left.end(), same);
+    if (at == left.end()) {
+      error("E0213", node.span, "an arm before has taken this case", "never reached");
+    } else {
+      left.erase(at);
+    }
+    return true;
+  };
+  const auto refuse = [&](const std::string& what, std::vector<std::string> known) {
+    Diagnostic& diagnostic = error("E0202", node.span, what);
+    if (const auto near =
+            suggest(node.kind == PatternKind::kString ? node.string : node.name.text, known);
+        !near.empty()) {
+      diagnostic.help = "did you mean `" + near + "`?";
+    } else if (!known.empty() && known.size() <= 12) {
+      diagnostic.help = "the cases are ";
+      for (std::size_t i = 0; i < known.size(); ++i)
+        diagnostic.help += (i > 0 ? ", `" : "`") + known[i] + "`";
+    }
+  };
+  const bool unknown =
+      value == nullptr || resolve(value) == nullptr || resolve(value)->kind == TypeKind::kJson;
+  const std::string of = unknown ? "" : type_name(value);
+  switch (node.kind) {
+    case PatternKind::kNull:
+      info.test = PatternTest::kNull;
+      if (!unknown && !take([](const TypeRef& t) { return t->kind == TypeKind::kNull; }))
+        refuse(of + " is never null", {});
+      return;
+    case PatternKind::kTrue:
+    case PatternKind::kFalse: {
+      const bool truth = node.kind == PatternKind::kTrue;
+      info.test = truth ? PatternTest::kTrue : PatternTest::kFalse;
+      if (!unknown && !take([&](const TypeRef& t) {
+            return t->kind == TypeKind::kLiteral && t->literal.is_boolean() &&
+                   t->literal.get<bool>() == truth;
+          }))
+        refuse(of + " is no bool", {});
+      return;
+    }
+    case PatternKind::kString:
+    case PatternKind::kNumber: {
+      info.test = PatternTest::kLiteral;
+      if (unknown) return;
+      const bool string = node.kind == PatternKind::kString;
+      const Json literal = string                ? Json(node.string)
+                           : node.number.integer ? Json(node.number.int_value)
+                                                 : Json(node.number.value);
+      if (take([&](const TypeRef& t) {
+            return t->kind == TypeKind::kLiteral && t->literal == literal;
+          }))
+        return;
+      const bool open = std::any_of(cases.begin(), cases.end(), [&](const TypeRef& t) {
+        return t->kind != TypeKind::kLiteral && (string ? is_text(t) : is_number(t));
+      });
+      if (open) return;
+      std::vector<std::string> known;
+      for (const TypeRef& one : cases)
+        if (one->kind == TypeKind::kLiteral && one->literal.is_string())
+          known.push_back(one->literal.get<std::string>());
+      refuse(literal.dump() + " is no value of " + of, std::move(known));
+      return;
+    }
+    case PatternKind::kName:
+      break;
+  }
+  const std::string& word = node.name.text;
+  std::vector<std::string> known;
+  for (const TypeRef& one : cases)
+    if (one->kind == TypeKind::kEnum || one->kind == TypeKind::kCall)
+      known.push_back(case_name(one));
+  if (!node.called &&
+      take([&](const TypeRef& t) { return t->kind == TypeKind::kEnum && case_name(t) == word; })) {
+    info.test = PatternTest::kCase;
+    const auto at = std::find_if(cases.begin(), cases.end(), [&](const TypeRef& t) {
+      return t->kind == TypeKind::kEnum && case_name(t) == word;
+    });
+    const TypeInfo* declared = program_.type((*at)->name);
+    const auto& all = declared != nullptr && resolve(declared->type) != nullptr
+                          ? resolve(declared->type)->cases
+                          : (*at)->cases;
+    info.index = static_cast<std::uint32_t>(
+        std::find_if(all.begin(), all.end(), [&](const auto& c) { return c.name == word; }) -
+        all.begin());
+    return;
+  }
+  if (take([&](const TypeRef& t) { return t->kind == TypeKind::kCall && case_name(t) == word; })) {
+    info.test = PatternTest::kTool;
+    info.index = static_cast<std::uint32_t>(program_.tool(word) - program_.tools.data());
+    return;
+  }
+  info.test = PatternTest::kAny;
+  if (node.called) {
+    if (!unknown) refuse("`" + word + "` is no tool of " + of, std::move(known));
+    return;
+  }
+  if (!last) {
+    refuse(unknown ? "a name that takes every value stands in the last arm"
+                   : "`" + word + "` is no case of " + of,
+           std::move(known));
+  } else if (!unknown && left.empty() && !cases.empty()) {
+    diagnostics_.warning("W0601", node.span, "this arm is never reached",
+                         "every case is taken before");
+  }
+}
+
+}  // namespace espalier::dsl

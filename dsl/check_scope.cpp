@@ -1,0 +1,78 @@
+// Variables: scopes, what is bound on a path, and what a condition says of a value.
+#include "dsl/checker.h"
+
+namespace espalier::dsl {
+
+Checker::Variable* Checker::find(const std::string& name) {
+  const auto at = variable_index_.find(name);
+  return at == variable_index_.end() ? nullptr : &variables_[at->second];
+}
+
+void Checker::drop_variables(std::size_t left) {
+  for (std::size_t i = left; i < variables_.size(); ++i) variable_index_.erase(variables_[i].name);
+  variables_.resize(left);
+}
+
+std::vector<Checker::Variable> Checker::variables_from(std::size_t first) const {
+  return {variables_.begin() + static_cast<std::ptrdiff_t>(first), variables_.end()};
+}
+
+void Checker::bind(const Identifier& name, Static value, bool warn_unused) {
+  if (name.text.empty()) return;
+  if (const Variable* before = find(name.text)) {
+    error("E0103", name.span, "`" + name.text + "` is bound already", "a name is bound once")
+        .secondary.push_back({before->span, "first here"});
+    return;
+  }
+  if (const auto at = declared_.find(name.text);
+      at != declared_.end() && at->second.entity == Entity::kType) {
+    error("E0103", name.span, "`" + name.text + "` is the name of a type",
+          "a variable may not hide it")
+        .secondary.push_back({at->second.span, "declared here"});
+    return;
+  }
+  ended_.erase(name.text);
+  variable_index_[name.text] = variables_.size();
+  variables_.push_back({name.text, name.span, std::move(value), warn_unused, false});
+}
+
+void Checker::open_scope() { scopes_.push_back(variables_.size()); }
+
+void Checker::close_scope() {
+  const std::size_t begin = scopes_.back();
+  scopes_.pop_back();
+  for (std::size_t i = begin; i < variables_.size(); ++i) {
+    const Variable& variable = variables_[i];
+    if (variable.warn_unused && !variable.used && !broken_ && variable.name.front() != '_')
+      diagnostics_.warning("W0602", variable.span, "`" + variable.name + "` is never used").help =
+          "remove it, or begin its name with `_`";
+    ended_[variable.name] = variable.span;
+  }
+  drop_variables(begin);
+}
+
+void Checker::learn(const Expr& condition, bool truth) {
+  if (const auto* e = std::get_if<UnaryExpr>(&condition.node);
+      e != nullptr && e->op == UnaryOp::kNot)
+    return learn(*e->operand, !truth);
+  const auto* e = std::get_if<BinaryExpr>(&condition.node);
+  if (e == nullptr) return;
+  if ((e->op == BinaryOp::kAnd && truth) || (e->op == BinaryOp::kOr && !truth)) {
+    learn(*e->left, truth);
+    learn(*e->right, truth);
+    return;
+  }
+  if (e->op != BinaryOp::kEqual && e->op != BinaryOp::kNotEqual) return;
+  const bool differs = (e->op == BinaryOp::kNotEqual) == truth;
+  const auto is_null = [](const Expr& node) { return std::holds_alternative<NullExpr>(node.node); };
+  const Expr* subject = is_null(*e->right)  ? e->left.get()
+                        : is_null(*e->left) ? e->right.get()
+                                            : nullptr;
+  if (subject == nullptr || !differs) return;
+  const std::string path = path_of(*subject);
+  const TypeRef type = program_.values[subject->id];
+  if (!path.empty() && type != nullptr && may_be_null(type))
+    facts_.emplace_back(path, without_null(type));
+}
+
+}  // namespace espalier::dsl
