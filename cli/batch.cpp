@@ -47,14 +47,17 @@ class Batch final : public Command {
     ESP_ASSIGN(const auto opened, open_program(file_, "batch", context));
     if (opened.code != kDone) return opened.code;
     const ProgramFile& file = opened.file;
+    if (const auto allowed = settings_.check_allowed(file.program->tools); !allowed)
+      return usage_error(context, "batch", allowed.error().message);
     auto given = arguments_.read(file.gen->parameters, context);
-    if (!given) return usage_error(context, "batch", given.error().message);
+    if (!given) return usage_failure(context, "batch", given.error());
     ESP_ASSIGN(const auto inputs, batch::Inputs::open(in_, context.system));
     if (inputs.reads(out_))
       return usage_error(context, "batch", "--out '" + out_ + "' is one of the inputs");
     auto rows = RowArguments::create(*file.gen, std::move(*given), inputs.documents());
     if (!rows) return usage_error(context, "batch", rows.error().message);
 
+    ESP_TRY(stats_.open(context));
     ESP_ASSIGN(const auto session, Session::open(model_, context));
     batch::Journal::Options journal_options;
     journal_options.restart = restart_;
@@ -67,13 +70,20 @@ class Batch final : public Command {
       context.console.note(std::to_string(journal.dropped_bytes()) +
                            " bytes of a torn row were dropped; it runs again");
     }
-    ESP_ASSIGN(const batch::JobReport report,
-               work(context, file, inputs, *rows, *session, journal));
+    const auto done = work(context, file, inputs, *rows, *session, journal);
+    Status stats = stats_.write(*session, context);
+    if (!done) {
+      if (!stats) context.console.error(stats.error().message);
+      return fail(done.error().code, done.error().message + "\n" + std::to_string(journal.rows()) +
+                                         " of " + std::to_string(inputs.size()) + " rows are in '" +
+                                         out_ + "'; the same command goes on from there");
+    }
+    const batch::JobReport& report = *done;
     for (const std::string& field : rows->ignored()) {
       context.console.warn("'" + field + "' is no parameter of '" + file.gen->name +
                            "': that field was not used");
     }
-    ESP_TRY(stats_.write(*session, context));
+    ESP_TRY(stats);
     if (report.cancelled) {
       context.console.error("stopped after " + std::to_string(report.kept + report.ran) + " of " +
                             std::to_string(report.total) +

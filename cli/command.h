@@ -53,6 +53,8 @@ struct Verb {
 /// Says what is wrong with the command line, and where to read more; gives
 /// kUsage.
 int usage_error(Context& context, std::string_view verb, std::string_view message);
+/// The same for an error of reading what the command line names; being stopped is none of its own.
+Result<int> usage_failure(Context& context, std::string_view verb, const Error& error);
 
 // One for each verb, in the file of its name.
 [[nodiscard]] std::unique_ptr<Command> make_run();

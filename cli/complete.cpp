@@ -119,6 +119,7 @@ class Complete final : public Command {
     if (prompt_file_) {
       ESP_ASSIGN(text, read_text(*prompt_file_, context));
     }
+    ESP_TRY(stats_.open(context));
     ESP_ASSIGN(const auto session, Session::open(model_, context));
     const runtime::Tokenizer& tokenizer = *session->model().tokenizer();
     std::vector<TokenId> prompt;
@@ -249,8 +250,10 @@ class Complete final : public Command {
       context.console.out() << printable(std::string_view(pending).substr(0, whole)) << std::flush;
       pending.erase(0, whole);
     };
-    ESP_ASSIGN(runtime::Generated generated, branch.generate_now(std::move(request)));
+    auto outcome = branch.generate_now(std::move(request));
     if (answer.streamed) context.console.out() << printable(pending) << '\n';
+    if (!outcome) return fail(std::move(outcome).error());
+    runtime::Generated generated = std::move(*outcome);
     answer.ids = std::move(generated.ids);
     answer.truncated = generated.truncated;
     if (held != nullptr) answer.value = generated.matcher.value();

@@ -87,7 +87,7 @@ Result<std::string> Console::read_input(std::uint64_t limit) {
   return text;
 }
 
-Console process_console() {
+Console process_console(std::istream& in) {
   std::ios::sync_with_stdio(false);
   Console::Terminals terminals;
   terminals.out = ::isatty(STDOUT_FILENO) == 1;
@@ -97,7 +97,7 @@ Console process_console() {
   if (terminals.err && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
     terminals.width = size.ws_col;
   }
-  return {std::cin, std::cout, std::cerr, terminals};
+  return {in, std::cout, std::cerr, terminals};
 }
 
 std::string printable(std::string_view text) {

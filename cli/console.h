@@ -55,8 +55,8 @@ class Console {
   Terminals terminals_;
 };
 
-/// The process's own streams.
-[[nodiscard]] Console process_console();
+/// The process's own stdout and stderr, and `in` for its stdin.
+[[nodiscard]] Console process_console(std::istream& in);
 
 /// Control characters other than line breaks and tabs as visible escapes: text
 /// from a model or a file must not steer a terminal.

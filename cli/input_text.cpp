@@ -25,7 +25,11 @@ Result<std::string> InputText::read(Context& context) const {
 }
 
 Result<std::string> read_text(const std::string& path, Context& context) {
-  if (path == "-") return context.console.read_input(kMaxTextBytes);
+  if (path == "-") {
+    auto text = context.console.read_input(kMaxTextBytes);
+    if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
+    return text;
+  }
   return context.system.read(path, kMaxTextBytes);
 }
 

@@ -153,6 +153,11 @@ int usage_error(Context& context, std::string_view verb, std::string_view messag
   return kUsage;
 }
 
+Result<int> usage_failure(Context& context, std::string_view verb, const Error& error) {
+  if (error.code == ErrorCode::kCancelled) return fail(error);
+  return usage_error(context, verb, error.message);
+}
+
 int run_program(std::vector<std::string> arguments, Context& context) {
   int code = kFailed;
   try {

@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <utility>
 
+#include "cli/suggest.h"
+
 namespace espalier::cli {
 
 void RunSettings::declare(CLI::App& app) {
@@ -46,6 +48,24 @@ Json RunSettings::identity() const {
   take("seed", sampling_.seed);
   take("max", max_);
   return out;
+}
+
+Status RunSettings::check_allowed(const std::vector<dsl::ToolInfo>& tools) const {
+  for (const std::string& what : allow_) {
+    if (what == "exec") continue;
+    std::vector<std::string> known{"exec"};
+    bool found = false;
+    for (const dsl::ToolInfo& tool : tools) {
+      if (tool.transport != dsl::Transport::kExec) continue;
+      known.push_back(tool.name);
+      known.push_back("exec:" + tool.target);
+      found = found || what == tool.name || what == "exec:" + tool.target;
+    }
+    if (found) continue;
+    return fail(ErrorCode::kInvalid, "--allow '" + what + "' names no exec tool of this program" +
+                                         did_you_mean(what, known));
+  }
+  return {};
 }
 
 std::unique_ptr<dsl::ToolHost> RunSettings::tools(const std::string& directory) const {

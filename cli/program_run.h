@@ -17,8 +17,9 @@ namespace espalier::cli {
 class RunSettings {
  public:
   void declare(CLI::App& app);
-  /// What is wrong with the sampling options.
+  /// What is wrong with the sampling options, and with --allow for a program that has `tools`.
   [[nodiscard]] Status check() const { return sampling_.sampling().check(); }
+  [[nodiscard]] Status check_allowed(const std::vector<dsl::ToolInfo>& tools) const;
   /// Sampling above the program's own config.
   [[nodiscard]] dsl::Config overrides() const;
   /// All that changes a run's text, for a job's identity.

@@ -25,7 +25,7 @@ class Render final : public Command {
     if (opened.code != kDone) return opened.code;
     const ProgramFile& file = opened.file;
     const auto arguments = arguments_.read(file.gen->parameters, context);
-    if (!arguments) return usage_error(context, "render", arguments.error().message);
+    if (!arguments) return usage_failure(context, "render", arguments.error());
     if (const auto typed =
             dsl::arguments_from_json(*file.program, file.gen->parameters, *arguments);
         !typed) {

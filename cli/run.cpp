@@ -35,8 +35,10 @@ class Run final : public Command {
     ESP_ASSIGN(const auto opened, open_program(file_, "run", context));
     if (opened.code != kDone) return opened.code;
     const ProgramFile& file = opened.file;
+    if (const auto allowed = settings_.check_allowed(file.program->tools); !allowed)
+      return usage_error(context, "run", allowed.error().message);
     auto arguments = arguments_.read(file.gen->parameters, context);
-    if (!arguments) return usage_error(context, "run", arguments.error().message);
+    if (!arguments) return usage_failure(context, "run", arguments.error());
     // The runner checks them too; here it is before the model is loaded, and a
     // fault of the command line.
     if (const auto typed =
@@ -44,6 +46,7 @@ class Run final : public Command {
         !typed) {
       return usage_error(context, "run", typed.error().message);
     }
+    ESP_TRY(stats_.open(context));
     ESP_ASSIGN(const auto session, Session::open(model_, context));
     const auto tools = settings_.tools(file.directory());
     const auto runner = make_runner(*session);

@@ -25,6 +25,7 @@ class Score final : public Command {
 
   Result<int> run(Context& context) override {
     ESP_ASSIGN(const std::string text, read_text(*file_, context));
+    ESP_TRY(stats_.open(context));
     ESP_ASSIGN(const auto session, Session::open(model_, context));
     ESP_ASSIGN(std::vector<TokenId> ids, session->encode(text, special_));
     if (ids.size() < 2) {

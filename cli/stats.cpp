@@ -35,20 +35,20 @@ void StatsOption::declare(CLI::App& app) {
   add_text(app, "--stats", path_, "PATH", "Write what it cost as one JSON object; - is stderr");
 }
 
+Status StatsOption::open(Context& context) {
+  if (!path_ || path_ == "-") return {};
+  ESP_ASSIGN(file_, context.system.open(*path_, OpenMode::kTruncate));
+  return {};
+}
+
 Status StatsOption::write(const Session& session, Context& context) const {
   if (!path_) return {};
   const Json object = stats_json(session.engine().stats(), session.load_seconds(),
                                  session.wall_seconds(), context.system.peak_rss_bytes());
-  return write_file(*path_, write_json(object) + "\n", context);
-}
-
-Status write_file(const std::string& path, std::string_view content, Context& context) {
-  if (path == "-") {
-    context.console.err() << content << std::flush;
-    return {};
-  }
-  ESP_ASSIGN(const auto file, context.system.open(path, OpenMode::kTruncate));
-  return file->append(std::as_bytes(std::span(content.data(), content.size())));
+  const std::string line = write_json(object) + "\n";
+  if (file_ != nullptr) return file_->append(std::as_bytes(std::span(line.data(), line.size())));
+  context.console.err() << line << std::flush;
+  return {};
 }
 
 }  // namespace espalier::cli

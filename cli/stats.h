@@ -3,10 +3,12 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "base/system.h"
 #include "cli/command.h"
 #include "grammar/json.h"
 #include "runtime/engine/engine.h"
@@ -21,15 +23,15 @@ class Session;
 class StatsOption {
  public:
   void declare(CLI::App& app);
-  /// Writes the file if one was asked for. Called when nothing runs any more.
+  /// Opens the file if one was asked for: before the work, so that a path that cannot be written is
+  /// no news after it.
+  [[nodiscard]] Status open(Context& context);
+  /// Writes it. Called when nothing runs any more.
   [[nodiscard]] Status write(const Session& session, Context& context) const;
 
  private:
-  std::optional<std::string> path_;
+  std::optional<std::string> path_;  // "-": stderr
+  std::unique_ptr<OutputFile> file_;
 };
-
-/// Replaces the file at `path` by `content`; "-" is stderr.
-[[nodiscard]] Status write_file(const std::string& path, std::string_view content,
-                                Context& context);
 
 }  // namespace espalier::cli

@@ -27,7 +27,7 @@ def plain(value):
         return value.model_dump()
     if isinstance(value, (set, frozenset)):
         return sorted(value)
-    raise TypeError(f"the result holds a {type(value).__name__}, which is no JSON value")
+    raise TypeError(f"the result holds a value of type {type(value).__name__}, which JSON does not have")
 def run(request):
     import importlib, inspect
     module, _, path = request["target"].partition(":")

@@ -38,12 +38,17 @@ Ran run_line(std::vector<std::string> arguments, std::string input, bool termina
   return ran;
 }
 
-Ran run_built(const std::vector<std::string>& arguments, int signal) {
+Ran run_built(const std::vector<std::string>& arguments, int signal,
+              std::chrono::milliseconds after) {
   std::array<int, 2> out{};
   std::array<int, 2> err{};
-  if (::pipe2(out.data(), O_CLOEXEC) != 0 || ::pipe2(err.data(), O_CLOEXEC) != 0) return {};
+  std::array<int, 2> in{};
+  if (::pipe2(in.data(), O_CLOEXEC) != 0 || ::pipe2(out.data(), O_CLOEXEC) != 0 ||
+      ::pipe2(err.data(), O_CLOEXEC) != 0)
+    return {};
   const pid_t child = ::fork();
   if (child == 0) {
+    ::dup2(in[0], STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(err[1], STDERR_FILENO);
     std::vector<char*> argv{const_cast<char*>(ESPALIER_PROGRAM)};
@@ -57,8 +62,8 @@ Ran run_built(const std::vector<std::string>& arguments, int signal) {
   ::close(err[1]);
   std::thread killer;
   if (signal != 0) {
-    killer = std::thread([child, signal] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    killer = std::thread([child, signal, after] {
+      std::this_thread::sleep_for(after);
       ::kill(child, signal);
     });
   }
@@ -82,6 +87,8 @@ Ran run_built(const std::vector<std::string>& arguments, int signal) {
   int status = 0;
   ::waitpid(child, &status, 0);
   if (killer.joinable()) killer.join();
+  ::close(in[0]);
+  ::close(in[1]);
   ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
   return ran;
 }

@@ -2,6 +2,7 @@
 // itself.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +20,10 @@ struct Ran {
 
 /// In this process. `terminal`: stdout and stderr claim to be terminals.
 Ran run_line(std::vector<std::string> arguments, std::string input = {}, bool terminal = false);
-/// The built program; `signal` (0: none) is sent after 0.7 seconds.
-Ran run_built(const std::vector<std::string>& arguments, int signal = 0);
+/// The built program, its stdin a pipe that nobody writes to; `signal` (0: none) is sent after
+/// `after`.
+Ran run_built(const std::vector<std::string>& arguments, int signal = 0,
+              std::chrono::milliseconds after = std::chrono::milliseconds(700));
 
 /// True, with a message, where the default model is not on this machine.
 bool without_model();

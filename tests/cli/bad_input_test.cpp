@@ -1,0 +1,286 @@
+// What goes wrong around the program: files, tools, signals, disks. Each gives one message that
+// names the place, a failure's exit code, and leaves nothing behind.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "cli/command.h"
+#include "grammar/json.h"
+#include "tests/cli/command_line.h"
+#include "tests/support/gguf_writer.h"
+
+namespace espalier::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+class BadInput : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (without_model()) GTEST_SKIP() << "the default model is not here: espalier pull smollm2";
+  }
+  std::string ask() const {
+    return folder_.write("ask.gen", R"(gen ask(question: string) -> string {
+  user "${question}"
+  assistant "$[answer: line, max=12]"
+  return answer
+})");
+  }
+  /// A program that calls one tool.
+  std::string calling(const std::string& how) const {
+    return folder_.write("calling.gen", "tool t(x: string) -> int = " + how +
+                                            "\ngen g() -> int {\n  user \"hi\"\n"
+                                            "  let r = run t(\"abc\")\n  return r\n}\n");
+  }
+  Json stats() const { return Json::parse(folder_.read("stats.json")); }
+
+  Folder folder_;
+};
+
+// ---- models
+
+TEST(BadModel, AFileThatIsNoWholeModelIsRefusedByNameAndPlace) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string whole = espalier::testing::TinyLlama{}.writer().finish().bytes;
+  const auto run = [&](const std::string& name, const std::string& bytes) {
+    const std::string path = folder.write(name, bytes);
+    const Ran ran = run_line({"run", program, "--model", path});
+    if (ran.code != kDone) {
+      EXPECT_EQ(ran.code, kFailed);
+      EXPECT_THAT(ran.err, HasSubstr("error: " + path));
+      EXPECT_THAT(ran.out, IsEmpty());
+    }
+    return ran;
+  };
+  EXPECT_EQ(run("whole.gguf", whole).code, kDone);
+  for (std::size_t size = 0; size < whole.size(); size += 1 + whole.size() / 97)
+    EXPECT_EQ(run("cut.gguf", whole.substr(0, size)).code, kFailed) << size;
+  std::string flipped = whole;
+  for (std::size_t at = 0; at < 4000; at += 13) {
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << (at % 8)));
+    run("flipped.gguf", flipped);  // a flip may be harmless; it never crashes
+    flipped[at] = whole[at];
+  }
+  EXPECT_EQ(run("text.gguf", "not a model").code, kFailed);
+}
+
+// ---- schemas and documents
+
+TEST(BadSchema, WhatCannotBeEnforcedIsNamedWithItsPointer) {
+  const Folder folder;
+  const auto error = [&](const std::string& schema) {
+    const Ran ran = run_line({"complete", "--prompt", "x", "--schema",
+                              folder.write("s.json", schema), "--model", folder.path("m.gguf")});
+    EXPECT_EQ(ran.code, kFailed);
+    return ran.err;
+  };
+  folder.write("m.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  EXPECT_THAT(error(R"({"properties": {"a": {"not": {"const": 1}}}, "type": "object"})"),
+              AllOf(HasSubstr("s.json"), HasSubstr("#/properties/a/not")));
+  EXPECT_THAT(error(R"({"type": "string", "minLength": 5, "maxLength": 2})"),
+              HasSubstr("no value satisfies it"));
+  EXPECT_THAT(error(R"({"type": )"), AllOf(HasSubstr("s.json"), HasSubstr("line 1")));
+  EXPECT_THAT(error("\"x\xFF\""), HasSubstr("s.json"));
+}
+
+TEST_F(BadInput, ADocumentLargerThanTheContextIsRefusedWithBothNumbers) {
+  const std::string document = folder_.write("big.txt", std::string(70'000, 'x') + " end");
+  const Ran ran = run_line(
+      {"run", ask(), "--arg", "question=@" + document, "--stats", folder_.path("stats.json")});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("the prompt has "), HasSubstr("context holds 8192"),
+                             HasSubstr("ask.gen:2:3")));
+  EXPECT_EQ(stats()["pages_free_at_end"], stats()["pages_total"]);
+}
+
+// ---- tools
+
+TEST_F(BadInput, AToolThatHangsDiesOrLiesIsAToolErrorAtItsCall) {
+  folder_.write("tools.py", R"(
+import os, subprocess, time
+def hang(x):
+    subprocess.Popen(["sleep", "300"])
+    time.sleep(300)
+def die(x): os._exit(3)
+def wrong(x): return "text"
+def boom(x): raise ValueError("no such thing: " + x)
+def fine(x): print("noise"); return 5
+)");
+  const auto error = [&](const std::string& how, std::vector<std::string> more = {},
+                         const std::string& seconds = "0.7") {
+    std::vector<std::string> line{
+        "run", calling(how), "--stats", folder_.path("stats.json"), "--tool-timeout", seconds};
+    line.insert(line.end(), more.begin(), more.end());
+    const Ran ran = run_line(line);
+    EXPECT_EQ(ran.code, kFailed) << how;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("E0702"), HasSubstr("calling.gen:4:11"))) << how;
+    EXPECT_EQ(stats()["pages_free_at_end"], stats()["pages_total"]) << how;
+    return ran.err;
+  };
+  EXPECT_THAT(error("python \"tools:hang\""), HasSubstr("did not answer within 700 ms"));
+  EXPECT_THAT(error("python \"tools:die\""), HasSubstr("exited with code 3"));
+  EXPECT_THAT(error("python \"tools:wrong\""), HasSubstr("expected int, got \"text\""));
+  EXPECT_THAT(error("python \"tools:boom\""), HasSubstr("ValueError: no such thing: abc"));
+  EXPECT_THAT(error("python \"tools:none\""), HasSubstr("no attribute 'none'"));
+  EXPECT_THAT(error("python \"nowhere:f\""), HasSubstr("No module named 'nowhere'"));
+  EXPECT_EQ(run_line({"run", calling("python \"tools:fine\"")}).out, "5\n");
+
+  const auto script = [&](const std::string& name, const std::string& text) {
+    std::filesystem::permissions(folder_.write(name, "#!/bin/sh\n" + text),
+                                 std::filesystem::perms::owner_all);
+    return "exec \"" + name + "\"";
+  };
+  EXPECT_THAT(error(script("hang.sh", "sleep 300 & sleep 300"), {"--allow", "exec"}),
+              HasSubstr("did not answer within 700 ms"));
+  EXPECT_THAT(error(script("die.sh", "echo broken >&2; exit 4"), {"--allow", "t"}),
+              HasSubstr("exited with code 4: broken"));
+  EXPECT_THAT(error(script("early.sh", "exit 0"), {"--allow", "exec:early.sh"}),
+              HasSubstr("wrote nothing to stdout"));
+  EXPECT_THAT(error(script("wrong.sh", "echo '[1]'"), {"--allow", "exec"}),
+              HasSubstr("expected int, got a list"));
+  EXPECT_THAT(error(script("flood.sh", "yes"), {"--allow", "exec"}, "30"),
+              HasSubstr("more than 16777216 bytes"));
+  EXPECT_THAT(error(script("closed.sh", "echo 1")), HasSubstr("--allow t"));
+  EXPECT_THAT(error("exec \"none.sh\"", {"--allow", "exec"}), HasSubstr("cannot start"));
+}
+
+TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {
+  const Folder folder;
+  const std::string file = folder.write(
+      "p.gen", "tool calc(x: string) -> int = exec \"bin/calc\"\ngen g() -> int { return 1 }");
+  const auto error = [&](const std::string& what) {
+    const Ran ran = run_line({"run", file, "--allow", what});
+    EXPECT_EQ(ran.code, kUsage);
+    return ran.err;
+  };
+  EXPECT_THAT(error("calk"), HasSubstr("--allow 'calk' names no exec tool of this program; did you "
+                                       "mean 'calc'?"));
+  EXPECT_THAT(error("exec:bin/clac"), HasSubstr("'exec:bin/calc'"));
+}
+
+// ---- signals
+
+TEST_F(BadInput, CtrlCStopsAtEachMoment) {
+  folder_.write("tools.py", "import time\ndef hang(x): time.sleep(300)\n");
+  const std::string hanging = calling("python \"tools:hang\"");
+  const std::string writing = folder_.write("writing.gen", R"(gen g(text: string) -> string {
+  user "${text}"
+  assistant "$[a: string(4000..), max=2500, temperature=1]"
+  return a
+})");
+  const std::string words = folder_.write("words.txt", [] {
+    std::string text;
+    for (int i = 0; i < 5000; ++i) text += "word ";
+    return text;
+  }());
+  const auto stopped = [&](const std::string& what, std::vector<std::string> line, int signal,
+                           std::chrono::milliseconds after) {
+    const Ran ran = run_built(line, signal, after);
+    EXPECT_EQ(ran.code, 128 + signal) << what << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("stopped")) << what;
+    EXPECT_THAT(ran.out, IsEmpty()) << what;
+  };
+  stopped("load", {"run", writing, "--arg", "text=hi"}, SIGINT, 60ms);
+  stopped("prefill", {"run", writing, "--arg", "text=@" + words}, SIGINT, 700ms);
+  stopped("decode", {"run", writing, "--arg", "text=hi"}, SIGINT, 1000ms);
+  stopped("SIGTERM", {"run", writing, "--arg", "text=hi"}, SIGTERM, 700ms);
+  stopped("stdin", {"run", writing, "--arg", "text=@-"}, SIGINT, 300ms);
+  stopped("tool", {"run", hanging, "--stats", folder_.path("stats.json")}, SIGINT, 1000ms);
+  EXPECT_EQ(stats()["pages_free_at_end"], stats()["pages_total"]);
+}
+
+TEST_F(BadInput, ABatchThatIsStoppedGoesOnAndLosesNothing) {
+  for (int i = 100; i < 140; ++i)
+    folder_.write("in/" + std::to_string(i) + ".txt", "Say " + std::to_string(i) + ".");
+  const std::vector<std::string> line{"batch",   ask(),
+                                      "--in",    folder_.path("in"),
+                                      "--out",   folder_.path("out.jsonl"),
+                                      "--stats", folder_.path("stats.json")};
+  const Ran first = run_built(line, SIGINT, 1000ms);
+  EXPECT_THAT(first.code, AnyOf(130, 0)) << first.err;
+  if (first.code == 130) {
+    EXPECT_THAT(first.err, HasSubstr("the same command goes on from there"));
+    EXPECT_LE(stats()["pages_free_at_end"], stats()["pages_total"]);
+  }
+  const Ran second = run_built(line);
+  EXPECT_EQ(second.code, kDone) << second.err;
+  std::istringstream rows(folder_.read("out.jsonl"));
+  int expected = 100;
+  for (std::string row; std::getline(rows, row); ++expected)
+    EXPECT_EQ(Json::parse(row)["id"], folder_.path("in/" + std::to_string(expected) + ".txt"));
+  EXPECT_EQ(expected, 140);
+  EXPECT_FALSE(std::filesystem::exists(folder_.path("out.jsonl.lock")));
+}
+
+// ---- outputs
+
+TEST_F(BadInput, AFullDiskIsNamedAndTheResultIsStillPrinted) {
+  for (const char* option : {"--stats", "--trace"}) {
+    const Ran ran = run_line({"run", ask(), "--arg", "question=Hi", option, "/dev/full"});
+    EXPECT_EQ(ran.code, kFailed);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("'/dev/full'"), HasSubstr("No space left")));
+    EXPECT_THAT(ran.out, Not(IsEmpty()));
+  }
+}
+
+TEST_F(BadInput, AnOutputThatCannotBeWrittenIsSaidBeforeTheWork) {
+  for (const char* option : {"--stats", "--trace"}) {
+    const Ran ran = run_line(
+        {"run", ask(), "--arg", "question=Hi", option, folder_.path("no/such/folder.json")});
+    EXPECT_EQ(ran.code, kFailed);
+    EXPECT_THAT(ran.err, HasSubstr("no/such/folder.json"));
+    EXPECT_THAT(ran.out, IsEmpty());
+  }
+  folder_.write("in/a.txt", "Hi");
+  const Ran batch =
+      run_line({"batch", ask(), "--in", folder_.path("in"), "--out", folder_.path("no/out.jsonl")});
+  EXPECT_EQ(batch.code, kFailed);
+  EXPECT_THAT(batch.err, HasSubstr("no/out.jsonl"));
+}
+
+TEST_F(BadInput, AReaderThatWentAwayIsAFailureAndNotADeath) {
+  const std::string text = folder_.write("a.txt", std::string(400'000, 'a') + " b");
+  const std::string program(ESPALIER_PROGRAM);
+  const auto shell = [&](const std::string& line) {
+    const std::string script =
+        "( " + line + " ; echo $? > " + folder_.path("code") + " ) 2> " + folder_.path("err");
+    (void)std::system((script + " | true").c_str());
+    return folder_.read("code");
+  };
+  EXPECT_EQ(shell(program + " tokenize " + text), "1\n");
+  EXPECT_THAT(folder_.read("err"), HasSubstr("cannot write to stdout"));
+  EXPECT_EQ(shell("sleep 0.2; " + program + " run " + ask() + " --arg question=Hi --stats " +
+                  folder_.path("stats.json")),
+            "1\n");
+  EXPECT_THAT(folder_.read("err"), HasSubstr("cannot write to stdout"));
+  EXPECT_GT(stats()["generated_tokens"], 0);
+}
+
+TEST_F(BadInput, ASecondJobOnAnOutputIsRefused) {
+  folder_.write("in/a.txt", "Hi");
+  const std::string out = folder_.path("out.jsonl");
+  const std::vector<std::string> line{"batch", ask(), "--in", folder_.path("in"), "--out", out};
+  {
+    const auto held = real_system().try_lock(out + ".lock");
+    ASSERT_TRUE(held && *held != nullptr);
+    const Ran ran = run_line(line);
+    EXPECT_EQ(ran.code, kFailed);
+    EXPECT_THAT(ran.err, HasSubstr("another job is writing '" + out + "' now"));
+    EXPECT_FALSE(std::filesystem::exists(out));
+  }
+  EXPECT_EQ(run_line(line).code, kDone);
+}
+
+}  // namespace
+}  // namespace espalier::cli
