@@ -60,6 +60,7 @@ int usage_error(Context& context, std::string_view verb, std::string_view messag
 [[nodiscard]] std::unique_ptr<Command> make_check();
 [[nodiscard]] std::unique_ptr<Command> make_batch();
 [[nodiscard]] std::unique_ptr<Command> make_complete();
+[[nodiscard]] std::unique_ptr<Command> make_grammar();
 [[nodiscard]] std::unique_ptr<Command> make_tokenize();
 [[nodiscard]] std::unique_ptr<Command> make_score();
 [[nodiscard]] std::unique_ptr<Command> make_pull();
