@@ -13,11 +13,10 @@
 #include "cli/input_text.h"
 #include "cli/options.h"
 #include "cli/session.h"
+#include "cli/shape.h"
 #include "cli/stats.h"
-#include "dsl/program.h"
 #include "grammar/json_text.h"
 #include "grammar/matcher.h"
-#include "grammar/type.h"
 
 namespace espalier::cli {
 namespace {
@@ -68,12 +67,7 @@ class Complete final : public Command {
                  "The text of a special token in the prompt stands for that "
                  "token, and shows in the answer");
     add_integer(app, "--max", max_, 1, 1 << 24, "At most so many tokens of answer [256]");
-    add_text(app, "--schema", schema_, "F",
-             "The answer is JSON that fits the JSON Schema in this file");
-    add_text(app, "--regex", regex_, "R", "The answer matches this regular expression as a whole");
-    add_text(app, "--type", type_, "T",
-             "The answer is of this type of the language: 'int(1..9)', "
-             "'\"yes\" | \"no\"'");
+    shape_.declare(app, "The answer");
     add_text(app, "--force-ids", force_ids_, "IDS",
              "Generate nothing: feed these ids and report what the model "
              "thought of each");
@@ -95,21 +89,21 @@ class Complete final : public Command {
           "there is no prompt: give --prompt TEXT, --prompt-file F or "
           "--prompt-ids IDS");
     if (prompts > 1) return usage("give one of --prompt, --prompt-file and --prompt-ids");
-    const int shapes = (schema_ ? 1 : 0) + (regex_ ? 1 : 0) + (type_ ? 1 : 0);
-    if (shapes > 1) return usage("give one of --schema, --regex and --type");
-    if (force_ids_ && (shapes > 0 || max_)) {
+    if (shape_.count() > 1)
+      return usage("give one of --schema, --regex, --gbnf, --lark and --type");
+    if (force_ids_ && (shape_.count() > 0 || max_)) {
       return usage(
-          "--force-ids generates nothing: --max, --schema, --regex "
-          "and --type do not go with it");
+          "--force-ids generates nothing: --max, --schema, --regex, --gbnf, --lark and --type do "
+          "not go with it");
     }
     if (const auto status = sampling_.sampling().check(); !status)
       return usage(status.error().message);
 
-    grammar::TypeRef shape;
-    if (shapes > 0) {
-      auto made = read_shape(context);
+    std::optional<Shape> shape;
+    if (shape_.count() > 0) {
+      auto made = shape_.read(context);
       if (!made) {
-        if (made.error().code == ErrorCode::kInvalid && !schema_)
+        if (made.error().code == ErrorCode::kInvalid && shape_.written())
           return usage(made.error().message);
         return fail(std::move(made).error());
       }
@@ -131,17 +125,14 @@ class Complete final : public Command {
       prompt = std::move(*ids);
     }
     grammar::GrammarRef held;
-    if (shape != nullptr) {
-      auto compiled = grammar::compile(tokenizer.vocabulary(), shape, {});
+    if (shape) {
+      auto compiled = shape->compile(tokenizer.vocabulary());
       if (!compiled) {
-        const bool schema = schema_.has_value();
-        Error error = std::move(compiled).error().within(schema   ? "'" + *schema_ + "'"
-                                                         : regex_ ? "--regex"
-                                                                  : "--type");
-        if (!schema && error.code == ErrorCode::kInvalid) return usage(error.message);
-        return fail(std::move(error));
+        if (shape_.written() && compiled.error().code == ErrorCode::kInvalid)
+          return usage(compiled.error().message);
+        return fail(std::move(compiled).error());
       }
-      held = std::move(*compiled);
+      held = std::move(compiled->grammar);
     }
     if (prompt.empty())
       return fail(ErrorCode::kInvalid,
@@ -177,36 +168,6 @@ class Complete final : public Command {
     bool streamed = false;        // the text stands on stdout already
     bool truncated = false;
   };
-
-  Result<grammar::TypeRef> read_shape(Context& context) const {
-    auto shape = std::make_shared<grammar::Type>();
-    if (schema_) {
-      ESP_ASSIGN(const std::string text, read_text(*schema_, context));
-      auto schema = read_json(text);
-      if (!schema) return fail(std::move(schema).error().within("'" + *schema_ + "'"));
-      shape->kind = grammar::TypeKind::kSchema;
-      shape->literal = std::move(*schema);
-      return shape;
-    }
-    if (regex_) {
-      shape->kind = grammar::TypeKind::kRegex;
-      shape->pattern = *regex_;
-      return shape;
-    }
-    // The language's own front end reads the type, in the smallest program that
-    // holds one.
-    const auto compiled = dsl::compile("--type", "type Answer = " + *type_ + "\n");
-    if (compiled.program == nullptr) {
-      std::string message = dsl::render(compiled.diagnostics, compiled.sources);
-      if (message.ends_with('\n')) message.pop_back();
-      return fail(ErrorCode::kInvalid, "--type is not a type of the language\n" + message);
-    }
-    const dsl::TypeInfo* info = compiled.program->type("Answer");
-    if (info == nullptr || info->type == nullptr)
-      return fail(ErrorCode::kInvalid, "--type has no form in text");
-    // Recursive types point into what the program keeps alive.
-    return grammar::TypeRef(compiled.program, info->type.get());
-  }
 
   Result<Answer> probe(runtime::Branch& branch, std::vector<TokenId> ids) const {
     if (ids.empty()) return fail(ErrorCode::kInvalid, "--force-ids is empty");
@@ -313,7 +274,8 @@ class Complete final : public Command {
     }
   }
 
-  std::optional<std::string> prompt_, prompt_file_, prompt_ids_, force_ids_, schema_, regex_, type_;
+  std::optional<std::string> prompt_, prompt_file_, prompt_ids_, force_ids_;
+  ShapeOptions shape_;
   std::optional<std::int64_t> max_, logprobs_;
   bool special_ = false;
   bool json_ = false;

@@ -47,7 +47,19 @@ Examples:
   espalier complete --prompt "The capital of France is" --max 8
   espalier complete --prompt "Year of the moon landing: " --type 'int(1900..2000)'
   espalier complete --prompt-file letter.txt --schema letter.schema.json --json
+  espalier complete --prompt "1. e4" --gbnf chess.gbnf
   espalier complete --prompt "1, 2, 3," --force-ids '[216, 36]' --logprobs 5
+)";
+constexpr std::string_view kGrammarDetails =
+    R"(No model runs; its tokenizer alone is read. Expected bytes stand as ranges: 0-9 , space.
+--json prints {"compile_ms", "expressions", "rules", "least_tokens", "prefix_free", "vocabulary",
+"unreachable", "unproductive"}, with "accepts" and "after" where they were asked for.
+
+Examples:
+  espalier grammar 'int(0..9)' --after ""
+  espalier grammar --schema letter.schema.json --accepts '{"year": 20x4}'
+  espalier grammar --gbnf chess.gbnf --accepts "1. e4 e5"
+  espalier grammar --lark sums.lark --after "12 + " --json
 )";
 constexpr std::string_view kTokenizeDetails =
     R"(Prints a line for each token: its id and its text as a JSON string; or {"ids": [...]}.
@@ -81,8 +93,10 @@ constexpr std::array kVerbs{
          make_check},
     Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,
          make_render},
-    Verb{"complete", "", "Complete a raw prompt, free or held to a type", kCompleteDetails,
+    Verb{"complete", "", "Complete a raw prompt, free or held to a type or a grammar", kCompleteDetails,
          make_complete},
+    Verb{"grammar", "[TYPE]", "What a type, schema, pattern or grammar lets a text be",
+         kGrammarDetails, make_grammar},
     Verb{"tokenize", "[FILE]", "Show the token ids of a text", kTokenizeDetails, make_tokenize},
     Verb{"score", "--file F", "How likely a model finds a text", kScoreDetails, make_score},
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},

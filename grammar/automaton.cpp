@@ -182,6 +182,20 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
         give(running, events);
         break;
       }
+      case Op::kContextFree: {
+        PositionId running = p;
+        if (at.progress == 0) {
+          const ContextFreeMachine::SetId first = context_free().start(pool_.children(e)[0]);
+          if (first == ContextFreeMachine::kDead) break;
+          running = position({at.expr, first, at.next, at.depth});
+          if (visited_[running] == stamp) break;
+          visited_[running] = stamp;
+        }
+        const ContextFreeMachine::SetId set = positions_[running].progress;
+        if (context_free_->accepting(set)) work.push_back({at.next, events});
+        if (context_free_->reads(set)) give(running, events);
+        break;
+      }
     }
   }
 }
@@ -224,6 +238,11 @@ std::optional<PositionId> Automaton::read(PositionId item, unsigned char byte) {
     case Op::kDifference: {
       const std::uint32_t next = product_step(at.progress - 1, byte);
       if (next == 0) return std::nullopt;
+      return position({at.expr, next, at.next, at.depth});
+    }
+    case Op::kContextFree: {
+      const ContextFreeMachine::SetId next = context_free_->step(at.progress, byte);
+      if (next == ContextFreeMachine::kDead) return std::nullopt;
       return position({at.expr, next, at.next, at.depth});
     }
     default:
@@ -331,14 +350,26 @@ ByteSet Automaton::item_bytes(PositionId item) const {
       return out;
     case Op::kSet:
       return pool_.set_of(e);
-    default: {  // a product: what both operands read, or the first alone; operands nest as products
-                // do in the pool
-      const Pair& pair = pairs_[at.progress - 1];
-      out = next_bytes(pair.a);
-      if (pool_.node(e).op == Op::kIntersection) out &= next_bytes(pair.b);
-      return out;
-    }
+    case Op::kContextFree:
+      return context_free_->bytes(at.progress);
+    default:
+      return pair_bytes(e, at.progress);
   }
+}
+
+// What both operands read, or the first alone; operands nest as products do in the pool.
+ByteSet Automaton::pair_bytes(Expr product, std::uint32_t progress) const {
+  const Pair& pair = pairs_[progress - 1];
+  ByteSet out = next_bytes(pair.a);
+  if (pool_.node(product).op == Op::kIntersection) out &= next_bytes(pair.b);
+  return out;
+}
+
+ContextFreeMachine& Automaton::context_free() {
+  if (context_free_ == nullptr) {
+    context_free_ = std::make_unique<ContextFreeMachine>(*this, *program_);
+  }
+  return *context_free_;
 }
 
 ByteSet Automaton::next_bytes(StateId state) const {

@@ -19,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "grammar/context_free_machine.h"
 #include "grammar/mask.h"
 #include "grammar/program.h"
 #include "grammar/token_trie.h"
@@ -102,10 +103,14 @@ class Automaton {
   /// Cuts `classes` until the state treats all bytes of a class alike.
   void byte_classes(StateId state, std::vector<ByteSet>& classes) const;
 
+  /// The closing of a kContextFree; nullopt where it is longer than Program::kLongestClosing or
+  /// beyond the machine's limits (then *overflowed).
+  std::optional<std::string> find_context_free_closing(Expr e, bool* overflowed);
   /// A word of a kIntersection or kDifference; nullopt where there is none (or fuel ran out).
   std::optional<std::string> find_product_closing(Expr product, Fuel& fuel);
 
  private:
+  friend class ContextFreeMachine;  // whose products run here
   static constexpr std::uint32_t kFollowExpr = UINT32_MAX;  // progress: bytes read
   static constexpr std::uint32_t kPrefixExpr =
       UINT32_MAX - 1;  // progress: bytes read; depth: which prefix
@@ -115,7 +120,7 @@ class Automaton {
   struct Position {
     std::uint32_t expr = 0;
     std::uint32_t progress =
-        0;  // by Op: byte offset, child index, repeats done, 1 + pair, capture open
+        0;  // by Op: byte offset, child index, repeats done, 1 + pair, set, capture open
     PositionId next = 0;
     std::uint32_t depth = 0;  // rules entered and not left
     friend bool operator==(const Position&, const Position&) = default;
@@ -177,6 +182,12 @@ class Automaton {
   std::uint32_t pair_step(std::uint32_t pair, unsigned char byte);
   bool pair_closes(std::uint32_t pair, Fuel& fuel);
   void append_product_closing(std::uint32_t pair, std::string& out) const;
+  // Of a running product, by its position's progress.
+  [[nodiscard]] std::uint32_t pair_closing_size(std::uint32_t progress) const;
+  [[nodiscard]] ByteSet pair_bytes(Expr product, std::uint32_t progress) const;
+  void pair_classes(std::uint32_t progress, std::vector<ByteSet>& classes) const;
+
+  ContextFreeMachine& context_free();
 
   struct CharacterLoop {
     Expr characters;  // the kCodePoints node
@@ -197,6 +208,7 @@ class Automaton {
   std::vector<std::uint64_t> closing_sizes_;
   std::vector<State> states_;
   std::unordered_multimap<std::size_t, StateId> state_ids_;
+  std::unique_ptr<ContextFreeMachine> context_free_;
   std::vector<Pair> pairs_;
   std::unordered_map<std::string, std::uint32_t> pair_ids_;
   std::vector<std::string> prefixes_;

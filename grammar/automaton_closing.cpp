@@ -15,18 +15,6 @@ constexpr std::uint64_t kSearch = 20'000;  // states that one search for a closi
 
 std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
 
-// Cuts every class into the part inside and outside of `set`.
-void refine(std::vector<ByteSet>& classes, const ByteSet& set) {
-  const std::size_t n = classes.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    const ByteSet in = classes[i] & set;
-    const ByteSet out = classes[i] & ~set;
-    if (in.none() || out.none()) continue;
-    classes[i] = in;
-    classes.push_back(out);
-  }
-}
-
 // Best-first search, cheapest estimate first, then the newest: straight lines are followed to their
 // end.
 struct Candidate {
@@ -85,14 +73,15 @@ std::uint64_t Automaton::closing_size(PositionId start) {
           break;
         case Op::kIntersection:
         case Op::kDifference:
+          size = at.progress == 0 ? program_->closing_size(e) : pair_closing_size(at.progress);
+          break;
+        case Op::kContextFree:
           if (at.progress == 0) {
             size = program_->closing_size(e);
+          } else if (context_free_->closes(at.progress, Program::kLongestClosing)) {
+            size = context_free_->closing_size(at.progress);
           } else {
-            for (std::uint32_t at_pair = at.progress;
-                 pairs_[at_pair - 1].closing_next != 0 && size < kTooLong;
-                 at_pair = pairs_[at_pair - 1].closing_next) {
-              ++size;
-            }
+            size = kTooLong;
           }
           break;
         default:
@@ -139,6 +128,17 @@ PositionId Automaton::front(PositionId p, std::string& word) {
         append_product_closing(at.progress - 1, word);
       }
       return at.next;
+    case Op::kContextFree: {
+      if (at.progress == 0) {
+        program_->append_closing(e, word);
+        return at.next;
+      }
+      if (context_free_->accepting(at.progress)) return at.next;
+      // A byte a piece: the sets on the way are mostly known, long closings are never written out.
+      const unsigned char byte = context_free_->closing_byte(at.progress);
+      word = static_cast<char>(byte);
+      return position({at.expr, context_free_->step(at.progress, byte), at.next, at.depth});
+    }
     default:
       program_->append_closing(e, word);
       return at.next;
@@ -293,9 +293,11 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
       case Op::kSet:
         refine(classes, pool_.set_of(e));
         break;
+      case Op::kContextFree:
+        context_free_->byte_classes(at.progress, classes);
+        break;
       default:
-        byte_classes(pairs_[at.progress - 1].a, classes);
-        if (pairs_[at.progress - 1].b != kDead) byte_classes(pairs_[at.progress - 1].b, classes);
+        pair_classes(at.progress, classes);
     }
   }
 }
@@ -468,6 +470,20 @@ bool Automaton::pair_closes(std::uint32_t start, Fuel& fuel) {
   return false;
 }
 
+std::uint32_t Automaton::pair_closing_size(std::uint32_t progress) const {
+  std::uint32_t size = 0;
+  for (std::uint32_t at = progress; pairs_[at - 1].closing_next != 0 && size < kTooLong;
+       at = pairs_[at - 1].closing_next) {
+    ++size;
+  }
+  return size;
+}
+
+void Automaton::pair_classes(std::uint32_t progress, std::vector<ByteSet>& classes) const {
+  byte_classes(pairs_[progress - 1].a, classes);
+  if (pairs_[progress - 1].b != kDead) byte_classes(pairs_[progress - 1].b, classes);
+}
+
 void Automaton::append_product_closing(std::uint32_t at, std::string& out) const {
   while (pairs_[at].closing_next != 0) {
     out += static_cast<char>(pairs_[at].closing_byte);
@@ -480,6 +496,19 @@ std::optional<std::string> Automaton::find_product_closing(Expr product, Fuel& f
   if (first == 0 || !pair_closes(first - 1, fuel)) return std::nullopt;
   std::string word;
   append_product_closing(first - 1, word);
+  return word;
+}
+
+std::optional<std::string> Automaton::find_context_free_closing(Expr e, bool* overflowed) {
+  ContextFreeMachine& machine = context_free();
+  ContextFreeMachine::SetId set = machine.start(pool_.children(e)[0]);
+  const bool closes = machine.closes(set, Program::kLongestClosing);
+  *overflowed = machine.overflowed();
+  if (!closes) return std::nullopt;
+  std::string word;
+  for (; !machine.accepting(set); set = machine.step(set, machine.closing_byte(set))) {
+    word += static_cast<char>(machine.closing_byte(set));
+  }
   return word;
 }
 

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace espalier::grammar {
 
@@ -61,5 +63,17 @@ class ByteSet {
  private:
   std::array<std::uint64_t, 4> words_{};
 };
+
+/// Cuts every class into the part inside and the part outside of `set`.
+inline void refine(std::vector<ByteSet>& classes, const ByteSet& set) {
+  const std::size_t n = classes.size();
+  for (std::size_t i = 0; i < n; ++i) {
+    const ByteSet in = classes[i] & set;
+    const ByteSet out = classes[i] & ~set;
+    if (in.none() || out.none()) continue;
+    classes[i] = in;
+    classes.push_back(out);
+  }
+}
 
 }  // namespace espalier::grammar

@@ -24,6 +24,7 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   [[nodiscard]] std::uint32_t least_tokens() const override;
   [[nodiscard]] bool prefix_free() const override { return program_->prefix_free(); }
   [[nodiscard]] const VocabularyRef& vocabulary() const override { return program_->vocabulary(); }
+  [[nodiscard]] GrammarSize size() const override;
   [[nodiscard]] const Program& program() const { return *program_; }
 
   // For matchers, which hold the lock around these.

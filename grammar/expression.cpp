@@ -340,6 +340,11 @@ void ExpressionPool::define_rule(Rule rule, Expr body) {
 
 Expr ExpressionPool::rule(Rule rule) { return add({Op::kRule, rule.id, 0, 0, 0}, {}); }
 
+Expr ExpressionPool::context_free(Expr child) {
+  if (child == nothing() || child == empty()) return child;
+  return add({Op::kContextFree, 0, 0, 0, 0}, std::span(&child, 1));
+}
+
 Expr ExpressionPool::add_capture(CaptureInfo info, Expr child) {
   if (child == nothing()) return nothing();
   std::string key(1, static_cast<char>(info.kind));

@@ -25,7 +25,10 @@
 //  - `rule` is recursion (a pushdown stack). Only a rule used in non-tail position nests; nesting
 //  is bounded at run
 //    time by Limits::max_depth (an exact part of the language: what cannot close within it is not
-//    allowed). Left recursion is bounded by that too, but is slow: write repeats.
+//    allowed). Left recursion is bounded by that too, but is slow: write repeats, or context_free.
+//  - `context_free(e)`: the rules in e may be any context-free grammar, ambiguous or left-recursive,
+//    nested as deep as the text closes within Program::kLongestClosing bytes; captures inside are
+//    ignored.
 //  - intersection(a, b), difference(a, b): both operands regular (no recursive rules), run as a
 //  product, their captures
 //    are ignored. Emptiness and closing are found by search under fuel: "length and pattern", "any
@@ -76,6 +79,7 @@ enum class Op : std::uint8_t {
   kIntersection,  // both children
   kDifference,    // the first child but not the second
   kCodePoints,    // one UTF-8 code point of a class; the child spells it in bytes
+  kContextFree,   // child, with its rules read as a context-free grammar (context_free_machine.h)
 };
 
 /// What value the captured text makes. Values nest as captures do: a capture's value goes to the
@@ -153,6 +157,9 @@ class ExpressionPool {
   /// Once a rule. A rule left undefined is the empty language.
   void define_rule(Rule rule, Expr body);
   Expr rule(Rule rule);
+
+  /// `child`, whose rules may be any context-free grammar. Not inside intersection or difference.
+  Expr context_free(Expr child);
 
   // ---- captures ----
   Expr capture(Capture kind, Expr child);         // those without a payload

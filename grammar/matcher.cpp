@@ -94,6 +94,12 @@ std::uint32_t CompiledGrammar::least_tokens() const {
   return a.distance(a.start({}));
 }
 
+GrammarSize CompiledGrammar::size() const {
+  const std::lock_guard lock(mutex_);
+  return {program_->pool().size(), program_->pool().rule_count(),
+          automaton_ == nullptr ? 0 : automaton_->bytes()};
+}
+
 namespace {
 
 // Runs `f(automaton, state)` under the grammar's lock.

@@ -37,6 +37,13 @@ struct Limits {
   std::uint32_t max_depth = 256;          // nesting of JSON values while generating
 };
 
+/// What a grammar is made of, and what it has grown to in use.
+struct GrammarSize {
+  std::size_t expressions = 0;
+  std::size_t rules = 0;
+  std::size_t state_bytes = 0;  // lazily built states and masks
+};
+
 class Grammar {
  public:
   virtual ~Grammar() = default;
@@ -49,6 +56,7 @@ class Grammar {
   /// True when no word of the language is a proper prefix of another (records, lists, calls, …).
   [[nodiscard]] virtual bool prefix_free() const = 0;
   [[nodiscard]] virtual const VocabularyRef& vocabulary() const = 0;
+  [[nodiscard]] virtual GrammarSize size() const = 0;
 };
 using GrammarRef = std::shared_ptr<const Grammar>;
 

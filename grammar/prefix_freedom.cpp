@@ -87,6 +87,8 @@ PrefixFreedom::Facts PrefixFreedom::compute(std::uint32_t id) const {
     }
     case Op::kDifference:
       return facts_[children[0].id];
+    case Op::kContextFree:
+      return {};
   }
   return out;
 }

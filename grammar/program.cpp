@@ -164,6 +164,7 @@ void Program::append_closing(Expr start, std::string& out) const {
         break;
       case Op::kIntersection:
       case Op::kDifference:
+      case Op::kContextFree:
         out += product_closing_[top.e.id];
         work.pop_back();
         break;
@@ -225,6 +226,7 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
       }
       break;
     case Op::kRule: {
+      if (only_context_free_[node.a]) break;  // context_free_facts() knows of those
       const Expr body = pool_->rule_body(node.a);
       // Only what already settled counts, so the closing of a rule never runs through itself.
       if (need_[body.id] != kNever) need = need_[body.id] + 1, size = size_[body.id];
@@ -244,6 +246,9 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
         need = 0,
         size = std::max<std::uint64_t>(size_[children[0].id], 1);  // until the search has looked
       }
+      break;
+    case Op::kContextFree:
+      if (product_state_[id] == Product::kCloses) need = 0, size = product_closing_[id].size();
       break;
   }
   need_[id] = need;
@@ -296,8 +301,8 @@ Status Program::find_facts(Fuel& fuel) {
                                          " intersections inside each other");
     }
   }
+  find_rules_in_grammars();
   ESP_TRY(settle(fuel));
-  if (products.empty()) return {};
   // Inner products have smaller numbers, so each search stands on settled ones.
   {
     Automaton scratch(std::shared_ptr<const Program>(std::shared_ptr<const Program>(), this));
@@ -315,7 +320,67 @@ Status Program::find_facts(Fuel& fuel) {
       if (word) product_closing_[id] = *word;
     }
   }
+  ESP_TRY(close_grammars(fuel));
   return settle(fuel);
+}
+
+// Which rules only context-free grammars use: reached from neither the root nor a product without
+// going into a kContextFree.
+void Program::find_rules_in_grammars() {
+  only_context_free_.assign(pool_->rule_count(), true);
+  std::vector<bool> seen(pool_->size(), false);
+  std::vector<Expr> work{root_};
+  for (std::uint32_t id = 0; id < pool_->size(); ++id) {
+    const Op op = pool_->node(Expr{id}).op;
+    if (op == Op::kIntersection || op == Op::kDifference) work.push_back(Expr{id});
+  }
+  while (!work.empty()) {
+    const Expr e = work.back();
+    work.pop_back();
+    const auto& node = pool_->node(e);
+    if (seen[e.id] || node.op == Op::kContextFree) continue;
+    seen[e.id] = true;
+    if (node.op == Op::kRule) {
+      only_context_free_[node.a] = false;
+      work.push_back(pool_->rule_body(node.a));
+    }
+    for (const Expr c : pool_->children(e)) work.push_back(c);
+  }
+}
+
+Status Program::close_grammars(Fuel& fuel) {
+  std::vector<Expr> grammars;
+  for (std::uint32_t id = 0; id < pool_->size(); ++id) {
+    if (pool_->node(Expr{id}).op == Op::kContextFree) grammars.push_back(Expr{id});
+  }
+  if (grammars.empty()) return {};
+  if (!fuel.spend(pool_->size())) return fail(fuel.error("grammar"));
+  context_free_facts_ = ContextFreeFacts(*pool_, grammars, [this](Expr product) {
+    return product_state_[product.id] == Product::kCloses
+               ? static_cast<std::uint32_t>(product_closing_[product.id].size())
+               : ContextFreeFacts::kNever;
+  });
+  Automaton scratch(std::shared_ptr<const Program>(std::shared_ptr<const Program>(), this));
+  for (const Expr e : grammars) {
+    if (!context_free_facts_.productive(pool_->children(e)[0])) continue;
+    bool overflowed = false;
+    std::optional<std::string> word;
+    if (context_free_facts_.size(pool_->children(e)[0]) <= kLongestClosing) {
+      word = scratch.find_context_free_closing(e, &overflowed);
+    }
+    if (overflowed) {
+      return fail(ErrorCode::kLimit,
+                  "grammar: the rules can be at more than " +
+                      std::to_string(ContextFreeMachine::kMostVisits) + " places at once");
+    }
+    if (!word) {
+      return fail(ErrorCode::kLimit, "grammar: the shortest text is longer than " +
+                                         std::to_string(kLongestClosing) + " bytes");
+    }
+    product_state_[e.id] = Product::kCloses;
+    product_closing_[e.id] = *word;
+  }
+  return {};
 }
 
 }  // namespace espalier::grammar

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "grammar/context_free_facts.h"
 #include "grammar/expression.h"
 #include "grammar/matcher.h"
 #include "grammar/vocabulary.h"
@@ -84,6 +85,9 @@ class Program {
   /// What is known of a kIntersection's or kDifference's words; kUnknown only while the program is
   /// being made, kUndecided (and treated as empty) where the search for one gave up.
   [[nodiscard]] Product product(Expr e) const { return product_state_[e.id]; }
+  /// What context-free grammars run by.
+  [[nodiscard]] const ContextFreeFacts& context_free_facts() const { return context_free_facts_; }
+
   /// A product's closing (kCloses): automata start from it, so that it is the same in all of them.
   [[nodiscard]] const std::string& product_closing(Expr e) const { return product_closing_[e.id]; }
 
@@ -94,6 +98,8 @@ class Program {
   void compute_node(std::uint32_t id, Fuel& fuel);
   [[nodiscard]] std::uint32_t standalone_cost(Expr e, Fuel& fuel) const;
   void build_follow_scanner();
+  void find_rules_in_grammars();
+  Status close_grammars(Fuel& fuel);
 
   std::shared_ptr<const ExpressionPool> pool_;
   Expr root_;
@@ -107,7 +113,9 @@ class Program {
   std::vector<std::uint64_t> size_;
   std::vector<std::uint32_t> chosen_;  // kChoice: the child it closes with
   std::vector<Product> product_state_;
-  std::vector<std::string> product_closing_;
+  std::vector<std::string> product_closing_;  // and those of kContextFree
+  std::vector<bool> only_context_free_;  // by rule: reached from inside kContextFree alone
+  ContextFreeFacts context_free_facts_;
   std::vector<std::uint32_t> follow_costs_;
   std::vector<std::uint32_t> kmp_;
   std::vector<std::uint8_t> may_start_;

@@ -69,6 +69,7 @@ Words words_of(const ExpressionPool& pool, Expr e) {
       return words_of(pool, pool.rule_body(node.a));
     case Op::kCapture:
     case Op::kCodePoints:
+    case Op::kContextFree:
       return words_of(pool, children[0]);
     case Op::kIntersection:
     case Op::kDifference: {

@@ -77,6 +77,7 @@ class NaiveExpression {
       case Op::kRule:
         return ends(pool_.rule_body(node.a), from);
       case Op::kCapture:
+      case Op::kContextFree:
         return ends(children[0], from);
       case Op::kIntersection:
       case Op::kDifference: {

@@ -1,0 +1,84 @@
+#include "cli/shape.h"
+
+#include <utility>
+
+#include "cli/input_text.h"
+#include "cli/options.h"
+#include "dsl/program.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_text.h"
+#include "grammar/lark.h"
+
+namespace espalier::cli {
+
+Result<grammar::ContextFreeGrammar> Shape::compile(grammar::VocabularyRef vocabulary) const {
+  const auto labelled = [&](Error error) { return fail(std::move(error).within(label)); };
+  if (type != nullptr) {
+    auto compiled = grammar::compile(std::move(vocabulary), type, {});
+    if (!compiled) return labelled(std::move(compiled).error());
+    return grammar::ContextFreeGrammar{std::move(*compiled), {}};
+  }
+  auto compiled = lark ? grammar::compile_lark(std::move(vocabulary), text)
+                       : grammar::compile_gbnf(std::move(vocabulary), text);
+  if (!compiled) return labelled(std::move(compiled).error());
+  return compiled;
+}
+
+void ShapeOptions::declare(CLI::App& app, const std::string& subject) {
+  add_text(app, "--schema", schema_, "F", subject + " is JSON that fits the JSON Schema in this file");
+  add_text(app, "--regex", regex_, "R", subject + " matches this regular expression as a whole");
+  add_text(app, "--gbnf", gbnf_, "F", subject + " is a text of the GBNF grammar in this file");
+  add_text(app, "--lark", lark_, "F", subject + " is a text of the Lark grammar in this file");
+  add_text(app, "--type", type_, "T",
+           subject + " is of this type of the language: 'int(1..9)', '\"yes\" | \"no\"'");
+}
+
+int ShapeOptions::count() const {
+  return (schema_ ? 1 : 0) + (regex_ ? 1 : 0) + (gbnf_ ? 1 : 0) + (lark_ ? 1 : 0) + (type_ ? 1 : 0);
+}
+
+Result<Shape> ShapeOptions::read(Context& context) const {
+  Shape shape;
+  if (gbnf_ || lark_) {
+    const std::string& path = gbnf_ ? *gbnf_ : *lark_;
+    ESP_ASSIGN(shape.text, read_text(path, context));
+    shape.lark = lark_.has_value();
+    shape.label = "'" + path + "'";
+    return shape;
+  }
+  auto type = std::make_shared<grammar::Type>();
+  if (schema_) {
+    shape.label = "'" + *schema_ + "'";
+    ESP_ASSIGN(const std::string text, read_text(*schema_, context));
+    auto schema = read_json(text);
+    if (!schema) return fail(std::move(schema).error().within(shape.label));
+    type->kind = grammar::TypeKind::kSchema;
+    type->literal = std::move(*schema);
+    shape.type = std::move(type);
+    return shape;
+  }
+  if (regex_) {
+    shape.label = "--regex";
+    type->kind = grammar::TypeKind::kRegex;
+    type->pattern = *regex_;
+    shape.type = std::move(type);
+    return shape;
+  }
+  // The language's own front end reads the type, in the smallest program that holds one.
+  shape.label = "--type";
+  const auto compiled = dsl::compile("--type", "type Answer = " + *type_ + "\n");
+  if (compiled.program == nullptr) {
+    std::string message = dsl::render(compiled.diagnostics, compiled.sources);
+    if (message.ends_with('\n')) message.pop_back();
+    return fail(ErrorCode::kInvalid, "--type is not a type of the language\n" + message);
+  }
+  const dsl::TypeInfo* info = compiled.program->type("Answer");
+  if (info == nullptr || info->type == nullptr) {
+    return fail(ErrorCode::kInvalid, "--type has no form in text");
+  }
+  // Recursive types point into what the program keeps alive.
+  shape.type = grammar::TypeRef(compiled.program, info->type.get());
+  return shape;
+}
+
+}  // namespace espalier::cli

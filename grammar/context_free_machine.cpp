@@ -1,0 +1,574 @@
+#include "grammar/context_free_machine.h"
+
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+
+#include "grammar/automaton.h"
+#include "grammar/program.h"
+#include "grammar/strong_components.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kSimulation = 64;  // pairs of nodes that one comparison may assume
+
+template <class Item>
+void append(std::string& key, const std::vector<Item>& items) {
+  key.append(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(Item));
+}
+
+template <class T>
+void sort_unique(std::vector<T>& items) {
+  std::sort(items.begin(), items.end());
+  items.erase(std::unique(items.begin(), items.end()), items.end());
+}
+
+}  // namespace
+
+std::size_t ContextFreeMachine::LocalHash::operator()(const Local& l) const {
+  std::size_t h = l.expr;
+  h = (h ^ (h >> 31)) * 0x9E3779B97F4A7C15ULL + l.progress;
+  h = (h ^ (h >> 29)) * 0xBF58476D1CE4E5B9ULL + l.next;
+  return (h ^ (h >> 32)) * 0x94D049BB133111EBULL;
+}
+
+ContextFreeMachine::ContextFreeMachine(Automaton& products, const Program& program)
+    : products_(products),
+      program_(program),
+      pool_(program.pool()),
+      facts_(program.context_free_facts()) {
+  locals_.emplace_back();  // kEnd
+  local_sizes_.push_back(0);
+  expansions_.push_back({true, true, false, {}, {}});
+  seen_.push_back(0);
+  left_.push_back(0);
+  nodes_.push_back({true, 0, {}});  // kTop
+  node_ids_.emplace(std::string(1, '\1'), kTop);
+  sets_.emplace_back();  // kDead
+}
+
+// ---- inside one rule ----
+
+ContextFreeMachine::LocalId ContextFreeMachine::local(std::uint32_t expr, std::uint32_t progress,
+                                                      LocalId next) {
+  const Local l{expr, progress, next};
+  const auto [it, fresh] = local_ids_.try_emplace(l, static_cast<LocalId>(locals_.size()));
+  if (fresh) {
+    locals_.push_back(l);
+    expansions_.emplace_back();
+    seen_.push_back(0);
+    left_.push_back(0);
+    local_sizes_.push_back(ContextFreeFacts::sum(remaining(l), local_sizes_[next]));
+    products_.bytes_ += sizeof(Local) + sizeof(Expansion) + 80;
+  }
+  return it->second;
+}
+
+// Bytes of the shortest word of what remains of the frame itself.
+std::uint32_t ContextFreeMachine::remaining(const Local& l) {
+  const Expr e{l.expr};
+  const auto& node = pool_.node(e);
+  switch (node.op) {
+    case Op::kBytes:
+      return facts_.size(e) - l.progress;
+    case Op::kConcat: {
+      if (l.progress == 0) return facts_.size(e);
+      std::vector<std::uint32_t>& sizes = concat_sizes_[e.id];
+      if (sizes.empty()) {
+        const auto children = pool_.children(e);
+        sizes.assign(children.size() + 1, 0);
+        for (std::size_t i = children.size(); i-- > 0;) {
+          sizes[i] = ContextFreeFacts::sum(facts_.size(children[i]), sizes[i + 1]);
+        }
+        products_.bytes_ += sizes.size() * sizeof(std::uint32_t);
+      }
+      return sizes[l.progress];
+    }
+    case Op::kRepeat:
+      return ContextFreeFacts::times(facts_.size(pool_.children(e)[0]),
+                                     l.progress < node.a ? node.a - l.progress : 0);
+    case Op::kIntersection:
+    case Op::kDifference:
+      return l.progress == 0 ? facts_.size(e) : products_.pair_closing_size(l.progress);
+    default:
+      return facts_.size(e);
+  }
+}
+
+// A product whose word is complete: it closes by none of its bytes, but as what comes behind it.
+bool ContextFreeMachine::complete_product(LocalId leaf) const {
+  const Local& at = locals_[leaf];
+  const Op op = pool_.node(Expr{at.expr}).op;
+  return (op == Op::kIntersection || op == Op::kDifference) &&
+         products_.pairs_[at.progress - 1].accepting;
+}
+
+const ContextFreeMachine::Expansion& ContextFreeMachine::expansion(LocalId from) {
+  if (expansions_[from].known) return expansions_[from];
+  Expansion out;
+  out.known = true;
+  const std::uint32_t stamp = ++stamp_;
+  std::vector<LocalId> work{from};
+  for (std::size_t visits = 0; !work.empty(); ++visits) {
+    if (visits > kMostVisits) {
+      out.beyond = true;
+      break;
+    }
+    const LocalId id = work.back();
+    work.pop_back();
+    if (id == kEnd) {
+      out.ends = true;
+      continue;
+    }
+    if (seen_[id] == stamp) continue;
+    seen_[id] = stamp;
+    const Local at = locals_[id];
+    const Expr e{at.expr};
+    if (!facts_.productive(e)) continue;
+    const auto& node = pool_.node(e);
+    switch (node.op) {
+      case Op::kNothing:
+        break;
+      case Op::kEmpty:
+        work.push_back(at.next);
+        break;
+      case Op::kBytes:
+      case Op::kSet:
+        out.leaves.push_back(id);
+        break;
+      case Op::kConcat: {
+        const LocalId rest = at.progress + 1 == node.count
+                                 ? at.next
+                                 : local(at.expr, at.progress + 1, at.next);
+        work.push_back(push(pool_.children(e)[at.progress], rest));
+        break;
+      }
+      case Op::kChoice:
+        for (const Expr child : pool_.children(e)) work.push_back(push(child, at.next));
+        break;
+      case Op::kRepeat: {
+        const Expr child = pool_.children(e)[0];
+        // Turns of a nullable child may all be empty, so it owes none and only turns that read are
+        // counted: coming back without having read leads out alone.
+        const bool nullable = facts_.nullable(child);
+        if (at.progress >= node.a || nullable) work.push_back(at.next);
+        if (left_[id] == stamp || at.progress >= node.b || !facts_.productive(child)) break;
+        const std::uint32_t cap = node.b == ExpressionPool::kUnbounded ? node.a : node.b;
+        const LocalId again = local(at.expr, std::min(at.progress + 1, cap), at.next);
+        if (nullable && again != id) left_[again] = stamp;
+        work.push_back(push(child, again));
+        break;
+      }
+      case Op::kRule: {
+        out.calls.push_back({node.a, at.next});
+        if (facts_.nullable(e)) work.push_back(at.next);
+        break;
+      }
+      case Op::kCapture:
+      case Op::kCodePoints:
+      case Op::kContextFree:
+        work.push_back(push(pool_.children(e)[0], at.next));
+        break;
+      case Op::kIntersection:
+      case Op::kDifference: {
+        LocalId running = id;
+        if (at.progress == 0) {
+          const std::uint32_t first = products_.product_start(e);
+          if (first == 0) break;
+          running = local(at.expr, first, at.next);
+          if (seen_[running] == stamp) break;
+          seen_[running] = stamp;
+        }
+        if (products_.pairs_[locals_[running].progress - 1].accepting) work.push_back(at.next);
+        out.leaves.push_back(running);
+        break;
+      }
+    }
+  }
+  products_.bytes_ += out.leaves.size() * sizeof(LocalId) + out.calls.size() * sizeof(Call);
+  expansions_[from] = std::move(out);
+  return expansions_[from];
+}
+
+// Where a leaf goes on; UINT32_MAX where it does not read the byte.
+ContextFreeMachine::LocalId ContextFreeMachine::read(LocalId leaf, unsigned char byte) {
+  const Local at = locals_[leaf];
+  const Expr e{at.expr};
+  switch (pool_.node(e).op) {
+    case Op::kBytes: {
+      const std::string& text = pool_.bytes_of(e);
+      if (static_cast<unsigned char>(text[at.progress]) != byte) return UINT32_MAX;
+      if (at.progress + 1 == text.size()) return at.next;
+      return local(at.expr, at.progress + 1, at.next);
+    }
+    case Op::kSet:
+      return pool_.set_of(e).has(byte) ? at.next : UINT32_MAX;
+    default: {
+      const std::uint32_t next = products_.product_step(at.progress - 1, byte);
+      return next == 0 ? UINT32_MAX : local(at.expr, next, at.next);
+    }
+  }
+}
+
+ByteSet ContextFreeMachine::leaf_bytes(LocalId leaf) const {
+  const Local& at = locals_[leaf];
+  const Expr e{at.expr};
+  if (pool_.node(e).op == Op::kSet) return pool_.set_of(e);
+  if (pool_.node(e).op == Op::kBytes) {
+    ByteSet one;
+    one.add(static_cast<unsigned char>(pool_.bytes_of(e)[at.progress]));
+    return one;
+  }
+  return products_.pair_bytes(e, at.progress);
+}
+
+unsigned char ContextFreeMachine::leaf_closing_byte(LocalId leaf) const {
+  const Local& at = locals_[leaf];
+  const Expr e{at.expr};
+  if (pool_.node(e).op == Op::kSet) return program_.closing_byte(pool_.set_of(e));
+  if (pool_.node(e).op == Op::kBytes) {
+    return static_cast<unsigned char>(pool_.bytes_of(e)[at.progress]);
+  }
+  return products_.pairs_[at.progress - 1].closing_byte;
+}
+
+// ---- sets ----
+
+ContextFreeMachine::SetId ContextFreeMachine::start(Expr root) {
+  return close({Item{push(root, kEnd), kTop}});
+}
+
+ContextFreeMachine::SetId ContextFreeMachine::step(SetId set, unsigned char byte) {
+  if (set == kDead) return kDead;
+  const std::uint64_t key = std::uint64_t{set} << 8 | byte;
+  if (const auto it = steps_.find(key); it != steps_.end()) return it->second;
+  std::vector<Item> kernel;
+  // By index: products make states while they read, and a copy of a large set would cost as much.
+  for (std::size_t i = 0; i < sets_[set].leaves.size(); ++i) {
+    const Item at = sets_[set].leaves[i];
+    const LocalId next = read(at.local, byte);
+    if (next != UINT32_MAX) kernel.push_back({next, at.node});
+  }
+  const SetId to = kernel.empty() ? kDead : close(std::move(kernel));
+  steps_.emplace(key, to);
+  products_.bytes_ += 48;
+  return to;
+}
+
+ContextFreeMachine::SetId ContextFreeMachine::close(std::vector<Item> kernel) {
+  pending_.clear();
+  pending_by_rule_.clear();
+  std::vector<Item> leaves;
+  bool accepting = false;
+  if (!visit(std::move(kernel), leaves, &accepting) || !flatten_tails()) {
+    overflowed_ = true;
+    return kDead;
+  }
+  make_nodes(leaves);
+  for (Item& leaf : leaves) leaf.node = resolved(leaf.node);
+  sort_unique(leaves);
+  reduce(leaves);
+  if (leaves.size() > kMostLeaves) {
+    overflowed_ = true;
+    return kDead;
+  }
+  if (leaves.empty() && !accepting) return kDead;
+  return intern_set(accepting, std::move(leaves));
+}
+
+// Everything that the kernel reaches without reading: leaves, calls (pending nodes), returns.
+bool ContextFreeMachine::visit(std::vector<Item> kernel, std::vector<Item>& leaves,
+                               bool* accepting) {
+  std::unordered_set<std::uint64_t> visited;
+  std::vector<Item> work = std::move(kernel);
+  while (!work.empty()) {
+    const Item at = work.back();
+    work.pop_back();
+    if (!visited.insert(std::uint64_t{at.local} << 32 | at.node).second) continue;
+    if (visited.size() > kMostVisits) return false;
+    if (at.local == kEnd) {
+      // A call that ends where it began read nothing, and its callers went on already.
+      if (at.node >= kPending) continue;
+      *accepting |= nodes_[at.node].accepts;
+      for (const Item& caller : nodes_[at.node].callers) work.push_back(caller);
+      continue;
+    }
+    const Expansion& reached = expansion(at.local);
+    if (reached.beyond) return false;
+    for (const LocalId leaf : reached.leaves) leaves.push_back({leaf, at.node});
+    if (reached.ends) work.push_back({kEnd, at.node});
+    for (std::size_t i = 0; i < expansions_[at.local].calls.size(); ++i) {
+      const Call call = expansions_[at.local].calls[i];
+      const auto [it, fresh] = pending_by_rule_.try_emplace(
+          call.rule, static_cast<std::uint32_t>(pending_.size()));
+      const NodeId node = kPending + it->second;
+      if (fresh) {
+        pending_.emplace_back();
+        pending_.back().rule = call.rule;
+        work.push_back({push(pool_.rule_body(call.rule), kEnd), node});
+      }
+      Pending& callee = pending_[it->second];
+      if (call.after == kEnd) {
+        callee.tails.push_back(at.node);
+      } else {
+        callee.callers.push_back({call.after, at.node});
+      }
+    }
+  }
+  return true;
+}
+
+// Callers with nothing left to do give way to their own callers.
+bool ContextFreeMachine::flatten_tails() {
+  const auto components = strong_components(pending_.size(), [&](std::uint32_t i, auto&& edge) {
+    for (const NodeId tail : pending_[i].tails) {
+      if (tail >= kPending) edge(tail - kPending);
+    }
+  });
+  std::size_t total = 0;
+  for (const std::vector<std::uint32_t>& component : components) {  // what they lead to comes first
+    bool accepts = false;
+    std::vector<Item> all;
+    for (const std::uint32_t i : component) {
+      all.insert(all.end(), pending_[i].callers.begin(), pending_[i].callers.end());
+      for (const NodeId tail : pending_[i].tails) {
+        // Those of the component itself are in `all` anyway, or will be.
+        accepts |= this->accepts(tail);
+        const std::vector<Item>& more = callers(tail);
+        if (more.size() + all.size() > 8 * kMostVisits) return false;
+        all.insert(all.end(), more.begin(), more.end());
+      }
+    }
+    sort_unique(all);
+    total += all.size() * component.size();
+    if (total > 8 * kMostVisits) return false;
+    for (const std::uint32_t i : component) {
+      pending_[i].accepts = accepts;
+      pending_[i].callers = all;
+    }
+  }
+  return true;
+}
+
+// `more` has every way on that `less` has. Found by assuming it of pairs (coinduction); a guess that
+// fails counts as no.
+bool ContextFreeMachine::simulated(NodeId less, NodeId more) const {
+  std::vector<std::pair<NodeId, NodeId>> assumed{{less, more}};
+  for (std::size_t i = 0; i < assumed.size(); ++i) {
+    const auto [a, b] = assumed[i];
+    if (a == b) continue;
+    if (assumed.size() > kSimulation || (accepts(a) && !accepts(b))) return false;
+    const std::vector<Item>& there = callers(b);
+    for (const Item& caller : callers(a)) {
+      auto it = std::lower_bound(there.begin(), there.end(), caller);
+      if (it == there.end() || *it != caller) {
+        // The newest node that goes on in the same way: nodes made later hold more.
+        it = std::upper_bound(there.begin(), there.end(), Item{caller.local, UINT32_MAX});
+        if (it == there.begin() || (--it)->local != caller.local) return false;
+      }
+      const std::pair next{caller.node, it->node};
+      if (std::find(assumed.begin(), assumed.end(), next) == assumed.end()) {
+        assumed.push_back(next);
+      }
+    }
+  }
+  return true;
+}
+
+// Drops items that an equal one with a node of more ways on makes superfluous. Of two that stand for
+// each other the newer stays. `items` is sorted.
+void ContextFreeMachine::reduce(std::vector<Item>& items) const {
+  std::vector<Item> kept;
+  for (std::size_t from = 0; from < items.size();) {
+    std::size_t to = from + 1;
+    while (to < items.size() && items[to].local == items[from].local) ++to;
+    // From the newest on: whatever is simulated by one that stays goes.
+    const std::size_t first = kept.size();
+    for (std::size_t i = to; i-- > from;) {
+      const std::size_t compared = std::min(kept.size() - first, std::size_t{8});
+      const bool superfluous = std::any_of(
+          kept.end() - static_cast<std::ptrdiff_t>(compared), kept.end(),
+          [&](const Item& other) { return simulated(items[i].node, other.node); });
+      if (superfluous) continue;
+      // And it may in turn make kept ones superfluous that do not stand for it.
+      const Item mine = items[i];
+      const auto last = std::remove_if(
+          kept.end() - static_cast<std::ptrdiff_t>(compared), kept.end(),
+          [&](const Item& other) { return simulated(other.node, mine.node); });
+      kept.erase(last, kept.end());
+      kept.push_back(mine);
+    }
+    std::reverse(kept.begin() + static_cast<std::ptrdiff_t>(first), kept.end());
+    from = to;
+  }
+  std::sort(kept.begin(), kept.end());
+  items = std::move(kept);
+}
+
+void ContextFreeMachine::make_nodes(const std::vector<Item>& leaves) {
+  std::vector<std::vector<Item>> reduced(pending_.size());
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    reduced[i] = pending_[i].callers;
+    reduce(reduced[i]);
+  }
+  for (std::size_t i = 0; i < pending_.size(); ++i) pending_[i].callers = std::move(reduced[i]);
+  std::vector<std::uint32_t> roots;
+  for (const Item& leaf : leaves) {
+    if (leaf.node >= kPending) roots.push_back(leaf.node - kPending);
+  }
+  sort_unique(roots);
+  const auto components = strong_components_from(
+      roots, pending_.size(), [&](std::uint32_t i, auto&& edge) {
+        for (const Item& caller : pending_[i].callers) {
+          if (caller.node >= kPending) edge(caller.node - kPending);
+        }
+      });
+  for (const std::vector<std::uint32_t>& component : components) make_group(component);
+}
+
+// Nodes that lead to each other, or one alone, whose other callers are made already.
+void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
+  std::sort(members.begin(), members.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return pending_[a].rule < pending_[b].rule;
+  });
+  bool cyclic = false;
+  for (std::uint32_t m = 0; m < members.size(); ++m) pending_[members[m]].made = kPending + m;
+  std::string key;
+  for (const std::uint32_t member : members) {
+    Pending& p = pending_[member];
+    for (Item& caller : p.callers) {
+      caller.node = resolved(caller.node);  // kPending + index: inside the group
+      cyclic |= caller.node >= kPending;
+    }
+    sort_unique(p.callers);
+    key += p.accepts ? '\1' : '\0';
+    key += std::to_string(p.callers.size()) + ':';
+    append(key, p.callers);
+  }
+  if (!cyclic) {
+    Pending& p = pending_[members[0]];
+    p.made = intern_node(p.accepts, p.callers);
+    return;
+  }
+  if (const auto it = group_ids_.find(key); it != group_ids_.end()) {
+    for (std::uint32_t m = 0; m < members.size(); ++m) pending_[members[m]].made = it->second + m;
+    return;
+  }
+  const auto base = static_cast<NodeId>(nodes_.size());
+  products_.bytes_ += key.size() + 80;
+  group_ids_.emplace(std::move(key), base);
+  for (std::uint32_t m = 0; m < members.size(); ++m) {
+    Pending& p = pending_[members[m]];
+    for (Item& caller : p.callers) {
+      if (caller.node >= kPending) caller.node = base + (caller.node - kPending);
+    }
+    std::sort(p.callers.begin(), p.callers.end());
+    p.made = base + m;
+    nodes_.push_back({p.accepts, ContextFreeFacts::kNever, p.callers});
+    std::string content(1, p.accepts ? '\1' : '\0');
+    append(content, p.callers);
+    products_.bytes_ += sizeof(Node) + 2 * content.size() + 80;
+    node_ids_.try_emplace(std::move(content), p.made);
+  }
+  // Sizes: every node has a way out (calls are only made of productive rules), so this settles.
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (NodeId id = base; id < nodes_.size(); ++id) {
+      std::uint32_t size = nodes_[id].accepts ? 0 : ContextFreeFacts::kNever;
+      for (const Item& caller : nodes_[id].callers) {
+        size = std::min(size,
+                        ContextFreeFacts::sum(local_sizes_[caller.local], nodes_[caller.node].size));
+      }
+      changed |= size != nodes_[id].size;
+      nodes_[id].size = size;
+    }
+  }
+}
+
+ContextFreeMachine::NodeId ContextFreeMachine::intern_node(bool accepts,
+                                                           std::vector<Item> callers) {
+  std::string key(1, accepts ? '\1' : '\0');
+  append(key, callers);
+  const auto [it, fresh] = node_ids_.try_emplace(std::move(key), static_cast<NodeId>(nodes_.size()));
+  if (fresh) {
+    std::uint32_t size = accepts ? 0 : ContextFreeFacts::kNever;
+    for (const Item& caller : callers) {
+      size = std::min(size,
+                      ContextFreeFacts::sum(local_sizes_[caller.local], nodes_[caller.node].size));
+    }
+    products_.bytes_ += sizeof(Node) + 2 * it->first.size() + 80;
+    nodes_.push_back({accepts, size, std::move(callers)});
+  }
+  return it->second;
+}
+
+ContextFreeMachine::SetId ContextFreeMachine::intern_set(bool accepting, std::vector<Item> leaves) {
+  std::string key(1, accepting ? '\1' : '\0');
+  append(key, leaves);
+  const auto [it, fresh] = set_ids_.try_emplace(std::move(key), static_cast<SetId>(sets_.size()));
+  if (!fresh) return it->second;
+  Set set;
+  set.accepting = accepting;
+  set.size = accepting ? 0 : ContextFreeFacts::kNever;
+  if (!accepting) {
+    for (const Item& leaf : leaves) {
+      if (complete_product(leaf.local)) continue;
+      const std::uint32_t size =
+          ContextFreeFacts::sum(local_sizes_[leaf.local], nodes_[leaf.node].size);
+      if (size > set.size) continue;
+      const unsigned char byte = leaf_closing_byte(leaf.local);
+      set.closing_byte = size < set.size ? byte : std::min(set.closing_byte, byte);
+      set.size = size;
+    }
+  }
+  products_.bytes_ += sizeof(Set) + 2 * it->first.size() + 80;
+  set.leaves = std::move(leaves);
+  sets_.push_back(std::move(set));
+  return it->second;
+}
+
+bool ContextFreeMachine::closes(SetId set, std::uint64_t longest) {
+  if (set == kDead || sets_[set].size > longest) return false;
+  std::vector<SetId> way;
+  SetId at = set;
+  while (at != kDead && sets_[at].closes == 0 && !sets_[at].accepting) {
+    way.push_back(at);
+    at = step(at, sets_[at].closing_byte);
+  }
+  const std::uint8_t verdict = at == kDead ? 2 : sets_[at].accepting ? 1 : sets_[at].closes;
+  for (const SetId on_way : way) sets_[on_way].closes = verdict;
+  return verdict == 1;
+}
+
+ByteSet ContextFreeMachine::bytes(SetId set) const {
+  ByteSet out;
+  for (const Item& leaf : sets_[set].leaves) out |= leaf_bytes(leaf.local);
+  return out;
+}
+
+void ContextFreeMachine::byte_classes(SetId set, std::vector<ByteSet>& classes) const {
+  for (const Item& leaf : sets_[set].leaves) {
+    const Local& at = locals_[leaf.local];
+    const Op op = pool_.node(Expr{at.expr}).op;
+    if (op == Op::kIntersection || op == Op::kDifference) {
+      products_.pair_classes(at.progress, classes);
+    } else {
+      refine(classes, leaf_bytes(leaf.local));
+    }
+  }
+}
+
+std::vector<std::string> ContextFreeMachine::expected(SetId set, std::size_t most) const {
+  std::vector<std::string> out;
+  for (const Item& leaf : sets_[set].leaves) {
+    if (out.size() == most) break;
+    const Local& at = locals_[leaf.local];
+    if (pool_.node(Expr{at.expr}).op != Op::kBytes) continue;
+    std::string text = pool_.bytes_of(Expr{at.expr}).substr(at.progress);
+    if (std::find(out.begin(), out.end(), text) == out.end()) out.push_back(std::move(text));
+  }
+  return out;
+}
+
+}  // namespace espalier::grammar
