@@ -112,7 +112,7 @@ Status RadixCache::Impl::check() const {
     ESP_INVARIANT(queue.class_of(n) == wanted, "I6 leaves: eviction class", n);
     if (wanted != EvictionClass::kNone) {
       ++queued;
-      ESP_INVARIANT(queue.last_of(n) == x.last, "I6 leaves: recency", n);
+      ESP_INVARIANT(queue.key_of(n) == key_of(x, wanted), "I6 leaves: order", n);
     }
   }
 

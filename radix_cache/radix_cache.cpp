@@ -47,10 +47,11 @@ Lease RadixCache::fork(const Lease& lease) {
   return twin;
 }
 
-Extended RadixCache::extend(Lease& lease, std::span<const TokenId> tokens) {
+Extended RadixCache::extend(Lease& lease, std::span<const TokenId> tokens, std::size_t own) {
   ESP_CHECK(lease.cache_ == this);
   ESP_CHECK(tokens.size() <= std::size_t{INT32_MAX} - lease.length_);  // positions are 32 bits wide
-  const Extended out = impl_->extend(lease.anchor_, tokens);
+  const Extended out = impl_->extend(lease.anchor_, tokens,
+                                     static_cast<std::uint32_t>(std::min(own, tokens.size())));
   lease.length_ += static_cast<std::uint32_t>(tokens.size());
   return out;
 }
@@ -152,7 +153,16 @@ void RadixCache::mark_dead(const Lease& lease) {
   impl_->anchors[lease.anchor_].dead = true;
 }
 
-void RadixCache::set_time(std::uint64_t step) { impl_->time = step; }
+void RadixCache::expect(const Lease& lease, std::uint64_t when) {
+  ESP_CHECK(lease.cache_ == this);
+  impl_->anchors[lease.anchor_].when = when;
+}
+
+void RadixCache::forget(Space space, std::span<const TokenId> tokens, bool dead) {
+  impl_->forget(space, tokens, dead);
+}
+
+void RadixCache::set_time(std::uint64_t step) { impl_->set_time(step); }
 
 void RadixCache::clear() { impl_->clear(); }
 
@@ -166,6 +176,10 @@ Usage RadixCache::usage() const {
   out.nodes = static_cast<std::uint32_t>(impl_->table.size());
   return out;
 }
+
+Evicted RadixCache::evicted() const { return impl_->evicted; }
+
+std::vector<NodeView> RadixCache::view() const { return impl_->view(); }
 
 void RadixCache::on_free(void (*freed)(void* context, PageId page), void* context) {
   impl_->pool.on_free(freed, context);

@@ -128,6 +128,42 @@ struct Usage {
   std::uint32_t nodes = 0;
 };
 
+/// Why a leaf's tail may go, in the order in which classes go.
+enum class EvictionClass : std::uint8_t {
+  kDead,      // declared so: nobody comes back
+  kOrdinary,  // by value: recency and how often it was found
+  kExpected,  // declared so: the farthest return first
+  kNone,      // protected, or not a leaf
+};
+
+/// Pages that eviction gave back, by what they were.
+struct Evicted {
+  std::uint64_t dead = 0;
+  std::uint64_t once = 0;      // never found again
+  std::uint64_t again = 0;     // found again at least once
+  std::uint64_t expected = 0;  // a return was declared
+};
+
+/// A node as view() shows it.
+struct NodeView {
+  static constexpr std::uint32_t kRoot = UINT32_MAX;
+  std::uint32_t node = 0;        // its index, which breaks ties
+  std::uint32_t parent = kRoot;  // place in the view; kRoot: it hangs on its space's root
+  Space space = 0;
+  std::uint32_t start = 0;  // position of the first token
+  std::vector<TokenId> tokens;
+  std::uint32_t ready = 0;      // of them, KV computed
+  std::uint32_t dead_from = 0;  // of them, those from here on were declared dead
+  std::vector<PageId> pages;
+  std::uint32_t leases = 0;  // that stand here
+  bool active = false;       // a lease stands here or below, or rows of it are planned
+  std::uint32_t hits = 0;    // walks of others that found it
+  std::uint64_t last = 0;    // step of the last use
+  std::uint64_t value = 0;   // what kOrdinary is ordered by
+  std::uint64_t next_use = 0;
+  EvictionClass eviction = EvictionClass::kNone;
+};
+
 class RadixCache {
  public:
   struct Options {
@@ -145,7 +181,9 @@ class RadixCache {
   /// A second lease at the same place.
   [[nodiscard]] Lease fork(const Lease& lease);
   /// Appends tokens to the path. Takes no pages: plan() does. Ready tokens found count as reused.
-  Extended extend(Lease& lease, std::span<const TokenId> tokens);
+  /// The first `own` of `tokens` are where the caller has been before (a branch that comes back to
+  /// its own path): finding them again is a use, but no hit.
+  Extended extend(Lease& lease, std::span<const TokenId> tokens, std::size_t own = 0);
   /// Shortens the path to `length` <= lease.length(). The tokens given up stay in the tree,
   /// evictable, if their KV is ready; otherwise they go.
   void rollback(Lease& lease, std::uint32_t length);
@@ -179,12 +217,22 @@ class RadixCache {
   /// evicted first. "Only this lease": the path's end up to the last place where another lease
   /// stands or another path branches off.
   void mark_dead(const Lease& lease);
-  /// The step counter that recency is measured in.
+  /// A hint: somebody will come back to this path about step `when` (a program that waits for a
+  /// tool). When the lease goes, the path's end stays longer than what nobody is known to want,
+  /// until it is walked again or `when` has passed; of such ends the farthest goes first.
+  void expect(const Lease& lease, std::uint64_t when);
+  /// The same without a lease, for whoever gave his up: nobody comes back to the path after all.
+  /// Takes back expect(); with `dead`, also does what mark_dead() does. Adds nothing to the tree.
+  void forget(Space space, std::span<const TokenId> tokens, bool dead);
+  /// The step counter that recency is measured in. Never goes back.
   void set_time(std::uint64_t step);
   /// Drops whatever no lease holds.
   void clear();
 
   [[nodiscard]] Usage usage() const;
+  [[nodiscard]] Evicted evicted() const;
+  /// Every node, parents before children, siblings in no particular order. O(tree).
+  [[nodiscard]] std::vector<NodeView> view() const;
   /// Calls `freed` with each page as it becomes free (to poison it in tests). At most one; null
   /// turns it off.
   void on_free(void (*freed)(void* context, PageId page), void* context);

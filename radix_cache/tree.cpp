@@ -1,6 +1,7 @@
 #include "radix_cache/tree.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace espalier::radix_cache {
@@ -28,7 +29,7 @@ std::uint32_t RadixCache::Impl::new_node() {
     free_nodes.pop_back();
   }
   nodes[node].live = true;
-  nodes[node].last = time;
+  touch(nodes[node]);
   return node;
 }
 
@@ -78,6 +79,7 @@ std::uint32_t RadixCache::Impl::split(std::uint32_t node, std::uint32_t at) {
   head.children = 1;
   head.hits = tail.hits;
   head.last = tail.last;
+  head.value = tail.value;
   head.buffer = tail.buffer;
   head.buffer_offset = tail.buffer_offset;
   store.share(head.buffer);
@@ -188,17 +190,56 @@ void RadixCache::Impl::move(std::uint32_t anchor, std::uint32_t node, std::uint3
   if (old != node) update(old);
 }
 
+void RadixCache::Impl::touch(Node& x) {
+  // Recency, and for every doubling of the uses half of what a leaf lives here: scale-free, so that
+  // it acts alike in small and large pools. Eight doublings are the most that a past is worth.
+  constexpr unsigned kMost = 8;
+  const std::uint64_t uses = std::min<std::uint64_t>(std::uint64_t{x.hits} + 1, 1u << kMost);
+  const unsigned doublings = static_cast<unsigned>(std::bit_width(uses)) - 1;
+  // log2 by straight lines between the powers of two: the same on every machine.
+  const std::uint64_t log2 =
+      (std::uint64_t{doublings} << kMost) + (((uses - (1u << doublings)) << kMost) >> doublings);
+  // Before anything was evicted, a leaf lives at least as long as there has been.
+  const std::uint64_t lives = life > 0 ? life : std::min(time, kLongestLife) << kLifeBits;
+  x.last = time;
+  x.value = time + ((lives / 2 * log2) >> (kMost + kLifeBits));
+}
+
+void RadixCache::Impl::count_eviction(const Node& x) {
+  switch (class_of(x)) {
+    case EvictionClass::kDead:
+      ++evicted.dead;
+      return;
+    case EvictionClass::kExpected:
+      ++evicted.expected;
+      return;
+    default:
+      break;
+  }
+  ++(x.hits > 0 ? evicted.again : evicted.once);
+  const std::uint64_t age = std::min(time - x.last, kLongestLife) << kLifeBits;
+  const std::uint64_t window = std::max<std::uint64_t>(16, pool.total() / 4);
+  if (life == 0) {
+    life = age;
+  } else if (age > life) {
+    life += (age - life) / window;
+  } else {
+    life -= (life - age) / window;
+  }
+}
+
 EvictionClass RadixCache::Impl::class_of(const Node& x) const {
   if (x.is_root() || x.children > 0) return EvictionClass::kNone;
   const std::uint32_t stays = x.protected_length();
   if (stays > 0 && x.pages.size() <= pages_for(x.start, std::min(stays, x.planned)))
     return EvictionClass::kNone;
   if (x.dead_from < x.length) return EvictionClass::kDead;
-  return x.hits >= 2 ? EvictionClass::kProtected : EvictionClass::kProbation;
+  return x.next_use > time ? EvictionClass::kExpected : EvictionClass::kOrdinary;
 }
 
 void RadixCache::Impl::requeue(std::uint32_t node) {
-  queue.place(node, class_of(nodes[node]), nodes[node].last);
+  const EvictionClass wanted = class_of(nodes[node]);
+  queue.place(node, wanted, key_of(nodes[node], wanted));
 }
 
 void RadixCache::Impl::repin(std::uint32_t node) {
@@ -233,7 +274,7 @@ void RadixCache::Impl::update(std::uint32_t node) {
         ++nodes[parent].active_children;
       } else {
         --nodes[parent].active_children;
-        x.last = time;
+        touch(x);
       }
     }
     repin(node);
@@ -272,13 +313,14 @@ std::uint32_t RadixCache::Impl::fork(std::uint32_t anchor) {
   return twin;
 }
 
-Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId> tokens) {
+Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId> tokens,
+                                  std::uint32_t own) {
   const auto count = static_cast<std::uint32_t>(tokens.size());
   if (count == 0) return {};
   std::uint32_t node = anchors[anchor].node;
   std::uint32_t offset = anchors[anchor].offset;
   std::uint32_t done = 0;
-  bool entered = false;  // from its start, in this call
+  bool found = false;  // the node was entered in this call, past what is the caller's own
   while (done < count) {
     if (offset < nodes[node].length) {
       const Node& x = nodes[node];
@@ -288,27 +330,29 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
       offset += same;
       if (offset < x.length && done < count) node = split(node, offset);
       Node& used = nodes[node];
-      used.last = time;
+      if (found && used.hits < UINT32_MAX) ++used.hits;
+      touch(used);
+      used.next_use = 0;
       if (offset > used.dead_from) used.dead_from = kNil;
-      if (entered && used.hits < UINT32_MAX) ++used.hits;
       if (done == count) break;
     }
     const std::uint32_t child = table.find(node, tokens[done]);
     if (child == ChildTable::kNone) break;
     node = child;
     offset = 0;
-    entered = true;
+    found = done >= own;
   }
   const Extended out{done, count - done};
   if (done < count) {
     const auto rest = tokens.subspan(done);
     Node& x = nodes[node];
-    // A leaf grows in place; one that others came back to stays as it is, so that its tail has a
-    // recency of its own.
-    if (!x.is_root() && x.children == 0 && x.hits < 2) {
+    // A leaf grows in place; one that others came back to stays as it is, so that what follows has
+    // a value of its own.
+    if (!x.is_root() && x.children == 0 && x.hits == 0) {
       store.append(x.buffer, rest);
       x.length += static_cast<std::uint32_t>(rest.size());
-      x.last = time;
+      touch(x);
+      x.next_use = 0;
       offset = x.length;
     } else {
       node = new_child(node, rest);
@@ -323,17 +367,22 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
 void RadixCache::Impl::rollback(std::uint32_t anchor, std::uint32_t length) {
   std::uint32_t node = anchors[anchor].node;
   while (!nodes[node].is_root() && nodes[node].start >= length) node = nodes[node].parent;
-  nodes[anchors[anchor].node].last = time;
+  touch(nodes[anchors[anchor].node]);
   move(anchor, node, length - nodes[node].start);
   bound_tokens();
 }
 
 void RadixCache::Impl::release(std::uint32_t anchor) {
-  const auto [node, offset, next, previous, dead] = anchors[anchor];
+  const auto [node, offset, next, previous, when, dead] = anchors[anchor];
   unlink(anchor);
   anchors[anchor] = {};
   free_anchors.push_back(anchor);
-  nodes[node].last = time;
+  touch(nodes[node]);
+  if (when > time && !nodes[node].is_root()) {
+    // The nearest return counts; what is above inherits it when this node goes.
+    const std::uint64_t known = nodes[node].next_use;
+    nodes[node].next_use = known > time ? std::min(known, when) : when;
+  }
   if (dead) declare_dead(node, offset);
   update(node);
   bound_tokens();
@@ -349,6 +398,32 @@ void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset) {
     requeue(node);
     if (x.cover > 0) return;
   }
+}
+
+void RadixCache::Impl::forget(Space space, std::span<const TokenId> tokens, bool dead) {
+  const auto found = roots.find(space);
+  if (found == roots.end()) return;
+  std::uint32_t node = found->second;
+  std::uint32_t offset = 0;
+  for (std::size_t done = 0; done < tokens.size();) {
+    const std::uint32_t child = table.find(node, tokens[done]);
+    if (child == ChildTable::kNone) break;
+    node = child;
+    const auto limit = static_cast<std::uint32_t>(
+        std::min<std::size_t>(nodes[child].length, tokens.size() - done));
+    offset = common_prefix(tokens_of(nodes[child]), tokens.data() + done, limit);
+    done += offset;
+    if (offset < nodes[child].length) break;
+  }
+  if (nodes[node].is_root()) return;
+  nodes[node].next_use = 0;
+  if (dead) declare_dead(node, offset);
+  requeue(node);
+}
+
+void RadixCache::Impl::set_time(std::uint64_t step) {
+  time = std::max(time, step);
+  for (std::uint32_t node; (node = queue.overdue(time)) != EvictionQueue::kNoNode;) requeue(node);
 }
 
 void RadixCache::Impl::bound_tokens() {
@@ -377,9 +452,15 @@ bool RadixCache::Impl::evict() {
   const std::uint32_t keep =
       std::max(x.protected_length(), boundary > x.start ? boundary - x.start : 0);
   ESP_CHECK(keep < x.length);
+  count_eviction(x);
   if (keep > 0) {
     trim(node, keep);
   } else {
+    Node& parent = nodes[x.parent];
+    const bool known = parent.next_use > time;
+    if (x.next_use > time && !parent.is_root() && !(known && parent.next_use <= x.next_use)) {
+      parent.next_use = x.next_use;
+    }
     drop_pages(node, 0);
   }
   update(node);

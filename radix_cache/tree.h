@@ -48,11 +48,13 @@ struct Node {
   std::uint32_t anchors = kNil;    // list of leases that stand here
   std::uint32_t pinned = 0;        // of `pages`, from the front: pinned by this node
   std::uint32_t dead_from = kNil;  // tokens from this offset on: declared dead
-  std::uint32_t hits = 0;          // times an extend found it
+  std::uint32_t hits = 0;          // walks of others that found it
   TokenStore::BufferId buffer = 0;
   std::uint32_t buffer_offset = 0;
-  std::uint64_t last = 0;  // step of the last use
-  Space space = 0;         // roots only
+  std::uint64_t last = 0;      // step of the last use
+  std::uint64_t value = 0;     // EvictionClass::kOrdinary's order: see value_of()
+  std::uint64_t next_use = 0;  // declared by expect(); 0 or past: not known
+  Space space = 0;             // roots only
   bool live = false;
   bool active = false;  // a lease in the subtree, or planned rows here
   std::vector<PageId> pages;
@@ -72,7 +74,8 @@ struct Anchor {
   std::uint32_t offset = 0;
   std::uint32_t next = kNil;
   std::uint32_t previous = kNil;
-  bool dead = false;  // mark_dead()
+  std::uint64_t when = 0;  // expect()
+  bool dead = false;       // mark_dead()
 };
 
 class RadixCache::Impl {
@@ -86,7 +89,7 @@ class RadixCache::Impl {
   // tree.cpp: leases
   std::uint32_t open(Space space);
   std::uint32_t fork(std::uint32_t anchor);
-  Extended extend(std::uint32_t anchor, std::span<const TokenId> tokens);
+  Extended extend(std::uint32_t anchor, std::span<const TokenId> tokens, std::uint32_t own);
   void rollback(std::uint32_t anchor, std::uint32_t length);
   void release(std::uint32_t anchor);
   [[nodiscard]] std::uint32_t length(const Anchor& a) const {
@@ -96,6 +99,8 @@ class RadixCache::Impl {
   [[nodiscard]] std::uint32_t prefix(std::uint32_t node, std::uint32_t offset,
                                      std::uint32_t Node::*count) const;
   bool evict();  // one page's worth of tokens, or false where nothing can go
+  void forget(Space space, std::span<const TokenId> tokens, bool dead);
+  void set_time(std::uint64_t step);
   void clear();
 
   // plan.cpp
@@ -105,6 +110,8 @@ class RadixCache::Impl {
 
   // check.cpp
   [[nodiscard]] Status check() const;
+  // view.cpp
+  [[nodiscard]] std::vector<NodeView> view() const;
 
   // The parts.
   std::vector<Node> nodes;
@@ -118,6 +125,7 @@ class RadixCache::Impl {
   EvictionQueue queue;
   std::uint32_t max_tokens;
   std::uint64_t time = 0;
+  Evicted evicted;
 
   // The open plan.
   struct Written {  // which row writes a slot, and where a page's head is copied from; true while
@@ -148,10 +156,21 @@ class RadixCache::Impl {
   void requeue(std::uint32_t node);
   void declare_dead(std::uint32_t node, std::uint32_t offset);
   void bound_tokens();
+  void touch(Node& node);
+  void count_eviction(const Node& node);
   [[nodiscard]] EvictionClass class_of(const Node& node) const;
+  [[nodiscard]] static std::uint64_t key_of(const Node& node, EvictionClass c) {
+    return c == EvictionClass::kExpected ? ~node.next_use : node.value;
+  }
   [[nodiscard]] const TokenId* tokens_of(const Node& node) const {
     return store.at(node.buffer, node.buffer_offset);
   }
+
+  // How long a leaf stays that nobody comes back to, in steps, times 2^kLifeBits: a running mean of
+  // the ages at which pages were evicted.
+  static constexpr unsigned kLifeBits = 8;
+  static constexpr std::uint64_t kLongestLife = 1ULL << 40;
+  std::uint64_t life = 0;
 
   [[nodiscard]] bool ensure_page(std::uint32_t node, StepPlan& plan);
   [[nodiscard]] bool may_append(const Node& parent, std::uint32_t start) const;

@@ -7,7 +7,7 @@ set -euo pipefail
 PACKAGES=(
   g++ cmake ninja-build ccache pkg-config git
   libre2-dev tao-pegtl-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libexpected-dev
-  libcurl4-openssl-dev libssl-dev libzip-dev
+  libcurl4-openssl-dev libssl-dev libzip-dev liblzma-dev
   pybind11-dev python3-dev python3-venv python3-pip
   libgtest-dev libgmock-dev libbenchmark-dev
 )

@@ -259,7 +259,7 @@ TEST(RadixCache, WhatIsPlannedStaysUntilTheStepIsOverWhateverLeasesDo) {
   EXPECT_EQ(cache.ready(c), 40u);
 }
 
-TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackTwiceGoesLast) {
+TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackGoesLast) {
   RadixCache cache({.pages = 6});
   std::uint64_t now = 0;
   const auto use = [&](TokenId first, bool dead) {

@@ -39,6 +39,8 @@ struct Operation {
     kCommit,
     kAbandon,
     kMarkDead,
+    kExpect,
+    kForget,
     kClear,
     kTick,
     kShuffle,
@@ -183,6 +185,15 @@ class Model {
         plan(path, op.count % 40 + 1u);
       } else if (kind == Operation::kMarkDead) {
         cache_.mark_dead(path.lease);
+      } else if (kind == Operation::kExpect) {
+        cache_.expect(path.lease, time_ + op.count % 16);
+      } else if (kind == Operation::kForget) {
+        // Another's path, or one that was never there to its end.
+        auto tokens = path.tokens;
+        tokens.resize(op.count % (tokens.size() + 4), 1);
+        const std::uint32_t before = cache_.usage().nodes;
+        cache_.forget(path.space, tokens, op.seed % 2 == 0);
+        if (cache_.usage().nodes != before) breaks("forget() changed the tree");
       } else {
         std::swap(path, leases_[op.seed % leases_.size()]);  // leases move
       }
@@ -216,7 +227,8 @@ class Model {
     std::unordered_set<std::uint64_t> leased;
     for (const Path& other : leases_) leased.insert(other.prefix.begin(), other.prefix.end());
     Extended found;
-    guarded([&] { found = cache_.extend(path.lease, tokens); });
+    // What is called the caller's own changes no answer.
+    guarded([&] { found = cache_.extend(path.lease, tokens, old % (tokens.size() + 1)); });
     for (const TokenId token : tokens) {
       path.prefix.push_back(next(path, token));
       path.tokens.push_back(token);
@@ -419,7 +431,8 @@ class Model {
 
 /// A random list that plans and commits often enough to get somewhere.
 inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
-  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1, 1, 1, 6, 1};
+  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10,
+                                                        1, 2, 2,  1,  1, 6, 1};
   std::mt19937_64 random(seed);
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Operation> out(count);
@@ -453,8 +466,8 @@ inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operati
 inline std::string print(const std::vector<Operation>& operations) {
   static constexpr const char* kNames[] = {"open",     "fork",      "extend", "extend_like_another",
                                            "rollback", "release",   "plan",   "commit",
-                                           "abandon",  "mark_dead", "clear",  "tick",
-                                           "shuffle"};
+                                           "abandon",  "mark_dead", "expect", "forget",
+                                           "clear",    "tick",      "shuffle"};
   std::string out;
   for (const Operation& op : operations) {
     out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) +
