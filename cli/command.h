@@ -67,5 +67,6 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_score();
 [[nodiscard]] std::unique_ptr<Command> make_pull();
 [[nodiscard]] std::unique_ptr<Command> make_list();
+[[nodiscard]] std::unique_ptr<Command> make_show();
 
 }  // namespace espalier::cli

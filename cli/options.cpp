@@ -6,6 +6,8 @@
 #include <limits>
 #include <sstream>
 
+#include "runtime/model/hyper_parameters.h"
+
 namespace espalier::cli {
 namespace {
 
@@ -82,6 +84,10 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
   if (!engine) return;
   add_integer(app, "--threads", threads, 1, 1024,
               "Threads of the model's arithmetic [all processors]");
+  add_integer(
+      app, "--context", context, 1, runtime::kMaxContext,
+      "Positions to use at most; models with factors for short and for long texts take those "
+      "that fit [all that the model has]");
   app.add_flag("--no-cache", no_cache,
                "Compute every prompt anew; the text is the same, only slower");
 }

@@ -27,7 +27,7 @@ CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std:
 
 struct ModelOptions {
   std::string model = "smollm2";
-  std::optional<std::int64_t> threads;
+  std::optional<std::int64_t> threads, context;
   bool no_cache = false;
 
   /// `engine`: also what only matters where the model runs.

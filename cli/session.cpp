@@ -12,7 +12,8 @@ Result<std::shared_ptr<const runtime::Model>> load_model(const ModelOptions& opt
                                                          Context& context) {
   ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));
   ESP_ASSIGN(const std::string path, store.resolve(options.model));
-  return runtime::Model::load(path, context.system);
+  return runtime::Model::load(path, context.system,
+                              {.context = static_cast<std::uint32_t>(options.context.value_or(0))});
 }
 
 Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Context& context) {

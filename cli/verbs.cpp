@@ -85,6 +85,15 @@ constexpr std::string_view kListDetails =
     R"(Wherever a verb takes a model, the path of any .gguf file works too.
 )";
 
+constexpr std::string_view kShowDetails =
+    R"(Architecture, sizes, tensor types by their share of the bytes, positions, tokenizer, chat template,
+special tokens, and the memory that the model and one text of N tokens take. MODEL is as in --model.
+
+Examples:
+  espalier show smollm2
+  espalier show ~/models/qwen.gguf --context 4096 --json
+)";
+
 constexpr std::array kVerbs{
     Verb{"run", "FILE[:GEN]", "Run a program", kRunDetails, make_run},
     Verb{"batch", "FILE[:GEN]", "Run a program over many documents or rows", kBatchDetails,
@@ -101,6 +110,7 @@ constexpr std::array kVerbs{
     Verb{"score", "--file F", "How likely a model finds a text", kScoreDetails, make_score},
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
     Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
+    Verb{"show", "[MODEL]", "What a model is, and the memory it takes", kShowDetails, make_show},
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "runtime/cpu/forward.h"
 #include "runtime/cpu/isa.h"
 #include "runtime/cpu/kv_pool.h"
+#include "runtime/cpu/matrix.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/sampling/sampler.h"
 
@@ -201,6 +202,24 @@ class PanelBackend final : public Backend {
 };
 
 }  // namespace
+
+CpuMemory CpuBackend::memory(const Model& model, std::uint32_t context) {
+  CpuMemory out;
+  const auto add = [&](const Tensor& tensor) {
+    const std::uint64_t panels = cpu::Matrix::panel_bytes(tensor);
+    out.weights += panels != 0 ? panels : tensor.data.size();
+  };
+  for (const LayerWeights& it : model.weights().layers) {
+    for (const Tensor* tensor :
+         {&it.query, &it.key, &it.value, &it.attention_output, &it.gate, &it.up, &it.down}) {
+      add(*tensor);
+    }
+  }
+  add(model.weights().output);
+  const std::uint64_t pages = (std::uint64_t{context} + kPageTokens - 1) / kPageTokens;
+  out.keys_values = pages * cpu::KvPool::page_bytes(model.shape());
+  return out;
+}
 
 Result<std::unique_ptr<Backend>> CpuBackend::create(std::shared_ptr<const Model> model,
                                                     const CpuOptions& options, System& system) {

@@ -19,8 +19,17 @@ struct CpuOptions {
   std::string isa;  // "scalar", "avx2", "avx512vnni"; empty: $ESPALIER_ISA, else the best
 };
 
+/// What a model takes of memory, beside a few MB of scratch.
+struct CpuMemory {
+  std::uint64_t weights = 0;      // panels, and matrices that are used where the file has them
+  std::uint64_t keys_values = 0;  // the KV pages of one sequence
+};
+
 class CpuBackend {
  public:
+  /// With one sequence of `context` tokens. The embedding is looked up in the mapped file, row by
+  /// row, and is not counted.
+  [[nodiscard]] static CpuMemory memory(const Model& model, std::uint32_t context);
   /// Makes panels from the model's weights (O(file size), in parallel) and reserves the KV pool.
   /// kInvalid / kUnsupported: an instruction set that is unknown or missing; too many threads.
   /// kLimit: a KV pool smaller than a page. kExhausted: memory or threads.

@@ -17,14 +17,25 @@ constexpr double kUsualLocalBase = 10000.0;
 // say so: its number of layers does.
 constexpr std::uint32_t kLayersOf27B = 62;
 
+// Which layers are local: every one but the last of each period, or as a list says.
 Status read_pattern(HyperParameters& keys, ModelShape& shape) {
+  constexpr const char* kPattern = "attention.sliding_window_pattern";
   ESP_ASSIGN(const auto base, keys.number_or("rope.freq_base_swa", kUsualLocalBase, 1.0, 1e12));
-  ESP_ASSIGN(const auto period,
-             keys.integer_or("attention.sliding_window_pattern", kUsualPattern, 1, kMaxLayers));
   ESP_TRY(keys.read_window(shape));
-  if (shape.window == 0) return {};
-  for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
-    shape.local[layer] = layer % period + 1 < period;
+  if (keys.file().has_array(keys.key(kPattern))) {
+    keys.allow(kPattern);
+    ESP_ASSIGN(const auto list, keys.file().booleans(keys.key(kPattern)));
+    if (list.size() != shape.layers) {
+      return keys.refuse(
+          ErrorCode::kCorrupt, kPattern,
+          std::to_string(list.size()) + " entries for " + std::to_string(shape.layers) + " layers");
+    }
+    if (shape.window != 0) shape.local = list;
+  } else {
+    ESP_ASSIGN(const auto period, keys.integer_or(kPattern, kUsualPattern, 1, kMaxLayers));
+    for (std::uint32_t layer = 0; layer < shape.local.size(); ++layer) {
+      shape.local[layer] = layer % period + 1 < period;
+    }
   }
   shape.local_rope = Rope{};
   shape.local_rope.base = static_cast<float>(base);

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -243,8 +244,9 @@ Result<Gguf> Gguf::open(const std::string& path, System& system) {
 Result<Gguf> Gguf::parse(std::shared_ptr<const Mapping> mapping, std::string path) {
   Gguf file;
   file.path_ = std::move(path);
-  file.mapping_ = std::move(mapping);
-  Reader reader(file, file.mapping_->bytes());
+  const std::span<const std::byte> bytes = mapping->bytes();
+  file.mappings_.push_back(std::move(mapping));
+  Reader reader(file, bytes);
 
   ESP_ASSIGN(const auto magic, reader.take(4, "header"));
   if (std::memcmp(magic.data(), "GGUF", 4) != 0)
@@ -298,7 +300,7 @@ Result<Gguf> Gguf::parse(std::shared_ptr<const Mapping> mapping, std::string pat
 
 // Checks alignment, sizes, extents, overlaps and names, and gives each tensor its bytes.
 Status Gguf::place_tensors(std::uint64_t header_end) {
-  const auto bytes = mapping_->bytes();
+  const auto bytes = mappings_.front()->bytes();
   ESP_ASSIGN(const auto alignment, integer_or("general.alignment", 32, 8, kMaxAlignment));
   if (!std::has_single_bit(alignment)) {
     return refuse(ErrorCode::kCorrupt,
@@ -364,6 +366,12 @@ Status Gguf::place_tensors(std::uint64_t header_end) {
                     "tensors " + shown(before.name) + " and " + shown(after.name) + " overlap");
     }
   }
+  return sort_names();
+}
+
+Status Gguf::sort_names() {
+  by_name_.resize(tensors_.size());
+  std::iota(by_name_.begin(), by_name_.end(), 0U);
   std::sort(by_name_.begin(), by_name_.end(),
             [&](std::uint32_t a, std::uint32_t b) { return tensors_[a].name < tensors_[b].name; });
   for (std::size_t i = 1; i < by_name_.size(); ++i) {
@@ -373,6 +381,46 @@ Status Gguf::place_tensors(std::uint64_t header_end) {
     }
   }
   return {};
+}
+
+std::uint64_t Gguf::file_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& mapping : mappings_) bytes += mapping->bytes().size();
+  return bytes;
+}
+
+void Gguf::discard(std::span<const std::byte> part) const {
+  const std::less<> before;
+  for (const auto& mapping : mappings_) {
+    const auto bytes = mapping->bytes();
+    if (before(part.data(), bytes.data()) || before(bytes.data() + bytes.size(), part.data())) {
+      continue;
+    }
+    mapping->discard(part);
+    return;
+  }
+}
+
+Status Gguf::join(Gguf later) {
+  for (const auto& [key, theirs] : later.values_) {
+    const auto ours = values_.find(key);
+    if (ours == values_.end() || key.starts_with("split.")) continue;
+    const Value& value = ours->second;
+    if (value.type != theirs.type || value.element != theirs.element ||
+        !std::equal(value.bytes.begin(), value.bytes.end(), theirs.bytes.begin(),
+                    theirs.bytes.end())) {
+      return later.refuse(ErrorCode::kCorrupt,
+                          "key " + shown(key) + " has another value than in " + path_);
+    }
+  }
+  mappings_.insert(mappings_.end(), later.mappings_.begin(), later.mappings_.end());
+  tensors_.insert(tensors_.end(), later.tensors_.begin(), later.tensors_.end());
+  return sort_names();
+}
+
+bool Gguf::has_array(std::string_view key) const {
+  const auto found = values_.find(key);
+  return found != values_.end() && found->second.type == GgufType::kArray;
 }
 
 std::vector<std::string_view> Gguf::keys_below(std::string_view prefix) const {
@@ -511,6 +559,14 @@ Result<std::vector<std::int64_t>> Gguf::integers(std::string_view key) const {
                     "key " + shown(key) + ": element " + number_text(i) + " is above 2^63 - 1");
     }
   }
+  return out;
+}
+
+Result<std::vector<bool>> Gguf::booleans(std::string_view key) const {
+  ESP_ASSIGN(const Value* stored, array(key, GgufType::kBool));
+  std::vector<bool> out;
+  out.reserve(stored->count);
+  for (const std::byte value : stored->bytes) out.push_back(value != std::byte{0});
   return out;
 }
 

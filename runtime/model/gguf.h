@@ -8,8 +8,8 @@
 // kMaxTensors), so parsing takes O(metadata) time and a few MiB at worst. Errors name the file, the
 // key or tensor, and the limit.
 //
-// Immutable once parsed; safe from any thread. Shares ownership of the mapping that all its views
-// point into.
+// Immutable once parsed and joined; safe from any thread. Shares ownership of the mappings that all
+// its views point into.
 #pragma once
 
 #include <array>
@@ -62,18 +62,27 @@ class Gguf {
                                                      << 22;  // of an array that a getter copies out
   static constexpr std::uint64_t kMaxAlignment = 1 << 20;
 
+  /// One file; runtime/model/split.h opens models that are split over several.
   [[nodiscard]] static Result<Gguf> open(const std::string& path, System& system);
   /// `path` is only printed.
   [[nodiscard]] static Result<Gguf> parse(std::shared_ptr<const Mapping> mapping, std::string path);
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::uint64_t file_bytes() const { return mapping_->bytes().size(); }
+  [[nodiscard]] std::size_t files() const { return mappings_.size(); }
+  /// Of all files.
+  [[nodiscard]] std::uint64_t file_bytes() const;
   [[nodiscard]] std::uint32_t version() const { return version_; }
-  [[nodiscard]] const std::shared_ptr<const Mapping>& mapping() const { return mapping_; }
+  /// `part` of a tensor's data is not needed soon.
+  void discard(std::span<const std::byte> part) const;
+  /// Takes the tensors (and the mapping) of another file behind its own. Keys stay this file's.
+  /// kCorrupt where both have a tensor of one name, or a key with different values, but for those
+  /// that start with "split.".
+  [[nodiscard]] Status join(Gguf later);
 
   // Metadata. A missing key is kNotFound; a value of another type or out of range is kCorrupt. The
   // *_or forms give `fallback` for a missing key only.
   [[nodiscard]] bool has(std::string_view key) const { return values_.contains(key); }
+  [[nodiscard]] bool has_array(std::string_view key) const;
   /// The keys that start with `prefix`, sorted.
   [[nodiscard]] std::vector<std::string_view> keys_below(std::string_view prefix) const;
   /// Any integer type, in [least, most].
@@ -91,6 +100,7 @@ class Gguf {
   /// Arrays of at most kMaxArrayElements.
   [[nodiscard]] Result<std::vector<std::string_view>> strings(std::string_view key) const;
   [[nodiscard]] Result<std::vector<std::int64_t>> integers(std::string_view key) const;
+  [[nodiscard]] Result<std::vector<bool>> booleans(std::string_view key) const;
   [[nodiscard]] Result<std::vector<float>> numbers(
       std::string_view key) const;  // F32; NaN and infinity are let by
 
@@ -120,9 +130,10 @@ class Gguf {
   [[nodiscard]] Result<const Value*> array(std::string_view key, GgufType element) const;
   [[nodiscard]] Status check_array_size(std::string_view key, const Value& found) const;
   [[nodiscard]] Status place_tensors(std::uint64_t data_start);
+  [[nodiscard]] Status sort_names();
 
   std::string path_;
-  std::shared_ptr<const Mapping> mapping_;
+  std::vector<std::shared_ptr<const Mapping>> mappings_;
   std::uint32_t version_ = 0;
   std::map<std::string_view, Value, std::less<>> values_;
   std::vector<GgufTensor> tensors_;

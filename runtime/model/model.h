@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/system.h"
+#include "base/token.h"
 #include "runtime/chat/chat_template.h"
 #include "runtime/model/tensor.h"
 #include "runtime/tokenizer/tokenizer.h"
@@ -105,6 +106,19 @@ struct ModelWeights {
   Tensor output;  // == embedding where the head is tied
 };
 
+/// What the file says of itself that does not enter the arithmetic.
+struct ModelFacts {
+  struct SpecialToken {
+    std::string role;  // "bos", "eos", "eot", "unknown", …, as the file's keys name it
+    TokenId id = kNoToken;
+  };
+  std::string name;           // general.name, or nothing
+  std::string tokenizer;      // the family: "gpt2" (byte-level BPE), "llama" (SentencePiece), …
+  std::string pre_tokenizer;  // of byte-level BPE, or nothing
+  std::vector<SpecialToken> special_tokens;
+  std::uint32_t files = 1;
+};
+
 struct LoadOptions {
   /// Positions that will be used at most; 0: all that the model was trained for. Models with two
   /// sets of rotary factors (LongRoPE) take the short ones where this fits their first context.
@@ -122,6 +136,7 @@ class Model {
 
   [[nodiscard]] virtual const ModelShape& shape() const = 0;
   [[nodiscard]] virtual const ModelWeights& weights() const = 0;
+  [[nodiscard]] virtual const ModelFacts& facts() const = 0;
   [[nodiscard]] virtual const std::shared_ptr<const Tokenizer>& tokenizer() const = 0;
   [[nodiscard]] virtual const std::shared_ptr<const ChatTemplate>& chat_template() const = 0;
   [[nodiscard]] virtual const std::string& path() const = 0;

@@ -1,5 +1,7 @@
 #include "runtime/model/weights.h"
 
+#include <algorithm>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -145,6 +147,33 @@ Result<ModelWeights> read_weights(const Gguf& file, const ModelShape& shape,
     out.output = out.embedding;
   }
   ESP_TRY(taker.refuse_rest(shape.architecture));
+  return out;
+}
+
+std::vector<WeightShare> weight_shares(const ModelWeights& weights) {
+  std::map<TensorType, WeightShare> shares;
+  const auto add = [&](const Tensor& tensor) {
+    if (tensor.data.empty()) return;
+    WeightShare& share = shares[tensor.type];
+    share.type = tensor.type;
+    share.weights += tensor.rows * tensor.columns;
+    share.bytes += tensor.data.size();
+  };
+  add(weights.embedding);
+  for (const LayerWeights& it : weights.layers) {
+    for (const Tensor* tensor :
+         {&it.attention_norm, &it.query, &it.key, &it.value, &it.attention_output, &it.query_bias,
+          &it.key_bias, &it.value_bias, &it.query_norm, &it.key_norm, &it.post_attention_norm,
+          &it.feed_forward_norm, &it.gate, &it.up, &it.down, &it.post_feed_forward_norm}) {
+      add(*tensor);
+    }
+  }
+  add(weights.output_norm);
+  if (weights.output.data.data() != weights.embedding.data.data()) add(weights.output);
+  std::vector<WeightShare> out;
+  for (const auto& [type, share] : shares) out.push_back(share);
+  std::stable_sort(out.begin(), out.end(),
+                   [](const WeightShare& a, const WeightShare& b) { return a.bytes > b.bytes; });
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "runtime/model/gguf.h"
@@ -28,5 +29,14 @@ struct LayerParts {
 [[nodiscard]] Result<ModelWeights> read_weights(const Gguf& file, const ModelShape& shape,
                                                 const LayerParts& parts,
                                                 const std::set<std::string>& known = {});
+
+/// Tensors of one type in a model.
+struct WeightShare {
+  TensorType type = TensorType::kF32;
+  std::uint64_t weights = 0;
+  std::uint64_t bytes = 0;
+};
+/// By type, most bytes first. A tied head counts once.
+[[nodiscard]] std::vector<WeightShare> weight_shares(const ModelWeights& weights);
 
 }  // namespace espalier::runtime

@@ -1,10 +1,12 @@
 #include "runtime/store/model_store.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <utility>
 
 #include "runtime/model/gguf.h"
+#include "runtime/model/split.h"
 #include "runtime/store/pull.h"
 
 namespace espalier::runtime {
@@ -124,11 +126,20 @@ std::vector<ModelStore::Listed> ModelStore::list() const {
     const bool present = std::erase(files, entry.file) > 0;
     out.push_back({entry.name, entry.about, entry.file, entry.bytes, present});
   }
+  std::map<std::string, std::size_t> splits;  // name of the first file: index in `out`
   for (const std::string& file : files) {
     if (!is_model_file(file)) continue;
-    if (const auto info = system_->info(path_of(file)); info && !info->is_directory) {
-      out.push_back({file, "", file, info->size, true});
+    const auto info = system_->info(path_of(file));
+    if (!info || info->is_directory) continue;
+    // The files of a split model are one model, under the first one's name.
+    if (const auto split = split_name(file)) {
+      const auto [at, first] = splits.try_emplace(split->file(1), out.size());
+      if (!first) {
+        out[at->second].bytes += info->size;
+        continue;
+      }
     }
+    out.push_back({file, "", file, info->size, true});
   }
   return out;
 }

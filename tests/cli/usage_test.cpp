@@ -65,6 +65,7 @@ TEST(CommandLine, AMistypedVerbIsAnsweredWithTheNearest) {
   EXPECT_THAT(ran.err, AllOf(HasSubstr("unknown verb 'chekc'; did you mean 'check'?"),
                              HasSubstr("espalier --help")));
   EXPECT_THAT(run_line({"tok"}).err, HasSubstr("did you mean 'tokenize'?"));
+  EXPECT_THAT(run_line({"shwo"}).err, HasSubstr("did you mean 'show'?"));
   EXPECT_THAT(run_line({"frobnicate"}).err, Not(HasSubstr("did you mean")));
   EXPECT_THAT(run_line({"my.gen"}).err, HasSubstr("espalier run my.gen"));
   EXPECT_THAT(run_line({"--modle"}).err, HasSubstr("unknown flag '--modle'"));
@@ -77,6 +78,36 @@ TEST(CommandLine, AMistypedFlagIsAnsweredWithTheNearest) {
   EXPECT_THAT(run_line({"run", "x.gen", "--temprature=0.5"}).err,
               HasSubstr("did you mean '--temperature'?"));
   EXPECT_THAT(run_line({"list", "all"}).err, HasSubstr("unexpected argument 'all'"));
+}
+
+TEST(Show, SaysWhatAFileHoldsAndWhatItTakes) {
+  const std::string file =
+      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
+  const Ran text = run_line({"show", file});
+  EXPECT_EQ(text.code, kDone) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("gemma3"), HasSubstr("7 layers of width 32"),
+                              HasSubstr("6 of 7 layers see the last 40 tokens"),
+                              HasSubstr("rotary base 1000 (10000 within the window)"),
+                              HasSubstr("F32 100.0 %"), HasSubstr("with a text of 1024 tokens")));
+  const Ran ran = run_line({"show", file, "--context", "100", "--json"});
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  const Json shown = Json::parse(ran.out);
+  EXPECT_EQ(shown["architecture"], "gemma3");
+  EXPECT_EQ(shown["context"], 1024);
+  EXPECT_EQ(shown["positions"]["scaling"], "linear");
+  EXPECT_EQ(shown["positions"]["window"], 40);
+  EXPECT_EQ(shown["types"][0]["share"], 1.0);
+  EXPECT_EQ(shown["special"]["bos"]["text"], "<|endoftext|>");
+  EXPECT_EQ(shown["tokenizer"]["family"], "gpt2");
+  // 7 pages of 16 tokens; binary16 K and V of 7 layers, 1 head of 16.
+  EXPECT_EQ(shown["memory"]["keys_values"], 7 * 16 * 2 * 2 * 7 * 16);
+  EXPECT_EQ(shown["memory"]["total"].get<std::int64_t>(),
+            shown["memory"]["weights"].get<std::int64_t>() + 7 * 16 * 2 * 2 * 7 * 16);
+  const Ran beyond = run_line({"show", file, "--context", "1025"});
+  EXPECT_EQ(beyond.code, kFailed);
+  EXPECT_THAT(beyond.err, HasSubstr("1024"));
+  EXPECT_EQ(run_line({"show", file, "--context", "0"}).code, kUsage);
+  EXPECT_THAT(run_line({"show", "/nowhere.gguf"}).err, HasSubstr("/nowhere.gguf"));
 }
 
 TEST(CommandLine, AValueOutsideItsRangeNamesTheRange) {

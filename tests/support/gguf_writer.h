@@ -195,6 +195,7 @@ struct TinyLlama {
   std::uint32_t kv_heads = 2;
   std::uint32_t feed_forward = 96;
   std::uint32_t context = 512;
+  std::uint32_t window = 0;       // of attention; 0: none
   std::uint32_t matrix_type = 0;  // ggml's number: 0 F32, 1 F16, 2 Q4_0, 3 Q4_1, 8 Q8_0, 30 BF16
   bool tied = true;
   bool chat = true;  // with ChatML's tokens and template
@@ -210,6 +211,7 @@ struct TinyLlama {
     out.u32("llama.attention.head_count", heads).u32("llama.attention.head_count_kv", kv_heads);
     out.f32("llama.rope.freq_base", 10000.0F).f32("llama.attention.layer_norm_rms_epsilon", 1e-5F);
     out.u32("llama.rope.dimension_count", width / heads);
+    if (window != 0) out.u32("llama.attention.sliding_window", window);
     add_vocabulary(out);
 
     const std::uint64_t head = width / heads;

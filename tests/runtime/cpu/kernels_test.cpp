@@ -251,11 +251,20 @@ TEST_P(EachIsa, ElementwiseKernelsHaveTheScalarBits) {
     };
     both([&](const Kernels& k, float* out) { k.rms_norm(x.data(), y.data(), n, 1e-5F, out); });
     both([&](const Kernels& k, float* out) { k.swiglu(x.data(), y.data(), n, out); });
+    both([&](const Kernels& k, float* out) { k.geglu(x.data(), y.data(), n, out); });
     both([&](const Kernels& k, float* out) { k.scale(x.data(), 0.3F, n, out); });
+    both([&](const Kernels& k, float* out) {
+      std::copy(x.begin(), x.end(), out);
+      k.soft_cap(out, 3.0F, n);
+    });
     both([&](const Kernels& k, float* out) { k.exponentials(x.data(), n, 3.0F, 1.7F, out); });
     both([&](const Kernels& k, float* out) {
       std::copy(x.begin(), x.end(), out);
       k.rotate(out, y.data(), x.data(), n / 2);
+    });
+    both([&](const Kernels& k, float* out) {
+      std::copy(x.begin(), x.end(), out);
+      k.rotate_halves(out, y.data(), x.data(), n / 2);
     });
     both([&](const Kernels& k, float* out) {
       out[0] = k.maximum(x.data(), n);
@@ -386,6 +395,22 @@ TEST(ScalarKernels, ExponentialsAreAccurateAndExactAtZero) {
   EXPECT_EQ(of(-88.0F), 0.0F);
   EXPECT_EQ(of(-std::numeric_limits<float>::infinity()), 0.0F);
   EXPECT_TRUE(std::isnan(of(std::nanf(""))));
+}
+
+TEST(ScalarKernels, GatesAndCapsAreCloseToTheirDefinitions) {
+  for (double x = -30; x <= 30; x += 0.37) {
+    const auto value = static_cast<float>(x);
+    const float one = 1.0F;
+    float out = 0;
+    kScalarKernels.geglu(&value, &one, 1, &out);
+    const double inner = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+    EXPECT_NEAR(static_cast<double>(out), 0.5 * x * (1 + std::tanh(inner)),
+                2e-6 * std::max(1.0, std::abs(x)))
+        << x;
+    out = value;
+    kScalarKernels.soft_cap(&out, 5.0F, 1);
+    EXPECT_NEAR(static_cast<double>(out), 5 * std::tanh(x / 5), 2e-6) << x;
+  }
 }
 
 TEST(FixedMath, AgreesWithTheLibrary) {

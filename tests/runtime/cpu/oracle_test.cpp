@@ -42,6 +42,7 @@ class ChangedModel final : public Model {
 
   const ModelShape& shape() const override { return shape_of_it; }
   const ModelWeights& weights() const override { return weights_of_it; }
+  const ModelFacts& facts() const override { return model_->facts(); }
   const std::shared_ptr<const Tokenizer>& tokenizer() const override { return model_->tokenizer(); }
   const std::shared_ptr<const ChatTemplate>& chat_template() const override {
     return model_->chat_template();

@@ -1,4 +1,5 @@
-// The default model against figures that llama.cpp gave for the same file.
+// Real models against figures that llama.cpp gave for the same files. Those that are not here are
+// skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -17,12 +18,25 @@ namespace {
 
 using nlohmann::json;
 
-class Parity : public ::testing::Test {
+struct RealModel {
+  const char* name;  // of the reference data
+  const char* file;
+  // Bounds that guard against getting worse. The target for the difference is 0.05, and the noise
+  // of int8 activations alone is above it (docs/ROADMAP.md): llama.cpp itself, by another path
+  // (flash attention, or one token at a time), is 0.08 to 0.12 from its figures for smollm2.
+  double difference;
+  double likely;  // how far another choice may be below the reference's, in its log-probability
+};
+
+void PrintTo(const RealModel& model, std::ostream* out) { *out << model.name; }
+
+class Parity : public ::testing::TestWithParam<RealModel> {
  protected:
   void SetUp() override {
-    const auto model_path = espalier::testing::default_model();
-    if (!model_path) GTEST_SKIP() << "the default model is not here";
-    const auto data = espalier::testing::data_file("reference/smollm2.json");
+    const auto model_path = espalier::testing::model_file(GetParam().file);
+    if (!model_path) GTEST_SKIP() << "the model is not here";
+    const auto data =
+        espalier::testing::data_file("reference/" + std::string(GetParam().name) + ".json");
     if (!data) GTEST_SKIP() << "the reference data is not here";
     reference = json::parse(std::ifstream(*data));
     auto loaded = Model::load(*model_path, real_system());
@@ -34,7 +48,7 @@ class Parity : public ::testing::Test {
   std::shared_ptr<const Model> model;
 };
 
-TEST_F(Parity, GreedyTextAndTheTenBestOfEachStep) {
+TEST_P(Parity, GreedyTextAndTheTenBestOfEachStep) {
   Rig rig(model, {.threads = 2, .kv_bytes = 0, .isa = ""});
   ASSERT_TRUE(rig);
   double difference = 0;
@@ -42,6 +56,7 @@ TEST_F(Parity, GreedyTextAndTheTenBestOfEachStep) {
   std::size_t steps = 0;
   std::size_t agreed = 0;
   std::size_t same_text = 0;
+  double widest = 0;
   for (const auto& it : reference["cases"]) {
     const auto prompt = it["ids"].get<std::vector<TokenId>>();
     const auto greedy = it["greedy"].get<std::vector<TokenId>>();
@@ -72,15 +87,15 @@ TEST_F(Parity, GreedyTextAndTheTenBestOfEachStep) {
       ++steps;
       const bool first = result.best[0].first == greedy[step];
       agreed += first;
-      // Where the choice differs, ours must be among the reference's likely ones: the largest gap is
-      // 0.52 today. What is asked of the share of equal choices stands below.
+      // Where the choice differs, ours must be among the reference's likely ones. What is asked of
+      // the share of equal choices stands below.
       if (!first) {
         const auto list = top10[step].get<std::vector<std::pair<TokenId, double>>>();
         const auto at = std::find_if(list.begin(), list.end(), [&](const auto& entry) {
           return entry.first == result.best[0].first;
         });
         ASSERT_NE(at, list.end());
-        EXPECT_LT(list[0].second - at->second, 1.0);
+        widest = std::max(widest, list[0].second - at->second);
       }
       same = same && first;
       const auto expected = top10[step].get<std::vector<std::pair<TokenId, double>>>();
@@ -94,13 +109,12 @@ TEST_F(Parity, GreedyTextAndTheTenBestOfEachStep) {
   const double mean = difference / static_cast<double>(compared);
   const double agreement = static_cast<double>(agreed) / static_cast<double>(steps);
   std::printf(
-      "mean |log-probability difference| %.4f over %zu; first choice agrees in %.2f%% of "
-      "%zu steps; %zu of %zu texts identical\n",
-      mean, compared, 100 * agreement, steps, same_text, reference["cases"].size());
-  // The target is 0.05 and is missed (docs/ROADMAP.md): llama.cpp itself, by another path (flash
-  // attention, or one token at a time), is 0.08 to 0.12 from this reference. The bound only guards
-  // against getting worse.
-  EXPECT_LE(mean, 0.13);
+      "%s: mean |log-probability difference| %.4f over %zu; first choice agrees in %.2f%% of "
+      "%zu steps (else %.2f below at most); %zu of %zu texts identical\n",
+      GetParam().name, mean, compared, 100 * agreement, steps, widest, same_text,
+      reference["cases"].size());
+  EXPECT_LE(mean, GetParam().difference);
+  EXPECT_LT(widest, GetParam().likely);
   EXPECT_GE(agreement, 0.97);
 }
 
@@ -122,13 +136,13 @@ std::string text_of(const std::string& name) {
   return text.substr(0, characters);
 }
 
-TEST_F(Parity, NegativeLogLikelihoodOfTwoTexts) {
-  if (model->tokenizer() == nullptr) GTEST_SKIP() << "the model has no tokenizer here";
+TEST_P(Parity, NegativeLogLikelihoodOfTwoTexts) {
   Rig rig(model, {.threads = 2, .kv_bytes = 0, .isa = ""});
   ASSERT_TRUE(rig);
   for (const auto& it : reference["nll"]) {
-    const auto ids = model->tokenizer()->encode(text_of(it["text"]));
+    auto ids = model->tokenizer()->encode(text_of(it["text"]));
     ASSERT_TRUE(ids);
+    if (model->tokenizer()->add_bos()) ids->insert(ids->begin(), model->tokenizer()->bos());
     ASSERT_EQ(ids->size(), it["n_tokens"].get<std::size_t>());
     Sequence sequence = rig.sequence(static_cast<std::uint32_t>(ids->size()));
     double sum = 0;
@@ -151,14 +165,14 @@ TEST_F(Parity, NegativeLogLikelihoodOfTwoTexts) {
     }
     const double mean = sum / static_cast<double>(ids->size() - 1);
     const double expected = it["mean_nll"];
-    std::printf("mean NLL %.5f, reference %.5f (%+.3f%%)\n", mean, expected,
+    std::printf("%s: mean NLL %.5f, reference %.5f (%+.3f%%)\n", GetParam().name, mean, expected,
                 100 * (mean / expected - 1));
     EXPECT_NEAR(mean / expected, 1.0, 0.005);
   }
 }
 
 // Token by token, as text is generated: the same choices, bit for bit, as when all is fed at once.
-TEST_F(Parity, GeneratingStepByStepEqualsScoringAtOnce) {
+TEST_P(Parity, GeneratingStepByStepEqualsScoringAtOnce) {
   Rig rig(model, {.threads = 2, .kv_bytes = 0, .isa = ""});
   ASSERT_TRUE(rig);
   const auto prompt = reference["cases"][0]["ids"].get<std::vector<TokenId>>();
@@ -197,6 +211,13 @@ TEST_F(Parity, GeneratingStepByStepEqualsScoringAtOnce) {
     EXPECT_EQ((*results)[step].sampled.probability, probabilities[step]) << step;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, Parity,
+    ::testing::Values(RealModel{"smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", 0.13, 1.0},
+                      RealModel{"gemma3", "gemma-3-270m-q4_k_m.gguf", 0.17, 1.0},
+                      RealModel{"qwen25", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", 0.13, 1.0}),
+    [](const auto& one) { return std::string(one.param.name); });
 
 }  // namespace
 }  // namespace espalier::runtime::testing
