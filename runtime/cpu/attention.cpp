@@ -207,16 +207,28 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
   const Segment& it = segments_[block.segment_begin + number - block.first_segment];
   const std::uint32_t first_tile = number * kSegmentTiles;
   const std::uint16_t* tiles[kSegmentTiles];
+  const std::uint16_t* soon[2 * kSegmentTiles];
   const auto tile_count = [](const Run& run) {
     return (run.skip + run.tokens + kTileTokens - 1) / kTileTokens;
   };
+  const auto pages_of = [&](const Run& run) {
+    return table(order_[block.row_begin + run.row_begin]) + first_tile + run.tile_begin;
+  };
   for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
     const Run& run = runs_[r];
-    const PageId* pages = table(order_[block.row_begin + run.row_begin]) + first_tile;
+    const PageId* pages = pages_of(run);
+    std::size_t soon_count = 0;
     for (std::size_t t = 0; t < tile_count(run); ++t) {
-      tiles[t] = pool.keys(pages[run.tile_begin + t], layer, head);
+      tiles[t] = pool.keys(pages[t], layer, head);
+      soon[soon_count++] = pool.values(pages[t], layer, head);
     }
-    kernels_.scores(tiles, tile_count(run), width_,
+    if (r + 1 < it.runs_end) {
+      const Run& next = runs_[r + 1];
+      for (std::size_t t = 0; t < tile_count(next); ++t) {
+        soon[soon_count++] = pool.keys(pages_of(next)[t], layer, head);
+      }
+    }
+    kernels_.scores(tiles, tile_count(run), soon, soon_count, width_,
                     scratch.queries.data() + run.row_begin * group_ * stride_, stride_,
                     (run.row_end - run.row_begin) * group_,
                     scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +
@@ -238,9 +250,8 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
   }
   for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
     const Run& run = runs_[r];
-    const PageId* pages = table(order_[block.row_begin + run.row_begin]) + first_tile;
     for (std::size_t t = 0; t < tile_count(run); ++t) {
-      tiles[t] = pool.values(pages[run.tile_begin + t], layer, head) + run.skip * width_;
+      tiles[t] = pool.values(pages_of(run)[t], layer, head) + run.skip * width_;
     }
     kernels_.values(tiles, run.tokens, width_,
                     scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +

@@ -5,13 +5,16 @@
 // models or batches; none lets the number of rows change a row's bits. Buffers may be unaligned.
 // Matrices are row-major with a stride in elements.
 //
-// Kernel files are compiled with flags of their own. They include nothing but this header and the
-// compiler's intrinsics, and give their functions internal linkage: an inline function shared with
-// other files could otherwise be linked in its AVX-512 form and run on a machine that lacks it.
+// Kernel files are compiled with flags of their own. They include nothing but this header, data and
+// the compiler's intrinsics, and give their functions internal linkage: an inline function shared
+// with other files could otherwise be linked in its AVX-512 form and run on a machine that lacks
+// it.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "runtime/model/code_values.h"
 
 namespace espalier::runtime::cpu {
 
@@ -21,13 +24,92 @@ inline constexpr size_t kPanelRows = 16;       // outputs of a weight panel
 inline constexpr size_t kTileTokens = 16;      // tokens of an attention tile (a KV page)
 inline constexpr size_t kSegmentTokens = 256;  // tokens of an attention segment
 
-/// Weights of int8 products. A panel is 16 outputs; its block of 32 columns is: codes, 16 scales
-/// (binary16) and for kQ4_1 16 minima (binary16). All codes are unsigned; the bias is taken off
-/// the integer sum. Codes: byte 64*j + 4*row + i is column 4*j + i (kQ8_0, j < 8), or holds column
-/// 4*j + i in its low and column 16 + 4*j + i in its high nibble (4 bits, j < 4).
-enum class PanelType : uint8_t { kQ4_0, kQ4_1, kQ8_0 };
-constexpr size_t panel_block_bytes(PanelType type) {
-  return type == PanelType::kQ4_0 ? 288 : type == PanelType::kQ4_1 ? 320 : 544;
+/// Weights of int8 products: a panel is 16 outputs, for which the tensor types of ../model/tensor.h
+/// are laid out anew.
+enum class PanelType : uint8_t {
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
+  kMXFP4,
+};
+
+/// How a panel type is laid out. 32 columns are a block; their codes lie in one or two planes. A
+/// plane of L bits is L vectors of 64 bytes: byte 4 * row + i of vector t has at bit L * u the bits
+/// of column 4 * (t + L * u) + i, so that a vector's bytes are 16 outputs x 4 columns of a product.
+///
+/// A unit is one block: its codes, then 16 scales, then 16 minima. Or, where scales are small
+/// integers times one number, a unit is eight blocks: 16 scales and 16 minima (binary16), then for
+/// each block and each of its groups 16 int8 scales, then the same of minima, up to a multiple of
+/// 64 bytes; then the codes of the eight.
+struct PanelFormat {
+  uint8_t low_bits;   // of the first plane
+  uint8_t high_bits;  // of the second, above the first
+  uint8_t shift;      // codes count 2^shift times (scales as much less): see `bias`
+  uint8_t bias;       // taken off a code, after the shift
+  uint8_t groups;     // of a block's columns with a scale each: 1 or 2
+  uint8_t blocks;     // of a unit: 1 or 8
+  bool minima;
+  bool bf16_scales;      // else binary16
+  const int8_t* values;  // 16 values by code, or nullptr
+};
+
+constexpr PanelFormat panel_format(PanelType type) {
+  switch (type) {
+    case PanelType::kQ4_0:
+      return {4, 0, 0, 8, 1, 1, false, false, nullptr};
+    case PanelType::kQ4_1:
+      return {4, 0, 0, 0, 1, 1, true, false, nullptr};
+    case PanelType::kQ5_0:
+      return {4, 1, 3, 128, 1, 1, false, false, nullptr};
+    case PanelType::kQ5_1:
+      return {4, 1, 0, 0, 1, 1, true, false, nullptr};
+    case PanelType::kQ8_0:
+      return {8, 0, 0, 128, 1, 1, false, false, nullptr};
+    case PanelType::kQ2_K:
+      return {2, 0, 0, 0, 2, 8, true, false, nullptr};
+    case PanelType::kQ3_K:
+      return {2, 1, 5, 128, 2, 8, false, false, nullptr};
+    case PanelType::kQ4_K:
+      return {4, 0, 0, 0, 1, 8, true, false, nullptr};
+    case PanelType::kQ5_K:
+      return {4, 1, 0, 0, 1, 8, true, false, nullptr};
+    case PanelType::kQ6_K:
+      return {4, 2, 2, 128, 2, 8, false, false, nullptr};
+    case PanelType::kIQ4_NL:
+      return {4, 0, 0, 0, 1, 1, false, false, kIq4Values};
+    case PanelType::kIQ4_XS:
+      return {4, 0, 0, 0, 1, 8, false, false, kIq4Values};
+    case PanelType::kMXFP4:
+      return {4, 0, 0, 0, 1, 1, false, true, kMxfp4Values};
+  }
+  return {};
+}
+constexpr size_t panel_code_bytes(PanelType type) {  // of a block
+  return 64 * (size_t{panel_format(type).low_bits} + panel_format(type).high_bits);
+}
+/// Where a unit's codes begin, and where the scales do.
+constexpr size_t panel_codes_at(PanelType type) {
+  const PanelFormat f = panel_format(type);
+  if (f.blocks == 1) return 0;
+  const size_t sets = f.minima ? 2 : 1;
+  return (sets * 2 * kPanelRows + sets * f.blocks * f.groups * kPanelRows + 63) / 64 * 64;
+}
+constexpr size_t panel_scales_at(PanelType type) {
+  return panel_format(type).blocks == 1 ? panel_code_bytes(type) : 0;
+}
+constexpr size_t panel_unit_bytes(PanelType type) {
+  const PanelFormat f = panel_format(type);
+  if (f.blocks > 1) return panel_codes_at(type) + f.blocks * panel_code_bytes(type);
+  return panel_code_bytes(type) + (f.minima ? 4 : 2) * kPanelRows;
 }
 
 /// Weights of fp32 products, row-major as files store them.
@@ -35,12 +117,15 @@ enum class DenseType : uint8_t { kF32, kF16, kBF16 };
 
 /// Activations as int8 codes in blocks of 32: value = code * scale. `columns` is the stride of
 /// codes; the others have columns / 32 entries a row.
+/// Sums are taken over a block's codes, those of halves over 16 each.
 struct QuantisedRows {
   int8_t* codes;
   float* scales;
-  float* scaled_sums;  // scale * sum of codes
+  float* scaled_sums;  // scale * sum
   int32_t* minus_8_sums;
   int32_t* minus_128_sums;
+  float* scaled_half_sums;  // two a block, as the next
+  int32_t* minus_128_half_sums;
   size_t columns;
 };
 
@@ -68,9 +153,11 @@ struct Kernels {
   void (*rotate_halves)(float* x, const float* cosines, const float* sines, size_t pairs);
   void (*to_half)(const float* x, size_t n, uint16_t* out);
 
-  /// scores[r * score_stride + 16 * t + i] = q[r] . K[tile t][.][i]; a K tile is [width][16].
-  void (*scores)(const uint16_t* const* tiles, size_t tile_count, size_t width, const float* q,
-                 size_t q_stride, size_t rows, float* scores, size_t score_stride);
+  /// scores[r * score_stride + 16 * t + i] = q[r] . K[tile t][.][i]; a K tile is [width][16]. The
+  /// tiles `soon` will be read after these and come nearer meanwhile.
+  void (*scores)(const uint16_t* const* tiles, size_t tile_count, const uint16_t* const* soon,
+                 size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
+                 float* scores, size_t score_stride);
   /// In place: weights exp(score - maximum) of the first `count` scores; their maximum and sum.
   /// May write up to the next multiple of 16.
   void (*softmax)(float* scores, size_t count, float* maximum, float* sum);

@@ -1,8 +1,8 @@
 // AVX2 with FMA and F16C: two ymm hold the 16 lanes.
 //
-// Panel products take a panel in halves of 8 outputs. 4-bit codes: u8 x s8 pairs summed in 16 bits
-// (8 x 2 x 15 x 127 < 2^15, so a whole block fits), widened once a block. 8-bit codes would
-// saturate there and are multiplied as 16-bit values.
+// Panel products take a panel in halves of 8 outputs. Codes of up to 6 bits: u8 x s8 pairs summed
+// in 16 bits, as many as fit there, then widened. Codes of 8 bits and values of tables would
+// saturate: their magnitudes meet activations that take their signs.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -103,26 +103,52 @@ inline uint32_t largest_magnitude_bits(const float* x) {
   four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 0xB1));
   return static_cast<uint32_t>(_mm_cvtsi128_si32(four));
 }
-inline int32_t round_to_codes(const float* x, float inverse, int8_t* codes) {
+struct HalfSums {
+  int32_t first, second;
+};
+inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
   const __m256 factor = _mm256_set1_ps(inverse);
-  __m256i sum = _mm256_setzero_si256();
-  for (size_t i = 0; i < kBlock; i += 8) {
-    const __m256i rounded = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), factor));
-    sum = _mm256_add_epi32(sum, rounded);
-    int32_t wide[8];
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(wide), rounded);
-    for (size_t k = 0; k < 8; ++k) codes[i + k] = static_cast<int8_t>(wide[k]);
+  int32_t sums[2];
+  for (size_t half = 0; half < 2; ++half) {
+    __m256i sum = _mm256_setzero_si256();
+    for (size_t i = 16 * half; i < 16 * half + 16; i += 8) {
+      const __m256i rounded = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), factor));
+      sum = _mm256_add_epi32(sum, rounded);
+      int32_t wide[8];
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(wide), rounded);
+      for (size_t k = 0; k < 8; ++k) codes[i + k] = static_cast<int8_t>(wide[k]);
+    }
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+    sums[half] = _mm_cvtsi128_si32(four);
   }
-  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
-  return _mm_cvtsi128_si32(four);
+  return {sums[0], sums[1]};
 }
 
 constexpr int kScoreRegisters = 4;
 constexpr int kValueRows = 3;
 constexpr int kValueChunks = 2;
 #include "runtime/cpu/kernels_inl.h"
+
+using Bytes = __m256i;
+inline Bytes load_bytes(const unsigned char* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline Bytes splat_byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+template <int kBits>
+inline Bytes shift_left(Bytes v) {
+  return _mm256_slli_epi16(v, kBits);
+}
+template <int kBits>
+inline Bytes shift_right(Bytes v) {
+  return _mm256_srli_epi16(v, kBits);
+}
+inline Bytes keep(Bytes v, Bytes mask) { return _mm256_and_si256(v, mask); }
+inline Bytes join(Bytes a, Bytes v, Bytes mask) {
+  return _mm256_or_si256(a, _mm256_and_si256(v, mask));
+}
+#include "runtime/cpu/panel_inl.h"
 
 // Four codes of a row of activations in each 32-bit lane.
 inline __m256i four_codes(const int8_t* codes) {
@@ -131,61 +157,106 @@ inline __m256i four_codes(const int8_t* codes) {
   return _mm256_set1_epi32(value);
 }
 
+inline __m256 load_eight(const uint16_t* p, bool bf16) {
+  const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return bf16 ? widen_bf16(p) : _mm256_cvtph_ps(words);
+}
+inline __m256 load_steps(const unsigned char* p) {  // 8 int8 values
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+
 // One half panel (8 outputs from `half` * 8 on) against kRows rows.
 template <PanelType kType, int kRows>
-inline void half_tile(const unsigned char* panel, const QuantisedRows& x, size_t row, size_t half,
+inline void half_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, size_t half,
                       float* out, size_t stride, bool add_to) {
-  constexpr size_t kCodes = kType == PanelType::kQ8_0 ? 512 : 256;
+  constexpr PanelFormat kFormat = panel_format(kType);
+  constexpr bool kSigned = kFormat.values != nullptr || kFormat.low_bits == 8;
+  constexpr int kGroups = kFormat.groups;
+  constexpr int kEach = 8 / kGroups;
+  // Products of largest codes that a 16-bit sum holds, two a step.
+  constexpr int kMost =
+      kSigned ? 1 : 32767 / (((1 << (kFormat.low_bits + kFormat.high_bits)) - 1) * 254);
   const size_t blocks = x.columns / kBlock;
-  const __m256i low = _mm256_set1_epi8(15);
-  const __m256i even_bytes = _mm256_set1_epi16(255);
+  const int32_t* bias = kFormat.bias == 8 ? x.minus_8_sums
+                        : kGroups == 1    ? x.minus_128_sums
+                                          : x.minus_128_half_sums;
+  const float* sums = kGroups == 1 ? x.scaled_sums : x.scaled_half_sums;
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i values = _mm256_setzero_si256();
+  if constexpr (kFormat.values != nullptr) {
+    values = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(kFormat.values)));
+  }
   __m256 acc[kRows];
   ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = _mm256_setzero_ps();
-  for (size_t b = 0; b < blocks; ++b, panel += panel_block_bytes(kType)) {
-    const unsigned char* codes = panel + 32 * half;
-    const int8_t* a = x.codes + row * x.columns + b * kBlock;
-    __m256i s[kRows];
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) s[m] = _mm256_setzero_si256();
-    if constexpr (kType == PanelType::kQ8_0) {
-      for (int j = 0; j < 8; ++j) {
-        const __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * j));
-        const __m256i even = _mm256_and_si256(w, even_bytes);
-        const __m256i odd = _mm256_srli_epi16(w, 8);
-        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-          const __m256i v = four_codes(a + static_cast<size_t>(m) * x.columns + 4 * j);
-          const __m256i v_even = _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8);
-          s[m] = _mm256_add_epi32(s[m], _mm256_madd_epi16(even, v_even));
-          s[m] = _mm256_add_epi32(s[m], _mm256_madd_epi16(odd, _mm256_srai_epi16(v, 8)));
-        }
-      }
-    } else {
-      for (int j = 0; j < 4; ++j) {
-        const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 64 * j));
-        const __m256i w0 = _mm256_and_si256(pairs, low);
-        const __m256i w1 = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low);
-        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-          const int8_t* v = a + static_cast<size_t>(m) * x.columns + 4 * j;
-          s[m] = _mm256_add_epi16(s[m], _mm256_maddubs_epi16(w0, four_codes(v)));
-          s[m] = _mm256_add_epi16(s[m], _mm256_maddubs_epi16(w1, four_codes(v + 16)));
-        }
-      }
-      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-        s[m] = _mm256_madd_epi16(s[m], _mm256_set1_epi16(1));
-      }
+  for (size_t first_block = 0; first_block < blocks;
+       first_block += kFormat.blocks, unit += panel_unit_bytes(kType)) {
+    const unsigned char* at_scales = unit + panel_scales_at(kType);
+    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales) + 8 * half;
+    __m256 unit_scale = load_eight(halves, kFormat.bf16_scales);
+    if constexpr (kFormat.shift > 0) {
+      unit_scale = _mm256_mul_ps(unit_scale, _mm256_set1_ps(1.0F / (1 << kFormat.shift)));
     }
-    const auto* halves = reinterpret_cast<const __m128i*>(panel + kCodes + 16 * half);
-    const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(halves));
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-      const size_t at = (row + static_cast<size_t>(m)) * blocks + b;
-      if constexpr (kType != PanelType::kQ4_1) {
-        const int32_t* bias = kType == PanelType::kQ8_0 ? x.minus_128_sums : x.minus_8_sums;
-        s[m] = _mm256_add_epi32(s[m], _mm256_set1_epi32(bias[at]));
-      }
-      const __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(x.scales[at]));
-      acc[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s[m]), factor, acc[m]);
-      if constexpr (kType == PanelType::kQ4_1) {
-        const __m256 minimum_of_row = _mm256_cvtph_ps(_mm_loadu_si128(halves + 2));
-        acc[m] = _mm256_fmadd_ps(minimum_of_row, _mm256_set1_ps(x.scaled_sums[at]), acc[m]);
+    const __m256 unit_minimum =
+        kFormat.minima ? load_eight(halves + kPanelRows, false) : _mm256_setzero_ps();
+    const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows + 8 * half;
+    const unsigned char* codes = unit + panel_codes_at(kType) + 32 * half;
+    for (size_t b = first_block; b < first_block + kFormat.blocks;
+         ++b, codes += panel_code_bytes(kType)) {
+      const int8_t* a = x.codes + row * x.columns + b * kBlock;
+      __m256i s[kGroups][kRows];
+      __m256i pairs[kRows];  // sums in 16 bits
+      const auto column = [&]<int kJ>() {
+        constexpr int kGroup = kJ / kEach;
+        constexpr int kStep = kJ % kEach;
+        Bytes w = column_codes<kType, 0, kJ>(codes);
+        if constexpr (kFormat.values != nullptr) w = _mm256_shuffle_epi8(values, w);
+        if constexpr (kFormat.low_bits == 8) w = _mm256_xor_si256(w, splat_byte(-128));
+        const Bytes magnitude = kSigned ? _mm256_abs_epi8(w) : w;
+        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+          __m256i v = four_codes(a + static_cast<size_t>(m) * x.columns + 4 * kJ);
+          if constexpr (kSigned) v = _mm256_sign_epi8(v, w);
+          const __m256i products = _mm256_maddubs_epi16(magnitude, v);
+          pairs[m] = kStep % kMost == 0 ? products : _mm256_add_epi16(pairs[m], products);
+          if constexpr (kStep % kMost == kMost - 1 || kStep == kEach - 1) {
+            const __m256i sum = _mm256_madd_epi16(pairs[m], ones);
+            s[kGroup][m] = kStep < kMost ? sum : _mm256_add_epi32(s[kGroup][m], sum);
+          }
+        }
+      };
+      column.template operator()<0>();
+      column.template operator()<1>();
+      column.template operator()<2>();
+      column.template operator()<3>();
+      column.template operator()<4>();
+      column.template operator()<5>();
+      column.template operator()<6>();
+      column.template operator()<7>();
+      ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+        __m256 d = unit_scale;
+        __m256 minimum = unit_minimum;
+        if constexpr (kFormat.blocks > 1) {
+          const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
+          d = _mm256_mul_ps(d, load_steps(steps + kPanelRows * set));
+          if constexpr (kFormat.minima) {
+            minimum = _mm256_mul_ps(
+                minimum, load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
+          }
+        }
+        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+          const size_t at = (row + static_cast<size_t>(m)) * blocks + b;
+          const size_t part = kGroups * at + static_cast<size_t>(g);
+          __m256i sum = _mm256_slli_epi32(s[g][m], kFormat.shift);
+          if constexpr (kFormat.bias != 0 && !kSigned) {
+            sum = _mm256_add_epi32(sum, _mm256_set1_epi32(bias[part]));
+          }
+          const __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(x.scales[at]));
+          acc[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), factor, acc[m]);
+          if constexpr (kFormat.minima) {
+            acc[m] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(sums[part]), acc[m]);
+          }
+        }
       }
     }
   }
@@ -196,13 +267,13 @@ inline void half_tile(const unsigned char* panel, const QuantisedRows& x, size_t
 }
 
 template <PanelType kType>
-void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first, size_t rows,
+void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first_row, size_t rows,
                 float* out, size_t stride, bool add_to) {
   size_t m = 0;
   const auto next = [&]<int kRows>() {
     while (rows - m >= kRows) {
-      half_tile<kType, kRows>(panel, x, first + m, 0, out + m * stride, stride, add_to);
-      half_tile<kType, kRows>(panel, x, first + m, 1, out + m * stride, stride, add_to);
+      half_tile<kType, kRows>(panel, x, first_row + m, 0, out + m * stride, stride, add_to);
+      half_tile<kType, kRows>(panel, x, first_row + m, 1, out + m * stride, stride, add_to);
       m += kRows;
     }
   };
@@ -211,16 +282,39 @@ void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first
   next.template operator()<1>();
 }
 
-void panel_product(PanelType type, const void* panel, const QuantisedRows& x, size_t first,
+void panel_product(PanelType type, const void* panel, const QuantisedRows& x, size_t first_row,
                    size_t rows, float* out, size_t stride, bool add_to) {
   const auto* bytes = static_cast<const unsigned char*>(panel);
+  const auto of = [&]<PanelType kType>() {
+    panel_rows<kType>(bytes, x, first_row, rows, out, stride, add_to);
+  };
   switch (type) {
     case PanelType::kQ4_0:
-      return panel_rows<PanelType::kQ4_0>(bytes, x, first, rows, out, stride, add_to);
+      return of.template operator()<PanelType::kQ4_0>();
     case PanelType::kQ4_1:
-      return panel_rows<PanelType::kQ4_1>(bytes, x, first, rows, out, stride, add_to);
+      return of.template operator()<PanelType::kQ4_1>();
+    case PanelType::kQ5_0:
+      return of.template operator()<PanelType::kQ5_0>();
+    case PanelType::kQ5_1:
+      return of.template operator()<PanelType::kQ5_1>();
     case PanelType::kQ8_0:
-      return panel_rows<PanelType::kQ8_0>(bytes, x, first, rows, out, stride, add_to);
+      return of.template operator()<PanelType::kQ8_0>();
+    case PanelType::kQ2_K:
+      return of.template operator()<PanelType::kQ2_K>();
+    case PanelType::kQ3_K:
+      return of.template operator()<PanelType::kQ3_K>();
+    case PanelType::kQ4_K:
+      return of.template operator()<PanelType::kQ4_K>();
+    case PanelType::kQ5_K:
+      return of.template operator()<PanelType::kQ5_K>();
+    case PanelType::kQ6_K:
+      return of.template operator()<PanelType::kQ6_K>();
+    case PanelType::kIQ4_NL:
+      return of.template operator()<PanelType::kIQ4_NL>();
+    case PanelType::kIQ4_XS:
+      return of.template operator()<PanelType::kIQ4_XS>();
+    case PanelType::kMXFP4:
+      return of.template operator()<PanelType::kMXFP4>();
   }
 }
 

@@ -71,19 +71,48 @@ inline uint32_t largest_magnitude_bits(const float* x) {
   const __m512i b = _mm512_and_si512(_mm512_loadu_si512(x + 16), magnitude);
   return static_cast<uint32_t>(_mm512_reduce_max_epu32(_mm512_max_epu32(a, b)));
 }
-inline int32_t round_to_codes(const float* x, float inverse, int8_t* codes) {
+struct HalfSums {
+  int32_t first, second;
+};
+inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
   const Lanes factor = splat(inverse);
-  const __m512i a = _mm512_cvtps_epi32(mul(load(x), factor));
-  const __m512i b = _mm512_cvtps_epi32(mul(load(x + 16), factor));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), _mm512_cvtepi32_epi8(a));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), _mm512_cvtepi32_epi8(b));
-  return _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+  const __m128i a = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(mul(load(x), factor)));
+  const __m128i b = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(mul(load(x + 16), factor)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes), a);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + 16), b);
+  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+  __m256i sums = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), both);
+  sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0x4E));
+  sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32(sums, 0xB1));
+  return {_mm256_cvtsi256_si32(sums), _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1))};
 }
 
 constexpr int kScoreRegisters = 12;
 constexpr int kValueRows = 6;
 constexpr int kValueChunks = 4;
 #include "runtime/cpu/kernels_inl.h"
+
+using Bytes = __m512i;
+inline Bytes load_bytes(const unsigned char* p) { return _mm512_loadu_si512(p); }
+inline Bytes splat_byte(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+template <int kBits>
+inline Bytes shift_left(Bytes v) {
+  return _mm512_slli_epi16(v, kBits);
+}
+template <int kBits>
+inline Bytes shift_right(Bytes v) {
+  return _mm512_srli_epi16(v, kBits);
+}
+inline Bytes keep(Bytes v, Bytes mask) { return _mm512_and_si512(v, mask); }
+inline Bytes join(Bytes a, Bytes v, Bytes mask) {
+  return _mm512_ternarylogic_epi64(a, v, mask, 0xF8);
+}
+#include "runtime/cpu/panel_inl.h"
+
+inline Lanes load_steps(const unsigned char* p) {  // 16 int8 values
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
 
 // sum += codes . (4 activations broadcast), 16 outputs. gcc 12 never folds the broadcast into the
 // instruction by itself, which costs a register and a load port slot a product.
@@ -93,55 +122,93 @@ inline void dot4(__m512i& sum, __m512i codes, const int8_t* activations) {
       : "v"(codes), "m"(*reinterpret_cast<const int32_t*>(activations)));
 }
 
+// All codes are unsigned here: those of a table are 128 more, and those with a bias fill their
+// byte, so that but for Q4_0 every bias is 128 and starts the sum.
 template <PanelType kType, int kRows>
-inline void panel_tile(const unsigned char* panel, const QuantisedRows& x, size_t row, float* out,
+inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, float* out,
                        size_t stride, bool add_to) {
-  constexpr size_t kBytes = panel_block_bytes(kType);
-  constexpr size_t kCodes = kType == PanelType::kQ8_0 ? 512 : 256;
+  constexpr PanelFormat kFormat = panel_format(kType);
+  constexpr size_t kUnit = panel_unit_bytes(kType);
+  constexpr size_t kCodes = panel_code_bytes(kType);
+  constexpr int kGroups = kFormat.groups;
+  constexpr bool kBiased = kFormat.bias != 0 || kFormat.values != nullptr;
+  constexpr size_t kAhead = 2048;  // what is asked for early; a block takes 5 ns and more
   const size_t blocks = x.columns / kBlock;
-  const int8_t* a = x.codes + row * x.columns;
+  const int8_t* activations = x.codes + row * x.columns;
   const float* scales = x.scales + row * blocks;
-  const float* sums = x.scaled_sums + row * blocks;
-  const int32_t* bias =
-      (kType == PanelType::kQ8_0 ? x.minus_128_sums : x.minus_8_sums) + row * blocks;
-  const __m512i low = _mm512_set1_epi8(15);
+  const float* sums = kGroups == 1 ? x.scaled_sums : x.scaled_half_sums;
+  const int32_t* bias = kFormat.bias == 8 ? x.minus_8_sums
+                        : kGroups == 1    ? x.minus_128_sums
+                                          : x.minus_128_half_sums;
+  sums += kGroups * row * blocks;
+  bias += kGroups * row * blocks;
+  Bytes values = _mm512_setzero_si512();
+  if constexpr (kFormat.values != nullptr) {
+    values = _mm512_xor_si512(
+        _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kFormat.values))),
+        splat_byte(-128));
+  }
   Lanes acc[kRows];
   ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = _mm512_setzero_ps();
-  for (size_t b = 0; b < blocks; ++b, panel += kBytes) {
-    if constexpr (kRows <= 4) {  // bound by memory: ask for what comes six blocks on
-      const char* ahead = reinterpret_cast<const char*>(panel) + 6 * kBytes;
-      ESP_UNROLL for (size_t i = 0; i < kBytes; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T0);
+  for (size_t first_block = 0; first_block < blocks; first_block += kFormat.blocks, unit += kUnit) {
+    ESP_UNROLL for (size_t i = 0; i < kUnit - kFormat.blocks * kCodes; i += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(unit) + kAhead + i, _MM_HINT_T0);
     }
-    __m512i w[8];
-    if constexpr (kType == PanelType::kQ8_0) {
-      ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_loadu_si512(panel + 64 * j);
-    } else {
-      ESP_UNROLL for (int j = 0; j < 4; ++j) {
-        const __m512i pairs = _mm512_loadu_si512(panel + 64 * j);
-        w[j] = _mm512_and_si512(pairs, low);
-        w[j + 4] = _mm512_and_si512(_mm512_srli_epi16(pairs, 4), low);
+    const unsigned char* at_scales = unit + panel_scales_at(kType);
+    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales);
+    Lanes unit_scale = kFormat.bf16_scales ? load_bf16(halves) : load_half(halves);
+    if constexpr (kFormat.shift > 0)
+      unit_scale = mul(unit_scale, splat(1.0F / (1 << kFormat.shift)));
+    const Lanes unit_minimum = kFormat.minima ? load_half(halves + kPanelRows) : splat(0.0F);
+    const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows;
+    const unsigned char* codes = unit + panel_codes_at(kType);
+    for (size_t b = first_block; b < first_block + kFormat.blocks; ++b, codes += kCodes) {
+      ESP_UNROLL for (size_t i = 0; i < kCodes; i += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(codes) + kAhead + i, _MM_HINT_T0);
       }
-    }
-    const Lanes d = load_half(reinterpret_cast<const uint16_t*>(panel + kCodes));
-    Lanes minimum_of_row;
-    if constexpr (kType == PanelType::kQ4_1) {
-      minimum_of_row = load_half(reinterpret_cast<const uint16_t*>(panel + kCodes + 32));
-    }
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-      const int8_t* codes = a + static_cast<size_t>(m) * x.columns + b * kBlock;
-      const size_t at = static_cast<size_t>(m) * blocks + b;
-      __m512i s = kType == PanelType::kQ4_1 ? _mm512_setzero_si512() : _mm512_set1_epi32(bias[at]);
-      if constexpr (kRows < 4) {  // two chains: few rows do not hide the products' latency
-        __m512i second = _mm512_setzero_si512();
-        ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], codes + 4 * j);
-        ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], codes + 4 * j);
-        s = _mm512_add_epi32(s, second);
-      } else {
-        ESP_UNROLL for (int j = 0; j < 8; ++j) dot4(s, w[j], codes + 4 * j);
+      Bytes w[8] = {column_codes<kType, kFormat.shift, 0>(codes),
+                    column_codes<kType, kFormat.shift, 1>(codes),
+                    column_codes<kType, kFormat.shift, 2>(codes),
+                    column_codes<kType, kFormat.shift, 3>(codes),
+                    column_codes<kType, kFormat.shift, 4>(codes),
+                    column_codes<kType, kFormat.shift, 5>(codes),
+                    column_codes<kType, kFormat.shift, 6>(codes),
+                    column_codes<kType, kFormat.shift, 7>(codes)};
+      if constexpr (kFormat.values != nullptr) {
+        ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_shuffle_epi8(values, w[j]);
       }
-      acc[m] = fma(_mm512_cvtepi32_ps(s), mul(d, splat(scales[at])), acc[m]);
-      if constexpr (kType == PanelType::kQ4_1) {
-        acc[m] = fma(minimum_of_row, splat(sums[at]), acc[m]);
+      Lanes d[kGroups];
+      Lanes minimum[kGroups];
+      ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+        d[g] = unit_scale;
+        minimum[g] = unit_minimum;
+        if constexpr (kFormat.blocks > 1) {
+          const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
+          d[g] = mul(d[g], load_steps(steps + kPanelRows * set));
+          if constexpr (kFormat.minima) {
+            minimum[g] =
+                mul(minimum[g], load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
+          }
+        }
+      }
+      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+        const int8_t* a = activations + static_cast<size_t>(m) * x.columns + b * kBlock;
+        const size_t at = static_cast<size_t>(m) * blocks + b;
+        ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+          const size_t part = kGroups * at + static_cast<size_t>(g);
+          __m512i s = kBiased ? _mm512_set1_epi32(bias[part]) : _mm512_setzero_si512();
+          if constexpr (kGroups == 1 && kRows < 4) {  // two chains: few rows do not hide latency
+            __m512i second = _mm512_setzero_si512();
+            ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);
+            ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], a + 4 * j);
+            s = _mm512_add_epi32(s, second);
+          } else {
+            constexpr int kEach = 8 / kGroups;
+            ESP_UNROLL for (int j = kEach * g; j < kEach * (g + 1); ++j) dot4(s, w[j], a + 4 * j);
+          }
+          acc[m] = fma(_mm512_cvtepi32_ps(s), mul(d[g], splat(scales[at])), acc[m]);
+          if constexpr (kFormat.minima) acc[m] = fma(minimum[g], splat(sums[part]), acc[m]);
+        }
       }
     }
   }
@@ -171,13 +238,36 @@ void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first
 void panel_product(PanelType type, const void* panel, const QuantisedRows& x, size_t first_row,
                    size_t rows, float* out, size_t stride, bool add_to) {
   const auto* bytes = static_cast<const unsigned char*>(panel);
+  const auto of = [&]<PanelType kType>() {
+    panel_rows<kType>(bytes, x, first_row, rows, out, stride, add_to);
+  };
   switch (type) {
     case PanelType::kQ4_0:
-      return panel_rows<PanelType::kQ4_0>(bytes, x, first_row, rows, out, stride, add_to);
+      return of.template operator()<PanelType::kQ4_0>();
     case PanelType::kQ4_1:
-      return panel_rows<PanelType::kQ4_1>(bytes, x, first_row, rows, out, stride, add_to);
+      return of.template operator()<PanelType::kQ4_1>();
+    case PanelType::kQ5_0:
+      return of.template operator()<PanelType::kQ5_0>();
+    case PanelType::kQ5_1:
+      return of.template operator()<PanelType::kQ5_1>();
     case PanelType::kQ8_0:
-      return panel_rows<PanelType::kQ8_0>(bytes, x, first_row, rows, out, stride, add_to);
+      return of.template operator()<PanelType::kQ8_0>();
+    case PanelType::kQ2_K:
+      return of.template operator()<PanelType::kQ2_K>();
+    case PanelType::kQ3_K:
+      return of.template operator()<PanelType::kQ3_K>();
+    case PanelType::kQ4_K:
+      return of.template operator()<PanelType::kQ4_K>();
+    case PanelType::kQ5_K:
+      return of.template operator()<PanelType::kQ5_K>();
+    case PanelType::kQ6_K:
+      return of.template operator()<PanelType::kQ6_K>();
+    case PanelType::kIQ4_NL:
+      return of.template operator()<PanelType::kIQ4_NL>();
+    case PanelType::kIQ4_XS:
+      return of.template operator()<PanelType::kIQ4_XS>();
+    case PanelType::kMXFP4:
+      return of.template operator()<PanelType::kMXFP4>();
   }
 }
 

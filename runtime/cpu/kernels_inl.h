@@ -140,27 +140,43 @@ inline void score_block(const uint16_t* const* tiles, size_t width, const float*
   }
 }
 
-template <int kRows>
-inline void score_rows(const uint16_t* const* tiles, size_t tile_count, size_t width,
-                       const float* q, size_t q_stride, float* scores, size_t score_stride) {
-  constexpr int kTiles = kScoreRegisters / kRows > 0 ? kScoreRegisters / kRows : 1;
-  size_t t = 0;
-  for (; t + kTiles <= tile_count; t += kTiles) {
-    score_block<kRows, kTiles>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
-                               score_stride);
-  }
-  for (; t < tile_count; ++t) {
-    score_block<kRows, 1>(tiles + t, width, q, q_stride, scores + t * kTileTokens, score_stride);
-  }
+inline void fetch_tile(const uint16_t* tile, size_t width) {
+  constexpr size_t kLine = 64 / sizeof *tile;
+  for (size_t i = 0; i < kTileTokens * width; i += kLine) __builtin_prefetch(tile + i);
 }
 
-void scores(const uint16_t* const* tiles, size_t tile_count, size_t width, const float* q,
-            size_t q_stride, size_t rows, float* out, size_t score_stride) {
+template <int kRows>
+inline void score_rows(const uint16_t* const* tiles, size_t tile_count, const uint16_t* const* soon,
+                       size_t soon_count, size_t width, const float* q, size_t q_stride,
+                       float* scores, size_t score_stride) {
+  constexpr int kTiles = kScoreRegisters / kRows > 0 ? kScoreRegisters / kRows : 1;
+  size_t fetched = 0;
+  size_t t = 0;
+  const auto next = [&]<int kCount>() {
+    for (; t + kCount <= tile_count; t += kCount) {
+      // Memory is waited for while the tiles at hand are multiplied.
+      for (size_t i = t + kCount; i < tile_count && i < t + 2 * kCount; ++i) {
+        fetch_tile(tiles[i], width);
+      }
+      for (; fetched < soon_count * (t + kCount) / tile_count; ++fetched) {
+        fetch_tile(soon[fetched], width);
+      }
+      score_block<kRows, kCount>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
+                                 score_stride);
+    }
+  };
+  next.template operator()<kTiles>();
+  if constexpr (kTiles > 1) next.template operator()<1>();
+}
+
+void scores(const uint16_t* const* tiles, size_t tile_count, const uint16_t* const* soon,
+            size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
+            float* out, size_t score_stride) {
   size_t r = 0;
   const auto next = [&]<int kRows>() {
     while (rows - r >= kRows) {
-      score_rows<kRows>(tiles, tile_count, width, q + r * q_stride, q_stride,
-                        out + r * score_stride, score_stride);
+      score_rows<kRows>(tiles, tile_count, soon, r == 0 ? soon_count : 0, width, q + r * q_stride,
+                        q_stride, out + r * score_stride, score_stride);
       r += kRows;
     }
   };
@@ -421,16 +437,21 @@ void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t ro
   const size_t at = row * (out.columns / kBlock) + first;
   for (size_t b = 0; b < blocks; ++b, x += kBlock, codes += kBlock) {
     const BlockScale s = block_scale(largest_magnitude_bits(x));
-    int32_t sum = 0;
+    HalfSums sums{0, 0};
     // A scale of NaN or 0 has the inverse 0, which must not meet an infinity.
     if (s.inverse != 0.0F) {
-      sum = round_to_codes(x, s.inverse, codes);
+      sums = round_to_codes(x, s.inverse, codes);
     } else {
       __builtin_memset(codes, 0, kBlock);
     }
+    const int32_t sum = sums.first + sums.second;
     out.scales[at + b] = s.scale;
     out.scaled_sums[at + b] = s.scale * static_cast<float>(sum);
     out.minus_8_sums[at + b] = -8 * sum;
     out.minus_128_sums[at + b] = -128 * sum;
+    out.scaled_half_sums[2 * (at + b)] = s.scale * static_cast<float>(sums.first);
+    out.scaled_half_sums[2 * (at + b) + 1] = s.scale * static_cast<float>(sums.second);
+    out.minus_128_half_sums[2 * (at + b)] = -128 * sums.first;
+    out.minus_128_half_sums[2 * (at + b) + 1] = -128 * sums.second;
   }
 }

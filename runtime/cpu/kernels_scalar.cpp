@@ -105,16 +105,19 @@ inline uint32_t largest_magnitude_bits(const float* x) {
   }
   return top;
 }
-// Codes of 32 values, to nearest even; their sum.
-inline int32_t round_to_codes(const float* x, float inverse, int8_t* codes) {
-  int32_t sum = 0;
+// Codes of 32 values, to nearest even; the sums of their halves.
+struct HalfSums {
+  int32_t first, second;
+};
+inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
+  int32_t sums[2] = {0, 0};
   for (size_t i = 0; i < kBlock; ++i) {
     const float rounded = (x[i] * inverse + 12582912.0F) - 12582912.0F;
     const auto code = static_cast<int32_t>(rounded);
     codes[i] = static_cast<int8_t>(code);
-    sum += code;
+    sums[i / 16] += code;
   }
-  return sum;
+  return {sums[0], sums[1]};
 }
 
 constexpr int kScoreRegisters = 1;
@@ -122,63 +125,91 @@ constexpr int kValueRows = 1;
 constexpr int kValueChunks = 1;
 #include "runtime/cpu/kernels_inl.h"
 
-template <PanelType kType>
-void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first, size_t rows,
-                float* out, size_t stride, bool add_to) {
-  const size_t blocks = x.columns / kBlock;
-  constexpr size_t kCodes = kType == PanelType::kQ8_0 ? 512 : 256;
-  for (size_t m = 0; m < rows; ++m) {
-    const size_t row = first + m;
-    Lanes acc = splat(0.0F);
-    for (size_t b = 0; b < blocks; ++b) {
-      const unsigned char* block = panel + b * panel_block_bytes(kType);
-      const int8_t* a = x.codes + row * x.columns + b * kBlock;
-      const size_t at = row * blocks + b;
-      int32_t sums[kPanelRows];
-      for (auto& sum : sums) {
-        sum = kType == PanelType::kQ8_0   ? x.minus_128_sums[at]
-              : kType == PanelType::kQ4_0 ? x.minus_8_sums[at]
-                                          : 0;
+// A panel's block, taken apart: 16 outputs' weights as integers and scales.
+struct PanelBlock {
+  int32_t weights[kPanelRows][kBlock];
+  float scales[kPanelRows][2];  // of the block's halves
+  float minima[kPanelRows][2];
+};
+
+int32_t bits_of(const unsigned char* plane, size_t bits, size_t row, size_t column) {
+  const size_t j = column / 4;
+  const unsigned byte = plane[64 * (j % bits) + 4 * row + column % 4];
+  return static_cast<int32_t>(byte >> (bits * (j / bits)) & ((1U << bits) - 1U));
+}
+
+float sixteen_bits(const PanelFormat& f, const unsigned char* from) {
+  uint16_t word;
+  std::memcpy(&word, from, sizeof word);
+  return f.bf16_scales ? bfloat16_to_float(word) : half_to_float(word);
+}
+
+void take_apart(PanelType type, const unsigned char* panel, size_t block, PanelBlock& out) {
+  const PanelFormat f = panel_format(type);
+  const unsigned char* unit = panel + block / f.blocks * panel_unit_bytes(type);
+  const unsigned char* low =
+      unit + panel_codes_at(type) + block % f.blocks * panel_code_bytes(type);
+  const unsigned char* scales = unit + panel_scales_at(type);
+  const unsigned char* minima = scales + 2 * kPanelRows;
+  for (size_t row = 0; row < kPanelRows; ++row) {
+    for (size_t k = 0; k < kBlock; ++k) {
+      int32_t code = bits_of(low, f.low_bits, row, k);
+      if (f.high_bits > 0) {
+        code |= bits_of(low + size_t{64} * f.low_bits, f.high_bits, row, k) << f.low_bits;
       }
-      for (size_t j = 0; j < 8; ++j) {
-        for (size_t n = 0; n < kPanelRows; ++n) {
-          for (size_t i = 0; i < 4; ++i) {
-            int32_t code;
-            if constexpr (kType == PanelType::kQ8_0) {
-              code = block[64 * j + 4 * n + i];
-            } else {
-              const int32_t pair = block[64 * (j % 4) + 4 * n + i];
-              code = j < 4 ? pair & 15 : pair >> 4;
-            }
-            sums[n] += code * a[4 * j + i];
-          }
-        }
-      }
-      uint16_t halves[2 * kPanelRows];
-      std::memcpy(halves, block + kCodes, kType == PanelType::kQ4_1 ? 64 : 32);
-      for (size_t n = 0; n < kPanelRows; ++n) {
-        const float factor = half_to_float(halves[n]) * x.scales[at];
-        acc.v[n] = std::fma(static_cast<float>(sums[n]), factor, acc.v[n]);
-        if constexpr (kType == PanelType::kQ4_1) {
-          acc.v[n] = std::fma(half_to_float(halves[kPanelRows + n]), x.scaled_sums[at], acc.v[n]);
-        }
-      }
+      out.weights[row][k] = f.values != nullptr ? f.values[code] : (code << f.shift) - f.bias;
     }
-    float* to = out + m * stride;
-    for (size_t n = 0; n < kPanelRows; ++n) to[n] = add_to ? to[n] + acc.v[n] : acc.v[n];
+    for (size_t half = 0; half < 2; ++half) {
+      float& scale = out.scales[row][half];
+      scale = sixteen_bits(f, scales + 2 * row) / static_cast<float>(1U << f.shift);
+      float& minimum = out.minima[row][half];
+      minimum = f.minima ? sixteen_bits(f, minima + 2 * row) : 0.0F;
+      if (f.blocks == 1) continue;
+      const auto* steps = reinterpret_cast<const int8_t*>(minima) + (f.minima ? 2 * kPanelRows : 0);
+      const size_t sets = size_t{f.blocks} * f.groups;
+      const size_t set = block % f.blocks * f.groups + half * f.groups / 2;
+      scale *= static_cast<float>(steps[set * kPanelRows + row]);
+      if (f.minima) minimum *= static_cast<float>(steps[(sets + set) * kPanelRows + row]);
+    }
   }
 }
 
 void panel_product(PanelType type, const void* panel, const QuantisedRows& x, size_t first,
                    size_t rows, float* out, size_t stride, bool add_to) {
-  const auto* bytes = static_cast<const unsigned char*>(panel);
-  switch (type) {
-    case PanelType::kQ4_0:
-      return panel_rows<PanelType::kQ4_0>(bytes, x, first, rows, out, stride, add_to);
-    case PanelType::kQ4_1:
-      return panel_rows<PanelType::kQ4_1>(bytes, x, first, rows, out, stride, add_to);
-    case PanelType::kQ8_0:
-      return panel_rows<PanelType::kQ8_0>(bytes, x, first, rows, out, stride, add_to);
+  constexpr size_t kTogether = 8;  // rows for which a block is taken apart once
+  const PanelFormat f = panel_format(type);
+  const size_t blocks = x.columns / kBlock;
+  for (size_t start = 0; start < rows; start += kTogether) {
+    const size_t count = rows - start < kTogether ? rows - start : kTogether;
+    Lanes acc[kTogether];
+    for (Lanes& lanes : acc) lanes = splat(0.0F);
+    for (size_t b = 0; b < blocks; ++b) {
+      PanelBlock block;
+      take_apart(type, static_cast<const unsigned char*>(panel), b, block);
+      for (size_t m = 0; m < count; ++m) {
+        const size_t row = first + start + m;
+        const int8_t* a = x.codes + row * x.columns + b * kBlock;
+        const size_t at = row * blocks + b;
+        for (size_t n = 0; n < kPanelRows; ++n) {
+          for (size_t g = 0; g < f.groups; ++g) {
+            int32_t sum = 0;
+            for (size_t k = g * kBlock / f.groups; k < (g + 1) * kBlock / f.groups; ++k) {
+              sum += block.weights[n][k] * a[k];
+            }
+            float& to = acc[m].v[n];
+            const float factor = block.scales[n][g] * x.scales[at];
+            to = std::fma(static_cast<float>(sum), factor, to);
+            if (!f.minima) continue;
+            const float scaled = f.groups == 1 ? x.scaled_sums[at] : x.scaled_half_sums[2 * at + g];
+            to = std::fma(block.minima[n][g], scaled, to);
+          }
+        }
+      }
+    }
+    for (size_t m = 0; m < count; ++m) {
+      float* to = out + (start + m) * stride;
+      for (size_t n = 0; n < kPanelRows; ++n) to[n] = add_to ? to[n] + acc[m].v[n] : acc[m].v[n];
+    }
   }
 }
 

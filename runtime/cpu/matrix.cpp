@@ -2,20 +2,49 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
+#include "runtime/model/half.h"
 #include "runtime/model/quantised_block.h"
 
 namespace espalier::runtime::cpu {
 namespace {
 
-bool panelled(TensorType type) {
-  return type == TensorType::kQ4_0 || type == TensorType::kQ4_1 || type == TensorType::kQ8_0;
-}
-
-PanelType panel_type(TensorType type) {
-  return type == TensorType::kQ4_0   ? PanelType::kQ4_0
-         : type == TensorType::kQ4_1 ? PanelType::kQ4_1
-                                     : PanelType::kQ8_0;
+// nullopt for types that are used in place.
+std::optional<PanelType> panel_type(TensorType type) {
+  switch (type) {
+    case TensorType::kQ4_0:
+      return PanelType::kQ4_0;
+    case TensorType::kQ4_1:
+      return PanelType::kQ4_1;
+    case TensorType::kQ5_0:
+      return PanelType::kQ5_0;
+    case TensorType::kQ5_1:
+      return PanelType::kQ5_1;
+    case TensorType::kQ8_0:
+      return PanelType::kQ8_0;
+    case TensorType::kQ2_K:
+      return PanelType::kQ2_K;
+    case TensorType::kQ3_K:
+      return PanelType::kQ3_K;
+    case TensorType::kQ4_K:
+      return PanelType::kQ4_K;
+    case TensorType::kQ5_K:
+      return PanelType::kQ5_K;
+    case TensorType::kQ6_K:
+      return PanelType::kQ6_K;
+    case TensorType::kIQ4_NL:
+      return PanelType::kIQ4_NL;
+    case TensorType::kIQ4_XS:
+      return PanelType::kIQ4_XS;
+    case TensorType::kMXFP4:
+      return PanelType::kMXFP4;
+    case TensorType::kF32:
+    case TensorType::kF16:
+    case TensorType::kBF16:
+      break;
+  }
+  return std::nullopt;
 }
 
 DenseType dense_type(TensorType type) {
@@ -24,21 +53,47 @@ DenseType dense_type(TensorType type) {
                                      : DenseType::kF32;
 }
 
-// One row's block of 32 weights into its place in a panel's block. A file's 4-bit block pairs
-// column i with i + 16 in a byte just as panels do, so codes move in words of four.
-void place_block(PanelType type, const std::byte* from, std::size_t row, std::byte* block) {
-  const std::size_t scale_bytes = type == PanelType::kQ4_1 ? 4 : 2;
-  const std::byte* codes = from + scale_bytes;
-  const std::size_t words = type == PanelType::kQ8_0 ? 8 : 4;
-  for (std::size_t j = 0; j < words; ++j) {
-    std::uint32_t word;
-    std::memcpy(&word, codes + 4 * j, sizeof word);
-    if (type == PanelType::kQ8_0) word ^= 0x80808080U;  // signed to unsigned: + 128
-    std::memcpy(block + 64 * j + 4 * row, &word, sizeof word);
+void put(std::byte* to, std::uint16_t word) { std::memcpy(to, &word, sizeof word); }
+
+// A plane's vectors for one output, from the codes of 32 columns shifted down by `drop` bits: words
+// of four codes, so that a vector's word is a few shifts.
+void place_plane(const std::uint32_t* words, unsigned bits, unsigned drop, std::size_t row,
+                 std::byte* plane) {
+  const std::uint32_t keep = ((1U << bits) - 1U) * 0x01010101U;
+  for (unsigned t = 0; t < bits; ++t) {
+    std::uint32_t word = 0;
+    for (unsigned u = 0; u < 8 / bits; ++u) {
+      word |= (words[t + bits * u] >> drop & keep) << (bits * u);
+    }
+    std::memcpy(plane + 64 * t + 4 * row, &word, sizeof word);
   }
-  std::byte* scales = block + 64 * words;
-  std::memcpy(scales + 2 * row, from, 2);
-  if (type == PanelType::kQ4_1) std::memcpy(scales + 32 + 2 * row, from + 2, 2);
+}
+
+// One output's part of a unit: `from` holds its 32 or 256 weights.
+void place_unit(PanelType type, const QuantisedBlock& from, std::size_t row, std::byte* unit) {
+  const PanelFormat f = panel_format(type);
+  std::byte* codes = unit + panel_codes_at(type);
+  for (std::size_t b = 0; b < f.blocks; ++b, codes += panel_code_bytes(type)) {
+    std::uint32_t words[kBlock / 4];
+    std::memcpy(words, from.codes + b * kBlock, sizeof words);
+    place_plane(words, f.low_bits, 0, row, codes);
+    if (f.high_bits > 0) {
+      place_plane(words, f.high_bits, f.low_bits, row, codes + std::size_t{64} * f.low_bits);
+    }
+  }
+  std::byte* scales = unit + panel_scales_at(type);
+  put(scales + 2 * row, f.bf16_scales ? float_to_bfloat16(from.scale) : float_to_half(from.scale));
+  std::byte* minima = scales + 2 * kPanelRows;
+  if (f.minima) put(minima + 2 * row, float_to_half(from.minimum));
+  if (f.blocks == 1) return;
+  const std::size_t sets = std::size_t{f.blocks} * f.groups;
+  std::byte* steps = minima + (f.minima ? 2 * kPanelRows : 0);
+  for (std::size_t set = 0; set < sets; ++set) {
+    steps[set * kPanelRows + row] = static_cast<std::byte>(from.scales[set]);
+    if (f.minima) {
+      steps[(sets + set) * kPanelRows + row] = static_cast<std::byte>(from.minima[set]);
+    }
+  }
 }
 
 }  // namespace
@@ -59,8 +114,16 @@ void Activations::reshape(std::size_t rows, std::size_t columns, bool floats, bo
     fit(scaled_sums_, rows * blocks);
     fit(minus_8_sums_, rows * blocks);
     fit(minus_128_sums_, rows * blocks);
-    quantised_ = {code_bytes_.data(),   scales_.data(),         scaled_sums_.data(),
-                  minus_8_sums_.data(), minus_128_sums_.data(), columns};
+    fit(scaled_half_sums_, rows * blocks * 2);
+    fit(minus_128_half_sums_, rows * blocks * 2);
+    quantised_ = {.codes = code_bytes_.data(),
+                  .scales = scales_.data(),
+                  .scaled_sums = scaled_sums_.data(),
+                  .minus_8_sums = minus_8_sums_.data(),
+                  .minus_128_sums = minus_128_sums_.data(),
+                  .scaled_half_sums = scaled_half_sums_.data(),
+                  .minus_128_half_sums = minus_128_half_sums_.data(),
+                  .columns = columns};
   }
 }
 
@@ -70,9 +133,10 @@ void Activations::set(const Kernels& kernels, std::size_t m, const float* x) {
 }
 
 std::uint64_t Matrix::panel_bytes(const Tensor& tensor) {
-  if (!panelled(tensor.type)) return 0;
-  return (tensor.rows + kPanelRows - 1) / kPanelRows * (tensor.columns / kBlock) *
-         panel_block_bytes(panel_type(tensor.type));
+  const auto type = panel_type(tensor.type);
+  if (!type) return 0;
+  return (tensor.rows + kPanelRows - 1) / kPanelRows *
+         (tensor.columns / (panel_format(*type).blocks * kBlock)) * panel_unit_bytes(*type);
 }
 
 Matrix::Matrix(const Tensor& tensor, std::byte* memory)
@@ -81,12 +145,11 @@ Matrix::Matrix(const Tensor& tensor, std::byte* memory)
       rows_(tensor.rows),
       columns_(tensor.columns),
       row_bytes_(tensor.row_bytes()),
-      quantised_(panelled(tensor.type)),
-      in_place_(quantised_format(tensor.type) == nullptr),
-      tensor_(tensor) {
-  if (quantised_) {
-    panel_type_ = panel_type(tensor.type);
-    panel_stride_ = columns_ / kBlock * panel_block_bytes(panel_type_);
+      type_(tensor.type) {
+  if (const auto type = panel_type(tensor.type)) {
+    quantised_ = true;
+    panel_type_ = *type;
+    panel_stride_ = panel_bytes(tensor) / panels();
   } else {
     dense_type_ = dense_type(tensor.type);
     panel_stride_ = kPanelRows * row_bytes_;
@@ -95,15 +158,18 @@ Matrix::Matrix(const Tensor& tensor, std::byte* memory)
 
 void Matrix::make_panels(std::size_t begin, std::size_t end) {
   if (!quantised_) return;
-  const std::size_t blocks = columns_ / kBlock;
-  const std::size_t from_bytes = row_bytes_ / blocks;
-  const std::size_t to_bytes = panel_block_bytes(panel_type_);
+  const QuantisedFormat& format = *quantised_format(type_);
+  const std::size_t from_bytes = tensor_traits(type_)->block_bytes;
+  const std::size_t to_bytes = panel_unit_bytes(panel_type_);
+  const std::size_t units = row_bytes_ / from_bytes;
+  QuantisedBlock block;
   for (std::size_t p = begin; p < end; ++p) {
     for (std::size_t r = 0; r < kPanelRows && p * kPanelRows + r < rows_; ++r) {
       const std::byte* from = data_ + (p * kPanelRows + r) * row_bytes_;
       std::byte* to = memory_ + p * panel_stride_;
-      for (std::size_t b = 0; b < blocks; ++b, from += from_bytes, to += to_bytes) {
-        place_block(panel_type_, from, r, to);
+      for (std::size_t u = 0; u < units; ++u, from += from_bytes, to += to_bytes) {
+        format.take_apart(from, block);
+        place_unit(panel_type_, block, r, to);
       }
     }
   }
@@ -122,19 +188,10 @@ void Matrix::product(const Kernels& kernels, const Activations& x, std::size_t f
     if (quantised_) {
       kernels.panel_product(panel_type_, memory_ + p * panel_stride_, x.quantised(), first, rows,
                             out, stride, add);
-    } else if (in_place_) {
+    } else {
       const std::size_t outputs = std::min(kPanelRows, rows_ - p * kPanelRows);
       kernels.dense_product(dense_type_, data_ + p * panel_stride_, outputs, columns_, x.row(first),
                             x.stride(), rows, out, stride, add);
-    } else {
-      const std::size_t outputs = std::min(kPanelRows, rows_ - p * kPanelRows);
-      thread_local std::vector<float> row;
-      row.resize(columns_);
-      for (std::size_t n = 0; n < outputs; ++n) {
-        dequantise_row(tensor_, p * kPanelRows + n, row);
-        kernels.dense_product(DenseType::kF32, row.data(), 1, columns_, x.row(first), x.stride(),
-                              rows, out + n, stride, add);
-      }
     }
   }
 }

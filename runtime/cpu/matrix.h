@@ -1,8 +1,8 @@
 // A weight matrix as the kernels want it, and the activations that meet it.
 //
-// Q4_0, Q4_1 and Q8_0 tensors are copied once, at load, into panels of 16 outputs (kernels.h);
-// F32, F16 and BF16 tensors are used where they lie in the model file. Either way work is dealt out
-// in groups of 16 outputs, called panels here.
+// Quantised tensors are copied once, at load, into panels of 16 outputs (kernels.h); F32, F16 and
+// BF16 tensors are used where they lie in the model file. Either way work is dealt out in groups of
+// 16 outputs, called panels here.
 #pragma once
 
 #include <cstddef>
@@ -40,8 +40,8 @@ class Activations {
   std::size_t stride_ = 0;
   std::vector<float> values_;
   std::vector<std::int8_t> code_bytes_;
-  std::vector<float> scales_, scaled_sums_;
-  std::vector<std::int32_t> minus_8_sums_, minus_128_sums_;
+  std::vector<float> scales_, scaled_sums_, scaled_half_sums_;
+  std::vector<std::int32_t> minus_8_sums_, minus_128_sums_, minus_128_half_sums_;
   QuantisedRows quantised_{};
 };
 
@@ -79,8 +79,7 @@ class Matrix {
   std::size_t row_bytes_ = 0;
   std::size_t panel_stride_ = 0;
   bool quantised_ = false;
-  bool in_place_ = false;
-  Tensor tensor_;  // types without panels are dequantised row by row as they are used
+  TensorType type_ = TensorType::kF32;
   PanelType panel_type_ = PanelType::kQ8_0;
   DenseType dense_type_ = DenseType::kF32;
 };

@@ -56,9 +56,9 @@ inline std::uint16_t float_to_bfloat16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
 }
 
-/// Half of the power of two that an E8M0 exponent (OCP microscaling) stands for: 2^(exponent - 128).
-/// MXFP4's codes are doubled to be integers, so this is their scale. 255, which OCP calls NaN, is
-/// 2^127 as ggml has it.
+/// Half of the power of two that an E8M0 exponent (OCP microscaling) stands for: 2^(exponent -
+/// 128). MXFP4's codes are doubled to be integers, so this is their scale. 255, which OCP calls
+/// NaN, is 2^127 as ggml has it.
 inline float e8m0_half_to_float(std::uint8_t exponent) {
   const std::uint32_t e = exponent;
   return std::bit_cast<float>(e < 2 ? 0x00200000U << e : (e - 1) << 23);

@@ -3,13 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/model/code_values.h"
 #include "runtime/model/half.h"
 
 namespace espalier::runtime {
-
-const std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                    1,    13,   25,  38,  53,  69,  89,  113};
-const std::int8_t kMxfp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 namespace {
 

@@ -38,8 +38,4 @@ struct QuantisedFormat {
 /// nullptr for F32, F16, BF16 and types that are not supported.
 const QuantisedFormat* quantised_format(TensorType type);
 
-/// The values of IQ4_NL's and IQ4_XS's codes, and MXFP4's (E2M1, doubled to be integers).
-extern const std::int8_t kIq4Values[16];
-extern const std::int8_t kMxfp4Values[16];
-
 }  // namespace espalier::runtime

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -64,12 +65,14 @@ std::vector<std::size_t> half_offsets(TensorType type) {
 
 // A tensor of random blocks; scales of moderate size.
 struct RandomTensor {
-  RandomTensor(Random& random, TensorType type, std::size_t rows, std::size_t columns) {
+  /// Codes (and small integer scales) of random bytes, or of one repeated.
+  RandomTensor(Random& random, TensorType type, std::size_t rows, std::size_t columns,
+               std::optional<unsigned> fill = std::nullopt) {
     tensor.type = type;
     tensor.rows = rows;
     tensor.columns = columns;
     bytes.resize(rows * tensor.row_bytes());
-    for (auto& byte : bytes) byte = static_cast<std::byte>(random());
+    for (auto& byte : bytes) byte = static_cast<std::byte>(fill.value_or(random()));
     const auto place = [&](std::size_t at, float value) {
       const std::uint16_t half = float_to_half(value);
       std::memcpy(bytes.data() + at, &half, sizeof half);
@@ -166,30 +169,31 @@ TEST_P(EachIsa, ProductsHaveTheScalarBitsWhateverTheShape) {
 
 // The largest codes everywhere: integer sums must not saturate.
 TEST_P(EachIsa, ExtremeCodesDoNotOverflow) {
-  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
+  for (const TensorType type : tensor_types()) {
+    const TensorTraits& traits = *tensor_traits(type);
+    if (traits.block_weights == 1) continue;
+    const std::size_t columns = 2 * traits.block_weights;
     for (const unsigned fill : {0x00U, 0x7FU, 0x80U, 0xFFU}) {
       for (const float sign : {1.0F, -1.0F}) {
-        RandomTensor source(random, type, 16, 64);
-        const std::size_t block = tensor_traits(type)->block_bytes;
-        const std::size_t head = type == TensorType::kQ4_1 ? 4 : 2;
-        for (std::size_t at = 0; at < source.bytes.size(); at += block) {
-          std::fill_n(source.bytes.begin() + static_cast<std::ptrdiff_t>(at + head), block - head,
-                      static_cast<std::byte>(fill));
-        }
+        const RandomTensor source(random, type, 16, columns, fill);
         const Panels panels(source.tensor);
-        const std::vector<float> x(5 * 64, sign);
+        const std::vector<float> x(5 * columns, sign);
         std::vector<float> expected(5 * 16);
         std::vector<float> actual(5 * 16);
         panels.matrix.product(scalar, activations(scalar, panels.matrix, x, 5), 0, 5, 0, 1,
                               expected.data(), 16, false);
         panels.matrix.product(kernels, activations(kernels, panels.matrix, x, 5), 0, 5, 0, 1,
                               actual.data(), 16, false);
-        ASSERT_TRUE(same_bits(expected, actual)) << tensor_traits(type)->name << fill;
-        std::vector<float> weights(64);
+        ASSERT_TRUE(same_bits(expected, actual)) << traits.name << fill;
+        std::vector<float> weights(columns);
         dequantise_row(source.tensor, 0, weights);
         double exact = 0;
-        for (const float w : weights) exact += static_cast<double>(w) * sign;
-        EXPECT_NEAR(actual[0], exact, 1e-4 * (1 + std::abs(exact)));
+        double size = 0;
+        for (const float w : weights) {
+          exact += static_cast<double>(w) * sign;
+          size += std::abs(w);
+        }
+        EXPECT_NEAR(actual[0], exact, 1e-5 * size + 1e-30) << traits.name << fill;
       }
     }
   }
@@ -226,12 +230,20 @@ TEST_P(EachIsa, QuantisingHasTheScalarBitsOnTiesExtremesAndNonFiniteValues) {
     EXPECT_EQ(std::memcmp(a.quantised().codes, b.quantised().codes, 32), 0);
     EXPECT_EQ(a.quantised().minus_8_sums[0], b.quantised().minus_8_sums[0]);
     EXPECT_EQ(a.quantised().minus_128_sums[0], b.quantised().minus_128_sums[0]);
+    for (std::size_t half = 0; half < 2; ++half) {
+      int sum = 0;
+      for (std::size_t i = 16 * half; i < 16 * half + 16; ++i) sum += b.quantised().codes[i];
+      EXPECT_EQ(a.quantised().minus_128_half_sums[half], -128 * sum);
+      EXPECT_EQ(b.quantised().minus_128_half_sums[half], -128 * sum);
+    }
     bool finite = true;
     for (const float x : block) finite = finite && std::isfinite(x);
     EXPECT_EQ(std::isnan(b.quantised().scales[0]), !finite);
     if (finite) {
       EXPECT_EQ(a.quantised().scales[0], b.quantised().scales[0]);
       EXPECT_EQ(a.quantised().scaled_sums[0], b.quantised().scaled_sums[0]);
+      EXPECT_EQ(a.quantised().scaled_half_sums[0], b.quantised().scaled_half_sums[0]);
+      EXPECT_EQ(a.quantised().scaled_half_sums[1], b.quantised().scaled_half_sums[1]);
     }
   }
 }
@@ -329,7 +341,7 @@ TEST_P(EachIsa, AttentionHasTheScalarBitsAndNeverReadsPastTheCount) {
       std::vector<float> out(rows * width);
       for (std::size_t r = 0; r < rows; r += together) {
         const std::size_t n = std::min(together, rows - r);
-        with.scores(k_tiles.data(), tiles, width, q.data() + r * width, width, n,
+        with.scores(k_tiles.data(), tiles, v_tiles.data(), tiles, width, q.data() + r * width, width, n,
                     scores.data() + r * kSegmentTokens, kSegmentTokens);
         for (std::size_t i = r; i < r + n; ++i) {
           float top;
