@@ -20,6 +20,7 @@
 #include "runtime/model/model.h"
 #include "tests/support/gguf_edit.h"
 #include "tests/support/memory_mapping.h"
+#include "tests/support/tiny_architecture.h"
 
 namespace espalier::runtime {
 namespace {
@@ -283,6 +284,21 @@ TEST(Gemma3Shape, ThePatternIsOfSixLayersOrWhatTheFileSays) {
   // Without a window all layers see everything, by the global base.
   writer.u32("gemma3.attention.sliding_window", 0);
   EXPECT_EQ(shape_of(writer, gemma3_architecture()).window, 0U);
+}
+
+// Where the fuzzer starts from.
+TEST(TinyArchitecture, IsAcceptedAndSmall) {
+  for (const Architecture* architecture : architectures()) {
+    const espalier::testing::TinyArchitecture tiny{std::string(architecture->name)};
+    const std::string bytes = tiny.writer().finish().bytes;
+    EXPECT_LT(bytes.size(), 4096U);
+    const auto file = Gguf::parse(espalier::testing::mapping_of(bytes), "test.gguf");
+    ASSERT_TRUE(file) << file.error().message;
+    const auto shape = architecture->read_shape(*file, {7, 0});
+    ASSERT_TRUE(shape) << shape.error().message;
+    const auto weights = architecture->read_weights(*file, *shape);
+    EXPECT_TRUE(weights) << weights.error().message;
+  }
 }
 
 TEST(LoadOptions, AContextBeyondTheModelsIsRefused) {
