@@ -9,8 +9,10 @@ SHELL := /bin/bash
 JOBS ?= $(shell nproc)
 VENV := .venv
 ESPALIER := build/bin/espalier
-# Precompiled headers and __FILE__ do not spoil ccache.
-export CCACHE_SLOPPINESS ?= pch_defines,time_macros
+# Neither the clone's folder nor __FILE__ spoils ccache: a second clone builds from the first one's results.
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
+export CCACHE_SLOPPINESS ?= time_macros
 
 .PHONY: setup build model demo test test-all bench format lint asan tsan fuzz clean python
 
