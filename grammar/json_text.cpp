@@ -29,9 +29,8 @@ std::size_t find_too_deep(std::string_view text, std::uint32_t max_depth) {
   return std::string_view::npos;
 }
 
-}  // namespace
-
-Result<Json> read_json(std::string_view text, std::uint32_t max_depth) {
+template <class Value>
+Result<Value> read(std::string_view text, std::uint32_t max_depth) {
   if (const auto at = find_too_deep(text, max_depth); at != std::string_view::npos) {
     return fail(ErrorCode::kLimit, "JSON is nested more than " + std::to_string(max_depth) +
                                        " levels deep at byte " + std::to_string(at));
@@ -41,8 +40,8 @@ Result<Json> read_json(std::string_view text, std::uint32_t max_depth) {
     return fail(ErrorCode::kInvalid, "not JSON: a NUL at byte " + std::to_string(nul));
   }
   try {
-    return Json::parse(text.begin(), text.end());
-  } catch (const Json::exception& error) {
+    return Value::parse(text.begin(), text.end());
+  } catch (const nlohmann::json::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, column 4: syntax error …": without
     // the library's tag.
     const std::string_view what = error.what();
@@ -51,6 +50,16 @@ Result<Json> read_json(std::string_view text, std::uint32_t max_depth) {
         ErrorCode::kInvalid,
         "not JSON: " + std::string(tag == std::string_view::npos ? what : what.substr(tag + 2)));
   }
+}
+
+}  // namespace
+
+Result<Json> read_json(std::string_view text, std::uint32_t max_depth) {
+  return read<Json>(text, max_depth);
+}
+
+Result<nlohmann::json> read_json_by_key(std::string_view text, std::uint32_t max_depth) {
+  return read<nlohmann::json>(text, max_depth);
 }
 
 std::string write_json(const Json& value) {

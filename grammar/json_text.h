@@ -20,6 +20,11 @@ inline constexpr std::uint32_t kMaxJsonTextDepth = 256;
 [[nodiscard]] Result<Json> read_json(std::string_view text,
                                      std::uint32_t max_depth = kMaxJsonTextDepth);
 
+/// The same, with the members of each object sorted by key: for objects of very many, whose reading
+/// in their own order takes quadratic time.
+[[nodiscard]] Result<nlohmann::json> read_json_by_key(std::string_view text,
+                                                      std::uint32_t max_depth = kMaxJsonTextDepth);
+
 /// `value` on one line; malformed UTF-8 in strings becomes U+FFFD rather than an exception.
 [[nodiscard]] std::string write_json(const Json& value);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +17,6 @@ namespace {
 // The tokens by their bytes, for vocabularies whose whole pieces are looked up.
 class WholePieces {
  public:
-  WholePieces() = default;
   WholePieces(const TokenizerSource& source, const std::vector<std::string>& bytes) {
     for (std::size_t id = 0; id < bytes.size(); ++id) {
       if (source.types[id] == TokenType::kNormal && !bytes[id].empty())
@@ -39,7 +39,7 @@ class WholePieces {
 class Encoder final : public RunEncoder {
  public:
   Encoder(const PreTokenizer& pre_tokenizer, BytePair pairs,
-          const std::array<TokenId, 256>& byte_ids, WholePieces whole)
+          const std::array<TokenId, 256>& byte_ids, std::optional<WholePieces> whole)
       : pre_tokenizer_(pre_tokenizer),
         pairs_(std::move(pairs)),
         byte_ids_(byte_ids),
@@ -51,8 +51,8 @@ class Encoder final : public RunEncoder {
     pre_tokenizer_.split(run, work.ends);
     std::size_t start = 0;
     for (const std::size_t end : work.ends) {
-      if (pre_tokenizer_.whole_pieces()) {
-        if (const TokenId id = whole_.find(run.substr(start, end - start)); id != kNoToken) {
+      if (whole_) {
+        if (const TokenId id = whole_->find(run.substr(start, end - start)); id != kNoToken) {
           out.push_back(id);
           start = end;
           continue;
@@ -73,7 +73,7 @@ class Encoder final : public RunEncoder {
   const PreTokenizer& pre_tokenizer_;
   BytePair pairs_;
   std::array<TokenId, 256> byte_ids_;
-  WholePieces whole_;
+  std::optional<WholePieces> whole_;
 };
 
 Result<std::vector<std::string>> read_bytes(const TokenizerSource& source) {
@@ -152,9 +152,11 @@ Result<Family> make_byte_level_bpe(const TokenizerSource& source) {
   for (std::size_t byte = 0; byte < byte_ids.size(); ++byte)
     byte_ids[byte] = source.find(byte_level_spellings()[byte], TokenType::kNormal);
   family.add_bos = pre_tokenizer->add_bos();
-  family.encoder = std::make_unique<Encoder>(
-      *pre_tokenizer, std::move(pairs), byte_ids,
-      pre_tokenizer->whole_pieces() ? WholePieces(source, family.bytes) : WholePieces());
+  std::optional<WholePieces> whole;
+  if (source.whole_pieces.value_or(pre_tokenizer->whole_pieces()))
+    whole.emplace(source, family.bytes);
+  family.encoder =
+      std::make_unique<Encoder>(*pre_tokenizer, std::move(pairs), byte_ids, std::move(whole));
   return family;
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/tokenizer/sentencepiece_bpe.h"
 #include "runtime/tokenizer/text_tokenizer.h"
 #include "runtime/tokenizer/tokenizer_source.h"
+#include "runtime/tokenizer/wordpiece.h"
 
 namespace espalier::runtime {
 namespace {
@@ -15,7 +16,8 @@ struct Maker {
   std::string_view model;  // tokenizer.ggml.model
   Result<Family> (*make)(const TokenizerSource& source);
 };
-constexpr Maker kMakers[] = {{"gpt2", make_byte_level_bpe}, {"llama", make_sentencepiece_bpe}};
+constexpr Maker kMakers[] = {
+    {"gpt2", make_byte_level_bpe}, {"llama", make_sentencepiece_bpe}, {"bert", make_wordpiece}};
 
 }  // namespace
 

@@ -77,9 +77,7 @@ bool is_newline(const Scanned& it) { return it.code_point == '\r' || it.code_poi
 
 bool is_ascii_letter(const Scanned& it) { return it.code_point < 0x80 && is_letter(it.kind); }
 
-bool is_mark_or_letter(const Scanned& it) {
-  return is_letter(it.kind) || it.kind == CharClass::kMark;
-}
+bool is_mark_or_letter(const Scanned& it) { return is_letter(it.kind) || is_mark(it.kind); }
 
 bool is_punctuation_or_symbol(const Scanned& it) {
   return it.kind == CharClass::kPunctuation || it.kind == CharClass::kSymbol;

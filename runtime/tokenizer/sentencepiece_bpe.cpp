@@ -123,18 +123,12 @@ class Maker {
   Maker(const TokenizerSource& source, const std::vector<std::string>& bytes)
       : source_(source), bytes_(bytes) {}
 
-  std::unique_ptr<const RunEncoder> make() {
+  Result<std::unique_ptr<const RunEncoder>> make() {
     collect_tokens();
     collect_characters();
-    const std::vector<std::uint32_t> rank = ranks(source_.scores);
-    std::vector<BytePair::Rule> rules;
-    for (const PieceSplit& split : piece_splits(texts_)) {
-      const TokenId merged = symbols_[split.whole];
-      rules.push_back({symbols_[split.left], symbols_[split.right], merged,
-                       rank[static_cast<std::size_t>(merged)]});
-    }
+    ESP_TRY(source_.merges.empty() ? rules_of_scores() : rules_of_merges());
     return std::make_unique<Encoder>(Encoder::Parts{
-        source_.tokens.size(), BytePair(source_.tokens.size() + beside_.size(), rules),
+        source_.tokens.size(), BytePair(source_.tokens.size() + beside_.size(), rules_),
         std::move(characters_), std::move(lengths_), std::move(beside_), byte_tokens(source_),
         joins_space_});
   }
@@ -180,8 +174,43 @@ class Maker {
     }
   }
 
+  Status rules_of_scores() {
+    if (source_.scores.empty())
+      return source_.refuse(ErrorCode::kCorrupt, "its tokens have neither scores nor merges");
+    const std::vector<std::uint32_t> rank = ranks(source_.scores);
+    for (const PieceSplit& split : piece_splits(texts_)) {
+      const TokenId merged = symbols_[split.whole];
+      rules_.push_back({symbols_[split.left], symbols_[split.right], merged,
+                        rank[static_cast<std::size_t>(merged)]});
+    }
+    return {};
+  }
+
+  // tokenizer.json lists what scores imply. Merges of tokens that stand in no run (user-defined
+  // ones among them) never apply.
+  Status rules_of_merges() {
+    std::string joined;
+    for (std::size_t i = 0; i < source_.merges.size(); ++i) {
+      const auto [left, right] = source_.merges[i];
+      joined.assign(left).append(right);
+      const BytePair::Rule rule{source_.find(left), source_.find(right), source_.find(joined),
+                                static_cast<std::uint32_t>(i)};
+      if (rule.left == kNoToken || rule.right == kNoToken || rule.merged == kNoToken) {
+        return source_.refuse(ErrorCode::kCorrupt,
+                              "merge " + std::to_string(i) + " " +
+                                  shown(std::string(left) + " " + std::string(right)) +
+                                  ": one of its sides or its result is not a token");
+      }
+      const auto ordinary = [&](TokenId id) { return source_.type(id) == TokenType::kNormal; };
+      if (ordinary(rule.left) && ordinary(rule.right) && ordinary(rule.merged))
+        rules_.push_back(rule);
+    }
+    return {};
+  }
+
   const TokenizerSource& source_;
   const std::vector<std::string>& bytes_;
+  std::vector<BytePair::Rule> rules_;
   std::vector<std::string> texts_;  // of symbols_, side by side
   std::vector<TokenId> symbols_;
   CodePointMap characters_;
@@ -200,7 +229,7 @@ Result<Family> make_sentencepiece_bpe(const TokenizerSource& source) {
   }
   Family family;
   ESP_ASSIGN(family.bytes, sentencepiece_bytes(source));
-  family.encoder = Maker(source, family.bytes).make();
+  ESP_ASSIGN(family.encoder, Maker(source, family.bytes).make());
   family.add_bos = true;
   if (source.add_space_prefix.value_or(true)) {
     family.run_prefix = " ";

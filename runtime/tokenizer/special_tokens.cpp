@@ -7,6 +7,8 @@ namespace espalier::runtime {
 SpecialTokens::SpecialTokens(std::vector<std::pair<std::string, TokenId>> tokens)
     : tokens_(std::move(tokens)) {
   std::sort(tokens_.begin(), tokens_.end());
+  const auto same = [](const auto& a, const auto& b) { return a.first == b.first; };
+  tokens_.erase(std::unique(tokens_.begin(), tokens_.end(), same), tokens_.end());
   for (const auto& [text, id] : tokens_) {
     if (first_bytes_.empty() || first_bytes_.back() != text.front()) first_bytes_ += text.front();
   }

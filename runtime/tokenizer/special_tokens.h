@@ -18,7 +18,7 @@ namespace espalier::runtime {
 class SpecialTokens {
  public:
   SpecialTokens() = default;
-  /// Texts are not empty and differ.
+  /// Texts are not empty; of equal ones the lowest id counts.
   explicit SpecialTokens(std::vector<std::pair<std::string, TokenId>> tokens);
 
   struct Match {
@@ -28,12 +28,12 @@ class SpecialTokens {
   };
   /// The first place at or after `from` where a token's text stands; of several there, the longest.
   [[nodiscard]] std::optional<Match> next(std::string_view text, std::size_t from) const;
+  /// The longest token's text that stands at `offset`; its id is kNoToken where there is none.
+  [[nodiscard]] Match longest_at(std::string_view text, std::size_t offset) const;
   /// kNoToken where there is none.
   [[nodiscard]] TokenId find(std::string_view text) const;
 
  private:
-  [[nodiscard]] Match longest_at(std::string_view text, std::size_t offset) const;
-
   std::vector<std::pair<std::string, TokenId>> tokens_;  // sorted by text
   std::string first_bytes_;                              // the distinct first bytes of the texts
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/tokenizer/special_tokens.h"
+#include "runtime/tokenizer/word_pattern.h"
 
 namespace espalier::runtime {
 namespace {
@@ -19,10 +20,17 @@ std::string hex(unsigned char byte) {
 class Encoder {
  public:
   Encoder(std::unique_ptr<const RunEncoder> runs, std::string run_prefix,
-          SpecialTokens user_defined)
+          SpecialTokens user_defined, std::vector<TokenId> space_takers)
       : runs_(std::move(runs)),
         run_prefix_(std::move(run_prefix)),
-        user_defined_(std::move(user_defined)) {}
+        user_defined_(std::move(user_defined)),
+        space_takers_(std::move(space_takers)) {
+    std::sort(space_takers_.begin(), space_takers_.end());
+  }
+
+  bool takes_space_after(TokenId id) const {
+    return std::binary_search(space_takers_.begin(), space_takers_.end(), id);
+  }
 
   const std::string& run_prefix() const { return run_prefix_; }
 
@@ -46,6 +54,9 @@ class Encoder {
       ESP_TRY(encode_run(text.substr(at, match->offset - at), at, start, work, out));
       out.push_back(match->id);
       at = match->offset + match->length;
+      if (takes_space_after(match->id)) {
+        at = end_of_run(text, at, [](const Scanned& it) { return it.kind == CharClass::kSpace; });
+      }
       start = TextStart::kRun;
     }
     ESP_TRY(encode_run(text.substr(at), at, start, work, out));
@@ -64,6 +75,7 @@ class Encoder {
   std::unique_ptr<const RunEncoder> runs_;
   std::string run_prefix_;
   SpecialTokens user_defined_;
+  std::vector<TokenId> space_takers_;  // sorted
 };
 
 class TextTokenizer final : public Tokenizer {
@@ -100,6 +112,9 @@ class TextTokenizer final : public Tokenizer {
   const grammar::VocabularyRef& vocabulary() const override { return parts_.vocabulary; }
   std::size_t size() const override { return parts_.vocabulary->size(); }
   TokenId special(std::string_view text) const override { return parts_.by_text.find(text); }
+  bool takes_space_after(TokenId id) const override {
+    return parts_.encoder->takes_space_after(id);
+  }
   TokenId bos() const override { return parts_.bos; }
   TokenId eos() const override { return parts_.eos; }
   bool add_bos() const override { return parts_.add_bos; }
@@ -167,16 +182,16 @@ Result<std::shared_ptr<const Tokenizer>> make_text_tokenizer(const TokenizerSour
   for (const auto& [id, text] : parts.controls) by_text.emplace_back(text, id);
   parts.by_text = SpecialTokens(std::move(by_text));
 
-  parts.bos = source.bos;
-  parts.eos = source.eos;
-  parts.add_bos = source.add_bos.value_or(family.add_bos && source.bos != kNoToken);
-  parts.add_eos = source.add_eos.value_or(family.add_eos && source.eos != kNoToken);
+  parts.bos = source.bos != kNoToken ? source.bos : family.bos;
+  parts.eos = source.eos != kNoToken ? source.eos : family.eos;
+  parts.add_bos = source.add_bos.value_or(family.add_bos && parts.bos != kNoToken);
+  parts.add_eos = source.add_eos.value_or(family.add_eos && parts.eos != kNoToken);
   ESP_TRY(check_added(source, parts.add_bos, parts.bos, "bos"));
   ESP_TRY(check_added(source, parts.add_eos, parts.eos, "eos"));
 
   const auto encoder =
       std::make_shared<const Encoder>(std::move(family.encoder), std::move(family.run_prefix),
-                                      SpecialTokens(std::move(user_defined)));
+                                      SpecialTokens(std::move(user_defined)), source.space_takers);
   grammar::Vocabulary::Spec spec;
   spec.bytes = std::move(family.bytes);
   const std::vector<TokenId> ends = end_tokens(source, parts.by_text);

@@ -19,7 +19,9 @@ struct Family {
   std::unique_ptr<const RunEncoder> encoder;
   std::vector<std::string> bytes;  // by id; empty for control, unknown and unused tokens
   std::string run_prefix;          // put before a run
-  bool add_bos = false;            // where the file does not say
+  TokenId bos = kNoToken;          // this and the next three: where the file does not say
+  TokenId eos = kNoToken;
+  bool add_bos = false;
   bool add_eos = false;
 };
 

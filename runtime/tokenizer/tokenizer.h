@@ -34,7 +34,8 @@ class Tokenizer {
   /// accepted; kInvalid with the offset where the vocabulary cannot spell a byte.
   [[nodiscard]] virtual Result<std::vector<TokenId>> encode(
       std::string_view text, TextStart start = TextStart::kRun) const = 0;
-  /// As encode(), but the text of a special token stands for that token.
+  /// As encode(), but the text of a special token stands for that token, with the white space after
+  /// it where takes_space_after().
   [[nodiscard]] virtual Result<std::vector<TokenId>> encode_special(
       std::string_view text) const = 0;
   /// The bytes of `ids`; special tokens appear by their text if `special`, else not at all. Unknown
@@ -49,6 +50,8 @@ class Tokenizer {
   [[nodiscard]] virtual std::size_t size() const = 0;
   /// The id of a special token by its text ("<|im_start|>"), or kNoToken.
   [[nodiscard]] virtual TokenId special(std::string_view text) const = 0;
+  /// Whether white space right after this token belongs to it: the model was trained without it.
+  [[nodiscard]] virtual bool takes_space_after(TokenId id) const = 0;
   [[nodiscard]] virtual TokenId bos() const = 0;  // kNoToken where there is none
   [[nodiscard]] virtual TokenId eos() const = 0;
   [[nodiscard]] virtual bool add_bos() const = 0;  // whether a prompt starts with bos()

@@ -27,35 +27,16 @@ class Reader {
     ESP_TRY(read_merges());
     ESP_TRY(read_special_ids());
     ESP_TRY(read_switches());
+    find_space_takers();
     return std::move(out_);
   }
 
  private:
   Status read_tokens() {
     ESP_ASSIGN(out_.tokens, file_.strings(kTokens));
-    const auto& tokens = out_.tokens;
-    if (tokens.empty())
+    if (out_.tokens.empty())
       return file_.refuse(ErrorCode::kCorrupt, "key '" + std::string(kTokens) + "' has no token");
-    for (std::size_t id = 0; id < tokens.size(); ++id) {
-      if (tokens[id].size() > kMaxTokenBytes) {
-        return file_.refuse(ErrorCode::kLimit, out_.named(static_cast<TokenId>(id)) + " has " +
-                                                   number(tokens[id].size()) + " bytes; at most " +
-                                                   number(kMaxTokenBytes));
-      }
-      if (!tokens[id].empty()) out_.by_text.push_back(static_cast<TokenId>(id));
-    }
-    auto& sorted = out_.by_text;
-    std::sort(sorted.begin(), sorted.end(), [&](TokenId a, TokenId b) {
-      return out_.text(a) != out_.text(b) ? out_.text(a) < out_.text(b) : a < b;
-    });
-    const auto same = std::adjacent_find(sorted.begin(), sorted.end(), [&](TokenId a, TokenId b) {
-      return out_.text(a) == out_.text(b);
-    });
-    if (same != sorted.end()) {
-      return file_.refuse(ErrorCode::kCorrupt, out_.named(same[0]) + " and token " +
-                                                   std::to_string(same[1]) + " have the same text");
-    }
-    return {};
+    return out_.index();
   }
 
   Status check_size(const char* key, std::size_t size) const {
@@ -103,16 +84,7 @@ class Reader {
     if (!file_.has(kKey)) return {};
     ESP_ASSIGN(const auto lines, file_.strings(kKey));
     out_.merges.reserve(lines.size());
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      // A side is never empty, so the space that parts them is not the first character.
-      const std::size_t space = lines[i].find(' ', 1);
-      if (lines[i].size() > 2 * kMaxTokenBytes || space == std::string_view::npos ||
-          space + 1 == lines[i].size()) {
-        return file_.refuse(ErrorCode::kCorrupt, "merge " + number(i) + " " + shown(lines[i]) +
-                                                     " is not two tokens with a space between");
-      }
-      out_.merges.emplace_back(lines[i].substr(0, space), lines[i].substr(space + 1));
-    }
+    for (const std::string_view line : lines) ESP_TRY(out_.add_merge(line));
     return {};
   }
 
@@ -148,6 +120,19 @@ class Reader {
     return {};
   }
 
+  // The format has no key for it. Phi-3's tokenizer.json says it of all special tokens but three;
+  // its successors have a byte-level vocabulary, and no such tokens.
+  void find_space_takers() {
+    if (out_.model != "llama" || file_.string("general.architecture").value_or("") != "phi3")
+      return;
+    for (std::size_t i = 0; i < out_.tokens.size(); ++i) {
+      const std::string_view text = out_.tokens[i];
+      if (out_.types[i] == TokenType::kControl && text != "<unk>" && text != "<s>" &&
+          text != "<|endoftext|>")
+        out_.space_takers.push_back(static_cast<TokenId>(i));
+    }
+  }
+
   const Gguf& file_;
   TokenizerSource out_;
 };
@@ -155,6 +140,43 @@ class Reader {
 }  // namespace
 
 Result<TokenizerSource> TokenizerSource::read(const Gguf& file) { return Reader(file).read(); }
+
+Status TokenizerSource::index() {
+  by_text.clear();
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (tokens[i].size() > kMaxTokenBytes) {
+      return refuse(ErrorCode::kLimit, named(id) + " has " + number(tokens[i].size()) +
+                                           " bytes; at most " + number(kMaxTokenBytes));
+    }
+    if (!tokens[i].empty()) by_text.push_back(id);
+  }
+  std::sort(by_text.begin(), by_text.end(),
+            [&](TokenId a, TokenId b) { return text(a) != text(b) ? text(a) < text(b) : a < b; });
+  const auto same = std::adjacent_find(by_text.begin(), by_text.end(),
+                                       [&](TokenId a, TokenId b) { return text(a) == text(b); });
+  if (same == by_text.end()) return {};
+  return refuse(ErrorCode::kCorrupt,
+                named(same[0]) + " and token " + std::to_string(same[1]) + " have the same text");
+}
+
+Status TokenizerSource::add_merge(std::string_view left, std::string_view right) {
+  if (left.empty() || right.empty() || left.size() + right.size() > kMaxTokenBytes) {
+    return refuse(ErrorCode::kCorrupt, "merge " + number(merges.size()) + " " +
+                                           shown(std::string(left.substr(0, kMaxTokenBytes)) + " " +
+                                                 std::string(right.substr(0, kMaxTokenBytes))) +
+                                           " is not two tokens with a space between");
+  }
+  merges.emplace_back(left, right);
+  return {};
+}
+
+Status TokenizerSource::add_merge(std::string_view line) {
+  // A side is never empty, so the space that parts them is not the first character.
+  const std::size_t space = line.find(' ', 1);
+  const bool parted = space != std::string_view::npos;
+  return add_merge(line.substr(0, space), parted ? line.substr(space + 1) : std::string_view());
+}
 
 TokenId TokenizerSource::find(std::string_view wanted) const {
   const auto found =

@@ -45,8 +45,17 @@ struct TokenizerSource {
   std::optional<bool> add_bos, add_eos, add_separator;
   std::optional<bool> add_space_prefix, remove_extra_whitespaces;
 
+  std::vector<TokenId> space_takers;  // tokens that white space right after them belongs to
+  std::optional<bool> whole_pieces;   // instead of what the pre-tokenizer's name says
+
   /// Errors name the file and the key, token or merge.
   [[nodiscard]] static Result<TokenizerSource> read(const Gguf& file);
+
+  /// Checks the tokens' sizes and that no two have the same text, and fills by_text.
+  [[nodiscard]] Status index();
+  /// Appends a merge: of both sides, or of their text with a space between.
+  [[nodiscard]] Status add_merge(std::string_view left, std::string_view right);
+  [[nodiscard]] Status add_merge(std::string_view line);
 
   [[nodiscard]] std::string_view text(TokenId id) const {
     return tokens[static_cast<std::size_t>(id)];

@@ -68,6 +68,41 @@ CharClass char_class(char32_t code_point) {
   return code_point < 0x110000 ? table[code_point] : CharClass::kOther;
 }
 
+char32_t to_lower(char32_t code_point) {
+  const std::span<const internal::LowerRange> ranges{internal::kLowerRanges,
+                                                     internal::kLowerRangesSize};
+  const auto after = std::upper_bound(
+      ranges.begin(), ranges.end(), code_point,
+      [](char32_t wanted, const internal::LowerRange& range) { return wanted < range.first; });
+  if (after == ranges.begin()) return code_point;
+  const internal::LowerRange& range = *std::prev(after);
+  if (code_point > range.last || (code_point - range.first) % range.step != 0) return code_point;
+  return static_cast<char32_t>(static_cast<std::int32_t>(code_point) + range.shift);
+}
+
+void append_base(std::u32string& out, char32_t code_point) {
+  // Hangul syllables are made of two or three letters by a formula (Unicode, section 3.12).
+  constexpr char32_t kFirst = 0xAC00, kVowels = 21, kTrailing = 28;
+  if (code_point >= kFirst && code_point <= 0xD7A3) {
+    const char32_t index = code_point - kFirst;
+    out += 0x1100 + index / (kVowels * kTrailing);
+    out += 0x1161 + index / kTrailing % kVowels;
+    if (index % kTrailing > 0) out += 0x11A7 + index % kTrailing;
+    return;
+  }
+  const std::span<const internal::Base> bases{internal::kBases, internal::kBasesSize};
+  const auto found = std::lower_bound(
+      bases.begin(), bases.end(), code_point,
+      [](const internal::Base& base, char32_t wanted) { return base.code_point < wanted; });
+  if (found == bases.end() || found->code_point != code_point) {
+    out += code_point;
+    return;
+  }
+  for (const char32_t kept : found->kept) {
+    if (kept != 0) out += kept;
+  }
+}
+
 Scanned scan(std::string_view text, std::size_t offset) {
   const auto byte = static_cast<unsigned char>(text[offset]);
   if (byte < kAscii.size()) return {byte, 1, kAscii[byte]};

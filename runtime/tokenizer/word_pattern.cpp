@@ -28,10 +28,10 @@ std::size_t contraction(std::string_view text, std::size_t at, bool any_case) {
 }
 
 bool in_capitals(CharClass kind) {
-  return kind == CharClass::kUpper || kind == CharClass::kUncased || kind == CharClass::kMark;
+  return kind == CharClass::kUpper || kind == CharClass::kUncased || is_mark(kind);
 }
 bool in_small(CharClass kind) {
-  return kind == CharClass::kLower || kind == CharClass::kUncased || kind == CharClass::kMark;
+  return kind == CharClass::kLower || kind == CharClass::kUncased || is_mark(kind);
 }
 
 // U*L+ from `at`, or 0. Where the run of U takes all that L would need, a backtracking matcher
@@ -101,7 +101,7 @@ std::size_t WordPattern::match(std::string_view text, std::size_t at) const {
   // Words.
   const bool marks = words == Words::kWithMarks;
   const auto in_word = [marks](const Scanned& it) {
-    return is_letter(it.kind) || (marks && it.kind == CharClass::kMark);
+    return is_letter(it.kind) || (marks && is_mark(it.kind));
   };
   if (words == Words::kCapitalised) {
     if (const std::size_t end = match_capitalised(text, at, first); end > 0) {

@@ -1,33 +1,41 @@
-// The grammar room on the default model's vocabulary: masks against the byte recogniser, token by
-// token.
+// The grammar room on real vocabularies: masks against the byte recogniser, token by token.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <random>
 
 #include "base/system.h"
 #include "grammar/matcher.h"
 #include "runtime/model/gguf.h"
 #include "runtime/tokenizer/load_tokenizer.h"
+#include "tests/support/data.h"
 
 namespace espalier::grammar {
 namespace {
 
-VocabularyRef default_vocabulary() {
-  std::string folder;
-  if (const char* models = std::getenv("ESPALIER_MODELS")) {
-    folder = models;
-  } else if (const char* home = std::getenv("HOME")) {
-    folder = std::string(home) + "/.cache/espalier/models";
+// Vocabularies of each family: byte-level pieces, SentencePiece's.
+struct TestModel {
+  const char* file;
+  int texts;  // of each hole; the larger the vocabulary, the fewer
+};
+
+class GrammarVocabulary : public ::testing::TestWithParam<TestModel> {
+ protected:
+  void SetUp() override {
+    const auto path = espalier::testing::model_file(GetParam().file);
+    if (!path) GTEST_SKIP() << "no model " << GetParam().file;
+    const auto file = runtime::Gguf::open(*path, real_system());
+    ASSERT_TRUE(file) << file.error().message;
+    const auto tokenizer = runtime::load_tokenizer(*file);
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    vocabulary = (*tokenizer)->vocabulary();
   }
-  const std::string path = folder + "/SmolLM2-135M-Instruct.Q4_1.gguf";
-  if (!std::filesystem::exists(path)) return nullptr;
-  const auto file = runtime::Gguf::open(path, real_system());
-  if (!file) return nullptr;
-  const auto tokenizer = runtime::load_tokenizer(*file);
-  return tokenizer ? (*tokenizer)->vocabulary() : nullptr;
-}
+  VocabularyRef vocabulary;
+};
+INSTANTIATE_TEST_SUITE_P(All, GrammarVocabulary,
+                         ::testing::Values(TestModel{"SmolLM2-135M-Instruct.Q4_1.gguf", 6},
+                                           TestModel{"gemma-3-270m-q4_k_m.gguf", 1},
+                                           TestModel{"qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+                                                     1}));
 
 TypeRef make(TypeKind kind, std::vector<TypeRef> items = {}, std::optional<std::uint64_t> low = {},
              std::optional<std::uint64_t> high = {}) {
@@ -39,9 +47,7 @@ TypeRef make(TypeKind kind, std::vector<TypeRef> items = {}, std::optional<std::
   return std::make_shared<const Type>(std::move(t));
 }
 
-TEST(GrammarVocabulary, MasksAgreeWithTheRecogniserTokenByTokenAndHolesClose) {
-  const VocabularyRef vocabulary = default_vocabulary();
-  if (vocabulary == nullptr) GTEST_SKIP() << "the default model is not here";
+TEST_P(GrammarVocabulary, MasksAgreeWithTheRecogniserTokenByTokenAndHolesClose) {
   Type person;
   person.kind = TypeKind::kRecord;
   person.fields = {
@@ -62,7 +68,7 @@ TEST(GrammarVocabulary, MasksAgreeWithTheRecogniserTokenByTokenAndHolesClose) {
     const auto grammar = compile(vocabulary, holes[h].first, holes[h].second);
     ASSERT_TRUE(grammar.has_value()) << grammar.error().message;
     std::mt19937 random(static_cast<unsigned>(h));
-    for (int text = 0; text < 6; ++text) {
+    for (int text = 0; text < GetParam().texts; ++text) {
       Matcher m = (*grammar)->start();
       std::uint32_t left = (*grammar)->least_tokens() + random() % 40;
       for (int step = 0; !m.done(); ++step) {
@@ -91,9 +97,7 @@ TEST(GrammarVocabulary, MasksAgreeWithTheRecogniserTokenByTokenAndHolesClose) {
 }
 
 // Forced tokens are the model's own spelling, and jumping over them changes nothing.
-TEST(GrammarVocabulary, ForcedTokensAreCanonicalAndJumpingGivesTheSameText) {
-  const VocabularyRef vocabulary = default_vocabulary();
-  if (vocabulary == nullptr) GTEST_SKIP() << "the default model is not here";
+TEST_P(GrammarVocabulary, ForcedTokensAreCanonicalAndJumpingGivesTheSameText) {
   Type record;
   record.kind = TypeKind::kRecord;
   record.fields = {{"description", "description", make(TypeKind::kBool), false, {}},
@@ -131,6 +135,24 @@ TEST(GrammarVocabulary, ForcedTokensAreCanonicalAndJumpingGivesTheSameText) {
     EXPECT_EQ(texts[0], texts[1]);
   }
   EXPECT_GT(forced_tokens, 10U);
+}
+
+// What a grammar forces is spelled so that it reads the same, wherever it stands in a word.
+TEST_P(GrammarVocabulary, CanonicalIdsHaveTheBytesAskedFor) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 2000; ++round) {
+    std::string text;
+    for (unsigned i = random() % 12; i > 0; --i) {
+      const auto id = static_cast<TokenId>(random() % vocabulary->size());
+      if (!vocabulary->is_end(id)) text += vocabulary->bytes(id);
+    }
+    if (!text.empty() && random() % 4 == 0) text = text.substr(random() % text.size());
+    const auto ids = vocabulary->canonical()(text);
+    if (!ids) continue;  // some vocabularies lack bytes
+    std::string back;
+    for (const TokenId id : *ids) back += vocabulary->bytes(id);
+    ASSERT_EQ(back, text) << "round " << round;
+  }
 }
 
 }  // namespace

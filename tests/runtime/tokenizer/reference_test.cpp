@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "base/utf8.h"
 #include "runtime/tokenizer/load_tokenizer.h"
+#include "tests/runtime/tokenizer/pairs.h"
 #include "tests/support/data.h"
 
 namespace espalier::runtime {
@@ -27,48 +28,16 @@ std::shared_ptr<const Tokenizer> load(const std::string& path) {
   return *tokenizer;
 }
 
-std::string slurp(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-// Checks `tokenizer` against the pairs of texts and ids that llama.cpp keeps under `name`.
-void expect_pairs(const Tokenizer& tokenizer, const std::string& name) {
-  const auto inputs = testing::data_file("tokenizers/ggml-vocab-" + name + ".gguf.inp");
-  const auto outputs = testing::data_file("tokenizers/ggml-vocab-" + name + ".gguf.out");
-  if (!inputs || !outputs) GTEST_SKIP() << "no reference data for " << name;
-  const std::string texts = slurp(*inputs);
-  std::istringstream lines(slurp(*outputs));
-  static const std::string kSeparator = "\n__ggml_vocab_test__\n";
-  std::size_t at = 0;
-  std::size_t cases = 0;
-  std::string line;
-  while (at < texts.size() && std::getline(lines, line)) {
-    const std::size_t end = std::min(texts.find(kSeparator, at), texts.size());
-    const std::string text = texts.substr(at, end - at);
-    at = end + kSeparator.size();
-    std::vector<TokenId> expected;
-    std::istringstream numbers(line);
-    for (TokenId id = 0; numbers >> id;) expected.push_back(id);
-    const auto ids = tokenizer.encode(text);
-    ASSERT_TRUE(ids) << ids.error().message;
-    EXPECT_EQ(*ids, expected) << "text: " << text;
-    const std::string prefix(text.empty() ? "" : tokenizer.run_prefix());
-    EXPECT_EQ(tokenizer.decode(*ids), prefix + text);
-    ++cases;
-  }
-  EXPECT_GT(cases, 30U);
-}
-
 class VocabularyFile : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(VocabularyFile, GivesLlamaCppsIds) {
+TEST_P(VocabularyFile, GivesLlamaCppsIdsAndKeepsAnyBytes) {
   const std::string name = std::string("tokenizers/ggml-vocab-") + GetParam() + ".gguf";
   const auto path = testing::data_file(name);
   if (!path) GTEST_SKIP() << "no reference data (" << name << ")";
   const auto tokenizer = load(*path);
   ASSERT_NE(tokenizer, nullptr);
-  expect_pairs(*tokenizer, GetParam());
+  testing::expect_pairs(*tokenizer, GetParam());
+  testing::expect_any_bytes(*tokenizer);
 }
 INSTANTIATE_TEST_SUITE_P(All, VocabularyFile,
                          ::testing::Values("gpt-2", "starcoder", "falcon", "deepseek-coder",
@@ -113,7 +82,7 @@ class Model : public ::testing::TestWithParam<TestModel> {
 TEST_P(Model, GivesLlamaCppsIds) {
   const auto reference = testing::data_file(GetParam().reference);
   if (!reference) GTEST_SKIP() << "no reference data";
-  const auto data = nlohmann::json::parse(slurp(*reference));
+  const auto data = nlohmann::json::parse(testing::slurp(*reference));
   std::size_t cases = 0;
   for (const auto& it : data["cases"]) {
     const auto text = it["text"].get<std::string>();
@@ -132,9 +101,11 @@ TEST_P(Model, GivesLlamaCppsIds) {
   EXPECT_GT(cases, 3U);
 }
 
+TEST_P(Model, KeepsAnyBytes) { testing::expect_any_bytes(*tokenizer_); }
+
 TEST_P(Model, GivesItsVocabularysPairs) {
   if (GetParam().pairs == nullptr) GTEST_SKIP() << "no pairs for this vocabulary";
-  expect_pairs(*tokenizer_, GetParam().pairs);
+  testing::expect_pairs(*tokenizer_, GetParam().pairs);
 }
 
 TEST_P(Model, GivesLlamaCppsIdsForLongTexts) {
@@ -142,7 +113,7 @@ TEST_P(Model, GivesLlamaCppsIdsForLongTexts) {
   const auto questions = testing::data_file("questions/gsm8k_train_first200.jsonl");
   const auto receipts = testing::data_file("receipts/receipts_000_312.jsonl");
   if (!reference || !questions || !receipts) GTEST_SKIP() << "no reference data";
-  const auto data = nlohmann::json::parse(slurp(*reference));
+  const auto data = nlohmann::json::parse(testing::slurp(*reference));
   const std::string texts[] = {joined_text(*questions, {"question", "answer"}, 4000),
                                joined_text(*receipts, {"text"}, 3000)};
   ASSERT_EQ(data["nll"].size(), std::size(texts));
