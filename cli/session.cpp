@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "runtime/cpu/cpu_backend.h"
+#include "runtime/engine/fingerprint.h"
 #include "runtime/store/model_store.h"
-#include "runtime/store/sha256.h"
 
 namespace espalier::cli {
 
@@ -27,7 +27,7 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
   engine.cache = !options.no_cache;
   if (options.kv_dir) {
     engine.kv_folder = *options.kv_dir;
-    ESP_ASSIGN(engine.model_digest, runtime::file_sha256(session->model_->path(), context.system));
+    ESP_ASSIGN(engine.model_digest, runtime::model_fingerprint(*session->model_, context.system));
     // Called from threads of the engine's while the program may be writing: a line at once.
     engine.note = [&console = context.console](const std::string& message) {
       console.err() << "espalier: --kv-dir: " + message + "\n" << std::flush;

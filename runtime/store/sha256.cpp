@@ -37,11 +37,4 @@ std::string Sha256::finish() {
   return out;
 }
 
-Result<std::string> file_sha256(const std::string& path, System& system) {
-  ESP_ASSIGN(const auto mapping, system.map(path));
-  Sha256 hash;
-  hash.update(mapping->bytes());
-  return hash.finish();
-}
-
 }  // namespace espalier::runtime

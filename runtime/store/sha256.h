@@ -6,9 +6,6 @@
 #include <span>
 #include <string>
 
-#include "base/result.h"
-#include "base/system.h"
-
 namespace espalier::runtime {
 
 class Sha256 {
@@ -26,8 +23,5 @@ class Sha256 {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// The digest of a whole file.
-[[nodiscard]] Result<std::string> file_sha256(const std::string& path, System& system);
 
 }  // namespace espalier::runtime
