@@ -90,16 +90,18 @@ Status Scheduler::check() const {
 
 void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   BranchState& state = job->state();
+  const std::uint64_t space = state.space;
   const bool ok = status.has_value();
-  if (ok) output_tokens_ -= output_tokens_ / 16;
   const std::size_t before = state.ids.size();
-  if (tier_ && ok && !job->strands().empty()) tier_->save(cache_, job->strands()[0].lease, state.space);
+  radix_cache::Lease stored;  // the answer does not wait for the disk tier
+  if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
   job->stop(cache_, ok ? expected_back() : 0);
   job->answer(std::move(status));
-  if (ok) output_tokens_ += static_cast<double>(state.ids.size() - before) / 16;
+  if (state.ids.size() > before) output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
   state.computed = std::min(state.computed, state.ids.size());
   state.parked = ok ? stats_.steps : 0;
   complete_(job->shared());
+  if (stored.valid()) tier_->save(cache_, stored, space);
 }
 
 void Scheduler::fail_job(const Job* job, Error error) {
