@@ -267,13 +267,14 @@ std::vector<Program> random_programs(std::uint64_t seed, std::size_t count) {
   const auto below = [&](std::uint64_t n) { return static_cast<std::uint32_t>(random() % n); };
   std::vector<Program> out(count);
   const std::uint32_t spread = 1 + below(300);
+  const bool long_texts = below(3) == 0;  // longer than admission reckons with
   for (Program& p : out) {
     p.arrives = below(spread);
     p.trunk = below(3);
     p.trunk_tokens = below(4) == 0 ? 0 : below(90);
     p.own_tokens = below(20);
     p.turns = 1 + below(3);
-    p.tokens = 1 + below(below(4) == 0 ? 70 : 12);  // few are long, so that room is misjudged
+    p.tokens = 1 + below(long_texts ? 120 : 12);
     p.delay = below(30);
     if (below(5) == 0) p.cancelled_after = below(40);
     if (below(6) == 0) p.deadline = below(60);
