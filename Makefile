@@ -4,6 +4,7 @@
 #   make build     the program: build/bin/espalier
 #   make bench     measurements, each beside a peer or a limit
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
+#   make simulate  scheduler, tree and pool under random programs: PROGRAMS=100000
 #   make asan|tsan the C++ tests under the sanitizers;      make fuzz  every fuzz target for a minute
 SHELL := /bin/bash
 JOBS ?= $(shell nproc)
@@ -14,7 +15,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= time_macros
 
-.PHONY: setup build model demo test test-all bench format lint asan tsan fuzz clean python
+.PHONY: setup build model demo test test-all simulate bench format lint asan tsan fuzz clean python
 
 setup:
 	@tools/setup.sh
@@ -45,6 +46,10 @@ test: model python
 
 test-all: test
 	@ESPALIER_LONG=1 ctest --test-dir build --output-on-failure --timeout 3600
+
+PROGRAMS ?= 20000
+simulate: build
+	@ESPALIER_PROGRAMS=$(PROGRAMS) build/bin/engine_test --gtest_filter='Simulation.*' --gtest_brief=1
 
 bench: model python
 	@tools/bench.sh

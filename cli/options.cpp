@@ -90,6 +90,8 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
       "that fit [all that the model has]");
   app.add_flag("--no-cache", no_cache,
                "Compute every prompt anew; the text is the same, only slower");
+  add_text(app, "--kv-dir", kv_dir, "PATH",
+           "Keep computed prompts in this folder and find them again in the next run");
 }
 
 void SamplingOptions::declare(CLI::App& app) {

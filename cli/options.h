@@ -29,6 +29,7 @@ struct ModelOptions {
   std::string model = "smollm2";
   std::optional<std::int64_t> threads, context;
   bool no_cache = false;
+  std::optional<std::string> kv_dir;
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);

@@ -28,6 +28,23 @@ Json stats_json(const runtime::Stats& stats, double load_seconds, double wall_se
       {"peak_rss_bytes", peak_rss_bytes},
       {"pages_total", stats.pages_total},
       {"pages_free_at_end", stats.pages_free},
+      {"prefill_rows", stats.prefill_rows},
+      {"decode_rows", stats.decode_rows},
+      {"logits_rows", stats.logits_rows},
+      {"requests", stats.requests},
+      {"preemptions", stats.preemptions},
+      {"queue_steps", stats.queue_steps},
+      {"queue_seconds", stats.queue_seconds},
+      {"looked_up_tokens", stats.looked_up_tokens},
+      {"found_tokens", stats.found_tokens},
+      {"evicted_pages",
+       {{"dead", stats.evicted_pages.dead},
+        {"once", stats.evicted_pages.once},
+        {"again", stats.evicted_pages.again},
+        {"expected", stats.evicted_pages.expected}}},
+      {"disk_read_pages", stats.disk_read_pages},
+      {"disk_written_pages", stats.disk_written_pages},
+      {"disk_read_seconds", stats.disk_read_seconds},
   };
 }
 

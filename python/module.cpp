@@ -229,6 +229,15 @@ PYBIND11_MODULE(_core, module) {
         out["pages_total"] = s.pages_total;
         out["pages_free"] = s.pages_free;
         out["pages_held"] = s.pages_held;
+        out["prefill_rows"] = s.prefill_rows;
+        out["decode_rows"] = s.decode_rows;
+        out["logits_rows"] = s.logits_rows;
+        out["requests"] = s.requests;
+        out["preemptions"] = s.preemptions;
+        out["queue_steps"] = s.queue_steps;
+        out["queue_seconds"] = s.queue_seconds;
+        out["looked_up_tokens"] = s.looked_up_tokens;
+        out["found_tokens"] = s.found_tokens;
         return out;
       });
 }

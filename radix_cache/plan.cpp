@@ -114,6 +114,7 @@ RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint3
 void RadixCache::Impl::close(bool computed) {
   std::vector<std::uint32_t> touched = std::exchange(pending, {});
   open_epoch = 0;
+  if (computed && !touched.empty()) ++changes;
   // Deepest first: where pages are given back, the last owner to come is the first to go.
   std::sort(touched.begin(), touched.end(), [&](std::uint32_t a, std::uint32_t b) {
     return nodes[a].start != nodes[b].start ? nodes[a].start > nodes[b].start : a < b;

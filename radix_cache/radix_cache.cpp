@@ -153,6 +153,12 @@ void RadixCache::mark_dead(const Lease& lease) {
   impl_->anchors[lease.anchor_].dead = true;
 }
 
+std::uint32_t RadixCache::match(Space space, std::span<const TokenId> tokens) const {
+  return impl_->match(space, tokens);
+}
+
+std::uint64_t RadixCache::changes() const { return impl_->changes; }
+
 void RadixCache::expect(const Lease& lease, std::uint64_t when) {
   ESP_CHECK(lease.cache_ == this);
   impl_->anchors[lease.anchor_].when = when;

@@ -188,6 +188,10 @@ class RadixCache {
   /// evictable, if their KV is ready; otherwise they go.
   void rollback(Lease& lease, std::uint32_t length);
 
+  /// Leading tokens of a path whose KV is ready, without entering the tree or counting as a use.
+  [[nodiscard]] std::uint32_t match(Space space, std::span<const TokenId> tokens) const;
+  /// Grows whenever match() may have another answer than before.
+  [[nodiscard]] std::uint64_t changes() const;
   /// Leading tokens of the path whose KV is ready (computed and committed).
   [[nodiscard]] std::uint32_t ready(const Lease& lease) const;
   /// As ready(), and counting what is planned in `plan`: a row of this lease at this position may

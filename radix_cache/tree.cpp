@@ -191,7 +191,8 @@ void RadixCache::Impl::move(std::uint32_t anchor, std::uint32_t node, std::uint3
 }
 
 void RadixCache::Impl::touch(Node& x) {
-  // Recency, and for every doubling of the uses half of what a leaf lives here: scale-free, so that
+  // Recency, and for every doubling of the uses a quarter of what a leaf lives
+  // here: scale-free, so that
   // it acts alike in small and large pools. Eight doublings are the most that a past is worth.
   constexpr unsigned kMost = 8;
   const std::uint64_t uses = std::min<std::uint64_t>(std::uint64_t{x.hits} + 1, 1u << kMost);
@@ -202,7 +203,7 @@ void RadixCache::Impl::touch(Node& x) {
   // Before anything was evicted, a leaf lives at least as long as there has been.
   const std::uint64_t lives = life > 0 ? life : std::min(time, kLongestLife) << kLifeBits;
   x.last = time;
-  x.value = time + ((lives / 2 * log2) >> (kMost + kLifeBits));
+  x.value = time + ((lives / 4 * log2) >> (kMost + kLifeBits));
 }
 
 void RadixCache::Impl::count_eviction(const Node& x) {
@@ -400,25 +401,36 @@ void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset) {
   }
 }
 
-void RadixCache::Impl::forget(Space space, std::span<const TokenId> tokens, bool dead) {
+RadixCache::Impl::Place RadixCache::Impl::walk(Space space,
+                                               std::span<const TokenId> tokens) const {
   const auto found = roots.find(space);
-  if (found == roots.end()) return;
-  std::uint32_t node = found->second;
-  std::uint32_t offset = 0;
-  for (std::size_t done = 0; done < tokens.size();) {
-    const std::uint32_t child = table.find(node, tokens[done]);
+  if (found == roots.end()) return {};
+  Place at{found->second, 0, 0};
+  while (at.found < tokens.size()) {
+    const std::uint32_t child = table.find(at.node, tokens[at.found]);
     if (child == ChildTable::kNone) break;
-    node = child;
-    const auto limit = static_cast<std::uint32_t>(
-        std::min<std::size_t>(nodes[child].length, tokens.size() - done));
-    offset = common_prefix(tokens_of(nodes[child]), tokens.data() + done, limit);
-    done += offset;
-    if (offset < nodes[child].length) break;
+    const Node& x = nodes[child];
+    const auto limit =
+        static_cast<std::uint32_t>(std::min<std::size_t>(x.length, tokens.size() - at.found));
+    at.node = child;
+    at.offset = common_prefix(tokens_of(x), tokens.data() + at.found, limit);
+    at.found += at.offset;
+    if (at.offset < x.length) break;
   }
-  if (nodes[node].is_root()) return;
-  nodes[node].next_use = 0;
-  if (dead) declare_dead(node, offset);
-  requeue(node);
+  return at;
+}
+
+std::uint32_t RadixCache::Impl::match(Space space, std::span<const TokenId> tokens) const {
+  const Place at = walk(space, tokens);
+  return at.node == kNil ? 0 : prefix(at.node, at.offset, &Node::ready);
+}
+
+void RadixCache::Impl::forget(Space space, std::span<const TokenId> tokens, bool dead) {
+  const Place at = walk(space, tokens);
+  if (at.node == kNil || nodes[at.node].is_root()) return;
+  nodes[at.node].next_use = 0;
+  if (dead) declare_dead(at.node, at.offset);
+  requeue(at.node);
 }
 
 void RadixCache::Impl::set_time(std::uint64_t step) {
@@ -452,6 +464,7 @@ bool RadixCache::Impl::evict() {
   const std::uint32_t keep =
       std::max(x.protected_length(), boundary > x.start ? boundary - x.start : 0);
   ESP_CHECK(keep < x.length);
+  ++changes;
   count_eviction(x);
   if (keep > 0) {
     trim(node, keep);

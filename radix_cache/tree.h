@@ -99,6 +99,14 @@ class RadixCache::Impl {
   [[nodiscard]] std::uint32_t prefix(std::uint32_t node, std::uint32_t offset,
                                      std::uint32_t Node::*count) const;
   bool evict();  // one page's worth of tokens, or false where nothing can go
+  /// Where tokens end that are walked without changing anything; node is kNil in an unknown space.
+  struct Place {
+    std::uint32_t node = kNil;
+    std::uint32_t offset = 0;
+    std::uint32_t found = 0;
+  };
+  [[nodiscard]] Place walk(Space space, std::span<const TokenId> tokens) const;
+  [[nodiscard]] std::uint32_t match(Space space, std::span<const TokenId> tokens) const;
   void forget(Space space, std::span<const TokenId> tokens, bool dead);
   void set_time(std::uint64_t step);
   void clear();
@@ -126,6 +134,7 @@ class RadixCache::Impl {
   std::uint32_t max_tokens;
   std::uint64_t time = 0;
   Evicted evicted;
+  std::uint64_t changes = 0;  // of what match() may find
 
   // The open plan.
   struct Written {  // which row writes a slot, and where a page's head is copied from; true while

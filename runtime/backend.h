@@ -6,9 +6,11 @@
 // covers exactly positions 0..position of its sequence's page table; what lies in other slots is never read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -83,6 +85,7 @@ struct BackendInfo {
   std::uint32_t context = 0;        // positions the model can address
   std::uint32_t pages = 0;          // KV pages in the pool
   std::uint64_t page_bytes = 0;     // all layers, K and V
+  std::string kv_format;            // what a page's bits depend on beside the model: numerics, layout, type
 };
 
 class Backend {
@@ -94,6 +97,9 @@ class Backend {
   [[nodiscard]] virtual Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) = 0;
   /// Freed pages are filled with NaN where a test asked for it, so that any later read shows.
   virtual void poison(PageId page) = 0;
+  /// A page's page_bytes bytes out of the pool and into it, bit for bit. Not while a step runs.
+  virtual void export_page(PageId page, std::span<std::byte> out) const = 0;
+  virtual void import_page(PageId page, std::span<const std::byte> bytes) = 0;
 };
 
 }  // namespace espalier::runtime

@@ -30,4 +30,4 @@ echo "== masks on the default model's vocabulary"
 build/bin/grammar_mask_bench
 
 echo "== radix cache"
-build/bin/radix_cache_bench --benchmark_min_time=0.1 2>/dev/null
+build/bin/radix_ops --benchmark_min_time=0.1 2>/dev/null

@@ -54,6 +54,7 @@ class PanelBackend final : public Backend {
     info_.context = model_->shape().context;
     info_.pages = pool_.pages();
     info_.page_bytes = cpu::KvPool::page_bytes(model_->shape());
+    info_.kv_format = "numerics 1, layout cpu 1, f16";
   }
 
   const BackendInfo& info() const override { return info_; }
@@ -74,6 +75,16 @@ class PanelBackend final : public Backend {
   void poison(PageId page) override {
     ESP_CHECK(page < info_.pages);
     pool_.poison(page);
+  }
+  void export_page(PageId page, std::span<std::byte> out) const override {
+    const std::span<const std::byte> bytes = pool_.bytes(page);
+    ESP_CHECK(page < info_.pages && out.size() == bytes.size());
+    std::copy(bytes.begin(), bytes.end(), out.begin());
+  }
+  void import_page(PageId page, std::span<const std::byte> bytes) override {
+    const std::span<std::byte> out = pool_.bytes(page);
+    ESP_CHECK(page < info_.pages && bytes.size() == out.size());
+    std::copy(bytes.begin(), bytes.end(), out.begin());
   }
 
  private:

@@ -5,7 +5,9 @@
 // until a page is written.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/result.h"
 #include "runtime/backend.h"
@@ -35,6 +37,10 @@ class KvPool {
   void write(KvSlot slot, std::size_t layer, const std::uint16_t* key, const std::uint16_t* value);
   /// Copies the first `slots` tokens of every layer.
   void copy(PageId from, PageId to, std::uint32_t slots);
+  /// A page's bytes, all layers.
+  [[nodiscard]] std::span<std::byte> bytes(PageId page) const {
+    return std::as_writable_bytes(std::span(at(page, 0, 0), page_halves_));
+  }
   /// Fills a page with NaN.
   void poison(PageId page);
 

@@ -102,7 +102,7 @@ Branch::~Branch() {
   if (!state_) return;
   if (state_->outstanding) {
     cancel();
-  } else if (state_->dead && state_->computed > 0) {
+  } else if (state_->computed > 0 && (state_->dead || state_->parked > 0)) {
     state_->request = ForgetRequest{};
     (void)state_->core->inbox.push(state_);  // an engine that has ended has forgotten already
   }
@@ -129,6 +129,7 @@ Branch Branch::fork() const {
   child->space = state_->core->cache ? state_->space : state_->core->next_space++;
   child->ids = state_->ids;
   child->segments = state_->segments;
+  child->terms = state_->terms;
   child->computed = state_->core->cache ? state_->computed : 0;
   return Branch(std::move(child));
 }
@@ -150,6 +151,12 @@ void Branch::rollback(std::size_t length) {
 }
 
 void Branch::mark_dead() { state_->dead = true; }
+
+void Branch::set_terms(const Terms& terms) {
+  ESP_CHECK(!state_->outstanding);
+  state_->terms = terms;
+  state_->terms.priority = std::clamp(terms.priority, -Terms::kMaxPriority, Terms::kMaxPriority);
+}
 
 void Branch::cancel() { state_->cancelled.store(true, std::memory_order_relaxed); }
 

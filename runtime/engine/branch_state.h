@@ -30,7 +30,8 @@ struct PromptSegment {
 };
 
 /// The engine's own errands, sent through the same inbox.
-struct ForgetRequest {};  // the path is dead: evict first what nobody else holds
+struct ForgetRequest {};  // nobody comes back to the path; where it is dead: evict first what nobody else holds
+struct TreeRequest {};    // answer with the tree as it is between two steps
 struct CheckRequest {};   // answer once nothing runs: do all invariants hold?
 
 class BranchState {
@@ -40,11 +41,15 @@ class BranchState {
   std::vector<TokenId> ids;
   std::vector<PromptSegment> segments;
   std::size_t computed = 0;  // leading ids whose KV this path has had: computing them again is recomputation
+  Terms terms;
+  std::uint64_t parked = 0;  // step at which its last request ended: the tree expects it back; 0: it does not
   bool dead = false;
   bool outstanding = false;
 
-  std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest, CheckRequest> request;
-  std::variant<std::monostate, Result<Generated>, Result<Scored>, Result<Probed>, Status> answer;
+  std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest, TreeRequest,
+               CheckRequest> request;
+  std::variant<std::monostate, Result<Generated>, Result<Scored>, Result<Probed>, Status,
+               std::vector<radix_cache::NodeView>> answer;
 
   // Who waits: a coroutine on an executor, or a blocked thread, or nobody.
   Executor* executor = nullptr;

@@ -10,13 +10,13 @@ namespace espalier::runtime {
 
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<Backend> backend, EngineOptions options, System& system)
+  Impl(std::unique_ptr<Backend> backend, EngineOptions options, System& system, std::unique_ptr<PageStore> store)
       : core(std::make_shared<EngineCore>()),
         backend_(std::move(backend)),
         scheduler_(*backend_, options, system, [this](std::shared_ptr<BranchState> state) {
           core->set_stats(scheduler_.stats());  // whoever reads them after the answer sees it counted
           complete(state);
-        }) {
+        }, std::move(store)) {
     core->info = backend_->info();
     core->cache = options.cache;
     core->set_stats(scheduler_.stats());
@@ -64,6 +64,9 @@ class Engine::Impl {
       if (!state->ids.empty()) scheduler_.forget(*state);
     } else if (std::holds_alternative<CheckRequest>(state->request)) {
       checks_.push_back(std::move(state));
+    } else if (std::holds_alternative<TreeRequest>(state->request)) {
+      state->answer = scheduler_.tree();
+      complete(state);
     } else {
       scheduler_.add(std::move(state));
     }
@@ -91,7 +94,19 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
     return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(backend->info().pages) +
                                            " pages of " + std::to_string(kPageTokens) + " tokens; at least 2 are needed");
   }
-  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(backend), options, system)));
+  std::unique_ptr<PageStore> store;
+  if (!options.kv_folder.empty()) {
+    const BackendInfo& info = backend->info();
+    PageStore::Options kept;
+    kept.folder = options.kv_folder;
+    kept.page_bytes = info.page_bytes;
+    kept.fingerprint = "model " + options.model_digest + ", " + info.kv_format + ", " +
+                       std::to_string(kPageTokens) + " tokens a page";
+    auto note = options.note ? options.note : [](const std::string&) {};
+    ESP_ASSIGN(store, PageStore::open(std::move(kept), system, std::move(note)));
+  }
+  return std::unique_ptr<Engine>(
+      new Engine(std::make_unique<Impl>(std::move(backend), std::move(options), system, std::move(store))));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -106,6 +121,15 @@ Branch Engine::open(std::uint64_t space) {
 
 Stats Engine::stats() const { return impl_->core->stats(); }
 const BackendInfo& Engine::info() const { return impl_->core->info; }
+
+std::vector<radix_cache::NodeView> Engine::tree() {
+  auto state = std::make_shared<BranchState>();
+  state->request = TreeRequest{};
+  state->blocking = true;
+  if (!impl_->core->inbox.push(state)) return {};
+  state->done.acquire();
+  return std::move(std::get<std::vector<radix_cache::NodeView>>(state->answer));
+}
 
 Status Engine::check_idle() {
   auto state = std::make_shared<BranchState>();

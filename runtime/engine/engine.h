@@ -29,6 +29,7 @@
 #include "base/system.h"
 #include "base/token.h"
 #include "grammar/matcher.h"
+#include "radix_cache/radix_cache.h"
 #include "runtime/backend.h"
 #include "runtime/engine/task.h"
 #include "runtime/sampling/sampling.h"
@@ -51,13 +52,48 @@ struct Stats {
   std::uint32_t pages_total = 0;
   std::uint32_t pages_free = 0;
   std::uint32_t pages_held = 0;  // by the tree: free + held == total
+
+  // What steps were made of: rows that compute KV, and rows that run again for their logits alone.
+  std::uint64_t prefill_rows = 0;
+  std::uint64_t decode_rows = 0;  // forced spans of at most a page too
+  std::uint64_t logits_rows = 0;
+  // The queue.
+  std::uint64_t requests = 0;     // admitted, each once
+  std::uint64_t preemptions = 0;
+  std::uint64_t queue_steps = 0;  // of all requests, from arrival to admission
+  double queue_seconds = 0;
+  // The tree: ids looked up at admission and found computed, and pages evicted by what they were.
+  std::uint64_t looked_up_tokens = 0;
+  std::uint64_t found_tokens = 0;
+  radix_cache::Evicted evicted_pages;
+  // The disk tier.
+  std::uint64_t disk_read_pages = 0;
+  std::uint64_t disk_written_pages = 0;
+  std::uint64_t disk_dropped_pages = 0;  // not written: the writer was too far behind
+  double disk_read_seconds = 0;
 };
 
 struct EngineOptions {
   std::uint32_t max_rows = 512;    // rows of one step, all branches together
   bool cache = true;               // off: no branch sees another's prefix
+  bool jump = true;                // off: a forced id a step, as the plain reference; the text is the same
+  // Where KV pages are kept for the next run; empty: nowhere. Read and written only for the very same model file,
+  // whose digest the caller gives, and backend format. Trouble with the folder never fails a request: it is `note`d.
+  std::string kv_folder = {};
+  std::string model_digest = {};
+  std::function<void(const std::string& message)> note = {};
   bool poison = false;             // tests: freed pages become NaN
   bool check = false;              // tests: the tree's invariants after every step
+};
+
+/// What a program asks of the queue; its forks inherit it.
+struct Terms {
+  // Higher is admitted sooner, and leaves the tree later when the pool is too small. Clamped to ±kMaxPriority. Nobody waits for ever, whatever the others' priority.
+  std::int32_t priority = 0;
+  // A request that has not ended by then ends with kTimeout.
+  System::Clock::time_point deadline = System::Clock::time_point::max();
+
+  static constexpr std::int32_t kMaxPriority = 10;
 };
 
 /// A token as it appears, for streaming. Called on the engine thread: copy and return.
@@ -139,6 +175,8 @@ class Branch {
   void rollback(std::size_t length);
   /// Nobody comes back to what only this branch holds: once it is destroyed those pages are evicted first.
   void mark_dead();
+  /// For every later request of this branch and of forks made from now on.
+  void set_terms(const Terms& terms);
   /// Stops the outstanding request; it ends with kCancelled by the next step. Safe from any thread.
   void cancel();
 
@@ -171,6 +209,8 @@ class Engine {
   [[nodiscard]] Branch open(std::uint64_t space = 0);
   [[nodiscard]] Stats stats() const;
   [[nodiscard]] const BackendInfo& info() const;
+  /// The tree as it stands between two steps (see tree_text.h). Empty once the engine has ended.
+  [[nodiscard]] std::vector<radix_cache::NodeView> tree();
   /// Waits until nothing runs, then checks the tree's invariants and the page equality.
   [[nodiscard]] Status check_idle();
 

@@ -20,8 +20,8 @@ void count_token(std::vector<std::pair<TokenId, std::uint32_t>>& counts, TokenId
 
 }  // namespace
 
-GenerateJob::GenerateJob(std::shared_ptr<BranchState> branch, GenerateRequest request)
-    : Job(std::move(branch)), request_(std::move(request)) {
+GenerateJob::GenerateJob(std::shared_ptr<BranchState> branch, GenerateRequest request, bool jump)
+    : Job(std::move(branch)), request_(std::move(request)), jump_(jump) {
   out_.matcher = request_.matcher;
   if (!request_.matcher.valid() && request_.max_tokens == 0) finished_ = true;
   if (request_.sampling.has_penalties()) {
@@ -44,13 +44,11 @@ std::uint32_t GenerateJob::tokens_left() const {
   return used >= request_.max_tokens ? 0 : request_.max_tokens - used;
 }
 
-void GenerateJob::start(radix_cache::RadixCache& cache, Stats& stats) {
+void GenerateJob::start(radix_cache::RadixCache& cache) {
   Strand strand;
-  strand.lease = open_path(cache, stats);
+  strand.lease = open_path(cache);
   // After a preemption: what was generated so far, which may have lost its pages.
-  const std::size_t found = state().ids.size() + cache.extend(strand.lease, out_.ids).reused;
-  const std::size_t from = std::max(found, state().ids.size());
-  if (state().computed > from) stats.recomputed_tokens += state().computed - from;
+  found_ += cache.extend(strand.lease, out_.ids, out_.ids.size()).reused;
   strand.end = strand.lease.length();
   strand.cursor = strand.end - 1;
   strands_.push_back(std::move(strand));
@@ -86,29 +84,17 @@ void GenerateJob::append(TokenId token, bool forced, Stats& stats) {
   }
 }
 
-Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result, radix_cache::RadixCache& cache,
-                         Stats& stats) {
-  const std::size_t before = out_.ids.size();
+std::vector<TokenId> GenerateJob::path() const {
+  std::vector<TokenId> ids = state().ids;
+  ids.insert(ids.end(), out_.ids.begin(), out_.ids.end());
+  return ids;
+}
+
+Status GenerateJob::take_sampled(RowResult& result, Stats& stats) {
   const TokenId token = result.sampled.token;
   out_.logprob += std::log(result.sampled.probability);
   if (request_.logprobs > 0) out_.best.push_back(std::move(result.best));
-
-  if (out_.matcher.valid()) {
-    if (!out_.matcher.advance(token)) {
-      return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(token) + " that its mask allowed");
-    }
-    append(token, false, stats);
-    if (!out_.matcher.done()) {
-      // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what is not stable.
-      for (const TokenId next : out_.matcher.forced(tokens_left())) {
-        if (!out_.matcher.advance(next)) {
-          return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(next) + " that it forced");
-        }
-        append(next, true, stats);
-      }
-    }
-    finished_ = out_.matcher.done();
-  } else {
+  if (!out_.matcher.valid()) {
     append(token, false, stats);
     const auto& ends = request_.end_tokens;
     if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
@@ -117,7 +103,38 @@ Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result, radix
       out_.truncated = true;
       finished_ = true;
     }
+    return {};
   }
+  if (!out_.matcher.advance(token)) {
+    return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(token) + " that its mask allowed");
+  }
+  append(token, false, stats);
+  // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what is not stable.
+  if (!out_.matcher.done()) forced_ = out_.matcher.forced(tokens_left());
+  std::reverse(forced_.begin(), forced_.end());
+  return {};
+}
+
+Status GenerateJob::take_forced(Stats& stats) {
+  const TokenId next = forced_.back();
+  forced_.pop_back();
+  if (!out_.matcher.advance(next)) {
+    return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(next) + " that it forced");
+  }
+  append(next, true, stats);
+  return {};
+}
+
+Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result, radix_cache::RadixCache& cache,
+                         Stats& stats) {
+  const std::size_t before = out_.ids.size();
+  if (forced_.empty()) {
+    ESP_TRY(take_sampled(result, stats));
+    while (jump_ && !forced_.empty()) ESP_TRY(take_forced(stats));
+  } else {
+    ESP_TRY(take_forced(stats));  // without jumps the row ran to be there; nothing is drawn from it
+  }
+  if (out_.matcher.valid()) finished_ = forced_.empty() && out_.matcher.done();
   cache.extend(strand.lease, std::span(out_.ids).subspan(before));
   strand.end = strand.lease.length();
   strand.cursor = strand.end - 1;

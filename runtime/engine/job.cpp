@@ -38,13 +38,14 @@ Status check_room(std::size_t prompt, std::size_t budget, const BackendInfo& inf
 
 }  // namespace
 
-Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const BackendInfo& info) {
+Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const BackendInfo& info,
+                                       bool jump) {
   ESP_TRY(check_ids(state->ids, info));
   const std::size_t prompt = state->ids.size();
   if (auto* generate = std::get_if<GenerateRequest>(&state->request)) {
     if (prompt == 0) return fail(ErrorCode::kInvalid, "nothing to continue: the prompt is empty");
     ESP_TRY(check_room(prompt, generate->max_tokens, info));
-    auto job = std::make_unique<GenerateJob>(state, std::move(*generate));
+    auto job = std::make_unique<GenerateJob>(state, std::move(*generate), jump);
     ESP_TRY(job->check());
     return job;
   }
@@ -74,27 +75,33 @@ Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const
   return std::make_unique<ProbeJob>(state, std::move(*probe));
 }
 
-radix_cache::Lease Job::open_path(radix_cache::RadixCache& cache, Stats& stats) {
+radix_cache::Lease Job::open_path(radix_cache::RadixCache& cache) {
+  radix_cache::Lease lease = cache.open(state_->space);
+  // A prefix: the walk stops where it differs. Coming back to what it had is no hit.
+  found_ = cache.extend(lease, state_->ids, state_->computed).reused;
+  return lease;
+}
+
+void Job::count(Stats& stats) {
   BranchState& branch = *state_;
-  radix_cache::Lease lease = cache.open(branch.space);
-  const std::size_t found = cache.extend(lease, branch.ids).reused;  // a prefix: the walk stops where it differs
+  stats.looked_up_tokens += branch.ids.size();
+  stats.found_tokens += std::min(found_, branch.ids.size());
   for (const PromptSegment& segment : branch.segments) {
     if (segment.begin >= segment.end || segment.counted->exchange(true)) continue;
-    const std::size_t reused = std::min(segment.end, std::max(segment.begin, found)) - segment.begin;
+    const std::size_t reused = std::min(segment.end, std::max(segment.begin, found_)) - segment.begin;
     stats.prompt_tokens += segment.end - segment.begin;
     stats.reused_tokens += reused;
     stats.computed_tokens += segment.end - segment.begin - reused;
   }
   branch.segments.clear();
-  const std::size_t had = std::min(branch.computed, branch.ids.size());
-  if (had > found) stats.recomputed_tokens += had - found;
-  return lease;
+  if (branch.computed > found_) stats.recomputed_tokens += branch.computed - found_;
 }
 
-void Job::stop(radix_cache::RadixCache& cache) {
+void Job::stop(radix_cache::RadixCache& cache, std::uint64_t back) {
   if (!strands_.empty()) {
     const std::uint32_t ready = cache.ready(strands_[0].lease);
     state_->computed = std::max<std::size_t>(state_->computed, ready);
+    cache.expect(strands_[0].lease, back);
   }
   strands_.clear();
 }

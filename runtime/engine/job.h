@@ -33,17 +33,40 @@ class Job {
   Job& operator=(const Job&) = delete;
 
   /// The request that waits in `state`, or why it can never run (the limits are named).
-  [[nodiscard]] static Result<std::unique_ptr<Job>> make(std::shared_ptr<BranchState> state, const BackendInfo& info);
+  /// `jump` as in EngineOptions.
+  [[nodiscard]] static Result<std::unique_ptr<Job>> make(std::shared_ptr<BranchState> state, const BackendInfo& info,
+                                                         bool jump);
 
-  /// Enters the tree: opens the strands and counts what is new. Also after stop().
-  virtual void start(radix_cache::RadixCache& cache, Stats& stats) = 0;
+  /// Enters the tree: opens the strands. Also after stop().
+  virtual void start(radix_cache::RadixCache& cache) = 0;
+  /// Counts what start() found and did not find (CONTRACTS 17), once it is clear that the job stays.
+  virtual void count(Stats& stats);
   /// Leaves the tree (preempted, or at the end), keeping what has been learnt; start() goes on from there.
-  void stop(radix_cache::RadixCache& cache);
+  /// `back` is the step about which the path is wanted again; 0: not known.
+  void stop(radix_cache::RadixCache& cache, std::uint64_t back);
 
   [[nodiscard]] std::vector<Strand>& strands() { return strands_; }
-  [[nodiscard]] BranchState& state() { return *state_; }
+  [[nodiscard]] const std::vector<Strand>& strands() const { return strands_; }
+  [[nodiscard]] BranchState& state() const { return *state_; }
   [[nodiscard]] const std::shared_ptr<BranchState>& shared() const { return state_; }
+
+  /// The scheduler's notes.
+  struct Queue {
+    std::uint64_t arrival = 0;  // place in the order of arrival
+    std::uint64_t since = 0;    // step at which it began to wait
+    System::Clock::time_point since_time{};
+    bool admitted = false;          // at least once
+    std::int32_t preempted = 0;     // so often
+    std::uint32_t matched = 0;      // leading ids whose KV was there when last looked
+    std::uint64_t matched_at = UINT64_MAX;  // the cache's changes() then
+    std::uint64_t denied_pages = UINT64_MAX;  // it did not fit when so many could be had
+  };
+  Queue queue;
   [[nodiscard]] virtual bool finished() const = 0;
+  /// Tokens that may still be appended.
+  [[nodiscard]] virtual std::uint32_t remaining() const { return 0; }
+  /// The ids that start() will walk.
+  [[nodiscard]] virtual std::vector<TokenId> path() const { return state_->ids; }
 
   /// What is wanted of `position` of a strand: fills everything but the row. An error ends the job.
   [[nodiscard]] virtual Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) = 0;
@@ -54,10 +77,11 @@ class Job {
   virtual void answer(Status status) = 0;
 
  protected:
-  /// Opens the branch's own path and counts its prompt ids (CONTRACTS 17). The lease covers all of state().ids.
-  radix_cache::Lease open_path(radix_cache::RadixCache& cache, Stats& stats);
+  /// Opens the branch's own path; found_ is what of it was there. The lease covers all of state().ids.
+  radix_cache::Lease open_path(radix_cache::RadixCache& cache);
 
   std::vector<Strand> strands_;
+  std::size_t found_ = 0;  // leading ids of path() whose KV was there when start() came
 
  private:
   std::shared_ptr<BranchState> state_;

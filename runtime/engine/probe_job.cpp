@@ -16,9 +16,9 @@ ProbeJob::ProbeJob(std::shared_ptr<BranchState> branch, ProbeRequest request)
   state().segments.push_back({base_, base_ + n, std::make_shared<std::atomic<bool>>(false)});
 }
 
-void ProbeJob::start(radix_cache::RadixCache& cache, Stats& stats) {
+void ProbeJob::start(radix_cache::RadixCache& cache) {
   Strand strand;
-  strand.lease = open_path(cache, stats);
+  strand.lease = open_path(cache);
   strand.end = strand.lease.length() == 0 ? 0 : strand.lease.length() - 1;
   strand.cursor = strand.end - static_cast<std::uint32_t>(wanted_ - answered_);
   strands_.push_back(std::move(strand));

@@ -13,7 +13,7 @@ class ProbeJob final : public Job {
   /// The request's ids are appended to the branch here: they are prompt.
   ProbeJob(std::shared_ptr<BranchState> state, ProbeRequest request);
 
-  void start(radix_cache::RadixCache& cache, Stats& stats) override;
+  void start(radix_cache::RadixCache& cache) override;
   [[nodiscard]] bool finished() const override { return answered_ == wanted_; }
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,

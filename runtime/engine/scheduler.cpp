@@ -13,14 +13,12 @@ static_assert(kPageTokens == radix_cache::kPageTokens);
 
 // A strand with no more rows than this to go decodes (or feeds a forced span); it is served before any prefill.
 constexpr std::uint32_t kDecodeRows = 16;
-// Requests in the tree at once; more wait outside it.
-constexpr std::size_t kMaxRunning = 256;
-
 double seconds(System::Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
 
-Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete)
+Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete,
+                     std::unique_ptr<PageStore> store)
     : backend_(backend),
       options_(options),
       system_(system),
@@ -30,15 +28,21 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
         cache.pages = backend.info().pages;
         return cache;
       }()) {
+  if (store) tier_ = std::make_unique<DiskTier>(std::move(store), backend_, system_);
   if (options_.poison) {
     cache_.on_free([](void* context, PageId page) { static_cast<Backend*>(context)->poison(page); }, &backend_);
   }
 }
 
 void Scheduler::add(std::shared_ptr<BranchState> state) {
-  auto job = Job::make(state, backend_.info());
+  if (state->parked > 0) {
+    const auto gap = static_cast<double>(stats_.steps - std::exchange(state->parked, 0));
+    park_steps_ += (gap - park_steps_) / 16;
+  }
+  auto job = Job::make(state, backend_.info(), options_.jump);
   if (job) {
-    waiting_.push_back(std::move(*job));
+    (*job)->queue.arrival = ++arrivals_;
+    enqueue(std::move(*job));
     return;
   }
   // Put the refusal where the kind of request expects its answer.
@@ -53,11 +57,7 @@ void Scheduler::add(std::shared_ptr<BranchState> state) {
   complete_(std::move(state));
 }
 
-void Scheduler::forget(const BranchState& state) {
-  radix_cache::Lease lease = cache_.open(state.space);
-  cache_.extend(lease, state.ids);
-  cache_.mark_dead(lease);
-}
+void Scheduler::forget(const BranchState& state) { cache_.forget(state.space, state.ids, state.dead); }
 
 Stats Scheduler::stats() const {
   Stats out = stats_;
@@ -65,6 +65,13 @@ Stats Scheduler::stats() const {
   out.pages_total = usage.total;
   out.pages_free = usage.free;
   out.pages_held = usage.held;
+  out.evicted_pages = cache_.evicted();
+  if (tier_) {
+    out.disk_read_pages = tier_->counts().read_pages;
+    out.disk_written_pages = tier_->counts().written_pages;
+    out.disk_dropped_pages = tier_->counts().dropped_pages;
+    out.disk_read_seconds = tier_->counts().read_seconds;
+  }
   return out;
 }
 
@@ -82,10 +89,19 @@ Status Scheduler::check() const {
 }
 
 void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
-  job->stop(cache_);
+  BranchState& state = job->state();
+  const std::uint64_t space = state.space;
+  const bool ok = status.has_value();
+  const std::size_t before = state.ids.size();
+  radix_cache::Lease stored;  // the answer does not wait for the disk tier
+  if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
+  job->stop(cache_, ok ? expected_back() : 0);
   job->answer(std::move(status));
-  job->state().computed = std::min(job->state().computed, job->state().ids.size());
+  if (state.ids.size() > before) output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
+  state.computed = std::min(state.computed, state.ids.size());
+  state.parked = ok ? stats_.steps : 0;
   complete_(job->shared());
+  if (stored.valid()) tier_->save(cache_, stored, space);
 }
 
 void Scheduler::fail_job(const Job* job, Error error) {
@@ -94,51 +110,6 @@ void Scheduler::fail_job(const Job* job, Error error) {
   std::unique_ptr<Job> owned = std::move(*at);
   running_.erase(at);
   finish(std::move(owned), fail(std::move(error)));
-}
-
-void Scheduler::drop_cancelled() {
-  const auto drop = [&](auto& jobs) {
-    for (std::size_t i = 0; i < jobs.size();) {
-      if (!jobs[i]->state().cancelled.load(std::memory_order_relaxed)) {
-        ++i;
-        continue;
-      }
-      std::unique_ptr<Job> job = std::move(jobs[i]);
-      jobs.erase(jobs.begin() + static_cast<std::ptrdiff_t>(i));
-      finish(std::move(job), fail(ErrorCode::kCancelled, "cancelled"));
-    }
-  };
-  drop(running_);
-  drop(waiting_);
-}
-
-void Scheduler::cancel_all() {
-  for (auto& job : running_) job->state().cancelled = true;
-  for (auto& job : waiting_) job->state().cancelled = true;
-  drop_cancelled();
-}
-
-bool Scheduler::fits(Job& job) const {
-  // What the job still has to compute, and a page a strand to go on with.
-  std::uint32_t need = 0;
-  for (const Strand& strand : job.strands()) need += cache_.pages_needed(strand.lease, strand.end) + 1;
-  const radix_cache::Usage usage = cache_.usage();
-  return need <= usage.free + usage.evictable;
-}
-
-void Scheduler::admit() {
-  while (!waiting_.empty() && running_.size() < kMaxRunning) {
-    Job& job = *waiting_.front();
-    if (!job.finished()) {
-      job.start(cache_, stats_);
-      if (!running_.empty() && !fits(job)) {
-        job.stop(cache_);
-        return;  // first come, first served: what came later waits behind it
-      }
-    }
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
 }
 
 std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
@@ -174,18 +145,9 @@ std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
   return slices;
 }
 
-bool Scheduler::preempt_youngest() {
-  if (running_.size() <= 1) return false;
-  std::unique_ptr<Job> job = std::move(running_.back());
-  running_.pop_back();
-  job->stop(cache_);
-  waiting_.push_front(std::move(job));
-  return true;
-}
-
 void Scheduler::step() {
   cache_.set_time(++stats_.steps);
-  drop_cancelled();
+  drop_ended();
   admit();
   // A job can be finished before its first row (a budget of nothing).
   for (std::size_t i = 0; i < running_.size();) {
@@ -207,7 +169,7 @@ void Scheduler::step() {
       break;
     }
     cache_.abandon(step_plan);
-    if (!preempt_youngest()) {
+    if (!preempt_last()) {
       const radix_cache::Usage usage = cache_.usage();
       fail_job(running_[0].get(),
                {ErrorCode::kExhausted, "no KV page is left: the pool has " + std::to_string(usage.total) + ", " +
@@ -236,6 +198,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   std::vector<Asked> asked;
   std::vector<std::pair<Job*, Error>> failed;
   std::uint32_t prefill_rows = 0;
+  std::uint32_t decode_rows = 0;
   const auto mask_start = system_.now();
   // A slot holds one prefix and nothing else, so a row that is already in the batch under a slot of ours has our logits:
   // forks at one place draw their samples from one row.
@@ -286,10 +249,13 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
       const auto& row = step.rows()[r];
       add(row.token, row.position, row.first_write, row.writes);
     }
-    if (slice.planned.size() > kDecodeRows) prefill_rows += slice.planned.size();
+    (slice.planned.size() > kDecodeRows ? prefill_rows : decode_rows) += slice.planned.size();
     if (batch.rows.size() > rows_before) batch.sequences.push_back(pages);
   }
   stats_.mask_seconds += seconds(system_.now() - mask_start);
+  stats_.prefill_rows += prefill_rows;
+  stats_.decode_rows += decode_rows;
+  stats_.logits_rows += batch.rows.size() - prefill_rows - decode_rows;
 
   const auto start = system_.now();
   Result<std::vector<RowResult>> results = backend_.step(batch, plans);
@@ -297,6 +263,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   const double prefill = took * prefill_rows / static_cast<double>(batch.rows.size());
   stats_.prefill_seconds += prefill;
   stats_.decode_seconds += took - prefill;
+  if (tier_ && results && prefill_rows > 0) tier_->prefill_took(prefill_rows, prefill);
   if (!results) {
     cache_.abandon(step);
     std::vector<std::unique_ptr<Job>> all = std::exchange(running_, {});

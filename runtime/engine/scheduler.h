@@ -1,10 +1,19 @@
 // Which rows run in the next step: continuous batching over the radix cache.
 //
-// One step = decode rows and forced spans first, then prefill chunks in order of arrival, under one budget of rows.
-// A strand whose next tokens another strand computes in the same step rides behind it. Admission is first come, first
-// served, by the pages a request still needs; when the running ones cannot all go on, the youngest leaves the tree and
-// waits again with its ids (its pages become evictable), so the oldest always progresses: it fits the pool alone, which
-// was checked when it came. A step is one Backend::step; nothing in it waits for anything else. Engine thread only.
+// One step = decode rows and forced spans first, then prefill chunks, under one budget of rows. A strand whose next
+// tokens another strand computes in the same step rides behind it. A step is one Backend::step; nothing in it waits for
+// anything else. Engine thread only. queue.cpp decides who is in the tree, scheduler.cpp runs the steps.
+//
+// Admission. Every kOldestEvery-th request admitted is the one that came first; the others go by what of them is in the
+// cache, their age and their program's priority. A request is admitted if what it and all running ones are still to
+// take fits what is free or evictable; the first always is. While the oldest is in turn and does not fit, nobody passes
+// it, so the running ones end and make room. Hence a request with n before it waits for at most (n + 1) * kOldestEvery
+// admissions, whatever comes after it.
+//
+// Preemption. When the running ones cannot all go on, the last in precedence (priority, raised by one with each time it
+// was preempted, then arrival) leaves the tree and waits again with its ids; its pages become evictable. So the first
+// in precedence always progresses: it fits the pool alone, which was checked when it came; and since a request that was
+// preempted often enough stands before every newcomer, each of them ends.
 #pragma once
 
 #include <deque>
@@ -15,6 +24,7 @@
 #include "base/system.h"
 #include "radix_cache/radix_cache.h"
 #include "runtime/backend.h"
+#include "runtime/engine/disk_tier.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/job.h"
 
@@ -22,21 +32,26 @@ namespace espalier::runtime {
 
 class Scheduler {
  public:
+  static constexpr std::uint64_t kOldestEvery = 4;
   using Complete = std::function<void(std::shared_ptr<BranchState>)>;
 
   /// `complete` is called once for every request, with its answer in the state's slot.
-  Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete);
+  /// `store`, where there is one, is the tree's second tier.
+  Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete,
+            std::unique_ptr<PageStore> store = nullptr);
 
   /// Takes a request in; a request that can never run is answered at once.
   void add(std::shared_ptr<BranchState> state);
   /// The branch's path is dead: what only it holds is evicted first.
   void forget(const BranchState& state);
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
   /// Admits, plans, runs one backend step and hands the answers out. Not to be called while idle().
   void step();
   /// Ends every request with kCancelled.
   void cancel_all();
   [[nodiscard]] Stats stats() const;
+  [[nodiscard]] std::vector<radix_cache::NodeView> tree() const { return cache_.view(); }
   /// The tree's invariants and the page equality. O(tree).
   [[nodiscard]] Status check() const;
 
@@ -51,11 +66,18 @@ class Scheduler {
     std::uint32_t planned_at = 0;    // the position of the first of them
   };
 
-  void drop_cancelled();
+  // queue.cpp
+  void drop_ended();
   void admit();
-  [[nodiscard]] bool fits(Job& job) const;
+  bool try_admit(std::size_t at);
+  void enqueue(std::unique_ptr<Job> job);
+  void look_up();
+  [[nodiscard]] std::size_t best_waiting() const;
+  [[nodiscard]] std::uint64_t demand(const Job& job) const;
+  [[nodiscard]] bool preempt_last();
+  [[nodiscard]] std::uint64_t expected_back() const;
+
   std::vector<Slice> plan(radix_cache::StepPlan& step);
-  [[nodiscard]] bool preempt_youngest();
   void run(radix_cache::StepPlan& step, const std::vector<Slice>& slices);
   void finish(std::unique_ptr<Job> job, Status status);
   void fail_job(const Job* job, Error error);
@@ -65,8 +87,15 @@ class Scheduler {
   System& system_;
   Complete complete_;
   radix_cache::RadixCache cache_;
-  std::deque<std::unique_ptr<Job>> waiting_;
-  std::vector<std::unique_ptr<Job>> running_;  // oldest first
+  std::unique_ptr<DiskTier> tier_;
+  std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
+  std::vector<std::unique_ptr<Job>> running_;  // in order of precedence
+  std::uint64_t arrivals_ = 0;
+  std::uint64_t admissions_ = 0;  // picks, to know when it is the oldest's turn
+  std::size_t looked_ = 0;        // where look_up() goes on
+  double park_steps_ = 64;        // running mean: steps between two requests of one branch
+  double output_tokens_ = 32;     // running mean: length of a generation
+  System::Clock::time_point next_deadline_ = System::Clock::time_point::max();
   Stats stats_;
 };
 

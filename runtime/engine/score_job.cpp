@@ -34,11 +34,9 @@ ScoreJob::ScoreJob(std::shared_ptr<BranchState> branch, ScoreRequest request)
   }
 }
 
-void ScoreJob::start(radix_cache::RadixCache& cache, Stats& stats) {
+void ScoreJob::start(radix_cache::RadixCache& cache) {
   answered_ = 0;  // after a preemption the trie is scored anew: it is small
-  const radix_cache::Lease base = open_path(cache, stats);
-  if (!counted_) stats.select_tokens += nodes_.size() - 1;
-  counted_ = true;
+  const radix_cache::Lease base = open_path(cache);
   for (const Route& route : routes_) {
     Strand strand;
     strand.lease = cache.fork(base);
@@ -47,6 +45,12 @@ void ScoreJob::start(radix_cache::RadixCache& cache, Stats& stats) {
     strand.cursor = strand.end - static_cast<std::uint32_t>(route.nodes.size());
     strands_.push_back(std::move(strand));
   }
+}
+
+void ScoreJob::count(Stats& stats) {
+  Job::count(stats);
+  if (!counted_) stats.select_tokens += nodes_.size() - 1;
+  counted_ = true;
 }
 
 std::uint32_t ScoreJob::node_at(const Strand& strand, std::uint32_t position) const {

@@ -13,7 +13,8 @@ class ScoreJob final : public Job {
  public:
   ScoreJob(std::shared_ptr<BranchState> state, ScoreRequest request);
 
-  void start(radix_cache::RadixCache& cache, Stats& stats) override;
+  void start(radix_cache::RadixCache& cache) override;
+  void count(Stats& stats) override;
   [[nodiscard]] bool finished() const override { return answered_ == nodes_.size(); }
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,

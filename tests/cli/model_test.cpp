@@ -111,6 +111,24 @@ TEST_F(WithModel, ScoreIsTheMeanOverAllButTheFirst) {
   EXPECT_EQ(run_line({"score", "--file", folder.write("one.txt", "a")}).code, kFailed);
 }
 
+TEST_F(WithModel, TheNextRunFindsThePromptInTheKvFolder) {
+  const Folder folder;
+  std::string prompt;
+  for (int i = 0; i < 30; ++i) prompt += "House " + std::to_string(i) + " has two rooms. ";
+  std::vector<std::string> texts;
+  for (int run = 0; run < 2; ++run) {
+    const Ran ran = run_line({"complete", "--prompt", prompt, "--max", "4", "--kv-dir",
+                              folder.path("kv"), "--stats", folder.path("stats.json")});
+    ASSERT_EQ(ran.code, kDone) << ran.err;
+    EXPECT_EQ(ran.err.find("--kv-dir"), std::string::npos) << ran.err;
+    texts.push_back(ran.out);
+    const Json stats = Json::parse(folder.read("stats.json"));
+    EXPECT_EQ(stats["reused_tokens"].get<int>() > 100, run == 1);
+    EXPECT_EQ(stats["disk_read_pages"].get<int>() > 6, run == 1);
+  }
+  EXPECT_EQ(texts[0], texts[1]);
+}
+
 TEST_F(WithModel, StatsHaveEveryFieldAndAddUp) {
   const Folder folder;
   const Ran ran = run_line({"complete", "--prompt", "The capital of France is", "--max", "4",

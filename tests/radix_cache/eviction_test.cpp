@@ -145,8 +145,7 @@ struct Steady {
 
 TEST(Eviction, WhatWasFoundAgainOutlivesWhatWasUsedAtTheSameTime) {
   Steady pool;
-  use(pool.cache, ++pool.now, repeated(4, 1));
-  use(pool.cache, ++pool.now, repeated(4, 1));
+  for (int i = 0; i < 4; ++i) use(pool.cache, ++pool.now, repeated(4, 1));
   use(pool.cache, ++pool.now, repeated(4, 2));
   pool.flood(8);  // one life: enough for what was used once
   EXPECT_EQ(remembered(pool.cache, repeated(4, 2)), 0u);

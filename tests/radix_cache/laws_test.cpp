@@ -269,9 +269,7 @@ TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackGoesLast) {
     compute(cache, a);
     if (dead) cache.mark_dead(a);
   };
-  use(0, false);
-  use(0, false);
-  use(0, false);     // came back twice
+  for (int i = 0; i < 5; ++i) use(0, false);  // came back
   use(1000, false);  // once
   use(2000, true);   // dead, and the newest
   const auto kept = [&](TokenId first) {

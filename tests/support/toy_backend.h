@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,6 +40,7 @@ class ToyBackend final : public runtime::Backend {
     info_.context = options_.context;
     info_.pages = options_.pages;
     info_.page_bytes = sizeof(Slot) * runtime::kPageTokens;
+    info_.kv_format = "toy";
   }
 
   const runtime::BackendInfo& info() const override { return info_; }
@@ -72,6 +74,13 @@ class ToyBackend final : public runtime::Backend {
 
   void poison(runtime::PageId page) override {
     for (std::uint32_t s = 0; s < runtime::kPageTokens; ++s) at(page, s) = {};
+  }
+
+  void export_page(runtime::PageId page, std::span<std::byte> out) const override {
+    std::memcpy(out.data(), &slots_[std::size_t{page} * runtime::kPageTokens], out.size());
+  }
+  void import_page(runtime::PageId page, std::span<const std::byte> bytes) override {
+    std::memcpy(&at(page, 0), bytes.data(), bytes.size());
   }
 
   [[nodiscard]] std::uint64_t rows() const { return rows_; }

@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "grammar/matcher.h"
+#include "runtime/engine/tree_text.h"
 #include "tests/support/toy_backend.h"
 
 namespace espalier::runtime {
@@ -485,6 +489,126 @@ TEST(Engine, PagesOfADeadBranchAreEvictedFirst) {
   again.append(kept);
   ASSERT_TRUE(again.generate_now(free_text(1)).has_value());
   EXPECT_EQ(engine->stats().reused_tokens - before.reused_tokens, 80U);
+}
+
+TEST(Engine, ABranchThatComesBackIsNoHitAndItsPathIsExpected) {
+  std::mt19937 random(14);
+  auto engine = make_engine();
+  Branch branch = engine->open();
+  branch.append(random_ids(random, 40));
+  for (int turn = 0; turn < 4; ++turn) {
+    ASSERT_TRUE(branch.generate_now(free_text(20)).has_value());
+    const auto tree = engine->tree();
+    ASSERT_FALSE(tree.empty());
+    for (const auto& node : tree) EXPECT_EQ(node.hits, 0U);
+    EXPECT_EQ(tree.back().eviction, radix_cache::EvictionClass::kExpected);
+  }
+  branch = engine->open();  // the program ends
+  EXPECT_TRUE(engine->check_idle().has_value());
+  for (const auto& node : engine->tree())
+    EXPECT_NE(node.eviction, radix_cache::EvictionClass::kExpected);
+}
+
+TEST(Engine, TheTreeCanBeSeen) {
+  std::mt19937 random(15);
+  auto engine = make_engine();
+  const Ids head = random_ids(random, 40);
+  for (TokenId i = 0; i < 3; ++i) {
+    Branch branch = engine->open();
+    branch.append(head);
+    branch.append(Ids{i, i, i});
+    ASSERT_TRUE(branch.generate_now(free_text(2)).has_value());
+  }
+  EXPECT_TRUE(engine->check_idle().has_value());
+  const auto tree = engine->tree();
+  const std::string drawn =
+      draw_tree(tree, [](std::span<const TokenId> ids) { return std::string(ids.size(), 'x'); });
+  EXPECT_EQ(std::count(drawn.begin(), drawn.end(), '\n'), 4);
+  EXPECT_EQ(drawn.find("0..40  3 pages, found 2 times  \"xxxx"), 0U) << drawn;
+  EXPECT_NE(drawn.find("\n  40..4"), std::string::npos) << drawn;
+  const auto json = nlohmann::json::parse(tree_json(tree));
+  ASSERT_EQ(json.size(), 4U);
+  EXPECT_TRUE(json[0]["parent"].is_null());
+  EXPECT_EQ(json[0]["tokens"].get<Ids>(), head);
+  EXPECT_EQ(json[1]["parent"], 0);
+}
+
+TEST(Engine, ARequestEndsAtItsDeadline) {
+  std::mt19937 random(16);
+  auto engine = make_engine();
+  Branch branch = engine->open();
+  branch.append(random_ids(random, 40));
+  branch.set_terms({.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1)});
+  Branch fork = branch.fork();
+  for (Branch* late : {&branch, &fork}) {
+    const auto out = late->generate_now(free_text(10));
+    ASSERT_FALSE(out.has_value());
+    EXPECT_EQ(out.error().code, ErrorCode::kTimeout);
+  }
+  branch.set_terms({});
+  EXPECT_TRUE(branch.generate_now(free_text(10)).has_value());
+  EXPECT_TRUE(engine->check_idle().has_value());
+}
+
+// Single bytes and some longer tokens; the longest match is canonical.
+grammar::VocabularyRef jump_vocabulary(const std::vector<std::string>& spellings) {
+  grammar::Vocabulary::Spec spec;
+  spec.bytes = spellings;
+  spec.bytes.emplace_back();
+  spec.end_of_turn = static_cast<TokenId>(spellings.size());
+  spec.canonical = [spellings](std::string_view text) -> Result<Ids> {
+    Ids out;
+    while (!text.empty()) {
+      std::size_t best = static_cast<unsigned char>(text[0]);
+      for (std::size_t i = 256; i < spellings.size(); ++i) {
+        if (text.starts_with(spellings[i]) && spellings[i].size() > spellings[best].size()) best = i;
+      }
+      out.push_back(static_cast<TokenId>(best));
+      text.remove_prefix(spellings[best].size());
+    }
+    return out;
+  };
+  return grammar::Vocabulary::create(std::move(spec)).value();
+}
+
+grammar::Matcher matcher_of(const std::string& pattern, const grammar::VocabularyRef& vocabulary) {
+  grammar::Type type;
+  type.kind = grammar::TypeKind::kRegex;
+  type.pattern = pattern;
+  auto grammar = grammar::compile(vocabulary, std::make_shared<const grammar::Type>(std::move(type)), "");
+  EXPECT_TRUE(grammar.has_value()) << grammar.error().message;
+  return (*grammar)->start();
+}
+
+TEST(Engine, TextIsTheSameWithAndWithoutJumps) {
+  std::vector<std::string> spellings;
+  for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
+  for (const char* longer : {"name", "\":\"", "true", "false", "age", "\":", "{\""}) spellings.emplace_back(longer);
+  const auto vocabulary = jump_vocabulary(spellings);
+  const std::string pattern = R"re(\{"name":"(ann|bob|anna)","age":[1-9][0-9]?,"ok":(true|false)\})re";
+  for (const float temperature : {0.0F, 0.9F}) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      std::vector<Ids> texts;
+      std::vector<std::uint64_t> steps;
+      for (const bool jump : {true, false}) {
+        Given given;
+        given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
+        given.options.jump = jump;
+        auto engine = make_engine(given);
+        Branch branch = engine->open();
+        branch.append(Ids{1, 2, 3});
+        GenerateRequest request = free_text(80, temperature, seed);
+        request.matcher = matcher_of(pattern, vocabulary);
+        const auto out = branch.generate_now(std::move(request));
+        ASSERT_TRUE(out.has_value()) << out.error().message;
+        texts.push_back(out->ids);
+        steps.push_back(engine->stats().steps);
+        EXPECT_GT(engine->stats().forced_tokens, 5U);
+      }
+      EXPECT_EQ(texts[0], texts[1]);
+      EXPECT_LT(steps[0], steps[1]);
+    }
+  }
 }
 
 }  // namespace

@@ -1,8 +1,12 @@
 // What the radix cache costs beside a step of a model: finding a prefix, forking, growing by a
-// token, evicting a page.
+// token, evicting a page; and how that depends on the size of the tree, from 10^3 to 10^6 nodes.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "radix_cache/radix_cache.h"
@@ -99,6 +103,113 @@ void decode_step(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(decode_step)->Arg(1)->Arg(8)->Arg(64)->Iterations(3000);
+
+/// A tree of `leaves` forgotten prompts of one page each below a trunk of four, in a pool that is
+/// full: each use at a time of its own, a third of them found again, a tenth dead.
+class FullTree {
+ public:
+  explicit FullTree(std::uint32_t leaves) : cache({.pages = leaves + 4}), leaves_(leaves) {
+    trunk_ = cache.open(0);
+    cache.extend(trunk_, prompt(4 * kPageTokens, 1));
+    compute(cache, trunk_);
+    for (std::uint32_t i = 0; i < leaves; ++i) add(i);
+    for (std::uint32_t i = 0; i < leaves / 3; ++i) {
+      cache.set_time(++now_);
+      Lease lease = cache.open(0);
+      cache.extend(lease, path(i * 3));
+    }
+  }
+  /// The i-th prompt, the trunk in front.
+  [[nodiscard]] static std::vector<TokenId> path(std::uint32_t i) {
+    auto tokens = prompt(4 * kPageTokens, 1);
+    tokens.push_back(static_cast<TokenId>(i));
+    tokens.resize(5 * kPageTokens, 3);
+    return tokens;
+  }
+  void add(std::uint32_t i) {
+    cache.set_time(++now_);
+    Lease lease = cache.open(0);
+    cache.extend(lease, path(i));
+    compute(cache, lease);
+    if (i % 10 == 0) cache.mark_dead(lease);
+  }
+  [[nodiscard]] std::uint32_t leaves() const { return leaves_; }
+  std::uint32_t next() { return leaves_ + added_++; }
+
+  RadixCache cache;
+
+ private:
+  Lease trunk_;
+  std::uint32_t leaves_;
+  std::uint32_t added_ = 0;
+  std::uint64_t now_ = 0;
+};
+
+/// Building a large tree takes a while: each size once.
+FullTree& tree_of(std::int64_t leaves) {
+  static std::map<std::int64_t, std::unique_ptr<FullTree>> made;
+  auto& tree = made[leaves];
+  if (!tree) tree = std::make_unique<FullTree>(static_cast<std::uint32_t>(leaves));
+  return *tree;
+}
+
+void match(benchmark::State& state) {
+  FullTree& tree = tree_of(state.range(0));
+  std::vector<std::vector<TokenId>> paths;
+  for (std::uint32_t p = 0; p < 1024; ++p)
+    paths.push_back(FullTree::path(p * 7919 % tree.leaves()));
+  std::size_t i = 0;
+  for (auto _ : state) {
+    Lease lease = tree.cache.open(0);
+    benchmark::DoNotOptimize(tree.cache.extend(lease, paths[i++ % paths.size()]));
+  }
+}
+
+void fork(benchmark::State& state) {
+  FullTree& tree = tree_of(state.range(0));
+  Lease lease = tree.cache.open(0);
+  tree.cache.extend(lease, FullTree::path(1));
+  for (auto _ : state) benchmark::DoNotOptimize(tree.cache.fork(lease).length());
+}
+
+/// A new leaf that takes its page from the first to go: insert and evict.
+void insert_and_evict(benchmark::State& state) {
+  FullTree& tree = tree_of(state.range(0));
+  for (auto _ : state) tree.add(tree.next());
+}
+
+/// 32 pages at once from a full pool; the label names the worst call.
+void evict_32_pages(benchmark::State& state) {
+  FullTree& tree = tree_of(state.range(0));
+  double worst = 0;
+  std::vector<double> all;
+  for (auto _ : state) {
+    Lease lease = tree.cache.open(1);
+    tree.cache.extend(lease, prompt(32 * kPageTokens, 2));
+    StepPlan plan;
+    const auto start = std::chrono::steady_clock::now();
+    tree.cache.plan(lease, plan, UINT32_MAX);
+    const double took =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state.SetIterationTime(took);
+    worst = std::max(worst, took);
+    all.push_back(took);
+    tree.cache.seal(plan);
+    tree.cache.commit(plan);
+    tree.cache.mark_dead(lease);
+    lease = Lease();
+    for (int i = 0; i < 32; ++i) tree.add(tree.next());
+  }
+  std::nth_element(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(all.size() * 99 / 100),
+                   all.end());
+  state.counters["p99_us"] = all[all.size() * 99 / 100] * 1e6;
+  state.counters["worst_us"] = worst * 1e6;
+}
+
+BENCHMARK(match)->RangeMultiplier(10)->Range(1000, 1'000'000);
+BENCHMARK(fork)->RangeMultiplier(10)->Range(1000, 1'000'000);
+BENCHMARK(insert_and_evict)->RangeMultiplier(10)->Range(1000, 1'000'000);
+BENCHMARK(evict_32_pages)->RangeMultiplier(10)->Range(1000, 1'000'000)->UseManualTime();
 
 /// A full pool: each new prompt of `range` tokens takes its pages from the oldest.
 void evict_for_a_new_prompt(benchmark::State& state) {

@@ -1,0 +1,135 @@
+#include "runtime/engine/disk_tier.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace espalier::runtime {
+namespace {
+
+constexpr std::uint64_t kOwnSpaces = 1ULL << 63;
+
+PageStore::Tokens page_of(std::span<const TokenId> path, std::size_t index) {
+  return PageStore::Tokens(path.data() + index * kPageTokens, kPageTokens);
+}
+
+void mean(double& so_far, double now) { so_far = so_far == 0 ? now : so_far + (now - so_far) / 8; }
+
+}  // namespace
+
+static_assert(PageStore::kTokens == kPageTokens);
+
+DiskTier::DiskTier(std::unique_ptr<PageStore> store, Backend& backend, System& system)
+    : store_(std::move(store)), backend_(backend), system_(system), writer_([this] { write(); }) {}
+
+DiskTier::~DiskTier() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  writer_.join();
+}
+
+void DiskTier::write() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    Page page = std::move(queue_.front());
+    queue_.pop_front();
+    const bool last = queue_.empty();
+    lock.unlock();
+    // Both fail softly, and say so by a note where writing ends.
+    (void)store_->append(page.before, page.name, PageStore::Tokens(page.tokens.data(), kPageTokens), page.index,
+                         page.bytes);
+    if (last) (void)store_->sync();
+    lock.lock();
+    queued_bytes_ -= page.bytes.size();
+  }
+}
+
+void DiskTier::prefill_took(std::uint32_t rows, double seconds) {
+  mean(prefill_page_seconds_, seconds / rows * kPageTokens);
+}
+
+bool DiskTier::pays(std::size_t pages) {
+  if (pages == 0) return false;
+  if (prefill_page_seconds_ == 0 || read_page_seconds_ == 0) return true;
+  return read_page_seconds_ < prefill_page_seconds_ || ++asked_ % 32 == 0;
+}
+
+radix_cache::Lease DiskTier::load(radix_cache::RadixCache& cache, std::uint64_t space,
+                                  std::span<const TokenId> path, std::uint32_t matched) {
+  // A page of which the tree has the head is left alone: its slots may be somebody's.
+  if (space >= kOwnSpaces || matched % kPageTokens != 0 || store_->size() == 0) return {};
+  std::vector<PageStore::Name> names;
+  PageStore::Name name = store_->root(space);
+  for (std::size_t p = 0; p < path.size() / kPageTokens; ++p) {
+    name = PageStore::next(name, page_of(path, p));
+    if (p < matched / kPageTokens) continue;
+    if (!store_->has(name)) break;
+    names.push_back(name);
+  }
+  if (!pays(names.size())) return {};
+
+  const auto start = system_.now();
+  const std::size_t first = matched / kPageTokens;
+  radix_cache::Lease lease = cache.open(space);
+  const std::span<const TokenId> wanted = path.first((first + names.size()) * kPageTokens);
+  cache.extend(lease, wanted, wanted.size());
+  if (cache.ready(lease) != matched) return {};  // more came meanwhile: nothing to do with a page's middle
+  std::vector<std::byte> bytes(backend_.info().page_bytes);
+  std::vector<radix_cache::PageId> pages;
+  std::size_t read = 0;
+  for (; read < names.size(); ++read) {
+    const std::size_t p = first + read;
+    if (!store_->read(names[read], page_of(path, p), bytes)) break;
+    radix_cache::StepPlan plan;
+    if (cache.plan(lease, plan, kPageTokens).size() != kPageTokens) {
+      cache.abandon(plan);
+      break;
+    }
+    cache.page_table(lease, static_cast<std::uint32_t>((p + 1) * kPageTokens), pages);
+    backend_.import_page(pages[p], bytes);
+    cache.commit(plan);
+  }
+  if (read == 0) return {};
+  cache.rollback(lease, static_cast<std::uint32_t>((first + read) * kPageTokens));
+  const double took = std::chrono::duration<double>(system_.now() - start).count();
+  counts_.read_pages += read;
+  counts_.read_seconds += took;
+  mean(read_page_seconds_, took / static_cast<double>(read));
+  return lease;
+}
+
+void DiskTier::save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease, std::uint64_t space) {
+  if (space >= kOwnSpaces || !store_->writable()) return;
+  const std::uint32_t ready = cache.ready(lease) / kPageTokens * kPageTokens;
+  if (ready == 0) return;
+  const std::vector<TokenId> path = cache.tokens(lease);
+  std::vector<radix_cache::PageId> pages;
+  cache.page_table(lease, ready, pages);
+  PageStore::Name before = store_->root(space);
+  for (std::size_t p = 0; p < ready / kPageTokens; ++p) {
+    PageStore::Name name = PageStore::next(before, page_of(path, p));
+    if (!sent_.contains(name) && !store_->has(name)) {
+      std::vector<std::byte> bytes(backend_.info().page_bytes);
+      const std::lock_guard lock(mutex_);
+      if (queued_bytes_ + bytes.size() > kMostQueued) {
+        counts_.dropped_pages += ready / kPageTokens - p;
+        return;  // what comes after would hang on nothing
+      }
+      backend_.export_page(pages[p], bytes);
+      queued_bytes_ += bytes.size();
+      const auto tokens = page_of(path, p);
+      queue_.push_back({before, name, {tokens.begin(), tokens.end()}, p, std::move(bytes)});
+      sent_.insert(name);
+      ++counts_.written_pages;
+      changed_.notify_all();
+    }
+    before = std::move(name);
+  }
+}
+
+}  // namespace espalier::runtime

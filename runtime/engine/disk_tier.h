@@ -1,0 +1,81 @@
+// The tree's second tier: pages of finished requests go to a PageStore, and come back where a later path wants them.
+//
+// Writing is behind: a finished request's whole pages that the store lacks are copied out of the pool at once and
+// appended by a thread of the tier's own, whose queue is bounded (what does not fit is not written). Reading is before
+// admission, on the engine thread: pages that follow what the tree has are read, checked and put into the pool through
+// a plan of the tree, whose rows count as computed. It happens only where it is cheaper than computing: seconds a page
+// read against seconds a page of prefill, both measured as the engine runs; while one of them is not known yet, and
+// every 32nd time, it is tried.
+//
+// Spaces that are nobody else's (the cache turned off) are neither written nor read. Engine thread only.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "base/system.h"
+#include "radix_cache/radix_cache.h"
+#include "runtime/backend.h"
+#include "runtime/engine/page_store.h"
+
+namespace espalier::runtime {
+
+class DiskTier {
+ public:
+  struct Counts {
+    std::uint64_t read_pages = 0;
+    std::uint64_t written_pages = 0;  // handed to the writer
+    std::uint64_t dropped_pages = 0;  // not written: the queue was full
+    double read_seconds = 0;
+  };
+
+  DiskTier(std::unique_ptr<PageStore> store, Backend& backend, System& system);
+  ~DiskTier();  // writes what is queued, and syncs
+
+  /// Makes as much of `path` ready in the tree as is stored and pays; `matched` is what is ready now. The lease keeps
+  /// it there; it is invalid where nothing was read.
+  [[nodiscard]] radix_cache::Lease load(radix_cache::RadixCache& cache, std::uint64_t space,
+                                        std::span<const TokenId> path, std::uint32_t matched);
+  /// Queues the whole ready pages of the lease's path that the store lacks.
+  void save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease, std::uint64_t space);
+  /// A measurement: `rows` rows of prefill took so long.
+  void prefill_took(std::uint32_t rows, double seconds);
+  [[nodiscard]] const Counts& counts() const { return counts_; }
+
+ private:
+  static constexpr std::uint64_t kMostQueued = std::uint64_t{256} << 20;  // bytes
+  struct Page {
+    PageStore::Name before;
+    PageStore::Name name;
+    std::vector<TokenId> tokens;
+    std::uint64_t index = 0;
+    std::vector<std::byte> bytes;
+  };
+  void write();
+  [[nodiscard]] bool pays(std::size_t pages);
+
+  std::unique_ptr<PageStore> store_;
+  Backend& backend_;
+  System& system_;
+  Counts counts_;
+  double prefill_page_seconds_ = 0;  // running means; 0: not measured
+  double read_page_seconds_ = 0;
+  std::uint64_t asked_ = 0;
+  std::unordered_set<PageStore::Name> sent_;  // queued or written by us
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Page> queue_;
+  std::uint64_t queued_bytes_ = 0;  // the page in hand included
+  bool stop_ = false;
+  std::thread writer_;
+};
+
+}  // namespace espalier::runtime

@@ -1,0 +1,173 @@
+// Who is in the tree: order of admission, room, preemption, endings before the end.
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "runtime/engine/scheduler.h"
+
+namespace espalier::runtime {
+namespace {
+
+// Requests in the tree at once; more wait outside it.
+constexpr std::size_t kMaxRunning = 256;
+// Waiting requests that are looked up anew in one step: each costs O(ids / 16).
+constexpr std::size_t kLookUps = 64;
+// A step of waiting, and a step of priority, weigh as much as so many cached tokens.
+constexpr std::int64_t kAgeTokens = 4;
+constexpr std::int64_t kPriorityTokens = 4096;
+
+/// Higher goes first, in the tree and into it.
+std::int32_t standing(const Job& job) { return job.state().terms.priority + job.queue.preempted; }
+
+bool precedes(const Job& a, const Job& b) {
+  return standing(a) != standing(b) ? standing(a) > standing(b) : a.queue.arrival < b.queue.arrival;
+}
+
+}  // namespace
+
+void Scheduler::enqueue(std::unique_ptr<Job> job) {
+  job->queue.since = stats_.steps;
+  job->queue.since_time = system_.now();
+  job->queue.matched_at = job->queue.denied_pages = UINT64_MAX;
+  next_deadline_ = std::min(next_deadline_, job->state().terms.deadline);
+  const auto at = std::upper_bound(waiting_.begin(), waiting_.end(), job, [](const auto& a, const auto& b) {
+    return a->queue.arrival < b->queue.arrival;
+  });
+  waiting_.insert(at, std::move(job));
+}
+
+void Scheduler::drop_ended() {
+  const auto now = next_deadline_ == System::Clock::time_point::max() ? System::Clock::time_point::min() : system_.now();
+  const bool due = now >= next_deadline_;
+  if (due) next_deadline_ = System::Clock::time_point::max();
+  const auto drop = [&](auto& jobs) {
+    for (std::size_t i = 0; i < jobs.size();) {
+      const BranchState& state = jobs[i]->state();
+      const bool cancelled = state.cancelled.load(std::memory_order_relaxed);
+      const bool late = due && state.terms.deadline <= now;
+      if (!cancelled && !late) {
+        if (due) next_deadline_ = std::min(next_deadline_, state.terms.deadline);
+        ++i;
+        continue;
+      }
+      std::unique_ptr<Job> job = std::move(jobs[i]);
+      jobs.erase(jobs.begin() + static_cast<std::ptrdiff_t>(i));
+      finish(std::move(job), cancelled ? fail(ErrorCode::kCancelled, "cancelled")
+                                       : fail(ErrorCode::kTimeout, "the request's time ran out"));
+    }
+  };
+  drop(running_);
+  drop(waiting_);
+}
+
+void Scheduler::cancel_all() {
+  for (auto& job : running_) job->state().cancelled = true;
+  for (auto& job : waiting_) job->state().cancelled = true;
+  drop_ended();
+}
+
+std::uint64_t Scheduler::expected_back() const {
+  // Four times the mean: of exponential gaps all but 2 % are shorter.
+  return stats_.steps + 16 + static_cast<std::uint64_t>(4 * park_steps_);
+}
+
+std::uint64_t Scheduler::demand(const Job& job) const {
+  // What is still to compute, a page a strand to go on with, and what a generation usually comes to.
+  const double reserve = std::min(static_cast<double>(job.remaining()), output_tokens_);
+  std::uint64_t pages = static_cast<std::uint64_t>(reserve) / kPageTokens;
+  for (const Strand& strand : job.strands()) pages += cache_.pages_needed(strand.lease, strand.end) + 1;
+  return pages;
+}
+
+void Scheduler::look_up() {
+  const std::uint64_t changes = cache_.changes();
+  for (std::size_t n = std::min(kLookUps, waiting_.size()); n > 0; --n) {
+    Job& job = *waiting_[looked_++ % waiting_.size()];
+    if (job.queue.matched_at == changes) continue;
+    job.queue.matched = cache_.match(job.state().space, job.path());
+    job.queue.matched_at = changes;
+  }
+}
+
+std::size_t Scheduler::best_waiting() const {
+  const auto score = [&](const Job& job) {
+    const auto age = static_cast<std::int64_t>(stats_.steps - job.queue.since);
+    return std::int64_t{job.queue.matched} + age * kAgeTokens + std::int64_t{standing(job)} * kPriorityTokens;
+  };
+  std::size_t best = 0;
+  std::int64_t best_score = score(*waiting_[0]);
+  for (std::size_t i = 1; i < waiting_.size(); ++i) {
+    const std::int64_t s = score(*waiting_[i]);
+    if (s > best_score) {
+      best = i;
+      best_score = s;
+    }
+  }
+  return best;
+}
+
+bool Scheduler::try_admit(std::size_t at) {
+  Job& job = *waiting_[at];
+  if (!job.finished()) {
+    radix_cache::Usage usage = cache_.usage();
+    // Entering the tree is not free: not again before there is more room than when it did not fit.
+    if (!running_.empty() && job.queue.denied_pages != UINT64_MAX &&
+        usage.free + usage.evictable <= job.queue.denied_pages) {
+      return false;
+    }
+    radix_cache::Lease loaded;  // held until the job holds it
+    if (tier_) {
+      const std::vector<TokenId> path = job.path();
+      loaded = tier_->load(cache_, job.state().space, path, cache_.match(job.state().space, path));
+    }
+    job.start(cache_);
+    loaded = {};
+    if (!running_.empty()) {
+      std::uint64_t need = demand(job);
+      for (const auto& other : running_) need += demand(*other);
+      const std::uint64_t before = usage.free + usage.evictable;
+      usage = cache_.usage();  // what the job pinned is no longer evictable
+      if (need > usage.free + usage.evictable) {
+        job.stop(cache_, 0);
+        job.queue.denied_pages = before;
+        return false;
+      }
+    }
+  }
+  job.count(stats_);
+  if (!job.queue.admitted) ++stats_.requests;
+  job.queue.admitted = true;
+  stats_.queue_steps += stats_.steps - job.queue.since;
+  stats_.queue_seconds += std::chrono::duration<double>(system_.now() - job.queue.since_time).count();
+  std::unique_ptr<Job> owned = std::move(waiting_[at]);
+  waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
+  const auto place = std::upper_bound(running_.begin(), running_.end(), owned,
+                                      [](const auto& a, const auto& b) { return precedes(*a, *b); });
+  running_.insert(place, std::move(owned));
+  ++admissions_;
+  return true;
+}
+
+void Scheduler::admit() {
+  if (waiting_.empty() || running_.size() >= kMaxRunning) return;
+  look_up();
+  while (!waiting_.empty() && running_.size() < kMaxRunning) {
+    const bool oldest = admissions_ % kOldestEvery == 0;
+    if (!oldest && try_admit(best_waiting())) continue;
+    if (!try_admit(0)) return;
+  }
+}
+
+bool Scheduler::preempt_last() {
+  if (running_.size() <= 1) return false;
+  std::unique_ptr<Job> job = std::move(running_.back());
+  running_.pop_back();
+  job->stop(cache_, expected_back());
+  ++job->queue.preempted;
+  ++stats_.preemptions;
+  enqueue(std::move(job));
+  return true;
+}
+
+}  // namespace espalier::runtime
