@@ -195,7 +195,7 @@ class GrammarVerb final : public Command {
   Status tell_mask(const grammar::GrammarRef& compiled, const runtime::Tokenizer& tokenizer,
                    Json& out, Context& context) const {
     grammar::Matcher at = compiled->start();
-    ESP_ASSIGN(const auto ids, tokenizer.encode(*after_));
+    ESP_ASSIGN(const auto ids, tokenizer.encode(*after_, runtime::TextStart::kContinuation));
     for (const TokenId id : ids) {
       if (!at.advance(id)) {
         return fail(ErrorCode::kInvalid,
