@@ -34,21 +34,27 @@ class GrammarProcessor:
         self._prompt_length = prompt_length
         self._end = end
         self._matchers: list[grammar.Matcher] | None = None
+        self._accepted: list[list[int]] = []
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         rows = len(input_ids)
         if self._matchers is None:
             self._matchers = [self._compiled.matcher() for _ in range(rows)]
-        for matcher, ids in zip(self._matchers, input_ids.tolist()):
-            # Sequences are looked at anew where they were reordered (beams) or cut.
+            self._accepted = [[] for _ in range(rows)]
+        for matcher, accepted, ids in zip(self._matchers, self._accepted, input_ids.tolist()):
+            # Beams swap their rows: go back to where this row and its matcher agree.
             generated = ids[self._prompt_length :]
-            if matcher.tokens > len(generated):
-                matcher.reset()
-            for token in generated[matcher.tokens :]:
+            agree = 0
+            while agree < min(len(accepted), len(generated)) and accepted[agree] == generated[agree]:
+                agree += 1
+            matcher.rollback(len(accepted) - agree)
+            del accepted[agree:]
+            for token in generated[agree:]:
                 if matcher.is_done:
                     break
                 if not matcher.accept(token):
                     raise ValueError(f"token {token} was not allowed")
+                accepted.append(token)
         bitmask = grammar.allocate_bitmask(rows, len(self._compiled.vocabulary))
         for row, matcher in enumerate(self._matchers):
             if matcher.is_done:

@@ -235,6 +235,15 @@ def test_the_logits_processor_holds_a_batch(letters: grammar.Vocabulary) -> None
             assert set(matcher.value()) == {"name", "legs", "flies"}
 
 
+def test_the_logits_processor_follows_swapped_rows(letters: grammar.Vocabulary) -> None:
+    example = load_example()
+    compiled = grammar.compile_regex("ab|cd", letters)
+    processor = example.GrammarProcessor(compiled, 1, END)
+    for rows in ([[0], [0]], [[0, ord("a")], [0, ord("c")]], [[0, ord("c")], [0, ord("a")]]):
+        scores = processor(np.array(rows), np.zeros((2, len(letters)), dtype=np.float32))
+    assert [np.flatnonzero(np.isfinite(row)).tolist() for row in scores] == [[ord("d")], [ord("b")]]
+
+
 def test_the_example_skips_politely(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     assert load_example().main("any") == 0
