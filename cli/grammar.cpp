@@ -15,7 +15,8 @@
 namespace espalier::cli {
 namespace {
 
-constexpr std::uint32_t kFarBudget = 1u << 20;  // tokens: what the budget forbids is not the question
+constexpr std::uint32_t kFarBudget = 1u
+                                     << 20;  // tokens: what the budget forbids is not the question
 constexpr std::size_t kShownTokens = 20;
 
 // A byte a token, so that texts can be followed whatever the model's tokens are.
@@ -99,8 +100,9 @@ class GrammarVerb final : public Command {
     };
     const int shapes = shape_.count() + (type_ ? 1 : 0);
     if (shapes != 1) {
-      return usage(shapes == 0 ? "there is no grammar: give a TYPE, --schema, --regex, --gbnf or --lark"
-                               : "give one of TYPE, --schema, --regex, --gbnf, --lark and --type");
+      return usage(shapes == 0
+                       ? "there is no grammar: give a TYPE, --schema, --regex, --gbnf or --lark"
+                       : "give one of TYPE, --schema, --regex, --gbnf, --lark and --type");
     }
     if (type_) shape_.set_type(*type_);
     auto shape = shape_.read(context);
@@ -160,17 +162,16 @@ class GrammarVerb final : public Command {
     if (json_) return;
     char time[48];
     std::snprintf(time, sizeof time, "%.3f ms", out["compile_ms"].get<double>());
-    context.console.print_text(std::string("compiled in ") + time + ": " +
-                               std::to_string(size.expressions) + " expressions, " +
-                               std::to_string(size.rules) + " rules; the shortest text takes " +
-                               std::to_string(compiled.least_tokens()) + " of " +
-                               std::to_string(tokenizer.size()) + " tokens" +
-                               (compiled.prefix_free() ? ", and no text begins another" : ""));
+    context.console.print_text(
+        std::string("compiled in ") + time + ": " + std::to_string(size.expressions) +
+        " expressions, " + std::to_string(size.rules) + " rules; the shortest text takes " +
+        std::to_string(compiled.least_tokens()) + " of " + std::to_string(tokenizer.size()) +
+        " tokens" + (compiled.prefix_free() ? ", and no text begins another" : ""));
   }
 
   void tell(const Verdict& verdict, const std::string& text, const char* key, Json& out,
             Context& context) const {
-    const char* const word = verdict.accepted ? "accepted"
+    const char* const word = verdict.accepted  ? "accepted"
                              : verdict.refused ? "refused"
                                                : "unfinished";
     out[key] = {{"verdict", word},
@@ -194,7 +195,7 @@ class GrammarVerb final : public Command {
   Status tell_mask(const grammar::GrammarRef& compiled, const runtime::Tokenizer& tokenizer,
                    Json& out, Context& context) const {
     grammar::Matcher at = compiled->start();
-    ESP_ASSIGN(const auto ids, tokenizer.encode(*after_));
+    ESP_ASSIGN(const auto ids, tokenizer.encode(*after_, runtime::TextStart::kContinuation));
     for (const TokenId id : ids) {
       if (!at.advance(id)) {
         return fail(ErrorCode::kInvalid,
@@ -230,8 +231,7 @@ class GrammarVerb final : public Command {
                                  write_json(tokenizer.decode({&id, 1}, true)));
     }
     if (shown.size() < mask->count() && context.console.terminals().err) {
-      context.console.note("(" + std::to_string(mask->count() - shown.size()) +
-                           " more: --show N)");
+      context.console.note("(" + std::to_string(mask->count() - shown.size()) + " more: --show N)");
     }
     return {};
   }

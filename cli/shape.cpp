@@ -8,24 +8,27 @@
 #include "grammar/gbnf.h"
 #include "grammar/json_text.h"
 #include "grammar/lark.h"
+#include "grammar/regex.h"
 
 namespace espalier::cli {
 
 Result<grammar::ContextFreeGrammar> Shape::compile(grammar::VocabularyRef vocabulary) const {
   const auto labelled = [&](Error error) { return fail(std::move(error).within(label)); };
-  if (type != nullptr) {
-    auto compiled = grammar::compile(std::move(vocabulary), type, {});
+  if (kind == Kind::kType || kind == Kind::kRegex) {
+    auto compiled = kind == Kind::kType ? grammar::compile(std::move(vocabulary), type, {})
+                                        : grammar::compile_regex(std::move(vocabulary), text);
     if (!compiled) return labelled(std::move(compiled).error());
     return grammar::ContextFreeGrammar{std::move(*compiled), {}};
   }
-  auto compiled = lark ? grammar::compile_lark(std::move(vocabulary), text)
-                       : grammar::compile_gbnf(std::move(vocabulary), text);
+  auto compiled = kind == Kind::kLark ? grammar::compile_lark(std::move(vocabulary), text)
+                                      : grammar::compile_gbnf(std::move(vocabulary), text);
   if (!compiled) return labelled(std::move(compiled).error());
   return compiled;
 }
 
 void ShapeOptions::declare(CLI::App& app, const std::string& subject) {
-  add_text(app, "--schema", schema_, "F", subject + " is JSON that fits the JSON Schema in this file");
+  add_text(app, "--schema", schema_, "F",
+           subject + " is JSON that fits the JSON Schema in this file");
   add_text(app, "--regex", regex_, "R", subject + " matches this regular expression as a whole");
   add_text(app, "--gbnf", gbnf_, "F", subject + " is a text of the GBNF grammar in this file");
   add_text(app, "--lark", lark_, "F", subject + " is a text of the Lark grammar in this file");
@@ -42,7 +45,7 @@ Result<Shape> ShapeOptions::read(Context& context) const {
   if (gbnf_ || lark_) {
     const std::string& path = gbnf_ ? *gbnf_ : *lark_;
     ESP_ASSIGN(shape.text, read_text(path, context));
-    shape.lark = lark_.has_value();
+    shape.kind = lark_ ? Shape::Kind::kLark : Shape::Kind::kGbnf;
     shape.label = "'" + path + "'";
     return shape;
   }
@@ -59,9 +62,8 @@ Result<Shape> ShapeOptions::read(Context& context) const {
   }
   if (regex_) {
     shape.label = "--regex";
-    type->kind = grammar::TypeKind::kRegex;
-    type->pattern = *regex_;
-    shape.type = std::move(type);
+    shape.kind = Shape::Kind::kRegex;
+    shape.text = *regex_;
     return shape;
   }
   // The language's own front end reads the type, in the smallest program that holds one.

@@ -17,9 +17,10 @@ namespace espalier::cli {
 
 /// A shape that was read: its front end has seen it, no vocabulary has.
 struct Shape {
-  grammar::TypeRef type;  // null: `text` is a grammar
-  std::string text;
-  bool lark = false;
+  enum class Kind { kType, kRegex, kGbnf, kLark };
+  Kind kind = Kind::kType;
+  grammar::TypeRef type;
+  std::string text;   // of all kinds but a type
   std::string label;  // how messages call it: `--regex`, `'letter.schema.json'`
 
   /// A hole of this shape that ends the turn; errors begin with the label.

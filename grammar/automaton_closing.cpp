@@ -42,7 +42,7 @@ std::uint64_t Automaton::closing_size(PositionId start) {
   while (!chain.empty()) {
     const PositionId p = chain.back();
     chain.pop_back();
-    const Position& at = positions_[p];
+    const Position at = positions_[p];  // by value: products that a grammar runs make positions
     std::uint64_t size = 0;
     if (p < 3 || is_follow(p)) {
       closing_sizes_[p] = 0;

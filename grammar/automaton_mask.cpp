@@ -61,8 +61,19 @@ std::optional<Automaton::CharacterLoop> Automaton::character_loop(StateId state)
   const std::vector<PositionId> items = states_[state].items;
   for (const PositionId item : items) {
     const Position at = positions_[item];
-    if (at.expr >= kBottomExpr || at.next < 3) continue;
+    if (at.expr >= kBottomExpr) continue;
     const Op op = pool_.node(Expr{at.expr}).op;
+    if (op == Op::kContextFree) {
+      const auto loop = context_free_->character_class(at.progress);
+      if (!loop) return std::nullopt;
+      const bool alone = std::all_of(items.begin(), items.end(), [&](PositionId p) {
+        return p == item || (is_follow(p) && positions_[p].progress == 0) ||
+               (item_bytes(p) & loop->first).none();
+      });
+      if (!alone) return std::nullopt;
+      return CharacterLoop{loop->characters, loop->first};
+    }
+    if (at.next < 3) continue;
     if (op != Op::kSet && op != Op::kBytes) continue;
     const Position again = positions_[at.next];
     if (again.expr >= kBottomExpr || pool_.node(Expr{again.expr}).op != Op::kRepeat) continue;

@@ -3,7 +3,8 @@
 //
 // When the automaton has passed its byte budget it is dropped whole and begun anew ("generation");
 // matchers notice and replay their tokens. A single call may pass the budget; the next one starts
-// over.
+// over. Where one open text needs more than the budget, the automaton may hold twice what replaying
+// that text made, so that it is not replayed at every call.
 #pragma once
 
 #include <memory>
@@ -39,6 +40,7 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   mutable std::mutex mutex_;
   mutable std::unique_ptr<Automaton> automaton_;
   mutable std::uint64_t generation_ = 0;
+  mutable std::size_t replayed_ = 0;  // bytes that the largest replay into this automaton made
 };
 
 /// compile() for an expression that is built already: what types, schemas and tests share.

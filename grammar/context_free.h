@@ -7,8 +7,8 @@
 // text is cut into tokens first. Running: context_free_machine.h.
 //
 //   ContextFreeBuilder rules(pool, text);
-//   rules.define("list", pool.choice({item, pool.concat({rules.rule("list", 9), comma, item})}), 0);
-//   ESP_ASSIGN(const ContextFree grammar, rules.finish("list"));
+//   rules.define("list", pool.choice({item, pool.concat({rules.rule("list", 9), comma, item})}),
+//   0); ESP_ASSIGN(const ContextFree grammar, rules.finish("list"));
 #pragma once
 
 #include <map>

@@ -1,10 +1,10 @@
 // The shortest word of every expression that a context-free grammar is made of.
 //
 // Found as Knuth generalised Dijkstra's algorithm to grammars ("A generalization of Dijkstra's
-// algorithm", 1977): expressions settle in the order of their shortest words, each once all it needs
-// has settled, so recursion of any kind ends. An expression is productive iff it has a word, and
-// nullable iff its shortest one is empty. Cost: O(n log n) in the expressions reachable from the
-// kContextFree ones; the others are not looked at.
+// algorithm", 1977): expressions settle in the order of their shortest words, each once all it
+// needs has settled, so recursion of any kind ends. An expression is productive iff it has a word,
+// and nullable iff its shortest one is empty. Cost: O(n log n) in the expressions reachable from
+// the kContextFree ones; the others are not looked at.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kSimulation = 64;  // pairs of nodes that one comparison may assume
+constexpr std::size_t kSimulation = 16;  // pairs of nodes that one comparison may assume
 
 template <class Item>
 void append(std::string& key, const std::vector<Item>& items) {
@@ -44,7 +44,7 @@ ContextFreeMachine::ContextFreeMachine(Automaton& products, const Program& progr
   seen_.push_back(0);
   left_.push_back(0);
   nodes_.push_back({true, 0, {}});  // kTop
-  node_ids_.emplace(std::string(1, '\1'), kTop);
+  node_ids_.emplace(hash_of(true, {}), kTop);
   sets_.emplace_back();  // kDead
 }
 
@@ -138,9 +138,8 @@ const ContextFreeMachine::Expansion& ContextFreeMachine::expansion(LocalId from)
         out.leaves.push_back(id);
         break;
       case Op::kConcat: {
-        const LocalId rest = at.progress + 1 == node.count
-                                 ? at.next
-                                 : local(at.expr, at.progress + 1, at.next);
+        const LocalId rest =
+            at.progress + 1 == node.count ? at.next : local(at.expr, at.progress + 1, at.next);
         work.push_back(push(pool_.children(e)[at.progress], rest));
         break;
       }
@@ -165,8 +164,15 @@ const ContextFreeMachine::Expansion& ContextFreeMachine::expansion(LocalId from)
         if (facts_.nullable(e)) work.push_back(at.next);
         break;
       }
+      case Op::kCodePoints: {
+        const LocalId whole = push(pool_.children(e)[0], at.next);
+        if (whole != from) {
+          for (const LocalId leaf : expansion(whole).leaves) origins_.try_emplace(leaf, e, at.next);
+        }
+        work.push_back(whole);
+        break;
+      }
       case Op::kCapture:
-      case Op::kCodePoints:
       case Op::kContextFree:
         work.push_back(push(pool_.children(e)[0], at.next));
         break;
@@ -300,8 +306,8 @@ bool ContextFreeMachine::visit(std::vector<Item> kernel, std::vector<Item>& leav
     if (reached.ends) work.push_back({kEnd, at.node});
     for (std::size_t i = 0; i < expansions_[at.local].calls.size(); ++i) {
       const Call call = expansions_[at.local].calls[i];
-      const auto [it, fresh] = pending_by_rule_.try_emplace(
-          call.rule, static_cast<std::uint32_t>(pending_.size()));
+      const auto [it, fresh] =
+          pending_by_rule_.try_emplace(call.rule, static_cast<std::uint32_t>(pending_.size()));
       const NodeId node = kPending + it->second;
       if (fresh) {
         pending_.emplace_back();
@@ -351,8 +357,8 @@ bool ContextFreeMachine::flatten_tails() {
   return true;
 }
 
-// `more` has every way on that `less` has. Found by assuming it of pairs (coinduction); a guess that
-// fails counts as no.
+// `more` has every way on that `less` has. Found by assuming it of pairs (coinduction); a guess
+// that fails counts as no.
 bool ContextFreeMachine::simulated(NodeId less, NodeId more) const {
   std::vector<std::pair<NodeId, NodeId>> assumed{{less, more}};
   for (std::size_t i = 0; i < assumed.size(); ++i) {
@@ -376,8 +382,8 @@ bool ContextFreeMachine::simulated(NodeId less, NodeId more) const {
   return true;
 }
 
-// Drops items that an equal one with a node of more ways on makes superfluous. Of two that stand for
-// each other the newer stays. `items` is sorted.
+// Drops items that an equal one with a node of more ways on makes superfluous. Of two that stand
+// for each other the newer stays. `items` is sorted.
 void ContextFreeMachine::reduce(std::vector<Item>& items) const {
   std::vector<Item> kept;
   for (std::size_t from = 0; from < items.size();) {
@@ -386,16 +392,17 @@ void ContextFreeMachine::reduce(std::vector<Item>& items) const {
     // From the newest on: whatever is simulated by one that stays goes.
     const std::size_t first = kept.size();
     for (std::size_t i = to; i-- > from;) {
-      const std::size_t compared = std::min(kept.size() - first, std::size_t{8});
-      const bool superfluous = std::any_of(
-          kept.end() - static_cast<std::ptrdiff_t>(compared), kept.end(),
-          [&](const Item& other) { return simulated(items[i].node, other.node); });
+      const std::size_t compared =
+          std::min(kept.size() - first, std::size_t{to - from > 32 ? 1U : 4U});
+      const bool superfluous =
+          std::any_of(kept.end() - static_cast<std::ptrdiff_t>(compared), kept.end(),
+                      [&](const Item& other) { return simulated(items[i].node, other.node); });
       if (superfluous) continue;
       // And it may in turn make kept ones superfluous that do not stand for it.
       const Item mine = items[i];
-      const auto last = std::remove_if(
-          kept.end() - static_cast<std::ptrdiff_t>(compared), kept.end(),
-          [&](const Item& other) { return simulated(other.node, mine.node); });
+      const auto last =
+          std::remove_if(kept.end() - static_cast<std::ptrdiff_t>(compared), kept.end(),
+                         [&](const Item& other) { return simulated(other.node, mine.node); });
       kept.erase(last, kept.end());
       kept.push_back(mine);
     }
@@ -418,8 +425,8 @@ void ContextFreeMachine::make_nodes(const std::vector<Item>& leaves) {
     if (leaf.node >= kPending) roots.push_back(leaf.node - kPending);
   }
   sort_unique(roots);
-  const auto components = strong_components_from(
-      roots, pending_.size(), [&](std::uint32_t i, auto&& edge) {
+  const auto components =
+      strong_components_from(roots, pending_.size(), [&](std::uint32_t i, auto&& edge) {
         for (const Item& caller : pending_[i].callers) {
           if (caller.node >= kPending) edge(caller.node - kPending);
         }
@@ -429,9 +436,8 @@ void ContextFreeMachine::make_nodes(const std::vector<Item>& leaves) {
 
 // Nodes that lead to each other, or one alone, whose other callers are made already.
 void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
-  std::sort(members.begin(), members.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return pending_[a].rule < pending_[b].rule;
-  });
+  std::sort(members.begin(), members.end(),
+            [&](std::uint32_t a, std::uint32_t b) { return pending_[a].rule < pending_[b].rule; });
   bool cyclic = false;
   for (std::uint32_t m = 0; m < members.size(); ++m) pending_[members[m]].made = kPending + m;
   std::string key;
@@ -465,11 +471,10 @@ void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
     }
     std::sort(p.callers.begin(), p.callers.end());
     p.made = base + m;
+    products_.bytes_ += sizeof(Node) + p.callers.size() * sizeof(Item) + 80;
+    const std::size_t hash = hash_of(p.accepts, p.callers);
+    if (find_node(hash, p.accepts, p.callers) == kPending) node_ids_.emplace(hash, p.made);
     nodes_.push_back({p.accepts, ContextFreeFacts::kNever, p.callers});
-    std::string content(1, p.accepts ? '\1' : '\0');
-    append(content, p.callers);
-    products_.bytes_ += sizeof(Node) + 2 * content.size() + 80;
-    node_ids_.try_emplace(std::move(content), p.made);
   }
   // Sizes: every node has a way out (calls are only made of productive rules), so this settles.
   for (bool changed = true; changed;) {
@@ -477,8 +482,8 @@ void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
     for (NodeId id = base; id < nodes_.size(); ++id) {
       std::uint32_t size = nodes_[id].accepts ? 0 : ContextFreeFacts::kNever;
       for (const Item& caller : nodes_[id].callers) {
-        size = std::min(size,
-                        ContextFreeFacts::sum(local_sizes_[caller.local], nodes_[caller.node].size));
+        size = std::min(
+            size, ContextFreeFacts::sum(local_sizes_[caller.local], nodes_[caller.node].size));
       }
       changed |= size != nodes_[id].size;
       nodes_[id].size = size;
@@ -486,46 +491,68 @@ void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
   }
 }
 
+std::size_t ContextFreeMachine::hash_of(bool accepting, const std::vector<Item>& items) {
+  std::size_t h = accepting ? 1 : 0;
+  for (const Item& item : items) {
+    h = (h ^ (std::uint64_t{item.local} << 32 | item.node)) * 0x9E3779B97F4A7C15ULL;
+    h ^= h >> 29;
+  }
+  return h;
+}
+
+ContextFreeMachine::NodeId ContextFreeMachine::find_node(std::size_t hash, bool accepts,
+                                                         const std::vector<Item>& callers) const {
+  const auto [from, to] = node_ids_.equal_range(hash);
+  for (auto it = from; it != to; ++it) {
+    if (nodes_[it->second].accepts == accepts && nodes_[it->second].callers == callers) {
+      return it->second;
+    }
+  }
+  return kPending;
+}
+
 ContextFreeMachine::NodeId ContextFreeMachine::intern_node(bool accepts,
                                                            std::vector<Item> callers) {
-  std::string key(1, accepts ? '\1' : '\0');
-  append(key, callers);
-  const auto [it, fresh] = node_ids_.try_emplace(std::move(key), static_cast<NodeId>(nodes_.size()));
-  if (fresh) {
-    std::uint32_t size = accepts ? 0 : ContextFreeFacts::kNever;
-    for (const Item& caller : callers) {
-      size = std::min(size,
-                      ContextFreeFacts::sum(local_sizes_[caller.local], nodes_[caller.node].size));
-    }
-    products_.bytes_ += sizeof(Node) + 2 * it->first.size() + 80;
-    nodes_.push_back({accepts, size, std::move(callers)});
+  const std::size_t hash = hash_of(accepts, callers);
+  if (const NodeId known = find_node(hash, accepts, callers); known != kPending) return known;
+  std::uint32_t size = accepts ? 0 : ContextFreeFacts::kNever;
+  for (const Item& caller : callers) {
+    size =
+        std::min(size, ContextFreeFacts::sum(local_sizes_[caller.local], nodes_[caller.node].size));
   }
-  return it->second;
+  const auto id = static_cast<NodeId>(nodes_.size());
+  products_.bytes_ += sizeof(Node) + callers.size() * sizeof(Item) + 80;
+  node_ids_.emplace(hash, id);
+  nodes_.push_back({accepts, size, std::move(callers)});
+  return id;
 }
 
 ContextFreeMachine::SetId ContextFreeMachine::intern_set(bool accepting, std::vector<Item> leaves) {
-  std::string key(1, accepting ? '\1' : '\0');
-  append(key, leaves);
-  const auto [it, fresh] = set_ids_.try_emplace(std::move(key), static_cast<SetId>(sets_.size()));
-  if (!fresh) return it->second;
+  const std::size_t hash = hash_of(accepting, leaves);
+  const auto [from, to] = set_ids_.equal_range(hash);
+  for (auto it = from; it != to; ++it) {
+    if (sets_[it->second].accepting == accepting && sets_[it->second].leaves == leaves) {
+      return it->second;
+    }
+  }
   Set set;
   set.accepting = accepting;
   set.size = accepting ? 0 : ContextFreeFacts::kNever;
-  if (!accepting) {
-    for (const Item& leaf : leaves) {
-      if (complete_product(leaf.local)) continue;
-      const std::uint32_t size =
-          ContextFreeFacts::sum(local_sizes_[leaf.local], nodes_[leaf.node].size);
-      if (size > set.size) continue;
-      const unsigned char byte = leaf_closing_byte(leaf.local);
-      set.closing_byte = size < set.size ? byte : std::min(set.closing_byte, byte);
-      set.size = size;
-    }
+  for (std::size_t i = 0; i < leaves.size() && !accepting; ++i) {
+    if (complete_product(leaves[i].local)) continue;
+    const std::uint32_t size =
+        ContextFreeFacts::sum(local_sizes_[leaves[i].local], nodes_[leaves[i].node].size);
+    if (size > set.size) continue;
+    const unsigned char byte = leaf_closing_byte(leaves[i].local);
+    set.closing_byte = size < set.size ? byte : std::min(set.closing_byte, byte);
+    set.size = size;
   }
-  products_.bytes_ += sizeof(Set) + 2 * it->first.size() + 80;
+  const auto id = static_cast<SetId>(sets_.size());
+  products_.bytes_ += sizeof(Set) + leaves.size() * sizeof(Item) + 80;
   set.leaves = std::move(leaves);
   sets_.push_back(std::move(set));
-  return it->second;
+  set_ids_.emplace(hash, id);
+  return id;
 }
 
 bool ContextFreeMachine::closes(SetId set, std::uint64_t longest) {
@@ -559,16 +586,29 @@ void ContextFreeMachine::byte_classes(SetId set, std::vector<ByteSet>& classes) 
   }
 }
 
-std::vector<std::string> ContextFreeMachine::expected(SetId set, std::size_t most) const {
-  std::vector<std::string> out;
-  for (const Item& leaf : sets_[set].leaves) {
-    if (out.size() == most) break;
-    const Local& at = locals_[leaf.local];
-    if (pool_.node(Expr{at.expr}).op != Op::kBytes) continue;
-    std::string text = pool_.bytes_of(Expr{at.expr}).substr(at.progress);
-    if (std::find(out.begin(), out.end(), text) == out.end()) out.push_back(std::move(text));
+std::optional<ContextFreeMachine::CharacterClass> ContextFreeMachine::character_class(SetId set) {
+  const std::vector<Item> leaves = sets_[set].leaves;  // making locals does not change it
+  for (const Item& leaf : leaves) {
+    const auto origin = origins_.find(leaf.local);
+    if (origin == origins_.end()) continue;
+    const Expr characters = origin->second.first;
+    const LocalId whole = push(pool_.children(characters)[0], origin->second.second);
+    ByteSet first;
+    std::size_t found = 0;
+    const std::vector<LocalId> parts = expansion(whole).leaves;
+    for (const LocalId part : parts) {
+      first |= leaf_bytes(part);
+      found += std::binary_search(leaves.begin(), leaves.end(), Item{part, leaf.node}) ? 1 : 0;
+    }
+    if (found != parts.size()) continue;
+    const bool alone = std::all_of(leaves.begin(), leaves.end(), [&](const Item& other) {
+      const bool mine = other.node == leaf.node &&
+                        std::find(parts.begin(), parts.end(), other.local) != parts.end();
+      return mine || (leaf_bytes(other.local) & first).none();
+    });
+    if (alone) return CharacterClass{characters, first};
   }
-  return out;
+  return std::nullopt;
 }
 
 }  // namespace espalier::grammar

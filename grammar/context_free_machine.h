@@ -8,7 +8,8 @@
 // text, an immutable handle.
 //
 // What keeps the number of sets and nodes small:
-//  - Nodes and sets are hash-consed by what they hold, not by where they were made. Nodes that refer
+//  - Nodes and sets are hash-consed by what they hold, not by where they were made. Nodes that
+//  refer
 //    to each other (left recursion) are made and compared as a group.
 //  - A caller with nothing left to do after a call is replaced by its own callers (Leo: "A general
 //    context-free parsing algorithm running in linear time on every LR(k) grammar", 1991), so right
@@ -19,8 +20,8 @@
 //    parsing", 2002), so hidden left recursion and cycles need no second look at a set.
 //
 // Cost of a step: linear in the items and callers it meets: constant for grammars that are
-// deterministic with bounded look-behind, at most kMostVisits. Where a set would pass kMostLeaves or
-// kMostVisits the byte is not allowed.
+// deterministic with bounded look-behind, at most kMostVisits. Where a set would pass kMostLeaves
+// or kMostVisits the byte is not allowed.
 //
 // Every item is productive, and a set's closing is its shortest continuation, ties going to the
 // lowest bytes: a function of the language alone, so all machines of a program agree on it, and the
@@ -31,6 +32,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -73,14 +75,19 @@ class ContextFreeMachine {
   /// Some set was beyond kMostLeaves or kMostVisits.
   [[nodiscard]] bool overflowed() const { return overflowed_; }
 
-  /// The rules that the set is inside of or about to enter, for messages: at most `most` names.
-  [[nodiscard]] std::vector<std::string> expected(SetId set, std::size_t most) const;
+  /// A class of characters that the set reads as a whole: all code points of it lead to the same
+  /// set, and nothing else reads a byte that one of them starts with.
+  struct CharacterClass {
+    Expr characters;  // the kCodePoints expression
+    ByteSet first;    // bytes its code points start with
+  };
+  std::optional<CharacterClass> character_class(SetId set);
 
  private:
   using LocalId = std::uint32_t;
   using NodeId = std::uint32_t;
-  static constexpr LocalId kEnd = 0;  // nothing remains of the rule
-  static constexpr NodeId kTop = 0;   // the grammar's own caller
+  static constexpr LocalId kEnd = 0;            // nothing remains of the rule
+  static constexpr NodeId kTop = 0;             // the grammar's own caller
   static constexpr NodeId kPending = 1u << 31;  // and above: nodes of the set that is being made
 
   struct Local {
@@ -143,6 +150,9 @@ class ContextFreeMachine {
   bool flatten_tails();
   void make_nodes(const std::vector<Item>& leaves);
   void make_group(std::vector<std::uint32_t> members);
+  static std::size_t hash_of(bool accepting, const std::vector<Item>& items);
+  [[nodiscard]] NodeId find_node(std::size_t hash, bool accepts,
+                                 const std::vector<Item>& callers) const;
   NodeId intern_node(bool accepts, std::vector<Item> callers);
   [[nodiscard]] NodeId resolved(NodeId node) const {
     return node < kPending ? node : pending_[node - kPending].made;
@@ -165,17 +175,20 @@ class ContextFreeMachine {
   std::vector<Local> locals_;
   std::vector<std::uint32_t> local_sizes_;
   std::vector<Expansion> expansions_;
+  // By a local that reads: the kCodePoints it came from and where that goes on.
+  std::unordered_map<LocalId, std::pair<Expr, LocalId>> origins_;
   std::vector<std::uint32_t> seen_;  // by local: the stamp of the expansion that saw it
   std::vector<std::uint32_t> left_;  // by local: a repeat that its nullable child may not re-enter
   std::uint32_t stamp_ = 0;
   std::unordered_map<Local, LocalId, LocalHash> local_ids_;
-  std::unordered_map<std::uint32_t, std::vector<std::uint32_t>> concat_sizes_;  // from each child on
+  std::unordered_map<std::uint32_t, std::vector<std::uint32_t>>
+      concat_sizes_;  // from each child on
 
   std::vector<Node> nodes_;
-  std::unordered_map<std::string, NodeId> node_ids_;   // by content
-  std::unordered_map<std::string, NodeId> group_ids_;  // by the content of the whole group
+  std::unordered_multimap<std::size_t, NodeId> node_ids_;  // by content
+  std::unordered_map<std::string, NodeId> group_ids_;      // by the content of the whole group
   std::vector<Set> sets_;
-  std::unordered_map<std::string, SetId> set_ids_;
+  std::unordered_multimap<std::size_t, SetId> set_ids_;
   std::unordered_map<std::uint64_t, SetId> steps_;
 
   std::vector<Pending> pending_;  // while a set is being made

@@ -22,9 +22,9 @@ class Reader {
 
   Result<ContextFree> run() {
     if (text_.size() > ContextFreeBuilder::kLongestText) {
-      return fail(ErrorCode::kLimit, "grammar: longer than " +
-                                         std::to_string(ContextFreeBuilder::kLongestText) +
-                                         " bytes");
+      return fail(
+          ErrorCode::kLimit,
+          "grammar: longer than " + std::to_string(ContextFreeBuilder::kLongestText) + " bytes");
     }
     if (const std::size_t bad = utf8::find_malformed(text_); bad != std::string_view::npos) {
       return fail(rules_.error_at(bad, "the text is not UTF-8"));
@@ -145,9 +145,10 @@ class Reader {
           break;
         case '<':
         case '!':
-          return error("references to tokens (`<name>`, `<[id]>`, `!<…>`) are not supported: a "
-                       "grammar here is over text",
-                       ErrorCode::kUnsupported);
+          return error(
+              "references to tokens (`<name>`, `<[id]>`, `!<…>`) are not supported: a "
+              "grammar here is over text",
+              ErrorCode::kUnsupported);
         default: {
           if (!name_byte(c)) {
             if (nested) return error("this cannot stand inside parentheses");
@@ -250,7 +251,9 @@ class Reader {
         digits = 8;
         break;
       default:
-        return error("unknown escape; \\n \\r \\t \\\\ \\\" \\[ \\] \\- \\xHH \\uHHHH \\UHHHHHHHH are known");
+        return error(
+            "unknown escape; \\n \\r \\t \\\\ \\\" \\[ \\] \\- \\xHH \\uHHHH \\UHHHHHHHH are "
+            "known");
     }
     char32_t value = 0;
     for (std::size_t i = 0; i < digits; ++i) {
@@ -345,7 +348,8 @@ Result<ContextFreeGrammar> compile_gbnf(VocabularyRef vocabulary, std::string_vi
   Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
   auto pool = std::make_shared<ExpressionPool>(fuel);
   ESP_ASSIGN(ContextFree grammar, read_gbnf(*pool, text));
-  return compile_context_free(std::move(vocabulary), pool, std::move(grammar), follow, limits, fuel);
+  return compile_context_free(std::move(vocabulary), pool, std::move(grammar), follow, limits,
+                              fuel);
 }
 
 }  // namespace espalier::grammar

@@ -1,7 +1,9 @@
 // GBNF, the grammars of llama.cpp: `root ::= "- " item ("\n" item)*`.
 //
-// What is read: rules (`name ::= …`, names of letters, digits, `-` and `_`), strings, classes `[a-z]`
-// `[^"]`, `.`, groups, `|`, `* + ? {m} {m,} {m,n}`, comments (`#`), newlines inside parentheses, after
+// What is read: rules (`name ::= …`, names of letters, digits, `-` and `_`), strings, classes
+// `[a-z]`
+// `[^"]`, `.`, groups, `|`, `* + ? {m} {m,} {m,n}`, comments (`#`), newlines inside parentheses,
+// after
 // `::=` and after `|`; escapes \n \r \t \\ \" \[ \] \- \xHH \uHHHH \UHHHHHHHH. The start is `root`.
 // Counts are exact and counted, never expanded. Where llama.cpp differs: it takes a maximum above
 // 2,000 for none, and of two definitions of a rule the last; here the count holds and the second

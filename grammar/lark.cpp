@@ -23,8 +23,8 @@ class Compiler {
       const LarkDefinition& definition = syntax_.definitions[i];
       const auto [it, fresh] = by_name_.try_emplace(definition.name, i);
       if (!fresh) {
-        return fail(rules_.error_at(definition.offset, "`" + definition.name +
-                                                           "` is defined already"));
+        return fail(
+            rules_.error_at(definition.offset, "`" + definition.name + "` is defined already"));
       }
     }
     expressions_.resize(syntax_.nodes.size());
@@ -76,10 +76,11 @@ class Compiler {
         }
         const LarkNode& node = syntax_.nodes[top.at++];
         if (node.op != LarkOp::kName) continue;
-        const auto it = by_name_.find(node.text);
-        if (it == by_name_.end() || !is_terminal_name(node.text)) continue;  // an error of terminal()
+        const auto it = by_name_.find(syntax_.text_of(node));
+        if (it == by_name_.end() || !is_terminal_name(syntax_.text_of(node)))
+          continue;  // an error of terminal()
         if (marks[it->second] == Mark::kOpen) {
-          return fail(rules_.error_at(node.offset, "the terminal `" + node.text +
+          return fail(rules_.error_at(node.offset, "the terminal `" + syntax_.text_of(node) +
                                                        "` needs itself: only rules, in lower "
                                                        "case, may be recursive"));
         }
@@ -92,9 +93,7 @@ class Compiler {
     return {};
   }
 
-  [[nodiscard]] Expr any_text() {
-    return pool_.repeat(pool_.code_points({{0, 0x10FFFF}}), 0);
-  }
+  [[nodiscard]] Expr any_text() { return pool_.repeat(pool_.code_points({{0, 0x10FFFF}}), 0); }
 
   // Nodes [first, root] as a regular expression.
   Result<Expr> terminal(std::uint32_t first, std::uint32_t root) {
@@ -102,8 +101,8 @@ class Compiler {
       const LarkNode& node = syntax_.nodes[id];
       switch (node.op) {
         case LarkOp::kName: {
-          if (!is_terminal_name(node.text)) {
-            return fail(rules_.error_at(node.offset, "the rule `" + node.text +
+          if (!is_terminal_name(syntax_.text_of(node))) {
+            return fail(rules_.error_at(node.offset, "the rule `" + syntax_.text_of(node) +
                                                          "` cannot stand in a terminal"));
           }
           ESP_ASSIGN(expressions_[id], terminal_named(node));
@@ -113,7 +112,7 @@ class Compiler {
           return fail(rules_.error_at(node.offset, "%json cannot stand in a terminal"));
         case LarkOp::kAnd: {
           Expr all = child(node, 0);
-          for (std::size_t i = 1; i < node.children.size(); ++i) {
+          for (std::size_t i = 1; i < node.count; ++i) {
             all = pool_.intersection(all, child(node, i));
           }
           expressions_[id] = all;
@@ -132,9 +131,10 @@ class Compiler {
   }
 
   Result<Expr> terminal_named(const LarkNode& node) {
-    const auto it = by_name_.find(node.text);
+    const auto it = by_name_.find(syntax_.text_of(node));
     if (it == by_name_.end()) {
-      return fail(rules_.error_at(node.offset, "terminal `" + node.text + "` is not defined"));
+      return fail(
+          rules_.error_at(node.offset, "terminal `" + syntax_.text_of(node) + "` is not defined"));
     }
     return terminals_[it->second];
   }
@@ -154,15 +154,15 @@ class Compiler {
       const LarkNode& node = syntax_.nodes[id];
       switch (node.op) {
         case LarkOp::kName:
-          if (is_terminal_name(node.text)) {
+          if (is_terminal_name(syntax_.text_of(node))) {
             ESP_ASSIGN(const Expr words, terminal_named(node));
             expressions_[id] = lexeme(words);
           } else {
-            expressions_[id] = rules_.rule(node.text, node.offset);
+            expressions_[id] = rules_.rule(syntax_.text_of(node), node.offset);
           }
           break;
         case LarkOp::kJson: {
-          auto schema = schema_expression(pool_, json_, node.json);
+          auto schema = schema_expression(pool_, json_, syntax_.value_of(node));
           if (!schema) {
             return fail(rules_.error_at(node.offset, "%json: " + schema.error().message,
                                         schema.error().code));
@@ -193,27 +193,32 @@ class Compiler {
   Expr lexeme(Expr words) { return pool_.concat({words, skip_}); }
 
   [[nodiscard]] Expr child(const LarkNode& node, std::size_t i) const {
-    return expressions_[node.children[i]];
+    return expressions_[syntax_.children_of(node)[i]];
   }
 
   Result<Expr> plain(const LarkNode& node) {
     std::vector<Expr> parts;
-    for (const std::uint32_t c : node.children) parts.push_back(expressions_[c]);
+    for (const std::uint32_t c : syntax_.children_of(node)) parts.push_back(expressions_[c]);
     switch (node.op) {
       case LarkOp::kText:
-        return node.flags.empty() ? Result<Expr>(pool_.bytes(node.text))
-                                  : regex(node, "(?i)" + quoted(node.text));
-      case LarkOp::kRegex:
-        return regex(node, node.flags.empty() ? node.text
-                                              : "(?" + node.flags + ")" + node.text);
+        if (node.flags[0] == 0) return pool_.bytes(syntax_.text_of(node));
+        return regex(node, "(?i)" + quoted(syntax_.text_of(node)));
+      case LarkOp::kRegex: {
+        std::string flags;
+        for (const char flag : node.flags) {
+          if (flag != 0) flags += flag;
+        }
+        return regex(node, (flags.empty() ? "" : "(?" + flags + ")") + syntax_.text_of(node));
+      }
       case LarkOp::kRange:
         return pool_.code_points({{node.low, node.high}});
       case LarkOp::kSubstring: {
         // Any run of chunks: from each place on, as many as one likes.
         std::vector<Expr> starts{pool_.empty()};
         Expr rest = pool_.empty();
-        for (std::size_t i = node.chunks.size(); i-- > 0 && pool_.ok();) {
-          const Expr from = pool_.concat({pool_.bytes(node.chunks[i]), rest});
+        const Json& chunks = syntax_.value_of(node);
+        for (std::size_t i = chunks.size(); i-- > 0 && pool_.ok();) {
+          const Expr from = pool_.concat({pool_.bytes(chunks[i].get<std::string>()), rest});
           starts.push_back(from);
           rest = pool_.optional(from);
         }
@@ -263,7 +268,7 @@ class Compiler {
       for (std::uint32_t id = first; id <= root; ++id) {
         const LarkNode& node = syntax_.nodes[id];
         if (node.op != LarkOp::kName) continue;
-        const auto it = by_name_.find(node.text);
+        const auto it = by_name_.find(syntax_.text_of(node));
         if (it == by_name_.end() || reached[it->second]) continue;
         reached[it->second] = true;
         work.push_back(it->second);
@@ -308,7 +313,8 @@ Result<ContextFreeGrammar> compile_lark(VocabularyRef vocabulary, std::string_vi
   Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
   auto pool = std::make_shared<ExpressionPool>(fuel);
   ESP_ASSIGN(ContextFree grammar, read_lark(*pool, text));
-  return compile_context_free(std::move(vocabulary), pool, std::move(grammar), follow, limits, fuel);
+  return compile_context_free(std::move(vocabulary), pool, std::move(grammar), follow, limits,
+                              fuel);
 }
 
 }  // namespace espalier::grammar

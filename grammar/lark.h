@@ -2,17 +2,20 @@
 // them, regular expressions with `&` and `~`, `%json` schemas inside.
 //
 // Lower-case names are rules (context-free), upper-case ones terminals (regular, not recursive).
-// Strings, regexes and terminals in rules are lexemes: `%ignore` may follow each of them (before the
-// first only with `%llguidance {"allow_initial_skip": true}`), never stands inside one. The start is
-// `start`. The language is the grammar's own: all ways to cut a text into lexemes count, as with
-// Lark's `lexer='dynamic_complete'`, none is hidden by a longer match.
+// Strings, regexes and terminals in rules are lexemes: `%ignore` may follow each of them (before
+// the first only with `%llguidance {"allow_initial_skip": true}`), never stands inside one. The
+// start is `start`. The language is the grammar's own: all ways to cut a text into lexemes count,
+// as with Lark's `lexer='dynamic_complete'`, none is hidden by a longer match.
 //
-// Read: `|`, groups, `[optional]`, `* + ?`, `~n`, `~n..m`, `{n}` `{n,}` `{,m}` `{n,m}`, "strings" with
-// an `i` flag, "a".."z", /regex/ with the flags i m s u, `&` and `~` in terminals, `-> alias`, `!` and
+// Read: `|`, groups, `[optional]`, `* + ?`, `~n`, `~n..m`, `{n}` `{n,}` `{,m}` `{n,m}`, "strings"
+// with an `i` flag, "a".."z", /regex/ with the flags i m s u, `&` and `~` in terminals, `-> alias`,
+// `!` and
 // `?` before rule names (no effect on the language), `%ignore`, `%import common.X`, `%json {…}`,
-// `%regex {"substring_…": …}`, `%llguidance {…}`, attributes `capture`, `lazy`, `suffix=…`; comments
+// `%regex {"substring_…": …}`, `%llguidance {…}`, attributes `capture`, `lazy`, `suffix=…`;
+// comments
 // `//` and `#`.
-// A rule with `lazy` or `suffix` holds the shortest matches: those without a shorter one before them.
+// A rule with `lazy` or `suffix` holds the shortest matches: those without a shorter one before
+// them.
 // `~X` is every UTF-8 text that X is not.
 //
 // Refused by name: special tokens (`<name>`, `<[id]>`), `stop`, `max_tokens`, `temperature`,

@@ -51,9 +51,9 @@ class Parser {
 
   Result<LarkSyntax> run() {
     if (text_.size() > ContextFreeBuilder::kLongestText) {
-      return fail(ErrorCode::kLimit, "grammar: longer than " +
-                                         std::to_string(ContextFreeBuilder::kLongestText) +
-                                         " bytes");
+      return fail(
+          ErrorCode::kLimit,
+          "grammar: longer than " + std::to_string(ContextFreeBuilder::kLongestText) + " bytes");
     }
     if (const std::size_t bad = utf8::find_malformed(text_); bad != std::string_view::npos) {
       at_ = bad;
@@ -119,17 +119,30 @@ class Parser {
     if (peek() != '|') at_ = here;
   }
 
-  std::uint32_t add(LarkOp op, std::size_t offset, std::vector<std::uint32_t> children = {}) {
+  std::uint32_t add(LarkOp op, std::size_t offset, std::span<const std::uint32_t> children = {}) {
     LarkNode node;
     node.op = op;
-    node.offset = offset;
-    node.children = std::move(children);
-    out_.nodes.push_back(std::move(node));
+    node.offset = static_cast<std::uint32_t>(offset);
+    node.first = static_cast<std::uint32_t>(out_.children.size());
+    node.count = static_cast<std::uint32_t>(children.size());
+    out_.children.insert(out_.children.end(), children.begin(), children.end());
+    out_.nodes.push_back(node);
     return static_cast<std::uint32_t>(out_.nodes.size() - 1);
   }
+  std::uint32_t add_text(LarkOp op, std::size_t offset, std::string text) {
+    const std::uint32_t node = add(op, offset);
+    out_.nodes[node].low = static_cast<std::uint32_t>(out_.texts.size());
+    out_.texts.push_back(std::move(text));
+    return node;
+  }
+  std::uint32_t add_value(LarkOp op, std::size_t offset, Json value) {
+    const std::uint32_t node = add(op, offset);
+    out_.nodes[node].low = static_cast<std::uint32_t>(out_.values.size());
+    out_.values.push_back(std::move(value));
+    return node;
+  }
   std::uint32_t join(LarkOp op, std::size_t offset, std::vector<std::uint32_t>& parts) {
-    const std::uint32_t whole =
-        parts.size() == 1 ? parts[0] : add(op, offset, std::exchange(parts, {}));
+    const std::uint32_t whole = parts.size() == 1 ? parts[0] : add(op, offset, parts);
     parts.clear();
     return whole;
   }
@@ -270,8 +283,7 @@ class Parser {
     LarkDefinition definition;
     definition.name = alias;
     definition.offset = at_;
-    definition.first = definition.root = add(LarkOp::kRegex, at_);
-    out_.nodes.back().text = found->second;
+    definition.first = definition.root = add_text(LarkOp::kRegex, at_, std::string(found->second));
     out_.definitions.push_back(std::move(definition));
     return {};
   }
@@ -367,7 +379,7 @@ class Parser {
         groups.pop_back();
         ++at_;
         if (closed.bracket == '[') whole = repeat(whole, 0, 1, closed.opened);
-        if (closed.negated) whole = add(LarkOp::kNot, closed.opened, {whole});
+        if (closed.negated) whole = add(LarkOp::kNot, closed.opened, {{whole}});
         ESP_ASSIGN(whole, read_repeats(whole));
         groups.back().sequence.push_back(whole);
         continue;
@@ -385,7 +397,7 @@ class Parser {
         continue;
       }
       ESP_ASSIGN(std::uint32_t atom, read_value());
-      if (std::exchange(negated, false)) atom = add(LarkOp::kNot, begins, {atom});
+      if (std::exchange(negated, false)) atom = add(LarkOp::kNot, begins, {{atom}});
       ESP_ASSIGN(atom, read_repeats(atom));
       groups.back().sequence.push_back(atom);
     }
@@ -402,7 +414,7 @@ class Parser {
 
   std::uint32_t repeat(std::uint32_t child, std::uint32_t low, std::uint32_t high,
                        std::size_t offset) {
-    const std::uint32_t node = add(LarkOp::kRepeat, offset, {child});
+    const std::uint32_t node = add(LarkOp::kRepeat, offset, {{child}});
     out_.nodes[node].low = low;
     out_.nodes[node].high = high;
     return node;
@@ -489,10 +501,9 @@ class Parser {
         out_.nodes[node].high = high.code_point;
         return node;
       }
-      const std::uint32_t node = add(LarkOp::kText, begins);
-      out_.nodes[node].text = std::move(text);
+      const std::uint32_t node = add_text(LarkOp::kText, begins, std::move(text));
       if (peek() == 'i' && !name_byte(peek(1))) {
-        out_.nodes[node].flags = "i";
+        out_.nodes[node].flags[0] = 'i';
         ++at_;
       }
       skip_space(false);
@@ -503,9 +514,7 @@ class Parser {
       at_ += 5;
       skip_space(true);
       ESP_ASSIGN(Json schema, read_object());
-      const std::uint32_t node = add(LarkOp::kJson, begins);
-      out_.nodes[node].json = std::move(schema);
-      return node;
+      return add_value(LarkOp::kJson, begins, std::move(schema));
     }
     if (sees("%regex")) return read_substring();
     if (sees("%lark")) return unsupported("`%lark` is");
@@ -517,9 +526,7 @@ class Parser {
     if (peek() == '{' && !digit(peek(1)) && peek(1) != ',' && peek(1) != ' ') {
       return unsupported("templates (`name{…}`) are");
     }
-    const std::uint32_t node = add(LarkOp::kName, begins);
-    out_.nodes[node].text = std::move(name);
-    return node;
+    return add_text(LarkOp::kName, begins, std::move(name));
   }
 
   Result<std::uint32_t> read_regex() {
@@ -532,13 +539,14 @@ class Parser {
       }
       ++at_;
     }
-    const std::uint32_t node = add(LarkOp::kRegex, begins);
-    out_.nodes[node].text = text_.substr(begins + 1, at_ - begins - 1);
+    const std::uint32_t node =
+        add_text(LarkOp::kRegex, begins, std::string(text_.substr(begins + 1, at_ - begins - 1)));
     ++at_;
+    static constexpr std::string_view kFlags = "ims";
     for (; lower(peek()); ++at_) {
       const char flag = peek();
-      if (flag == 'i' || flag == 'm' || flag == 's') {
-        out_.nodes[node].flags += flag;
+      if (const std::size_t i = kFlags.find(flag); i != std::string_view::npos) {
+        out_.nodes[node].flags[i] = flag;
       } else if (flag != 'u') {
         return unsupported("the regex flag `" + std::string(1, flag) + "` is");
       }
@@ -554,14 +562,14 @@ class Parser {
     ESP_ASSIGN(const Json object, read_object());
     const auto wrong = [&] {
       at_ = begins;
-      return error("%regex takes one of {\"substring_chunks\": [strings]}, {\"substring_words\": "
-                   "string}, {\"substring_chars\": string}");
+      return error(
+          "%regex takes one of {\"substring_chunks\": [strings]}, {\"substring_words\": "
+          "string}, {\"substring_chars\": string}");
     };
     if (object.size() != 1) return wrong();
     const std::string& key = object.begin().key();
     const Json& value = object.begin().value();
-    const std::uint32_t node = add(LarkOp::kSubstring, begins);
-    std::vector<std::string>& chunks = out_.nodes[node].chunks;
+    Json chunks = Json::array();
     if (key == "substring_chunks" && value.is_array()) {
       for (const Json& chunk : value) {
         if (!chunk.is_string()) return wrong();
@@ -591,7 +599,7 @@ class Parser {
       return wrong();
     }
     skip_space(false);
-    return node;
+    return add_value(LarkOp::kSubstring, begins, std::move(chunks));
   }
 
   Result<std::string> read_string() {

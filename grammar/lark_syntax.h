@@ -17,8 +17,8 @@ enum class LarkOp : std::uint8_t {
   kRange,      // one character from low to high
   kRegex,      // text, flags
   kName,       // a rule or a terminal
-  kJson,       // json: a JSON Schema
-  kSubstring,  // chunks: any run of them, or nothing
+  kJson,       // value: a JSON Schema
+  kSubstring,  // value: a list of strings; any run of them, or nothing
   kConcat,
   kChoice,
   kRepeat,  // low..high times
@@ -28,13 +28,11 @@ enum class LarkOp : std::uint8_t {
 
 struct LarkNode {
   LarkOp op = LarkOp::kText;
-  std::size_t offset = 0;  // in the text
-  std::string text;
-  std::string flags;
-  std::uint32_t low = 0, high = 0;  // counts, or the code points of a kRange
-  std::vector<std::string> chunks;
-  Json json;
-  std::vector<std::uint32_t> children;  // nodes with smaller numbers
+  char flags[3] = {};               // of a regex: `i`, `m`, `s`; of a text: `i`
+  std::uint32_t offset = 0;         // in the text
+  std::uint32_t low = 0, high = 0;  // counts, code points of a kRange, or what `texts` or `values`
+                                    // has at `low`
+  std::uint32_t first = 0, count = 0;  // children, nodes with smaller numbers: `children[first…]`
 };
 
 struct LarkDefinition {
@@ -48,10 +46,19 @@ struct LarkDefinition {
 
 struct LarkSyntax {
   std::vector<LarkNode> nodes;
+  std::vector<std::uint32_t> children;
+  std::vector<std::string> texts;
+  std::vector<Json> values;
   std::vector<LarkDefinition> definitions;  // rules and terminals
   std::vector<LarkDefinition> ignored;      // without names
   bool initial_skip = false;
   bool ignore_once = false;
+
+  [[nodiscard]] const std::string& text_of(const LarkNode& node) const { return texts[node.low]; }
+  [[nodiscard]] const Json& value_of(const LarkNode& node) const { return values[node.low]; }
+  [[nodiscard]] std::span<const std::uint32_t> children_of(const LarkNode& node) const {
+    return std::span(children).subspan(node.first, node.count);
+  }
 };
 
 /// Terminals are written in capitals.

@@ -48,9 +48,10 @@ class MatcherState {
 };
 
 Automaton& CompiledGrammar::automaton() const {
-  if (automaton_ == nullptr || automaton_->bytes() > state_bytes_) {
+  if (automaton_ == nullptr || automaton_->bytes() > std::max(state_bytes_, 2 * replayed_)) {
     automaton_ = std::make_unique<Automaton>(program_);
     ++generation_;
+    replayed_ = 0;
   }
   return *automaton_;
 }
@@ -65,6 +66,7 @@ StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) c
     known = known->before_.get();
   }
   StateId state = known != nullptr ? known->state_ : Automaton::kDead;
+  const std::size_t before = automaton.bytes();
   while (!chain.empty()) {
     const MatcherState& next = *chain.back();
     chain.pop_back();
@@ -76,6 +78,7 @@ StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) c
     next.state_ = state;
     next.generation_ = generation_;
   }
+  replayed_ = std::max(replayed_, automaton.bytes() - before);
   return state;
 }
 

@@ -226,7 +226,6 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
       }
       break;
     case Op::kRule: {
-      if (only_context_free_[node.a]) break;  // context_free_facts() knows of those
       const Expr body = pool_->rule_body(node.a);
       // Only what already settled counts, so the closing of a rule never runs through itself.
       if (need_[body.id] != kNever) need = need_[body.id] + 1, size = size_[body.id];
@@ -263,9 +262,7 @@ Status Program::settle(Fuel& fuel) {
   need_.assign(n, kNever);
   size_.assign(n, kTooLong);
   chosen_.assign(n, 0);
-  std::vector<std::uint32_t> open;  // nodes without a word so far
-  open.reserve(n);
-  for (std::uint32_t id = 0; id < n; ++id) open.push_back(id);
+  std::vector<std::uint32_t> open = settled_;  // nodes without a word so far
   for (bool changed = true; changed && !open.empty();) {
     changed = false;
     std::vector<std::uint32_t> still;
@@ -301,7 +298,7 @@ Status Program::find_facts(Fuel& fuel) {
                                          " intersections inside each other");
     }
   }
-  find_rules_in_grammars();
+  find_settled();
   ESP_TRY(settle(fuel));
   // Inner products have smaller numbers, so each search stands on settled ones.
   {
@@ -324,10 +321,9 @@ Status Program::find_facts(Fuel& fuel) {
   return settle(fuel);
 }
 
-// Which rules only context-free grammars use: reached from neither the root nor a product without
-// going into a kContextFree.
-void Program::find_rules_in_grammars() {
-  only_context_free_.assign(pool_->rule_count(), true);
+// What automata run themselves: reached from the root or a product without going into a
+// kContextFree, whose insides context_free_facts() knows of.
+void Program::find_settled() {
   std::vector<bool> seen(pool_->size(), false);
   std::vector<Expr> work{root_};
   for (std::uint32_t id = 0; id < pool_->size(); ++id) {
@@ -337,14 +333,16 @@ void Program::find_rules_in_grammars() {
   while (!work.empty()) {
     const Expr e = work.back();
     work.pop_back();
-    const auto& node = pool_->node(e);
-    if (seen[e.id] || node.op == Op::kContextFree) continue;
+    if (seen[e.id]) continue;
     seen[e.id] = true;
-    if (node.op == Op::kRule) {
-      only_context_free_[node.a] = false;
-      work.push_back(pool_->rule_body(node.a));
-    }
+    const auto& node = pool_->node(e);
+    if (node.op == Op::kContextFree) continue;
+    if (node.op == Op::kRule) work.push_back(pool_->rule_body(node.a));
     for (const Expr c : pool_->children(e)) work.push_back(c);
+  }
+  settled_.clear();
+  for (std::uint32_t id = 0; id < pool_->size(); ++id) {
+    if (seen[id]) settled_.push_back(id);
   }
 }
 
@@ -369,9 +367,9 @@ Status Program::close_grammars(Fuel& fuel) {
       word = scratch.find_context_free_closing(e, &overflowed);
     }
     if (overflowed) {
-      return fail(ErrorCode::kLimit,
-                  "grammar: the rules can be at more than " +
-                      std::to_string(ContextFreeMachine::kMostVisits) + " places at once");
+      return fail(ErrorCode::kLimit, "grammar: the rules can be at more than " +
+                                         std::to_string(ContextFreeMachine::kMostVisits) +
+                                         " places at once");
     }
     if (!word) {
       return fail(ErrorCode::kLimit, "grammar: the shortest text is longer than " +

@@ -98,7 +98,7 @@ class Program {
   void compute_node(std::uint32_t id, Fuel& fuel);
   [[nodiscard]] std::uint32_t standalone_cost(Expr e, Fuel& fuel) const;
   void build_follow_scanner();
-  void find_rules_in_grammars();
+  void find_settled();
   Status close_grammars(Fuel& fuel);
 
   std::shared_ptr<const ExpressionPool> pool_;
@@ -114,7 +114,7 @@ class Program {
   std::vector<std::uint32_t> chosen_;  // kChoice: the child it closes with
   std::vector<Product> product_state_;
   std::vector<std::string> product_closing_;  // and those of kContextFree
-  std::vector<bool> only_context_free_;  // by rule: reached from inside kContextFree alone
+  std::vector<std::uint32_t> settled_;        // expressions that closings are found for, rising
   ContextFreeFacts context_free_facts_;
   std::vector<std::uint32_t> follow_costs_;
   std::vector<std::uint32_t> kmp_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "grammar/compiled_grammar.h"
 #include "grammar/json_expression.h"
 
 namespace espalier::grammar {
@@ -335,6 +336,16 @@ Words words_of(const Regex& regex, const RegexNode& node, std::span<const Words>
 Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern, const RegexUse& use) {
   ESP_ASSIGN(Regex regex, parse_regex(pattern, use.dialect));
   return Builder(pool, std::move(regex), use).run();
+}
+
+Result<GrammarRef> compile_regex(VocabularyRef vocabulary, std::string_view pattern,
+                                 std::string_view follow, const Limits& limits) {
+  Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
+  auto pool = std::make_shared<ExpressionPool>(fuel);
+  ESP_ASSIGN(const Expr root, regex_expression(*pool, pattern));
+  ESP_ASSIGN(GrammarRef compiled, compile_expression(std::move(vocabulary), std::move(pool), root,
+                                                     follow, limits, fuel));
+  return compiled;
 }
 
 Result<std::vector<NamedGroup>> regex_groups(std::string_view pattern) {

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "grammar/expression.h"
+#include "grammar/matcher.h"
 #include "grammar/regex_parser.h"
 
 namespace espalier::grammar {
@@ -31,6 +32,12 @@ struct RegexUse {
 /// language.
 [[nodiscard]] Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern,
                                             const RegexUse& use = {});
+
+/// A hole that holds one match of `pattern` (RE2's syntax), followed by `follow` (empty: it ends the
+/// turn). Unlike a hole of the language it may be empty.
+[[nodiscard]] Result<GrammarRef> compile_regex(VocabularyRef vocabulary, std::string_view pattern,
+                                               std::string_view follow = {},
+                                               const Limits& limits = {});
 
 struct NamedGroup {
   std::string name;

@@ -10,28 +10,14 @@
 
 #include "dsl/program.h"
 #include "dsl/tools.h"
+#include "python/grammar_module.h"
+#include "python/python_error.h"
 #include "python/session.h"
 
 namespace py = pybind11;
 
 namespace espalier::python {
 namespace {
-
-// An error's code and message reach Python as espalier.Error (made in the package).
-py::object& error_type() {
-  static py::object* type = new py::object();  // never destroyed: the interpreter may be gone by then
-  return *type;
-}
-[[noreturn]] void raise(const Error& error, const std::string& rendered = {}) {
-  const py::object exception = error_type()(error.message, std::string(name(error.code)), rendered);
-  PyErr_SetObject(error_type().ptr(), exception.ptr());
-  throw py::error_already_set();
-}
-template <class T>
-T unwrap(Result<T> result) {
-  if (!result) raise(result.error());
-  return std::move(*result);
-}
 
 Json parse_json(const std::string& text) {
   Json json = Json::parse(text, nullptr, false);
@@ -240,6 +226,8 @@ PYBIND11_MODULE(_core, module) {
         out["found_tokens"] = s.found_tokens;
         return out;
       });
+
+  bind_grammar(module);
 }
 
 }  // namespace espalier::python

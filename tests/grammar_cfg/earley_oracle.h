@@ -12,8 +12,8 @@
 
 namespace espalier::grammar::testing {
 
-/// Rules 'A', 'B', …; a symbol is an upper-case letter (a rule) or any other byte (itself). The start
-/// is 'A'.
+/// Rules 'A', 'B', …; a symbol is an upper-case letter (a rule) or any other byte (itself). The
+/// start is 'A'.
 struct Productions {
   std::map<char, std::vector<std::string>> rules;
 

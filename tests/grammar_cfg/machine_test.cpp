@@ -1,5 +1,5 @@
-// Context-free grammars against Earley's algorithm from the textbook: every text up to a length, and
-// masks, ends and distances against the words listed.
+// Context-free grammars against Earley's algorithm from the textbook: every text up to a length,
+// and masks, ends and distances against the words listed.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -50,8 +50,8 @@ Verdict run(const GrammarRef& grammar, std::string_view text) {
   return {true, at.accepting()};
 }
 
-// Texts up to 6 against the oracle; a prefix is alive iff some word up to 6 + 6 has it, so aliveness
-// is checked one way: every prefix of a word is alive, and what is alive closes.
+// Texts up to 6 against the oracle; a prefix is alive iff some word up to 6 + 6 has it, so
+// aliveness is checked one way: every prefix of a word is alive, and what is alive closes.
 void check(const Productions& productions, std::size_t longest) {
   const EarleyOracle oracle(productions);
   const VocabularyRef vocabulary = small_vocabulary({"a", "b", "ab", "ba", "aab", "bb"});

@@ -1,0 +1,338 @@
+"""Masks that hold: what a type, a JSON Schema, a regular expression or a grammar lets a model say next.
+
+    from espalier import grammar
+
+    vocabulary = grammar.Vocabulary.from_gguf("smollm2")
+    compiled = grammar.compile_schema({"type": "object", "properties": {"year": {"type": "integer"}}}, vocabulary)
+    matcher = compiled.matcher()
+    bitmask = grammar.allocate_bitmask(1, len(vocabulary))
+
+    while not matcher.is_done:
+        matcher.fill_bitmask(bitmask)                # (1, words) int32: bit i % 32 of word i // 32 is token i
+        grammar.apply_bitmask(logits, bitmask)       # in place: -inf where the text may not go on
+        matcher.accept(int(logits.argmax()))
+    matcher.value()                                  # the typed value
+
+A mask is exact: a token is allowed iff the text can still be completed after it. Masks depend on the place alone, so
+they are computed once and then copied. Everything that works releases the interpreter's lock; a Grammar may be used
+from any number of threads, a Matcher from one at a time. Failures raise espalier.Error with a stable `code`: "invalid"
+(the schema, pattern or grammar is wrong; the message names the place), "unsupported" (refused by name), "limit" (the
+message names the limit), "not_found".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espalier import _core
+
+# Importing it tells _core which class to raise.
+from espalier._errors import Error
+
+if TYPE_CHECKING:
+    import numpy
+    import numpy.typing
+
+__all__ = [
+    "Error",
+    "Grammar",
+    "Matcher",
+    "Vocabulary",
+    "allocate_bitmask",
+    "apply_bitmask",
+    "compile_gbnf",
+    "compile_lark",
+    "compile_regex",
+    "compile_schema",
+    "compile_type",
+    "fill_bitmasks",
+]
+
+_COMPILE_FUEL = 2_000_000
+_STATE_BYTES = 64 << 20
+_MAX_DEPTH = 256
+
+
+class Vocabulary:
+    """Which bytes each token stands for. Immutable; building one makes the trie that every mask walks (~0.1 s)."""
+
+    def __init__(self, core: _core.Vocabulary) -> None:
+        self._core = core
+
+    @classmethod
+    def from_gguf(cls, model: str | Path) -> Vocabulary:
+        """The vocabulary of a model of the store by its name, or of any .gguf file by its path."""
+        return cls(_core.Vocabulary.from_gguf(str(model)))
+
+    @classmethod
+    def from_bytes(cls, tokens: Sequence[bytes], end: int | None = None, also_end: Iterable[int] = ()) -> Vocabulary:
+        """One byte string for each token id; b"" for special and unused ones.
+
+        end:      the token that ends a text; a mask allows it exactly where the text is complete
+        also_end: further tokens with that effect
+
+        Such a vocabulary has forced bytes but no forced tokens: it does not know how its model spells.
+        """
+        return cls(_core.Vocabulary.from_bytes(list(tokens), end, list(also_end)))
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def bytes(self, token: int) -> bytes:
+        """The bytes of a token; b"" for special ones."""
+        return self._core.bytes(token)
+
+    @property
+    def end_of_turn(self) -> int | None:
+        return self._core.end_of_turn
+
+
+class Grammar:
+    """A compiled grammar over one vocabulary. Made by the compile_* functions; shared by its matchers."""
+
+    def __init__(self, core: _core.Grammar, vocabulary: Vocabulary) -> None:
+        self._core = core
+        self.vocabulary = vocabulary
+
+    def matcher(self) -> Matcher:
+        """A matcher before the first token. O(1)."""
+        return Matcher(self._core.matcher())
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens of a known shortest text: a smaller budget cannot hold any."""
+        return self._core.least_tokens
+
+    @property
+    def prefix_free(self) -> bool:
+        """No text of the grammar is a proper prefix of another: where one is complete, it ends."""
+        return self._core.prefix_free
+
+    @property
+    def unreachable(self) -> list[str]:
+        """Rules of a GBNF or Lark grammar that are never used."""
+        return self._core.unreachable
+
+    @property
+    def unproductive(self) -> list[str]:
+        """Rules of which no text ever ends; what uses them is left out."""
+        return self._core.unproductive
+
+    @property
+    def size(self) -> dict[str, int]:
+        """{"expressions", "rules", "state_bytes"}: the last grows with use, up to the limit given to compile."""
+        return self._core.size
+
+
+class Matcher:
+    """A place in a text. Copying (`fork`) is O(tokens) pointers; nothing of the grammar is copied."""
+
+    def __init__(self, core: _core.Matcher) -> None:
+        self._core = core
+
+    def fill_bitmask(self, bitmask: Any, row: int = 0, tokens_left: int | None = None) -> None:
+        """Writes the allowed tokens into a row of `bitmask`.
+
+        bitmask:     int32 or uint32, shape (words,) or (rows, words), words = ceil(len(vocabulary) / 32), rows
+                     contiguous: a numpy array, a torch tensor on the CPU, anything with a buffer or DLPack. Bit
+                     i % 32 of word i // 32 says whether token i is allowed; bits past the vocabulary are 0.
+        tokens_left: allow only what can be completed within so many tokens, this one among them
+
+        Cost: a copy of the row where the place was seen before (~1 µs), else one walk over the vocabulary's trie (up to
+        ~2 ms). Raises Error("invalid") where the array does not fit.
+        """
+        self._core.fill_bitmask(_writable(bitmask), row, tokens_left)
+
+    def accept(self, token: int) -> bool:
+        """Goes on by a token; False, and nothing changes, where it is not allowed."""
+        return self._core.accept(token)
+
+    def accept_all(self, tokens: Iterable[int]) -> int:
+        """Goes on by tokens up to the first that is not allowed; how many were taken."""
+        return self._core.accept_all(list(tokens))
+
+    def rollback(self, tokens: int) -> None:
+        """Takes the last `tokens` tokens back. O(tokens). Error("invalid") where there are fewer."""
+        self._core.rollback(tokens)
+
+    def reset(self) -> None:
+        """Back to before the first token."""
+        self._core.reset()
+
+    def fork(self) -> Matcher:
+        """A matcher at the same place that goes its own way."""
+        return Matcher(self._core.fork())
+
+    def allows(self, token: int) -> bool:
+        """Whether a token may come next."""
+        return self._core.allows(token)
+
+    def forced_tokens(self, tokens_left: int | None = None) -> list[int]:
+        """Tokens that are the only way on, spelled as the model spells; [] where there is a choice, or where the
+        vocabulary does not know how its model spells (from_bytes). They are not accepted yet."""
+        return self._core.forced_tokens(tokens_left)
+
+    @property
+    def is_accepting(self) -> bool:
+        """The text is complete here (it may still go on)."""
+        return self._core.is_accepting
+
+    @property
+    def is_done(self) -> bool:
+        """The text is over: its end token, or all of its `follow`, was accepted."""
+        return self._core.is_done
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were accepted."""
+        return self._core.tokens
+
+    def distance_to_accept(self) -> int:
+        """Tokens of a known way to a complete text; 0 iff is_accepting. Some allowed token always lowers it."""
+        return self._core.distance_to_accept()
+
+    def text(self) -> bytes:
+        """The text so far, without its follow."""
+        return self._core.text()
+
+    def value(self) -> Any:
+        """The typed value, or its complete parts while the text is unfinished. For GBNF and Lark: the text."""
+        return json.loads(self._core.value_json())
+
+
+def _compile(
+    kind: str, text: str, vocabulary: Vocabulary, follow: str, fuel: int, state_bytes: int, depth: int = _MAX_DEPTH
+) -> Grammar:
+    return Grammar(_core.Grammar.compile(vocabulary._core, kind, text, follow, fuel, state_bytes, depth), vocabulary)
+
+
+def compile_type(
+    type: str,
+    vocabulary: Vocabulary,
+    *,
+    follow: str = "",
+    compile_fuel: int = _COMPILE_FUEL,
+    state_bytes: int = _STATE_BYTES,
+    max_depth: int = _MAX_DEPTH,
+) -> Grammar:
+    """A type of the .gen language: 'int(0..9)', '{name: string, tags: string[]}', '"yes" | "no"'.
+
+    The keywords are the same for all compile functions:
+
+    follow:       the literal that comes after the text and ends it; "": an end token does
+    compile_fuel: expression nodes and states that compiling may make; more raises Error("limit")
+    state_bytes:  states and masks kept; past it they are dropped and made again
+    max_depth:    nesting of JSON values
+    """
+    return _compile("type", type, vocabulary, follow, compile_fuel, state_bytes, max_depth)
+
+
+def compile_schema(
+    schema: str | bool | dict[str, Any],
+    vocabulary: Vocabulary,
+    *,
+    follow: str = "",
+    compile_fuel: int = _COMPILE_FUEL,
+    state_bytes: int = _STATE_BYTES,
+    max_depth: int = _MAX_DEPTH,
+) -> Grammar:
+    """A JSON Schema (2020-12), as JSON text or as what json.loads makes of it. What is not enforced is refused by name,
+    with its JSON Pointer: Error("unsupported")."""
+    text = schema if isinstance(schema, str) else json.dumps(schema)
+    return _compile("schema", text, vocabulary, follow, compile_fuel, state_bytes, max_depth)
+
+
+def compile_regex(
+    pattern: str,
+    vocabulary: Vocabulary,
+    *,
+    follow: str = "",
+    compile_fuel: int = _COMPILE_FUEL,
+    state_bytes: int = _STATE_BYTES,
+) -> Grammar:
+    """A regular expression in RE2's syntax; the whole text is the match. Named groups make a dict of strings."""
+    return _compile("regex", pattern, vocabulary, follow, compile_fuel, state_bytes)
+
+
+def compile_gbnf(
+    text: str,
+    vocabulary: Vocabulary,
+    *,
+    follow: str = "",
+    compile_fuel: int = _COMPILE_FUEL,
+    state_bytes: int = _STATE_BYTES,
+) -> Grammar:
+    """A grammar of llama.cpp; `root` is the start. References to tokens are refused."""
+    return _compile("gbnf", text, vocabulary, follow, compile_fuel, state_bytes)
+
+
+def compile_lark(
+    text: str,
+    vocabulary: Vocabulary,
+    *,
+    follow: str = "",
+    compile_fuel: int = _COMPILE_FUEL,
+    state_bytes: int = _STATE_BYTES,
+) -> Grammar:
+    """A Lark grammar in llguidance's dialect; `start` is the start. docs/grammar.md says what is read."""
+    return _compile("lark", text, vocabulary, follow, compile_fuel, state_bytes)
+
+
+def fill_bitmasks(
+    matchers: Sequence[Matcher],
+    bitmask: Any,
+    rows: Sequence[int] | None = None,
+    *,
+    tokens_left: int | None = None,
+    threads: int = 1,
+) -> None:
+    """fill_bitmask for a batch: matcher i goes to row rows[i] (row i where `rows` is None), on `threads` threads.
+    Matchers of different grammars run side by side, those of one grammar one after another."""
+    chosen = list(range(len(matchers))) if rows is None else list(rows)
+    _core.fill_bitmasks([m._core for m in matchers], _writable(bitmask), chosen, tokens_left, threads)
+
+
+def allocate_bitmask(rows: int, vocabulary_size: int) -> numpy.typing.NDArray[numpy.int32]:
+    """A numpy array for fill_bitmask, all bits 0: shape (rows, ceil(vocabulary_size / 32)), int32."""
+    import numpy
+
+    return numpy.zeros((rows, (vocabulary_size + 31) // 32), dtype=numpy.int32)
+
+
+def apply_bitmask(logits: Any, bitmask: Any) -> None:
+    """-inf, in place, for every token that `bitmask` forbids.
+
+    logits:  float, shape (size,) or (rows, size), numpy or a torch tensor on the CPU. Its size may be larger than the
+             vocabulary's (padded heads): what lies past it is forbidden.
+    bitmask: as for fill_bitmask, with as many rows
+    """
+    import numpy
+
+    target = numpy.atleast_2d(numpy.asarray(_writable(logits)))
+    words = numpy.atleast_2d(numpy.asarray(_writable(bitmask)))
+    if target.shape[0] != words.shape[0]:
+        raise Error(f"{target.shape[0]} rows of logits, {words.shape[0]} rows of bitmask", "invalid")
+    allowed = numpy.unpackbits(numpy.ascontiguousarray(words).view(numpy.uint8), axis=1, bitorder="little")
+    size = min(target.shape[1], allowed.shape[1])
+    target[:, :size][allowed[:, :size] == 0] = -numpy.inf
+    target[:, size:] = -numpy.inf
+
+
+def _writable(array: Any) -> Any:
+    """`array` itself where it has a buffer, else a numpy view of the same memory."""
+    try:
+        memoryview(array)
+    except TypeError:
+        pass
+    else:
+        return array
+    if hasattr(array, "detach") and hasattr(array, "numpy"):  # torch: shares memory, on the CPU only
+        return array.detach().numpy()
+    if hasattr(array, "__dlpack__"):
+        import numpy
+
+        return numpy.from_dlpack(array)
+    raise Error(f"{type(array).__name__} is no array: it has neither a buffer nor DLPack", "invalid")

@@ -1,0 +1,323 @@
+#include "python/grammar_module.h"
+
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/system.h"
+#include "dsl/program.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_text.h"
+#include "grammar/lark.h"
+#include "grammar/matcher.h"
+#include "grammar/regex.h"
+#include "python/python_error.h"
+#include "runtime/model/model.h"
+#include "runtime/store/model_store.h"
+
+namespace py = pybind11;
+
+namespace espalier::python {
+namespace {
+
+constexpr std::uint32_t kNoBudget = 1u << 30;  // tokens: what no text of a grammar needs
+
+struct Vocabulary {
+  grammar::VocabularyRef ref;
+};
+
+struct Grammar {
+  grammar::GrammarRef ref;
+  grammar::ContextFreeReport report;
+};
+
+// A place in a text, with the places before it: what rollback goes back to.
+class Matcher {
+ public:
+  explicit Matcher(grammar::GrammarRef grammar)
+      : grammar_(std::move(grammar)), places_{grammar_->start()} {}
+
+  [[nodiscard]] const grammar::Matcher& at() const { return places_.back(); }
+  [[nodiscard]] const grammar::Grammar& grammar() const { return *grammar_; }
+
+  bool accept(TokenId id) {
+    grammar::Matcher next = places_.back();
+    if (!next.advance(id)) return false;
+    places_.push_back(std::move(next));
+    return true;
+  }
+  std::size_t accept_all(const std::vector<TokenId>& ids) {
+    std::size_t taken = 0;
+    while (taken < ids.size() && accept(ids[taken])) ++taken;
+    return taken;
+  }
+  [[nodiscard]] std::size_t tokens() const { return places_.size() - 1; }
+  Status rollback(std::size_t tokens) {
+    if (tokens > this->tokens()) {
+      return fail(ErrorCode::kInvalid, "rollback(" + std::to_string(tokens) + "): only " +
+                                           std::to_string(this->tokens()) +
+                                           " tokens were accepted");
+    }
+    places_.resize(places_.size() - tokens);
+    return {};
+  }
+  void reset() { places_.resize(1); }
+
+ private:
+  grammar::GrammarRef grammar_;
+  std::vector<grammar::Matcher> places_;
+};
+
+grammar::Limits limits_of(std::uint64_t compile_fuel, std::uint64_t state_bytes,
+                          std::uint32_t max_depth) {
+  grammar::Limits limits;
+  limits.compile_fuel = compile_fuel;
+  limits.state_bytes = state_bytes;
+  limits.max_depth = max_depth;
+  return limits;
+}
+
+Result<Grammar> compile(const Vocabulary& vocabulary, const std::string& kind,
+                        const std::string& text, const std::string& follow,
+                        const grammar::Limits& limits) {
+  if (kind == "gbnf" || kind == "lark") {
+    ESP_ASSIGN(grammar::ContextFreeGrammar compiled,
+               kind == "gbnf" ? grammar::compile_gbnf(vocabulary.ref, text, follow, limits)
+                              : grammar::compile_lark(vocabulary.ref, text, follow, limits));
+    return Grammar{std::move(compiled.grammar), std::move(compiled.report)};
+  }
+  if (kind == "regex") {
+    ESP_ASSIGN(grammar::GrammarRef ref,
+               grammar::compile_regex(vocabulary.ref, text, follow, limits));
+    return Grammar{std::move(ref), {}};
+  }
+  auto type = std::make_shared<grammar::Type>();
+  grammar::TypeRef shape = type;
+  if (kind == "schema") {
+    type->kind = grammar::TypeKind::kSchema;
+    ESP_ASSIGN(type->literal, read_json(text));
+  } else {
+    const auto compiled = dsl::compile("type", "type Answer = " + text + "\n");
+    const dsl::TypeInfo* info =
+        compiled.program == nullptr ? nullptr : compiled.program->type("Answer");
+    if (info == nullptr || info->type == nullptr) {
+      return fail(ErrorCode::kInvalid, "this is no type of the language\n" +
+                                           dsl::render(compiled.diagnostics, compiled.sources));
+    }
+    shape = grammar::TypeRef(compiled.program, info->type.get());
+  }
+  ESP_ASSIGN(grammar::GrammarRef ref, grammar::compile(vocabulary.ref, shape, follow, limits));
+  return Grammar{std::move(ref), {}};
+}
+
+Result<Vocabulary> vocabulary_of_gguf(const std::string& model) {
+  ESP_ASSIGN(const auto store, runtime::ModelStore::open(real_system()));
+  ESP_ASSIGN(const std::string path, store.resolve(model));
+  ESP_ASSIGN(const auto loaded, runtime::Model::load(path, real_system()));
+  // The tokenizer may spell canonically from what the model holds: both live on.
+  return Vocabulary{grammar::VocabularyRef(loaded, loaded->tokenizer()->vocabulary().get())};
+}
+
+// Rows of 32-bit words, as an array that Python code holds.
+class Bitmask {
+ public:
+  Bitmask(const py::buffer& buffer, std::size_t vocabulary) : words_((vocabulary + 31) / 32) {
+    info_ = buffer.request(true);
+    const bool integers = info_.itemsize == 4 && (info_.format == "i" || info_.format == "I" ||
+                                                  info_.format == "l" || info_.format == "L");
+    if (!integers) wrong("must hold 32-bit integers");
+    if (info_.ndim != 1 && info_.ndim != 2) wrong("must have the shape (words,) or (rows, words)");
+    if (static_cast<std::size_t>(info_.shape[info_.ndim - 1]) != words_) {
+      wrong("must have rows of " + std::to_string(words_) + " words for this vocabulary, not " +
+            std::to_string(info_.shape[info_.ndim - 1]));
+    }
+    if (info_.strides[info_.ndim - 1] != 4) wrong("must have contiguous rows");
+  }
+  [[nodiscard]] std::size_t rows() const {
+    return info_.ndim == 1 ? 1 : static_cast<std::size_t>(info_.shape[0]);
+  }
+  void check_row(std::size_t row) const {
+    if (row >= rows()) {
+      wrong("has " + std::to_string(rows()) + " rows; there is no row " + std::to_string(row));
+    }
+  }
+  // Without the interpreter's lock.
+  void write(std::size_t row, const grammar::Mask& mask) const {
+    auto* to = static_cast<unsigned char*>(info_.ptr);
+    if (info_.ndim == 2) to += static_cast<std::ptrdiff_t>(row) * info_.strides[0];
+    // Little-endian halves of 64-bit words are the 32-bit words.
+    std::memcpy(to, mask.words().data(), words_ * 4);
+  }
+
+ private:
+  [[noreturn]] static void wrong(const std::string& what) {
+    raise({ErrorCode::kInvalid, "the bitmask " + what});
+  }
+  std::size_t words_;
+  py::buffer_info info_;
+};
+
+void fill_batch(const std::vector<Matcher*>& matchers, const py::buffer& buffer,
+                const std::vector<std::size_t>& rows, std::uint32_t tokens_left, unsigned threads) {
+  if (matchers.empty()) return;
+  const std::size_t size = matchers[0]->grammar().vocabulary()->size();
+  for (const Matcher* m : matchers) {
+    if (m->grammar().vocabulary()->size() != size) {
+      raise({ErrorCode::kInvalid, "the matchers are over vocabularies of different sizes"});
+    }
+  }
+  const Bitmask bitmask(buffer, size);
+  for (const std::size_t row : rows) bitmask.check_row(row);
+  const py::gil_scoped_release unlocked;
+  const auto work = [&](std::size_t first, std::size_t step) {
+    for (std::size_t i = first; i < matchers.size(); i += step) {
+      bitmask.write(rows[i], *matchers[i]->at().mask(tokens_left));
+    }
+  };
+  const std::size_t workers = std::clamp<std::size_t>(threads, 1, matchers.size());
+  std::vector<std::jthread> others;
+  for (std::size_t w = 1; w < workers; ++w) others.emplace_back(work, w, workers);
+  work(0, workers);
+}
+
+}  // namespace
+
+void bind_grammar(py::module_& module) {
+  py::class_<Vocabulary>(module, "Vocabulary")
+      .def_static("from_gguf",
+                  [](const std::string& model) {
+                    Result<Vocabulary> vocabulary = fail(ErrorCode::kInternal, "");
+                    {
+                      const py::gil_scoped_release unlocked;
+                      vocabulary = vocabulary_of_gguf(model);
+                    }
+                    return unwrap(std::move(vocabulary));
+                  })
+      .def_static("from_bytes",
+                  [](std::vector<std::string> tokens, std::optional<TokenId> end,
+                     std::vector<TokenId> also_end) {
+                    grammar::Vocabulary::Spec spec;
+                    spec.bytes = std::move(tokens);
+                    spec.end_of_turn = end.value_or(kNoToken);
+                    spec.also_end = std::move(also_end);
+                    Result<grammar::VocabularyRef> made = fail(ErrorCode::kInternal, "");
+                    {
+                      const py::gil_scoped_release unlocked;
+                      made = grammar::Vocabulary::create(std::move(spec));
+                    }
+                    return Vocabulary{unwrap(std::move(made))};
+                  })
+      .def("__len__", [](const Vocabulary& v) { return v.ref->size(); })
+      .def("bytes",
+           [](const Vocabulary& v, TokenId id) {
+             if (id < 0 || static_cast<std::size_t>(id) >= v.ref->size()) {
+               raise({ErrorCode::kInvalid, "there is no token " + std::to_string(id)});
+             }
+             return py::bytes(std::string(v.ref->bytes(id)));
+           })
+      .def_property_readonly("end_of_turn", [](const Vocabulary& v) -> std::optional<TokenId> {
+        if (v.ref->end_of_turn() == kNoToken) return std::nullopt;
+        return v.ref->end_of_turn();
+      });
+
+  py::class_<Grammar>(module, "Grammar")
+      .def_static("compile",
+                  [](const Vocabulary& vocabulary, const std::string& kind, const std::string& text,
+                     const std::string& follow, std::uint64_t compile_fuel,
+                     std::uint64_t state_bytes, std::uint32_t max_depth) {
+                    Result<Grammar> grammar = fail(ErrorCode::kInternal, "");
+                    {
+                      const py::gil_scoped_release unlocked;
+                      grammar = compile(vocabulary, kind, text, follow,
+                                        limits_of(compile_fuel, state_bytes, max_depth));
+                    }
+                    return unwrap(std::move(grammar));
+                  })
+      .def(
+          "matcher", [](const Grammar& g) { return Matcher(g.ref); },
+          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("vocabulary_size",
+                             [](const Grammar& g) { return g.ref->vocabulary()->size(); })
+      .def_property_readonly(
+          "least_tokens", [](const Grammar& g) { return g.ref->least_tokens(); },
+          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("prefix_free", [](const Grammar& g) { return g.ref->prefix_free(); })
+      .def_property_readonly("unreachable", [](const Grammar& g) { return g.report.unreachable; })
+      .def_property_readonly("unproductive", [](const Grammar& g) { return g.report.unproductive; })
+      .def_property_readonly("size", [](const Grammar& g) {
+        const grammar::GrammarSize size = g.ref->size();
+        py::dict out;
+        out["expressions"] = size.expressions;
+        out["rules"] = size.rules;
+        out["state_bytes"] = size.state_bytes;
+        return out;
+      });
+
+  py::class_<Matcher>(module, "Matcher")
+      .def("accept", &Matcher::accept, py::call_guard<py::gil_scoped_release>())
+      .def("accept_all", &Matcher::accept_all, py::call_guard<py::gil_scoped_release>())
+      .def("rollback",
+           [](Matcher& m, std::size_t tokens) {
+             if (const Status status = m.rollback(tokens); !status) raise(status.error());
+           })
+      .def("reset", &Matcher::reset)
+      .def("fork", [](const Matcher& m) { return m; })
+      .def("fill_bitmask",
+           [](Matcher& m, const py::buffer& buffer, std::size_t row,
+              std::optional<std::uint32_t> left) {
+             fill_batch({&m}, buffer, {row}, left.value_or(kNoBudget), 1);
+           })
+      .def(
+          "allows", [](const Matcher& m, TokenId id) { return m.at().mask(kNoBudget)->allows(id); },
+          py::call_guard<py::gil_scoped_release>())
+      .def(
+          "forced_tokens",
+          [](const Matcher& m, std::optional<std::uint32_t> left) {
+            return m.at().forced(left.value_or(kNoBudget));
+          },
+          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly(
+          "is_accepting", [](const Matcher& m) { return m.at().accepting(); },
+          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly(
+          "is_done", [](const Matcher& m) { return m.at().done(); },
+          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("tokens", &Matcher::tokens)
+      .def(
+          "distance_to_accept", [](const Matcher& m) { return m.at().distance(); },
+          py::call_guard<py::gil_scoped_release>())
+      .def("text",
+           [](const Matcher& m) {
+             std::string text;
+             {
+               const py::gil_scoped_release unlocked;
+               text = m.at().text();
+             }
+             return py::bytes(text);
+           })
+      .def("value_json", [](const Matcher& m) {
+        std::string json;
+        {
+          const py::gil_scoped_release unlocked;
+          json = write_json(m.at().accepting() ? m.at().value() : m.at().partial());
+        }
+        return json;
+      });
+
+  module.def("fill_bitmasks", [](const std::vector<Matcher*>& matchers, const py::buffer& buffer,
+                                 const std::vector<std::size_t>& rows,
+                                 std::optional<std::uint32_t> left, unsigned threads) {
+    if (rows.size() != matchers.size()) {
+      raise({ErrorCode::kInvalid, "there must be one row for each matcher"});
+    }
+    fill_batch(matchers, buffer, rows, left.value_or(kNoBudget), threads);
+  });
+}
+
+}  // namespace espalier::python

@@ -1,0 +1,250 @@
+"""espalier.grammar: each front end by what it lets through, masks bit by bit, errors by their codes."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from espalier import Error, grammar
+
+np = pytest.importorskip("numpy")
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+END = 256
+
+
+@pytest.fixture(scope="module")
+def letters() -> grammar.Vocabulary:
+    return grammar.Vocabulary.from_bytes([bytes([b]) for b in range(256)] + [b"", b"true", b'": ', b"12"], end=END)
+
+
+def allowed(matcher: grammar.Matcher, size: int) -> set[int]:
+    bitmask = grammar.allocate_bitmask(1, size)
+    matcher.fill_bitmask(bitmask)
+    bits = np.unpackbits(bitmask.view(np.uint8), bitorder="little")[:size]
+    return set(np.nonzero(bits)[0].tolist())
+
+
+def accepts(compiled: grammar.Grammar, text: bytes) -> bool:
+    matcher = compiled.matcher()
+    return matcher.accept_all(text) == len(text) and matcher.is_accepting
+
+
+def test_every_front_end_compiles(letters: grammar.Vocabulary) -> None:
+    assert accepts(grammar.compile_type("int(0..99)", letters), b"42")
+    assert accepts(grammar.compile_schema({"enum": ["a", 1]}, letters), b'"a"')
+    assert accepts(grammar.compile_schema('{"type": "boolean"}', letters), b"true")
+    assert accepts(grammar.compile_regex("a+b", letters), b"aab")
+    assert accepts(grammar.compile_gbnf('root ::= root "+" root | [0-9]', letters), b"1+2+3")
+    assert accepts(grammar.compile_lark('start: sum\nsum: sum "+" N | N\nN: /[0-9]+/\n%ignore " "', letters), b"1 + 22")
+    assert not accepts(grammar.compile_type("int(0..99)", letters), b"420")
+
+
+def test_masks_say_what_accept_does(letters: grammar.Vocabulary) -> None:
+    compiled = grammar.compile_schema(
+        {"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"], "additionalProperties": False},
+        letters,
+    )
+    matcher = compiled.matcher()
+    for byte in b'{"a": true}':
+        mask = allowed(matcher, len(letters))
+        for token in range(len(letters)):
+            fork = matcher.fork()
+            assert fork.accept(token) == (token in mask)
+            assert matcher.allows(token) == (token in mask)
+        assert matcher.accept(byte)
+    assert matcher.is_accepting and matcher.distance_to_accept() == 0
+    assert allowed(matcher, len(letters)) == {END}
+    assert matcher.accept(END) and matcher.is_done
+    assert matcher.value() == {"a": True}
+
+
+def test_rollback_returns_to_the_same_place(letters: grammar.Vocabulary) -> None:
+    matcher = grammar.compile_regex("(ab|cd)*", letters).matcher()
+    assert matcher.accept_all(b"abcd") == 4
+    fork = matcher.fork()
+    before = allowed(matcher, len(letters))
+    assert matcher.accept_all(b"abx") == 2
+    matcher.rollback(2)
+    assert allowed(matcher, len(letters)) == before
+    assert (matcher.tokens, matcher.text()) == (4, b"abcd")
+    matcher.rollback(4)
+    assert matcher.tokens == 0 and fork.tokens == 4
+    with pytest.raises(Error) as caught:
+        matcher.rollback(1)
+    assert caught.value.code == "invalid"
+
+
+def test_a_budget_leads_to_the_end(letters: grammar.Vocabulary) -> None:
+    matcher = grammar.compile_gbnf('root ::= "(" root ")" | "x"', letters).matcher()
+    left = 9
+    bitmask = grammar.allocate_bitmask(1, len(letters))
+    while not matcher.is_accepting:
+        matcher.fill_bitmask(bitmask, tokens_left=left)
+        assert matcher.distance_to_accept() <= left
+        bits = np.unpackbits(bitmask.view(np.uint8), bitorder="little")
+        assert matcher.accept(int(np.nonzero(bits)[0][0]))
+        left -= 1
+    assert matcher.text() == b"((((x))))"
+
+
+def test_batches_fill_their_rows(letters: grammar.Vocabulary) -> None:
+    first = grammar.compile_regex("[ab]c", letters).matcher()
+    second = grammar.compile_type("bool", letters).matcher()
+    bitmask = grammar.allocate_bitmask(4, len(letters))
+    bitmask[:] = -1
+    grammar.fill_bitmasks([first, second], bitmask, rows=[3, 1], threads=2)
+    bits = np.unpackbits(bitmask.view(np.uint8), axis=1, bitorder="little")
+    assert np.nonzero(bits[3])[0].tolist() == [ord("a"), ord("b")]
+    assert np.nonzero(bits[1])[0].tolist() == [ord("f"), ord("t"), 257]
+    assert bits[0].all() and bits[2].all()
+    grammar.fill_bitmasks([first], np.zeros((1, bitmask.shape[1]), dtype=np.uint32))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((1, 9), dtype=np.int64),
+        np.zeros((1, 9), dtype=np.float32),
+        np.zeros((1, 8), dtype=np.int32),
+        np.zeros((1, 1, 9), dtype=np.int32),
+        np.zeros((1, 18), dtype=np.int32)[:, ::2],
+        [0] * 9,
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(letters: grammar.Vocabulary, array: Any) -> None:
+    matcher = grammar.compile_type("bool", letters).matcher()
+    with pytest.raises(Error) as caught:
+        matcher.fill_bitmask(array)
+    assert caught.value.code == "invalid"
+
+
+def test_read_only_arrays_are_refused(letters: grammar.Vocabulary) -> None:
+    array = grammar.allocate_bitmask(1, len(letters))
+    array.flags.writeable = False
+    with pytest.raises((Error, BufferError, ValueError)):
+        grammar.compile_type("bool", letters).matcher().fill_bitmask(array)
+    with pytest.raises(Error):
+        grammar.compile_type("bool", letters).matcher().fill_bitmask(grammar.allocate_bitmask(1, len(letters)), row=1)
+
+
+def test_errors_have_codes(letters: grammar.Vocabulary) -> None:
+    def code_of(compile: Any, text: Any) -> str:
+        with pytest.raises(Error) as caught:
+            compile(text, letters)
+        return caught.value.code
+
+    assert code_of(grammar.compile_type, "int(") == "invalid"
+    assert code_of(grammar.compile_schema, "{") == "invalid"
+    assert code_of(grammar.compile_schema, {"not": {}}) in ("unsupported", "invalid")
+    assert code_of(grammar.compile_regex, "(") == "invalid"
+    assert code_of(grammar.compile_regex, "(?=a)") == "unsupported"
+    assert code_of(grammar.compile_gbnf, "root ::= x") == "invalid"
+    assert code_of(grammar.compile_gbnf, "root ::= <x>") == "unsupported"
+    assert code_of(grammar.compile_lark, "start: <x>") == "unsupported"
+    with pytest.raises(Error) as caught:
+        grammar.compile_regex("[a-z]{1,9}x", letters, compile_fuel=3)
+    assert caught.value.code == "limit"
+    with pytest.raises(Error) as caught:
+        grammar.Vocabulary.from_gguf("no such model")
+    assert caught.value.code == "not_found"
+    with pytest.raises(Error):
+        grammar.Vocabulary.from_bytes([b"a"], end=7)
+
+
+def test_reports_name_rules(letters: grammar.Vocabulary) -> None:
+    compiled = grammar.compile_gbnf('root ::= "a" | b\nb ::= "b" b\nc ::= "c"', letters)
+    assert (compiled.unproductive, compiled.unreachable) == (["b"], ["c"])
+    assert compiled.size["rules"] == 3
+    assert compiled.least_tokens == 1
+
+
+def test_threads_share_a_grammar(letters: grammar.Vocabulary) -> None:
+    compiled = grammar.compile_gbnf('root ::= "[" (root ("," root)*)? "]" | [0-9]+', letters)
+    failures: list[str] = []
+
+    def run(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(20):
+            matcher = compiled.matcher()
+            bitmask = grammar.allocate_bitmask(1, len(letters))
+            for left in range(40, 0, -1):
+                matcher.fill_bitmask(bitmask, tokens_left=left)
+                bits = np.nonzero(np.unpackbits(bitmask.view(np.uint8), bitorder="little"))[0]
+                if not matcher.accept(int(rng.choice(bits))):
+                    failures.append("a token of the mask was refused")
+                if matcher.is_done:
+                    break
+            if not matcher.is_accepting:
+                failures.append(matcher.text().decode())
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_a_gguf_vocabulary_spells_forced_tokens() -> None:
+    store = Path(os.environ.get("ESPALIER_MODELS", Path.home() / ".cache/espalier/models"))
+    if not (store / "SmolLM2-135M-Instruct.Q4_1.gguf").exists():
+        pytest.skip("the default model is not in the store: espalier pull smollm2")
+    vocabulary = grammar.Vocabulary.from_gguf("smollm2")
+    assert len(vocabulary) == 49152
+    compiled = grammar.compile_gbnf('root ::= "The answer is " [0-9] "."', vocabulary)
+    matcher = compiled.matcher()
+    forced = matcher.forced_tokens()
+    assert b"".join(vocabulary.bytes(t) for t in forced).startswith(b"The answer")
+    assert matcher.accept_all(forced) == len(forced)
+
+
+def load_example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("constrain", EXAMPLES / "python/constrain_transformers.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_logits_processor_holds_a_batch(letters: grammar.Vocabulary) -> None:
+    example = load_example()
+    compiled = grammar.compile_schema(example.SCHEMA, letters)
+    prompt = np.full((3, 2), ord("?"))
+    processor = example.GrammarProcessor(compiled, prompt.shape[1], END)
+    rng = np.random.default_rng(0)
+    ids = prompt
+    for _ in range(400):
+        scores = rng.normal(size=(3, len(letters) + 5)).astype(np.float32)  # a padded head
+        scores[:, END] += 2
+        chosen = processor(ids, scores).argmax(axis=1)
+        ids = np.concatenate([ids, chosen[:, None]], axis=1)
+        if (chosen == END).all():
+            break
+    for row in ids[:, 2:].tolist():
+        matcher = compiled.matcher()
+        text = row[: row.index(END)] if END in row else row
+        assert matcher.accept_all(text) == len(text)
+        if END in row:
+            assert matcher.is_accepting
+            assert set(matcher.value()) == {"name", "legs", "flies"}
+
+
+def test_the_logits_processor_follows_swapped_rows(letters: grammar.Vocabulary) -> None:
+    example = load_example()
+    compiled = grammar.compile_regex("ab|cd", letters)
+    processor = example.GrammarProcessor(compiled, 1, END)
+    for rows in ([[0], [0]], [[0, ord("a")], [0, ord("c")]], [[0, ord("c")], [0, ord("a")]]):
+        scores = processor(np.array(rows), np.zeros((2, len(letters)), dtype=np.float32))
+    assert [np.flatnonzero(np.isfinite(row)).tolist() for row in scores] == [[ord("d")], [ord("b")]]
+
+
+def test_the_example_skips_politely(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "transformers", None)
+    assert load_example().main("any") == 0
+    assert "pip install" in capsys.readouterr().out
