@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "grammar/schema/schema_machine.h"
+
 namespace espalier::grammar {
 namespace {
 
@@ -20,6 +22,30 @@ std::size_t Automaton::PositionHash::operator()(const Position& p) const {
 Automaton::Automaton(ProgramRef program) : program_(std::move(program)), pool_(program_->pool()) {
   for (std::uint32_t bottom = 0; bottom < 3; ++bottom) position({kBottomExpr, bottom, bottom, 0});
   states_.resize(2);
+}
+
+Automaton::~Automaton() = default;
+
+std::size_t Automaton::bytes() const {
+  std::size_t out = bytes_;
+  for (const auto& [expr, schema] : machines_) out += schema->bytes();
+  return out;
+}
+
+std::unique_ptr<SchemaMachine> Automaton::take_machine(Expr schema) {
+  std::unique_ptr<SchemaMachine> out = std::move(machines_[schema.id]);
+  machines_.erase(schema.id);
+  return out;
+}
+
+SchemaMachine& Automaton::machine(Expr schema) const {
+  auto& made = machines_[schema.id];
+  if (made == nullptr) made = program_->take_machine(schema);
+  if (made == nullptr) {
+    made = std::make_unique<SchemaMachine>(pool_.schema_of(schema), program_->vocabulary(),
+                                           program_->max_depth());
+  }
+  return *made;
 }
 
 PositionId Automaton::position(const Position& p) {
@@ -196,6 +222,18 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
         if (context_free_->reads(set)) give(running, events);
         break;
       }
+      case Op::kSchema: {
+        SchemaMachine& schema = machine(e);
+        const SchemaMachine::Cursor cursor = at.progress == 0 ? schema.start() : at.progress - 1;
+        if (cursor == SchemaMachine::kDead) break;
+        if (schema.accepting(cursor)) work.push_back({at.next, events});
+        if (cursor == SchemaMachine::kDone) break;
+        const PositionId running = position({at.expr, 1 + cursor, at.next, at.depth});
+        if (running != p && visited_[running] == stamp) break;
+        visited_[running] = stamp;
+        give(running, events);
+        break;
+      }
     }
   }
 }
@@ -244,6 +282,11 @@ std::optional<PositionId> Automaton::read(PositionId item, unsigned char byte) {
       const ContextFreeMachine::SetId next = context_free_->step(at.progress, byte);
       if (next == ContextFreeMachine::kDead) return std::nullopt;
       return position({at.expr, next, at.next, at.depth});
+    }
+    case Op::kSchema: {
+      const SchemaMachine::Cursor next = machine(e).step(at.progress - 1, byte);
+      if (next == SchemaMachine::kDead) return std::nullopt;
+      return position({at.expr, 1 + next, at.next, at.depth});
     }
     default:
       return std::nullopt;
@@ -352,6 +395,8 @@ ByteSet Automaton::item_bytes(PositionId item) const {
       return pool_.set_of(e);
     case Op::kContextFree:
       return context_free_->bytes(at.progress);
+    case Op::kSchema:
+      return machine(e).next_bytes(at.progress - 1);
     default:
       return pair_bytes(e, at.progress);
   }

@@ -35,6 +35,8 @@ struct CaptureEvent {
   bool begin = false;
 };
 
+class SchemaMachine;
+
 class Automaton {
  public:
   static constexpr StateId kDead = 1;  // 0 in a row: not computed yet
@@ -45,6 +47,7 @@ class Automaton {
   static constexpr PositionId kOperandEnd = 2;  // a product's operand is complete
 
   explicit Automaton(ProgramRef program);
+  ~Automaton();
   Automaton(const Automaton&) = delete;
   Automaton& operator=(const Automaton&) = delete;
 
@@ -75,7 +78,7 @@ class Automaton {
   /// The bytes that some live continuation starts with; end of turn is not among them.
   [[nodiscard]] ByteSet next_bytes(StateId state) const;
 
-  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t bytes() const;
   [[nodiscard]] const Program& program() const { return *program_; }
 
   // ---- for captures: the same steps with their order and events ----
@@ -106,6 +109,25 @@ class Automaton {
   /// The closing of a kContextFree; nullopt where it is longer than Program::kLongestClosing or
   /// beyond the machine's limits (then *overflowed).
   std::optional<std::string> find_context_free_closing(Expr e, bool* overflowed);
+  /// Whether some bytes complete the state, by the closings that its items have anyway.
+  bool closes(StateId state) { return closing_estimate(state) <= Program::kLongestClosing; }
+  /// The shortest of those closings; only where closes().
+  std::string closing_word(StateId state);
+  /// Where characters of a class are read: allows the tokens that are nothing else, and returns the
+  /// trie of all others; nullptr where there is no such class.
+  const TokenTrie* allow_characters(StateId state, std::vector<std::uint64_t>& words) {
+    std::uint32_t largest = 0;
+    return allow_slice(state, kNever - 1, words, &largest);
+  }
+  struct SchemaClosing {
+    std::optional<std::string> word;
+    bool undecided = false;
+  };
+  /// A word of a kSchema.
+  SchemaClosing schema_closing(Expr schema);
+  /// The machine that runs a kSchema here, for another automaton to go on with.
+  std::unique_ptr<SchemaMachine> take_machine(Expr schema);
+
   /// A word of a kIntersection or kDifference; nullopt where there is none (or fuel ran out).
   std::optional<std::string> find_product_closing(Expr product, Fuel& fuel);
 
@@ -120,7 +142,7 @@ class Automaton {
   struct Position {
     std::uint32_t expr = 0;
     std::uint32_t progress =
-        0;  // by Op: byte offset, child index, repeats done, 1 + pair, set, capture open
+        0;  // by Op: byte offset, child index, repeats done, 1 + pair or cursor, set, capture open
     PositionId next = 0;
     std::uint32_t depth = 0;  // rules entered and not left
     friend bool operator==(const Position&, const Position&) = default;
@@ -197,7 +219,11 @@ class Automaton {
   const TokenTrie* allow_slice(StateId state, std::uint32_t most_after,
                                std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
+  bool in_schema(StateId state);
+  void walk_schema(StateId state, std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef intern_mask(std::vector<std::uint64_t> words);
+
+  SchemaMachine& machine(Expr schema) const;
 
   ProgramRef program_;
   const ExpressionPool& pool_;
@@ -212,6 +238,8 @@ class Automaton {
   std::vector<Pair> pairs_;
   std::unordered_map<std::string, std::uint32_t> pair_ids_;
   std::vector<std::string> prefixes_;
+  mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
+      machines_;  // by kSchema
   std::unordered_multimap<std::size_t, MaskRef> masks_;
   std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
   std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "grammar/automaton.h"
+#include "grammar/schema/schema_machine.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -84,6 +85,11 @@ std::uint64_t Automaton::closing_size(PositionId start) {
             size = kTooLong;
           }
           break;
+        case Op::kSchema: {
+          SchemaMachine& schema = machine(e);
+          size = schema.closing_size(at.progress == 0 ? schema.start() : at.progress - 1);
+          break;
+        }
         default:
           size = program_->closing_size(e);
       }
@@ -138,6 +144,13 @@ PositionId Automaton::front(PositionId p, std::string& word) {
       const unsigned char byte = context_free_->closing_byte(at.progress);
       word = static_cast<char>(byte);
       return position({at.expr, context_free_->step(at.progress, byte), at.next, at.depth});
+    }
+    case Op::kSchema: {
+      SchemaMachine& schema = machine(e);
+      const SchemaMachine::Cursor next =
+          schema.front(at.progress == 0 ? schema.start() : at.progress - 1, word);
+      if (next == SchemaMachine::kDone) return at.next;
+      return position({at.expr, 1 + next, at.next, at.depth});
     }
     default:
       program_->append_closing(e, word);
@@ -296,6 +309,9 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
       case Op::kContextFree:
         context_free_->byte_classes(at.progress, classes);
         break;
+      case Op::kSchema:
+        machine(e).byte_classes(at.progress - 1, classes);
+        break;
       default:
         pair_classes(at.progress, classes);
     }
@@ -363,6 +379,37 @@ std::uint32_t Automaton::scanned_distance(StateId start) {
     bytes_ += sizeof(Tail) + s.closing->costs.size() * 5;
   }
   return states_[start].closing->costs[0];
+}
+
+std::string Automaton::closing_word(StateId state) {
+  PositionId best = 0;
+  std::uint64_t least = kTooLong;
+  for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
+    const PositionId item = states_[state].items[i];
+    const std::uint64_t size = closing_size(item);
+    if (size < least) least = size, best = item;
+  }
+  std::string out;
+  for (PositionId p = best; p >= 3 && !is_follow(p);) {
+    std::string piece;
+    p = front(p, piece);
+    out += piece;
+  }
+  return out;
+}
+
+Automaton::SchemaClosing Automaton::schema_closing(Expr schema) {
+  SchemaMachine& made = machine(schema);
+  SchemaClosing out;
+  out.undecided = made.undecided();
+  const SchemaMachine::Cursor start = made.start();
+  if (start == SchemaMachine::kDead || made.closing_size(start) > Program::kLongestClosing) {
+    return out;
+  }
+  std::string word;
+  for (SchemaMachine::Cursor at = start; at != SchemaMachine::kDone;) at = made.front(at, word);
+  out.word = std::move(word);
+  return out;
 }
 
 // ---- products ----

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "grammar/automaton.h"
+#include "grammar/schema/schema_machine.h"
 #include "grammar/token_slice.h"
 #include "grammar/token_trie.h"
 
@@ -165,10 +166,98 @@ const TokenTrie* Automaton::allow_slice(StateId state, std::uint32_t most_after,
   return &slice->others();
 }
 
+// The state is one place inside a schema's value, which does not end here.
+bool Automaton::in_schema(StateId state) {
+  const State& s = states_[state];
+  if (s.items.size() != 1 || s.scan != kNoScan || s.may_end || !program_->spells_all_bytes()) {
+    return false;
+  }
+  const Position& at = positions_[s.items[0]];
+  return at.expr < kBottomExpr && pool_.node(Expr{at.expr}).op == Op::kSchema &&
+         !machine(Expr{at.expr}).accepting(at.progress - 1);
+}
+
+// As walk(), over the schema's places while the value goes on; where it may end, over states.
+void Automaton::walk_schema(StateId state, std::vector<std::uint64_t>& words,
+                            std::uint32_t* largest_after) {
+  const Position at = positions_[states_[state].items[0]];
+  SchemaMachine& schema = machine(Expr{at.expr});
+  const auto from = at.progress - 1;
+  const TokenTrie* others = schema.allow_slice(from, words);
+  schema.refuel();
+  std::uint64_t largest = others != nullptr ? schema.closing_bound(schema.state(from)) + 64 : 0;
+  const TokenTrie& trie = others != nullptr ? *others : program_->vocabulary()->trie();
+  struct Place {
+    SchemaMachine::State inside;
+    StateId outside = 0;     // where the value may have ended; 0: it has not
+    bool stands_in = false;  // for another place like it
+  };
+  std::vector<Place> path(trie.longest() + 1);
+  std::vector<unsigned char> bytes(trie.longest() + 1);
+  path[0].inside = schema.state(from);
+  const auto nodes = trie.nodes();
+  for (std::uint32_t i = 0; i < nodes.size();) {
+    const TokenTrie::Node& node = nodes[i];
+    const Place& before = path[node.depth - 1];
+    Place next;
+    if (before.outside != 0) {
+      next.outside = step(before.outside, node.byte);
+    } else {
+      using Phase = SchemaMachine::Phase;
+      next.stands_in = before.stands_in;
+      next.inside = schema.advance(before.inside, node.byte, &next.stands_in);
+      if (next.inside.phase == Phase::kUnsure) {  // exactly, from the start
+        next = {};
+        next.inside = path[0].inside;
+        for (std::size_t d = 1; d <= node.depth; ++d) {
+          next.inside = schema.advance(next.inside, d == node.depth ? node.byte : bytes[d]);
+        }
+        next.stands_in = true;
+      }
+      if (next.inside.phase == Phase::kDead) {
+        next.outside = kDead;
+      } else if (schema.accepting(next.inside)) {
+        const PositionId p = position({at.expr, 1 + schema.cursor(next.inside), at.next, at.depth});
+        next.outside = intern(closure(p), kNoScan);
+      }
+    }
+    if (next.outside == kDead) {
+      i = node.next;
+      continue;
+    }
+    path[node.depth] = next;
+    bytes[node.depth] = node.byte;
+    if (node.token_count > 0) {
+      std::uint64_t after = 0;
+      if (next.outside != 0) {
+        after = distance(next.outside);
+      } else {
+        after = schema.closing_bound(next.inside);
+        if (after > Program::kLongestClosing) after = kNever;
+      }
+      if (after != kNever) {
+        largest = std::max(largest, after);
+        for (const TokenId id : trie.tokens_at(i)) {
+          words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
+                                                      << (static_cast<std::size_t>(id) % 64);
+        }
+      }
+    }
+    ++i;
+  }
+  const std::uint64_t rest = closing_estimate(state);  // with what stands after the value
+  *largest_after = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(kNever - 1, largest + (rest > Program::kLongestClosing ? 0 : rest)));
+}
+
 // The tokens after which at most `most_after` more are needed.
 MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after) {
   const Vocabulary& vocabulary = *program_->vocabulary();
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  if (most_after == kNever - 1 && in_schema(state)) {
+    walk_schema(state, words, largest_after);
+    return intern_mask(std::move(words));
+  }
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
   const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
   const auto allow = [&](TokenId id) {

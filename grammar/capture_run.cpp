@@ -5,54 +5,10 @@
 #include <optional>
 
 #include "base/utf8.h"
+#include "grammar/json_prefix.h"
 
 namespace espalier::grammar {
 namespace {
-
-std::optional<unsigned> hex4(std::string_view text, std::size_t at) {
-  unsigned value = 0;
-  if (at + 4 > text.size()) return std::nullopt;
-  const auto [end, error] = std::from_chars(text.data() + at, text.data() + at + 4, value, 16);
-  if (error != std::errc() || end != text.data() + at + 4) return std::nullopt;
-  return value;
-}
-
-// The content of "…"; an unfinished end is left out.
-std::string decode_json_string(std::string_view text) {
-  std::string out;
-  std::size_t i = text.starts_with('"') ? 1 : 0;
-  while (i < text.size() && text[i] != '"') {
-    if (text[i] != '\\') {
-      const utf8::Decoded d = utf8::decode(text, i);
-      if (d.length == 0) break;
-      out += text.substr(i, d.length);
-      i += d.length;
-      continue;
-    }
-    if (i + 1 >= text.size()) break;
-    const char c = text[i + 1];
-    if (c != 'u') {
-      static constexpr std::string_view kFrom = "bfnrt";
-      static constexpr std::string_view kTo = "\b\f\n\r\t";
-      const std::size_t at = kFrom.find(c);
-      out += at == std::string_view::npos ? c : kTo[at];
-      i += 2;
-      continue;
-    }
-    const auto high = hex4(text, i + 2);
-    if (!high) break;
-    if (*high < 0xD800 || *high > 0xDFFF) {
-      utf8::append(out, *high);
-      i += 6;
-      continue;
-    }
-    const auto low = hex4(text, i + 8);
-    if (!low) break;
-    utf8::append(out, 0x10000 + ((*high & 0x3FF) << 10) + (*low & 0x3FF));
-    i += 12;
-  }
-  return out;
-}
 
 std::optional<Json> number(std::string_view text, bool integers) {
   if (integers && text.find_first_of(".eE") == std::string_view::npos) {
@@ -206,6 +162,10 @@ Json CaptureRun::build(const Thread& thread, std::uint32_t text_end, bool open) 
         break;
       case Capture::kConstant:
         if (!cut) deliver(done.info->constant);
+        break;
+      case Capture::kJson:
+        if (cut && !text.empty() && text[0] != '{' && text[0] != '[' && text[0] != '"') break;
+        if (Json value = json_prefix(text); !cut || !value.is_null()) deliver(std::move(value));
         break;
       case Capture::kTable: {
         const auto found = done.info->constant.find(std::string(text));

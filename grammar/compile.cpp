@@ -8,34 +8,12 @@
 
 namespace espalier::grammar {
 
-namespace {
-
-// A product whose words could not be decided counts as empty; where the language is built on one,
-// that must be said.
-bool rests_on_undecided(const Program& program) {
-  const ExpressionPool& pool = program.pool();
-  std::vector<bool> seen(pool.size(), false);
-  std::vector<Expr> work{program.root()};
-  while (!work.empty()) {
-    const Expr e = work.back();
-    work.pop_back();
-    if (seen[e.id]) continue;
-    seen[e.id] = true;
-    if (program.product(e) == Program::Product::kUndecided) return true;
-    if (pool.node(e).op == Op::kRule) work.push_back(pool.rule_body(pool.node(e).a));
-    for (const Expr c : pool.children(e)) work.push_back(c);
-  }
-  return false;
-}
-
-}  // namespace
-
 Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
     VocabularyRef vocabulary, std::shared_ptr<const ExpressionPool> pool, Expr root,
     std::string_view follow, const Limits& limits, Fuel& fuel) {
   ESP_ASSIGN(ProgramRef program, Program::create(std::move(pool), root, std::move(vocabulary),
                                                  std::string(follow), limits, fuel));
-  if (rests_on_undecided(*program)) {
+  if (program->rests_on_undecided()) {
     return fail(ErrorCode::kLimit,
                 "grammar: whether two conditions on one value can hold together took more than " +
                     std::to_string(Program::kProductSearch) + " states to decide");
@@ -46,6 +24,11 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
   }
   auto grammar = std::make_shared<const CompiledGrammar>(std::move(program), limits);
   if (grammar->program().empty() || !grammar->start({}).valid()) {
+    const ExpressionPool& expressions = grammar->program().pool();
+    while (expressions.node(root).op == Op::kCapture) root = expressions.children(root)[0];
+    if (follow.empty() && expressions.node(root).op == Op::kSchema) {
+      return fail(ErrorCode::kInvalid, "E0301: schema: no value satisfies it");
+    }
     return fail(ErrorCode::kInvalid,
                 "E0301: no text fits this type" +
                     std::string(follow.empty() ? "" : " before what follows it"));

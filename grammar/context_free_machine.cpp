@@ -176,6 +176,8 @@ const ContextFreeMachine::Expansion& ContextFreeMachine::expansion(LocalId from)
       case Op::kContextFree:
         work.push_back(push(pool_.children(e)[0], at.next));
         break;
+      case Op::kSchema:
+        break;  // stands inside products alone: see lark.cpp
       case Op::kIntersection:
       case Op::kDifference: {
         LocalId running = id;

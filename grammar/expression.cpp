@@ -227,6 +227,11 @@ Expr ExpressionPool::words(std::span<const std::string> texts) {
   return choice(open[0].alternatives);
 }
 
+Expr ExpressionPool::schema(std::shared_ptr<const SchemaGraph> schema) {
+  schemas_.push_back(std::move(schema));
+  return add({Op::kSchema, static_cast<std::uint32_t>(schemas_.size() - 1), 0, 0, 0}, {});
+}
+
 Expr ExpressionPool::code_points(std::span<const CodePointRange> ranges) {
   std::vector<CodePointRange> sorted;
   for (auto [low, high] : ranges) {

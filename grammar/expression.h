@@ -40,6 +40,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,8 @@
 #include "grammar/json.h"
 
 namespace espalier::grammar {
+
+class SchemaGraph;
 
 /// A handle into an ExpressionPool. Default: the empty language.
 struct Expr {
@@ -80,6 +83,7 @@ enum class Op : std::uint8_t {
   kDifference,    // the first child but not the second
   kCodePoints,    // one UTF-8 code point of a class; the child spells it in bytes
   kContextFree,   // child, with its rules read as a context-free grammar (context_free_machine.h)
+  kSchema,        // one JSON value of a JSON Schema; run by schema/schema_machine.h
 };
 
 /// What value the captured text makes. Values nest as captures do: a capture's value goes to the
@@ -98,6 +102,7 @@ enum class Capture : std::uint8_t {
   kFloat,       // JSON number, always a double
   kConstant,    // `constant`, whatever the text
   kTable,       // the text looked up in `constant`, an object {text: value}
+  kJson,        // a JSON text, parsed
 };
 
 struct CaptureInfo {
@@ -152,6 +157,9 @@ class ExpressionPool {
     return code_points(std::span(ranges.begin(), ranges.size()));
   }
 
+  /// One value that satisfies `schema`, without captures.
+  Expr schema(std::shared_ptr<const SchemaGraph> schema);
+
   // ---- recursion ----
   Rule declare_rule(std::string name);
   /// Once a rule. A rule left undefined is the empty language.
@@ -180,8 +188,8 @@ class ExpressionPool {
   // ---- reading (automata, analyses, tests) ----
   struct Node {
     Op op = Op::kNothing;
-    std::uint32_t a =
-        0;  // kBytes: string; kSet: set; kRepeat: low; kRule: rule; kCapture, kCodePoints: info
+    std::uint32_t a = 0;      // kBytes: string; kSet: set; kRepeat: low; kRule: rule; kCapture,
+                              // kCodePoints, kSchema: info
     std::uint32_t b = 0;      // kRepeat: high
     std::uint32_t first = 0;  // children_[first, first + count)
     std::uint32_t count = 0;
@@ -197,6 +205,9 @@ class ExpressionPool {
   /// The sorted, disjoint ranges of a kCodePoints node.
   [[nodiscard]] const std::vector<CodePointRange>& ranges_of(Expr e) const {
     return classes_[nodes_[e.id].a];
+  }
+  [[nodiscard]] const std::shared_ptr<const SchemaGraph>& schema_of(Expr e) const {
+    return schemas_[nodes_[e.id].a];
   }
   [[nodiscard]] std::size_t rule_count() const { return rules_.size(); }
   [[nodiscard]] Expr rule_body(std::uint32_t rule) const { return rules_[rule].body; }
@@ -223,6 +234,7 @@ class ExpressionPool {
   std::vector<CaptureInfo> captures_;
   std::vector<std::vector<CodePointRange>> classes_;
   std::vector<RuleInfo> rules_;
+  std::vector<std::shared_ptr<const SchemaGraph>> schemas_;
   std::unordered_multimap<std::size_t, std::uint32_t> nodes_by_hash_;
   std::unordered_map<std::string, std::uint32_t> string_ids_;
   std::unordered_map<std::string, std::uint32_t> set_ids_;

@@ -50,23 +50,8 @@ JsonTypes type_of(const Json& value);
 /// The `type` keyword; all types where it is absent.
 Result<JsonTypes> read_types(const SchemaPlace& at);
 
-/// Every keyword is enforced, an annotation, or an error that names it.
-Status check_keywords(const SchemaPlace& at, const SchemaOptions& options);
-/// Whether a keyword asserts or applies something (annotations, `$defs` and `type` do not count).
-bool constrains(const std::string& keyword);
-
 /// A non-negative integer keyword (`maxLength`: 2 or 2.0).
 Result<std::optional<std::uint64_t>> read_count(const SchemaPlace& at, const char* keyword);
-
-struct NumberBounds {
-  DecimalRange decimal;
-  std::optional<std::int64_t> low, high;  // for integers, both ends in
-  bool none = false;                      // no integer lies between them
-  bool any = false;                       // at least one bound is given
-};
-Result<NumberBounds> read_bounds(const SchemaPlace& at);
-/// Whether a number lies within them.
-bool within(const NumberBounds& bounds, const Json& number);
 
 /// The values of `enum` and `const` (both: those in both); nothing where neither stands.
 Result<std::optional<std::vector<const Json*>>> read_values(const SchemaPlace& at);

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/utf8.h"
-#include "grammar/json_expression.h"
 #include "grammar/json_schema.h"
 #include "grammar/lark_syntax.h"
 #include "grammar/regex.h"
@@ -16,7 +15,7 @@ namespace {
 class Compiler {
  public:
   Compiler(ExpressionPool& pool, std::string_view text, LarkSyntax syntax)
-      : pool_(pool), json_(pool), rules_(pool, text), syntax_(std::move(syntax)) {}
+      : pool_(pool), rules_(pool, text), syntax_(std::move(syntax)) {}
 
   Result<ContextFree> run() {
     for (std::size_t i = 0; i < syntax_.definitions.size(); ++i) {
@@ -162,12 +161,14 @@ class Compiler {
           }
           break;
         case LarkOp::kJson: {
-          auto schema = schema_expression(pool_, json_, syntax_.value_of(node));
+          auto schema = schema_expression(pool_, syntax_.value_of(node));
           if (!schema) {
             return fail(rules_.error_at(node.offset, "%json: " + schema.error().message,
                                         schema.error().code));
           }
-          expressions_[id] = lexeme(*schema);
+          // As one product: grammars' machines run no schemas themselves.
+          expressions_[id] =
+              lexeme(pool_.intersection(*schema, pool_.repeat(pool_.byte_set(ByteSet::all()), 0)));
           break;
         }
         case LarkOp::kAnd:
@@ -292,7 +293,6 @@ class Compiler {
   }
 
   ExpressionPool& pool_;
-  JsonExpressions json_;
   ContextFreeBuilder rules_;
   LarkSyntax syntax_;
   std::map<std::string, std::size_t, std::less<>> by_name_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "grammar/schema/schema_graph.h"
+
 namespace espalier::grammar {
 namespace {
 
@@ -89,6 +91,11 @@ PrefixFreedom::Facts PrefixFreedom::compute(std::uint32_t id) const {
       return facts_[children[0].id];
     case Op::kContextFree:
       return {};
+    case Op::kSchema: {
+      out = {!pool_.schema_of(e)->may_be_number(), false, ByteSet::of("{[\"tfn")};
+      if (!out.prefix_free) out.first |= ByteSet::of("-0123456789");
+      return out;
+    }
   }
   return out;
 }
@@ -114,7 +121,9 @@ bool PrefixFreedom::ends_decide(Automaton& scratch, Expr start, std::string_view
     if (prefix_free(e) || !seen.insert(e.id).second) continue;
     const auto& node = pool_.node(e);
     const auto children = pool_.children(e);
-    if (node.op == Op::kCapture) {
+    if (node.op == Op::kSchema) {  // only a number may go on where it could end
+      if (ByteSet::of("0123456789+-.eE").has(static_cast<unsigned char>(follow[0]))) return false;
+    } else if (node.op == Op::kCapture) {
       work.push_back(children[0]);
     } else if (node.op == Op::kRule) {
       work.push_back(pool_.rule_body(node.a));

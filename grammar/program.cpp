@@ -5,6 +5,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/prefix_freedom.h"
+#include "grammar/schema/schema_machine.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -165,6 +166,7 @@ void Program::append_closing(Expr start, std::string& out) const {
       case Op::kIntersection:
       case Op::kDifference:
       case Op::kContextFree:
+      case Op::kSchema:
         out += product_closing_[top.e.id];
         work.pop_back();
         break;
@@ -249,6 +251,11 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
     case Op::kContextFree:
       if (product_state_[id] == Product::kCloses) need = 0, size = product_closing_[id].size();
       break;
+    case Op::kSchema:
+      if (product_state_[id] == Product::kEmpty || product_state_[id] == Product::kUndecided) break;
+      need = 0;
+      size = product_state_[id] == Product::kCloses ? product_closing_[id].size() : 1;
+      break;
   }
   need_[id] = need;
   size_[id] = need == kNever ? kTooLong : size;
@@ -291,8 +298,9 @@ Status Program::find_facts(Fuel& fuel) {
   for (std::uint32_t id = 0; id < n; ++id) {
     const Op op = pool_->node(Expr{id}).op;
     for (const Expr c : pool_->children(Expr{id})) nested[id] = std::max(nested[id], nested[c.id]);
-    if (op != Op::kIntersection && op != Op::kDifference) continue;
+    if (op != Op::kIntersection && op != Op::kDifference && op != Op::kSchema) continue;
     products.push_back(id);
+    if (op == Op::kSchema) continue;
     if (++nested[id] > kNestedProducts) {
       return fail(ErrorCode::kLimit, "grammar: more than " + std::to_string(kNestedProducts) +
                                          " intersections inside each other");
@@ -301,11 +309,20 @@ Status Program::find_facts(Fuel& fuel) {
   find_settled();
   ESP_TRY(settle(fuel));
   // Inner products have smaller numbers, so each search stands on settled ones.
-  {
+  if (!products.empty()) {
     Automaton scratch(std::shared_ptr<const Program>(std::shared_ptr<const Program>(), this));
     for (const std::uint32_t id : products) {
       if (need_[id] == kNever) {
         product_state_[id] = Product::kEmpty;
+        continue;
+      }
+      if (pool_->node(Expr{id}).op == Op::kSchema) {
+        const auto closing = scratch.schema_closing(Expr{id});
+        machines_.emplace(id, scratch.take_machine(Expr{id}));
+        product_state_[id] = closing.undecided ? Product::kUndecided
+                             : closing.word    ? Product::kCloses
+                                               : Product::kEmpty;
+        if (closing.word) product_closing_[id] = *closing.word;
         continue;
       }
       Fuel search("states", std::min<std::uint64_t>(kProductSearch, fuel.limit() - fuel.used()));
@@ -379,6 +396,27 @@ Status Program::close_grammars(Fuel& fuel) {
     product_closing_[e.id] = *word;
   }
   return {};
-}
+  Program::~Program() = default;
+
+  std::unique_ptr<SchemaMachine> Program::take_machine(Expr schema) const {
+    const std::lock_guard lock(machines_mutex_);
+    const auto it = machines_.find(schema.id);
+    return it == machines_.end() ? nullptr : std::move(it->second);
+  }
+
+  bool Program::rests_on_undecided() const {
+    std::vector<bool> seen(pool_->size(), false);
+    std::vector<Expr> work{root_};
+    while (!work.empty()) {
+      const Expr e = work.back();
+      work.pop_back();
+      if (seen[e.id]) continue;
+      seen[e.id] = true;
+      if (product(e) == Product::kUndecided) return true;
+      if (pool_->node(e).op == Op::kRule) work.push_back(pool_->rule_body(pool_->node(e).a));
+      for (const Expr c : pool_->children(e)) work.push_back(c);
+    }
+    return false;
+  }
 
 }  // namespace espalier::grammar

@@ -11,7 +11,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "grammar/context_free_facts.h"
@@ -21,14 +23,21 @@
 
 namespace espalier::grammar {
 
+class SchemaMachine;
+
 class Program {
  public:
   static constexpr std::uint32_t kNever = UINT32_MAX;  // no word
   static constexpr std::uint64_t kLongestClosing =
       1u << 16;  // bytes; what closes only beyond is not allowed
-  static constexpr std::uint64_t kProductSearch = 50'000;  // states that deciding one product may open
+  static constexpr std::uint64_t kProductSearch =
+      50'000;  // states that deciding one product may open
   static constexpr std::size_t kLongestPiece =
       64;  // tokens above this length play no part in distances
+
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
 
   /// Fails with kLimit where fuel ran out, kInvalid where the vocabulary cannot spell `follow`. An
   /// empty language is no failure here (see empty()), nor is a product whose words could not be
@@ -82,12 +91,17 @@ class Program {
   }
 
   enum class Product : std::uint8_t { kUnknown, kCloses, kEmpty, kUndecided };
-  /// What is known of a kIntersection's or kDifference's words; kUnknown only while the program is
-  /// being made, kUndecided (and treated as empty) where the search for one gave up.
+  /// What is known of a kIntersection's, kDifference's or kSchema's words; kUnknown only while the
+  /// program is being made, kUndecided (and treated as empty) where the search for one gave up.
   [[nodiscard]] Product product(Expr e) const { return product_state_[e.id]; }
   /// What context-free grammars run by.
   [[nodiscard]] const ContextFreeFacts& context_free_facts() const { return context_free_facts_; }
 
+  /// The machine of a kSchema that was made with the program, for the first automaton that asks;
+  /// then nullptr.
+  [[nodiscard]] std::unique_ptr<SchemaMachine> take_machine(Expr schema) const;
+  /// Whether the root rests on a product or a schema that could not be decided.
+  [[nodiscard]] bool rests_on_undecided() const;
   /// A product's closing (kCloses): automata start from it, so that it is the same in all of them.
   [[nodiscard]] const std::string& product_closing(Expr e) const { return product_closing_[e.id]; }
 
@@ -119,6 +133,9 @@ class Program {
   std::vector<std::uint32_t> follow_costs_;
   std::vector<std::uint32_t> kmp_;
   std::vector<std::uint8_t> may_start_;
+  mutable std::mutex machines_mutex_;
+  mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
+      machines_;  // by kSchema
 };
 
 using ProgramRef = std::shared_ptr<const Program>;

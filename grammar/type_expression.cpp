@@ -125,7 +125,7 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
     case TypeKind::kJson:
       return json_.any();
     case TypeKind::kSchema:
-      return schema_expression(pool_, json_, type->literal);
+      return schema_expression(pool_, type->literal);
     case TypeKind::kCall:
       return call(*type, depth);
     case TypeKind::kReference:

@@ -1,0 +1,241 @@
+// MaskBench (guidance-ai/jsonschemabench): masks and verdicts over real schemas, as one JSON
+// object.
+//
+//   maskbench --tokenizer T --schemas F.jsonl[.xz] … [--threads N] [--limit N] [--out rows.jsonl]
+//
+// T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
+// object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
+// T is `bytes` the text's bytes are fed. Each schema is compiled anew (nothing of another is kept
+// but the vocabulary's tables); for each token the mask is filled into a row of bits, then the
+// token fed, up to the first that is refused. Times are thread CPU time: a mask with its token, a
+// compile with the start of its first mask. Strict: what is not enforced is refused. Exit code 1
+// where an invalid text was accepted.
+#include <sys/resource.h>
+#include <time.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "bench/bench_files.h"
+#include "grammar/json_schema.h"
+
+namespace {
+
+using namespace espalier;
+using namespace espalier::grammar;
+
+double thread_micros() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) * 1e-3;
+}
+
+struct Outcome {
+  std::string id;
+  std::string refusal;
+  double compile = 0;
+  std::vector<double> masks;
+  std::size_t valid = 0, invalid = 0, false_accepts = 0, false_rejects = 0;
+  std::string first_wrong;
+};
+
+// The first `…` of a message that names a keyword, else its last part.
+std::string reason(const std::string& message) {
+  const std::size_t at = message.find("the keyword `");
+  if (at != std::string::npos) return message.substr(at, message.find('`', at + 13) - at + 1);
+  const std::size_t colon = message.find(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2, 60);
+}
+
+Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes) {
+  Outcome out;
+  out.id = row.contains("id")
+               ? (row["id"].is_string() ? row["id"].get<std::string>() : row["id"].dump())
+               : "";
+  const Json schema = row["schema"].is_string()
+                          ? Json::parse(row["schema"].get<std::string>(), nullptr, false)
+                          : row["schema"];
+  SchemaOptions options;
+  options.unknown_keywords = true;  // as the specification has it
+  const double begin = thread_micros();
+  const auto grammar = compile_json_schema(vocabulary, schema, {}, options);
+  out.compile = thread_micros() - begin;
+  if (!grammar) {
+    out.refusal = grammar.error().message;
+    return out;
+  }
+  std::vector<std::uint64_t> filled((vocabulary->size() + 63) / 64);
+  for (const Json& test : row["tests"]) {
+    const bool valid = test["valid"].get<bool>();
+    const auto text = test["text"].get<std::string>();
+    std::vector<TokenId> ids;
+    if (!bytes && test.contains("toks")) {
+      for (const Json& id : test["toks"]) ids.push_back(id.get<TokenId>());
+    } else {
+      for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+    }
+    Matcher matcher = (*grammar)->start();
+    bool accepted = true;
+    std::size_t fed = 0;
+    for (const TokenId id : ids) {
+      const double start = thread_micros();
+      const MaskRef mask = matcher.mask(UINT32_MAX);
+      std::copy(mask->words().begin(), mask->words().end(), filled.begin());
+      accepted = ((filled[static_cast<std::size_t>(id) / 64] >> (id % 64)) & 1) != 0;
+      if (accepted) accepted = matcher.advance(id);
+      out.masks.push_back(thread_micros() - start);
+      if (!accepted) break;
+      ++fed;
+    }
+    accepted = accepted && matcher.accepting();
+    ++(valid ? out.valid : out.invalid);
+    out.false_accepts += !valid && accepted ? 1 : 0;
+    out.false_rejects += valid && !accepted ? 1 : 0;
+    if (valid != accepted && out.first_wrong.empty()) {
+      std::string before;
+      for (std::size_t i = 0; i < fed; ++i) before += vocabulary->bytes(ids[i]);
+      out.first_wrong = (accepted ? "false accept: " : "false reject after: ") + before;
+    }
+  }
+  return out;
+}
+
+Json times(std::vector<double>& micros) {
+  if (micros.empty()) return nullptr;
+  std::sort(micros.begin(), micros.end());
+  double sum = 0;
+  for (const double m : micros) sum += m;
+  const auto at = [&](double p) {
+    return micros[static_cast<std::size_t>(p * static_cast<double>(micros.size() - 1))];
+  };
+  return {{"count", micros.size()}, {"avg", sum / static_cast<double>(micros.size())},
+          {"p50", at(0.5)},         {"p90", at(0.9)},
+          {"p99", at(0.99)},        {"p99.9", at(0.999)},
+          {"max", micros.back()}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("MaskBench's protocol over any rows of its format");
+  std::string tokenizer;
+  std::vector<std::string> files;
+  std::size_t threads = 1;
+  std::size_t limit = SIZE_MAX;
+  std::size_t stride = 1;
+  std::string rows_file;
+  app.add_option("--tokenizer", tokenizer, "a GGUF file, a tokenizer.json[.xz], or `bytes`")
+      ->required();
+  app.add_option("--schemas", files, "JSON lines, may be packed with xz")->required();
+  app.add_option("--threads", threads, "threads, each with schemas of its own");
+  app.add_option("--limit", limit, "at most so many schemas");
+  app.add_option("--every", stride, "only every n-th schema");
+  app.add_option("--out", rows_file, "one JSON line a schema");
+  CLI11_PARSE(app, argc, argv);
+  const auto vocabulary = bench::read_vocabulary(tokenizer);
+  if (!vocabulary) {
+    std::fprintf(stderr, "maskbench: %s\n", vocabulary.error().message.c_str());
+    return 2;
+  }
+  std::vector<std::string> lines;
+  std::size_t number = 0;
+  for (const std::string& file : files) {
+    const auto text = bench::read_file(file);
+    if (!text) {
+      std::fprintf(stderr, "maskbench: %s\n", text.error().message.c_str());
+      return 2;
+    }
+    for (std::size_t at = 0; at < text->size();) {
+      const std::size_t end = std::min(text->find('\n', at), text->size());
+      if (end > at && number++ % std::max<std::size_t>(stride, 1) == 0 && lines.size() < limit) {
+        lines.push_back(text->substr(at, end - at));
+      }
+      at = end + 1;
+    }
+  }
+  std::vector<Outcome> outcomes(lines.size());
+  std::atomic<std::size_t> next = 0;
+  std::atomic<bool> malformed = false;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < lines.size(); i = next++) {
+      const Json row = Json::parse(lines[i], nullptr, false);
+      if (!row.is_object() || !row.contains("schema") || !row.contains("tests")) {
+        malformed = true;
+        continue;
+      }
+      outcomes[i] = run(*vocabulary, row, tokenizer == "bytes");
+    }
+  };
+  std::vector<std::thread> pool;
+  for (std::size_t t = 1; t < threads; ++t) pool.emplace_back(work);
+  work();
+  for (std::thread& t : pool) t.join();
+  if (malformed) {
+    std::fprintf(stderr, "maskbench: a line is no {\"schema\", \"tests\"} object\n");
+    return 2;
+  }
+  std::map<std::string, std::size_t> reasons;
+  std::vector<double> masks, compiles;
+  std::size_t passed = 0, refused = 0, valid = 0, invalid = 0, accepts = 0, rejects = 0,
+              accepting = 0, rejecting = 0;
+  for (const Outcome& o : outcomes) {
+    if (!o.refusal.empty()) {
+      ++refused;
+      ++reasons[reason(o.refusal)];
+      continue;
+    }
+    compiles.push_back(o.compile);
+    masks.insert(masks.end(), o.masks.begin(), o.masks.end());
+    valid += o.valid;
+    invalid += o.invalid;
+    accepts += o.false_accepts;
+    rejects += o.false_rejects;
+    accepting += o.false_accepts > 0 ? 1 : 0;
+    rejecting += o.false_rejects > 0 ? 1 : 0;
+    passed += o.false_accepts + o.false_rejects == 0 ? 1 : 0;
+  }
+  if (!rows_file.empty()) {
+    std::ofstream rows(rows_file);
+    for (const Outcome& o : outcomes) {
+      Json row = {{"id", o.id},
+                  {"compile_us", o.compile},
+                  {"masks", o.masks.size()},
+                  {"false_accepts", o.false_accepts},
+                  {"false_rejects", o.false_rejects}};
+      if (!o.masks.empty()) row["max_mask_us"] = *std::max_element(o.masks.begin(), o.masks.end());
+      if (!o.refusal.empty()) row["refused"] = o.refusal;
+      if (!o.first_wrong.empty()) row["wrong"] = o.first_wrong;
+      rows << row.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+    }
+  }
+  std::vector<std::pair<std::size_t, std::string>> top;
+  for (const auto& [what, count] : reasons) top.emplace_back(count, what);
+  std::sort(top.rbegin(), top.rend());
+  Json refusals = Json::object();
+  for (std::size_t i = 0; i < std::min<std::size_t>(top.size(), 20); ++i) {
+    refusals[top[i].second] = top[i].first;
+  }
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const Json out = {{"schemas", outcomes.size()},
+                    {"passed", passed},
+                    {"refused", refused},
+                    {"crashed", 0},  // a crash ends the program
+                    {"instances", {{"valid", valid}, {"invalid", invalid}}},
+                    {"false_accepts", {{"instances", accepts}, {"schemas", accepting}}},
+                    {"false_rejects", {{"instances", rejects}, {"schemas", rejecting}}},
+                    {"mask_us", times(masks)},
+                    {"compile_us", times(compiles)},
+                    {"peak_resident_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024},
+                    {"refusals", refusals}};
+  std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  return accepts == 0 ? 0 : 1;
+}

@@ -1,0 +1,34 @@
+#include "grammar/json_schema.h"
+
+#include <utility>
+
+#include "grammar/compiled_grammar.h"
+#include "grammar/json_schema_document.h"
+#include "grammar/schema/schema_graph.h"
+
+namespace espalier::grammar {
+
+Result<Expr> schema_expression(ExpressionPool& pool, const Json& schema,
+                               const SchemaOptions& options) {
+  // Before the copy, which recurses.
+  ESP_TRY(check_schema_document(schema, SchemaOptions::kMaxDepth));
+  ESP_ASSIGN(auto graph, SchemaGraph::create(schema, options, pool.fuel()));
+  if (graph->root() == Formulas::kFalse) {
+    return fail(ErrorCode::kInvalid, "schema: no value satisfies it");
+  }
+  return pool.capture(Capture::kJson, pool.schema(std::move(graph)));
+}
+
+Result<GrammarRef> compile_json_schema(VocabularyRef vocabulary, const Json& schema,
+                                       std::string_view follow, const SchemaOptions& options,
+                                       const Limits& limits) {
+  Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
+  auto pool = std::make_shared<ExpressionPool>(fuel);
+  ESP_ASSIGN(const Expr root, schema_expression(*pool, schema, options));
+  ESP_TRY(pool->status());
+  ESP_ASSIGN(auto grammar,
+             compile_expression(std::move(vocabulary), pool, root, follow, limits, fuel));
+  return GrammarRef(std::move(grammar));
+}
+
+}  // namespace espalier::grammar

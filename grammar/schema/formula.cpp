@@ -1,0 +1,324 @@
+#include "grammar/schema/formula.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace espalier::grammar {
+namespace {
+
+std::size_t mix(std::size_t h, std::uint64_t v) {
+  h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
+  h *= 0xBF58476D1CE4E5B9ULL;
+  return h ^ (h >> 29);
+}
+
+template <class T>
+void append_bytes(std::string& out, const T& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+JsonTypes spoken_of(AtomKind kind) {
+  switch (kind) {
+    case AtomKind::kAtLeast:
+    case AtomKind::kAbove:
+    case AtomKind::kMultipleOf:
+      return JsonTypes::kNumber;
+    case AtomKind::kLength:
+    case AtomKind::kPattern:
+      return JsonTypes::kString;
+    case AtomKind::kHas:
+    case AtomKind::kMembersAtLeast:
+    case AtomKind::kMembers:
+      return JsonTypes::kObject;
+    case AtomKind::kItemsAtLeast:
+    case AtomKind::kItems:
+    case AtomKind::kContains:
+    case AtomKind::kUnique:
+      return JsonTypes::kArray;
+    default:
+      return JsonTypes::kAll;
+  }
+}
+
+}  // namespace
+
+bool same_value(const Json& a, const Json& b) { return a == b; }
+
+Formulas::Formulas() {
+  nodes_.resize(2);
+  nodes_[0].op = Op::kFalse;
+  nodes_[1].op = Op::kTrue;
+}
+
+FormulaId Formulas::intern(Node node, std::span<const FormulaId> children) {
+  std::size_t hash = mix(static_cast<std::size_t>(node.op) * 2 + (node.negated ? 1 : 0),
+                         static_cast<std::uint64_t>(node.atom.kind));
+  hash = mix(mix(hash, node.atom.a), node.atom.b);
+  for (const FormulaId c : children) hash = mix(hash, c);
+  const auto [from, to] = by_hash_.equal_range(hash);
+  for (auto it = from; it != to; ++it) {
+    const Node& known = nodes_[it->second];
+    if (known.op == node.op && known.negated == node.negated && known.atom == node.atom &&
+        std::ranges::equal(this->children(it->second), children)) {
+      return it->second;
+    }
+  }
+  node.first = static_cast<std::uint32_t>(children_.size());
+  node.count = static_cast<std::uint32_t>(children.size());
+  children_.insert(children_.end(), children.begin(), children.end());
+  const auto id = static_cast<FormulaId>(nodes_.size());
+  nodes_.push_back(node);
+  by_hash_.emplace(hash, id);
+  return id;
+}
+
+FormulaId Formulas::types(JsonTypes types) {
+  if (types.none()) return kFalse;
+  if (types == JsonTypes()) return kTrue;
+  return intern({Op::kLiteral, false, {AtomKind::kType, types.bits(), 0}, 0, 0, 0}, {});
+}
+
+FormulaId Formulas::literal(const Atom& atom, bool negated) {
+  switch (atom.kind) {
+    case AtomKind::kType: {
+      const auto bits = static_cast<std::uint8_t>(atom.a);
+      return types(negated ? static_cast<std::uint8_t>(JsonTypes::kAll & ~bits) : bits);
+    }
+    case AtomKind::kLength:
+    case AtomKind::kMembersAtLeast:
+    case AtomKind::kItemsAtLeast:
+      if (atom.a == 0) return negated ? kFalse : kTrue;
+      break;
+    case AtomKind::kContains:
+      if (atom.b == 0) return negated ? kFalse : kTrue;
+      break;
+    case AtomKind::kMembers: {
+      const MemberMap& map = members_[atom.a];
+      const auto holds = [](const auto& entry) { return entry.second == kTrue; };
+      if (map.other == kTrue && std::ranges::all_of(map.named, holds) &&
+          std::ranges::all_of(map.patterns, holds)) {
+        return negated ? kFalse : kTrue;
+      }
+      break;
+    }
+    case AtomKind::kItems: {
+      const ItemMap& map = items_[atom.a];
+      bool holds = map.other == kTrue;
+      for (std::size_t i = atom.b; i < map.first.size(); ++i) holds &= map.first[i] == kTrue;
+      if (holds) return negated ? kFalse : kTrue;
+      break;
+    }
+    case AtomKind::kIn:
+      if (sets_[atom.a].empty()) return negated ? kTrue : kFalse;
+      break;
+    case AtomKind::kChild: {
+      const FormulaId inner = negated ? negate(atom.a) : atom.a;
+      if (inner <= kTrue) return inner;
+      return intern({Op::kLiteral, false, {AtomKind::kChild, inner, 0}, 0, 0, 0}, {});
+    }
+    default:
+      break;
+  }
+  return intern({Op::kLiteral, negated, atom, 0, 0, 0}, {});
+}
+
+FormulaId Formulas::negate(FormulaId f) {
+  if (f <= kTrue) return 1 - f;
+  if (nodes_[f].negation != 0) return nodes_[f].negation;
+  FormulaId out = 0;
+  if (nodes_[f].op == Op::kLiteral) {
+    const Node node = nodes_[f];
+    out = literal(node.atom, !node.negated);
+  } else {
+    std::vector<FormulaId> parts(children(f).begin(), children(f).end());
+    for (FormulaId& part : parts) part = negate(part);
+    out = nodes_[f].op == Op::kAnd ? any(std::move(parts)) : all(std::move(parts));
+  }
+  if (out > kTrue) {
+    nodes_[f].negation = out;
+    nodes_[out].negation = f;
+  }
+  return out;
+}
+
+FormulaId Formulas::all(std::vector<FormulaId> parts) {
+  return combine(Op::kAnd, std::move(parts));
+}
+FormulaId Formulas::any(std::vector<FormulaId> parts) { return combine(Op::kOr, std::move(parts)); }
+
+// Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
+FormulaId Formulas::combine(Op op, std::vector<FormulaId> parts) {
+  const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;
+  const FormulaId one = 1 - zero;
+  const Op dual = op == Op::kAnd ? Op::kOr : Op::kAnd;
+  std::vector<FormulaId> flat;
+  for (const FormulaId part : parts) {
+    if (part == zero) return zero;
+    if (part == one) continue;
+    if (nodes_[part].op == op) {
+      flat.insert(flat.end(), children(part).begin(), children(part).end());
+    } else {
+      flat.push_back(part);
+    }
+  }
+  // One literal for all types.
+  JsonTypes types = op == Op::kAnd ? JsonTypes() : JsonTypes(0);
+  bool typed = false;
+  std::erase_if(flat, [&](FormulaId f) {
+    if (nodes_[f].op != Op::kLiteral || nodes_[f].atom.kind != AtomKind::kType) return false;
+    const JsonTypes own(static_cast<std::uint8_t>(nodes_[f].atom.a));
+    types = op == Op::kAnd ? types & own : types | own;
+    typed = true;
+    return true;
+  });
+  if (typed) {
+    const FormulaId merged = this->types(types);
+    if (merged == zero) return zero;
+    if (merged != one) flat.push_back(merged);
+  }
+  std::sort(flat.begin(), flat.end());
+  flat.erase(std::unique(flat.begin(), flat.end()), flat.end());
+  const auto holds = [&](FormulaId f) { return std::binary_search(flat.begin(), flat.end(), f); };
+  // Units: a literal beside its opposite decides; inside a dual part it decides or falls away.
+  std::vector<FormulaId> changed;
+  std::vector<FormulaId> kept;
+  for (const FormulaId f : flat) {
+    if (nodes_[f].op == Op::kLiteral) {
+      const FormulaId opposite = nodes_[f].negation;
+      if (opposite != 0 && holds(opposite)) return zero;
+      kept.push_back(f);
+      continue;
+    }
+    bool decided = false;
+    std::vector<FormulaId> rest;
+    const std::uint32_t count = nodes_[f].count;
+    for (std::uint32_t i = 0; i < count && !decided; ++i) {
+      const FormulaId c = children_[nodes_[f].first + i];
+      if (holds(c)) {
+        decided = true;  // absorbed
+      } else if (nodes_[c].op == Op::kLiteral && nodes_[c].atom.kind == AtomKind::kType && typed) {
+        const JsonTypes own(static_cast<std::uint8_t>(nodes_[c].atom.a));
+        const JsonTypes both = own & types;
+        if (op == Op::kAnd) {
+          if (both == types) {
+            decided = true;
+          } else if (!both.none()) {
+            rest.push_back(c);
+          }
+        } else if ((own | types) == types) {
+          decided = true;
+        } else {
+          rest.push_back(c);
+        }
+      } else if (nodes_[c].negation == 0 || !holds(nodes_[c].negation)) {
+        rest.push_back(c);
+      }
+    }
+    if (decided) continue;
+    if (rest.size() == count) {
+      kept.push_back(f);
+    } else {
+      changed.push_back(combine(dual, std::move(rest)));
+    }
+  }
+  if (!changed.empty()) {
+    kept.insert(kept.end(), changed.begin(), changed.end());
+    return combine(op, std::move(kept));
+  }
+  if (kept.empty()) return one;
+  if (kept.size() == 1) return kept[0];
+  return intern({op, false, {}, 0, 0, 0}, kept);
+}
+
+FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
+  if (f <= kTrue) return f;
+  const std::uint64_t key = (std::uint64_t{f} << 8) | only.bits();
+  if (const auto it = restricted_.find(key); it != restricted_.end()) return it->second;
+  const FormulaId out = map(f, [&](FormulaId l) -> FormulaId {
+    const Atom atom = nodes_[l].atom;
+    const bool negated = nodes_[l].negated;
+    if (atom.kind == AtomKind::kType) {
+      const JsonTypes left = JsonTypes(static_cast<std::uint8_t>(atom.a)) & only;
+      if (left.none()) return kFalse;
+      return left == only ? kTrue : types(left);
+    }
+    if (atom.kind == AtomKind::kIn) {
+      std::vector<Json> left;
+      for (const Json& value : sets_[atom.a]) {
+        if (!(type_of(value) & only).none()) left.push_back(value);
+      }
+      if (left.empty()) return negated ? kTrue : kFalse;
+      if (left.size() == sets_[atom.a].size()) return l;
+      return literal({AtomKind::kIn, set(std::move(left)), 0}, negated);
+    }
+    if ((spoken_of(atom.kind) & only).none()) return negated ? kFalse : kTrue;
+    return l;
+  });
+  restricted_.emplace(key, out);
+  return out;
+}
+
+std::uint32_t Formulas::name(std::string_view text) {
+  const auto [it, fresh] =
+      name_ids_.try_emplace(std::string(text), static_cast<std::uint32_t>(names_.size()));
+  if (fresh) names_.emplace_back(text);
+  return it->second;
+}
+
+std::uint32_t Formulas::number(double value) {
+  if (value == 0) value = 0;  // not -0
+  std::string key = "n";
+  append_bytes(key, value);
+  const auto [it, fresh] =
+      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(numbers_.size()));
+  if (fresh) numbers_.push_back(value);
+  return it->second;
+}
+
+std::uint32_t Formulas::pattern(StringPattern pattern) {
+  const auto [it, fresh] = payload_ids_.try_emplace((pattern.search ? "p" : "q") + pattern.regex,
+                                                    static_cast<std::uint32_t>(patterns_.size()));
+  if (fresh) patterns_.push_back(std::move(pattern));
+  return it->second;
+}
+
+std::uint32_t Formulas::set(std::vector<Json> scalars) {
+  std::sort(scalars.begin(), scalars.end());
+  scalars.erase(std::unique(scalars.begin(), scalars.end()), scalars.end());
+  const auto [it, fresh] = payload_ids_.try_emplace("s" + Json(scalars).dump(),
+                                                    static_cast<std::uint32_t>(sets_.size()));
+  if (fresh) sets_.push_back(std::move(scalars));
+  return it->second;
+}
+
+std::uint32_t Formulas::values(std::vector<Json> list) {
+  std::sort(list.begin(), list.end());
+  const auto [it, fresh] =
+      payload_ids_.try_emplace("v" + Json(list).dump(), static_cast<std::uint32_t>(values_.size()));
+  if (fresh) values_.push_back(std::move(list));
+  return it->second;
+}
+
+std::uint32_t Formulas::members(MemberMap map) {
+  std::string key = "m";
+  append_bytes(key, map.other);
+  append_bytes(key, map.named.size());
+  for (const auto& [name, f] : map.named) append_bytes(key, name), append_bytes(key, f);
+  for (const auto& [name, f] : map.patterns) append_bytes(key, name), append_bytes(key, f);
+  const auto [it, fresh] =
+      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(members_.size()));
+  if (fresh) members_.push_back(std::move(map));
+  return it->second;
+}
+
+std::uint32_t Formulas::items(ItemMap map) {
+  std::string key = "i";
+  append_bytes(key, map.other);
+  for (const FormulaId f : map.first) append_bytes(key, f);
+  const auto [it, fresh] =
+      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(items_.size()));
+  if (fresh) items_.push_back(std::move(map));
+  return it->second;
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,168 @@
+// Formulas: what a JSON value still has to satisfy, as hash-consed boolean formulas over atoms.
+//
+// An atom is one assertion about a value ("at least 3 members", "every item satisfies f"); its
+// argument counts what is still owed, so an atom is also its own progress: the derivative of a
+// formula by a member or an item is another formula (Brzozowski's idea over JSON's events; an
+// alternating automaton over nested words). Negation stands at atoms only. All atoms but kType and
+// kIn speak of one type of value and hold for every other.
+//
+// Equal formulas have equal numbers; conjunctions and disjunctions are flattened, sorted and
+// simplified by the units beside them. Nothing is ever freed; `size()` is what a caller bounds.
+// Copyable: a schema's formulas are made once, and each running automaton goes on from a copy.
+// Recursion is as deep as formulas nest, which the schema's reader bounds.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "grammar/json.h"
+#include "grammar/json_schema_keywords.h"
+
+namespace espalier::grammar {
+
+using FormulaId = std::uint32_t;
+
+enum class AtomKind : std::uint8_t {
+  kNode,        // a: the schema with this number holds (see SchemaGraph); expanded before it is run
+  kType,        // a: JsonTypes bits; never negated
+  kAtLeast,     // a: number >= numbers[a]
+  kAbove,       // a: number > numbers[a]
+  kMultipleOf,  // a: number is a multiple of numbers[a]
+  kLength,      // a: at least so many code points
+  kPattern,     // a: the string is in patterns[a]
+  kIn,          // a: the value is one of the scalars sets[a]
+  kHas,         // a: the member names[a] still comes
+  kMembersAtLeast,  // a: at least so many members still come
+  kMembers,         // a: all members that still come satisfy member_maps[a]
+  kItemsAtLeast,    // a: at least so many items still come
+  kItems,           // a: all items that still come satisfy item_maps[a]; b: the next one's index
+  kContains,        // a: formula that at least b of the items still to come satisfy
+  kUnique,  // a: items so far, value_lists[a]; all that come differ from them and each other
+  kChild,   // a: formula that the member or item at hand satisfies; inside derivatives only
+};
+
+struct Atom {
+  AtomKind kind = AtomKind::kType;
+  std::uint32_t a = 0;
+  std::uint32_t b = 0;
+  friend bool operator==(const Atom&, const Atom&) = default;
+};
+
+/// What members must satisfy, by key. A key's formula is the conjunction of `named` and of all
+/// `patterns` it matches; `other` where there is none. Pattern keys are formulas over strings.
+struct MemberMap {
+  std::vector<std::pair<std::uint32_t, FormulaId>> named;  // name -> formula, sorted
+  std::vector<std::pair<FormulaId, FormulaId>> patterns;   // of the key -> of the value
+  FormulaId other = 1;
+  friend bool operator==(const MemberMap&, const MemberMap&) = default;
+};
+
+struct ItemMap {
+  std::vector<FormulaId> first;
+  FormulaId other = 1;
+  friend bool operator==(const ItemMap&, const ItemMap&) = default;
+};
+
+/// A regular language over strings.
+struct StringPattern {
+  std::string regex;
+  bool search = true;  // ECMA-262 search, as `pattern` has it; else all of the string matches
+  friend bool operator==(const StringPattern&, const StringPattern&) = default;
+};
+
+class Formulas {
+ public:
+  static constexpr FormulaId kFalse = 0;
+  static constexpr FormulaId kTrue = 1;
+  enum class Op : std::uint8_t { kFalse, kTrue, kLiteral, kAnd, kOr };
+
+  Formulas();
+
+  FormulaId literal(const Atom& atom, bool negated = false);
+  FormulaId types(JsonTypes types);
+  FormulaId all(std::vector<FormulaId> parts);
+  FormulaId any(std::vector<FormulaId> parts);
+  FormulaId negate(FormulaId f);
+
+  // Payloads: equal ones have equal numbers.
+  std::uint32_t name(std::string_view text);
+  std::uint32_t number(double value);
+  std::uint32_t pattern(StringPattern pattern);
+  std::uint32_t set(std::vector<Json> scalars);  // sorted and made unique
+  std::uint32_t values(std::vector<Json> list);
+  std::uint32_t members(MemberMap map);
+  std::uint32_t items(ItemMap map);
+
+  [[nodiscard]] Op op(FormulaId f) const { return nodes_[f].op; }
+  [[nodiscard]] const Atom& atom(FormulaId f) const { return nodes_[f].atom; }
+  [[nodiscard]] bool negated(FormulaId f) const { return nodes_[f].negated; }
+  [[nodiscard]] std::span<const FormulaId> children(FormulaId f) const {
+    return std::span(children_).subspan(nodes_[f].first, nodes_[f].count);
+  }
+  [[nodiscard]] const std::string& name_of(std::uint32_t i) const { return names_[i]; }
+  [[nodiscard]] double number_of(std::uint32_t i) const { return numbers_[i]; }
+  [[nodiscard]] const StringPattern& pattern_of(std::uint32_t i) const { return patterns_[i]; }
+  [[nodiscard]] const std::vector<Json>& set_of(std::uint32_t i) const { return sets_[i]; }
+  [[nodiscard]] const std::vector<Json>& values_of(std::uint32_t i) const { return values_[i]; }
+  [[nodiscard]] const MemberMap& members_of(std::uint32_t i) const { return members_[i]; }
+  [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
+  [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+
+  /// `f` with every literal replaced by `to(literal)`; shared parts are visited once.
+  template <class To>
+  FormulaId map(FormulaId f, To&& to) {
+    std::unordered_map<FormulaId, FormulaId> known;
+    return map_into(f, to, known);
+  }
+  /// `f` for a value of the types `only` (those of one JSON type): what speaks of others is gone.
+  FormulaId restrict(FormulaId f, JsonTypes only);
+
+ private:
+  struct Node {
+    Op op = Op::kFalse;
+    bool negated = false;
+    Atom atom;
+    std::uint32_t first = 0, count = 0;
+    FormulaId negation = 0;  // 0: not made yet
+  };
+  template <class To>
+  FormulaId map_into(FormulaId f, To& to, std::unordered_map<FormulaId, FormulaId>& known) {
+    if (f <= kTrue) return f;
+    if (nodes_[f].op == Op::kLiteral) return to(f);
+    if (const auto it = known.find(f); it != known.end()) return it->second;
+    std::vector<FormulaId> parts;
+    const std::uint32_t count = nodes_[f].count;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      parts.push_back(map_into(children_[nodes_[f].first + i], to, known));
+    }
+    const FormulaId out = nodes_[f].op == Op::kAnd ? all(std::move(parts)) : any(std::move(parts));
+    known.emplace(f, out);
+    return out;
+  }
+  FormulaId intern(Node node, std::span<const FormulaId> children);
+  FormulaId combine(Op op, std::vector<FormulaId> parts);
+
+  std::vector<Node> nodes_;
+  std::vector<FormulaId> children_;
+  std::unordered_multimap<std::size_t, FormulaId> by_hash_;
+  std::unordered_map<std::uint64_t, FormulaId> restricted_;
+  std::vector<std::string> names_;
+  std::unordered_map<std::string, std::uint32_t> name_ids_;
+  std::vector<double> numbers_;
+  std::vector<StringPattern> patterns_;
+  std::vector<std::vector<Json>> sets_, values_;
+  std::vector<MemberMap> members_;
+  std::vector<ItemMap> items_;
+  std::unordered_map<std::string, std::uint32_t> payload_ids_;
+};
+
+/// The values that JSON Schema holds equal: 1 and 1.0 are one number.
+bool same_value(const Json& a, const Json& b);
+
+}  // namespace espalier::grammar

@@ -1,0 +1,267 @@
+// What a formula becomes when a container reads one more member or item, and when it ends.
+#include <algorithm>
+
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+
+// Schemas by number give way to what they say of the value at hand.
+FormulaId SchemaMachine::expand(FormulaId f) {
+  if (f <= Formulas::kTrue) return f;
+  if (const auto it = expanded_.find(f); it != expanded_.end()) return it->second;
+  const FormulaId out = formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    const Atom atom = formulas_.atom(l);
+    if (atom.kind != AtomKind::kNode) return l;
+    const FormulaId whole = graph_->expanded(atom.a);
+    return formulas_.negated(l) ? formulas_.negate(whole) : whole;
+  });
+  expanded_.emplace(f, out);
+  return out;
+}
+
+FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
+  const std::optional<std::uint32_t> name =
+      key.text ? std::optional(formulas_.name(*key.text)) : std::nullopt;
+  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    if (!fuel_.spend()) undecided_ = true;
+    if (fuel_.exhausted()) return Formulas::kFalse;
+    const Atom atom = formulas_.atom(l);
+    const bool negated = formulas_.negated(l);
+    switch (atom.kind) {
+      case AtomKind::kHas:
+        if (name != atom.a) return l;
+        return negated ? Formulas::kFalse : Formulas::kTrue;
+      case AtomKind::kMembersAtLeast:
+        return formulas_.literal({atom.kind, atom.a - 1, 0}, negated);
+      case AtomKind::kMembers: {
+        const MemberMap map = formulas_.members_of(atom.a);
+        std::vector<FormulaId> all;
+        bool spoken = false;
+        for (const auto& [named, value] : map.named) {
+          if (name != named) continue;
+          spoken = true;
+          all.push_back(value);
+        }
+        for (const auto& [pattern, value] : map.patterns) {
+          const bool matches = key.text ? key_matches(pattern, *key.text)
+                                        : std::find(key.matched.begin(), key.matched.end(),
+                                                    pattern) != key.matched.end();
+          if (!matches) continue;
+          spoken = true;
+          all.push_back(value);
+        }
+        if (!spoken) all.push_back(map.other);
+        const FormulaId child =
+            formulas_.literal({AtomKind::kChild, formulas_.all(std::move(all)), 0}, negated);
+        return negated ? formulas_.any({child, l}) : formulas_.all({child, l});
+      }
+      default:
+        return l;
+    }
+  });
+}
+
+FormulaId SchemaMachine::after_item(FormulaId f) {
+  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    if (!fuel_.spend()) undecided_ = true;
+    if (fuel_.exhausted()) return Formulas::kFalse;
+    const Atom atom = formulas_.atom(l);
+    const bool negated = formulas_.negated(l);
+    const auto child = [&](FormulaId value) {
+      return formulas_.literal({AtomKind::kChild, value, 0}, negated);
+    };
+    switch (atom.kind) {
+      case AtomKind::kItemsAtLeast:
+        return formulas_.literal({atom.kind, atom.a - 1, 0}, negated);
+      case AtomKind::kItems: {
+        const ItemMap& map = formulas_.items_of(atom.a);
+        const FormulaId value = atom.b < map.first.size() ? map.first[atom.b] : map.other;
+        const std::uint32_t index =
+            std::min(atom.b + 1, static_cast<std::uint32_t>(map.first.size()));
+        const FormulaId rest = formulas_.literal({atom.kind, atom.a, index}, negated);
+        return negated ? formulas_.any({child(value), rest}) : formulas_.all({child(value), rest});
+      }
+      case AtomKind::kContains: {
+        // At least b of the rest: this one and b - 1 others, or b without it.
+        const FormulaId less = formulas_.literal({atom.kind, atom.a, atom.b - 1}, negated);
+        return negated ? formulas_.all({formulas_.any({child(atom.a), less}), l})
+                       : formulas_.any({formulas_.all({child(atom.a), less}), l});
+      }
+      case AtomKind::kUnique: {
+        // The item itself joins the list when it ends (with_value). Only scalars are compared: an
+        // item of unequal ones is a scalar, which the schema's reader made sure it is anyway.
+        const FormulaId repeats = formulas_.literal(
+            {AtomKind::kIn, formulas_.set(std::vector<Json>(formulas_.values_of(atom.a))), 0});
+        const FormulaId scalar = formulas_.types(
+            static_cast<std::uint8_t>(JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)));
+        const FormulaId other = formulas_.all({scalar, formulas_.negate(repeats)});
+        const auto here = [&](FormulaId value) {
+          return formulas_.literal({AtomKind::kChild, value, 0});
+        };
+        return negated ? formulas_.any({here(repeats), l}) : formulas_.all({here(other), l});
+      }
+      default:
+        return l;
+    }
+  });
+}
+
+bool SchemaMachine::at_end(FormulaId f) {
+  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    const AtomKind kind = formulas_.atom(l).kind;
+    const bool holds =
+        kind == AtomKind::kMembers || kind == AtomKind::kItems || kind == AtomKind::kUnique;
+    return holds != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+  }) == Formulas::kTrue;
+}
+
+bool SchemaMachine::has_unique(FormulaId f) {
+  if (f <= Formulas::kTrue) return false;
+  if (const auto it = has_unique_.find(f); it != has_unique_.end()) return it->second;
+  bool out = false;
+  if (formulas_.op(f) == Formulas::Op::kLiteral) {
+    out = formulas_.atom(f).kind == AtomKind::kUnique;
+  } else {
+    for (const FormulaId c : formulas_.children(f)) out = out || has_unique(c);
+  }
+  has_unique_.emplace(f, out);
+  return out;
+}
+
+// The rest of an array once its last item is known.
+FormulaId SchemaMachine::with_value(FormulaId f, const Json& value) {
+  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    const Atom atom = formulas_.atom(l);
+    if (atom.kind != AtomKind::kUnique) return l;
+    std::vector<Json> list = formulas_.values_of(atom.a);
+    list.push_back(value);
+    return formulas_.literal({AtomKind::kUnique, formulas_.values(std::move(list)), 0},
+                             formulas_.negated(l));
+  });
+}
+
+bool SchemaMachine::has_child(FormulaId f) {
+  if (f <= Formulas::kTrue) return false;
+  if (const auto it = has_child_.find(f); it != has_child_.end()) return it->second;
+  bool out = false;
+  if (formulas_.op(f) == Formulas::Op::kLiteral) {
+    out = formulas_.atom(f).kind == AtomKind::kChild;
+  } else {
+    for (const FormulaId c : formulas_.children(f)) out = out || has_child(c);
+  }
+  has_child_.emplace(f, out);
+  return out;
+}
+
+// Equal rests join their values, equal values their rests.
+void SchemaMachine::group(std::vector<Pair>& pairs) {
+  const auto join = [&](auto key, auto other) {
+    std::unordered_map<FormulaId, std::size_t> at;
+    std::vector<std::pair<FormulaId, std::vector<FormulaId>>> groups;
+    for (const Pair& pair : pairs) {
+      const auto [it, fresh] = at.try_emplace(key(pair), groups.size());
+      if (fresh) groups.emplace_back(key(pair), std::vector<FormulaId>{});
+      groups[it->second].second.push_back(other(pair));
+    }
+    return groups;
+  };
+  const auto value = [](const Pair& p) { return p.value; };
+  const auto rest = [](const Pair& p) { return p.rest; };
+  auto by_rest = join(rest, value);
+  pairs.clear();
+  for (auto& [r, values] : by_rest) pairs.push_back({formulas_.any(std::move(values)), r});
+  auto by_value = join(value, rest);
+  pairs.clear();
+  for (auto& [v, rests] : by_value) pairs.push_back({v, formulas_.any(std::move(rests))});
+}
+
+// f = the disjunction of (value and rest) over `out`. False where that is too long.
+bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
+  if (f == Formulas::kFalse) return true;
+  if (!has_child(f)) {
+    out.push_back({Formulas::kTrue, f});
+    return true;
+  }
+  if (formulas_.op(f) == Formulas::Op::kLiteral) {
+    out.push_back({formulas_.atom(f).a, Formulas::kTrue});
+    return true;
+  }
+  const std::vector<FormulaId> parts(formulas_.children(f).begin(), formulas_.children(f).end());
+  if (formulas_.op(f) == Formulas::Op::kOr) {
+    std::vector<FormulaId> plain;
+    bool whole = true;
+    for (const FormulaId part : parts) {
+      if (!has_child(part)) {
+        plain.push_back(part);
+      } else {
+        whole = split(part, out) && whole;
+      }
+      if (out.size() > kMaxPairs || !fuel_.spend(1 + out.size() / 16)) return false;
+    }
+    if (!plain.empty()) out.push_back({Formulas::kTrue, formulas_.any(std::move(plain))});
+    group(out);
+    return whole;
+  }
+  std::vector<FormulaId> values, rests, mixed;
+  for (const FormulaId part : parts) {
+    if (!has_child(part)) {
+      rests.push_back(part);
+    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
+      values.push_back(formulas_.atom(part).a);
+    } else {
+      mixed.push_back(part);
+    }
+  }
+  std::vector<Pair> product{{formulas_.all(std::move(values)), formulas_.all(std::move(rests))}};
+  for (const FormulaId part : mixed) {
+    std::vector<Pair> more;
+    if (!split(part, more)) return false;
+    if (product.size() * more.size() > kMaxPairs || !fuel_.spend(product.size() * more.size())) {
+      return false;
+    }
+    std::vector<Pair> next;
+    for (const Pair& a : product) {
+      for (const Pair& b : more) {
+        const Pair both{formulas_.all({a.value, b.value}), formulas_.all({a.rest, b.rest})};
+        if (both.value != Formulas::kFalse && both.rest != Formulas::kFalse) next.push_back(both);
+      }
+    }
+    group(next);
+    product = std::move(next);
+  }
+  out.insert(out.end(), product.begin(), product.end());
+  return true;
+}
+
+const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
+  if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
+  KeyFacts facts;
+  formulas_.map(f, [&](FormulaId l) {
+    const Atom atom = formulas_.atom(l);
+    if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);
+    if (atom.kind == AtomKind::kMembers) {
+      const MemberMap& map = formulas_.members_of(atom.a);
+      for (const auto& [name, value] : map.named) facts.names.push_back(name);
+      for (const auto& [pattern, value] : map.patterns) facts.patterns.push_back(pattern);
+    }
+    return l;
+  });
+  std::sort(facts.names.begin(), facts.names.end());
+  facts.names.erase(std::unique(facts.names.begin(), facts.names.end()), facts.names.end());
+  std::sort(facts.patterns.begin(), facts.patterns.end());
+  facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
+                       facts.patterns.end());
+  return key_facts_.emplace(f, std::move(facts)).first->second;
+}
+
+bool SchemaMachine::key_matches(FormulaId pattern, const std::string& key) {
+  std::string id(reinterpret_cast<const char*>(&pattern), sizeof pattern);
+  id += key;
+  const auto it = key_matches_.find(id);
+  if (it != key_matches_.end()) return it->second;
+  const bool out = holds(expand(pattern), Json(key));
+  key_matches_.emplace(std::move(id), out);
+  return out;
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,326 @@
+#include "grammar/schema/schema_documents.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace espalier::grammar {
+namespace {
+
+struct Uri {
+  std::string_view scheme, authority, path, query;
+  bool has_scheme = false, has_authority = false, has_query = false;
+};
+
+Uri split(std::string_view text) {
+  Uri out;
+  const std::size_t colon = text.find_first_of(":/?");
+  if (colon != std::string_view::npos && text[colon] == ':' && colon > 0) {
+    out.scheme = text.substr(0, colon);
+    out.has_scheme = true;
+    text.remove_prefix(colon + 1);
+  }
+  if (text.starts_with("//")) {
+    const std::size_t end = std::min(text.find_first_of("/?", 2), text.size());
+    out.authority = text.substr(2, end - 2);
+    out.has_authority = true;
+    text.remove_prefix(end);
+  }
+  const std::size_t question = std::min(text.find('?'), text.size());
+  out.path = text.substr(0, question);
+  if (question < text.size()) {
+    out.query = text.substr(question + 1);
+    out.has_query = true;
+  }
+  return out;
+}
+
+std::string without_dots(std::string_view path) {
+  std::vector<std::string_view> segments;
+  const bool rooted = path.starts_with('/');
+  if (rooted) path.remove_prefix(1);
+  for (bool last = false; !last;) {
+    const std::size_t slash = path.find('/');
+    last = slash == std::string_view::npos;
+    const std::string_view segment = path.substr(0, slash);
+    if (segment == "..") {
+      if (!segments.empty()) segments.pop_back();
+      if (last) segments.emplace_back();
+    } else if (segment == ".") {
+      if (last) segments.emplace_back();
+    } else {
+      segments.push_back(segment);
+    }
+    if (!last) path.remove_prefix(slash + 1);
+  }
+  std::string out = rooted ? "/" : "";
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    if (i > 0) out += '/';
+    out += segments[i];
+  }
+  return out;
+}
+
+bool percent_decode(std::string_view text, std::string& out) {
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) return false;
+    out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+    i += 2;
+  }
+  return true;
+}
+
+bool unescape_token(std::string_view token, std::string& out) {
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    if (token[i] != '~') {
+      out += token[i];
+      continue;
+    }
+    if (i + 1 >= token.size() || (token[i + 1] != '0' && token[i + 1] != '1')) return false;
+    out += token[++i] == '0' ? '~' : '/';
+  }
+  return true;
+}
+
+std::string escape_token(std::string_view token) {
+  std::string out;
+  for (const char c : token) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return out;
+}
+
+const std::string* text_of(const Json& schema, const char* key) {
+  if (!schema.is_object()) return nullptr;
+  const auto it = schema.find(key);
+  return it != schema.end() && it->is_string() ? it->get_ptr<const std::string*>() : nullptr;
+}
+
+std::optional<SchemaDraft> draft_named(std::string_view uri) {
+  if (uri.find("json-schema.org/") == std::string_view::npos) return std::nullopt;
+  if (uri.find("draft-04") != std::string_view::npos) return SchemaDraft::k4;
+  if (uri.find("draft-06") != std::string_view::npos) return SchemaDraft::k6;
+  if (uri.find("draft-07") != std::string_view::npos) return SchemaDraft::k7;
+  if (uri.find("2019-09") != std::string_view::npos) return SchemaDraft::k2019;
+  return SchemaDraft::k2020;
+}
+
+}  // namespace
+
+std::string resolve_uri(std::string_view base_text, std::string_view reference_text) {
+  const Uri base = split(base_text);
+  const Uri reference = split(reference_text);
+  Uri out = reference;
+  std::string path;
+  if (reference.has_scheme || reference.has_authority) {
+    path = without_dots(reference.path);
+    if (!reference.has_scheme) out.scheme = base.scheme, out.has_scheme = base.has_scheme;
+  } else {
+    out.scheme = base.scheme, out.has_scheme = base.has_scheme;
+    out.authority = base.authority, out.has_authority = base.has_authority;
+    if (reference.path.empty()) {
+      path = base.path;
+      if (!reference.has_query) out.query = base.query, out.has_query = base.has_query;
+    } else if (reference.path.starts_with('/')) {
+      path = without_dots(reference.path);
+    } else {
+      const std::size_t slash = base.path.rfind('/');
+      std::string merged =
+          base.has_authority && base.path.empty()
+              ? "/"
+              : std::string(base.path.substr(0, slash == std::string_view::npos ? 0 : slash + 1));
+      merged += reference.path;
+      path = without_dots(merged);
+    }
+  }
+  std::string text;
+  if (out.has_scheme) text += std::string(out.scheme) + ":";
+  if (out.has_authority) text += "//" + std::string(out.authority);
+  text += path;
+  if (out.has_query) text += "?" + std::string(out.query);
+  return text;
+}
+
+SchemaDocuments::SchemaDocuments(Json schema, const SchemaOptions& options) : options_(options) {
+  documents_.push_back(std::move(schema));
+}
+
+Result<SchemaPlace> SchemaDocuments::root() {
+  if (!loaded_) {
+    ESP_TRY(add(documents_.front(), options_.base_uri));
+    loaded_ = true;
+  }
+  return resources_.at(&documents_.front()).place;
+}
+
+SchemaPlace SchemaDocuments::child(const SchemaPlace& at, const Json& value,
+                                   std::string_view key) const {
+  return {&value, resources_.contains(&value) ? &value : at.resource,
+          at.pointer + "/" + escape_token(key)};
+}
+
+SchemaDraft SchemaDocuments::draft(const SchemaPlace& at) const {
+  return resources_.at(at.resource).draft;
+}
+bool SchemaDocuments::declares_draft(const SchemaPlace& at) const {
+  return resources_.at(at.resource).declared;
+}
+
+// Registers a document's resources and anchors.
+Status SchemaDocuments::add(const Json& document, const std::string& uri) {
+  ESP_TRY(check_schema_document(document, SchemaOptions::kMaxDepth));
+  struct Item {
+    const Json* value;
+    const Json* resource;
+    std::string pointer;
+  };
+  const bool first = &document == &documents_.front();
+  std::vector<Item> work{{&document, nullptr, first ? "#" : uri + "#"}};
+  while (!work.empty()) {
+    Item at = std::move(work.back());
+    work.pop_back();
+    const Resource* outer = at.resource == nullptr ? nullptr : &resources_.at(at.resource);
+    SchemaDraft draft =
+        outer == nullptr ? options_.draft.value_or(SchemaDraft::k2020) : outer->draft;
+    bool declared = outer == nullptr ? options_.draft.has_value() : outer->declared;
+    if (at.value->is_object()) {
+      if (const std::string* schema = text_of(*at.value, "$schema")) {
+        if (const auto named = draft_named(*schema)) draft = *named, declared = true;
+      }
+    }
+    const std::string* id = text_of(*at.value, draft == SchemaDraft::k4 ? "id" : "$id");
+    if (id != nullptr && draft <= SchemaDraft::k7 && at.value->contains("$ref")) id = nullptr;
+    if (id != nullptr && id->starts_with('#')) {  // an anchor, before 2019-09
+      if (outer != nullptr) {
+        resources_.at(at.resource)
+            .anchors.emplace(id->substr(1), SchemaPlace{at.value, at.resource, at.pointer});
+      }
+      id = nullptr;
+    }
+    if (outer == nullptr || id != nullptr) {
+      const std::string base = outer == nullptr ? uri : outer->uri;
+      Resource resource;
+      resource.uri =
+          id == nullptr ? base : resolve_uri(base, std::string_view(*id).substr(0, id->find('#')));
+      resource.place = {at.value, at.value, at.pointer};
+      resource.draft = draft;
+      resource.declared = declared;
+      by_uri_.emplace(resource.uri, at.value);
+      if (outer == nullptr) by_uri_.emplace(uri, at.value);
+      resources_.emplace(at.value, std::move(resource));
+      at.resource = at.value;
+    }
+    Resource& here = resources_.at(at.resource);
+    const SchemaPlace place{at.value, at.resource, at.pointer};
+    if (const std::string* anchor = text_of(*at.value, "$anchor")) {
+      if (!here.anchors.emplace(*anchor, place).second) {
+        return schema_error(ErrorCode::kInvalid, at.pointer,
+                            "more than one $anchor `" + *anchor + "`");
+      }
+    }
+    if (const std::string* anchor = text_of(*at.value, "$dynamicAnchor")) {
+      here.anchors.emplace(*anchor, place);
+      here.dynamic_anchors.emplace(*anchor, place);
+    }
+    if (at.value->is_object()) {
+      dynamic_ =
+          dynamic_ || at.value->contains("$dynamicRef") || at.value->contains("$recursiveRef");
+      for (const auto& [key, value] : at.value->items()) {
+        if (!value.is_structured() || key == "enum" || key == "const" || key == "default" ||
+            key == "examples") {
+          continue;
+        }
+        work.push_back({&value, at.resource, at.pointer + "/" + escape_token(key)});
+      }
+    } else if (at.value->is_array()) {
+      for (std::size_t i = 0; i < at.value->size(); ++i) {
+        if ((*at.value)[i].is_structured()) {
+          work.push_back({&(*at.value)[i], at.resource, at.pointer + "/" + std::to_string(i)});
+        }
+      }
+    }
+  }
+  return {};
+}
+
+const SchemaPlace* SchemaDocuments::dynamic_anchor(const Json* resource,
+                                                   const std::string& anchor) const {
+  const auto& anchors = resources_.at(resource).dynamic_anchors;
+  const auto it = anchors.find(anchor);
+  return it == anchors.end() ? nullptr : &it->second;
+}
+
+Result<SchemaPlace> SchemaDocuments::follow(SchemaPlace at, std::string_view pointer,
+                                            const SchemaPlace& from, const std::string& reference,
+                                            std::string_view keyword) {
+  const auto missing = [&] {
+    return schema_error(ErrorCode::kInvalid, from.pointer + "/" + std::string(keyword),
+                        "nothing stands at `" + reference + "`");
+  };
+  while (!pointer.empty()) {
+    pointer.remove_prefix(1);  // the slash
+    const std::size_t end = std::min(pointer.find('/'), pointer.size());
+    std::string token;
+    if (!unescape_token(pointer.substr(0, end), token)) return missing();
+    pointer.remove_prefix(end);
+    if (at.schema->is_object()) {
+      const auto it = at.schema->find(token);
+      if (it == at.schema->end()) return missing();
+      at = child(at, *it, token);
+    } else if (at.schema->is_array()) {
+      const bool digits = !token.empty() && token.size() < 10 &&
+                          token.find_first_not_of("0123456789") == std::string::npos &&
+                          (token.size() == 1 || token[0] != '0');
+      if (!digits || std::stoul(token) >= at.schema->size()) return missing();
+      at = child(at, (*at.schema)[std::stoul(token)], token);
+    } else {
+      return missing();
+    }
+  }
+  return at;
+}
+
+Result<SchemaPlace> SchemaDocuments::resolve(const SchemaPlace& from, const std::string& reference,
+                                             std::string_view keyword) {
+  const std::string pointer = from.pointer + "/" + std::string(keyword);
+  const std::size_t hash = std::min(reference.find('#'), reference.size());
+  const std::string uri =
+      resolve_uri(resources_.at(from.resource).uri, std::string_view(reference).substr(0, hash));
+  auto it = by_uri_.find(uri);
+  if (hash == 0) it = by_uri_.end();  // the resource itself, whatever its name
+  const Json* resource = hash == 0 ? from.resource : nullptr;
+  if (resource == nullptr && it == by_uri_.end()) {
+    if (!options_.resolver) {
+      return schema_error(ErrorCode::kUnsupported, pointer,
+                          "`" + reference + "` points to another document");
+    }
+    auto document = options_.resolver(uri);
+    if (!document) return fail(std::move(document).error().within("schema " + pointer));
+    documents_.push_back(std::move(*document));
+    ESP_TRY(add(documents_.back(), uri));
+    it = by_uri_.find(uri);
+  }
+  if (resource == nullptr) resource = it->second;
+  std::string fragment;
+  if (!percent_decode(std::string_view(reference).substr(std::min(hash + 1, reference.size())),
+                      fragment)) {
+    return schema_error(ErrorCode::kInvalid, pointer, "`" + reference + "` is not a URI reference");
+  }
+  const Resource& found = resources_.at(resource);
+  if (fragment.empty()) return found.place;
+  if (fragment[0] == '/') return follow(found.place, fragment, from, reference, keyword);
+  const auto anchor = found.anchors.find(fragment);
+  if (anchor == found.anchors.end()) {
+    return schema_error(ErrorCode::kInvalid, pointer, "no $anchor `" + fragment + "`");
+  }
+  return anchor->second;
+}
+
+}  // namespace espalier::grammar

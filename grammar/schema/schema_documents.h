@@ -1,0 +1,69 @@
+// The documents of a schema: the one at hand and those that its references lead to, by URI.
+//
+// Every $id (`id` in draft 4) begins a resource with a URI of its own; $anchor and $dynamicAnchor
+// name places in it. References are resolved as RFC 3986 has it; documents that are not here are
+// asked of the caller's resolver, never of a network. Owns the documents; places point into them.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "grammar/json.h"
+#include "grammar/json_schema.h"
+#include "grammar/json_schema_document.h"
+
+namespace espalier::grammar {
+
+class SchemaDocuments {
+ public:
+  SchemaDocuments(Json schema, const SchemaOptions& options);
+
+  /// The schema itself; fails where it nests too deep or is no well-formed JSON value.
+  Result<SchemaPlace> root();
+  /// The value under `key` of a place's schema.
+  [[nodiscard]] SchemaPlace child(const SchemaPlace& at, const Json& value,
+                                  std::string_view key) const;
+  /// What `reference`, the value of `keyword` at `from`, points to.
+  Result<SchemaPlace> resolve(const SchemaPlace& from, const std::string& reference,
+                              std::string_view keyword);
+  /// The place that `anchor` names by $dynamicAnchor in a resource; nullptr where there is none.
+  [[nodiscard]] const SchemaPlace* dynamic_anchor(const Json* resource,
+                                                  const std::string& anchor) const;
+  [[nodiscard]] SchemaDraft draft(const SchemaPlace& at) const;
+  /// Whether the resource says which draft it is written in.
+  [[nodiscard]] bool declares_draft(const SchemaPlace& at) const;
+  /// Whether a document has, or one that is still to come may have, references whose target depends
+  /// on the way there.
+  [[nodiscard]] bool dynamic() const { return dynamic_ || options_.resolver != nullptr; }
+
+ private:
+  struct Resource {
+    SchemaPlace place;
+    std::string uri;
+    SchemaDraft draft = SchemaDraft::k2020;
+    bool declared = false;
+    std::map<std::string, SchemaPlace> anchors;
+    std::map<std::string, SchemaPlace> dynamic_anchors;
+  };
+  Status add(const Json& document, const std::string& uri);
+  Result<SchemaPlace> follow(SchemaPlace at, std::string_view pointer, const SchemaPlace& from,
+                             const std::string& reference, std::string_view keyword);
+
+  const SchemaOptions& options_;
+  std::deque<Json> documents_;
+  std::unordered_map<const Json*, Resource> resources_;
+  std::map<std::string, const Json*> by_uri_;
+  bool dynamic_ = false;
+  bool loaded_ = false;
+};
+
+/// RFC 3986, section 5.2: `reference` as seen from `base`; both without fragments.
+std::string resolve_uri(std::string_view base, std::string_view reference);
+
+}  // namespace espalier::grammar

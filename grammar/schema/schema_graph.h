@@ -1,0 +1,113 @@
+// A schema as formulas: one for every place that its root reaches, with the keywords read and
+// checked.
+//
+// A node is a place in the documents, together with the resources that led there where references
+// are dynamic. Its formula speaks of the schemas that apply to the same value (allOf, $ref, if …)
+// and of those that apply to members and items by number (AtomKind::kNode); `expanded` has the
+// former put in. Everything that is not enforced is an error that names its JSON Pointer. Immutable
+// once created; size is linear in the schema, but for `oneOf`, quadratic in its branches, and
+// `unevaluated*`, exponential in the conditions they depend on (kMaxConditions).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/fuel.h"
+#include "grammar/schema/formula.h"
+#include "grammar/schema/schema_documents.h"
+
+namespace espalier::grammar {
+
+class SchemaGraph {
+ public:
+  static constexpr std::size_t kMaxInPlace =
+      64;  // schemas inside schemas for one and the same value
+  static constexpr std::size_t kMaxConditions = 6;  // that `unevaluated*` depends on
+
+  static Result<std::shared_ptr<const SchemaGraph>> create(Json schema,
+                                                           const SchemaOptions& options,
+                                                           Fuel& fuel);
+
+  [[nodiscard]] const Formulas& formulas() const { return formulas_; }
+  /// What the whole value satisfies.
+  [[nodiscard]] FormulaId root() const { return root_; }
+  [[nodiscard]] FormulaId expanded(std::uint32_t node) const { return nodes_[node].expanded; }
+  /// Whether a number may be the whole value: such a text may go on where it could end.
+  [[nodiscard]] bool may_be_number() const { return may_be_number_; }
+
+ private:
+  struct Node {
+    SchemaPlace place;
+    std::uint32_t scope = 0;
+    FormulaId formula = 0;
+    FormulaId expanded = 0;
+    std::uint8_t state = 0;  // of the expansion: 0 new, 1 open, 2 done
+  };
+  /// Which members or items a schema has spoken of, where `condition` holds.
+  struct Coverage {
+    FormulaId condition = Formulas::kTrue;
+    std::vector<std::string> names;
+    std::vector<FormulaId> patterns;
+    std::size_t items = 0;
+    std::vector<FormulaId> contains;
+    bool all = false;
+  };
+
+  SchemaGraph(Json schema, const SchemaOptions& options, Fuel& fuel)
+      : options_(options), documents_(std::move(schema), options_), fuel_(&fuel) {}
+  Status read();
+  Result<FormulaId> node(const SchemaPlace& place, std::uint32_t scope);
+  Result<FormulaId> child(const SchemaPlace& at, std::uint32_t scope, const char* keyword);
+  Result<std::vector<FormulaId>> list(const SchemaPlace& at, std::uint32_t scope,
+                                      const char* keyword);
+  Result<FormulaId> read_node(std::uint32_t index);
+  Status read_values(const SchemaPlace& at, std::vector<FormulaId>& parts);
+  Status read_numbers(const SchemaPlace& at, std::vector<FormulaId>& parts);
+  Status read_strings(const SchemaPlace& at, std::vector<FormulaId>& parts);
+  Status read_objects(const SchemaPlace& at, std::uint32_t scope, std::vector<FormulaId>& parts);
+  Status read_arrays(const SchemaPlace& at, std::uint32_t scope, std::vector<FormulaId>& parts);
+  Status read_combinations(const SchemaPlace& at, std::uint32_t scope,
+                           std::vector<FormulaId>& parts);
+  Status read_dependencies(const SchemaPlace& at, std::uint32_t scope,
+                           std::vector<FormulaId>& parts);
+  Result<std::pair<SchemaPlace, std::uint32_t>> reference(const SchemaPlace& at,
+                                                          std::uint32_t scope, const char* keyword);
+  Result<FormulaId> pattern(const std::string& pointer, const std::string& regex);
+  /// Not `atom`, for values of the types it speaks of; others satisfy it.
+  FormulaId unless(const Atom& atom, JsonTypes types);
+  FormulaId value_formula(const Json& value);
+  FormulaId exactly_one(const std::vector<FormulaId>& branches);
+  Status expand_all();
+  std::uint32_t scope_with(std::uint32_t scope, const Json* resource);
+
+  // schema_unevaluated.cpp
+  Status read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
+                          std::vector<FormulaId>& parts);
+  Status cover(const SchemaPlace& at, std::uint32_t scope, bool of_items, FormulaId condition,
+               std::size_t depth, bool outermost, std::vector<Coverage>& out);
+
+  SchemaOptions options_;
+  SchemaDocuments documents_;
+  Fuel* fuel_;
+  Formulas formulas_;
+  std::vector<Node> nodes_;
+  std::map<std::pair<const Json*, std::uint32_t>, std::uint32_t> node_ids_;
+  std::vector<std::vector<const Json*>> scopes_{{}};
+  std::map<std::vector<const Json*>, std::uint32_t> scope_ids_{{{}, 0}};
+  std::vector<std::pair<std::string, FormulaId>> unique_;  // places of uniqueItems, their items
+  FormulaId root_ = Formulas::kFalse;
+  bool may_be_number_ = false;
+};
+
+/// The JSON Schema formats that are regular languages; nullptr for others that drafts define,
+/// nullopt for names that no draft knows.
+struct SchemaFormat {
+  const char* regex = nullptr;
+  std::uint32_t longest = 0;  // code points; 0: no bound
+};
+std::optional<SchemaFormat> schema_format(std::string_view name);
+
+}  // namespace espalier::grammar

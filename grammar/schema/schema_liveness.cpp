@@ -1,0 +1,446 @@
+// Whether some text completes a value or a container, and which: searched for once, then
+// remembered.
+//
+// A formula whose answer is still open counts as having no text: the least text of a formula never
+// holds, inside itself, a value that must satisfy the same formula. "No" is remembered only where
+// it did not rest on such a question.
+#include <algorithm>
+
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+
+const SchemaMachine::ValueFacts& SchemaMachine::value_facts(FormulaId f) {
+  {
+    ValueFacts& known = value_facts_[f];
+    if (known.verdict == Verdict::kOpen) ++taints_;
+    if (known.verdict != Verdict::kNew) return known;
+    known.verdict = Verdict::kOpen;
+  }
+  ValueFacts facts;
+  facts.verdict = Verdict::kNo;
+  const std::uint64_t taints = taints_;
+  ++open_;
+  if (f != Formulas::kFalse) {
+    const std::uint32_t s = scalar(f);
+    if (scalars_[s].automaton != nullptr) {
+      facts = {Verdict::kYes, Kind::kValue, scalars_[s].closing.size(), 0};
+    } else if (nesting_ >= kMaxNesting) {
+      facts.verdict = Verdict::kUndecided;
+    } else {
+      ++nesting_;
+      for (const Kind kind : {Kind::kArray, Kind::kObject}) {
+        const FormulaId inside =
+            formulas_.restrict(f, kind == Kind::kArray ? JsonTypes::kArray : JsonTypes::kObject);
+        if (inside == Formulas::kFalse) continue;
+        const Plan& closing = plan(kind, inside, 0);
+        if (closing.verdict == Verdict::kUndecided) facts.verdict = Verdict::kUndecided;
+        if (closing.verdict != Verdict::kYes) continue;
+        const ValueFacts found{Verdict::kYes, kind, closing.size + 1, closing.height + 1};
+        const bool better = facts.verdict != Verdict::kYes ||
+                            std::tie(found.height, found.size) < std::tie(facts.height, facts.size);
+        if (better) facts = found;
+      }
+      --nesting_;
+    }
+  }
+  --open_;
+  if (facts.verdict == Verdict::kUndecided) undecided_ = true;
+  ValueFacts& known = value_facts_[f];
+  known = facts;
+  if (facts.verdict == Verdict::kNo && taints_ != taints && open_ > 0) {
+    static constexpr ValueFacts kNoForNow{Verdict::kNo, Kind::kValue, 0, 0};
+    known.verdict = Verdict::kNew;
+    return kNoForNow;
+  }
+  return known;
+}
+
+// Depth first over what may be read next. What changes nothing in the formula can be left out of
+// any text, so it is not tried; a member that must come is tried alone, since members come in any
+// order.
+const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
+                                               std::uint32_t seen_start) {
+  static const Plan kNoForNow{Verdict::kNo, false, {}, 0, 0, 0, 0, 0};
+  static const Plan kUndecidedForNow{Verdict::kUndecided, false, {}, 0, 0, 0, 0, 0};
+  const auto id_of = [&](FormulaId f, std::uint32_t seen) {
+    std::string id(1, static_cast<char>(kind));
+    id.append(reinterpret_cast<const char*>(&f), sizeof f);
+    id.append(reinterpret_cast<const char*>(&seen), sizeof seen);
+    return id;
+  };
+  struct Step {
+    std::string key;
+    FormulaId value, rest;
+    std::uint32_t seen;
+  };
+  struct Frame {
+    FormulaId formula;
+    std::uint32_t seen;
+    std::vector<Step> steps;
+    std::size_t next = 0;
+    bool opened = false;
+    std::uint64_t taints = 0;
+    bool undecided = false;
+  };
+  const auto steps_of = [&](FormulaId f, std::uint32_t seen, std::vector<Step>& out) -> bool {
+    bool whole = true;
+    const auto add = [&](const Key* key, const std::string& text, std::uint32_t after) {
+      const FormulaId mixed = key != nullptr ? after_member(f, *key) : after_item(f);
+      std::vector<Pair> pairs;
+      whole = split(mixed, pairs) && whole;
+      for (const Pair& pair : pairs) {
+        if (pair.rest == f || pair.rest == Formulas::kFalse) continue;
+        const FormulaId value = expand(pair.value);
+        if (value == Formulas::kFalse) continue;
+        out.push_back({text, value, after_witness(pair.rest, value), after});
+      }
+    };
+    if (kind == Kind::kArray) {
+      add(nullptr, {}, 0);
+      return whole;
+    }
+    const auto add_name = [&](std::uint32_t name) {
+      Key key;
+      key.text = formulas_.name_of(name);
+      add(&key, *key.text, seen_with(seen, *key.text));
+    };
+    // A member that must come, if there is one.
+    const auto required = [&](FormulaId l) {
+      return formulas_.op(l) == Formulas::Op::kLiteral &&
+             formulas_.atom(l).kind == AtomKind::kHas && !formulas_.negated(l);
+    };
+    std::optional<std::uint32_t> must;
+    if (required(f)) must = formulas_.atom(f).a;
+    if (formulas_.op(f) == Formulas::Op::kAnd) {
+      for (const FormulaId c : formulas_.children(f)) {
+        if (required(c) && !must) must = formulas_.atom(c).a;
+      }
+    }
+    if (must) {
+      if (!has_seen(seen, *must)) add_name(*must);
+      return whole;
+    }
+    const KeyFacts facts = key_facts(f);
+    for (const std::uint32_t name : facts.names) {
+      if (!fuel_.spend()) return false;
+      if (!has_seen(seen, name)) add_name(name);
+    }
+    for (Key& key : key_classes(facts)) {
+      if (!fuel_.spend()) return false;
+      const auto fresh = fresh_key(key, facts.names, seen);
+      if (!fresh) continue;
+      Key one;
+      one.text = *fresh;
+      add(&one, *fresh, seen_with(seen, *fresh));
+    }
+    return whole;
+  };
+  std::vector<Frame> stack;
+  stack.push_back({start, seen_start, {}, 0, false, 0, false});
+  ++open_;
+  const Plan* result = nullptr;  // of the frame that was just closed
+  bool failed_undecided = false;
+  const auto settle = [&](Frame& frame, Plan made) -> const Plan* {
+    Plan& known = plans_[id_of(frame.formula, frame.seen)];
+    if (made.verdict == Verdict::kNo && taints_ != frame.taints &&
+        (open_ > 1 || stack.size() > 1)) {
+      known.verdict = Verdict::kNew;
+      return &kNoForNow;
+    }
+    known = std::move(made);
+    bytes_ += sizeof(Plan) + 96;
+    return &known;
+  };
+  while (!stack.empty()) {
+    Frame& top = stack.back();
+    if (!top.opened) {
+      top.opened = true;
+      top.taints = taints_;
+      Plan& known = plans_[id_of(top.formula, top.seen)];
+      if (known.verdict == Verdict::kOpen) {
+        ++taints_;
+        result = &kNoForNow;
+        stack.pop_back();
+        continue;
+      }
+      if (known.verdict != Verdict::kNew) {
+        result = &known;
+        stack.pop_back();
+        continue;
+      }
+      if (at_end(top.formula)) {
+        known = {Verdict::kYes, true, {}, 0, 0, 0, 1, 0};
+        result = &known;
+        stack.pop_back();
+        continue;
+      }
+      known.verdict = Verdict::kOpen;
+      const FormulaId formula = top.formula;
+      const std::uint32_t seen = top.seen;
+      std::vector<Step> steps;
+      const bool whole = fuel_.spend() && steps_of(formula, seen, steps);
+      stack.back().steps = std::move(steps);
+      stack.back().undecided = !whole;
+      result = nullptr;
+    }
+    Frame& frame = stack.back();
+    if (result != nullptr && frame.next > 0) {  // what followed the last step tried
+      const Step& step = frame.steps[frame.next - 1];
+      if (result->verdict == Verdict::kYes) {
+        const ValueFacts facts = value_facts(step.value);
+        Plan made;
+        made.verdict = Verdict::kYes;
+        made.key = step.key;
+        made.value = step.value;
+        made.rest = step.rest;
+        made.seen = step.seen;
+        made.size = result->size + facts.size + (kind == Kind::kObject ? step.key.size() + 4 : 1);
+        made.height = std::max(result->height, facts.height);
+        result = settle(frame, std::move(made));
+        stack.pop_back();
+        continue;
+      }
+      frame.undecided = frame.undecided || result->verdict == Verdict::kUndecided;
+    }
+    result = nullptr;
+    bool descended = false;
+    while (frame.next < frame.steps.size()) {
+      const Step& step = frame.steps[frame.next++];
+      if (!fuel_.spend() || stack.size() > Program::kLongestClosing) {
+        frame.undecided = true;
+        break;
+      }
+      const ValueFacts facts = value_facts(step.value);
+      frame.undecided = frame.undecided || facts.verdict == Verdict::kUndecided;
+      if (facts.verdict != Verdict::kYes) continue;
+      stack.push_back({step.rest, step.seen, {}, 0, false, 0, false});
+      descended = true;
+      break;
+    }
+    if (descended) continue;
+    Plan none;
+    none.verdict = frame.undecided ? Verdict::kUndecided : Verdict::kNo;
+    if (frame.undecided) failed_undecided = true;
+    result = settle(frame, std::move(none));
+    stack.pop_back();
+  }
+  --open_;
+  if (failed_undecided && result->verdict == Verdict::kUndecided) undecided_ = true;
+  return result != nullptr ? *result : kUndecidedForNow;
+}
+
+// The rest of an array after the item that closes `value`: it may not come again where items are
+// unique, and which item it is makes no difference, since all satisfy the same.
+FormulaId SchemaMachine::after_witness(FormulaId rest, FormulaId value) {
+  if (!has_unique(rest)) return rest;
+  const Scalar& witness = scalars_[scalar(value)];
+  if (witness.automaton == nullptr) return rest;
+  return with_value(rest, Json::parse(witness.closing, nullptr, false));
+}
+
+// A key of the class that no formula names and that does not stand yet.
+std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
+                                                    const std::vector<std::uint32_t>& names,
+                                                    std::uint32_t seen) {
+  if (key.patterns.empty()) {
+    for (std::uint32_t i = 0;; ++i) {
+      const std::string text = i == 0 ? "a" : "a" + std::to_string(i);
+      const std::uint32_t name = formulas_.name(text);
+      if (!std::binary_search(names.begin(), names.end(), name) && !has_seen(seen, name))
+        return text;
+    }
+  }
+  const std::uint32_t s = scalar(class_language(key, names, seen));
+  if (scalars_[s].automaton == nullptr) return std::nullopt;
+  const Json text = Json::parse(scalars_[s].closing, nullptr, false);
+  return text.is_string() ? std::optional(text.get<std::string>()) : std::nullopt;
+}
+
+// ---- closings ----
+
+// The alternative of a container whose plan is shortest, and so closes it.
+const SchemaMachine::Alternative* SchemaMachine::closing_alternative(LevelId container) {
+  const Level& at = *levels_[container];
+  const Alternative* best = nullptr;
+  std::uint64_t least = UINT64_MAX;
+  for (const Alternative& a : at.alternatives) {
+    const Plan& closing = plan(at.kind, a.formula, at.seen);
+    if (closing.verdict == Verdict::kYes && closing.size < least) {
+      least = closing.size;
+      best = &a;
+    }
+  }
+  return best;
+}
+
+// Sets the closing of a scalar's leaf, and of all that it leads through: by the part that completes
+// the value soonest.
+void SchemaMachine::find_leaf_closing(LeafId leaf) {
+  std::string word;
+  std::uint64_t least = UINT64_MAX;
+  for (const LeafPart& part : std::vector<LeafPart>(leaves_[leaf].parts)) {
+    std::string closing = scalars_[part.scalar].automaton->closing_word(part.state);
+    std::uint64_t size = closing.size();
+    if (part.next != 0) {
+      const Level& next = *levels_[part.next];
+      if (const Alternative* a = closing_alternative(part.next)) {
+        size += plan(next.kind, a->formula, next.seen).size;
+      }
+    }
+    if (size < least) {
+      least = size;
+      word = std::move(closing);
+    }
+  }
+  for (const char c : word) {
+    if (leaves_[leaf].closes || leaves_[leaf].accepting) return;
+    const auto byte = static_cast<unsigned char>(c);
+    const LeafId next = leaf_step(leaf, byte);
+    ESP_CHECK(next != 0);
+    leaves_[leaf].closes = true;
+    leaves_[leaf].closing_byte = byte;
+    leaves_[leaf].closing_next = next;
+    leaf = next;
+  }
+}
+
+// Sets how a key goes on, and all that it leads through: at its start to the key that the object's
+// plan has, else to any that may still come.
+bool SchemaMachine::find_key_closing(Cursor at) {
+  constexpr std::size_t kFillers = 32;  // characters after which some key is new
+  const State s = states_[at];
+  const auto leads = [&](const std::string& word) {
+    LeafId leaf = s.a;
+    std::uint32_t text = s.text;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      leaf = leaf_step(leaf, static_cast<unsigned char>(word[i]));
+      if (leaf == 0 || leaves_[leaf].accepting != (i + 1 == word.size())) return false;
+      if (!leaves_[leaf].accepting) text = extend(text, static_cast<unsigned char>(word[i]));
+    }
+    const Json key = Json::parse("\"" + text_of(text) + "\"", nullptr, false);
+    return key.is_string() && value_after_key(s.b, key.get_ref<const std::string&>()) != 0;
+  };
+  std::optional<std::string> word;
+  const Level& object = *levels_[s.b];
+  if (const Alternative* a = s.text == 0 ? closing_alternative(s.b) : nullptr) {
+    const Plan& closing = plan(object.kind, a->formula, object.seen);
+    if (!closing.end) word = Json(closing.key).dump().substr(1);
+    if (word && !leads(*word)) word.reset();
+  }
+  const std::vector<LeafPart> parts = leaves_[s.a].parts;
+  for (std::size_t i = 0; i < parts.size() && !word; ++i) {
+    std::string own = scalars_[parts[i].scalar].automaton->closing_word(parts[i].state);
+    if (leads(own)) word = std::move(own);
+  }
+  std::string filler;
+  while (!word && filler.size() < kFillers) {
+    filler += 'a';
+    if (leads(filler + "\"")) word = filler + "\"";
+  }
+  if (!word) return false;
+  Cursor key = at;
+  for (const char c : *word) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (!key_closings_.emplace(key, byte).second) break;
+    bytes_ += 48;
+    key = step(key, byte);
+  }
+  return true;
+}
+
+SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
+  fuel_ = Fuel("steps", kSteps);
+  const State s = states_[at];
+  const auto along = [&](LeafId leaf, std::uint32_t text) {  // to where the leaf ends
+    while (!leaves_[leaf].accepting) {
+      if (!leaves_[leaf].closes) find_leaf_closing(leaf);
+      const unsigned char byte = leaves_[leaf].closing_byte;
+      word += static_cast<char>(byte);
+      leaf = leaves_[leaf].closing_next;
+      text = recorded(leaf, text, byte);
+    }
+    return cursor(leaf_end(leaf, text));
+  };
+  const auto one = [&](char c) {
+    word += c;
+    return step(at, static_cast<unsigned char>(c));
+  };
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kUnsure:
+    case Phase::kDone:
+      return at;
+    case Phase::kValue: {
+      if (const LeafId scalars = scalars_of(s.a)) {
+        return along(scalars, 0);
+      }
+      const ValueFacts* best = nullptr;
+      const std::vector<Alternative> from = levels_[s.a]->alternatives;
+      for (const Alternative& a : from) {
+        const ValueFacts& facts = value_facts(a.formula);
+        if (facts.verdict != Verdict::kYes) continue;
+        if (best == nullptr ||
+            std::tie(facts.height, facts.size) < std::tie(best->height, best->size)) {
+          best = &facts;
+        }
+      }
+      ESP_CHECK(best != nullptr);
+      return one(best->kind == Kind::kObject ? '{' : '[');
+    }
+    case Phase::kLeaf:
+      return along(s.a, s.text);
+    case Phase::kOpen:
+    case Phase::kComma:
+    case Phase::kNext: {
+      const bool object = levels_[s.a]->kind == Kind::kObject;
+      const bool must_end = s.phase == Phase::kNext && s.space != 0;
+      const bool ends = s.phase != Phase::kComma && may_end(s.a);
+      if (must_end || ends) return one(object ? '}' : ']');
+      if (s.phase == Phase::kNext) return one(',');
+      if (!object)
+        return front(cursor({Phase::kValue, std::uint8_t{1}, next_item(s.a), 0, 0}), word);
+      return one('"');
+    }
+    case Phase::kKey: {
+      Cursor key = at;
+      while (states_[key].phase == Phase::kKey) {
+        if (!key_closings_.contains(key) && !find_key_closing(key)) return kDead;
+        const unsigned char byte = key_closings_.at(key);
+        word += static_cast<char>(byte);
+        key = step(key, byte);
+      }
+      return key;
+    }
+    case Phase::kColon:
+      return one(':');
+  }
+  return kDead;
+}
+
+std::uint64_t SchemaMachine::closing_size(Cursor start) {
+  constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
+  std::vector<std::pair<Cursor, std::uint64_t>> chain;  // and the bytes to the next
+  Cursor at = start;
+  std::uint64_t total = 0;
+  while (closing_sizes_[at] == UINT64_MAX) {
+    std::string word;
+    const Cursor next = front(at, word);
+    chain.emplace_back(at, word.size());
+    total += word.size();
+    if (next == kDead || total > Program::kLongestClosing) {
+      for (const auto& [c, size] : chain) closing_sizes_[c] = kTooLong;
+      return kTooLong;
+    }
+    at = next;
+  }
+  std::uint64_t size = closing_sizes_[at];
+  while (!chain.empty()) {
+    size = std::min(size + chain.back().second, kTooLong);
+    closing_sizes_[chain.back().first] = size;
+    chain.pop_back();
+  }
+  return closing_sizes_[start];
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,727 @@
+#include "grammar/schema/schema_machine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::uint8_t kNoSpace = 1;
+constexpr std::uint8_t kMaxSpace = 18;  // a line feed and 16 spaces
+constexpr std::size_t kMaxKeyPatterns = 6;
+constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
+
+std::size_t mix(std::size_t h, std::uint64_t v) {
+  h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
+  h *= 0xBF58476D1CE4E5B9ULL;
+  return h ^ (h >> 29);
+}
+
+template <class T>
+void append_bytes(std::string& out, const T& value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// Whitespace as docs/language.md has it: one space, or a line feed and up to 16 spaces.
+std::optional<std::uint8_t> space_step(std::uint8_t space, unsigned char byte) {
+  if (space == 0 && byte == ' ') return kNoSpace;
+  if (space == 0 && byte == '\n') return std::uint8_t{2};
+  if (space >= 2 && space < kMaxSpace && byte == ' ') return static_cast<std::uint8_t>(space + 1);
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::size_t SchemaMachine::StateHash::operator()(const State& s) const {
+  return mix(mix(mix(static_cast<std::size_t>(s.phase) * 256 + s.space, s.a), s.b), s.text);
+}
+
+SchemaMachine::SchemaMachine(std::shared_ptr<const SchemaGraph> graph, VocabularyRef vocabulary,
+                             std::uint32_t max_depth)
+    : graph_(std::move(graph)),
+      vocabulary_(std::move(vocabulary)),
+      library_(ScalarLibrary::of(vocabulary_)),
+      max_depth_(max_depth),
+      formulas_(graph_->formulas()) {
+  states_.resize(2);
+  states_[1].phase = Phase::kDone;
+  closing_sizes_.assign(2, UINT64_MAX);
+  closing_sizes_[kDone] = 0;
+  levels_.emplace_back();
+  leaves_.emplace_back();
+  texts_.emplace_back();
+  seen_sets_.emplace_back();
+  fuel_ = Fuel("steps", kSteps);
+  // Any string, in its canonical spelling.
+  any_key_ = formulas_.all(
+      {formulas_.types(JsonTypes::kString),
+       formulas_.literal({AtomKind::kPattern, formulas_.pattern({"[\\s\\S]*", false}), 0})});
+  const FormulaId root = expand(graph_->root());
+  const ValueFacts facts = value_facts(root);
+  if (facts.verdict != Verdict::kYes || !fits(0, facts.height)) return;
+  Level value;
+  value.alternatives.push_back({root, 0});
+  start_ = cursor({Phase::kValue, kNoSpace, level(std::move(value)), 0, 0});
+  closing_size(start_);  // settles the closing before anything else asks
+}
+
+SchemaMachine::~SchemaMachine() = default;
+
+SchemaMachine::Cursor SchemaMachine::cursor(const State& s) {
+  if (s.phase == Phase::kDead) return kDead;
+  if (s.phase == Phase::kDone) return kDone;
+  const auto [it, fresh] = cursor_ids_.try_emplace(s, static_cast<Cursor>(states_.size()));
+  if (fresh) {
+    states_.push_back(s);
+    closing_sizes_.push_back(UINT64_MAX);
+    bytes_ += 2 * sizeof(State) + 48;
+  }
+  return it->second;
+}
+
+SchemaMachine::LevelId SchemaMachine::level(Level level) {
+  auto& alternatives = level.alternatives;
+  if (alternatives.empty()) return 0;
+  // One formula for each way on.
+  std::sort(alternatives.begin(), alternatives.end(),
+            [](const Alternative& a, const Alternative& b) { return a.next < b.next; });
+  std::vector<Alternative> merged;
+  for (std::size_t i = 0; i < alternatives.size();) {
+    std::vector<FormulaId> any;
+    const LevelId next = alternatives[i].next;
+    for (; i < alternatives.size() && alternatives[i].next == next; ++i) {
+      any.push_back(alternatives[i].formula);
+    }
+    merged.push_back({formulas_.any(std::move(any)), next});
+  }
+  alternatives = std::move(merged);
+  std::string key;
+  append_bytes(key, level.kind);
+  append_bytes(key, level.depth);
+  append_bytes(key, level.seen);
+  for (const Alternative& a : alternatives) append_bytes(key, a);
+  const auto [it, fresh] =
+      level_ids_.try_emplace(std::move(key), static_cast<LevelId>(levels_.size()));
+  if (fresh) {
+    bytes_ += sizeof(Level) + 2 * alternatives.size() * sizeof(Alternative) + 96;
+    levels_.push_back(std::make_unique<Level>(std::move(level)));
+  }
+  return it->second;
+}
+
+// The level that stands for any of several, which differ in their alternatives only.
+SchemaMachine::LevelId SchemaMachine::merge(const std::vector<LevelId>& levels) {
+  if (levels.size() == 1) return levels[0];
+  Level out;
+  out.kind = levels_[levels[0]]->kind;
+  out.depth = levels_[levels[0]]->depth;
+  out.seen = levels_[levels[0]]->seen;
+  for (const LevelId id : levels) {
+    const auto& from = levels_[id]->alternatives;
+    out.alternatives.insert(out.alternatives.end(), from.begin(), from.end());
+  }
+  return level(std::move(out));
+}
+
+SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends) {
+  std::vector<LevelId> levels = ends;
+  std::sort(levels.begin(), levels.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  if (levels[0] == 0) return {Phase::kDone, 0, 0, 0, 0};
+  return {Phase::kNext, 0, merge(levels), 0, 0};
+}
+
+// Into a container: what of the value's alternatives may be one.
+SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
+  const JsonTypes type = kind == Kind::kObject ? JsonTypes::kObject : JsonTypes::kArray;
+  Level inside;
+  inside.kind = kind;
+  inside.depth = levels_[value]->depth + 1;
+  const std::vector<Alternative> from = levels_[value]->alternatives;
+  for (const Alternative& a : from) {
+    const FormulaId f = formulas_.restrict(a.formula, type);
+    if (f == Formulas::kFalse) continue;
+    const Plan& closing = plan(kind, f, 0);
+    if (closing.verdict == Verdict::kYes && fits(inside.depth, closing.height)) {
+      inside.alternatives.push_back({f, a.next});
+    }
+  }
+  const LevelId id = level(std::move(inside));
+  return id == 0 ? State{} : State{Phase::kOpen, 0, id, 0, 0};
+}
+
+// The value that a member or an item (no key) holds: its alternatives, each with what stands after.
+SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key* key,
+                                               std::uint32_t seen) {
+  const Kind kind = container.kind;
+  const std::uint32_t depth = container.depth;
+  const std::vector<Alternative> from = container.alternatives;
+  std::vector<std::pair<FormulaId, std::vector<Alternative>>> values;
+  std::unordered_map<FormulaId, std::size_t> at;
+  std::vector<Pair> pairs;
+  for (const Alternative& a : from) {
+    const FormulaId after = key != nullptr ? after_member(a.formula, *key) : after_item(a.formula);
+    pairs.clear();
+    if (!split(after, pairs)) undecided_ = true;
+    for (const Pair& pair : pairs) {
+      const FormulaId value = expand(pair.value);
+      if (value == Formulas::kFalse || pair.rest == Formulas::kFalse) continue;
+      const ValueFacts facts = value_facts(value);
+      if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
+      const Plan& closing = plan(kind, after_witness(pair.rest, value), seen);
+      if (closing.verdict != Verdict::kYes || !fits(depth, closing.height)) continue;
+      const auto [it, fresh] = at.try_emplace(value, values.size());
+      if (fresh) values.emplace_back(value, std::vector<Alternative>{});
+      values[it->second].second.push_back({pair.rest, a.next});
+    }
+  }
+  if (values.size() > kMaxAlternatives) {
+    undecided_ = true;
+    values.resize(kMaxAlternatives);
+  }
+  Level value;
+  value.kind = Kind::kValue;
+  value.depth = depth;
+  for (auto& [formula, rests] : values) {
+    Level rest;
+    rest.kind = kind;
+    rest.depth = depth;
+    rest.seen = seen;
+    rest.alternatives = std::move(rests);
+    value.alternatives.push_back({formula, level(std::move(rest))});
+  }
+  return level(std::move(value));
+}
+
+SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std::string& text) {
+  const auto it = levels_[object]->by_key.find(text);
+  if (it != levels_[object]->by_key.end()) return it->second;
+  const std::uint32_t seen = levels_[object]->seen;
+  LevelId value = 0;
+  if (!has_seen(seen, formulas_.name(text))) {
+    Key key;
+    key.text = text;
+    value = value_of(*levels_[object], &key, seen_with(seen, text));
+  }
+  bytes_ += text.size() + 64;
+  levels_[object]->by_key.emplace(text, value);
+  return value;
+}
+
+SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
+  if (!levels_[array]->item_known) {
+    const LevelId item = value_of(*levels_[array], nullptr, 0);
+    levels_[array]->item = item;
+    levels_[array]->item_known = true;
+  }
+  return levels_[array]->item;
+}
+
+bool SchemaMachine::may_end(LevelId container) {
+  Level& at = *levels_[container];
+  if (!at.end_known) {
+    at.end_known = true;
+    for (const Alternative& a : std::vector<Alternative>(at.alternatives)) {
+      if (at_end(a.formula)) at.ends.push_back(a.next);
+    }
+    at.may_end = !at.ends.empty();
+  }
+  return at.may_end;
+}
+
+bool SchemaMachine::has_seen(std::uint32_t seen, std::uint32_t name) const {
+  return std::binary_search(seen_sets_[seen].begin(), seen_sets_[seen].end(), name);
+}
+
+std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& key) {
+  const std::uint32_t name = formulas_.name(key);
+  std::vector<std::uint32_t> set = seen_sets_[seen];
+  set.insert(std::lower_bound(set.begin(), set.end(), name), name);
+  std::string id(reinterpret_cast<const char*>(set.data()), set.size() * sizeof(std::uint32_t));
+  const auto [it, fresh] =
+      seen_ids_.try_emplace(std::move(id), static_cast<std::uint32_t>(seen_sets_.size()));
+  if (fresh) {
+    bytes_ += 2 * set.size() * sizeof(std::uint32_t) + 96;
+    seen_sets_.push_back(std::move(set));
+  }
+  return it->second;
+}
+
+std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
+  const auto [it, fresh] = text_ids_.try_emplace((std::uint64_t{text} << 8) | byte,
+                                                 static_cast<std::uint32_t>(texts_.size()));
+  if (fresh) {
+    texts_.push_back({text, byte});
+    bytes_ += 48;
+  }
+  return it->second;
+}
+
+// The text of a key as it is read: canonical, without quotes.
+std::uint32_t SchemaMachine::spelled(const std::string& key) {
+  const std::string text = Json(key).dump();
+  std::uint32_t out = 0;
+  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+    out = extend(out, static_cast<unsigned char>(text[i]));
+  }
+  return out;
+}
+
+std::string SchemaMachine::text_of(std::uint32_t text) const {
+  std::string out;
+  for (; text != 0; text = texts_[text].before) out += static_cast<char>(texts_[text].byte);
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+// ---- leaves ----
+
+SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
+  if (parts.empty()) return 0;
+  std::string key(reinterpret_cast<const char*>(parts.data()), parts.size() * sizeof(LeafPart));
+  const auto [it, fresh] =
+      leaf_ids_.try_emplace(std::move(key), static_cast<LeafId>(leaves_.size()));
+  if (fresh) {
+    Leaf made;
+    for (const LeafPart& part : parts) {
+      const Automaton& automaton = *scalars_[part.scalar].automaton;
+      made.accepting = made.accepting || automaton.accepting(part.state);
+      made.goes_on = made.goes_on || !automaton.next_bytes(part.state).none();
+      if (part.next != 0 && levels_[part.next]->kind == Kind::kArray) {
+        for (const Alternative& a : levels_[part.next]->alternatives) {
+          made.recorded = made.recorded || has_unique(a.formula);
+        }
+      }
+    }
+    bytes_ += sizeof(Leaf) + 2 * parts.size() * sizeof(LeafPart) + 96;
+    made.parts = std::move(parts);
+    leaves_.push_back(std::move(made));
+  }
+  return it->second;
+}
+
+SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
+  constexpr LeafId kUnknown = UINT32_MAX;
+  {
+    const Leaf& from = leaves_[at];
+    if (from.row != nullptr) {
+      if (from.row[byte] != kUnknown) return from.row[byte];
+    } else {
+      for (const auto& [b, to] : from.known) {
+        if (b == byte) return to;
+      }
+    }
+  }
+  std::vector<LeafPart> parts;
+  for (const LeafPart& part : std::vector<LeafPart>(leaves_[at].parts)) {
+    Automaton& automaton = *scalars_[part.scalar].automaton;
+    const std::size_t before = automaton.bytes();
+    const StateId next = automaton.step(part.state, byte);
+    if (next != Automaton::kDead && automaton.closes(next))
+      parts.push_back({part.scalar, next, part.next});
+    bytes_ += automaton.bytes() - before;
+  }
+  const LeafId to = leaf(std::move(parts));
+  Leaf& from = leaves_[at];
+  if (from.row == nullptr && from.known.size() == kFewSteps) {
+    from.row = std::make_unique<LeafId[]>(256);
+    std::fill_n(from.row.get(), 256, kUnknown);
+    for (const auto& [b, known] : from.known) from.row[b] = known;
+    from.known = {};
+    bytes_ += 256 * sizeof(LeafId);
+  }
+  if (from.row != nullptr) {
+    from.row[byte] = to;
+  } else {
+    from.known.emplace_back(byte, to);
+  }
+  return to;
+}
+
+SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
+  std::vector<LevelId> ends;
+  for (const LeafPart& part : leaves_[at].parts) {
+    if (scalars_[part.scalar].automaton->accepting(part.state)) ends.push_back(part.next);
+  }
+  if (leaves_[at].recorded) {
+    const Json value = Json::parse(text_of(text), nullptr, false);
+    for (LevelId& end : ends) {
+      if (end == 0) continue;
+      Level next;
+      next.kind = levels_[end]->kind;
+      next.depth = levels_[end]->depth;
+      next.seen = levels_[end]->seen;
+      for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
+        const FormulaId f = with_value(a.formula, value);
+        if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
+          next.alternatives.push_back({f, a.next});
+        }
+      }
+      if (next.alternatives.empty()) {
+        end = UINT32_MAX;
+      } else {
+        end = level(std::move(next));
+      }
+    }
+    std::erase(ends, UINT32_MAX);
+    if (ends.empty()) return {};
+  }
+  return after_value(ends);
+}
+
+SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
+  if (levels_[value]->has_leaf) return levels_[value]->leaf;
+  std::vector<LeafPart> parts;
+  const std::vector<Alternative> from = levels_[value]->alternatives;
+  for (const Alternative& a : from) {
+    const std::uint32_t s = scalar(a.formula);
+    if (scalars_[s].automaton != nullptr) parts.push_back({s, scalars_[s].start, a.next});
+  }
+  const LeafId id = leaf(std::move(parts));
+  levels_[value]->leaf = id;
+  levels_[value]->has_leaf = true;
+  return id;
+}
+
+// All keys that may come next: the names that formulas speak of, and the others by the patterns
+// they match. Keys of the last kind that stand already are excluded when they end.
+SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
+  if (levels_[object]->has_leaf) return levels_[object]->leaf;
+  KeyFacts facts;
+  const std::uint32_t seen = levels_[object]->seen;
+  const std::vector<Alternative> from = levels_[object]->alternatives;
+  for (const Alternative& a : from) {
+    const KeyFacts& own = key_facts(a.formula);
+    facts.names.insert(facts.names.end(), own.names.begin(), own.names.end());
+    facts.patterns.insert(facts.patterns.end(), own.patterns.begin(), own.patterns.end());
+  }
+  std::sort(facts.names.begin(), facts.names.end());
+  facts.names.erase(std::unique(facts.names.begin(), facts.names.end()), facts.names.end());
+  std::sort(facts.patterns.begin(), facts.patterns.end());
+  facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
+                       facts.patterns.end());
+  std::vector<LeafPart> parts;
+  const auto add = [&](FormulaId language) {
+    const std::uint32_t s = scalar(language);
+    if (scalars_[s].automaton != nullptr) parts.push_back({s, scalars_[s].start, 0});
+  };
+  if (facts.patterns.empty()) {
+    // Where any other key may come, every beginning can become one: whether a key may stand is
+    // decided where it ends.
+    const auto fresh = fresh_key(Key{}, facts.names, seen);
+    if (fresh && value_after_key(object, *fresh) != 0) {
+      add(any_key_);
+      std::unordered_set<std::uint32_t> own;
+      for (const auto* names : {&facts.names, &seen_sets_[seen]}) {
+        for (const std::uint32_t name : std::vector<std::uint32_t>(*names)) {
+          own.insert(spelled(formulas_.name_of(name)));
+        }
+      }
+      levels_[object]->after_other_key = value_after_key(object, *fresh);
+      bytes_ += own.size() * 32;
+      levels_[object]->own_texts = std::move(own);
+      levels_[object]->leaf = leaf(std::move(parts));
+      levels_[object]->has_leaf = true;
+      return levels_[object]->leaf;
+    }
+  }
+  std::vector<Json> live;
+  for (const std::uint32_t name : facts.names) {
+    if (has_seen(seen, name)) continue;
+    const std::string text = formulas_.name_of(name);
+    if (value_after_key(object, text) != 0) live.emplace_back(text);
+  }
+  if (!live.empty()) {
+    add(formulas_.all({formulas_.types(JsonTypes::kString),
+                       formulas_.literal({AtomKind::kIn, formulas_.set(std::move(live)), 0})}));
+  }
+  for (const Key& key : facts.patterns.empty() ? std::vector<Key>{} : key_classes(facts)) {
+    const auto fresh = fresh_key(key, facts.names, seen);
+    if (!fresh || value_after_key(object, *fresh) == 0) continue;
+    add(class_language(key, facts.names, seen));
+  }
+  const LeafId id = leaf(std::move(parts));
+  levels_[object]->leaf = id;
+  levels_[object]->has_leaf = true;
+  return id;
+}
+
+std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts) {
+  std::vector<Key> out;
+  if (facts.patterns.size() > kMaxKeyPatterns) {
+    undecided_ = true;
+    return out;
+  }
+  for (std::uint32_t bits = 0; bits < (1U << facts.patterns.size()); ++bits) {
+    Key key;
+    key.patterns = facts.patterns;
+    for (std::size_t i = 0; i < facts.patterns.size(); ++i) {
+      if ((bits >> i) & 1) key.matched.push_back(facts.patterns[i]);
+    }
+    out.push_back(std::move(key));
+  }
+  return out;
+}
+
+// The keys of a class, without the names that formulas speak of. Where patterns narrow it, keys
+// that stand already are left out here, since the rest of a key may be forced; any other key can
+// always go on to become a new one.
+FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::uint32_t>& names,
+                                        std::uint32_t seen) {
+  std::vector<FormulaId> all{formulas_.types(JsonTypes::kString)};
+  for (const FormulaId p : key.patterns) {
+    const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
+    const FormulaId whole = expand(p);
+    all.push_back(matched ? whole : formulas_.negate(whole));
+  }
+  std::vector<Json> without;
+  for (const std::uint32_t name : names) without.emplace_back(formulas_.name_of(name));
+  if (!key.patterns.empty()) {
+    for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
+  }
+  all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
+  return formulas_.all(std::move(all));
+}
+
+// ---- bytes ----
+
+SchemaMachine::Cursor SchemaMachine::step(Cursor at, unsigned char byte) {
+  fuel_ = Fuel("steps", kSteps);
+  return cursor(advance(State(states_[at]), byte));
+}
+
+SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte, bool* stands_in) {
+  constexpr State kDeadState{};
+  for (;;) {
+    switch (s.phase) {
+      case Phase::kDead:
+      case Phase::kUnsure:
+      case Phase::kDone:
+        return kDeadState;
+      case Phase::kValue: {
+        if (const auto space = space_step(s.space, byte)) {
+          s.space = *space;
+          return s;
+        }
+        if (byte == '{') return enter(s.a, Kind::kObject);
+        if (byte == '[') return enter(s.a, Kind::kArray);
+        const LeafId scalars = scalars_of(s.a);
+        const LeafId next = scalars == 0 ? 0 : leaf_step(scalars, byte);
+        if (next == 0) return kDeadState;
+        const std::uint32_t text = recorded(next, 0, byte);
+        return leaves_[next].goes_on ? State{Phase::kLeaf, 0, next, 0, text} : leaf_end(next, text);
+      }
+      case Phase::kLeaf: {
+        const LeafId next = leaf_step(s.a, byte);
+        if (next != 0) {
+          const std::uint32_t text = recorded(next, s.text, byte);
+          return leaves_[next].goes_on ? State{Phase::kLeaf, 0, next, 0, text}
+                                       : leaf_end(next, text);
+        }
+        if (!leaves_[s.a].accepting) return kDeadState;
+        s = leaf_end(s.a, s.text);
+        continue;  // a number that this byte ends
+      }
+      case Phase::kOpen: {
+        if (const auto space = space_step(s.space, byte)) {
+          s.space = *space;
+          return s;
+        }
+        const bool object = levels_[s.a]->kind == Kind::kObject;
+        if (byte == (object ? '}' : ']')) {
+          return may_end(s.a) ? after_value(levels_[s.a]->ends) : kDeadState;
+        }
+        if (!object) {
+          const LevelId item = next_item(s.a);
+          if (item == 0) return kDeadState;
+          s = State{Phase::kValue, kNoSpace, item, 0, 0};
+          continue;
+        }
+        [[fallthrough]];
+      }
+      case Phase::kComma: {
+        if (s.phase == Phase::kComma) {
+          if (const auto space = space_step(s.space, byte)) {
+            s.space = *space;
+            return s;
+          }
+        }
+        const LeafId keys = byte == '"' ? keys_of(s.a) : 0;
+        const LeafId next = keys == 0 ? 0 : leaf_step(keys, byte);
+        return next == 0 ? kDeadState : State{Phase::kKey, 0, next, s.a, 0};
+      }
+      case Phase::kKey: {
+        const LeafId next = leaf_step(s.a, byte);
+        if (next == 0) return kDeadState;
+        if (!leaves_[next].accepting) {
+          return State{Phase::kKey, 0, next, s.b, extend(s.text, byte)};
+        }
+        if (stands_in != nullptr) {
+          if (*stands_in) return {Phase::kUnsure, 0, 0, 0, 0};
+          const Level& object = *levels_[s.b];
+          if (object.after_other_key != 0 && !object.own_texts.contains(s.text)) {
+            *stands_in = true;
+            return {Phase::kColon, 0, object.after_other_key, 0, 0};
+          }
+        }
+        const Json key = Json::parse("\"" + text_of(s.text) + "\"", nullptr, false);
+        if (!key.is_string()) return kDeadState;
+        const LevelId value = value_after_key(s.b, key.get_ref<const std::string&>());
+        return value == 0 ? kDeadState : State{Phase::kColon, 0, value, 0, 0};
+      }
+      case Phase::kColon:
+        return byte == ':' ? State{Phase::kValue, 0, s.a, 0, 0} : kDeadState;
+      case Phase::kNext: {
+        const bool object = levels_[s.a]->kind == Kind::kObject;
+        if (byte == (object ? '}' : ']')) {
+          return may_end(s.a) ? after_value(levels_[s.a]->ends) : kDeadState;
+        }
+        if (const auto space = space_step(s.space, byte)) {
+          if (!may_end(s.a)) return kDeadState;
+          s.space = *space;
+          return s;
+        }
+        if (byte != ',' || s.space != 0) return kDeadState;
+        if (object) return keys_of(s.a) == 0 ? kDeadState : State{Phase::kComma, 0, s.a, 0, 0};
+        const LevelId item = next_item(s.a);
+        return item == 0 ? kDeadState : State{Phase::kValue, 0, item, 0, 0};
+      }
+    }
+  }
+}
+
+void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
+  const State s = states_[at];
+  const auto leaf_classes = [&](LeafId id) {
+    for (const LeafPart& part : std::vector<LeafPart>(leaves_[id].parts)) {
+      scalars_[part.scalar].automaton->byte_classes(part.state, classes);
+    }
+  };
+  if (s.phase == Phase::kKey || s.phase == Phase::kLeaf) leaf_classes(s.a);
+  LevelId value = s.phase == Phase::kValue ? s.a : 0;
+  if (s.phase == Phase::kOpen && levels_[s.a]->kind == Kind::kArray) value = next_item(s.a);
+  if (value != 0) {
+    if (const LeafId scalars = scalars_of(value)) leaf_classes(scalars);
+  }
+  for (const char c : std::string_view("{}[],:\" \n")) {
+    ByteSet one;
+    one.add(static_cast<unsigned char>(c));
+    refine(classes, one);
+  }
+}
+
+const TokenTrie* SchemaMachine::allow_slice(Cursor at, std::vector<std::uint64_t>& words) {
+  const State s = states_[at];
+  if (s.phase != Phase::kLeaf && s.phase != Phase::kKey) return nullptr;
+  const TokenTrie* others = nullptr;
+  std::vector<std::uint64_t> allowed(words.size());
+  for (const LeafPart& part : std::vector<LeafPart>(leaves_[s.a].parts)) {
+    const TokenTrie* own = scalars_[part.scalar].automaton->allow_characters(part.state, allowed);
+    if (own == nullptr || (others != nullptr && own != others)) return nullptr;
+    others = own;
+  }
+  words = std::move(allowed);
+  return others;
+}
+
+// A bound for the closing of a place inside a key: any key that may come, with the longest value.
+std::uint64_t SchemaMachine::key_bound(LevelId object) {
+  if (levels_[object]->key_bound == 0) {
+    std::uint64_t most = 0;
+    for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
+      for (const std::uint32_t name : std::vector<std::uint32_t>(key_facts(a.formula).names)) {
+        value_after_key(object, std::string(formulas_.name_of(name)));
+      }
+    }
+    for (const auto& [key, value] :
+         std::unordered_map<std::string, LevelId>(levels_[object]->by_key)) {
+      if (value == 0) continue;
+      most = std::max(most, key.size() * 6 + closing_size(cursor({Phase::kColon, 0, value, 0, 0})));
+    }
+    levels_[object]->key_bound = most + 64;
+  }
+  return levels_[object]->key_bound;
+}
+
+std::uint64_t SchemaMachine::closing_bound(const State& s) {
+  if (s.phase == Phase::kKey) return key_bound(s.b);
+  return closing_size(cursor(s));
+}
+
+bool SchemaMachine::accepting(const State& s) {
+  if (s.phase == Phase::kDone) return true;
+  return s.phase == Phase::kLeaf && leaves_[s.a].accepting &&
+         leaf_end(s.a, s.text).phase == Phase::kDone;
+}
+
+ByteSet SchemaMachine::next_bytes(Cursor at) {
+  fuel_ = Fuel("steps", kSteps);
+  const State s = states_[at];
+  ByteSet out;
+  const auto space = [&](std::uint8_t state) {
+    if (state == 0) out.add(' '), out.add('\n');
+    if (state >= 2 && state < kMaxSpace) out.add(' ');
+  };
+  const auto leaf_bytes = [&](LeafId id) {
+    for (const LeafPart& part : leaves_[id].parts) {
+      out |= scalars_[part.scalar].automaton->next_bytes(part.state);
+    }
+  };
+  const auto value_bytes = [&](LevelId value) {
+    if (value == 0) return;
+    if (const LeafId id = scalars_of(value)) leaf_bytes(id);
+    if (enter(value, Kind::kObject).phase != Phase::kDead) out.add('{');
+    if (enter(value, Kind::kArray).phase != Phase::kDead) out.add('[');
+  };
+  const auto next = [&](const State& n) {
+    const bool object = levels_[n.a]->kind == Kind::kObject;
+    if (may_end(n.a)) {
+      space(n.space);
+      out.add(object ? '}' : ']');
+    }
+    if (n.space == 0 && (object ? keys_of(n.a) : next_item(n.a)) != 0) out.add(',');
+  };
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kUnsure:
+    case Phase::kDone:
+      break;
+    case Phase::kValue:
+      space(s.space);
+      value_bytes(s.a);
+      break;
+    case Phase::kLeaf: {
+      leaf_bytes(s.a);
+      if (leaves_[s.a].accepting) {
+        const State after = leaf_end(s.a, s.text);
+        if (after.phase == Phase::kNext) next(after);
+      }
+      break;
+    }
+    case Phase::kOpen:
+      space(s.space);
+      if (may_end(s.a)) out.add(levels_[s.a]->kind == Kind::kObject ? '}' : ']');
+      if (levels_[s.a]->kind == Kind::kArray) {
+        value_bytes(next_item(s.a));
+      } else if (keys_of(s.a) != 0) {
+        out.add('"');
+      }
+      break;
+    case Phase::kComma:
+      space(s.space);
+      out.add('"');
+      break;
+    case Phase::kKey:
+      leaf_bytes(s.a);
+      break;
+    case Phase::kColon:
+      out.add(':');
+      break;
+    case Phase::kNext:
+      next(s);
+      break;
+  }
+  return out;
+}
+
+}  // namespace espalier::grammar

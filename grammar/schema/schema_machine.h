@@ -1,0 +1,283 @@
+// A schema's automaton over bytes: which texts of JSON values satisfy it, byte by byte.
+//
+// A *level* is a place in a container (or before a value): alternatives, each a formula that the
+// rest of it must satisfy and the level that stands when it is complete. Members and items are read
+// by derivative: a formula becomes pairs (what the value at hand satisfies, what the rest does), so
+// a value is read under alternatives of its own, and where it ends, those that hold say where its
+// container goes on. Alternatives need not exclude each other. A *leaf* is a scalar or a key being
+// read: one small automaton an alternative, run together. A *cursor* is a leaf or a level with the
+// punctuation around it. All are interned; a cursor's number is its whole state.
+//
+// Only alternatives that some text completes are kept: whether one does is decided by search and
+// remembered (schema_liveness.cpp), so no cursor is a dead end. Questions that pass a fixed number
+// of steps count as "no" and are remembered as undecided. Every live cursor has a *closing*, one
+// text that completes the value; the closing after its first bytes is the rest of it.
+//
+// Member keys come in any order (or as declared, see SchemaOptions), each once. Keys, patterns and
+// enumerated strings stand in their canonical spelling, free strings in any.
+//
+// Not thread-safe; grows with use, `bytes()` says how far. Nothing recurses on input but nesting of
+// schemas inside each other while searching (kMaxNesting).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "grammar/automaton.h"
+#include "grammar/schema/scalar_library.h"
+#include "grammar/schema/schema_graph.h"
+
+namespace espalier::grammar {
+
+class SchemaMachine {
+ public:
+  using Cursor = std::uint32_t;
+  static constexpr Cursor kDead = 0;
+  static constexpr Cursor kDone = 1;
+  static constexpr std::uint64_t kSteps = 200'000;      // of one search for a text
+  static constexpr std::size_t kMaxNesting = 48;        // of values, while searching
+  static constexpr std::size_t kMaxAlternatives = 512;  // of one level
+
+  enum class Phase : std::uint8_t {
+    kDead,
+    kUnsure,  // see advance()
+    kDone,
+    kValue,  // a: level; before a value
+    kLeaf,   // a: leaf; text: the value so far, where it is recorded
+    kOpen,   // a: level; after { or [
+    kComma,  // a: level; after a comma inside {}
+    kNext,   // a: level; after a member or an item
+    kKey,    // a: leaf, b: level, text: the key so far
+    kColon,  // a: level of the value
+  };
+  struct State {
+    Phase phase = Phase::kDead;
+    std::uint8_t space = 0;  // 0 none, 1 a space, 2 + n: a line feed and n spaces
+    std::uint32_t a = 0, b = 0, text = 0;
+    friend bool operator==(const State&, const State&) = default;
+  };
+
+  SchemaMachine(std::shared_ptr<const SchemaGraph> graph, VocabularyRef vocabulary,
+                std::uint32_t max_depth);
+  ~SchemaMachine();
+
+  /// Before the value's first byte; kDead where no value satisfies the schema.
+  [[nodiscard]] Cursor start() const { return start_; }
+  /// Whether some question could not be decided: what rests on it is not in the language.
+  [[nodiscard]] bool undecided() const { return undecided_; }
+  Cursor step(Cursor at, unsigned char byte);
+  /// The value is complete here (a number may go on).
+  bool accepting(Cursor at) { return accepting(State(states_[at])); }
+  /// At least the bytes that live cursors lie behind.
+  ByteSet next_bytes(Cursor at);
+  /// Cuts `classes` until the cursor treats all bytes of a class alike.
+  void byte_classes(Cursor at, std::vector<ByteSet>& classes);
+  /// Bytes of the closing.
+  std::uint64_t closing_size(Cursor at);
+  /// Takes the first piece off a closing; the cursor whose closing is the rest.
+  Cursor front(Cursor at, std::string& word);
+
+  // ---- for walks over a vocabulary, whose places are not worth a number each ----
+  [[nodiscard]] State state(Cursor at) const { return states_[at]; }
+  Cursor cursor(const State& s);
+  /// step() without a number for the place. With `stands_in`: a key that no formula names may be
+  /// taken for another such one, and the flag is set; where it was set before, Phase::kUnsure.
+  State advance(State at, unsigned char byte, bool* stands_in = nullptr);
+  bool accepting(const State& at);
+  /// The budget of one mask's questions.
+  void refuel() { fuel_ = Fuel("steps", 10 * kSteps); }
+  /// A bound for the bytes of a place's closing.
+  std::uint64_t closing_bound(const State& at);
+  /// Inside a string: allows the tokens that are nothing but its characters, and returns the trie
+  /// of all others; nullptr, and nothing allowed, where that is not known.
+  const TokenTrie* allow_slice(Cursor at, std::vector<std::uint64_t>& words);
+
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  using LevelId = std::uint32_t;  // 0: the whole value is complete
+  using LeafId = std::uint32_t;   // 0: dead
+  enum class Kind : std::uint8_t { kValue, kObject, kArray };
+  struct Alternative {
+    FormulaId formula = 0;
+    LevelId next = 0;
+    friend auto operator<=>(const Alternative&, const Alternative&) = default;
+  };
+  struct Level {
+    Kind kind = Kind::kValue;
+    std::uint32_t depth = 0;  // containers around it, itself included
+    std::uint32_t seen = 0;   // key set
+    std::vector<Alternative> alternatives;
+    LeafId leaf = 0;  // kValue: its scalars; kObject: its keys
+    bool has_leaf = false;
+    bool may_end = false, end_known = false;
+    std::vector<LevelId> ends;                        // where it leads when it ends here
+    std::unordered_map<std::string, LevelId> by_key;  // kObject: the value after a key
+    // kObject: where any other key may come, the level after one, and the texts of the keys that
+    // are not such.
+    LevelId after_other_key = 0;
+    std::unordered_set<std::uint32_t> own_texts;
+    std::uint64_t key_bound = 0;  // kObject: see key_bound(); 0: not computed
+    LevelId item = 0;             // kArray: the next item's level
+    bool item_known = false;
+  };
+  struct LeafPart {
+    std::uint32_t scalar = 0;
+    StateId state = 0;
+    LevelId next = 0;  // of scalars: the level after the value
+    friend bool operator==(const LeafPart&, const LeafPart&) = default;
+  };
+  struct Leaf {
+    std::vector<LeafPart> parts;
+    std::vector<std::pair<unsigned char, LeafId>> known;  // few steps: a list; many: the row
+    std::unique_ptr<LeafId[]> row;
+    bool accepting = false;
+    bool goes_on = false;   // some part reads another byte
+    bool recorded = false;  // its text is needed where it ends
+    bool closes = false;    // the two below are set
+    unsigned char closing_byte = 0;
+    LeafId closing_next = 0;
+  };
+  struct StateHash {
+    std::size_t operator()(const State& s) const;
+  };
+  struct Scalar {
+    std::unique_ptr<Automaton> automaton;  // none: no scalar
+    StateId start = Automaton::kDead;
+    std::string closing;
+  };
+  enum class Verdict : std::uint8_t { kNew, kOpen, kYes, kNo, kUndecided };
+  struct ValueFacts {
+    Verdict verdict = Verdict::kNew;
+    Kind kind = Kind::kValue;  // of the closing: kValue is a scalar
+    std::uint64_t size = 0;
+    std::uint32_t height = 0;  // containers inside each other
+  };
+  struct Plan {  // how the rest of a container closes
+    Verdict verdict = Verdict::kNew;
+    bool end = false;
+    std::string key;      // objects
+    FormulaId value = 0;  // what it or the item satisfies
+    FormulaId rest = 0;
+    std::uint32_t seen = 0;
+    std::uint64_t size = 0;
+    std::uint32_t height = 0;
+  };
+  struct KeyFacts {
+    std::vector<std::uint32_t> names;  // that the formula speaks of
+    std::vector<FormulaId> patterns;
+  };
+  // A key: one name, or any name that matches, of `patterns`, just those in `matched`.
+  struct Key {
+    std::optional<std::string> text;
+    std::vector<FormulaId> patterns, matched;  // of classes
+  };
+  struct Pair {
+    FormulaId value, rest;
+  };
+
+  // schema_machine.cpp
+  std::uint64_t key_bound(LevelId object);
+  State after_value(const std::vector<LevelId>& ends);
+  LevelId level(Level level);
+  LevelId merge(const std::vector<LevelId>& levels);
+  State enter(LevelId value, Kind kind);
+  LevelId value_after_key(LevelId object, const std::string& key);
+  LevelId value_of(const Level& container, const Key* key, std::uint32_t seen);
+  LevelId next_item(LevelId array);
+  bool may_end(LevelId container);
+  LeafId scalars_of(LevelId value);
+  LeafId keys_of(LevelId object);
+  LeafId leaf(std::vector<LeafPart> parts);
+  LeafId leaf_step(LeafId at, unsigned char byte);
+  State leaf_end(LeafId at, std::uint32_t text);
+  std::uint32_t recorded(LeafId leaf, std::uint32_t text, unsigned char byte) {
+    return leaves_[leaf].recorded ? extend(text, byte) : 0;
+  }
+  void find_leaf_closing(LeafId leaf);
+  bool find_key_closing(Cursor at);
+  std::uint32_t extend(std::uint32_t text, unsigned char byte);
+  std::uint32_t spelled(const std::string& key);
+  std::string text_of(std::uint32_t text) const;
+  std::uint32_t seen_with(std::uint32_t seen, const std::string& key);
+  const Alternative* closing_alternative(LevelId container);
+  [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
+  std::vector<Key> key_classes(const KeyFacts& facts);
+  FormulaId class_language(const Key& key, const std::vector<std::uint32_t>& names,
+                           std::uint32_t seen);
+
+  // schema_derivative.cpp
+  FormulaId expand(FormulaId f);
+  FormulaId after_member(FormulaId f, const Key& key);
+  FormulaId after_item(FormulaId f);
+  bool at_end(FormulaId f);
+  bool split(FormulaId f, std::vector<Pair>& out);
+  void group(std::vector<Pair>& pairs);
+  static constexpr std::size_t kMaxPairs = 4096;
+  bool has_child(FormulaId f);
+  bool has_unique(FormulaId f);
+  FormulaId with_value(FormulaId f, const Json& value);
+  const KeyFacts& key_facts(FormulaId f);
+  bool key_matches(FormulaId pattern, const std::string& key);
+
+  // schema_liveness.cpp
+  const ValueFacts& value_facts(FormulaId f);
+  const Plan& plan(Kind kind, FormulaId f, std::uint32_t seen);
+  FormulaId after_witness(FormulaId rest, FormulaId value);
+  bool fits(std::uint32_t depth, std::uint32_t height) const {
+    return depth + height <= max_depth_;
+  }
+  std::optional<std::string> fresh_key(const Key& key, const std::vector<std::uint32_t>& names,
+                                       std::uint32_t seen);
+
+  // schema_scalar.cpp
+  std::uint32_t scalar(FormulaId f);
+  std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f);
+  bool holds(FormulaId f, const Json& scalar);
+
+  std::shared_ptr<const SchemaGraph> graph_;
+  VocabularyRef vocabulary_;
+  std::shared_ptr<ScalarLibrary> library_;
+  std::uint32_t max_depth_;
+  Formulas formulas_;
+  FormulaId any_key_ = Formulas::kTrue;
+  Cursor start_ = kDead;
+  bool undecided_ = false;
+  std::size_t bytes_ = 0;
+  Fuel fuel_{"steps", kSteps};
+
+  std::vector<State> states_;
+  std::unordered_map<State, Cursor, StateHash> cursor_ids_;
+  std::vector<std::uint64_t> closing_sizes_;
+  std::unordered_map<Cursor, unsigned char> key_closings_;  // by Phase::kKey: the next byte
+  std::vector<std::unique_ptr<Level>> levels_;
+  std::unordered_map<std::string, LevelId> level_ids_;
+  std::vector<Leaf> leaves_;
+  std::unordered_map<std::string, LeafId> leaf_ids_;
+  struct Text {
+    std::uint32_t before = 0;
+    unsigned char byte = 0;
+  };
+  std::vector<Text> texts_;
+  std::unordered_map<std::uint64_t, std::uint32_t> text_ids_;
+  std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
+  std::unordered_map<std::string, std::uint32_t> seen_ids_;
+  std::vector<Scalar> scalars_;
+  std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
+  std::unordered_map<FormulaId, FormulaId> expanded_;
+  std::unordered_map<FormulaId, ValueFacts> value_facts_;
+  std::unordered_map<std::string, Plan> plans_;
+  std::unordered_map<FormulaId, KeyFacts> key_facts_;
+  std::unordered_map<FormulaId, bool> has_child_, has_unique_;
+  std::unordered_map<std::string, bool> key_matches_;
+  std::uint64_t taints_ = 0;  // answers that rested on a question still open
+  std::size_t open_ = 0;      // such questions
+  std::size_t nesting_ = 0;
+};
+
+}  // namespace espalier::grammar

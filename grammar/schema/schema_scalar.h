@@ -1,0 +1,47 @@
+// The texts of the scalars that a formula admits, as an expression over JSON's bytes.
+//
+// Under-approximates spellings, never values: every text is one of a scalar that satisfies the
+// formula, and every such scalar has a text, but for numbers beyond number_expression.h's digits.
+// Strings that patterns or enumerations speak of stand in their canonical spelling, others in any;
+// what is taken away is taken from canonical spellings, so that no other spelling of it is left.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "grammar/expression.h"
+#include "grammar/json_expression.h"
+#include "grammar/schema/formula.h"
+
+namespace espalier::grammar {
+
+class ScalarExpressions {
+ public:
+  /// `holds` decides whether a scalar satisfies a formula.
+  ScalarExpressions(ExpressionPool& pool, Formulas& formulas,
+                    std::function<bool(FormulaId, const Json&)> holds)
+      : pool_(pool), json_(pool), formulas_(formulas), holds_(std::move(holds)) {}
+
+  /// `f` without AtomKind::kNode.
+  Expr scalars(FormulaId f);
+  /// The content's pattern, between the quotes, in canonical spelling.
+  Expr pattern(const StringPattern& pattern);
+
+ private:
+  Expr string(FormulaId f, bool canonical);
+  Expr content(FormulaId f, bool canonical);
+  Expr number(FormulaId f);
+  Expr multiples(double of);
+  Expr words(const std::vector<Json>& values);
+  std::vector<FormulaId> parts(FormulaId f) const;
+
+  ExpressionPool& pool_;
+  JsonExpressions json_;
+  Formulas& formulas_;
+  std::function<bool(FormulaId, const Json&)> holds_;
+};
+
+/// Whether multiples(of) can be written down: `of` is a product of twos and fives, not too small.
+bool multiples_supported(double of);
+
+}  // namespace espalier::grammar

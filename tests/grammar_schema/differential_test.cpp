@@ -1,0 +1,217 @@
+// Random small schemas against a plain validator: every text of a list is accepted iff its value
+// satisfies the schema, and every place that texts lead to has a way to its end.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/grammar_schema/verdicts.h"
+#include "tests/support/naive_schema.h"
+
+namespace espalier::grammar {
+namespace {
+
+using testing::NaiveSchema;
+
+class RandomSchema {
+ public:
+  explicit RandomSchema(std::uint64_t seed) : random_(seed) {}
+
+  Json make(int depth) {
+    Json s = Json::object();
+    const int keywords = 1 + pick(3);
+    for (int i = 0; i < keywords; ++i) add(s, depth);
+    return s;
+  }
+
+ private:
+  int pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+  Json child(int depth) {
+    if (depth <= 0 || pick(4) == 0) {
+      static const Json kLeaves[] = {true,
+                                     false,
+                                     {{"type", "integer"}},
+                                     {{"type", "string"}},
+                                     {{"const", 1}},
+                                     {{"enum", {"a", "b", nullptr}}},
+                                     {{"minimum", 2}},
+                                     {{"type", "null"}},
+                                     {{"maxLength", 1}}};
+      return kLeaves[pick(9)];
+    }
+    return make(depth - 1);
+  }
+  std::string key() { return std::string(1, static_cast<char>('a' + pick(3))); }
+  Json list(int depth) {
+    Json out = Json::array();
+    const int n = 1 + pick(3);
+    for (int i = 0; i < n; ++i) out.push_back(child(depth - 1));
+    return out;
+  }
+  void add(Json& s, int depth) {
+    static const char* const kTypes[] = {"object", "array", "string", "integer", "number", "null"};
+    switch (pick(25)) {
+      case 0:
+        s["type"] = kTypes[pick(6)];
+        break;
+      case 1:
+        s["type"] = Json::array({kTypes[pick(2)], kTypes[2 + pick(4)]});
+        break;
+      case 2:
+      case 3:
+        s["properties"][key()] = child(depth - 1);
+        break;
+      case 4:
+        s["required"] = Json::array({key()});
+        break;
+      case 5:
+        s["additionalProperties"] = child(depth - 1);
+        break;
+      case 6:
+        s["patternProperties"][pick(2) == 0 ? "^[ab]" : "b|c"] = child(depth - 1);
+        break;
+      case 7:
+        s["propertyNames"] = {{"pattern", "^[a-b]*$"}};
+        break;
+      case 8:
+        s["minProperties"] = pick(3);
+        break;
+      case 9:
+        s["maxProperties"] = pick(3);
+        break;
+      case 10:
+        s["dependentRequired"][key()] = Json::array({key()});
+        break;
+      case 11:
+        s["items"] = child(depth - 1);
+        break;
+      case 12:
+        s["prefixItems"] = list(depth);
+        break;
+      case 13:
+        s["minItems"] = pick(3);
+        break;
+      case 14:
+        s["maxItems"] = pick(3);
+        break;
+      case 15:
+        s["contains"] = child(depth - 1);
+        break;
+      case 16:
+        s["contains"] = child(depth - 1), s["maxContains"] = pick(2), s["minContains"] = pick(2);
+        break;
+      case 17:
+        s["allOf"] = list(depth);
+        break;
+      case 18:
+      case 19:
+        s["anyOf"] = list(depth);
+        break;
+      case 20:
+      case 21:
+        s["oneOf"] = list(depth);
+        break;
+      case 22:
+        s["not"] = child(depth - 1);
+        break;
+      case 23:
+        s["if"] = child(depth - 1), s["then"] = child(depth - 1), s["else"] = child(depth - 1);
+        break;
+      default:
+        s["enum"] = Json::array({1, "a", Json{{"a", 1}}, Json::array({1})});
+        break;
+    }
+  }
+  std::mt19937_64 random_;
+};
+
+std::vector<std::string> texts() {
+  std::vector<std::string> scalars = {"null", "true", "0",     "1",     "2",
+                                      "1.5",  "\"\"", "\"a\"", "\"b\"", "\"ab\""};
+  std::vector<std::string> out = scalars;
+  const std::vector<std::string> inner = {"1",  "2.5", "\"a\"", "\"bb\"",   "null",
+                                          "[]", "{}",  "[1]",   "{\"a\":1}"};
+  out.insert(out.end(), {"[]", "{}"});
+  for (const auto& x : inner) {
+    out.push_back("[" + x + "]");
+    for (const char* k : {"a", "b", "c", "d"}) {
+      out.push_back("{\"" + std::string(k) + "\":" + x + "}");
+      for (const char* l : {"a", "b", "c"}) {
+        if (*k == *l) continue;
+        for (const char* y : {"1", "\"a\"", "null"}) {
+          out.push_back("{\"" + std::string(k) + "\":" + x + ",\"" + l + "\":" + y + "}");
+        }
+      }
+    }
+    for (const auto& y : {"1", "\"b\"", "{}"}) {
+      out.push_back("[" + x + "," + y + "]");
+      out.push_back("[" + x + "," + y + ",1]");
+    }
+  }
+  out.push_back(R"({"a":1,"b":1,"c":1})");
+  return out;
+}
+
+void check(const Json& schema, std::uint64_t seed) {
+  SchemaOptions options;
+  const auto grammar = compile_json_schema(testing::byte_vocabulary(), schema, {}, options);
+  const bool none =
+      !grammar && (grammar.error().message.find("no value satisfies") != std::string::npos ||
+                   grammar.error().message.find("E0301") != std::string::npos);
+  if (!grammar && !none) return;
+  const NaiveSchema naive(schema);
+  static const std::vector<std::string> all = texts();
+  for (const std::string& text : all) {
+    const bool valid = naive.valid(Json::parse(text));
+    const bool accepted = !none && testing::accepts(*grammar, text);
+    ASSERT_EQ(accepted, valid) << "seed " << seed << ": " << schema.dump() << "\n" << text;
+  }
+  if (none) return;
+  // Random walks end, and the distance falls along the closing.
+  std::mt19937_64 random(seed);
+  for (int walk = 0; walk < 2; ++walk) {
+    Matcher matcher = (*grammar)->start();
+    std::string read;
+    for (int step = 0; step < 30; ++step) {
+      const MaskRef mask = matcher.mask(1000);
+      std::vector<TokenId> ids;
+      for (TokenId id = 0; id < 256; ++id) {
+        if (mask->allows(id)) ids.push_back(id);
+      }
+      if (ids.empty()) break;
+      const TokenId id = ids[random() % ids.size()];
+      ASSERT_TRUE(matcher.advance(id)) << schema.dump() << "\n" << read;
+      read += static_cast<char>(id);
+    }
+    for (std::uint32_t left = matcher.distance(); left > 0; left = matcher.distance()) {
+      const MaskRef mask = matcher.mask(left);
+      TokenId next = kNoToken;
+      for (TokenId id = 0; id < 256 && next == kNoToken; ++id) {
+        if (mask->allows(id)) next = id;
+      }
+      ASSERT_NE(next, kNoToken) << "no way on: seed " << seed << ": " << schema.dump() << "\n"
+                                << read;
+      ASSERT_TRUE(matcher.advance(next));
+      read += static_cast<char>(next);
+      ASSERT_LT(matcher.distance(), left) << "seed " << seed << ": " << schema.dump() << "\n"
+                                          << read;
+    }
+    ASSERT_TRUE(matcher.accepting()) << read;
+    const Json value = Json::parse(read, nullptr, false);
+    ASSERT_FALSE(value.is_discarded()) << read;
+    ASSERT_TRUE(naive.valid(value)) << "seed " << seed << ": " << schema.dump() << "\n" << read;
+    ASSERT_EQ(matcher.value(), value);
+  }
+}
+
+TEST(SchemaOracle, TextsAreAcceptedIffTheirValueIsValid) {
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 20'000 : 300;
+  for (std::uint64_t seed = 0; seed < runs && !HasFatalFailure(); ++seed) {
+    check(RandomSchema(seed).make(2), seed);
+  }
+}
+
+}  // namespace
+}  // namespace espalier::grammar
