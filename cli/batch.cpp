@@ -104,7 +104,7 @@ class Batch final : public Command {
 
  private:
   Json identity(const ProgramFile& file, const RowArguments& rows, const Session& session) const {
-    return {{"program", file.text},
+    return {{"program", file.contents()},
             {"generator", file.gen->name},
             {"arguments", rows.given()},
             {"model",

@@ -4,6 +4,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/program_file.h"
 #include "dsl/program.h"
 
 namespace espalier::cli {
@@ -32,7 +33,7 @@ class Check final : public Command {
         unreadable = true;
         continue;
       }
-      const dsl::Compiled compiled = dsl::compile(file, std::move(*text));
+      const dsl::Compiled compiled = dsl::compile(file, std::move(*text), reader(context.system));
       errors += compiled.diagnostics.errors();
       warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();
       if (json_) {

@@ -22,7 +22,7 @@ typed values instead of text, and every common prompt prefix computed once.
     espalier run examples/agent/shop.gen --arg question="What do two lamps cost?"
 
   Extract a typed record from every document of a folder:
-    espalier batch examples/extract/letters.gen --in 'letters/*.txt' --out letters.jsonl
+    espalier batch examples/extract/letters.gen --in 'examples/extract/documents/*.txt' --out letters.jsonl
 
   Complete a raw prompt, with the answer's type held:
     espalier complete --prompt "The year of the moon landing: " --type 'int(1900..2000)'

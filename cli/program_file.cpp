@@ -26,7 +26,7 @@ bool is_name(std::string_view text) {
 
 std::vector<std::string> gen_names(const dsl::Program& program) {
   std::vector<std::string> names;
-  for (const dsl::GenInfo& gen : program.gens) names.push_back(gen.name);
+  for (const dsl::GenInfo* gen : program.own_gens()) names.push_back(gen->name);
   return names;
 }
 
@@ -50,6 +50,18 @@ std::string near_files(const std::string& path, System& system) {
 }
 
 }  // namespace
+
+dsl::ReadFile reader(System& system) {
+  return [&system](const std::string& path) { return system.read(path, dsl::kMaxSource); };
+}
+
+Json ProgramFile::contents() const {
+  if (program->sources.size() == 1 && program->schemas.empty()) return text;
+  Json out = Json::object();
+  for (const dsl::Source& source : program->sources) out[source.name()] = source.text();
+  for (const auto& [name, schema] : program->schemas) out[name] = schema;
+  return out;
+}
 
 std::string ProgramFile::directory() const {
   const std::string folder = std::filesystem::path(path).parent_path().string();
@@ -77,7 +89,7 @@ Result<OpenedProgram> open_program(const std::string& argument, std::string_view
                                           : text.error().message);
   }
   file.text = std::move(*text);
-  auto compiled = dsl::compile(file.path, file.text);
+  auto compiled = dsl::compile(file.path, file.text, reader(context.system));
   if (compiled.diagnostics.size() > 0) {
     context.console.err() << printable(dsl::render(compiled.diagnostics, compiled.sources))
                           << std::flush;
@@ -104,7 +116,7 @@ Result<OpenedProgram> open_program(const std::string& argument, std::string_view
     return opened;
   }
   if (names.size() == 1) {
-    file.gen = &file.program->gens.front();
+    file.gen = file.program->own_gens().front();
   } else {
     file.gen = file.program->gen(std::filesystem::path(file.path).stem().string());
     if (file.gen == nullptr) file.gen = file.program->gen("main");

@@ -19,9 +19,14 @@ struct ProgramFile {
   dsl::ProgramRef program;
   const dsl::GenInfo* gen = nullptr;  // into `program`
 
+  /// All that the program is made of, for a job's identity: its text, or every file by its path.
+  [[nodiscard]] Json contents() const;
   /// The folder that the program's tools and files are looked for in.
   [[nodiscard]] std::string directory() const;
 };
+
+/// How programs read the files that they name.
+[[nodiscard]] dsl::ReadFile reader(System& system);
 
 /// Reads and compiles the file; diagnostics go to stderr. Without GEN: the only
 /// generator, else the one called like the file, else `main`. A file that is

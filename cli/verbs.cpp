@@ -28,6 +28,24 @@ Examples:
   espalier check shop.gen
   espalier check --json examples/*/*.gen
 )";
+constexpr std::string_view kTestDetails =
+    R"(Holes and tools have the values that a test's mocks give them, so that no model is needed; with
+--model the other holes are the model's. A line a test goes to stdout, what failed to stderr;
+exit 1 if a test failed or a file has errors.
+
+Examples:
+  espalier test examples
+  espalier test topic.gen --only "lost card"
+  espalier test topic.gen --model smollm2
+)";
+constexpr std::string_view kFmtDetails =
+    R"(Indentation, spaces and empty lines are decided, lines and comments stay as they are, and the
+meaning never changes. Each file that changed is named on stdout.
+
+Examples:
+  espalier fmt shop.gen
+  espalier fmt --check examples/*/*.gen
+)";
 constexpr std::string_view kBatchDetails =
     R"(Each input gives one line of the output: {"id", "value"} or {"id", "error": {"code", "message"}}.
 A document's id is its path; a row's is its "id", else the number of its line. A document is the
@@ -100,6 +118,8 @@ constexpr std::array kVerbs{
          make_batch},
     Verb{"check", "FILE...", "Find a program's errors without running it", kCheckDetails,
          make_check},
+    Verb{"test", "FILE...", "Run the tests that stand in programs", kTestDetails, make_test},
+    Verb{"fmt", "FILE...", "Lay programs out in the one style", kFmtDetails, make_fmt},
     Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,
          make_render},
     Verb{"complete", "", "Complete a raw prompt, free or held to a type or a grammar", kCompleteDetails,

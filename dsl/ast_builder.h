@@ -16,8 +16,14 @@ namespace espalier::dsl {
 class AstBuilder {
  public:
   AstBuilder(const Source& source, std::uint32_t index, const SyntaxTree& tree,
-             Diagnostics& diagnostics)
-      : source_(source), index_(index), tree_(tree), diagnostics_(diagnostics) {}
+             Diagnostics& diagnostics, const File& after)
+      : source_(source),
+        index_(index),
+        tree_(tree),
+        diagnostics_(diagnostics),
+        expressions_(after.expressions),
+        holes_(after.holes),
+        patterns_(after.patterns) {}
 
   [[nodiscard]] File file();
 
@@ -111,9 +117,9 @@ class AstBuilder {
   std::uint32_t index_;
   const SyntaxTree& tree_;
   Diagnostics& diagnostics_;
-  ExprId expressions_ = 0;
-  HoleId holes_ = 0;
-  PatternId patterns_ = 0;
+  ExprId expressions_;
+  HoleId holes_;
+  PatternId patterns_;
 };
 
 }  // namespace espalier::dsl

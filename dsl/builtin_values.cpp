@@ -176,6 +176,14 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
       return extreme(false, x, selector, span);
     case Builtin::kMax:
       return extreme(true, x, selector, span);
+    case Builtin::kKeys: {
+      if (x.kind() != ValueKind::kRecord) return wrong(span, "keys", x);
+      Value::List keys;
+      for (const Value::Entry& entry : x.as_record()) keys.push_back(Value::string(entry.name));
+      auto list = Value::list(std::move(keys));
+      if (!list) return value_failure(span, list.error().message);
+      return std::move(*list);
+    }
     case Builtin::kLen:
       if (listed(x)) {
         return Value::integer(static_cast<std::int64_t>(

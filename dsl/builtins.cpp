@@ -14,14 +14,15 @@ constexpr std::array<BuiltinParameter, 2> kXDigits = {{{"x", true}, {"digits", f
 constexpr std::array<BuiltinParameter, 2> kXPart = {{{"x", true}, {"part", true}}};
 constexpr std::array<BuiltinParameter, 3> kNear = {{{"a", true}, {"b", true}, {"within", true}}};
 
-constexpr std::array<BuiltinInfo, 16> kAll = {{
+constexpr std::array<BuiltinInfo, 17> kAll = {{
     {Builtin::kAbs, "abs", kX, "abs(x: number) -> number"},
     {Builtin::kContains, "contains", kXPart, "contains(x: string | list, part) -> bool"},
     {Builtin::kFloat, "float", kX, "float(x: string | number) -> float"},
     {Builtin::kInt, "int", kX, "int(x: string | number) -> int"},
     {Builtin::kJoin, "join", kXsWith, "join(xs: list, with: string = \"\") -> string"},
     {Builtin::kJson, "json", kX, "json(x) -> string"},
-    {Builtin::kLen, "len", kX, "len(x: list | string) -> int"},
+    {Builtin::kKeys, "keys", kX, "keys(x: map) -> string[]"},
+    {Builtin::kLen, "len", kX, "len(x: list | map | string) -> int"},
     {Builtin::kLower, "lower", kX, "lower(x: string) -> string"},
     {Builtin::kMax, "max", kXsBy, "max(xs: list, by: .field) -> item"},
     {Builtin::kMin, "min", kXsBy, "min(xs: list, by: .field) -> item"},

@@ -19,7 +19,7 @@ enum class Builtin : std::uint8_t {
           // float
   kMin,   // min(xs), min(xs, by: .key): the first smallest item; fails on an empty list   -> item
   kMax,   // max(xs), max(xs, by: .key): the first largest item                            -> item
-  kLen,   // len(x): items of a list, code points of a text                                -> int
+  kLen,   // len(x): items of a list or map, code points of a text                         -> int
   kJoin,  // join(xs, with = ""): the items' texts with `with` between them                -> string
   kInt,   // int(x): of a text (spaces around it allowed), or a float rounded toward zero  -> int
   kFloat,  // float(x): of a text or an int                                                 -> float
@@ -34,6 +34,8 @@ enum class Builtin : std::uint8_t {
   kTrim,  // trim(s): without spaces, tabs and line breaks at both ends                    -> string
   kContains,  // contains(x, part): a text in a text, or an item in a list                     ->
               // bool
+  kKeys,      // keys(m): the keys of a map, as they came                                     ->
+              // string[]
   kJson,  // json(x): the value as compact JSON                                            -> string
 };
 

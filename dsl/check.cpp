@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "dsl/checker.h"
 #include "dsl/parser.h"
@@ -24,14 +25,20 @@ bool builtin_type_name(std::string_view name) {
 
 }  // namespace
 
-void check(Program& program, const std::vector<Span>& skipped, Diagnostics& diagnostics) {
-  Checker(program, skipped, diagnostics).run();
+void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics) {
+  Checker(program, loaded, read, diagnostics).run();
 }
 
-Checker::Checker(Program& program, const std::vector<Span>& skipped, Diagnostics& diagnostics)
-    : program_(program), diagnostics_(diagnostics), broken_(!skipped.empty()) {
-  for (const Span& span : skipped) {
-    const std::string_view text = source().slice(span);
+Checker::Checker(Program& program, const Loaded& loaded, const ReadFile& read,
+                 Diagnostics& diagnostics)
+    : program_(program),
+      loaded_(loaded),
+      read_(read),
+      diagnostics_(diagnostics),
+      broken_(!loaded.skipped.empty()),
+      names_(program.sources.size()) {
+  for (const Span& span : loaded.skipped) {
+    const std::string_view text = program_.sources[span.file].slice(span);
     for (std::size_t i = 0; i < text.size();) {
       std::size_t end = i;
       while (end < text.size() && word_character(text[end])) ++end;
@@ -53,7 +60,11 @@ void Checker::run() {
   define_tools();
   define_gens();
   refuse_recursion();
-  for (GenInfo& info : program_.gens) gen(info);
+  for (GenInfo& info : program_.gens) {
+    const InFile here(*this, info.decl->name.span.file);
+    gen(info);
+  }
+  for (const TestDecl* one : program_.tests) test(*one);
 }
 
 void Checker::not_yet(const Span& span, const std::string& what) {
@@ -72,18 +83,36 @@ void Checker::declare(const Identifier& name, Entity entity, std::uint32_t index
           "choose another name");
     return;
   }
-  const auto [at, fresh] = declared_.emplace(name.text, Declared{entity, index, name.span});
+  const auto [at, fresh] = names().emplace(name.text, Declared{entity, index, name.span});
   if (!fresh)
     error("E0104", name.span, "`" + name.text + "` is declared twice")
         .secondary.push_back({at->second.span, "first here"});
 }
 
+// Names are the program's own first: where two files declare one, the other's is called after its
+// file, so that messages and schemas never confuse them.
+std::string Checker::program_name(const Identifier& name) {
+  std::string result = name.text;
+  if (file_ == 0) {
+    taken_.insert(result);
+    return result;
+  }
+  const std::string stem = std::filesystem::path(source().name()).stem().string();
+  for (int i = 1; !taken_.insert(result).second; ++i)
+    result = stem + (i > 1 ? std::to_string(i) : "") + "." + name.text;
+  return result;
+}
+
 void Checker::declare_all() {
   const ConfigDecl* first_config = nullptr;
+  const auto file_of = [](const Decl& decl) {
+    return std::visit([](const auto& one) { return one.span.file; }, decl);
+  };
   for (const Decl& decl : program_.file.declarations) {
+    const InFile here(*this, file_of(decl));
     const auto add_type = [&](const Identifier& name, const std::string& doc) {
       declare(name, Entity::kType, static_cast<std::uint32_t>(program_.types.size()));
-      program_.types.push_back({name.text, name.span, nullptr, doc, {}});
+      program_.types.push_back({program_name(name), name.span, nullptr, doc, {}});
       type_decls_.push_back(&decl);
     };
     if (const auto* record = std::get_if<RecordDecl>(&decl)) add_type(record->name, record->doc);
@@ -98,35 +127,85 @@ void Checker::declare_all() {
       declare(tool->name, Entity::kTool, static_cast<std::uint32_t>(program_.tools.size()));
       program_.tools.emplace_back();
       program_.tools.back().decl = tool;
-      program_.tools.back().name = tool->name.text;
+      program_.tools.back().name = program_name(tool->name);
     }
     if (const auto* gen = std::get_if<GenDecl>(&decl)) {
       declare(gen->name, Entity::kGen, static_cast<std::uint32_t>(program_.gens.size()));
       program_.gens.emplace_back();
       program_.gens.back().decl = gen;
-      program_.gens.back().name = gen->name.text;
+      program_.gens.back().name = program_name(gen->name);
       program_.gens.back().doc = gen->doc;
     }
-    if (const auto* use = std::get_if<UseDecl>(&decl)) {
-      not_yet(use->path.span, "`use`");
-      // What it would bring in is taken as known.
-      if (use->as) tainted_.insert(use->as->text);
-      for (const Identifier& name : use->names) tainted_.insert(name.text);
+    if (const auto* one = std::get_if<TestDecl>(&decl); one != nullptr && file_ == 0) {
+      program_.tests.push_back(one);
     }
-    if (const auto* test = std::get_if<TestDecl>(&decl)) not_yet(test->name.span, "a `test` block");
-    if (const auto* written = std::get_if<ConfigDecl>(&decl)) {
-      if (first_config != nullptr) {
-        const Span at{written->span.file, written->span.begin, written->span.begin + 6};
-        const Span before{first_config->span.file, first_config->span.begin,
-                          first_config->span.begin + 6};
-        error("E0104", at, "there are two `config` blocks")
-            .secondary.push_back({before, "first here"});
-      } else {
-        first_config = written;
-        config(*written);
-      }
+    // A file's settings are for when it is run itself.
+    const auto* written = std::get_if<ConfigDecl>(&decl);
+    if (written == nullptr || file_ != 0) continue;
+    if (first_config != nullptr) {
+      const Span at{written->span.file, written->span.begin, written->span.begin + 6};
+      const Span before{first_config->span.file, first_config->span.begin,
+                        first_config->span.begin + 6};
+      error("E0104", at, "there are two `config` blocks")
+          .secondary.push_back({before, "first here"});
+    } else {
+      first_config = written;
+      config(*written);
     }
   }
+  for (const Decl& decl : program_.file.declarations) {
+    if (const auto* one = std::get_if<UseDecl>(&decl)) {
+      const InFile here(*this, one->span.file);
+      use(*one);
+    }
+  }
+}
+
+void Checker::use(const UseDecl& decl) {
+  const auto target = loaded_.uses.find({decl.span.file, decl.span.begin});
+  if (target == loaded_.uses.end()) {
+    // Reported. What it would bring in is taken as known.
+    if (decl.as) tainted_.insert(decl.as->text);
+    for (const Identifier& name : decl.names) tainted_.insert(name.text);
+    return;
+  }
+  const std::uint32_t file = target->second;
+  const Names& theirs = names_[file];
+  const auto own = [&](const Names::value_type& entry) { return entry.second.span.file == file; };
+  const auto add = [&](const std::string& name, const Declared& entry, const Span& span) {
+    const auto [at, fresh] = names().emplace(name, entry);
+    // Taking the same thing twice is no conflict.
+    if (!fresh && at->second.span != entry.span)
+      error("E0104", span, "`" + name + "` is declared twice")
+          .secondary.push_back({at->second.span, "first here"});
+  };
+  if (decl.as) {
+    add(decl.as->text, {Entity::kFile, file, decl.as->span}, decl.as->span);
+    for (const auto& entry : theirs)
+      if (own(entry)) names().emplace(decl.as->text + "." + entry.first, entry.second);
+  }
+  for (const Identifier& name : decl.names) {
+    const auto at = theirs.find(name.text);
+    if (at != theirs.end() && own(*at)) {
+      add(name.text, at->second, name.span);
+      continue;
+    }
+    std::vector<std::string> known;
+    for (const auto& entry : theirs)
+      if (own(entry)) known.push_back(entry.first);
+    unknown_name(name, "name of \"" + decl.path.value + "\":", std::move(known));
+    tainted_.insert(name.text);
+  }
+}
+
+std::optional<Identifier> Checker::spelled_name(const Expr& expr) const {
+  if (const auto* name = std::get_if<NameExpr>(&expr.node)) return name->name;
+  const auto* member = std::get_if<MemberExpr>(&expr.node);
+  const auto* object = member == nullptr ? nullptr : std::get_if<NameExpr>(&member->object->node);
+  if (object == nullptr) return std::nullopt;
+  const Declared* file = declared(object->name.text);
+  if (file == nullptr || file->entity != Entity::kFile) return std::nullopt;
+  return Identifier{object->name.text + "." + member->key.text, expr.span};
 }
 
 void Checker::config(const ConfigDecl& decl) {
@@ -185,13 +264,14 @@ void Checker::define_types() {
   std::vector<std::shared_ptr<Type>> records;
   for (ToolInfo& tool : program_.tools) {
     tool.doc = tool.decl->doc;
-    tool.real_name = tool.decl->as ? tool.decl->as->value : tool.name;
+    tool.real_name = tool.decl->as ? tool.decl->as->value : tool.decl->name.text;
     records.push_back(std::make_shared<Type>());
     records.back()->kind = TypeKind::kRecord;
     tool.arguments = records.back();
   }
   for (std::size_t i = 0; i < program_.tools.size(); ++i) {
     ToolInfo& tool = program_.tools[i];
+    const InFile here(*this, tool.decl->name.span.file);
     if (too_many(tool.decl->parameters.size(), tool.decl->name.span, "parameters")) continue;
     for (const FieldDecl& field : tool.decl->parameters)
       tool.parameters.push_back(parameter(field, true));
@@ -213,12 +293,16 @@ void Checker::define_tools() {
   std::map<std::string, Span> real_names;
   for (ToolInfo& tool : program_.tools) {
     const ToolDecl& decl = *tool.decl;
+    const InFile here(*this, decl.name.span.file);
     const Span named = decl.as ? decl.as->span : decl.name.span;
     if (tool.real_name.empty()) error("E0502", named, "a tool needs a name");
     if (const auto [at, fresh] = real_names.emplace(tool.real_name, named); !fresh)
       error("E0502", named, "two tools are called \"" + tool.real_name + "\"")
           .secondary.push_back({at->second, "first here"});
-    if (decl.result) tool.result = type(*decl.result, Place::kValue);
+    if (decl.result) {
+      tool.result = type(*decl.result, Place::kValue);
+      from_outside(tool.result, decl.result->span);
+    }
     if (!decl.transport) continue;
     const std::string& how = decl.transport->text;
     tool.target = decl.target.value;
@@ -250,6 +334,7 @@ Parameter Checker::parameter(const FieldDecl& field, bool generated) {
   result.name = field.name.text;
   result.key = field.as ? field.as->value : field.name.text;
   result.type = type(*field.type, generated ? Place::kJson : Place::kValue);
+  if (!generated) from_outside(result.type, field.type->span);
   result.doc = field.doc;
   result.omittable = field.omittable;
   if (field.value) {
@@ -262,6 +347,7 @@ Parameter Checker::parameter(const FieldDecl& field, bool generated) {
 
 void Checker::define_gens() {
   for (GenInfo& info : program_.gens) {
+    const InFile here(*this, info.decl->name.span.file);
     std::set<std::string> names;
     if (too_many(info.decl->parameters.size(), info.decl->name.span, "parameters")) continue;
     for (const FieldDecl& field : info.decl->parameters) {

@@ -3,13 +3,15 @@
 
 #include <vector>
 
+#include "dsl/loader.h"
 #include "dsl/program.h"
 
 namespace espalier::dsl {
 
-/// Checks `program.file` against itself and fills every table of `program`. `skipped` is what the
-/// parser could not read: names in it are taken as known, so that one syntax error gives one
-/// message. O(nodes) but for unions, whose alternatives are compared in pairs.
-void check(Program& program, const std::vector<Span>& skipped, Diagnostics& diagnostics);
+/// Checks `program.file` against itself and fills every table of `program`. What the parser could
+/// not read (`loaded.skipped`) is taken as known, so that one syntax error gives one message.
+/// `read` gives the schemas that types name. O(nodes) but for unions, whose alternatives are
+/// compared in pairs.
+void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics);
 
 }  // namespace espalier::dsl

@@ -69,8 +69,8 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
       if (!std::holds_alternative<SelectorExpr>(argument.value->node)) expr(*argument.value);
     return {};
   };
-  const auto* callee = std::get_if<NameExpr>(&written.callee->node);
-  if (callee == nullptr) {
+  const auto callee = spelled_name(*written.callee);
+  if (!callee) {
     if (const auto* member = std::get_if<MemberExpr>(&written.callee->node))
       if (const auto* object = std::get_if<NameExpr>(&member->object->node);
           object != nullptr && tainted(object->name.text))
@@ -79,29 +79,31 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
           "only generators, tools and functions can be called, by name");
     return unknown_arguments();
   }
-  const std::string& word = callee->name.text;
+  const std::string& word = callee->text;
   CallInfo& info = program_.calls[node.id];
-  const auto at = declared_.find(word);
-  if (at == declared_.end() || at->second.entity == Entity::kType) {
+  const Declared* const at = declared(word);
+  if (at == nullptr || at->entity == Entity::kType || at->entity == Entity::kFile) {
     if (const BuiltinInfo* builtin = find_builtin(word))
       return builtin_call(node, written, *builtin);
-    if (at != declared_.end()) {
-      error("E0210", written.callee->span, "`" + word + "` is a type: it cannot be called");
+    if (at != nullptr) {
+      error("E0210", written.callee->span,
+            "`" + word + "` is a " + (at->entity == Entity::kType ? "type" : "file") +
+                ": it cannot be called");
     } else if (Variable* variable = find(word)) {
       variable->used = true;
       error("E0210", written.callee->span, "`" + word + "` is a value: it cannot be called");
     } else {
       std::vector<std::string> known;
-      for (const auto& [name, entry] : declared_)
-        if (entry.entity != Entity::kType) known.push_back(name);
+      for (const auto& [name, entry] : names())
+        if (entry.entity == Entity::kGen || entry.entity == Entity::kTool) known.push_back(name);
       for (const BuiltinInfo& builtin : builtins()) known.emplace_back(builtin.name);
-      unknown_name(callee->name, "generator, tool or function", std::move(known));
+      unknown_name(*callee, "generator, tool or function", std::move(known));
     }
     return unknown_arguments();
   }
-  const bool is_gen = at->second.entity == Entity::kGen;
-  const std::vector<Parameter>& parameters = is_gen ? program_.gens[at->second.index].parameters
-                                                    : program_.tools[at->second.index].parameters;
+  const bool is_gen = at->entity == Entity::kGen;
+  const std::vector<Parameter>& parameters =
+      is_gen ? program_.gens[at->index].parameters : program_.tools[at->index].parameters;
   std::vector<std::string> names;
   std::vector<bool> required;
   for (const Parameter& parameter : parameters) {
@@ -109,7 +111,7 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
     required.push_back(!parameter.omittable && !parameter.fallback);
   }
   info.kind = is_gen ? CalleeKind::kGen : CalleeKind::kTool;
-  info.index = at->second.index;
+  info.index = at->index;
   const Span close{node.span.file, node.span.end - 1, node.span.end};
   std::vector<const Expr*> arguments;
   place_arguments(written, close, names, required, word, arguments);
@@ -207,8 +209,15 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written,
     }
     case Builtin::kLen: {
       const auto [list, item] = item_of(0);
-      if (!list && !texty(types[0])) return wrong(0, "a list or a text");
+      const bool map = resolve(types[0]) != nullptr && resolve(types[0])->kind == TypeKind::kMap;
+      if (!list && !map && !texty(types[0])) return wrong(0, "a list, a map or a text");
       return {basic_type(TypeKind::kInt)};
+    }
+    case Builtin::kKeys: {
+      const TypeRef type = resolve(types[0]);
+      if (type != nullptr && type->kind != TypeKind::kMap && type->kind != TypeKind::kJson)
+        return wrong(0, "a map");
+      return {list_type(basic_type(TypeKind::kString))};
     }
     case Builtin::kJoin: {
       const auto [list, item] = item_of(0);

@@ -28,7 +28,7 @@ Static Checker::expr_node(const Expr& node, const TypeRef& expected) {
         e->text.chunks.size() == 1 ? std::get_if<LiteralChunk>(&e->text.chunks[0]) : nullptr;
     return {only != nullptr ? literal_type(only->bytes) : basic_type(TypeKind::kString)};
   }
-  if (const auto* e = std::get_if<NameExpr>(&node.node)) return name(node, *e);
+  if (const auto* e = std::get_if<NameExpr>(&node.node)) return name(node, e->name);
   if (std::holds_alternative<SelectorExpr>(node.node)) {
     error("E0210", node.span, "a selector stands only as an argument, as in `max(xs, by: .score)`");
     return {};
@@ -128,7 +128,7 @@ std::vector<std::string> Checker::names_in_reach() const {
   constexpr std::size_t kMost = 2000;
   for (auto at = variables_.rbegin(); at != variables_.rend() && result.size() < kMost; ++at)
     result.push_back(at->name);
-  for (const auto& [name, entry] : declared_) {
+  for (const auto& [name, entry] : names()) {
     if (result.size() >= 2 * kMost) break;
     result.push_back(name);
   }
@@ -146,8 +146,8 @@ void Checker::unknown_name(const Identifier& name, const std::string& kind,
   diagnostic.replacements.push_back({name.span, near});
 }
 
-Static Checker::name(const Expr& node, const NameExpr& written) {
-  const std::string& word = written.name.text;
+Static Checker::name(const Expr& node, const Identifier& written) {
+  const std::string& word = written.text;
   NameInfo& info = program_.names[node.id];
   if (Variable* variable = find(word)) {
     info.kind = NameKind::kVariable;
@@ -160,9 +160,9 @@ Static Checker::name(const Expr& node, const NameExpr& written) {
       }
     return result;
   }
-  if (const auto at = declared_.find(word); at != declared_.end()) {
-    info.index = at->second.index;
-    switch (at->second.entity) {
+  if (const Declared* const at = declared(word)) {
+    info.index = at->index;
+    switch (at->entity) {
       case Entity::kType: {
         info.kind = NameKind::kType;
         const TypeRef type = resolve(program_.types[info.index].type);
@@ -180,25 +180,28 @@ Static Checker::name(const Expr& node, const NameExpr& written) {
         error("E0210", node.span,
               "`" + word + "` is a generator: call it, as in `" + word + "(…)`");
         return {};
+      case Entity::kFile:
+        error("E0210", node.span, "`" + word + "` is a file: name something of it").help =
+            "as in `" + word + ".name`";
+        return {};
     }
   }
   if (word.empty() || tainted(word)) return {};
   if (const auto ended = ended_.find(word); ended != ended_.end()) {
     Diagnostic& diagnostic =
-        error("E0102", written.name.span, "`" + word + "` is not bound on every path to here");
+        error("E0102", written.span, "`" + word + "` is not bound on every path to here");
     diagnostic.secondary.push_back({ended->second, "bound only inside this block"});
     return {};
   }
   if (is_keyword(word)) {
-    error("E0106", written.name.span,
-          "`" + word + "` is a word of the language and names no value");
+    error("E0106", written.span, "`" + word + "` is a word of the language and names no value");
     return {};
   }
   if (find_builtin(word) != nullptr) {
     error("E0210", node.span, "`" + word + "` is a function: call it, as in `" + word + "(…)`");
     return {};
   }
-  unknown_name(written.name, "name", names_in_reach());
+  unknown_name(written, "name", names_in_reach());
   return {};
 }
 
@@ -251,6 +254,7 @@ Static Checker::binary(const BinaryExpr& written) {
     case BinaryOp::kIn: {
       const TypeRef container = resolve(right.type);
       if (container == nullptr || container->kind == TypeKind::kJson) return boolean();
+      if (container->kind == TypeKind::kMap && is_text(left.type)) return boolean();
       if (container->kind == TypeKind::kList ? !comparable(left.type, container->items.at(0))
                                              : !(is_text(left.type) && is_text(right.type)))
         refuse("looks for an item in a list or a text in a text");

@@ -111,19 +111,22 @@ class Expressions {
   std::function<void(const Expr&)> visit_;
 };
 
-const Identifier* callee_of(const Expr& expr) {
-  const auto* call = std::get_if<CallExpr>(&expr.node);
-  const auto* name = call == nullptr ? nullptr : std::get_if<NameExpr>(&call->callee->node);
-  return name == nullptr ? nullptr : &name->name;
-}
-
 }  // namespace
+
+std::optional<std::uint32_t> Checker::called_gen(const Expr& expr) const {
+  const auto* call = std::get_if<CallExpr>(&expr.node);
+  const auto name = call == nullptr ? std::nullopt : spelled_name(*call->callee);
+  const Declared* const at = name ? declared(name->text) : nullptr;
+  if (at == nullptr || at->entity != Entity::kGen) return std::nullopt;
+  return at->index;
+}
 
 void Checker::collect_traits() {
   const std::size_t count = program_.gens.size();
   traits_.assign(count, {});
   std::vector<std::vector<std::uint32_t>> spliced_by(count);
   for (std::uint32_t i = 0; i < count; ++i) {
+    const InFile here(*this, program_.gens[i].decl->name.span.file);
     Traits& out = traits_[i];
     const auto look = [&](const Stmt& statement) {
       if (std::holds_alternative<RoleStmt>(statement.node)) out.turns = true;
@@ -131,10 +134,7 @@ void Checker::collect_traits() {
         for (const Chunk& chunk : text->text.chunks)
           out.holes = out.holes || std::holds_alternative<Hole>(chunk);
       if (const auto* splice = std::get_if<SpliceStmt>(&statement.node)) {
-        const Identifier* name = callee_of(*splice->call);
-        const auto at = name == nullptr ? declared_.end() : declared_.find(name->text);
-        if (at != declared_.end() && at->second.entity == Entity::kGen)
-          spliced_by[at->second.index].push_back(i);
+        if (const auto gen = called_gen(*splice->call)) spliced_by[*gen].push_back(i);
       }
     };
     each_statement(program_.gens[i].decl->body, look);
@@ -166,13 +166,13 @@ void Checker::refuse_recursion() {
   };
   const std::size_t count = program_.gens.size();
   std::vector<std::vector<Call>> calls(count);
-  for (std::size_t i = 0; i < count; ++i)
+  for (std::size_t i = 0; i < count; ++i) {
+    const InFile here(*this, program_.gens[i].decl->name.span.file);
     Expressions([&](const Expr& expr) {
-      const Identifier* name = callee_of(expr);
-      const auto at = name == nullptr ? declared_.end() : declared_.find(name->text);
-      if (at != declared_.end() && at->second.entity == Entity::kGen)
-        calls[i].push_back({at->second.index, name->span});
+      if (const auto gen = called_gen(expr))
+        calls[i].push_back({*gen, std::get<CallExpr>(expr.node).callee->span});
     }).block(program_.gens[i].decl->body);
+  }
 
   // Depth first with a stack of our own: a chain of generators may be long.
   enum class Mark : std::uint8_t { kNew, kOpen, kDone };

@@ -236,9 +236,12 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
         all.begin());
     return;
   }
-  if (take([&](const TypeRef& t) { return t->kind == TypeKind::kCall && case_name(t) == word; })) {
+  const Declared* const at = declared(word);
+  const std::string tool =
+      at != nullptr && at->entity == Entity::kTool ? program_.tools[at->index].name : word;
+  if (take([&](const TypeRef& t) { return t->kind == TypeKind::kCall && case_name(t) == tool; })) {
     info.test = PatternTest::kTool;
-    info.index = static_cast<std::uint32_t>(program_.tool(word) - program_.tools.data());
+    info.index = static_cast<std::uint32_t>(program_.tool(tool) - program_.tools.data());
     return;
   }
   info.test = PatternTest::kAny;

@@ -18,20 +18,20 @@ std::string Checker::path_of(const Expr& node) {
 }
 
 Static Checker::member(const Expr& node, const MemberExpr& written) {
+  if (const auto whole = spelled_name(node)) return name(node, *whole);  // `other.name`
   // `Topic.lost_card`
-  if (const auto* object = std::get_if<NameExpr>(&written.object->node);
-      object != nullptr && find(object->name.text) == nullptr) {
-    const auto at = declared_.find(object->name.text);
-    if (at != declared_.end() && at->second.entity == Entity::kType) {
+  if (const auto object = spelled_name(*written.object); object && find(object->text) == nullptr) {
+    const Declared* const at = declared(object->text);
+    if (at != nullptr && at->entity == Entity::kType) {
       NameInfo& info = program_.names[written.object->id];
       info.kind = NameKind::kType;
-      info.index = at->second.index;
+      info.index = at->index;
       const TypeRef named = program_.types[info.index].type;
       const TypeRef type = resolve(named);
       if (type == nullptr) return {};
       if (type->kind != TypeKind::kEnum) {
         error("E0210", written.object->span,
-              "`" + object->name.text + "` is a type without cases, not a value");
+              "`" + object->text + "` is a type without cases, not a value");
         return {};
       }
       std::vector<std::string> cases;
@@ -39,7 +39,7 @@ Static Checker::member(const Expr& node, const MemberExpr& written) {
       if (std::find(cases.begin(), cases.end(), written.key.text) == cases.end()) {
         Diagnostic& diagnostic =
             error("E0205", written.key.span,
-                  "`" + object->name.text + "` has no case `" + written.key.text + "`");
+                  "`" + object->text + "` has no case `" + written.key.text + "`");
         if (const auto near = suggest(written.key.text, cases); !near.empty()) {
           diagnostic.help = "did you mean `" + near + "`?";
           diagnostic.replacements.push_back({written.key.span, near});
@@ -153,6 +153,8 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
     case TypeKind::kCall:
       return refuse("a call's arguments are read by `match`", {},
                     "as in `match call { tool(argument) => … }`");
+    case TypeKind::kMap:
+      return refuse("a map's values are read by their keys", {}, "write `[\"" + key.text + "\"]`");
     case TypeKind::kJson:
     case TypeKind::kSchema:
       return nullptr;
@@ -167,6 +169,10 @@ Static Checker::index(const IndexExpr& written) {
   if (type == nullptr || type->kind == TypeKind::kJson || type->kind == TypeKind::kSchema) {
     expr(*written.index);
     return {};
+  }
+  if (type->kind == TypeKind::kMap) {
+    expect(*written.index, basic_type(TypeKind::kString), "a map is indexed by");
+    return {type->items.at(0)};
   }
   if (type->kind == TypeKind::kRecord) {
     expect(*written.index, basic_type(TypeKind::kString), "a record is indexed by");

@@ -24,11 +24,12 @@ void Checker::bind(const Identifier& name, Static value, bool warn_unused) {
         .secondary.push_back({before->span, "first here"});
     return;
   }
-  if (const auto at = declared_.find(name.text);
-      at != declared_.end() && at->second.entity == Entity::kType) {
-    error("E0103", name.span, "`" + name.text + "` is the name of a type",
+  if (const Declared* const at = declared(name.text);
+      at != nullptr && (at->entity == Entity::kType || at->entity == Entity::kFile)) {
+    error("E0103", name.span,
+          "`" + name.text + "` is the name of a " + (at->entity == Entity::kType ? "type" : "file"),
           "a variable may not hide it")
-        .secondary.push_back({at->second.span, "declared here"});
+        .secondary.push_back({at->span, "declared here"});
     return;
   }
   ended_.erase(name.text);

@@ -50,13 +50,11 @@ void Checker::text(const Text& node, bool value) {
   for (std::size_t i = 0; i < node.chunks.size(); ++i) {
     if (const auto* insert = std::get_if<Insert>(&node.chunks[i])) {
       // `${Type}` prints a schema: the one place where a type stands as a value.
-      if (const auto* name = std::get_if<NameExpr>(&insert->value->node);
-          name != nullptr && find(name->name.text) == nullptr) {
-        const auto at = declared_.find(name->name.text);
-        if (at != declared_.end() && at->second.entity != Entity::kGen) {
+      if (const auto name = spelled_name(*insert->value); name && find(name->text) == nullptr) {
+        const Declared* const at = declared(name->text);
+        if (at != nullptr && (at->entity == Entity::kType || at->entity == Entity::kTool)) {
           program_.names[insert->value->id] = {
-              at->second.entity == Entity::kType ? NameKind::kType : NameKind::kTool,
-              at->second.index};
+              at->entity == Entity::kType ? NameKind::kType : NameKind::kTool, at->index};
           program_.values[insert->value->id] = basic_type(TypeKind::kString);
           continue;
         }
@@ -81,6 +79,7 @@ void Checker::text(const Text& node, bool value) {
 }
 
 void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
+  hole_names_.insert(node.name.text);
   const std::string& word = node.name.text;
   if (turn_.open && turn_.role != Role::kAssistant) {
     Diagnostic& diagnostic = error("E0401", node.span, "a hole outside an assistant turn",

@@ -3,19 +3,25 @@
 #include <algorithm>
 #include <array>
 
+#include "base/fuel.h"
 #include "dsl/checker.h"
 #include "dsl/patterns.h"
 #include "dsl/static_strings.h"
 #include "dsl/suggest.h"
 #include "dsl/text_formats.h"
+#include "grammar/expression.h"
+#include "grammar/json_expression.h"
+#include "grammar/json_schema.h"
+#include "grammar/json_text.h"
+#include "grammar/matcher.h"
 
 namespace espalier::dsl {
 namespace {
 
-constexpr std::array<std::string_view, 14> kBuiltinTypes = {
-    "string", "line",     "int",  "float", "bool",  "null", "json",
-    "date",   "datetime", "time", "uuid",  "email", "url",  "schema"};
-constexpr std::array<std::string_view, 4> kLaterTypes = {"span", "cite", "map", "think"};
+constexpr std::array<std::string_view, 15> kBuiltinTypes = {
+    "string",   "line", "int",  "float", "bool", "null", "json",  "date",
+    "datetime", "time", "uuid", "email", "url",  "map",  "schema"};
+constexpr std::array<std::string_view, 3> kLaterTypes = {"span", "cite", "think"};
 constexpr std::size_t kMaxParts = 1000;
 constexpr std::size_t kMaxPattern = 64u << 10;
 
@@ -242,23 +248,38 @@ TypeRef Checker::enum_type(const EnumDecl& decl) {
 }
 
 TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
+  if (named.member) {
+    // `other.Type`: a type of a file that is used as `other`.
+    const Declared* const file = declared(named.name.text);
+    if (file != nullptr && file->entity == Entity::kFile) {
+      NamedType inside;
+      inside.name = {named.name.text + "." + named.member->text, written.span};
+      inside.called = named.called;
+      return named_type(written, inside);
+    }
+  }
   const std::string& word = named.name.text;
   const auto no_arguments = [&] {
     if (named.called)
       error("E0211", written.span, "`" + word + "` takes no arguments in parentheses");
   };
-  if (const auto at = declared_.find(word); at != declared_.end()) {
+  if (const Declared* const at = declared(word)) {
     no_arguments();
-    if (at->second.entity == Entity::kGen) {
+    if (at->entity == Entity::kGen) {
       error("E0210", named.name.span, "`" + word + "` is a generator, not a type");
       return nullptr;
     }
-    if (at->second.entity == Entity::kTool) {
+    if (at->entity == Entity::kFile) {
+      error("E0210", named.name.span, "`" + word + "` is a file: name a type of it").help =
+          "as in `" + word + ".Type`";
+      return nullptr;
+    }
+    if (at->entity == Entity::kTool) {
       if (named.member) {
         error("E0205", named.member->span, "a tool has no cases");
         return nullptr;
       }
-      const ToolInfo& tool = program_.tools[at->second.index];
+      const ToolInfo& tool = program_.tools[at->index];
       auto made = std::make_shared<Type>();
       made->kind = TypeKind::kCall;
       grammar::Field field;
@@ -269,7 +290,7 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
       made->fields.push_back(std::move(field));
       return made;
     }
-    const TypeRef found = declared_type(at->second.index, named.name.span);
+    const TypeRef found = declared_type(at->index, named.name.span);
     if (!named.member) return found;
     const TypeRef resolved = resolve(found);
     if (resolved == nullptr) return nullptr;
@@ -302,8 +323,8 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
   }
   if (tainted(word)) return nullptr;
   std::vector<std::string> known(kBuiltinTypes.begin(), kBuiltinTypes.end());
-  for (const auto& [name, entry] : declared_)
-    if (entry.entity != Entity::kGen) known.push_back(name);
+  for (const auto& [name, entry] : names())
+    if (entry.entity == Entity::kType || entry.entity == Entity::kTool) known.push_back(name);
   unknown_name(named.name, "type", std::move(known));
   return nullptr;
 }
@@ -314,10 +335,8 @@ TypeRef Checker::builtin_type(const TypeExpr& written, const NamedType& named) {
     error("E0211", span, "`" + word + "` takes " + want);
     return nullptr;
   };
-  if (word == "schema") {
-    not_yet(written.span, "the type `schema(…)`");
-    return nullptr;
-  }
+  if (word == "schema") return schema_type(written, named);
+  if (word == "map") return map_type(written, named);
   auto made = std::make_shared<Type>();
   if (std::string format = text_format(word); !format.empty()) {
     if (named.called) return wrong(written.span, "no arguments");
@@ -373,6 +392,93 @@ TypeRef Checker::builtin_type(const TypeExpr& written, const NamedType& named) {
   return made;
 }
 
+TypeRef Checker::map_type(const TypeExpr& written, const NamedType& named) {
+  const auto* item =
+      named.arguments.empty() ? nullptr : std::get_if<TypePtr>(&named.arguments.front());
+  const auto* size =
+      named.arguments.size() == 2 ? std::get_if<RangeLiteral>(&named.arguments[1]) : nullptr;
+  if (item == nullptr || named.arguments.size() > 2 ||
+      (named.arguments.size() == 2 && size == nullptr)) {
+    error("E0211", written.span, "`map` takes the type of its values, as in `map(string)`").help =
+        "and how many entries it has: `map(string, 1..20)`";
+    return nullptr;
+  }
+  auto made = std::make_shared<Type>();
+  made->kind = TypeKind::kMap;
+  made->items.push_back(type_at(**item, Place::kJson));
+  if (made->items[0] == nullptr) return nullptr;
+  if (size != nullptr && !length_bounds(*size, *made)) return nullptr;
+  if (made->low.value_or(0) > 1) {
+    error("E0211", size->span, "a map may ask for one entry at least, not for more",
+          "a mask cannot tell new keys from repeated ones")
+        .help = "write 1.." + (made->high ? std::to_string(*made->high) : "");
+    return nullptr;
+  }
+  return made;
+}
+
+TypeRef Checker::schema_type(const TypeExpr& written, const NamedType& named) {
+  const auto* argument =
+      named.arguments.size() == 1 ? std::get_if<TypePtr>(&named.arguments[0]) : nullptr;
+  const auto* literal =
+      argument == nullptr ? nullptr : std::get_if<LiteralType>(&(*argument)->node);
+  const auto* path = literal == nullptr ? nullptr : std::get_if<std::string>(&literal->value);
+  if (path == nullptr || path->empty()) {
+    error("E0211", written.span, "`schema` takes the path of a JSON Schema").help =
+        "as in `schema(\"letter.schema.json\")`";
+    return nullptr;
+  }
+  const Span& place = (*argument)->span;
+  const std::string where = path_beside(source().name(), *path);
+  auto known = program_.schemas.find(where);
+  if (known == program_.schemas.end()) {
+    if (read_ == nullptr) {
+      error("E0117", place, "\"" + *path + "\" cannot be read: no files are at hand");
+      return nullptr;
+    }
+    auto text = read_(where);
+    if (!text) {
+      error("E0117", place, text.error().message);
+      return nullptr;
+    }
+    known = program_.schemas.emplace(where, std::move(*text)).first;
+  }
+  const auto refuse = [&](const Error& why) {
+    error("E0309", place, "this schema cannot be enforced: " + why.message);
+    return nullptr;
+  };
+  auto document = read_json(known->second);
+  if (!document) return refuse(document.error());
+  Fuel fuel("compile steps", grammar::Limits().compile_fuel);
+  grammar::ExpressionPool pool(fuel);
+  grammar::JsonExpressions json(pool);
+  const auto compiled = grammar::schema_expression(pool, json, *document);
+  if (!compiled) return refuse(compiled.error());
+  if (!pool.ok()) return refuse(pool.status().error());
+  auto made = std::make_shared<Type>();
+  made->kind = TypeKind::kSchema;
+  made->literal = std::move(*document);
+  return made;
+}
+
+void Checker::from_outside(const TypeRef& type, const Span& span) {
+  std::set<const Type*> seen;
+  std::vector<TypeRef> open{type};
+  while (!open.empty()) {
+    const TypeRef one = resolve(open.back());
+    open.pop_back();
+    if (one == nullptr || !seen.insert(one.get()).second) continue;
+    if (one->kind == TypeKind::kSchema) {
+      error("E0211", span, "what comes from outside is not checked against a schema file",
+            "holds a `schema(…)`")
+          .help = "take it as `json`, or write its type";
+      return;
+    }
+    open.insert(open.end(), one->items.begin(), one->items.end());
+    for (const auto& field : one->fields) open.push_back(field.type);
+  }
+}
+
 TypeRef Checker::declared_type(std::uint32_t index, const Span& use) {
   if (type_states_[index] == State::kNew) {
     if (type_depth_ >= kMaxNesting) {
@@ -395,6 +501,7 @@ TypeRef Checker::declared_type(std::uint32_t index, const Span& use) {
 }
 
 void Checker::define_type(std::uint32_t index) {
+  const InFile here(*this, program_.types[index].span.file);
   type_states_[index] = State::kOpen;
   TypeRef made;
   TypeInfo& info = program_.types[index];
@@ -471,6 +578,7 @@ bool Checker::productive(const TypeRef& given, std::set<const Type*>& seen, int&
                            [&](const TypeRef& i) { return productive(i, seen, fuel); });
       break;
     case TypeKind::kList:
+    case TypeKind::kMap:
       result = type->low.value_or(0) == 0 || productive(type->items.at(0), seen, fuel);
       break;
     default:

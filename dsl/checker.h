@@ -1,8 +1,8 @@
 // The checker's state and its parts, one file a concept: check.cpp (declarations), check_types.cpp
 // (type expressions), check_expr.cpp, check_member.cpp, check_call.cpp, check_flow.cpp (statements
-// and paths), check_match.cpp, check_scope.cpp (variables), check_text.cpp (texts and holes),
-// check_gens.cpp (what generators do to each other). Inner part of the room: only those files
-// include it.
+// and paths), check_match.cpp, check_tests.cpp, check_scope.cpp (variables), check_text.cpp (texts
+// and holes), check_gens.cpp (what generators do to each other). Inner part of the room: only those
+// files include it.
 //
 // A generator is checked in one walk in program order. The environment is a stack of scopes of
 // single-assignment variables; a statement's check says whether control goes on after it.
@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "dsl/check.h"
@@ -28,17 +29,43 @@ struct Static {
 
 class Checker {
  public:
-  Checker(Program& program, const std::vector<Span>& skipped, Diagnostics& diagnostics);
+  Checker(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics);
   void run();
 
  private:
   // ---- declarations (check.cpp)
-  enum class Entity : std::uint8_t { kType, kTool, kGen };
+  enum class Entity : std::uint8_t { kType, kTool, kGen, kFile };
   struct Declared {
     Entity entity{};
-    std::uint32_t index = 0;
+    std::uint32_t index = 0;  // into the program's types, tools, gens or sources
     Span span;
   };
+  /// What a file's names stand for: its own declarations, those it takes from others by `use`, and
+  /// `other.name` for each declaration of a file that it uses as `other`.
+  using Names = std::map<std::string, Declared>;
+  /// While one lives, names are those of `file`.
+  class InFile {
+   public:
+    InFile(Checker& checker, std::uint32_t file)
+        : checker_(checker), before_(std::exchange(checker.file_, file)) {}
+    ~InFile() { checker_.file_ = before_; }
+    InFile(const InFile&) = delete;
+    InFile& operator=(const InFile&) = delete;
+
+   private:
+    Checker& checker_;
+    std::uint32_t before_;
+  };
+  [[nodiscard]] Names& names() { return names_[file_]; }
+  [[nodiscard]] const Names& names() const { return names_[file_]; }
+  [[nodiscard]] const Declared* declared(const std::string& name) const {
+    const auto at = names().find(name);
+    return at == names().end() ? nullptr : &at->second;
+  }
+  /// The name that an expression spells: `name`, or `other.name` of a file used as `other`.
+  [[nodiscard]] std::optional<Identifier> spelled_name(const Expr& expr) const;
+  void use(const UseDecl& decl);
+  std::string program_name(const Identifier& name);
   void declare_all();
   void declare(const Identifier& name, Entity entity, std::uint32_t index);
   void define_types();
@@ -58,6 +85,10 @@ class Checker {
   TypeRef type_at(const TypeExpr& written, Place place);
   TypeRef named_type(const TypeExpr& written, const NamedType& named);
   TypeRef builtin_type(const TypeExpr& written, const NamedType& named);
+  TypeRef schema_type(const TypeExpr& written, const NamedType& named);
+  TypeRef map_type(const TypeExpr& written, const NamedType& named);
+  /// Reports a type that values from outside cannot be checked against.
+  void from_outside(const TypeRef& type, const Span& span);
   TypeRef declared_type(std::uint32_t index, const Span& use);
   void define_type(std::uint32_t index);
   TypeRef record_type(const std::vector<FieldDecl>& fields, std::map<std::string, Json>* defaults);
@@ -71,7 +102,7 @@ class Checker {
   // ---- expressions (check_expr.cpp)
   Static expr(const Expr& node, const TypeRef& expected = nullptr);
   Static expr_node(const Expr& node, const TypeRef& expected);
-  Static name(const Expr& node, const NameExpr& written);
+  Static name(const Expr& node, const Identifier& written);
   Static binary(const BinaryExpr& written);
   Static record(const Expr& node, const RecordExpr& written, const TypeRef& expected);
   Static list(const ListExpr& written, const TypeRef& expected);
@@ -111,6 +142,9 @@ class Checker {
   void splice(const SpliceStmt& node, const Span& span);
   void gen(GenInfo& info);
 
+  // ---- tests (check_tests.cpp)
+  void test(const TestDecl& decl);
+
   // ---- matches (check_match.cpp)
   bool match(const MatchStmt& node, const Span& span);
   /// What a pattern asks of the value; takes what it covers out of `left`, the cases no arm has
@@ -149,23 +183,28 @@ class Checker {
     bool turns = false;
     bool holes = false;
   };
+  [[nodiscard]] std::optional<std::uint32_t> called_gen(const Expr& expr) const;
   void collect_traits();
   void refuse_recursion();
 
   /// True (reported) where `count` is more than one declaration or expression may hold.
   bool too_many(std::size_t count, const Span& span, const std::string& what);
   [[nodiscard]] bool tainted(const std::string& word) const { return tainted_.count(word) > 0; }
-  [[nodiscard]] const Source& source() const { return program_.sources[program_.file.source]; }
+  [[nodiscard]] const Source& source() const { return program_.sources[file_]; }
   Diagnostic& error(std::string code, Span span, std::string message, std::string label = {}) {
     return diagnostics_.error(std::move(code), span, std::move(message), std::move(label));
   }
 
   Program& program_;
+  const Loaded& loaded_;
+  const ReadFile& read_;
   Diagnostics& diagnostics_;
   bool broken_ = false;  // the parser skipped something: no warnings about what is missing
   std::set<std::string> tainted_;  // words in what it skipped
 
-  std::map<std::string, Declared> declared_;
+  std::vector<Names> names_;     // by source
+  std::uint32_t file_ = 0;       // whose names count
+  std::set<std::string> taken_;  // names of the whole program
   enum class State : std::uint8_t { kNew, kOpen, kDone };
   std::vector<State> type_states_;
   std::uint32_t type_depth_ = 0;  // definitions begun and not ended
@@ -198,6 +237,8 @@ class Checker {
   bool mixed_ = false;  // this generator has turns, so text outside them is an error
 
   std::vector<Traits> traits_;
+  std::set<std::string> hole_names_;
+  std::map<std::string, Span> test_names_;
 };
 
 }  // namespace espalier::dsl

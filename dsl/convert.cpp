@@ -60,6 +60,11 @@ std::string spelled(const Type& type, int depth) {
       return inner(type.items[0]) + "[" +
              (length.empty() ? "" : length.substr(1, length.size() - 2)) + "]";
     }
+    case TypeKind::kMap: {
+      const std::string size = bounds(type.low, type.high, integer);
+      return "map(" + inner(type.items[0]) +
+             (size.empty() ? "" : ", " + size.substr(1, size.size() - 2)) + ")";
+    }
     case TypeKind::kRecord: {
       std::string out = "{";
       for (const auto& field : type.fields) out += (out.size() == 1 ? "" : ", ") + field.name;
@@ -69,8 +74,11 @@ std::string spelled(const Type& type, int depth) {
       return "json";
     case TypeKind::kSchema:
       return "schema";
-    case TypeKind::kCall:
-      return "a tool call";
+    case TypeKind::kCall: {
+      std::string out;
+      for (const auto& tool : type.fields) out += (out.empty() ? "" : " | ") + tool.name;
+      return out;
+    }
     case TypeKind::kReference: {
       const auto target = type.target.lock();
       return target == nullptr ? "?" : spelled(*target, depth + 1);
@@ -140,6 +148,8 @@ class Reader {
         return read(json, type->items[0], path, depth + 1);
       case TypeKind::kList:
         return list(json, type, path, depth);
+      case TypeKind::kMap:
+        return map(json, type, path, depth);
       case TypeKind::kRecord:
         return record(json, type, path, depth);
       case TypeKind::kJson:
@@ -311,6 +321,22 @@ class Reader {
       items.push_back(std::move(item));
     }
     return Value::list(std::move(items));
+  }
+
+  Result<Value> map(const Json& json, const TypeRef& type, const std::string& path,
+                    std::uint32_t depth) {
+    if (!json.is_object()) return wrong(json, type, path);
+    if (json.size() < type->low.value_or(0) || (type->high && json.size() > *type->high)) {
+      return fail(ErrorCode::kInvalid, path + ": expected " + describe(type) +
+                                           ", got an object of " + std::to_string(json.size()));
+    }
+    Value::Entries entries;
+    for (const auto& [key, item] : json.items()) {
+      ESP_ASSIGN(auto value,
+                 read(item, type->items[0], path + "[" + shown(Json(key)) + "]", depth + 1));
+      entries.push_back({key, std::move(value)});
+    }
+    return Value::record(std::move(entries));
   }
 
   Result<Value> record(const Json& json, const TypeRef& type, const std::string& path,

@@ -139,13 +139,11 @@ class Evaluator {
   }
 
   Outcome<Insertion> insertion(const Expr& expr) {
-    if (std::holds_alternative<NameExpr>(expr.node)) {
-      const NameInfo& info = program_.names[expr.id];
-      if (info.kind == NameKind::kType)
-        return Insertion{schema_text(program_.types[info.index]), nullptr};
-      if (info.kind == NameKind::kTool)
-        return Insertion{tool_text(program_.tools[info.index]), nullptr};
-    }
+    const NameInfo& info = program_.names[expr.id];
+    if (info.kind == NameKind::kType)
+      return Insertion{schema_text(program_.types[info.index]), nullptr};
+    if (info.kind == NameKind::kTool)
+      return Insertion{tool_text(program_.tools[info.index]), nullptr};
     auto value = run(expr);
     if (!value) return tl::unexpected<Failure>(std::move(value).error());
     if (value->weight() > Value::kMaxWeight)
@@ -171,20 +169,22 @@ class Evaluator {
     return Value::string(std::move(*out));
   }
   Outcome<Value> at(const Expr& expr, const NameExpr& node) {
-    const NameInfo& info = program_.names[expr.id];
-    if (info.kind == NameKind::kType) {
-      const TypeRef& type = program_.types[info.index].type;
-      if (type == nullptr || type->kind != TypeKind::kEnum) {
-        return value_failure(expr.span, "the type `" + node.name.text + "` has no list of values");
-      }
-      Value::List cases;
-      for (std::size_t i = 0; i < type->cases.size(); ++i) cases.push_back(Value::variant(type, i));
-      return made(Value::list(std::move(cases)), expr.span);
-    }
-    if (info.kind == NameKind::kTool) return Value::string(program_.tools[info.index].real_name);
+    const NameKind kind = program_.names[expr.id].kind;
+    if (kind == NameKind::kType || kind == NameKind::kTool) return declared(expr);
     const Value* value = scope_.find(node.name.text);
     if (value == nullptr) return unknown(expr);
     return *value;
+  }
+  // A type or a tool as a value: the cases of an enum, a tool's name.
+  Outcome<Value> declared(const Expr& expr) {
+    const NameInfo& info = program_.names[expr.id];
+    if (info.kind == NameKind::kTool) return Value::string(program_.tools[info.index].real_name);
+    const TypeRef type = info.kind == NameKind::kType ? program_.types[info.index].type : nullptr;
+    if (type == nullptr || type->kind != TypeKind::kEnum)
+      return value_failure(expr.span, "this has no list of values");
+    Value::List cases;
+    for (std::size_t i = 0; i < type->cases.size(); ++i) cases.push_back(Value::variant(type, i));
+    return made(Value::list(std::move(cases)), expr.span);
   }
   Outcome<Value> at(const Expr& expr, const SelectorExpr&) {
     return value_failure(expr.span, "a selector stands only as an argument");
@@ -255,17 +255,15 @@ class Evaluator {
   }
 
   Outcome<Value> at(const Expr& expr, const MemberExpr& node) {
-    if (std::holds_alternative<NameExpr>(node.object->node)) {
-      const NameInfo& info = program_.names[node.object->id];
-      if (info.kind == NameKind::kType &&
-          program_.types[info.index].type->kind == TypeKind::kEnum) {
-        const TypeRef& type = program_.types[info.index].type;
-        for (std::size_t i = 0; i < type->cases.size(); ++i) {
-          if (type->cases[i].name == node.key.text) return Value::variant(type, i);
-        }
-        return value_failure(node.key.span,
-                             "`" + type->name + "` has no case `" + node.key.text + "`");
+    if (program_.names[expr.id].kind != NameKind::kNone) return declared(expr);
+    if (const NameInfo& info = program_.names[node.object->id];
+        info.kind == NameKind::kType && program_.types[info.index].type->kind == TypeKind::kEnum) {
+      const TypeRef& type = program_.types[info.index].type;
+      for (std::size_t i = 0; i < type->cases.size(); ++i) {
+        if (type->cases[i].name == node.key.text) return Value::variant(type, i);
       }
+      return value_failure(node.key.span,
+                           "`" + type->name + "` has no case `" + node.key.text + "`");
     }
     auto object = run(*node.object);
     if (!object) return object;
@@ -522,6 +520,14 @@ Value conform(Value value, const TypeRef& type) {
       Value::List items;
       for (const Value& item : value.as_list()) items.push_back(conform(item, type->items[0]));
       auto out = Value::list(std::move(items));
+      return out ? out->with(value.shared_origin()) : value;
+    }
+    case TypeKind::kMap: {
+      if (value.kind() != ValueKind::kRecord) return value;
+      Value::Entries entries;
+      for (const Value::Entry& entry : value.as_record())
+        entries.push_back({entry.name, conform(entry.value, type->items[0])});
+      auto out = Value::record(std::move(entries));
       return out ? out->with(value.shared_origin()) : value;
     }
     case TypeKind::kRecord: {

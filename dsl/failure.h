@@ -18,6 +18,7 @@ enum class FailureKind : std::uint8_t {
   kRequire,  // a `require` did not hold
   kTool,     // a tool failed
   kValue,    // an expression has no value: division by zero, an index past the end, …
+  kExpect,   // an `expect` of a test did not hold
   kEngine,   // the model's side: limits, budgets, cancellation
   kUnknown,  // rendering only
 };

@@ -49,6 +49,8 @@ class Interpreter {
   /// refused before the run.
   Outcome<void> check(const GenInfo& gen);
   runtime::Task<Outcome<Value>> run(const GenInfo& gen, std::vector<Value> arguments);
+  /// Runs a `test` block; what it mocks is added to `mocks`, which RunOptions::mocks points to.
+  runtime::Task<Outcome<void>> test(const TestDecl& test, Mocks& mocks);
 
  private:
   struct Frame {
@@ -90,6 +92,7 @@ class Interpreter {
   runtime::Task<Outcome<std::vector<double>>> score(Frame& frame, runtime::Branch& branch,
                                                     std::vector<std::vector<TokenId>> continuations,
                                                     const Span& span, bool mean);
+  Outcome<Value> mocked(Frame& frame, const Hole& hole, std::string_view follow, const Json& given);
   Outcome<HoleSettings> settings(const Hole& hole, const Scope& scope, const Ready& ready);
   static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
   void write(Frame& frame, std::string_view bytes);
@@ -104,6 +107,9 @@ class Interpreter {
   ValueTask fork_branch(Frame& frame, const Block& body, Context context);
   Outcome<std::vector<Value>> arguments(Frame& frame, const Expr& expr, const GenInfo& gen,
                                         const Ready& ready);
+
+  // Tests (interpreter_expect.cpp).
+  DoneTask expect(Frame& frame, const Expectation& expectation);
 
   Outcome<void> tick(const Span& span);
   Outcome<BranchNumber> new_branch(const Frame& parent, std::string_view what, const Span& span);

@@ -179,6 +179,21 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
 
   const std::string path = frame.path + hole.name.text;
   observer_.on_hole_start({frame.branch, path, hole.name.text});
+  if (options_.mocks != nullptr) {
+    const auto given = options_.mocks->take(hole.name.text);
+    if (!given && !options_.mocks->model()) {
+      co_return value_failure(hole.span, "the hole `" + hole.name.text +
+                                             "` has no value in this test: `mock { " +
+                                             hole.name.text + ": … }` gives it one");
+    }
+    if (given) {
+      Outcome<Value> value = mocked(frame, hole, follow, *given);
+      if (!value) co_return pass(std::move(value).error());
+      observer_.on_hole_end({frame.branch, path, hole.name.text}, *value);
+      bind(frame, hole.name, std::move(*value));
+      co_return Outcome<void>();
+    }
+  }
   auto task = hole.select ? select(frame, hole, follow, *setting, path)
                           : generate(frame, hole, follow, *setting, path);
   Outcome<Value> result = co_await task;
@@ -186,6 +201,24 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
   observer_.on_hole_end({frame.branch, path, hole.name.text}, *result);
   bind(frame, hole.name, std::move(*result));
   co_return Outcome<void>();
+}
+
+// The text that a model would have written for the value stands in the prompt.
+Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_view follow,
+                                   const Json& given) {
+  const HoleInfo& info = program_.holes[hole.id];
+  auto value = from_json(program_, given, info.type, "the mock of `" + hole.name.text + "`");
+  if (!value) return value_failure(hole.span, value.error().message);
+  write(frame, print(*value) + std::string(follow));
+  Origin origin;
+  if (hole.select) {
+    auto choices = choices_of(info.type);
+    if (!choices) return engine_failure(hole.span, std::move(choices).error());
+    origin.p = 1.0;
+    for (const Choice& choice : *choices)
+      origin.dist.emplace_back(choice.label, choice.text == print(*value) ? 1.0 : 0.0);
+  }
+  return value->with(std::make_shared<const Origin>(std::move(origin)));
 }
 
 Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,

@@ -167,6 +167,15 @@ Interpreter::ValueTask Interpreter::run_call(Frame& frame, Value call, Span span
     error.code = ErrorCode::kTool;
     co_return failed(std::move(error).within("tool `" + tool->name + "`"));
   }
+  if (options_.mocks != nullptr) {
+    if (const auto given = options_.mocks->take(tool->name)) {
+      auto value = from_json(program_, *given, tool->result, "the mock of `" + tool->name + "`");
+      if (!value) co_return failed(std::move(value).error());
+      observer_.on_tool_start(frame.branch, tool->name, request.arguments);
+      observer_.on_tool_end(frame.branch, tool->name, *value, {});
+      co_return std::move(*value);
+    }
+  }
   ToolHost* host = options_.tools;
   if (host == nullptr)
     co_return failed({ErrorCode::kTool, "tool `" + tool->name + "`: this run has no tools"});

@@ -70,8 +70,7 @@ class JoinAll {
   void await_resume() const noexcept {}
 
  private:
-  static runtime::Detached child(runtime::Task<T> task, std::optional<T>& result,
-                                       JoinAll& join) {
+  static runtime::Detached child(runtime::Task<T> task, std::optional<T>& result, JoinAll& join) {
     T value = co_await task;
     result.emplace(std::move(value));
     task = runtime::Task<T>();  // its frame goes before the waiter can

@@ -19,8 +19,12 @@ bool is_keyword(std::string_view word) {
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
-Parsed parse(const Source& source, std::uint32_t index, Diagnostics& diagnostics) {
+Parsed parse(const Source& source, std::uint32_t index, Diagnostics& diagnostics,
+             const File& after) {
   Parsed result;
+  result.file.expressions = after.expressions;
+  result.file.holes = after.holes;
+  result.file.patterns = after.patterns;
   const std::string& text = source.text();
   const auto refuse = [&](std::size_t at, std::string message, std::string label) {
     const auto offset = static_cast<std::uint32_t>(std::min<std::size_t>(at, kMaxSource));
@@ -47,7 +51,7 @@ Parsed parse(const Source& source, std::uint32_t index, Diagnostics& diagnostics
   }
   SyntaxResult matched = match_syntax(source, index, diagnostics);
   result.complete = matched.complete;
-  result.file = AstBuilder(source, index, matched.tree, diagnostics).file();
+  result.file = AstBuilder(source, index, matched.tree, diagnostics, after).file();
   result.skipped = std::move(matched.tree.skipped);
   return result;
 }

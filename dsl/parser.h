@@ -19,8 +19,10 @@ struct Parsed {
   bool complete = true;  // false: nothing was read at all
 };
 
-/// `index` is the source's place among the program's sources. O(bytes).
-[[nodiscard]] Parsed parse(const Source& source, std::uint32_t index, Diagnostics& diagnostics);
+/// `index` is the source's place among the program's sources; ids go on from the counts of `after`,
+/// the files before it. O(bytes).
+[[nodiscard]] Parsed parse(const Source& source, std::uint32_t index, Diagnostics& diagnostics,
+                           const File& after = {});
 
 /// True for the words that cannot be names.
 [[nodiscard]] bool is_keyword(std::string_view word);

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "dsl/check.h"
-#include "dsl/parser.h"
+#include "dsl/loader.h"
 
 namespace espalier::dsl {
 namespace {
@@ -16,8 +16,15 @@ const T* find(const std::vector<T>& all, Same same) {
 
 }  // namespace
 
+std::vector<const GenInfo*> Program::own_gens() const {
+  std::vector<const GenInfo*> out;
+  for (const GenInfo& one : gens)
+    if (one.decl->name.span.file == 0) out.push_back(&one);
+  return out;
+}
 const GenInfo* Program::gen(std::string_view name) const {
-  return find(gens, [&](const GenInfo& g) { return g.name == name; });
+  return find(gens,
+              [&](const GenInfo& g) { return g.name == name && g.decl->name.span.file == 0; });
 }
 const ToolInfo* Program::tool(std::string_view name) const {
   return find(tools, [&](const ToolInfo& t) { return t.name == name; });
@@ -29,15 +36,13 @@ const TypeInfo* Program::type(std::string_view name) const {
   return find(types, [&](const TypeInfo& t) { return t.name == name; });
 }
 
-Compiled compile(std::string name, std::string text) {
+Compiled compile(std::string name, std::string text, const ReadFile& read) {
   Compiled result;
-  result.sources.emplace_back(std::move(name), std::move(text));
   auto program = std::make_shared<Program>();
-  program->sources = result.sources;
-  Parsed parsed = parse(program->sources[0], 0, result.diagnostics);
-  if (!parsed.complete) return result;
-  program->file = std::move(parsed.file);
-  check(*program, parsed.skipped, result.diagnostics);
+  const Loaded loaded = load(*program, std::move(name), std::move(text), read, result.diagnostics);
+  result.sources = program->sources;
+  if (!loaded.complete) return result;
+  check(*program, loaded, read, result.diagnostics);
   if (!result.diagnostics.has_errors()) result.program = std::move(program);
   return result;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "dsl/ast.h"
 #include "dsl/builtins.h"
 #include "dsl/diagnostic.h"
@@ -117,12 +119,15 @@ struct Config {
 };
 
 struct Program {
-  std::vector<Source> sources;
-  File file;
+  std::vector<Source> sources;                 // the program's own file first, then those it uses
+  File file;                                   // all their declarations, in that order
+  std::map<std::string, std::string> schemas;  // what it read besides, by path
   Config config;
   std::vector<GenInfo> gens;
   std::vector<ToolInfo> tools;
   std::vector<TypeInfo> types;
+  std::vector<const TestDecl*> tests;                             // of the program's own file
+  std::map<const Expectation*, grammar::TypeRef> expected_types;  // of `expect T accepts "…"`
 
   // Side tables: by the ids of the tree's nodes.
   std::vector<NameInfo> names;           // by ExprId, of NameExpr
@@ -134,6 +139,9 @@ struct Program {
   // Types that recursive references point at are kept alive here.
   std::vector<grammar::TypeRef> keep;
 
+  /// The generators of the program's own file: those that a caller may run.
+  [[nodiscard]] std::vector<const GenInfo*> own_gens() const;
+  /// One of them, by name.
   [[nodiscard]] const GenInfo* gen(std::string_view name) const;
   [[nodiscard]] const ToolInfo* tool(std::string_view name) const;
   [[nodiscard]] const ToolInfo* tool_by_real_name(std::string_view name) const;
@@ -147,9 +155,14 @@ struct Compiled {
   std::vector<Source> sources;  // for rendering
 };
 
-/// Parses and checks one file. `name` is how messages call it. Limits: kMaxSource bytes,
-/// kMaxNesting levels.
-[[nodiscard]] Compiled compile(std::string name, std::string text);
+/// How a file that a program names (`use`, `schema("…")`) is read: its path is that name beside the
+/// file that holds it. The only way out of the front end.
+using ReadFile = std::function<Result<std::string>(const std::string& path)>;
+
+/// Parses and checks a program: the file `name` with `text`, and those that it uses. `name` is how
+/// messages call it, and where the paths it names start. Without `read`, a program that names a
+/// file is refused. Limits: kMaxSource bytes, kMaxNesting levels.
+[[nodiscard]] Compiled compile(std::string name, std::string text, const ReadFile& read = nullptr);
 
 inline constexpr std::uint32_t kMaxSource = 10u << 20;
 inline constexpr std::uint32_t kMaxNesting = 200;

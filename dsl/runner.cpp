@@ -19,6 +19,8 @@ std::string_view code_of(FailureKind kind) {
       return "E0702";
     case FailureKind::kValue:
       return "E0703";
+    case FailureKind::kExpect:
+      return "E0705";
     case FailureKind::kEngine:
     case FailureKind::kUnknown:
       break;
@@ -75,9 +77,10 @@ Cancellation::Guard::~Guard() {
 
 Result<const GenInfo*> find_gen(const Program& program, std::string_view gen) {
   if (const GenInfo* named = program.gen(gen.empty() ? "main" : gen)) return named;
-  if (gen.empty() && program.gens.size() == 1) return &program.gens[0];
+  const auto own = program.own_gens();
+  if (gen.empty() && own.size() == 1) return own[0];
   std::string names;
-  for (const GenInfo& one : program.gens) names += (names.empty() ? "`" : ", `") + one.name + "`";
+  for (const GenInfo* one : own) names += (names.empty() ? "`" : ", `") + one->name + "`";
   if (names.empty())
     return fail(ErrorCode::kNotFound, "the program has no generator (`gen name(…) { … }`)");
   if (gen.empty())
@@ -169,6 +172,18 @@ RunOutcome Runner::run_now(ProgramRef program, std::string gen, Json arguments,
   over = true;
   if (watcher.joinable()) watcher.join();
   return outcome;
+}
+
+tl::expected<void, RunError> Runner::run_test(const ProgramRef& program, const TestDecl& test,
+                                              bool model, RunOptions options) {
+  if (options.cancellation == nullptr) options.cancellation = std::make_shared<Cancellation>();
+  Mocks mocks(model);
+  options.mocks = &mocks;
+  Interpreter interpreter(*this, *program, options, *options.cancellation);
+  auto task = interpreter.test(test, mocks);
+  Outcome<void> outcome = executor_.run(std::move(task));
+  if (!outcome) return tl::unexpected<RunError>(located(*program, std::move(outcome).error()));
+  return {};
 }
 
 }  // namespace espalier::dsl

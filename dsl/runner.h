@@ -20,6 +20,7 @@
 
 #include "dsl/context.h"
 #include "dsl/failure.h"
+#include "dsl/mocks.h"
 #include "dsl/observer.h"
 #include "dsl/program.h"
 #include "dsl/tools.h"
@@ -61,6 +62,7 @@ struct RunOptions {
   ToolHost* tools = nullptr;  // null: every tool call fails
   Observer* observer = nullptr;
   std::shared_ptr<Cancellation> cancellation;  // optional
+  Mocks* mocks = nullptr;  // of a test: values that holes and tools have by name
   const std::atomic<bool>* interrupted =
       nullptr;  // run_now() only: watched, may be set by a signal's handler
   std::chrono::milliseconds tool_timeout{30'000};
@@ -91,6 +93,12 @@ class Runner {
                                               RunOptions options);
   [[nodiscard]] RunOutcome run_now(ProgramRef program, std::string gen, Json arguments,
                                    RunOptions options);
+
+  /// Runs one of the program's `test` blocks, holes and tools having their mocks' values; with
+  /// `model` the other holes are the model's. Blocks. E0705: an expectation that does not hold.
+  [[nodiscard]] tl::expected<void, RunError> run_test(const ProgramRef& program,
+                                                      const TestDecl& test, bool model,
+                                                      RunOptions options);
 
   [[nodiscard]] runtime::Executor& executor() { return executor_; }
   [[nodiscard]] runtime::Engine& engine() { return engine_; }

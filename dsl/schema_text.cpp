@@ -91,6 +91,12 @@ class Writer {
         if (type.low) out["minItems"] = *type.low;
         if (type.high) out["maxItems"] = *type.high;
         break;
+      case TypeKind::kMap:
+        out["type"] = "object";
+        out["additionalProperties"] = write(type.items[0]);
+        if (type.low) out["minProperties"] = *type.low;
+        if (type.high) out["maxProperties"] = *type.high;
+        break;
       case TypeKind::kRecord: {
         out["type"] = "object";
         out["properties"] = Json::object();

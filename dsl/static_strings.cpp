@@ -38,6 +38,7 @@ void first_signs(const TypeRef& given, std::set<char>& out, int depth) {
       out.insert('[');
       break;
     case TypeKind::kRecord:
+    case TypeKind::kMap:
     case TypeKind::kCall:
       out.insert('{');
       break;
@@ -123,6 +124,12 @@ std::string clash(const TypeRef& a_given, const TypeRef& b_given, bool json, int
   if (a->kind == TypeKind::kRegex || b->kind == TypeKind::kRegex) return {};
   if (std::find(both.begin(), both.end(), '0') != both.end()) return "both may be numbers";
   if (a->kind == TypeKind::kList && b->kind == TypeKind::kList) return "both are lists";
+  const auto map_with_object = [](const TypeRef& x, const TypeRef& y) {
+    return x->kind == TypeKind::kMap &&
+           (y->kind == TypeKind::kMap || y->kind == TypeKind::kRecord ||
+            y->kind == TypeKind::kCall);
+  };
+  if (map_with_object(a, b) || map_with_object(b, a)) return "both are objects";
   if (a->kind == TypeKind::kRecord && b->kind == TypeKind::kRecord) {
     if (a->fields.empty() || b->fields.empty())
       return "both are records, and one has no field that could tell";

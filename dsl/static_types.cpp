@@ -59,6 +59,11 @@ std::string name_of(const TypeRef& given, int depth) {
       if (!length.empty()) length = length.substr(1, length.size() - 2);
       return (compound ? "(" + inner + ")" : inner) + "[" + length + "]";
     }
+    case TypeKind::kMap: {
+      std::string size = bounds(type->low, type->high);
+      if (!size.empty()) size = ", " + size.substr(1, size.size() - 2);
+      return "map(" + name_of(type->items.at(0), depth + 1) + size + ")";
+    }
     case TypeKind::kUnion: {
       std::string result;
       for (std::size_t i = 0; i < type->items.size() && i < 5; ++i)
@@ -93,7 +98,10 @@ bool assignable_at(const TypeRef& from_given, const TypeRef& to_given, int depth
   const TypeRef from = resolve(from_given);
   const TypeRef to = resolve(to_given);
   if (from == nullptr || to == nullptr || from == to) return true;
-  if (to->kind == TypeKind::kJson || to->kind == TypeKind::kSchema) return true;
+  if (to->kind == TypeKind::kJson) return true;
+  // A schema's values come out of its holes only: nothing else is checked against it.
+  if (to->kind == TypeKind::kSchema)
+    return from->kind == TypeKind::kSchema && from->literal == to->literal;
   if (from->kind == TypeKind::kJson || from->kind == TypeKind::kSchema)
     return true;  // checked when it runs
   if (from->kind == TypeKind::kUnion)
@@ -134,6 +142,13 @@ bool assignable_at(const TypeRef& from_given, const TypeRef& to_given, int depth
                return std::any_of(to->cases.begin(), to->cases.end(),
                                   [&](const auto& t) { return t.name == f.name; });
              });
+    case TypeKind::kMap:
+      if (from->kind == TypeKind::kRecord)
+        return std::all_of(from->fields.begin(), from->fields.end(), [&](const auto& f) {
+          return assignable_at(f.type, to->items.at(0), depth + 1, fuel);
+        });
+      return from->kind == TypeKind::kMap &&
+             assignable_at(from->items.at(0), to->items.at(0), depth + 1, fuel);
     case TypeKind::kList:
       return from->kind == TypeKind::kList &&
              assignable_at(from->items.at(0), to->items.at(0), depth + 1, fuel);

@@ -29,6 +29,7 @@ enum class TypeKind : std::uint8_t {
   kOptional,   // items[0] or null (json places only)
   kList,       // JSON array of items[0], length in [low, high]
   kRecord,     // JSON object, `fields` in declared order, no others
+  kMap,        // JSON object of any keys, values of items[0], low..high members; of equal keys the last counts
   kJson,       // any JSON value
   kSchema,     // a JSON Schema document: `literal`
   kCall,       // one of `fields`: a tool's name (key) with its argument record (type); plain JSON form
@@ -58,13 +59,13 @@ struct Type {
   std::string name;  // declared name, or empty; for messages and printed schemas
   std::string doc;
 
-  std::optional<std::uint64_t> low, high;          // lengths of kString, kLine, kList
+  std::optional<std::uint64_t> low, high;          // lengths of kString, kLine, kList, kMap
   std::optional<std::int64_t> int_low, int_high;   // kInt; absent means int64's own end
   std::optional<double> float_low, float_high;     // kFloat
   Json literal;                                    // kLiteral (string or number), kSchema
   std::string pattern;                             // kRegex
   std::vector<EnumCase> cases;                     // kEnum
-  std::vector<TypeRef> items;                      // kUnion, kOptional, kList
+  std::vector<TypeRef> items;                      // kUnion, kOptional, kList, kMap
   std::vector<Field> fields;                       // kRecord, kCall
   std::weak_ptr<const Type> target;                // kReference; the owner of the program keeps it alive
 };

@@ -41,6 +41,8 @@ std::string described(const Type& type) {
       return "the list";
     case TypeKind::kRecord:
       return "the record";
+    case TypeKind::kMap:
+      return "the map";
     case TypeKind::kJson:
       return "`json`";
     case TypeKind::kSchema:
@@ -122,6 +124,8 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
       return list(*type, depth);
     case TypeKind::kRecord:
       return record(*type, depth);
+    case TypeKind::kMap:
+      return map(*type, depth);
     case TypeKind::kJson:
       return json_.any();
     case TypeKind::kSchema:
@@ -266,6 +270,22 @@ Result<Expr> TypeExpressions::list(const Type& type, int depth) {
   ESP_ASSIGN(const Expr item, convert(type.items[0], true, depth + 1));
   return json_.array(item, clamp(type.low.value_or(0)),
                      type.high ? clamp(*type.high) : ExpressionPool::kUnbounded);
+}
+
+Result<Expr> TypeExpressions::map(const Type& type, int depth) {
+  if (type.items.size() != 1) return invalid("a map type has one item");
+  if (type.low && type.high && *type.low > *type.high) {
+    return invalid("E0301: " + described(type) + " has no value: at least " +
+                   std::to_string(*type.low) + " and at most " + std::to_string(*type.high) +
+                   " members");
+  }
+  ESP_ASSIGN(const Expr item, convert(type.items[0], true, depth + 1));
+  const std::uint32_t low = clamp(type.low.value_or(0));
+  const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+  const Expr member = json_.free_member(json_.string(), item);
+  const Expr members =
+      high == 0 ? pool_.nothing() : pool_.separated(member, json_.comma(), std::max(low, 1U), high);
+  return json_.object(members, low == 0);
 }
 
 // Fields in declared order, some of which may be left out. Built from the last field: two

@@ -42,6 +42,7 @@ class TypeExpressions {
   Result<Expr> record(const Type& type, int depth);
   Result<Expr> call(const Type& type, int depth);
   Result<Expr> list(const Type& type, int depth);
+  Result<Expr> map(const Type& type, int depth);
   Result<Expr> text(const Type& type, bool json);
   Result<Expr> pattern(const Type& type, bool json);
 

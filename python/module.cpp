@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/system.h"
 #include "dsl/program.h"
 #include "dsl/tools.h"
 #include "python/grammar_module.h"
@@ -121,10 +122,10 @@ PYBIND11_MODULE(_core, module) {
   py::class_<dsl::Program, std::shared_ptr<dsl::Program>>(module, "Program")
       .def_property_readonly("generators", [](const dsl::Program& program) {
         py::list out;
-        for (const auto& gen : program.gens) {
+        for (const auto* gen : program.own_gens()) {
           py::list parameters;
-          for (const auto& parameter : gen.parameters) parameters.append(parameter.name);
-          out.append(py::make_tuple(gen.name, gen.doc, parameters));
+          for (const auto& parameter : gen->parameters) parameters.append(parameter.name);
+          out.append(py::make_tuple(gen->name, gen->doc, parameters));
         }
         return out;
       })
@@ -138,7 +139,9 @@ PYBIND11_MODULE(_core, module) {
 
   // (program or None, messages)
   module.def("compile", [](const std::string& name, const std::string& text) {
-    dsl::Compiled compiled = dsl::compile(name, text);
+    dsl::Compiled compiled = dsl::compile(name, text, [](const std::string& path) {
+      return real_system().read(path, dsl::kMaxSource);
+    });
     return py::make_tuple(std::const_pointer_cast<dsl::Program>(compiled.program),
                           dsl::render(compiled.diagnostics, compiled.sources));
   });

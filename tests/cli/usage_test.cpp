@@ -227,6 +227,69 @@ TEST(Programs, AProgramWithErrorsIsNotRun) {
   EXPECT_THAT(ran.err, HasSubstr("nothing was run"));
 }
 
+TEST(Tests, TheExamplesPassTheirOwnWithoutAModel) {
+  const Ran ran = run_line({"test", ESPALIER_EXAMPLES});
+  EXPECT_EQ(ran.code, kDone) << ran.out << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("ok    "), Not(HasSubstr("FAIL"))));
+  EXPECT_THAT(ran.err, HasSubstr(" 0 failed"));
+}
+
+TEST(Tests, AFailureIsShownAtItsPlaceAndExitsOne) {
+  const Folder folder;
+  const std::string file = folder.write("p.gen", R"(gen f() -> int { return 2 }
+test "right" { expect f() == 2 }
+test "wrong" { expect f() == 3 }
+)");
+  const Ran ran = run_line({"test", file});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_EQ(ran.out, "ok    " + file + ": right\nFAIL  " + file + ": wrong\n");
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("error[E0705]: this does not hold: 2 == 3"),
+                             HasSubstr("p.gen:3:23"), HasSubstr("2 tests, 1 failed")));
+  EXPECT_EQ(run_line({"test", file, "--only", "right"}).code, kDone);
+  EXPECT_EQ(run_line({"test", file, "--only", "nothing"}).code, kFailed);
+  const Json list = Json::parse(run_line({"test", folder.path(), "--json"}).out);
+  ASSERT_EQ(list.size(), 2U);
+  EXPECT_EQ(list[0]["ok"], true);
+  EXPECT_THAT(list[1]["message"].get<std::string>(), HasSubstr("does not hold"));
+  folder.write("broken.gen", "gen (");
+  const Ran broken = run_line({"test", folder.path()});
+  EXPECT_EQ(broken.code, kFailed);
+  EXPECT_THAT(broken.err, HasSubstr("1 file has errors"));
+  EXPECT_THAT(run_line({"test", folder.write("none.txt", "gen f() { }")}).err,
+              HasSubstr("there are no `test` blocks"));
+  EXPECT_EQ(run_line({"test", folder.path("absent")}).code, kFailed);
+}
+
+TEST(Programs, FmtLaysOutInPlaceAndLeavesWhatItCannotRead) {
+  const Folder folder;
+  const std::string file = folder.write("p.gen", "gen f( )->int{\nreturn 1 }  // one\n");
+  EXPECT_EQ(run_line({"fmt", "--check", file}).code, kFailed);
+  EXPECT_EQ(run_line({"fmt", file}).out, file + "\n");
+  EXPECT_EQ(folder.read("p.gen"), "gen f() -> int {\n  return 1 }  // one\n");
+  EXPECT_EQ(run_line({"fmt", "--check", file}).code, kDone);
+  EXPECT_EQ(run_line({"fmt", "-"}, "gen f( ) { }").out, "gen f() {}\n");
+  const std::string broken = folder.write("broken.gen", "gen (   {");
+  const Ran ran = run_line({"fmt", broken, file});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("broken.gen:1:"));
+  EXPECT_EQ(folder.read("broken.gen"), "gen (   {");
+}
+
+TEST(Programs, FilesThatAProgramUsesAreReadBesideIt) {
+  const Folder folder;
+  folder.write("lib/house.gen", "gen rules() -> string { return \"be kind\" }");
+  const std::string file =
+      folder.write("main.gen",
+                   "use \"lib/house.gen\" { rules }\ngen main() -> string { return rules() }\n"
+                   "test \"t\" { expect main() == \"be kind\" }");
+  EXPECT_EQ(run_line({"check", file}).code, kDone);
+  EXPECT_EQ(run_line({"test", file}).code, kDone);
+  folder.write("lib/house.gen", "gen rules() -> string { return x }");
+  const Ran ran = run_line({"check", file});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("lib/house.gen:1:32"));
+}
+
 TEST(BatchLine, WhatMakesAJobMeaninglessIsSaidBeforeItStarts) {
   const Folder folder;
   const std::string file = folder.write("two.gen", kTwoGens);

@@ -28,7 +28,8 @@ TEST(Messages, AreThoseOfTheGoldenFiles) {
   const auto programs = testing::files(testing::folder() / "golden", ".gen");
   ASSERT_FALSE(programs.empty());
   for (const auto& path : programs) {
-    const auto compiled = compile(path.filename().string(), testing::read_file(path));
+    const auto compiled =
+        compile(path.filename().string(), testing::read_file(path), testing::golden_files());
     auto expected = path;
     expected.replace_extension(".expected");
     if (update) std::ofstream(expected, std::ios::binary) << messages(compiled);
@@ -39,7 +40,8 @@ TEST(Messages, AreThoseOfTheGoldenFiles) {
 TEST(Messages, EveryDocumentedCodeIsSaidSomewhere) {
   std::set<std::string> said;
   for (const auto& path : testing::files(testing::folder() / "golden", ".gen"))
-    for (const std::string& code : codes(compile("x.gen", testing::read_file(path)).diagnostics))
+    for (const std::string& code :
+         codes(compile("x.gen", testing::read_file(path), testing::golden_files()).diagnostics))
       said.insert(code);
   // Limits and broken bytes are too large or not text: said by the tests of hostile input.
   said.insert({"E0113", "E0114", "E0306"});

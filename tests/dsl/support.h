@@ -33,6 +33,16 @@ inline std::vector<std::filesystem::path> files(const std::filesystem::path& dir
   return result;
 }
 
+/// How the golden programs read the files they name.
+inline ReadFile golden_files() {
+  return [](const std::string& path) -> Result<std::string> {
+    const auto file = folder() / "golden" / path;
+    if (!std::filesystem::exists(file))
+      return fail(ErrorCode::kNotFound, "cannot open '" + path + "'");
+    return read_file(file);
+  };
+}
+
 struct ParsedText {
   std::vector<Source> sources;
   Diagnostics diagnostics;

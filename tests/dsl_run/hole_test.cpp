@@ -8,6 +8,7 @@
 namespace espalier::dsl {
 namespace {
 
+using testing::Functions;
 using ::testing::HasSubstr;
 using testing::Recorder;
 using testing::World;
@@ -172,6 +173,103 @@ TEST(Run, SelectWithATemperatureDrawsFromItsDistribution) {
         {}, options));
   }
   EXPECT_EQ(seen.size(), 3U);
+}
+
+TEST(Run, MapsHaveAnyKeysAndAreReadByThem) {
+  World world;
+  for (int seed = 0; seed < 8; ++seed) {
+    RunOptions options;
+    options.overrides.seed = seed;
+    const auto out = world.run(R"(
+      gen main() -> { made: map(int(0..9), 1..3), total: int, known: bool } {
+        user "Say."
+        assistant "$[made: map(int(0..9), 1..3), max=120, temperature=1]"
+        let first = keys(made)[0]
+        return { made, total: len(made), known: first in made and made[first] >= 0 }
+      })",
+                               {}, options);
+    ASSERT_TRUE(out) << out.error().rendered;
+    EXPECT_GE(out->field("total")->as_int(), 1);
+    EXPECT_LE(out->field("total")->as_int(), 3);
+    EXPECT_TRUE(out->field("known")->as_bool());
+  }
+  const std::string source =
+      R"(gen main(m: map(int)) -> int { return m["a"] + len(m) + len(keys(m)) })";
+  EXPECT_EQ(world.json(source, {{"m", {{"b", 1}, {"a", 5}}}}), "9");
+  EXPECT_THAT(world.json(source, {{"m", {{"b", 1}}}}), HasSubstr("no field \"a\""));
+  EXPECT_THAT(world.json(source, {{"m", {{"b", "x"}}}}), HasSubstr("expected int, got \"x\""));
+}
+
+TEST(Run, ASchemaFileIsTheMaskOfItsHole) {
+  World world;
+  world.files["letter.json"] =
+      R"({"type": "object", "properties": {"n": {"type": "integer", "minimum": 1, "maximum": 9},
+          "tags": {"type": "array", "items": {"enum": ["a", "b"]}, "maxItems": 2}},
+          "required": ["n", "tags"], "additionalProperties": false})";
+  for (int seed = 0; seed < 8; ++seed) {
+    RunOptions options;
+    options.overrides.seed = seed;
+    const auto out = world.run(R"(
+      type Letter = schema("letter.json")
+      gen main() -> Letter {
+        user "${Letter}"
+        assistant "$[found: Letter, max=100, temperature=1]"
+        return found
+      })",
+                               {}, options);
+    ASSERT_TRUE(out) << out.error().rendered;
+    const Json value = to_json(*out);
+    EXPECT_GE(value["n"], 1);
+    EXPECT_LE(value["n"], 9);
+    EXPECT_LE(value["tags"].size(), 2U);
+  }
+}
+
+TEST(Run, DatesOfAHoleAreOfTheCalendar) {
+  World world;
+  for (int seed = 0; seed < 8; ++seed) {
+    RunOptions options;
+    options.overrides.seed = seed;
+    const auto out = world.run(R"(
+      record Day { on: date, at: time }
+      gen main() -> { day: Day, moment: datetime, late: bool } {
+        user "When?"
+        assistant "$[day: Day, max=80, temperature=1] $[moment: datetime, max=60, temperature=1]"
+        return { day, moment, late: day.on > "2000-01-01" }
+      })",
+                               {}, options);
+    ASSERT_TRUE(out) << out.error().rendered;  // the result is checked against its types again
+  }
+}
+
+TEST(Run, FilesThatAProgramUsesRunWithItsTypesAndTools) {
+  World world;
+  world.files["house.gen"] = R"(
+    enum Mood { calm, tense }
+    record Item { price: int }
+    tool price(name: string) -> Item = python "x:y"
+    gen rules(mood: Mood) { "Be ${mood}." }
+    gen twice(n: int) -> int { return 2 * n })";
+  Functions functions;
+  functions.functions["price"] = [](const Json&) -> Result<Json> { return Json{{"price", 4}}; };
+  Recorder recorder;
+  RunOptions options;
+  options.tools = &functions;
+  options.observer = &recorder;
+  EXPECT_EQ(world.json(R"(
+    use "house.gen" { rules, price }
+    use "house.gen" as house
+    record Item { name: string }
+    gen main() -> int {
+      system { splice rules(house.Mood.tense) }
+      user { for m in house.Mood { "${m} " } }
+      let found = run price("lamp")
+      match price("x") { price(name) => user "${name}" }
+      return house.twice(found.price)
+    })",
+                       {}, options),
+            "8");
+  EXPECT_EQ(recorder.text(), "<system>Be tense.</><user>calm tense </><user>x</>");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -87,7 +88,12 @@ struct World {
 
   RunOutcome run(const std::string& source, Json arguments = Json::object(),
                  RunOptions options = {}, const std::string& gen = "") {
-    Compiled compiled = compile("test.gen", source);
+    Compiled compiled =
+        compile("test.gen", source, [this](const std::string& path) -> Result<std::string> {
+          const auto found = files.find(path);
+          if (found == files.end()) return fail(ErrorCode::kNotFound, "cannot open '" + path + "'");
+          return found->second;
+        });
     EXPECT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
     if (compiled.program == nullptr)
       return tl::unexpected<RunError>(RunError{{ErrorCode::kInvalid, "does not compile"}, ""});
@@ -100,6 +106,7 @@ struct World {
     return out ? to_json(*out).dump() : "error: " + out.error().error.message;
   }
 
+  std::map<std::string, std::string> files;  // that programs name
   std::unique_ptr<runtime::Engine> engine;
   std::unique_ptr<Runner> runner;
 };

@@ -1,0 +1,76 @@
+// espalier fmt: programs in the one style.
+#include <ostream>
+#include <span>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/input_text.h"
+#include "dsl/format.h"
+#include "dsl/program.h"
+
+namespace espalier::cli {
+namespace {
+
+class Fmt final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("FILE", files_, "Programs (.gen); - formats stdin to stdout")
+        ->required()
+        ->type_name("");
+    app.add_flag("--check", check_, "Change nothing; name the files that would change, exit 1");
+  }
+
+  Result<int> run(Context& context) override {
+    bool failed = false;
+    bool changes = false;
+    for (const std::string& file : files_) {
+      const auto text = read_text(file, context);
+      if (!text) {
+        if (text.error().code == ErrorCode::kCancelled) return fail(text.error());
+        context.console.error(text.error().message);
+        failed = true;
+        continue;
+      }
+      const dsl::Source source(file == "-" ? "stdin" : file, *text);
+      dsl::Diagnostics diagnostics;
+      const auto formatted = dsl::format(source, diagnostics);
+      if (!formatted) {
+        context.console.err() << printable(
+                                     dsl::render(diagnostics, std::vector<dsl::Source>{source}))
+                              << std::flush;
+        context.console.error(formatted.error().message);
+        failed = true;
+        continue;
+      }
+      if (file == "-" && !check_) {
+        context.console.out() << *formatted;
+      } else if (*formatted != *text) {
+        changes = true;
+        context.console.print_text(file);
+        if (!check_) ESP_TRY(replace(file, *formatted, context.system));
+      }
+    }
+    return failed || (check_ && changes) ? kFailed : kDone;
+  }
+
+ private:
+  // The old text stays until the new one is on the disk.
+  static Status replace(const std::string& path, const std::string& text, System& system) {
+    const std::string part = path + ".part";
+    ESP_ASSIGN(const auto file, system.open(part, OpenMode::kTruncate));
+    Status status = file->append(std::as_bytes(std::span(text.data(), text.size())));
+    if (status) status = file->sync();
+    if (status) status = system.rename(part, path);
+    if (!status) (void)system.remove(part);
+    return status;
+  }
+
+  std::vector<std::string> files_;
+  bool check_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_fmt() { return std::make_unique<Fmt>(); }
+
+}  // namespace espalier::cli

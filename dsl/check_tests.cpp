@@ -1,0 +1,49 @@
+// `test` blocks: what they mock, the values they make, what they expect.
+#include "dsl/checker.h"
+
+namespace espalier::dsl {
+
+void Checker::test(const TestDecl& decl) {
+  const InFile here(*this, decl.span.file);
+  if (const auto [at, fresh] = test_names_.emplace(decl.name.value, decl.name.span); !fresh)
+    error("E0104", decl.name.span, "two tests have this name")
+        .secondary.push_back({at->second, "first here"});
+  gen_ = nullptr;
+  drop_variables(0);
+  scopes_.clear();
+  ended_.clear();
+  facts_.clear();
+  forks_.clear();
+  turn_ = {};
+  loops_ = 0;
+  mixed_ = false;
+  open_scope();
+  for (const TestItem& item : decl.items) {
+    if (const auto* mock = std::get_if<MockEntry>(&item)) {
+      for (const RecordEntry& entry : std::get<RecordExpr>(mock->value->node).entries) {
+        const std::string& name = entry.key.text;
+        const Declared* const at = declared(name);
+        if (hole_names_.count(name) == 0 && (at == nullptr || at->entity != Entity::kTool)) {
+          std::vector<std::string> known(hole_names_.begin(), hole_names_.end());
+          for (const auto& [other, one] : names())
+            if (one.entity == Entity::kTool) known.push_back(other);
+          unknown_name(entry.key, "hole or tool", std::move(known));
+        }
+        // Its type is that of whatever takes it: checked when the test runs.
+        expr(*entry.value);
+      }
+    } else if (const auto* one = std::get_if<LetStmt>(&item)) {
+      let(*one);
+    } else {
+      const auto& expectation = std::get<Expectation>(item);
+      if (expectation.type != nullptr) {
+        program_.expected_types[&expectation] = type(*expectation.type, Place::kPlain);
+      } else {
+        expect(*expectation.condition, basic_type(TypeKind::kBool), "`expect` needs");
+      }
+    }
+  }
+  close_scope();
+}
+
+}  // namespace espalier::dsl

@@ -1,0 +1,92 @@
+#include "dsl/mock_model.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace espalier::dsl {
+namespace {
+
+constexpr TokenId kEnd = 256;
+constexpr TokenId kFirstRole = 257;  // opens a system, user, assistant or tool turn
+constexpr std::size_t kTokens = 261;
+
+class ByteTokenizer final : public runtime::Tokenizer {
+ public:
+  explicit ByteTokenizer(grammar::VocabularyRef vocabulary) : vocabulary_(std::move(vocabulary)) {}
+  Result<std::vector<TokenId>> encode(std::string_view text, runtime::TextStart) const override {
+    std::vector<TokenId> ids;
+    ids.reserve(text.size());
+    for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+    return ids;
+  }
+  Result<std::vector<TokenId>> encode_special(std::string_view text) const override {
+    return encode(text, runtime::TextStart::kRun);
+  }
+  std::string decode(std::span<const TokenId> ids, bool) const override {
+    std::string text;
+    for (const TokenId id : ids)
+      if (id >= 0 && id < kEnd) text += static_cast<char>(id);
+    return text;
+  }
+  std::string_view run_prefix() const override { return {}; }
+  const grammar::VocabularyRef& vocabulary() const override { return vocabulary_; }
+  std::size_t size() const override { return kTokens; }
+  TokenId special(std::string_view) const override { return kNoToken; }
+  TokenId bos() const override { return kNoToken; }
+  TokenId eos() const override { return kEnd; }
+  bool add_bos() const override { return false; }
+  bool add_eos() const override { return false; }
+
+ private:
+  grammar::VocabularyRef vocabulary_;
+};
+
+class PlainTemplate final : public runtime::ChatTemplate {
+ public:
+  std::string_view family() const override { return "mock"; }
+  bool supports(runtime::Role) const override { return true; }
+  std::vector<TokenId> begin(runtime::Role) const override { return {}; }
+  std::vector<TokenId> open(runtime::Role role) const override {
+    return {kFirstRole + static_cast<TokenId>(role)};
+  }
+  std::vector<TokenId> close(runtime::Role) const override { return {kEnd}; }
+};
+
+class NoBackend final : public runtime::Backend {
+ public:
+  const runtime::BackendInfo& info() const override { return info_; }
+  Result<std::vector<runtime::RowResult>> step(const runtime::Batch&,
+                                               std::span<const runtime::RowPlan>) override {
+    return fail(ErrorCode::kUnsupported, "this test runs without a model");
+  }
+  void poison(runtime::PageId) override {}
+
+ private:
+  runtime::BackendInfo info_{static_cast<std::uint32_t>(kTokens), 1U << 30, 64, 1};
+};
+
+}  // namespace
+
+Result<grammar::VocabularyRef> byte_vocabulary() {
+  grammar::Vocabulary::Spec spec;
+  spec.bytes.resize(kTokens);
+  for (std::size_t i = 0; i < 256; ++i) spec.bytes[i] = std::string(1, static_cast<char>(i));
+  spec.end_of_turn = kEnd;
+  return grammar::Vocabulary::create(std::move(spec));
+}
+
+Result<std::unique_ptr<MockModel>> MockModel::create(System& system) {
+  ESP_ASSIGN(auto vocabulary, byte_vocabulary());
+  auto model = std::unique_ptr<MockModel>(new MockModel());
+  ESP_ASSIGN(model->engine_, runtime::Engine::create(std::make_unique<NoBackend>(),
+                                                     runtime::EngineOptions{}, system));
+  RunnerOptions options;
+  options.threads = 1;  // so that branches take their mocks in one order
+  model->runner_ = std::make_unique<Runner>(
+      *model->engine_, std::make_shared<const ByteTokenizer>(std::move(vocabulary)),
+      std::make_shared<const PlainTemplate>(), options);
+  return model;
+}
+
+}  // namespace espalier::dsl
