@@ -315,10 +315,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
   std::size_t live = rows;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
     const Layer& layer = layers_[l];
-    const bool codes = layer.query.quantised() || layer.key.quantised() || layer.value.quantised();
-    const bool plain =
-        !layer.query.quantised() || !layer.key.quantised() || !layer.value.quantised();
-    normal_.reshape(rows, shape_.width, plain, codes);
+    normal_.reshape(rows, shape_.width, {&layer.query, &layer.key, &layer.value});
     normalise(rows, layer.attention_norm, normal_);
     multiply(std::array{Product{&layer.query, queries_.data(), query_stride_, false},
                         Product{&layer.key, keys_.data(), key_stride_, false},
@@ -341,17 +338,15 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
       }
     }
     attended_codes_.reshape(live, std::size_t{shape_.heads} * shape_.head_width,
-                            !layer.attention_output.quantised(),
-                            layer.attention_output.quantised());
+                            {&layer.attention_output});
     each_row(live, [&](std::size_t m, unsigned) {
       attended_codes_.set(kernels_, m, attended_.data() + m * query_stride_);
     });
     add_block(layer.attention_output, attended_codes_, live, layer.post_attention_norm);
 
-    normal_.reshape(live, shape_.width, !layer.gate.quantised() || !layer.up.quantised(),
-                    layer.gate.quantised() || layer.up.quantised());
+    normal_.reshape(live, shape_.width, {&layer.gate, &layer.up});
     normalise(live, layer.feed_forward_norm, normal_);
-    hidden_.reshape(live, shape_.feed_forward, !layer.down.quantised(), layer.down.quantised());
+    hidden_.reshape(live, shape_.feed_forward, {&layer.down});
     feed_forward(layer, live);
     add_block(layer.down, hidden_, live, layer.post_feed_forward_norm);
   }
@@ -360,7 +355,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
 std::size_t Forward::logits_stride() const { return output_.panels() * kPanelRows; }
 
 void Forward::logits(std::span<const HeadRow> rows, float* out) {
-  head_.reshape(rows.size(), shape_.width, !output_.quantised(), output_.quantised());
+  head_.reshape(rows.size(), shape_.width, {&output_});
   each_row(rows.size(), [&](std::size_t i, unsigned thread) {
     const auto at = std::lower_bound(kept_.begin(), kept_.end(), rows[i].row) - kept_.begin();
     float* row = head_.has_floats() ? head_.row(i) : scratch_[thread].row.data();

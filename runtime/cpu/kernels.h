@@ -41,6 +41,14 @@ enum class PanelType : uint8_t {
   kIQ4_XS,
   kMXFP4,
 };
+inline constexpr size_t kPanelTypes = 13;
+
+/// What codes stand for where it is not themselves. (No pointer: a sanitizer keeps its comparison
+/// with null from being a constant.)
+enum class CodeTable : uint8_t { kNone, kIq4, kMxfp4 };
+constexpr const int8_t* code_values(CodeTable table) {
+  return table == CodeTable::kIq4 ? kIq4Values : kMxfp4Values;
+}
 
 /// How a panel type is laid out. 32 columns are a block; their codes lie in one or two planes. A
 /// plane of L bits is L vectors of 64 bytes: byte 4 * row + i of vector t has at bit L * u the bits
@@ -58,38 +66,38 @@ struct PanelFormat {
   uint8_t groups;     // of a block's columns with a scale each: 1 or 2
   uint8_t blocks;     // of a unit: 1 or 8
   bool minima;
-  bool bf16_scales;      // else binary16
-  const int8_t* values;  // 16 values by code, or nullptr
+  bool bf16_scales;  // else binary16
+  CodeTable table;
 };
 
 constexpr PanelFormat panel_format(PanelType type) {
   switch (type) {
     case PanelType::kQ4_0:
-      return {4, 0, 0, 8, 1, 1, false, false, nullptr};
+      return {4, 0, 0, 8, 1, 1, false, false, CodeTable::kNone};
     case PanelType::kQ4_1:
-      return {4, 0, 0, 0, 1, 1, true, false, nullptr};
+      return {4, 0, 0, 0, 1, 1, true, false, CodeTable::kNone};
     case PanelType::kQ5_0:
-      return {4, 1, 3, 128, 1, 1, false, false, nullptr};
+      return {4, 1, 3, 128, 1, 1, false, false, CodeTable::kNone};
     case PanelType::kQ5_1:
-      return {4, 1, 0, 0, 1, 1, true, false, nullptr};
+      return {4, 1, 0, 0, 1, 1, true, false, CodeTable::kNone};
     case PanelType::kQ8_0:
-      return {8, 0, 0, 128, 1, 1, false, false, nullptr};
+      return {8, 0, 0, 128, 1, 1, false, false, CodeTable::kNone};
     case PanelType::kQ2_K:
-      return {2, 0, 0, 0, 2, 8, true, false, nullptr};
+      return {2, 0, 0, 0, 2, 8, true, false, CodeTable::kNone};
     case PanelType::kQ3_K:
-      return {2, 1, 5, 128, 2, 8, false, false, nullptr};
+      return {2, 1, 5, 128, 2, 8, false, false, CodeTable::kNone};
     case PanelType::kQ4_K:
-      return {4, 0, 0, 0, 1, 8, true, false, nullptr};
+      return {4, 0, 0, 0, 1, 8, true, false, CodeTable::kNone};
     case PanelType::kQ5_K:
-      return {4, 1, 0, 0, 1, 8, true, false, nullptr};
+      return {4, 1, 0, 0, 1, 8, true, false, CodeTable::kNone};
     case PanelType::kQ6_K:
-      return {4, 2, 2, 128, 2, 8, false, false, nullptr};
+      return {4, 2, 2, 128, 2, 8, false, false, CodeTable::kNone};
     case PanelType::kIQ4_NL:
-      return {4, 0, 0, 0, 1, 1, false, false, kIq4Values};
+      return {4, 0, 0, 0, 1, 1, false, false, CodeTable::kIq4};
     case PanelType::kIQ4_XS:
-      return {4, 0, 0, 0, 1, 8, false, false, kIq4Values};
+      return {4, 0, 0, 0, 1, 8, false, false, CodeTable::kIq4};
     case PanelType::kMXFP4:
-      return {4, 0, 0, 0, 1, 1, false, true, kMxfp4Values};
+      return {4, 0, 0, 0, 1, 1, false, true, CodeTable::kMxfp4};
   }
   return {};
 }
@@ -124,7 +132,8 @@ struct QuantisedRows {
   float* scaled_sums;  // scale * sum
   int32_t* minus_8_sums;
   int32_t* minus_128_sums;
-  float* scaled_half_sums;  // two a block, as the next
+  // Two a block; both nullptr where no matrix has scales for half blocks.
+  float* scaled_half_sums;
   int32_t* minus_128_half_sums;
   size_t columns;
 };

@@ -171,7 +171,7 @@ template <PanelType kType, int kRows>
 inline void half_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, size_t half,
                       float* out, size_t stride, bool add_to) {
   constexpr PanelFormat kFormat = panel_format(kType);
-  constexpr bool kSigned = kFormat.values != nullptr || kFormat.low_bits == 8;
+  constexpr bool kSigned = kFormat.table != CodeTable::kNone || kFormat.low_bits == 8;
   constexpr int kGroups = kFormat.groups;
   constexpr int kEach = 8 / kGroups;
   // Products of largest codes that a 16-bit sum holds, two a step.
@@ -184,9 +184,9 @@ inline void half_tile(const unsigned char* unit, const QuantisedRows& x, size_t 
   const float* sums = kGroups == 1 ? x.scaled_sums : x.scaled_half_sums;
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i values = _mm256_setzero_si256();
-  if constexpr (kFormat.values != nullptr) {
+  if constexpr (kFormat.table != CodeTable::kNone) {
     values = _mm256_broadcastsi128_si256(
-        _mm_loadu_si128(reinterpret_cast<const __m128i*>(kFormat.values)));
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(code_values(kFormat.table))));
   }
   __m256 acc[kRows];
   ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = _mm256_setzero_ps();
@@ -211,7 +211,7 @@ inline void half_tile(const unsigned char* unit, const QuantisedRows& x, size_t 
         constexpr int kGroup = kJ / kEach;
         constexpr int kStep = kJ % kEach;
         Bytes w = column_codes<kType, 0, kJ>(codes);
-        if constexpr (kFormat.values != nullptr) w = _mm256_shuffle_epi8(values, w);
+        if constexpr (kFormat.table != CodeTable::kNone) w = _mm256_shuffle_epi8(values, w);
         if constexpr (kFormat.low_bits == 8) w = _mm256_xor_si256(w, splat_byte(-128));
         const Bytes magnitude = kSigned ? _mm256_abs_epi8(w) : w;
         ESP_UNROLL for (int m = 0; m < kRows; ++m) {

@@ -131,7 +131,7 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
   constexpr size_t kUnit = panel_unit_bytes(kType);
   constexpr size_t kCodes = panel_code_bytes(kType);
   constexpr int kGroups = kFormat.groups;
-  constexpr bool kBiased = kFormat.bias != 0 || kFormat.values != nullptr;
+  constexpr bool kBiased = kFormat.bias != 0 || kFormat.table != CodeTable::kNone;
   constexpr size_t kAhead = 2048;  // what is asked for early; a block takes 5 ns and more
   const size_t blocks = x.columns / kBlock;
   const int8_t* activations = x.codes + row * x.columns;
@@ -143,10 +143,10 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
   sums += kGroups * row * blocks;
   bias += kGroups * row * blocks;
   Bytes values = _mm512_setzero_si512();
-  if constexpr (kFormat.values != nullptr) {
-    values = _mm512_xor_si512(
-        _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(kFormat.values))),
-        splat_byte(-128));
+  if constexpr (kFormat.table != CodeTable::kNone) {
+    values = _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128(
+                                  reinterpret_cast<const __m128i*>(code_values(kFormat.table)))),
+                              splat_byte(-128));
   }
   Lanes acc[kRows];
   ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = _mm512_setzero_ps();
@@ -174,7 +174,7 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
                     column_codes<kType, kFormat.shift, 5>(codes),
                     column_codes<kType, kFormat.shift, 6>(codes),
                     column_codes<kType, kFormat.shift, 7>(codes)};
-      if constexpr (kFormat.values != nullptr) {
+      if constexpr (kFormat.table != CodeTable::kNone) {
         ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_shuffle_epi8(values, w[j]);
       }
       Lanes d[kGroups];

@@ -449,6 +449,7 @@ void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t ro
     out.scaled_sums[at + b] = s.scale * static_cast<float>(sum);
     out.minus_8_sums[at + b] = -8 * sum;
     out.minus_128_sums[at + b] = -128 * sum;
+    if (out.scaled_half_sums == nullptr) continue;
     out.scaled_half_sums[2 * (at + b)] = s.scale * static_cast<float>(sums.first);
     out.scaled_half_sums[2 * (at + b) + 1] = s.scale * static_cast<float>(sums.second);
     out.minus_128_half_sums[2 * (at + b)] = -128 * sums.first;

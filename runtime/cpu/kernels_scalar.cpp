@@ -157,7 +157,8 @@ void take_apart(PanelType type, const unsigned char* panel, size_t block, PanelB
       if (f.high_bits > 0) {
         code |= bits_of(low + size_t{64} * f.low_bits, f.high_bits, row, k) << f.low_bits;
       }
-      out.weights[row][k] = f.values != nullptr ? f.values[code] : (code << f.shift) - f.bias;
+      out.weights[row][k] =
+          f.table != CodeTable::kNone ? code_values(f.table)[code] : (code << f.shift) - f.bias;
     }
     for (size_t half = 0; half < 2; ++half) {
       float& scale = out.scales[row][half];

@@ -1,8 +1,10 @@
 #include "runtime/cpu/matrix.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "runtime/model/half.h"
 #include "runtime/model/quantised_block.h"
@@ -57,31 +59,32 @@ void put(std::byte* to, std::uint16_t word) { std::memcpy(to, &word, sizeof word
 
 // A plane's vectors for one output, from the codes of 32 columns shifted down by `drop` bits: words
 // of four codes, so that a vector's word is a few shifts.
-void place_plane(const std::uint32_t* words, unsigned bits, unsigned drop, std::size_t row,
-                 std::byte* plane) {
-  const std::uint32_t keep = ((1U << bits) - 1U) * 0x01010101U;
-  for (unsigned t = 0; t < bits; ++t) {
+template <unsigned kBits, unsigned kDrop>
+void place_plane(const std::uint32_t* words, std::size_t row, std::byte* plane) {
+  constexpr std::uint32_t kKeep = ((1U << kBits) - 1U) * 0x01010101U;
+  for (unsigned t = 0; t < kBits; ++t) {
     std::uint32_t word = 0;
-    for (unsigned u = 0; u < 8 / bits; ++u) {
-      word |= (words[t + bits * u] >> drop & keep) << (bits * u);
+    for (unsigned u = 0; u < 8 / kBits; ++u) {
+      word |= (words[t + kBits * u] >> kDrop & kKeep) << (kBits * u);
     }
     std::memcpy(plane + 64 * t + 4 * row, &word, sizeof word);
   }
 }
 
 // One output's part of a unit: `from` holds its 32 or 256 weights.
-void place_unit(PanelType type, const QuantisedBlock& from, std::size_t row, std::byte* unit) {
-  const PanelFormat f = panel_format(type);
-  std::byte* codes = unit + panel_codes_at(type);
-  for (std::size_t b = 0; b < f.blocks; ++b, codes += panel_code_bytes(type)) {
+template <PanelType kType>
+void place_unit(const QuantisedBlock& from, std::size_t row, std::byte* unit) {
+  constexpr PanelFormat f = panel_format(kType);
+  std::byte* codes = unit + panel_codes_at(kType);
+  for (std::size_t b = 0; b < f.blocks; ++b, codes += panel_code_bytes(kType)) {
     std::uint32_t words[kBlock / 4];
     std::memcpy(words, from.codes + b * kBlock, sizeof words);
-    place_plane(words, f.low_bits, 0, row, codes);
-    if (f.high_bits > 0) {
-      place_plane(words, f.high_bits, f.low_bits, row, codes + std::size_t{64} * f.low_bits);
+    place_plane<f.low_bits, 0>(words, row, codes);
+    if constexpr (f.high_bits > 0) {
+      place_plane<f.high_bits, f.low_bits>(words, row, codes + std::size_t{64} * f.low_bits);
     }
   }
-  std::byte* scales = unit + panel_scales_at(type);
+  std::byte* scales = unit + panel_scales_at(kType);
   put(scales + 2 * row, f.bf16_scales ? float_to_bfloat16(from.scale) : float_to_half(from.scale));
   std::byte* minima = scales + 2 * kPanelRows;
   if (f.minima) put(minima + 2 * row, float_to_half(from.minimum));
@@ -96,35 +99,51 @@ void place_unit(PanelType type, const QuantisedBlock& from, std::size_t row, std
   }
 }
 
+using PlaceUnit = void (*)(const QuantisedBlock& from, std::size_t row, std::byte* unit);
+template <std::size_t... kTypes>
+constexpr auto place_units(std::index_sequence<kTypes...>) {
+  return std::array<PlaceUnit, sizeof...(kTypes)>{place_unit<static_cast<PanelType>(kTypes)>...};
+}
+constexpr auto kPlaceUnits = place_units(std::make_index_sequence<kPanelTypes>());
+
 }  // namespace
 
-void Activations::reshape(std::size_t rows, std::size_t columns, bool floats, bool codes) {
-  floats_ = floats;
-  codes_ = codes;
+void Activations::reshape(std::size_t rows, std::size_t columns,
+                          std::initializer_list<const Matrix*> readers) {
+  const auto any = [&](auto property) {
+    return std::any_of(readers.begin(), readers.end(), property);
+  };
+  floats_ = any([](const Matrix* it) { return !it->quantised(); });
+  codes_ = any([](const Matrix* it) { return it->quantised(); });
   columns_ = columns;
   stride_ = round_up(columns, kLanes);
+  reserve(rows, any([](const Matrix* it) { return it->halves(); }));
+}
+
+void Activations::reserve(std::size_t rows, bool halves) {
   const auto fit = [](auto& vector, std::size_t size) {
     if (vector.size() < size) vector.resize(size);
   };
-  if (floats) fit(values_, rows * stride_);
-  if (codes) {
-    const std::size_t blocks = columns / kBlock;
-    fit(code_bytes_, rows * columns);
-    fit(scales_, rows * blocks);
-    fit(scaled_sums_, rows * blocks);
-    fit(minus_8_sums_, rows * blocks);
-    fit(minus_128_sums_, rows * blocks);
-    fit(scaled_half_sums_, rows * blocks * 2);
-    fit(minus_128_half_sums_, rows * blocks * 2);
-    quantised_ = {.codes = code_bytes_.data(),
-                  .scales = scales_.data(),
-                  .scaled_sums = scaled_sums_.data(),
-                  .minus_8_sums = minus_8_sums_.data(),
-                  .minus_128_sums = minus_128_sums_.data(),
-                  .scaled_half_sums = scaled_half_sums_.data(),
-                  .minus_128_half_sums = minus_128_half_sums_.data(),
-                  .columns = columns};
+  if (floats_) fit(values_, rows * stride_);
+  if (!codes_) return;
+  const std::size_t blocks = rows * (columns_ / kBlock);
+  fit(code_bytes_, rows * columns_);
+  fit(scales_, blocks);
+  fit(scaled_sums_, blocks);
+  fit(minus_8_sums_, blocks);
+  fit(minus_128_sums_, blocks);
+  if (halves) {
+    fit(scaled_half_sums_, 2 * blocks);
+    fit(minus_128_half_sums_, 2 * blocks);
   }
+  quantised_ = {.codes = code_bytes_.data(),
+                .scales = scales_.data(),
+                .scaled_sums = scaled_sums_.data(),
+                .minus_8_sums = minus_8_sums_.data(),
+                .minus_128_sums = minus_128_sums_.data(),
+                .scaled_half_sums = halves ? scaled_half_sums_.data() : nullptr,
+                .minus_128_half_sums = halves ? minus_128_half_sums_.data() : nullptr,
+                .columns = columns_};
 }
 
 void Activations::set(const Kernels& kernels, std::size_t m, const float* x) {
@@ -162,6 +181,7 @@ void Matrix::make_panels(std::size_t begin, std::size_t end) {
   const std::size_t from_bytes = tensor_traits(type_)->block_bytes;
   const std::size_t to_bytes = panel_unit_bytes(panel_type_);
   const std::size_t units = row_bytes_ / from_bytes;
+  const PlaceUnit place = kPlaceUnits[static_cast<std::size_t>(panel_type_)];
   QuantisedBlock block;
   for (std::size_t p = begin; p < end; ++p) {
     for (std::size_t r = 0; r < kPanelRows && p * kPanelRows + r < rows_; ++r) {
@@ -169,7 +189,7 @@ void Matrix::make_panels(std::size_t begin, std::size_t end) {
       std::byte* to = memory_ + p * panel_stride_;
       for (std::size_t u = 0; u < units; ++u, from += from_bytes, to += to_bytes) {
         format.take_apart(from, block);
-        place_unit(panel_type_, block, r, to);
+        place(block, r, to);
       }
     }
   }

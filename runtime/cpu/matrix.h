@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "base/result.h"
@@ -17,12 +18,15 @@ namespace espalier::runtime::cpu {
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
+class Matrix;
+
 /// Activations of some rows: as floats, as int8 codes, or both, by what the next matrices need.
 /// Grows, never shrinks.
 class Activations {
  public:
-  /// Room for `rows` of `columns`; the contents are undefined afterwards. May throw bad_alloc.
-  void reshape(std::size_t rows, std::size_t columns, bool floats, bool codes);
+  /// Room for `rows` of `columns`, in the form that each of `readers` needs; the contents are
+  /// undefined afterwards. May throw bad_alloc.
+  void reshape(std::size_t rows, std::size_t columns, std::initializer_list<const Matrix*> readers);
 
   [[nodiscard]] bool has_floats() const { return floats_; }
   [[nodiscard]] bool has_codes() const { return codes_; }
@@ -34,6 +38,8 @@ class Activations {
   void set(const Kernels& kernels, std::size_t m, const float* x);
 
  private:
+  void reserve(std::size_t rows, bool halves);
+
   bool floats_ = false;
   bool codes_ = false;
   std::size_t columns_ = 0;
@@ -64,6 +70,8 @@ class Matrix {
   [[nodiscard]] std::size_t columns() const { return columns_; }
   [[nodiscard]] std::size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
   [[nodiscard]] bool quantised() const { return quantised_; }
+  /// Whether it has scales for half blocks.
+  [[nodiscard]] bool halves() const { return quantised_ && panel_format(panel_type_).groups == 2; }
 
   /// out[m * stride + 16 * (p - begin) + i] = row 16 p + i of the matrix times activations
   /// [first + m] (or +=), for m < rows and panels p of [begin, end). Writes whole panels: `out` has

@@ -117,7 +117,7 @@ struct Panels {
 Activations activations(const Kernels& kernels, const Matrix& matrix, const std::vector<float>& x,
                         std::size_t rows) {
   Activations out;
-  out.reshape(rows, matrix.columns(), !matrix.quantised(), matrix.quantised());
+  out.reshape(rows, matrix.columns(), {&matrix});
   for (std::size_t m = 0; m < rows; ++m) out.set(kernels, m, x.data() + m * matrix.columns());
   return out;
 }
@@ -218,10 +218,12 @@ TEST_P(EachIsa, QuantisingHasTheScalarBitsOnTiesExtremesAndNonFiniteValues) {
     block[random() % 32] = odd;
     blocks.push_back(block);
   }
+  const RandomTensor source(random, TensorType::kQ6_K, 16, 256);
+  const Panels halves(source.tensor);
   for (const auto& block : blocks) {
     const auto run = [&](const Kernels& with) {
       Activations out;
-      out.reshape(1, 32, false, true);
+      out.reshape(1, 32, {&halves.matrix});
       out.set(with, 0, block.data());
       return out;
     };
@@ -341,8 +343,8 @@ TEST_P(EachIsa, AttentionHasTheScalarBitsAndNeverReadsPastTheCount) {
       std::vector<float> out(rows * width);
       for (std::size_t r = 0; r < rows; r += together) {
         const std::size_t n = std::min(together, rows - r);
-        with.scores(k_tiles.data(), tiles, v_tiles.data(), tiles, width, q.data() + r * width, width, n,
-                    scores.data() + r * kSegmentTokens, kSegmentTokens);
+        with.scores(k_tiles.data(), tiles, v_tiles.data(), tiles, width, q.data() + r * width,
+                    width, n, scores.data() + r * kSegmentTokens, kSegmentTokens);
         for (std::size_t i = r; i < r + n; ++i) {
           float top;
           float sum;

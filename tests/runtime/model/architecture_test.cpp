@@ -106,7 +106,9 @@ TEST_P(EachCheckpoint, EveryIntegerAtItsExtremesIsRefusedByNameOrHarmless) {
     const auto check = [&](const GgufWriter& writer, bool extreme, const std::string& what) {
       SCOPED_TRACE(key.name + " = " + what);
       const std::string message = load(writer);
-      if (extreme && size) EXPECT_THAT(message, HasSubstr(key.name));
+      if (extreme && size) {
+        EXPECT_THAT(message, HasSubstr(key.name));
+      }
     };
     check(whole.writer().u32(key.name, 0), true, "0");
     check(whole.writer().i32(key.name, -1), true, "-1");
