@@ -396,27 +396,29 @@ Status Program::close_grammars(Fuel& fuel) {
     product_closing_[e.id] = *word;
   }
   return {};
-  Program::~Program() = default;
+}
 
-  std::unique_ptr<SchemaMachine> Program::take_machine(Expr schema) const {
-    const std::lock_guard lock(machines_mutex_);
-    const auto it = machines_.find(schema.id);
-    return it == machines_.end() ? nullptr : std::move(it->second);
-  }
+Program::~Program() = default;
 
-  bool Program::rests_on_undecided() const {
-    std::vector<bool> seen(pool_->size(), false);
-    std::vector<Expr> work{root_};
-    while (!work.empty()) {
-      const Expr e = work.back();
-      work.pop_back();
-      if (seen[e.id]) continue;
-      seen[e.id] = true;
-      if (product(e) == Product::kUndecided) return true;
-      if (pool_->node(e).op == Op::kRule) work.push_back(pool_->rule_body(pool_->node(e).a));
-      for (const Expr c : pool_->children(e)) work.push_back(c);
-    }
-    return false;
+std::unique_ptr<SchemaMachine> Program::take_machine(Expr schema) const {
+  const std::lock_guard lock(machines_mutex_);
+  const auto it = machines_.find(schema.id);
+  return it == machines_.end() ? nullptr : std::move(it->second);
+}
+
+bool Program::rests_on_undecided() const {
+  std::vector<bool> seen(pool_->size(), false);
+  std::vector<Expr> work{root_};
+  while (!work.empty()) {
+    const Expr e = work.back();
+    work.pop_back();
+    if (seen[e.id]) continue;
+    seen[e.id] = true;
+    if (product(e) == Product::kUndecided) return true;
+    if (pool_->node(e).op == Op::kRule) work.push_back(pool_->rule_body(pool_->node(e).a));
+    for (const Expr c : pool_->children(e)) work.push_back(c);
   }
+  return false;
+}
 
 }  // namespace espalier::grammar

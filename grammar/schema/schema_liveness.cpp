@@ -207,7 +207,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     bool descended = false;
     while (frame.next < frame.steps.size()) {
       const Step& step = frame.steps[frame.next++];
-      if (!fuel_.spend() || stack.size() > Program::kLongestClosing) {
+      if (!fuel_.spend() || stack.size() > kLongestPlan) {
         frame.undecided = true;
         break;
       }
@@ -244,7 +244,7 @@ std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
                                                     const std::vector<std::uint32_t>& names,
                                                     std::uint32_t seen) {
   if (key.patterns.empty()) {
-    for (std::uint32_t i = 0;; ++i) {
+    for (std::size_t i = seen_sets_[seen].size();; ++i) {
       const std::string text = i == 0 ? "a" : "a" + std::to_string(i);
       const std::uint32_t name = formulas_.name(text);
       if (!std::binary_search(names.begin(), names.end(), name) && !has_seen(seen, name))
