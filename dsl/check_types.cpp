@@ -10,7 +10,6 @@
 #include "dsl/suggest.h"
 #include "dsl/text_formats.h"
 #include "grammar/expression.h"
-#include "grammar/json_expression.h"
 #include "grammar/json_schema.h"
 #include "grammar/json_text.h"
 #include "grammar/matcher.h"
@@ -451,8 +450,7 @@ TypeRef Checker::schema_type(const TypeExpr& written, const NamedType& named) {
   if (!document) return refuse(document.error());
   Fuel fuel("compile steps", grammar::Limits().compile_fuel);
   grammar::ExpressionPool pool(fuel);
-  grammar::JsonExpressions json(pool);
-  const auto compiled = grammar::schema_expression(pool, json, *document);
+  const auto compiled = grammar::schema_expression(pool, *document);
   if (!compiled) return refuse(compiled.error());
   if (!pool.ok()) return refuse(pool.status().error());
   auto made = std::make_shared<Type>();

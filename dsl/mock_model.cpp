@@ -1,5 +1,7 @@
 #include "dsl/mock_model.h"
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +35,7 @@ class ByteTokenizer final : public runtime::Tokenizer {
   const grammar::VocabularyRef& vocabulary() const override { return vocabulary_; }
   std::size_t size() const override { return kTokens; }
   TokenId special(std::string_view) const override { return kNoToken; }
+  bool takes_space_after(TokenId) const override { return false; }
   TokenId bos() const override { return kNoToken; }
   TokenId eos() const override { return kEnd; }
   bool add_bos() const override { return false; }
@@ -61,9 +64,11 @@ class NoBackend final : public runtime::Backend {
     return fail(ErrorCode::kUnsupported, "this test runs without a model");
   }
   void poison(runtime::PageId) override {}
+  void export_page(runtime::PageId, std::span<std::byte>) const override {}
+  void import_page(runtime::PageId, std::span<const std::byte>) override {}
 
  private:
-  runtime::BackendInfo info_{static_cast<std::uint32_t>(kTokens), 1U << 30, 64, 1};
+  runtime::BackendInfo info_{static_cast<std::uint32_t>(kTokens), 1U << 30, 64, 1, "none"};
 };
 
 }  // namespace

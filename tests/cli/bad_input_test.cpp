@@ -137,22 +137,22 @@ def fine(x): print("noise"); return 5
   EXPECT_EQ(run_line({"run", calling("python \"tools:fine\"")}).out, "5\n");
 
   const auto script = [&](const std::string& name, const std::string& text) {
-    std::filesystem::permissions(folder_.write(name, "#!/bin/sh\n" + text),
+    std::filesystem::permissions(folder_.write("bin/" + name, "#!/bin/sh\n" + text),
                                  std::filesystem::perms::owner_all);
-    return "exec \"" + name + "\"";
+    return "exec \"bin/" + name + "\"";
   };
   EXPECT_THAT(error(script("hang.sh", "sleep 300 & sleep 300"), {"--allow", "exec"}),
               HasSubstr("did not answer within 700 ms"));
   EXPECT_THAT(error(script("die.sh", "echo broken >&2; exit 4"), {"--allow", "t"}),
               HasSubstr("exited with code 4: broken"));
-  EXPECT_THAT(error(script("early.sh", "exit 0"), {"--allow", "exec:early.sh"}),
+  EXPECT_THAT(error(script("early.sh", "exit 0"), {"--allow", "exec:bin/early.sh"}),
               HasSubstr("wrote nothing to stdout"));
   EXPECT_THAT(error(script("wrong.sh", "echo '[1]'"), {"--allow", "exec"}),
               HasSubstr("expected int, got a list"));
   EXPECT_THAT(error(script("flood.sh", "yes"), {"--allow", "exec"}, "30"),
               HasSubstr("more than 16777216 bytes"));
   EXPECT_THAT(error(script("closed.sh", "echo 1")), HasSubstr("--allow t"));
-  EXPECT_THAT(error("exec \"none.sh\"", {"--allow", "exec"}), HasSubstr("cannot start"));
+  EXPECT_THAT(error("exec \"bin/none.sh\"", {"--allow", "exec"}), HasSubstr("cannot start"));
 }
 
 TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {

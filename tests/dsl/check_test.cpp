@@ -29,7 +29,7 @@ TEST(Messages, AreThoseOfTheGoldenFiles) {
   ASSERT_FALSE(programs.empty());
   for (const auto& path : programs) {
     const auto compiled =
-        compile(path.filename().string(), testing::read_file(path), testing::golden_files());
+        compile(path.filename().string(), testing::read_file(path), testing::files_of("golden"));
     auto expected = path;
     expected.replace_extension(".expected");
     if (update) std::ofstream(expected, std::ios::binary) << messages(compiled);
@@ -41,7 +41,7 @@ TEST(Messages, EveryDocumentedCodeIsSaidSomewhere) {
   std::set<std::string> said;
   for (const auto& path : testing::files(testing::folder() / "golden", ".gen"))
     for (const std::string& code :
-         codes(compile("x.gen", testing::read_file(path), testing::golden_files()).diagnostics))
+         codes(compile("x.gen", testing::read_file(path), testing::files_of("golden")).diagnostics))
       said.insert(code);
   // Limits and broken bytes are too large or not text: said by the tests of hostile input.
   said.insert({"E0113", "E0114", "E0306"});
@@ -59,7 +59,8 @@ TEST(Messages, EveryDocumentedCodeIsSaidSomewhere) {
 
 TEST(Checker, TheProgramsOfTheReferenceCheckButForWhatIsNotYetThere) {
   for (const auto& path : testing::files(testing::folder() / "programs", ".gen")) {
-    const auto compiled = compile(path.filename().string(), testing::read_file(path));
+    const auto compiled =
+        compile(path.filename().string(), testing::read_file(path), testing::files_of("programs"));
     if (path.stem() == "everything") continue;  // shows syntax, not sense
     for (const std::string& code : codes(compiled.diagnostics))
       EXPECT_TRUE(code == "E0208" || code[0] == 'W') << path << messages(compiled);

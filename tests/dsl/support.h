@@ -33,10 +33,10 @@ inline std::vector<std::filesystem::path> files(const std::filesystem::path& dir
   return result;
 }
 
-/// How the golden programs read the files they name.
-inline ReadFile golden_files() {
-  return [](const std::string& path) -> Result<std::string> {
-    const auto file = folder() / "golden" / path;
+/// How the programs of a folder read the files they name.
+inline ReadFile files_of(const std::string& name) {
+  return [name](const std::string& path) -> Result<std::string> {
+    const auto file = folder() / name / path;
     if (!std::filesystem::exists(file))
       return fail(ErrorCode::kNotFound, "cannot open '" + path + "'");
     return read_file(file);
