@@ -52,11 +52,11 @@ class TemplateNamespace(jinja2.utils.Namespace):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         values = dict(*args, **attributes)
         for name in values:
-            self._check(name)
+            TemplateNamespace._check(name)
         super().__init__(values)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._check(name)
+        TemplateNamespace._check(name)
         super().__setitem__(name, value)
 
     @staticmethod
