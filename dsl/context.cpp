@@ -150,10 +150,8 @@ Status Context::open(runtime::Role role) {
   if (!model_->chat->supports(role)) {
     return fail(ErrorCode::kUnsupported, model_->chat->refusal(role));
   }
-  if (started_) {
-    if (const std::string why = model_->chat->refusal(role, previous_); !why.empty())
-      return fail(ErrorCode::kUnsupported, why);
-  }
+  if (const std::string why = model_->chat->refusal(role, previous_); !why.empty())
+    return fail(ErrorCode::kUnsupported, why);
   take_back_end();
   if (started_ && rewrites() && !raw_ && previous_) {
     ESP_TRY(rewrite(role));

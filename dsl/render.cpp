@@ -89,7 +89,7 @@ class Renderer {
     if (!model_.chat->supports(*role)) {
       return engine_failure(span, {ErrorCode::kUnsupported, model_.chat->refusal(*role)});
     }
-    if (const std::string why = model_.chat->refusal(*role, previous_); started_ && !why.empty()) {
+    if (const std::string why = model_.chat->refusal(*role, previous_); !why.empty()) {
       return engine_failure(span, {ErrorCode::kUnsupported, why});
     }
     if (!started_) put(model_.chat->begin(*role));

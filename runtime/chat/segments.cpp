@@ -25,6 +25,7 @@ Status append_template(Segments& to, std::string_view text, const Tokenizer& tok
     append_text(to, text.substr(at, found - at));
     to.push_back({id, ""});
     at = found + token.size();
+    if (tokenizer.takes_space_after(id)) at = jinja::space_end(text, at);
   }
   append_text(to, text.substr(at));
   return {};
