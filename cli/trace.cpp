@@ -60,11 +60,11 @@ void Trace::on_turn(dsl::BranchNumber branch, std::string_view role) {
   if (const auto known = role_of(role); first && known) {
     // What the model's template puts before the first turn, a default system
     // prompt for one.
-    const auto ids = model_.chat->begin(*known);
-    if (!ids.empty()) {
+    const auto begin = model_.chat->begin(*known);
+    if (!begin.empty()) {
       write({{"event", "template"},
              {"branch", branch},
-             {"text", model_.tokenizer->decode(ids, true)}});
+             {"text", runtime::text_of(*model_.tokenizer, begin)}});
     }
   }
   write({{"event", "turn"}, {"branch", branch}, {"role", role}});

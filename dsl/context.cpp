@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "grammar/token_trie.h"
 
@@ -45,6 +46,7 @@ void Context::take_back_end() {
 
 void Context::begin_run() {
   run_.clear();
+  opened_ = 0;
   run_begin_ = branch_.ids().size();
   run_start_ = runtime::TextStart::kContinuation;
   dirty_ = false;
@@ -54,17 +56,29 @@ void Context::begin_run() {
 Status Context::start(std::optional<runtime::Role> first) {
   if (started_) return {};
   started_ = true;
-  if (first) {
-    control(model_->chat->begin(*first));
-  } else if (model_->tokenizer->add_bos() && model_->tokenizer->bos() != kNoToken) {
-    const TokenId bos = model_->tokenizer->bos();
-    control(std::span(&bos, 1));
+  if (first) return write(model_->chat->begin(*first));
+  if (model_->tokenizer->add_bos() && model_->tokenizer->bos() != kNoToken)
+    control(model_->tokenizer->bos());
+  return {};
+}
+
+Status Context::write(std::span<const runtime::Segment> segments) {
+  for (const runtime::Segment& segment : segments) {
+    if (segment.control != kNoToken) {
+      ESP_TRY(flush());
+      control(segment.control);
+    } else {
+      run_ += segment.text;
+      opened_ = run_.size();
+      dirty_ = true;
+      closed_.reset();
+    }
   }
   return {};
 }
 
-void Context::control(std::span<const TokenId> ids) {
-  branch_.append(ids);
+void Context::control(TokenId id) {
+  branch_.append(std::span(&id, 1));
   begin_run();
   run_start_ = runtime::TextStart::kRun;
 }
@@ -73,9 +87,23 @@ void Context::text(std::string_view bytes) {
   if (bytes.empty()) return;
   take_back_end();
   (void)start(std::nullopt);
-  run_ += bytes;
+  raw_ = raw_ || !role_;
+  const auto form = role_ ? model_->chat->text_form(*role_) : runtime::TextForm::kPlain;
+  run_ += form == runtime::TextForm::kPlain ? std::string(bytes)
+                                            : runtime::in_form(form, bytes, run_.size() > opened_);
   dirty_ = true;
   closed_.reset();
+}
+
+// The white space at the end of a turn's text goes where the template trims it.
+void Context::trim_end() {
+  if (model_->chat->text_form(*role_) != runtime::TextForm::kTrimmed || run_.size() <= opened_)
+    return;
+  const std::string_view text = std::string_view(run_).substr(opened_);
+  const std::size_t kept = opened_ + runtime::without_trailing_space(text).size();
+  if (kept == run_.size()) return;
+  run_.resize(kept);
+  dirty_ = true;
 }
 
 Status Context::written(std::string_view bytes, const Spelling& spelling) {
@@ -122,32 +150,80 @@ Status Context::open(runtime::Role role) {
   if (!model_->chat->supports(role)) {
     return fail(ErrorCode::kUnsupported, model_->chat->refusal(role));
   }
-  ESP_TRY(flush());
+  if (const std::string why = model_->chat->refusal(role, previous_); !why.empty())
+    return fail(ErrorCode::kUnsupported, why);
   take_back_end();
-  ESP_TRY(start(role));
-  control(model_->chat->open(role));
+  if (started_ && rewrites() && !raw_ && previous_) {
+    ESP_TRY(rewrite(role));
+  } else {
+    ESP_TRY(start(role));
+    ESP_TRY(write(model_->chat->open(role, previous_)));
+  }
   role_ = role;
+  closed_.reset();
+  turn_begin_ = run_begin_;
+  turn_skip_ = run_.size();
+  if (run_start_ == runtime::TextStart::kRun) turn_skip_ += model_->tokenizer->run_prefix().size();
+  return flush();
+}
+
+// The path up to the text of a turn of `next`, as the template has it now.
+Status Context::rewrite(runtime::Role next) {
+  ESP_ASSIGN(const runtime::Segments segments, model_->chat->render_before(turns_, next));
+  // The text behind the last control token goes on with the turn's.
+  const bool ends_in_text = !segments.empty() && segments.back().control == kNoToken;
+  const std::span<const runtime::Segment> fixed(segments.data(),
+                                                segments.size() - (ends_in_text ? 1 : 0));
+  ESP_ASSIGN(const auto ids, runtime::encode(*model_->tokenizer, fixed));
+  if (ids.size() > model_->context) return too_long(ids.size());
+  const auto& have = branch_.ids();
+  const auto common = static_cast<std::size_t>(
+      std::mismatch(have.begin(), have.end(), ids.begin(), ids.end()).second - ids.begin());
+  branch_.rollback(common);
+  branch_.append(std::span(ids).subspan(common));
+  begin_run();
+  run_start_ = runtime::TextStart::kRun;
+  run_ = ends_in_text ? segments.back().text : "";
+  opened_ = run_.size();
+  dirty_ = true;
+  ended_ = false;
   return {};
+}
+
+// The text of the turn that is about to be closed, from its ids.
+void Context::remember_turn() {
+  const std::span<const TokenId> ids(branch_.ids());
+  std::string text = model_->tokenizer->decode(ids.subspan(std::min(turn_begin_, ids.size())));
+  text.erase(0, std::min(turn_skip_, text.size()));
+  if (model_->chat->text_form(*role_) == runtime::TextForm::kJson) {
+    const Json plain = Json::parse("\"" + text + "\"", nullptr, false);
+    if (plain.is_string()) text = plain.get<std::string>();
+  }
+  turns_.push_back({{"role", std::string(name(*role_))}, {"content", std::move(text)}});
 }
 
 Status Context::close() {
   ESP_CHECK(role_.has_value());
+  trim_end();
   ESP_TRY(flush());
   std::optional<Closed> closed;
-  if (!ended_ && model_->chat->refuses_two_user_turns())
-    closed = Closed{*role_, branch_.ids().size(), run_, run_begin_, run_start_};
-  auto ids = model_->chat->close(*role_);
-  std::span<const TokenId> rest(ids);
+  if (!ended_ && model_->chat->refuses_two_user_turns()) {
+    closed = Closed{*role_, branch_.ids().size(), run_, run_begin_, run_start_, opened_, previous_};
+  }
+  if (rewrites()) remember_turn();
+  const runtime::Segments closing = model_->chat->close(*role_);
+  std::span<const runtime::Segment> rest(closing);
   if (ended_) {
-    if (!rest.empty() && branch_.ids().back() == rest.front()) {
+    if (!rest.empty() && branch_.ids().back() == rest.front().control) {
       rest = rest.subspan(1);
     } else {
       take_back_end();
     }
     ended_ = false;
   }
-  control(rest);
-  role_.reset();
+  ESP_TRY(write(rest));
+  previous_ = std::exchange(role_, std::nullopt);
+  ESP_TRY(flush());
   closed_ = std::move(closed);
   return {};
 }
@@ -160,7 +236,10 @@ bool Context::reopen(runtime::Role role) {
   run_ = closed.run;
   run_begin_ = closed.run_begin;
   run_start_ = closed.run_start;
+  opened_ = closed.opened;
   role_ = closed.role;
+  previous_ = closed.previous;
+  if (rewrites() && !turns_.empty()) turns_.erase(turns_.size() - 1);
   return true;
 }
 
@@ -188,7 +267,7 @@ Context::Healed Context::healing() const {
     if (ids.size() < run_begin_ + dropped || ids.size() <= dropped)
       break;  // the path never becomes empty
     suffix.insert(0, vocabulary.bytes(ids[ids.size() - dropped]));
-    if (suffix.size() >= vocabulary.longest_token()) break;
+    if (suffix.size() >= vocabulary.longest_token() || opened_ + suffix.size() > run_.size()) break;
     if (can_grow(vocabulary.trie(), suffix)) best = {suffix, dropped};
   }
   return best;
@@ -219,7 +298,13 @@ Result<Context> Context::fork() {
   child.run_ = run_;
   child.run_begin_ = run_begin_;
   child.run_start_ = run_start_;
+  child.opened_ = opened_;
   child.role_ = role_;
+  child.previous_ = previous_;
+  child.turns_ = turns_;
+  child.turn_begin_ = turn_begin_;
+  child.turn_skip_ = turn_skip_;
+  child.raw_ = raw_;
   child.started_ = started_;
   child.ended_ = ended_;
   child.closed_ = closed_;
@@ -230,31 +315,46 @@ Result<Context::Snapshot> Context::snapshot() {
   take_back_end();  // what follows may take it back, which would reach below the snapshot
   ESP_TRY(flush());
   const auto& ids = branch_.ids();
-  return Snapshot{{ids.begin() + static_cast<std::ptrdiff_t>(run_begin_), ids.end()},
-                  run_,
-                  run_begin_,
-                  run_start_,
-                  role_,
-                  started_,
-                  ended_,
-                  closed_};
+  Snapshot made;
+  made.kept_from = rewrites() ? 0 : closed_ ? closed_->run_begin : run_begin_;
+  made.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(made.kept_from), ids.end());
+  made.run = run_;
+  made.run_begin = run_begin_;
+  made.run_start = run_start_;
+  made.opened = opened_;
+  made.role = role_;
+  made.previous = previous_;
+  made.started = started_;
+  made.ended = ended_;
+  made.closed = closed_;
+  made.turns = turns_.size();
+  made.turn_begin = turn_begin_;
+  made.turn_skip = turn_skip_;
+  made.raw = raw_;
+  return made;
 }
 
 void Context::restore(const Snapshot& snapshot) {
   const auto& ids = branch_.ids();
-  const std::size_t begin = std::min(snapshot.run_begin, ids.size());
+  const std::size_t begin = std::min(snapshot.kept_from, ids.size());
   const auto pair = std::mismatch(ids.begin() + static_cast<std::ptrdiff_t>(begin), ids.end(),
-                                  snapshot.run_ids.begin(), snapshot.run_ids.end());
-  const auto common = static_cast<std::size_t>(pair.second - snapshot.run_ids.begin());
+                                  snapshot.ids.begin(), snapshot.ids.end());
+  const auto common = static_cast<std::size_t>(pair.second - snapshot.ids.begin());
   branch_.rollback(begin + common);
-  branch_.append(std::span(snapshot.run_ids).subspan(common));
+  branch_.append(std::span(snapshot.ids).subspan(common));
   run_ = snapshot.run;
   run_begin_ = snapshot.run_begin;
   run_start_ = snapshot.run_start;
+  opened_ = snapshot.opened;
   role_ = snapshot.role;
+  previous_ = snapshot.previous;
   started_ = snapshot.started;
   ended_ = snapshot.ended;
   closed_ = snapshot.closed;
+  while (turns_.size() > snapshot.turns) turns_.erase(turns_.size() - 1);
+  turn_begin_ = snapshot.turn_begin;
+  turn_skip_ = snapshot.turn_skip;
+  raw_ = snapshot.raw;
   dirty_ = false;
 }
 

@@ -4,9 +4,12 @@
 // Text is gathered and tokenised jointly over each run between control tokens and holes (CONTRACTS
 // 12). A run that was flushed (before a fork or a hole) and then grows is tokenised anew, and only
 // the ids that differ are replaced. Token healing takes back the last tokens of a run that a longer
-// token could have swallowed; it never crosses a control token or a hole. After a hole that ended
-// with the end-of-turn token, that token is in the path already: closing the turn adds only what
-// follows it, and writing more text takes it back.
+// token could have swallowed; it never crosses a control token or a hole, nor the template's own
+// text that opens a turn. After a hole that ended with the end-of-turn token, that token is in the
+// path already: closing the turn adds only what follows it, and writing more text takes it back.
+//
+// Where the model's template changes earlier turns when one is added, opening a turn writes the
+// conversation anew from the turns' texts, and what stays the same stays in the path.
 //
 // Move-only (owns a Branch); one thread at a time.
 #pragma once
@@ -20,6 +23,7 @@
 #include "base/result.h"
 #include "base/token.h"
 #include "dsl/value.h"
+#include "grammar/json.h"
 #include "runtime/chat/chat_template.h"
 #include "runtime/engine/engine.h"
 #include "runtime/tokenizer/tokenizer.h"
@@ -78,23 +82,38 @@ class Context {
     std::string run;
     std::size_t run_begin = 0;
     runtime::TextStart run_start{};
+    std::size_t opened = 0;
+    std::optional<runtime::Role> previous;
   };
   struct Snapshot {
-    std::vector<TokenId> run_ids;
+    std::size_t kept_from = 0;  // what lies before never changes
+    std::vector<TokenId> ids;   // from there on
     std::string run;
     std::size_t run_begin = 0;
     runtime::TextStart run_start = runtime::TextStart::kRun;
+    std::size_t opened = 0;
     std::optional<runtime::Role> role;
+    std::optional<runtime::Role> previous;
     bool started = false;
     bool ended = false;
     std::optional<Closed> closed;
+    std::size_t turns = 0;
+    std::size_t turn_begin = 0;
+    std::size_t turn_skip = 0;
+    bool raw = false;
   };
   Result<Snapshot> snapshot();
   void restore(const Snapshot& snapshot);
 
  private:
   Status start(std::optional<runtime::Role> first);
-  void control(std::span<const TokenId> ids);
+  /// The template's own pieces: control tokens end the run, texts join it.
+  Status write(std::span<const runtime::Segment> segments);
+  void control(TokenId id);
+  void trim_end();
+  [[nodiscard]] bool rewrites() const { return !model_->chat->not_incremental().empty(); }
+  Status rewrite(runtime::Role next);
+  void remember_turn();
   void take_back_end();
   void begin_run();
   [[nodiscard]] Status too_long(std::size_t tokens) const;
@@ -106,10 +125,18 @@ class Context {
   std::size_t run_begin_ = 0;  // where its ids begin
   runtime::TextStart run_start_ = runtime::TextStart::kRun;  // what it stands after
   bool dirty_ = false;                                       // run_ has grown since it was flushed
+  std::size_t opened_ = 0;  // how much of run_ is the template's own: healing stops there
   std::optional<runtime::Role> role_;
+  std::optional<runtime::Role> previous_;  // of the turn that was closed last
   bool started_ = false;
   bool ended_ = false;  // the last id is an end token that a hole gave
   std::optional<Closed> closed_;
+  // For templates that turns cannot simply be added to: the closed turns, where the open one's run
+  // begins, and how many bytes there are not the turn's.
+  Json turns_ = Json::array();
+  std::size_t turn_begin_ = 0;
+  std::size_t turn_skip_ = 0;
+  bool raw_ = false;  // there is text outside of turns, which no template writes
 };
 
 }  // namespace espalier::dsl

@@ -89,11 +89,24 @@ class Renderer {
     if (!model_.chat->supports(*role)) {
       return engine_failure(span, {ErrorCode::kUnsupported, model_.chat->refusal(*role)});
     }
-    if (!started_) control(model_.chat->begin(*role));
+    if (const std::string why = model_.chat->refusal(*role, previous_); !why.empty()) {
+      return engine_failure(span, {ErrorCode::kUnsupported, why});
+    }
+    if (!started_) put(model_.chat->begin(*role));
     started_ = true;
-    control(model_.chat->open(*role));
+    put(model_.chat->open(*role, previous_));
+    form_ = model_.chat->text_form(*role);
+    opened_ = out_.size();
     auto next = block(stmt.body);
-    if (next && *next != Next::kStop) control(model_.chat->close(*role));
+    if (next && *next != Next::kStop) {
+      if (form_ == runtime::TextForm::kTrimmed) {
+        const auto text = std::string_view(out_).substr(opened_);
+        out_.resize(opened_ + runtime::without_trailing_space(text).size());
+      }
+      put(model_.chat->close(*role));
+    }
+    form_ = runtime::TextForm::kPlain;
+    previous_ = *role;
     return next;
   }
 
@@ -190,12 +203,15 @@ class Renderer {
   void write(std::string_view bytes) {
     if (bytes.empty()) return;
     const runtime::Tokenizer& tokenizer = *model_.tokenizer;
-    if (!started_ && tokenizer.add_bos() && tokenizer.bos() != kNoToken) control({tokenizer.bos()});
+    if (!started_ && tokenizer.add_bos() && tokenizer.bos() != kNoToken)
+      put({{tokenizer.bos(), ""}});
     started_ = true;
-    out_ += bytes;
+    out_ += form_ == runtime::TextForm::kPlain
+                ? std::string(bytes)
+                : runtime::in_form(form_, bytes, out_.size() > opened_);
   }
-  void control(const std::vector<TokenId>& ids) {
-    out_ += model_.tokenizer->decode(ids, /*special=*/true);
+  void put(const runtime::Segments& segments) {
+    out_ += runtime::text_of(*model_.tokenizer, segments);
   }
 
   const ModelParts& model_;
@@ -204,6 +220,9 @@ class Renderer {
   std::string out_;
   std::uint64_t steps_ = 0;
   bool started_ = false;
+  std::optional<runtime::Role> previous_;               // of the turn before
+  runtime::TextForm form_ = runtime::TextForm::kPlain;  // of the open turn
+  std::size_t opened_ = 0;                              // where its text begins
 };
 
 }  // namespace

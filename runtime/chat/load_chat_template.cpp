@@ -1,74 +1,176 @@
 #include "runtime/chat/load_chat_template.h"
 
+#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "runtime/chat/chatml.h"
+#include "runtime/chat/conversation.h"
+#include "runtime/chat/family.h"
+#include "runtime/chat/segments.h"
+#include "runtime/chat/tool_syntax.h"
+#include "runtime/chat/turn_pieces.h"
 
 namespace espalier::runtime {
 namespace {
 
-// A template's source is scanned a few times; the largest known one has 10 KB.
-constexpr std::size_t kMaxSourceBytes = 1 << 20;
-
 // The template of a model that roles cannot be used with: raw prompts only.
 class NoRoles final : public ChatTemplate {
  public:
-  NoRoles(std::string_view family, std::string why, std::vector<TokenId> begin)
+  NoRoles(std::string_view family, std::string why, Segments begin)
       : family_(family), why_(std::move(why)), begin_(std::move(begin)) {}
   std::string_view family() const override { return family_; }
   bool supports(Role) const override { return false; }
   std::string refusal(Role) const override { return why_; }
-  std::vector<TokenId> begin(Role) const override { return begin_; }
-  std::vector<TokenId> open(Role) const override { return {}; }
-  std::vector<TokenId> close(Role) const override { return {}; }
+  std::string refusal(Role, std::optional<Role>) const override { return why_; }
+  Segments begin(Role) const override { return begin_; }
+  Segments open(Role, std::optional<Role>) const override { return {}; }
+  Segments close(Role) const override { return {}; }
+  Result<Segments> render(const Json&, const Json&, bool) const override {
+    return fail(ErrorCode::kUnsupported, why_);
+  }
+  Result<Segments> render_before(const Json&, Role) const override {
+    return fail(ErrorCode::kUnsupported, why_);
+  }
 
  private:
   std::string_view family_;
   std::string why_;
-  std::vector<TokenId> begin_;
+  Segments begin_;
 };
+
+class JinjaChatTemplate final : public ChatTemplate {
+ public:
+  JinjaChatTemplate(std::string_view family, ConversationTemplate conversation, TurnPieces pieces,
+                    std::shared_ptr<const Tokenizer> tokenizer)
+      : family_(family),
+        conversation_(std::move(conversation)),
+        pieces_(std::move(pieces)),
+        tokenizer_(std::move(tokenizer)),
+        tools_(find_tool_syntax(family_, conversation_)) {}
+
+  std::string_view family() const override { return family_; }
+  bool supports(Role role) const override { return turn(role).supported; }
+  std::string refusal(Role role) const override { return turn(role).refusal; }
+  std::string refusal(Role role, std::optional<Role> previous) const override {
+    if (!supports(role)) return refusal(role);
+    if (!previous) {
+      return turn(role).begin.empty() && turn(role).first.empty() && !first_known(role)
+                 ? "the model's chat template has no conversation that starts with the role '" +
+                       std::string(name(role)) + "'"
+                 : "";
+    }
+    const auto& it = pair(*previous, role);
+    return it.known ? ""
+                    : "in the model's chat template the role '" + std::string(name(role)) +
+                          "' cannot follow '" + std::string(name(*previous)) + "': " + it.refusal;
+  }
+  Segments begin(Role first) const override { return turn(first).begin; }
+  Segments open(Role role, std::optional<Role> previous) const override {
+    return previous ? pair(*previous, role).open : turn(role).first;
+  }
+  Segments close(Role role) const override { return turn(role).close; }
+  Segments generation_suffix() const override { return pieces_.generation_suffix; }
+  TextForm text_form(Role role) const override { return turn(role).form; }
+  std::string_view not_incremental() const override { return pieces_.not_incremental; }
+  bool drops_reasoning() const override { return pieces_.drops_reasoning; }
+  Result<Segments> render(const Json& messages, const Json& tools,
+                          bool generation_prompt) const override {
+    ESP_ASSIGN(const jinja::Text text, conversation_.render(messages, tools, generation_prompt));
+    return with_bos(text);
+  }
+  Result<Segments> render_before(const Json& messages, Role next) const override {
+    if (next == Role::kAssistant) {
+      // Templates without a generation prompt open the turn as they do a finished one.
+      ESP_ASSIGN(const jinja::Text plain, conversation_.render(messages, Json(), false));
+      ESP_ASSIGN(const jinja::Text prompt, conversation_.render(messages, Json(), true));
+      if (prompt != plain) return with_bos(prompt);
+    }
+    Json more = messages;
+    more.push_back({{"role", std::string(name(next))}, {"content", "text"}});
+    ESP_ASSIGN(const jinja::Text text, conversation_.render(more, Json(), false));
+    jinja::Text before;
+    std::size_t begin = 0;
+    for (const jinja::Run& run : text.runs) {
+      if (run.origin == more.size()) return with_bos(before);
+      before.append(std::string_view(text.bytes).substr(begin, run.end - begin), run.origin);
+      begin = run.end;
+    }
+    return fail(ErrorCode::kUnsupported, "the model's chat template drops this turn");
+  }
+  const ToolSyntax* tool_syntax() const override { return tools_.get(); }
+
+ private:
+  const TurnPieces::Turn& turn(Role role) const {
+    return pieces_.turns[static_cast<std::size_t>(role)];
+  }
+  const TurnPieces::Pair& pair(Role previous, Role next) const {
+    return pieces_.pairs[static_cast<std::size_t>(previous)][static_cast<std::size_t>(next)];
+  }
+  Result<Segments> with_bos(const jinja::Text& text) const {
+    ESP_ASSIGN(Segments segments, segments_of(text, *tokenizer_));
+    const TokenId bos = tokenizer_->bos();
+    if (tokenizer_->add_bos() && bos != kNoToken &&
+        (segments.empty() || segments.front().control != bos))
+      segments.insert(segments.begin(), {bos, ""});
+    return segments;
+  }
+  bool first_known(Role role) const { return role == Role::kUser || role == Role::kSystem; }
+
+  std::string_view family_;
+  ConversationTemplate conversation_;
+  TurnPieces pieces_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::shared_ptr<const ToolSyntax> tools_;
+};
+
+std::chrono::sys_seconds local_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm local{};
+  localtime_r(&now, &local);
+  return std::chrono::sys_seconds(std::chrono::seconds(now + local.tm_gmtoff));
+}
 
 }  // namespace
 
-std::string_view name(Role role) {
-  switch (role) {
-    case Role::kSystem:
-      return "system";
-    case Role::kUser:
-      return "user";
-    case Role::kAssistant:
-      return "assistant";
-    case Role::kTool:
-      return "tool";
+Result<std::shared_ptr<const ChatTemplate>> make_chat_template(
+    std::string_view source, std::shared_ptr<const Tokenizer> tokenizer) {
+  const auto text = [&](TokenId id) {
+    return id == kNoToken ? "" : tokenizer->decode({&id, 1}, true);
+  };
+  Segments begin;
+  if (tokenizer->add_bos() && tokenizer->bos() != kNoToken) begin.push_back({tokenizer->bos(), ""});
+  auto compiled = jinja::Template::compile(source);
+  if (!compiled) {
+    return std::make_shared<const NoRoles>(
+        "unknown", "the model's chat template cannot be used: " + compiled.error().message,
+        std::move(begin));
   }
-  return "";
+  ConversationTemplate conversation{std::move(*compiled), text(tokenizer->bos()),
+                                    text(tokenizer->eos()), local_now()};
+  const Json probe = Json::array({{{"role", "user"}, {"content", "text"}}});
+  if (!conversation.render(probe, Json(), false, kProbeLimits) &&
+      conversation.render(probe, Json::array(), false, kProbeLimits))
+    conversation.no_tools = Json::array();
+  ESP_ASSIGN(TurnPieces pieces, find_pieces(conversation, *tokenizer));
+  return std::make_shared<const JinjaChatTemplate>(family_of(source), std::move(conversation),
+                                                   std::move(pieces), std::move(tokenizer));
 }
 
-Result<std::shared_ptr<const ChatTemplate>> load_chat_template(const Gguf& file,
-                                                               const Tokenizer& tokenizer) {
-  std::vector<TokenId> begin;
-  if (tokenizer.add_bos()) begin.push_back(tokenizer.bos());
+Result<std::shared_ptr<const ChatTemplate>> load_chat_template(
+    const Gguf& file, std::shared_ptr<const Tokenizer> tokenizer) {
   if (!file.has("tokenizer.chat_template")) {
+    Segments begin;
+    if (tokenizer->add_bos() && tokenizer->bos() != kNoToken)
+      begin.push_back({tokenizer->bos(), ""});
     return std::make_shared<const NoRoles>("none", "the model has no chat template (a base model)",
                                            std::move(begin));
   }
   ESP_ASSIGN(const auto source, file.string("tokenizer.chat_template"));
-  if (source.size() > kMaxSourceBytes) {
-    return file.refuse(ErrorCode::kLimit, "key 'tokenizer.chat_template' has " +
-                                              std::to_string(source.size()) + " bytes; at most " +
-                                              std::to_string(kMaxSourceBytes));
-  }
-  for (auto* read : {&read_chatml}) {
-    auto found = read(source, tokenizer);
-    if (!found) return file.refuse(found.error().code, "key 'tokenizer.chat_template': " + found.error().message);
-    if (*found != nullptr) return found;
-  }
-  return std::make_shared<const NoRoles>(
-      "unknown",
-      "the model's chat template is of a family that is not supported yet; supported: chatml",
-      std::move(begin));
+  auto made = make_chat_template(source, std::move(tokenizer));
+  if (!made)
+    return file.refuse(made.error().code, "key 'tokenizer.chat_template': " + made.error().message);
+  return made;
 }
 
 }  // namespace espalier::runtime

@@ -1,11 +1,8 @@
-// Finds how a model's turns are written from the chat template in its file
-// (tokenizer.chat_template).
+// A model's chat template, from its file (tokenizer.chat_template).
 //
-// The template's source is never run: its family is recognised by the control tokens and the
-// expression that writes a turn, and what varies inside the family is taken out of its string
-// literals. A model without a template is of family "none"; one whose template is of no known
-// family still loads and serves raw prompts, but supports no role. Another family is a new file
-// with a reader, and its line in load_chat_template.cpp's list.
+// A model without a template is of family "none". One whose template this interpreter cannot run
+// still loads and serves raw prompts, but supports no role, and says what the template has that is
+// not supported.
 #pragma once
 
 #include <memory>
@@ -13,11 +10,14 @@
 #include "base/result.h"
 #include "runtime/chat/chat_template.h"
 #include "runtime/model/gguf.h"
-#include "runtime/tokenizer/tokenizer.h"
 
 namespace espalier::runtime {
 
 [[nodiscard]] Result<std::shared_ptr<const ChatTemplate>> load_chat_template(
-    const Gguf& file, const Tokenizer& tokenizer);
+    const Gguf& file, std::shared_ptr<const Tokenizer> tokenizer);
+
+/// The same from a template's source. strftime_now shows this machine's local time of the call.
+[[nodiscard]] Result<std::shared_ptr<const ChatTemplate>> make_chat_template(
+    std::string_view source, std::shared_ptr<const Tokenizer> tokenizer);
 
 }  // namespace espalier::runtime

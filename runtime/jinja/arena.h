@@ -54,7 +54,9 @@ class Arena {
   }
 
   /// Whether `bytes` more stay within the limit.
-  [[nodiscard]] bool fits(std::size_t bytes) const { return bytes <= limit_ - std::min(limit_, used_); }
+  [[nodiscard]] bool fits(std::size_t bytes) const {
+    return bytes <= limit_ - std::min(limit_, used_);
+  }
   [[nodiscard]] bool exhausted() const { return used_ > limit_; }
   [[nodiscard]] std::size_t limit() const { return limit_; }
 

@@ -124,9 +124,9 @@ struct SliceExpr : Expr {
 struct Target {
   enum class Kind : std::uint8_t { kName, kAttribute, kTuple } kind = Kind::kName;
   std::uint32_t line = 0;
-  NameExpr* name = nullptr;         // kName, kAttribute
-  const Str* attribute = nullptr;   // kAttribute
-  std::span<Target*> parts;         // kTuple
+  NameExpr* name = nullptr;        // kName, kAttribute
+  const Str* attribute = nullptr;  // kAttribute
+  std::span<Target*> parts;        // kTuple
 };
 
 /// How a scope's slot starts when the scope is entered.

@@ -14,8 +14,9 @@ struct Row {
 };
 template <class Id, std::size_t n>
 Id look_up(const Row<Id> (&rows)[n], std::string_view name, Id otherwise) {
-  const auto found = std::lower_bound(std::begin(rows), std::end(rows), name,
-                                      [](const Row<Id>& row, std::string_view wanted) { return row.name < wanted; });
+  const auto found = std::lower_bound(
+      std::begin(rows), std::end(rows), name,
+      [](const Row<Id>& row, std::string_view wanted) { return row.name < wanted; });
   return found != std::end(rows) && found->name == name ? found->id : otherwise;
 }
 template <class Id, std::size_t n>
@@ -194,33 +195,43 @@ constexpr Row<N> kString[] = {
 };
 static_assert(sorted(kString));
 constexpr Row<N> kDict[] = {
-    {"clear", N::kUnsafe},     {"copy", N::kCopy},     {"fromkeys", N::kUnsupported},
-    {"get", N::kGet},          {"items", N::kItems},   {"keys", N::kKeys},
-    {"pop", N::kUnsafe},       {"popitem", N::kUnsafe}, {"setdefault", N::kUnsafe},
-    {"update", N::kUnsafe},    {"values", N::kValues},
+    {"clear", N::kUnsafe},  {"copy", N::kCopy},      {"fromkeys", N::kUnsupported},
+    {"get", N::kGet},       {"items", N::kItems},    {"keys", N::kKeys},
+    {"pop", N::kUnsafe},    {"popitem", N::kUnsafe}, {"setdefault", N::kUnsafe},
+    {"update", N::kUnsafe}, {"values", N::kValues},
 };
 static_assert(sorted(kDict));
 constexpr Row<N> kList[] = {
-    {"append", N::kUnsafe}, {"clear", N::kUnsafe},  {"copy", N::kCopy},      {"count", N::kCount},
-    {"extend", N::kUnsafe}, {"index", N::kIndex},   {"insert", N::kUnsafe},  {"pop", N::kUnsafe},
+    {"append", N::kUnsafe}, {"clear", N::kUnsafe},   {"copy", N::kCopy},     {"count", N::kCount},
+    {"extend", N::kUnsafe}, {"index", N::kIndex},    {"insert", N::kUnsafe}, {"pop", N::kUnsafe},
     {"remove", N::kUnsafe}, {"reverse", N::kUnsafe}, {"sort", N::kUnsafe},
 };
 static_assert(sorted(kList));
 constexpr Row<N> kTuple[] = {{"count", N::kCount}, {"index", N::kIndex}};
 constexpr Row<N> kNumber[] = {
-    {"as_integer_ratio", N::kUnsupported}, {"bit_count", N::kUnsupported}, {"bit_length", N::kUnsupported},
-    {"conjugate", N::kUnsupported},        {"denominator", N::kUnsupported}, {"from_bytes", N::kUnsupported},
-    {"fromhex", N::kUnsupported},          {"hex", N::kUnsupported},       {"imag", N::kUnsupported},
-    {"is_integer", N::kUnsupported},       {"numerator", N::kUnsupported}, {"real", N::kUnsupported},
+    {"as_integer_ratio", N::kUnsupported},
+    {"bit_count", N::kUnsupported},
+    {"bit_length", N::kUnsupported},
+    {"conjugate", N::kUnsupported},
+    {"denominator", N::kUnsupported},
+    {"from_bytes", N::kUnsupported},
+    {"fromhex", N::kUnsupported},
+    {"hex", N::kUnsupported},
+    {"imag", N::kUnsupported},
+    {"is_integer", N::kUnsupported},
+    {"numerator", N::kUnsupported},
+    {"real", N::kUnsupported},
     {"to_bytes", N::kUnsupported},
 };
 static_assert(sorted(kNumber));
-constexpr Row<N> kRange[] = {{"count", N::kUnsupported}, {"index", N::kUnsupported},
-                             {"start", N::kUnsupported}, {"step", N::kUnsupported},
+constexpr Row<N> kRange[] = {{"count", N::kUnsupported},
+                             {"index", N::kUnsupported},
+                             {"start", N::kUnsupported},
+                             {"step", N::kUnsupported},
                              {"stop", N::kUnsupported}};
 constexpr Row<N> kView[] = {{"isdisjoint", N::kUnsupported}, {"mapping", N::kUnsupported}};
-constexpr Row<N> kIterator[] = {{"close", N::kUnsupported}, {"send", N::kUnsupported},
-                                {"throw", N::kUnsupported}};
+constexpr Row<N> kIterator[] = {
+    {"close", N::kUnsupported}, {"send", N::kUnsupported}, {"throw", N::kUnsupported}};
 constexpr Row<N> kLoop[] = {{"changed", N::kChanged}, {"cycle", N::kCycle}};
 constexpr Row<N> kCycler[] = {{"next", N::kNext}, {"reset", N::kReset}};
 constexpr Row<N> kFunction[] = {{"fromkeys", N::kUnsupported}};

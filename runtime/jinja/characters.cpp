@@ -11,8 +11,9 @@ namespace {
 using namespace internal;
 
 bool within(std::span<const CharacterRange> ranges, char32_t code) {
-  const auto found = std::upper_bound(ranges.begin(), ranges.end(), code,
-                                      [](char32_t c, const CharacterRange& range) { return c < range.first; });
+  const auto found =
+      std::upper_bound(ranges.begin(), ranges.end(), code,
+                       [](char32_t c, const CharacterRange& range) { return c < range.first; });
   return found != ranges.begin() && code <= std::prev(found)->last;
 }
 
@@ -30,8 +31,9 @@ char32_t changed(std::span<const CaseRange> ranges, char32_t code) {
 }
 
 const char* special(std::span<const CaseSpecial> list, char32_t code) {
-  const auto found = std::lower_bound(list.begin(), list.end(), code,
-                                      [](const CaseSpecial& it, char32_t c) { return it.code < c; });
+  const auto found =
+      std::lower_bound(list.begin(), list.end(), code,
+                       [](const CaseSpecial& it, char32_t c) { return it.code < c; });
   return found != list.end() && found->code == code ? found->text : nullptr;
 }
 
@@ -41,7 +43,8 @@ Character character_at(std::string_view text, std::size_t at) {
   const auto byte = static_cast<unsigned char>(text[at]);
   if (byte < 0x80) return {byte, 1};
   const auto decoded = utf8::decode(text, at);
-  return decoded.length == 0 ? Character{kMalformed, 1} : Character{decoded.code_point, decoded.length};
+  return decoded.length == 0 ? Character{kMalformed, 1}
+                             : Character{decoded.code_point, decoded.length};
 }
 
 std::size_t character_before(std::string_view text, std::size_t end) {
@@ -59,7 +62,8 @@ std::size_t count_characters(std::string_view text) {
 }
 
 bool is_space(char32_t code) {
-  if (code < 0x80) return code == ' ' || (code >= 9 && code <= 13) || (code >= 0x1C && code <= 0x1F);
+  if (code < 0x80)
+    return code == ' ' || (code >= 9 && code <= 13) || (code >= 0x1C && code <= 0x1F);
   return code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
          code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
 }
@@ -113,7 +117,8 @@ void append_in_case(std::string& out, char32_t code, Case wanted) {
   if (text != nullptr)
     out += text;
   else
-    utf8::append(out, lower ? changed({kLower, kLowerSize}, code) : changed({kUpper, kUpperSize}, code));
+    utf8::append(out,
+                 lower ? changed({kLower, kLowerSize}, code) : changed({kUpper, kUpperSize}, code));
 }
 
 bool has_upper(char32_t code) {

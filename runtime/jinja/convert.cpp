@@ -10,7 +10,8 @@ namespace {
 
 Result<Value> convert(Arena& arena, const Json& json, Origin origin, std::uint32_t depth) {
   if (depth > kMaxDataNesting)
-    return fail(ErrorCode::kLimit, "the input is nested deeper than " + std::to_string(kMaxDataNesting));
+    return fail(ErrorCode::kLimit,
+                "the input is nested deeper than " + std::to_string(kMaxDataNesting));
   switch (json.type()) {
     case Json::value_t::boolean:
       return Value::of(json.get<bool>());
@@ -49,7 +50,9 @@ Result<Value> convert(Arena& arena, const Json& json, Origin origin, std::uint32
 
 }  // namespace
 
-Result<Value> from_json(Arena& arena, const Json& json, Origin origin) { return convert(arena, json, origin, 0); }
+Result<Value> from_json(Arena& arena, const Json& json, Origin origin) {
+  return convert(arena, json, origin, 0);
+}
 
 const Dict* make_dict(Arena& arena, const std::vector<Entry>& entries) {
   return arena.make(Dict{arena.copy(entries).data(), static_cast<std::uint32_t>(entries.size())});
@@ -63,7 +66,8 @@ Value Interpreter::list(const std::vector<Value>& items, Kind kind) {
 }
 
 Value Interpreter::iterator(std::span<const Value> items) {
-  return Value::of(arena_.make(Iterator{items.data(), static_cast<std::uint32_t>(items.size()), 0, nullptr}));
+  return Value::of(
+      arena_.make(Iterator{items.data(), static_cast<std::uint32_t>(items.size()), 0, nullptr}));
 }
 
 // What a generator gives that fails after `items`: the failure waits until a pass gets there.
@@ -71,7 +75,8 @@ Value Interpreter::iterator_failing(const std::vector<Value>& items) {
   const Value made = iterator(arena_.copy(items));
   if (failed_ && error_->code == ErrorCode::kInvalid) {
     std::string_view message = error_->message;
-    message.remove_prefix(std::min(message.find(": ") + 2, message.size()));  // it gets its own line then
+    message.remove_prefix(
+        std::min(message.find(": ") + 2, message.size()));  // it gets its own line then
     made.iterator->failure = make_str(arena_, message, kTemplate);
     failed_ = false;
     error_.reset();
@@ -152,7 +157,8 @@ std::span<const Value> Interpreter::items_of(const Value& value) {
     case Kind::kRange: {
       Value* items = made(value.range->size);
       if (items == nullptr) return {};
-      for (std::uint32_t i = 0; i < value.range->size; ++i) items[i] = Value::of(value.range->at(i));
+      for (std::uint32_t i = 0; i < value.range->size; ++i)
+        items[i] = Value::of(value.range->at(i));
       return {items, value.range->size};
     }
     case Kind::kString: {
@@ -205,13 +211,15 @@ Value Interpreter::to_int(const Value& value, const Value& otherwise, std::int64
   if (value.is_integral()) return Value::of(value.as_int());
   const auto truncated = [&](double real) {
     if (std::isnan(real) || std::isinf(real)) return otherwise;
-    if (std::abs(real) >= 9223372036854775808.0) return fail("an integer has more than 63 bits", ErrorCode::kLimit);
+    if (std::abs(real) >= 9223372036854775808.0)
+      return fail("an integer has more than 63 bits", ErrorCode::kLimit);
     return Value::of(static_cast<std::int64_t>(real));
   };
   if (value.is(Kind::kFloat)) return truncated(value.real);
   if (!value.is(Kind::kString)) return otherwise;
   bool too_large = false;
-  if (const auto whole = parse_integer(value.string->view(), base, too_large)) return Value::of(*whole);
+  if (const auto whole = parse_integer(value.string->view(), base, too_large))
+    return Value::of(*whole);
   if (too_large) return fail("an integer has more than 63 bits", ErrorCode::kLimit);
   const auto real = parse_float(value.string->view());
   return real ? truncated(*real) : otherwise;

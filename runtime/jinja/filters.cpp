@@ -7,13 +7,15 @@
 
 namespace espalier::runtime::jinja {
 
-Value Interpreter::filter(FilterId id, const Str& name, const Value& subject, const CallArguments& given) {
+Value Interpreter::filter(FilterId id, const Str& name, const Value& subject,
+                          const CallArguments& given) {
   if (!spend()) return subject;
   switch (id) {
     case FilterId::kUnknown:
       return fail("there is no filter '" + std::string(name.view().substr(0, 80)) + "'");
     case FilterId::kUnsupported:
-      return fail("the filter '" + std::string(name.view()) + "' is not supported", ErrorCode::kUnsupported);
+      return fail("the filter '" + std::string(name.view()) + "' is not supported",
+                  ErrorCode::kUnsupported);
     case FilterId::kToJson:
       return to_json(subject, given);
     case FilterId::kAbs:
@@ -53,25 +55,29 @@ Value Interpreter::text_filter(FilterId id, const Value& subject, const CallArgu
       static constexpr const char* kNames[] = {"old", "new", "count"};
       if (!bind("replace", given, kNames, in, 2)) return subject;
       std::int64_t most = -1;
-      if (!in[2].is(Kind::kMissing) && !in[2].is(Kind::kNone)) most = as_integer(in[2], "replace").value_or(-1);
+      if (!in[2].is(Kind::kMissing) && !in[2].is(Kind::kNone))
+        most = as_integer(in[2], "replace").value_or(-1);
       if (failed_) return subject;
       return replace(Value::of(text_of(subject)), *text_of(in[0]), *text_of(in[1]), most);
     }
     case FilterId::kIndent:
       return indent(subject, given);
     case FilterId::kFormat: {
-      if (!given.positional.empty() && !given.named.empty()) return fail("format takes positional or named arguments, not both");
+      if (!given.positional.empty() && !given.named.empty())
+        return fail("format takes positional or named arguments, not both");
       if (!given.named.empty()) {
         std::vector<Entry> entries;
         for (const NamedValue& it : given.named) entries.push_back({Value::of(it.name), it.value});
         return percent_format(soft_text(subject), Value::of(make_dict(arena_, entries)));
       }
-      return percent_format(soft_text(subject), list({given.positional.begin(), given.positional.end()}, Kind::kTuple));
+      return percent_format(soft_text(subject),
+                            list({given.positional.begin(), given.positional.end()}, Kind::kTuple));
     }
     case FilterId::kInt: {
       static constexpr const char* kNames[] = {"default", "base"};
       if (!bind("int", given, kNames, in, 0)) return subject;
-      const std::int64_t base = in[1].is(Kind::kMissing) ? 10 : as_integer(in[1], "int").value_or(10);
+      const std::int64_t base =
+          in[1].is(Kind::kMissing) ? 10 : as_integer(in[1], "int").value_or(10);
       return to_int(subject, in[0].is(Kind::kMissing) ? Value::of(std::int64_t{0}) : in[0], base);
     }
     case FilterId::kFloat: {
@@ -84,8 +90,11 @@ Value Interpreter::text_filter(FilterId id, const Value& subject, const CallArgu
     case FilterId::kCenter: {
       static constexpr const char* kNames[] = {"width"};
       if (!bind("center", given, kNames, in, 0)) return subject;
-      const std::int64_t width = in[0].is(Kind::kMissing) ? 80 : as_integer(in[0], "center").value_or(0);
-      return failed_ ? subject : pad(soft_text(subject), width, *make_str(arena_, " ", kTemplate), NameId::kCenter);
+      const std::int64_t width =
+          in[0].is(Kind::kMissing) ? 80 : as_integer(in[0], "center").value_or(0);
+      return failed_ ? subject
+                     : pad(soft_text(subject), width, *make_str(arena_, " ", kTemplate),
+                           NameId::kCenter);
     }
     default:
       break;
@@ -112,8 +121,10 @@ Value Interpreter::text_filter(FilterId id, const Value& subject, const CallArgu
       };
       for (std::size_t at = 0; at < s.size && spend();) {
         const Character c = character_at(s.view(), at);
-        const bool between = is_space(c.code) || (c.code < 0x80 && std::string_view("-({[<").find(static_cast<char>(c.code)) !=
-                                                                      std::string_view::npos);
+        const bool between =
+            is_space(c.code) ||
+            (c.code < 0x80 &&
+             std::string_view("-({[<").find(static_cast<char>(c.code)) != std::string_view::npos);
         if (between) {
           word(at);
           out.append(s, at, at + c.length);
@@ -142,8 +153,9 @@ Value Interpreter::text_filter(FilterId id, const Value& subject, const CallArgu
       for (std::size_t at = 0; at < text->size && spend();) {
         const Character c = character_at(text->view(), at);
         at += c.length;
-        const bool part = c.code == '_' || (c.code != kMalformed && (is(CharacterClass::kAlpha, c.code) ||
-                                                                    is(CharacterClass::kNumeric, c.code)));
+        const bool part =
+            c.code == '_' || (c.code != kMalformed && (is(CharacterClass::kAlpha, c.code) ||
+                                                       is(CharacterClass::kNumeric, c.code)));
         words += part && !in_word ? 1 : 0;
         in_word = part;
       }
@@ -152,7 +164,8 @@ Value Interpreter::text_filter(FilterId id, const Value& subject, const CallArgu
     case FilterId::kAbs:
       if (subject.is_undefined()) return fail_undefined(subject);
       if (subject.is(Kind::kFloat)) return Value::of(std::abs(subject.real));
-      if (!subject.is_integral()) return fail(std::string("abs needs a number, not a ") + type_name(subject.kind));
+      if (!subject.is_integral())
+        return fail(std::string("abs needs a number, not a ") + type_name(subject.kind));
       return subject.as_int() < 0 ? negate(subject) : Value::of(subject.as_int());
     default:
       return subject;
@@ -164,18 +177,23 @@ Value Interpreter::indent(const Value& subject, const CallArguments& given) {
   Value in[3];
   if (!bind("indent", given, kNames, in, 0)) return subject;
   if (subject.is_undefined()) return fail_undefined(subject);
-  if (!subject.is(Kind::kString)) return fail(std::string("indent needs a string, not a ") + type_name(subject.kind));
+  if (!subject.is(Kind::kString))
+    return fail(std::string("indent needs a string, not a ") + type_name(subject.kind));
   const Str* by = nullptr;
   if (in[0].is(Kind::kString)) {
     by = in[0].string;
   } else {
     const auto width = in[0].is(Kind::kMissing) ? 4 : as_integer(in[0], "indent");
-    if (!width || !room(static_cast<std::uint64_t>(std::max<std::int64_t>(*width, 0)))) return subject;
-    by = make_str(arena_, std::string(static_cast<std::size_t>(std::max<std::int64_t>(*width, 0)), ' '), kTemplate);
+    if (!width || !room(static_cast<std::uint64_t>(std::max<std::int64_t>(*width, 0))))
+      return subject;
+    by = make_str(arena_,
+                  std::string(static_cast<std::size_t>(std::max<std::int64_t>(*width, 0)), ' '),
+                  kTemplate);
   }
   // With a newline at its end, so that an empty last line counts.
   if (!room(std::uint64_t{subject.string->size} + 1)) return subject;
-  const Value text = Value::of(concat(arena_, *subject.string, *make_str(arena_, "\n", kTemplate)), subject.safe);
+  const Value text =
+      Value::of(concat(arena_, *subject.string, *make_str(arena_, "\n", kTemplate)), subject.safe);
   const Value lines = split_lines(text, false);
   StrBuilder out;
   for (std::uint32_t i = 0; i < lines.list->size && !failed_; ++i) {
@@ -192,19 +210,22 @@ Value Interpreter::round(const Value& subject, const CallArguments& given) {
   static constexpr const char* kNames[] = {"precision", "method"};
   Value in[2];
   if (!bind("round", given, kNames, in, 0)) return subject;
-  const std::int64_t precision = in[0].is(Kind::kMissing) ? 0 : as_integer(in[0], "round").value_or(0);
+  const std::int64_t precision =
+      in[0].is(Kind::kMissing) ? 0 : as_integer(in[0], "round").value_or(0);
   const std::string_view method = in[1].is(Kind::kString) ? in[1].string->view() : "common";
   if (failed_) return subject;
   if (subject.is_undefined()) return fail_undefined(subject);
   const auto real = number(subject);
   if (!real) return fail(std::string("round needs a number, not a ") + type_name(subject.kind));
-  if (precision < 0 || precision > 300) return fail("round to such a precision is not supported", ErrorCode::kUnsupported);
+  if (precision < 0 || precision > 300)
+    return fail("round to such a precision is not supported", ErrorCode::kUnsupported);
   if (method == "common") {
     if (subject.is_integral()) return Value::of(subject.as_int());
     if (std::isnan(*real) || std::isinf(*real)) return subject;
     return Value::of(parse_float(fixed_text(*real, static_cast<int>(precision))).value_or(*real));
   }
-  if (method != "ceil" && method != "floor") return fail("the method of round is common, ceil or floor");
+  if (method != "ceil" && method != "floor")
+    return fail("the method of round is common, ceil or floor");
   const double power = std::pow(10.0, static_cast<double>(precision));
   const double scaled = *real * power;
   if (std::isnan(scaled) || std::isinf(scaled)) return fail("round needs a finite number");
@@ -219,8 +240,9 @@ Value Interpreter::url_encode(const Value& subject) {
   StrBuilder out;
   for_each_run(*text, 0, text->size, [&](std::string_view bytes, Origin origin) {
     for (const char c : bytes) {
-      const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
-                         c == '.' || c == '-' || c == '~' || c == '/';
+      const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                         (c >= 'A' && c <= 'Z') || c == '_' || c == '.' || c == '-' || c == '~' ||
+                         c == '/';
       if (plain) {
         out.append(std::string_view(&c, 1), origin);
       } else {

@@ -22,14 +22,18 @@ Value Interpreter::sequence_filter(FilterId id, const Value& subject, const Call
       if (subject.is_undefined()) return fail_undefined(subject);
       const Str* name = text_of(in[0]);
       const Value found = builtin_attribute(subject, *name);
-      return found.is(Kind::kMissing) ? undefined(UndefinedInfo::Why::kAttribute, name, type_name(subject.kind)) : found;
+      return found.is(Kind::kMissing)
+                 ? undefined(UndefinedInfo::Why::kAttribute, name, type_name(subject.kind))
+                 : found;
     }
     case FilterId::kJoin: {
       static constexpr const char* kNames[] = {"d", "attribute"};
       if (!bind("join", given, kNames, in, 0)) return subject;
       const auto items = items_of(subject);
-      const Str* separator = in[0].is(Kind::kMissing) ? make_str(arena_, "", kTemplate) : text_of(in[0]);
-      if (in[1].is(Kind::kMissing) || in[1].is(Kind::kNone)) return failed_ ? subject : join(*separator, items, false, false);
+      const Str* separator =
+          in[0].is(Kind::kMissing) ? make_str(arena_, "", kTemplate) : text_of(in[0]);
+      if (in[1].is(Kind::kMissing) || in[1].is(Kind::kNone))
+        return failed_ ? subject : join(*separator, items, false, false);
       std::vector<Value> values;
       for (const Value& it : items) values.push_back(by_path(it, in[1], Value()));
       return failed_ ? subject : join(*separator, values, false, false);
@@ -74,7 +78,8 @@ Value Interpreter::sequence_filter(FilterId id, const Value& subject, const Call
   switch (id) {
     case FilterId::kLength: {
       const auto length = length_of(subject);
-      return length ? Value::of(*length) : fail(std::string("a ") + type_name(subject.kind) + " has no length");
+      return length ? Value::of(*length)
+                    : fail(std::string("a ") + type_name(subject.kind) + " has no length");
     }
     case FilterId::kList: {
       const auto items = items_of(subject);
@@ -92,7 +97,8 @@ Value Interpreter::sequence_filter(FilterId id, const Value& subject, const Call
       if (subject.is(Kind::kIterator)) {
         Iterator& it = *subject.iterator;
         if (it.at < it.size) return it.items[it.at++];
-        return it.failure != nullptr ? fail(std::string(it.failure->view())) : undefined_hint("the sequence was empty");
+        return it.failure != nullptr ? fail(std::string(it.failure->view()))
+                                     : undefined_hint("the sequence was empty");
       }
       const auto items = items_of(subject);
       return items.empty() ? undefined_hint("the sequence was empty") : items.front();
@@ -129,15 +135,19 @@ Value Interpreter::by_path(const Value& from, const Value& path, const Value& ot
     while (!failed_) {
       const std::size_t end = std::min(rest.find('.'), rest.size());
       const auto part = rest.substr(0, end);
-      const bool numeric = !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string_view::npos;
-      value = numeric ? item(value, Value::of(static_cast<std::int64_t>(std::stoll(std::string(part)))))
-                      : item(value, Value::of(slice(arena_, *path.string, part)));
-      if (!otherwise.is(Kind::kMissing) && !otherwise.is(Kind::kNone) && value.is_undefined()) value = otherwise;
+      const bool numeric = !part.empty() && part.size() < 10 &&
+                           part.find_first_not_of("0123456789") == std::string_view::npos;
+      value = numeric
+                  ? item(value, Value::of(static_cast<std::int64_t>(std::stoll(std::string(part)))))
+                  : item(value, Value::of(slice(arena_, *path.string, part)));
+      if (!otherwise.is(Kind::kMissing) && !otherwise.is(Kind::kNone) && value.is_undefined())
+        value = otherwise;
       if (end == rest.size()) break;
       rest.remove_prefix(end + 1);
     }
   }
-  if (!otherwise.is(Kind::kMissing) && !otherwise.is(Kind::kNone) && value.is_undefined()) value = otherwise;
+  if (!otherwise.is(Kind::kMissing) && !otherwise.is(Kind::kNone) && value.is_undefined())
+    value = otherwise;
   return value;
 }
 
@@ -195,7 +205,8 @@ Value Interpreter::select(FilterId id, const Value& subject, const CallArguments
   std::vector<Value> chosen;
   for (const Value& it : items_of(subject)) {
     const Value value = by_attribute ? by_path(it, path, Value()) : it;
-    const bool holds = name == nullptr ? truth(value) : test(test_named(name->view()), *name, value, rest);
+    const bool holds =
+        name == nullptr ? truth(value) : test(test_named(name->view()), *name, value, rest);
     if (failed_) break;
     if (holds == wanted) chosen.push_back(it);
   }
@@ -203,7 +214,8 @@ Value Interpreter::select(FilterId id, const Value& subject, const CallArguments
 }
 
 // Fills `places` with the stable order of `keys`. n log n comparisons, each of them paid for.
-bool Interpreter::sort_by(std::vector<Value>& keys, std::vector<std::uint32_t>& places, bool reverse) {
+bool Interpreter::sort_by(std::vector<Value>& keys, std::vector<std::uint32_t>& places,
+                          bool reverse) {
   places.resize(keys.size());
   std::iota(places.begin(), places.end(), 0U);
   // A merge sort of our own: a comparison can fail in the middle.
@@ -299,7 +311,9 @@ Value Interpreter::unique(const Value& subject, const CallArguments& given) {
       fail(std::string("a ") + type_name(key.kind) + " cannot be looked up");
       break;
     }
-    const bool known = std::any_of(seen.begin(), seen.end(), [&](const Value& other) { return !failed_ && equal(other, key); });
+    const bool known = std::any_of(seen.begin(), seen.end(), [&](const Value& other) {
+      return !failed_ && equal(other, key);
+    });
     if (failed_) break;
     if (known) continue;
     seen.push_back(key);
@@ -392,7 +406,9 @@ Value Interpreter::batches(FilterId id, const Value& subject, const CallArgument
   }
   if (!group.empty()) {
     if (fill && *count > static_cast<std::int64_t>(group.size())) {
-      if (!room(static_cast<std::uint64_t>(std::min<std::int64_t>(*count, INT64_MAX / 64)) * sizeof(Value))) return subject;
+      if (!room(static_cast<std::uint64_t>(std::min<std::int64_t>(*count, INT64_MAX / 64)) *
+                sizeof(Value)))
+        return subject;
       group.resize(static_cast<std::size_t>(*count), in[1]);
     }
     groups.push_back(list(group));

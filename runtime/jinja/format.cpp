@@ -31,7 +31,8 @@ Value Interpreter::percent_format(const Value& self, const Value& arguments) {
   const bool tuple = arguments.is(Kind::kTuple);
   std::size_t used = 0;
   const auto next = [&]() -> std::optional<Value> {
-    if (tuple ? used < arguments.list->size : used < 1) return tuple ? arguments.list->items[used++] : (++used, arguments);
+    if (tuple ? used < arguments.list->size : used < 1)
+      return tuple ? arguments.list->items[used++] : (++used, arguments);
     fail("not enough arguments for the format");
     return std::nullopt;
   };
@@ -73,7 +74,9 @@ Value Interpreter::percent_format(const Value& self, const Value& arguments) {
       precision = take_number(text, ++at);
       bad = bad || !precision;
     }
-    if (bad) return fail("a width or precision of the format is above " + std::to_string(kMaxWidth), ErrorCode::kLimit);
+    if (bad)
+      return fail("a width or precision of the format is above " + std::to_string(kMaxWidth),
+                  ErrorCode::kLimit);
     if (at == text.size()) return fail("the format is not whole");
     const char kind = text[at++];
     if (kind == '%') {
@@ -118,8 +121,13 @@ Value Interpreter::percent_format(const Value& self, const Value& arguments) {
           return fail(std::string("%") + kind + " needs a number, not a " + type_name(value->kind));
         }
         char digits[32];
-        const auto size = std::snprintf(digits, sizeof digits, kind == 'x' ? "%lx" : kind == 'X' ? "%lX" : kind == 'o' ? "%lo" : "%lu",
-                                        integer < 0 ? 0UL - static_cast<unsigned long>(integer) : static_cast<unsigned long>(integer));
+        const auto size = std::snprintf(digits, sizeof digits,
+                                        kind == 'x'   ? "%lx"
+                                        : kind == 'X' ? "%lX"
+                                        : kind == 'o' ? "%lo"
+                                                      : "%lu",
+                                        integer < 0 ? 0UL - static_cast<unsigned long>(integer)
+                                                    : static_cast<unsigned long>(integer));
         std::string shown(digits, static_cast<std::size_t>(size));
         if (precision && *precision > static_cast<std::int64_t>(shown.size()))
           shown.insert(0, static_cast<std::size_t>(*precision) - shown.size(), '0');
@@ -135,18 +143,25 @@ Value Interpreter::percent_format(const Value& self, const Value& arguments) {
         numeric = true;
         if (value->is_undefined()) return fail_undefined(*value);
         const auto real = number(*value);
-        if (!real) return fail(std::string("%") + kind + " needs a number, not a " + type_name(value->kind));
+        if (!real)
+          return fail(std::string("%") + kind + " needs a number, not a " + type_name(value->kind));
         if (precision.value_or(6) > 400) return fail("a precision above 400", ErrorCode::kLimit);
         const char form[] = {'%', '.', '*', kind, '\0'};
         char shown[1024];
-        const auto size = std::snprintf(shown, sizeof shown, form, static_cast<int>(precision.value_or(6)), std::abs(*real));
-        piece.append(std::signbit(*real) && !std::isnan(*real) ? "-" : plus ? "+" : space ? " " : "", kTemplate);
+        const auto size = std::snprintf(shown, sizeof shown, form,
+                                        static_cast<int>(precision.value_or(6)), std::abs(*real));
+        piece.append(std::signbit(*real) && !std::isnan(*real) ? "-"
+                     : plus                                    ? "+"
+                     : space                                   ? " "
+                                                               : "",
+                     kTemplate);
         piece.append(std::string_view(shown, static_cast<std::size_t>(size)), kTemplate);
         break;
       }
       case 'c':
       case 'a':
-        return fail(std::string("the format %") + kind + " is not supported", ErrorCode::kUnsupported);
+        return fail(std::string("the format %") + kind + " is not supported",
+                    ErrorCode::kUnsupported);
       default:
         return fail("the format has no such conversion");
     }
@@ -156,7 +171,10 @@ Value Interpreter::percent_format(const Value& self, const Value& arguments) {
     const Str* shown = piece.finish(arena_);
     if (numeric && zero && !left) {
       const auto shown_text = shown->view();
-      const std::size_t sign = shown_text.starts_with('-') || shown_text.starts_with('+') || shown_text.starts_with(' ') ? 1 : 0;
+      const std::size_t sign =
+          shown_text.starts_with('-') || shown_text.starts_with('+') || shown_text.starts_with(' ')
+              ? 1
+              : 0;
       out.append(*shown, 0, sign);
       out.append(std::string(missing, '0'), kTemplate);
       out.append(*shown, sign, shown->size);
@@ -166,7 +184,8 @@ Value Interpreter::percent_format(const Value& self, const Value& arguments) {
       if (left) out.append(std::string(missing, ' '), kTemplate);
     }
   }
-  if (tuple ? used < arguments.list->size : used < 1 && !arguments.is(Kind::kDict) && !arguments.is(Kind::kList))
+  if (tuple ? used < arguments.list->size
+            : used < 1 && !arguments.is(Kind::kDict) && !arguments.is(Kind::kList))
     return fail("not all arguments of the format were used");
   return Value::of(out.finish(arena_), self.safe);
 }
@@ -198,8 +217,10 @@ Value Interpreter::brace_format(const Value& self, const CallArguments& given) {
     Value value;
     if (name.empty() || digit(name.front())) {
       std::size_t read = 0;
-      const auto index = name.empty() ? static_cast<std::int64_t>(automatic++) : take_number(name, read).value_or(kMaxWidth);
-      if (static_cast<std::uint64_t>(index) >= given.positional.size()) return fail("the format has too few arguments");
+      const auto index = name.empty() ? static_cast<std::int64_t>(automatic++)
+                                      : take_number(name, read).value_or(kMaxWidth);
+      if (static_cast<std::uint64_t>(index) >= given.positional.size())
+        return fail("the format has too few arguments");
       value = given.positional[static_cast<std::size_t>(index)];
     } else {
       for (const NamedValue& it : given.named) {
@@ -216,7 +237,8 @@ Value Interpreter::brace_format(const Value& self, const CallArguments& given) {
       std::size_t read = 0;
       const auto index = take_number(part->view(), read);
       const bool numeric = !attribute_part && part->size > 0 && index && read == part->size;
-      value = attribute_part ? attribute(value, *part) : item(value, numeric ? Value::of(*index) : Value::of(part));
+      value = attribute_part ? attribute(value, *part)
+                             : item(value, numeric ? Value::of(*index) : Value::of(part));
       field.remove_prefix(part_end);
       if (!attribute_part && !field.empty()) field.remove_prefix(1);
     }
@@ -253,7 +275,9 @@ Value Interpreter::strftime(const Str& format) {
       break;
     }
     std::size_t end = mark + 1;
-    if (text[end] == '-' || text[end] == '_' || text[end] == '0' || text[end] == '^' || text[end] == '#') ++end;
+    if (text[end] == '-' || text[end] == '_' || text[end] == '0' || text[end] == '^' ||
+        text[end] == '#')
+      ++end;
     if (end == text.size()) return fail("the time format is not whole");
     static constexpr std::string_view kKnown = "aAbBcCdDeFgGhHIjklmMnpPrRStTuUVwWxXyY%";
     const char kind = text[end++];
@@ -262,7 +286,8 @@ Value Interpreter::strftime(const Str& format) {
     } else if (kind == 'z' || kind == 'Z') {
       // A time without a zone.
     } else if (kKnown.find(kind) == std::string_view::npos) {
-      return fail(std::string("the time format %") + kind + " is not supported", ErrorCode::kUnsupported);
+      return fail(std::string("the time format %") + kind + " is not supported",
+                  ErrorCode::kUnsupported);
     } else {
       const std::string directive(text.substr(mark, end - mark));
       char shown[128];

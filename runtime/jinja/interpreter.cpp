@@ -29,7 +29,8 @@ Value Interpreter::fail(std::string message, ErrorCode code) {
     error_ = Error{code, "line " + std::to_string(line_) + ": " + std::move(message)};
   }
   Value nothing = Value::of(Kind::kUndefined);
-  static constexpr UndefinedInfo kFailed{UndefinedInfo::Why::kHint, nullptr, "the rendering failed"};
+  static constexpr UndefinedInfo kFailed{UndefinedInfo::Why::kHint, nullptr,
+                                         "the rendering failed"};
   nothing.undefined = &kFailed;
   return nothing;
 }
@@ -94,7 +95,8 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Frame* frame) {
       return Flow::kOn;
     case StmtKind::kIf:
       for (const IfBranch& branch : static_cast<const IfStmt&>(stmt).branches) {
-        if (branch.test == nullptr || truth(eval(branch.test, frame))) return execute(branch.body, frame);
+        if (branch.test == nullptr || truth(eval(branch.test, frame)))
+          return execute(branch.body, frame);
         if (failed_) break;
       }
       return Flow::kOn;
@@ -134,7 +136,8 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Frame* frame) {
     case StmtKind::kWith: {
       const auto& it = static_cast<const WithStmt&>(stmt);
       Frame* inner = enter(it.scope, frame);
-      for (std::size_t i = 0; i < it.targets.size(); ++i) assign(*it.targets[i], eval(it.values[i], frame), inner);
+      for (std::size_t i = 0; i < it.targets.size(); ++i)
+        assign(*it.targets[i], eval(it.values[i], frame), inner);
       return execute(it.body, inner);
     }
     case StmtKind::kGeneration: {
@@ -154,7 +157,8 @@ Interpreter::Flow Interpreter::execute(const Stmt& stmt, Frame* frame) {
 
 void Interpreter::output(const OutputStmt& stmt, Frame* frame) {
   for (const Expr* part : stmt.parts) {
-    write(part->kind == ExprKind::kConst ? static_cast<const ConstExpr*>(part)->value : eval(part, frame));
+    write(part->kind == ExprKind::kConst ? static_cast<const ConstExpr*>(part)->value
+                                         : eval(part, frame));
     if (failed_) return;
   }
 }
@@ -166,7 +170,8 @@ void Interpreter::write(const Value& value) {
   const std::size_t more = out_->size() - before;
   written_ += more;
   if (written_ > options_.limits.output_bytes)
-    fail("more than " + std::to_string(options_.limits.output_bytes) + " bytes of output", ErrorCode::kLimit);
+    fail("more than " + std::to_string(options_.limits.output_bytes) + " bytes of output",
+         ErrorCode::kLimit);
   spend(1 + more / kBytesAStep);
 }
 
@@ -200,7 +205,8 @@ void Interpreter::initialize(const ScopeLayout& scope, Frame* frame) {
     } else if (slot.load == Load::kContext) {
       if (const Value* found = find(variables_, Value::of(slot.name)); found != nullptr) {
         value = *found;
-      } else if (const FunctionId function = function_named(slot.name->view()); function != FunctionId::kUnknown) {
+      } else if (const FunctionId function = function_named(slot.name->view());
+                 function != FunctionId::kUnknown) {
         value = Value::of(function);
       }
     }
@@ -290,21 +296,25 @@ void Interpreter::loop_over(LoopState& loop) {
 // The next item that passes the loop's test.
 bool Interpreter::take(LoopState& loop, Value& item) {
   while (spend()) {
+    Value next;
     if (loop.iterator != nullptr) {
       Iterator& it = *loop.iterator;
       if (it.at == it.size) {
         if (it.failure != nullptr) fail(std::string(it.failure->view()));
         return false;
       }
-      item = it.items[it.at++];
+      next = it.items[it.at++];
     } else {
       if (loop.taken == loop.items.size()) return false;
-      item = loop.items[loop.taken++];
+      next = loop.items[loop.taken++];
     }
-    if (loop.stmt->test == nullptr) return true;
-    Frame* frame = enter(loop.stmt->test_scope, loop.outer);
-    assign(*loop.stmt->test_target, item, frame);
-    if (truth(eval(loop.stmt->test, frame))) return !failed_;
+    if (loop.stmt->test != nullptr) {
+      Frame* frame = enter(loop.stmt->test_scope, loop.outer);
+      assign(*loop.stmt->test_target, next, frame);
+      if (!truth(eval(loop.stmt->test, frame)) || failed_) continue;
+    }
+    item = next;
+    return true;
   }
   return false;
 }
@@ -334,7 +344,8 @@ std::int64_t Interpreter::length_of(LoopState& loop) {
   std::vector<Value> rest;
   Value item;
   while (take(loop, item)) rest.push_back(item);
-  loop.length = loop.index0 + 1 + static_cast<std::int64_t>(rest.size()) + (loop.after.is(Kind::kMissing) ? 0 : 1);
+  loop.length = loop.index0 + 1 + static_cast<std::int64_t>(rest.size()) +
+                (loop.after.is(Kind::kMissing) ? 0 : 1);
   // What is left has passed the test: from here on it comes from a list of its own.
   ForStmt* untested = arena_.make(ForStmt(*loop.stmt));
   untested->test = nullptr;
@@ -345,7 +356,8 @@ std::int64_t Interpreter::length_of(LoopState& loop) {
   return *loop.length;
 }
 
-// --- The template ----------------------------------------------------------------------------------
+// --- The template
+// ----------------------------------------------------------------------------------
 
 struct Template::Compiled {
   Arena arena{kTreeBytes};
@@ -358,18 +370,22 @@ Template::~Template() = default;
 Result<std::shared_ptr<const Template>> Template::compile(std::string_view source) {
   if (source.size() > kMaxSourceBytes) {
     return espalier::fail(ErrorCode::kLimit, "the template has " + std::to_string(source.size()) +
-                                                 " bytes; at most " + std::to_string(kMaxSourceBytes));
+                                                 " bytes; at most " +
+                                                 std::to_string(kMaxSourceBytes));
   }
   if (const std::size_t bad = utf8::find_malformed(source); bad != std::string_view::npos) {
-    return espalier::fail(ErrorCode::kInvalid, "the template is not UTF-8 at byte " + std::to_string(bad));
+    return espalier::fail(ErrorCode::kInvalid,
+                          "the template is not UTF-8 at byte " + std::to_string(bad));
   }
   auto compiled = std::make_unique<Compiled>();
   ESP_ASSIGN(compiled->parsed, parse(source, compiled->arena));
   return std::shared_ptr<const Template>(new Template(std::move(compiled)));
 }
 
-Result<Rendered> Template::render(Arena& arena, const Dict& variables, const RenderOptions& options) const {
-  return Interpreter(arena, variables, options).run(compiled_->parsed.body, compiled_->parsed.scope);
+Result<Rendered> Template::render(Arena& arena, const Dict& variables,
+                                  const RenderOptions& options) const {
+  return Interpreter(arena, variables, options)
+      .run(compiled_->parsed.body, compiled_->parsed.scope);
 }
 
 }  // namespace espalier::runtime::jinja

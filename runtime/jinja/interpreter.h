@@ -35,14 +35,14 @@ struct Macro {
 struct LoopState {
   const ForStmt* stmt = nullptr;
   Frame* outer = nullptr;
-  std::span<const Value> items;   // where the source has them all
-  Iterator* iterator = nullptr;   // else
-  std::size_t taken = 0;          // of items
+  std::span<const Value> items;  // where the source has them all
+  Iterator* iterator = nullptr;  // else
+  std::size_t taken = 0;         // of items
   std::int64_t index0 = -1;
   std::int64_t depth0 = 0;
-  Value before;                   // kMissing at first
+  Value before;  // kMissing at first
   Value current;
-  Value after;                    // looked at ahead, where not kMissing
+  Value after;  // looked at ahead, where not kMissing
   std::optional<std::int64_t> length;
   const List* changed = nullptr;  // what changed() was called with last
 };
@@ -59,7 +59,10 @@ struct CallArguments {
 class Interpreter {
  public:
   Interpreter(Arena& arena, const Dict& variables, const RenderOptions& options)
-      : arena_(arena), variables_(variables), options_(options), steps_left_(options.limits.steps) {}
+      : arena_(arena),
+        variables_(variables),
+        options_(options),
+        steps_left_(options.limits.steps) {}
 
   Result<Rendered> run(Body body, const ScopeLayout& scope);
 
@@ -136,7 +139,9 @@ class Interpreter {
   }
   static bool hashable(const Value& value, std::uint32_t depth = 0);
   Value undefined(UndefinedInfo::Why why, const Str* name, const char* hint);
-  Value undefined_hint(const char* hint) { return undefined(UndefinedInfo::Why::kHint, nullptr, hint); }
+  Value undefined_hint(const char* hint) {
+    return undefined(UndefinedInfo::Why::kHint, nullptr, hint);
+  }
   Value fail_undefined(const Value& value);
   Value call(const Value& callee, const CallArguments& given);
   Value call_macro(const Macro& macro, const CallArguments& given);
@@ -175,7 +180,8 @@ class Interpreter {
   Value iterator(std::span<const Value> items);
   Value iterator_failing(const std::vector<Value>& items);
 
-  // --- String methods (string_methods.cpp) ---------------------------------------------------------
+  // --- String methods (string_methods.cpp)
+  // ---------------------------------------------------------
   Value string_method(const Value& self, NameId method, const CallArguments& given);
   Value strip(const Value& self, const Value& characters, bool left, bool right);
   Value split(const Value& self, const Value& separator, std::int64_t most, bool from_right);
@@ -188,16 +194,19 @@ class Interpreter {
   Value affix(const Value& self, const CallArguments& given, bool at_start);
   Value partition(const Value& self, const Str& separator, bool from_right);
   static bool classify(const Str& s, NameId how);
-  Value characters_slice(const Value& self, std::int64_t start, std::int64_t count, std::int64_t step);
+  Value characters_slice(const Value& self, std::int64_t start, std::int64_t count,
+                         std::int64_t step);
   /// The byte offset of the character `index` (of `length`).
   static std::size_t offset_of(const Str& s, std::int64_t index);
 
-  // --- Formatting (format.cpp) ---------------------------------------------------------------------
+  // --- Formatting (format.cpp)
+  // ---------------------------------------------------------------------
   Value percent_format(const Value& self, const Value& arguments);
   Value brace_format(const Value& self, const CallArguments& given);
   Value strftime(const Str& format);
 
-  // --- Filters and tests (filters.cpp, filters_sequence.cpp, tests.cpp) -----------------------------
+  // --- Filters and tests (filters.cpp, filters_sequence.cpp, tests.cpp)
+  // -----------------------------
   Value filter(FilterId id, const Str& name, const Value& subject, const CallArguments& given);
   Value text_filter(FilterId id, const Value& subject, const CallArguments& given);
   Value sequence_filter(FilterId id, const Value& subject, const CallArguments& given);

@@ -6,7 +6,9 @@ namespace espalier::runtime::jinja {
 namespace {
 
 // What Python keeps from the template on every object.
-bool internal_name(std::string_view name) { return name.starts_with("__") && name.ends_with("__") && name.size() > 4; }
+bool internal_name(std::string_view name) {
+  return name.starts_with("__") && name.ends_with("__") && name.size() > 4;
+}
 
 // range() gives at most this many items in the sandbox.
 constexpr std::int64_t kMaxRange = 100'000;
@@ -73,7 +75,8 @@ std::optional<std::uint32_t> Interpreter::find_index(const Dict& dict, const Val
 // An attribute that the object's type has by itself; kMissing where it has none of that name.
 Value Interpreter::builtin_attribute(const Value& object, const Str& name) {
   const auto text = name.view();
-  if (internal_name(text)) return undefined(UndefinedInfo::Why::kUnsafe, &name, type_name(object.kind));
+  if (internal_name(text))
+    return undefined(UndefinedInfo::Why::kUnsafe, &name, type_name(object.kind));
   switch (object.kind) {
     case Kind::kNamespace:
       for (const Attribute* it = object.ns->first; it != nullptr; it = it->next) {
@@ -82,7 +85,8 @@ Value Interpreter::builtin_attribute(const Value& object, const Str& name) {
       }
       return {};
     case Kind::kLoop:
-      if (const Value found = loop_attribute(*object.loop, text); !found.is(Kind::kMissing)) return found;
+      if (const Value found = loop_attribute(*object.loop, text); !found.is(Kind::kMissing))
+        return found;
       break;
     case Kind::kMacro: {
       const MacroBody& body = *object.macro->body;
@@ -109,8 +113,8 @@ Value Interpreter::builtin_attribute(const Value& object, const Str& name) {
     case NameId::kUnsafe:
       return undefined(UndefinedInfo::Why::kUnsafe, &name, type_name(object.kind));
     case NameId::kUnsupported:
-      return fail(std::string("the attribute '") + std::string(text) + "' of a " + type_name(object.kind) +
-                      " is not supported",
+      return fail(std::string("the attribute '") + std::string(text) + "' of a " +
+                      type_name(object.kind) + " is not supported",
                   ErrorCode::kUnsupported);
     default:
       return Value::of(arena_.make(Method{object, found}));
@@ -154,7 +158,8 @@ Value Interpreter::item(const Value& object, const Value& key) {
       break;
   }
   if (key.is(Kind::kString)) {
-    if (const Value found = builtin_attribute(object, *key.string); !found.is(Kind::kMissing)) return found;
+    if (const Value found = builtin_attribute(object, *key.string); !found.is(Kind::kMissing))
+      return found;
     return undefined(UndefinedInfo::Why::kAttribute, key.string, type_name(object.kind));
   }
   return undefined(UndefinedInfo::Why::kItem, nullptr, type_name(object.kind));
@@ -170,13 +175,15 @@ Value Interpreter::loop_attribute(LoopState& loop, std::string_view name) {
   if (name == "revindex0") return Value::of(length_of(loop) - loop.index0 - 1);
   if (name == "depth") return Value::of(loop.depth0 + 1);
   if (name == "depth0") return Value::of(loop.depth0);
-  if (name == "previtem") return loop.index0 == 0 ? undefined_hint("there is no previous item") : loop.before;
+  if (name == "previtem")
+    return loop.index0 == 0 ? undefined_hint("there is no previous item") : loop.before;
   if (name == "nextitem") return peek(loop) ? loop.after : undefined_hint("there is no next item");
   return {};
 }
 
-bool Interpreter::bind(std::string_view what, const CallArguments& given, std::span<const char* const> names,
-                       std::span<Value> out, std::size_t required) {
+bool Interpreter::bind(std::string_view what, const CallArguments& given,
+                       std::span<const char* const> names, std::span<Value> out,
+                       std::size_t required) {
   if (failed_) return false;
   const auto refuse = [&](const std::string& why) {
     fail(std::string(what) + ": " + why);
@@ -187,13 +194,16 @@ bool Interpreter::bind(std::string_view what, const CallArguments& given, std::s
   std::copy(given.positional.begin(), given.positional.end(), out.begin());
   for (const NamedValue& it : given.named) {
     const auto found = std::find(names.begin(), names.end(), it.name->view());
-    if (found == names.end()) return refuse("no argument '" + std::string(it.name->view().substr(0, 80)) + "'");
+    if (found == names.end())
+      return refuse("no argument '" + std::string(it.name->view().substr(0, 80)) + "'");
     Value& place = out[static_cast<std::size_t>(found - names.begin())];
-    if (!place.is(Kind::kMissing)) return refuse("the argument '" + std::string(*found) + "' is given twice");
+    if (!place.is(Kind::kMissing))
+      return refuse("the argument '" + std::string(*found) + "' is given twice");
     place = it.value;
   }
   for (std::size_t i = 0; i < required; ++i) {
-    if (out[i].is(Kind::kMissing)) return refuse("the argument '" + std::string(names[i]) + "' is missing");
+    if (out[i].is(Kind::kMissing))
+      return refuse("the argument '" + std::string(names[i]) + "' is missing");
   }
   return true;
 }
@@ -240,17 +250,20 @@ Value Interpreter::call(const Value& callee, const CallArguments& given) {
 
 Value Interpreter::call_macro(const Macro& macro, const CallArguments& given) {
   const MacroBody& body = *macro.body;
-  const std::string name =
-      body.name == nullptr ? "the call block" : "the macro '" + std::string(body.name->view()) + "'";
+  const std::string name = body.name == nullptr
+                               ? "the call block"
+                               : "the macro '" + std::string(body.name->view()) + "'";
   Frame* frame = enter(body.scope, macro.defined_in);
   const std::size_t count = body.parameters.size();
   const std::size_t taken = std::min(count, given.positional.size());
-  for (std::size_t i = 0; i < taken; ++i) frame->slots[body.parameters[i]->slot] = given.positional[i];
+  for (std::size_t i = 0; i < taken; ++i)
+    frame->slots[body.parameters[i]->slot] = given.positional[i];
   std::vector<Entry> others;
   Value caller = undefined_hint("there is no caller");
   for (const NamedValue& it : given.named) {
-    const auto found = std::find_if(body.parameters.begin() + static_cast<std::ptrdiff_t>(taken), body.parameters.end(),
-                                    [&](const NameExpr* parameter) { return parameter->name->view() == it.name->view(); });
+    const auto found = std::find_if(
+        body.parameters.begin() + static_cast<std::ptrdiff_t>(taken), body.parameters.end(),
+        [&](const NameExpr* parameter) { return parameter->name->view() == it.name->view(); });
     if (found != body.parameters.end()) {
       frame->slots[(*found)->slot] = it.value;
     } else if (body.caller_slot != MacroBody::kUnused && it.name->view() == "caller") {
@@ -262,7 +275,8 @@ Value Interpreter::call_macro(const Macro& macro, const CallArguments& given) {
     }
   }
   if (body.caller_slot != MacroBody::kUnused) frame->slots[body.caller_slot] = caller;
-  if (body.kwargs_slot != MacroBody::kUnused) frame->slots[body.kwargs_slot] = Value::of(make_dict(arena_, others));
+  if (body.kwargs_slot != MacroBody::kUnused)
+    frame->slots[body.kwargs_slot] = Value::of(make_dict(arena_, others));
   if (body.varargs_slot != MacroBody::kUnused) {
     const auto rest = given.positional.subspan(taken);
     frame->slots[body.varargs_slot] = list({rest.begin(), rest.end()}, Kind::kTuple);
@@ -298,11 +312,15 @@ Value Interpreter::make_range(const CallArguments& given) {
   // In unsigned arithmetic the distance cannot overflow.
   std::uint64_t size = 0;
   if (step > 0 && start < stop)
-    size = (static_cast<std::uint64_t>(stop) - static_cast<std::uint64_t>(start) - 1) / static_cast<std::uint64_t>(step) + 1;
+    size = (static_cast<std::uint64_t>(stop) - static_cast<std::uint64_t>(start) - 1) /
+               static_cast<std::uint64_t>(step) +
+           1;
   if (step < 0 && start > stop)
     size = (static_cast<std::uint64_t>(start) - static_cast<std::uint64_t>(stop) - 1) /
-               (std::uint64_t{0} - static_cast<std::uint64_t>(step)) + 1;
-  if (size > kMaxRange) return fail("a range of more than " + std::to_string(kMaxRange) + " items", ErrorCode::kLimit);
+               (std::uint64_t{0} - static_cast<std::uint64_t>(step)) +
+           1;
+  if (size > kMaxRange)
+    return fail("a range of more than " + std::to_string(kMaxRange) + " items", ErrorCode::kLimit);
   return Value::of(arena_.make(Range{start, step, static_cast<std::uint32_t>(size), stop}));
 }
 
@@ -324,7 +342,8 @@ Value Interpreter::merge_dict(const CallArguments& given) {
       for (const Value& it : items_of(from)) {
         const auto pair = items_of(it);
         if (failed_) return from;
-        if (pair.size() != 2 || !hashable(pair[0])) return fail("dict needs pairs of a key and a value");
+        if (pair.size() != 2 || !hashable(pair[0]))
+          return fail("dict needs pairs of a key and a value");
         put(pair[0], pair[1]);
       }
     }
@@ -340,7 +359,8 @@ Value Interpreter::make_namespace(const CallArguments& given) {
   for (const Entry& it : initial.dict->span()) {
     if (!it.key.is(Kind::kString)) return fail("a namespace's attributes have names");
     if (it.key.string->view().starts_with('_'))
-      return fail("a namespace cannot have the attribute '" + std::string(it.key.string->view().substr(0, 80)) + "'");
+      return fail("a namespace cannot have the attribute '" +
+                  std::string(it.key.string->view().substr(0, 80)) + "'");
     Attribute* attribute = arena_.make(Attribute{it.key.string, it.value, nullptr});
     (made->first == nullptr ? made->first : made->last->next) = attribute;
     made->last = attribute;
@@ -358,14 +378,17 @@ Value Interpreter::call_function(FunctionId function, const CallArguments& given
     case FunctionId::kNamespace:
       return make_namespace(given);
     case FunctionId::kCycler: {
-      if (given.positional.empty() || !given.named.empty()) return fail("cycler needs at least one item");
-      const auto* items = arena_.make(List{given.positional.data(), static_cast<std::uint32_t>(given.positional.size())});
+      if (given.positional.empty() || !given.named.empty())
+        return fail("cycler needs at least one item");
+      const auto* items = arena_.make(
+          List{given.positional.data(), static_cast<std::uint32_t>(given.positional.size())});
       return Value::of(arena_.make(Cycler{items, 0}));
     }
     case FunctionId::kJoiner: {
       static constexpr const char* kNames[] = {"sep"};
       if (!bind("joiner", given, kNames, one, 0)) return one[0];
-      return Value::of(arena_.make(Joiner{one[0].is(Kind::kMissing) ? string(", ") : one[0], false}));
+      return Value::of(
+          arena_.make(Joiner{one[0].is(Kind::kMissing) ? string(", ") : one[0], false}));
     }
     case FunctionId::kRaiseException: {
       static constexpr const char* kNames[] = {"message"};
@@ -396,11 +419,13 @@ Value Interpreter::call_method(const Value& object, NameId method, const CallArg
         static constexpr const char* kNames[] = {"key", "default"};
         if (!given.named.empty()) return fail("dict.get takes no keyword arguments");
         if (!bind("dict.get", given, kNames, in, 1)) return object;
-        if (!hashable(in[0])) return fail(std::string("a ") + type_name(in[0].kind) + " cannot be a key");
+        if (!hashable(in[0]))
+          return fail(std::string("a ") + type_name(in[0].kind) + " cannot be a key");
         if (const Value* found = find(*object.dict, in[0]); found != nullptr) return *found;
         return in[1].is(Kind::kMissing) ? Value::none() : in[1];
       }
-      if (!given.positional.empty() || !given.named.empty()) return fail("the method takes no arguments");
+      if (!given.positional.empty() || !given.named.empty())
+        return fail("the method takes no arguments");
       if (method == NameId::kCopy) return object;
       const auto what = method == NameId::kKeys     ? View::What::kKeys
                         : method == NameId::kValues ? View::What::kValues
@@ -410,7 +435,8 @@ Value Interpreter::call_method(const Value& object, NameId method, const CallArg
     case Kind::kList:
     case Kind::kTuple: {
       if (method == NameId::kCopy) return object;
-      if (!given.named.empty() || given.positional.size() != 1) return fail("the method takes one argument");
+      if (!given.named.empty() || given.positional.size() != 1)
+        return fail("the method takes one argument");
       std::int64_t count = 0;
       for (std::uint32_t i = 0; i < object.list->size; ++i) {
         if (failed_ || !equal(object.list->items[i], given.positional[0])) continue;
@@ -428,7 +454,8 @@ Value Interpreter::call_method(const Value& object, NameId method, const CallArg
         return given.positional[static_cast<std::size_t>(loop.index0) % size];
       }
       const List* now = arena_.make(List{given.positional.data(), size});
-      if (loop.changed != nullptr && equal(Value::of(loop.changed), Value::of(now))) return Value::of(false);
+      if (loop.changed != nullptr && equal(Value::of(loop.changed), Value::of(now)))
+        return Value::of(false);
       loop.changed = now;
       return Value::of(true);
     }

@@ -84,7 +84,8 @@ Value Interpreter::eval_name(const NameExpr& expr, Frame* frame) {
 
 Value Interpreter::eval_list(const ListExpr& expr, Frame* frame) {
   Value* items = arena_.array<Value>(expr.items.size());
-  for (std::size_t i = 0; i < expr.items.size() && !failed_; ++i) items[i] = eval(expr.items[i], frame);
+  for (std::size_t i = 0; i < expr.items.size() && !failed_; ++i)
+    items[i] = eval(expr.items[i], frame);
   const auto size = static_cast<std::uint32_t>(expr.items.size());
   return Value::of(arena_.make(List{items, size}),
                    expr.kind == ExprKind::kTuple ? Kind::kTuple : Kind::kList);
@@ -167,7 +168,8 @@ CallArguments Interpreter::arguments(const Arguments& from, Frame* frame, const 
       named.push_back({it.key.string, it.value});
     }
   }
-  if (caller != nullptr) named.push_back({make_str(arena_, "caller", kTemplate), Value::of(caller)});
+  if (caller != nullptr)
+    named.push_back({make_str(arena_, "caller", kTemplate), Value::of(caller)});
   return {{positional, count}, arena_.copy(named)};
 }
 
@@ -202,11 +204,12 @@ Value Interpreter::eval_slice(const SliceExpr& expr, Frame* frame) {
                            expr.step == nullptr ? Value::none() : eval(expr.step, frame)};
   if (failed_) return Value::of(Kind::kNone);
   if (object.is_undefined()) return fail_undefined(object);
-  const bool sliceable = object.is(Kind::kString) || object.is(Kind::kList) || object.is(Kind::kTuple) ||
-                         object.is(Kind::kRange);
+  const bool sliceable = object.is(Kind::kString) || object.is(Kind::kList) ||
+                         object.is(Kind::kTuple) || object.is(Kind::kRange);
   if (!sliceable) return fail(std::string("a ") + type_name(object.kind) + " cannot be sliced");
   for (const Value& bound : bounds) {
-    if (!bound.is(Kind::kNone) && !bound.is_integral()) return fail("the bounds of a slice must be integers");
+    if (!bound.is(Kind::kNone) && !bound.is_integral())
+      return fail("the bounds of a slice must be integers");
   }
   const std::int64_t step = bounds[2].is(Kind::kNone) ? 1 : bounds[2].as_int();
   if (step == 0) return fail("the step of a slice cannot be 0");
@@ -233,7 +236,8 @@ Value Interpreter::eval_slice(const SliceExpr& expr, Frame* frame) {
     std::int64_t scaled = 0;
     if (count <= 1 || __builtin_mul_overflow(object.range->step, step, &scaled)) scaled = 1;
     const std::int64_t first = object.range->at(start);
-    return Value::of(arena_.make(Range{first, scaled, static_cast<std::uint32_t>(count), first + scaled * count}));
+    return Value::of(arena_.make(
+        Range{first, scaled, static_cast<std::uint32_t>(count), first + scaled * count}));
   }
   if (!room(static_cast<std::uint64_t>(count) * sizeof(Value))) return object;
   Value* items = arena_.array<Value>(static_cast<std::size_t>(count));

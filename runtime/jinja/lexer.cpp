@@ -40,7 +40,8 @@ class Lexer {
   }
 
  private:
-  [[nodiscard]] tl::unexpected<Error> wrong(std::string what, ErrorCode code = ErrorCode::kInvalid) const {
+  [[nodiscard]] tl::unexpected<Error> wrong(std::string what,
+                                            ErrorCode code = ErrorCode::kInvalid) const {
     return fail(code, "line " + std::to_string(line_) + ": " + std::move(what));
   }
   void push(TokenKind kind, std::string text) { tokens_.push_back({kind, line_, std::move(text)}); }
@@ -49,8 +50,9 @@ class Lexer {
   }
   // Moves on, counting lines.
   void skip_to(std::size_t place) {
-    line_ += static_cast<std::uint32_t>(std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_),
-                                                   source_.begin() + static_cast<std::ptrdiff_t>(place), '\n'));
+    line_ += static_cast<std::uint32_t>(
+        std::count(source_.begin() + static_cast<std::ptrdiff_t>(at_),
+                   source_.begin() + static_cast<std::ptrdiff_t>(place), '\n'));
     if (place > at_) line_starts_ = source_[place - 1] == '\n';
     at_ = place;
   }
@@ -76,7 +78,8 @@ class Lexer {
         skip_to(source_.size());
         return {};
       }
-    } while (source_[tag + 1] != '{' && source_[tag + 1] != '%' && source_[tag + 1] != '#' && ++tag);
+    } while (source_[tag + 1] != '{' && source_[tag + 1] != '%' && source_[tag + 1] != '#' &&
+             ++tag);
     const char kind = source_[tag + 1];
     char sign = tag + 2 < source_.size() ? source_[tag + 2] : '\0';
     if (sign != '-' && sign != '+') sign = '\0';
@@ -194,7 +197,8 @@ class Lexer {
   }
 
   Status operation(std::string& brackets) {
-    static constexpr std::array<std::string_view, 7> kTwo = {"//", "**", "==", "!=", ">=", "<=", ""};
+    static constexpr std::array<std::string_view, 7> kTwo = {
+        "//", "**", "==", "!=", ">=", "<=", ""};
     static constexpr std::string_view kOne = "+-/*%~[](){}><=.:|,;";
     for (const auto two : kTwo) {
       if (!two.empty() && here(two)) {
@@ -227,7 +231,8 @@ class Lexer {
     while (end < source_.size()) {
       if (is(source_[end])) {
         ++end;
-      } else if (source_[end] == '_' && end > place && end + 1 < source_.size() && is(source_[end + 1])) {
+      } else if (source_[end] == '_' && end > place && end + 1 < source_.size() &&
+                 is(source_[end + 1])) {
         end += 2;
       } else {
         break;
@@ -237,16 +242,20 @@ class Lexer {
   }
 
   Status number() {
-    const auto at = [&](std::size_t place) { return place < source_.size() ? source_[place] : '\0'; };
+    const auto at = [&](std::size_t place) {
+      return place < source_.size() ? source_[place] : '\0';
+    };
     if (source_[at_] == '0') {
       const char base = static_cast<char>(at(at_ + 1) | 0x20);
       bool (*is)(char) = nullptr;
       if (base == 'b') is = [](char c) { return c == '0' || c == '1'; };
       if (base == 'o') is = [](char c) { return c >= '0' && c <= '7'; };
-      if (base == 'x') is = [](char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
+      if (base == 'x')
+        is = [](char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
       if (is != nullptr) {
         std::size_t start = at_ + 2 + (at(at_ + 2) == '_' ? 1 : 0);
-        if (const std::size_t end = digits(start, is); end > start) return take_number(end, TokenKind::kInteger);
+        if (const std::size_t end = digits(start, is); end > start)
+          return take_number(end, TokenKind::kInteger);
       }
     }
     std::size_t end = digits(at_, digit);

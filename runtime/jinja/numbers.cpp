@@ -32,7 +32,8 @@ std::string float_text(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
   char buffer[64];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific).ptr;
   std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
   std::string out;
   if (text.front() == '-') {
@@ -54,7 +55,8 @@ std::string float_text(double value) {
     if (size < 10) out += '0';
     return out + std::to_string(size);
   }
-  if (exponent < 0) return out + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
+  if (exponent < 0)
+    return out + "0." + std::string(static_cast<std::size_t>(-exponent - 1), '0') + digits;
   if (exponent + 1 >= count)
     return out + digits + std::string(static_cast<std::size_t>(exponent + 1 - count), '0') + ".0";
   return out + digits.substr(0, static_cast<std::size_t>(exponent) + 1) + "." +
@@ -68,26 +70,30 @@ std::optional<double> parse_float(std::string_view text) {
   const char* first = plain->data();
   const char* last = first + plain->size();
   if (*first == '+') ++first;
-  if (first == last || *first == '+' || (*first == '-' && plain->front() == '+')) return std::nullopt;
+  if (first == last || *first == '+' || (*first == '-' && plain->front() == '+'))
+    return std::nullopt;
   double value = 0;
   const auto parsed = std::from_chars(first, last, value);
   if (parsed.ptr != last) return std::nullopt;
   const std::string_view body(first + (*first == '-' ? 1 : 0), last);
-  if (body.starts_with('i') || body.starts_with('I') || body.starts_with('n') || body.starts_with('N')) {
+  if (body.starts_with('i') || body.starts_with('I') || body.starts_with('n') ||
+      body.starts_with('N')) {
     if (body.find('(') != std::string_view::npos) return std::nullopt;  // nan(…)
     return value;
   }
   if (parsed.ec == std::errc::result_out_of_range) {
     // Too large or too small: which of them, the exponent's sign tells.
     const std::size_t mark = body.find_first_of("eE");
-    const bool tiny = mark != std::string_view::npos && mark + 1 < body.size() && body[mark + 1] == '-';
+    const bool tiny =
+        mark != std::string_view::npos && mark + 1 < body.size() && body[mark + 1] == '-';
     const double limit = tiny ? 0.0 : HUGE_VAL;
     return *first == '-' ? -limit : limit;
   }
   return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
 }
 
-std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t base, bool& too_large) {
+std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t base,
+                                          bool& too_large) {
   text = stripped(text);
   bool negative = false;
   if (!text.empty() && (text.front() == '-' || text.front() == '+')) {
@@ -104,14 +110,17 @@ std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t ba
     }
   }
   if (base == 0) {
-    if (text.size() > 1 && text[0] == '0' && text.find_first_not_of("0_") != std::string_view::npos) return std::nullopt;
+    if (text.size() > 1 && text[0] == '0' && text.find_first_not_of("0_") != std::string_view::npos)
+      return std::nullopt;
     base = 10;
   }
-  const auto plain = without_underscores(text, [](char c) { return digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); });
+  const auto plain = without_underscores(
+      text, [](char c) { return digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); });
   if (!plain || plain->empty() || plain->front() == '-') return std::nullopt;
   const std::string number = (negative ? "-" : "") + *plain;
   std::int64_t value = 0;
-  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), value, static_cast<int>(base));
+  const auto parsed =
+      std::from_chars(number.data(), number.data() + number.size(), value, static_cast<int>(base));
   if (parsed.ptr != number.data() + number.size()) return std::nullopt;
   if (parsed.ec == std::errc::result_out_of_range) {
     too_large = true;
@@ -123,7 +132,8 @@ std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t ba
 std::string fixed_text(double value, int precision) {
   // The largest double has 309 digits before the point.
   std::string out(static_cast<std::size_t>(precision) + 330, '\0');
-  const auto end = std::to_chars(out.data(), out.data() + out.size(), value, std::chars_format::fixed, precision);
+  const auto end = std::to_chars(out.data(), out.data() + out.size(), value,
+                                 std::chars_format::fixed, precision);
   out.resize(static_cast<std::size_t>(end.ptr - out.data()));
   return out;
 }

@@ -14,7 +14,8 @@ namespace espalier::runtime::jinja {
 /// float(text): white space around it, underscores between digits, inf and nan in any case.
 [[nodiscard]] std::optional<double> parse_float(std::string_view text);
 /// int(text, base); base 0 reads prefixes. `too_large` where the value has more than 63 bits.
-[[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t base, bool& too_large);
+[[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t base,
+                                                        bool& too_large);
 /// The digits of `value` with `precision` of them after the point, rounded half to even from the
 /// exact value.
 [[nodiscard]] std::string fixed_text(double value, int precision);

@@ -91,7 +91,8 @@ std::optional<double> Interpreter::number(const Value& value) const {
 Value Interpreter::negate(const Value& value) {
   if (value.is_undefined()) return fail_undefined(value);
   if (value.is(Kind::kFloat)) return Value::of(-value.real);
-  if (!value.is_integral()) return fail(std::string("- needs a number, not ") + type_name(value.kind));
+  if (!value.is_integral())
+    return fail(std::string("- needs a number, not ") + type_name(value.kind));
   return integer_operation(BinaryOp::kSub, 0, value.as_int());
 }
 
@@ -114,7 +115,9 @@ Value Interpreter::integer_operation(BinaryOp op, std::int64_t left, std::int64_
     case BinaryOp::kFloorDiv:
     case BinaryOp::kMod: {
       if (right == 0) return fail("division by zero");
-      if (right == -1) return op == BinaryOp::kMod ? Value::of(std::int64_t{0}) : integer_operation(BinaryOp::kSub, 0, left);
+      if (right == -1)
+        return op == BinaryOp::kMod ? Value::of(std::int64_t{0})
+                                    : integer_operation(BinaryOp::kSub, 0, left);
       std::int64_t quotient = left / right;
       std::int64_t rest = left % right;
       if (rest != 0 && (rest < 0) != (right < 0)) {
@@ -144,7 +147,8 @@ Value Interpreter::binary(BinaryOp op, const Value& left, const Value& right) {
   if (op == BinaryOp::kMod && left.is(Kind::kString)) return percent_format(left, right);
   if (left.is_undefined()) return fail_undefined(left);
   if (right.is_undefined()) return fail_undefined(right);
-  if (left.is_integral() && right.is_integral()) return integer_operation(op, left.as_int(), right.as_int());
+  if (left.is_integral() && right.is_integral())
+    return integer_operation(op, left.as_int(), right.as_int());
   const auto l = number(left);
   const auto r = number(right);
   if (l && r) {
@@ -166,7 +170,8 @@ Value Interpreter::binary(BinaryOp op, const Value& left, const Value& right) {
         if (*l == 0.0 && *r < 0.0) return fail("0 cannot be raised to a negative power");
         if (std::isnan(power) && !std::isnan(*l) && !std::isnan(*r))
           return fail("complex numbers are not supported", ErrorCode::kUnsupported);
-        if (std::isinf(power) && !std::isinf(*l) && !std::isinf(*r)) return fail("the power is out of range");
+        if (std::isinf(power) && !std::isinf(*l) && !std::isinf(*r))
+          return fail("the power is out of range");
         return Value::of(power);
       }
     }
@@ -175,7 +180,8 @@ Value Interpreter::binary(BinaryOp op, const Value& left, const Value& right) {
   if (op == BinaryOp::kMul) return multiply(left, right);
   if ((op == BinaryOp::kSub) && left.is(Kind::kView) && right.is(Kind::kView))
     return fail("set operations are not supported", ErrorCode::kUnsupported);
-  return fail(std::string("there is no ") + type_name(left.kind) + " " + spelling(op) + " " + type_name(right.kind));
+  return fail(std::string("there is no ") + type_name(left.kind) + " " + spelling(op) + " " +
+              type_name(right.kind));
 }
 
 Value Interpreter::add(const Value& left, const Value& right) {
@@ -187,7 +193,8 @@ Value Interpreter::add(const Value& left, const Value& right) {
     if (!room(std::uint64_t{l->size} + r->size)) return left;
     return Value::of(concat(arena_, *l, *r), safe);
   }
-  if ((left.is(Kind::kList) && right.is(Kind::kList)) || (left.is(Kind::kTuple) && right.is(Kind::kTuple))) {
+  if ((left.is(Kind::kList) && right.is(Kind::kList)) ||
+      (left.is(Kind::kTuple) && right.is(Kind::kTuple))) {
     const std::size_t size = std::size_t{left.list->size} + right.list->size;
     if (!room(size * sizeof(Value))) return left;
     Value* items = arena_.array<Value>(size);
@@ -200,14 +207,16 @@ Value Interpreter::add(const Value& left, const Value& right) {
 
 Value Interpreter::multiply(const Value& left, const Value& right) {
   if (left.is_integral()) {
-    if (right.is_integral()) return integer_operation(BinaryOp::kMul, left.as_int(), right.as_int());
+    if (right.is_integral())
+      return integer_operation(BinaryOp::kMul, left.as_int(), right.as_int());
     return multiply(right, left);
   }
   const bool repeatable = left.is(Kind::kString) || left.is(Kind::kList) || left.is(Kind::kTuple);
   if (!repeatable || !right.is_integral())
     return fail(std::string("there is no ") + type_name(left.kind) + " * " + type_name(right.kind));
   const std::uint64_t times = static_cast<std::uint64_t>(std::max<std::int64_t>(right.as_int(), 0));
-  const std::uint64_t one = left.is(Kind::kString) ? left.string->size : left.list->size * sizeof(Value);
+  const std::uint64_t one =
+      left.is(Kind::kString) ? left.string->size : left.list->size * sizeof(Value);
   std::uint64_t bytes = 0;
   if (__builtin_mul_overflow(one, times, &bytes)) bytes = UINT64_MAX;
   if (!room(bytes)) return left;
@@ -266,10 +275,12 @@ bool Interpreter::equal(const Value& left, const Value& right, std::uint32_t dep
     }
     case Kind::kRange:
       if (left.range->size != right.range->size) return false;
-      return left.range->size == 0 || (left.range->start == right.range->start &&
-                                       (left.range->size == 1 || left.range->step == right.range->step));
+      return left.range->size == 0 ||
+             (left.range->start == right.range->start &&
+              (left.range->size == 1 || left.range->step == right.range->step));
     case Kind::kMethod:
-      return left.method->name == right.method->name && equal(left.method->object, right.method->object, depth + 1);
+      return left.method->name == right.method->name &&
+             equal(left.method->object, right.method->object, depth + 1);
     case Kind::kFunction:
       return left.function == right.function;
     case Kind::kNamespace:
@@ -319,7 +330,8 @@ std::optional<int> Interpreter::order(const Value& left, const Value& right, std
     if (!spend(std::min(left.string->size, right.string->size) / 32)) return std::nullopt;
     return sign(left.string->view().compare(right.string->view()), 0);  // UTF-8 sorts by code point
   }
-  if ((left.is(Kind::kList) && right.is(Kind::kList)) || (left.is(Kind::kTuple) && right.is(Kind::kTuple))) {
+  if ((left.is(Kind::kList) && right.is(Kind::kList)) ||
+      (left.is(Kind::kTuple) && right.is(Kind::kTuple))) {
     for (std::uint32_t i = 0; i < std::min(left.list->size, right.list->size); ++i) {
       if (equal(left.list->items[i], right.list->items[i], depth + 1)) continue;
       if (failed_) return std::nullopt;
@@ -327,7 +339,8 @@ std::optional<int> Interpreter::order(const Value& left, const Value& right, std
     }
     return sign(left.list->size, right.list->size);
   }
-  fail(std::string("a ") + type_name(left.kind) + " and a " + type_name(right.kind) + " have no order");
+  fail(std::string("a ") + type_name(left.kind) + " and a " + type_name(right.kind) +
+       " have no order");
   return std::nullopt;
 }
 
@@ -378,7 +391,8 @@ bool Interpreter::contains(const Value& container, const Value& wanted) {
       while (container.iterator->at < container.iterator->size && !failed_) {
         if (equal(container.iterator->items[container.iterator->at++], wanted)) return true;
       }
-      if (!failed_ && container.iterator->failure != nullptr) fail(std::string(container.iterator->failure->view()));
+      if (!failed_ && container.iterator->failure != nullptr)
+        fail(std::string(container.iterator->failure->view()));
       return false;
     default:
       for (const Value& item : items_of(container)) {

@@ -88,7 +88,8 @@ std::vector<Stmt*> Parser::statements(std::initializer_list<std::string_view> en
   };
   while (!error_ && !at_end()) {
     if (arena_.exhausted()) {
-      fail("the template's tree has more than " + std::to_string(arena_.limit()) + " bytes", ErrorCode::kLimit);
+      fail("the template's tree has more than " + std::to_string(arena_.limit()) + " bytes",
+           ErrorCode::kLimit);
       break;
     }
     const Token& token = now();
@@ -101,7 +102,8 @@ std::vector<Stmt*> Parser::statements(std::initializer_list<std::string_view> en
     } else if (token.kind == TokenKind::kVariableBegin) {
       next();
       output.push_back(tuple(true, false));
-      if (!error_ && now().kind != TokenKind::kVariableEnd) fail("expected '}}', found " + describe_now());
+      if (!error_ && now().kind != TokenKind::kVariableEnd)
+        fail("expected '}}', found " + describe_now());
       next();
     } else {
       flush();
@@ -356,7 +358,8 @@ Target* Parser::target_part(bool attributes) {
   }
   const Str* name = expect_identifier("a name to assign to");
   for (const auto constant : {"true", "false", "none", "True", "False", "None"}) {
-    if (name->view() == constant) fail_at(line, "'" + std::string(constant) + "' cannot be assigned to");
+    if (name->view() == constant)
+      fail_at(line, "'" + std::string(constant) + "' cannot be assigned to");
   }
   auto* made = arena_.make(Target{});
   made->line = line;

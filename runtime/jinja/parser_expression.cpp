@@ -10,7 +10,8 @@ void Parser::deepen(Expr& parent, const Expr* child) {
   if (child == nullptr) return;
   parent.depth = std::max(parent.depth, child->depth + 1);
   if (parent.depth > kMaxNesting)
-    fail_at(parent.line, "an expression nested deeper than " + std::to_string(kMaxNesting), ErrorCode::kLimit);
+    fail_at(parent.line, "an expression nested deeper than " + std::to_string(kMaxNesting),
+            ErrorCode::kLimit);
 }
 
 Expr* Parser::expression(bool condition) {
@@ -206,7 +207,8 @@ Expr* Parser::primary() {
       std::int64_t value = 0;
       const auto parsed = std::from_chars(first, last, value, base);
       if (parsed.ec != std::errc() || parsed.ptr != last) {
-        fail_at(token.line, "the integer " + token.text.substr(0, 40) + " has more than 63 bits", ErrorCode::kLimit);
+        fail_at(token.line, "the integer " + token.text.substr(0, 40) + " has more than 63 bits",
+                ErrorCode::kLimit);
         return nullptr;
       }
       return constant(Value::of(value));
@@ -235,7 +237,8 @@ Expr* Parser::primary() {
 Expr* Parser::tuple(bool condition, bool parentheses) {
   const std::uint32_t line = now().line;
   const auto ends = [&] {
-    return now().kind == TokenKind::kVariableEnd || now().kind == TokenKind::kBlockEnd || is_op(")");
+    return now().kind == TokenKind::kVariableEnd || now().kind == TokenKind::kBlockEnd ||
+           is_op(")");
   };
   std::vector<Expr*> items;
   bool is_tuple = false;
@@ -423,11 +426,12 @@ void Parser::arguments(Arguments& out, Expr* owner) {
       next();
       out.more_keywords = expression();
       deepen(*owner, out.more_keywords);
-    } else if (now().kind == TokenKind::kName && look().kind == TokenKind::kOperator && look().text == "=" &&
-               out.more_keywords == nullptr) {
+    } else if (now().kind == TokenKind::kName && look().kind == TokenKind::kOperator &&
+               look().text == "=" && out.more_keywords == nullptr) {
       const Str* name = name_text(now().text);
       for (const KeywordArgument& other : keywords) {
-        if (other.name->view() == name->view()) fail("the argument '" + now().text + "' is given twice");
+        if (other.name->view() == name->view())
+          fail("the argument '" + now().text + "' is given twice");
       }
       next();
       next();

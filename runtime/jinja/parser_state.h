@@ -45,7 +45,9 @@ class Parser {
   bool expect_op(std::string_view op);
   bool expect_name(std::string_view name);
   const Str* expect_identifier(const char* what);
-  void fail(std::string what, ErrorCode code = ErrorCode::kInvalid) { fail_at(now().line, std::move(what), code); }
+  void fail(std::string what, ErrorCode code = ErrorCode::kInvalid) {
+    fail_at(now().line, std::move(what), code);
+  }
   void fail_at(std::uint32_t line, std::string what, ErrorCode code = ErrorCode::kInvalid);
   [[nodiscard]] std::string describe_now() const;
 

@@ -29,7 +29,8 @@ void Interpreter::append_repr(StrBuilder& out, const Value& value, std::uint32_t
   }
   if (!spend()) return;
   const auto write = [&](std::string_view text) { out.append(text, kTemplate); };
-  const auto items = [&](std::span<const Value> list, std::string_view open, std::string_view close) {
+  const auto items = [&](std::span<const Value> list, std::string_view open,
+                         std::string_view close) {
     write(open);
     for (std::size_t i = 0; i < list.size() && !failed_; ++i) {
       if (i > 0) write(", ");
@@ -94,7 +95,7 @@ void Interpreter::append_repr(StrBuilder& out, const Value& value, std::uint32_t
       return write("<LoopContext " + std::to_string(value.loop->index0 + 1) + "/" +
                    std::to_string(length_of(*value.loop)) + ">");
     case Kind::kNamespace: {
-      write("<TemplateNamespace {");
+      write("<Namespace {");
       for (const Attribute* it = value.ns->first; it != nullptr && !failed_; it = it->next) {
         if (it != value.ns->first) write(", ");
         append_string_repr(out, *it->name);
@@ -108,7 +109,8 @@ void Interpreter::append_repr(StrBuilder& out, const Value& value, std::uint32_t
     case Kind::kFunction:
     case Kind::kCycler:
     case Kind::kJoiner:
-      fail(std::string("the text of a ") + type_name(value.kind) + " is not supported", ErrorCode::kUnsupported);
+      fail(std::string("the text of a ") + type_name(value.kind) + " is not supported",
+           ErrorCode::kUnsupported);
       return;
   }
 }
@@ -116,7 +118,8 @@ void Interpreter::append_repr(StrBuilder& out, const Value& value, std::uint32_t
 // Single quotes, unless there are some inside and no double ones.
 void Interpreter::append_string_repr(StrBuilder& out, const Str& s) {
   const auto text = s.view();
-  const bool single = text.find('\'') == std::string_view::npos || text.find('"') != std::string_view::npos;
+  const bool single =
+      text.find('\'') == std::string_view::npos || text.find('"') != std::string_view::npos;
   const char quote = single ? '\'' : '"';
   if (!room(2 * std::uint64_t{s.size})) return;
   out.append(std::string_view(&quote, 1), kTemplate);
@@ -139,7 +142,8 @@ void Interpreter::append_string_repr(StrBuilder& out, const Str& s) {
         out.append(raw, origin);
       } else {
         const char* format = c.code < 0x100 ? "\\x%02x" : c.code < 0x10000 ? "\\u%04x" : "\\U%08x";
-        const int length = std::snprintf(escape, sizeof escape, format, static_cast<unsigned>(c.code));
+        const int length =
+            std::snprintf(escape, sizeof escape, format, static_cast<unsigned>(c.code));
         out.append(std::string_view(escape, static_cast<std::size_t>(length)), origin);
       }
     }
@@ -151,7 +155,9 @@ void Interpreter::append_string_repr(StrBuilder& out, const Str& s) {
 const Str* Interpreter::escaped(const Value& value) {
   const Str* text = text_of(value);
   if (value.is(Kind::kString) && value.safe) return text;
-  if (text->view().find_first_of("&<>'\"") == std::string_view::npos || !room(text->size * std::uint64_t{5})) return text;
+  if (text->view().find_first_of("&<>'\"") == std::string_view::npos ||
+      !room(text->size * std::uint64_t{5}))
+    return text;
   StrBuilder out;
   for_each_run(*text, 0, text->size, [&](std::string_view bytes, Origin origin) {
     while (!bytes.empty()) {

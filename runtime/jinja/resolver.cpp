@@ -46,9 +46,7 @@ class Scope {
     const auto outer = outside(name->view());
     define(name, outer ? Load::kOuter : Load::kMissing, outer.value_or(Reference{}), true);
   }
-  std::uint32_t parameter(const Str* name) {
-    return define(name, Load::kParameter, {}, true);
-  }
+  std::uint32_t parameter(const Str* name) { return define(name, Load::kParameter, {}, true); }
 
   // The branches of an `if`: what one defines the next does not see.
   struct Branches {
@@ -78,7 +76,8 @@ class Scope {
       const Entry& known = names_.at(text);
       if (known.visible && !assigned) continue;
       const bool stored = known.stored || assigned;
-      define(name, assigned && outer ? Load::kOuter : Load::kContext, outer.value_or(Reference{}), stored);
+      define(name, assigned && outer ? Load::kOuter : Load::kContext, outer.value_or(Reference{}),
+             stored);
     }
   }
 
@@ -207,7 +206,8 @@ void for_each_name(Expr* expr, const Visit& name) {
       return;
     case ExprKind::kCompare:
       for_each_name(static_cast<CompareExpr*>(expr)->left, name);
-      for (const Comparison& it : static_cast<CompareExpr*>(expr)->rest) for_each_name(it.right, name);
+      for (const Comparison& it : static_cast<CompareExpr*>(expr)->rest)
+        for_each_name(it.right, name);
       return;
     case ExprKind::kCondition:
       for_each_name(static_cast<ConditionExpr*>(expr)->test, name);
@@ -240,7 +240,8 @@ void for_each_name(Expr* expr, const Visit& name) {
 }
 
 void Reads::visit(const Expr* expr) {
-  for_each_name(const_cast<Expr*>(expr), [&](const NameExpr& it) { found_ = found_ || it.name->view() == name_; });
+  for_each_name(const_cast<Expr*>(expr),
+                [&](const NameExpr& it) { found_ = found_ || it.name->view() == name_; });
 }
 
 void Reads::visit(const Stmt& stmt) {
@@ -320,8 +321,8 @@ class Resolver {
     if (target.kind == Target::Kind::kAttribute) scope.load(target.name->name);
     if (target.kind != Target::Kind::kName) return;
     if (loops_ > 0 && target.name->name->view() == "loop" && !error_) {
-      error_ = Error{ErrorCode::kInvalid,
-                     "line " + std::to_string(target.line) + ": 'loop' cannot be assigned to in a loop"};
+      error_ = Error{ErrorCode::kInvalid, "line " + std::to_string(target.line) +
+                                              ": 'loop' cannot be assigned to in a loop"};
     }
     if (parameters)
       scope.parameter(target.name->name);
@@ -498,7 +499,8 @@ class Resolver {
       for (const NameExpr* parameter : it.parameters) {
         if (parameter->name->view() == name) return MacroBody::kUnused;
       }
-      return Reads(name).in(it.body) ? made.parameter(make_str(arena_, name, kTemplate)) : MacroBody::kUnused;
+      return Reads(name).in(it.body) ? made.parameter(make_str(arena_, name, kTemplate))
+                                     : MacroBody::kUnused;
     };
     it.caller_slot = special("caller");
     it.kwargs_slot = special("kwargs");

@@ -8,7 +8,8 @@ namespace espalier::runtime::jinja {
 namespace {
 
 bool line_end(char32_t code) {
-  return (code >= 0x0A && code <= 0x0D) || (code >= 0x1C && code <= 0x1E) || code == 0x85 || code == 0x2028 || code == 0x2029;
+  return (code >= 0x0A && code <= 0x0D) || (code >= 0x1C && code <= 0x1E) || code == 0x85 ||
+         code == 0x2028 || code == 0x2029;
 }
 
 }  // namespace
@@ -20,7 +21,8 @@ std::size_t Interpreter::offset_of(const Str& s, std::int64_t index) {
   return at;
 }
 
-Value Interpreter::characters_slice(const Value& self, std::int64_t start, std::int64_t count, std::int64_t step) {
+Value Interpreter::characters_slice(const Value& self, std::int64_t start, std::int64_t count,
+                                    std::int64_t step) {
   const Str& s = *self.string;
   if (count <= 0) return Value::of(make_str(arena_, "", kTemplate), self.safe);
   if (!spend(s.size / 32)) return self;
@@ -72,7 +74,8 @@ Value Interpreter::strip(const Value& self, const Value& characters, bool left, 
   return Value::of(slice(arena_, *self.string, text), self.safe);
 }
 
-Value Interpreter::split(const Value& self, const Value& separator, std::int64_t most, bool from_right) {
+Value Interpreter::split(const Value& self, const Value& separator, std::int64_t most,
+                         bool from_right) {
   const auto text = self.string->view();
   if (!spend(1 + text.size() / 8)) return self;
   std::vector<std::string_view> parts;
@@ -95,7 +98,8 @@ Value Interpreter::split(const Value& self, const Value& separator, std::int64_t
         rest = strip_right(rest.substr(0, start));
       } else {
         std::size_t end = 0;
-        while (end < rest.size() && !is_space(character_at(rest, end).code)) end += character_at(rest, end).length;
+        while (end < rest.size() && !is_space(character_at(rest, end).code))
+          end += character_at(rest, end).length;
         parts.push_back(rest.substr(0, end));
         rest = strip_left(rest.substr(end));
       }
@@ -116,7 +120,8 @@ Value Interpreter::split(const Value& self, const Value& separator, std::int64_t
   if (from_right) std::reverse(parts.begin(), parts.end());
   if (!room(parts.size() * (sizeof(Value) + sizeof(Str)))) return self;
   std::vector<Value> items;
-  for (const auto part : parts) items.push_back(Value::of(slice(arena_, *self.string, part), self.safe));
+  for (const auto part : parts)
+    items.push_back(Value::of(slice(arena_, *self.string, part), self.safe));
   return list(items);
 }
 
@@ -137,7 +142,8 @@ Value Interpreter::split_lines(const Value& self, bool keep) {
     if (!spend()) return self;
     start = at = after;
   }
-  if (start < text.size()) lines.push_back(Value::of(slice(arena_, *self.string, start, text.size()), self.safe));
+  if (start < text.size())
+    lines.push_back(Value::of(slice(arena_, *self.string, start, text.size()), self.safe));
   return list(lines);
 }
 
@@ -231,7 +237,8 @@ Value Interpreter::in_case(const Value& self, NameId how) {
 }
 
 // `strict`: as str.join, which takes strings only; else each item's text.
-Value Interpreter::join(const Str& separator, std::span<const Value> items, bool strict, bool safe) {
+Value Interpreter::join(const Str& separator, std::span<const Value> items, bool strict,
+                        bool safe) {
   StrBuilder out;
   for (std::size_t i = 0; i < items.size() && !failed_; ++i) {
     if (strict && !items[i].is(Kind::kString))
@@ -251,7 +258,8 @@ Value Interpreter::pad(const Value& self, std::int64_t width, const Str& fill, N
   std::int64_t left = 0;
   if (where == NameId::kRjust) left = more;
   if (where == NameId::kCenter) left = more / 2 + (more & width & 1);
-  if (!room(static_cast<std::uint64_t>(std::min<std::int64_t>(more, INT64_MAX / 8)) * fill.size + self.string->size))
+  if (!room(static_cast<std::uint64_t>(std::min<std::int64_t>(more, INT64_MAX / 8)) * fill.size +
+            self.string->size))
     return self;
   StrBuilder out;
   for (std::int64_t i = 0; i < left; ++i) out.append(fill);
@@ -272,22 +280,28 @@ Value Interpreter::find_in(const Value& self, const CallArguments& given, NameId
     if (in[i + 1].is(Kind::kMissing) || in[i + 1].is(Kind::kNone)) continue;
     const auto value = as_integer(in[i + 1], "find");
     if (!value) return self;
-    bounds[i] = *value < 0 ? (*value < -length ? 0 : *value + length) : std::min(*value, i == 0 ? length + 1 : length);
+    bounds[i] = *value < 0 ? (*value < -length ? 0 : *value + length)
+                           : std::min(*value, i == 0 ? length + 1 : length);
   }
   const bool possible = bounds[0] <= bounds[1] && bounds[0] <= length;
   const std::size_t from = offset_of(s, bounds[0]);
-  const auto text = possible ? s.view().substr(from, offset_of(s, bounds[1]) - from) : std::string_view();
+  const auto text =
+      possible ? s.view().substr(from, offset_of(s, bounds[1]) - from) : std::string_view();
   const auto wanted = in[0].string->view();
   if (!spend(1 + s.size / 32)) return self;
   if (how == NameId::kCount) {
     if (!possible) return Value::of(std::int64_t{0});
     if (wanted.empty()) return Value::of(bounds[1] - bounds[0] + 1);
     std::int64_t count = 0;
-    for (std::size_t at = text.find(wanted); at != std::string_view::npos; at = text.find(wanted, at + wanted.size())) ++count;
+    for (std::size_t at = text.find(wanted); at != std::string_view::npos;
+         at = text.find(wanted, at + wanted.size()))
+      ++count;
     return Value::of(count);
   }
   const bool last = how == NameId::kRfind || how == NameId::kRindex;
-  const std::size_t found = !possible ? std::string_view::npos : last ? text.rfind(wanted) : text.find(wanted);
+  const std::size_t found = !possible ? std::string_view::npos
+                            : last    ? text.rfind(wanted)
+                                      : text.find(wanted);
   if (found == std::string_view::npos) {
     if (how == NameId::kIndex || how == NameId::kRindex) return fail("the substring is not there");
     return Value::of(std::int64_t{-1});
@@ -299,7 +313,8 @@ Value Interpreter::affix(const Value& self, const CallArguments& given, bool at_
   static constexpr const char* kNames[] = {"affix", "start", "end"};
   Value in[3];
   if (!bind(at_start ? "startswith" : "endswith", given, kNames, in, 1)) return self;
-  if (!in[1].is(Kind::kMissing)) return fail("startswith and endswith with bounds are not supported", ErrorCode::kUnsupported);
+  if (!in[1].is(Kind::kMissing))
+    return fail("startswith and endswith with bounds are not supported", ErrorCode::kUnsupported);
   const auto text = self.string->view();
   const auto matches = [&](const Value& it) {
     if (!it.is(Kind::kString)) {
@@ -326,15 +341,20 @@ Value Interpreter::partition(const Value& self, const Str& separator, bool from_
   const std::size_t found = from_right ? text.rfind(separator.view()) : text.find(separator.view());
   const Value empty = Value::of(make_str(arena_, "", kTemplate), self.safe);
   if (found == std::string_view::npos)
-    return from_right ? list({empty, empty, self}, Kind::kTuple) : list({self, empty, empty}, Kind::kTuple);
-  const auto part = [&](std::size_t from, std::size_t to) { return Value::of(slice(arena_, s, from, to), self.safe); };
-  return list({part(0, found), part(found, found + separator.size), part(found + separator.size, s.size)}, Kind::kTuple);
+    return from_right ? list({empty, empty, self}, Kind::kTuple)
+                      : list({self, empty, empty}, Kind::kTuple);
+  const auto part = [&](std::size_t from, std::size_t to) {
+    return Value::of(slice(arena_, s, from, to), self.safe);
+  };
+  return list(
+      {part(0, found), part(found, found + separator.size), part(found + separator.size, s.size)},
+      Kind::kTuple);
 }
 
 bool Interpreter::classify(const Str& s, NameId how) {
   const auto text = s.view();
-  bool cased = false;     // a cased character has been seen
-  bool in_word = false;   // istitle: the character before was cased
+  bool cased = false;    // a cased character has been seen
+  bool in_word = false;  // istitle: the character before was cased
   if (text.empty()) return how == NameId::kIsAscii;
   for (std::size_t at = 0; at < text.size();) {
     const Character c = character_at(text, at);
@@ -345,8 +365,8 @@ bool Interpreter::classify(const Str& s, NameId how) {
     const bool lower = !malformed && has_lower(c.code) && !upper;
     switch (how) {
       case NameId::kIsAlnum:
-        if (!in(CharacterClass::kAlpha) && !in(CharacterClass::kDecimal) && !in(CharacterClass::kDigit) &&
-            !in(CharacterClass::kNumeric))
+        if (!in(CharacterClass::kAlpha) && !in(CharacterClass::kDecimal) &&
+            !in(CharacterClass::kDigit) && !in(CharacterClass::kNumeric))
           return false;
         break;
       case NameId::kIsAlpha:
@@ -383,7 +403,8 @@ bool Interpreter::classify(const Str& s, NameId how) {
         break;
     }
   }
-  const bool needs_cased = how == NameId::kIsLower || how == NameId::kIsUpper || how == NameId::kIsTitle;
+  const bool needs_cased =
+      how == NameId::kIsLower || how == NameId::kIsUpper || how == NameId::kIsTitle;
   return !needs_cased || cased;
 }
 
@@ -398,7 +419,8 @@ Value Interpreter::string_method(const Value& self, NameId method, const CallArg
     return self.safe ? escaped(value) : value.string;
   };
   const auto integer = [&](const Value& value, std::int64_t otherwise) {
-    return value.is(Kind::kMissing) ? otherwise : as_integer(value, "the method").value_or(otherwise);
+    return value.is(Kind::kMissing) ? otherwise
+                                    : as_integer(value, "the method").value_or(otherwise);
   };
   switch (method) {
     case NameId::kUpper:
@@ -470,8 +492,14 @@ Value Interpreter::string_method(const Value& self, NameId method, const CallArg
       const auto text = self.string->view();
       if (failed_) return self;
       if (method == NameId::kRemovePrefix)
-        return text.starts_with(affix_text) ? Value::of(slice(arena_, *self.string, affix_text.size(), text.size()), self.safe) : self;
-      return text.ends_with(affix_text) ? Value::of(slice(arena_, *self.string, 0, text.size() - affix_text.size()), self.safe) : self;
+        return text.starts_with(affix_text)
+                   ? Value::of(slice(arena_, *self.string, affix_text.size(), text.size()),
+                               self.safe)
+                   : self;
+      return text.ends_with(affix_text)
+                 ? Value::of(slice(arena_, *self.string, 0, text.size() - affix_text.size()),
+                             self.safe)
+                 : self;
     }
     case NameId::kPartition:
     case NameId::kRpartition: {
@@ -486,7 +514,8 @@ Value Interpreter::string_method(const Value& self, NameId method, const CallArg
       static constexpr const char* kNames[] = {"width", "fillchar"};
       if (!bind("the method", given, kNames, in, 1)) return self;
       const std::int64_t width = integer(in[0], 0);
-      const Str* fill = in[1].is(Kind::kMissing) ? make_str(arena_, " ", kTemplate) : text_argument(in[1]);
+      const Str* fill =
+          in[1].is(Kind::kMissing) ? make_str(arena_, " ", kTemplate) : text_argument(in[1]);
       if (failed_) return self;
       if (count_characters(fill->view()) != 1) return fail("the fill must be one character");
       return pad(self, width, *fill, method);
@@ -499,7 +528,8 @@ Value Interpreter::string_method(const Value& self, NameId method, const CallArg
       const auto text = self.string->view();
       const std::size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
       const Value digits = Value::of(slice(arena_, *self.string, sign, text.size()));
-      const Value padded = pad(digits, width - static_cast<std::int64_t>(sign), *make_str(arena_, "0", kTemplate), NameId::kRjust);
+      const Value padded = pad(digits, width - static_cast<std::int64_t>(sign),
+                               *make_str(arena_, "0", kTemplate), NameId::kRjust);
       const Str* front = slice(arena_, *self.string, 0, sign);
       if (!room(self.string->size)) return self;
       return Value::of(concat(arena_, *front, *padded.string), self.safe);

@@ -71,8 +71,9 @@ const Str* concat(Arena& arena, const Str& left, const Str& right) {
     return single_run(arena, bytes, size, left.runs->origin);
   }
   AppendBuffer* buffer = left.buffer;
-  const bool behind = buffer != nullptr && buffer->used == left.size && buffer->runs_used == left.run_count &&
-                      buffer->capacity >= size && buffer->runs_capacity >= left.run_count + right.run_count;
+  const bool behind = buffer != nullptr && buffer->used == left.size &&
+                      buffer->runs_used == left.run_count && buffer->capacity >= size &&
+                      buffer->runs_capacity >= left.run_count + right.run_count;
   if (!behind) {
     const bool grow = size >= kGrowingSize;
     buffer = arena.make(AppendBuffer{});
@@ -106,7 +107,8 @@ const Str* concat(Arena& arena, const Str& left, const Str& right) {
 
 const Str* StrBuilder::finish(Arena& arena) const {
   const auto& [bytes, runs] = text_;
-  if (runs.size() <= 1) return make_str(arena, bytes, runs.empty() ? kTemplate : runs.front().origin);
+  if (runs.size() <= 1)
+    return make_str(arena, bytes, runs.empty() ? kTemplate : runs.front().origin);
   const Str* copy = make_str(arena, bytes, kTemplate);
   Str* made = arena.make(Str(*copy));
   made->runs = arena.copy(runs).data();

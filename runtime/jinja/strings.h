@@ -36,7 +36,8 @@ void for_each_run(const Str& s, std::size_t from, std::size_t to, const F& f) {
       low = middle + 1;
   }
   while (from < to) {
-    const std::size_t end = low + 1 == s.run_count ? to : std::min<std::size_t>(to, s.runs[low].end);
+    const std::size_t end =
+        low + 1 == s.run_count ? to : std::min<std::size_t>(to, s.runs[low].end);
     f(std::string_view(s.data + from, end - from), s.runs[low].origin);
     from = end;
     ++low;
@@ -60,7 +61,8 @@ class StrBuilder {
   void append(std::string_view bytes, Origin origin) { text_.append(bytes, origin); }
   void append(const Str& s) { append(s, 0, s.size); }
   void append(const Str& s, std::size_t from, std::size_t to) {
-    for_each_run(s, from, to, [&](std::string_view bytes, Origin origin) { text_.append(bytes, origin); });
+    for_each_run(s, from, to,
+                 [&](std::string_view bytes, Origin origin) { text_.append(bytes, origin); });
   }
   [[nodiscard]] std::size_t size() const { return text_.bytes.size(); }
   [[nodiscard]] const Str* finish(Arena& arena) const;

@@ -2,10 +2,10 @@
 //
 // The language is the part of Jinja 3.1 that chat templates use, with Python's semantics of values,
 // set up as the transformers library does: trim_blocks and lstrip_blocks, break and continue, the
-// tojson filter without HTML escapes, raise_exception and strftime_now, {% generation %} blocks, and
-// a sandbox. There are no host objects, no files, no other templates. What this interpreter does
-// not have is refused with its line and name: while compiling where that can be seen, else when it
-// is reached.
+// tojson filter without HTML escapes, raise_exception and strftime_now, {% generation %} blocks,
+// and a sandbox. There are no host objects, no files, no other templates. What this interpreter
+// does not have is refused with its line and name: while compiling where that can be seen, else
+// when it is reached.
 //
 // A Template is immutable and safe from any thread. A rendering is bounded in steps, memory, output
 // and depth; what runs out is named in a kLimit error, at the same place on every machine. Texts of
@@ -29,10 +29,10 @@
 namespace espalier::runtime::jinja {
 
 struct Limits {
-  std::uint64_t steps = 20'000'000;           // expressions, statements, and 32 bytes of text each
-  std::size_t output_bytes = 64u << 20;       // of the rendered text
-  std::size_t memory_bytes = 256u << 20;      // of all values that a rendering makes
-  std::uint32_t depth = 600;                  // of expressions, blocks and calls in one another
+  std::uint64_t steps = 20'000'000;       // expressions, statements, and 32 bytes of text each
+  std::size_t output_bytes = 64u << 20;   // of the rendered text
+  std::size_t memory_bytes = 256u << 20;  // of all values that a rendering makes
+  std::uint32_t depth = 600;              // of expressions, blocks and calls in one another
 };
 
 struct RenderOptions {
@@ -62,9 +62,9 @@ class Template {
   Template& operator=(const Template&) = delete;
   ~Template();
 
-  /// Renders with `variables`, whose values live in `arena` and stay as they are; `arena` also takes
-  /// what the rendering makes (its own limit holds). Errors: kInvalid where the template raises one
-  /// (raise_exception, or an operation that Python refuses), kUnsupported, kLimit.
+  /// Renders with `variables`, whose values live in `arena` and stay as they are; `arena` also
+  /// takes what the rendering makes (its own limit holds). Errors: kInvalid where the template
+  /// raises one (raise_exception, or an operation that Python refuses), kUnsupported, kLimit.
   [[nodiscard]] Result<Rendered> render(Arena& arena, const Dict& variables,
                                         const RenderOptions& options = {}) const;
 

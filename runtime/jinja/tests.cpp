@@ -3,12 +3,17 @@
 
 namespace espalier::runtime::jinja {
 
-bool Interpreter::test(TestId id, const Str& name, const Value& subject, const CallArguments& given) {
+bool Interpreter::test(TestId id, const Str& name, const Value& subject,
+                       const CallArguments& given) {
   if (failed_) return false;
   static constexpr const char* kNames[] = {"other"};
   Value other[1];
-  const auto with_other = [&] { return bind("the test '" + std::string(name.view()) + "'", given, kNames, other, 1); };
-  const auto comparison = [&](CompareOp op) { return with_other() && compare(op, subject, other[0]); };
+  const auto with_other = [&] {
+    return bind("the test '" + std::string(name.view()) + "'", given, kNames, other, 1);
+  };
+  const auto comparison = [&](CompareOp op) {
+    return with_other() && compare(op, subject, other[0]);
+  };
   const auto remainder = [&](const Value& by) {
     const Value rest = binary(BinaryOp::kMod, subject, by);
     return failed_ ? Value::none() : rest;
@@ -70,7 +75,8 @@ bool Interpreter::test(TestId id, const Str& name, const Value& subject, const C
     case TestId::kIterable:
       return iterable(subject);
     case TestId::kSequence:
-      return iterable(subject) && !subject.is(Kind::kView) && !subject.is(Kind::kIterator) && !subject.is(Kind::kLoop);
+      return iterable(subject) && !subject.is(Kind::kView) && !subject.is(Kind::kIterator) &&
+             !subject.is(Kind::kLoop);
     case TestId::kCallable:
       return subject.is(Kind::kMacro) || subject.is(Kind::kMethod) || subject.is(Kind::kFunction) ||
              subject.is(Kind::kLoop) || subject.is(Kind::kJoiner) || subject.is_undefined();

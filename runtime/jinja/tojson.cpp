@@ -40,7 +40,8 @@ void append_string(StrBuilder& out, const Str& s, bool ascii) {
       static constexpr std::string_view kFrom = "\"\\\n\r\t\b\f";
       static constexpr std::string_view kTo = "\"\\nrtbf";
       if (c.code < 0x80) {
-        if (const auto found = kFrom.find(static_cast<char>(c.code)); found != std::string_view::npos) {
+        if (const auto found = kFrom.find(static_cast<char>(c.code));
+            found != std::string_view::npos) {
           const char pair[] = {'\\', kTo[found]};
           out.append(std::string_view(pair, 2), origin);
         } else {
@@ -81,8 +82,11 @@ Value Interpreter::to_json(const Value& value, const CallArguments& given) {
       style.indent = in[1].string;
     } else {
       const auto width = as_integer(in[1], "tojson's indent");
-      if (!width || !room(static_cast<std::uint64_t>(std::max<std::int64_t>(*width, 0)))) return value;
-      style.indent = make_str(arena_, std::string(static_cast<std::size_t>(std::max<std::int64_t>(*width, 0)), ' '), kTemplate);
+      if (!width || !room(static_cast<std::uint64_t>(std::max<std::int64_t>(*width, 0))))
+        return value;
+      style.indent = make_str(
+          arena_, std::string(static_cast<std::size_t>(std::max<std::int64_t>(*width, 0)), ' '),
+          kTemplate);
     }
   }
   style.between = make_str(arena_, style.lines ? "," : ", ", kTemplate);

@@ -180,7 +180,9 @@ struct Value {
   [[nodiscard]] bool is_undefined() const { return kind == Kind::kUndefined; }
   [[nodiscard]] bool is_integral() const { return kind == Kind::kInt || kind == Kind::kBool; }
   /// Of kInt or kBool.
-  [[nodiscard]] std::int64_t as_int() const { return kind == Kind::kBool ? (boolean ? 1 : 0) : integer; }
+  [[nodiscard]] std::int64_t as_int() const {
+    return kind == Kind::kBool ? (boolean ? 1 : 0) : integer;
+  }
 };
 
 struct List {

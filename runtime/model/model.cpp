@@ -72,7 +72,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, System
   ESP_ASSIGN(auto file, open_split(path, system));
   ESP_ASSIGN(const Architecture* architecture, find_architecture(file));
   ESP_ASSIGN(auto tokenizer, load_tokenizer(file));
-  ESP_ASSIGN(auto chat_template, load_chat_template(file, *tokenizer));
+  ESP_ASSIGN(auto chat_template, load_chat_template(file, tokenizer));
   const ShapeRequest request{static_cast<std::uint32_t>(tokenizer->size()), options.context};
   ESP_ASSIGN(auto shape, architecture->read_shape(file, request));
   ESP_ASSIGN(auto weights, architecture->read_weights(file, shape));

@@ -46,9 +46,22 @@ class Alternating final : public runtime::ChatTemplate {
   std::string_view family() const override { return inner_->family(); }
   bool supports(runtime::Role role) const override { return inner_->supports(role); }
   bool refuses_two_user_turns() const override { return true; }
-  std::vector<TokenId> begin(runtime::Role first) const override { return inner_->begin(first); }
-  std::vector<TokenId> open(runtime::Role role) const override { return inner_->open(role); }
-  std::vector<TokenId> close(runtime::Role role) const override { return inner_->close(role); }
+  std::string refusal(runtime::Role role) const override { return inner_->refusal(role); }
+  std::string refusal(runtime::Role role, std::optional<runtime::Role> previous) const override {
+    return inner_->refusal(role, previous);
+  }
+  runtime::Segments begin(runtime::Role first) const override { return inner_->begin(first); }
+  runtime::Segments open(runtime::Role role, std::optional<runtime::Role> previous) const override {
+    return inner_->open(role, previous);
+  }
+  runtime::Segments close(runtime::Role role) const override { return inner_->close(role); }
+  Result<runtime::Segments> render(const Json& messages, const Json& tools,
+                                   bool generation_prompt) const override {
+    return inner_->render(messages, tools, generation_prompt);
+  }
+  Result<runtime::Segments> render_before(const Json& messages, runtime::Role next) const override {
+    return inner_->render_before(messages, next);
+  }
 
  private:
   std::shared_ptr<const runtime::ChatTemplate> inner_;

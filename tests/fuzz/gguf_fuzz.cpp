@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       espalier::testing::mapping_of({reinterpret_cast<const char*>(data), size}), "fuzz.gguf");
   if (!file) return 0;
   if (const auto tokenizer = load_tokenizer(*file)) {
-    const auto chat = load_chat_template(*file, **tokenizer);
+    const auto chat = load_chat_template(*file, *tokenizer);
     // Each token has at most kMaxTokenBytes, so the text of a few stays small.
     if (const auto ids = (*tokenizer)->encode_special("Hello <|im_end|> 12")) {
       ESP_CHECK((*tokenizer)->decode(*ids, true).size() <= ids->size() * kMaxTokenBytes);

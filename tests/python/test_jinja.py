@@ -52,11 +52,11 @@ class TemplateNamespace(jinja2.utils.Namespace):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         values = dict(*args, **attributes)
         for name in values:
-            self._check(name)
+            TemplateNamespace._check(name)
         super().__init__(values)
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._check(name)
+        TemplateNamespace._check(name)
         super().__setitem__(name, value)
 
     @staticmethod
@@ -117,12 +117,14 @@ def driver() -> Iterator[Driver]:
 
 # --- Conversations ----------------------------------------------------------------------------------
 
+# fmt: off
 WORDS = [
-    "hello", "weather", "in", "Paris", "naïve", "日本語", "🙂👍🏽", "Ünïcödé", "\u00a0", "a\u0301", "<|im_end|>", "<|im_start|>",
-    "</s>", "[INST]", "<think>", "</think>", "<tool_call>", "{", "}", "{{ 7*7 }}", "{% raw %}", "&", "<b>", "\"quoted\"",
-    "it's", "back\\slash", "\t", "\n", "\n\n", "  ", "\r\n", "\u2028", "\x0b", "\x7f", "\x1f", "0", "-1", "1e5", "None", "true",
-    "ǅ", "ß", "İ", "ΑΣ",
-]  # fmt: skip
+    "hello", "weather", "in", "Paris", "naïve", "日本語", "🙂👍🏽", "Ünïcödé", "\u00a0", "a\u0301",
+    "<|im_end|>", "<|im_start|>", "</s>", "[INST]", "<think>", "</think>", "<tool_call>", "{", "}",
+    "{{ 7*7 }}", "{% raw %}", "&", "<b>", "\"quoted\"", "it's", "back\\slash", "\t", "\n", "\n\n", "  ",
+    "\r\n", "\u2028", "\x0b", "\x7f", "\x1f", "0", "-1", "1e5", "None", "true", "ǅ", "ß", "İ", "ΑΣ",
+]
+# fmt: on
 
 
 class Conversations:
@@ -287,7 +289,7 @@ def expected(template: Any, variables: dict[str, Any]) -> str | None:
     """None where jinja2 raises."""
     try:
         return template.render(**variables)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return None
 
 
@@ -564,7 +566,7 @@ text
 {% set found = namespace(v=false) %}{% for i in [1, 2, 3] if not found.v %}{{ i }}{% set found.v = true %}{% endfor %}
 {% set a = [1] %}{% set b = a + [2] %}{{ a }}{{ b }}{% set t = 'x' %}{% set u = t + 'y' %}{% set v = t + 'z' %}{{ t }}{{ u }}{{ v }}
 {{ d.a.x | length }} {{ d['a']['x'][0] }} {{ d.a['x'][-1]['y'] }} {{ people[0].name[0] }} {{ people | length }} {{ people[1:] | map(attribute='name') | list }}
-"""  # noqa: E501
+"""  # noqa: E501, W291
 
 
 def snippets() -> list[str]:
@@ -587,7 +589,7 @@ def test_each_construct_renders_as_in_jinja2(source: str, driver: Driver) -> Non
     wanted: str | None = None
     try:
         template = environment().from_string(source)
-    except Exception:  # noqa: BLE001
+    except Exception:
         template = None
     if template is not None:
         wanted = expected(template, VALUES)

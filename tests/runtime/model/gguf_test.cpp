@@ -59,7 +59,7 @@ std::string load_all(const std::string& bytes) {
   if (!architecture) return architecture.error().message;
   const auto tokenizer = load_tokenizer(*file);
   if (!tokenizer) return tokenizer.error().message;
-  const auto chat = load_chat_template(*file, **tokenizer);
+  const auto chat = load_chat_template(*file, *tokenizer);
   if (!chat) return chat.error().message;
   const auto shape =
       (*architecture)->read_shape(*file, {static_cast<std::uint32_t>((*tokenizer)->size()), 0});

@@ -35,7 +35,8 @@ int main() {
     }
     jinja::RenderOptions options;
     jinja::Arena arena(options.limits.memory_bytes);
-    options.now = std::chrono::sys_seconds(std::chrono::seconds(request.value("now", std::int64_t{0})));
+    options.now =
+        std::chrono::sys_seconds(std::chrono::seconds(request.value("now", std::int64_t{0})));
     const auto variables = jinja::from_json(arena, request["render"], 1);
     if (!variables) {
       refuse(variables.error());

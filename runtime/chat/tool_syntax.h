@@ -1,0 +1,74 @@
+// How a model writes tool calls, and how they are read back.
+//
+// The form in which the template writes calls is found by rendering probes; the family's row of a
+// small table is the authority on parsing what the model writes, because a template shows one way
+// of writing and a model was trained on the family's.
+//
+// Immutable; safe from any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "grammar/json.h"
+#include "runtime/chat/conversation.h"
+
+namespace espalier::runtime {
+
+struct ToolCall {
+  std::string name;
+  Json arguments = Json::object();
+  std::string id;  // empty where the text has none
+  bool operator==(const ToolCall&) const = default;
+};
+
+/// What a model's turn says: text, and the calls it makes.
+struct AssistantTurn {
+  std::string text;
+  std::vector<ToolCall> calls;
+};
+
+class ToolSyntax {
+ public:
+  virtual ~ToolSyntax() = default;
+
+  /// A call is `prefix`, its JSON object, `suffix`; several calls stand between `begin` and `end`
+  /// with `separator` between them. The object has the keys `name_key` and `arguments_key`; where
+  /// `name_key` is empty, the name stands outside: name_prefix NAME prefix ARGUMENTS suffix.
+  struct Form {
+    std::string_view begin = {};
+    std::string_view name_prefix = {};
+    std::string_view prefix = {};
+    std::string_view suffix = {};
+    std::string_view separator = {};
+    std::string_view end = {};
+    std::string_view name_key = {};
+    std::string_view arguments_key = {};
+    bool several = true;  // more than one call in a turn
+  };
+  [[nodiscard]] virtual const Form& form() const = 0;
+  /// Whether the template writes tool definitions, calls, and results at all.
+  [[nodiscard]] virtual bool writes_definitions() const = 0;
+  [[nodiscard]] virtual bool writes_calls() const = 0;
+  [[nodiscard]] virtual bool writes_results() const = 0;
+  /// Whether the template takes a call's arguments as JSON text rather than as an object.
+  [[nodiscard]] virtual bool arguments_as_text() const = 0;
+
+  /// Calls as the model would write them.
+  [[nodiscard]] virtual std::string write(const std::vector<ToolCall>& calls) const = 0;
+  /// Reads a whole assistant turn (without its end-of-turn token). Text without a call gives no
+  /// calls; a call that is begun and not whole is kInvalid with its offset. O(n).
+  [[nodiscard]] virtual Result<AssistantTurn> parse(std::string_view turn) const = 0;
+  /// An assistant message with calls, in the shape this template takes.
+  [[nodiscard]] virtual Json message(const std::vector<ToolCall>& calls) const = 0;
+};
+
+/// Null where the family's syntax is not in the table and the probes do not show one of the
+/// table's.
+[[nodiscard]] std::shared_ptr<const ToolSyntax> find_tool_syntax(
+    std::string_view family, const ConversationTemplate& conversation);
+
+}  // namespace espalier::runtime
