@@ -39,6 +39,8 @@ class Encoder {
   }
 
   // `found` are the tokens to recognise by their text.
+  // Every run of a text that starts one begins anew after a token that was found; those of a
+  // continuation have no space before them anywhere, so that they are read back as they were.
   Result<std::vector<TokenId>> encode(std::string_view text, TextStart start,
                                       const SpecialTokens& found) const {
     static constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max() - 1;
@@ -57,7 +59,6 @@ class Encoder {
       if (takes_space_after(match->id)) {
         at = end_of_run(text, at, [](const Scanned& it) { return it.kind == CharClass::kSpace; });
       }
-      start = TextStart::kRun;
     }
     ESP_TRY(encode_run(text.substr(at), at, start, work, out));
     return out;

@@ -87,10 +87,12 @@ void expect_same(const Tokenizer& tokenizer, const char* model) {
   EXPECT_EQ(tokenizer.encode_special(turn).value(), (*other)->encode_special(turn).value());
   for (std::size_t id = 0; id < std::min(tokenizer.size(), (*other)->size()); ++id) {
     const auto token = static_cast<TokenId>(id);
-    // The GGUF file's makers took a few added tokens for control tokens, which have no bytes.
+    // The two files do not agree which added tokens are control tokens, which have no bytes.
     const std::string_view others = (*other)->vocabulary()->bytes(token);
-    if (others.empty()) continue;
-    ASSERT_EQ(tokenizer.vocabulary()->bytes(token), others) << id;
+    const std::string_view ours = tokenizer.vocabulary()->bytes(token);
+    if (!others.empty() && !ours.empty()) {
+      ASSERT_EQ(ours, others) << id;
+    }
   }
 }
 

@@ -168,6 +168,8 @@ TEST(SentencePiece, ARunHasASpaceBeforeItAndAContinuationNone) {
   // After a control token a run begins anew; so it does after a user-defined one.
   EXPECT_THAT(tokenizer->encode_special("<s>the</s>the").value(), ElementsAre(1, 267, 2, 267));
   EXPECT_THAT(tokenizer->encode("the<h1>the").value(), ElementsAre(267, 259, 267));
+  EXPECT_THAT(tokenizer->encode("the<h1>the", TextStart::kContinuation).value(),
+              ElementsAre(266, 259, 266));
 
   auto writer = Tiny{}.writer();
   writer.boolean("tokenizer.ggml.add_space_prefix", false);
