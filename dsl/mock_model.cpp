@@ -1,6 +1,7 @@
 #include "dsl/mock_model.h"
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -49,11 +50,19 @@ class PlainTemplate final : public runtime::ChatTemplate {
  public:
   std::string_view family() const override { return "mock"; }
   bool supports(runtime::Role) const override { return true; }
-  std::vector<TokenId> begin(runtime::Role) const override { return {}; }
-  std::vector<TokenId> open(runtime::Role role) const override {
-    return {kFirstRole + static_cast<TokenId>(role)};
+  std::string refusal(runtime::Role) const override { return ""; }
+  std::string refusal(runtime::Role, std::optional<runtime::Role>) const override { return ""; }
+  runtime::Segments begin(runtime::Role) const override { return {}; }
+  runtime::Segments open(runtime::Role role, std::optional<runtime::Role>) const override {
+    return {{kFirstRole + static_cast<TokenId>(role), ""}};
   }
-  std::vector<TokenId> close(runtime::Role) const override { return {kEnd}; }
+  runtime::Segments close(runtime::Role) const override { return {{kEnd, ""}}; }
+  Result<runtime::Segments> render(const Json&, const Json&, bool) const override {
+    return fail(ErrorCode::kUnsupported, "this test runs without a model");
+  }
+  Result<runtime::Segments> render_before(const Json&, runtime::Role) const override {
+    return fail(ErrorCode::kUnsupported, "this test runs without a model");
+  }
 };
 
 class NoBackend final : public runtime::Backend {
