@@ -159,7 +159,7 @@ TEST(Limits, StopLoopsThatDoNotEnd) {
   EXPECT_EQ(steps.message, "line 1: more than 20000000 steps");
   EXPECT_EQ(error("{{ range(100001) | list }}").code, ErrorCode::kLimit);
   EXPECT_EQ(error("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").message,
-            "line 1: nested deeper than 600");
+            "line 1: nested deeper than 250");
   EXPECT_EQ(error("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}").code,
             ErrorCode::kLimit);
   EXPECT_EQ(error("{% macro a() %}{{ b() }}{{ b() }}{% endmacro %}{% macro b() %}{{ a() }}{{ a() "
@@ -304,9 +304,9 @@ TEST(Nesting, ThatIsAllowedRendersOnASmallStack) {
     EXPECT_EQ(text(repeated("{% if true %}", 90) + "x" + repeated("{% endif %}", 90)), "x");
     EXPECT_EQ(text("{{ 1" + repeated("+1", 190) + " }}"), "191");
     EXPECT_EQ(text("{% macro m(n) %}{% if n > 0 %}{% for x in [n] %}{{ m(n - 1) }}{% endfor %}{% "
-                   "endif %}.{% endmacro %}{{ m(60) }}")
+                   "endif %}.{% endmacro %}{{ m(25) }}")
                   .size(),
-              61u);
+              26u);
     EXPECT_EQ(error("{% macro m(n) %}{% for x in [1] %}{% if n %}{{ [[(m(n))]] }}{% endif %}{% "
                     "endfor %}{% endmacro %}{{ m(1) }}")
                   .code,
