@@ -12,7 +12,7 @@ namespace espalier::runtime {
 
 /// What a probe may cost. Known templates need a hundredth of it.
 inline constexpr jinja::Limits kProbeLimits{
-    .steps = 500'000, .output_bytes = 1u << 20, .memory_bytes = 16u << 20, .depth = 600};
+    .steps = 500'000, .output_bytes = 1u << 20, .memory_bytes = 16u << 20, .depth = 250};
 
 /// A compiled template together with what it sees besides the conversation.
 struct ConversationTemplate {

@@ -108,13 +108,13 @@ Value Interpreter::eval_dict(const DictExpr& expr, Frame* frame) {
 }
 
 Value Interpreter::eval_concat(const ConcatExpr& expr, Frame* frame) {
-  const Str* joined = make_str(arena_, "", kTemplate);
+  StrBuilder joined;
   for (const Expr* part : expr.parts) {
     const Str* text = text_of(eval(part, frame));
-    if (!room(std::uint64_t{joined->size} + text->size)) break;
-    joined = concat(arena_, *joined, *text);
+    if (!grows(joined, text->size)) break;
+    joined.append(*text);
   }
-  return Value::of(joined);
+  return Value::of(joined.finish(arena_));
 }
 
 Value Interpreter::eval_compare(const CompareExpr& expr, Frame* frame) {

@@ -32,7 +32,7 @@ struct Limits {
   std::uint64_t steps = 20'000'000;       // expressions, statements, and 32 bytes of text each
   std::size_t output_bytes = 64u << 20;   // of the rendered text
   std::size_t memory_bytes = 256u << 20;  // of all values that a rendering makes
-  std::uint32_t depth = 600;              // of expressions, blocks and calls in one another
+  std::uint32_t depth = 250;              // of expressions, blocks and calls in one another
 };
 
 struct RenderOptions {

@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!compiled) return 0;
   RenderOptions options;
   options.limits = {
-      .steps = 20'000, .output_bytes = 1 << 16, .memory_bytes = 1 << 22, .depth = 600};
+      .steps = 20'000, .output_bytes = 1 << 16, .memory_bytes = 1 << 22, .depth = 250};
   const auto render = [&] {
     Arena arena(options.limits.memory_bytes);
     const auto values = from_json(arena, variables, 1);
