@@ -20,6 +20,7 @@
 #include "python/python_error.h"
 #include "runtime/model/model.h"
 #include "runtime/store/model_store.h"
+#include "runtime/tokenizer/hf_tokenizer_json.h"
 
 namespace py = pybind11;
 
@@ -124,6 +125,12 @@ Result<Vocabulary> vocabulary_of_gguf(const std::string& model) {
   return Vocabulary{grammar::VocabularyRef(loaded, loaded->tokenizer()->vocabulary().get())};
 }
 
+Result<Vocabulary> vocabulary_of_tokenizer_json(const std::string& path) {
+  ESP_ASSIGN(const std::string text, real_system().read(path, runtime::kMaxTokenizerJsonBytes));
+  ESP_ASSIGN(const auto tokenizer, runtime::load_hf_tokenizer_json(text, path));
+  return Vocabulary{grammar::VocabularyRef(tokenizer, tokenizer->vocabulary().get())};
+}
+
 // Rows of 32-bit words, as an array that Python code holds.
 class Bitmask {
  public:
@@ -196,6 +203,15 @@ void bind_grammar(py::module_& module) {
                     {
                       const py::gil_scoped_release unlocked;
                       vocabulary = vocabulary_of_gguf(model);
+                    }
+                    return unwrap(std::move(vocabulary));
+                  })
+      .def_static("from_tokenizer_json",
+                  [](const std::string& path) {
+                    Result<Vocabulary> vocabulary = fail(ErrorCode::kInternal, "");
+                    {
+                      const py::gil_scoped_release unlocked;
+                      vocabulary = vocabulary_of_tokenizer_json(path);
                     }
                     return unwrap(std::move(vocabulary));
                   })

@@ -68,6 +68,11 @@ class Vocabulary:
         return cls(_core.Vocabulary.from_gguf(str(model)))
 
     @classmethod
+    def from_tokenizer_json(cls, path: str | Path) -> Vocabulary:
+        """The vocabulary of a Hugging Face tokenizer.json; what its reader does not know is Error("unsupported")."""
+        return cls(_core.Vocabulary.from_tokenizer_json(str(path)))
+
+    @classmethod
     def from_bytes(cls, tokens: Sequence[bytes], end: int | None = None, also_end: Iterable[int] = ()) -> Vocabulary:
         """One byte string for each token id; b"" for special and unused ones.
 

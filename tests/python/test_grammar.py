@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import lzma
 import os
 import threading
 from pathlib import Path
@@ -14,7 +15,8 @@ from espalier import Error, grammar
 
 np = pytest.importorskip("numpy")
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = ROOT / "examples"
 END = 256
 
 
@@ -202,6 +204,21 @@ def test_a_gguf_vocabulary_spells_forced_tokens() -> None:
     forced = matcher.forced_tokens()
     assert b"".join(vocabulary.bytes(t) for t in forced).startswith(b"The answer")
     assert matcher.accept_all(forced) == len(forced)
+
+
+def test_a_tokenizer_json_vocabulary_masks_alike(tmp_path: Path) -> None:
+    packed = Path(os.environ.get("ESPALIER_DATA", ROOT / "../shared/data")) / "tokenizers/qwen3.tokenizer.json.xz"
+    if not packed.exists():
+        pytest.skip(f"{packed} is not here")
+    path = tmp_path / "tokenizer.json"
+    path.write_bytes(lzma.decompress(packed.read_bytes()))
+    vocabulary = grammar.Vocabulary.from_tokenizer_json(path)
+    matcher = grammar.compile_lark('start: N ("+" N)*\nN: /[0-9]{1,3}/', vocabulary).matcher()
+    inside = {t for t in range(len(vocabulary)) if matcher.fork().accept(t)}
+    assert inside and inside == allowed(matcher, len(vocabulary))
+    assert all(set(vocabulary.bytes(t)) <= set(b"0123456789+") for t in inside)
+    with pytest.raises(Error):
+        grammar.Vocabulary.from_tokenizer_json(tmp_path / "no such file")
 
 
 def load_example() -> ModuleType:
