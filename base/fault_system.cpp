@@ -38,7 +38,8 @@ Status FaultSystem::step(const std::string& action, const std::string& path) {
 }
 
 Status FaultSystem::take_disk(std::uint64_t bytes, const std::string& path) {
-  if (bytes > disk_left_) return fail(ErrorCode::kExhausted, "cannot write '" + path + "': No space left on device");
+  if (bytes > disk_left_)
+    return fail(ErrorCode::kExhausted, "cannot write '" + path + "': No space left on device");
   disk_left_ -= bytes;
   return {};
 }

@@ -1,8 +1,9 @@
-// A System for tests: forwards to another one, makes chosen calls fail, and has a clock that only a test moves.
+// A System for tests: forwards to another one, makes chosen calls fail, and has a clock that only a
+// test moves.
 //
-// The exhaustive pattern: run the work with fail_nth(1), fail_nth(2), … until a run ends without reaching n; each
-// run must end in a clean error or the right answer. Not thread-safe beyond what the wrapped System gives, except
-// that the call counter is atomic.
+// The exhaustive pattern: run the work with fail_nth(1), fail_nth(2), … until a run ends without
+// reaching n; each run must end in a clean error or the right answer. Not thread-safe beyond what
+// the wrapped System gives, except that the call counter is atomic.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@ class FaultSystem final : public System {
  public:
   explicit FaultSystem(System& inner) : inner_(inner), now_(inner.now()) {}
 
-  /// The n-th fallible call from now on (1-based) fails with `code`; 0 turns faults off. Resets the counter.
+  /// The n-th fallible call from now on (1-based) fails with `code`; 0 turns faults off. Resets the
+  /// counter.
   void fail_nth(std::uint64_t n, ErrorCode code = ErrorCode::kIo) {
     calls_ = 0;
     nth_ = n;
@@ -41,7 +43,9 @@ class FaultSystem final : public System {
   Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) override;
   Clock::time_point now() override { return now_; }
   void sleep(Clock::duration duration) override { now_ += duration; }
-  std::optional<std::string> environment(const std::string& v) override { return inner_.environment(v); }
+  std::optional<std::string> environment(const std::string& v) override {
+    return inner_.environment(v);
+  }
   std::uint64_t memory_bytes() override { return inner_.memory_bytes(); }
   unsigned processors() override { return inner_.processors(); }
   std::uint64_t peak_rss_bytes() override { return inner_.peak_rss_bytes(); }

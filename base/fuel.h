@@ -1,8 +1,8 @@
 // Fuel: deterministic budgets for work that an input can make arbitrarily large.
 //
-// A compile, a walk or an expansion spends units (states, steps, bytes) from a Fuel; when it runs out the work
-// stops with ErrorCode::kLimit and a message that names the limit. Wall time is never a budget: the same input
-// fails at the same place on every machine.
+// A compile, a walk or an expansion spends units (states, steps, bytes) from a Fuel; when it runs
+// out the work stops with ErrorCode::kLimit and a message that names the limit. Wall time is never
+// a budget: the same input fails at the same place on every machine.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace espalier {
 
 class Fuel {
  public:
-  /// `what` is the unit as an error prints it ("automaton states"); it must outlive the Fuel (a literal).
+  /// `what` is the unit as an error prints it ("automaton states"); it must outlive the Fuel (a
+  /// literal).
   Fuel(std::string_view what, std::uint64_t limit) : what_(what), limit_(limit), left_(limit) {}
 
   /// Spends `units`; false once the limit is passed, and from then on.

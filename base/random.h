@@ -1,8 +1,10 @@
-// Counter-based randomness: a draw is a pure function of its key, so text never depends on scheduling.
+// Counter-based randomness: a draw is a pure function of its key, so text never depends on
+// scheduling.
 //
-// Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11). A RandomKey is built by
-// absorbing what identifies the draw (seed, hole's path, loop indices, branch, attempt); the token's index is the
-// counter. Equal keys and counters give equal draws on every machine, thread count and batch.
+// Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11). A RandomKey
+// is built by absorbing what identifies the draw (seed, hole's path, loop indices, branch,
+// attempt); the token's index is the counter. Equal keys and counters give equal draws on every
+// machine, thread count and batch.
 #pragma once
 
 #include <array>

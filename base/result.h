@@ -1,9 +1,10 @@
 // Results and errors: what a function that can fail gives back.
 //
-// Errors are values. `Result<T>` holds a T or an Error; nothing in Espalier throws across a room's border, and
-// nothing throws at all inside a step. An Error carries a code that a caller can act on and a message that a
-// person can act on: it names the place (a file, a key, a line) and, for limits, the limit and the figure that
-// passed it. Messages never carry addresses, secrets or the content of prompts.
+// Errors are values. `Result<T>` holds a T or an Error; nothing in Espalier throws across a room's
+// border, and nothing throws at all inside a step. An Error carries a code that a caller can act on
+// and a message that a person can act on: it names the place (a file, a key, a line) and, for
+// limits, the limit and the figure that passed it. Messages never carry addresses, secrets or the
+// content of prompts.
 #pragma once
 
 #include <cstdint>
@@ -61,28 +62,29 @@ namespace internal {
 }  // namespace espalier
 
 // Returns the failure of `expression` (a Result or Status) from the enclosing function.
-#define ESP_TRY(expression)                                             \
-  do {                                                                  \
-    if (auto esp_status_ = (expression); !esp_status_) [[unlikely]]     \
+#define ESP_TRY(expression)                                                       \
+  do {                                                                            \
+    if (auto esp_status_ = (expression); !esp_status_) [[unlikely]]               \
       return ::tl::unexpected<::espalier::Error>(std::move(esp_status_).error()); \
   } while (false)
 
 #define ESP_CONCAT_INNER(a, b) a##b
 #define ESP_CONCAT(a, b) ESP_CONCAT_INNER(a, b)
-#define ESP_ASSIGN_INNER(temporary, target, expression)                 \
-  auto temporary = (expression);                                        \
-  if (!temporary) [[unlikely]]                                          \
+#define ESP_ASSIGN_INNER(temporary, target, expression)                       \
+  auto temporary = (expression);                                              \
+  if (!temporary) [[unlikely]]                                                \
     return ::tl::unexpected<::espalier::Error>(std::move(temporary).error()); \
   target = std::move(*temporary)
 // `ESP_ASSIGN(auto file, open(path));` binds the value or returns the failure.
 #define ESP_ASSIGN(target, expression) \
   ESP_ASSIGN_INNER(ESP_CONCAT(esp_result_, __LINE__), target, expression)
 
-// An invariant that must hold whatever the input: on in release, because going on would serve wrong text.
-#define ESP_CHECK(condition)                                                       \
-  do {                                                                             \
-    if (!(condition)) [[unlikely]]                                                 \
-      ::espalier::internal::check_failed(__FILE__, __LINE__, #condition);          \
+// An invariant that must hold whatever the input: on in release, because going on would serve wrong
+// text.
+#define ESP_CHECK(condition)                                              \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
+      ::espalier::internal::check_failed(__FILE__, __LINE__, #condition); \
   } while (false)
 
 // A costly invariant, checked in debug builds only.

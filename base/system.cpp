@@ -25,7 +25,8 @@ namespace {
 Error io_error(int number, const std::string& action, const std::string& path) {
   ErrorCode code = ErrorCode::kIo;
   if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
-  if (number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE) code = ErrorCode::kExhausted;
+  if (number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE)
+    code = ErrorCode::kExhausted;
   return {code, "cannot " + action + " '" + path + "': " + std::generic_category().message(number)};
 }
 
@@ -94,7 +95,8 @@ class PosixOutputFile final : public OutputFile {
     return {};
   }
   Status truncate(std::uint64_t size) override {
-    if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) return fail(io_error(errno, "truncate", path_));
+    if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
+      return fail(io_error(errno, "truncate", path_));
     return {};
   }
 
@@ -106,8 +108,8 @@ class PosixOutputFile final : public OutputFile {
 class PosixFileLock final : public FileLock {
  public:
   PosixFileLock(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
-  // Removed before it is unlocked: whoever opened it meanwhile finds, once it has the lock, another file or none at the
-  // path, and begins again.
+  // Removed before it is unlocked: whoever opened it meanwhile finds, once it has the lock, another
+  // file or none at the path, and begins again.
   ~PosixFileLock() override { ::unlink(path_.c_str()); }
 
  private:
@@ -120,9 +122,10 @@ class PosixSystem final : public System {
   Result<std::unique_ptr<Mapping>> map(const std::string& path) override {
     const Descriptor fd(open_retrying(path, O_RDONLY));
     if (fd.get() < 0) return fail(io_error(errno, "open", path));
-    struct stat st{};
+    struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));
-    if (!S_ISREG(st.st_mode)) return fail(ErrorCode::kInvalid, "'" + path + "' is not a regular file");
+    if (!S_ISREG(st.st_mode))
+      return fail(ErrorCode::kInvalid, "'" + path + "' is not a regular file");
     const auto size = static_cast<std::size_t>(st.st_size);
     if (size == 0) return std::make_unique<PosixMapping>(nullptr, 0);
     void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
@@ -140,7 +143,7 @@ class PosixSystem final : public System {
   Result<std::string> read(const std::string& path, std::uint64_t limit) override {
     const Descriptor fd(open_retrying(path, O_RDONLY));
     if (fd.get() < 0) return fail(io_error(errno, "open", path));
-    struct stat st{};
+    struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));
     if (S_ISDIR(st.st_mode)) return fail(ErrorCode::kInvalid, "'" + path + "' is a directory");
     const auto too_large = [&](std::uint64_t size) {
@@ -164,18 +167,22 @@ class PosixSystem final : public System {
   }
 
   Result<FileInfo> info(const std::string& path) override {
-    struct stat st{};
+    struct stat st {};
     if (::stat(path.c_str(), &st) != 0) return fail(io_error(errno, "read", path));
-    return FileInfo{static_cast<std::uint64_t>(st.st_size), S_ISDIR(st.st_mode), S_ISREG(st.st_mode),
+    return FileInfo{static_cast<std::uint64_t>(st.st_size), S_ISDIR(st.st_mode),
+                    S_ISREG(st.st_mode),
                     std::int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec};
   }
 
   Status rename(const std::string& from, const std::string& to) override {
-    if (::rename(from.c_str(), to.c_str()) != 0) return fail(io_error(errno, "rename '" + from + "' to", to));
+    if (::rename(from.c_str(), to.c_str()) != 0)
+      return fail(io_error(errno, "rename '" + from + "' to", to));
     const auto folder = std::filesystem::path(to).parent_path();
-    const Descriptor fd(open_retrying(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY));
+    const Descriptor fd(
+        open_retrying(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY));
     // A file system that cannot sync a directory (EINVAL) has nothing more to offer.
-    if (fd.get() >= 0 && ::fsync(fd.get()) != 0 && errno != EINVAL) return fail(io_error(errno, "sync", to));
+    if (fd.get() >= 0 && ::fsync(fd.get()) != 0 && errno != EINVAL)
+      return fail(io_error(errno, "sync", to));
     return {};
   }
 
@@ -211,12 +218,14 @@ class PosixSystem final : public System {
       if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno == EINTR) continue;
         if (errno == EWOULDBLOCK) return nullptr;
-        if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) return fail(io_error(errno, "lock", path));
+        if (errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS)
+          return fail(io_error(errno, "lock", path));
       }
-      struct stat held{};
-      struct stat named{};
+      struct stat held {};
+      struct stat named {};
       if (::fstat(fd.get(), &held) != 0) return fail(io_error(errno, "lock", path));
-      const bool same = ::stat(path.c_str(), &named) == 0 && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+      const bool same = ::stat(path.c_str(), &named) == 0 && named.st_ino == held.st_ino &&
+                        named.st_dev == held.st_dev;
       if (same) return std::make_unique<PosixFileLock>(fd.release(), path);
     }
   }
@@ -233,7 +242,8 @@ class PosixSystem final : public System {
   std::uint64_t memory_bytes() override {
     std::uint64_t bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                           static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
-    std::ifstream limit("/sys/fs/cgroup/memory.max");  // control groups version 2; "max" where there is none
+    std::ifstream limit(
+        "/sys/fs/cgroup/memory.max");  // control groups version 2; "max" where there is none
     std::uint64_t group = 0;
     if (limit >> group && group > 0) bytes = std::min(bytes, group);
     return bytes;

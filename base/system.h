@@ -1,9 +1,9 @@
 // The one seam to the operating system: files, clock, memory, environment.
 //
-// Everything that can fail for reasons outside the program goes through a System, so that a test can make the
-// n-th call fail, fill the disk or stop the clock. Production code takes a `System&`; `real_system()` is the
-// POSIX one. Errors are ErrorCode::kIo (kNotFound for a missing file, kExhausted for a full disk) and name the
-// path. All members are safe to call from any thread.
+// Everything that can fail for reasons outside the program goes through a System, so that a test
+// can make the n-th call fail, fill the disk or stop the clock. Production code takes a `System&`;
+// `real_system()` is the POSIX one. Errors are ErrorCode::kIo (kNotFound for a missing file,
+// kExhausted for a full disk) and name the path. All members are safe to call from any thread.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,8 @@
 
 namespace espalier {
 
-/// A read-only view of a whole file; unmapped when destroyed. The file must not shrink while it is mapped.
+/// A read-only view of a whole file; unmapped when destroyed. The file must not shrink while it is
+/// mapped.
 class Mapping {
  public:
   virtual ~Mapping() = default;
@@ -39,7 +40,8 @@ class OutputFile {
   virtual ~OutputFile() = default;
   /// Appends all of `bytes`, or fails; after a failure the file's tail is undefined.
   [[nodiscard]] virtual Status append(std::span<const std::byte> bytes) = 0;
-  /// Returns once what was appended is on the device. After a failure the file must not be trusted again.
+  /// Returns once what was appended is on the device. After a failure the file must not be trusted
+  /// again.
   [[nodiscard]] virtual Status sync() = 0;
   [[nodiscard]] virtual Status truncate(std::uint64_t size) = 0;
 
@@ -49,7 +51,8 @@ class OutputFile {
   OutputFile& operator=(const OutputFile&) = delete;
 };
 
-/// An exclusive hold on a path, let go (and its file removed) when destroyed, and by the system when the process dies.
+/// An exclusive hold on a path, let go (and its file removed) when destroyed, and by the system
+/// when the process dies.
 class FileLock {
  public:
   virtual ~FileLock() = default;
@@ -80,7 +83,8 @@ class System {
 
   // Files. Paths are UTF-8; relative ones start at the working directory.
   [[nodiscard]] virtual Result<std::unique_ptr<Mapping>> map(const std::string& path) = 0;
-  [[nodiscard]] virtual Result<std::unique_ptr<OutputFile>> open(const std::string& path, OpenMode mode) = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<OutputFile>> open(const std::string& path,
+                                                                 OpenMode mode) = 0;
   /// Reads a whole regular file of at most `limit` bytes (kLimit beyond it, with both sizes).
   [[nodiscard]] virtual Result<std::string> read(const std::string& path, std::uint64_t limit) = 0;
   [[nodiscard]] virtual Result<FileInfo> info(const std::string& path) = 0;
@@ -91,8 +95,9 @@ class System {
   /// Names (not paths) in a directory, sorted by bytes, without "." and "..".
   [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& path) = 0;
 
-  /// Takes the lock that the file `path` stands for, and makes that file. Never waits: where another process, or another
-  /// holder in this one, has it, the answer is null. On a file system without locks everyone gets it.
+  /// Takes the lock that the file `path` stands for, and makes that file. Never waits: where
+  /// another process, or another holder in this one, has it, the answer is null. On a file system
+  /// without locks everyone gets it.
   [[nodiscard]] virtual Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) = 0;
 
   // Time. Monotonic; only differences mean anything.
@@ -101,8 +106,10 @@ class System {
 
   // The machine.
   [[nodiscard]] virtual std::optional<std::string> environment(const std::string& variable) = 0;
-  [[nodiscard]] virtual std::uint64_t memory_bytes() = 0;  // physical memory, or the control group's limit if lower
-  [[nodiscard]] virtual unsigned processors() = 0;         // processors this process may run on, at least 1
+  [[nodiscard]] virtual std::uint64_t
+  memory_bytes() = 0;  // physical memory, or the control group's limit if lower
+  [[nodiscard]] virtual unsigned
+  processors() = 0;  // processors this process may run on, at least 1
   [[nodiscard]] virtual std::uint64_t peak_rss_bytes() = 0;
 
  protected:

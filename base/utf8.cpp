@@ -10,7 +10,8 @@ Decoded decode(std::string_view text, std::size_t offset) {
   if (b0 < 0x80) return {b0, 1};
   std::size_t length = 0;
   char32_t cp = 0;
-  unsigned char low = 0x80;  // the second byte's range excludes overlong forms, surrogates and > U+10FFFF
+  unsigned char low =
+      0x80;  // the second byte's range excludes overlong forms, surrogates and > U+10FFFF
   unsigned char high = 0xBF;
   if (b0 >= 0xC2 && b0 <= 0xDF) {
     length = 2;

@@ -10,10 +10,12 @@ namespace espalier::utf8 {
 
 struct Decoded {
   char32_t code_point = 0;
-  std::uint8_t length = 0;  // bytes consumed; 0 where the bytes at the position are not well-formed UTF-8
+  std::uint8_t length =
+      0;  // bytes consumed; 0 where the bytes at the position are not well-formed UTF-8
 };
 
-/// Decodes the code point that starts at `text[offset]`. O(1). length == 0 at the end or on malformed bytes.
+/// Decodes the code point that starts at `text[offset]`. O(1). length == 0 at the end or on
+/// malformed bytes.
 Decoded decode(std::string_view text, std::size_t offset);
 
 /// Appends `code_point` (a Unicode scalar value) as UTF-8.

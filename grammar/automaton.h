@@ -132,7 +132,7 @@ class Automaton {
   std::optional<std::string> find_product_closing(Expr product, Fuel& fuel);
 
  private:
-  friend class ContextFreeMachine;  // whose products run here
+  friend class ContextFreeMachine;                          // whose products run here
   static constexpr std::uint32_t kFollowExpr = UINT32_MAX;  // progress: bytes read
   static constexpr std::uint32_t kPrefixExpr =
       UINT32_MAX - 1;  // progress: bytes read; depth: which prefix

@@ -26,7 +26,8 @@
 //  is bounded at run
 //    time by Limits::max_depth (an exact part of the language: what cannot close within it is not
 //    allowed). Left recursion is bounded by that too, but is slow: write repeats, or context_free.
-//  - `context_free(e)`: the rules in e may be any context-free grammar, ambiguous or left-recursive,
+//  - `context_free(e)`: the rules in e may be any context-free grammar, ambiguous or
+//  left-recursive,
 //    nested as deep as the text closes within Program::kLongestClosing bytes; captures inside are
 //    ignored.
 //  - intersection(a, b), difference(a, b): both operands regular (no recursive rules), run as a

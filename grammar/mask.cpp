@@ -11,7 +11,8 @@ Mask::Mask(std::vector<std::uint64_t> words) : words_(std::move(words)) {
   ids_.reserve(count_);
   for (std::size_t w = 0; w < words_.size(); ++w) {
     for (std::uint64_t rest = words_[w]; rest != 0; rest &= rest - 1) {
-      ids_.push_back(static_cast<TokenId>(w * 64 + static_cast<std::size_t>(std::countr_zero(rest))));
+      ids_.push_back(
+          static_cast<TokenId>(w * 64 + static_cast<std::size_t>(std::countr_zero(rest))));
     }
   }
 }

@@ -1,4 +1,5 @@
-// A set of allowed tokens, immutable and shared. Interned per grammar, so equal sets are usually one object.
+// A set of allowed tokens, immutable and shared. Interned per grammar, so equal sets are usually
+// one object.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@ namespace espalier::grammar {
 
 class Mask {
  public:
-  /// `words` is a bitset over the vocabulary, bit i%64 of word i/64 for token i; bits past the vocabulary are 0.
+  /// `words` is a bitset over the vocabulary, bit i%64 of word i/64 for token i; bits past the
+  /// vocabulary are 0.
   explicit Mask(std::vector<std::uint64_t> words);
 
   [[nodiscard]] bool allows(TokenId id) const {
@@ -22,7 +24,8 @@ class Mask {
   [[nodiscard]] std::span<const std::uint64_t> words() const { return words_; }
   /// How many tokens are allowed.
   [[nodiscard]] std::uint32_t count() const { return count_; }
-  /// The allowed ids in rising order, kept only where they are few (count() <= kListed): the pruned head's rows.
+  /// The allowed ids in rising order, kept only where they are few (count() <= kListed): the pruned
+  /// head's rows.
   [[nodiscard]] std::span<const TokenId> ids() const { return ids_; }
   static constexpr std::uint32_t kListed = 1024;
 

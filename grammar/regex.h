@@ -33,8 +33,8 @@ struct RegexUse {
 [[nodiscard]] Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern,
                                             const RegexUse& use = {});
 
-/// A hole that holds one match of `pattern` (RE2's syntax), followed by `follow` (empty: it ends the
-/// turn). Unlike a hole of the language it may be empty.
+/// A hole that holds one match of `pattern` (RE2's syntax), followed by `follow` (empty: it ends
+/// the turn). Unlike a hole of the language it may be empty.
 [[nodiscard]] Result<GrammarRef> compile_regex(VocabularyRef vocabulary, std::string_view pattern,
                                                std::string_view follow = {},
                                                const Limits& limits = {});

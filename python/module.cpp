@@ -1,4 +1,5 @@
-// The module espalier._core: a thin, typed face of Session for the Python package beside it, which is what people use.
+// The module espalier._core: a thin, typed face of Session for the Python package beside it, which
+// is what people use.
 #include <pybind11/functional.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -26,7 +27,8 @@ Json parse_json(const std::string& text) {
   return json;
 }
 
-// A Python callable with references that are dropped under the interpreter's lock, whatever thread drops them.
+// A Python callable with references that are dropped under the interpreter's lock, whatever thread
+// drops them.
 class Callable {
  public:
   explicit Callable(py::object object)
@@ -44,20 +46,23 @@ class Callable {
   std::shared_ptr<py::object> object_;
 };
 
-// `python` tools run in this process, through one callable of the package; other transports as everywhere.
+// `python` tools run in this process, through one callable of the package; other transports as
+// everywhere.
 class PythonTools final : public dsl::ToolHost {
  public:
-  PythonTools(Callable call, dsl::ProcessToolOptions options) : call_(std::move(call)), others_(std::move(options)) {}
+  PythonTools(Callable call, dsl::ProcessToolOptions options)
+      : call_(std::move(call)), others_(std::move(options)) {}
 
   Result<Json> call(const dsl::ToolRequest& request) override {
     if (request.tool->transport != dsl::Transport::kPython) return others_.call(request);
     const py::gil_scoped_acquire lock;
     try {
       const double seconds = std::chrono::duration<double>(request.timeout).count();
-      const auto cancelled = py::cpp_function(
-          [flag = request.cancelled] { return flag != nullptr && flag->load(std::memory_order_relaxed); });
-      const py::object answer = call_(request.tool->real_name, request.tool->target, request.arguments.dump(), seconds,
-                                      cancelled);
+      const auto cancelled = py::cpp_function([flag = request.cancelled] {
+        return flag != nullptr && flag->load(std::memory_order_relaxed);
+      });
+      const py::object answer = call_(request.tool->real_name, request.tool->target,
+                                      request.arguments.dump(), seconds, cancelled);
       const auto [ok, text] = answer.cast<std::pair<bool, std::string>>();
       if (!ok) return fail(ErrorCode::kTool, text);
       Json json = Json::parse(text, nullptr, false);
@@ -106,9 +111,12 @@ dsl::Config overrides_of(const py::dict& options) {
 py::object event_tuple(const std::optional<Event>& event) {
   if (!event) return py::none();
   switch (event->kind) {
-    case Event::Kind::kPartial: return py::make_tuple("partial", event->path, event->json, event->done);
-    case Event::Kind::kValue: return py::make_tuple("value", event->json);
-    case Event::Kind::kError: return py::make_tuple("error", event->message, event->code, event->rendered);
+    case Event::Kind::kPartial:
+      return py::make_tuple("partial", event->path, event->json, event->done);
+    case Event::Kind::kValue:
+      return py::make_tuple("value", event->json);
+    case Event::Kind::kError:
+      return py::make_tuple("error", event->message, event->code, event->rendered);
   }
   return py::none();
 }
@@ -120,15 +128,17 @@ PYBIND11_MODULE(_core, module) {
   module.def("set_error_type", [](py::object type) { error_type() = std::move(type); });
 
   py::class_<dsl::Program, std::shared_ptr<dsl::Program>>(module, "Program")
-      .def_property_readonly("generators", [](const dsl::Program& program) {
-        py::list out;
-        for (const auto* gen : program.own_gens()) {
-          py::list parameters;
-          for (const auto& parameter : gen->parameters) parameters.append(parameter.name);
-          out.append(py::make_tuple(gen->name, gen->doc, parameters));
-        }
-        return out;
-      })
+      .def_property_readonly("generators",
+                             [](const dsl::Program& program) {
+                               py::list out;
+                               for (const auto* gen : program.own_gens()) {
+                                 py::list parameters;
+                                 for (const auto& parameter : gen->parameters)
+                                   parameters.append(parameter.name);
+                                 out.append(py::make_tuple(gen->name, gen->doc, parameters));
+                               }
+                               return out;
+                             })
       .def_property_readonly("python_tools", [](const dsl::Program& program) {
         std::vector<std::string> out;
         for (const auto& tool : program.tools) {
@@ -158,28 +168,31 @@ PYBIND11_MODULE(_core, module) {
       });
 
   py::class_<Session, std::unique_ptr<Session, WithoutLock>>(module, "Session")
-      .def(py::init([](const std::string& model, unsigned threads, std::uint64_t kv_bytes, bool cache) {
-             Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
-             {
-               const py::gil_scoped_release unlocked;
-               session = Session::open({model, threads, kv_bytes, cache});
-             }
-             return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
-           }),
+      .def(py::init(
+               [](const std::string& model, unsigned threads, std::uint64_t kv_bytes, bool cache) {
+                 Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
+                 {
+                   const py::gil_scoped_release unlocked;
+                   session = Session::open({model, threads, kv_bytes, cache});
+                 }
+                 return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
+               }),
            py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"))
       .def("start",
            [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,
               const std::string& arguments, const py::dict& options, bool partials, py::object tool,
-              const std::string& directory, const std::vector<std::string>& allow, double tool_seconds,
-              py::object on_end) {
+              const std::string& directory, const std::vector<std::string>& allow,
+              double tool_seconds, py::object on_end) {
              Json json = parse_json(arguments);
              dsl::RunOptions run_options;
              run_options.overrides = overrides_of(options);
-             run_options.tool_timeout = std::chrono::milliseconds(static_cast<std::int64_t>(tool_seconds * 1000));
+             run_options.tool_timeout =
+                 std::chrono::milliseconds(static_cast<std::int64_t>(tool_seconds * 1000));
              dsl::ProcessToolOptions process;
              process.directory = directory;
              process.allow = allow;
-             auto tools = std::make_unique<PythonTools>(Callable(std::move(tool)), std::move(process));
+             auto tools =
+                 std::make_unique<PythonTools>(Callable(std::move(tool)), std::move(process));
              std::function<void()> end;
              if (!on_end.is_none()) {
                end = [callable = Callable(std::move(on_end))] {
@@ -192,15 +205,17 @@ PYBIND11_MODULE(_core, module) {
                };
              }
              const py::gil_scoped_release unlocked;
-             return session.start(std::move(program), gen, std::move(json), std::move(run_options), partials,
-                                  std::move(tools), std::move(end));
+             return session.start(std::move(program), gen, std::move(json), std::move(run_options),
+                                  partials, std::move(tools), std::move(end));
            })
-      .def("render", [](const Session& session, const std::shared_ptr<dsl::Program>& program, const std::string& gen,
-                        const std::string& arguments) {
-        return unwrap(session.render(*program, gen, parse_json(arguments)));
-      })
+      .def("render",
+           [](const Session& session, const std::shared_ptr<dsl::Program>& program,
+              const std::string& gen, const std::string& arguments) {
+             return unwrap(session.render(*program, gen, parse_json(arguments)));
+           })
       .def("close", &Session::close, py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly("model_path", [](const Session& session) { return session.model().path(); })
+      .def_property_readonly("model_path",
+                             [](const Session& session) { return session.model().path(); })
       .def("stats", [](const Session& session) {
         const runtime::Stats s = session.stats();
         py::dict out;

@@ -10,19 +10,23 @@
 namespace espalier::python {
 namespace {
 
-runtime::Detached drive(runtime::Task<dsl::RunOutcome> task, std::function<void(dsl::RunOutcome)> end) {
+runtime::Detached drive(runtime::Task<dsl::RunOutcome> task,
+                        std::function<void(dsl::RunOutcome)> end) {
   dsl::RunOutcome outcome = co_await task;
   end(std::move(outcome));
 }
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 }  // namespace
 
 void Run::push(Event event, bool last) {
   const std::lock_guard lock(mutex_);
   // Partial values of one hole coalesce: a slow reader sees the latest, and the queue stays short.
-  if (!last && !event.done && !events_.empty() && !events_.back().done && events_.back().path == event.path) {
+  if (!last && !event.done && !events_.empty() && !events_.back().done &&
+      events_.back().path == event.path) {
     events_.back() = std::move(event);
   } else {
     events_.push_back(std::move(event));
@@ -84,8 +88,9 @@ void Session::ended(const Run* run) {
   idle_.notify_all();
 }
 
-std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Json arguments, dsl::RunOptions options,
-                                    bool partials, std::unique_ptr<dsl::ToolHost> tools,
+std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Json arguments,
+                                    dsl::RunOptions options, bool partials,
+                                    std::unique_ptr<dsl::ToolHost> tools,
                                     std::function<void()> on_end) {
   auto run = std::make_shared<Run>(partials, std::move(tools));
   options.tools = run->tools_.get();
@@ -95,9 +100,10 @@ std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Js
     const std::lock_guard lock(mutex_);
     runs_.push_back(run);
   }
-  auto task = runner_->run(std::move(program), std::move(gen), std::move(arguments), std::move(options));
-  const runtime::Detached root =
-      drive(std::move(task), [this, run, on_end = std::move(on_end)](dsl::RunOutcome outcome) mutable {
+  auto task =
+      runner_->run(std::move(program), std::move(gen), std::move(arguments), std::move(options));
+  const runtime::Detached root = drive(
+      std::move(task), [this, run, on_end = std::move(on_end)](dsl::RunOutcome outcome) mutable {
         Event event;
         if (outcome) {
           event.kind = Event::Kind::kValue;
@@ -118,7 +124,8 @@ std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Js
   return run;
 }
 
-Result<std::string> Session::render(const dsl::Program& program, std::string_view gen, const Json& arguments) const {
+Result<std::string> Session::render(const dsl::Program& program, std::string_view gen,
+                                    const Json& arguments) const {
   return dsl::render_prompt(runner_->model(), program, gen, arguments);
 }
 

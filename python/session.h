@@ -1,8 +1,10 @@
-// What a Python Engine holds: one model with its backend, engine and runner, and the runs that go on.
+// What a Python Engine holds: one model with its backend, engine and runner, and the runs that go
+// on.
 //
-// Python's threads never enter the engine thread, and the engine thread never takes the interpreter's lock: events wait
-// in a Run's own queue until a Python thread fetches them with the lock released. Only a run's end and its Python tools
-// take the lock, on threads of their own. A Session outlives its runs: closing it cancels them and waits.
+// Python's threads never enter the engine thread, and the engine thread never takes the
+// interpreter's lock: events wait in a Run's own queue until a Python thread fetches them with the
+// lock released. Only a run's end and its Python tools take the lock, on threads of their own. A
+// Session outlives its runs: closing it cancels them and waits.
 #pragma once
 
 #include <chrono>
@@ -45,7 +47,9 @@ struct Event {
 class Run final : public dsl::Observer {
  public:
   Run(bool partials, std::unique_ptr<dsl::ToolHost> tools)
-      : partials_(partials), tools_(std::move(tools)), cancellation_(std::make_shared<dsl::Cancellation>()) {}
+      : partials_(partials),
+        tools_(std::move(tools)),
+        cancellation_(std::make_shared<dsl::Cancellation>()) {}
 
   void cancel() { cancellation_->cancel(); }
   /// The next event; nothing where none came in time.
@@ -72,14 +76,16 @@ class Session {
   [[nodiscard]] static Result<std::unique_ptr<Session>> open(const SessionOptions& options);
   ~Session() { close(); }
 
-  /// Starts a run. `on_end` is called once, on an executor's thread, after the last event is in the queue.
+  /// Starts a run. `on_end` is called once, on an executor's thread, after the last event is in the
+  /// queue.
   [[nodiscard]] std::shared_ptr<Run> start(dsl::ProgramRef program, std::string gen, Json arguments,
                                            dsl::RunOptions options, bool partials,
-                                           std::unique_ptr<dsl::ToolHost> tools, std::function<void()> on_end);
+                                           std::unique_ptr<dsl::ToolHost> tools,
+                                           std::function<void()> on_end);
   [[nodiscard]] Result<std::string> render(const dsl::Program& program, std::string_view gen,
                                            const Json& arguments) const;
-  /// Cancels what runs and waits for its end, after which no thread of ours holds anything of Python's. The
-  /// interpreter's exit must come after it. Repeatable.
+  /// Cancels what runs and waits for its end, after which no thread of ours holds anything of
+  /// Python's. The interpreter's exit must come after it. Repeatable.
   void close();
   [[nodiscard]] runtime::Stats stats() const { return engine_->stats(); }
   [[nodiscard]] const runtime::Model& model() const { return *model_; }

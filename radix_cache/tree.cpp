@@ -401,8 +401,7 @@ void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset) {
   }
 }
 
-RadixCache::Impl::Place RadixCache::Impl::walk(Space space,
-                                               std::span<const TokenId> tokens) const {
+RadixCache::Impl::Place RadixCache::Impl::walk(Space space, std::span<const TokenId> tokens) const {
   const auto found = roots.find(space);
   if (found == roots.end()) return {};
   Place at{found->second, 0, 0};

@@ -1,9 +1,11 @@
-// The seam between the scheduler and the hardware (CONTRACTS 1). The CPU and CUDA backends differ in nothing else.
+// The seam between the scheduler and the hardware (CONTRACTS 1). The CPU and CUDA backends differ
+// in nothing else.
 //
-// One step runs every row of a Batch through the model in one pass over the weights: decode rows, forced spans and
-// prefill chunks of many sequences together. Inside each layer all K and V are written before any attention reads, so
-// a row may attend to what another row of the same step writes (followers beside their leader). A row's attention
-// covers exactly positions 0..position of its sequence's page table; what lies in other slots is never read.
+// One step runs every row of a Batch through the model in one pass over the weights: decode rows,
+// forced spans and prefill chunks of many sequences together. Inside each layer all K and V are
+// written before any attention reads, so a row may attend to what another row of the same step
+// writes (followers beside their leader). A row's attention covers exactly positions 0..position of
+// its sequence's page table; what lies in other slots is never read.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +24,14 @@
 
 namespace espalier::runtime {
 
-/// Index of a KV page; position p of a sequence lives in slot p % kPageTokens of page_table[p / kPageTokens].
+/// Index of a KV page; position p of a sequence lives in slot p % kPageTokens of page_table[p /
+/// kPageTokens].
 using PageId = std::uint32_t;
 inline constexpr std::uint32_t kPageTokens = 16;
 
-/// Where a row's K and V go. A row has 0..n: none where its KV is in the cache already (only its logits are wanted),
-/// several where branches of the same step each need the head of a boundary page (CONTRACTS 9).
+/// Where a row's K and V go. A row has 0..n: none where its KV is in the cache already (only its
+/// logits are wanted), several where branches of the same step each need the head of a boundary
+/// page (CONTRACTS 9).
 struct KvSlot {
   PageId page = 0;
   std::uint32_t slot = 0;
@@ -43,13 +47,13 @@ struct PageCopy {
 struct Row {
   TokenId token = kNoToken;
   std::uint32_t position = 0;
-  std::uint32_t sequence = 0;      // index into Batch::sequences
-  std::uint32_t first_write = 0;   // Batch::writes[first_write, first_write + writes)
+  std::uint32_t sequence = 0;     // index into Batch::sequences
+  std::uint32_t first_write = 0;  // Batch::writes[first_write, first_write + writes)
   std::uint32_t writes = 0;
 };
 
 struct Batch {
-  std::vector<Row> rows;                       // rows of one sequence are consecutive and rise in position
+  std::vector<Row> rows;  // rows of one sequence are consecutive and rise in position
   std::vector<std::vector<PageId>> sequences;  // page tables; long enough for every row's position
   std::vector<KvSlot> writes;
   std::vector<PageCopy> copies;
@@ -57,44 +61,48 @@ struct Batch {
 
 enum class Want : std::uint8_t {
   kToken,     // sample under the plan's mask and sampling
-  kLogprobs,  // the `count` best tokens of the full vocabulary, and those of `ids`, with log-probabilities
+  kLogprobs,  // the `count` best tokens of the full vocabulary, and those of `ids`, with
+              // log-probabilities
 };
 
-/// What is wanted of a row's logits. Several plans may name one row (a fork draws n samples from it).
+/// What is wanted of a row's logits. Several plans may name one row (a fork draws n samples from
+/// it).
 struct RowPlan {
   std::uint32_t row = 0;
   Want want = Want::kToken;
-  grammar::MaskRef mask;                    // null: every token of the model
-  const Sampling* sampling = nullptr;       // kToken; outlives the step
-  const TokenCounts* counts = nullptr;      // kToken with penalties; outlives the step
-  RandomKey key;                            // kToken with temperature > 0
+  grammar::MaskRef mask;                // null: every token of the model
+  const Sampling* sampling = nullptr;   // kToken; outlives the step
+  const TokenCounts* counts = nullptr;  // kToken with penalties; outlives the step
+  RandomKey key;                        // kToken with temperature > 0
   std::uint64_t counter = 0;
-  std::uint32_t count = 0;                  // best tokens reported beside the answer (both wants); 0: none
-  std::vector<TokenId> ids;                 // kLogprobs: ids whose log-probabilities are wanted
+  std::uint32_t count = 0;   // best tokens reported beside the answer (both wants); 0: none
+  std::vector<TokenId> ids;  // kLogprobs: ids whose log-probabilities are wanted
 };
 
 struct RowResult {
-  Sampled sampled;                                     // kToken
-  std::vector<std::pair<TokenId, float>> best;         // `count` best over the full vocabulary, best first
-  std::vector<float> logprobs;                         // kLogprobs: of RowPlan::ids, over the full vocabulary
+  Sampled sampled;                              // kToken
+  std::vector<std::pair<TokenId, float>> best;  // `count` best over the full vocabulary, best first
+  std::vector<float> logprobs;  // kLogprobs: of RowPlan::ids, over the full vocabulary
 };
 
 /// What the scheduler must know of a backend.
 struct BackendInfo {
   std::uint32_t vocabulary = 0;
-  std::uint32_t context = 0;        // positions the model can address
-  std::uint32_t pages = 0;          // KV pages in the pool
-  std::uint64_t page_bytes = 0;     // all layers, K and V
-  std::string kv_format;            // what a page's bits depend on beside the model: numerics, layout, type
+  std::uint32_t context = 0;     // positions the model can address
+  std::uint32_t pages = 0;       // KV pages in the pool
+  std::uint64_t page_bytes = 0;  // all layers, K and V
+  std::string kv_format;  // what a page's bits depend on beside the model: numerics, layout, type
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
   [[nodiscard]] virtual const BackendInfo& info() const = 0;
-  /// Runs the batch and answers each plan, in order. Blocking; called by the engine thread alone. The batch and plans
-  /// obey the rules above (checked by ESP_DCHECK); failures (kExhausted, kInternal) leave the written slots undefined.
-  [[nodiscard]] virtual Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) = 0;
+  /// Runs the batch and answers each plan, in order. Blocking; called by the engine thread alone.
+  /// The batch and plans obey the rules above (checked by ESP_DCHECK); failures (kExhausted,
+  /// kInternal) leave the written slots undefined.
+  [[nodiscard]] virtual Result<std::vector<RowResult>> step(const Batch& batch,
+                                                            std::span<const RowPlan> plans) = 0;
   /// Freed pages are filled with NaN where a test asked for it, so that any later read shows.
   virtual void poison(PageId page) = 0;
   /// A page's page_bytes bytes out of the pool and into it, bit for bit. Not while a step runs.

@@ -10,7 +10,7 @@ python=.venv/bin/python
 export PYTHONPATH=build/python
 
 echo "== parity with llama.cpp's recorded answers (needs the reference data)"
-build/bin/cpu_test --gtest_filter='Parity*' | grep -vE '^\[|^Note|^Running|^$' || true
+build/bin/cpu_test --gtest_filter='*Parity*' | grep -vE '^\[|^Note|^Running|^$' || true
 
 echo "== steps: prefill and decode"
 if "$peer" -c 'import llama_cpp' 2>/dev/null; then

@@ -41,9 +41,10 @@ Result<Answer> wait_for(const std::shared_ptr<BranchState>& state, Request reque
 void append_segment(BranchState& state, std::size_t count) {
   const std::size_t begin = state.ids.size() - count;
   auto& segments = state.segments;
-  // A segment that nobody shares grows; one that a fork shares, or has counted before it ended, must not.
-  if (!segments.empty() && segments.back().end == begin && segments.back().counted.use_count() == 1 &&
-      !segments.back().counted->load()) {
+  // A segment that nobody shares grows; one that a fork shares, or has counted before it ended,
+  // must not.
+  if (!segments.empty() && segments.back().end == begin &&
+      segments.back().counted.use_count() == 1 && !segments.back().counted->load()) {
     segments.back().end += count;
   } else {
     segments.push_back({begin, begin + count, std::make_shared<std::atomic<bool>>(false)});
@@ -175,7 +176,11 @@ Operation<Probed> Branch::probe(Executor& executor, ProbeRequest request) {
 Result<Generated> Branch::generate_now(GenerateRequest request) {
   return wait_for<Generated>(state_, std::move(request));
 }
-Result<Scored> Branch::score_now(ScoreRequest request) { return wait_for<Scored>(state_, std::move(request)); }
-Result<Probed> Branch::probe_now(ProbeRequest request) { return wait_for<Probed>(state_, std::move(request)); }
+Result<Scored> Branch::score_now(ScoreRequest request) {
+  return wait_for<Scored>(state_, std::move(request));
+}
+Result<Probed> Branch::probe_now(ProbeRequest request) {
+  return wait_for<Probed>(state_, std::move(request));
+}
 
 }  // namespace espalier::runtime

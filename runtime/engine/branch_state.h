@@ -1,8 +1,9 @@
-// What a Branch is made of: its ids, what of them has been counted, and the one slot of its outstanding request.
+// What a Branch is made of: its ids, what of them has been counted, and the one slot of its
+// outstanding request.
 //
-// Owned by the program's side while no request is outstanding and by the engine thread while one is; the hand-over is
-// the inbox push one way and the completion the other, both with release/acquire order. Only `cancelled` is touched by
-// both at once.
+// Owned by the program's side while no request is outstanding and by the engine thread while one
+// is; the hand-over is the inbox push one way and the completion the other, both with
+// release/acquire order. Only `cancelled` is touched by both at once.
 #pragma once
 
 #include <atomic>
@@ -22,7 +23,8 @@ namespace espalier::runtime {
 
 class EngineCore;
 
-/// Prompt ids [begin, end) that no request has counted yet. Forks share the flag, so a trunk is counted once.
+/// Prompt ids [begin, end) that no request has counted yet. Forks share the flag, so a trunk is
+/// counted once.
 struct PromptSegment {
   std::size_t begin = 0;
   std::size_t end = 0;
@@ -30,9 +32,10 @@ struct PromptSegment {
 };
 
 /// The engine's own errands, sent through the same inbox.
-struct ForgetRequest {};  // nobody comes back to the path; where it is dead: evict first what nobody else holds
-struct TreeRequest {};    // answer with the tree as it is between two steps
-struct CheckRequest {};   // answer once nothing runs: do all invariants hold?
+struct ForgetRequest {
+};  // nobody comes back to the path; where it is dead: evict first what nobody else holds
+struct TreeRequest {};   // answer with the tree as it is between two steps
+struct CheckRequest {};  // answer once nothing runs: do all invariants hold?
 
 class BranchState {
  public:
@@ -40,21 +43,26 @@ class BranchState {
   std::uint64_t space = 0;
   std::vector<TokenId> ids;
   std::vector<PromptSegment> segments;
-  std::size_t computed = 0;  // leading ids whose KV this path has had: computing them again is recomputation
+  std::size_t computed =
+      0;  // leading ids whose KV this path has had: computing them again is recomputation
   Terms terms;
-  std::uint64_t parked = 0;  // step at which its last request ended: the tree expects it back; 0: it does not
+  std::uint64_t parked =
+      0;  // step at which its last request ended: the tree expects it back; 0: it does not
   bool dead = false;
   bool outstanding = false;
 
-  std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest, TreeRequest,
-               CheckRequest> request;
+  std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest,
+               TreeRequest, CheckRequest>
+      request;
   std::variant<std::monostate, Result<Generated>, Result<Scored>, Result<Probed>, Status,
-               std::vector<radix_cache::NodeView>> answer;
+               std::vector<radix_cache::NodeView>>
+      answer;
 
   // Who waits: a coroutine on an executor, or a blocked thread, or nobody.
   Executor* executor = nullptr;
   std::coroutine_handle<> waiter;
-  // The semaphore lives here, not with the thread: release() may still touch it after acquire() has returned.
+  // The semaphore lives here, not with the thread: release() may still touch it after acquire() has
+  // returned.
   bool blocking = false;
   std::binary_semaphore done{0};
 

@@ -1,6 +1,8 @@
-// What branches and the engine thread share: the inbox, the last statistics, and the way an answer goes back.
+// What branches and the engine thread share: the inbox, the last statistics, and the way an answer
+// goes back.
 //
-// Kept alive by every branch, so a branch that outlives its engine finds a closed inbox rather than nothing.
+// Kept alive by every branch, so a branch that outlives its engine finds a closed inbox rather than
+// nothing.
 #pragma once
 
 #include <atomic>

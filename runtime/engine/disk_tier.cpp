@@ -41,8 +41,8 @@ void DiskTier::write() {
     const bool last = queue_.empty();
     lock.unlock();
     // Both fail softly, and say so by a note where writing ends.
-    (void)store_->append(page.before, page.name, PageStore::Tokens(page.tokens.data(), kPageTokens), page.index,
-                         page.bytes);
+    (void)store_->append(page.before, page.name, PageStore::Tokens(page.tokens.data(), kPageTokens),
+                         page.index, page.bytes);
     if (last) (void)store_->sync();
     lock.lock();
     queued_bytes_ -= page.bytes.size();
@@ -78,7 +78,8 @@ radix_cache::Lease DiskTier::load(radix_cache::RadixCache& cache, std::uint64_t 
   radix_cache::Lease lease = cache.open(space);
   const std::span<const TokenId> wanted = path.first((first + names.size()) * kPageTokens);
   cache.extend(lease, wanted, wanted.size());
-  if (cache.ready(lease) != matched) return {};  // more came meanwhile: nothing to do with a page's middle
+  if (cache.ready(lease) != matched)
+    return {};  // more came meanwhile: nothing to do with a page's middle
   std::vector<std::byte> bytes(backend_.info().page_bytes);
   std::vector<radix_cache::PageId> pages;
   std::size_t read = 0;
@@ -103,7 +104,8 @@ radix_cache::Lease DiskTier::load(radix_cache::RadixCache& cache, std::uint64_t 
   return lease;
 }
 
-void DiskTier::save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease, std::uint64_t space) {
+void DiskTier::save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease,
+                    std::uint64_t space) {
   if (space >= kOwnSpaces || !store_->writable()) return;
   const std::uint32_t ready = cache.ready(lease) / kPageTokens * kPageTokens;
   if (ready == 0) return;

@@ -1,13 +1,16 @@
-// The tree's second tier: pages of finished requests go to a PageStore, and come back where a later path wants them.
+// The tree's second tier: pages of finished requests go to a PageStore, and come back where a later
+// path wants them.
 //
-// Writing is behind: a finished request's whole pages that the store lacks are copied out of the pool at once and
-// appended by a thread of the tier's own, whose queue is bounded (what does not fit is not written). Reading is before
-// admission, on the engine thread: pages that follow what the tree has are read, checked and put into the pool through
-// a plan of the tree, whose rows count as computed. It happens only where it is cheaper than computing: seconds a page
-// read against seconds a page of prefill, both measured as the engine runs; while one of them is not known yet, and
-// every 32nd time, it is tried.
+// Writing is behind: a finished request's whole pages that the store lacks are copied out of the
+// pool at once and appended by a thread of the tier's own, whose queue is bounded (what does not
+// fit is not written). Reading is before admission, on the engine thread: pages that follow what
+// the tree has are read, checked and put into the pool through a plan of the tree, whose rows count
+// as computed. It happens only where it is cheaper than computing: seconds a page read against
+// seconds a page of prefill, both measured as the engine runs; while one of them is not known yet,
+// and every 32nd time, it is tried.
 //
-// Spaces that are nobody else's (the cache turned off) are neither written nor read. Engine thread only.
+// Spaces that are nobody else's (the cache turned off) are neither written nor read. Engine thread
+// only.
 #pragma once
 
 #include <condition_variable>
@@ -39,12 +42,13 @@ class DiskTier {
   DiskTier(std::unique_ptr<PageStore> store, Backend& backend, System& system);
   ~DiskTier();  // writes what is queued, and syncs
 
-  /// Makes as much of `path` ready in the tree as is stored and pays; `matched` is what is ready now. The lease keeps
-  /// it there; it is invalid where nothing was read.
+  /// Makes as much of `path` ready in the tree as is stored and pays; `matched` is what is ready
+  /// now. The lease keeps it there; it is invalid where nothing was read.
   [[nodiscard]] radix_cache::Lease load(radix_cache::RadixCache& cache, std::uint64_t space,
                                         std::span<const TokenId> path, std::uint32_t matched);
   /// Queues the whole ready pages of the lease's path that the store lacks.
-  void save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease, std::uint64_t space);
+  void save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease,
+            std::uint64_t space);
   /// A measurement: `rows` rows of prefill took so long.
   void prefill_took(std::uint32_t rows, double seconds);
   [[nodiscard]] const Counts& counts() const { return counts_; }

@@ -10,13 +10,18 @@ namespace espalier::runtime {
 
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<Backend> backend, EngineOptions options, System& system, std::unique_ptr<PageStore> store)
+  Impl(std::unique_ptr<Backend> backend, EngineOptions options, System& system,
+       std::unique_ptr<PageStore> store)
       : core(std::make_shared<EngineCore>()),
         backend_(std::move(backend)),
-        scheduler_(*backend_, options, system, [this](std::shared_ptr<BranchState> state) {
-          core->set_stats(scheduler_.stats());  // whoever reads them after the answer sees it counted
-          complete(state);
-        }, std::move(store)) {
+        scheduler_(
+            *backend_, options, system,
+            [this](std::shared_ptr<BranchState> state) {
+              core->set_stats(
+                  scheduler_.stats());  // whoever reads them after the answer sees it counted
+              complete(state);
+            },
+            std::move(store)) {
     core->info = backend_->info();
     core->cache = options.cache;
     core->set_stats(scheduler_.stats());
@@ -87,12 +92,13 @@ class Engine::Impl {
   std::thread thread_;
 };
 
-Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend, EngineOptions options,
-                                               System& system) {
+Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
+                                               EngineOptions options, System& system) {
   if (options.max_rows == 0) return fail(ErrorCode::kInvalid, "max_rows must be at least 1");
   if (backend->info().pages < 2) {
     return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(backend->info().pages) +
-                                           " pages of " + std::to_string(kPageTokens) + " tokens; at least 2 are needed");
+                                           " pages of " + std::to_string(kPageTokens) +
+                                           " tokens; at least 2 are needed");
   }
   std::unique_ptr<PageStore> store;
   if (!options.kv_folder.empty()) {
@@ -105,8 +111,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
     auto note = options.note ? options.note : [](const std::string&) {};
     ESP_ASSIGN(store, PageStore::open(std::move(kept), system, std::move(note)));
   }
-  return std::unique_ptr<Engine>(
-      new Engine(std::make_unique<Impl>(std::move(backend), std::move(options), system, std::move(store))));
+  return std::unique_ptr<Engine>(new Engine(
+      std::make_unique<Impl>(std::move(backend), std::move(options), system, std::move(store))));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

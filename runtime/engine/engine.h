@@ -1,17 +1,19 @@
 // The Engine: programs' branches on one side, one model's backend and radix cache on the other.
 //
-// A Branch is a path of token ids with the KV that belongs to it. Its verbs: append (extend), generate, score, fork,
-// rollback; releasing it is its destructor. generate() and score() are awaited: they suspend the calling coroutine and
-// resume it on its Executor; generate_now() and its like block a plain thread instead. A branch has at most one request
-// outstanding, and nothing but cancel() may be called on it meanwhile.
+// A Branch is a path of token ids with the KV that belongs to it. Its verbs: append (extend),
+// generate, score, fork, rollback; releasing it is its destructor. generate() and score() are
+// awaited: they suspend the calling coroutine and resume it on its Executor; generate_now() and its
+// like block a plain thread instead. A branch has at most one request outstanding, and nothing but
+// cancel() may be called on it meanwhile.
 //
-// The engine thread owns cache, pool and scheduler; each step it batches decode rows, forced spans and prefill chunks
-// of all branches. Every ending (finish, cancel, error, destruction) leaves through one function, which gives the
-// branch's pages back to the tree. Between requests a branch is parked: it keeps ids and gives up its claim on pages,
-// which stay in the tree while there is room and are computed again if they went (counted as recomputed).
+// The engine thread owns cache, pool and scheduler; each step it batches decode rows, forced spans
+// and prefill chunks of all branches. Every ending (finish, cancel, error, destruction) leaves
+// through one function, which gives the branch's pages back to the tree. Between requests a branch
+// is parked: it keeps ids and gives up its claim on pages, which stay in the tree while there is
+// room and are computed again if they went (counted as recomputed).
 //
-// Laws (tests/runtime/engine): text at temperature 0, and at any temperature with a seed, is the same whatever else
-// runs, in any arrival order, with the cache on or off, with 1 thread or many.
+// Laws (tests/runtime/engine): text at temperature 0, and at any temperature with a seed, is the
+// same whatever else runs, in any arrival order, with the cache on or off, with 1 thread or many.
 #pragma once
 
 #include <atomic>
@@ -36,7 +38,8 @@
 
 namespace espalier::runtime {
 
-/// Counted as CONTRACTS 17 says: reused + computed == prompt; forced ids are generated and also forced.
+/// Counted as CONTRACTS 17 says: reused + computed == prompt; forced ids are generated and also
+/// forced.
 struct Stats {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t reused_tokens = 0;
@@ -58,7 +61,7 @@ struct Stats {
   std::uint64_t decode_rows = 0;  // forced spans of at most a page too
   std::uint64_t logits_rows = 0;
   // The queue.
-  std::uint64_t requests = 0;     // admitted, each once
+  std::uint64_t requests = 0;  // admitted, each once
   std::uint64_t preemptions = 0;
   std::uint64_t queue_steps = 0;  // of all requests, from arrival to admission
   double queue_seconds = 0;
@@ -74,21 +77,23 @@ struct Stats {
 };
 
 struct EngineOptions {
-  std::uint32_t max_rows = 512;    // rows of one step, all branches together
-  bool cache = true;               // off: no branch sees another's prefix
-  bool jump = true;                // off: a forced id a step, as the plain reference; the text is the same
-  // Where KV pages are kept for the next run; empty: nowhere. Read and written only for the very same model file,
-  // whose digest the caller gives, and backend format. Trouble with the folder never fails a request: it is `note`d.
+  std::uint32_t max_rows = 512;  // rows of one step, all branches together
+  bool cache = true;             // off: no branch sees another's prefix
+  bool jump = true;  // off: a forced id a step, as the plain reference; the text is the same
+  // Where KV pages are kept for the next run; empty: nowhere. Read and written only for the very
+  // same model file, whose digest the caller gives, and backend format. Trouble with the folder
+  // never fails a request: it is `note`d.
   std::string kv_folder = {};
   std::string model_digest = {};
   std::function<void(const std::string& message)> note = {};
-  bool poison = false;             // tests: freed pages become NaN
-  bool check = false;              // tests: the tree's invariants after every step
+  bool poison = false;  // tests: freed pages become NaN
+  bool check = false;   // tests: the tree's invariants after every step
 };
 
 /// What a program asks of the queue; its forks inherit it.
 struct Terms {
-  // Higher is admitted sooner, and leaves the tree later when the pool is too small. Clamped to ±kMaxPriority. Nobody waits for ever, whatever the others' priority.
+  // Higher is admitted sooner, and leaves the tree later when the pool is too small. Clamped to
+  // ±kMaxPriority. Nobody waits for ever, whatever the others' priority.
   std::int32_t priority = 0;
   // A request that has not ended by then ends with kTimeout.
   System::Clock::time_point deadline = System::Clock::time_point::max();
@@ -104,29 +109,33 @@ struct Progress {
 };
 
 struct GenerateRequest {
-  grammar::Matcher matcher;          // invalid: free text, which ends with an end token or at max_tokens
+  grammar::Matcher matcher;  // invalid: free text, which ends with an end token or at max_tokens
   Sampling sampling;
-  RandomKey key;                     // identifies the draw; the token's index is the counter
-  std::uint32_t max_tokens = 256;    // budget of the value's tokens
-  std::vector<TokenId> end_tokens;   // without a matcher: tokens that end the text; the one that came is in the ids
-  std::uint32_t logprobs = 0;        // best tokens reported for each sampled token
+  RandomKey key;                   // identifies the draw; the token's index is the counter
+  std::uint32_t max_tokens = 256;  // budget of the value's tokens
+  std::vector<TokenId>
+      end_tokens;  // without a matcher: tokens that end the text; the one that came is in the ids
+  std::uint32_t logprobs = 0;  // best tokens reported for each sampled token
   std::function<void(const Progress&)> on_token;
 };
 
 struct Generated {
-  std::vector<TokenId> ids;          // what was appended, follow and end token included
-  grammar::Matcher matcher;          // its last state
-  bool truncated = false;            // max_tokens ended a free text
-  float logprob = 0.0F;              // sum over the sampled tokens of log p over the allowed set
-  std::vector<std::vector<std::pair<TokenId, float>>> best;  // with logprobs: a list a sampled token
+  std::vector<TokenId> ids;  // what was appended, follow and end token included
+  grammar::Matcher matcher;  // its last state
+  bool truncated = false;    // max_tokens ended a free text
+  float logprob = 0.0F;      // sum over the sampled tokens of log p over the allowed set
+  std::vector<std::vector<std::pair<TokenId, float>>>
+      best;  // with logprobs: a list a sampled token
 };
 
-/// Log-probabilities of continuations, scored together: common beginnings run once. Nothing is appended.
+/// Log-probabilities of continuations, scored together: common beginnings run once. Nothing is
+/// appended.
 struct ScoreRequest {
   std::vector<std::vector<TokenId>> continuations;  // each at least one token
 };
 struct Scored {
-  std::vector<std::vector<float>> logprobs;  // for each continuation a value a token, over the full vocabulary
+  std::vector<std::vector<float>>
+      logprobs;  // for each continuation a value a token, over the full vocabulary
 };
 
 /// Feeds ids as prompt and reports what the model thought of each before it came.
@@ -142,11 +151,13 @@ struct Probed {
 class Engine;
 class BranchState;  // shared between the program's side and the engine's
 
-/// An answer on its way: await it in a coroutine. Made by Branch's verbs; must be awaited at once and only once.
+/// An answer on its way: await it in a coroutine. Made by Branch's verbs; must be awaited at once
+/// and only once.
 template <class Answer>
 class [[nodiscard]] Operation {
  public:
-  Operation(std::shared_ptr<BranchState> state, Executor& executor) : state_(std::move(state)), executor_(executor) {}
+  Operation(std::shared_ptr<BranchState> state, Executor& executor)
+      : state_(std::move(state)), executor_(executor) {}
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> handle);
   Result<Answer> await_resume();
@@ -165,15 +176,18 @@ class Branch {
 
   [[nodiscard]] bool valid() const { return state_ != nullptr; }
   [[nodiscard]] const std::vector<TokenId>& ids() const;
-  /// Appends prompt ids; they are computed with the next request. An id outside the vocabulary fails that request.
+  /// Appends prompt ids; they are computed with the next request. An id outside the vocabulary
+  /// fails that request.
   void append(std::span<const TokenId> ids);
-  /// Appends ids that a score() has run already (the chosen option): they count as select_tokens, not as prompt.
+  /// Appends ids that a score() has run already (the chosen option): they count as select_tokens,
+  /// not as prompt.
   void append_selected(std::span<const TokenId> ids);
   /// A second branch at the same place, which shares every page before it. O(ids).
   [[nodiscard]] Branch fork() const;
   /// Back to the first `length` ids.
   void rollback(std::size_t length);
-  /// Nobody comes back to what only this branch holds: once it is destroyed those pages are evicted first.
+  /// Nobody comes back to what only this branch holds: once it is destroyed those pages are evicted
+  /// first.
   void mark_dead();
   /// For every later request of this branch and of forks made from now on.
   void set_terms(const Terms& terms);
@@ -181,9 +195,9 @@ class Branch {
   void cancel();
 
   /// `Result<Generated> r = co_await branch.generate(executor, std::move(request));`
-  /// Errors: kInvalid (budget below the matcher's distance, bad sampling, empty path, id out of range), kLimit (path
-  /// and budget do not fit the context; both figures), kExhausted (can never fit the page pool), kCancelled, or the
-  /// backend's own.
+  /// Errors: kInvalid (budget below the matcher's distance, bad sampling, empty path, id out of
+  /// range), kLimit (path and budget do not fit the context; both figures), kExhausted (can never
+  /// fit the page pool), kCancelled, or the backend's own.
   [[nodiscard]] Operation<Generated> generate(Executor& executor, GenerateRequest request);
   [[nodiscard]] Operation<Scored> score(Executor& executor, ScoreRequest request);
   [[nodiscard]] Operation<Probed> probe(Executor& executor, ProbeRequest request);
@@ -201,7 +215,8 @@ class Branch {
 class Engine {
  public:
   /// Starts the engine thread. `system` and `backend` are used by it alone from now on.
-  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(std::unique_ptr<Backend> backend, EngineOptions options,
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(std::unique_ptr<Backend> backend,
+                                                              EngineOptions options,
                                                               System& system);
   ~Engine();  // cancels what runs, joins the thread; branches may outlive it and then only fail
 

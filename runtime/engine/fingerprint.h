@@ -1,4 +1,5 @@
-// What a model's KV depends on beside the backend: its files, bit for bit, and the positions it is used with.
+// What a model's KV depends on beside the backend: its files, bit for bit, and the positions it is
+// used with.
 #pragma once
 
 #include <string>

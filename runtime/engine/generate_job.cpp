@@ -59,7 +59,8 @@ Status GenerateJob::want(const Strand&, std::uint32_t, RowPlan& plan) {
   if (out_.matcher.valid()) {
     plan.mask = out_.matcher.mask(tokens_left());
     if (plan.mask == nullptr || plan.mask->count() == 0) {
-      return fail(ErrorCode::kInternal, "the grammar allows no token after " + std::to_string(out_.ids.size()) +
+      return fail(ErrorCode::kInternal, "the grammar allows no token after " +
+                                            std::to_string(out_.ids.size()) +
                                             " tokens of the value");
     }
   }
@@ -106,10 +107,12 @@ Status GenerateJob::take_sampled(RowResult& result, Stats& stats) {
     return {};
   }
   if (!out_.matcher.advance(token)) {
-    return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(token) + " that its mask allowed");
+    return fail(ErrorCode::kInternal,
+                "the grammar refused token " + std::to_string(token) + " that its mask allowed");
   }
   append(token, false, stats);
-  // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what is not stable.
+  // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what
+  // is not stable.
   if (!out_.matcher.done()) forced_ = out_.matcher.forced(tokens_left());
   std::reverse(forced_.begin(), forced_.end());
   return {};
@@ -119,14 +122,15 @@ Status GenerateJob::take_forced(Stats& stats) {
   const TokenId next = forced_.back();
   forced_.pop_back();
   if (!out_.matcher.advance(next)) {
-    return fail(ErrorCode::kInternal, "the grammar refused token " + std::to_string(next) + " that it forced");
+    return fail(ErrorCode::kInternal,
+                "the grammar refused token " + std::to_string(next) + " that it forced");
   }
   append(next, true, stats);
   return {};
 }
 
-Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result, radix_cache::RadixCache& cache,
-                         Stats& stats) {
+Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result,
+                         radix_cache::RadixCache& cache, Stats& stats) {
   const std::size_t before = out_.ids.size();
   if (forced_.empty()) {
     ESP_TRY(take_sampled(result, stats));

@@ -19,8 +19,8 @@ class GenerateJob final : public Job {
   [[nodiscard]] std::uint32_t remaining() const override { return finished_ ? 0 : tokens_left(); }
   [[nodiscard]] std::vector<TokenId> path() const override;
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
-  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
-                            Stats& stats) override;
+  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,
+                            radix_cache::RadixCache& cache, Stats& stats) override;
   void answer(Status status) override;
 
  private:

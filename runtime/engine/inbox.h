@@ -1,6 +1,8 @@
-// The engine's inbox: an intrusive multi-producer stack that the engine thread empties at once (Treiber, 1986).
+// The engine's inbox: an intrusive multi-producer stack that the engine thread empties at once
+// (Treiber, 1986).
 //
-// push() never blocks, allocates or fails, except that it says when the engine is gone. Order of arrival is kept.
+// push() never blocks, allocates or fails, except that it says when the engine is gone. Order of
+// arrival is kept.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +28,8 @@ class Inbox {
         return false;
       }
       node->next = head;
-    } while (!head_.compare_exchange_weak(head, node, std::memory_order_release, std::memory_order_relaxed));
+    } while (!head_.compare_exchange_weak(head, node, std::memory_order_release,
+                                          std::memory_order_relaxed));
     head_.notify_one();
     return true;
   }
@@ -49,7 +52,8 @@ class Inbox {
 
   void collect(BranchState* head, std::vector<std::shared_ptr<BranchState>>& out) {
     const std::size_t first = out.size();
-    for (; head != nullptr; head = std::exchange(head->next, nullptr)) out.push_back(std::move(head->self));
+    for (; head != nullptr; head = std::exchange(head->next, nullptr))
+      out.push_back(std::move(head->self));
     std::reverse(out.begin() + static_cast<std::ptrdiff_t>(first), out.end());
   }
 

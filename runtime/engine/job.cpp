@@ -14,7 +14,8 @@ namespace {
 Status check_ids(std::span<const TokenId> ids, const BackendInfo& info) {
   for (const TokenId id : ids) {
     if (id < 0 || static_cast<std::uint32_t>(id) >= info.vocabulary) {
-      return fail(ErrorCode::kInvalid, "token id " + std::to_string(id) + " is not in the model's vocabulary of " +
+      return fail(ErrorCode::kInvalid, "token id " + std::to_string(id) +
+                                           " is not in the model's vocabulary of " +
                                            std::to_string(info.vocabulary));
     }
   }
@@ -24,7 +25,8 @@ Status check_ids(std::span<const TokenId> ids, const BackendInfo& info) {
 Status check_room(std::size_t prompt, std::size_t budget, const BackendInfo& info) {
   if (prompt + budget > info.context) {
     return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(prompt) + " tokens and " +
-                                       std::to_string(budget) + " more may follow; the model's context holds " +
+                                       std::to_string(budget) +
+                                       " more may follow; the model's context holds " +
                                        std::to_string(info.context));
   }
   // One page more than the path fills: a boundary page may be held twice while it is copied.
@@ -55,7 +57,8 @@ Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const
     std::size_t longest = 0;
     for (const auto& continuation : score->continuations) {
       ESP_TRY(check_ids(continuation, info));
-      if (continuation.empty()) return fail(ErrorCode::kInvalid, "an empty continuation cannot be scored");
+      if (continuation.empty())
+        return fail(ErrorCode::kInvalid, "an empty continuation cannot be scored");
       longest = std::max(longest, continuation.size());
       total += continuation.size() + kPageTokens;  // each may need a boundary page of its own
     }
@@ -64,7 +67,8 @@ Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const
       return fail(ErrorCode::kExhausted, "scoring " + std::to_string(score->continuations.size()) +
                                              " continuations may need " +
                                              std::to_string((prompt + total) / kPageTokens + 2) +
-                                             " KV pages; the pool has " + std::to_string(info.pages));
+                                             " KV pages; the pool has " +
+                                             std::to_string(info.pages));
     }
     return std::make_unique<ScoreJob>(state, std::move(*score));
   }
@@ -88,7 +92,8 @@ void Job::count(Stats& stats) {
   stats.found_tokens += std::min(found_, branch.ids.size());
   for (const PromptSegment& segment : branch.segments) {
     if (segment.begin >= segment.end || segment.counted->exchange(true)) continue;
-    const std::size_t reused = std::min(segment.end, std::max(segment.begin, found_)) - segment.begin;
+    const std::size_t reused =
+        std::min(segment.end, std::max(segment.begin, found_)) - segment.begin;
     stats.prompt_tokens += segment.end - segment.begin;
     stats.reused_tokens += reused;
     stats.computed_tokens += segment.end - segment.begin - reused;

@@ -1,9 +1,10 @@
-// A request while it runs: the paths it holds in the tree, whose logits it wants, and what it does with them.
+// A request while it runs: the paths it holds in the tree, whose logits it wants, and what it does
+// with them.
 //
-// A Job owns one or more Strands. A Strand is a lease with a window of positions whose logits are still wanted: a
-// generation wants the last one, again and again; a probe wants a run; a score wants every inner node of its trie,
-// spread over one strand a branch of the trie. The scheduler knows only strands; what the logits are for is the job's.
-// Engine thread only.
+// A Job owns one or more Strands. A Strand is a lease with a window of positions whose logits are
+// still wanted: a generation wants the last one, again and again; a probe wants a run; a score
+// wants every inner node of its trie, spread over one strand a branch of the trie. The scheduler
+// knows only strands; what the logits are for is the job's. Engine thread only.
 #pragma once
 
 #include <cstddef>
@@ -34,15 +35,16 @@ class Job {
 
   /// The request that waits in `state`, or why it can never run (the limits are named).
   /// `jump` as in EngineOptions.
-  [[nodiscard]] static Result<std::unique_ptr<Job>> make(std::shared_ptr<BranchState> state, const BackendInfo& info,
-                                                         bool jump);
+  [[nodiscard]] static Result<std::unique_ptr<Job>> make(std::shared_ptr<BranchState> state,
+                                                         const BackendInfo& info, bool jump);
 
   /// Enters the tree: opens the strands. Also after stop().
   virtual void start(radix_cache::RadixCache& cache) = 0;
-  /// Counts what start() found and did not find (CONTRACTS 17), once it is clear that the job stays.
+  /// Counts what start() found and did not find (CONTRACTS 17), once it is clear that the job
+  /// stays.
   virtual void count(Stats& stats);
-  /// Leaves the tree (preempted, or at the end), keeping what has been learnt; start() goes on from there.
-  /// `back` is the step about which the path is wanted again; 0: not known.
+  /// Leaves the tree (preempted, or at the end), keeping what has been learnt; start() goes on from
+  /// there. `back` is the step about which the path is wanted again; 0: not known.
   void stop(radix_cache::RadixCache& cache, std::uint64_t back);
 
   [[nodiscard]] std::vector<Strand>& strands() { return strands_; }
@@ -55,10 +57,10 @@ class Job {
     std::uint64_t arrival = 0;  // place in the order of arrival
     std::uint64_t since = 0;    // step at which it began to wait
     System::Clock::time_point since_time{};
-    bool admitted = false;          // at least once
-    std::int32_t preempted = 0;     // so often
-    std::uint32_t matched = 0;      // leading ids whose KV was there when last looked
-    std::uint64_t matched_at = UINT64_MAX;  // the cache's changes() then
+    bool admitted = false;                    // at least once
+    std::int32_t preempted = 0;               // so often
+    std::uint32_t matched = 0;                // leading ids whose KV was there when last looked
+    std::uint64_t matched_at = UINT64_MAX;    // the cache's changes() then
     std::uint64_t denied_pages = UINT64_MAX;  // it did not fit when so many could be had
   };
   Queue queue;
@@ -69,15 +71,18 @@ class Job {
   [[nodiscard]] virtual std::vector<TokenId> path() const { return state_->ids; }
 
   /// What is wanted of `position` of a strand: fills everything but the row. An error ends the job.
-  [[nodiscard]] virtual Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) = 0;
-  /// The answer for that position; may extend the strand's lease and move its window. An error ends the job.
+  [[nodiscard]] virtual Status want(const Strand& strand, std::uint32_t position,
+                                    RowPlan& plan) = 0;
+  /// The answer for that position; may extend the strand's lease and move its window. An error ends
+  /// the job.
   [[nodiscard]] virtual Status take(Strand& strand, std::uint32_t position, RowResult& result,
                                     radix_cache::RadixCache& cache, Stats& stats) = 0;
   /// Puts the answer, or the failure, into the state's slot. After stop().
   virtual void answer(Status status) = 0;
 
  protected:
-  /// Opens the branch's own path; found_ is what of it was there. The lease covers all of state().ids.
+  /// Opens the branch's own path; found_ is what of it was there. The lease covers all of
+  /// state().ids.
   radix_cache::Lease open_path(radix_cache::RadixCache& cache);
 
   std::vector<Strand> strands_;

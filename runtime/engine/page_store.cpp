@@ -23,9 +23,12 @@ std::string digest(std::initializer_list<std::span<const std::byte>> parts) {
   for (const auto part : parts) hash.update(part);
   return hash.finish();
 }
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
-/// Numbers are written as this machine has them; a machine of another byte order reads another version.
+/// Numbers are written as this machine has them; a machine of another byte order reads another
+/// version.
 template <class T>
 void put(std::string& out, std::size_t at, const T& value) {
   std::memcpy(out.data() + at, &value, sizeof value);
@@ -77,14 +80,18 @@ std::string PageStore::segment_header() const {
 
 Result<std::unique_ptr<PageStore>> PageStore::open(Options options, System& system, Note note) {
   if (options.fingerprint.size() > kMostFingerprint) {
-    return fail(ErrorCode::kLimit, "a fingerprint of " + std::to_string(options.fingerprint.size()) +
-                                       " bytes; at most " + std::to_string(kMostFingerprint) + " are written");
+    return fail(ErrorCode::kLimit,
+                "a fingerprint of " + std::to_string(options.fingerprint.size()) +
+                    " bytes; at most " + std::to_string(kMostFingerprint) + " are written");
   }
-  auto store = std::unique_ptr<PageStore>(new PageStore(std::move(options), system, std::move(note)));
+  auto store =
+      std::unique_ptr<PageStore>(new PageStore(std::move(options), system, std::move(note)));
   const std::string& folder = store->options_.folder;
   const auto info = system.info(folder);
-  if (info && !info->is_directory) return fail(ErrorCode::kInvalid, "'" + folder + "' is not a folder");
-  if (const Status made = system.make_directories(folder); !made) store->note_(made.error().message);
+  if (info && !info->is_directory)
+    return fail(ErrorCode::kInvalid, "'" + folder + "' is not a folder");
+  if (const Status made = system.make_directories(folder); !made)
+    store->note_(made.error().message);
   const auto names = system.list(folder);
   if (!names) return store;  // empty: nothing to read yet
   for (const std::string& name : *names) {
@@ -98,14 +105,17 @@ void PageStore::scan(const std::string& path) {
   if (!mapped) return note_(mapped.error().message);
   const std::shared_ptr<const Mapping> mapping = std::move(*mapped);
   const auto bytes = mapping->bytes();
-  if (bytes.size() < kSegmentHeader) return note_("'" + path + "' has no whole header; passed over");
+  if (bytes.size() < kSegmentHeader)
+    return note_("'" + path + "' has no whole header; passed over");
   const std::string expected = segment_header();
   if (text(bytes, 0, kSegmentHeader) != expected) {
-    const bool ours = std::memcmp(bytes.data(), kSegmentMagic, sizeof kSegmentMagic) == 0 &&
-                      digest({bytes.first(kSegmentHeader - kName)}) == text(bytes, kSegmentHeader - kName, kName);
-    return note_("'" + path + "' " +
-                 (ours ? "belongs to another model, numerics, layout or version" : "has a damaged header") +
-                 "; passed over");
+    const bool ours =
+        std::memcmp(bytes.data(), kSegmentMagic, sizeof kSegmentMagic) == 0 &&
+        digest({bytes.first(kSegmentHeader - kName)}) == text(bytes, kSegmentHeader - kName, kName);
+    return note_(
+        "'" + path + "' " +
+        (ours ? "belongs to another model, numerics, layout or version" : "has a damaged header") +
+        "; passed over");
   }
   const auto segment = static_cast<std::uint32_t>(segments_.size());
   const std::uint64_t records = (bytes.size() - kSegmentHeader) / record_bytes();
@@ -120,7 +130,8 @@ void PageStore::scan(const std::string& path) {
     }
     index_.emplace(text(header, kNameAt, kName), Place{segment, at});
   }
-  if (damaged > 0) note_("'" + path + "': " + std::to_string(damaged) + " damaged records passed over");
+  if (damaged > 0)
+    note_("'" + path + "': " + std::to_string(damaged) + " damaged records passed over");
 }
 
 bool PageStore::has(const Name& name) const {
@@ -161,8 +172,8 @@ Status PageStore::read(const Name& name, Tokens tokens, std::span<std::byte> out
   }
   const auto bytes = mapping->bytes();
   const auto damaged = [&] {
-    return forget({ErrorCode::kCorrupt, "'" + path + "': the record at " + std::to_string(place.offset) +
-                                            " is not what it was"});
+    return forget({ErrorCode::kCorrupt, "'" + path + "': the record at " +
+                                            std::to_string(place.offset) + " is not what it was"});
   };
   if (bytes.size() < place.offset + record_bytes()) return damaged();
   const auto header = bytes.subspan(place.offset, kRecordHeader);

@@ -31,7 +31,8 @@ Status ProbeJob::want(const Strand&, std::uint32_t position, RowPlan& plan) {
   return {};
 }
 
-Status ProbeJob::take(Strand&, std::uint32_t position, RowResult& result, radix_cache::RadixCache&, Stats&) {
+Status ProbeJob::take(Strand&, std::uint32_t position, RowResult& result, radix_cache::RadixCache&,
+                      Stats&) {
   const std::size_t at = position + 1 - base_;
   out_.logprobs[at] = result.logprobs[0];
   out_.best[at] = std::move(result.best);

@@ -16,15 +16,15 @@ class ProbeJob final : public Job {
   void start(radix_cache::RadixCache& cache) override;
   [[nodiscard]] bool finished() const override { return answered_ == wanted_; }
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
-  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
-                            Stats& stats) override;
+  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,
+                            radix_cache::RadixCache& cache, Stats& stats) override;
   void answer(Status status) override;
 
  private:
   ProbeRequest request_;
   Probed out_;
-  std::size_t base_ = 0;      // ids before the probed ones
-  std::size_t wanted_ = 0;    // rows whose logits are wanted
+  std::size_t base_ = 0;    // ids before the probed ones
+  std::size_t wanted_ = 0;  // rows whose logits are wanted
   std::size_t answered_ = 0;
 };
 

@@ -31,14 +31,16 @@ void Scheduler::enqueue(std::unique_ptr<Job> job) {
   job->queue.since_time = system_.now();
   job->queue.matched_at = job->queue.denied_pages = UINT64_MAX;
   next_deadline_ = std::min(next_deadline_, job->state().terms.deadline);
-  const auto at = std::upper_bound(waiting_.begin(), waiting_.end(), job, [](const auto& a, const auto& b) {
-    return a->queue.arrival < b->queue.arrival;
-  });
+  const auto at = std::upper_bound(
+      waiting_.begin(), waiting_.end(), job,
+      [](const auto& a, const auto& b) { return a->queue.arrival < b->queue.arrival; });
   waiting_.insert(at, std::move(job));
 }
 
 void Scheduler::drop_ended() {
-  const auto now = next_deadline_ == System::Clock::time_point::max() ? System::Clock::time_point::min() : system_.now();
+  const auto now = next_deadline_ == System::Clock::time_point::max()
+                       ? System::Clock::time_point::min()
+                       : system_.now();
   const bool due = now >= next_deadline_;
   if (due) next_deadline_ = System::Clock::time_point::max();
   const auto drop = [&](auto& jobs) {
@@ -73,10 +75,12 @@ std::uint64_t Scheduler::expected_back() const {
 }
 
 std::uint64_t Scheduler::demand(const Job& job) const {
-  // What is still to compute, a page a strand to go on with, and what a generation usually comes to.
+  // What is still to compute, a page a strand to go on with, and what a generation usually comes
+  // to.
   const double reserve = std::min(static_cast<double>(job.remaining()), output_tokens_);
   std::uint64_t pages = static_cast<std::uint64_t>(reserve) / kPageTokens;
-  for (const Strand& strand : job.strands()) pages += cache_.pages_needed(strand.lease, strand.end) + 1;
+  for (const Strand& strand : job.strands())
+    pages += cache_.pages_needed(strand.lease, strand.end) + 1;
   return pages;
 }
 
@@ -93,7 +97,8 @@ void Scheduler::look_up() {
 std::size_t Scheduler::best_waiting() const {
   const auto score = [&](const Job& job) {
     const auto age = static_cast<std::int64_t>(stats_.steps - job.queue.since);
-    return std::int64_t{job.queue.matched} + age * kAgeTokens + std::int64_t{standing(job)} * kPriorityTokens;
+    return std::int64_t{job.queue.matched} + age * kAgeTokens +
+           std::int64_t{standing(job)} * kPriorityTokens;
   };
   std::size_t best = 0;
   std::int64_t best_score = score(*waiting_[0]);
@@ -139,11 +144,13 @@ bool Scheduler::try_admit(std::size_t at) {
   if (!job.queue.admitted) ++stats_.requests;
   job.queue.admitted = true;
   stats_.queue_steps += stats_.steps - job.queue.since;
-  stats_.queue_seconds += std::chrono::duration<double>(system_.now() - job.queue.since_time).count();
+  stats_.queue_seconds +=
+      std::chrono::duration<double>(system_.now() - job.queue.since_time).count();
   std::unique_ptr<Job> owned = std::move(waiting_[at]);
   waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
-  const auto place = std::upper_bound(running_.begin(), running_.end(), owned,
-                                      [](const auto& a, const auto& b) { return precedes(*a, *b); });
+  const auto place =
+      std::upper_bound(running_.begin(), running_.end(), owned,
+                       [](const auto& a, const auto& b) { return precedes(*a, *b); });
   running_.insert(place, std::move(owned));
   ++admissions_;
   return true;

@@ -11,9 +11,12 @@ namespace {
 
 static_assert(kPageTokens == radix_cache::kPageTokens);
 
-// A strand with no more rows than this to go decodes (or feeds a forced span); it is served before any prefill.
+// A strand with no more rows than this to go decodes (or feeds a forced span); it is served before
+// any prefill.
 constexpr std::uint32_t kDecodeRows = 16;
-double seconds(System::Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(System::Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -30,7 +33,8 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
       }()) {
   if (store) tier_ = std::make_unique<DiskTier>(std::move(store), backend_, system_);
   if (options_.poison) {
-    cache_.on_free([](void* context, PageId page) { static_cast<Backend*>(context)->poison(page); }, &backend_);
+    cache_.on_free([](void* context, PageId page) { static_cast<Backend*>(context)->poison(page); },
+                   &backend_);
   }
 }
 
@@ -57,7 +61,9 @@ void Scheduler::add(std::shared_ptr<BranchState> state) {
   complete_(std::move(state));
 }
 
-void Scheduler::forget(const BranchState& state) { cache_.forget(state.space, state.ids, state.dead); }
+void Scheduler::forget(const BranchState& state) {
+  cache_.forget(state.space, state.ids, state.dead);
+}
 
 Stats Scheduler::stats() const {
   Stats out = stats_;
@@ -79,11 +85,13 @@ Status Scheduler::check() const {
   ESP_TRY(cache_.check());
   const radix_cache::Usage usage = cache_.usage();
   if (usage.free + usage.held != usage.total) {
-    return fail(ErrorCode::kInternal, "page accounting: " + std::to_string(usage.free) + " free + " +
-                                          std::to_string(usage.held) + " held != " + std::to_string(usage.total));
+    return fail(ErrorCode::kInternal, "page accounting: " + std::to_string(usage.free) +
+                                          " free + " + std::to_string(usage.held) +
+                                          " held != " + std::to_string(usage.total));
   }
   if (idle() && usage.evictable != usage.held) {
-    return fail(ErrorCode::kInternal, std::to_string(usage.held - usage.evictable) + " pages are held by nobody");
+    return fail(ErrorCode::kInternal,
+                std::to_string(usage.held - usage.evictable) + " pages are held by nobody");
   }
   return {};
 }
@@ -97,7 +105,8 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
   job->stop(cache_, ok ? expected_back() : 0);
   job->answer(std::move(status));
-  if (state.ids.size() > before) output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
+  if (state.ids.size() > before)
+    output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
   state.computed = std::min(state.computed, state.ids.size());
   state.parked = ok ? stats_.steps : 0;
   complete_(job->shared());
@@ -105,7 +114,8 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
 }
 
 void Scheduler::fail_job(const Job* job, Error error) {
-  const auto at = std::find_if(running_.begin(), running_.end(), [&](const auto& j) { return j.get() == job; });
+  const auto at =
+      std::find_if(running_.begin(), running_.end(), [&](const auto& j) { return j.get() == job; });
   ESP_CHECK(at != running_.end());
   std::unique_ptr<Job> owned = std::move(*at);
   running_.erase(at);
@@ -136,7 +146,8 @@ std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
           slice.planned = cache_.plan(strand.lease, step, std::min(budget, strand.end - planned));
           budget -= slice.planned.size();
         }
-        if (slice.logits_end > slice.logits_begin || slice.planned.size() > 0) slices.push_back(slice);
+        if (slice.logits_end > slice.logits_begin || slice.planned.size() > 0)
+          slices.push_back(slice);
       }
     }
   };
@@ -172,8 +183,9 @@ void Scheduler::step() {
     if (!preempt_last()) {
       const radix_cache::Usage usage = cache_.usage();
       fail_job(running_[0].get(),
-               {ErrorCode::kExhausted, "no KV page is left: the pool has " + std::to_string(usage.total) + ", " +
-                                           std::to_string(usage.held - usage.evictable) + " of them in use"});
+               {ErrorCode::kExhausted,
+                "no KV page is left: the pool has " + std::to_string(usage.total) + ", " +
+                    std::to_string(usage.held - usage.evictable) + " of them in use"});
       return;
     }
   }
@@ -200,10 +212,12 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   std::uint32_t prefill_rows = 0;
   std::uint32_t decode_rows = 0;
   const auto mask_start = system_.now();
-  // A slot holds one prefix and nothing else, so a row that is already in the batch under a slot of ours has our logits:
-  // forks at one place draw their samples from one row.
+  // A slot holds one prefix and nothing else, so a row that is already in the batch under a slot of
+  // ours has our logits: forks at one place draw their samples from one row.
   std::unordered_map<std::uint64_t, std::uint32_t> row_of_slot;
-  const auto slot_key = [](PageId page, std::uint32_t slot) { return std::uint64_t{page} * kPageTokens + slot; };
+  const auto slot_key = [](PageId page, std::uint32_t slot) {
+    return std::uint64_t{page} * kPageTokens + slot;
+  };
   std::vector<PageId> pages;
   for (const Slice& slice : slices) {
     Strand& strand = slice.job->strands()[slice.strand];
@@ -225,7 +239,8 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
       plans.push_back(std::move(want));
       asked.push_back({&slice, position});
     };
-    const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write, std::uint32_t writes) {
+    const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write,
+                         std::uint32_t writes) {
       const auto row = static_cast<std::uint32_t>(batch.rows.size());
       batch.rows.push_back({token, position, sequence, first_write, writes});
       row_of_slot.emplace(slot_key(pages[position / kPageTokens], position % kPageTokens), row);

@@ -1,19 +1,22 @@
 // Which rows run in the next step: continuous batching over the radix cache.
 //
-// One step = decode rows and forced spans first, then prefill chunks, under one budget of rows. A strand whose next
-// tokens another strand computes in the same step rides behind it. A step is one Backend::step; nothing in it waits for
-// anything else. Engine thread only. queue.cpp decides who is in the tree, scheduler.cpp runs the steps.
+// One step = decode rows and forced spans first, then prefill chunks, under one budget of rows. A
+// strand whose next tokens another strand computes in the same step rides behind it. A step is one
+// Backend::step; nothing in it waits for anything else. Engine thread only. queue.cpp decides who
+// is in the tree, scheduler.cpp runs the steps.
 //
-// Admission. Every kOldestEvery-th request admitted is the one that came first; the others go by what of them is in the
-// cache, their age and their program's priority. A request is admitted if what it and all running ones are still to
-// take fits what is free or evictable; the first always is. While the oldest is in turn and does not fit, nobody passes
-// it, so the running ones end and make room. Hence a request with n before it waits for at most (n + 1) * kOldestEvery
-// admissions, whatever comes after it.
+// Admission. Every kOldestEvery-th request admitted is the one that came first; the others go by
+// what of them is in the cache, their age and their program's priority. A request is admitted if
+// what it and all running ones are still to take fits what is free or evictable; the first always
+// is. While the oldest is in turn and does not fit, nobody passes it, so the running ones end and
+// make room. Hence a request with n before it waits for at most (n + 1) * kOldestEvery admissions,
+// whatever comes after it.
 //
-// Preemption. When the running ones cannot all go on, the last in precedence (priority, raised by one with each time it
-// was preempted, then arrival) leaves the tree and waits again with its ids; its pages become evictable. So the first
-// in precedence always progresses: it fits the pool alone, which was checked when it came; and since a request that was
-// preempted often enough stands before every newcomer, each of them ends.
+// Preemption. When the running ones cannot all go on, the last in precedence (priority, raised by
+// one with each time it was preempted, then arrival) leaves the tree and waits again with its ids;
+// its pages become evictable. So the first in precedence always progresses: it fits the pool alone,
+// which was checked when it came; and since a request that was preempted often enough stands before
+// every newcomer, each of them ends.
 #pragma once
 
 #include <deque>
@@ -60,10 +63,11 @@ class Scheduler {
   struct Slice {
     Job* job = nullptr;
     std::size_t strand = 0;
-    std::uint32_t logits_begin = 0;  // positions that are in the cache and run for their logits alone
+    std::uint32_t logits_begin =
+        0;  // positions that are in the cache and run for their logits alone
     std::uint32_t logits_end = 0;
-    radix_cache::RowRange planned;   // rows of the StepPlan
-    std::uint32_t planned_at = 0;    // the position of the first of them
+    radix_cache::RowRange planned;  // rows of the StepPlan
+    std::uint32_t planned_at = 0;   // the position of the first of them
   };
 
   // queue.cpp

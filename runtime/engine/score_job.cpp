@@ -15,7 +15,8 @@ ScoreJob::ScoreJob(std::shared_ptr<BranchState> branch, ScoreRequest request)
     for (std::size_t i = 0; i < continuation.size(); ++i) {
       const TokenId token = continuation[i];
       const auto& children = nodes_[at].children;
-      const auto child = static_cast<std::size_t>(std::find(children.begin(), children.end(), token) - children.begin());
+      const auto child = static_cast<std::size_t>(
+          std::find(children.begin(), children.end(), token) - children.begin());
       if (child == children.size()) {
         nodes_[at].children.push_back(token);
         nodes_[at].next.push_back(0);
@@ -64,7 +65,8 @@ Status ScoreJob::want(const Strand& strand, std::uint32_t position, RowPlan& pla
   return {};
 }
 
-Status ScoreJob::take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache&, Stats&) {
+Status ScoreJob::take(Strand& strand, std::uint32_t position, RowResult& result,
+                      radix_cache::RadixCache&, Stats&) {
   nodes_[node_at(strand, position)].logprobs = std::move(result.logprobs);
   ++answered_;
   return {};

@@ -1,4 +1,5 @@
-// Scoring continuations in one batched pass over their trie: common beginnings are rows that run once.
+// Scoring continuations in one batched pass over their trie: common beginnings are rows that run
+// once.
 #pragma once
 
 #include <cstdint>
@@ -17,22 +18,22 @@ class ScoreJob final : public Job {
   void count(Stats& stats) override;
   [[nodiscard]] bool finished() const override { return answered_ == nodes_.size(); }
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
-  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result, radix_cache::RadixCache& cache,
-                            Stats& stats) override;
+  [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,
+                            radix_cache::RadixCache& cache, Stats& stats) override;
   void answer(Status status) override;
 
  private:
-  /// An inner node of the trie: a row whose logits give the log-probabilities of its children. Node 0 is the path's
-  /// own last token.
+  /// An inner node of the trie: a row whose logits give the log-probabilities of its children. Node
+  /// 0 is the path's own last token.
   struct Node {
-    std::vector<TokenId> children;        // in order of first appearance
-    std::vector<std::uint32_t> next;      // the inner node below each child, 0 where there is none
-    std::vector<float> logprobs;          // of the children, once answered
+    std::vector<TokenId> children;    // in order of first appearance
+    std::vector<std::uint32_t> next;  // the inner node below each child, 0 where there is none
+    std::vector<float> logprobs;      // of the children, once answered
   };
   /// A strand's part of the trie: the nodes at its wanted positions, in order.
   struct Route {
-    std::vector<TokenId> tokens;           // below the path, to the last inner node
-    std::vector<std::uint32_t> nodes;      // inner nodes that this route is the first to pass
+    std::vector<TokenId> tokens;       // below the path, to the last inner node
+    std::vector<std::uint32_t> nodes;  // inner nodes that this route is the first to pass
   };
   [[nodiscard]] std::uint32_t node_at(const Strand& strand, std::uint32_t position) const;
 

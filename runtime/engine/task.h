@@ -1,13 +1,15 @@
 // Coroutines for programs: Task<T>, and the executor they run on (CONTRACTS 3).
 //
-// A program is a tree of Tasks. A Task is lazy: it starts when awaited, and resumes its awaiter when it ends, by
-// symmetric transfer, so that deep awaits use no stack. Waiting for the engine or a tool suspends the Task; whoever
-// completes the wait hands the handle to an Executor, never resumes it in place: the engine thread runs no program.
+// A program is a tree of Tasks. A Task is lazy: it starts when awaited, and resumes its awaiter
+// when it ends, by symmetric transfer, so that deep awaits use no stack. Waiting for the engine or
+// a tool suspends the Task; whoever completes the wait hands the handle to an Executor, never
+// resumes it in place: the engine thread runs no program.
 //
-// A Task that is destroyed while suspended destroys its frame (and what it awaits). Do not destroy one that an
-// operation in flight will resume: cancel it and wait for its end.
+// A Task that is destroyed while suspended destroys its frame (and what it awaits). Do not destroy
+// one that an operation in flight will resume: cancel it and wait for its end.
 //
-// g++ 12 miscompiles some temporaries in co_await expressions: bind arguments to named locals before awaiting.
+// g++ 12 miscompiles some temporaries in co_await expressions: bind arguments to named locals
+// before awaiting.
 #pragma once
 
 #include <condition_variable>
@@ -32,7 +34,9 @@ class [[nodiscard]] Task {
     std::optional<T> value;
     std::coroutine_handle<> continuation;
 
-    Task get_return_object() { return Task(std::coroutine_handle<promise_type>::from_promise(*this)); }
+    Task get_return_object() {
+      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+    }
     std::suspend_always initial_suspend() noexcept { return {}; }
     struct Final {
       bool await_ready() noexcept { return false; }
@@ -75,7 +79,8 @@ class [[nodiscard]] Task {
   std::coroutine_handle<promise_type> handle_;
 };
 
-/// Threads that resume coroutines, in the order posted. post() never blocks for long and never fails.
+/// Threads that resume coroutines, in the order posted. post() never blocks for long and never
+/// fails.
 class Executor {
  public:
   explicit Executor(unsigned threads);
@@ -84,7 +89,8 @@ class Executor {
   Executor& operator=(const Executor&) = delete;
 
   void post(std::coroutine_handle<> handle);
-  /// Runs `task` on the executor and blocks until it ends. Not to be called from one of its own threads.
+  /// Runs `task` on the executor and blocks until it ends. Not to be called from one of its own
+  /// threads.
   template <class T>
   T run(Task<T> task);
 
@@ -97,10 +103,13 @@ class Executor {
   std::vector<std::thread> threads_;
 };
 
-/// A coroutine that nobody awaits: post its handle to start it; it frees its own frame when it ends.
+/// A coroutine that nobody awaits: post its handle to start it; it frees its own frame when it
+/// ends.
 struct Detached {
   struct promise_type {
-    Detached get_return_object() { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }
+    Detached get_return_object() {
+      return {std::coroutine_handle<promise_type>::from_promise(*this)};
+    }
     std::suspend_always initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() noexcept {}
@@ -114,8 +123,10 @@ T Executor::run(Task<T> task) {
   std::optional<T> result;
   std::mutex mutex;
   std::condition_variable done;
-  // The root's frame frees itself; nothing of it is touched after `done` is signalled under the mutex.
-  const auto root = [](Task<T> inner, std::optional<T>& out, std::mutex& m, std::condition_variable& cv) -> Detached {
+  // The root's frame frees itself; nothing of it is touched after `done` is signalled under the
+  // mutex.
+  const auto root = [](Task<T> inner, std::optional<T>& out, std::mutex& m,
+                       std::condition_variable& cv) -> Detached {
     T value = co_await inner;
     const std::lock_guard lock(m);
     out.emplace(std::move(value));

@@ -15,10 +15,14 @@ constexpr std::size_t kDeepest = 24;  // branches below are not indented further
 
 const char* name_of(EvictionClass c) {
   switch (c) {
-    case EvictionClass::kDead: return "dead";
-    case EvictionClass::kOrdinary: return "ordinary";
-    case EvictionClass::kExpected: return "expected";
-    case EvictionClass::kNone: return "none";
+    case EvictionClass::kDead:
+      return "dead";
+    case EvictionClass::kOrdinary:
+      return "ordinary";
+    case EvictionClass::kExpected:
+      return "expected";
+    case EvictionClass::kNone:
+      return "none";
   }
   return "";
 }
@@ -27,7 +31,8 @@ const char* name_of(EvictionClass c) {
 std::string quoted(std::string text) {
   const bool cut = text.size() > kShownBytes;
   if (cut) text.resize(kShownBytes);
-  std::string out = nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  std::string out =
+      nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   if (cut) out += "…";
   return out;
 }
@@ -48,7 +53,8 @@ std::string draw_tree(std::span<const NodeView> nodes, const TokenText& text) {
     out += std::to_string(x.start) + ".." + std::to_string(x.start + x.tokens.size()) + "  " +
            std::to_string(x.pages.size()) + (x.pages.size() == 1 ? " page" : " pages");
     if (x.ready < x.tokens.size()) out += ", " + std::to_string(x.ready) + " tokens computed";
-    if (x.leases > 0) out += ", " + std::to_string(x.leases) + (x.leases == 1 ? " lease" : " leases");
+    if (x.leases > 0)
+      out += ", " + std::to_string(x.leases) + (x.leases == 1 ? " lease" : " leases");
     if (x.hits > 0) out += ", found " + std::to_string(x.hits) + (x.hits == 1 ? " time" : " times");
     if (x.eviction == EvictionClass::kDead || x.eviction == EvictionClass::kExpected) {
       out += std::string(", ") + name_of(x.eviction);
@@ -64,7 +70,8 @@ std::string tree_json(std::span<const NodeView> nodes) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
   for (const NodeView& x : nodes) {
     nlohmann::ordered_json node;
-    node["parent"] = x.parent == NodeView::kRoot ? nlohmann::ordered_json() : nlohmann::ordered_json(x.parent);
+    node["parent"] =
+        x.parent == NodeView::kRoot ? nlohmann::ordered_json() : nlohmann::ordered_json(x.parent);
     node["space"] = x.space;
     node["start"] = x.start;
     node["tokens"] = x.tokens;
@@ -74,7 +81,8 @@ std::string tree_json(std::span<const NodeView> nodes) {
     node["active"] = x.active;
     node["hits"] = x.hits;
     node["last"] = x.last;
-    node["next_use"] = x.next_use == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.next_use);
+    node["next_use"] =
+        x.next_use == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.next_use);
     node["eviction"] = name_of(x.eviction);
     out.push_back(std::move(node));
   }

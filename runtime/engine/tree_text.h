@@ -12,9 +12,10 @@ namespace espalier::runtime {
 /// The bytes of tokens, for the lines' ends.
 using TokenText = std::function<std::string(std::span<const TokenId>)>;
 
-/// A line a node: positions, pages, leases, how often it was found, why it may go, the beginning of its text. Branches
-/// are indented, a node that has no siblings stands below its parent.
-[[nodiscard]] std::string draw_tree(std::span<const radix_cache::NodeView> nodes, const TokenText& text);
+/// A line a node: positions, pages, leases, how often it was found, why it may go, the beginning of
+/// its text. Branches are indented, a node that has no siblings stands below its parent.
+[[nodiscard]] std::string draw_tree(std::span<const radix_cache::NodeView> nodes,
+                                    const TokenText& text);
 /// One JSON array of nodes, each with the place of its parent in it (null at a root).
 [[nodiscard]] std::string tree_json(std::span<const radix_cache::NodeView> nodes);
 

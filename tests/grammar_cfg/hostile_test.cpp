@@ -134,8 +134,7 @@ TEST(HostileGrammar, LongTextsNeedNoMoreStatesThanShortOnes) {
   }
 }
 
-constexpr std::string_view kPalindromes =
-    "root ::= \"a\" root \"a\" | \"b\" root \"b\" | \"\"";
+constexpr std::string_view kPalindromes = "root ::= \"a\" root \"a\" | \"b\" root \"b\" | \"\"";
 
 TEST(HostileGrammar, AmbiguityBeyondTheLimitIsNotAllowed) {
   // Every place may be the middle: one item a byte read.

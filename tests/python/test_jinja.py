@@ -89,7 +89,9 @@ class Driver:
     """jinja_render as a child process."""
 
     def __init__(self) -> None:
-        self.process = subprocess.Popen([DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+        self.process = subprocess.Popen(
+            [DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -157,7 +159,9 @@ class Conversations:
         return {self.name(): self.value(depth + 1) for _ in range(self.random.randint(0, 3))}
 
     def name(self) -> str:
-        return self.random.choice(["city", "unit", "x", "items", "get", "keys", "名前", "max_results", "type", "values"])
+        return self.random.choice(
+            ["city", "unit", "x", "items", "get", "keys", "名前", "max_results", "type", "values"]
+        )
 
     def schema(self, depth: int = 0) -> dict[str, Any]:
         kind = self.random.choice(["string", "number", "integer", "boolean", "array", "object", "list", "one"])
@@ -217,7 +221,10 @@ class Conversations:
         for _ in range(self.random.choice([1, 1, 1, 2, 3])):
             arguments = {self.name(): self.value() for _ in range(self.random.randint(0, 3))}
             call: dict[str, Any] = {
-                "function": {"name": "get_" + self.name(), "arguments": json.dumps(arguments) if self.chance(0.4) else arguments}
+                "function": {
+                    "name": "get_" + self.name(),
+                    "arguments": json.dumps(arguments) if self.chance(0.4) else arguments,
+                }
             }
             if self.chance(0.9):
                 call["type"] = "function"
@@ -259,7 +266,9 @@ class Conversations:
         if self.chance(0.1):
             self.random.shuffle(messages)
         if self.chance(0.03):
-            messages.append({"role": self.random.choice(["narrator", "ipython", "tool_results"]), "content": self.content()})
+            messages.append(
+                {"role": self.random.choice(["narrator", "ipython", "tool_results"]), "content": self.content()}
+            )
         return messages
 
     def variables(self) -> dict[str, Any]:
@@ -329,7 +338,7 @@ VALUES: dict[str, Any] = {
         {"name": "bob", "age": 25, "tags": []},
         {"name": "Cyd", "age": 30},
     ],
-    "html": "<a href=\"x\">&'</a>",
+    "html": '<a href="x">&\'</a>',
     "nested": [[1, [2, [3]]], [4]],
     "none_value": None,
     "yes": True,

@@ -270,8 +270,8 @@ TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackGoesLast) {
     if (dead) cache.mark_dead(a);
   };
   for (int i = 0; i < 5; ++i) use(0, false);  // came back
-  use(1000, false);  // once
-  use(2000, true);   // dead, and the newest
+  use(1000, false);                           // once
+  use(2000, true);                            // dead, and the newest
   const auto kept = [&](TokenId first) {
     Lease a = cache.open(0);
     return cache.extend(a, range(first, 32)).reused;

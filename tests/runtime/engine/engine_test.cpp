@@ -561,7 +561,8 @@ grammar::VocabularyRef jump_vocabulary(const std::vector<std::string>& spellings
     while (!text.empty()) {
       std::size_t best = static_cast<unsigned char>(text[0]);
       for (std::size_t i = 256; i < spellings.size(); ++i) {
-        if (text.starts_with(spellings[i]) && spellings[i].size() > spellings[best].size()) best = i;
+        if (text.starts_with(spellings[i]) && spellings[i].size() > spellings[best].size())
+          best = i;
       }
       out.push_back(static_cast<TokenId>(best));
       text.remove_prefix(spellings[best].size());
@@ -575,7 +576,8 @@ grammar::Matcher matcher_of(const std::string& pattern, const grammar::Vocabular
   grammar::Type type;
   type.kind = grammar::TypeKind::kRegex;
   type.pattern = pattern;
-  auto grammar = grammar::compile(vocabulary, std::make_shared<const grammar::Type>(std::move(type)), "");
+  auto grammar =
+      grammar::compile(vocabulary, std::make_shared<const grammar::Type>(std::move(type)), "");
   EXPECT_TRUE(grammar.has_value()) << grammar.error().message;
   return (*grammar)->start();
 }
@@ -583,9 +585,11 @@ grammar::Matcher matcher_of(const std::string& pattern, const grammar::Vocabular
 TEST(Engine, TextIsTheSameWithAndWithoutJumps) {
   std::vector<std::string> spellings;
   for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
-  for (const char* longer : {"name", "\":\"", "true", "false", "age", "\":", "{\""}) spellings.emplace_back(longer);
+  for (const char* longer : {"name", "\":\"", "true", "false", "age", "\":", "{\""})
+    spellings.emplace_back(longer);
   const auto vocabulary = jump_vocabulary(spellings);
-  const std::string pattern = R"re(\{"name":"(ann|bob|anna)","age":[1-9][0-9]?,"ok":(true|false)\})re";
+  const std::string pattern =
+      R"re(\{"name":"(ann|bob|anna)","age":[1-9][0-9]?,"ok":(true|false)\})re";
   for (const float temperature : {0.0F, 0.9F}) {
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
       std::vector<Ids> texts;
