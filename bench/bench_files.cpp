@@ -7,9 +7,8 @@
 #include <utility>
 
 #include "base/system.h"
-#include "grammar/json.h"
 #include "runtime/model/gguf.h"
-#include "runtime/tokenizer/byte_level.h"
+#include "runtime/tokenizer/hf_tokenizer_json.h"
 #include "runtime/tokenizer/load_tokenizer.h"
 
 namespace espalier::bench {
@@ -36,55 +35,6 @@ Result<std::string> unpack(const std::string& packed, const std::string& path) {
   return out;
 }
 
-// "<0x0A>" is a byte, "\u2581" a space.
-std::string sentencepiece_bytes(const std::string& piece) {
-  if (piece.size() == 6 && piece.starts_with("<0x") && piece.back() == '>') {
-    return std::string(1, static_cast<char>(std::stoi(piece.substr(3, 2), nullptr, 16)));
-  }
-  std::string out;
-  for (std::size_t i = 0; i < piece.size();) {
-    if (piece.compare(i, 3, "\xe2\x96\x81") == 0) {
-      out += ' ';
-      i += 3;
-    } else {
-      out += piece[i++];
-    }
-  }
-  return out;
-}
-
-Result<grammar::VocabularyRef> from_tokenizer_json(const std::string& text,
-                                                   const std::string& path) {
-  const Json file = Json::parse(text, nullptr, false);
-  if (!file.is_object() || !file.contains("model") || !file["model"].contains("vocab")) {
-    return fail(ErrorCode::kCorrupt, path + ": not a tokenizer.json");
-  }
-  const bool bytes_fallback = file["model"].value("byte_fallback", false);
-  grammar::Vocabulary::Spec spec;
-  const auto slot = [&](std::size_t id) -> std::string& {
-    if (id >= spec.bytes.size()) spec.bytes.resize(id + 1);
-    return spec.bytes[id];
-  };
-  for (const auto& [piece, id] : file["model"]["vocab"].items()) {
-    if (!id.is_number_unsigned())
-      return fail(ErrorCode::kCorrupt, path + ": a token without a number");
-    slot(id.get<std::size_t>()) = bytes_fallback
-                                      ? sentencepiece_bytes(piece)
-                                      : runtime::byte_level_decode(piece).value_or(std::string());
-  }
-  for (const Json& token : file.value("added_tokens", Json::array())) {
-    const auto id = token["id"].get<std::size_t>();
-    const auto content = token["content"].get<std::string>();
-    slot(id) = token.value("special", false) ? "" : content;
-    for (const char* end :
-         {"<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end_of_text|>", "<eos>"}) {
-      if (content == end && spec.end_of_turn == kNoToken)
-        spec.end_of_turn = static_cast<TokenId>(id);
-    }
-  }
-  return grammar::Vocabulary::create(std::move(spec));
-}
-
 }  // namespace
 
 Result<std::string> read_file(const std::string& path) {
@@ -108,7 +58,8 @@ Result<grammar::VocabularyRef> read_vocabulary(const std::string& path) {
     return tokenizer->vocabulary();
   }
   ESP_ASSIGN(const std::string text, read_file(path));
-  return from_tokenizer_json(text, path);
+  ESP_ASSIGN(const auto tokenizer, runtime::load_hf_tokenizer_json(text, path));
+  return tokenizer->vocabulary();
 }
 
 }  // namespace espalier::bench

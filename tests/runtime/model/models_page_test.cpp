@@ -79,7 +79,7 @@ std::string table() {
     }
     TinyArchitecture chatting{std::string(architecture->name)};
     chatting.chat = true;
-    const std::string templates = runs(chatting, "chatml") ? "none, ChatML" : "none";
+    const std::string templates = runs(chatting, "chatml") ? "none, Jinja" : "none";
     out += "| " + tick(architecture->name) + " | " + types + " | " + families + " | " + templates +
            " |\n";
   }
