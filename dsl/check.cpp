@@ -65,6 +65,7 @@ void Checker::run() {
     gen(info);
   }
   for (const TestDecl* one : program_.tests) test(*one);
+  automata();
 }
 
 void Checker::not_yet(const Span& span, const std::string& what) {
@@ -112,7 +113,7 @@ void Checker::declare_all() {
     const InFile here(*this, file_of(decl));
     const auto add_type = [&](const Identifier& name, const std::string& doc) {
       declare(name, Entity::kType, static_cast<std::uint32_t>(program_.types.size()));
-      program_.types.push_back({program_name(name), name.span, nullptr, doc, {}});
+      program_.types.push_back({program_name(name), name.span, nullptr, doc, {}, nullptr});
       type_decls_.push_back(&decl);
     };
     if (const auto* record = std::get_if<RecordDecl>(&decl)) add_type(record->name, record->doc);
@@ -121,7 +122,6 @@ void Checker::declare_all() {
     if (const auto* alias = std::get_if<AliasDecl>(&decl)) add_type(alias->name, alias->doc);
     if (const auto* grammar = std::get_if<GrammarDecl>(&decl)) {
       add_type(grammar->name, grammar->doc);
-      not_yet(grammar->name.span, "a `grammar` block");
     }
     if (const auto* tool = std::get_if<ToolDecl>(&decl)) {
       declare(tool->name, Entity::kTool, static_cast<std::uint32_t>(program_.tools.size()));

@@ -7,6 +7,18 @@
 #include "dsl/suggest.h"
 
 namespace espalier::dsl {
+namespace {
+
+/// Of `.spans`: where a span stands in its source.
+TypeRef span_places() {
+  auto place = std::make_shared<Type>();
+  place->kind = TypeKind::kRecord;
+  for (const char* end : {"start", "end"})
+    place->fields.push_back({end, end, basic_type(TypeKind::kInt), false, {}});
+  return list_type(place);
+}
+
+}  // namespace
 
 std::string Checker::path_of(const Expr& node) {
   if (const auto* e = std::get_if<NameExpr>(&node.node)) return e->name.text;
@@ -131,6 +143,9 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
     case TypeKind::kEnum:
       if (key.text == "doc") return basic_type(TypeKind::kString);
       return refuse("a case has no `" + key.text + "`", {"doc"}, "");
+    case TypeKind::kSpan:
+      if (key.text == "spans") return span_places();
+      return refuse("a span has no `" + key.text + "`", {"spans"}, "");
     case TypeKind::kOptional:
       return refuse("this may be null, so it has no `." + key.text + "` yet", {},
                     "test it first: `if … != null { … }`");

@@ -37,7 +37,12 @@ void Checker::test(const TestDecl& decl) {
     } else {
       const auto& expectation = std::get<Expectation>(item);
       if (expectation.type != nullptr) {
-        program_.expected_types[&expectation] = type(*expectation.type, Place::kPlain);
+        const TypeRef asked = type(*expectation.type, Place::kPlain);
+        program_.expected_types[&expectation] = asked;
+        if (holds_span(asked))
+          error("E0407", expectation.type->span, "nothing says which text this copies from",
+                "holds a `span`")
+              .help = "mock the hole that has a `from`: what it is given must stand there";
       } else {
         expect(*expectation.condition, basic_type(TypeKind::kBool), "`expect` needs");
       }

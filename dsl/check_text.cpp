@@ -92,15 +92,31 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
     error("E0401", node.span, "a hole outside an assistant turn", "this generator opens turns")
         .help = "put it into `assistant \"…\"`";
   }
-  const TypeRef held = type(*node.type, node.select ? Place::kJson : Place::kPlain);
   HoleInfo& info = program_.holes[node.id];
   info.hole = &node;
-  info.type = held;
+  const auto* named = std::get_if<NamedType>(&node.type->node);
+  info.think = named != nullptr && named->name.text == "think" && !named->called &&
+               !named->member && !node.select;
+  if (info.think) {
+    auto thought = std::make_shared<Type>();
+    thought->name = "think";
+    info.type = thought;
+  } else {
+    info.type = type(*node.type, node.select ? Place::kJson : Place::kPlain);
+  }
+  const TypeRef held = info.type;
+  info.copies = holds_span(held);
   if (node.from) {
-    expr(*node.from);
-    if (!has_unknown(held, 6))
+    const Static source = expr(*node.from);
+    if (!info.copies && !has_unknown(held, 6)) {
       error("E0207", node.from->span, "`from` belongs to a `span`",
             "nothing in this type copies from it");
+    } else if (!assignable(source.type, basic_type(TypeKind::kString))) {
+      mismatch(node.from->span, basic_type(TypeKind::kString), source.type, "`from` is");
+    }
+  } else if (info.copies) {
+    error("E0407", node.type->span, "nothing says which text this copies from", "holds a `span`")
+        .help = "write `$[" + word + ": … from text]`";
   }
   if (node.by) {
     static const std::map<std::string, SelectBy> kBy = {
@@ -126,6 +142,8 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
             .help =
             "ask first (`$[found: \"yes\" | \"no\"]`), or use it as a field of a record, where it "
             "is null";
+      } else if (info.think) {
+        // Its closing tag marks its end.
       } else if (may_be_empty(held)) {
         error("E0307", node.type->span, "this type holds the empty text",
               "nothing would be generated")
@@ -133,7 +151,7 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
                         ? "ask for at least one character, as in `/…+/`"
                         : "";
       }
-      follow(node, text, position, held);
+      if (!info.think) follow(node, text, position, held);
     }
   }
   bind(node.name, {held, true, node.select});
@@ -225,8 +243,8 @@ void Checker::turn_order(const Block& body) {
     const auto* first = std::get_if<TextStmt>(&body.statements[i].node);
     if (first == nullptr || first->text.chunks.empty()) continue;
     const auto* last = std::get_if<Hole>(&first->text.chunks.back());
-    if (last == nullptr || last->select || program_.holes[last->id].type == nullptr ||
-        ends_itself(program_.holes[last->id].type))
+    if (last == nullptr || last->select || program_.holes[last->id].think ||
+        program_.holes[last->id].type == nullptr || ends_itself(program_.holes[last->id].type))
       continue;
     for (std::size_t j = i + 1; j < body.statements.size(); ++j) {
       const Stmt& next = body.statements[j];

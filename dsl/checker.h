@@ -1,7 +1,9 @@
 // The checker's state and its parts, one file a concept: check.cpp (declarations), check_types.cpp
-// (type expressions), check_expr.cpp, check_member.cpp, check_call.cpp, check_flow.cpp (statements
+// (type expressions), check_named_types.cpp (the language's own, by name), check_grammar.cpp,
+// check_expr.cpp, check_member.cpp, check_call.cpp, check_flow.cpp (statements
 // and paths), check_match.cpp, check_tests.cpp, check_scope.cpp (variables), check_text.cpp (texts
-// and holes), check_gens.cpp (what generators do to each other). Inner part of the room: only those
+// and holes), check_automata.cpp (what their automata decide), check_gens.cpp (what generators do
+// to each other). Inner part of the room: only those
 // files include it.
 //
 // A generator is checked in one walk in program order. The environment is a stack of scopes of
@@ -86,6 +88,8 @@ class Checker {
   TypeRef named_type(const TypeExpr& written, const NamedType& named);
   TypeRef builtin_type(const TypeExpr& written, const NamedType& named);
   TypeRef schema_type(const TypeExpr& written, const NamedType& named);
+  TypeRef grammar_type(const GrammarDecl& decl, TypeInfo& info);
+  TypeRef cite_type(const TypeExpr& written, const NamedType& named);
   TypeRef map_type(const TypeExpr& written, const NamedType& named);
   /// Reports a type that values from outside cannot be checked against.
   void from_outside(const TypeRef& type, const Span& span);
@@ -177,6 +181,11 @@ class Checker {
   void follow(const Hole& node, const Text& text, std::size_t position, const TypeRef& type);
   void turn_order(const Block& body);
   void prefix_breaking(const Block& body);
+
+  // ---- the holes' automata (check_automata.cpp)
+  void automata();
+  void uncompiled(const Error& why, const Span& span);
+  void narrowed(const Hole& hole, std::string_view follow);
 
   // ---- between generators (check_gens.cpp)
   struct Traits {

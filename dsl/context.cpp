@@ -160,6 +160,7 @@ Status Context::open(runtime::Role role) {
     ESP_TRY(write(model_->chat->open(role, previous_)));
   }
   role_ = role;
+  thoughts_.clear();
   closed_.reset();
   turn_begin_ = run_begin_;
   turn_skip_ = run_.size();
@@ -202,10 +203,39 @@ void Context::remember_turn() {
   turns_.push_back({{"role", std::string(name(*role_))}, {"content", std::move(text)}});
 }
 
+Result<std::string> Context::open_thought() {
+  if (role_ != runtime::Role::kAssistant)
+    return fail(ErrorCode::kInvalid, "`think` needs an assistant turn around it");
+  take_back_end();
+  ESP_TRY(flush());
+  // A run of its own: what stands before keeps its tokens when the thought goes.
+  thoughts_.push_back({branch_.ids().size(), 0});
+  begin_run();
+  std::string tag;
+  for (const runtime::Segment& segment : model_->chat->generation_suffix())
+    if (segment.control == kNoToken) tag += segment.text;
+  if (tag.find("<think>") == std::string::npos) tag = "<think>\n";
+  text(tag);
+  return tag;
+}
+
+void Context::close_thought() {
+  if (!thoughts_.empty()) thoughts_.back().end = branch_.ids().size();
+}
+
+void Context::take_back_thoughts() {
+  if (thoughts_.empty()) return;
+  for (auto thought = thoughts_.rbegin(); thought != thoughts_.rend(); ++thought)
+    if (thought->end != 0) branch_.cut(thought->begin, thought->end);
+  thoughts_.clear();
+  begin_run();
+}
+
 Status Context::close() {
   ESP_CHECK(role_.has_value());
   trim_end();
   ESP_TRY(flush());
+  take_back_thoughts();
   std::optional<Closed> closed;
   if (!ended_ && model_->chat->refuses_two_user_turns()) {
     closed = Closed{*role_, branch_.ids().size(), run_, run_begin_, run_start_, opened_, previous_};
@@ -305,6 +335,7 @@ Result<Context> Context::fork() {
   child.turn_begin_ = turn_begin_;
   child.turn_skip_ = turn_skip_;
   child.raw_ = raw_;
+  child.thoughts_ = thoughts_;
   child.started_ = started_;
   child.ended_ = ended_;
   child.closed_ = closed_;

@@ -71,6 +71,14 @@ class Context {
   /// After a hole has appended its ids: whether the last of them is an end-of-turn token.
   void after_hole();
 
+  /// A hole for the model's reasoning: writes the tag that opens it (and returns it), as the
+  /// template's generation prompt has it or as `<think>`; the hole ends at kThoughtEnd. When the
+  /// turn closes, what was thought is taken back out of it, and the ids of the rest are fed again.
+  /// kInvalid outside of an assistant turn.
+  Result<std::string> open_thought();
+  void close_thought();
+  static constexpr std::string_view kThoughtEnd = "\n</think>\n\n";
+
   [[nodiscard]] runtime::Branch& branch() { return branch_; }
   /// A child at this very place. Flushed first, so that the trunk is counted once.
   Result<Context> fork();
@@ -106,6 +114,11 @@ class Context {
   void restore(const Snapshot& snapshot);
 
  private:
+  struct Thought {
+    std::size_t begin = 0;  // [begin, end) of the path's ids, with its tags
+    std::size_t end = 0;    // 0 while it is open
+  };
+  void take_back_thoughts();
   Status start(std::optional<runtime::Role> first);
   /// The template's own pieces: control tokens end the run, texts join it.
   Status write(std::span<const runtime::Segment> segments);
@@ -136,7 +149,8 @@ class Context {
   Json turns_ = Json::array();
   std::size_t turn_begin_ = 0;
   std::size_t turn_skip_ = 0;
-  bool raw_ = false;  // there is text outside of turns, which no template writes
+  std::vector<Thought> thoughts_;  // of the open turn, in order
+  bool raw_ = false;               // there is text outside of turns, which no template writes
 };
 
 }  // namespace espalier::dsl

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/utf8.h"
+#include "dsl/grammar_blocks.h"
 
 namespace espalier::dsl {
 namespace {
@@ -74,6 +75,10 @@ std::string spelled(const Type& type, int depth) {
       return "json";
     case TypeKind::kSchema:
       return "schema";
+    case TypeKind::kGrammar:
+      return "grammar";
+    case TypeKind::kSpan:
+      return "span";
     case TypeKind::kCall: {
       std::string out;
       for (const auto& tool : type.fields) out += (out.empty() ? "" : " | ") + tool.name;
@@ -108,7 +113,8 @@ std::string quoted_cases(const Type& type) {
 
 class Reader {
  public:
-  explicit Reader(const Program& program) : program_(program) {}
+  Reader(const Program& program, const grammar::SpanSource* source)
+      : program_(program), source_(source) {}
 
   Result<Value> read(const Json& json, const TypeRef& type, const std::string& path,
                      std::uint32_t depth) {
@@ -157,6 +163,10 @@ class Reader {
         return any(json, path, depth);
       case TypeKind::kCall:
         return call(json, type, path, depth);
+      case TypeKind::kGrammar:
+        return in_grammar(json, type, path);
+      case TypeKind::kSpan:
+        return span(json, type, path);
       case TypeKind::kReference: {
         const TypeRef target = type->target.lock();
         if (target == nullptr)
@@ -392,7 +402,32 @@ class Reader {
     return fail(ErrorCode::kInvalid, path + ": `" + called + "` is no tool of this hole");
   }
 
+  Result<Value> in_grammar(const Json& json, const TypeRef& type, const std::string& path) {
+    if (!json.is_string()) return wrong(json, type, path);
+    const TypeInfo* declared = program_.type(type->name);
+    if (declared == nullptr || declared->recogniser == nullptr)
+      return fail(ErrorCode::kInternal, path + ": a grammar lost its rules");
+    if (!holds(*declared->recogniser, json.get_ref<const std::string&>()))
+      return wrong(json, type, path);
+    return checked_text(json, path);
+  }
+
+  // Without a source (a value from outside, a result) there is nothing to look it up in.
+  Result<Value> span(const Json& json, const TypeRef& type, const std::string& path) {
+    if (!json.is_string()) return wrong(json, type, path);
+    ESP_ASSIGN(Value value, checked_text(json, path));
+    if (source_ == nullptr) return value;
+    Origin origin;
+    origin.spans = source_->find(json.get_ref<const std::string&>());
+    if (origin.spans.empty()) {
+      return fail(ErrorCode::kInvalid,
+                  path + ": " + shown(json) + " does not stand in the text it is copied from");
+    }
+    return value.with(std::make_shared<const Origin>(std::move(origin)));
+  }
+
   const Program& program_;
+  const grammar::SpanSource* source_;
 };
 
 bool is_text(const TypeRef& type, int depth = 0) {
@@ -402,6 +437,8 @@ bool is_text(const TypeRef& type, int depth = 0) {
     case TypeKind::kLine:
     case TypeKind::kRegex:
     case TypeKind::kEnum:
+    case TypeKind::kGrammar:
+    case TypeKind::kSpan:
       return true;
     case TypeKind::kLiteral:
       return type->literal.is_string();
@@ -418,8 +455,8 @@ bool is_text(const TypeRef& type, int depth = 0) {
 }  // namespace
 
 Result<Value> from_json(const Program& program, const Json& json, const TypeRef& type,
-                        std::string_view path) {
-  return Reader(program).read(json, type, std::string(path), 0);
+                        std::string_view path, const grammar::SpanSource* source) {
+  return Reader(program, source).read(json, type, std::string(path), 0);
 }
 
 Result<std::vector<Value>> arguments_from_json(const Program& program,

@@ -14,6 +14,7 @@
 #include "dsl/program.h"
 #include "dsl/value.h"
 #include "grammar/json.h"
+#include "grammar/span_source.h"
 #include "grammar/type.h"
 
 namespace espalier::dsl {
@@ -21,9 +22,10 @@ namespace espalier::dsl {
 inline constexpr std::uint32_t kMaxJsonDepth = 256;
 
 /// The typed value of `json` against `type` (null: any JSON). `path` starts the place in messages.
-/// kInvalid, kLimit.
+/// With `source`, spans must stand in it, and know where. kInvalid, kLimit.
 [[nodiscard]] Result<Value> from_json(const Program& program, const Json& json,
-                                      const grammar::TypeRef& type, std::string_view path);
+                                      const grammar::TypeRef& type, std::string_view path,
+                                      const grammar::SpanSource* source = nullptr);
 
 /// The values of `parameters`, in order, from a JSON object by their keys (or names): missing,
 /// unknown and wrong ones are refused by name. An omittable parameter that was left out is null;

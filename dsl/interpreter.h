@@ -82,8 +82,10 @@ class Interpreter {
   struct HoleSettings {
     runtime::Sampling sampling;
     std::uint32_t max = 256;
+    grammar::SpanSourceRef source;  // what `from` says
   };
   DoneTask text(Frame& frame, const Text& text);
+  DoneTask prepare_options(Frame& frame, const Hole& hole, Ready& ready);
   DoneTask hole(Frame& frame, const Hole& hole, std::string_view follow);
   ValueTask generate(Frame& frame, const Hole& hole, std::string_view follow,
                      const HoleSettings& settings, const std::string& path);
@@ -92,7 +94,10 @@ class Interpreter {
   runtime::Task<Outcome<std::vector<double>>> score(Frame& frame, runtime::Branch& branch,
                                                     std::vector<std::vector<TokenId>> continuations,
                                                     const Span& span, bool mean);
-  Outcome<Value> mocked(Frame& frame, const Hole& hole, std::string_view follow, const Json& given);
+  ValueTask think(Frame& frame, const Hole& hole, const HoleSettings& settings,
+                  const std::string& path);
+  Outcome<Value> mocked(Frame& frame, const Hole& hole, std::string_view follow, const Json& given,
+                        const grammar::SpanSource* source);
   Outcome<HoleSettings> settings(const Hole& hole, const Scope& scope, const Ready& ready);
   static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
   void write(Frame& frame, std::string_view bytes);

@@ -1,6 +1,7 @@
 // `test` blocks: mocks, values, expectations.
 #include <utility>
 
+#include "dsl/grammar_blocks.h"
 #include "dsl/interpreter.h"
 #include "dsl/mock_model.h"
 #include "grammar/matcher.h"
@@ -25,13 +26,10 @@ std::string shown(const Value& value) {
 }
 
 // Whether the type's language holds exactly `text`, read byte by byte.
-Result<bool> holds(const grammar::TypeRef& type, const std::string& text) {
+Result<bool> type_holds(const grammar::TypeRef& type, const std::string& text) {
   ESP_ASSIGN(auto vocabulary, byte_vocabulary());
   ESP_ASSIGN(const auto compiled, grammar::compile(std::move(vocabulary), type, {}));
-  grammar::Matcher matcher = compiled->start();
-  for (const char c : text)
-    if (!matcher.advance(static_cast<unsigned char>(c))) return false;
-  return matcher.accepting();
+  return holds(*compiled, text);
 }
 
 }  // namespace
@@ -70,7 +68,7 @@ Interpreter::DoneTask Interpreter::expect(Frame& frame, const Expectation& expec
     const auto type = program_.expected_types.find(&expectation);
     if (type == program_.expected_types.end())
       co_return value_failure(expectation.span, "this type was not checked");
-    auto held = holds(type->second, expectation.string.value);
+    auto held = type_holds(type->second, expectation.string.value);
     if (!held) co_return engine_failure(expectation.type->span, std::move(held).error());
     if (*held == expectation.accepts) co_return Outcome<void>();
     co_return unmet(expectation.span,

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "dsl/completed_nodes.h"
 #include "dsl/convert.h"
 #include "dsl/holes.h"
 #include "dsl/interpreter.h"
@@ -65,8 +66,11 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
         if (!inserted->text.empty()) observer_.on_text(frame.branch, inserted->text);
       }
     } else {
-      const std::string_view follow = follow_of(text, i);
-      auto task = hole(frame, std::get<Hole>(chunk), follow);
+      // A thought ends at its tag; the text behind it is text.
+      const auto& written = std::get<Hole>(chunk);
+      const std::string_view follow =
+          program_.holes[written.id].think ? std::string_view() : follow_of(text, i);
+      auto task = hole(frame, written, follow);
       Outcome<void> done = co_await task;
       if (!done) co_return pass(std::move(done).error());
       if (!follow.empty()) ++i;  // the hole has written it
@@ -146,12 +150,19 @@ Outcome<void> Interpreter::check(const GenInfo& gen) {
   each_hole(program_, gen, [&](const Hole& hole, std::string_view follow) {
     if (!out) return;
     const HoleInfo& info = program_.holes[hole.id];
+    if (info.think) return;  // its closing tag is the template's: known when the turn is
     if (hole.select) {
       if (auto choices = choices_of(info.type); !choices)
         out = engine_failure(hole.span, std::move(choices).error());
       return;
     }
-    auto grammar = runner_.grammar(info.type, follow);
+    // What a source makes of spans is known when the hole is reached; all else is the same for any.
+    auto source = info.copies ? runner_.source("x") : grammar::SpanSourceRef();
+    if (!source) {
+      out = engine_failure(hole.span, std::move(source).error());
+      return;
+    }
+    auto grammar = runner_.grammar(info.type, follow, *source);
     if (!grammar) {
       out = engine_failure(hole.span, std::move(grammar).error());
       return;
@@ -167,15 +178,32 @@ Outcome<void> Interpreter::check(const GenInfo& gen) {
   return out;
 }
 
+Interpreter::DoneTask Interpreter::prepare_options(Frame& frame, const Hole& hole, Ready& ready) {
+  std::vector<const Expr*> written;
+  if (hole.from != nullptr) written.push_back(hole.from.get());
+  for (const HoleOption& option : hole.options) written.push_back(option.value.get());
+  for (const Expr* one : written) {
+    auto wait = prepare(frame, *one, ready);
+    Outcome<void> done = co_await wait;
+    if (!done) co_return std::move(done);
+  }
+  co_return Outcome<void>();
+}
+
 Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::string_view follow) {
   Ready ready;
-  for (const HoleOption& option : hole.options) {
-    auto wait = prepare(frame, *option.value, ready);
-    Outcome<void> done = co_await wait;
-    if (!done) co_return pass(std::move(done).error());
-  }
+  auto wait = prepare_options(frame, hole, ready);
+  Outcome<void> prepared = co_await wait;
+  if (!prepared) co_return pass(std::move(prepared).error());
   Outcome<HoleSettings> setting = settings(hole, frame.scope, ready);
   if (!setting) co_return pass(std::move(setting).error());
+  if (hole.from != nullptr) {
+    Outcome<std::string> text = evaluate_text(program_, frame.scope, *hole.from, ready);
+    if (!text) co_return pass(std::move(text).error());
+    auto source = runner_.source(*text);
+    if (!source) co_return engine_failure(hole.from->span, std::move(source).error());
+    setting->source = std::move(*source);
+  }
 
   const std::string path = frame.path + hole.name.text;
   observer_.on_hole_start({frame.branch, path, hole.name.text});
@@ -187,15 +215,16 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
                                              hole.name.text + ": … }` gives it one");
     }
     if (given) {
-      Outcome<Value> value = mocked(frame, hole, follow, *given);
+      Outcome<Value> value = mocked(frame, hole, follow, *given, setting->source.get());
       if (!value) co_return pass(std::move(value).error());
       observer_.on_hole_end({frame.branch, path, hole.name.text}, *value);
       bind(frame, hole.name, std::move(*value));
       co_return Outcome<void>();
     }
   }
-  auto task = hole.select ? select(frame, hole, follow, *setting, path)
-                          : generate(frame, hole, follow, *setting, path);
+  auto task = hole.select                     ? select(frame, hole, follow, *setting, path)
+              : program_.holes[hole.id].think ? think(frame, hole, *setting, path)
+                                              : generate(frame, hole, follow, *setting, path);
   Outcome<Value> result = co_await task;
   if (!result) co_return pass(std::move(result).error());
   observer_.on_hole_end({frame.branch, path, hole.name.text}, *result);
@@ -205,12 +234,15 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
 
 // The text that a model would have written for the value stands in the prompt.
 Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_view follow,
-                                   const Json& given) {
+                                   const Json& given, const grammar::SpanSource* source) {
   const HoleInfo& info = program_.holes[hole.id];
-  auto value = from_json(program_, given, info.type, "the mock of `" + hole.name.text + "`");
+  auto value =
+      from_json(program_, given, info.type, "the mock of `" + hole.name.text + "`", source);
   if (!value) return value_failure(hole.span, value.error().message);
-  write(frame, print(*value) + std::string(follow));
+  // Nobody reads on in a thought.
+  if (!info.think) write(frame, print(*value) + std::string(follow));
   Origin origin;
+  if (value->origin() != nullptr) origin.spans = value->origin()->spans;
   if (hole.select) {
     auto choices = choices_of(info.type);
     if (!choices) return engine_failure(hole.span, std::move(choices).error());
@@ -225,7 +257,7 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
                                              std::string_view follow, const HoleSettings& settings,
                                              const std::string& path) {
   const HoleInfo& info = program_.holes[hole.id];
-  auto grammar = runner_.grammar(info.type, follow);
+  auto grammar = runner_.grammar(info.type, follow, settings.source);
   if (!grammar) co_return engine_failure(hole.span, std::move(grammar).error());
   if (auto enough = budget(hole, **grammar, settings.max); !enough) {
     co_return pass(std::move(enough).error());
@@ -239,10 +271,14 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   request.key = frame.place.with(hole.name.text).with(hole.id).with(settings.sampling.seed);
   // What healing took back is spelled again before the value begins.
   request.max_tokens = std::max(settings.max + healed->dropped, request.matcher.distance());
+  CompletedNodes nodes;
+  const auto on_node = [&](const std::string& place, const Json& node) {
+    observer_.on_node({frame.branch, path, hole.name.text}, path + place, node);
+  };
   if (options_.observer != nullptr) {
     const grammar::Vocabulary* vocabulary = runner_.model().tokenizer->vocabulary().get();
     // The bytes that healing took back were shown as text already.
-    request.on_token = [this, vocabulary, &frame, &path, &hole,
+    request.on_token = [this, vocabulary, &frame, &path, &hole, &nodes, &on_node,
                         shown = healed->prefix.size()](const runtime::Progress& progress) mutable {
       const HoleEvent event{frame.branch, path, hole.name.text};
       std::string_view bytes = vocabulary->bytes(progress.token);
@@ -251,7 +287,9 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
       bytes.remove_prefix(known);
       observer_.on_token(event, progress.token, bytes, progress.forced);
       if (progress.matcher != nullptr && observer_.wants_partials()) {
-        observer_.on_partial(event, progress.matcher->partial());
+        const Json partial = progress.matcher->partial();
+        observer_.on_partial(event, partial);
+        nodes.advance(partial, on_node);
       }
     };
   }
@@ -266,13 +304,15 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   }
   if (!generated) co_return engine_failure(hole.span, std::move(generated).error());
   frame.context->after_hole();
-  auto result =
-      from_json(program_, generated->matcher.value(), info.type, "`" + hole.name.text + "`");
+  auto result = from_json(program_, generated->matcher.value(), info.type,
+                          "`" + hole.name.text + "`", settings.source.get());
   if (!result) {
     // The mask is the parser: a value that does not read back is our mistake.
     co_return engine_failure(hole.span, {ErrorCode::kInternal, result.error().message});
   }
+  if (observer_.wants_partials()) nodes.finish(generated->matcher.value(), on_node);
   Origin origin;
+  if (result->origin() != nullptr) origin.spans = result->origin()->spans;
   // The budget closed it if the value's own tokens reach it: what healing took back, the follow and
   // the end token are not the value's.
   auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);
@@ -280,6 +320,18 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   origin.truncated = generated->truncated || generated->ids.size() >= settings.max + others;
   origin.spelling = {std::move(healed->prefix), std::move(generated->ids)};
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
+}
+
+// The model's reasoning, between its tags; the turn's end takes both back (CONTRACTS 27).
+Interpreter::ValueTask Interpreter::think(Frame& frame, const Hole& hole,
+                                          const HoleSettings& settings, const std::string& path) {
+  auto opened = frame.context->open_thought();
+  if (!opened) co_return engine_failure(hole.span, std::move(opened).error());
+  observer_.on_text(frame.branch, *opened);
+  auto task = generate(frame, hole, Context::kThoughtEnd, settings, path);
+  Outcome<Value> value = co_await task;
+  if (value) frame.context->close_thought();
+  co_return std::move(value);
 }
 
 runtime::Task<Outcome<std::vector<double>>> Interpreter::score(

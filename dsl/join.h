@@ -13,6 +13,7 @@
 
 #include "dsl/tools.h"
 #include "runtime/engine/task.h"
+#include "runtime/engine/together.h"
 
 namespace espalier::dsl {
 
@@ -65,11 +66,17 @@ class JoinAll {
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
       children.push_back(child(std::move(tasks_[i]), results_[i], *this).handle);
     }
-    for (const auto one : children) executor.post(one);
+    executor.post(start(std::move(children)).handle);
   }
   void await_resume() const noexcept {}
 
  private:
+  // One after the other, each up to its first wait: what they ask of the engine arrives together.
+  static runtime::Detached start(std::vector<std::coroutine_handle<>> children) {
+    const runtime::Together together;
+    for (const auto one : children) one.resume();
+    co_return;
+  }
   static runtime::Detached child(runtime::Task<T> task, std::optional<T>& result, JoinAll& join) {
     T value = co_await task;
     result.emplace(std::move(value));

@@ -45,6 +45,10 @@ class Observer {
   /// Whether on_partial is wanted: computing a partial value costs O(its size) a token.
   [[nodiscard]] virtual bool wants_partials() const { return false; }
   virtual void on_partial(const HoleEvent& /*hole*/, const Json& /*value*/) {}
+  /// With on_partial: a part of the hole's value is complete, each once, inner ones first. `path`
+  /// is the hole's with the part's place behind it ("step[2].move.items[0]").
+  virtual void on_node(const HoleEvent& /*hole*/, std::string_view /*path*/,
+                       const Json& /*value*/) {}
   virtual void on_hole_end(const HoleEvent& /*hole*/, const Value& /*value*/) {}
   virtual void on_tool_start(BranchNumber /*branch*/, std::string_view /*tool*/,
                              const Json& /*arguments*/) {}

@@ -22,6 +22,7 @@
 #include "dsl/builtins.h"
 #include "dsl/diagnostic.h"
 #include "grammar/json.h"
+#include "grammar/matcher.h"
 #include "grammar/type.h"
 
 namespace espalier::dsl {
@@ -45,6 +46,7 @@ struct TypeInfo {  // a declared record, enum, alias or grammar
   /// Of a record: the fields' defaults by field name. A field with a default may be left out of the
   /// JSON.
   std::map<std::string, Json> defaults;
+  grammar::GrammarRef recogniser;  // of a grammar: over single bytes, for texts from outside
 };
 
 enum class Transport : std::uint8_t { kNone, kPython, kExec, kHttp, kMcp };
@@ -95,6 +97,8 @@ struct HoleInfo {
   const Hole* hole = nullptr;
   grammar::TypeRef type;
   SelectBy by = SelectBy::kTotal;
+  bool think = false;   // of the type `think`
+  bool copies = false;  // its type holds a `span`, which copies from what `from` says
 };
 
 /// What a `match` arm asks of the value.

@@ -97,24 +97,43 @@ Runner::Runner(runtime::Engine& engine, std::shared_ptr<const runtime::Tokenizer
       tool_threads_(options.tool_threads),
       executor_(std::max(1U, options.threads)) {}
 
-Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::string_view follow) {
-  const GrammarKey key{type, std::string(follow)};
+Result<grammar::SpanSourceRef> Runner::source(const std::string& text) {
+  const auto known = [&] {
+    return std::find_if(sources_.begin(), sources_.end(),
+                        [&](const auto& one) { return one.first == text; });
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = known(); found != sources_.end()) return found->second;
+  }
+  ESP_ASSIGN(auto made, grammar::SpanSource::create(text));
+  const std::lock_guard lock(mutex_);
+  if (const auto found = known(); found != sources_.end()) return found->second;
+  sources_.emplace_back(text, made);
+  if (sources_.size() > kMaxSources) sources_.pop_front();
+  return made;
+}
+
+Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::string_view follow,
+                                            const grammar::SpanSourceRef& source) {
+  const GrammarKey key{type, std::string(follow), source};
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = grammars_.find(key); found != grammars_.end()) return found->second;
   }
   // Outside the lock: compiling takes time. Two that need the same one at once both compile it; the
   // first is kept.
-  ESP_ASSIGN(auto compiled,
-             grammar::compile(model_.tokenizer->vocabulary(), type, follow, options_.limits));
+  ESP_ASSIGN(auto compiled, grammar::compile(model_.tokenizer->vocabulary(), type, follow,
+                                             options_.limits, source));
   const std::lock_guard lock(mutex_);
   const auto [place, fresh] = grammars_.emplace(key, std::move(compiled));
   const grammar::GrammarRef result = place->second;
   if (fresh) {
-    order_.push_back(key);
-    if (order_.size() > kMaxGrammars) {
-      grammars_.erase(order_.front());
-      order_.pop_front();
+    std::deque<GrammarKey>& order = source == nullptr ? order_ : sourced_;
+    order.push_back(key);
+    if (order.size() > (source == nullptr ? kMaxGrammars : kMaxSources)) {
+      grammars_.erase(order.front());
+      order.pop_front();
     }
   }
   return result;

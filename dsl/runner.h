@@ -16,6 +16,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "dsl/context.h"
@@ -26,6 +27,7 @@
 #include "dsl/tools.h"
 #include "dsl/value.h"
 #include "grammar/matcher.h"
+#include "grammar/span_source.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/task.h"
 
@@ -105,14 +107,19 @@ class Runner {
   [[nodiscard]] const ModelParts& model() const { return model_; }
   [[nodiscard]] ToolThreads& tool_threads() { return tool_threads_; }
 
-  /// Compiled once for a type object and its follow; kMaxGrammars are kept, the oldest goes first.
+  /// Compiled once for a type object, its follow and the source that its spans copy from;
+  /// kMaxGrammars are kept, of those with a source kMaxSources, the oldest goes first.
   [[nodiscard]] Result<grammar::GrammarRef> grammar(const grammar::TypeRef& type,
-                                                    std::string_view follow);
+                                                    std::string_view follow,
+                                                    const grammar::SpanSourceRef& source = nullptr);
   static constexpr std::size_t kMaxGrammars = 4096;
+  /// `text` ready for spans; kMaxSources are kept, so that forks and retries share one.
+  [[nodiscard]] Result<grammar::SpanSourceRef> source(const std::string& text);
+  static constexpr std::size_t kMaxSources = 32;
 
  private:
   // The type is kept alive with its grammar, so that an address in the key stays its own.
-  using GrammarKey = std::pair<grammar::TypeRef, std::string>;
+  using GrammarKey = std::tuple<grammar::TypeRef, std::string, grammar::SpanSourceRef>;
 
   runtime::Engine& engine_;
   ModelParts model_;
@@ -120,6 +127,8 @@ class Runner {
   std::mutex mutex_;
   std::map<GrammarKey, grammar::GrammarRef> grammars_;
   std::deque<GrammarKey> order_;
+  std::deque<GrammarKey> sourced_;  // the order of those with a source
+  std::deque<std::pair<std::string, grammar::SpanSourceRef>> sources_;
   ToolThreads tool_threads_;
   runtime::Executor executor_;  // last: its threads end before what they use
 };

@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "dsl/grammar_blocks.h"
+
 namespace espalier::dsl {
 namespace {
 
@@ -61,6 +63,12 @@ class Writer {
       case TypeKind::kEnum:
         out["enum"] = Json::array();
         for (const auto& one : type.cases) out["enum"].push_back(one.surface);
+        for (const auto& one : type.cases) {
+          if (one.doc.empty()) continue;
+          std::string said = out.value("description", type.doc);
+          if (!said.empty()) said += '\n';
+          out["description"] = said + one.surface + ": " + one.doc;
+        }
         break;
       case TypeKind::kRegex:
         out["type"] = "string";
@@ -115,6 +123,14 @@ class Writer {
         break;
       case TypeKind::kSchema:
         out = type.literal.is_object() ? type.literal : Json::object();
+        break;
+      case TypeKind::kGrammar:
+        out["type"] = "string";
+        out["grammar"] = written(*type.rules);
+        break;
+      case TypeKind::kSpan:
+        out["type"] = "string";
+        out["description"] = "copied word for word from the text";
         break;
       case TypeKind::kCall: {
         out["anyOf"] = Json::array();

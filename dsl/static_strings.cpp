@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "dsl/grammar_blocks.h"
 #include "dsl/patterns.h"
 
 namespace espalier::dsl {
@@ -19,6 +20,8 @@ void first_signs(const TypeRef& given, std::set<char>& out, int depth) {
     case TypeKind::kLine:
     case TypeKind::kRegex:
     case TypeKind::kEnum:
+    case TypeKind::kGrammar:
+    case TypeKind::kSpan:
       out.insert('"');
       break;
     case TypeKind::kInt:
@@ -104,7 +107,8 @@ std::string clash(const TypeRef& a_given, const TypeRef& b_given, bool json, int
     return {};
   }
   const auto open_text = [](const TypeRef& t) {
-    return t->kind == TypeKind::kString || t->kind == TypeKind::kLine;
+    return t->kind == TypeKind::kString || t->kind == TypeKind::kLine ||
+           t->kind == TypeKind::kGrammar || t->kind == TypeKind::kSpan;
   };
   if (!json && (open_text(a) || open_text(b)))
     return "a " + type_name(open_text(a) ? a : b) + " may look like the other";
@@ -220,6 +224,8 @@ bool ends_itself(const TypeRef& given) {
     case TypeKind::kString:
     case TypeKind::kLine:
     case TypeKind::kFloat:
+    case TypeKind::kGrammar:
+    case TypeKind::kSpan:
       return false;
     case TypeKind::kInt:
       return type->int_low && type->int_high &&
@@ -244,6 +250,8 @@ bool may_be_empty(const TypeRef& given) {
                          [](const auto& c) { return c.surface.empty(); });
     case TypeKind::kRegex:
       return pattern_matches(type->pattern, "");
+    case TypeKind::kGrammar:
+      return nullable_rules(*type->rules).count(grammar::GrammarRules::kStart) > 0;
     case TypeKind::kUnion:
       return std::any_of(type->items.begin(), type->items.end(),
                          [](const TypeRef& i) { return may_be_empty(i); });

@@ -1,6 +1,7 @@
 #include "dsl/static_types.h"
 
 #include <algorithm>
+#include <set>
 
 #include "dsl/patterns.h"
 
@@ -47,6 +48,10 @@ std::string name_of(const TypeRef& given, int depth) {
       return "json";
     case TypeKind::kSchema:
       return "schema";
+    case TypeKind::kGrammar:
+      return "grammar";
+    case TypeKind::kSpan:
+      return "span";
     case TypeKind::kReference:
       return "…";
     case TypeKind::kOptional:
@@ -122,6 +127,8 @@ bool assignable_at(const TypeRef& from_given, const TypeRef& to_given, int depth
   switch (to->kind) {
     case TypeKind::kString:
     case TypeKind::kLine:
+    case TypeKind::kGrammar:
+    case TypeKind::kSpan:
       return is_text(from);
     case TypeKind::kRegex:
       return is_text(from) && (from->kind != TypeKind::kRegex || from->pattern == to->pattern ||
@@ -239,6 +246,8 @@ bool is_text(const TypeRef& given) {
   switch (type->kind) {
     case TypeKind::kString:
     case TypeKind::kLine:
+    case TypeKind::kGrammar:
+    case TypeKind::kSpan:
       return true;
     case TypeKind::kRegex:
       return group_record(type->pattern) == nullptr;
@@ -353,6 +362,20 @@ bool comparable(const TypeRef& a, const TypeRef& b) {
   if (ry->kind == TypeKind::kEnum && is_text(rx)) return comparable(y, x);
   if (rx->kind == TypeKind::kList && ry->kind == TypeKind::kList) return true;
   return assignable(x, y) || assignable(y, x);
+}
+
+bool holds_span(const TypeRef& type) {
+  std::set<const Type*> seen;
+  std::vector<TypeRef> open{type};
+  while (!open.empty()) {
+    const TypeRef one = resolve(open.back());
+    open.pop_back();
+    if (one == nullptr || !seen.insert(one.get()).second) continue;
+    if (one->kind == TypeKind::kSpan) return true;
+    open.insert(open.end(), one->items.begin(), one->items.end());
+    for (const auto& field : one->fields) open.push_back(field.type);
+  }
+  return false;
 }
 
 bool has_unknown(const TypeRef& type, int depth) {

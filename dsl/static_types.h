@@ -56,6 +56,8 @@ inline constexpr int kMaxTypeDepth = 64;
 /// Some value could be equal to one of the other type.
 [[nodiscard]] bool comparable(const TypeRef& a, const TypeRef& b);
 
+/// Some value of it copies from a source (`span`).
+[[nodiscard]] bool holds_span(const TypeRef& type);
 /// A part of it, at most `depth` levels down, is not known.
 [[nodiscard]] bool has_unknown(const TypeRef& type, int depth);
 

@@ -4,7 +4,7 @@
 // its weight (nodes plus bytes of a full print, as if nothing were shared) and its depth, and none
 // is made beyond kMaxWeight or kMaxDepth: printing, comparing and converting are bounded whatever
 // the program does. A value that came out of a hole may carry its Origin (probability,
-// distribution, truncated, its token ids); the origin takes no part in equality.
+// distribution, truncated, its places, its token ids); the origin takes no part in equality.
 #pragma once
 
 #include <cstdint>
@@ -52,6 +52,9 @@ struct Origin {
   std::vector<std::pair<std::string, double>>
       dist;                // select: every choice by its name, in declared order
   bool truncated = false;  // the budget closed it
+  /// span: where it stands in the text it was copied from: the first character and the one after
+  /// the last, counted in code points.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> spans;
   Spelling spelling;
 };
 

@@ -222,6 +222,13 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
         if (context_free_->reads(set)) give(running, events);
         break;
       }
+      case Op::kFactor: {
+        if (at.progress != 0 && pool_.source_of(e).accepting(factor_place(at))) {
+          work.push_back({at.next, events});
+        }
+        give(p, events);
+        break;
+      }
       case Op::kSchema: {
         SchemaMachine& schema = machine(e);
         const SchemaMachine::Cursor cursor = at.progress == 0 ? schema.start() : at.progress - 1;
@@ -282,6 +289,11 @@ std::optional<PositionId> Automaton::read(PositionId item, unsigned char byte) {
       const ContextFreeMachine::SetId next = context_free_->step(at.progress, byte);
       if (next == ContextFreeMachine::kDead) return std::nullopt;
       return position({at.expr, next, at.next, at.depth});
+    }
+    case Op::kFactor: {
+      const auto next = pool_.source_of(e).step(factor_place(at), byte);
+      if (!next) return std::nullopt;
+      return position({at.expr, factor_progress(*next), at.next, at.depth});
     }
     case Op::kSchema: {
       const SchemaMachine::Cursor next = machine(e).step(at.progress - 1, byte);
@@ -397,6 +409,8 @@ ByteSet Automaton::item_bytes(PositionId item) const {
       return context_free_->bytes(at.progress);
     case Op::kSchema:
       return machine(e).next_bytes(at.progress - 1);
+    case Op::kFactor:
+      return pool_.source_of(e).next_bytes(factor_place(at));
     default:
       return pair_bytes(e, at.progress);
   }
@@ -408,6 +422,18 @@ ByteSet Automaton::pair_bytes(Expr product, std::uint32_t progress) const {
   ByteSet out = next_bytes(pair.a);
   if (pool_.node(product).op == Op::kIntersection) out &= next_bytes(pair.b);
   return out;
+}
+
+std::uint32_t Automaton::factor_progress(const SourceWords::Place& place) {
+  const std::uint32_t parts[] = {place.first, place.last, place.depth};
+  std::string key(reinterpret_cast<const char*>(parts), sizeof parts);
+  const auto [it, fresh] = factor_ids_.try_emplace(
+      std::move(key), static_cast<std::uint32_t>(factor_places_.size() + 1));
+  if (fresh) {
+    factor_places_.push_back(place);
+    bytes_ += sizeof(SourceWords::Place) + 96;
+  }
+  return it->second;
 }
 
 ContextFreeMachine& Automaton::context_free() {

@@ -22,6 +22,7 @@
 #include "grammar/context_free_machine.h"
 #include "grammar/mask.h"
 #include "grammar/program.h"
+#include "grammar/span_source.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -141,8 +142,8 @@ class Automaton {
 
   struct Position {
     std::uint32_t expr = 0;
-    std::uint32_t progress =
-        0;  // by Op: byte offset, child index, repeats done, 1 + pair or cursor, set, capture open
+    std::uint32_t progress = 0;  // by Op: byte offset, child index, repeats done, 1 + pair, cursor
+                                 // or place, set, capture open
     PositionId next = 0;
     std::uint32_t depth = 0;  // rules entered and not left
     friend bool operator==(const Position&, const Position&) = default;
@@ -225,6 +226,15 @@ class Automaton {
 
   SchemaMachine& machine(Expr schema) const;
 
+  /// A kFactor's place, as its positions carry it: 0 is the beginning.
+  std::uint32_t factor_progress(const SourceWords::Place& place);
+  [[nodiscard]] SourceWords::Place factor_place(const Position& at) const {
+    return at.progress == 0 ? pool_.source_of(Expr{at.expr}).start()
+                            : factor_places_[at.progress - 1];
+  }
+  bool in_factor(StateId state);
+  void walk_factor(StateId state, std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
+
   ProgramRef program_;
   const ExpressionPool& pool_;
   std::vector<Position> positions_;
@@ -235,6 +245,8 @@ class Automaton {
   std::vector<State> states_;
   std::unordered_multimap<std::size_t, StateId> state_ids_;
   std::unique_ptr<ContextFreeMachine> context_free_;
+  std::vector<SourceWords::Place> factor_places_;
+  std::unordered_map<std::string, std::uint32_t> factor_ids_;
   std::vector<Pair> pairs_;
   std::unordered_map<std::string, std::uint32_t> pair_ids_;
   std::vector<std::string> prefixes_;

@@ -85,6 +85,9 @@ std::uint64_t Automaton::closing_size(PositionId start) {
             size = kTooLong;
           }
           break;
+        case Op::kFactor:
+          size = pool_.source_of(e).closing_size(factor_place(at));
+          break;
         case Op::kSchema: {
           SchemaMachine& schema = machine(e);
           size = schema.closing_size(at.progress == 0 ? schema.start() : at.progress - 1);
@@ -145,6 +148,9 @@ PositionId Automaton::front(PositionId p, std::string& word) {
       word = static_cast<char>(byte);
       return position({at.expr, context_free_->step(at.progress, byte), at.next, at.depth});
     }
+    case Op::kFactor:
+      word = pool_.source_of(e).closing(factor_place(at));
+      return at.next;
     case Op::kSchema: {
       SchemaMachine& schema = machine(e);
       const SchemaMachine::Cursor next =
@@ -312,6 +318,16 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
       case Op::kSchema:
         machine(e).byte_classes(at.progress - 1, classes);
         break;
+      case Op::kFactor: {  // each byte leads elsewhere
+        const ByteSet bytes = pool_.source_of(e).next_bytes(factor_place(at));
+        for (unsigned b = 0; b < 256; ++b) {
+          if (!bytes.has(b)) continue;
+          ByteSet alone;
+          alone.add(b);
+          refine(classes, alone);
+        }
+        break;
+      }
       default:
         pair_classes(at.progress, classes);
     }

@@ -250,12 +250,85 @@ void Automaton::walk_schema(StateId state, std::vector<std::uint64_t>& words,
       std::min<std::uint64_t>(kNever - 1, largest + (rest > Program::kLongestClosing ? 0 : rest)));
 }
 
+// The state is one place inside a span, which does not end here.
+bool Automaton::in_factor(StateId state) {
+  const State& s = states_[state];
+  if (s.items.size() != 1 || s.scan != kNoScan || s.may_end) return false;
+  const Position at = positions_[s.items[0]];
+  if (at.expr >= kBottomExpr || pool_.node(Expr{at.expr}).op != Op::kFactor) return false;
+  return program_->spells(pool_.source_of(Expr{at.expr}).alphabet()) &&
+         tail(at.next).costs[0] != kNever;
+}
+
+// As walk(), over the words of the source while the span goes on, whose places get no states: there
+// are about as many as beginnings of words, times the bytes of a token. Where the span may end,
+// over states.
+void Automaton::walk_factor(StateId state, std::vector<std::uint64_t>& words,
+                            std::uint32_t* largest_after) {
+  const Position at = positions_[states_[state].items[0]];
+  const SourceWords& source = pool_.source_of(Expr{at.expr});
+  ByteSet ending;  // what may come after the span
+  for (const PositionId p : closure(at.next)) ending |= item_bytes(p);
+  const bool may_end = std::any_of(closure(at.next).begin(), closure(at.next).end(),
+                                   [](PositionId p) { return p < 3; });
+  struct Place {
+    SourceWords::Place inside;
+    StateId outside = 0;  // where the span may have ended; 0: it has not
+    std::uint32_t closing = SourceWords::kNever;
+  };
+  const TokenTrie& trie = program_->vocabulary()->trie();
+  std::vector<Place> path(trie.longest() + 1);
+  path[0].inside = factor_place(at);
+  path[0].closing = SourceWords::kNever;  // the state does not end here
+  std::uint64_t largest = 0;
+  const auto nodes = trie.nodes();
+  for (std::uint32_t i = 0; i < nodes.size();) {
+    const TokenTrie::Node& node = nodes[i];
+    const Place& before = path[node.depth - 1];
+    Place next;
+    if (before.outside != 0) {
+      next.outside = step(before.outside, node.byte);
+    } else if (before.closing == 0 && (may_end || ending.has(node.byte))) {
+      const PositionId p = position({at.expr, factor_progress(before.inside), at.next, at.depth});
+      next.outside = step(intern(closure(p), kNoScan), node.byte);
+    } else if (const auto inside = source.step(before.inside, node.byte)) {
+      next.inside = *inside;
+      next.closing = source.closing_size(*inside);
+    } else {
+      next.outside = kDead;
+    }
+    if (next.outside == kDead) {
+      i = node.next;
+      continue;
+    }
+    path[node.depth] = next;
+    if (node.token_count > 0) {
+      const std::uint32_t after = next.outside != 0 ? distance(next.outside) : next.closing;
+      if (after != kNever) {
+        largest = std::max<std::uint64_t>(largest, after);
+        for (const TokenId id : trie.tokens_at(i)) {
+          words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
+                                                      << (static_cast<std::size_t>(id) % 64);
+        }
+      }
+    }
+    ++i;
+  }
+  const std::uint64_t rest = closing_estimate(state);  // with what stands after the span
+  *largest_after = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(kNever - 1, largest + (rest > Program::kLongestClosing ? 0 : rest)));
+}
+
 // The tokens after which at most `most_after` more are needed.
 MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after) {
   const Vocabulary& vocabulary = *program_->vocabulary();
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
   if (most_after == kNever - 1 && in_schema(state)) {
     walk_schema(state, words, largest_after);
+    return intern_mask(std::move(words));
+  }
+  if (most_after == kNever - 1 && in_factor(state)) {
+    walk_factor(state, words, largest_after);
     return intern_mask(std::move(words));
   }
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);

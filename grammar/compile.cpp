@@ -37,10 +37,10 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
 }
 
 Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type, std::string_view follow,
-                           const Limits& limits) {
+                           const Limits& limits, const SpanSourceRef& source) {
   Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
   auto pool = std::make_shared<ExpressionPool>(fuel);
-  TypeExpressions types(*pool);
+  TypeExpressions types(*pool, source);
   ESP_ASSIGN(const Expr root, types.plain(type));
   ESP_TRY(pool->status());
   ESP_ASSIGN(const auto grammar,

@@ -177,7 +177,8 @@ const ContextFreeMachine::Expansion& ContextFreeMachine::expansion(LocalId from)
         work.push_back(push(pool_.children(e)[0], at.next));
         break;
       case Op::kSchema:
-        break;  // stands inside products alone: see lark.cpp
+      case Op::kFactor:
+        break;  // stand inside products alone: see lark.cpp
       case Op::kIntersection:
       case Op::kDifference: {
         LocalId running = id;

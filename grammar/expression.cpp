@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/utf8.h"
+#include "grammar/span_source.h"
 
 namespace espalier::grammar {
 namespace {
@@ -230,6 +231,14 @@ Expr ExpressionPool::words(std::span<const std::string> texts) {
 Expr ExpressionPool::schema(std::shared_ptr<const SchemaGraph> schema) {
   schemas_.push_back(std::move(schema));
   return add({Op::kSchema, static_cast<std::uint32_t>(schemas_.size() - 1), 0, 0, 0}, {});
+}
+
+Expr ExpressionPool::factor(const std::shared_ptr<const SpanSource>& source, bool json) {
+  const std::shared_ptr<const SourceWords>& words = source->words(json);
+  if (words->closing_size(words->start()) == SourceWords::kNever) return nothing();
+  auto known = std::find(factors_.begin(), factors_.end(), words);
+  if (known == factors_.end()) known = factors_.insert(known, words);
+  return add({Op::kFactor, static_cast<std::uint32_t>(known - factors_.begin()), 0, 0, 0}, {});
 }
 
 Expr ExpressionPool::code_points(std::span<const CodePointRange> ranges) {

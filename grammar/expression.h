@@ -57,6 +57,8 @@
 namespace espalier::grammar {
 
 class SchemaGraph;
+class SourceWords;
+class SpanSource;
 
 /// A handle into an ExpressionPool. Default: the empty language.
 struct Expr {
@@ -85,6 +87,7 @@ enum class Op : std::uint8_t {
   kCodePoints,    // one UTF-8 code point of a class; the child spells it in bytes
   kContextFree,   // child, with its rules read as a context-free grammar (context_free_machine.h)
   kSchema,        // one JSON value of a JSON Schema; run by schema/schema_machine.h
+  kFactor,        // words that stand in a text, as they stand there (span_source.h)
 };
 
 /// What value the captured text makes. Values nest as captures do: a capture's value goes to the
@@ -161,6 +164,10 @@ class ExpressionPool {
   /// One value that satisfies `schema`, without captures.
   Expr schema(std::shared_ptr<const SchemaGraph> schema);
 
+  /// A span of `source`, without captures; `json`: spelled as the content of a JSON string. The
+  /// empty language where the text has no words.
+  Expr factor(const std::shared_ptr<const SpanSource>& source, bool json);
+
   // ---- recursion ----
   Rule declare_rule(std::string name);
   /// Once a rule. A rule left undefined is the empty language.
@@ -190,7 +197,7 @@ class ExpressionPool {
   struct Node {
     Op op = Op::kNothing;
     std::uint32_t a = 0;      // kBytes: string; kSet: set; kRepeat: low; kRule: rule; kCapture,
-                              // kCodePoints, kSchema: info
+                              // kCodePoints, kSchema, kFactor: info
     std::uint32_t b = 0;      // kRepeat: high
     std::uint32_t first = 0;  // children_[first, first + count)
     std::uint32_t count = 0;
@@ -210,6 +217,7 @@ class ExpressionPool {
   [[nodiscard]] const std::shared_ptr<const SchemaGraph>& schema_of(Expr e) const {
     return schemas_[nodes_[e.id].a];
   }
+  [[nodiscard]] const SourceWords& source_of(Expr e) const { return *factors_[nodes_[e.id].a]; }
   [[nodiscard]] std::size_t rule_count() const { return rules_.size(); }
   [[nodiscard]] Expr rule_body(std::uint32_t rule) const { return rules_[rule].body; }
   [[nodiscard]] const std::string& rule_name(std::uint32_t rule) const { return rules_[rule].name; }
@@ -236,6 +244,7 @@ class ExpressionPool {
   std::vector<std::vector<CodePointRange>> classes_;
   std::vector<RuleInfo> rules_;
   std::vector<std::shared_ptr<const SchemaGraph>> schemas_;
+  std::vector<std::shared_ptr<const SourceWords>> factors_;
   std::unordered_multimap<std::size_t, std::uint32_t> nodes_by_hash_;
   std::unordered_map<std::string, std::uint32_t> string_ids_;
   std::unordered_map<std::string, std::uint32_t> set_ids_;

@@ -22,6 +22,7 @@
 #include "base/token.h"
 #include "grammar/json.h"
 #include "grammar/mask.h"
+#include "grammar/span_source.h"
 #include "grammar/type.h"
 #include "grammar/vocabulary.h"
 
@@ -60,12 +61,13 @@ class Grammar {
 };
 using GrammarRef = std::shared_ptr<const Grammar>;
 
-/// A hole of `type` followed by the literal `follow` (empty: it ends the turn).
-/// Errors: kInvalid (empty language, nullable hole, undecidable union, a pattern that does not
-/// parse), kUnsupported, kLimit. The message is what the language's diagnostics print after the
-/// code.
+/// A hole of `type` followed by the literal `follow` (empty: it ends the turn). `source` is the
+/// text that its spans copy from, if it holds any. Errors: kInvalid (empty language, nullable hole,
+/// undecidable union, a pattern that does not parse), kUnsupported, kLimit. The message is what the
+/// language's diagnostics print after the code.
 [[nodiscard]] Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type,
-                                         std::string_view follow, const Limits& limits = {});
+                                         std::string_view follow, const Limits& limits = {},
+                                         const SpanSourceRef& source = nullptr);
 
 class MatcherState;  // immutable, interned or persistent; see grammar/README.md
 

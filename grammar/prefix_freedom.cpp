@@ -91,6 +91,8 @@ PrefixFreedom::Facts PrefixFreedom::compute(std::uint32_t id) const {
       return facts_[children[0].id];
     case Op::kContextFree:
       return {};
+    case Op::kFactor:
+      return {false, false, pool_.source_of(e).next_bytes(pool_.source_of(e).start())};
     case Op::kSchema: {
       out = {!pool_.schema_of(e)->may_be_number(), false, ByteSet::of("{[\"tfn")};
       if (!out.prefix_free) out.first |= ByteSet::of("-0123456789");

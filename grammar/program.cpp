@@ -6,6 +6,7 @@
 #include "grammar/automaton.h"
 #include "grammar/prefix_freedom.h"
 #include "grammar/schema/schema_machine.h"
+#include "grammar/span_source.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -163,6 +164,12 @@ void Program::append_closing(Expr start, std::string& out) const {
       case Op::kCodePoints:
         top = {pool_->children(top.e)[0], 0};
         break;
+      case Op::kFactor: {
+        const SourceWords& words = pool_->source_of(top.e);
+        out += words.closing(words.start());
+        work.pop_back();
+        break;
+      }
       case Op::kIntersection:
       case Op::kDifference:
       case Op::kContextFree:
@@ -247,6 +254,9 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
         need = 0,
         size = std::max<std::uint64_t>(size_[children[0].id], 1);  // until the search has looked
       }
+      break;
+    case Op::kFactor:
+      need = 0, size = pool_->source_of(e).closing_size(pool_->source_of(e).start());
       break;
     case Op::kContextFree:
       if (product_state_[id] == Product::kCloses) need = 0, size = product_closing_[id].size();

@@ -66,6 +66,8 @@ class Program {
   void append_closing(Expr e, std::string& out) const;
   /// The byte a set closes with: one that the vocabulary has as a token where there is one.
   [[nodiscard]] unsigned char closing_byte(const ByteSet& set) const;
+  /// Each of the bytes is a token.
+  [[nodiscard]] bool spells(const ByteSet& bytes) const { return (bytes & ~single_).none(); }
   /// Every byte is a token, so that whatever closes in bytes closes in tokens.
   [[nodiscard]] bool spells_all_bytes() const { return single_ == ByteSet::all(); }
 

@@ -38,8 +38,11 @@ enum class TypeKind : std::uint8_t {
   kCall,    // one of `fields`: a tool's name (key) with its argument record (type); plain JSON form
             // {"name": …, "arguments": {…}} unless a template's call syntax is given
   kReference,  // a named type that is being defined: `target`
+  kGrammar,    // a text of `rules`; json: as a JSON string
+  kSpan,       // words that stand in the hole's source text (span_source.h); json: as a JSON string
 };
 
+struct GrammarRules;
 struct Type;
 using TypeRef = std::shared_ptr<const Type>;
 
@@ -67,6 +70,7 @@ struct Type {
   std::optional<double> float_low, float_high;    // kFloat
   Json literal;                                   // kLiteral (string or number), kSchema
   std::string pattern;                            // kRegex
+  std::shared_ptr<const GrammarRules> rules;      // kGrammar
   std::vector<EnumCase> cases;                    // kEnum
   std::vector<TypeRef> items;                     // kUnion, kOptional, kList, kMap
   std::vector<Field> fields;                      // kRecord, kCall

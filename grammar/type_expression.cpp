@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/utf8.h"
+#include "grammar/grammar_rules.h"
 #include "grammar/json_schema.h"
 #include "grammar/number_expression.h"
 #include "grammar/regex.h"
@@ -49,6 +50,10 @@ std::string described(const Type& type) {
       return "the schema";
     case TypeKind::kCall:
       return "the call";
+    case TypeKind::kGrammar:
+      return "the grammar";
+    case TypeKind::kSpan:
+      return "`span`";
     case TypeKind::kReference:
       return "the type";
   }
@@ -134,6 +139,13 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
       return call(*type, depth);
     case TypeKind::kReference:
       return reference(*type, json, depth);
+    case TypeKind::kGrammar: {
+      if (type->rules == nullptr) return invalid(described(*type) + " has no rules");
+      ESP_ASSIGN(const Expr text, rules_expression(pool_, *type->rules, json));
+      return json ? json_.string_of(text) : pool_.capture(Capture::kText, text);
+    }
+    case TypeKind::kSpan:
+      return span(json);
   }
   return fail(ErrorCode::kInternal, "a type of unknown kind");
 }
@@ -258,6 +270,13 @@ Result<Expr> TypeExpressions::pattern(const Type& type, bool json) {
   ESP_ASSIGN(const Expr body,
              regex_expression(pool_, type.pattern, {RegexDialect::kRe2, false, true, false}));
   return json_.string_of(body);
+}
+
+Result<Expr> TypeExpressions::span(bool json) {
+  if (source_ == nullptr)
+    return invalid("E0407: `span` has no text to copy from: the hole says no `from`");
+  const Expr words = pool_.factor(source_, json);
+  return json ? json_.string_of(words) : pool_.capture(Capture::kText, words);
 }
 
 Result<Expr> TypeExpressions::list(const Type& type, int depth) {

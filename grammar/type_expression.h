@@ -12,13 +12,16 @@
 
 #include "grammar/expression.h"
 #include "grammar/json_expression.h"
+#include "grammar/span_source.h"
 #include "grammar/type.h"
 
 namespace espalier::grammar {
 
 class TypeExpressions {
  public:
-  explicit TypeExpressions(ExpressionPool& pool) : pool_(pool), json_(pool) {}
+  /// `source` is what spans copy from; null where no type holds one.
+  explicit TypeExpressions(ExpressionPool& pool, SpanSourceRef source = nullptr)
+      : pool_(pool), json_(pool), source_(std::move(source)) {}
 
   /// The expression of a whole hole. The pool's status is the caller's to look at.
   Result<Expr> plain(const TypeRef& type);
@@ -45,9 +48,11 @@ class TypeExpressions {
   Result<Expr> map(const Type& type, int depth);
   Result<Expr> text(const Type& type, bool json);
   Result<Expr> pattern(const Type& type, bool json);
+  Result<Expr> span(bool json);
 
   ExpressionPool& pool_;
   JsonExpressions json_;
+  SpanSourceRef source_;
   std::map<std::pair<const Type*, bool>, Rule> rules_;
   std::vector<Distinct> distinct_;
 };

@@ -49,6 +49,14 @@ void Run::on_partial(const dsl::HoleEvent& hole, const Json& value) {
   push(std::move(event), false);
 }
 
+void Run::on_node(const dsl::HoleEvent&, std::string_view path, const Json& value) {
+  Event event;
+  event.path = path;
+  event.json = dump(value);
+  event.done = true;
+  push(std::move(event), false);
+}
+
 void Run::on_hole_end(const dsl::HoleEvent& hole, const dsl::Value& value) {
   if (!partials_) return;
   Event event;

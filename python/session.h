@@ -37,7 +37,7 @@ struct Event {
   Kind kind = Kind::kPartial;
   std::string path;   // kPartial: the hole
   std::string json;   // kPartial, kValue: the value
-  bool done = false;  // kPartial: the hole is complete
+  bool done = false;  // kPartial: the hole, or the part of its value, is complete
   std::string code;   // kError
   std::string message;
   std::string rendered;
@@ -57,6 +57,7 @@ class Run final : public dsl::Observer {
 
   [[nodiscard]] bool wants_partials() const override { return partials_; }
   void on_partial(const dsl::HoleEvent& hole, const Json& value) override;
+  void on_node(const dsl::HoleEvent& hole, std::string_view path, const Json& value) override;
   void on_hole_end(const dsl::HoleEvent& hole, const dsl::Value& value) override;
 
  private:

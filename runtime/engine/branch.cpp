@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "runtime/engine/core.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/together.h"
 
 namespace espalier::runtime {
 namespace {
@@ -66,6 +68,43 @@ void complete(const std::shared_ptr<BranchState>& state) {
   }
 }
 
+namespace {
+thread_local Together* together = nullptr;
+
+void refuse_any(BranchState& state) {
+  if (std::holds_alternative<GenerateRequest>(state.request)) refuse<Generated>(state);
+  if (std::holds_alternative<ScoreRequest>(state.request)) refuse<Scored>(state);
+  if (std::holds_alternative<ProbeRequest>(state.request)) refuse<Probed>(state);
+}
+}  // namespace
+
+Together::Together() {
+  ESP_CHECK(together == nullptr);
+  together = this;
+}
+
+Together::~Together() {
+  together = nullptr;
+  // All branches of one program are of one engine; were they not, each engine has its own at once.
+  for (auto from = kept_.begin(); from != kept_.end();) {
+    const auto to = std::stable_partition(
+        from, kept_.end(), [&](const auto& state) { return state->core == (*from)->core; });
+    if (!(*from)->core->inbox.push(std::span(from, to))) {
+      for (auto state = from; state != to; ++state) {
+        refuse_any(**state);
+        complete(*state);
+      }
+    }
+    from = to;
+  }
+}
+
+bool Together::keep(const std::shared_ptr<BranchState>& state) {
+  if (together == nullptr) return false;
+  together->kept_.push_back(state);
+  return true;
+}
+
 template <class Answer>
 bool Operation<Answer>::await_suspend(std::coroutine_handle<> handle) {
   ESP_CHECK(!state_->outstanding);
@@ -74,7 +113,7 @@ bool Operation<Answer>::await_suspend(std::coroutine_handle<> handle) {
   state_->outstanding = true;
   // The answer may arrive, and this object go, before push returns: keep the state by a local.
   const std::shared_ptr<BranchState> state = state_;
-  if (state->core->inbox.push(state)) return true;
+  if (Together::keep(state) || state->core->inbox.push(state)) return true;
   state->executor = nullptr;
   refuse<Answer>(*state);
   return false;
@@ -149,6 +188,30 @@ void Branch::rollback(std::size_t length) {
     }
     last.end = length;
   }
+}
+
+void Branch::cut(std::size_t begin, std::size_t end) {
+  ESP_CHECK(!state_->outstanding && begin <= end && end <= state_->ids.size());
+  const std::size_t size = end - begin;
+  if (size == 0) return;
+  auto& ids = state_->ids;
+  ids.erase(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+            ids.begin() + static_cast<std::ptrdiff_t>(end));
+  const auto moved = [&](std::size_t at) {
+    return at <= begin ? at : std::max(begin, at - std::min(at, size));
+  };
+  state_->computed = moved(state_->computed);
+  std::vector<PromptSegment> kept;
+  for (PromptSegment segment : state_->segments) {
+    const std::size_t whole = segment.end - segment.begin;
+    segment.begin = moved(segment.begin);
+    segment.end = moved(segment.end);
+    // Cut a copy: forks that share the segment keep its whole length.
+    if (segment.end - segment.begin != whole)
+      segment.counted = std::make_shared<std::atomic<bool>>(segment.counted->load());
+    if (segment.begin < segment.end) kept.push_back(std::move(segment));
+  }
+  state_->segments = std::move(kept);
 }
 
 void Branch::mark_dead() { state_->dead = true; }

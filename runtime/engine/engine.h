@@ -186,6 +186,9 @@ class Branch {
   [[nodiscard]] Branch fork() const;
   /// Back to the first `length` ids.
   void rollback(std::size_t length);
+  /// Takes ids [begin, end) out of the middle: what stood behind them is computed again where it
+  /// now stands (as recomputed ids).
+  void cut(std::size_t begin, std::size_t end);
   /// Nobody comes back to what only this branch holds: once it is destroyed those pages are evicted
   /// first.
   void mark_dead();

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -19,16 +20,26 @@ class Inbox {
  public:
   /// False once the inbox is closed; the state is then untouched.
   [[nodiscard]] bool push(const std::shared_ptr<BranchState>& state) {
-    BranchState* const node = state.get();
-    node->self = state;
+    return push(std::span(&state, 1));
+  }
+  /// All of `states` (not none) at once, in their order: one take() hands them out.
+  [[nodiscard]] bool push(std::span<const std::shared_ptr<BranchState>> states) {
+    for (std::size_t i = 0; i < states.size(); ++i) {
+      states[i]->self = states[i];
+      if (i > 0) states[i]->next = states[i - 1].get();
+    }
+    BranchState* const first = states.front().get();
     BranchState* head = head_.load(std::memory_order_relaxed);
     do {
       if (head == closed()) {
-        node->self.reset();
+        for (const auto& state : states) {
+          state->next = nullptr;
+          state->self.reset();
+        }
         return false;
       }
-      node->next = head;
-    } while (!head_.compare_exchange_weak(head, node, std::memory_order_release,
+      first->next = head;
+    } while (!head_.compare_exchange_weak(head, states.back().get(), std::memory_order_release,
                                           std::memory_order_relaxed));
     head_.notify_one();
     return true;

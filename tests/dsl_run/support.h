@@ -74,6 +74,7 @@ struct WorldOptions {
   std::uint32_t max_rows = 64;
   unsigned threads = 2;
   std::function<void(const runtime::Batch&)> on_step = {};
+  std::function<float(std::size_t)> wants = {};                 // added to a token's logit
   std::shared_ptr<const runtime::ChatTemplate> chat = nullptr;  // null: the tiny model's
 };
 
@@ -85,6 +86,7 @@ struct World {
     toy.pages = options.pages;
     toy.context = options.context;
     toy.on_step = options.on_step;
+    toy.wants = options.wants;
     runtime::EngineOptions engine_options{
         .max_rows = options.max_rows, .cache = options.cache, .poison = true, .check = true};
     auto made =

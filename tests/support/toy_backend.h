@@ -30,6 +30,7 @@ struct ToyOptions {
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
   std::function<void(const runtime::Batch&)> on_step;
+  std::function<float(std::size_t)> wants;  // added to a token's logit
 };
 
 class ToyBackend final : public runtime::Backend {
@@ -130,7 +131,8 @@ class ToyBackend final : public runtime::Backend {
     std::vector<float> out(options_.vocabulary);
     const RandomKey key(hash);
     for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = static_cast<float>(key.uniform(i)) * options_.sharpness;
+      out[i] = static_cast<float>(key.uniform(i)) * options_.sharpness +
+               (options_.wants ? options_.wants(i) : 0.0F);
     return out;
   }
 

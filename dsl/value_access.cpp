@@ -1,0 +1,166 @@
+// What of a value is asked for by name, by pattern and by type.
+#include <algorithm>
+
+#include "dsl/evaluate.h"
+
+namespace espalier::dsl {
+namespace {
+
+using grammar::TypeKind;
+using grammar::TypeRef;
+
+Outcome<Value> made(Result<Value> value, const Span& span) {
+  if (!value)
+    return tl::unexpected<Failure>(Failure{FailureKind::kValue, std::move(value).error(), span});
+  return std::move(*value);
+}
+
+// `.spans`
+Outcome<Value> places(const Origin& origin, const Span& span) {
+  Value::List out;
+  for (const auto& [start, end] : origin.spans) {
+    auto place =
+        made(Value::record({{"start", Value::integer(start)}, {"end", Value::integer(end)}}), span);
+    if (!place) return place;
+    out.push_back(std::move(*place));
+  }
+  return made(Value::list(std::move(out)), span);
+}
+
+}  // namespace
+
+bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
+                  const Value& value) {
+  const PatternInfo& info = program.patterns[pattern.id];
+  switch (info.test) {
+    case PatternTest::kAny:
+      scope.bind(pattern.name.text, value);
+      return true;
+    case PatternTest::kCase:
+      return (value.kind() == ValueKind::kVariant && value.as_case().name == pattern.name.text) ||
+             (value.kind() == ValueKind::kString && value.as_string() == pattern.name.text);
+    case PatternTest::kTool: {
+      if (value.kind() != ValueKind::kCall || value.tool() != program.tools[info.index].name) {
+        return false;
+      }
+      for (const Identifier& binding : pattern.bindings) {
+        const Value* field = value.arguments().field(binding.text);
+        scope.bind(binding.text, field == nullptr ? Value() : *field);  // absent: it was omittable
+      }
+      return true;
+    }
+    case PatternTest::kLiteral:
+      if (pattern.kind == PatternKind::kString) return equal(value, Value::string(pattern.string));
+      return equal(value, pattern.number.integer ? Value::integer(pattern.number.int_value)
+                                                 : Value::number(pattern.number.value));
+    case PatternTest::kNull:
+      return value.is_null();
+    case PatternTest::kTrue:
+      return value.kind() == ValueKind::kBool && value.as_bool();
+    case PatternTest::kFalse:
+      return value.kind() == ValueKind::kBool && !value.as_bool();
+  }
+  return false;
+}
+
+Value conform(Value value, const TypeRef& type) {
+  if (type == nullptr) return value;
+  switch (type->kind) {
+    case TypeKind::kFloat:
+      return value.kind() == ValueKind::kInt ? Value::number(value.as_double()) : value;
+    case TypeKind::kOptional:
+      return value.is_null() ? value : conform(std::move(value), type->items[0]);
+    case TypeKind::kReference:
+      return conform(std::move(value), type->target.lock());
+    case TypeKind::kEnum:
+      if (value.kind() == ValueKind::kString) {
+        for (std::size_t i = 0; i < type->cases.size(); ++i) {
+          if (type->cases[i].surface == value.as_string()) return Value::variant(type, i);
+        }
+      }
+      return value;
+    case TypeKind::kList: {
+      if (value.kind() != ValueKind::kList) return value;
+      Value::List items;
+      for (const Value& item : value.as_list()) items.push_back(conform(item, type->items[0]));
+      auto out = Value::list(std::move(items));
+      return out ? out->with(value.shared_origin()) : value;
+    }
+    case TypeKind::kMap: {
+      if (value.kind() != ValueKind::kRecord) return value;
+      Value::Entries entries;
+      for (const Value::Entry& entry : value.as_record())
+        entries.push_back({entry.name, conform(entry.value, type->items[0])});
+      auto out = Value::record(std::move(entries));
+      return out ? out->with(value.shared_origin()) : value;
+    }
+    case TypeKind::kRecord: {
+      if (value.kind() != ValueKind::kRecord) return value;
+      Value::Entries entries;
+      for (const Value::Entry& entry : value.as_record()) {
+        const auto field =
+            std::find_if(type->fields.begin(), type->fields.end(),
+                         [&](const grammar::Field& f) { return f.name == entry.name; });
+        if (field == type->fields.end()) return value;
+        entries.push_back({entry.name, conform(entry.value, field->type)});
+      }
+      auto out = Value::record(std::move(entries), type);
+      return out ? out->with(value.shared_origin()) : value;
+    }
+    default:
+      return value;
+  }
+}
+
+Outcome<Value> member(const Value& value, std::string_view key, const Span& span) {
+  if (const Value* field = value.field(key)) return *field;
+  const auto missing = [&] {
+    return value_failure(
+        span, std::string(name(value.kind())) + " has no field `" + std::string(key) + "`");
+  };
+  if (value.kind() == ValueKind::kRecord) {
+    // A declared field that was left out (it may be) reads as null.
+    if (const TypeRef& type = value.record_type(); type != nullptr) {
+      for (const auto& field : type->fields) {
+        if (field.name == key) return Value();
+      }
+    }
+  }
+  if (const Origin* origin = value.origin()) {
+    if (key == "p" && origin->p) return Value::number(*origin->p);
+    if (key == "dist" && origin->p) {
+      Value::Entries entries;
+      for (const auto& [choice, p] : origin->dist) entries.push_back({choice, Value::number(p)});
+      return made(Value::record(std::move(entries)), span);
+    }
+    if (key == "truncated") return Value::boolean(origin->truncated);
+    if (key == "spans") return places(*origin, span);
+  }
+  // A span that no hole of this run copied.
+  if (key == "spans" && value.kind() == ValueKind::kString) return made(Value::list({}), span);
+  switch (value.kind()) {
+    case ValueKind::kVariant:
+      if (key == "name") return Value::string(value.as_case().name);
+      if (key == "surface") return Value::string(value.as_case().surface);
+      if (key == "doc") return Value::string(value.as_case().doc);
+      break;
+    case ValueKind::kCall:
+      if (key == "name") return Value::string(value.tool());
+      if (key == "arguments") return value.arguments();
+      return member(value.arguments(), key, span);
+    case ValueKind::kList: {
+      Value::List items;
+      for (const Value& item : value.as_list()) {
+        auto field = member(item, key, span);
+        if (!field) return field;
+        items.push_back(std::move(*field));
+      }
+      return made(Value::list(std::move(items)), span);
+    }
+    default:
+      break;
+  }
+  return missing();
+}
+
+}  // namespace espalier::dsl
