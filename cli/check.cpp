@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/program_file.h"
+#include "dsl/cost.h"
 #include "dsl/program.h"
 
 namespace espalier::cli {
@@ -19,6 +20,10 @@ class Check final : public Command {
   void declare(CLI::App& app) override {
     app.add_option("FILE", files_, "Programs (.gen)")->required()->type_name("");
     app.add_flag("--json", json_, "Print the diagnostics of all files as one JSON list");
+    app.add_flag(
+        "--cost", cost_,
+        "Print what each generator may cost at most, in its parameters (with --json: a list "
+        "of objects in place of the diagnostics)");
   }
 
   Result<int> run(Context& context) override {
@@ -36,7 +41,8 @@ class Check final : public Command {
       const dsl::Compiled compiled = dsl::compile(file, std::move(*text), reader(context.system));
       errors += compiled.diagnostics.errors();
       warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();
-      if (json_) {
+      if (cost_ && compiled.program != nullptr) costs(*compiled.program, file, all, context);
+      if (json_ && !cost_) {
         for (Json& item : dsl::to_json(compiled.diagnostics, compiled.sources))
           all.push_back(std::move(item));
       } else if (compiled.diagnostics.size() > 0) {
@@ -56,7 +62,32 @@ class Check final : public Command {
   }
 
  private:
+  void costs(const dsl::Program& program, const std::string& file, Json& all,
+             Context& context) const {
+    for (const dsl::GenInfo* gen : program.own_gens()) {
+      const dsl::Cost cost = dsl::cost_of(program, *gen);
+      const std::pair<const char*, const dsl::Bound*> bounds[] = {
+          {"generated", &cost.generated}, {"holes", &cost.holes}, {"scored", &cost.scored},
+          {"calls", &cost.calls},         {"again", &cost.again},
+      };
+      if (json_) {
+        Json one = {{"file", file}, {"generator", gen->name}};
+        for (const auto& [name, bound] : bounds) one[name] = bound->text();
+        all.push_back(std::move(one));
+        continue;
+      }
+      const auto with = [](const dsl::Bound& bound, const std::string& what) {
+        return bound.zero() ? std::string() : ", " + bound.text() + " " + what;
+      };
+      context.console.print_text(
+          gen->name + ": at most " + cost.generated.text() + " tokens in " + cost.holes.text() +
+          " holes" + with(cost.scored, "scored by select") + with(cost.calls, "tool calls") +
+          with(cost.again, "turns computed again after a thought"));
+    }
+  }
+
   std::vector<std::string> files_;
+  bool cost_ = false;
   bool json_ = false;
 };
 

@@ -27,6 +27,19 @@ constexpr std::string_view kCheckDetails =
 Examples:
   espalier check shop.gen
   espalier check --json examples/*/*.gen
+  espalier check --cost shop.gen
+)";
+constexpr std::string_view kEvalDetails =
+    R"(A line a field: how often it is right; then a line for all fields of a row together, and a line
+for each value that was missed. A field's lists are taken together: items[].price.
+
+Example:
+  espalier eval topic.gen --rows gold.jsonl --model smollm2
+)";
+constexpr std::string_view kExplainDetails =
+    R"(Examples:
+  espalier explain E0302
+  espalier explain
 )";
 constexpr std::string_view kTestDetails =
     R"(Holes and tools have the values that a test's mocks give them, so that no model is needed; with
@@ -118,6 +131,10 @@ constexpr std::array kVerbs{
          make_batch},
     Verb{"check", "FILE...", "Find a program's errors without running it", kCheckDetails,
          make_check},
+    Verb{"eval", "FILE[:GEN]", "How often a program is right, field by field", kEvalDetails,
+         make_eval},
+    Verb{"explain", "[CODE]", "What a message's code means, with a wrong and a right program",
+         kExplainDetails, make_explain},
     Verb{"test", "FILE...", "Run the tests that stand in programs", kTestDetails, make_test},
     Verb{"fmt", "FILE...", "Lay programs out in the one style", kFmtDetails, make_fmt},
     Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,

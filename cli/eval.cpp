@@ -1,0 +1,203 @@
+// espalier eval: how often a program is right, field by field, on rows whose answer is known.
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "batch/field_scores.h"
+#include "batch/inputs.h"
+#include "cli/command.h"
+#include "cli/console.h"
+#include "cli/interrupt.h"
+#include "cli/program_file.h"
+#include "cli/program_run.h"
+#include "cli/progress.h"
+#include "cli/row_arguments.h"
+#include "cli/session.h"
+#include "cli/stats.h"
+#include "dsl/value.h"
+
+namespace espalier::cli {
+namespace {
+
+std::string percent(const batch::FieldScores::Share& share) {
+  if (share.total == 0) return "-";
+  const std::size_t tenths = (1000 * share.right + share.total / 2) / share.total;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
+}
+
+class Eval final : public Command {
+ public:
+  void declare(CLI::App& app) override {
+    app.add_option("FILE[:GEN]", file_,
+                   "The program, and which of its generators if it has several")
+        ->required()
+        ->type_name("");
+    app.add_option("--rows", rows_,
+                   "A .jsonl file: the arguments of a run a line, with its right value as "
+                   "\"expected\"")
+        ->required()
+        ->type_name("GOLD.jsonl");
+    app.add_option("--expected", expected_, "The field that holds the right value [expected]")
+        ->type_name("NAME");
+    arguments_.declare(app);
+    add_integer(app, "--parallel", parallel_, 1, 1024, "Rows in flight at once [8]");
+    app.add_flag("--json", json_,
+                 "Print {\"rows\", \"right\", \"fields\": {name: {\"right\", \"total\"}}, "
+                 "\"misses\"}");
+    model_.declare(app, true);
+    settings_.declare(app);
+    stats_.declare(app);
+  }
+
+  Result<int> run(Context& context) override {
+    if (const auto status = settings_.check(); !status)
+      return usage_error(context, "eval", status.error().message);
+    ESP_ASSIGN(const auto opened, open_program(file_, "eval", context));
+    if (opened.code != kDone) return opened.code;
+    const ProgramFile& file = opened.file;
+    if (const auto allowed = settings_.check_allowed(file.program->tools); !allowed)
+      return usage_error(context, "eval", allowed.error().message);
+    auto given = arguments_.read(file.gen->parameters, context);
+    if (!given) return usage_failure(context, "eval", given.error());
+    ESP_ASSIGN(const auto inputs, batch::Inputs::open(rows_, context.system));
+    if (inputs.documents())
+      return usage_error(context, "eval", "--rows takes one .jsonl file of rows");
+    auto arguments = RowArguments::create(*file.gen, std::move(*given), false);
+    if (!arguments) return usage_error(context, "eval", arguments.error().message);
+    // What is wrong with the rows is known before a model is loaded.
+    std::vector<batch::Row> rows;
+    std::vector<Json> expected;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      ESP_ASSIGN(batch::Row row, inputs.read(i, context.system));
+      const auto answer = row.fields.find(expected_);
+      if (answer == row.fields.end()) {
+        return usage_error(
+            context, "eval",
+            "row " + inputs.id(i).dump() + " of '" + rows_ + "' has no \"" + expected_ + "\"");
+      }
+      expected.push_back(*answer);
+      row.fields.erase(expected_);
+      rows.push_back(std::move(row));
+    }
+    ESP_TRY(stats_.open(context));
+    ESP_ASSIGN(const auto session, Session::open(model_, context));
+    const std::vector<Result<Json>> values = work(context, file, rows, *arguments, *session);
+    if (context.interrupt.requested()) {
+      context.console.error("stopped");
+      return context.interrupt.exit_code();
+    }
+    batch::FieldScores scores;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (values[i]) {
+        scores.add(inputs.id(i), expected[i], *values[i]);
+      } else {
+        scores.add_failure(inputs.id(i), expected[i], values[i].error().message);
+      }
+    }
+    for (const std::string& field : arguments->ignored())
+      context.console.warn("'" + field + "' is no parameter of '" + file.gen->name +
+                           "': that field was not used");
+    print(scores, context);
+    ESP_TRY(stats_.write(*session, context));
+    return kDone;
+  }
+
+ private:
+  std::vector<Result<Json>> work(Context& context, const ProgramFile& file,
+                                 const std::vector<batch::Row>& rows, RowArguments& arguments,
+                                 const Session& session) const {
+    const auto tools = settings_.tools(file.directory());
+    const auto runner = make_runner(session);
+    const auto cancellation = std::make_shared<dsl::Cancellation>();
+    std::vector<Result<Json>> values(rows.size(), fail(ErrorCode::kCancelled, "not run"));
+    ProgressLine progress(context.console, context.system);
+    const Interrupt::Action stop(context.interrupt, [&] { cancellation->cancel(); });
+    std::atomic<std::size_t> next = 0;
+    std::atomic<std::size_t> done = 0;
+    const auto worker = [&] {
+      for (std::size_t i = next++; i < rows.size() && !cancellation->flag(); i = next++) {
+        auto given = arguments.of(rows[i]);
+        if (!given) {
+          values[i] = fail(std::move(given).error());
+        } else {
+          dsl::RunOptions options;
+          options.overrides = settings_.overrides();
+          options.tools = tools.get();
+          options.cancellation = cancellation;
+          options.tool_timeout = settings_.tool_timeout();
+          auto outcome =
+              runner->run_now(file.program, file.gen->name, std::move(*given), std::move(options));
+          if (outcome) {
+            values[i] = dsl::to_json(*outcome);
+          } else {
+            values[i] = fail(std::move(outcome).error().error);
+          }
+        }
+        ++done;
+      }
+    };
+    std::vector<std::thread> threads;
+    const auto parallel =
+        std::min<std::size_t>(static_cast<std::size_t>(parallel_.value_or(8)), rows.size());
+    for (std::size_t i = 0; i < parallel; ++i) threads.emplace_back(worker);
+    while (done < rows.size() && !cancellation->flag()) {
+      progress.show("rows", done, rows.size(),
+                    std::to_string(done) + "/" + std::to_string(rows.size()));
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    for (std::thread& thread : threads) thread.join();
+    return values;
+  }
+
+  void print(const batch::FieldScores& scores, Context& context) const {
+    if (json_) {
+      Json fields = Json::object();
+      for (const auto& [field, share] : scores.fields())
+        fields[field] = {{"right", share.right}, {"total", share.total}};
+      Json misses = Json::array();
+      for (const auto& miss : scores.misses()) {
+        Json one = {{"id", miss.id},
+                    {"path", miss.path},
+                    {"expected", miss.expected},
+                    {"actual", miss.actual}};
+        if (!miss.why.empty()) one["error"] = miss.why;
+        misses.push_back(std::move(one));
+      }
+      context.console.print_json({{"rows", scores.rows().total},
+                                  {"right", scores.rows().right},
+                                  {"fields", std::move(fields)},
+                                  {"misses", std::move(misses)}});
+      return;
+    }
+    std::size_t width = 4;
+    for (const auto& [field, share] : scores.fields()) width = std::max(width, field.size());
+    const auto line = [&](std::string name, const batch::FieldScores::Share& share) {
+      name.resize(std::max(width, name.size()), ' ');
+      context.console.print_text(name + "  " + percent(share) + "  " + std::to_string(share.right) +
+                                 "/" + std::to_string(share.total));
+    };
+    for (const auto& [field, share] : scores.fields()) line(field.empty() ? "value" : field, share);
+    line("rows", scores.rows());
+    for (const auto& miss : scores.misses()) {
+      context.console.print_text(
+          "row " + miss.id.dump() + (miss.path.empty() ? "" : " " + miss.path) + ": expected " +
+          miss.expected.dump() +
+          (miss.why.empty() ? ", got " + miss.actual.dump() : "; " + miss.why));
+    }
+  }
+
+  std::string file_, rows_;
+  std::string expected_ = "expected";
+  ProgramArguments arguments_;
+  std::optional<std::int64_t> parallel_;
+  bool json_ = false;
+  ModelOptions model_;
+  RunSettings settings_;
+  StatsOption stats_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_eval() { return std::make_unique<Eval>(); }
+
+}  // namespace espalier::cli

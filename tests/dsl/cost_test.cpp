@@ -1,0 +1,90 @@
+#include "dsl/cost.h"
+
+#include <gtest/gtest.h>
+
+#include "support.h"
+
+namespace espalier::dsl {
+namespace {
+
+Cost cost(const std::string& source, const std::string& gen = "main") {
+  const Compiled compiled = compile("t.gen", source);
+  EXPECT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
+  if (compiled.program == nullptr) return {};
+  return cost_of(*compiled.program, *compiled.program->gen(gen));
+}
+
+TEST(Cost, AddsWhatHolesMayTake) {
+  const Cost one = cost(R"(
+    config { max: 50 }
+    gen main() -> int {
+      assistant "$[a: line, max=20]\n$[b: string]"
+      assistant "$[c: "yes" | "no"]"
+      assistant "$[n: int(1..9), max=200]"
+      return n
+    })");
+  EXPECT_EQ(one.generated.text(), std::to_string((20 + 1) + (50 + 1) + (3 + 1) + (1 + 1)));
+  EXPECT_EQ(one.holes.text(), "4");
+  EXPECT_EQ(one.calls.text(), "0");
+}
+
+TEST(Cost, IsSymbolicInTheParameters) {
+  const Cost loops = cost(R"(
+    gen main(shots: string[], depth: int, width: int) -> int {
+      for s in shots { user "${s}" assistant "$[a: line, max=9]" }
+      for i in 1..depth {
+        let xs = fork width { assistant "$[m: line, max=39]" yield 1 }
+      }
+      for i in 3..5 { assistant "$[b: line, max=width]" }
+      return 0
+    })");
+  EXPECT_EQ(loops.generated.text(), "40·depth·width + 10·len(shots) + 3·width + 3");
+  EXPECT_EQ(loops.holes.text(), "depth·width + len(shots) + 3");
+}
+
+TEST(Cost, OfACallIsTheCalleesWithItsArguments) {
+  const Cost called = cost(R"(
+    gen inner(n: int, xs: int[], k: int = 4) -> int {
+      for i in 1..n { assistant "$[a: line, max=9]" }
+      for x in xs { assistant "$[b: line, max=9]" }
+      for i in 1..k { assistant "$[c: line, max=9]" }
+      return 1
+    }
+    gen main(m: int) -> int { return inner(3, [1, 2]) + inner(m, []) })");
+  EXPECT_EQ(called.generated.text(), "10·m + 130");
+}
+
+TEST(Cost, TakesTheLargerBranchAndEveryTry) {
+  const Cost branches = cost(R"(
+    tool look(q: line) -> string = python "m:f"
+    enum V { sure, maybe }
+    gen main(b: bool) -> int {
+      retry 3 {
+        assistant "$[t: think, max=100]$[a: line, max=9]"
+        require a != ""
+      } else {
+        assistant "$[e: line, max=4]"
+        return 0
+      }
+      if b { assistant "$[x: line, max=19]" } else { assistant "$[y: line, max=29]" }
+      assistant "$[call: look, max=30]"
+      tool "${run call}"
+      assistant "$[v: select V]"
+      return 0
+    })");
+  EXPECT_EQ(branches.generated.text(), std::to_string(3 * (100 + 11 + 10) + 5 + 30 + 31));
+  EXPECT_EQ(branches.calls.text(), "1");
+  EXPECT_EQ(branches.scored.text(), std::to_string(5 + 6));
+  EXPECT_EQ(branches.again.text(), "3");
+}
+
+TEST(Cost, SaturatesRatherThanWrap) {
+  std::string nested = "gen main() -> int { ";
+  for (int i = 0; i < 10; ++i) nested += "for i" + std::to_string(i) + " in 1..1000000 { ";
+  nested += "assistant \"$[a: line]\" ";
+  for (int i = 0; i < 10; ++i) nested += "} ";
+  EXPECT_EQ(cost(nested + "return 0 }").generated.text(), "more than 4611686018427387903");
+}
+
+}  // namespace
+}  // namespace espalier::dsl
