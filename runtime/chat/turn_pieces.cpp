@@ -277,7 +277,8 @@ class Prober {
           if (previous == kUser) pieces_.generation_suffix = std::move(*more);
         } else {
           it.open = *prompt;
-          refuse_increments("the generation prompt is not how a finished assistant turn begins");
+          refuse_increments("what follows a message of the role '" + std::string(name(previous)) +
+                            "' differs between the generation prompt and a finished reply");
         }
         break;
       }
