@@ -70,5 +70,6 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_pull();
 [[nodiscard]] std::unique_ptr<Command> make_list();
 [[nodiscard]] std::unique_ptr<Command> make_show();
+[[nodiscard]] std::unique_ptr<Command> make_mkmodel();
 
 }  // namespace espalier::cli

@@ -112,6 +112,16 @@ Examples:
   espalier show ~/models/qwen.gguf --context 4096 --json
 )";
 
+constexpr std::string_view kMkmodelDetails =
+    R"(For measuring shapes and tensor types that no file at hand has: such a model computes what a trained
+one of its shape computes, and says nothing. The same options and seed give the same file.
+
+Examples:
+  espalier mkmodel m.gguf --like llama-3.1-8b --type q4_k_m
+  espalier mkmodel m.gguf --like smollm2-135m --type q4_0 --vocab-from smollm2
+  espalier mkmodel m.gguf --layers 4 --width 512 --heads 8 --kv-heads 2 --feed-forward 1536
+)";
+
 constexpr std::array kVerbs{
     Verb{"run", "FILE[:GEN]", "Run a program", kRunDetails, make_run},
     Verb{"batch", "FILE[:GEN]", "Run a program over many documents or rows", kBatchDetails,
@@ -131,6 +141,8 @@ constexpr std::array kVerbs{
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
     Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
     Verb{"show", "[MODEL]", "What a model is, and the memory it takes", kShowDetails, make_show},
+    Verb{"mkmodel", "OUT", "Make a model file of random weights, for measuring", kMkmodelDetails,
+         make_mkmodel},
 };
 
 }  // namespace
