@@ -112,6 +112,26 @@ Examples:
   espalier show ~/models/qwen.gguf --context 4096 --json
 )";
 
+constexpr std::string_view kTreeDetails =
+    R"(A line a node: positions, pages, leases, how often it was found, how its text begins. What branches
+share stands once, above them.
+
+Examples:
+  espalier tree draft.gen --arg topic="a lost umbrella"
+  espalier tree draft.gen --arg topic="a lost umbrella" --json
+)";
+
+constexpr std::string_view kBenchDetails =
+    R"(Tokens a second, and what share they are of what this machine can read (the weights and keys and
+values that a step must read) and multiply (int8 products), both measured at the start. Branches
+share one prompt, as forks do. Figures are medians; run nothing else beside it.
+
+Examples:
+  espalier bench
+  espalier bench --model qwen.gguf --prefill 1024 --decode 64 --batch 1,8 --depth 0,1024 --json
+  espalier bench --masked --batch 1
+)";
+
 constexpr std::string_view kMkmodelDetails =
     R"(For measuring shapes and tensor types that no file at hand has: such a model computes what a trained
 one of its shape computes, and says nothing. The same options and seed give the same file.
@@ -141,6 +161,10 @@ constexpr std::array kVerbs{
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
     Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
     Verb{"show", "[MODEL]", "What a model is, and the memory it takes", kShowDetails, make_show},
+    Verb{"tree", "FILE[:GEN]", "Run a program and show the tree of prompts that is then held",
+         kTreeDetails, make_tree},
+    Verb{"bench", "", "How fast a model runs here, beside the machine's limits", kBenchDetails,
+         make_bench},
     Verb{"mkmodel", "OUT", "Make a model file of random weights, for measuring", kMkmodelDetails,
          make_mkmodel},
 };

@@ -216,6 +216,7 @@ PYBIND11_MODULE(_core, module) {
       .def("close", &Session::close, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("model_path",
                              [](const Session& session) { return session.model().path(); })
+      .def("tree", &Session::tree, py::call_guard<py::gil_scoped_release>())
       .def("stats", [](const Session& session) {
         const runtime::Stats s = session.stats();
         py::dict out;

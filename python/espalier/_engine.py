@@ -105,6 +105,14 @@ class Engine:
         """Tokens, steps, seconds and pages since the engine started."""
         return self._session.stats()
 
+    def tree(self) -> list[dict[str, Any]]:
+        """The prompts that the engine holds, as nodes of a tree, parents first.
+
+        Each has `parent` (its place in the list, None at a root), `start` (position of its first token), `tokens`,
+        `ready` (of them, computed), `pages`, `leases`, `active`, `hits`, `last` (step), `next_use` and `eviction`.
+        """
+        return json.loads(self._session.tree())
+
 
 class Program:
     """A checked program; its generators are attributes: `program.reply(...)`."""
