@@ -187,6 +187,8 @@ TEST_F(BadInput, CtrlCStopsAtEachMoment) {
   const auto stopped = [&](const std::string& what, std::vector<std::string> line, int signal,
                            std::chrono::milliseconds after) {
     const Ran ran = run_built(line, signal, after);
+    // On a slow machine the signal may come before the program listens: then it just ends.
+    if (what == "load" && ran.code == kKilledBy + signal) return;
     EXPECT_EQ(ran.code, 128 + signal) << what << ran.err;
     EXPECT_THAT(ran.err, HasSubstr("stopped")) << what;
     EXPECT_THAT(ran.out, IsEmpty()) << what;
