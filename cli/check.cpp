@@ -6,6 +6,7 @@
 #include "cli/console.h"
 #include "cli/program_file.h"
 #include "dsl/program.h"
+#include "dsl/tool_permissions.h"
 
 namespace espalier::cli {
 namespace {
@@ -26,6 +27,7 @@ class Check final : public Command {
     std::size_t errors = 0;
     std::size_t warnings = 0;
     bool unreadable = false;
+    std::vector<std::string> reach;
     for (const std::string& file : files_) {
       auto text = context.system.read(file, dsl::kMaxSource);
       if (!text) {
@@ -36,6 +38,13 @@ class Check final : public Command {
       const dsl::Compiled compiled = dsl::compile(file, std::move(*text), reader(context.system));
       errors += compiled.diagnostics.errors();
       warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();
+      if (compiled.program != nullptr) {
+        for (const dsl::ToolInfo& tool : compiled.program->tools) {
+          if (dsl::needs_permission(tool))
+            reach.push_back(file + ": the tool `" + tool.name + "` reaches " + dsl::reach_of(tool) +
+                            " (closed without --allow " + tool.name + ")");
+        }
+      }
       if (json_) {
         for (Json& item : dsl::to_json(compiled.diagnostics, compiled.sources))
           all.push_back(std::move(item));
@@ -43,6 +52,9 @@ class Check final : public Command {
         context.console.err() << printable(dsl::render(compiled.diagnostics, compiled.sources))
                               << '\n';
       }
+    }
+    if (!json_) {
+      for (const std::string& line : reach) context.console.note(line);
     }
     if (json_) {
       context.console.print_json(all);

@@ -142,6 +142,17 @@ Examples:
   espalier mkmodel m.gguf --layers 4 --width 512 --heads 8 --kv-heads 2 --feed-forward 1536
 )";
 
+constexpr std::string_view kLockDetails =
+    R"(A program's `mcp "server/tool"` tools run only as they were pinned in tools.lock, which stands
+beside the program, as does mcp.json, which says where the servers are. This verb reaches the
+servers (as --allow opens them), pins what their tools are now, and prints a line a tool: new, as
+before, or changed and where. --check changes nothing; exit 1 if something is not as pinned.
+
+Examples:
+  espalier lock clock.gen --allow mcp:time
+  espalier lock clock.gen --allow mcp --check
+)";
+
 constexpr std::array kVerbs{
     Verb{"run", "FILE[:GEN]", "Run a program", kRunDetails, make_run},
     Verb{"batch", "FILE[:GEN]", "Run a program over many documents or rows", kBatchDetails,
@@ -150,6 +161,7 @@ constexpr std::array kVerbs{
          make_check},
     Verb{"test", "FILE...", "Run the tests that stand in programs", kTestDetails, make_test},
     Verb{"fmt", "FILE...", "Lay programs out in the one style", kFmtDetails, make_fmt},
+    Verb{"lock", "FILE", "Pin what a program's MCP tools are", kLockDetails, make_lock},
     Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,
          make_render},
     Verb{"complete", "", "Complete a raw prompt, free or held to a type or a grammar",

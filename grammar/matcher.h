@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "grammar/call_form.h"
 #include "grammar/json.h"
 #include "grammar/mask.h"
 #include "grammar/type.h"
@@ -60,12 +61,14 @@ class Grammar {
 };
 using GrammarRef = std::shared_ptr<const Grammar>;
 
-/// A hole of `type` followed by the literal `follow` (empty: it ends the turn).
+/// A hole of `type` followed by the literal `follow` (empty: it ends the turn). A call, and a list
+/// of calls, is written as `calls` says; such a list may be empty.
 /// Errors: kInvalid (empty language, nullable hole, undecidable union, a pattern that does not
 /// parse), kUnsupported, kLimit. The message is what the language's diagnostics print after the
 /// code.
 [[nodiscard]] Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type,
-                                         std::string_view follow, const Limits& limits = {});
+                                         std::string_view follow, const Limits& limits = {},
+                                         const CallForm& calls = kPlainCall);
 
 class MatcherState;  // immutable, interned or persistent; see grammar/README.md
 

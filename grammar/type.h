@@ -35,8 +35,8 @@ enum class TypeKind : std::uint8_t {
           // counts
   kJson,  // any JSON value
   kSchema,  // a JSON Schema document: `literal`
-  kCall,    // one of `fields`: a tool's name (key) with its argument record (type); plain JSON form
-            // {"name": …, "arguments": {…}} unless a template's call syntax is given
+  kCall,    // one of `fields`: a tool's name (key) with its argument record (type); written as a
+            // CallForm says, inside JSON always as {"name": …, "arguments": {…}}
   kReference,  // a named type that is being defined: `target`
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/call_form.h"
 #include "grammar/expression.h"
 #include "grammar/json_expression.h"
 #include "grammar/type.h"
@@ -18,7 +19,8 @@ namespace espalier::grammar {
 
 class TypeExpressions {
  public:
-  explicit TypeExpressions(ExpressionPool& pool) : pool_(pool), json_(pool) {}
+  explicit TypeExpressions(ExpressionPool& pool, const CallForm& calls = kPlainCall)
+      : pool_(pool), json_(pool), form_(calls) {}
 
   /// The expression of a whole hole. The pool's status is the caller's to look at.
   Result<Expr> plain(const TypeRef& type);
@@ -40,14 +42,17 @@ class TypeExpressions {
   Result<Expr> enumeration(const Type& type, bool json);
   Result<Expr> alternatives(const Type& type, bool json, int depth);
   Result<Expr> record(const Type& type, int depth);
-  Result<Expr> call(const Type& type, int depth);
-  Result<Expr> list(const Type& type, int depth);
+  /// One call, written as `form` has it; begin and end are the list's.
+  Result<Expr> call(const Type& type, const CallForm& form, int depth);
+  Result<Expr> calls(const Type& list, int depth);
+  Result<Expr> list(const Type& type, bool json, int depth);
   Result<Expr> map(const Type& type, int depth);
   Result<Expr> text(const Type& type, bool json);
   Result<Expr> pattern(const Type& type, bool json);
 
   ExpressionPool& pool_;
   JsonExpressions json_;
+  CallForm form_;
   std::map<std::pair<const Type*, bool>, Rule> rules_;
   std::vector<Distinct> distinct_;
 };

@@ -14,6 +14,9 @@ class Run:
     def cancel(self) -> None: ...
     def next(self, seconds: float) -> tuple[Any, ...] | None: ...
 
+class ProcessTools:
+    def __init__(self, directory: str, allow: list[str]) -> None: ...
+
 class Session:
     def __init__(self, model: str, threads: int, kv_bytes: int, cache: bool) -> None: ...
     def start(
@@ -24,8 +27,7 @@ class Session:
         options: dict[str, float],
         partials: bool,
         tool: Callable[[str, str, str, float, Callable[[], bool]], tuple[bool, str]],
-        directory: str,
-        allow: list[str],
+        others: ProcessTools,
         tool_seconds: float,
         on_end: Callable[[], None] | None,
     ) -> Run: ...

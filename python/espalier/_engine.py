@@ -131,8 +131,8 @@ class Program:
         self._engine = engine
         self._core = core
         self._tools = tools
-        self._directory = directory
-        self._allow = allow
+        # The tools that leave this process; MCP servers are reached once a program.
+        self._others = _core.ProcessTools(str(directory), allow)
         self._tool_seconds = tool_seconds
         self._sampling = sampling
         self.warnings = warnings
@@ -165,7 +165,7 @@ class Generator:
             raise TypeError(f"{self.__name__}: an argument is not a JSON value: {error}") from error
         return program._engine._session.start(
             program._core, self.__name__, text, program._sampling, partials, program._tools.call,
-            str(program._directory), program._allow, program._tool_seconds, on_end,
+            program._others, program._tool_seconds, on_end,
         )  # fmt: skip
 
     def __call__(self, **arguments: Any) -> Any:

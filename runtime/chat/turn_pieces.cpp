@@ -129,8 +129,8 @@ class Prober {
     for (const jinja::Run& run : text->runs) {
       const auto bytes = std::string_view(text->bytes).substr(begin, run.end - begin);
       begin = run.end;
-      if (run.origin == jinja::kTemplate) {
-        between.back().append(bytes, jinja::kTemplate);
+      if (run.origin == jinja::kTemplate || run.origin == ConversationTemplate::kTools) {
+        between.back().append(bytes, run.origin);
         continue;
       }
       const std::size_t turn = run.origin - 1;

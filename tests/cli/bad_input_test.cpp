@@ -164,8 +164,9 @@ TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {
     EXPECT_EQ(ran.code, kUsage);
     return ran.err;
   };
-  EXPECT_THAT(error("calk"), HasSubstr("--allow 'calk' names no exec tool of this program; did you "
-                                       "mean 'calc'?"));
+  EXPECT_THAT(error("calk"),
+              HasSubstr("--allow 'calk' opens no exec, http or mcp tool of this program; did you "
+                        "mean 'calc'?"));
   EXPECT_THAT(error("exec:bin/clac"), HasSubstr("'exec:bin/calc'"));
 }
 
