@@ -1,4 +1,4 @@
-"""Function calling: the Berkeley leaderboard's single-turn questions as .gen programs, beside the same model unconstrained.
+"""Function calling: the Berkeley leaderboard's questions of one turn as .gen programs, beside the same model free.
 
 Usage: PYTHONPATH=build/python python3 bench/bfcl.py [--model smollm2] [--every 20] [--category simple_python ...]
                                                     [--temperature 0] [--free] [--show]
@@ -29,7 +29,13 @@ import espalier
 
 ROOT = Path(__file__).resolve().parent.parent
 CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance")
-HOLES = {"simple_python": "", "multiple": "", "parallel": "[1..8]", "parallel_multiple": "[1..8]", "irrelevance": "[0..4]"}
+HOLES = {
+    "simple_python": "",
+    "multiple": "",
+    "parallel": "[1..8]",
+    "parallel_multiple": "[1..8]",
+    "irrelevance": "[0..4]",
+}
 Schema = dict[str, Any]
 Call = tuple[str, dict[str, Any]]
 
@@ -257,28 +263,34 @@ def main() -> int:
     for category in args.category:
         truth = {}
         if category != "irrelevance":
-            truth = {row["id"]: row["ground_truth"] for row in rows_of(folder / f"possible_answer/BFCL_v4_{category}.jsonl")}
+            truth = {
+                row["id"]: row["ground_truth"] for row in rows_of(folder / f"possible_answer/BFCL_v4_{category}.jsonl")
+            }
         held, free = Tally(), Tally()
+
+        def judge(tally: Tally, row: dict[str, Any], calls: list[Call], start: float) -> None:
+            expected = row.get("ground_truth")
+            right = not calls if expected is None else correct(calls, expected)
+            tally.add(calls, row["function"], right, time.perf_counter() - start)
+            if args.show:
+                print(("+ " if right else "- ") + row["id"], json.dumps(calls, ensure_ascii=False))
+
         before = engine.stats()
         for row in rows_of(folder / f"BFCL_v4_{category}.jsonl")[:: args.every]:
             functions, question = row["function"], row["question"][0][-1]["content"]
+            if category != "irrelevance":
+                row["ground_truth"] = truth[row["id"]]
             program = engine.compile(program_of(functions, HOLES[category]), temperature=args.temperature, seed=1)
-
-            def judge(tally: Tally, calls: list[Call], start: float, row: dict[str, Any] = row) -> None:
-                right = not calls if category == "irrelevance" else correct(calls, truth[row["id"]])
-                tally.add(calls, row["function"], right, time.perf_counter() - start)
-                if args.show:
-                    print(("+ " if right else "- ") + row["id"], json.dumps(calls, ensure_ascii=False))
 
             start = time.perf_counter()
             value = program.held(question=question)
             value = json.loads(value) if isinstance(value, str) else value
             made = [as_call(one) or ("", {}) for one in (value if isinstance(value, list) else [value])]
             names = {f"t{index}": function["name"] for index, function in enumerate(functions)}
-            judge(held, [(names.get(name, name), arguments) for name, arguments in made], start)
+            judge(held, row, [(names.get(name, name), arguments) for name, arguments in made], start)
             if args.free:
                 start = time.perf_counter()
-                judge(free, calls_in(program.free(question=question)), start)
+                judge(free, row, calls_in(program.free(question=question)), start)
         after = engine.stats()
         prompt = after["prompt_tokens"] - before["prompt_tokens"]
         shared = (after["reused_tokens"] - before["reused_tokens"]) / max(prompt, 1)

@@ -194,6 +194,19 @@ TEST(CallSyntax, AListOfCallsKeepsItsBoundsAndMayBeEmpty) {
     return *made;
   }();
   EXPECT_TRUE(grammar->start().accepting());
+  // After each call the turn may end, or another call begin.
+  const auto& tokenizer = *testing::tiny_model()->tokenizer();
+  const std::string call =
+      "<tool_call>\n{\"name\": \"stop\", \"arguments\": {\"code\": 1}}\n</tool_call>";
+  for (const std::string& text : {call, call + "\n" + call}) {
+    const auto ids = tokenizer.encode(text, runtime::TextStart::kContinuation);
+    ASSERT_TRUE(ids);
+    grammar::Matcher matcher = grammar->start();
+    for (const TokenId id : *ids) ASSERT_TRUE(matcher.advance(id)) << text;
+    EXPECT_TRUE(matcher.accepting());
+    EXPECT_EQ(matcher.distance(), 0U);
+    EXPECT_TRUE(matcher.mask(100)->allows(tokenizer.vocabulary()->end_of_turn()));
+  }
 }
 
 TEST(CallSyntax, FormsWithControlTokensInsideFallBackToThePlainOne) {
