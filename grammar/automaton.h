@@ -75,6 +75,8 @@ class Automaton {
   [[nodiscard]] bool live(StateId state) { return state != kDead && distance(state) != kNever; }
   /// Tokens allowed with that many left; see Matcher::mask.
   MaskRef mask(StateId state, std::uint32_t tokens_left);
+  /// mask() far from the budget's end, by trying every token over states: what it is tested against.
+  MaskRef plain_mask(StateId state);
   /// The bytes that some live continuation starts with; end of turn is not among them.
   [[nodiscard]] ByteSet next_bytes(StateId state) const;
 
@@ -111,14 +113,10 @@ class Automaton {
   std::optional<std::string> find_context_free_closing(Expr e, bool* overflowed);
   /// Whether some bytes complete the state, by the closings that its items have anyway.
   bool closes(StateId state) { return closing_estimate(state) <= Program::kLongestClosing; }
+  /// Its length.
+  std::uint64_t closing_length(StateId state) { return closing_estimate(state); }
   /// The shortest of those closings; only where closes().
   std::string closing_word(StateId state);
-  /// Where characters of a class are read: allows the tokens that are nothing else, and returns the
-  /// trie of all others; nullptr where there is no such class.
-  const TokenTrie* allow_characters(StateId state, std::vector<std::uint64_t>& words) {
-    std::uint32_t largest = 0;
-    return allow_slice(state, kNever - 1, words, &largest);
-  }
   struct SchemaClosing {
     std::optional<std::string> word;
     bool undecided = false;
@@ -219,6 +217,8 @@ class Automaton {
   const TokenTrie* allow_slice(StateId state, std::uint32_t most_after,
                                std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
+  std::uint32_t walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
+                          std::vector<std::uint64_t>& words);
   bool in_schema(StateId state);
   void walk_schema(StateId state, std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef intern_mask(std::vector<std::uint64_t> words);

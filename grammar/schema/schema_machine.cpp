@@ -133,6 +133,10 @@ SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends
 
 // Into a container: what of the value's alternatives may be one.
 SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
+  const std::size_t which = kind == Kind::kObject ? 0 : 1;
+  if (const auto known = levels_[value]->inside[which]) {
+    return *known == 0 ? State{} : State{Phase::kOpen, 0, *known, 0, 0};
+  }
   const JsonTypes type = kind == Kind::kObject ? JsonTypes::kObject : JsonTypes::kArray;
   Level inside;
   inside.kind = kind;
@@ -147,6 +151,7 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
     }
   }
   const LevelId id = level(std::move(inside));
+  levels_[value]->inside[which] = id;
   return id == 0 ? State{} : State{Phase::kOpen, 0, id, 0, 0};
 }
 
@@ -257,14 +262,14 @@ std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
   return it->second;
 }
 
-// The text of a key as it is read: canonical, without quotes.
-std::uint32_t SchemaMachine::spelled(const std::string& key) {
-  const std::string text = Json(key).dump();
-  std::uint32_t out = 0;
-  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
-    out = extend(out, static_cast<unsigned char>(text[i]));
-  }
-  return out;
+// A name as it is read: canonical, without quotes.
+std::string SchemaMachine::spelled(std::uint32_t name) {
+  const std::string text = Json(formulas_.name_of(name)).dump();
+  return text.substr(1, text.size() - 2);
+}
+
+bool SchemaMachine::own_key(const Level& object, const std::string& spelled) const {
+  return std::binary_search(object.own_keys.begin(), object.own_keys.end(), spelled);
 }
 
 std::string SchemaMachine::text_of(std::uint32_t text) const {
@@ -284,15 +289,19 @@ SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
   if (fresh) {
     Leaf made;
     for (const LeafPart& part : parts) {
-      const Automaton& automaton = *scalars_[part.scalar].automaton;
-      made.accepting = made.accepting || automaton.accepting(part.state);
-      made.goes_on = made.goes_on || !automaton.next_bytes(part.state).none();
+      const ScalarRun& run = scalars_[part.scalar].run;
+      made.bytes |= run.next_bytes(part.state);
+      if (run.accepting(part.state)) {
+        made.accepting = true;
+        made.finishes = made.finishes || part.next == 0;
+      }
       if (part.next != 0 && levels_[part.next]->kind == Kind::kArray) {
         for (const Alternative& a : levels_[part.next]->alternatives) {
           made.recorded = made.recorded || has_unique(a.formula);
         }
       }
     }
+    made.goes_on = !made.bytes.none();
     bytes_ += sizeof(Leaf) + 2 * parts.size() * sizeof(LeafPart) + 96;
     made.parts = std::move(parts);
     leaves_.push_back(std::move(made));
@@ -304,6 +313,7 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
   constexpr LeafId kUnknown = UINT32_MAX;
   {
     const Leaf& from = leaves_[at];
+    if (!from.bytes.has(byte)) return 0;
     if (from.row != nullptr) {
       if (from.row[byte] != kUnknown) return from.row[byte];
     } else {
@@ -314,12 +324,11 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
   }
   std::vector<LeafPart> parts;
   for (const LeafPart& part : std::vector<LeafPart>(leaves_[at].parts)) {
-    Automaton& automaton = *scalars_[part.scalar].automaton;
-    const std::size_t before = automaton.bytes();
-    const StateId next = automaton.step(part.state, byte);
-    if (next != Automaton::kDead && automaton.closes(next))
-      parts.push_back({part.scalar, next, part.next});
-    bytes_ += automaton.bytes() - before;
+    ScalarRun& run = scalars_[part.scalar].run;
+    const std::size_t before = run.bytes();
+    const std::uint32_t next = run.step(part.state, byte);
+    if (next != ScalarRun::kNone) parts.push_back({part.scalar, next, part.next});
+    bytes_ += run.bytes() - before;
   }
   const LeafId to = leaf(std::move(parts));
   Leaf& from = leaves_[at];
@@ -341,7 +350,7 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
 SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
   std::vector<LevelId> ends;
   for (const LeafPart& part : leaves_[at].parts) {
-    if (scalars_[part.scalar].automaton->accepting(part.state)) ends.push_back(part.next);
+    if (scalars_[part.scalar].run.accepting(part.state)) ends.push_back(part.next);
   }
   if (leaves_[at].recorded) {
     const Json value = Json::parse(text_of(text), nullptr, false);
@@ -374,8 +383,9 @@ SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
   std::vector<LeafPart> parts;
   const std::vector<Alternative> from = levels_[value]->alternatives;
   for (const Alternative& a : from) {
-    const std::uint32_t s = scalar(a.formula);
-    if (scalars_[s].automaton != nullptr) parts.push_back({s, scalars_[s].start, a.next});
+    for (const std::uint32_t s : scalars(a.formula)) {
+      parts.push_back({s, scalars_[s].run.start(), a.next});
+    }
   }
   const LeafId id = leaf(std::move(parts));
   levels_[value]->leaf = id;
@@ -403,7 +413,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   std::vector<LeafPart> parts;
   const auto add = [&](FormulaId language) {
     const std::uint32_t s = scalar(language);
-    if (scalars_[s].automaton != nullptr) parts.push_back({s, scalars_[s].start, 0});
+    if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
   };
   if (facts.patterns.empty()) {
     // Where any other key may come, every beginning can become one: whether a key may stand is
@@ -411,15 +421,14 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const auto fresh = fresh_key(Key{}, facts.names, seen);
     if (fresh && value_after_key(object, *fresh) != 0) {
       add(any_key_);
-      std::unordered_set<std::uint32_t> own;
+      std::vector<std::string> own;
       for (const auto* names : {&facts.names, &seen_sets_[seen]}) {
-        for (const std::uint32_t name : std::vector<std::uint32_t>(*names)) {
-          own.insert(spelled(formulas_.name_of(name)));
-        }
+        for (const std::uint32_t name : *names) own.push_back(spelled(name));
       }
+      std::sort(own.begin(), own.end());
       levels_[object]->after_other_key = value_after_key(object, *fresh);
-      bytes_ += own.size() * 32;
-      levels_[object]->own_texts = std::move(own);
+      bytes_ += own.size() * 48;
+      levels_[object]->own_keys = std::move(own);
       levels_[object]->leaf = leaf(std::move(parts));
       levels_[object]->has_leaf = true;
       return levels_[object]->leaf;
@@ -490,12 +499,11 @@ SchemaMachine::Cursor SchemaMachine::step(Cursor at, unsigned char byte) {
   return cursor(advance(State(states_[at]), byte));
 }
 
-SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte, bool* stands_in) {
+SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
   constexpr State kDeadState{};
   for (;;) {
     switch (s.phase) {
       case Phase::kDead:
-      case Phase::kUnsure:
       case Phase::kDone:
         return kDeadState;
       case Phase::kValue: {
@@ -556,14 +564,6 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte, bool* s
         if (!leaves_[next].accepting) {
           return State{Phase::kKey, 0, next, s.b, extend(s.text, byte)};
         }
-        if (stands_in != nullptr) {
-          if (*stands_in) return {Phase::kUnsure, 0, 0, 0, 0};
-          const Level& object = *levels_[s.b];
-          if (object.after_other_key != 0 && !object.own_texts.contains(s.text)) {
-            *stands_in = true;
-            return {Phase::kColon, 0, object.after_other_key, 0, 0};
-          }
-        }
         const Json key = Json::parse("\"" + text_of(s.text) + "\"", nullptr, false);
         if (!key.is_string()) return kDeadState;
         const LevelId value = value_after_key(s.b, key.get_ref<const std::string&>());
@@ -594,7 +594,7 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
   const State s = states_[at];
   const auto leaf_classes = [&](LeafId id) {
     for (const LeafPart& part : std::vector<LeafPart>(leaves_[id].parts)) {
-      scalars_[part.scalar].automaton->byte_classes(part.state, classes);
+      scalars_[part.scalar].run.byte_classes(part.state, classes);
     }
   };
   if (s.phase == Phase::kKey || s.phase == Phase::kLeaf) leaf_classes(s.a);
@@ -610,48 +610,73 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
   }
 }
 
-const TokenTrie* SchemaMachine::allow_slice(Cursor at, std::vector<std::uint64_t>& words) {
-  const State s = states_[at];
-  if (s.phase != Phase::kLeaf && s.phase != Phase::kKey) return nullptr;
-  const TokenTrie* others = nullptr;
-  std::vector<std::uint64_t> allowed(words.size());
-  for (const LeafPart& part : std::vector<LeafPart>(leaves_[s.a].parts)) {
-    const TokenTrie* own = scalars_[part.scalar].automaton->allow_characters(part.state, allowed);
-    if (own == nullptr || (others != nullptr && own != others)) return nullptr;
-    others = own;
-  }
-  words = std::move(allowed);
-  return others;
-}
-
-// A bound for the closing of a place inside a key: any key that may come, with the longest value.
-std::uint64_t SchemaMachine::key_bound(LevelId object) {
-  if (levels_[object]->key_bound == 0) {
-    std::uint64_t most = 0;
-    for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
-      for (const std::uint32_t name : std::vector<std::uint32_t>(key_facts(a.formula).names)) {
-        value_after_key(object, std::string(formulas_.name_of(name)));
+// At least the bytes of any closing that starts at the level: it goes along alternatives whose plans
+// are never longer than the longest here.
+std::uint64_t SchemaMachine::level_bound(LevelId start) {
+  if (start == 0) return 0;
+  std::vector<LevelId> work{start};
+  while (!work.empty()) {
+    const LevelId at = work.back();
+    if (levels_[at]->closing_bound != 0) {
+      work.pop_back();
+      continue;
+    }
+    const std::size_t size = work.size();
+    std::uint64_t own = 0, after = 0;
+    for (std::size_t i = 0; i < levels_[at]->alternatives.size(); ++i) {
+      const Alternative a = levels_[at]->alternatives[i];
+      if (a.next != 0 && levels_[a.next]->closing_bound == 0) {
+        work.push_back(a.next);
+        continue;
       }
+      if (a.next != 0) after = std::max(after, levels_[a.next]->closing_bound);
+      if (work.size() > size) continue;
+      const Kind kind = levels_[at]->kind;
+      own = std::max(own, kind == Kind::kValue ? value_facts(a.formula).size
+                                               : plan(kind, a.formula, levels_[at]->seen).size);
     }
-    for (const auto& [key, value] :
-         std::unordered_map<std::string, LevelId>(levels_[object]->by_key)) {
-      if (value == 0) continue;
-      most = std::max(most, key.size() * 6 + closing_size(cursor({Phase::kColon, 0, value, 0, 0})));
-    }
-    levels_[object]->key_bound = most + 64;
+    if (work.size() > size) continue;
+    levels_[at]->closing_bound = own + after + 8;
+    work.pop_back();
   }
-  return levels_[object]->key_bound;
+  return levels_[start]->closing_bound;
 }
 
 std::uint64_t SchemaMachine::closing_bound(const State& s) {
-  if (s.phase == Phase::kKey) return key_bound(s.b);
-  return closing_size(cursor(s));
+  constexpr std::uint64_t kKeyStart = 48;  // a key that is new, and its colon
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return 0;
+    case Phase::kLeaf: {
+      std::uint64_t most = 0;
+      for (const LeafPart& part : leaves_[s.a].parts) {
+        most = std::max(most, scalars_[part.scalar].run.closing_size(part.state) +
+                                  level_bound(part.next));
+      }
+      return most;
+    }
+    case Phase::kKey: {
+      std::uint64_t most = level_bound(s.b);
+      const Level& object = *levels_[s.b];
+      if (object.after_other_key != 0) most = std::max(most, level_bound(object.after_other_key));
+      for (const LeafPart& part : leaves_[s.a].parts) {
+        most = std::max(most, scalars_[part.scalar].run.closing_size(part.state));
+      }
+      std::uint64_t after = 0;  // where names alone may come
+      if (object.after_other_key == 0) {
+        for (const auto& [key, value] : object.by_key) after = std::max(after, level_bound(value));
+      }
+      return most + after + kKeyStart;
+    }
+    default:
+      return level_bound(s.a) + 8;
+  }
 }
 
 bool SchemaMachine::accepting(const State& s) {
   if (s.phase == Phase::kDone) return true;
-  return s.phase == Phase::kLeaf && leaves_[s.a].accepting &&
-         leaf_end(s.a, s.text).phase == Phase::kDone;
+  return s.phase == Phase::kLeaf && leaves_[s.a].finishes;
 }
 
 ByteSet SchemaMachine::next_bytes(Cursor at) {
@@ -663,9 +688,7 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
     if (state >= 2 && state < kMaxSpace) out.add(' ');
   };
   const auto leaf_bytes = [&](LeafId id) {
-    for (const LeafPart& part : leaves_[id].parts) {
-      out |= scalars_[part.scalar].automaton->next_bytes(part.state);
-    }
+    out |= leaves_[id].bytes;
   };
   const auto value_bytes = [&](LevelId value) {
     if (value == 0) return;
@@ -683,7 +706,6 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
   };
   switch (s.phase) {
     case Phase::kDead:
-    case Phase::kUnsure:
     case Phase::kDone:
       break;
     case Phase::kValue:

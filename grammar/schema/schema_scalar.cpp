@@ -366,6 +366,13 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalars_.emplace_back();
   scalar_ids_.emplace(f, id);
   scalar_ids_.emplace(own, id);
+  if (std::optional<ScalarRun> run = terminal(own)) {
+    Scalar made;
+    made.run = std::move(*run);
+    made.closing = made.run.closing_word(made.run.start());
+    scalars_[id] = std::move(made);
+    return id;
+  }
   const std::optional<std::string> key = scalar_key(formulas_, own);
   std::optional<ScalarLibrary::Entry> entry = key ? library_->find(*key) : std::nullopt;
   if (!entry) {
@@ -378,12 +385,80 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   }
   if (entry->program == nullptr) return id;
   Scalar made;
-  made.automaton = std::make_unique<Automaton>(entry->program);
-  made.start = made.automaton->start({});
+  made.run = ScalarRun(entry->program);
   made.closing = std::move(entry->closing);
-  bytes_ += made.automaton->bytes() + 512;
+  bytes_ += made.run.bytes() + 512;
   scalars_[id] = std::move(made);
   return id;
+}
+
+// A formula that says no more than a standard scalar and how long a string is.
+std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
+  std::optional<JsonTypes> types;
+  std::uint64_t low = 0, high = ScalarRun::kUnbounded;
+  const auto read = [&](FormulaId part) {
+    if (formulas_.op(part) != Formulas::Op::kLiteral) return false;
+    const Atom atom = formulas_.atom(part);
+    if (atom.kind == AtomKind::kType && !types) {
+      types = JsonTypes(static_cast<std::uint8_t>(atom.a));
+      return true;
+    }
+    if (atom.kind != AtomKind::kLength) return false;
+    if (formulas_.negated(part)) {
+      high = std::min<std::uint64_t>(high, atom.a - 1);
+    } else {
+      low = std::max<std::uint64_t>(low, atom.a);
+    }
+    return true;
+  };
+  if (f == any_key_) {
+    const Terminal* key = library_->canonical_string();
+    return key != nullptr ? std::optional(ScalarRun(key)) : std::nullopt;
+  }
+  if (formulas_.op(f) == Formulas::Op::kAnd) {
+    for (const FormulaId part : formulas_.children(f)) {
+      if (!read(part)) return std::nullopt;
+    }
+  } else if (!read(f)) {
+    return std::nullopt;
+  }
+  if (!types) return std::nullopt;
+  if (*types == JsonTypes(JsonTypes::kString)) {
+    const bool counts = (high == ScalarRun::kUnbounded || high <= ScalarRun::kMostCounted) &&
+                        low <= std::min<std::uint64_t>(high, Program::kLongestClosing / 2);
+    if (library_->string() == nullptr || !counts) return std::nullopt;
+    return ScalarRun(library_->string(), static_cast<std::uint32_t>(low),
+                     static_cast<std::uint32_t>(high));
+  }
+  if (low > 0 || high != ScalarRun::kUnbounded) return std::nullopt;
+  const Terminal* known = library_->terminal(*types);
+  return known != nullptr ? std::optional(ScalarRun(known)) : std::nullopt;
+}
+
+// The scalars that `f` admits, one kind a type.
+const std::vector<std::uint32_t>& SchemaMachine::scalars(FormulaId f) {
+  if (const auto it = scalars_by_type_.find(f); it != scalars_by_type_.end()) return it->second;
+  std::vector<std::uint32_t> out;
+  for (const std::uint8_t type :
+       {std::uint8_t{JsonTypes::kString}, std::uint8_t{JsonTypes::kNumber},
+        std::uint8_t{JsonTypes::kNull}, std::uint8_t{JsonTypes::kBoolean}}) {
+    const FormulaId own = formulas_.restrict(f, type);
+    if (own == Formulas::kFalse) continue;
+    const std::uint32_t s = scalar(formulas_.all({formulas_.types(type), own}));
+    if (!scalars_[s].run.empty()) out.push_back(s);
+  }
+  return scalars_by_type_.emplace(f, std::move(out)).first->second;
+}
+
+// The one with the shortest closing; nullptr where there is none.
+const SchemaMachine::Scalar* SchemaMachine::least_scalar(FormulaId f) {
+  const Scalar* least = nullptr;
+  for (const std::uint32_t s : scalars(f)) {
+    if (least == nullptr || scalars_[s].closing.size() < least->closing.size()) {
+      least = &scalars_[s];
+    }
+  }
+  return least;
 }
 
 // Nothing where it could not be decided.
@@ -441,11 +516,12 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
           const std::uint32_t s =
               scalar(formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)}));
           yes = false;
-          if (scalars_[s].automaton != nullptr) {
-            Automaton& automaton = *scalars_[s].automaton;
-            const StateId end = automaton.step(scalars_[s].start, value.dump());
-            yes = end != Automaton::kDead && automaton.accepting(end);
+          ScalarRun& run = scalars_[s].run;
+          std::uint32_t at = run.start();
+          for (const char c : value.dump()) {
+            if (at != ScalarRun::kNone) at = run.step(at, static_cast<unsigned char>(c));
           }
+          yes = at != ScalarRun::kNone && run.accepting(at);
         }
         break;
       default:

@@ -1,0 +1,371 @@
+#include "grammar/schema/schema_walk.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "grammar/program.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::uint32_t kFewNodes = 24;  // below which no piece is looked for
+
+const ByteSet kSpace = ByteSet::of(" \n");
+const ByteSet kContainers = ByteSet::of("{[");
+
+}  // namespace
+
+SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside outside,
+                       std::vector<std::uint64_t>& words)
+    : machine_(machine),
+      vocabulary_(vocabulary),
+      outside_(std::move(outside)),
+      words_(words),
+      path_(vocabulary.trie().longest() + 1),
+      exit_path_(vocabulary.trie().longest() + 1) {
+  all_.trie = &vocabulary.trie();
+  all_.path = &path_;
+}
+
+void SchemaWalk::run(const State& from) {
+  from_ = from;
+  Place place;
+  place.inside = from;
+  if (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside)) return;
+  if (from.phase == Phase::kKey && key_piece(TokenTrie::kRoot, place)) return;
+  below(all_, TokenTrie::kRoot, place);
+}
+
+// Depth first over what can be read below `node`.
+void SchemaWalk::below(const Tokens& tokens, std::uint32_t node, const Place& place) {
+  struct Frame {
+    TokenTrie::Children children;
+    std::size_t next = 0;
+    Place place;
+    ByteSet bytes;
+  };
+  const auto open = [&](std::uint32_t at, const Place& p) {
+    return Frame{tokens.trie->children(at), 0, p, bytes_of(tokens, at, p)};
+  };
+  std::vector<Frame> stack;
+  stack.push_back(open(node, place));
+  while (!stack.empty()) {
+    Frame& top = stack.back();
+    const auto& edges = top.children.bytes;
+    while (top.next < edges.size() && !top.bytes.has(edges[top.next])) ++top.next;
+    if (top.next == edges.size()) {
+      stack.pop_back();
+      continue;
+    }
+    const std::uint32_t child = top.children.nodes[top.next++];
+    Place next;
+    if (visit(tokens, child, Place(top.place), next)) stack.push_back(open(child, next));
+  }
+}
+
+// Reads the edge to `node`. Whether there is more to be walked below it.
+bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& before,
+                       Place& next) {
+  const TokenTrie::Node& at = tokens.trie->nodes()[node];
+  (*tokens.path)[at.depth] = at.byte;
+  if (before.outside != 0) {
+    next.outside = outside_.step(before.outside, at.byte);
+    if (next.outside == Automaton::kDead) return false;
+  } else {
+    const std::optional<Place> after = advance(tokens, before, at.byte, at.depth);
+    if (!after) {
+      for (const TokenId id : tokens.trie->tokens_below(node)) {
+        const TokenId token =
+            tokens.piece == nullptr ? id : tokens.piece->exits[static_cast<std::size_t>(id)].id;
+        if (fits(token)) emit_one(tokens, id);
+      }
+      return false;
+    }
+    next = *after;
+    if (next.inside.phase == Phase::kDead) return false;
+    if (machine_.accepting(next.inside)) {
+      next.outside = outside_.enter(next.inside);
+      if (next.outside == Automaton::kDead) return false;
+    }
+  }
+  if (at.token_count > 0) emit(tokens, node, next);
+  if (at.next == node + 1) return false;
+  if (next.outside != 0 || tokens.piece != nullptr || at.next - node < kFewNodes) return true;
+  if (next.inside.phase == Phase::kLeaf) return !leaf_pieces(node, next.inside);
+  if (next.inside.phase == Phase::kKey) return !key_piece(node, next);
+  return true;
+}
+
+// One byte on; nothing where the tokens below have to be tried one by one: two keys in a token, the
+// first of which stands for another.
+std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const Place& before,
+                                                     unsigned char byte, std::size_t depth) {
+  Place next;
+  next.stands_in = before.stands_in;
+  if (before.inside.phase != Phase::kKey) {
+    next.inside = machine_.advance(before.inside, byte);
+    if (next.inside.phase == Phase::kKey) next.key = static_cast<std::uint16_t>(depth);
+    return next;
+  }
+  const State& s = before.inside;
+  const auto leaf = machine_.leaf_step(s.a, byte);
+  if (leaf == 0) return next;
+  if (!machine_.leaves_[leaf].accepting) {
+    next.inside = {Phase::kKey, 0, leaf, s.b, s.text};
+    next.key = before.key;
+    return next;
+  }
+  if (before.stands_in) return std::nullopt;
+  const std::string text = key_text(tokens, before, depth - 1);
+  const SchemaMachine::Level& object = *machine_.levels_[s.b];
+  SchemaMachine::LevelId value = object.after_other_key;
+  if (value != 0 && !machine_.own_key(object, text)) {
+    next.stands_in = true;
+  } else {
+    const Json key = Json::parse("\"" + text + "\"", nullptr, false);
+    if (!key.is_string()) return next;
+    value = machine_.value_after_key(s.b, key.get_ref<const std::string&>());
+  }
+  if (value != 0) next.inside = {Phase::kColon, 0, value, 0, 0};
+  return next;
+}
+
+std::string SchemaWalk::key_text(const Tokens& tokens, const Place& place,
+                                 std::size_t depth) const {
+  std::string out = place.key == 0 ? machine_.text_of(from_.text) : std::string();
+  for (std::size_t d = place.key + 1U; d <= depth; ++d) {
+    out += static_cast<char>((*tokens.path)[d]);
+  }
+  return out;
+}
+
+// The bytes to walk from a place, what pieces cover being allowed already.
+ByteSet SchemaWalk::bytes_of(const Tokens& tokens, std::uint32_t node, const Place& place) {
+  if (place.outside != 0) return ByteSet::all();
+  const State& s = place.inside;
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return {};
+    case Phase::kValue:
+      return kSpace | begin_value(tokens, node, s.a);
+    case Phase::kLeaf: {
+      const auto& leaf = machine_.leaves_[s.a];
+      return leaf.accepting ? leaf.bytes | ByteSet::of(",]} \n") : leaf.bytes;
+    }
+    case Phase::kOpen:
+      if (machine_.levels_[s.a]->kind == Kind::kObject) return kSpace | ByteSet::of("\"}");
+      if (const auto item = machine_.next_item(s.a)) {
+        return kSpace | ByteSet::of("]") | begin_value(tokens, node, item);
+      }
+      return kSpace | ByteSet::of("]");
+    case Phase::kComma:
+      return kSpace | ByteSet::of("\"");
+    case Phase::kKey:
+      return machine_.leaves_[s.a].bytes;
+    case Phase::kColon:
+      return ByteSet::of(":");
+    case Phase::kNext:
+      return kSpace | ByteSet::of(",]}");
+  }
+  return {};
+}
+
+// Before a value: allows the tokens that begin a standard scalar, and returns what else there is.
+ByteSet SchemaWalk::begin_value(const Tokens& tokens, std::uint32_t node, std::uint32_t value) {
+  const auto scalars = machine_.scalars_of(value);
+  if (scalars == 0) return kContainers;
+  const bool pieces = tokens.piece == nullptr && !machine_.leaves_[scalars].recorded;
+  ByteSet out = kContainers;
+  for (const LeafPart part : std::vector<LeafPart>(machine_.leaves_[scalars].parts)) {
+    if (pieces && part_piece(node, part)) continue;
+    out |= machine_.scalars_[part.scalar].run.next_bytes(part.state);
+  }
+  return out;
+}
+
+void SchemaWalk::emit(const Tokens& tokens, std::uint32_t node, const Place& place) {
+  if (!note(place)) return;
+  for (const TokenId id : tokens.trie->tokens_at(node)) emit_one(tokens, id);
+}
+
+void SchemaWalk::emit_one(const Tokens& tokens, TokenId id) {
+  if (tokens.piece == nullptr) {
+    allow(id);
+    return;
+  }
+  const auto index = static_cast<std::uint32_t>(id);
+  const Piece::Exit& exit = tokens.piece->exits[index];
+  if (exit.begun < tokens.fewest || exit.begun > tokens.most) return;
+  if (std::binary_search(tokens.without.begin(), tokens.without.end(), index)) return;
+  allow(exit.id);
+}
+
+// Whether the place can be completed; takes the bound of its closing.
+bool SchemaWalk::note(const Place& place) {
+  if (place.outside != 0) {
+    const std::uint32_t after = outside_.distance(place.outside);
+    if (after == Automaton::kNever) return false;
+    largest_ = std::max<std::uint64_t>(largest_, after);
+    return true;
+  }
+  const State& s = place.inside;
+  if (s.phase == noted_.phase && s.a == noted_.a && s.b == noted_.b) return noted_fits_;
+  std::uint64_t size = machine_.closing_bound(s);
+  if (size > Program::kLongestClosing) size = machine_.closing_size(machine_.cursor(s));
+  noted_ = s;
+  noted_fits_ = size <= Program::kLongestClosing;
+  if (noted_fits_) largest_ = std::max(largest_, size);
+  return noted_fits_;
+}
+
+// Inside a scalar: allows what the pieces of its standard parts have, and leaves the others in
+// `leaf`. True where none are left.
+bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf) {
+  if (machine_.leaves_[leaf.a].recorded) return false;
+  const std::vector<LeafPart> parts = machine_.leaves_[leaf.a].parts;
+  std::vector<LeafPart> rest;
+  for (const LeafPart& part : parts) {
+    if (!part_piece(node, part)) rest.push_back(part);
+  }
+  if (rest.size() != parts.size()) leaf.a = machine_.leaf(std::move(rest));
+  return leaf.a == 0;
+}
+
+SchemaWalk::Place SchemaWalk::after_value(std::uint32_t level) {
+  Place after;
+  after.inside = machine_.after_value({level});
+  if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
+  return after;
+}
+
+bool SchemaWalk::part_piece(std::uint32_t node, const LeafPart& part) {
+  constexpr std::uint64_t kSlack = 64;  // bytes of a character and the end
+  const ScalarRun& run = machine_.scalars_[part.scalar].run;
+  const Terminal* terminal = run.terminal();
+  if (terminal == nullptr) return false;
+  const ScalarRun::Place at = run.place(part.state);
+  const std::uint64_t bound = std::uint64_t{at.owed} + kSlack + machine_.level_bound(part.next);
+  if (bound > Program::kLongestClosing) return false;
+  const Piece* piece = terminal->piece(vocabulary_, at.q, node);
+  if (piece == nullptr) return false;
+  largest_ = std::max(largest_, bound);
+  allow_stay(*piece, at.left);
+  const bool at_once = terminal->boundary() == Terminal::kDead
+                           ? terminal->accepting(at.q)
+                           : at.q == terminal->boundary() && at.owed == 0;
+  if (!at_once && piece->exits.empty()) return true;
+  const Place after = after_value(part.next);
+  if (after.outside == Automaton::kDead) return true;
+  if (!piece->exits.empty()) exits(*piece, after, at.owed, at.left, {});
+  if (!at_once) return true;
+  if (terminal->boundary() == Terminal::kDead) {
+    below(all_, node, after);
+    return true;
+  }
+  const std::uint32_t quote = all_.trie->child(node, '"');
+  if (quote == TokenTrie::kNone) return true;
+  path_[all_.trie->nodes()[quote].depth] = '"';
+  emit(all_, quote, after);
+  below(all_, quote, after);
+  return true;
+}
+
+// Inside a key where any other key may come: every beginning can become one.
+bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
+  const SchemaMachine::LevelId object = key.inside.b;
+  const SchemaMachine::Level& level = *machine_.levels_[object];
+  const auto& parts = machine_.leaves_[key.inside.a].parts;
+  if (level.after_other_key == 0 || parts.size() != 1) return false;
+  const ScalarRun& run = machine_.scalars_[parts[0].scalar].run;
+  const Terminal* terminal = run.terminal();
+  if (terminal == nullptr || !note(key)) return false;
+  const ScalarRun::Place at = run.place(parts[0].state);
+  const Piece* piece = terminal->piece(vocabulary_, at.q, node);
+  if (piece == nullptr) return false;
+  allow_stay(*piece, UINT32_MAX);
+  const std::size_t depth = node == TokenTrie::kRoot ? 0 : all_.trie->nodes()[node].depth;
+  std::vector<std::uint32_t> alone;  // exits that complete one of the object's own keys
+  if (key.stands_in) {
+    for (std::uint32_t i = 0; i < piece->exits.size(); ++i) alone.push_back(i);
+  } else if (!piece->exits.empty()) {
+    const std::string text = key_text(all_, key, depth);
+    const auto inside = [&](const Piece::Exit& e) {
+      return vocabulary_.bytes(e.id).substr(e.from, e.size);
+    };
+    for (auto own = std::lower_bound(level.own_keys.begin(), level.own_keys.end(), text);
+         own != level.own_keys.end() && own->starts_with(text); ++own) {
+      const std::string_view rest = std::string_view(*own).substr(text.size());
+      if (rest.empty()) continue;  // its quote is walked below
+      auto e = std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
+                                [&](const Piece::Exit& x, std::string_view r) {
+                                  return inside(x) < r;
+                                });
+      for (; e != piece->exits.end() && inside(*e) == rest; ++e) {
+        alone.push_back(static_cast<std::uint32_t>(e - piece->exits.begin()));
+      }
+    }
+    std::sort(alone.begin(), alone.end());
+    alone.erase(std::unique(alone.begin(), alone.end()), alone.end());
+  }
+  for (const std::uint32_t i : alone) {
+    if (fits(piece->exits[i].id)) allow(piece->exits[i].id);
+  }
+  if (alone.size() < piece->exits.size()) {
+    Place after;
+    after.inside = {Phase::kColon, 0, level.after_other_key, 0, 0};
+    after.stands_in = true;
+    exits(*piece, after, 0, UINT32_MAX, alone);
+  }
+  if (at.q != terminal->boundary()) return true;
+  const std::uint32_t quote = all_.trie->child(node, '"');
+  Place next;
+  if (quote != TokenTrie::kNone && visit(all_, quote, key, next)) below(all_, quote, next);
+  return true;
+}
+
+void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
+  for (const Piece::Stay& stay : piece.stay) {
+    if (stay.begun > most) break;
+    allow(stay.id);
+  }
+  const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);
+  if (longer == piece.lengths.begin()) return;
+  const auto& dense = piece.dense[static_cast<std::size_t>(longer - piece.lengths.begin()) - 1];
+  for (std::size_t w = 0; w < words_.size(); ++w) words_[w] |= dense[w];
+}
+
+void SchemaWalk::exits(const Piece& piece, const Place& after, std::uint32_t fewest,
+                       std::uint32_t most, std::span<const std::uint32_t> without) {
+  Tokens tokens;
+  tokens.trie = piece.after.get();
+  tokens.piece = &piece;
+  tokens.fewest = fewest;
+  tokens.most = most;
+  tokens.without = without;
+  tokens.path = &exit_path_;
+  if (note(after)) {
+    for (const std::uint32_t i : piece.ends) emit_one(tokens, static_cast<TokenId>(i));
+  }
+  below(tokens, TokenTrie::kRoot, after);
+}
+
+// One token, byte by byte from the walk's beginning.
+bool SchemaWalk::fits(TokenId token) {
+  Place at;
+  at.inside = from_;
+  for (const char c : vocabulary_.bytes(token)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (at.outside != 0) {
+      at.outside = outside_.step(at.outside, byte);
+    } else {
+      at.inside = machine_.advance(at.inside, byte);
+      if (at.inside.phase == Phase::kDead) return false;
+      if (machine_.accepting(at.inside)) at.outside = outside_.enter(at.inside);
+    }
+    if (at.outside == Automaton::kDead) return false;
+  }
+  return note(at);
+}
+
+}  // namespace espalier::grammar
