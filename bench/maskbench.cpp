@@ -6,7 +6,7 @@
 //
 // T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
 // object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
-// T is `bytes` the text's bytes are fed. Each schema is compiled anew (nothing of another is kept
+// T is `bytes` the text is spelled with the longest tokens. Each schema is compiled anew (nothing of another is kept
 // but the vocabulary's tables); for each token the mask is filled into a row of bits, then the
 // token fed, up to the first that is refused. Times are thread CPU time: a mask with its token, a
 // compile with the start of its first mask. What only the vocabulary decides is made before, and
@@ -29,6 +29,7 @@
 
 #include "bench/bench_files.h"
 #include "grammar/json_schema.h"
+#include "grammar/token_trie.h"
 
 namespace {
 
@@ -60,6 +61,26 @@ std::string reason(const std::string& message) {
   return colon == std::string::npos ? message : message.substr(colon + 2, 60);
 }
 
+// By the longest token each time; what no token begins is left out.
+std::vector<TokenId> spell(const Vocabulary& vocabulary, std::string_view text) {
+  std::vector<TokenId> out;
+  const TokenTrie& trie = vocabulary.trie();
+  for (std::size_t at = 0; at < text.size();) {
+    std::uint32_t node = TokenTrie::kRoot;
+    std::size_t length = 1;
+    TokenId best = kNoToken;
+    for (std::size_t e = at; e < text.size() && node != TokenTrie::kNone; ++e) {
+      node = trie.child(node, static_cast<std::uint8_t>(text[e]));
+      if (node == TokenTrie::kNone || trie.nodes()[node].token_count == 0) continue;
+      best = trie.tokens_at(node)[0];
+      length = e + 1 - at;
+    }
+    if (best != kNoToken) out.push_back(best);
+    at += length;
+  }
+  return out;
+}
+
 Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::size_t check) {
   Outcome out;
   out.id = row.contains("id")
@@ -85,7 +106,7 @@ Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::s
     if (!bytes && test.contains("toks")) {
       for (const Json& id : test["toks"]) ids.push_back(id.get<TokenId>());
     } else {
-      for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+      ids = spell(*vocabulary, text);
     }
     Matcher matcher = (*grammar)->start();
     bool accepted = true;

@@ -112,7 +112,23 @@ class Automaton {
   /// beyond the machine's limits (then *overflowed).
   std::optional<std::string> find_context_free_closing(Expr e, bool* overflowed);
   /// Whether some bytes complete the state, by the closings that its items have anyway.
-  bool closes(StateId state) { return closing_estimate(state) <= Program::kLongestClosing; }
+  bool closes(StateId state) {
+    State& s = states_[state];
+    if (s.closes == 0) {
+      const bool yes = closing_estimate(state) <= Program::kLongestClosing;
+      states_[state].closes = yes ? 2 : 1;
+      return yes;
+    }
+    return s.closes == 2;
+  }
+  /// next_bytes(), remembered.
+  const ByteSet& bytes_of(StateId state) {
+    if (!states_[state].bytes) {
+      const ByteSet found = next_bytes(state);
+      states_[state].bytes = std::make_unique<ByteSet>(found);
+    }
+    return *states_[state].bytes;
+  }
   /// Its length.
   std::uint64_t closing_length(StateId state) { return closing_estimate(state); }
   /// The shortest of those closings; only where closes().
@@ -167,6 +183,8 @@ class Automaton {
     StateId closing_next = 0;
     unsigned char closing_byte = 0;
     std::unique_ptr<Tail> closing;
+    std::uint8_t closes = 0;  // 0 not known, 1 no, 2 yes
+    std::unique_ptr<ByteSet> bytes;
   };
   static constexpr std::uint32_t kUnknown = UINT32_MAX - 1;
   struct Pair {
@@ -220,8 +238,8 @@ class Automaton {
   std::uint32_t walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
                           std::vector<std::uint64_t>& words);
   bool in_schema(StateId state);
-  void walk_schema(StateId state, std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
-  MaskRef intern_mask(std::vector<std::uint64_t> words);
+  void walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
+  MaskRef intern_mask(MaskBuilder builder);
 
   SchemaMachine& machine(Expr schema) const;
 
@@ -240,7 +258,8 @@ class Automaton {
   std::vector<std::string> prefixes_;
   mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
       machines_;  // by kSchema
-  std::unordered_multimap<std::size_t, MaskRef> masks_;
+  std::unordered_multimap<std::size_t, MaskRef> masks_;  // by their words
+  std::unordered_map<std::string, MaskRef> keyed_masks_;  // by MaskBuilder::key()
   std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
   std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion
   std::uint32_t stamp_ = 0;

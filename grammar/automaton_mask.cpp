@@ -9,19 +9,32 @@
 
 namespace espalier::grammar {
 
-MaskRef Automaton::intern_mask(std::vector<std::uint64_t> words) {
-  std::size_t hash = 0xCBF29CE484222325ULL;
-  for (const std::uint64_t w : words) hash = (hash ^ w) * 0x9E3779B97F4A7C15ULL;
-  const auto [from, to] = masks_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    if (std::equal(words.begin(), words.end(), it->second->words().begin(),
-                   it->second->words().end())) {
-      return it->second;
+MaskRef Automaton::intern_mask(MaskBuilder builder) {
+  const std::string key = builder.key();
+  std::size_t hash = 0;
+  if (key.empty()) {
+    // Four chains at once, for speed.
+    const auto& words = builder.words();
+    std::uint64_t h[4] = {1, 2, 3, 4};
+    for (std::size_t w = 0; w < words.size(); ++w) {
+      h[w % 4] = (h[w % 4] ^ words[w]) * 0x9E3779B97F4A7C15ULL;
+      h[w % 4] ^= h[w % 4] >> 29;
     }
+    hash = h[0] ^ (h[1] << 1) ^ (h[2] << 2) ^ (h[3] << 3);
+    const auto [from, to] = masks_.equal_range(hash);
+    for (auto it = from; it != to; ++it) {
+      if (std::ranges::equal(words, it->second->words())) return it->second;
+    }
+  } else if (const auto known = keyed_masks_.find(key); known != keyed_masks_.end()) {
+    return known->second;
   }
-  bytes_ += words.size() * sizeof(std::uint64_t) + 128;
-  auto mask = std::make_shared<const Mask>(std::move(words));
-  masks_.emplace(hash, mask);
+  auto mask = std::make_shared<const Mask>(std::move(builder).build());
+  bytes_ += mask->words().size_bytes() + mask->ids().size_bytes() + key.size() + 192;
+  if (key.empty()) {
+    masks_.emplace(hash, mask);
+  } else {
+    keyed_masks_.emplace(key, mask);
+  }
   return mask;
 }
 
@@ -42,7 +55,7 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
     }
   }
   if (!live(state) || states_[state].done) {
-    return intern_mask(std::vector<std::uint64_t>((program_->vocabulary()->size() + 63) / 64));
+    return intern_mask(MaskBuilder(program_->vocabulary()->size()));
   }
   if (!states_[state].mask) {
     std::uint32_t largest = 0;
@@ -169,9 +182,11 @@ const TokenTrie* Automaton::allow_slice(StateId state, std::uint32_t most_after,
 
 MaskRef Automaton::plain_mask(StateId state) {
   const Vocabulary& vocabulary = *program_->vocabulary();
-  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
-  if (live(state) && !states_[state].done) walk_trie(state, vocabulary.trie(), kNever - 1, words);
-  return intern_mask(std::move(words));
+  MaskBuilder mask(vocabulary.size());
+  if (live(state) && !states_[state].done) {
+    walk_trie(state, vocabulary.trie(), kNever - 1, mask.words());
+  }
+  return intern_mask(std::move(mask));
 }
 
 // The state is one place inside a schema's value, which does not end here.
@@ -186,8 +201,7 @@ bool Automaton::in_schema(StateId state) {
 }
 
 // As walk(), over the schema's places while the value goes on; where it may end, over states.
-void Automaton::walk_schema(StateId state, std::vector<std::uint64_t>& words,
-                            std::uint32_t* largest_after) {
+void Automaton::walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after) {
   const Position at = positions_[states_[state].items[0]];
   SchemaMachine& schema = machine(Expr{at.expr});
   schema.refuel();
@@ -199,7 +213,7 @@ void Automaton::walk_schema(StateId state, std::vector<std::uint64_t>& words,
                    },
                    [&](StateId s, unsigned char byte) { return step(s, byte); },
                    [&](StateId s) { return distance(s); }},
-                  words);
+                  mask);
   walk.run(schema.state(at.progress - 1));
   const std::uint64_t rest = closing_estimate(state);  // with what stands after the value
   *largest_after = static_cast<std::uint32_t>(
@@ -209,15 +223,16 @@ void Automaton::walk_schema(StateId state, std::vector<std::uint64_t>& words,
 // The tokens after which at most `most_after` more are needed.
 MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after) {
   const Vocabulary& vocabulary = *program_->vocabulary();
-  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  MaskBuilder mask(vocabulary.size());
   if (most_after == kNever - 1 && in_schema(state)) {
-    walk_schema(state, words, largest_after);
-    return intern_mask(std::move(words));
+    walk_schema(state, mask, largest_after);
+    return intern_mask(std::move(mask));
   }
+  std::vector<std::uint64_t>& words = mask.words();
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
   const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
   *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));
-  return intern_mask(std::move(words));
+  return intern_mask(std::move(mask));
 }
 
 // Tries every token of the trie; the largest distance that an allowed one leads to.

@@ -89,4 +89,25 @@ std::uint32_t TokenTrie::child(std::uint32_t i, std::uint8_t byte) const {
   return all.nodes[static_cast<std::size_t>(at - all.bytes.begin())];
 }
 
+void TokenTrie::children(std::uint32_t i, const ByteSet& bytes,
+                         std::vector<std::uint32_t>& out) const {
+  constexpr std::size_t kMany = 24;
+  const Children all = children(i);
+  if (all.bytes.size() < kMany) {
+    for (std::size_t e = 0; e < all.bytes.size(); ++e) {
+      if (bytes.has(all.bytes[e])) out.push_back(all.nodes[e]);
+    }
+    return;
+  }
+  ByteSet here;
+  if (i != kRoot) {
+    for (const std::uint8_t b : all.bytes) here.add(b);
+  }
+  ByteSet rest = i == kRoot ? bytes : bytes & here;
+  for (; !rest.none(); rest.remove(rest.lowest())) {
+    const std::uint32_t c = child(i, static_cast<std::uint8_t>(rest.lowest()));
+    if (c != kNone) out.push_back(c);
+  }
+}
+
 }  // namespace espalier::grammar

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/token.h"
+#include "grammar/byte_set.h"
 
 namespace espalier::grammar {
 
@@ -53,6 +54,8 @@ class TokenTrie {
     const std::size_t first = first_edge_[at], count = first_edge_[at + 1] - first;
     return {std::span(edge_bytes_).subspan(first, count), std::span(edges_).subspan(first, count)};
   }
+  /// Appends those whose byte is in `bytes`, in no certain order. O(the fewer of the two).
+  void children(std::uint32_t i, const ByteSet& bytes, std::vector<std::uint32_t>& out) const;
   /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(log children).
   [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint8_t byte) const;
   static constexpr std::uint32_t kRoot = UINT32_MAX - 1;

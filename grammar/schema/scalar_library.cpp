@@ -1,5 +1,6 @@
 #include "grammar/schema/scalar_library.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "grammar/json_expression.h"
@@ -95,6 +96,7 @@ ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
   integer_ = make(false,
                   [](ExpressionPool& pool) { return integer_range(pool, INT64_MIN, INT64_MAX); });
   number_ = make(false, [](ExpressionPool& pool) { return decimal_range(pool, {}); });
+  sort_by_bytes(vocabulary);
   // Strings and keys are opened by a quote after structure: those nodes of the trie.
   const TokenTrie& trie = vocabulary.trie();
   std::vector<std::uint32_t> open{TokenTrie::kRoot};
@@ -129,6 +131,22 @@ ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
       static_cast<void>(terminal->piece(vocabulary, terminal->start(), node));
     }
   }
+}
+
+void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
+  holding_.resize(0x81);
+  if (string() == nullptr) return;
+  const Terminal::Piece* inside =
+      string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
+  const auto add = [&](TokenId id) {
+    for (const char c : vocabulary.bytes(id)) {
+      MaskTable& table = holding_[std::min<unsigned>(static_cast<unsigned char>(c), 0x80)];
+      if (table.words.empty()) table.words.resize((vocabulary.size() + 63) / 64);
+      table.words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+    }
+  };
+  for (const Terminal::Piece::Stay& stay : inside->stay) add(stay.id);
+  if (!inside->dense.empty()) for_each_bit(inside->dense.back().words, add);
 }
 
 const Terminal* ScalarLibrary::terminal(JsonTypes types) const {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "grammar/program.h"
 #include "grammar/schema/formula.h"
@@ -37,6 +38,10 @@ class ScalarLibrary {
   /// All scalars of `types`, where that is kNull, kBoolean, kInteger or kNumber; else nullptr.
   [[nodiscard]] const Terminal* terminal(JsonTypes types) const;
 
+  /// Of the tokens that stay inside a string, those that hold `byte`; 0x80 stands for all
+  /// bytes from there on.
+  [[nodiscard]] const MaskTable& holding(unsigned byte) const { return holding_[byte]; }
+
   struct Entry {
     ProgramRef program;  // none: no scalar satisfies the formula
     std::string closing;
@@ -45,7 +50,10 @@ class ScalarLibrary {
   void add(const std::string& key, Entry entry);
 
  private:
+  void sort_by_bytes(const Vocabulary& vocabulary);
+
   std::unique_ptr<const Terminal> string_, canonical_string_, null_, boolean_, integer_, number_;
+  std::vector<MaskTable> holding_;  // by byte
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
 };

@@ -42,7 +42,7 @@ bool ScalarRun::accepting(std::uint32_t state) const {
 }
 
 ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
-  if (terminal_ == nullptr) return automaton_->next_bytes(state);
+  if (terminal_ == nullptr) return automaton_->bytes_of(state);
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   ByteSet out = terminal_->bytes(q);
   if (terminal_->boundary() == Terminal::kDead || q != terminal_->boundary()) return out;

@@ -1,6 +1,7 @@
 #include "grammar/schema/schema_machine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace espalier::grammar {
@@ -268,8 +269,14 @@ std::string SchemaMachine::spelled(std::uint32_t name) {
   return text.substr(1, text.size() - 2);
 }
 
-bool SchemaMachine::own_key(const Level& object, const std::string& spelled) const {
-  return std::binary_search(object.own_keys.begin(), object.own_keys.end(), spelled);
+const SchemaMachine::OwnKeys* SchemaMachine::own_keys(std::vector<std::uint32_t> names) {
+  const auto [it, fresh] = own_keys_.try_emplace(std::move(names));
+  if (fresh) {
+    for (const std::uint32_t name : it->first) it->second.push_back(spelled(name));
+    std::sort(it->second.begin(), it->second.end());
+    bytes_ += it->second.size() * 56 + 64;
+  }
+  return &it->second;
 }
 
 std::string SchemaMachine::text_of(std::uint32_t text) const {
@@ -421,14 +428,11 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const auto fresh = fresh_key(Key{}, facts.names, seen);
     if (fresh && value_after_key(object, *fresh) != 0) {
       add(any_key_);
-      std::vector<std::string> own;
-      for (const auto* names : {&facts.names, &seen_sets_[seen]}) {
-        for (const std::uint32_t name : *names) own.push_back(spelled(name));
-      }
-      std::sort(own.begin(), own.end());
+      std::vector<std::uint32_t> own;
+      std::set_union(facts.names.begin(), facts.names.end(), seen_sets_[seen].begin(),
+                     seen_sets_[seen].end(), std::back_inserter(own));
       levels_[object]->after_other_key = value_after_key(object, *fresh);
-      bytes_ += own.size() * 48;
-      levels_[object]->own_keys = std::move(own);
+      levels_[object]->own_keys = own_keys(std::move(own));
       levels_[object]->leaf = leaf(std::move(parts));
       levels_[object]->has_leaf = true;
       return levels_[object]->leaf;

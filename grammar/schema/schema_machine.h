@@ -20,7 +20,10 @@
 // schemas inside each other while searching (kMaxNesting).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -105,6 +108,8 @@ class SchemaMachine {
     LevelId next = 0;
     friend auto operator<=>(const Alternative&, const Alternative&) = default;
   };
+  // Keys, by their spellings without quotes, sorted.
+  using OwnKeys = std::vector<std::string>;
   struct Level {
     Kind kind = Kind::kValue;
     std::uint32_t depth = 0;  // containers around it, itself included
@@ -116,10 +121,9 @@ class SchemaMachine {
     bool may_end = false, end_known = false;
     std::vector<LevelId> ends;                        // where it leads when it ends here
     std::unordered_map<std::string, LevelId> by_key;  // kObject: the value after a key
-    // kObject: where any other key may come, the level after one, and the spellings of the keys that
-    // are not such, sorted.
+    // kObject: where any other key may come, the level after one, and which keys are not such.
     LevelId after_other_key = 0;
-    std::vector<std::string> own_keys;
+    const OwnKeys* own_keys = nullptr;
     std::uint64_t closing_bound = 0;  // see level_bound(); 0: not computed
     LevelId item = 0;             // kArray: the next item's level
     bool item_known = false;
@@ -142,6 +146,11 @@ class SchemaMachine {
     bool closes = false;    // the two below are set
     unsigned char closing_byte = 0;
     LeafId closing_next = 0;
+  };
+  // Which characters leave an automaton's state as it is: bytes of ASCII, and all others.
+  struct Loops {
+    ByteSet bytes;
+    bool beyond = false;
   };
   struct StateHash {
     std::size_t operator()(const State& s) const;
@@ -182,7 +191,10 @@ class SchemaMachine {
 
   // schema_machine.cpp
   std::uint64_t level_bound(LevelId level);
-  bool own_key(const Level& object, const std::string& spelled) const;
+  static bool own_key(const Level& object, const std::string& spelled) {
+    return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
+  }
+  const OwnKeys* own_keys(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
   State after_value(const std::vector<LevelId>& ends);
   LevelId level(Level level);
@@ -239,6 +251,7 @@ class SchemaMachine {
   std::uint32_t scalar(FormulaId f);
   const std::vector<std::uint32_t>& scalars(FormulaId f);
   const Scalar* least_scalar(FormulaId f);
+  const Loops& loops(std::uint32_t scalar, std::uint32_t state);
   std::optional<ScalarRun> terminal(FormulaId f);
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f);
   bool holds(FormulaId f, const Json& scalar);
@@ -268,11 +281,13 @@ class SchemaMachine {
   };
   std::vector<Text> texts_;
   std::unordered_map<std::uint64_t, std::uint32_t> text_ids_;
-  std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
+  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;  // by names
+  std::vector<std::vector<std::uint32_t>> seen_sets_;       // names, sorted
   std::unordered_map<std::string, std::uint32_t> seen_ids_;
-  std::vector<Scalar> scalars_;
+  std::deque<Scalar> scalars_;  // never moved
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
+  std::unordered_map<std::uint64_t, Loops> loops_;  // by scalar and state
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;
   std::unordered_map<std::string, Plan> plans_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "base/utf8.h"
 #include "grammar/compiled_grammar.h"
@@ -529,6 +530,53 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
     }
     return yes != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
   }) == Formulas::kTrue;
+}
+
+// For scalars that an automaton reads.
+const SchemaMachine::Loops& SchemaMachine::loops(std::uint32_t scalar, std::uint32_t state) {
+  const std::uint64_t key = (std::uint64_t{scalar} << 32) | state;
+  if (const auto it = loops_.find(key); it != loops_.end()) return it->second;
+  ScalarRun& run = scalars_[scalar].run;
+  struct Range {
+    unsigned low, high;
+  };
+  // Whether the bytes of the first range, each followed by those of the others, all lead to
+  // `state`. As deep as a character has bytes.
+  const auto leads = [&](auto&& self, std::uint32_t from, std::span<const Range> ranges) -> bool {
+    if (ranges.empty()) return from == state;
+    const ByteSet wanted = ByteSet::range(ranges[0].low, ranges[0].high);
+    if (!(wanted & ~run.next_bytes(from)).none()) return false;
+    std::vector<ByteSet> classes{wanted};
+    run.byte_classes(from, classes);
+    for (const ByteSet& c : classes) {
+      const std::uint32_t to = run.step(from, static_cast<unsigned char>(c.lowest()));
+      if (to == ScalarRun::kNone || !self(self, to, ranges.subspan(1))) return false;
+    }
+    return true;
+  };
+  Loops out;
+  std::vector<ByteSet> classes{run.next_bytes(state) & ByteSet::range(0, 0x7F)};
+  run.byte_classes(state, classes);
+  for (const ByteSet& c : classes) {
+    if (!c.none() && run.step(state, static_cast<unsigned char>(c.lowest())) == state) {
+      out.bytes |= c;
+    }
+  }
+  if (!out.bytes.none()) {
+    static constexpr Range kLast{0x80, 0xBF};
+    static constexpr Range kTwo[] = {{0xC2, 0xDF}, kLast};
+    static constexpr Range kThree[][3] = {{{0xE0, 0xE0}, {0xA0, 0xBF}, kLast},
+                                          {{0xE1, 0xEC}, kLast, kLast},
+                                          {{0xED, 0xED}, {0x80, 0x9F}, kLast},
+                                          {{0xEE, 0xEF}, kLast, kLast}};
+    static constexpr Range kFour[][4] = {{{0xF0, 0xF0}, {0x90, 0xBF}, kLast, kLast},
+                                         {{0xF1, 0xF3}, kLast, kLast, kLast},
+                                         {{0xF4, 0xF4}, {0x80, 0x8F}, kLast, kLast}};
+    out.beyond = leads(leads, state, kTwo);
+    for (const auto& three : kThree) out.beyond = out.beyond && leads(leads, state, three);
+    for (const auto& four : kFour) out.beyond = out.beyond && leads(leads, state, four);
+  }
+  return loops_.emplace(key, out).first->second;
 }
 
 }  // namespace espalier::grammar

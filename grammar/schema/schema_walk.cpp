@@ -16,11 +16,11 @@ const ByteSet kContainers = ByteSet::of("{[");
 }  // namespace
 
 SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside outside,
-                       std::vector<std::uint64_t>& words)
+                       MaskBuilder& mask)
     : machine_(machine),
       vocabulary_(vocabulary),
       outside_(std::move(outside)),
-      words_(words),
+      mask_(mask),
       path_(vocabulary.trie().longest() + 1),
       exit_path_(vocabulary.trie().longest() + 1) {
   all_.trie = &vocabulary.trie();
@@ -39,25 +39,24 @@ void SchemaWalk::run(const State& from) {
 // Depth first over what can be read below `node`.
 void SchemaWalk::below(const Tokens& tokens, std::uint32_t node, const Place& place) {
   struct Frame {
-    TokenTrie::Children children;
-    std::size_t next = 0;
+    std::size_t first = 0;  // of its children in todo_, the last being next
     Place place;
-    ByteSet bytes;
   };
   const auto open = [&](std::uint32_t at, const Place& p) {
-    return Frame{tokens.trie->children(at), 0, p, bytes_of(tokens, at, p)};
+    Frame out{todo_.size(), p};
+    tokens.trie->children(at, bytes_of(tokens, at, p), todo_);
+    return out;
   };
   std::vector<Frame> stack;
   stack.push_back(open(node, place));
   while (!stack.empty()) {
-    Frame& top = stack.back();
-    const auto& edges = top.children.bytes;
-    while (top.next < edges.size() && !top.bytes.has(edges[top.next])) ++top.next;
-    if (top.next == edges.size()) {
+    const Frame& top = stack.back();
+    if (todo_.size() == top.first) {
       stack.pop_back();
       continue;
     }
-    const std::uint32_t child = top.children.nodes[top.next++];
+    const std::uint32_t child = todo_.back();
+    todo_.pop_back();
     Place next;
     if (visit(tokens, child, Place(top.place), next)) stack.push_back(open(child, next));
   }
@@ -77,7 +76,7 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
       for (const TokenId id : tokens.trie->tokens_below(node)) {
         const TokenId token =
             tokens.piece == nullptr ? id : tokens.piece->exits[static_cast<std::size_t>(id)].id;
-        if (fits(token)) emit_one(tokens, id);
+        if (fits(token)) mask_.allow(token);
       }
       return false;
     }
@@ -90,7 +89,10 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
   }
   if (at.token_count > 0) emit(tokens, node, next);
   if (at.next == node + 1) return false;
-  if (next.outside != 0 || tokens.piece != nullptr || at.next - node < kFewNodes) return true;
+  if (next.outside != 0 || tokens.piece != nullptr || tokens.each ||
+      at.next - node < kFewNodes) {
+    return true;
+  }
   if (next.inside.phase == Phase::kLeaf) return !leaf_pieces(node, next.inside);
   if (next.inside.phase == Phase::kKey) return !key_piece(node, next);
   return true;
@@ -175,10 +177,11 @@ ByteSet SchemaWalk::bytes_of(const Tokens& tokens, std::uint32_t node, const Pla
 ByteSet SchemaWalk::begin_value(const Tokens& tokens, std::uint32_t node, std::uint32_t value) {
   const auto scalars = machine_.scalars_of(value);
   if (scalars == 0) return kContainers;
-  const bool pieces = tokens.piece == nullptr && !machine_.leaves_[scalars].recorded;
+  const bool alone = tokens.piece != nullptr || tokens.each;
+  const bool recorded = machine_.leaves_[scalars].recorded;
   ByteSet out = kContainers;
   for (const LeafPart part : std::vector<LeafPart>(machine_.leaves_[scalars].parts)) {
-    if (pieces && part_piece(node, part)) continue;
+    if (!alone && part_piece(node, part, recorded)) continue;
     out |= machine_.scalars_[part.scalar].run.next_bytes(part.state);
   }
   return out;
@@ -191,14 +194,14 @@ void SchemaWalk::emit(const Tokens& tokens, std::uint32_t node, const Place& pla
 
 void SchemaWalk::emit_one(const Tokens& tokens, TokenId id) {
   if (tokens.piece == nullptr) {
-    allow(id);
+    if (!tokens.each || fits(id)) mask_.allow(id);
     return;
   }
   const auto index = static_cast<std::uint32_t>(id);
   const Piece::Exit& exit = tokens.piece->exits[index];
   if (exit.begun < tokens.fewest || exit.begun > tokens.most) return;
   if (std::binary_search(tokens.without.begin(), tokens.without.end(), index)) return;
-  allow(exit.id);
+  if (!tokens.each || fits(exit.id)) mask_.allow(exit.id);
 }
 
 // Whether the place can be completed; takes the bound of its closing.
@@ -222,11 +225,11 @@ bool SchemaWalk::note(const Place& place) {
 // Inside a scalar: allows what the pieces of its standard parts have, and leaves the others in
 // `leaf`. True where none are left.
 bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf) {
-  if (machine_.leaves_[leaf.a].recorded) return false;
+  const bool recorded = machine_.leaves_[leaf.a].recorded;
   const std::vector<LeafPart> parts = machine_.leaves_[leaf.a].parts;
   std::vector<LeafPart> rest;
   for (const LeafPart& part : parts) {
-    if (!part_piece(node, part)) rest.push_back(part);
+    if (!part_piece(node, part, recorded)) rest.push_back(part);
   }
   if (rest.size() != parts.size()) leaf.a = machine_.leaf(std::move(rest));
   return leaf.a == 0;
@@ -239,11 +242,13 @@ SchemaWalk::Place SchemaWalk::after_value(std::uint32_t level) {
   return after;
 }
 
-bool SchemaWalk::part_piece(std::uint32_t node, const LeafPart& part) {
+// Allows the tokens that go on from a part of a scalar; what ends it is tried token by token where
+// `each`. False, and nothing allowed, where that is not known this way.
+bool SchemaWalk::part_piece(std::uint32_t node, const LeafPart& part, bool each) {
   constexpr std::uint64_t kSlack = 64;  // bytes of a character and the end
   const ScalarRun& run = machine_.scalars_[part.scalar].run;
   const Terminal* terminal = run.terminal();
-  if (terminal == nullptr) return false;
+  if (terminal == nullptr) return part_walk(node, part, each);
   const ScalarRun::Place at = run.place(part.state);
   const std::uint64_t bound = std::uint64_t{at.owed} + kSlack + machine_.level_bound(part.next);
   if (bound > Program::kLongestClosing) return false;
@@ -257,18 +262,156 @@ bool SchemaWalk::part_piece(std::uint32_t node, const LeafPart& part) {
   if (!at_once && piece->exits.empty()) return true;
   const Place after = after_value(part.next);
   if (after.outside == Automaton::kDead) return true;
-  if (!piece->exits.empty()) exits(*piece, after, at.owed, at.left, {});
+  if (!piece->exits.empty()) exits(*piece, after, at.owed, at.left, {}, each);
   if (!at_once) return true;
+  Tokens tokens = all_;
+  tokens.each = each;
   if (terminal->boundary() == Terminal::kDead) {
-    below(all_, node, after);
+    below(tokens, node, after);
     return true;
   }
   const std::uint32_t quote = all_.trie->child(node, '"');
   if (quote == TokenTrie::kNone) return true;
   path_[all_.trie->nodes()[quote].depth] = '"';
-  emit(all_, quote, after);
-  below(all_, quote, after);
+  emit(tokens, quote, after);
+  below(tokens, quote, after);
   return true;
+}
+
+// The same for a part that an automaton reads.
+bool SchemaWalk::part_walk(std::uint32_t node, const LeafPart& part, bool each) {
+  constexpr unsigned kMostStay = 60;  // of 95 printable characters
+  if (!note_part(part, part.state)) return false;
+  if (node == TokenTrie::kRoot && machine_.library_->string() != nullptr &&
+      machine_.loops(part.scalar, part.state).bytes.count() > kMostStay) {
+    part_table(part, each);
+  } else {
+    part_below(node, part, each);
+  }
+  return true;
+}
+
+bool SchemaWalk::note_part(const LeafPart& part, std::uint32_t state) {
+  const std::uint64_t bound =
+      machine_.scalars_[part.scalar].run.closing_size(state) + machine_.level_bound(part.next);
+  if (bound > Program::kLongestClosing) return false;
+  largest_ = std::max(largest_, bound + 8);
+  return true;
+}
+
+// In a string where most characters change nothing: tokens made of those come from tables, the
+// others that stay inside or leave are tried on the automaton alone.
+void SchemaWalk::part_table(const LeafPart& part, bool each) {
+  const SchemaMachine::Loops loops = machine_.loops(part.scalar, part.state);
+  const Terminal& string = *machine_.library_->string();
+  const Piece& piece = *string.piece(vocabulary_, string.boundary(), TokenTrie::kRoot);
+  ScalarRun& run = machine_.scalars_[part.scalar].run;
+  std::vector<std::uint64_t> inside((vocabulary_.size() + 63) / 64);
+  if (!piece.dense.empty()) inside = piece.dense.back().words;
+  for (const Piece::Stay& stay : piece.stay) {
+    inside[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
+  }
+  std::vector<std::uint64_t> others(inside.size());
+  for (unsigned b = 0; b <= 0x80; ++b) {
+    if (b < 0x80 ? loops.bytes.has(b) : loops.beyond) continue;
+    const auto& holding = machine_.library_->holding(b).words;
+    for (std::size_t w = 0; w < holding.size(); ++w) others[w] |= holding[w];
+  }
+  auto& words = mask_.words();
+  for (std::size_t w = 0; w < words.size(); ++w) words[w] |= inside[w] & ~others[w];
+  const auto reads = [&](std::string_view text) {
+    std::uint32_t at = part.state;
+    for (std::size_t i = 0; i < text.size() && at != ScalarRun::kNone; ++i) {
+      at = run.step(at, static_cast<unsigned char>(text[i]));
+    }
+    return at;
+  };
+  for_each_bit(others, [&](TokenId id) {
+    const std::uint32_t to = reads(vocabulary_.bytes(id));
+    if (to != ScalarRun::kNone && note_part(part, to)) mask_.allow(id);
+  });
+  const Place after = after_value(part.next);
+  if (after.outside == Automaton::kDead) return;
+  const auto ends = [&](std::uint32_t at) {
+    at = at == ScalarRun::kNone ? at : run.step(at, '"');
+    return at != ScalarRun::kNone && run.accepting(at);
+  };
+  std::vector<std::uint32_t> without;
+  std::string_view text;  // exits are sorted by what they have inside
+  bool fit = false;
+  for (std::uint32_t i = 0; i < piece.exits.size(); ++i) {
+    const Piece::Exit& exit = piece.exits[i];
+    const std::string_view own = vocabulary_.bytes(exit.id).substr(exit.from, exit.size);
+    if (i == 0 || own != text) {
+      text = own;
+      fit = ends(reads(own));
+    }
+    if (!fit) without.push_back(i);
+  }
+  if (without.size() < piece.exits.size()) exits(piece, after, 0, UINT32_MAX, without, each);
+  const std::uint32_t quote = all_.trie->child(TokenTrie::kRoot, '"');
+  if (quote == TokenTrie::kNone || !ends(part.state)) return;
+  Tokens tokens = all_;
+  tokens.each = each;
+  path_[1] = '"';
+  emit(tokens, quote, after);
+  below(tokens, quote, after);
+}
+
+// Depth first over the trie along the automaton.
+void SchemaWalk::part_below(std::uint32_t node, const LeafPart& part, bool each) {
+  Tokens tokens = all_;
+  tokens.each = each;
+  std::optional<Place> after;  // made when it is needed
+  struct Frame {
+    std::size_t first;
+    std::uint32_t state;
+  };
+  std::vector<Frame> stack;
+  const auto open = [&](std::uint32_t at, std::uint32_t state) {
+    const ScalarRun& run = machine_.scalars_[part.scalar].run;
+    stack.push_back({todo_.size(), state});
+    all_.trie->children(at, run.next_bytes(state), todo_);
+  };
+  const auto leave = [&](std::uint32_t at) {  // the scalar may end at this node
+    if (!after) after = after_value(part.next);
+    if (after->outside == Automaton::kDead) return;
+    below(tokens, at, *after);
+  };
+  if (machine_.scalars_[part.scalar].run.accepting(part.state)) leave(node);
+  open(node, part.state);
+  std::uint32_t noted = part.state;
+  bool noted_fits = true;
+  while (!stack.empty()) {
+    if (todo_.size() == stack.back().first) {
+      stack.pop_back();
+      continue;
+    }
+    const std::uint32_t child = todo_.back();
+    todo_.pop_back();
+    const TokenTrie::Node& at = all_.trie->nodes()[child];
+    path_[at.depth] = at.byte;
+    ScalarRun& run = machine_.scalars_[part.scalar].run;
+    const std::uint32_t state = run.step(stack.back().state, at.byte);
+    if (state == ScalarRun::kNone) continue;
+    const bool ends = run.accepting(state);
+    const bool goes_on = !run.next_bytes(state).none();
+    if (at.token_count > 0 && goes_on) {
+      if (state != noted) noted_fits = note_part(part, state);
+      noted = state;
+      if (noted_fits) {
+        for (const TokenId id : all_.trie->tokens_at(child)) mask_.allow(id);
+      }
+    }
+    if (ends && !goes_on) {
+      if (!after) after = after_value(part.next);
+      if (after->outside == Automaton::kDead) continue;
+      if (at.token_count > 0) emit(tokens, child, *after);
+    }
+    if (at.next == child + 1) continue;
+    if (ends) leave(child);
+    if (goes_on) open(child, state);
+  }
 }
 
 // Inside a key where any other key may come: every beginning can become one.
@@ -293,8 +436,8 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
     const auto inside = [&](const Piece::Exit& e) {
       return vocabulary_.bytes(e.id).substr(e.from, e.size);
     };
-    for (auto own = std::lower_bound(level.own_keys.begin(), level.own_keys.end(), text);
-         own != level.own_keys.end() && own->starts_with(text); ++own) {
+    for (auto own = std::lower_bound(level.own_keys->begin(), level.own_keys->end(), text);
+         own != level.own_keys->end() && own->starts_with(text); ++own) {
       const std::string_view rest = std::string_view(*own).substr(text.size());
       if (rest.empty()) continue;  // its quote is walked below
       auto e = std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
@@ -309,13 +452,13 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
     alone.erase(std::unique(alone.begin(), alone.end()), alone.end());
   }
   for (const std::uint32_t i : alone) {
-    if (fits(piece->exits[i].id)) allow(piece->exits[i].id);
+    if (fits(piece->exits[i].id)) mask_.allow(piece->exits[i].id);
   }
   if (alone.size() < piece->exits.size()) {
     Place after;
     after.inside = {Phase::kColon, 0, level.after_other_key, 0, 0};
     after.stands_in = true;
-    exits(*piece, after, 0, UINT32_MAX, alone);
+    exits(*piece, after, 0, UINT32_MAX, alone, false);
   }
   if (at.q != terminal->boundary()) return true;
   const std::uint32_t quote = all_.trie->child(node, '"');
@@ -327,16 +470,15 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
 void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
   for (const Piece::Stay& stay : piece.stay) {
     if (stay.begun > most) break;
-    allow(stay.id);
+    mask_.allow(stay.id);
   }
   const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);
   if (longer == piece.lengths.begin()) return;
-  const auto& dense = piece.dense[static_cast<std::size_t>(longer - piece.lengths.begin()) - 1];
-  for (std::size_t w = 0; w < words_.size(); ++w) words_[w] |= dense[w];
+  mask_.allow(piece.dense[static_cast<std::size_t>(longer - piece.lengths.begin()) - 1]);
 }
 
 void SchemaWalk::exits(const Piece& piece, const Place& after, std::uint32_t fewest,
-                       std::uint32_t most, std::span<const std::uint32_t> without) {
+                       std::uint32_t most, std::span<const std::uint32_t> without, bool each) {
   Tokens tokens;
   tokens.trie = piece.after.get();
   tokens.piece = &piece;
@@ -344,6 +486,7 @@ void SchemaWalk::exits(const Piece& piece, const Place& after, std::uint32_t few
   tokens.most = most;
   tokens.without = without;
   tokens.path = &exit_path_;
+  tokens.each = each;
   if (note(after)) {
     for (const std::uint32_t i : piece.ends) emit_one(tokens, static_cast<TokenId>(i));
   }

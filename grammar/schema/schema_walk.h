@@ -31,7 +31,7 @@ class SchemaWalk {
   };
 
   SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside outside,
-             std::vector<std::uint64_t>& words);
+             MaskBuilder& mask);
 
   /// Allows the tokens that may come at `from`, which is not accepting.
   void run(const SchemaMachine::State& from);
@@ -57,6 +57,7 @@ class SchemaWalk {
     std::uint32_t fewest = 0, most = UINT32_MAX;  // characters that an exit may have begun
     std::span<const std::uint32_t> without;       // exits decided one by one, sorted
     std::vector<unsigned char>* path = nullptr;   // bytes on the way, by depth
+    bool each = false;  // allowed only where the token, tried alone, fits
   };
 
   void below(const Tokens& tokens, std::uint32_t node, const Place& place);
@@ -68,31 +69,32 @@ class SchemaWalk {
   void emit(const Tokens& tokens, std::uint32_t node, const Place& place);
   void emit_one(const Tokens& tokens, TokenId id);
   bool leaf_pieces(std::uint32_t node, State& leaf);
-  bool part_piece(std::uint32_t node, const LeafPart& part);
+  bool part_piece(std::uint32_t node, const LeafPart& part, bool each);
+  bool part_walk(std::uint32_t node, const LeafPart& part, bool each);
+  void part_table(const LeafPart& part, bool each);
+  void part_below(std::uint32_t node, const LeafPart& part, bool each);
+  bool note_part(const LeafPart& part, std::uint32_t state);
   bool key_piece(std::uint32_t node, const Place& key);
   void allow_stay(const Piece& piece, std::uint32_t most);
   void exits(const Piece& piece, const Place& after, std::uint32_t fewest, std::uint32_t most,
-             std::span<const std::uint32_t> without);
+             std::span<const std::uint32_t> without, bool each);
   Place after_value(std::uint32_t level);
   bool fits(TokenId token);
   bool note(const Place& place);
   [[nodiscard]] std::string key_text(const Tokens& tokens, const Place& place,
                                      std::size_t depth) const;
-  void allow(TokenId id) {
-    words_[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
-                                                 << (static_cast<std::size_t>(id) % 64);
-  }
 
   SchemaMachine& machine_;
   const Vocabulary& vocabulary_;
   Outside outside_;
-  std::vector<std::uint64_t>& words_;
+  MaskBuilder& mask_;
   Tokens all_;
   State from_;
   std::uint64_t largest_ = 0;
   State noted_;  // the last place whose bound was taken
   bool noted_fits_ = false;
   std::vector<unsigned char> path_, exit_path_;
+  std::vector<std::uint32_t> todo_;  // children to visit, of all open nodes
 };
 
 }  // namespace espalier::grammar

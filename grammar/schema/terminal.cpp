@@ -153,7 +153,7 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
       words[id / 64] |= std::uint64_t{1} << (id % 64);
       if (i + 1 == out->stay.size() || out->stay[i + 1].begun != out->stay[i].begun) {
         out->lengths.push_back(out->stay[i].begun);
-        out->dense.push_back(words);
+        out->dense.push_back({words, static_cast<std::uint32_t>(i) + 1});
       }
     }
     out->stay = {};

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/mask.h"
 #include "grammar/token_trie.h"
 #include "grammar/vocabulary.h"
 
@@ -64,8 +65,8 @@ class Terminal {
     };
     /// Tokens that end inside: few as a list by rising `begun`, many as cumulative mask words.
     std::vector<Stay> stay;
-    std::vector<std::uint32_t> lengths;             // of `dense`, rising
-    std::vector<std::vector<std::uint64_t>> dense;  // tokens that begin at most lengths[i]
+    std::vector<std::uint32_t> lengths;  // of `dense`, rising
+    std::vector<MaskTable> dense;        // tokens that begin at most lengths[i]
     /// Tokens that leave the scalar later than at once, by the bytes they have inside.
     std::vector<Exit> exits;
     std::vector<std::uint32_t> ends;  // of `exits`: those with nothing after it
