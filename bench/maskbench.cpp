@@ -6,13 +6,13 @@
 //
 // T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
 // object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
-// T is `bytes` the text is spelled with the longest tokens. Each schema is compiled anew (nothing of another is kept
-// but the vocabulary's tables); for each token the mask is filled into a row of bits, then the
-// token fed, up to the first that is refused. Times are thread CPU time: a mask with its token, a
-// compile with the start of its first mask. What only the vocabulary decides is made before, and
-// timed apart. Strict: what is not enforced is refused. With --check, every n-th mask is held, not
-// timed, against trying each token alone. Exit code 1 where an invalid text was accepted or a mask
-// differed.
+// T is `bytes` the text is spelled with the longest tokens. Each schema is compiled anew (nothing
+// of another is kept but the vocabulary's tables); for each token the mask is filled into a row of
+// bits, then the token fed, up to the first that is refused. Times are thread CPU time: a mask with
+// its token, a compile with the start of its first mask. What only the vocabulary decides is made
+// before, and timed apart. Strict: what is not enforced is refused. With --check, every n-th mask
+// is held, not timed, against trying each token alone. Exit code 1 where an invalid text was
+// accepted or a mask differed.
 #include <sys/resource.h>
 #include <time.h>
 

@@ -72,10 +72,16 @@ class Automaton {
 
   /// CONTRACTS 19; kNever where the vocabulary cannot complete the value.
   std::uint32_t distance(StateId state);
-  [[nodiscard]] bool live(StateId state) { return state != kDead && distance(state) != kNever; }
+  [[nodiscard]] bool live(StateId state) {
+    if (state == kDead || states_[state].accepting) return state != kDead;
+    // What closes in bytes closes in tokens then, and the distance need not be known.
+    if (program_->spells_all_bytes() && states_[state].scan == kNoScan) return closes(state);
+    return distance(state) != kNever;
+  }
   /// Tokens allowed with that many left; see Matcher::mask.
   MaskRef mask(StateId state, std::uint32_t tokens_left);
-  /// mask() far from the budget's end, by trying every token over states: what it is tested against.
+  /// mask() far from the budget's end, by trying every token over states: what it is tested
+  /// against.
   MaskRef plain_mask(StateId state);
   /// The bytes that some live continuation starts with; end of turn is not among them.
   [[nodiscard]] ByteSet next_bytes(StateId state) const;
@@ -120,6 +126,13 @@ class Automaton {
       return yes;
     }
     return s.closes == 2;
+  }
+  /// step() to a state that closes; kDead without a step where the state does not read the byte.
+  StateId live_step(StateId state, unsigned char byte) {
+    const std::uint32_t* row = states_[state].row.get();
+    StateId next = row != nullptr ? row[byte] : 0;
+    if (next == 0) next = bytes_of(state).has(byte) ? compute_step(state, byte) : kDead;
+    return next != kDead && closes(next) ? next : kDead;
   }
   /// next_bytes(), remembered.
   const ByteSet& bytes_of(StateId state) {
@@ -257,8 +270,8 @@ class Automaton {
   std::unordered_map<std::string, std::uint32_t> pair_ids_;
   std::vector<std::string> prefixes_;
   mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
-      machines_;  // by kSchema
-  std::unordered_multimap<std::size_t, MaskRef> masks_;  // by their words
+      machines_;                                          // by kSchema
+  std::unordered_multimap<std::size_t, MaskRef> masks_;   // by their words
   std::unordered_map<std::string, MaskRef> keyed_masks_;  // by MaskBuilder::key()
   std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
   std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion

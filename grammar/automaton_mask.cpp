@@ -216,8 +216,8 @@ void Automaton::walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* lar
                   mask);
   walk.run(schema.state(at.progress - 1));
   const std::uint64_t rest = closing_estimate(state);  // with what stands after the value
-  *largest_after = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(kNever - 1, walk.largest() + rest));
+  *largest_after =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(kNever - 1, walk.largest() + rest));
 }
 
 // The tokens after which at most `most_after` more are needed.

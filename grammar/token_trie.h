@@ -3,8 +3,8 @@
 // Nodes stand in depth-first order (children by rising byte), so a walk is a loop over an array: it
 // goes to the next node where the automaton lives on, and jumps to `next` (past the subtree) where
 // it died. The tokens are listed in the same order, so the tokens of a subtree are one contiguous
-// range. Where only a few bytes can follow, walks go by `children` instead. Immutable, thread-safe; 21
-// bytes a node.
+// range. Where only a few bytes can follow, walks go by `children` instead. Immutable, thread-safe;
+// 21 bytes a node.
 #pragma once
 
 #include <cstdint>

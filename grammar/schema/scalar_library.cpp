@@ -93,8 +93,8 @@ ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
     const std::string words[] = {"true", "false"};
     return pool.words(words);
   });
-  integer_ = make(false,
-                  [](ExpressionPool& pool) { return integer_range(pool, INT64_MIN, INT64_MAX); });
+  integer_ =
+      make(false, [](ExpressionPool& pool) { return integer_range(pool, INT64_MIN, INT64_MAX); });
   number_ = make(false, [](ExpressionPool& pool) { return decimal_range(pool, {}); });
   sort_by_bytes(vocabulary);
   // Strings and keys are opened by a quote after structure: those nodes of the trie.

@@ -1,6 +1,7 @@
 #include "grammar/schema/scalar_run.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "grammar/program.h"
 
@@ -12,13 +13,17 @@ ScalarRun::ScalarRun(const ProgramRef& program) : automaton_(std::make_unique<Au
   start_ = start == Automaton::kDead ? kNone : start;
 }
 
+ScalarRun::ScalarRun(WordTrie words)
+    : words_(std::make_unique<const WordTrie>(std::move(words))), start_(WordTrie::kStart) {}
+
 ScalarRun::ScalarRun(const Terminal* terminal, std::uint32_t low, std::uint32_t high)
     : terminal_(terminal), low_(low), high_(high), start_(terminal->start()) {}
 
 std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
+  if (words_ != nullptr) return words_->step(state, byte);
   if (terminal_ == nullptr) {
-    const StateId next = automaton_->step(state, byte);
-    return next != Automaton::kDead && automaton_->closes(next) ? next : kNone;
+    const StateId next = automaton_->live_step(state, byte);
+    return next != Automaton::kDead ? next : kNone;
   }
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   std::uint32_t count = state >> kShift;
@@ -37,11 +42,13 @@ std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
 }
 
 bool ScalarRun::accepting(std::uint32_t state) const {
+  if (words_ != nullptr) return words_->accepting(state);
   if (terminal_ == nullptr) return automaton_->accepting(state);
   return terminal_->accepting(static_cast<Terminal::State>(state & ((1U << kShift) - 1)));
 }
 
 ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
+  if (words_ != nullptr) return words_->bytes_of(state);
   if (terminal_ == nullptr) return automaton_->bytes_of(state);
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   ByteSet out = terminal_->bytes(q);
@@ -53,6 +60,7 @@ ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
 }
 
 std::string ScalarRun::closing_word(std::uint32_t state) {
+  if (words_ != nullptr) return words_->closing_word(state);
   if (terminal_ == nullptr) return automaton_->closing_word(state);
   std::string out;
   auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
@@ -72,12 +80,21 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
 }
 
 std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
+  if (words_ != nullptr) return words_->closing_size(state);
   if (terminal_ == nullptr) return automaton_->closing_length(state);
   const Place at = place(state);
   return std::uint64_t{terminal_->closing_size(at.q)} + at.owed;
 }
 
 void ScalarRun::byte_classes(std::uint32_t state, std::vector<ByteSet>& classes) const {
+  if (words_ != nullptr) {
+    for (ByteSet rest = words_->bytes_of(state); !rest.none(); rest.remove(rest.lowest())) {
+      ByteSet one;
+      one.add(rest.lowest());
+      refine(classes, one);
+    }
+    return;
+  }
   if (terminal_ == nullptr) {
     automaton_->byte_classes(state, classes);
     return;

@@ -1,5 +1,5 @@
-// One kind of scalar being read: a standard terminal with the lengths that strings are held to, or
-// an automaton of the expression engine for everything else.
+// One kind of scalar being read: a standard terminal with the lengths that strings are held to, a
+// finite set of words, or an automaton of the expression engine for everything else.
 //
 // States are small numbers whose meaning is this object's; 0 is no state (a text that does not
 // fit). Every other state can be completed. Not thread-safe where it runs an automaton.
@@ -12,6 +12,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/schema/terminal.h"
+#include "grammar/schema/word_trie.h"
 
 namespace espalier::grammar {
 
@@ -24,6 +25,7 @@ class ScalarRun {
   /// No scalar at all.
   ScalarRun() = default;
   explicit ScalarRun(const ProgramRef& program);
+  explicit ScalarRun(WordTrie words);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
   explicit ScalarRun(const Terminal* terminal, std::uint32_t low = 0,
@@ -39,7 +41,9 @@ class ScalarRun {
   /// The length of that text.
   std::uint64_t closing_size(std::uint32_t state);
   void byte_classes(std::uint32_t state, std::vector<ByteSet>& classes) const;
-  [[nodiscard]] std::size_t bytes() const { return automaton_ == nullptr ? 0 : automaton_->bytes(); }
+  [[nodiscard]] std::size_t bytes() const {
+    return automaton_ != nullptr ? automaton_->bytes() : words_ != nullptr ? words_->bytes() : 0;
+  }
 
   // ---- for masks ----
   [[nodiscard]] const Terminal* terminal() const { return terminal_; }
@@ -53,11 +57,13 @@ class ScalarRun {
   [[nodiscard]] Place place(std::uint32_t state) const;
 
  private:
-  static constexpr std::uint32_t kShift = 10;  // of the characters read; below, the terminal's state
+  static constexpr std::uint32_t kShift =
+      10;  // of the characters read; below, the terminal's state
   static_assert(Terminal::kMaxStates <= 1U << kShift);
 
   const Terminal* terminal_ = nullptr;
   std::uint32_t low_ = 0, high_ = kUnbounded;
+  std::unique_ptr<const WordTrie> words_;
   std::unique_ptr<Automaton> automaton_;
   std::uint32_t start_ = kNone;
 };

@@ -208,8 +208,8 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
         made.value = step.value;
         made.rest = step.rest;
         made.seen = step.seen;
-        made.size = result->size + facts.size +
-                    (kind == Kind::kObject ? spelled_size(step.key) + 4 : 1);
+        made.size =
+            result->size + facts.size + (kind == Kind::kObject ? spelled_size(step.key) + 4 : 1);
         made.height = std::max(result->height, facts.height);
         result = settle(frame, std::move(made));
         stack.pop_back();

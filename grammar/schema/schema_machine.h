@@ -124,8 +124,11 @@ class SchemaMachine {
     // kObject: where any other key may come, the level after one, and which keys are not such.
     LevelId after_other_key = 0;
     const OwnKeys* own_keys = nullptr;
+    // kObject: the scalars of keys under patterns, and the level after any key of each.
+    std::vector<std::pair<std::uint32_t, LevelId>> key_values;
     std::uint64_t closing_bound = 0;  // see level_bound(); 0: not computed
-    LevelId item = 0;             // kArray: the next item's level
+    std::uint64_t after_key = 0;      // kObject: a bound for what follows a key that may come
+    LevelId item = 0;                 // kArray: the next item's level
     bool item_known = false;
   };
   struct LeafPart {
@@ -138,22 +141,41 @@ class SchemaMachine {
     std::vector<LeafPart> parts;
     std::vector<std::pair<unsigned char, LeafId>> known;  // few steps: a list; many: the row
     std::unique_ptr<LeafId[]> row;
-    ByteSet bytes;           // that some part reads next
+    ByteSet bytes;  // that some part reads next
     bool accepting = false;
-    bool finishes = false;   // accepting, and the whole value is complete then
-    bool goes_on = false;    // some part reads another byte
-    bool recorded = false;   // its text is needed where it ends
+    bool finishes = false;  // accepting, and the whole value is complete then
+    bool goes_on = false;   // some part reads another byte
+    bool recorded = false;  // its text is needed where it ends
     bool closes = false;    // the two below are set
     unsigned char closing_byte = 0;
     LeafId closing_next = 0;
   };
-  // Which characters leave an automaton's state as it is: bytes of ASCII, and all others.
+  // Characters that lead from a state into another (or itself) and then change nothing: bytes of
+  // ASCII, and whether all others do.
   struct Loops {
+    std::uint32_t into = 0;
     ByteSet bytes;
     bool beyond = false;
   };
   struct StateHash {
     std::size_t operator()(const State& s) const;
+  };
+  // Which exits of a terminal's piece fit where one place follows (see SchemaWalk::exits), by their
+  // numbers; those that depend on the text before; a bound for the closings they lead to.
+  struct ExitList {
+    std::vector<std::uint32_t> fit, unsure;
+    std::uint64_t largest = 0;
+  };
+  struct ExitKey {
+    const Terminal::Piece* piece = nullptr;
+    State after;
+    bool stands_in = false;
+    friend bool operator==(const ExitKey&, const ExitKey&) = default;
+  };
+  struct ExitKeyHash {
+    std::size_t operator()(const ExitKey& k) const {
+      return StateHash()(k.after) * 31 + std::hash<const void*>()(k.piece) + k.stands_in;
+    }
   };
   struct Scalar {
     ScalarRun run;  // empty: no scalar
@@ -177,6 +199,9 @@ class SchemaMachine {
     std::uint32_t height = 0;
   };
   struct KeyFacts {
+    // The members' values where the formula says nothing but those, and which must come: then
+    // whether a key may stand depends on its value alone.
+    std::optional<std::uint32_t> members;
     std::vector<std::uint32_t> names;  // that the formula speaks of
     std::vector<FormulaId> patterns;
   };
@@ -195,6 +220,8 @@ class SchemaMachine {
     return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
   }
   const OwnKeys* own_keys(std::vector<std::uint32_t> names);
+  bool may_come(LevelId object, std::uint32_t name);
+  std::uint32_t key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
   State after_value(const std::vector<LevelId>& ends);
   LevelId level(Level level);
@@ -281,12 +308,14 @@ class SchemaMachine {
   };
   std::vector<Text> texts_;
   std::unordered_map<std::uint64_t, std::uint32_t> text_ids_;
-  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;  // by names
-  std::vector<std::vector<std::uint32_t>> seen_sets_;       // names, sorted
+  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;         // by names
+  std::map<std::vector<std::uint32_t>, std::uint32_t> key_words_;  // scalars, by names
+  std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
   std::unordered_map<std::string, std::uint32_t> seen_ids_;
   std::deque<Scalar> scalars_;  // never moved
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
+  std::unordered_map<ExitKey, ExitList, ExitKeyHash> exit_lists_;
   std::unordered_map<std::uint64_t, Loops> loops_;  // by scalar and state
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;

@@ -32,7 +32,7 @@ void SchemaWalk::run(const State& from) {
   Place place;
   place.inside = from;
   if (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside)) return;
-  if (from.phase == Phase::kKey && key_piece(TokenTrie::kRoot, place)) return;
+  if (from.phase == Phase::kKey && key_pieces(TokenTrie::kRoot, place)) return;
   below(all_, TokenTrie::kRoot, place);
 }
 
@@ -63,8 +63,7 @@ void SchemaWalk::below(const Tokens& tokens, std::uint32_t node, const Place& pl
 }
 
 // Reads the edge to `node`. Whether there is more to be walked below it.
-bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& before,
-                       Place& next) {
+bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& before, Place& next) {
   const TokenTrie::Node& at = tokens.trie->nodes()[node];
   (*tokens.path)[at.depth] = at.byte;
   if (before.outside != 0) {
@@ -74,6 +73,10 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     const std::optional<Place> after = advance(tokens, before, at.byte, at.depth);
     if (!after) {
       for (const TokenId id : tokens.trie->tokens_below(node)) {
+        if (tokens.list != nullptr) {
+          tokens.list->unsure.push_back(static_cast<std::uint32_t>(id));
+          continue;
+        }
         const TokenId token =
             tokens.piece == nullptr ? id : tokens.piece->exits[static_cast<std::size_t>(id)].id;
         if (fits(token)) mask_.allow(token);
@@ -83,18 +86,18 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     next = *after;
     if (next.inside.phase == Phase::kDead) return false;
     if (machine_.accepting(next.inside)) {
+      went_outside_ = true;
       next.outside = outside_.enter(next.inside);
       if (next.outside == Automaton::kDead) return false;
     }
   }
   if (at.token_count > 0) emit(tokens, node, next);
   if (at.next == node + 1) return false;
-  if (next.outside != 0 || tokens.piece != nullptr || tokens.each ||
-      at.next - node < kFewNodes) {
+  if (next.outside != 0 || tokens.piece != nullptr || tokens.each || at.next - node < kFewNodes) {
     return true;
   }
   if (next.inside.phase == Phase::kLeaf) return !leaf_pieces(node, next.inside);
-  if (next.inside.phase == Phase::kKey) return !key_piece(node, next);
+  if (next.inside.phase == Phase::kKey) return !key_pieces(node, next);
   return true;
 }
 
@@ -198,6 +201,10 @@ void SchemaWalk::emit_one(const Tokens& tokens, TokenId id) {
     return;
   }
   const auto index = static_cast<std::uint32_t>(id);
+  if (tokens.list != nullptr) {
+    tokens.list->fit.push_back(index);
+    return;
+  }
   const Piece::Exit& exit = tokens.piece->exits[index];
   if (exit.begun < tokens.fewest || exit.begun > tokens.most) return;
   if (std::binary_search(tokens.without.begin(), tokens.without.end(), index)) return;
@@ -248,7 +255,9 @@ bool SchemaWalk::part_piece(std::uint32_t node, const LeafPart& part, bool each)
   constexpr std::uint64_t kSlack = 64;  // bytes of a character and the end
   const ScalarRun& run = machine_.scalars_[part.scalar].run;
   const Terminal* terminal = run.terminal();
-  if (terminal == nullptr) return part_walk(node, part, each);
+  if (terminal == nullptr) {
+    return part_walk(node, {part, false, each, machine_.level_bound(part.next)});
+  }
   const ScalarRun::Place at = run.place(part.state);
   const std::uint64_t bound = std::uint64_t{at.owed} + kSlack + machine_.level_bound(part.next);
   if (bound > Program::kLongestClosing) return false;
@@ -278,34 +287,45 @@ bool SchemaWalk::part_piece(std::uint32_t node, const LeafPart& part, bool each)
   return true;
 }
 
-// The same for a part that an automaton reads.
-bool SchemaWalk::part_walk(std::uint32_t node, const LeafPart& part, bool each) {
+// The same for a part that words or an automaton read.
+bool SchemaWalk::part_walk(std::uint32_t node, const Part& part) {
   constexpr unsigned kMostStay = 60;  // of 95 printable characters
-  if (!note_part(part, part.state)) return false;
-  if (node == TokenTrie::kRoot && machine_.library_->string() != nullptr &&
-      machine_.loops(part.scalar, part.state).bytes.count() > kMostStay) {
-    part_table(part, each);
-  } else {
-    part_below(node, part, each);
+  if (!note_part(part, part.leaf.state)) return false;
+  const bool automaton = machine_.scalars_[part.leaf.scalar].run.automaton() != nullptr;
+  if (automaton && node == TokenTrie::kRoot && machine_.library_->string() != nullptr) {
+    const SchemaMachine::Loops& loops = machine_.loops(part.leaf.scalar, part.leaf.state);
+    if (loops.bytes.count() > kMostStay && note_part(part, loops.into)) {
+      part_table(part);
+      return true;
+    }
   }
+  part_below(node, part);
   return true;
 }
 
-bool SchemaWalk::note_part(const LeafPart& part, std::uint32_t state) {
+bool SchemaWalk::note_part(const Part& part, std::uint32_t state) {
   const std::uint64_t bound =
-      machine_.scalars_[part.scalar].run.closing_size(state) + machine_.level_bound(part.next);
+      machine_.scalars_[part.leaf.scalar].run.closing_size(state) + part.after;
   if (bound > Program::kLongestClosing) return false;
   largest_ = std::max(largest_, bound + 8);
   return true;
 }
 
+SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
+  if (!part.key) return after_value(part.leaf.next);
+  Place after;
+  after.inside = {Phase::kColon, 0, part.leaf.next, 0, 0};
+  after.stands_in = true;
+  return after;
+}
+
 // In a string where most characters change nothing: tokens made of those come from tables, the
 // others that stay inside or leave are tried on the automaton alone.
-void SchemaWalk::part_table(const LeafPart& part, bool each) {
-  const SchemaMachine::Loops loops = machine_.loops(part.scalar, part.state);
+void SchemaWalk::part_table(const Part& part) {
+  const SchemaMachine::Loops loops = machine_.loops(part.leaf.scalar, part.leaf.state);
   const Terminal& string = *machine_.library_->string();
   const Piece& piece = *string.piece(vocabulary_, string.boundary(), TokenTrie::kRoot);
-  ScalarRun& run = machine_.scalars_[part.scalar].run;
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   std::vector<std::uint64_t> inside((vocabulary_.size() + 63) / 64);
   if (!piece.dense.empty()) inside = piece.dense.back().words;
   for (const Piece::Stay& stay : piece.stay) {
@@ -320,7 +340,7 @@ void SchemaWalk::part_table(const LeafPart& part, bool each) {
   auto& words = mask_.words();
   for (std::size_t w = 0; w < words.size(); ++w) words[w] |= inside[w] & ~others[w];
   const auto reads = [&](std::string_view text) {
-    std::uint32_t at = part.state;
+    std::uint32_t at = part.leaf.state;
     for (std::size_t i = 0; i < text.size() && at != ScalarRun::kNone; ++i) {
       at = run.step(at, static_cast<unsigned char>(text[i]));
     }
@@ -330,7 +350,7 @@ void SchemaWalk::part_table(const LeafPart& part, bool each) {
     const std::uint32_t to = reads(vocabulary_.bytes(id));
     if (to != ScalarRun::kNone && note_part(part, to)) mask_.allow(id);
   });
-  const Place after = after_value(part.next);
+  const Place after = after_part(part);
   if (after.outside == Automaton::kDead) return;
   const auto ends = [&](std::uint32_t at) {
     at = at == ScalarRun::kNone ? at : run.step(at, '"');
@@ -348,70 +368,91 @@ void SchemaWalk::part_table(const LeafPart& part, bool each) {
     }
     if (!fit) without.push_back(i);
   }
-  if (without.size() < piece.exits.size()) exits(piece, after, 0, UINT32_MAX, without, each);
+  if (without.size() < piece.exits.size()) exits(piece, after, 0, UINT32_MAX, without, part.each);
   const std::uint32_t quote = all_.trie->child(TokenTrie::kRoot, '"');
-  if (quote == TokenTrie::kNone || !ends(part.state)) return;
+  if (quote == TokenTrie::kNone || !ends(part.leaf.state)) return;
   Tokens tokens = all_;
-  tokens.each = each;
+  tokens.each = part.each;
   path_[1] = '"';
   emit(tokens, quote, after);
   below(tokens, quote, after);
 }
 
-// Depth first over the trie along the automaton.
-void SchemaWalk::part_below(std::uint32_t node, const LeafPart& part, bool each) {
+// Over the trie along the scalar alone, in the order of its nodes.
+void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   Tokens tokens = all_;
-  tokens.each = each;
+  tokens.each = part.each;
   std::optional<Place> after;  // made when it is needed
-  struct Frame {
-    std::size_t first;
-    std::uint32_t state;
+  const auto live_after = [&] {
+    if (!after) after = after_part(part);
+    return after->outside != Automaton::kDead;
   };
-  std::vector<Frame> stack;
-  const auto open = [&](std::uint32_t at, std::uint32_t state) {
-    const ScalarRun& run = machine_.scalars_[part.scalar].run;
-    stack.push_back({todo_.size(), state});
-    all_.trie->children(at, run.next_bytes(state), todo_);
-  };
-  const auto leave = [&](std::uint32_t at) {  // the scalar may end at this node
-    if (!after) after = after_value(part.next);
-    if (after->outside == Automaton::kDead) return;
-    below(tokens, at, *after);
-  };
-  if (machine_.scalars_[part.scalar].run.accepting(part.state)) leave(node);
-  open(node, part.state);
-  std::uint32_t noted = part.state;
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  Automaton* const automaton = run.automaton();
+  if (run.accepting(part.leaf.state) && live_after()) below(tokens, node, *after);
+  const auto nodes = all_.trie->nodes();
+  const std::size_t base = node == TokenTrie::kRoot ? 0 : nodes[node].depth;
+  std::vector<std::uint32_t> path(all_.trie->longest() + 1);
+  path[base] = part.leaf.state;
+  std::uint32_t noted = part.leaf.state;
   bool noted_fits = true;
-  while (!stack.empty()) {
-    if (todo_.size() == stack.back().first) {
-      stack.pop_back();
-      continue;
-    }
-    const std::uint32_t child = todo_.back();
-    todo_.pop_back();
-    const TokenTrie::Node& at = all_.trie->nodes()[child];
-    path_[at.depth] = at.byte;
-    ScalarRun& run = machine_.scalars_[part.scalar].run;
-    const std::uint32_t state = run.step(stack.back().state, at.byte);
-    if (state == ScalarRun::kNone) continue;
-    const bool ends = run.accepting(state);
-    const bool goes_on = !run.next_bytes(state).none();
-    if (at.token_count > 0 && goes_on) {
-      if (state != noted) noted_fits = note_part(part, state);
-      noted = state;
-      if (noted_fits) {
-        for (const TokenId id : all_.trie->tokens_at(child)) mask_.allow(id);
+  std::vector<std::uint32_t> first;
+  all_.trie->children(node, run.next_bytes(part.leaf.state), first);
+  for (const std::uint32_t top : first) {
+    for (std::uint32_t i = top; i < nodes[top].next;) {
+      const TokenTrie::Node& at = nodes[i];
+      const std::uint32_t before = path[at.depth - 1U];
+      std::uint32_t state = ScalarRun::kNone;
+      if (automaton != nullptr) {
+        const StateId next = automaton->live_step(before, at.byte);
+        if (next != Automaton::kDead) state = next;
+      } else {
+        state = run.step(before, at.byte);
       }
+      if (state == ScalarRun::kNone) {
+        i = at.next;
+        continue;
+      }
+      path[at.depth] = state;
+      const bool ends = run.accepting(state);
+      const bool goes_on = !ends || !run.next_bytes(state).none();
+      if (goes_on && at.token_count > 0) {
+        if (state != noted) noted_fits = note_part(part, state);
+        noted = state;
+        if (noted_fits) {
+          for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
+        }
+      }
+      if (ends && live_after()) {
+        path_[at.depth] = at.byte;
+        if (!goes_on && at.token_count > 0) emit(tokens, i, *after);
+        below(tokens, i, *after);
+      }
+      i = goes_on ? i + 1 : at.next;
     }
-    if (ends && !goes_on) {
-      if (!after) after = after_value(part.next);
-      if (after->outside == Automaton::kDead) continue;
-      if (at.token_count > 0) emit(tokens, child, *after);
-    }
-    if (at.next == child + 1) continue;
-    if (ends) leave(child);
-    if (goes_on) open(child, state);
   }
+}
+
+// Inside a key: as leaf_pieces().
+bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
+  constexpr std::uint64_t kColon = 16;
+  const SchemaMachine::Level& level = *machine_.levels_[key.inside.b];
+  if (level.after_other_key != 0) return key_piece(node, key);
+  if (level.key_values.empty()) return false;
+  const std::vector<LeafPart> parts = machine_.leaves_[key.inside.a].parts;
+  std::vector<LeafPart> rest;  // the object's own names
+  for (const LeafPart& part : parts) {
+    const auto value = std::find_if(level.key_values.begin(), level.key_values.end(),
+                                    [&](const auto& one) { return one.first == part.scalar; });
+    LeafPart whole = part;
+    if (value != level.key_values.end()) whole.next = value->second;
+    if (whole.next == 0 ||
+        !part_walk(node, {whole, true, key.stands_in, level.after_key + kColon})) {
+      rest.push_back(part);
+    }
+  }
+  if (rest.size() != parts.size()) key.inside.a = machine_.leaf(std::move(rest));
+  return key.inside.a == 0;
 }
 
 // Inside a key where any other key may come: every beginning can become one.
@@ -440,10 +481,9 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
          own != level.own_keys->end() && own->starts_with(text); ++own) {
       const std::string_view rest = std::string_view(*own).substr(text.size());
       if (rest.empty()) continue;  // its quote is walked below
-      auto e = std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
-                                [&](const Piece::Exit& x, std::string_view r) {
-                                  return inside(x) < r;
-                                });
+      auto e =
+          std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
+                           [&](const Piece::Exit& x, std::string_view r) { return inside(x) < r; });
       for (; e != piece->exits.end() && inside(*e) == rest; ++e) {
         alone.push_back(static_cast<std::uint32_t>(e - piece->exits.begin()));
       }
@@ -477,20 +517,59 @@ void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
   mask_.allow(piece.dense[static_cast<std::size_t>(longer - piece.lengths.begin()) - 1]);
 }
 
+// The exits that fit before `after`. Which they are depends on nothing but that place, so it is
+// listed once, unless the walk left the value.
 void SchemaWalk::exits(const Piece& piece, const Place& after, std::uint32_t fewest,
                        std::uint32_t most, std::span<const std::uint32_t> without, bool each) {
   Tokens tokens;
   tokens.trie = piece.after.get();
   tokens.piece = &piece;
-  tokens.fewest = fewest;
-  tokens.most = most;
-  tokens.without = without;
   tokens.path = &exit_path_;
   tokens.each = each;
-  if (note(after)) {
-    for (const std::uint32_t i : piece.ends) emit_one(tokens, static_cast<TokenId>(i));
+  const auto walk = [&] {
+    if (note(after)) {
+      for (const std::uint32_t i : piece.ends) emit_one(tokens, static_cast<TokenId>(i));
+    }
+    below(tokens, TokenTrie::kRoot, after);
+  };
+  const auto filter = [&] {
+    tokens.fewest = fewest;
+    tokens.most = most;
+    tokens.without = without;
+  };
+  if (each || after.outside != 0) {
+    filter();
+    walk();
+    return;
   }
-  below(tokens, TokenTrie::kRoot, after);
+  const SchemaMachine::ExitKey key{&piece, after.inside, after.stands_in};
+  auto known = machine_.exit_lists_.find(key);
+  if (known == machine_.exit_lists_.end()) {
+    SchemaMachine::ExitList list;
+    const std::uint64_t before = std::exchange(largest_, 0);
+    noted_ = {};
+    went_outside_ = false;
+    tokens.list = &list;
+    walk();
+    tokens.list = nullptr;
+    list.largest = largest_;
+    largest_ = std::max(before, largest_);
+    if (went_outside_) {  // the same again, for what stands around the value here
+      filter();
+      walk();
+      return;
+    }
+    machine_.bytes_ += (list.fit.size() + list.unsure.size()) * sizeof(std::uint32_t) + 128;
+    known = machine_.exit_lists_.emplace(key, std::move(list)).first;
+  }
+  largest_ = std::max(largest_, known->second.largest);
+  filter();
+  for (const std::uint32_t i : known->second.fit) emit_one(tokens, static_cast<TokenId>(i));
+  const std::vector<std::uint32_t> unsure = known->second.unsure;
+  for (const std::uint32_t i : unsure) {
+    const bool alone = std::binary_search(without.begin(), without.end(), i);
+    if (!alone && fits(piece.exits[i].id)) emit_one(tokens, static_cast<TokenId>(i));
+  }
 }
 
 // One token, byte by byte from the walk's beginning.

@@ -57,7 +57,8 @@ class SchemaWalk {
     std::uint32_t fewest = 0, most = UINT32_MAX;  // characters that an exit may have begun
     std::span<const std::uint32_t> without;       // exits decided one by one, sorted
     std::vector<unsigned char>* path = nullptr;   // bytes on the way, by depth
-    bool each = false;  // allowed only where the token, tried alone, fits
+    bool each = false;                            // allowed only where the token, tried alone, fits
+    SchemaMachine::ExitList* list = nullptr;      // exits are not allowed but listed
   };
 
   void below(const Tokens& tokens, std::uint32_t node, const Place& place);
@@ -70,10 +71,19 @@ class SchemaWalk {
   void emit_one(const Tokens& tokens, TokenId id);
   bool leaf_pieces(std::uint32_t node, State& leaf);
   bool part_piece(std::uint32_t node, const LeafPart& part, bool each);
-  bool part_walk(std::uint32_t node, const LeafPart& part, bool each);
-  void part_table(const LeafPart& part, bool each);
-  void part_below(std::uint32_t node, const LeafPart& part, bool each);
-  bool note_part(const LeafPart& part, std::uint32_t state);
+  // A part that is read by words or an automaton: of a value, or of a key.
+  struct Part {
+    LeafPart leaf;
+    bool key = false;
+    bool each = false;
+    std::uint64_t after = 0;  // bytes that close what follows it, at most
+  };
+  bool part_walk(std::uint32_t node, const Part& part);
+  void part_table(const Part& part);
+  void part_below(std::uint32_t node, const Part& part);
+  bool note_part(const Part& part, std::uint32_t state);
+  Place after_part(const Part& part);
+  bool key_pieces(std::uint32_t node, Place& key);
   bool key_piece(std::uint32_t node, const Place& key);
   void allow_stay(const Piece& piece, std::uint32_t most);
   void exits(const Piece& piece, const Place& after, std::uint32_t fewest, std::uint32_t most,
@@ -93,6 +103,7 @@ class SchemaWalk {
   std::uint64_t largest_ = 0;
   State noted_;  // the last place whose bound was taken
   bool noted_fits_ = false;
+  bool went_outside_ = false;
   std::vector<unsigned char> path_, exit_path_;
   std::vector<std::uint32_t> todo_;  // children to visit, of all open nodes
 };

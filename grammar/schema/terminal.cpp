@@ -125,8 +125,8 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
   path[base] = {q, 0};
   const auto leave = [&](std::span<const TokenId> tokens, std::size_t depth, std::uint32_t begun) {
     for (const TokenId id : tokens) {
-      out->exits.push_back({id, begun, static_cast<std::uint16_t>(base),
-                            static_cast<std::uint16_t>(depth - base)});
+      out->exits.push_back(
+          {id, begun, static_cast<std::uint16_t>(base), static_cast<std::uint16_t>(depth - base)});
     }
   };
   for (std::uint32_t i = first; i < end;) {

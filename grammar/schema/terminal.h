@@ -69,7 +69,7 @@ class Terminal {
     std::vector<MaskTable> dense;        // tokens that begin at most lengths[i]
     /// Tokens that leave the scalar later than at once, by the bytes they have inside.
     std::vector<Exit> exits;
-    std::vector<std::uint32_t> ends;  // of `exits`: those with nothing after it
+    std::vector<std::uint32_t> ends;         // of `exits`: those with nothing after it
     std::unique_ptr<const TokenTrie> after;  // what the others have left; its ids index `exits`
   };
   /// Of the tokens strictly below `node` of the vocabulary's trie (or TokenTrie::kRoot), read from

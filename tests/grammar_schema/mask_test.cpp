@@ -15,16 +15,18 @@ namespace {
 
 VocabularyRef random_vocabulary(std::uint64_t seed) {
   static const char* const kPieces[] = {
-      "\"", "\"", "\"", "a",  "b",  "c",    "ab",   "name", ":",    ",",    "{",      "}",
-      "[",  "]",  " ",  "\n", "\\", "\\n",  "\\u0", "0a",   "1",    "2",    "17",     "0",
-      "-",  ".",  "e",  "5",  "é",  "\xC3", "\xA9", "null", "true", "tr",   "\":",    "\",\"",
-      "x",  "@",  "z9", "  ", "\\\"", "\xF0\x9F", "\x98\x80", "d8", "\\ud8", "00", "\": \"", "},{"};
+      "\"",   "\"",       "\"",       "a",  "b",     "c",     "ab",     "name", ":",    ",",
+      "{",    "}",        "[",        "]",  " ",     "\n",    "\\",     "\\n",  "\\u0", "0a",
+      "1",    "2",        "17",       "0",  "-",     ".",     "e",      "5",    "é",    "\xC3",
+      "\xA9", "null",     "true",     "tr", "\":",   "\",\"", "x",      "@",    "z9",   "  ",
+      "\\\"", "\xF0\x9F", "\x98\x80", "d8", "\\ud8", "00",    "\": \"", "},{"};
   std::mt19937_64 random(seed);
   Vocabulary::Spec spec;
   for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
   for (int i = 0; i < 250; ++i) {
     std::string token;
-    for (std::uint64_t n = 1 + random() % 5; n > 0; --n) token += kPieces[random() % std::size(kPieces)];
+    for (std::uint64_t n = 1 + random() % 5; n > 0; --n)
+      token += kPieces[random() % std::size(kPieces)];
     spec.bytes.push_back(std::move(token));
   }
   spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
@@ -129,8 +131,10 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
       Json::parse(R"({"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"name":
         {"type":"string","minLength":2,"maxLength":5},"c":{"type":"array","items":{"$ref":
         "#/$defs/t"}}},"required":["name","c"],"additionalProperties":false}}})"),
-      Json::parse(R"({"type":"string","maxLength":4})"), Json::parse(R"({"type":"integer"})"),
-      Json::parse(R"({"type":"string","format":"date"})"), Json(true)};
+      Json::parse(R"({"type":"string","maxLength":4})"),
+      Json::parse(R"({"type":"integer"})"),
+      Json::parse(R"({"type":"string","format":"date"})"),
+      Json(true)};
   const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 200 : 6;
   for (std::uint64_t seed = 0; seed < runs && !HasFailure(); ++seed) {
     const VocabularyRef vocabulary = random_vocabulary(seed + 1000);
