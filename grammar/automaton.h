@@ -121,7 +121,7 @@ class Automaton {
   bool closes(StateId state) {
     State& s = states_[state];
     if (s.closes == 0) {
-      const bool yes = closing_estimate(state) <= Program::kLongestClosing;
+      const bool yes = surely_closes(state) || closing_estimate(state) <= Program::kLongestClosing;
       states_[state].closes = yes ? 2 : 1;
       return yes;
     }
@@ -220,6 +220,7 @@ class Automaton {
   const Tail& tail(PositionId p);
   std::uint64_t closing_size(PositionId p);
   std::uint64_t closing_estimate(StateId state);
+  bool surely_closes(StateId state);
   PositionId front(PositionId p, std::string& word);
   Tail prepend(std::string_view word, const Tail& rest) const;
   std::uint32_t closing_distance(StateId state);

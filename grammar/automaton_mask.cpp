@@ -215,7 +215,7 @@ void Automaton::walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* lar
                    [&](StateId s) { return distance(s); }},
                   mask);
   walk.run(schema.state(at.progress - 1));
-  const std::uint64_t rest = closing_estimate(state);  // with what stands after the value
+  const std::uint64_t rest = closing_size(at.next);  // of what stands after the value
   *largest_after =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(kNever - 1, walk.largest() + rest));
 }

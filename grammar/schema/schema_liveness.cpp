@@ -346,7 +346,7 @@ bool SchemaMachine::find_key_closing(Cursor at) {
   // A key of nobody's is worth the same wherever it starts: those of this object last.
   const bool others = levels_[s.b]->after_other_key != 0;
   std::string filler;
-  while (others && !word && filler.size() < kFillers) {
+  while (others && !word && filler.size() < kFillers + levels_[s.b]->own_keys->size()) {
     const std::string text = text_of(s.text) + filler;
     if (!own_key(*levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
     filler += 'a';

@@ -426,6 +426,17 @@ std::uint64_t SchemaMachine::closing_bound(const State& s) {
   }
 }
 
+std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
+  const State s = states_[at];
+  if (s.phase == Phase::kDead) return std::nullopt;
+  // Inside a character, or where a key must be one of few, the way out may be no key that may
+  // stand.
+  const bool any_key =
+      s.phase == Phase::kKey && levels_[s.b]->after_other_key != 0 && leaves_[s.a].bytes.has('a');
+  if (s.phase == Phase::kKey && !any_key) return std::nullopt;
+  return closing_bound(s);
+}
+
 bool SchemaMachine::accepting(const State& s) {
   if (s.phase == Phase::kDone) return true;
   return s.phase == Phase::kLeaf && leaves_[s.a].finishes;

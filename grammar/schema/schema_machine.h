@@ -95,6 +95,8 @@ class SchemaMachine {
   void refuel() { fuel_ = Fuel("steps", 10 * kSteps); }
   /// A bound for the bytes of a place's closing.
   std::uint64_t closing_bound(const State& at);
+  /// The same for a cursor that is known to have a closing; nothing where it must be looked for.
+  std::optional<std::uint64_t> sure_bound(Cursor at);
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
