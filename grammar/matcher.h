@@ -83,6 +83,10 @@ class Matcher {
   /// fed.
   [[nodiscard]] MaskRef mask(std::uint32_t tokens_left) const;
 
+  /// mask() far from the budget's end, by trying every token alone, without tables and short cuts:
+  /// for tests and benchmarks, which hold mask() against it. Slow.
+  [[nodiscard]] MaskRef plain_mask() const;
+
   /// Moves past `token`; false, and unchanged, where the language forbids it.
   [[nodiscard]] bool advance(TokenId token);
 
