@@ -288,7 +288,8 @@ class Prober {
   void find_form(Role role) {
     auto& it = turn(role);
     if (!it.supported) return;
-    for (const auto& [roles, seen] : observed_) {
+    for (const auto& [observed_roles, seen] : observed_) {
+      const auto& roles = observed_roles;  // clang 14 captures no structured bindings
       const auto place = std::find(roles.begin(), roles.end(), role);
       if (!seen.in_order || place == roles.end()) continue;
       const auto index = static_cast<std::size_t>(place - roles.begin());
