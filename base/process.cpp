@@ -245,18 +245,20 @@ Status Process::pump(std::string_view input, Until until, const ProcessLimits& l
       if (n < 0 && errno != EAGAIN && errno != EINTR) input = {};
     }
     if (input.empty() && until == Until::kExit) close_fd(in_);
-    if (out_ >= 0 && !drain(out_, output_, limits.output_bytes)) close_fd(out_);
+    if (out_ >= 0 && !drain(out_, output_, taken_ + limits.output_bytes)) close_fd(out_);
     if (error_ >= 0) {
       const bool open = drain(error_, error_tail_, 1u << 20);
       if (error_tail_.size() > kErrorTail) error_tail_.erase(0, error_tail_.size() - kErrorTail);
       if (!open) close_fd(error_);
     }
-    if (output_.size() > limits.output_bytes) {
+    if (output_.size() - taken_ > limits.output_bytes) {
       return fail(ErrorCode::kLimit, "'" + name_ + "' wrote more than " +
                                          std::to_string(limits.output_bytes) + " bytes to stdout");
     }
-    if (until == Until::kLine) {
-      if (output_.find('\n') != std::string::npos) return {};
+    if (until == Until::kWritten) {
+      if (input.empty() || exited) return {};
+    } else if (until == Until::kLine) {
+      if (input.empty() && has_line()) return {};
       if (exited || out_ < 0) {
         kill();
         return fail(died());
@@ -290,10 +292,53 @@ Result<std::string> Process::exchange(std::string_view line, const ProcessLimits
     close_pipes();
     return fail(status.error());
   }
-  const std::size_t end = output_.find('\n');
-  std::string answer = output_.substr(0, end);
-  output_.erase(0, end + 1);
-  return answer;
+  return take_line();
+}
+
+Status Process::send(std::string_view line, const ProcessLimits& limits) {
+  if (!running()) return fail(ErrorCode::kIo, "'" + name_ + "' is not running");
+  const std::string input = std::string(line) + "\n";
+  Status status = pump(input, Until::kWritten, limits);
+  if (!status) {
+    // Half a line may have been written: nothing can follow it.
+    kill();
+    close_pipes();
+  }
+  return status;
+}
+
+Result<std::string> Process::receive(const ProcessLimits& limits) {
+  if (has_line()) return take_line();
+  if (!running()) return fail(ErrorCode::kIo, "'" + name_ + "' is not running");
+  if (const Status status = pump({}, Until::kLine, limits); !status) {
+    if (status.error().code != ErrorCode::kTimeout &&
+        status.error().code != ErrorCode::kCancelled) {
+      kill();
+      close_pipes();
+    }
+    return fail(status.error());
+  }
+  return take_line();
+}
+
+bool Process::has_line() {
+  scanned_ = std::max(scanned_, taken_);
+  const std::size_t end = output_.find('\n', scanned_);
+  scanned_ = end == std::string::npos ? output_.size() : end;
+  return end != std::string::npos;
+}
+
+// has_line() has found its end.
+std::string Process::take_line() {
+  std::string line = output_.substr(taken_, scanned_ - taken_);
+  taken_ = scanned_ + 1;
+  // What was taken goes from time to time: each byte is moved a bounded number of times.
+  if (taken_ > output_.size() / 2) {
+    output_.erase(0, taken_);
+    taken_ = 0;
+  }
+  scanned_ = taken_;
+  return line;
 }
 
 }  // namespace espalier

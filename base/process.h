@@ -64,6 +64,13 @@ class Process {
   [[nodiscard]] Result<ProcessOutput> communicate(std::string_view input,
                                                   const ProcessLimits& limits);
 
+  /// Writes `line` and a newline. What the child writes meanwhile is kept for receive(). A child
+  /// that reads no more is no error here. kTimeout, kLimit, kCancelled, kIo.
+  [[nodiscard]] Status send(std::string_view line, const ProcessLimits& limits);
+  /// The next line. kTimeout and kCancelled leave the child as it is; kLimit (what is not yet
+  /// received), kIo: it is dead.
+  [[nodiscard]] Result<std::string> receive(const ProcessLimits& limits);
+
   /// Writes `line` and a newline, and reads one line. For children that serve many requests; after
   /// any failure the child is dead. kIo where it died, with what it said on stderr.
   [[nodiscard]] Result<std::string> exchange(std::string_view line, const ProcessLimits& limits);
@@ -74,11 +81,13 @@ class Process {
   void kill();
 
  private:
-  enum class Until { kExit, kLine };
+  enum class Until { kExit, kWritten, kLine };
   Process(std::string name, pid_t pid, int in, int out, int error);
   Status pump(std::string_view input, Until until, const ProcessLimits& limits);
   bool has_exited() const;
   void close_pipes();
+  [[nodiscard]] bool has_line();
+  std::string take_line();
   Error died() const;
 
   std::string name_;
@@ -87,6 +96,8 @@ class Process {
   int out_ = -1;
   int error_ = -1;
   std::string output_;
+  std::size_t taken_ = 0;    // of output_, by receive()
+  std::size_t scanned_ = 0;  // of output_: no line ends between taken_ and here
   std::string error_tail_;
   int status_ = 0;
 };

@@ -2,7 +2,7 @@
 """Espalier's CPU steps beside llama.cpp's, alternating in one run: medians and ratios.
 
     pip install llama-cpp-python==0.3.36
-    python bench/vs_llama.py [--bench build/bin/bench_cpu_step] [--model FILE] [--rounds 3] [--threads 2]
+    python bench/vs_llama.py [--espalier build/bin/espalier] [--model FILE] [--rounds 3] [--threads 2]
 
 Both prefill the same number of tokens (512) and decode 32 tokens after an empty and a 512-token
 prefix, with logits of the last position only, on the same file and as many threads. Each round runs
@@ -12,6 +12,7 @@ they do nothing else for this file's types. --amx turns them on.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -60,8 +61,8 @@ def peer(args):
         start = time.perf_counter()
         model.eval(prompt)
         out = {"prefill_512": 512 / (time.perf_counter() - start)}
-        out["decode_batch_1_prefix_0_apart"] = decode(False)
-        out["decode_batch_1_prefix_512_apart"] = decode(True)
+        out["decode_batch_1_depth_0"] = decode(False)
+        out["decode_batch_1_depth_512"] = decode(True)
         return out
 
     run()
@@ -69,20 +70,26 @@ def peer(args):
 
 
 def ours(args):
+    line = subprocess.run(
+        [args.espalier, "bench", "--model", args.model, "--threads", str(args.threads)]
+        + ["--decode", "32", "--repeat", "1", "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     out = {}
-    lines = subprocess.run(
-        [args.bench, args.model, str(args.threads), "1"], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
-    for line in lines:
-        fields = line.split()
-        if len(fields) == 3 and fields[1] == str(args.threads):
-            out[fields[0]] = float(fields[2])
+    for case in json.loads(line)["cases"]:
+        if case["name"] == "prefill":
+            name = f"prefill_{case['tokens']}"
+        else:
+            name = f"decode_batch_{case['batch']}_depth_{case['depth']}"
+        out[name] = case["tokens_per_second"]
     return out
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bench", default="build/bin/bench_cpu_step")
+    parser.add_argument("--espalier", default="build/bin/espalier")
     parser.add_argument(
         "--model", default=os.path.expanduser("~/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf")
     )
@@ -103,7 +110,7 @@ def main():
             b = statistics.median(run[name] for run in theirs)
             print(f"{name:40} {a:9.1f} {b:9.1f} {a / b:5.2f}")
         else:
-            alone = statistics.median(run["decode_batch_1_prefix_512_apart"] for run in mine)
+            alone = statistics.median(run["decode_batch_1_" + name.split("_", 3)[3]] for run in mine)
             print(f"{name:40} {a:9.1f} {'-':>9} {a / alone:5.2f} x batch 1")
 
 

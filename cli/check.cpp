@@ -7,6 +7,7 @@
 #include "cli/program_file.h"
 #include "dsl/cost.h"
 #include "dsl/program.h"
+#include "dsl/tool_permissions.h"
 
 namespace espalier::cli {
 namespace {
@@ -31,6 +32,7 @@ class Check final : public Command {
     std::size_t errors = 0;
     std::size_t warnings = 0;
     bool unreadable = false;
+    std::vector<std::string> reach;
     for (const std::string& file : files_) {
       auto text = context.system.read(file, dsl::kMaxSource);
       if (!text) {
@@ -42,6 +44,13 @@ class Check final : public Command {
       errors += compiled.diagnostics.errors();
       warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();
       if (cost_ && compiled.program != nullptr) costs(*compiled.program, file, all, context);
+      if (compiled.program != nullptr) {
+        for (const dsl::ToolInfo& tool : compiled.program->tools) {
+          if (dsl::needs_permission(tool))
+            reach.push_back(file + ": the tool `" + tool.name + "` reaches " + dsl::reach_of(tool) +
+                            " (closed without --allow " + tool.name + ")");
+        }
+      }
       if (json_ && !cost_) {
         for (Json& item : dsl::to_json(compiled.diagnostics, compiled.sources))
           all.push_back(std::move(item));
@@ -49,6 +58,9 @@ class Check final : public Command {
         context.console.err() << printable(dsl::render(compiled.diagnostics, compiled.sources))
                               << '\n';
       }
+    }
+    if (!json_) {
+      for (const std::string& line : reach) context.console.note(line);
     }
     if (json_) {
       context.console.print_json(all);

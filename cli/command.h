@@ -64,6 +64,7 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_check();
 [[nodiscard]] std::unique_ptr<Command> make_explain();
 [[nodiscard]] std::unique_ptr<Command> make_eval();
+[[nodiscard]] std::unique_ptr<Command> make_lock();
 [[nodiscard]] std::unique_ptr<Command> make_batch();
 [[nodiscard]] std::unique_ptr<Command> make_complete();
 [[nodiscard]] std::unique_ptr<Command> make_grammar();
@@ -72,5 +73,8 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_pull();
 [[nodiscard]] std::unique_ptr<Command> make_list();
 [[nodiscard]] std::unique_ptr<Command> make_show();
+[[nodiscard]] std::unique_ptr<Command> make_mkmodel();
+[[nodiscard]] std::unique_ptr<Command> make_tree();
+[[nodiscard]] std::unique_ptr<Command> make_bench();
 
 }  // namespace espalier::cli

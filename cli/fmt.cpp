@@ -1,10 +1,10 @@
 // espalier fmt: programs in the one style.
 #include <ostream>
-#include <span>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/input_text.h"
+#include "cli/replace_file.h"
 #include "dsl/format.h"
 #include "dsl/program.h"
 
@@ -47,24 +47,13 @@ class Fmt final : public Command {
       } else if (*formatted != *text) {
         changes = true;
         context.console.print_text(file);
-        if (!check_) ESP_TRY(replace(file, *formatted, context.system));
+        if (!check_) ESP_TRY(replace_file(file, *formatted, context.system));
       }
     }
     return failed || (check_ && changes) ? kFailed : kDone;
   }
 
  private:
-  // The old text stays until the new one is on the disk.
-  static Status replace(const std::string& path, const std::string& text, System& system) {
-    const std::string part = path + ".part";
-    ESP_ASSIGN(const auto file, system.open(part, OpenMode::kTruncate));
-    Status status = file->append(std::as_bytes(std::span(text.data(), text.size())));
-    if (status) status = file->sync();
-    if (status) status = system.rename(part, path);
-    if (!status) (void)system.remove(part);
-    return status;
-  }
-
   std::vector<std::string> files_;
   bool check_ = false;
 };

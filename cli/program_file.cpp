@@ -63,10 +63,12 @@ Json ProgramFile::contents() const {
   return out;
 }
 
-std::string ProgramFile::directory() const {
+std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   return folder.empty() ? "." : folder;
 }
+
+std::string ProgramFile::directory() const { return folder_of(path); }
 
 Result<OpenedProgram> open_program(const std::string& argument, std::string_view verb,
                                    Context& context) {

@@ -25,6 +25,9 @@ struct ProgramFile {
   [[nodiscard]] std::string directory() const;
 };
 
+/// The folder that the file of this path stands in.
+[[nodiscard]] std::string folder_of(const std::string& path);
+
 /// How programs read the files that they name.
 [[nodiscard]] dsl::ReadFile reader(System& system);
 

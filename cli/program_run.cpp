@@ -1,20 +1,18 @@
 #include "cli/program_run.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <utility>
 
 #include "cli/suggest.h"
+#include "dsl/tool_permissions.h"
 
 namespace espalier::cli {
 
 void RunSettings::declare(CLI::App& app) {
   sampling_.declare(app);
   add_integer(app, "--max", max_, 1, 1 << 24, "Tokens of a hole that says nothing itself");
-  app.add_option("--allow", allow_,
-                 "Let the program run `exec` tools: exec (all of them), "
-                 "exec:PROGRAM, or a tool's name")
-      ->type_name("WHAT")
-      ->allow_extra_args(false);
+  declare_allow(app, allow_);
   add_number(app, "--tool-timeout", tool_seconds_, 0.001, 86400,
              "Seconds that one tool call may take [30]");
 }
@@ -51,18 +49,30 @@ Json RunSettings::identity() const {
 }
 
 Status RunSettings::check_allowed(const std::vector<dsl::ToolInfo>& tools) const {
-  for (const std::string& what : allow_) {
-    if (what == "exec") continue;
-    std::vector<std::string> known{"exec"};
-    bool found = false;
+  return check_allow_list(allow_, tools);
+}
+
+void declare_allow(CLI::App& app, std::vector<std::string>& allow) {
+  app.add_option(
+         "--allow", allow,
+         "Open a way out of the program; tools that run programs, call URLs or MCP servers "
+         "are closed without one. WHAT is a tool's name; or exec:PROGRAM, http:HOST, "
+         "http:HOST:PORT, mcp:SERVER; or exec, http, mcp for all of a kind. May be repeated")
+      ->type_name("WHAT")
+      ->allow_extra_args(false);
+}
+
+Status check_allow_list(const std::vector<std::string>& allow,
+                        const std::vector<dsl::ToolInfo>& tools) {
+  for (const std::string& what : allow) {
+    if (what == "exec" || what == "http" || what == "mcp") continue;
+    std::vector<std::string> known{"exec", "http", "mcp"};
     for (const dsl::ToolInfo& tool : tools) {
-      if (tool.transport != dsl::Transport::kExec) continue;
-      known.push_back(tool.name);
-      known.push_back("exec:" + tool.target);
-      found = found || what == tool.name || what == "exec:" + tool.target;
+      for (std::string& entry : dsl::permissions_for(tool)) known.push_back(std::move(entry));
     }
-    if (found) continue;
-    return fail(ErrorCode::kInvalid, "--allow '" + what + "' names no exec tool of this program" +
+    if (std::find(known.begin(), known.end(), what) != known.end()) continue;
+    return fail(ErrorCode::kInvalid, "--allow '" + what +
+                                         "' opens no exec, http or mcp tool of this program" +
                                          did_you_mean(what, known));
   }
   return {};

@@ -34,6 +34,11 @@ class RunSettings {
   std::optional<double> tool_seconds_;
 };
 
+/// --allow, and what is wrong with it for a program that has `tools`.
+void declare_allow(CLI::App& app, std::vector<std::string>& allow);
+[[nodiscard]] Status check_allow_list(const std::vector<std::string>& allow,
+                                      const std::vector<dsl::ToolInfo>& tools);
+
 /// The parts of a model that programs need.
 [[nodiscard]] dsl::ModelParts model_parts(const runtime::Model& model);
 [[nodiscard]] std::unique_ptr<dsl::Runner> make_runner(const Session& session);

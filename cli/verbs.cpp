@@ -125,6 +125,47 @@ Examples:
   espalier show ~/models/qwen.gguf --context 4096 --json
 )";
 
+constexpr std::string_view kTreeDetails =
+    R"(A line a node: positions, pages, leases, how often it was found, how its text begins. What branches
+share stands once, above them.
+
+Examples:
+  espalier tree draft.gen --arg topic="a lost umbrella"
+  espalier tree draft.gen --arg topic="a lost umbrella" --json
+)";
+
+constexpr std::string_view kBenchDetails =
+    R"(Tokens a second, and what share they are of what this machine can read (the weights and keys and
+values that a step must read) and multiply (int8 products), both measured at the start. Branches
+share one prompt, as forks do. Figures are medians; run nothing else beside it.
+
+Examples:
+  espalier bench
+  espalier bench --model qwen.gguf --prefill 1024 --decode 64 --batch 1,8 --depth 0,1024 --json
+  espalier bench --masked --batch 1
+)";
+
+constexpr std::string_view kMkmodelDetails =
+    R"(For measuring shapes and tensor types that no file at hand has: such a model computes what a trained
+one of its shape computes, and says nothing. The same options and seed give the same file.
+
+Examples:
+  espalier mkmodel m.gguf --like llama-3.1-8b --type q4_k_m
+  espalier mkmodel m.gguf --like smollm2-135m --type q4_0 --vocab-from smollm2
+  espalier mkmodel m.gguf --layers 4 --width 512 --heads 8 --kv-heads 2 --feed-forward 1536
+)";
+
+constexpr std::string_view kLockDetails =
+    R"(A program's `mcp "server/tool"` tools run only as they were pinned in tools.lock, which stands
+beside the program, as does mcp.json, which says where the servers are. This verb reaches the
+servers (as --allow opens them), pins what their tools are now, and prints a line a tool: new, as
+before, or changed and where. --check changes nothing; exit 1 if something is not as pinned.
+
+Examples:
+  espalier lock clock.gen --allow mcp:time
+  espalier lock clock.gen --allow mcp --check
+)";
+
 constexpr std::array kVerbs{
     Verb{"run", "FILE[:GEN]", "Run a program", kRunDetails, make_run},
     Verb{"batch", "FILE[:GEN]", "Run a program over many documents or rows", kBatchDetails,
@@ -137,6 +178,7 @@ constexpr std::array kVerbs{
          kExplainDetails, make_explain},
     Verb{"test", "FILE...", "Run the tests that stand in programs", kTestDetails, make_test},
     Verb{"fmt", "FILE...", "Lay programs out in the one style", kFmtDetails, make_fmt},
+    Verb{"lock", "FILE", "Pin what a program's MCP tools are", kLockDetails, make_lock},
     Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,
          make_render},
     Verb{"complete", "", "Complete a raw prompt, free or held to a type or a grammar",
@@ -148,6 +190,12 @@ constexpr std::array kVerbs{
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
     Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
     Verb{"show", "[MODEL]", "What a model is, and the memory it takes", kShowDetails, make_show},
+    Verb{"tree", "FILE[:GEN]", "Run a program and show the tree of prompts that is then held",
+         kTreeDetails, make_tree},
+    Verb{"bench", "", "How fast a model runs here, beside the machine's limits", kBenchDetails,
+         make_bench},
+    Verb{"mkmodel", "OUT", "Make a model file of random weights, for measuring", kMkmodelDetails,
+         make_mkmodel},
 };
 
 }  // namespace

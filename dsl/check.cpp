@@ -68,10 +68,6 @@ void Checker::run() {
   automata();
 }
 
-void Checker::not_yet(const Span& span, const std::string& what) {
-  error("E0208", span, what + " is not available yet");
-}
-
 void Checker::declare(const Identifier& name, Entity entity, std::uint32_t index) {
   if (name.text.empty()) return;
   if (entity != Entity::kGen && builtin_type_name(name.text)) {
@@ -303,28 +299,7 @@ void Checker::define_tools() {
       tool.result = type(*decl.result, Place::kValue);
       from_outside(tool.result, decl.result->span);
     }
-    if (!decl.transport) continue;
-    const std::string& how = decl.transport->text;
-    tool.target = decl.target.value;
-    if (how == "python") {
-      tool.transport = Transport::kPython;
-      const auto colon = tool.target.find(':');
-      if (colon == std::string::npos || colon == 0 || colon + 1 == tool.target.size())
-        error("E0501", decl.target.span, "a Python tool is named \"module:function\"");
-    } else if (how == "exec") {
-      tool.transport = Transport::kExec;
-      if (tool.target.empty()) error("E0501", decl.target.span, "an exec tool names a program");
-    } else if (how == "http" || how == "mcp") {
-      tool.transport = how == "http" ? Transport::kHttp : Transport::kMcp;
-      not_yet(decl.transport->span, "`" + how + "`");
-    } else {
-      Diagnostic& diagnostic =
-          error("E0501", decl.transport->span, "unknown way to run a tool: `" + how + "`");
-      const auto near = suggest(how, {"python", "exec", "http", "mcp"});
-      diagnostic.help = near.empty()
-                            ? "tools are run by `python \"module:function\"` or `exec \"program\"`"
-                            : "did you mean `" + near + "`?";
-    }
+    if (decl.transport) tool_transport(tool);
   }
 }
 

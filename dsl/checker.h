@@ -72,9 +72,12 @@ class Checker {
   void declare(const Identifier& name, Entity entity, std::uint32_t index);
   void define_types();
   void define_tools();
+  void tool_transport(ToolInfo& tool);
+  void http_target(const ToolInfo& tool);
+  void mcp_target(const ToolInfo& tool);
+  void against_lock(const ToolInfo& tool, const Json& pinned);
   void define_gens();
   void config(const ConfigDecl& decl);
-  void not_yet(const Span& span, const std::string& what);
   [[nodiscard]] Parameter parameter(const FieldDecl& field, bool generated);
   /// The value of a constant expression of `type`, or nothing (reported).
   std::optional<Json> constant(const Expr& expr, const TypeRef& type);

@@ -141,6 +141,13 @@ Status Context::written(std::string_view bytes, const Spelling& spelling) {
   return {};
 }
 
+Status Context::template_text(std::span<const runtime::Segment> segments) {
+  if (segments.empty()) return {};
+  take_back_end();
+  ESP_TRY(start(std::nullopt));
+  return write(segments);
+}
+
 Status Context::open(runtime::Role role) {
   if (role_) {
     return fail(ErrorCode::kInvalid, "a " + std::string(name(role)) +

@@ -51,6 +51,9 @@ class Context {
   /// it stood before that hole, the value's own ids are fed, however they were cut; else, and for
   /// what those ids do not spell, the text is tokenised anew. Errors: those of flush().
   Status written(std::string_view bytes, const Spelling& spelling);
+  /// The template's own text inside a turn (what begins a call): its control tokens count as such.
+  /// Nothing where there is none.
+  Status template_text(std::span<const runtime::Segment> segments);
   Status open(runtime::Role role);
   Status close();
   /// Opens the turn that was closed last, so that text is added to it: true if it was of this role,

@@ -375,9 +375,10 @@ class Reader {
     }
     if (known != json.size()) {
       for (const auto& [key, item] : json.items()) {
-        const bool expected = std::any_of(
-            type->fields.begin(), type->fields.end(),
-            [&](const grammar::Field& field) { return field.key == key || field.name == key; });
+        const bool expected = std::any_of(type->fields.begin(), type->fields.end(),
+                                          [&key = key](const grammar::Field& field) {
+                                            return field.key == key || field.name == key;
+                                          });
         if (!expected) return fail(ErrorCode::kInvalid, path + ": unknown field `" + key + "`");
       }
       return fail(ErrorCode::kInvalid,
@@ -466,9 +467,10 @@ Result<std::vector<Value>> arguments_from_json(const Program& program,
   if (!json.is_object())
     return fail(ErrorCode::kInvalid, "arguments must be a JSON object, got " + shown(json));
   for (const auto& [key, value] : json.items()) {
-    const bool known = std::any_of(
-        parameters.begin(), parameters.end(),
-        [&](const Parameter& parameter) { return parameter.key == key || parameter.name == key; });
+    const bool known =
+        std::any_of(parameters.begin(), parameters.end(), [&key = key](const Parameter& parameter) {
+          return parameter.key == key || parameter.name == key;
+        });
     if (known) continue;
     std::string names;
     for (const Parameter& parameter : parameters)

@@ -141,14 +141,16 @@ class Evaluator {
   Outcome<Insertion> insertion(const Expr& expr) {
     const NameInfo& info = program_.names[expr.id];
     if (info.kind == NameKind::kType)
-      return Insertion{schema_text(program_.types[info.index]), nullptr};
+      return Insertion{schema_text(program_.types[info.index]), nullptr, {}};
     if (info.kind == NameKind::kTool)
-      return Insertion{tool_text(program_.tools[info.index]), nullptr};
+      return Insertion{tool_text(program_.tools[info.index]), nullptr, {}};
     auto value = run(expr);
     if (!value) return tl::unexpected<Failure>(std::move(value).error());
     if (value->weight() > Value::kMaxWeight)
       return value_failure(expr.span, "the text would be too long");
-    return Insertion{print(*value), value->shared_origin()};
+    std::string text = print(*value);
+    auto origin = value->shared_origin();
+    return Insertion{std::move(text), std::move(origin), std::move(*value)};
   }
 
  private:

@@ -34,6 +34,7 @@ using Ready = std::map<ExprId, Value>;
 struct Insertion {
   std::string text;
   std::shared_ptr<const Origin> origin;
+  Value value;  // what was printed; null of a type's and a tool's description
 };
 [[nodiscard]] Outcome<Insertion> evaluate_insert(const Program& program, const Scope& scope,
                                                  const Expr& expr, const Ready& ready);

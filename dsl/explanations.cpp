@@ -115,7 +115,6 @@ constexpr std::array kAll = {
                 "without one that it needs.",
                 "gen f(n: int) -> int { return n }\ngen g() -> int {\n  return f()\n}\n",
                 "gen f(n: int) -> int { return n }\ngen g() -> int {\n  return f(1)\n}\n"},
-    Explanation{"E0208", "The language has this, and this version does not run it yet.", "", ""},
     Explanation{
         "E0209",
         "`run` executes a call of a tool that says how it is run. A tool without `=` is only "
@@ -215,6 +214,16 @@ constexpr std::array kAll = {
     Explanation{"E0502", "Two tools have one name for the model.",
                 "tool a as \"look\"(q: string)\ntool b as \"look\"(q: string)\n",
                 "tool a as \"look\"(q: string)\ntool b as \"find\"(q: string)\n"},
+    Explanation{
+        "E0503",
+        "The tool's server is named in `mcp.json` beside the program, and it is not there, or "
+        "the file cannot be read.",
+        "", ""},
+    Explanation{
+        "E0504",
+        "A tool is pinned in `tools.lock`, and what the server or the program declares now is "
+        "another. Look at what changed; `espalier lock` pins it anew.",
+        "", ""},
     Explanation{"E0701",
                 "While the program ran, a `require` did not hold, and no `retry` was left.", "",
                 ""},

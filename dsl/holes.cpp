@@ -11,8 +11,9 @@ namespace {
 class Walker {
  public:
   Walker(const Program& program,
-         const std::function<void(const Hole& hole, std::string_view follow)>& visit)
-      : program_(program), visit_(visit) {}
+         const std::function<void(const Hole& hole, std::string_view follow)>& visit,
+         bool follow_calls)
+      : program_(program), visit_(visit), follow_calls_(follow_calls) {}
 
   void run(const GenInfo& gen) {
     waiting_.push_back(&gen);
@@ -42,7 +43,7 @@ class Walker {
   }
   void expr(const ExprPtr& pointer) {
     if (pointer == nullptr) return;
-    if (std::holds_alternative<CallExpr>(pointer->node)) {
+    if (follow_calls_ && std::holds_alternative<CallExpr>(pointer->node)) {
       const CallInfo& call = program_.calls[pointer->id];
       if (call.kind == CalleeKind::kGen) waiting_.push_back(&program_.gens[call.index]);
     }
@@ -78,7 +79,11 @@ class Walker {
     expr(stmt.condition);
     if (stmt.message) text(*stmt.message);
   }
-  void at(const SpliceStmt& stmt) { expr(stmt.call); }
+  void at(const SpliceStmt& stmt) {
+    const CallInfo& call = program_.calls[stmt.call->id];
+    if (call.kind == CalleeKind::kGen) waiting_.push_back(&program_.gens[call.index]);
+    expr(stmt.call);
+  }
   void at(const ReturnStmt& stmt) { expr(stmt.value); }
   void at(const YieldStmt& stmt) { expr(stmt.value); }
   void at(const BreakStmt&) {}
@@ -118,6 +123,7 @@ class Walker {
 
   const Program& program_;
   const std::function<void(const Hole& hole, std::string_view follow)>& visit_;
+  bool follow_calls_;
   std::vector<const GenInfo*> waiting_;
   std::set<const GenInfo*> seen_;
 };
@@ -132,7 +138,12 @@ std::string_view follow_of(const Text& text, std::size_t index) {
 
 void each_hole(const Program& program, const GenInfo& gen,
                const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
-  Walker(program, visit).run(gen);
+  Walker(program, visit, true).run(gen);
+}
+
+void each_own_hole(const Program& program, const GenInfo& gen,
+                   const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
+  Walker(program, visit, false).run(gen);
 }
 
 }  // namespace espalier::dsl

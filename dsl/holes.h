@@ -17,4 +17,9 @@ namespace espalier::dsl {
 void each_hole(const Program& program, const GenInfo& gen,
                const std::function<void(const Hole& hole, std::string_view follow)>& visit);
 
+/// The same without the generators that are called, which run in contexts of their own: the holes
+/// whose text stands where `gen`'s does.
+void each_own_hole(const Program& program, const GenInfo& gen,
+                   const std::function<void(const Hole& hole, std::string_view follow)>& visit);
+
 }  // namespace espalier::dsl

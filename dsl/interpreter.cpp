@@ -31,6 +31,16 @@ runtime::Role role_of(Role role) {
   return runtime::Role::kUser;
 }
 
+// The insert of a body that is nothing but `"${run …}"`.
+const Insert* only_run(const Block& body) {
+  if (body.statements.size() != 1) return nullptr;
+  const auto* stmt = std::get_if<TextStmt>(&body.statements[0].node);
+  if (stmt == nullptr || stmt->text.chunks.size() != 1) return nullptr;
+  const auto* insert = std::get_if<Insert>(&stmt->text.chunks[0]);
+  return insert != nullptr && std::holds_alternative<RunExpr>(insert->value->node) ? insert
+                                                                                   : nullptr;
+}
+
 }  // namespace
 
 Interpreter::Interpreter(Runner& runner, const Program& program, const RunOptions& options,
@@ -42,7 +52,7 @@ Interpreter::Interpreter(Runner& runner, const Program& program, const RunOption
       observer_(options.observer == nullptr ? silent() : *options.observer) {}
 
 runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<Value> arguments) {
-  Context context(runner_.model(), runner_.engine().open());
+  Context context(model_for(gen), runner_.engine().open());
   Frame frame;
   frame.context = &context;
   frame.gen = &gen;
@@ -59,6 +69,13 @@ runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<V
   if (Status status = context.flush(); !status)
     co_return engine_failure(gen.decl->span, std::move(status).error());
   co_return conform(std::move(flow->value), gen.result);
+}
+
+const ModelParts& Interpreter::model_for(const GenInfo& gen) {
+  const std::lock_guard lock(models_mutex_);
+  auto& kept = models_[&gen];
+  if (kept == nullptr) kept = runner_.model_for(program_, gen);
+  return *kept;
 }
 
 Outcome<void> Interpreter::tick(const Span& span) {
@@ -171,6 +188,12 @@ Interpreter::FlowTask Interpreter::role(Frame& frame, const RoleStmt& stmt, cons
                               "`turn` needs one of system, user, assistant, tool; got \"" +
                                   print(*word).substr(0, 40) + "\"");
     }
+  }
+  if (const Insert* insert = only_run(stmt.body);
+      insert != nullptr && *role == runtime::Role::kTool) {
+    auto task = results(frame, *insert, span);
+    Outcome<Flow> flow = co_await task;
+    co_return std::move(flow);
   }
   if (Status status = frame.context->open(*role); !status)
     co_return engine_failure(span, std::move(status).error());

@@ -10,7 +10,9 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -101,6 +103,12 @@ class Interpreter {
   Outcome<HoleSettings> settings(const Hole& hole, const Scope& scope, const Ready& ready);
   static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
   void write(Frame& frame, std::string_view bytes);
+  /// The text of a value as a hole of its type would have it: calls in the model's form, and their
+  /// lead written.
+  Outcome<std::string> as_written(Frame& frame, const Value& value, const Span& span);
+  /// `tool "${run calls}"`: a turn for each result.
+  FlowTask results(Frame& frame, const Insert& insert, const Span& span);
+  Outcome<void> lead(Frame& frame, const Span& span);
 
   // What expressions wait for (interpreter_wait.cpp).
   ValueTask value(Frame& frame, const Expr& expr);
@@ -116,6 +124,7 @@ class Interpreter {
   // Tests (interpreter_expect.cpp).
   DoneTask expect(Frame& frame, const Expectation& expectation);
 
+  [[nodiscard]] const ModelParts& model_for(const GenInfo& gen);
   Outcome<void> tick(const Span& span);
   Outcome<BranchNumber> new_branch(const Frame& parent, std::string_view what, const Span& span);
   void bind(Frame& frame, const Identifier& name, Value value) {
@@ -129,6 +138,8 @@ class Interpreter {
   Observer& observer_;
   std::atomic<std::uint64_t> steps_ = 0;
   std::atomic<std::uint64_t> branches_ = 0;
+  std::mutex models_mutex_;
+  std::map<const GenInfo*, std::shared_ptr<const ModelParts>> models_;
 };
 
 }  // namespace espalier::dsl

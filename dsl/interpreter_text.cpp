@@ -33,6 +33,45 @@ void Interpreter::write(Frame& frame, std::string_view bytes) {
   if (!bytes.empty()) observer_.on_text(frame.branch, bytes);
 }
 
+Outcome<void> Interpreter::lead(Frame& frame, const Span& span) {
+  if (Status s = frame.context->template_text(runner_.calls().lead); !s)
+    return engine_failure(span, std::move(s).error());
+  return {};
+}
+
+Outcome<std::string> Interpreter::as_written(Frame& frame, const Value& value, const Span& span) {
+  if (!is_calls(value)) return print(value);
+  if (auto led = lead(frame, span); !led) return pass(std::move(led).error());
+  return calls_text(program_, runner_.calls().form, value);
+}
+
+Interpreter::FlowTask Interpreter::results(Frame& frame, const Insert& insert, const Span& span) {
+  auto operand = value(frame, *std::get<RunExpr>(insert.value->node).operand);
+  Outcome<Value> calls = co_await operand;
+  if (!calls) co_return pass(std::move(calls).error());
+  const bool several = calls->kind() == ValueKind::kList;
+  auto task = run_calls(frame, std::move(*calls), insert.span, /*failures_as_text=*/true);
+  Outcome<Value> given = co_await task;
+  if (!given) co_return pass(std::move(given).error());
+  Value::List list;
+  if (several) {
+    list = given->as_list();
+  } else {
+    list.push_back(std::move(*given));
+  }
+  for (const Value& one : list) {
+    if (Status s = frame.context->open(runtime::Role::kTool); !s)
+      co_return engine_failure(span, std::move(s).error());
+    observer_.on_turn(frame.branch, name(runtime::Role::kTool));
+    if (one.weight() > Value::kMaxWeight)
+      co_return value_failure(insert.span, "the text would be too long");
+    write(frame, print(one));
+    if (Status s = frame.context->close(); !s) co_return engine_failure(span, std::move(s).error());
+    observer_.on_turn(frame.branch, "");
+  }
+  co_return Flow{};
+}
+
 Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
   for (std::size_t i = 0; i < text.chunks.size(); ++i) {
     const Chunk& chunk = text.chunks[i];
@@ -57,6 +96,11 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
       }
       auto inserted = evaluate_insert(program_, frame.scope, *insert->value, ready);
       if (!inserted) co_return pass(std::move(inserted).error());
+      if (frame.context->role() == runtime::Role::kAssistant && is_calls(inserted->value)) {
+        auto spelled = as_written(frame, inserted->value, insert->span);
+        if (!spelled) co_return pass(std::move(spelled).error());
+        inserted->text = std::move(*spelled);
+      }
       if (inserted->origin == nullptr) {
         write(frame, inserted->text);
       } else {
@@ -239,8 +283,11 @@ Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_v
   auto value =
       from_json(program_, given, info.type, "the mock of `" + hole.name.text + "`", source);
   if (!value) return value_failure(hole.span, value.error().message);
-  // Nobody reads on in a thought.
-  if (!info.think) write(frame, print(*value) + std::string(follow));
+  if (!info.think) {  // nobody reads on in a thought
+    auto spelled = as_written(frame, *value, hole.span);
+    if (!spelled) return pass(std::move(spelled).error());
+    write(frame, *spelled + std::string(follow));
+  }
   Origin origin;
   if (value->origin() != nullptr) origin.spans = value->origin()->spans;
   if (hole.select) {
@@ -261,6 +308,9 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   if (!grammar) co_return engine_failure(hole.span, std::move(grammar).error());
   if (auto enough = budget(hole, **grammar, settings.max); !enough) {
     co_return pass(std::move(enough).error());
+  }
+  if (is_calls(info.type)) {
+    if (auto led = lead(frame, hole.span); !led) co_return pass(std::move(led).error());
   }
   auto healed = frame.context->heal();
   if (!healed) co_return engine_failure(hole.span, std::move(healed).error());

@@ -232,7 +232,10 @@ Result<std::string> render_prompt(const ModelParts& model, const Program& progra
   ESP_ASSIGN(const GenInfo* entry, find_gen(program, gen));
   auto values = arguments_from_json(program, entry->parameters, arguments);
   if (!values) return fail(std::move(values).error().within("`" + entry->name + "`"));
-  auto out = Renderer(model, program).run(*entry, std::move(*values));
+  ModelParts parts = model;
+  if (const Json definitions = tool_definitions(program, *entry); !definitions.empty())
+    parts.chat = declaring(model.chat, definitions);
+  auto out = Renderer(parts, program).run(*entry, std::move(*values));
   if (out) return std::move(*out);
   return fail(located(program, std::move(out).error()).error);
 }

@@ -93,6 +93,7 @@ Runner::Runner(runtime::Engine& engine, std::shared_ptr<const runtime::Tokenizer
                std::shared_ptr<const runtime::ChatTemplate> chat, RunnerOptions options)
     : engine_(engine),
       model_{std::move(tokenizer), std::move(chat), engine.info().context},
+      calls_(call_syntax(model_)),
       options_(options),
       tool_threads_(options.tool_threads),
       executor_(std::max(1U, options.threads)) {}
@@ -124,7 +125,7 @@ Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::s
   // Outside the lock: compiling takes time. Two that need the same one at once both compile it; the
   // first is kept.
   ESP_ASSIGN(auto compiled, grammar::compile(model_.tokenizer->vocabulary(), type, follow,
-                                             options_.limits, source));
+                                             options_.limits, source, calls_.form));
   const std::lock_guard lock(mutex_);
   const auto [place, fresh] = grammars_.emplace(key, std::move(compiled));
   const grammar::GrammarRef result = place->second;
@@ -137,6 +138,22 @@ Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::s
     }
   }
   return result;
+}
+
+std::shared_ptr<const ModelParts> Runner::model_for(const Program& program, const GenInfo& gen) {
+  const Json definitions = tool_definitions(program, gen);
+  std::string key;
+  if (!definitions.empty()) key = definitions.dump(-1, ' ', false, Json::error_handler_t::replace);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = declared_.find(key); found != declared_.end()) return found->second;
+  }
+  ModelParts parts = model_;
+  if (!definitions.empty()) parts.chat = declaring(model_.chat, definitions);
+  const std::lock_guard lock(mutex_);
+  if (declared_.size() >= kMaxDeclared) declared_.clear();  // runs hold what they use
+  return declared_.emplace(std::move(key), std::make_shared<const ModelParts>(std::move(parts)))
+      .first->second;
 }
 
 runtime::Task<RunOutcome> Runner::run(ProgramRef program, std::string gen, Json arguments,

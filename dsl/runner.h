@@ -24,6 +24,7 @@
 #include "dsl/mocks.h"
 #include "dsl/observer.h"
 #include "dsl/program.h"
+#include "dsl/tool_calls.h"
 #include "dsl/tools.h"
 #include "dsl/value.h"
 #include "grammar/matcher.h"
@@ -106,6 +107,13 @@ class Runner {
   [[nodiscard]] runtime::Engine& engine() { return engine_; }
   [[nodiscard]] const ModelParts& model() const { return model_; }
   [[nodiscard]] ToolThreads& tool_threads() { return tool_threads_; }
+  /// How this model writes calls.
+  [[nodiscard]] const CallSyntax& calls() const { return calls_; }
+  /// The model's parts for `gen`'s own context: with the tools declared that its holes can call.
+  /// Made once a set of tools; kMaxDeclared are kept.
+  [[nodiscard]] std::shared_ptr<const ModelParts> model_for(const Program& program,
+                                                            const GenInfo& gen);
+  static constexpr std::size_t kMaxDeclared = 256;
 
   /// Compiled once for a type object, its follow and the source that its spans copy from;
   /// kMaxGrammars are kept, of those with a source kMaxSources, the oldest goes first.
@@ -123,8 +131,10 @@ class Runner {
 
   runtime::Engine& engine_;
   ModelParts model_;
+  CallSyntax calls_;
   RunnerOptions options_;
   std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const ModelParts>> declared_;  // by the definitions' text
   std::map<GrammarKey, grammar::GrammarRef> grammars_;
   std::deque<GrammarKey> order_;
   std::deque<GrammarKey> sourced_;  // the order of those with a source

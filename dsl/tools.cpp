@@ -1,9 +1,12 @@
 #include "dsl/tools.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "dsl/convert.h"
+#include "dsl/http_tool.h"
+#include "dsl/mcp/host.h"
+#include "dsl/tool_answer.h"
+#include "dsl/tool_permissions.h"
 
 namespace espalier::dsl {
 namespace {
@@ -55,13 +58,12 @@ for line in requests:
 )PY";
 
 Result<Json> parse_answer(const std::string& text) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) {
-    return fail(ErrorCode::kTool, text.find_first_not_of(" \t\r\n") == std::string::npos
-                                      ? "it wrote nothing to stdout; a JSON value is expected"
-                                      : "what it wrote to stdout is not JSON (" +
-                                            std::to_string(text.size()) + " bytes)");
-  }
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+    return fail(ErrorCode::kTool, "it wrote nothing to stdout; a JSON value is expected");
+  auto json = read_answer(text);
+  if (!json)
+    return fail(std::move(json).error().within("what it wrote to stdout (" +
+                                               std::to_string(text.size()) + " bytes)"));
   return json;
 }
 
@@ -73,34 +75,30 @@ std::string dump(const Json& json) {
 
 }  // namespace
 
-bool ProcessTools::allowed(const ToolInfo& tool) const {
-  return std::any_of(options_.allow.begin(), options_.allow.end(), [&](const std::string& entry) {
-    return entry == "exec" || entry == "exec:" + tool.target || entry == tool.name;
-  });
-}
+ProcessTools::ProcessTools(ProcessToolOptions options)
+    : options_(std::move(options)), mcp_(std::make_unique<mcp::Host>(options_.directory)) {}
+
+ProcessTools::~ProcessTools() = default;
 
 Result<Json> ProcessTools::call(const ToolRequest& request) {
+  ESP_TRY(check_allowed(options_.allow, *request.tool));
   switch (request.tool->transport) {
     case Transport::kExec:
       return call_program(request);
     case Transport::kPython:
       return call_python(request);
     case Transport::kHttp:
+      return call_http(request, options_.output_bytes);
     case Transport::kMcp:
-      return fail(ErrorCode::kUnsupported, "http and mcp tools are not supported yet");
+      return mcp_->call(request, options_.output_bytes);
     case Transport::kNone:
       break;
   }
-  return fail(ErrorCode::kUnsupported, "it is only a shape: it has no `= python` or `= exec`");
+  return fail(ErrorCode::kUnsupported, "it is only a shape: nothing says how to run it");
 }
 
 Result<Json> ProcessTools::call_program(const ToolRequest& request) {
   const ToolInfo& tool = *request.tool;
-  if (!allowed(tool)) {
-    return fail(ErrorCode::kTool, "it runs the program '" + tool.target +
-                                      "', which is not allowed; allow it with --allow " +
-                                      tool.name + " (or --allow exec for all)");
-  }
   std::string program = tool.target;
   if (program.find('/') != std::string::npos && program[0] != '/' && !options_.directory.empty()) {
     program = options_.directory + "/" + program;
@@ -169,7 +167,7 @@ Result<Value> run_tool(const Program& program, ToolHost& host, const ToolRequest
     return fail(std::move(error).within("tool `" + tool.name + "`"));
   };
   if (tool.transport == Transport::kNone) {
-    return failed({ErrorCode::kTool, "it is only a shape: it has no `= python` or `= exec`"});
+    return failed({ErrorCode::kTool, "it is only a shape: nothing says how to run it"});
   }
   auto json = host.call(request);
   if (!json) return failed(std::move(json).error());

@@ -8,8 +8,9 @@
 // ProcessTools is the host of the C++ program: `exec` starts a process for each call (JSON
 // arguments on stdin, JSON on stdout), `python` keeps worker processes for the program's life, one
 // for each call that runs at the same time, and kills a worker that passes its time limit. What a
-// Python function prints goes to stderr, never into the protocol. `exec` is closed by default: an
-// allow list opens it.
+// Python function prints goes to stderr, never into the protocol. `http` is a request
+// (http_tool.h), `mcp` a call of a server that is reached once and kept (mcp/host.h). What leaves
+// the program is closed by default: an allow list opens it (tool_permissions.h).
 #pragma once
 
 #include <atomic>
@@ -31,6 +32,10 @@
 
 namespace espalier::dsl {
 
+namespace mcp {
+class Host;
+}
+
 struct ToolRequest {
   const ToolInfo* tool = nullptr;
   Json arguments;
@@ -49,23 +54,23 @@ class ToolHost {
 struct ProcessToolOptions {
   std::string
       directory;  // the program file's folder: modules and relative programs are found there
-  std::vector<std::string>
-      allow;  // "exec": every exec tool; "exec:PROGRAM" or a tool's name: that one
+  std::vector<std::string> allow;  // see tool_permissions.h
   std::string python = "python3";
   std::size_t output_bytes = 16u << 20;
 };
 
 class ProcessTools final : public ToolHost {
  public:
-  explicit ProcessTools(ProcessToolOptions options) : options_(std::move(options)) {}
+  explicit ProcessTools(ProcessToolOptions options);
+  ~ProcessTools() override;
   Result<Json> call(const ToolRequest& request) override;
 
  private:
   Result<Json> call_program(const ToolRequest& request);
   Result<Json> call_python(const ToolRequest& request);
-  [[nodiscard]] bool allowed(const ToolInfo& tool) const;
 
   ProcessToolOptions options_;
+  std::unique_ptr<mcp::Host> mcp_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Process>> idle_;  // Python workers that wait for a call
 };

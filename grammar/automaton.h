@@ -73,9 +73,17 @@ class Automaton {
 
   /// CONTRACTS 19; kNever where the vocabulary cannot complete the value.
   std::uint32_t distance(StateId state);
-  [[nodiscard]] bool live(StateId state) { return state != kDead && distance(state) != kNever; }
+  [[nodiscard]] bool live(StateId state) {
+    if (state == kDead || states_[state].accepting) return state != kDead;
+    // What closes in bytes closes in tokens then, and the distance need not be known.
+    if (program_->spells_all_bytes() && states_[state].scan == kNoScan) return closes(state);
+    return distance(state) != kNever;
+  }
   /// Tokens allowed with that many left; see Matcher::mask.
   MaskRef mask(StateId state, std::uint32_t tokens_left);
+  /// mask() far from the budget's end, by trying every token over states: what it is tested
+  /// against.
+  MaskRef plain_mask(StateId state);
   /// The bytes that some live continuation starts with; end of turn is not among them.
   [[nodiscard]] ByteSet next_bytes(StateId state) const;
 
@@ -111,15 +119,34 @@ class Automaton {
   /// beyond the machine's limits (then *overflowed).
   std::optional<std::string> find_context_free_closing(Expr e, bool* overflowed);
   /// Whether some bytes complete the state, by the closings that its items have anyway.
-  bool closes(StateId state) { return closing_estimate(state) <= Program::kLongestClosing; }
+  bool closes(StateId state) {
+    State& s = states_[state];
+    if (s.closes == 0) {
+      const bool yes = surely_closes(state) || closing_estimate(state) <= Program::kLongestClosing;
+      states_[state].closes = yes ? 2 : 1;
+      return yes;
+    }
+    return s.closes == 2;
+  }
+  /// step() to a state that closes; kDead without a step where the state does not read the byte.
+  StateId live_step(StateId state, unsigned char byte) {
+    const std::uint32_t* row = states_[state].row.get();
+    StateId next = row != nullptr ? row[byte] : 0;
+    if (next == 0) next = bytes_of(state).has(byte) ? compute_step(state, byte) : kDead;
+    return next != kDead && closes(next) ? next : kDead;
+  }
+  /// next_bytes(), remembered.
+  const ByteSet& bytes_of(StateId state) {
+    if (!states_[state].bytes) {
+      const ByteSet found = next_bytes(state);
+      states_[state].bytes = std::make_unique<ByteSet>(found);
+    }
+    return *states_[state].bytes;
+  }
+  /// Its length.
+  std::uint64_t closing_length(StateId state) { return closing_estimate(state); }
   /// The shortest of those closings; only where closes().
   std::string closing_word(StateId state);
-  /// Where characters of a class are read: allows the tokens that are nothing else, and returns the
-  /// trie of all others; nullptr where there is no such class.
-  const TokenTrie* allow_characters(StateId state, std::vector<std::uint64_t>& words) {
-    std::uint32_t largest = 0;
-    return allow_slice(state, kNever - 1, words, &largest);
-  }
   struct SchemaClosing {
     std::optional<std::string> word;
     bool undecided = false;
@@ -170,6 +197,8 @@ class Automaton {
     StateId closing_next = 0;
     unsigned char closing_byte = 0;
     std::unique_ptr<Tail> closing;
+    std::uint8_t closes = 0;  // 0 not known, 1 no, 2 yes
+    std::unique_ptr<ByteSet> bytes;
   };
   static constexpr std::uint32_t kUnknown = UINT32_MAX - 1;
   struct Pair {
@@ -192,6 +221,7 @@ class Automaton {
   const Tail& tail(PositionId p);
   std::uint64_t closing_size(PositionId p);
   std::uint64_t closing_estimate(StateId state);
+  bool surely_closes(StateId state);
   PositionId front(PositionId p, std::string& word);
   Tail prepend(std::string_view word, const Tail& rest) const;
   std::uint32_t closing_distance(StateId state);
@@ -220,9 +250,11 @@ class Automaton {
   const TokenTrie* allow_slice(StateId state, std::uint32_t most_after,
                                std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
+  std::uint32_t walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
+                          std::vector<std::uint64_t>& words);
   bool in_schema(StateId state);
-  void walk_schema(StateId state, std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
-  MaskRef intern_mask(std::vector<std::uint64_t> words);
+  void walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
+  MaskRef intern_mask(MaskBuilder builder);
 
   SchemaMachine& machine(Expr schema) const;
 
@@ -233,7 +265,7 @@ class Automaton {
                             : factor_places_[at.progress - 1];
   }
   bool in_factor(StateId state);
-  void walk_factor(StateId state, std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
+  void walk_factor(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
 
   ProgramRef program_;
   const ExpressionPool& pool_;
@@ -251,8 +283,9 @@ class Automaton {
   std::unordered_map<std::string, std::uint32_t> pair_ids_;
   std::vector<std::string> prefixes_;
   mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
-      machines_;  // by kSchema
-  std::unordered_multimap<std::size_t, MaskRef> masks_;
+      machines_;                                          // by kSchema
+  std::unordered_multimap<std::size_t, MaskRef> masks_;   // by their words
+  std::unordered_map<std::string, MaskRef> keyed_masks_;  // by MaskBuilder::key()
   std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
   std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion
   std::uint32_t stamp_ = 0;

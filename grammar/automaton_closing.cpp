@@ -284,6 +284,17 @@ std::uint32_t Automaton::searched_distance(StateId start) {
   return kNever;
 }
 
+// One place inside a schema's value whose closing has a small bound: it need not be found for that.
+bool Automaton::surely_closes(StateId state) {
+  if (states_[state].items.size() != 1) return false;
+  const Position at = positions_[states_[state].items[0]];
+  if (at.expr >= kBottomExpr || pool_.node(Expr{at.expr}).op != Op::kSchema || at.progress == 0) {
+    return false;
+  }
+  const std::optional<std::uint64_t> bound = machine(Expr{at.expr}).sure_bound(at.progress - 1);
+  return bound && *bound + closing_size(at.next) <= Program::kLongestClosing;
+}
+
 std::uint64_t Automaton::closing_estimate(StateId state) {
   std::uint64_t best = kTooLong;
   for (std::size_t i = 0; i < states_[state].items.size(); ++i) {

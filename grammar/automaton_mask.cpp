@@ -3,24 +3,38 @@
 
 #include "grammar/automaton.h"
 #include "grammar/schema/schema_machine.h"
+#include "grammar/schema/schema_walk.h"
 #include "grammar/token_slice.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
 
-MaskRef Automaton::intern_mask(std::vector<std::uint64_t> words) {
-  std::size_t hash = 0xCBF29CE484222325ULL;
-  for (const std::uint64_t w : words) hash = (hash ^ w) * 0x9E3779B97F4A7C15ULL;
-  const auto [from, to] = masks_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    if (std::equal(words.begin(), words.end(), it->second->words().begin(),
-                   it->second->words().end())) {
-      return it->second;
+MaskRef Automaton::intern_mask(MaskBuilder builder) {
+  const std::string key = builder.key();
+  std::size_t hash = 0;
+  if (key.empty()) {
+    // Four chains at once, for speed.
+    const auto& words = builder.words();
+    std::uint64_t h[4] = {1, 2, 3, 4};
+    for (std::size_t w = 0; w < words.size(); ++w) {
+      h[w % 4] = (h[w % 4] ^ words[w]) * 0x9E3779B97F4A7C15ULL;
+      h[w % 4] ^= h[w % 4] >> 29;
     }
+    hash = h[0] ^ (h[1] << 1) ^ (h[2] << 2) ^ (h[3] << 3);
+    const auto [from, to] = masks_.equal_range(hash);
+    for (auto it = from; it != to; ++it) {
+      if (std::ranges::equal(words, it->second->words())) return it->second;
+    }
+  } else if (const auto known = keyed_masks_.find(key); known != keyed_masks_.end()) {
+    return known->second;
   }
-  bytes_ += words.size() * sizeof(std::uint64_t) + 128;
-  auto mask = std::make_shared<const Mask>(std::move(words));
-  masks_.emplace(hash, mask);
+  auto mask = std::make_shared<const Mask>(std::move(builder).build());
+  bytes_ += mask->words().size_bytes() + mask->ids().size_bytes() + key.size() + 192;
+  if (key.empty()) {
+    masks_.emplace(hash, mask);
+  } else {
+    keyed_masks_.emplace(key, mask);
+  }
   return mask;
 }
 
@@ -41,7 +55,7 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
     }
   }
   if (!live(state) || states_[state].done) {
-    return intern_mask(std::vector<std::uint64_t>((program_->vocabulary()->size() + 63) / 64));
+    return intern_mask(MaskBuilder(program_->vocabulary()->size()));
   }
   if (!states_[state].mask) {
     std::uint32_t largest = 0;
@@ -166,6 +180,15 @@ const TokenTrie* Automaton::allow_slice(StateId state, std::uint32_t most_after,
   return &slice->others();
 }
 
+MaskRef Automaton::plain_mask(StateId state) {
+  const Vocabulary& vocabulary = *program_->vocabulary();
+  MaskBuilder mask(vocabulary.size());
+  if (live(state) && !states_[state].done) {
+    walk_trie(state, vocabulary.trie(), kNever - 1, mask.words());
+  }
+  return intern_mask(std::move(mask));
+}
+
 // The state is one place inside a schema's value, which does not end here.
 bool Automaton::in_schema(StateId state) {
   const State& s = states_[state];
@@ -178,76 +201,23 @@ bool Automaton::in_schema(StateId state) {
 }
 
 // As walk(), over the schema's places while the value goes on; where it may end, over states.
-void Automaton::walk_schema(StateId state, std::vector<std::uint64_t>& words,
-                            std::uint32_t* largest_after) {
+void Automaton::walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after) {
   const Position at = positions_[states_[state].items[0]];
   SchemaMachine& schema = machine(Expr{at.expr});
-  const auto from = at.progress - 1;
-  const TokenTrie* others = schema.allow_slice(from, words);
   schema.refuel();
-  std::uint64_t largest = others != nullptr ? schema.closing_bound(schema.state(from)) + 64 : 0;
-  const TokenTrie& trie = others != nullptr ? *others : program_->vocabulary()->trie();
-  struct Place {
-    SchemaMachine::State inside;
-    StateId outside = 0;     // where the value may have ended; 0: it has not
-    bool stands_in = false;  // for another place like it
-  };
-  std::vector<Place> path(trie.longest() + 1);
-  std::vector<unsigned char> bytes(trie.longest() + 1);
-  path[0].inside = schema.state(from);
-  const auto nodes = trie.nodes();
-  for (std::uint32_t i = 0; i < nodes.size();) {
-    const TokenTrie::Node& node = nodes[i];
-    const Place& before = path[node.depth - 1];
-    Place next;
-    if (before.outside != 0) {
-      next.outside = step(before.outside, node.byte);
-    } else {
-      using Phase = SchemaMachine::Phase;
-      next.stands_in = before.stands_in;
-      next.inside = schema.advance(before.inside, node.byte, &next.stands_in);
-      if (next.inside.phase == Phase::kUnsure) {  // exactly, from the start
-        next = {};
-        next.inside = path[0].inside;
-        for (std::size_t d = 1; d <= node.depth; ++d) {
-          next.inside = schema.advance(next.inside, d == node.depth ? node.byte : bytes[d]);
-        }
-        next.stands_in = true;
-      }
-      if (next.inside.phase == Phase::kDead) {
-        next.outside = kDead;
-      } else if (schema.accepting(next.inside)) {
-        const PositionId p = position({at.expr, 1 + schema.cursor(next.inside), at.next, at.depth});
-        next.outside = intern(closure(p), kNoScan);
-      }
-    }
-    if (next.outside == kDead) {
-      i = node.next;
-      continue;
-    }
-    path[node.depth] = next;
-    bytes[node.depth] = node.byte;
-    if (node.token_count > 0) {
-      std::uint64_t after = 0;
-      if (next.outside != 0) {
-        after = distance(next.outside);
-      } else {
-        after = schema.closing_bound(next.inside);
-        if (after > Program::kLongestClosing) after = kNever;
-      }
-      if (after != kNever) {
-        largest = std::max(largest, after);
-        for (const TokenId id : trie.tokens_at(i)) {
-          words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
-                                                      << (static_cast<std::size_t>(id) % 64);
-        }
-      }
-    }
-    ++i;
-  }
-  const std::uint64_t rest = closing_estimate(state);  // with what stands after the value
-  *largest_after = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(kNever - 1, largest + (rest > Program::kLongestClosing ? 0 : rest)));
+  SchemaWalk walk(schema, *program_->vocabulary(),
+                  {[&](const SchemaMachine::State& s) {
+                     return intern(
+                         closure(position({at.expr, 1 + schema.cursor(s), at.next, at.depth})),
+                         kNoScan);
+                   },
+                   [&](StateId s, unsigned char byte) { return step(s, byte); },
+                   [&](StateId s) { return distance(s); }},
+                  mask);
+  walk.run(schema.state(at.progress - 1));
+  const std::uint64_t rest = closing_size(at.next);  // of what stands after the value
+  *largest_after =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(kNever - 1, walk.largest() + rest));
 }
 
 // The state is one place inside a span, which does not end here.
@@ -263,8 +233,7 @@ bool Automaton::in_factor(StateId state) {
 // As walk(), over the words of the source while the span goes on, whose places get no states: there
 // are about as many as beginnings of words, times the bytes of a token. Where the span may end,
 // over states.
-void Automaton::walk_factor(StateId state, std::vector<std::uint64_t>& words,
-                            std::uint32_t* largest_after) {
+void Automaton::walk_factor(StateId state, MaskBuilder& mask, std::uint32_t* largest_after) {
   const Position at = positions_[states_[state].items[0]];
   const SourceWords& source = pool_.source_of(Expr{at.expr});
   ByteSet ending;  // what may come after the span
@@ -306,10 +275,7 @@ void Automaton::walk_factor(StateId state, std::vector<std::uint64_t>& words,
       const std::uint32_t after = next.outside != 0 ? distance(next.outside) : next.closing;
       if (after != kNever) {
         largest = std::max<std::uint64_t>(largest, after);
-        for (const TokenId id : trie.tokens_at(i)) {
-          words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
-                                                      << (static_cast<std::size_t>(id) % 64);
-        }
+        for (const TokenId id : trie.tokens_at(i)) mask.allow(id);
       }
     }
     ++i;
@@ -322,21 +288,31 @@ void Automaton::walk_factor(StateId state, std::vector<std::uint64_t>& words,
 // The tokens after which at most `most_after` more are needed.
 MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after) {
   const Vocabulary& vocabulary = *program_->vocabulary();
-  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  MaskBuilder mask(vocabulary.size());
   if (most_after == kNever - 1 && in_schema(state)) {
-    walk_schema(state, words, largest_after);
-    return intern_mask(std::move(words));
+    walk_schema(state, mask, largest_after);
+    return intern_mask(std::move(mask));
   }
   if (most_after == kNever - 1 && in_factor(state)) {
-    walk_factor(state, words, largest_after);
-    return intern_mask(std::move(words));
+    walk_factor(state, mask, largest_after);
+    return intern_mask(std::move(mask));
   }
+  std::vector<std::uint64_t>& words = mask.words();
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
   const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
+  *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));
+  return intern_mask(std::move(mask));
+}
+
+// Tries every token of the trie; the largest distance that an allowed one leads to.
+std::uint32_t Automaton::walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
+                                   std::vector<std::uint64_t>& words) {
+  const Vocabulary& vocabulary = *program_->vocabulary();
   const auto allow = [&](TokenId id) {
     words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
                                                 << (static_cast<std::size_t>(id) % 64);
   };
+  std::uint32_t largest = 0;
   std::vector<StateId> path(trie.longest() + 1, kDead);
   path[0] = state;
   const auto nodes = trie.nodes();
@@ -351,7 +327,7 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     if (node.token_count > 0) {
       const std::uint32_t after = distance(next);
       if (after <= most_after) {
-        *largest_after = std::max(*largest_after, after);
+        largest = std::max(largest, after);
         for (const TokenId id : trie.tokens_at(i)) allow(id);
       }
     }
@@ -361,7 +337,7 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     if (vocabulary.end_of_turn() != kNoToken) allow(vocabulary.end_of_turn());
     for (const TokenId id : vocabulary.also_end()) allow(id);
   }
-  return intern_mask(std::move(words));
+  return largest;
 }
 
 }  // namespace espalier::grammar

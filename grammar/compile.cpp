@@ -37,10 +37,11 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
 }
 
 Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type, std::string_view follow,
-                           const Limits& limits, const SpanSourceRef& source) {
+                           const Limits& limits, const SpanSourceRef& source,
+                           const CallForm& calls) {
   Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
   auto pool = std::make_shared<ExpressionPool>(fuel);
-  TypeExpressions types(*pool, source);
+  TypeExpressions types(*pool, source, calls);
   ESP_ASSIGN(const Expr root, types.plain(type));
   ESP_TRY(pool->status());
   ESP_ASSIGN(const auto grammar,
@@ -61,7 +62,10 @@ Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type, std::s
                 "E0303: this union cannot be told apart: " + d.what + ": " + example);
   }
   const Matcher start = grammar->start({});
-  const bool may_be_empty = type->kind == TypeKind::kString || type->kind == TypeKind::kLine;
+  const bool no_call = type->kind == TypeKind::kList && type->items.size() == 1 &&
+                       type->items[0] != nullptr && type->items[0]->kind == TypeKind::kCall;
+  const bool may_be_empty =
+      type->kind == TypeKind::kString || type->kind == TypeKind::kLine || no_call;
   if (!may_be_empty && start.accepting()) {
     return fail(ErrorCode::kInvalid,
                 "E0307: this type may be empty here; a hole needs at least one character");

@@ -111,7 +111,9 @@ Expr JsonExpressions::string_of(Expr body) {
                        pool_.concat({pool_.bytes("\""), body, pool_.bytes("\"")}));
 }
 
-Expr JsonExpressions::string_content(std::string_view text) {
+Expr JsonExpressions::string_content(std::string_view text) { return pool_.bytes(spelled(text)); }
+
+std::string JsonExpressions::spelled(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
@@ -121,7 +123,7 @@ Expr JsonExpressions::string_content(std::string_view text) {
       out += c;
     }
   }
-  return pool_.bytes(out);
+  return out;
 }
 
 Expr JsonExpressions::literal(const Json& value) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "grammar/expression.h"
@@ -31,6 +32,7 @@ class JsonExpressions {
   Expr string_of(Expr body);
   /// The canonical spelling of a string's content, without quotes.
   Expr string_content(std::string_view utf8);
+  static std::string spelled(std::string_view utf8);
 
   /// The literal in its compact spelling (strings: canonical escapes; arrays and objects: with
   /// whitespace()), captured as kConstant.

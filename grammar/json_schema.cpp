@@ -4,6 +4,7 @@
 
 #include "grammar/compiled_grammar.h"
 #include "grammar/json_schema_document.h"
+#include "grammar/schema/scalar_library.h"
 #include "grammar/schema/schema_graph.h"
 
 namespace espalier::grammar {
@@ -30,5 +31,7 @@ Result<GrammarRef> compile_json_schema(VocabularyRef vocabulary, const Json& sch
              compile_expression(std::move(vocabulary), pool, root, follow, limits, fuel));
   return GrammarRef(std::move(grammar));
 }
+
+void prepare_schemas(const VocabularyRef& vocabulary) { ScalarLibrary::of(vocabulary); }
 
 }  // namespace espalier::grammar

@@ -149,6 +149,12 @@ MaskRef Matcher::mask(std::uint32_t tokens_left) const {
   });
 }
 
+MaskRef Matcher::plain_mask() const {
+  return locked(*state_, [&](Automaton& a, StateId s) {
+    return a.plain_mask(state_->ended_ ? Automaton::kDead : s);
+  });
+}
+
 bool Matcher::advance(TokenId token) {
   const Vocabulary& vocabulary = *state_->grammar_->vocabulary();
   if (token < 0 || static_cast<std::size_t>(token) >= vocabulary.size() || state_->ended_)

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "grammar/call_form.h"
 #include "grammar/json.h"
 #include "grammar/mask.h"
 #include "grammar/span_source.h"
@@ -62,12 +63,14 @@ class Grammar {
 using GrammarRef = std::shared_ptr<const Grammar>;
 
 /// A hole of `type` followed by the literal `follow` (empty: it ends the turn). `source` is the
-/// text that its spans copy from, if it holds any. Errors: kInvalid (empty language, nullable hole,
+/// text that its spans copy from, if it holds any. A call, and a list of calls, is written as
+/// `calls` says; such a list may be empty. Errors: kInvalid (empty language, nullable hole,
 /// undecidable union, a pattern that does not parse), kUnsupported, kLimit. The message is what the
 /// language's diagnostics print after the code.
 [[nodiscard]] Result<GrammarRef> compile(VocabularyRef vocabulary, const TypeRef& type,
                                          std::string_view follow, const Limits& limits = {},
-                                         const SpanSourceRef& source = nullptr);
+                                         const SpanSourceRef& source = nullptr,
+                                         const CallForm& calls = kPlainCall);
 
 class MatcherState;  // immutable, interned or persistent; see grammar/README.md
 
@@ -81,6 +84,10 @@ class Matcher {
   /// distance() <= tokens_left. The budget counts the value's tokens only; at its end the follow is
   /// fed.
   [[nodiscard]] MaskRef mask(std::uint32_t tokens_left) const;
+
+  /// mask() far from the budget's end, by trying every token alone, without tables and short cuts:
+  /// for tests and benchmarks, which hold mask() against it. Slow.
+  [[nodiscard]] MaskRef plain_mask() const;
 
   /// Moves past `token`; false, and unchanged, where the language forbids it.
   [[nodiscard]] bool advance(TokenId token);

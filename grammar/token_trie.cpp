@@ -41,6 +41,28 @@ TokenTrie::TokenTrie(std::span<const std::string_view> bytes, std::span<const To
     previous = token;
   }
   close_to(0);
+  index_edges();
+}
+
+void TokenTrie::index_edges() {
+  const std::size_t n = nodes_.size();
+  std::vector<std::uint32_t> parents(n);
+  std::vector<std::uint32_t> above(longest_ + 1, static_cast<std::uint32_t>(n));  // by depth
+  first_edge_.assign(n + 2, 0);
+  for (std::size_t i = 0; i < n; ++i) {
+    parents[i] = above[nodes_[i].depth - 1U];
+    above[nodes_[i].depth] = static_cast<std::uint32_t>(i);
+    ++first_edge_[parents[i] + 1];
+  }
+  for (std::size_t i = 0; i <= n; ++i) first_edge_[i + 1] += first_edge_[i];
+  edges_.resize(n);
+  edge_bytes_.resize(n);
+  std::vector<std::uint32_t> next(first_edge_.begin(), first_edge_.end() - 1);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t at = next[parents[i]]++;
+    edges_[at] = static_cast<std::uint32_t>(i);
+    edge_bytes_[at] = nodes_[i].byte;
+  }
 }
 
 std::span<const TokenId> TokenTrie::tokens_at(std::size_t i) const {
@@ -61,11 +83,31 @@ std::span<const TokenId> TokenTrie::tokens_below(std::size_t i) const {
 
 std::uint32_t TokenTrie::child(std::uint32_t i, std::uint8_t byte) const {
   if (i == kRoot) return root_children_[byte];
-  const std::uint32_t end = nodes_[i].next;
-  for (std::uint32_t c = i + 1; c < end && nodes_[c].byte <= byte; c = nodes_[c].next) {
-    if (nodes_[c].byte == byte) return c;
+  const Children all = children(i);
+  const auto at = std::lower_bound(all.bytes.begin(), all.bytes.end(), byte);
+  if (at == all.bytes.end() || *at != byte) return kNone;
+  return all.nodes[static_cast<std::size_t>(at - all.bytes.begin())];
+}
+
+void TokenTrie::children(std::uint32_t i, const ByteSet& bytes,
+                         std::vector<std::uint32_t>& out) const {
+  constexpr std::size_t kMany = 24;
+  const Children all = children(i);
+  if (all.bytes.size() < kMany) {
+    for (std::size_t e = 0; e < all.bytes.size(); ++e) {
+      if (bytes.has(all.bytes[e])) out.push_back(all.nodes[e]);
+    }
+    return;
   }
-  return kNone;
+  ByteSet here;
+  if (i != kRoot) {
+    for (const std::uint8_t b : all.bytes) here.add(b);
+  }
+  ByteSet rest = i == kRoot ? bytes : bytes & here;
+  for (; !rest.none(); rest.remove(rest.lowest())) {
+    const std::uint32_t c = child(i, static_cast<std::uint8_t>(rest.lowest()));
+    if (c != kNone) out.push_back(c);
+  }
 }
 
 }  // namespace espalier::grammar

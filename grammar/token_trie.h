@@ -3,7 +3,8 @@
 // Nodes stand in depth-first order (children by rising byte), so a walk is a loop over an array: it
 // goes to the next node where the automaton lives on, and jumps to `next` (past the subtree) where
 // it died. The tokens are listed in the same order, so the tokens of a subtree are one contiguous
-// range. Immutable, thread-safe; 12 bytes a node.
+// range. Where only a few bytes can follow, walks go by `children` instead. Immutable, thread-safe;
+// 21 bytes a node.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/token.h"
+#include "grammar/byte_set.h"
 
 namespace espalier::grammar {
 
@@ -42,13 +44,30 @@ class TokenTrie {
   [[nodiscard]] std::size_t longest() const { return longest_; }
 
   static constexpr std::uint32_t kNone = UINT32_MAX;
-  /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(children).
+  /// The edges of node `i` (kRoot: of the root) by rising byte, and where they lead.
+  struct Children {
+    std::span<const std::uint8_t> bytes;
+    std::span<const std::uint32_t> nodes;
+  };
+  [[nodiscard]] Children children(std::uint32_t i) const {
+    const std::size_t at = i == kRoot ? nodes_.size() : i;
+    const std::size_t first = first_edge_[at], count = first_edge_[at + 1] - first;
+    return {std::span(edge_bytes_).subspan(first, count), std::span(edges_).subspan(first, count)};
+  }
+  /// Appends those whose byte is in `bytes`, in no certain order. O(the fewer of the two).
+  void children(std::uint32_t i, const ByteSet& bytes, std::vector<std::uint32_t>& out) const;
+  /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(log children).
   [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint8_t byte) const;
   static constexpr std::uint32_t kRoot = UINT32_MAX - 1;
 
  private:
+  void index_edges();
+
   std::vector<Node> nodes_;
   std::vector<TokenId> tokens_;
+  std::vector<std::uint32_t> first_edge_;  // by node, then the root: where its edges begin
+  std::vector<std::uint32_t> edges_;
+  std::vector<std::uint8_t> edge_bytes_;
   std::vector<std::uint32_t> root_children_ = std::vector<std::uint32_t>(256, kNone);
   std::size_t longest_ = 0;
 };

@@ -34,9 +34,9 @@ enum class TypeKind : std::uint8_t {
   kMap,   // JSON object of any keys, values of items[0], low..high members; of equal keys the last
           // counts
   kJson,  // any JSON value
-  kSchema,  // a JSON Schema document: `literal`
-  kCall,    // one of `fields`: a tool's name (key) with its argument record (type); plain JSON form
-            // {"name": …, "arguments": {…}} unless a template's call syntax is given
+  kSchema,     // a JSON Schema document: `literal`
+  kCall,       // one of `fields`: a tool's name (key) with its argument record (type); written as a
+               // CallForm says, inside JSON always as {"name": …, "arguments": {…}}
   kReference,  // a named type that is being defined: `target`
   kGrammar,    // a text of `rules`; json: as a JSON string
   kSpan,       // words that stand in the hole's source text (span_source.h); json: as a JSON string

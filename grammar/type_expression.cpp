@@ -126,7 +126,7 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
       return pool_.choice({item, json_.null()});
     }
     case TypeKind::kList:
-      return list(*type, depth);
+      return list(*type, json, depth);
     case TypeKind::kRecord:
       return record(*type, depth);
     case TypeKind::kMap:
@@ -136,7 +136,11 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
     case TypeKind::kSchema:
       return schema_expression(pool_, type->literal);
     case TypeKind::kCall:
-      return call(*type, depth);
+      if (json) return call(*type, kPlainCall, depth);
+      {
+        ESP_ASSIGN(const Expr one, call(*type, form_, depth));
+        return pool_.concat({pool_.bytes(form_.begin), one, pool_.bytes(form_.end)});
+      }
     case TypeKind::kReference:
       return reference(*type, json, depth);
     case TypeKind::kGrammar: {
@@ -279,13 +283,15 @@ Result<Expr> TypeExpressions::span(bool json) {
   return json ? json_.string_of(words) : pool_.capture(Capture::kText, words);
 }
 
-Result<Expr> TypeExpressions::list(const Type& type, int depth) {
+Result<Expr> TypeExpressions::list(const Type& type, bool json, int depth) {
   if (type.items.size() != 1) return invalid("a list type has one item");
   if (type.low && type.high && *type.low > *type.high) {
     return invalid("E0301: " + described(type) + " has no value: at least " +
                    std::to_string(*type.low) + " and at most " + std::to_string(*type.high) +
                    " items");
   }
+  if (!json && type.items[0] != nullptr && type.items[0]->kind == TypeKind::kCall)
+    return calls(type, depth + 1);
   ESP_ASSIGN(const Expr item, convert(type.items[0], true, depth + 1));
   return json_.array(item, clamp(type.low.value_or(0)),
                      type.high ? clamp(*type.high) : ExpressionPool::kUnbounded);
@@ -338,20 +344,51 @@ Result<Expr> TypeExpressions::record(const Type& type, int depth) {
   return json_.object(first, all_omittable);
 }
 
-Result<Expr> TypeExpressions::call(const Type& type, int depth) {
+Result<Expr> TypeExpressions::call(const Type& type, const CallForm& form, int depth) {
   if (type.fields.empty()) return invalid("E0301: " + described(type) + " has no tool");
   std::vector<Expr> calls;
   std::set<std::string> names;
   for (const Field& tool : type.fields) {
     const std::string& name = tool.key.empty() ? tool.name : tool.key;
+    if (utf8::find_malformed(name) != std::string::npos)
+      return invalid("the name of the tool `" + tool.name + "` is not well-formed UTF-8");
     if (!names.insert(name).second)
       return invalid("E0303: the tool `" + name + "` stands twice in one call");
     ESP_ASSIGN(const Expr arguments, convert(tool.type, true, depth + 1));
-    calls.push_back(
-        json_.object(pool_.concat({json_.member("name", json_.literal(name)), json_.comma(),
-                                   json_.member("arguments", arguments)})));
+    if (form.name_key.empty()) {
+      calls.push_back(
+          pool_.capture(Capture::kObject,
+                        pool_.concat({pool_.bytes(form.name_prefix),
+                                      pool_.field("name", pool_.constant(name, pool_.bytes(name))),
+                                      pool_.bytes(form.prefix), pool_.field("arguments", arguments),
+                                      pool_.bytes(form.suffix)})));
+      continue;
+    }
+    // The value has the plain keys, whatever the text says.
+    const auto member = [&](std::string_view key, std::string_view as, Expr value) {
+      return pool_.concat({pool_.bytes("\""), json_.string_content(key), pool_.bytes("\":"),
+                           json_.whitespace(), pool_.field(as, value)});
+    };
+    const Expr object = json_.object(
+        pool_.concat({member(form.name_key, "name", json_.literal(name)), json_.comma(),
+                      member(form.arguments_key, "arguments", arguments)}));
+    calls.push_back(pool_.concat({pool_.bytes(form.prefix), object, pool_.bytes(form.suffix)}));
   }
   return pool_.choice(calls);
+}
+
+// Several calls in one turn. A form for one call alone has them in a JSON array.
+Result<Expr> TypeExpressions::calls(const Type& type, int depth) {
+  const std::uint32_t low = clamp(type.low.value_or(0));
+  const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+  ESP_ASSIGN(const Expr item, call(*type.items[0], form_, depth));
+  if (!form_.several) return json_.array(item, low, high);
+  if (high == 0) return pool_.capture(Capture::kArray, pool_.empty());
+  const Expr filled =
+      pool_.concat({pool_.bytes(form_.begin),
+                    pool_.separated(item, pool_.bytes(form_.separator), std::max(low, 1U), high),
+                    pool_.bytes(form_.end)});
+  return pool_.capture(Capture::kArray, low == 0 ? pool_.optional(filled) : filled);
 }
 
 }  // namespace espalier::grammar

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/call_form.h"
 #include "grammar/expression.h"
 #include "grammar/json_expression.h"
 #include "grammar/span_source.h"
@@ -20,8 +21,9 @@ namespace espalier::grammar {
 class TypeExpressions {
  public:
   /// `source` is what spans copy from; null where no type holds one.
-  explicit TypeExpressions(ExpressionPool& pool, SpanSourceRef source = nullptr)
-      : pool_(pool), json_(pool), source_(std::move(source)) {}
+  explicit TypeExpressions(ExpressionPool& pool, SpanSourceRef source = nullptr,
+                           const CallForm& calls = kPlainCall)
+      : pool_(pool), json_(pool), source_(std::move(source)), form_(calls) {}
 
   /// The expression of a whole hole. The pool's status is the caller's to look at.
   Result<Expr> plain(const TypeRef& type);
@@ -43,8 +45,10 @@ class TypeExpressions {
   Result<Expr> enumeration(const Type& type, bool json);
   Result<Expr> alternatives(const Type& type, bool json, int depth);
   Result<Expr> record(const Type& type, int depth);
-  Result<Expr> call(const Type& type, int depth);
-  Result<Expr> list(const Type& type, int depth);
+  /// One call, written as `form` has it; begin and end are the list's.
+  Result<Expr> call(const Type& type, const CallForm& form, int depth);
+  Result<Expr> calls(const Type& list, int depth);
+  Result<Expr> list(const Type& type, bool json, int depth);
   Result<Expr> map(const Type& type, int depth);
   Result<Expr> text(const Type& type, bool json);
   Result<Expr> pattern(const Type& type, bool json);
@@ -53,6 +57,7 @@ class TypeExpressions {
   ExpressionPool& pool_;
   JsonExpressions json_;
   SpanSourceRef source_;
+  CallForm form_;
   std::map<std::pair<const Type*, bool>, Rule> rules_;
   std::vector<Distinct> distinct_;
 };

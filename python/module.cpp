@@ -50,11 +50,11 @@ class Callable {
 // everywhere.
 class PythonTools final : public dsl::ToolHost {
  public:
-  PythonTools(Callable call, dsl::ProcessToolOptions options)
-      : call_(std::move(call)), others_(std::move(options)) {}
+  PythonTools(Callable call, std::shared_ptr<dsl::ProcessTools> others)
+      : call_(std::move(call)), others_(std::move(others)) {}
 
   Result<Json> call(const dsl::ToolRequest& request) override {
-    if (request.tool->transport != dsl::Transport::kPython) return others_.call(request);
+    if (request.tool->transport != dsl::Transport::kPython) return others_->call(request);
     const py::gil_scoped_acquire lock;
     try {
       const double seconds = std::chrono::duration<double>(request.timeout).count();
@@ -77,7 +77,7 @@ class PythonTools final : public dsl::ToolHost {
 
  private:
   Callable call_;
-  dsl::ProcessTools others_;
+  std::shared_ptr<dsl::ProcessTools> others_;  // of the program: MCP servers outlive a run
 };
 
 // Closing a session waits for runs whose tools may need the interpreter's lock.
@@ -167,6 +167,15 @@ PYBIND11_MODULE(_core, module) {
         return event_tuple(event);
       });
 
+  py::class_<dsl::ProcessTools, std::shared_ptr<dsl::ProcessTools>>(module, "ProcessTools")
+      .def(py::init([](const std::string& directory, const std::vector<std::string>& allow) {
+             dsl::ProcessToolOptions options;
+             options.directory = directory;
+             options.allow = allow;
+             return std::make_shared<dsl::ProcessTools>(std::move(options));
+           }),
+           py::arg("directory"), py::arg("allow"));
+
   py::class_<Session, std::unique_ptr<Session, WithoutLock>>(module, "Session")
       .def(py::init(
                [](const std::string& model, unsigned threads, std::uint64_t kv_bytes, bool cache) {
@@ -181,18 +190,14 @@ PYBIND11_MODULE(_core, module) {
       .def("start",
            [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,
               const std::string& arguments, const py::dict& options, bool partials, py::object tool,
-              const std::string& directory, const std::vector<std::string>& allow,
-              double tool_seconds, py::object on_end) {
+              std::shared_ptr<dsl::ProcessTools> others, double tool_seconds, py::object on_end) {
              Json json = parse_json(arguments);
              dsl::RunOptions run_options;
              run_options.overrides = overrides_of(options);
              run_options.tool_timeout =
                  std::chrono::milliseconds(static_cast<std::int64_t>(tool_seconds * 1000));
-             dsl::ProcessToolOptions process;
-             process.directory = directory;
-             process.allow = allow;
              auto tools =
-                 std::make_unique<PythonTools>(Callable(std::move(tool)), std::move(process));
+                 std::make_unique<PythonTools>(Callable(std::move(tool)), std::move(others));
              std::function<void()> end;
              if (!on_end.is_none()) {
                end = [callable = Callable(std::move(on_end))] {
@@ -216,6 +221,7 @@ PYBIND11_MODULE(_core, module) {
       .def("close", &Session::close, py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("model_path",
                              [](const Session& session) { return session.model().path(); })
+      .def("tree", &Session::tree, py::call_guard<py::gil_scoped_release>())
       .def("stats", [](const Session& session) {
         const runtime::Stats s = session.stats();
         py::dict out;

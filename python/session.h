@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "dsl/runner.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/tree_text.h"
 #include "runtime/model/model.h"
 
 namespace espalier::python {
@@ -89,6 +90,8 @@ class Session {
   /// Python's. The interpreter's exit must come after it. Repeatable.
   void close();
   [[nodiscard]] runtime::Stats stats() const { return engine_->stats(); }
+  /// The tree of prompts as JSON; see runtime/engine/tree_text.h.
+  [[nodiscard]] std::string tree() const { return runtime::tree_json(engine_->tree()); }
   [[nodiscard]] const runtime::Model& model() const { return *model_; }
 
  private:

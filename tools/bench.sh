@@ -17,7 +17,7 @@ if "$peer" -c 'import llama_cpp' 2>/dev/null; then
   "$peer" bench/vs_llama.py --threads "$threads" --rounds "${ROUNDS:-3}"
 else
   echo "llama.cpp is absent; our side alone:"
-  build/bin/bench_cpu_step "$HOME/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf" "$threads"
+  build/bin/espalier bench --threads "$threads" --decode 32
 fi
 
 echo "== the main job: receipts to records"

@@ -1,6 +1,10 @@
 #include "grammar/schema/scalar_library.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "grammar/json_expression.h"
+#include "grammar/number_expression.h"
 
 namespace espalier::grammar {
 namespace {
@@ -63,6 +67,103 @@ std::optional<std::string> scalar_key(const Formulas& formulas, FormulaId f) {
   return out;
 }
 
+constexpr std::size_t kPlaces = 512;  // nodes of the trie that structure alone leads to
+
+ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
+  const auto make = [&](bool string, auto&& language) -> std::unique_ptr<const Terminal> {
+    Fuel fuel("steps", 1'000'000);
+    const auto pool = std::make_shared<ExpressionPool>(fuel);
+    const Expr root = language(*pool);
+    const auto program =
+        Program::create(pool, root, VocabularyRef(VocabularyRef(), &vocabulary), {}, {}, fuel);
+    return program ? Terminal::create(*program, string) : nullptr;
+  };
+  const auto quoted = [](ExpressionPool& pool, Expr character) {
+    return pool.concat({pool.bytes("\""), pool.repeat(character, 0), pool.bytes("\"")});
+  };
+  string_ = make(true, [&](ExpressionPool& pool) {
+    return quoted(pool, JsonExpressions(pool).string_character());
+  });
+  canonical_string_ = make(true, [&](ExpressionPool& pool) {
+    static constexpr CodePointRange kAll[] = {{0, 0x10FFFF}};
+    return quoted(pool, JsonExpressions(pool).string_characters_of(kAll));
+  });
+  null_ = make(false, [](ExpressionPool& pool) { return pool.bytes("null"); });
+  boolean_ = make(false, [](ExpressionPool& pool) {
+    const std::string words[] = {"true", "false"};
+    return pool.words(words);
+  });
+  integer_ =
+      make(false, [](ExpressionPool& pool) { return integer_range(pool, INT64_MIN, INT64_MAX); });
+  number_ = make(false, [](ExpressionPool& pool) { return decimal_range(pool, {}); });
+  sort_by_bytes(vocabulary);
+  // Strings and keys are opened by a quote after structure: those nodes of the trie.
+  const TokenTrie& trie = vocabulary.trie();
+  std::vector<std::uint32_t> open{TokenTrie::kRoot};
+  std::vector<std::uint32_t> places{TokenTrie::kRoot};
+  std::vector<std::uint32_t> quotes{TokenTrie::kRoot};
+  while (!open.empty()) {
+    const std::uint32_t at = open.back();
+    open.pop_back();
+    for (const char c : std::string_view("{}[],: \n")) {
+      const std::uint32_t below = trie.child(at, static_cast<std::uint8_t>(c));
+      if (below == TokenTrie::kNone || places.size() == kPlaces) continue;
+      open.push_back(below);
+      places.push_back(below);
+    }
+    const std::uint32_t quote = trie.child(at, '"');
+    if (quote != TokenTrie::kNone) quotes.push_back(quote);
+  }
+  for (const Terminal* terminal : {string(), canonical_string()}) {
+    if (terminal == nullptr) continue;
+    for (const std::uint32_t node : quotes) {
+      static_cast<void>(terminal->piece(vocabulary, terminal->boundary(), node));
+    }
+    terminal->make_root_pieces(vocabulary);
+  }
+  for (const Terminal* terminal : {integer_.get(), number_.get()}) {
+    if (terminal != nullptr) terminal->make_root_pieces(vocabulary);
+  }
+  for (const Terminal* terminal :
+       {string(), null_.get(), boolean_.get(), integer_.get(), number_.get()}) {
+    if (terminal == nullptr) continue;
+    for (const std::uint32_t node : places) {
+      static_cast<void>(terminal->piece(vocabulary, terminal->start(), node));
+    }
+  }
+}
+
+void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
+  holding_.resize(0x81);
+  if (string() == nullptr) return;
+  const Terminal::Piece* inside =
+      string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
+  const auto add = [&](TokenId id) {
+    for (const char c : vocabulary.bytes(id)) {
+      MaskTable& table = holding_[std::min<unsigned>(static_cast<unsigned char>(c), 0x80)];
+      if (table.words.empty()) table.words.resize((vocabulary.size() + 63) / 64);
+      table.words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+    }
+  };
+  for (const Terminal::Piece::Stay& stay : inside->stay) add(stay.id);
+  if (!inside->dense.empty()) for_each_bit(inside->dense.back().words, add);
+}
+
+const Terminal* ScalarLibrary::terminal(JsonTypes types) const {
+  switch (types.bits()) {
+    case JsonTypes::kNull:
+      return null_.get();
+    case JsonTypes::kBoolean:
+      return boolean_.get();
+    case JsonTypes::kInteger:
+      return integer_.get();
+    case JsonTypes::kNumber:
+      return number_.get();
+    default:
+      return nullptr;
+  }
+}
+
 std::shared_ptr<ScalarLibrary> ScalarLibrary::of(const VocabularyRef& vocabulary) {
   struct Kept {
     std::weak_ptr<const Vocabulary> vocabulary;
@@ -73,7 +174,7 @@ std::shared_ptr<ScalarLibrary> ScalarLibrary::of(const VocabularyRef& vocabulary
   const std::lock_guard lock(mutex);
   std::erase_if(libraries, [](const auto& entry) { return entry.second.vocabulary.expired(); });
   Kept& kept = libraries[vocabulary.get()];
-  if (kept.library == nullptr) kept = {vocabulary, std::make_shared<ScalarLibrary>()};
+  if (kept.library == nullptr) kept = {vocabulary, std::make_shared<ScalarLibrary>(*vocabulary)};
   return kept.library;
 }
 

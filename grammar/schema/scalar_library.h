@@ -2,7 +2,8 @@
 // vocabulary.
 //
 // Keyed by what the formula says, so two schemas with the same constraint share one program; the
-// automata over it stay each machine's own. Thread-safe; at most kEntries programs a vocabulary,
+// automata over it stay each machine's own. JSON's standard scalars are terminals (terminal.h),
+// which all machines share. Thread-safe; at most kEntries programs a vocabulary,
 // further ones are simply not kept. A library goes with its vocabulary: its programs refer to the
 // vocabulary without owning it, and whoever runs one owns it.
 #pragma once
@@ -12,9 +13,11 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "grammar/program.h"
 #include "grammar/schema/formula.h"
+#include "grammar/schema/terminal.h"
 
 namespace espalier::grammar {
 
@@ -26,6 +29,19 @@ class ScalarLibrary {
   /// The vocabulary's library, made at the first call.
   static std::shared_ptr<ScalarLibrary> of(const VocabularyRef& vocabulary);
 
+  /// Makes the terminals, and their pieces for the places that every schema comes by.
+  explicit ScalarLibrary(const Vocabulary& vocabulary);
+  /// Strings in any spelling, and in canonical spelling alone; nullptr where the vocabulary cannot
+  /// be served that way.
+  [[nodiscard]] const Terminal* string() const { return string_.get(); }
+  [[nodiscard]] const Terminal* canonical_string() const { return canonical_string_.get(); }
+  /// All scalars of `types`, where that is kNull, kBoolean, kInteger or kNumber; else nullptr.
+  [[nodiscard]] const Terminal* terminal(JsonTypes types) const;
+
+  /// Of the tokens that stay inside a string, those that hold `byte`; 0x80 stands for all
+  /// bytes from there on.
+  [[nodiscard]] const MaskTable& holding(unsigned byte) const { return holding_[byte]; }
+
   struct Entry {
     ProgramRef program;  // none: no scalar satisfies the formula
     std::string closing;
@@ -34,6 +50,10 @@ class ScalarLibrary {
   void add(const std::string& key, Entry entry);
 
  private:
+  void sort_by_bytes(const Vocabulary& vocabulary);
+
+  std::unique_ptr<const Terminal> string_, canonical_string_, null_, boolean_, integer_, number_;
+  std::vector<MaskTable> holding_;  // by byte
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
 };

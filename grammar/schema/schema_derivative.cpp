@@ -236,6 +236,23 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
 const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
   KeyFacts facts;
+  bool plain = true;
+  const auto look = [&](FormulaId l) {
+    if (formulas_.op(l) != Formulas::Op::kLiteral || formulas_.negated(l)) {
+      plain = false;
+    } else if (formulas_.atom(l).kind == AtomKind::kMembers) {
+      plain = plain && !facts.members;
+      facts.members = formulas_.atom(l).a;
+    } else if (formulas_.atom(l).kind != AtomKind::kHas) {
+      plain = false;
+    }
+  };
+  if (formulas_.op(f) == Formulas::Op::kAnd) {
+    for (const FormulaId part : formulas_.children(f)) look(part);
+  } else {
+    look(f);
+  }
+  if (!plain) facts.members.reset();
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);

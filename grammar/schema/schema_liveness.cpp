@@ -9,6 +9,20 @@
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
+namespace {
+
+// Bytes of a key in its canonical spelling, at most.
+std::size_t spelled_size(const std::string& key) {
+  std::size_t out = key.size();
+  for (const char c : key) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u < 0x20) out += 5;
+    if (c == '"' || c == '\\') ++out;
+  }
+  return out;
+}
+
+}  // namespace
 
 const SchemaMachine::ValueFacts& SchemaMachine::value_facts(FormulaId f) {
   {
@@ -22,9 +36,8 @@ const SchemaMachine::ValueFacts& SchemaMachine::value_facts(FormulaId f) {
   const std::uint64_t taints = taints_;
   ++open_;
   if (f != Formulas::kFalse) {
-    const std::uint32_t s = scalar(f);
-    if (scalars_[s].automaton != nullptr) {
-      facts = {Verdict::kYes, Kind::kValue, scalars_[s].closing.size(), 0};
+    if (const Scalar* least = least_scalar(f)) {
+      facts = {Verdict::kYes, Kind::kValue, least->closing.size(), 0};
     } else if (nesting_ >= kMaxNesting) {
       facts.verdict = Verdict::kUndecided;
     } else {
@@ -195,7 +208,8 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
         made.value = step.value;
         made.rest = step.rest;
         made.seen = step.seen;
-        made.size = result->size + facts.size + (kind == Kind::kObject ? step.key.size() + 4 : 1);
+        made.size =
+            result->size + facts.size + (kind == Kind::kObject ? spelled_size(step.key) + 4 : 1);
         made.height = std::max(result->height, facts.height);
         result = settle(frame, std::move(made));
         stack.pop_back();
@@ -234,9 +248,9 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
 // unique, and which item it is makes no difference, since all satisfy the same.
 FormulaId SchemaMachine::after_witness(FormulaId rest, FormulaId value) {
   if (!has_unique(rest)) return rest;
-  const Scalar& witness = scalars_[scalar(value)];
-  if (witness.automaton == nullptr) return rest;
-  return with_value(rest, Json::parse(witness.closing, nullptr, false));
+  const Scalar* witness = least_scalar(value);
+  if (witness == nullptr) return rest;
+  return with_value(rest, Json::parse(witness->closing, nullptr, false));
 }
 
 // A key of the class that no formula names and that does not stand yet.
@@ -252,7 +266,7 @@ std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
     }
   }
   const std::uint32_t s = scalar(class_language(key, names, seen));
-  if (scalars_[s].automaton == nullptr) return std::nullopt;
+  if (scalars_[s].run.empty()) return std::nullopt;
   const Json text = Json::parse(scalars_[s].closing, nullptr, false);
   return text.is_string() ? std::optional(text.get<std::string>()) : std::nullopt;
 }
@@ -280,7 +294,7 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
   std::string word;
   std::uint64_t least = UINT64_MAX;
   for (const LeafPart& part : std::vector<LeafPart>(leaves_[leaf].parts)) {
-    std::string closing = scalars_[part.scalar].automaton->closing_word(part.state);
+    std::string closing = scalars_[part.scalar].run.closing_word(part.state);
     std::uint64_t size = closing.size();
     if (part.next != 0) {
       const Level& next = *levels_[part.next];
@@ -329,11 +343,19 @@ bool SchemaMachine::find_key_closing(Cursor at) {
     if (word && !leads(*word)) word.reset();
   }
   const std::vector<LeafPart> parts = leaves_[s.a].parts;
+  // A key of nobody's is worth the same wherever it starts: those of this object last.
+  const bool others = levels_[s.b]->after_other_key != 0;
+  std::string filler;
+  while (others && !word && filler.size() < kFillers + levels_[s.b]->own_keys->size()) {
+    const std::string text = text_of(s.text) + filler;
+    if (!own_key(*levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
+    filler += 'a';
+  }
   for (std::size_t i = 0; i < parts.size() && !word; ++i) {
-    std::string own = scalars_[parts[i].scalar].automaton->closing_word(parts[i].state);
+    std::string own = scalars_[parts[i].scalar].run.closing_word(parts[i].state);
     if (leads(own)) word = std::move(own);
   }
-  std::string filler;
+  filler.clear();
   while (!word && filler.size() < kFillers) {
     filler += 'a';
     if (leads(filler + "\"")) word = filler + "\"";
@@ -368,7 +390,6 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
   };
   switch (s.phase) {
     case Phase::kDead:
-    case Phase::kUnsure:
     case Phase::kDone:
       return at;
     case Phase::kValue: {

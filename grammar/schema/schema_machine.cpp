@@ -8,8 +8,6 @@ namespace {
 
 constexpr std::uint8_t kNoSpace = 1;
 constexpr std::uint8_t kMaxSpace = 18;  // a line feed and 16 spaces
-constexpr std::size_t kMaxKeyPatterns = 6;
-constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
 
 std::size_t mix(std::size_t h, std::uint64_t v) {
   h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
@@ -133,6 +131,10 @@ SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends
 
 // Into a container: what of the value's alternatives may be one.
 SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
+  const std::size_t which = kind == Kind::kObject ? 0 : 1;
+  if (const auto known = levels_[value]->inside[which]) {
+    return *known == 0 ? State{} : State{Phase::kOpen, 0, *known, 0, 0};
+  }
   const JsonTypes type = kind == Kind::kObject ? JsonTypes::kObject : JsonTypes::kArray;
   Level inside;
   inside.kind = kind;
@@ -147,6 +149,7 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
     }
   }
   const LevelId id = level(std::move(inside));
+  levels_[value]->inside[which] = id;
   return id == 0 ? State{} : State{Phase::kOpen, 0, id, 0, 0};
 }
 
@@ -247,242 +250,6 @@ std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& ke
   return it->second;
 }
 
-std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
-  const auto [it, fresh] = text_ids_.try_emplace((std::uint64_t{text} << 8) | byte,
-                                                 static_cast<std::uint32_t>(texts_.size()));
-  if (fresh) {
-    texts_.push_back({text, byte});
-    bytes_ += 48;
-  }
-  return it->second;
-}
-
-// The text of a key as it is read: canonical, without quotes.
-std::uint32_t SchemaMachine::spelled(const std::string& key) {
-  const std::string text = Json(key).dump();
-  std::uint32_t out = 0;
-  for (std::size_t i = 1; i + 1 < text.size(); ++i) {
-    out = extend(out, static_cast<unsigned char>(text[i]));
-  }
-  return out;
-}
-
-std::string SchemaMachine::text_of(std::uint32_t text) const {
-  std::string out;
-  for (; text != 0; text = texts_[text].before) out += static_cast<char>(texts_[text].byte);
-  std::reverse(out.begin(), out.end());
-  return out;
-}
-
-// ---- leaves ----
-
-SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
-  if (parts.empty()) return 0;
-  std::string key(reinterpret_cast<const char*>(parts.data()), parts.size() * sizeof(LeafPart));
-  const auto [it, fresh] =
-      leaf_ids_.try_emplace(std::move(key), static_cast<LeafId>(leaves_.size()));
-  if (fresh) {
-    Leaf made;
-    for (const LeafPart& part : parts) {
-      const Automaton& automaton = *scalars_[part.scalar].automaton;
-      made.accepting = made.accepting || automaton.accepting(part.state);
-      made.goes_on = made.goes_on || !automaton.next_bytes(part.state).none();
-      if (part.next != 0 && levels_[part.next]->kind == Kind::kArray) {
-        for (const Alternative& a : levels_[part.next]->alternatives) {
-          made.recorded = made.recorded || has_unique(a.formula);
-        }
-      }
-    }
-    bytes_ += sizeof(Leaf) + 2 * parts.size() * sizeof(LeafPart) + 96;
-    made.parts = std::move(parts);
-    leaves_.push_back(std::move(made));
-  }
-  return it->second;
-}
-
-SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
-  constexpr LeafId kUnknown = UINT32_MAX;
-  {
-    const Leaf& from = leaves_[at];
-    if (from.row != nullptr) {
-      if (from.row[byte] != kUnknown) return from.row[byte];
-    } else {
-      for (const auto& [b, to] : from.known) {
-        if (b == byte) return to;
-      }
-    }
-  }
-  std::vector<LeafPart> parts;
-  for (const LeafPart& part : std::vector<LeafPart>(leaves_[at].parts)) {
-    Automaton& automaton = *scalars_[part.scalar].automaton;
-    const std::size_t before = automaton.bytes();
-    const StateId next = automaton.step(part.state, byte);
-    if (next != Automaton::kDead && automaton.closes(next))
-      parts.push_back({part.scalar, next, part.next});
-    bytes_ += automaton.bytes() - before;
-  }
-  const LeafId to = leaf(std::move(parts));
-  Leaf& from = leaves_[at];
-  if (from.row == nullptr && from.known.size() == kFewSteps) {
-    from.row = std::make_unique<LeafId[]>(256);
-    std::fill_n(from.row.get(), 256, kUnknown);
-    for (const auto& [b, known] : from.known) from.row[b] = known;
-    from.known = {};
-    bytes_ += 256 * sizeof(LeafId);
-  }
-  if (from.row != nullptr) {
-    from.row[byte] = to;
-  } else {
-    from.known.emplace_back(byte, to);
-  }
-  return to;
-}
-
-SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
-  std::vector<LevelId> ends;
-  for (const LeafPart& part : leaves_[at].parts) {
-    if (scalars_[part.scalar].automaton->accepting(part.state)) ends.push_back(part.next);
-  }
-  if (leaves_[at].recorded) {
-    const Json value = Json::parse(text_of(text), nullptr, false);
-    for (LevelId& end : ends) {
-      if (end == 0) continue;
-      Level next;
-      next.kind = levels_[end]->kind;
-      next.depth = levels_[end]->depth;
-      next.seen = levels_[end]->seen;
-      for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
-        const FormulaId f = with_value(a.formula, value);
-        if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
-          next.alternatives.push_back({f, a.next});
-        }
-      }
-      if (next.alternatives.empty()) {
-        end = UINT32_MAX;
-      } else {
-        end = level(std::move(next));
-      }
-    }
-    std::erase(ends, UINT32_MAX);
-    if (ends.empty()) return {};
-  }
-  return after_value(ends);
-}
-
-SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
-  if (levels_[value]->has_leaf) return levels_[value]->leaf;
-  std::vector<LeafPart> parts;
-  const std::vector<Alternative> from = levels_[value]->alternatives;
-  for (const Alternative& a : from) {
-    const std::uint32_t s = scalar(a.formula);
-    if (scalars_[s].automaton != nullptr) parts.push_back({s, scalars_[s].start, a.next});
-  }
-  const LeafId id = leaf(std::move(parts));
-  levels_[value]->leaf = id;
-  levels_[value]->has_leaf = true;
-  return id;
-}
-
-// All keys that may come next: the names that formulas speak of, and the others by the patterns
-// they match. Keys of the last kind that stand already are excluded when they end.
-SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
-  if (levels_[object]->has_leaf) return levels_[object]->leaf;
-  KeyFacts facts;
-  const std::uint32_t seen = levels_[object]->seen;
-  const std::vector<Alternative> from = levels_[object]->alternatives;
-  for (const Alternative& a : from) {
-    const KeyFacts& own = key_facts(a.formula);
-    facts.names.insert(facts.names.end(), own.names.begin(), own.names.end());
-    facts.patterns.insert(facts.patterns.end(), own.patterns.begin(), own.patterns.end());
-  }
-  std::sort(facts.names.begin(), facts.names.end());
-  facts.names.erase(std::unique(facts.names.begin(), facts.names.end()), facts.names.end());
-  std::sort(facts.patterns.begin(), facts.patterns.end());
-  facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
-                       facts.patterns.end());
-  std::vector<LeafPart> parts;
-  const auto add = [&](FormulaId language) {
-    const std::uint32_t s = scalar(language);
-    if (scalars_[s].automaton != nullptr) parts.push_back({s, scalars_[s].start, 0});
-  };
-  if (facts.patterns.empty()) {
-    // Where any other key may come, every beginning can become one: whether a key may stand is
-    // decided where it ends.
-    const auto fresh = fresh_key(Key{}, facts.names, seen);
-    if (fresh && value_after_key(object, *fresh) != 0) {
-      add(any_key_);
-      std::unordered_set<std::uint32_t> own;
-      for (const auto* names : {&facts.names, &seen_sets_[seen]}) {
-        for (const std::uint32_t name : std::vector<std::uint32_t>(*names)) {
-          own.insert(spelled(formulas_.name_of(name)));
-        }
-      }
-      levels_[object]->after_other_key = value_after_key(object, *fresh);
-      bytes_ += own.size() * 32;
-      levels_[object]->own_texts = std::move(own);
-      levels_[object]->leaf = leaf(std::move(parts));
-      levels_[object]->has_leaf = true;
-      return levels_[object]->leaf;
-    }
-  }
-  std::vector<Json> live;
-  for (const std::uint32_t name : facts.names) {
-    if (has_seen(seen, name)) continue;
-    const std::string text = formulas_.name_of(name);
-    if (value_after_key(object, text) != 0) live.emplace_back(text);
-  }
-  if (!live.empty()) {
-    add(formulas_.all({formulas_.types(JsonTypes::kString),
-                       formulas_.literal({AtomKind::kIn, formulas_.set(std::move(live)), 0})}));
-  }
-  for (const Key& key : facts.patterns.empty() ? std::vector<Key>{} : key_classes(facts)) {
-    const auto fresh = fresh_key(key, facts.names, seen);
-    if (!fresh || value_after_key(object, *fresh) == 0) continue;
-    add(class_language(key, facts.names, seen));
-  }
-  const LeafId id = leaf(std::move(parts));
-  levels_[object]->leaf = id;
-  levels_[object]->has_leaf = true;
-  return id;
-}
-
-std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts) {
-  std::vector<Key> out;
-  if (facts.patterns.size() > kMaxKeyPatterns) {
-    undecided_ = true;
-    return out;
-  }
-  for (std::uint32_t bits = 0; bits < (1U << facts.patterns.size()); ++bits) {
-    Key key;
-    key.patterns = facts.patterns;
-    for (std::size_t i = 0; i < facts.patterns.size(); ++i) {
-      if ((bits >> i) & 1) key.matched.push_back(facts.patterns[i]);
-    }
-    out.push_back(std::move(key));
-  }
-  return out;
-}
-
-// The keys of a class, without the names that formulas speak of. Where patterns narrow it, keys
-// that stand already are left out here, since the rest of a key may be forced; any other key can
-// always go on to become a new one.
-FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::uint32_t>& names,
-                                        std::uint32_t seen) {
-  std::vector<FormulaId> all{formulas_.types(JsonTypes::kString)};
-  for (const FormulaId p : key.patterns) {
-    const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
-    const FormulaId whole = expand(p);
-    all.push_back(matched ? whole : formulas_.negate(whole));
-  }
-  std::vector<Json> without;
-  for (const std::uint32_t name : names) without.emplace_back(formulas_.name_of(name));
-  if (!key.patterns.empty()) {
-    for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
-  }
-  all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
-  return formulas_.all(std::move(all));
-}
-
 // ---- bytes ----
 
 SchemaMachine::Cursor SchemaMachine::step(Cursor at, unsigned char byte) {
@@ -490,12 +257,11 @@ SchemaMachine::Cursor SchemaMachine::step(Cursor at, unsigned char byte) {
   return cursor(advance(State(states_[at]), byte));
 }
 
-SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte, bool* stands_in) {
+SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
   constexpr State kDeadState{};
   for (;;) {
     switch (s.phase) {
       case Phase::kDead:
-      case Phase::kUnsure:
       case Phase::kDone:
         return kDeadState;
       case Phase::kValue: {
@@ -556,14 +322,6 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte, bool* s
         if (!leaves_[next].accepting) {
           return State{Phase::kKey, 0, next, s.b, extend(s.text, byte)};
         }
-        if (stands_in != nullptr) {
-          if (*stands_in) return {Phase::kUnsure, 0, 0, 0, 0};
-          const Level& object = *levels_[s.b];
-          if (object.after_other_key != 0 && !object.own_texts.contains(s.text)) {
-            *stands_in = true;
-            return {Phase::kColon, 0, object.after_other_key, 0, 0};
-          }
-        }
         const Json key = Json::parse("\"" + text_of(s.text) + "\"", nullptr, false);
         if (!key.is_string()) return kDeadState;
         const LevelId value = value_after_key(s.b, key.get_ref<const std::string&>());
@@ -594,7 +352,7 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
   const State s = states_[at];
   const auto leaf_classes = [&](LeafId id) {
     for (const LeafPart& part : std::vector<LeafPart>(leaves_[id].parts)) {
-      scalars_[part.scalar].automaton->byte_classes(part.state, classes);
+      scalars_[part.scalar].run.byte_classes(part.state, classes);
     }
   };
   if (s.phase == Phase::kKey || s.phase == Phase::kLeaf) leaf_classes(s.a);
@@ -610,48 +368,78 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
   }
 }
 
-const TokenTrie* SchemaMachine::allow_slice(Cursor at, std::vector<std::uint64_t>& words) {
-  const State s = states_[at];
-  if (s.phase != Phase::kLeaf && s.phase != Phase::kKey) return nullptr;
-  const TokenTrie* others = nullptr;
-  std::vector<std::uint64_t> allowed(words.size());
-  for (const LeafPart& part : std::vector<LeafPart>(leaves_[s.a].parts)) {
-    const TokenTrie* own = scalars_[part.scalar].automaton->allow_characters(part.state, allowed);
-    if (own == nullptr || (others != nullptr && own != others)) return nullptr;
-    others = own;
-  }
-  words = std::move(allowed);
-  return others;
-}
-
-// A bound for the closing of a place inside a key: any key that may come, with the longest value.
-std::uint64_t SchemaMachine::key_bound(LevelId object) {
-  if (levels_[object]->key_bound == 0) {
-    std::uint64_t most = 0;
-    for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
-      for (const std::uint32_t name : std::vector<std::uint32_t>(key_facts(a.formula).names)) {
-        value_after_key(object, std::string(formulas_.name_of(name)));
+// At least the bytes of any closing that starts at the level: it goes along alternatives whose
+// plans are never longer than the longest here.
+std::uint64_t SchemaMachine::level_bound(LevelId start) {
+  if (start == 0) return 0;
+  std::vector<LevelId> work{start};
+  while (!work.empty()) {
+    const LevelId at = work.back();
+    if (levels_[at]->closing_bound != 0) {
+      work.pop_back();
+      continue;
+    }
+    const std::size_t size = work.size();
+    std::uint64_t own = 0, after = 0;
+    for (std::size_t i = 0; i < levels_[at]->alternatives.size(); ++i) {
+      const Alternative a = levels_[at]->alternatives[i];
+      if (a.next != 0 && levels_[a.next]->closing_bound == 0) {
+        work.push_back(a.next);
+        continue;
       }
+      if (a.next != 0) after = std::max(after, levels_[a.next]->closing_bound);
+      if (work.size() > size) continue;
+      const Kind kind = levels_[at]->kind;
+      own = std::max(own, kind == Kind::kValue ? value_facts(a.formula).size
+                                               : plan(kind, a.formula, levels_[at]->seen).size);
     }
-    for (const auto& [key, value] :
-         std::unordered_map<std::string, LevelId>(levels_[object]->by_key)) {
-      if (value == 0) continue;
-      most = std::max(most, key.size() * 6 + closing_size(cursor({Phase::kColon, 0, value, 0, 0})));
-    }
-    levels_[object]->key_bound = most + 64;
+    if (work.size() > size) continue;
+    levels_[at]->closing_bound = own + after + 8;
+    work.pop_back();
   }
-  return levels_[object]->key_bound;
+  return levels_[start]->closing_bound;
 }
 
 std::uint64_t SchemaMachine::closing_bound(const State& s) {
-  if (s.phase == Phase::kKey) return key_bound(s.b);
-  return closing_size(cursor(s));
+  constexpr std::uint64_t kKeyStart = 48;  // a key that is new, and its colon
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return 0;
+    case Phase::kLeaf: {
+      std::uint64_t most = 0;
+      for (const LeafPart& part : leaves_[s.a].parts) {
+        most = std::max(
+            most, scalars_[part.scalar].run.closing_size(part.state) + level_bound(part.next));
+      }
+      return most;
+    }
+    case Phase::kKey: {
+      std::uint64_t most = 0;
+      for (const LeafPart& part : leaves_[s.a].parts) {
+        most = std::max(most, scalars_[part.scalar].run.closing_size(part.state));
+      }
+      return most + std::max(level_bound(s.b), levels_[s.b]->after_key) + kKeyStart;
+    }
+    default:
+      return level_bound(s.a) + 8;
+  }
+}
+
+std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
+  const State s = states_[at];
+  if (s.phase == Phase::kDead) return std::nullopt;
+  // Inside a character, or where a key must be one of few, the way out may be no key that may
+  // stand.
+  const bool any_key =
+      s.phase == Phase::kKey && levels_[s.b]->after_other_key != 0 && leaves_[s.a].bytes.has('a');
+  if (s.phase == Phase::kKey && !any_key) return std::nullopt;
+  return closing_bound(s);
 }
 
 bool SchemaMachine::accepting(const State& s) {
   if (s.phase == Phase::kDone) return true;
-  return s.phase == Phase::kLeaf && leaves_[s.a].accepting &&
-         leaf_end(s.a, s.text).phase == Phase::kDone;
+  return s.phase == Phase::kLeaf && leaves_[s.a].finishes;
 }
 
 ByteSet SchemaMachine::next_bytes(Cursor at) {
@@ -662,11 +450,7 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
     if (state == 0) out.add(' '), out.add('\n');
     if (state >= 2 && state < kMaxSpace) out.add(' ');
   };
-  const auto leaf_bytes = [&](LeafId id) {
-    for (const LeafPart& part : leaves_[id].parts) {
-      out |= scalars_[part.scalar].automaton->next_bytes(part.state);
-    }
-  };
+  const auto leaf_bytes = [&](LeafId id) { out |= leaves_[id].bytes; };
   const auto value_bytes = [&](LevelId value) {
     if (value == 0) return;
     if (const LeafId id = scalars_of(value)) leaf_bytes(id);
@@ -683,7 +467,6 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
   };
   switch (s.phase) {
     case Phase::kDead:
-    case Phase::kUnsure:
     case Phase::kDone:
       break;
     case Phase::kValue:

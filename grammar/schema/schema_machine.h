@@ -20,16 +20,19 @@
 // schemas inside each other while searching (kMaxNesting).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "grammar/automaton.h"
 #include "grammar/schema/scalar_library.h"
+#include "grammar/schema/scalar_run.h"
 #include "grammar/schema/schema_graph.h"
 
 namespace espalier::grammar {
@@ -46,7 +49,6 @@ class SchemaMachine {
 
   enum class Phase : std::uint8_t {
     kDead,
-    kUnsure,  // see advance()
     kDone,
     kValue,  // a: level; before a value
     kLeaf,   // a: leaf; text: the value so far, where it is recorded
@@ -86,21 +88,20 @@ class SchemaMachine {
   // ---- for walks over a vocabulary, whose places are not worth a number each ----
   [[nodiscard]] State state(Cursor at) const { return states_[at]; }
   Cursor cursor(const State& s);
-  /// step() without a number for the place. With `stands_in`: a key that no formula names may be
-  /// taken for another such one, and the flag is set; where it was set before, Phase::kUnsure.
-  State advance(State at, unsigned char byte, bool* stands_in = nullptr);
+  /// step() without a number for the place.
+  State advance(State at, unsigned char byte);
   bool accepting(const State& at);
   /// The budget of one mask's questions.
   void refuel() { fuel_ = Fuel("steps", 10 * kSteps); }
   /// A bound for the bytes of a place's closing.
   std::uint64_t closing_bound(const State& at);
-  /// Inside a string: allows the tokens that are nothing but its characters, and returns the trie
-  /// of all others; nullptr, and nothing allowed, where that is not known.
-  const TokenTrie* allow_slice(Cursor at, std::vector<std::uint64_t>& words);
+  /// The same for a cursor that is known to have a closing; nothing where it must be looked for.
+  std::optional<std::uint64_t> sure_bound(Cursor at);
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:
+  friend class SchemaWalk;
   using LevelId = std::uint32_t;  // 0: the whole value is complete
   using LeafId = std::uint32_t;   // 0: dead
   enum class Kind : std::uint8_t { kValue, kObject, kArray };
@@ -109,6 +110,8 @@ class SchemaMachine {
     LevelId next = 0;
     friend auto operator<=>(const Alternative&, const Alternative&) = default;
   };
+  // Keys, by their spellings without quotes, sorted.
+  using OwnKeys = std::vector<std::string>;
   struct Level {
     Kind kind = Kind::kValue;
     std::uint32_t depth = 0;  // containers around it, itself included
@@ -116,40 +119,68 @@ class SchemaMachine {
     std::vector<Alternative> alternatives;
     LeafId leaf = 0;  // kValue: its scalars; kObject: its keys
     bool has_leaf = false;
+    std::optional<LevelId> inside[2];  // kValue: in its object, in its array
     bool may_end = false, end_known = false;
     std::vector<LevelId> ends;                        // where it leads when it ends here
     std::unordered_map<std::string, LevelId> by_key;  // kObject: the value after a key
-    // kObject: where any other key may come, the level after one, and the texts of the keys that
-    // are not such.
+    // kObject: where any other key may come, the level after one, and which keys are not such.
     LevelId after_other_key = 0;
-    std::unordered_set<std::uint32_t> own_texts;
-    std::uint64_t key_bound = 0;  // kObject: see key_bound(); 0: not computed
-    LevelId item = 0;             // kArray: the next item's level
+    const OwnKeys* own_keys = nullptr;
+    // kObject: the scalars of keys under patterns, and the level after any key of each.
+    std::vector<std::pair<std::uint32_t, LevelId>> key_values;
+    std::uint64_t closing_bound = 0;  // see level_bound(); 0: not computed
+    std::uint64_t after_key = 0;      // kObject: a bound for what follows a key that may come
+    LevelId item = 0;                 // kArray: the next item's level
     bool item_known = false;
   };
   struct LeafPart {
     std::uint32_t scalar = 0;
-    StateId state = 0;
-    LevelId next = 0;  // of scalars: the level after the value
+    std::uint32_t state = 0;  // of its ScalarRun
+    LevelId next = 0;         // of scalars: the level after the value
     friend bool operator==(const LeafPart&, const LeafPart&) = default;
   };
   struct Leaf {
     std::vector<LeafPart> parts;
     std::vector<std::pair<unsigned char, LeafId>> known;  // few steps: a list; many: the row
     std::unique_ptr<LeafId[]> row;
+    ByteSet bytes;  // that some part reads next
     bool accepting = false;
+    bool finishes = false;  // accepting, and the whole value is complete then
     bool goes_on = false;   // some part reads another byte
     bool recorded = false;  // its text is needed where it ends
     bool closes = false;    // the two below are set
     unsigned char closing_byte = 0;
     LeafId closing_next = 0;
   };
+  // Characters that lead from a state into another (or itself) and then change nothing: bytes of
+  // ASCII, and whether all others do.
+  struct Loops {
+    std::uint32_t into = 0;
+    ByteSet bytes;
+    bool beyond = false;
+  };
   struct StateHash {
     std::size_t operator()(const State& s) const;
   };
+  // Which exits of a terminal's piece fit where one place follows (see SchemaWalk::exits), by their
+  // numbers; those that depend on the text before; a bound for the closings they lead to.
+  struct ExitList {
+    std::vector<std::uint32_t> fit, unsure;
+    std::uint64_t largest = 0;
+  };
+  struct ExitKey {
+    const Terminal::Piece* piece = nullptr;
+    State after;
+    bool stands_in = false;
+    friend bool operator==(const ExitKey&, const ExitKey&) = default;
+  };
+  struct ExitKeyHash {
+    std::size_t operator()(const ExitKey& k) const {
+      return StateHash()(k.after) * 31 + std::hash<const void*>()(k.piece) + k.stands_in;
+    }
+  };
   struct Scalar {
-    std::unique_ptr<Automaton> automaton;  // none: no scalar
-    StateId start = Automaton::kDead;
+    ScalarRun run;  // empty: no scalar
     std::string closing;
   };
   enum class Verdict : std::uint8_t { kNew, kOpen, kYes, kNo, kUndecided };
@@ -170,6 +201,9 @@ class SchemaMachine {
     std::uint32_t height = 0;
   };
   struct KeyFacts {
+    // The members' values where the formula says nothing but those, and which must come: then
+    // whether a key may stand depends on its value alone.
+    std::optional<std::uint32_t> members;
     std::vector<std::uint32_t> names;  // that the formula speaks of
     std::vector<FormulaId> patterns;
   };
@@ -183,7 +217,14 @@ class SchemaMachine {
   };
 
   // schema_machine.cpp
-  std::uint64_t key_bound(LevelId object);
+  std::uint64_t level_bound(LevelId level);
+  static bool own_key(const Level& object, const std::string& spelled) {
+    return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
+  }
+  const OwnKeys* own_keys(std::vector<std::uint32_t> names);
+  bool may_come(LevelId object, std::uint32_t name);
+  std::uint32_t key_words(std::vector<std::uint32_t> names);
+  std::string spelled(std::uint32_t name);
   State after_value(const std::vector<LevelId>& ends);
   LevelId level(Level level);
   LevelId merge(const std::vector<LevelId>& levels);
@@ -203,7 +244,6 @@ class SchemaMachine {
   void find_leaf_closing(LeafId leaf);
   bool find_key_closing(Cursor at);
   std::uint32_t extend(std::uint32_t text, unsigned char byte);
-  std::uint32_t spelled(const std::string& key);
   std::string text_of(std::uint32_t text) const;
   std::uint32_t seen_with(std::uint32_t seen, const std::string& key);
   const Alternative* closing_alternative(LevelId container);
@@ -238,6 +278,10 @@ class SchemaMachine {
 
   // schema_scalar.cpp
   std::uint32_t scalar(FormulaId f);
+  const std::vector<std::uint32_t>& scalars(FormulaId f);
+  const Scalar* least_scalar(FormulaId f);
+  const Loops& loops(std::uint32_t scalar, std::uint32_t state);
+  std::optional<ScalarRun> terminal(FormulaId f);
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f);
   bool holds(FormulaId f, const Json& scalar);
 
@@ -266,10 +310,15 @@ class SchemaMachine {
   };
   std::vector<Text> texts_;
   std::unordered_map<std::uint64_t, std::uint32_t> text_ids_;
-  std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
+  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;         // by names
+  std::map<std::vector<std::uint32_t>, std::uint32_t> key_words_;  // scalars, by names
+  std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
   std::unordered_map<std::string, std::uint32_t> seen_ids_;
-  std::vector<Scalar> scalars_;
+  std::deque<Scalar> scalars_;  // never moved
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
+  std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
+  std::unordered_map<ExitKey, ExitList, ExitKeyHash> exit_lists_;
+  std::unordered_map<std::uint64_t, Loops> loops_;  // by scalar and state
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;
   std::unordered_map<std::string, Plan> plans_;

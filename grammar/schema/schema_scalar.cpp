@@ -4,11 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "base/utf8.h"
-#include "grammar/compiled_grammar.h"
 #include "grammar/number_expression.h"
 #include "grammar/regex.h"
-#include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
 namespace {
@@ -62,20 +59,22 @@ std::vector<FormulaId> ScalarExpressions::parts(FormulaId f) const {
   return {formulas_.children(f).begin(), formulas_.children(f).end()};
 }
 
-Expr ScalarExpressions::words(const std::vector<Json>& values) {
+std::vector<std::string> ScalarExpressions::spellings(const std::vector<Json>& values) {
   std::vector<std::string> out;
   for (const Json& value : values) {
     if (value.is_number()) {
       for (std::string& word : number_spellings(value)) out.push_back(std::move(word));
     } else if (value.is_string()) {
-      const Expr inside = json_.string_content(value.get_ref<const std::string&>());
-      if (!pool_.ok()) return pool_.nothing();
-      out.push_back("\"" + (inside == pool_.empty() ? std::string() : pool_.bytes_of(inside)) +
-                    "\"");
+      out.push_back('"' + JsonExpressions::spelled(value.get_ref<const std::string&>()) + '"');
     } else {
       out.push_back(value.dump());
     }
   }
+  return out;
+}
+
+Expr ScalarExpressions::words(const std::vector<Json>& values) {
+  const std::vector<std::string> out = spellings(values);
   return out.empty() ? pool_.nothing() : pool_.words(out);
 }
 
@@ -346,113 +345,6 @@ Expr ScalarExpressions::number(FormulaId f) {
   }
   if (!none.empty()) out = pool_.difference(out, pool_.choice(none));
   return out;
-}
-
-// ---- the machine's side ----
-
-// The automaton of the scalars that `f` admits; one without an automaton where there is none.
-std::uint32_t SchemaMachine::scalar(FormulaId f) {
-  if (const auto it = scalar_ids_.find(f); it != scalar_ids_.end()) return it->second;
-  // By what it says of scalars alone: objects and arrays that differ share it.
-  const FormulaId own = formulas_.restrict(
-      formulas_.all({f, formulas_.types(static_cast<std::uint8_t>(
-                            JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)))}),
-      static_cast<std::uint8_t>(JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)));
-  if (const auto it = scalar_ids_.find(own); own != f && it != scalar_ids_.end()) {
-    scalar_ids_.emplace(f, it->second);
-    return it->second;
-  }
-  const auto id = static_cast<std::uint32_t>(scalars_.size());
-  scalars_.emplace_back();
-  scalar_ids_.emplace(f, id);
-  scalar_ids_.emplace(own, id);
-  const std::optional<std::string> key = scalar_key(formulas_, own);
-  std::optional<ScalarLibrary::Entry> entry = key ? library_->find(*key) : std::nullopt;
-  if (!entry) {
-    entry = scalar_program(own);
-    if (!entry) {
-      undecided_ = true;
-      return id;
-    }
-    if (key) library_->add(*key, *entry);
-  }
-  if (entry->program == nullptr) return id;
-  Scalar made;
-  made.automaton = std::make_unique<Automaton>(entry->program);
-  made.start = made.automaton->start({});
-  made.closing = std::move(entry->closing);
-  bytes_ += made.automaton->bytes() + 512;
-  scalars_[id] = std::move(made);
-  return id;
-}
-
-// Nothing where it could not be decided.
-std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f) {
-  Fuel fuel("steps", kSteps);
-  auto pool = std::make_shared<ExpressionPool>(fuel);
-  ScalarExpressions expressions(*pool, formulas_,
-                                [this](FormulaId g, const Json& value) { return holds(g, value); });
-  const Expr root = expressions.scalars(f);
-  if (root == pool->nothing() && pool->ok()) return ScalarLibrary::Entry{};
-  auto program =
-      Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()), {}, {}, fuel);
-  if (!program || (*program)->rests_on_undecided()) return std::nullopt;
-  if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
-    return ScalarLibrary::Entry{};
-  }
-  Automaton automaton(*program);
-  const StateId start = automaton.start({});
-  if (start == Automaton::kDead) return ScalarLibrary::Entry{};
-  return ScalarLibrary::Entry{*program, automaton.closing_word(start)};
-}
-
-bool SchemaMachine::holds(FormulaId f, const Json& value) {
-  const JsonTypes type = type_of(value);
-  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
-    const Atom atom = formulas_.atom(l);
-    bool yes = true;
-    switch (atom.kind) {
-      case AtomKind::kType:
-        yes = !(JsonTypes(static_cast<std::uint8_t>(atom.a)) & type).none();
-        break;
-      case AtomKind::kIn: {
-        const auto& set = formulas_.set_of(atom.a);
-        yes = std::find_if(set.begin(), set.end(),
-                           [&](const Json& v) { return same_value(v, value); }) != set.end();
-        break;
-      }
-      case AtomKind::kAtLeast:
-        yes = !value.is_number() || value.get<double>() >= formulas_.number_of(atom.a);
-        break;
-      case AtomKind::kAbove:
-        yes = !value.is_number() || value.get<double>() > formulas_.number_of(atom.a);
-        break;
-      case AtomKind::kMultipleOf:
-        if (value.is_number()) {
-          const double times = value.get<double>() / formulas_.number_of(atom.a);
-          yes = times == std::round(times);
-        }
-        break;
-      case AtomKind::kLength:
-        yes = !value.is_string() || utf8::count(value.get_ref<const std::string&>()) >= atom.a;
-        break;
-      case AtomKind::kPattern:
-        if (value.is_string()) {
-          const std::uint32_t s =
-              scalar(formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)}));
-          yes = false;
-          if (scalars_[s].automaton != nullptr) {
-            Automaton& automaton = *scalars_[s].automaton;
-            const StateId end = automaton.step(scalars_[s].start, value.dump());
-            yes = end != Automaton::kDead && automaton.accepting(end);
-          }
-        }
-        break;
-      default:
-        break;  // of objects and arrays: holds for every scalar
-    }
-    return yes != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
-  }) == Formulas::kTrue;
 }
 
 }  // namespace espalier::grammar

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "grammar/expression.h"
@@ -24,6 +25,8 @@ class ScalarExpressions {
 
   /// `f` without AtomKind::kNode.
   Expr scalars(FormulaId f);
+  /// The texts of these scalars.
+  static std::vector<std::string> spellings(const std::vector<Json>& values);
   /// The content's pattern, between the quotes, in canonical spelling.
   Expr pattern(const StringPattern& pattern);
 

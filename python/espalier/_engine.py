@@ -105,6 +105,14 @@ class Engine:
         """Tokens, steps, seconds and pages since the engine started."""
         return self._session.stats()
 
+    def tree(self) -> list[dict[str, Any]]:
+        """The prompts that the engine holds, as nodes of a tree, parents first.
+
+        Each has `parent` (its place in the list, None at a root), `start` (position of its first token), `tokens`,
+        `ready` (of them, computed), `pages`, `leases`, `active`, `hits`, `last` (step), `next_use` and `eviction`.
+        """
+        return json.loads(self._session.tree())
+
 
 class Program:
     """A checked program; its generators are attributes: `program.reply(...)`."""
@@ -123,8 +131,8 @@ class Program:
         self._engine = engine
         self._core = core
         self._tools = tools
-        self._directory = directory
-        self._allow = allow
+        # The tools that leave this process; MCP servers are reached once a program.
+        self._others = _core.ProcessTools(str(directory), allow)
         self._tool_seconds = tool_seconds
         self._sampling = sampling
         self.warnings = warnings
@@ -157,7 +165,7 @@ class Generator:
             raise TypeError(f"{self.__name__}: an argument is not a JSON value: {error}") from error
         return program._engine._session.start(
             program._core, self.__name__, text, program._sampling, partials, program._tools.call,
-            str(program._directory), program._allow, program._tool_seconds, on_end,
+            program._others, program._tool_seconds, on_end,
         )  # fmt: skip
 
     def __call__(self, **arguments: Any) -> Any:

@@ -108,6 +108,13 @@ class ChatTemplate {
   [[nodiscard]] virtual Result<Segments> render_before(const Json& messages, Role next) const = 0;
   /// How the model writes tool calls; null where that is not known.
   [[nodiscard]] virtual const ToolSyntax* tool_syntax() const { return nullptr; }
+  /// The same template with these function definitions (an array, as the OpenAI API has them) in
+  /// every conversation, where and as the template writes them; its pieces are found anew, so keep
+  /// it. kUnsupported where the template writes none, or fails at these.
+  [[nodiscard]] virtual Result<std::shared_ptr<const ChatTemplate>> with_tools(
+      const Json& /*definitions*/) const {
+    return fail(ErrorCode::kUnsupported, "the model's chat template writes no tool definitions");
+  }
 };
 
 }  // namespace espalier::runtime

@@ -36,7 +36,7 @@ Result<Value> message_value(Arena& arena, const Json& message, jinja::Origin ori
 
 }  // namespace
 
-Result<jinja::Text> ConversationTemplate::render(const Json& messages, const Json& tools,
+Result<jinja::Text> ConversationTemplate::render(const Json& messages, const Json& given,
                                                  bool generation_prompt,
                                                  const jinja::Limits& limits) const {
   if (!messages.is_array()) return fail(ErrorCode::kInvalid, "the messages must be an array");
@@ -57,7 +57,7 @@ Result<jinja::Text> ConversationTemplate::render(const Json& messages, const Jso
   variables.push_back({key("messages"), Value::of(jinja::make_list(arena, items))});
   variables.push_back({key("add_generation_prompt"), Value::of(generation_prompt)});
   ESP_ASSIGN(const Value tool_values,
-             jinja::from_json(arena, tools.is_null() ? no_tools : tools, kTools));
+             jinja::from_json(arena, given.is_null() ? tools : given, kTools));
   variables.push_back({key("tools"), tool_values});
   variables.push_back({key("bos_token"), key(bos.c_str())});
   variables.push_back({key("eos_token"), key(eos.c_str())});

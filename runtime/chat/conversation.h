@@ -20,14 +20,14 @@ struct ConversationTemplate {
   std::string bos;  // the tokens' texts; empty where the model has none
   std::string eos;
   std::chrono::sys_seconds now{};  // local civil time
-  // What `tools` is where there are none: null, as the transformers library has it, or an empty
-  // list for templates that cannot do with null.
-  Json no_tools = Json();
+  // What `tools` is where none are given: null, as the transformers library has it, an empty list
+  // for templates that cannot do with null, or the tools of ChatTemplate::with_tools.
+  Json tools = Json();
 
   /// The texts of message i come from origin i + 1, those of the tools from kTools. A role that is
   /// one of the four known ones counts as the template's own, and so do bos and eos.
   static constexpr jinja::Origin kTools = 0xFFFFFFFF;
-  [[nodiscard]] Result<jinja::Text> render(const Json& messages, const Json& tools,
+  [[nodiscard]] Result<jinja::Text> render(const Json& messages, const Json& given,
                                            bool generation_prompt,
                                            const jinja::Limits& limits = {}) const;
 };

@@ -42,12 +42,13 @@ class NoRoles final : public ChatTemplate {
 class JinjaChatTemplate final : public ChatTemplate {
  public:
   JinjaChatTemplate(std::string_view family, ConversationTemplate conversation, TurnPieces pieces,
-                    std::shared_ptr<const Tokenizer> tokenizer)
+                    std::shared_ptr<const Tokenizer> tokenizer,
+                    std::shared_ptr<const ToolSyntax> tools)
       : family_(family),
         conversation_(std::move(conversation)),
         pieces_(std::move(pieces)),
         tokenizer_(std::move(tokenizer)),
-        tools_(find_tool_syntax(family_, conversation_)) {}
+        tools_(std::move(tools)) {}
 
   std::string_view family() const override { return family_; }
   bool supports(Role role) const override { return turn(role).supported; }
@@ -99,6 +100,19 @@ class JinjaChatTemplate final : public ChatTemplate {
     return fail(ErrorCode::kUnsupported, "the model's chat template drops this turn");
   }
   const ToolSyntax* tool_syntax() const override { return tools_.get(); }
+  Result<std::shared_ptr<const ChatTemplate>> with_tools(const Json& definitions) const override {
+    if (tools_ == nullptr || !tools_->writes_definitions())
+      return fail(ErrorCode::kUnsupported, "the model's chat template writes no tool definitions");
+    ConversationTemplate conversation = conversation_;
+    conversation.tools = definitions;
+    ESP_ASSIGN(TurnPieces pieces, find_pieces(conversation, *tokenizer_));
+    for (std::size_t i = 0; i < kRoleCount; ++i) {
+      if (turn(static_cast<Role>(i)).supported && !pieces.turns[i].supported)
+        return fail(ErrorCode::kUnsupported, pieces.turns[i].refusal);
+    }
+    return std::make_shared<const JinjaChatTemplate>(family_, std::move(conversation),
+                                                     std::move(pieces), tokenizer_, tools_);
+  }
 
  private:
   const TurnPieces::Turn& turn(Role role) const {
@@ -151,10 +165,12 @@ Result<std::shared_ptr<const ChatTemplate>> make_chat_template(
   const Json probe = Json::array({{{"role", "user"}, {"content", "text"}}});
   if (!conversation.render(probe, Json(), false, kProbeLimits) &&
       conversation.render(probe, Json::array(), false, kProbeLimits))
-    conversation.no_tools = Json::array();
+    conversation.tools = Json::array();
   ESP_ASSIGN(TurnPieces pieces, find_pieces(conversation, *tokenizer));
-  return std::make_shared<const JinjaChatTemplate>(family_of(source), std::move(conversation),
-                                                   std::move(pieces), std::move(tokenizer));
+  const std::string_view family = family_of(source);
+  auto tools = find_tool_syntax(family, conversation);
+  return std::make_shared<const JinjaChatTemplate>(
+      family, std::move(conversation), std::move(pieces), std::move(tokenizer), std::move(tools));
 }
 
 Result<std::shared_ptr<const ChatTemplate>> load_chat_template(

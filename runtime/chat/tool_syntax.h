@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "grammar/call_form.h"
 #include "grammar/json.h"
 #include "runtime/chat/conversation.h"
 
@@ -35,20 +36,7 @@ class ToolSyntax {
  public:
   virtual ~ToolSyntax() = default;
 
-  /// A call is `prefix`, its JSON object, `suffix`; several calls stand between `begin` and `end`
-  /// with `separator` between them. The object has the keys `name_key` and `arguments_key`; where
-  /// `name_key` is empty, the name stands outside: name_prefix NAME prefix ARGUMENTS suffix.
-  struct Form {
-    std::string_view begin = {};
-    std::string_view name_prefix = {};
-    std::string_view prefix = {};
-    std::string_view suffix = {};
-    std::string_view separator = {};
-    std::string_view end = {};
-    std::string_view name_key = {};
-    std::string_view arguments_key = {};
-    bool several = true;  // more than one call in a turn
-  };
+  using Form = grammar::CallForm;
   [[nodiscard]] virtual const Form& form() const = 0;
   /// Whether the template writes tool definitions, calls, and results at all.
   [[nodiscard]] virtual bool writes_definitions() const = 0;

@@ -129,8 +129,8 @@ class Prober {
     for (const jinja::Run& run : text->runs) {
       const auto bytes = std::string_view(text->bytes).substr(begin, run.end - begin);
       begin = run.end;
-      if (run.origin == jinja::kTemplate) {
-        between.back().append(bytes, jinja::kTemplate);
+      if (run.origin == jinja::kTemplate || run.origin == ConversationTemplate::kTools) {
+        between.back().append(bytes, run.origin);
         continue;
       }
       const std::size_t turn = run.origin - 1;
@@ -277,7 +277,8 @@ class Prober {
           if (previous == kUser) pieces_.generation_suffix = std::move(*more);
         } else {
           it.open = *prompt;
-          refuse_increments("the generation prompt is not how a finished assistant turn begins");
+          refuse_increments("what follows a message of the role '" + std::string(name(previous)) +
+                            "' differs between the generation prompt and a finished reply");
         }
         break;
       }
@@ -287,7 +288,8 @@ class Prober {
   void find_form(Role role) {
     auto& it = turn(role);
     if (!it.supported) return;
-    for (const auto& [roles, seen] : observed_) {
+    for (const auto& [observed_roles, seen] : observed_) {
+      const auto& roles = observed_roles;  // clang 14 captures no structured bindings
       const auto place = std::find(roles.begin(), roles.end(), role);
       if (!seen.in_order || place == roles.end()) continue;
       const auto index = static_cast<std::size_t>(place - roles.begin());

@@ -187,6 +187,10 @@ struct Kernels {
   float (*sum_exp)(const float* x, size_t n, float shift);
   /// out = exp((x - shift) * factor)
   void (*exponentials)(const float* x, size_t n, float shift, float factor, float* out);
+
+  /// Multiplies and adds int8 codes as the panels do, all operands in registers: how many of them
+  /// were done. The most that this instruction set can give, for measuring against.
+  uint64_t (*dot_peak)(size_t rounds);
 };
 
 extern const Kernels kScalarKernels;

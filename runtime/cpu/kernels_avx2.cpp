@@ -318,12 +318,30 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
   }
 }
 
+uint64_t dot_peak(size_t rounds) {
+  constexpr int kChains = 8;
+  const __m256i codes = splat_byte(3);
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i activations = splat_byte(-2);
+  __m256i sums[kChains];
+  ESP_UNROLL for (auto& sum : sums) sum = _mm256_setzero_si256();
+  for (size_t i = 0; i < rounds; ++i) {
+    asm volatile("" : "+x"(activations));  // a product is not taken out of the loop
+    ESP_UNROLL for (auto& sum : sums) {
+      const __m256i pairs = _mm256_maddubs_epi16(codes, activations);
+      asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(pairs, ones)));
+    }
+  }
+  ESP_UNROLL for (auto& sum : sums) asm volatile("" ::"x"(sum));
+  return rounds * kChains * 32;
+}
+
 }  // namespace
 
 const Kernels kAvx2Kernels = {"avx2",   quantise,   panel_product, dense_product, rms_norm,
                               swiglu,   geglu,      rotate,        rotate_halves, to_half,
                               scores,   softmax,    values,        merge,         scale,
-                              soft_cap, maximum_of, sum_exp,       exponentials};
+                              soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
 
 }  // namespace espalier::runtime::cpu
 #endif

@@ -271,12 +271,26 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
   }
 }
 
+uint64_t dot_peak(size_t rounds) {
+  constexpr int kChains = 16;  // five cycles' latency on two ports, and some
+  const __m512i codes = splat_byte(3);
+  const __m512i activations = splat_byte(-2);
+  __m512i sums[kChains];
+  ESP_UNROLL for (auto& sum : sums) sum = _mm512_setzero_si512();
+  for (size_t i = 0; i < rounds; ++i) {
+    ESP_UNROLL for (auto& sum : sums) asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes),
+                                          "v"(activations));
+  }
+  ESP_UNROLL for (auto& sum : sums) asm volatile("" ::"v"(sum));
+  return rounds * kChains * 64;
+}
+
 }  // namespace
 
 const Kernels kAvx512VnniKernels = {
-    "avx512vnni", quantise,      panel_product, dense_product, rms_norm,    swiglu, geglu,
-    rotate,       rotate_halves, to_half,       scores,        softmax,     values, merge,
-    scale,        soft_cap,      maximum_of,    sum_exp,       exponentials};
+    "avx512vnni", quantise,      panel_product, dense_product, rms_norm,     swiglu,  geglu,
+    rotate,       rotate_halves, to_half,       scores,        softmax,      values,  merge,
+    scale,        soft_cap,      maximum_of,    sum_exp,       exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu
 #endif

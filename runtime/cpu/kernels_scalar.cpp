@@ -214,11 +214,23 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
   }
 }
 
+uint64_t dot_peak(size_t rounds) {
+  constexpr int kChains = 16;
+  int32_t sums[kChains] = {};
+  int32_t code = 3;
+  for (size_t i = 0; i < rounds; ++i) {
+    asm volatile("" : "+r"(code));  // a product is not taken out of the loop
+    for (int32_t& sum : sums) sum += code * -2;
+  }
+  for (const int32_t sum : sums) asm volatile("" ::"r"(sum));
+  return rounds * kChains;
+}
+
 }  // namespace
 
 const Kernels kScalarKernels = {"scalar", quantise,   panel_product, dense_product, rms_norm,
                                 swiglu,   geglu,      rotate,        rotate_halves, to_half,
                                 scores,   softmax,    values,        merge,         scale,
-                                soft_cap, maximum_of, sum_exp,       exponentials};
+                                soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
 
 }  // namespace espalier::runtime::cpu

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -11,54 +10,13 @@
 #include <type_traits>
 #include <utility>
 
+#include "runtime/model/gguf_values.h"
+
 namespace espalier::runtime {
 namespace {
 
 static_assert(std::endian::native == std::endian::little,
               "GGUF is read in place, so the machine must be little-endian");
-
-template <class T>
-T load(const std::byte* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
-
-std::string number_text(std::uint64_t number) { return std::to_string(number); }
-
-// Bytes of a scalar of this type; 0 for strings, arrays and unknown types.
-std::uint64_t scalar_bytes(GgufType type) {
-  switch (type) {
-    case GgufType::kU8:
-    case GgufType::kI8:
-    case GgufType::kBool:
-      return 1;
-    case GgufType::kU16:
-    case GgufType::kI16:
-      return 2;
-    case GgufType::kU32:
-    case GgufType::kI32:
-    case GgufType::kF32:
-      return 4;
-    case GgufType::kU64:
-    case GgufType::kI64:
-    case GgufType::kF64:
-      return 8;
-    case GgufType::kString:
-    case GgufType::kArray:
-      return 0;
-  }
-  return 0;
-}
-
-std::string type_name(GgufType type) {
-  static constexpr std::string_view kNames[] = {"u8",  "i8",  "u16",  "i16",    "u32",
-                                                "i32", "f32", "bool", "string", "array",
-                                                "u64", "i64", "f64"};
-  const auto index = static_cast<std::uint32_t>(type);
-  return index < std::size(kNames) ? std::string(kNames[index])
-                                   : "unknown type " + std::to_string(index);
-}
 
 // Names of ggml's tensor types, so that a refusal can say which one was met.
 std::string tensor_type_name(std::uint32_t type) {
@@ -70,32 +28,6 @@ std::string tensor_type_name(std::uint32_t type) {
       "",        "",       "TQ1_0",   "TQ2_0", "",       "",      "",      "MXFP4"};
   if (type < std::size(kNames) && !kNames[type].empty()) return std::string(kNames[type]);
   return "number " + std::to_string(type);
-}
-
-template <class Visit>
-auto visit_integer(GgufType type, const std::byte* bytes, Visit visit) {
-  switch (type) {
-    case GgufType::kU8:
-      return visit(load<std::uint8_t>(bytes));
-    case GgufType::kI8:
-      return visit(load<std::int8_t>(bytes));
-    case GgufType::kU16:
-      return visit(load<std::uint16_t>(bytes));
-    case GgufType::kI16:
-      return visit(load<std::int16_t>(bytes));
-    case GgufType::kU32:
-      return visit(load<std::uint32_t>(bytes));
-    case GgufType::kI32:
-      return visit(load<std::int32_t>(bytes));
-    case GgufType::kI64:
-      return visit(load<std::int64_t>(bytes));
-    default:
-      return visit(load<std::uint64_t>(bytes));
-  }
-}
-
-bool is_integer(GgufType type) {
-  return type == GgufType::kU64 || type == GgufType::kI64 || static_cast<std::uint32_t>(type) <= 5;
 }
 
 std::string dimensions_text(const GgufTensor& tensor) {
@@ -416,165 +348,6 @@ Status Gguf::join(Gguf later) {
   mappings_.insert(mappings_.end(), later.mappings_.begin(), later.mappings_.end());
   tensors_.insert(tensors_.end(), later.tensors_.begin(), later.tensors_.end());
   return sort_names();
-}
-
-bool Gguf::has_array(std::string_view key) const {
-  const auto found = values_.find(key);
-  return found != values_.end() && found->second.type == GgufType::kArray;
-}
-
-std::vector<std::string_view> Gguf::keys_below(std::string_view prefix) const {
-  std::vector<std::string_view> out;
-  for (auto it = values_.lower_bound(prefix); it != values_.end(); ++it) {
-    if (!it->first.starts_with(prefix)) break;
-    out.push_back(it->first);
-  }
-  return out;
-}
-
-Result<const Gguf::Value*> Gguf::value(std::string_view key, GgufType type) const {
-  const auto found = values_.find(key);
-  if (found == values_.end())
-    return refuse(ErrorCode::kNotFound, "key " + shown(key) + " is missing");
-  if (found->second.type != type) {
-    return refuse(ErrorCode::kCorrupt, "key " + shown(key) + " is of type " +
-                                           type_name(found->second.type) + ", expected " +
-                                           type_name(type));
-  }
-  return &found->second;
-}
-
-Result<const Gguf::Value*> Gguf::array(std::string_view key, GgufType element) const {
-  ESP_ASSIGN(const Value* found, value(key, GgufType::kArray));
-  if (found->element != element) {
-    return refuse(ErrorCode::kCorrupt, "key " + shown(key) + " is an array of " +
-                                           type_name(found->element) + ", expected " +
-                                           type_name(element));
-  }
-  ESP_TRY(check_array_size(key, *found));
-  return found;
-}
-
-Status Gguf::check_array_size(std::string_view key, const Value& found) const {
-  if (found.count <= kMaxArrayElements) return {};
-  return refuse(ErrorCode::kLimit, "key " + shown(key) + ": an array of " +
-                                       number_text(found.count) + " elements; at most " +
-                                       number_text(kMaxArrayElements));
-}
-
-Result<std::uint64_t> Gguf::integer(std::string_view key, std::uint64_t least,
-                                    std::uint64_t most) const {
-  const auto found = values_.find(key);
-  if (found == values_.end())
-    return refuse(ErrorCode::kNotFound, "key " + shown(key) + " is missing");
-  if (!is_integer(found->second.type)) {
-    return refuse(ErrorCode::kCorrupt, "key " + shown(key) + " is of type " +
-                                           type_name(found->second.type) + ", expected an integer");
-  }
-  return visit_integer(
-      found->second.type, found->second.bytes.data(), [&](auto stored) -> Result<std::uint64_t> {
-        if (std::cmp_less(stored, least) || std::cmp_greater(stored, most)) {
-          return refuse(ErrorCode::kCorrupt, "key " + shown(key) + ": " + std::to_string(stored) +
-                                                 " is not in " + number_text(least) + " to " +
-                                                 number_text(most));
-        }
-        return static_cast<std::uint64_t>(stored);
-      });
-}
-
-Result<std::uint64_t> Gguf::integer_or(std::string_view key, std::uint64_t fallback,
-                                       std::uint64_t least, std::uint64_t most) const {
-  if (!has(key)) return fallback;
-  return integer(key, least, most);
-}
-
-Result<double> Gguf::number(std::string_view key, double least, double most) const {
-  const auto found = values_.find(key);
-  const bool wide = found != values_.end() && found->second.type == GgufType::kF64;
-  ESP_ASSIGN(const Value* stored, value(key, wide ? GgufType::kF64 : GgufType::kF32));
-  const double number =
-      wide ? load<double>(stored->bytes.data()) : load<float>(stored->bytes.data());
-  if (!std::isfinite(number) || number < least || number > most) {
-    return refuse(ErrorCode::kCorrupt, "key " + shown(key) + ": " + std::to_string(number) +
-                                           " is not in " + std::to_string(least) + " to " +
-                                           std::to_string(most));
-  }
-  return number;
-}
-
-Result<double> Gguf::number_or(std::string_view key, double fallback, double least,
-                               double most) const {
-  if (!has(key)) return fallback;
-  return number(key, least, most);
-}
-
-Result<bool> Gguf::boolean(std::string_view key) const {
-  ESP_ASSIGN(const Value* stored, value(key, GgufType::kBool));
-  return load<std::uint8_t>(stored->bytes.data()) == 1;
-}
-
-Result<bool> Gguf::boolean_or(std::string_view key, bool fallback) const {
-  if (!has(key)) return fallback;
-  return boolean(key);
-}
-
-Result<std::string_view> Gguf::string(std::string_view key) const {
-  ESP_ASSIGN(const Value* stored, value(key, GgufType::kString));
-  return std::string_view(reinterpret_cast<const char*>(stored->bytes.data()),
-                          stored->bytes.size());
-}
-
-Result<std::vector<std::string_view>> Gguf::strings(std::string_view key) const {
-  ESP_ASSIGN(const Value* stored, array(key, GgufType::kString));
-  std::vector<std::string_view> out;
-  out.reserve(stored->count);
-  const std::byte* at = stored->bytes.data();
-  for (std::uint64_t i = 0; i < stored->count; ++i) {  // read_array() has walked the same bytes
-    const auto length = load<std::uint64_t>(at);
-    out.emplace_back(reinterpret_cast<const char*>(at + sizeof length), length);
-    at += sizeof length + length;
-  }
-  return out;
-}
-
-Result<std::vector<std::int64_t>> Gguf::integers(std::string_view key) const {
-  ESP_ASSIGN(const Value* stored, value(key, GgufType::kArray));
-  if (!is_integer(stored->element)) {
-    return refuse(ErrorCode::kCorrupt, "key " + shown(key) + " is an array of " +
-                                           type_name(stored->element) + ", expected integers");
-  }
-  ESP_TRY(check_array_size(key, *stored));
-  std::vector<std::int64_t> out;
-  out.reserve(stored->count);
-  const std::uint64_t step = scalar_bytes(stored->element);
-  for (std::uint64_t i = 0; i < stored->count; ++i) {
-    const auto fits =
-        visit_integer(stored->element, stored->bytes.data() + i * step, [&](auto number) {
-          if (std::cmp_greater(number, std::numeric_limits<std::int64_t>::max())) return false;
-          out.push_back(static_cast<std::int64_t>(number));
-          return true;
-        });
-    if (!fits) {
-      return refuse(ErrorCode::kCorrupt,
-                    "key " + shown(key) + ": element " + number_text(i) + " is above 2^63 - 1");
-    }
-  }
-  return out;
-}
-
-Result<std::vector<bool>> Gguf::booleans(std::string_view key) const {
-  ESP_ASSIGN(const Value* stored, array(key, GgufType::kBool));
-  std::vector<bool> out;
-  out.reserve(stored->count);
-  for (const std::byte value : stored->bytes) out.push_back(value != std::byte{0});
-  return out;
-}
-
-Result<std::vector<float>> Gguf::numbers(std::string_view key) const {
-  ESP_ASSIGN(const Value* stored, array(key, GgufType::kF32));
-  std::vector<float> out(stored->count);
-  if (!out.empty()) std::memcpy(out.data(), stored->bytes.data(), stored->bytes.size());
-  return out;
 }
 
 const GgufTensor* Gguf::find(std::string_view name) const {

@@ -85,6 +85,8 @@ class Gguf {
   [[nodiscard]] bool has_array(std::string_view key) const;
   /// The keys that start with `prefix`, sorted.
   [[nodiscard]] std::vector<std::string_view> keys_below(std::string_view prefix) const;
+  /// Type and value as the file stores them, behind the key's name. The key is there.
+  [[nodiscard]] std::string stored_value(std::string_view key) const;
   /// Any integer type, in [least, most].
   [[nodiscard]] Result<std::uint64_t> integer(std::string_view key, std::uint64_t least,
                                               std::uint64_t most) const;

@@ -167,6 +167,43 @@ TEST(Process, ExchangesLineByLine) {
   }
 }
 
+TEST(Process, SendsAndReceivesInAnyOrderAndALateLineIsNotLost) {
+  const auto process = Process::start(
+      {{"sh", "-c", "echo hello; while read -r x; do sleep 0.1; echo \"<$x>\"; echo; done"},
+       "",
+       inherited_environment()});
+  ASSERT_TRUE(process);
+  EXPECT_TRUE((*process)->send("one", {}));
+  EXPECT_TRUE((*process)->send("two", {}));
+  std::vector<std::string> lines;
+  std::size_t early = 0;
+  while (lines.size() < 5) {
+    const auto line = (*process)->receive({milliseconds(10), 1024, nullptr});
+    if (line) {
+      lines.push_back(*line);
+    } else {
+      ASSERT_EQ(line.error().code, ErrorCode::kTimeout) << line.error().message;
+      ASSERT_LT(++early, 10'000U);
+    }
+  }
+  EXPECT_EQ(lines, (std::vector<std::string>{"hello", "<one>", "", "<two>", ""}));
+  EXPECT_GT(early, 0U);
+}
+
+TEST(Process, ManyLinesAtOnceAreReceivedOneByOne) {
+  const auto process =
+      Process::start({{"sh", "-c", "seq 1 200000; exit 5"}, "", inherited_environment()});
+  ASSERT_TRUE(process);
+  for (int i = 1; i <= 200'000; ++i) {
+    const auto line = (*process)->receive({milliseconds(30'000), 16u << 20, nullptr});
+    ASSERT_TRUE(line) << line.error().message;
+    ASSERT_EQ(*line, std::to_string(i));
+  }
+  const auto end = (*process)->receive({});
+  ASSERT_FALSE(end);
+  EXPECT_NE(end.error().message.find("code 5"), std::string::npos) << end.error().message;
+}
+
 TEST(Process, AnExchangeWithADyingChildSaysWhatItSaid) {
   const auto process = Process::start(
       {{"sh", "-c", "read -r x; echo why it died >&2; exit 7"}, "", inherited_environment()});

@@ -164,8 +164,9 @@ TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {
     EXPECT_EQ(ran.code, kUsage);
     return ran.err;
   };
-  EXPECT_THAT(error("calk"), HasSubstr("--allow 'calk' names no exec tool of this program; did you "
-                                       "mean 'calc'?"));
+  EXPECT_THAT(error("calk"),
+              HasSubstr("--allow 'calk' opens no exec, http or mcp tool of this program; did you "
+                        "mean 'calc'?"));
   EXPECT_THAT(error("exec:bin/clac"), HasSubstr("'exec:bin/calc'"));
 }
 
@@ -187,6 +188,8 @@ TEST_F(BadInput, CtrlCStopsAtEachMoment) {
   const auto stopped = [&](const std::string& what, std::vector<std::string> line, int signal,
                            std::chrono::milliseconds after) {
     const Ran ran = run_built(line, signal, after);
+    // On a slow machine the signal may come before the program listens: then it just ends.
+    if (what == "load" && ran.code == kKilledBy + signal) return;
     EXPECT_EQ(ran.code, 128 + signal) << what << ran.err;
     EXPECT_THAT(ran.err, HasSubstr("stopped")) << what;
     EXPECT_THAT(ran.out, IsEmpty()) << what;

@@ -89,7 +89,7 @@ Ran run_built(const std::vector<std::string>& arguments, int signal,
   if (killer.joinable()) killer.join();
   ::close(in[0]);
   ::close(in[1]);
-  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : kKilledBy + WTERMSIG(status);
   return ran;
 }
 

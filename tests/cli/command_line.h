@@ -12,6 +12,9 @@
 
 namespace espalier::cli {
 
+/// Ran::code of a program that a signal ended: this and the signal.
+inline constexpr int kKilledBy = 1000;
+
 struct Ran {
   int code = -1;
   std::string out;

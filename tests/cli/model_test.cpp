@@ -14,6 +14,7 @@
 namespace espalier::cli {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -187,6 +188,27 @@ TEST_F(WithModel, RunPrintsTheTypedResultAlone) {
   const Ran apart = run_line({"run", file, "--arg", "question=Which colour has grass?", "--arg",
                               "times=2", "--no-cache", "--threads", "1"});
   EXPECT_EQ(json_of(apart), value);
+}
+
+TEST_F(WithModel, TreeShowsWhatBranchesShareOnce) {
+  const Folder folder;
+  const std::string file = folder.write("ask.gen", kProgram);
+  const std::vector<std::string> line{"tree", file, "--args",
+                                      R"({"question": "Which colour has grass?", "times": 2})"};
+  const Ran text = run_line(line);
+  ASSERT_EQ(text.code, kDone) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("0.."), HasSubstr("page")));
+  auto as_json = line;
+  as_json.emplace_back("--json");
+  const Json nodes = json_of(run_line(as_json))["nodes"];
+  ASSERT_FALSE(nodes.empty());
+  std::size_t with_question = 0;
+  for (const Json& node : nodes) {
+    EXPECT_EQ(node["leases"], 0) << "the program is over";
+    EXPECT_GE(node["tokens"].size(), node["ready"].get<std::size_t>());
+    if (node["parent"].is_null()) ++with_question;
+  }
+  EXPECT_EQ(with_question, 1U) << "one root";
 }
 
 TEST_F(WithModel, RenderShowsThePromptWithoutARun) {

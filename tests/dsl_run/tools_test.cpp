@@ -199,6 +199,55 @@ TEST_F(Tools, EachWayAProgramCanFailIsAToolError) {
   EXPECT_HAS(failure(tool(Transport::kNone, "")), "only a shape");
 }
 
+TEST_F(Tools, WhateverAProgramDoesTheCallEndsWithWhatIsWrong) {
+  const auto exec = [&](const std::string& text) {
+    script("bad.sh", text);
+    return tool(Transport::kExec, "./bad.sh", TypeKind::kJson);
+  };
+  // Not one JSON value, or none that can be taken.
+  EXPECT_HAS(failure(exec("printf '\"\\377\\376\"'")), "UTF-8");
+  EXPECT_HAS(failure(exec("printf '{\"a\": 1} {\"b\": 2}'")), "not JSON");
+  EXPECT_HAS(failure(exec("printf 'NaN'")), "not JSON");
+  EXPECT_HAS(failure(exec("printf '1e999'")), "JSON");
+  EXPECT_HAS(failure(exec("printf '1\\0002'")), "NUL");
+  EXPECT_HAS(failure(exec("printf '{\"a\": '")), "not JSON");
+  EXPECT_HAS(failure(exec("printf '%0100000d' 0 | tr 0 '['")), "levels deep");
+  EXPECT_HAS(failure(exec("awk 'BEGIN { printf \"{\"; for (i = 0; i < 60000; i++) "
+                          "printf \"%s\\\"k%d\\\":1\", i ? \",\" : \"\", i; printf \"}\" }'")),
+             "too many members");
+  // Streams that are never read, never written, closed early or never ending.
+  EXPECT_HAS(failure(exec("yes error >&2"), Json::object(), milliseconds(300)), "300 ms");
+  EXPECT_HAS(failure(exec("exec >&-; sleep 600"), Json::object(), milliseconds(300)), "300 ms");
+  EXPECT_HAS(failure(exec("trap '' TERM INT HUP; while :; do sleep 1; done"), Json::object(),
+                     milliseconds(300)),
+             "300 ms");
+  const Json large{{"text", std::string(4u << 20, 'x')}};
+  const auto deaf = call(exec("exec <&-; echo 1"), large);
+  ASSERT_TRUE(deaf) << deaf.error().message;
+  EXPECT_HAS(failure(exec("sleep 600"), large, milliseconds(300)), "300 ms");
+}
+
+TEST_F(Tools, WhatAProgramLeavesBehindDoesNotHoldTheCallAndIsKilled) {
+  script("daemon.sh", "(sleep 600; echo late) & echo $!");
+  const auto started = std::chrono::steady_clock::now();
+  const auto pid = call(tool(Transport::kExec, "./daemon.sh", TypeKind::kInt));
+  ASSERT_TRUE(pid) << pid.error().message;
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(60));
+  const auto gone = [&] {
+    std::ifstream stat("/proc/" + std::to_string(pid->as_int()) + "/stat");
+    std::string number, name, state;
+    return !(stat >> number >> name >> state) || state == "Z";
+  };
+  for (int i = 0; i < 500 && !gone(); ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_TRUE(gone());
+  // One that leaves its group on purpose lives, but the call does not wait for it.
+  script("setsid.sh", "setsid sleep 5 & echo 7");
+  const auto away = call(tool(Transport::kExec, "./setsid.sh", TypeKind::kInt));
+  ASSERT_TRUE(away) << away.error().message;
+  EXPECT_EQ(away->as_int(), 7);
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(60));
+}
+
 TEST_F(Tools, AStoppedRunEndsItsCalls) {
   host();
   std::thread stopper([&] {

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import espalier
+import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
@@ -61,3 +62,14 @@ def test_the_python_script_does_the_same(engine: espalier.Engine) -> None:
     script = load_script("tutor")
     assert len(script.converse(engine)) == 3
     assert script.watch(engine)["kind"] in ("invoice", "reminder", "complaint", "order")
+
+
+def test_the_help_desk_reads_an_mcp_servers_notes(engine: espalier.Engine) -> None:
+    desk = engine.load(EXAMPLES / "mcp/desk.gen", allow=["mcp:notes"])
+    for _ in range(2):
+        reply = desk.desk(question="Is there a warranty on lamps?")
+        assert 1 <= reply["notes"] <= 2
+        assert reply["answer"]
+    closed = engine.load(EXAMPLES / "mcp/desk.gen")
+    with pytest.raises(espalier.Error, match="not allowed"):
+        closed.desk(question="Is there a warranty on lamps?")

@@ -63,6 +63,8 @@ def test_a_prefix_is_shared_between_calls(engine: espalier.Engine) -> None:
     before = engine.stats()
     program.pet(text="b")
     after = engine.stats()
+    roots = [node for node in engine.tree() if node["parent"] is None]
+    assert roots and all(node["start"] == 0 and node["tokens"] for node in roots)
     prompt = after["prompt_tokens"] - before["prompt_tokens"]
     assert after["reused_tokens"] - before["reused_tokens"] > 0.8 * prompt
     assert after["reused_tokens"] + after["computed_tokens"] == after["prompt_tokens"]

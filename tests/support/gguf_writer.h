@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "runtime/model/half.h"
+#include "runtime/model/random_weights.h"
 
 namespace espalier::testing {
 
@@ -275,85 +275,12 @@ struct TinyLlama {
     }
   }
 
-  template <class T>
-  static void put(std::string& out, T value) {
-    out.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  // A block of random bytes but for its scale: a weight's spread is scale * `largest`. Types with
-  // minima are centred by a minimum of -(scale * `largest`), or where a group's scale and minimum
-  // are random integers, by as much that is subtracted.
-  struct BlockType {
-    std::uint32_t type, weights, bytes;
-    std::size_t scale_at;
-    float largest;
-    std::size_t minimum_at;  // 0: none
-    float centre;            // minimum / scale
-  };
-  static constexpr BlockType kBlockTypes[] = {
-      {2, 32, 18, 0, 8, 0, 0},           // Q4_0
-      {3, 32, 20, 0, 7.5F, 2, -7.5F},    // Q4_1
-      {6, 32, 22, 0, 16, 0, 0},          // Q5_0
-      {7, 32, 24, 0, 15.5F, 2, -15.5F},  // Q5_1
-      {8, 32, 34, 0, 127, 0, 0},         // Q8_0
-      {10, 256, 84, 80, 15, 82, 1.5F},   // Q2_K
-      {11, 256, 110, 108, 64, 0, 0},     // Q3_K
-      {12, 256, 144, 0, 450, 2, 7.5F},   // Q4_K
-      {13, 256, 176, 0, 900, 2, 15.5F},  // Q5_K
-      {14, 256, 210, 208, 2400, 0, 0},   // Q6_K
-      {20, 32, 18, 0, 100, 0, 0},        // IQ4_NL
-      {23, 256, 136, 0, 1600, 0, 0},     // IQ4_XS
-      {39, 32, 17, 0, 8, 0, 0},          // MXFP4: an exponent
-  };
-  static std::string random_rows_of(std::uint32_t type, std::uint64_t columns, std::uint64_t rows,
-                                    RandomKey key) {
-    // Uniform weights of the scale that keeps activations near 1.
-    const float scale = 1.7F / std::sqrt(static_cast<float>(columns));
-    std::string out;
-    std::uint64_t counter = 0;
-    const auto uniform = [&] { return static_cast<float>(key.uniform(counter++) * 2.0 - 1.0); };
-    const auto half = [](float value) { return runtime::float_to_half(value); };
-    for (const BlockType& it : kBlockTypes) {
-      if (it.type != type) continue;
-      for (std::uint64_t i = 0; i < columns * rows / it.weights; ++i) {
-        const float spread = scale * (0.75F + 0.25F * uniform());
-        std::string block;
-        while (block.size() < it.bytes) put(block, key.bits(counter++)[0]);
-        block.resize(it.bytes);
-        const auto place = [&](std::size_t at, float value) {
-          const std::uint16_t bits = half(value);
-          std::memcpy(block.data() + at, &bits, sizeof bits);
-        };
-        const float d = spread / it.largest;
-        if (type == 39) {
-          block[0] = static_cast<char>(128 + std::ilogb(d));
-        } else {
-          place(it.scale_at, d);
-        }
-        if (it.minimum_at != 0) place(it.minimum_at, d * it.centre);
-        if (type == 8) {  // quantisers give -127 to 127
-          for (std::size_t at = 2; at < it.bytes; ++at)
-            block[at] = block[at] == '\x80' ? '\0' : block[at];
-        }
-        out += block;
-      }
-      return out;
-    }
-    for (std::uint64_t i = 0; i < columns * rows; ++i) {
-      if (type == 0) put(out, uniform() * scale);
-      if (type == 1) put(out, half(uniform() * scale));
-      if (type == 30) put(out, runtime::float_to_bfloat16(uniform() * scale));
-    }
-    return out;
-  }
   [[nodiscard]] std::string random_rows(std::uint64_t columns, std::uint64_t rows,
                                         RandomKey key) const {
-    return random_rows_of(matrix_type, columns, rows, key);
+    return runtime::random_rows(static_cast<runtime::TensorType>(matrix_type), columns, rows, key);
   }
   [[nodiscard]] std::string random_norm(RandomKey key) const {
-    std::string out;
-    for (std::uint32_t i = 0; i < width; ++i)
-      put(out, static_cast<float>(0.75 + 0.5 * key.uniform(i)));
-    return out;
+    return runtime::random_norm(width, key);
   }
 };
 

@@ -425,6 +425,58 @@ TEST(ReferenceTemplates, WriteToolCallsThatReadBackEqual) {
   EXPECT_GE(with_calls, 10u);
 }
 
+// The pieces of a template that has the tools bound are what it writes with them given.
+TEST(ReferenceTemplates, WithToolsTheirPiecesGiveTheConversationsWithDefinitions) {
+  const auto templates = reference_templates();
+  if (templates.empty()) GTEST_SKIP() << "no reference data";
+  const Json definitions = Json::parse(R"([{"type": "function", "function": {"name": "find_it",
+      "description": "Finds \"it\". <|im_start|>", "parameters": {"type": "object", "properties":
+      {"x": {"type": "string", "description": "an x"}}, "required": ["x"]}}}])");
+  std::size_t bound = 0;
+  for (const auto& [title, source] : templates) {
+    const auto it = with_template(source);
+    const auto made = it.chat->with_tools(definitions);
+    const ToolSyntax* syntax = it.chat->tool_syntax();
+    if (syntax == nullptr || !syntax->writes_definitions()) {
+      EXPECT_FALSE(made) << title;
+      continue;
+    }
+    if (!made) {
+      std::cout << title << ": " << made.error().message << '\n';
+      continue;
+    }
+    ++bound;
+    const ChatTemplate& chat = **made;
+    if (!chat.not_incremental().empty()) {
+      std::cout << title << ": rendered whole (" << chat.not_incremental() << ")\n";
+      continue;
+    }
+    for (const std::vector<Role>& roles :
+         {std::vector<Role>{Role::kUser, Role::kAssistant},
+          std::vector<Role>{Role::kSystem, Role::kUser, Role::kAssistant, Role::kUser}}) {
+      Json messages = Json::array();
+      Segments pieces;
+      bool possible = true;
+      for (std::size_t i = 0; i < roles.size(); ++i) {
+        const auto previous = i == 0 ? std::nullopt : std::optional(roles[i - 1]);
+        possible = possible && chat.refusal(roles[i], previous).empty();
+        const std::string text = "text " + std::to_string(i);
+        messages.push_back({{"role", std::string(name(roles[i]))}, {"content", text}});
+        if (i == 0) append(pieces, chat.begin(roles[i]));
+        append(pieces, chat.open(roles[i], previous));
+        append(pieces, {{kNoToken, text}});
+        if (i + 1 < roles.size()) append(pieces, chat.close(roles[i]));
+      }
+      if (!possible) continue;
+      const auto whole = it.chat->render(messages, definitions, false);
+      ASSERT_TRUE(whole) << title << ": " << whole.error().message;
+      EXPECT_THAT(it.text(*whole), StartsWith(it.text(pieces))) << title;
+      EXPECT_THAT(it.text(*whole), HasSubstr("find_it")) << title;
+    }
+  }
+  EXPECT_GE(bound, 5u);
+}
+
 TEST(ToolSyntax, RefusesCallsThatAreNotWhole) {
   const auto it = with_template(std::string("{# <tool_call> <tool_response> #}") +
                                 "{% for m in messages %}{% for c in m.tool_calls %}<tool_call>\n{{ "

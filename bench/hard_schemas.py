@@ -1,0 +1,214 @@
+"""Rows for maskbench that are made to hurt: `python3 bench/hard_schemas.py > hard.jsonl`.
+
+Each row is one schema with a valid and an invalid text: enumerations and alternatives by the
+thousand, tool sets, deep nests, unique items, keys under patterns, long strings under a pattern.
+The rows hold no token ids: maskbench spells the texts with the longest tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+Row = tuple[str, Any, list[Any], list[Any]]
+
+WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi".split()
+
+
+def name(rng: random.Random, words: int = 2) -> str:
+    return "_".join(rng.choice(WORDS) for _ in range(words)) + str(rng.randrange(100))
+
+
+def parameter(rng: random.Random) -> dict[str, Any]:
+    return rng.choice(
+        [
+            {"type": "string", "description": "a text"},
+            {"type": "string", "enum": [name(rng) for _ in range(6)]},
+            {"type": "integer", "minimum": 0, "maximum": 500},
+            {"type": "number"},
+            {"type": "boolean"},
+            {"type": "array", "items": {"type": "string", "maxLength": 40}, "maxItems": 8},
+            {"type": "string", "format": "date"},
+        ]
+    )
+
+
+def example(schema: dict[str, Any]) -> Any:
+    if "enum" in schema:
+        return schema["enum"][-1]
+    if schema.get("format") == "date":
+        return "2024-02-29"
+    return {"string": "some text", "integer": 42, "number": 1.5, "boolean": True}.get(
+        schema["type"], ["one", "two"]
+    )
+
+
+def tools(count: int) -> Row:
+    rng = random.Random(count)
+    branches, calls = [], []
+    for i in range(count):
+        parameters = {name(rng): parameter(rng) for _ in range(rng.randrange(1, 8))}
+        required = [k for k in parameters if rng.random() < 0.6]
+        tool = f"{name(rng)}_{i}"
+        branches.append(
+            {
+                "type": "object",
+                "properties": {
+                    "name": {"const": tool},
+                    "arguments": {
+                        "type": "object",
+                        "properties": parameters,
+                        "required": required,
+                        "additionalProperties": False,
+                    },
+                },
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+        calls.append({"name": tool, "arguments": {k: example(p) for k, p in parameters.items()}})
+    wrong = {"name": calls[0]["name"], "arguments": {"nobody": 1}}
+    return f"tools_{count}", {"anyOf": branches}, [calls[0], calls[-1]], [wrong]
+
+
+def rows() -> Iterator[Row]:
+    rng = random.Random(0)
+    for count in (10, 100, 500):
+        yield tools(count)
+    many = sorted({name(rng, 3) for _ in range(10_000)})
+    yield "enum_10000", {"enum": many}, [many[0], many[-1]], ["nobody"]
+    yield (
+        "anyof_10000_consts",
+        {"anyOf": [{"const": w} for w in many]},
+        [many[5], many[-2]],
+        ["nobody"],
+    )
+    yield (
+        "oneof_10000_consts",
+        {"oneOf": [{"const": w} for w in many]},
+        [many[5], many[-2]],
+        ["nobody"],
+    )
+    nest: Any = {"type": "integer"}
+    value: Any = 1
+    for i in range(30):
+        nest = {
+            "type": "object",
+            "properties": {f"level{i}": nest},
+            "required": [f"level{i}"],
+            "additionalProperties": False,
+        }
+        value = {f"level{i}": value}
+    yield "nest_30", nest, [value], [{"level29": 1}]
+    yield (
+        "recursive_list",
+        {
+            "$ref": "#/$defs/t",
+            "$defs": {
+                "t": {
+                    "type": "object",
+                    "properties": {
+                        "value": {"type": "string"},
+                        "children": {"type": "array", "items": {"$ref": "#/$defs/t"}},
+                    },
+                    "required": ["value"],
+                }
+            },
+        },
+        [{"value": "a", "children": [{"value": "b"}, {"value": "c", "children": []}]}],
+        [{"value": 1}],
+    )
+    unique = [f"item number {i}" for i in range(12)]
+    yield (
+        "unique_strings",
+        {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+        [unique],
+        [["a", "b", "a"]],
+    )
+    yield (
+        "unique_enum",
+        {"type": "array", "items": {"enum": many[:100]}, "uniqueItems": True},
+        [many[:10]],
+        [[many[0], many[0]]],
+    )
+    yield (
+        "pattern_properties",
+        {
+            "type": "object",
+            "patternProperties": {"^x-": {"type": "string"}, "_id$": {"type": "integer"}},
+            "properties": {"name": {"type": "string"}},
+            "additionalProperties": {"type": "number"},
+        },
+        [{"name": "n", "x-one": "two words", "user_id": 17, "other": 2.5}],
+        [{"user_id": "x"}],
+    )
+    yield (
+        "property_names",
+        {
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {"type": "string", "pattern": "^[^@ ]+@[^@ ]+$"},
+        },
+        [{"alpha_beta": "someone@example.com", "Gamma": "x@y"}],
+        [{"a b": "x@y"}],
+    )
+    yield (
+        "long_pattern",
+        {"type": "string", "pattern": "^[a-z ]+$", "minLength": 10, "maxLength": 5000},
+        ["the quick brown fox jumps over the lazy dog " * 5],
+        ["The"],
+    )
+    yield (
+        "length_and_pattern",
+        {"type": "string", "pattern": "^(foo|bar|.*baz).*[0-9]{2,5}$", "maxLength": 200},
+        ["something with baz inside and then 1234"],
+        ["something"],
+    )
+    yield (
+        "any_of_strings",
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": 30},
+                {"type": "string", "pattern": "^https?://.+"},
+                {"type": "string", "format": "email"},
+                {"enum": many[:50]},
+            ]
+        },
+        ["https://example.com/a/rather/long/path?with=query", many[3]],
+        ["x" * 40],
+    )
+    overlap = [
+        {
+            "type": "object",
+            "properties": {f"p{i}": {"type": "string"}, f"q{i}": {"type": "integer"}},
+            "required": [f"p{i}"],
+        }
+        for i in range(40)
+    ]
+    yield "anyof_40_open_objects", {"anyOf": overlap}, [{"p3": "text", "z": 1}], [{"z": 1}]
+    wide = {f"{name(rng)}_{i}": parameter(rng) for i in range(300)}
+    yield (
+        "properties_300",
+        {"type": "object", "properties": wide, "required": list(wide)[:20]},
+        [{k: example(p) for k, p in list(wide.items())[:30]}],
+        [{}],
+    )
+    yield (
+        "properties_300_closed",
+        {"type": "object", "properties": wide, "additionalProperties": False},
+        [{k: example(p) for k, p in list(wide.items())[:30]}],
+        [{"nobody": 1}],
+    )
+
+
+def main() -> None:
+    for identity, schema, valid, invalid in rows():
+        tests = [{"valid": True, "text": json.dumps(v)} for v in valid]
+        tests += [{"valid": False, "text": json.dumps(v)} for v in invalid]
+        print(json.dumps({"id": identity, "schema": schema, "tests": tests}))
+
+
+if __name__ == "__main__":
+    main()

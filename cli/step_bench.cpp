@@ -1,0 +1,111 @@
+#include "cli/step_bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace espalier::cli {
+namespace {
+
+constexpr std::uint32_t kChunk = 512;    // rows of a prompt in one step
+constexpr std::uint32_t kBudget = 4096;  // tokens that a value may have: never the limit here
+
+std::uint64_t pages_of(std::uint64_t tokens) {
+  return (tokens + runtime::kPageTokens - 1) / runtime::kPageTokens;
+}
+
+}  // namespace
+
+std::uint64_t StepBench::pages(std::uint32_t batch, std::uint32_t depth, std::uint32_t tokens) {
+  return pages_of(depth) + batch * pages_of(tokens);
+}
+
+TokenId StepBench::some_token(std::uint32_t i) const {
+  const std::uint32_t vocabulary = backend_.info().vocabulary;
+  const std::uint32_t first = std::min(1000U, vocabulary / 2);
+  return static_cast<TokenId>(first + i * 37 % std::min(20'000U, vocabulary - first));
+}
+
+std::vector<runtime::PageId> StepBench::take_pages(std::uint32_t tokens) {
+  std::vector<runtime::PageId> out(pages_of(tokens));
+  for (runtime::PageId& page : out) page = next_page_++;
+  return out;
+}
+
+void StepBench::append(runtime::Batch& batch, Branch& branch, TokenId token,
+                       std::uint32_t sequence) {
+  const std::uint32_t position = branch.length++;
+  batch.rows.push_back(
+      {token, position, sequence, static_cast<std::uint32_t>(batch.writes.size()), 1});
+  batch.writes.push_back(
+      {branch.pages[position / runtime::kPageTokens], position % runtime::kPageTokens});
+}
+
+Status StepBench::feed(Branch& branch, std::uint32_t tokens) {
+  while (branch.length < tokens) {
+    const std::uint32_t count = std::min(kChunk, tokens - branch.length);
+    runtime::Batch batch;
+    batch.sequences.push_back(branch.pages);
+    for (std::uint32_t i = 0; i < count; ++i) append(batch, branch, some_token(branch.length), 0);
+    std::vector<runtime::RowPlan> plans;
+    if (branch.length == tokens) {
+      plans.emplace_back().row = count - 1;
+      plans.back().sampling = &greedy_;
+    }
+    ESP_TRY(backend_.step(batch, plans));
+  }
+  return {};
+}
+
+Result<double> StepBench::prefill(std::uint32_t tokens) {
+  next_page_ = 0;
+  Branch branch;
+  branch.pages = take_pages(tokens);
+  const auto start = system_.now();
+  ESP_TRY(feed(branch, tokens));
+  return tokens / std::chrono::duration<double>(system_.now() - start).count();
+}
+
+Status StepBench::step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar) {
+  runtime::Batch batch;
+  std::vector<runtime::RowPlan> plans(branches.size());
+  for (std::uint32_t b = 0; b < branches.size(); ++b) {
+    batch.sequences.push_back(branches[b].pages);
+    append(batch, branches[b], branches[b].next, b);
+    plans[b].row = b;
+    plans[b].sampling = &greedy_;
+    if (grammar != nullptr) plans[b].mask = branches[b].matcher.mask(kBudget);
+  }
+  ESP_ASSIGN(const auto results, backend_.step(batch, plans));
+  for (std::uint32_t b = 0; b < branches.size(); ++b) {
+    Branch& branch = branches[b];
+    branch.next = results[b].sampled.token;
+    if (grammar == nullptr) continue;
+    ESP_CHECK(branch.matcher.advance(branch.next));
+    if (branch.matcher.done()) branch.matcher = grammar->start();
+  }
+  return {};
+}
+
+Result<double> StepBench::decode(const Decode& what) {
+  ESP_CHECK(what.depth % runtime::kPageTokens == 0);
+  next_page_ = 0;
+  Branch trunk;
+  trunk.pages = take_pages(what.depth);
+  ESP_TRY(feed(trunk, what.depth));
+  std::vector<Branch> branches(what.batch);
+  for (std::uint32_t b = 0; b < what.batch; ++b) {
+    Branch& branch = branches[b];
+    branch = trunk;
+    const auto own = take_pages(what.tokens);
+    branch.pages.insert(branch.pages.end(), own.begin(), own.end());
+    branch.next = some_token(b + 100);
+    if (what.grammar != nullptr) branch.matcher = what.grammar->start();
+  }
+  const auto start = system_.now();
+  for (std::uint32_t i = 0; i < what.tokens; ++i) ESP_TRY(step(branches, what.grammar));
+  const double seconds = std::chrono::duration<double>(system_.now() - start).count();
+  return static_cast<double>(what.batch) * what.tokens / seconds;
+}
+
+}  // namespace espalier::cli

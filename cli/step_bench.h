@@ -1,0 +1,57 @@
+// How fast a backend takes its steps: prefill, and decoding by several branches of one prompt.
+//
+// Drives the backend itself, without an engine: what is timed is the model's arithmetic, sampling
+// and, where masks are asked for, the masks.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "base/system.h"
+#include "grammar/matcher.h"
+#include "runtime/backend.h"
+
+namespace espalier::cli {
+
+class StepBench {
+ public:
+  /// The backend's pool holds pages() of the largest case.
+  StepBench(runtime::Backend& backend, System& system) : backend_(backend), system_(system) {}
+
+  /// KV pages that decoding takes.
+  [[nodiscard]] static std::uint64_t pages(std::uint32_t batch, std::uint32_t depth,
+                                           std::uint32_t tokens);
+
+  /// Tokens a second of a prompt of so many tokens, its last row sampled.
+  [[nodiscard]] Result<double> prefill(std::uint32_t tokens);
+
+  struct Decode {
+    std::uint32_t batch = 1;      // branches
+    std::uint32_t depth = 0;      // tokens of the prompt that they share; a multiple of a page
+    std::uint32_t tokens = 0;     // decoded by each
+    grammar::GrammarRef grammar;  // each branch writes its values, one after the other; or null
+  };
+  /// Tokens a second of all branches together.
+  [[nodiscard]] Result<double> decode(const Decode& what);
+
+ private:
+  struct Branch {
+    std::vector<runtime::PageId> pages;
+    std::uint32_t length = 0;
+    TokenId next = 0;
+    grammar::Matcher matcher;
+  };
+  [[nodiscard]] TokenId some_token(std::uint32_t i) const;
+  [[nodiscard]] std::vector<runtime::PageId> take_pages(std::uint32_t tokens);
+  static void append(runtime::Batch& batch, Branch& branch, TokenId token, std::uint32_t sequence);
+  Status feed(Branch& branch, std::uint32_t tokens);
+  Status step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar);
+
+  runtime::Backend& backend_;
+  System& system_;
+  runtime::PageId next_page_ = 0;
+  runtime::Sampling greedy_;
+};
+
+}  // namespace espalier::cli

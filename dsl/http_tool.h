@@ -1,0 +1,18 @@
+// `http "METHOD url"` tools: a call becomes one HTTP request, its answer the tool's result.
+//
+// `{name}` in the URL's path or query is replaced by that argument, percent-encoded; in the path it
+// may not be empty, "." or "..", so that an argument stays the one segment that it stands in. The
+// other arguments are the query of a GET or DELETE, and the JSON body of a POST, PUT or PATCH.
+// Lists repeat their name in a query. An answer of 200–299 is the result: JSON by its content type,
+// text as a string, null where there is none. Everything else fails, redirects too.
+#pragma once
+
+#include "base/result.h"
+#include "dsl/tools.h"
+
+namespace espalier::dsl {
+
+/// kTool and what http_request gives. `limit`: bytes of the answer.
+[[nodiscard]] Result<Json> call_http(const ToolRequest& request, std::size_t limit);
+
+}  // namespace espalier::dsl

@@ -1,0 +1,49 @@
+#include "dsl/tool_answer.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "grammar/json_text.h"
+
+namespace espalier::dsl {
+namespace {
+
+// Whether the members of the text's objects can be read in a bounded time. On malformed text any
+// answer will do: it is refused anyway.
+bool few_members(std::string_view text) {
+  std::vector<std::uint64_t> open;  // members so far, of each object or list that is not closed
+  std::uint64_t work = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') {
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (open.size() >= kMaxJsonTextDepth) return true;  // refused by its depth
+      open.push_back(0);
+    } else if ((c == '}' || c == ']') && !open.empty()) {
+      open.pop_back();
+    } else if (c == ':' && !open.empty()) {
+      work += ++open.back();
+      if (work > kMaxMemberWork) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<Json> read_answer(std::string_view text) {
+  if (!few_members(text))
+    return fail(ErrorCode::kLimit, "its objects have too many members to be read in order");
+  return read_json(text);
+}
+
+}  // namespace espalier::dsl

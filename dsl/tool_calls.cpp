@@ -1,0 +1,207 @@
+#include "dsl/tool_calls.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "dsl/holes.h"
+#include "dsl/schema_text.h"
+#include "runtime/chat/segments.h"
+#include "runtime/chat/tool_syntax.h"
+
+namespace espalier::dsl {
+namespace {
+
+using grammar::CallForm;
+using grammar::TypeKind;
+using grammar::TypeRef;
+using runtime::Role;
+using runtime::Segments;
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Whether `text` holds a control token, which a mask cannot give.
+bool has_control(std::string_view text, const runtime::Tokenizer& tokenizer) {
+  const auto ids = tokenizer.encode_special(text);
+  if (!ids) return true;  // nor can it give what the vocabulary does not spell
+  const auto vocabulary = tokenizer.vocabulary();
+  return std::any_of(ids->begin(), ids->end(),
+                     [&](TokenId id) { return vocabulary->bytes(id).empty(); });
+}
+
+// The plain form's declarations, in front of or behind a turn's text.
+class PlainDeclarations final : public runtime::ChatTemplate {
+ public:
+  PlainDeclarations(std::shared_ptr<const runtime::ChatTemplate> inner, const Json& definitions)
+      : inner_(std::move(inner)) {
+    text_ =
+        "You can call these functions. A call is a JSON object with the function's name and its "
+        "arguments: {\"name\": \"…\", \"arguments\": {…}}";
+    for (const Json& one : definitions) text_ += "\n" + dump(one["function"]);
+  }
+
+  std::string_view family() const override { return inner_->family(); }
+  bool supports(Role role) const override { return inner_->supports(role); }
+  std::string refusal(Role role) const override { return inner_->refusal(role); }
+  std::string refusal(Role role, std::optional<Role> previous) const override {
+    return inner_->refusal(role, previous);
+  }
+  bool refuses_two_user_turns() const override { return inner_->refuses_two_user_turns(); }
+  Segments begin(Role first) const override { return inner_->begin(first); }
+  Segments open(Role role, std::optional<Role> previous) const override {
+    Segments out = inner_->open(role, previous);
+    if (!previous && role == Role::kUser)
+      runtime::append(out, {{kNoToken, in_form(role, text_ + "\n\n")}});
+    return out;
+  }
+  Segments close(Role role) const override {
+    if (role != Role::kSystem) return inner_->close(role);
+    Segments out = {{kNoToken, in_form(role, "\n\n" + text_)}};
+    runtime::append(out, inner_->close(role));
+    return out;
+  }
+  Segments generation_suffix() const override { return inner_->generation_suffix(); }
+  runtime::TextForm text_form(Role role) const override { return inner_->text_form(role); }
+  std::string_view not_incremental() const override { return inner_->not_incremental(); }
+  bool drops_reasoning() const override { return inner_->drops_reasoning(); }
+  Result<Segments> render(const Json& messages, const Json& tools,
+                          bool generation_prompt) const override {
+    return inner_->render(declared(messages), tools, generation_prompt);
+  }
+  Result<Segments> render_before(const Json& messages, Role next) const override {
+    return inner_->render_before(declared(messages), next);
+  }
+  const runtime::ToolSyntax* tool_syntax() const override { return inner_->tool_syntax(); }
+
+ private:
+  [[nodiscard]] std::string in_form(Role role, const std::string& text) const {
+    return runtime::in_form(inner_->text_form(role), text, /*before=*/true);
+  }
+  [[nodiscard]] Json declared(const Json& messages) const {
+    Json out = messages;
+    if (!out.is_array() || out.empty() || !out[0].is_object() || !out[0].contains("content") ||
+        !out[0]["content"].is_string())
+      return out;
+    auto& content = out[0]["content"].get_ref<std::string&>();
+    if (out[0].value("role", "") == "system") content += "\n\n" + text_;
+    if (out[0].value("role", "") == "user") content = text_ + "\n\n" + content;
+    return out;
+  }
+
+  std::shared_ptr<const runtime::ChatTemplate> inner_;
+  std::string text_;
+};
+
+// The tools that a value of `type` can call.
+void collect(const TypeRef& type, std::set<std::string>& names,
+             std::set<const grammar::Type*>& seen) {
+  if (type == nullptr || !seen.insert(type.get()).second) return;
+  if (type->kind == TypeKind::kCall) {
+    for (const auto& tool : type->fields) names.insert(tool.name);
+    return;
+  }
+  for (const TypeRef& item : type->items) collect(item, names, seen);
+  for (const auto& field : type->fields) collect(field.type, names, seen);
+  if (type->kind == TypeKind::kReference) collect(type->target.lock(), names, seen);
+}
+
+}  // namespace
+
+CallSyntax call_syntax(const ModelParts& model) {
+  const runtime::ToolSyntax* syntax = model.chat->tool_syntax();
+  if (syntax == nullptr) return {};
+  CallSyntax out;
+  out.form = syntax->form();
+  const runtime::Tokenizer& tokenizer = *model.tokenizer;
+  for (const std::string_view piece :
+       {out.form.name_prefix, out.form.prefix, out.form.suffix, out.form.separator, out.form.end}) {
+    if (has_control(piece, tokenizer)) return {};
+  }
+  if (!has_control(out.form.begin, tokenizer)) return out;
+  // Where a conversation is written anew from its turns' texts, control tokens would be lost.
+  if (!model.chat->not_incremental().empty()) return {};
+  runtime::jinja::Text begin;
+  begin.append(out.form.begin, runtime::jinja::kTemplate);
+  auto lead = runtime::segments_of(begin, tokenizer);
+  if (!lead) return {};
+  std::size_t length = 0;
+  for (const runtime::Segment& segment : *lead)
+    length += segment.control == kNoToken ? segment.text.size()
+                                          : tokenizer.decode({&segment.control, 1}, true).size();
+  if (length != out.form.begin.size()) return {};  // white space that a control token takes along
+  if (lead->back().control == kNoToken) {
+    out.form.begin.remove_prefix(out.form.begin.size() - lead->back().text.size());
+    lead->pop_back();
+  } else {
+    out.form.begin = {};
+  }
+  out.lead = std::move(*lead);
+  return out;
+}
+
+bool is_calls(const Value& value) {
+  if (value.kind() == ValueKind::kCall) return true;
+  return value.kind() == ValueKind::kList && value.length() > 0 &&
+         std::all_of(value.as_list().begin(), value.as_list().end(),
+                     [](const Value& one) { return one.kind() == ValueKind::kCall; });
+}
+
+bool is_calls(const TypeRef& type) {
+  if (type == nullptr) return false;
+  if (type->kind == TypeKind::kCall) return true;
+  return type->kind == TypeKind::kList && type->items[0] != nullptr &&
+         type->items[0]->kind == TypeKind::kCall;
+}
+
+std::string calls_text(const Program& program, const CallForm& form, const Value& value) {
+  const auto one = [&](const Value& call) {
+    const ToolInfo* tool = program.tool(call.tool());
+    const std::string& name = tool == nullptr ? call.tool() : tool->real_name;
+    const std::string arguments = dump(to_json(call.arguments()));
+    if (form.name_key.empty())
+      return std::string(form.name_prefix) + name + std::string(form.prefix) + arguments +
+             std::string(form.suffix);
+    return std::string(form.prefix) + "{" + dump(Json(std::string(form.name_key))) + ": " +
+           dump(Json(name)) + ", " + dump(Json(std::string(form.arguments_key))) + ": " +
+           arguments + "}" + std::string(form.suffix);
+  };
+  if (value.kind() == ValueKind::kCall)
+    return std::string(form.begin) + one(value) + std::string(form.end);
+  std::string out(form.several ? form.begin : "[");
+  bool first = true;
+  for (const Value& call : value.as_list()) {
+    if (!std::exchange(first, false)) out += form.several ? form.separator : ", ";
+    out += one(call);
+  }
+  return out.append(form.several ? form.end : "]");
+}
+
+Json tool_definitions(const Program& program, const GenInfo& gen) {
+  std::set<std::string> names;
+  std::set<const grammar::Type*> seen;
+  each_own_hole(program, gen, [&](const Hole& hole, std::string_view) {
+    collect(program.holes[hole.id].type, names, seen);
+  });
+  Json out = Json::array();
+  for (const ToolInfo& tool : program.tools) {
+    if (names.count(tool.name) == 0) continue;
+    out.push_back({{"type", "function"},
+                   {"function",
+                    {{"name", tool.real_name},
+                     {"description", tool.doc},
+                     {"parameters", schema_of(tool.arguments)}}}});
+  }
+  return out;
+}
+
+std::shared_ptr<const runtime::ChatTemplate> declaring(
+    const std::shared_ptr<const runtime::ChatTemplate>& chat, const Json& definitions) {
+  if (!chat->supports(runtime::Role::kUser) && !chat->supports(runtime::Role::kSystem)) return chat;
+  if (auto made = chat->with_tools(definitions)) return *made;
+  return std::make_shared<const PlainDeclarations>(chat, definitions);
+}
+
+}  // namespace espalier::dsl

@@ -1,0 +1,302 @@
+// Scalars and keys while they are read: what may be read where a value or a key begins, step by
+// step, and what follows at its end.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "grammar/json_expression.h"
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kMaxKeyPatterns = 6;
+constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
+
+}  // namespace
+
+std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
+  const auto [it, fresh] = text_ids_.try_emplace((std::uint64_t{text} << 8) | byte,
+                                                 static_cast<std::uint32_t>(texts_.size()));
+  if (fresh) {
+    texts_.push_back({text, byte});
+    bytes_ += 48;
+  }
+  return it->second;
+}
+
+// A name as it is read: canonical, without quotes.
+std::string SchemaMachine::spelled(std::uint32_t name) {
+  return JsonExpressions::spelled(formulas_.name_of(name));
+}
+
+const SchemaMachine::OwnKeys* SchemaMachine::own_keys(std::vector<std::uint32_t> names) {
+  const auto [it, fresh] = own_keys_.try_emplace(std::move(names));
+  if (fresh) {
+    for (const std::uint32_t name : it->first) it->second.push_back(spelled(name));
+    std::sort(it->second.begin(), it->second.end());
+    bytes_ += it->second.size() * 56 + 64;
+  }
+  return &it->second;
+}
+
+std::string SchemaMachine::text_of(std::uint32_t text) const {
+  std::string out;
+  for (; text != 0; text = texts_[text].before) out += static_cast<char>(texts_[text].byte);
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
+  if (parts.empty()) return 0;
+  std::string key(reinterpret_cast<const char*>(parts.data()), parts.size() * sizeof(LeafPart));
+  const auto [it, fresh] =
+      leaf_ids_.try_emplace(std::move(key), static_cast<LeafId>(leaves_.size()));
+  if (fresh) {
+    Leaf made;
+    for (const LeafPart& part : parts) {
+      const ScalarRun& run = scalars_[part.scalar].run;
+      made.bytes |= run.next_bytes(part.state);
+      if (run.accepting(part.state)) {
+        made.accepting = true;
+        made.finishes = made.finishes || part.next == 0;
+      }
+      if (part.next != 0 && levels_[part.next]->kind == Kind::kArray) {
+        for (const Alternative& a : levels_[part.next]->alternatives) {
+          made.recorded = made.recorded || has_unique(a.formula);
+        }
+      }
+    }
+    made.goes_on = !made.bytes.none();
+    bytes_ += sizeof(Leaf) + 2 * parts.size() * sizeof(LeafPart) + 96;
+    made.parts = std::move(parts);
+    leaves_.push_back(std::move(made));
+  }
+  return it->second;
+}
+
+SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
+  constexpr LeafId kUnknown = UINT32_MAX;
+  {
+    const Leaf& from = leaves_[at];
+    if (!from.bytes.has(byte)) return 0;
+    if (from.row != nullptr) {
+      if (from.row[byte] != kUnknown) return from.row[byte];
+    } else {
+      for (const auto& [b, to] : from.known) {
+        if (b == byte) return to;
+      }
+    }
+  }
+  std::vector<LeafPart> parts;
+  for (const LeafPart& part : std::vector<LeafPart>(leaves_[at].parts)) {
+    ScalarRun& run = scalars_[part.scalar].run;
+    const std::size_t before = run.bytes();
+    const std::uint32_t next = run.step(part.state, byte);
+    if (next != ScalarRun::kNone) parts.push_back({part.scalar, next, part.next});
+    bytes_ += run.bytes() - before;
+  }
+  const LeafId to = leaf(std::move(parts));
+  Leaf& from = leaves_[at];
+  if (from.row == nullptr && from.known.size() == kFewSteps) {
+    from.row = std::make_unique<LeafId[]>(256);
+    std::fill_n(from.row.get(), 256, kUnknown);
+    for (const auto& [b, known] : from.known) from.row[b] = known;
+    from.known = {};
+    bytes_ += 256 * sizeof(LeafId);
+  }
+  if (from.row != nullptr) {
+    from.row[byte] = to;
+  } else {
+    from.known.emplace_back(byte, to);
+  }
+  return to;
+}
+
+SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
+  std::vector<LevelId> ends;
+  for (const LeafPart& part : leaves_[at].parts) {
+    if (scalars_[part.scalar].run.accepting(part.state)) ends.push_back(part.next);
+  }
+  if (leaves_[at].recorded) {
+    const Json value = Json::parse(text_of(text), nullptr, false);
+    for (LevelId& end : ends) {
+      if (end == 0) continue;
+      Level next;
+      next.kind = levels_[end]->kind;
+      next.depth = levels_[end]->depth;
+      next.seen = levels_[end]->seen;
+      for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
+        const FormulaId f = with_value(a.formula, value);
+        if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
+          next.alternatives.push_back({f, a.next});
+        }
+      }
+      if (next.alternatives.empty()) {
+        end = UINT32_MAX;
+      } else {
+        end = level(std::move(next));
+      }
+    }
+    std::erase(ends, UINT32_MAX);
+    if (ends.empty()) return {};
+  }
+  return after_value(ends);
+}
+
+SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
+  if (levels_[value]->has_leaf) return levels_[value]->leaf;
+  std::vector<LeafPart> parts;
+  const std::vector<Alternative> from = levels_[value]->alternatives;
+  for (const Alternative& a : from) {
+    for (const std::uint32_t s : scalars(a.formula)) {
+      parts.push_back({s, scalars_[s].run.start(), a.next});
+    }
+  }
+  const LeafId id = leaf(std::move(parts));
+  levels_[value]->leaf = id;
+  levels_[value]->has_leaf = true;
+  return id;
+}
+
+// All keys that may come next: the names that formulas speak of, and the others by the patterns
+// they match. Keys of the last kind that stand already are excluded when they end.
+SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
+  if (levels_[object]->has_leaf) return levels_[object]->leaf;
+  KeyFacts facts;
+  const std::uint32_t seen = levels_[object]->seen;
+  const std::vector<Alternative> from = levels_[object]->alternatives;
+  for (const Alternative& a : from) {
+    const KeyFacts& own = key_facts(a.formula);
+    facts.names.insert(facts.names.end(), own.names.begin(), own.names.end());
+    facts.patterns.insert(facts.patterns.end(), own.patterns.begin(), own.patterns.end());
+  }
+  std::sort(facts.names.begin(), facts.names.end());
+  facts.names.erase(std::unique(facts.names.begin(), facts.names.end()), facts.names.end());
+  std::sort(facts.patterns.begin(), facts.patterns.end());
+  facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
+                       facts.patterns.end());
+  std::vector<LeafPart> parts;
+  const auto add = [&](FormulaId language) {
+    const std::uint32_t s = scalar(language);
+    if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
+  };
+  if (facts.patterns.empty()) {
+    // Where any other key may come, every beginning can become one: whether a key may stand is
+    // decided where it ends.
+    const auto fresh = fresh_key(Key{}, facts.names, seen);
+    if (fresh && value_after_key(object, *fresh) != 0) {
+      add(any_key_);
+      std::vector<std::uint32_t> own;
+      std::set_union(facts.names.begin(), facts.names.end(), seen_sets_[seen].begin(),
+                     seen_sets_[seen].end(), std::back_inserter(own));
+      levels_[object]->after_other_key = value_after_key(object, *fresh);
+      levels_[object]->after_key = level_bound(levels_[object]->after_other_key);
+      levels_[object]->own_keys = own_keys(std::move(own));
+      levels_[object]->leaf = leaf(std::move(parts));
+      levels_[object]->has_leaf = true;
+      return levels_[object]->leaf;
+    }
+  }
+  std::vector<std::uint32_t> live;
+  for (const std::uint32_t name : facts.names) {
+    if (!has_seen(seen, name) && may_come(object, name)) live.push_back(name);
+  }
+  if (!live.empty()) {
+    const std::uint32_t s = key_words(std::move(live));
+    parts.push_back({s, scalars_[s].run.start(), 0});
+  }
+  for (const Key& key : facts.patterns.empty() ? std::vector<Key>{} : key_classes(facts)) {
+    const auto fresh = fresh_key(key, facts.names, seen);
+    const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
+    if (value == 0) continue;  // else the class has that key, and so a scalar
+    levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
+    add(class_language(key, facts.names, seen));
+    levels_[object]->key_values.emplace_back(parts.back().scalar, value);
+  }
+  const LeafId id = leaf(std::move(parts));
+  levels_[object]->leaf = id;
+  levels_[object]->has_leaf = true;
+  return id;
+}
+
+// Whether a name that does not stand yet may.
+bool SchemaMachine::may_come(LevelId object, std::uint32_t name) {
+  bool known = true;  // for all alternatives, by their members' values
+  bool out = false;
+  for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
+    const std::optional<std::uint32_t> members = key_facts(a.formula).members;
+    known = known && members.has_value();
+    if (!known) break;
+    const MemberMap& map = formulas_.members_of(*members);
+    const auto own = std::lower_bound(map.named.begin(), map.named.end(),
+                                      std::pair<std::uint32_t, FormulaId>(name, 0));
+    const bool named = own != map.named.end() && own->first == name;
+    const ValueFacts facts = value_facts(expand(named ? own->second : map.other));
+    if (facts.verdict != Verdict::kYes || !fits(levels_[object]->depth, facts.height)) continue;
+    out = true;
+    levels_[object]->after_key =
+        std::max(levels_[object]->after_key, facts.size + level_bound(object) + 8);
+  }
+  if (known) return out;
+  const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
+  if (value != 0) {
+    levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
+  }
+  return value != 0;
+}
+
+// The scalar that is one of these names.
+std::uint32_t SchemaMachine::key_words(std::vector<std::uint32_t> names) {
+  const auto [it, fresh] =
+      key_words_.try_emplace(std::move(names), static_cast<std::uint32_t>(scalars_.size()));
+  if (fresh) {
+    std::vector<std::string> words;
+    for (const std::uint32_t name : it->first) words.push_back('"' + spelled(name) + '"');
+    Scalar made;
+    made.run = ScalarRun(WordTrie(std::move(words)));
+    made.closing = made.run.closing_word(made.run.start());
+    bytes_ += made.run.bytes() + it->first.size() * sizeof(std::uint32_t) + 128;
+    scalars_.push_back(std::move(made));
+  }
+  return it->second;
+}
+
+std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts) {
+  std::vector<Key> out;
+  if (facts.patterns.size() > kMaxKeyPatterns) {
+    undecided_ = true;
+    return out;
+  }
+  for (std::uint32_t bits = 0; bits < (1U << facts.patterns.size()); ++bits) {
+    Key key;
+    key.patterns = facts.patterns;
+    for (std::size_t i = 0; i < facts.patterns.size(); ++i) {
+      if ((bits >> i) & 1) key.matched.push_back(facts.patterns[i]);
+    }
+    out.push_back(std::move(key));
+  }
+  return out;
+}
+
+// The keys of a class, without the names that formulas speak of. Where patterns narrow it, keys
+// that stand already are left out here, since the rest of a key may be forced; any other key can
+// always go on to become a new one.
+FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::uint32_t>& names,
+                                        std::uint32_t seen) {
+  std::vector<FormulaId> all{formulas_.types(JsonTypes::kString)};
+  for (const FormulaId p : key.patterns) {
+    const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
+    const FormulaId whole = expand(p);
+    all.push_back(matched ? whole : formulas_.negate(whole));
+  }
+  std::vector<Json> without;
+  for (const std::uint32_t name : names) without.emplace_back(formulas_.name_of(name));
+  if (!key.patterns.empty()) {
+    for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
+  }
+  all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
+  return formulas_.all(std::move(all));
+}
+
+}  // namespace espalier::grammar

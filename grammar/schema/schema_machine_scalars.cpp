@@ -1,0 +1,291 @@
+// The scalars that a formula admits, by type: which of them are terminals, words or automata, and
+// whether one scalar satisfies a formula.
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include "base/utf8.h"
+#include "grammar/compiled_grammar.h"
+#include "grammar/schema/schema_machine.h"
+#include "grammar/schema/schema_scalar.h"
+
+namespace espalier::grammar {
+
+// The automaton of the scalars that `f` admits; one without an automaton where there is none.
+std::uint32_t SchemaMachine::scalar(FormulaId f) {
+  if (const auto it = scalar_ids_.find(f); it != scalar_ids_.end()) return it->second;
+  // By what it says of scalars alone: objects and arrays that differ share it.
+  const FormulaId own = formulas_.restrict(
+      formulas_.all({f, formulas_.types(static_cast<std::uint8_t>(
+                            JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)))}),
+      static_cast<std::uint8_t>(JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)));
+  if (const auto it = scalar_ids_.find(own); own != f && it != scalar_ids_.end()) {
+    scalar_ids_.emplace(f, it->second);
+    return it->second;
+  }
+  const auto id = static_cast<std::uint32_t>(scalars_.size());
+  scalars_.emplace_back();
+  scalar_ids_.emplace(f, id);
+  scalar_ids_.emplace(own, id);
+  if (std::optional<ScalarRun> run = terminal(own)) {
+    if (run->empty()) return id;
+    Scalar made;
+    bytes_ += run->bytes();
+    made.run = std::move(*run);
+    made.closing = made.run.closing_word(made.run.start());
+    scalars_[id] = std::move(made);
+    return id;
+  }
+  const std::optional<std::string> key = scalar_key(formulas_, own);
+  std::optional<ScalarLibrary::Entry> entry = key ? library_->find(*key) : std::nullopt;
+  if (!entry) {
+    entry = scalar_program(own);
+    if (!entry) {
+      undecided_ = true;
+      return id;
+    }
+    if (key) library_->add(*key, *entry);
+  }
+  if (entry->program == nullptr) return id;
+  Scalar made;
+  made.run = ScalarRun(entry->program);
+  made.closing = std::move(entry->closing);
+  bytes_ += made.run.bytes() + 512;
+  scalars_[id] = std::move(made);
+  return id;
+}
+
+// For a formula that says no more than a standard scalar and how long a string is, or lists values.
+std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
+  std::optional<JsonTypes> types;
+  std::uint64_t low = 0, high = ScalarRun::kUnbounded;
+  const auto read = [&](FormulaId part) {
+    if (formulas_.op(part) != Formulas::Op::kLiteral) return false;
+    const Atom atom = formulas_.atom(part);
+    if (atom.kind == AtomKind::kType && !types) {
+      types = JsonTypes(static_cast<std::uint8_t>(atom.a));
+      return true;
+    }
+    if (atom.kind != AtomKind::kLength) return false;
+    if (formulas_.negated(part)) {
+      high = std::min<std::uint64_t>(high, atom.a - 1);
+    } else {
+      low = std::max<std::uint64_t>(low, atom.a);
+    }
+    return true;
+  };
+  // Values that a condition lists, those of them that satisfy the rest.
+  const auto in_set = [&](FormulaId part) {
+    return formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+           formulas_.atom(part).kind == AtomKind::kIn;
+  };
+  const auto listed = [&](FormulaId part) {
+    return in_set(part) || (formulas_.op(part) == Formulas::Op::kOr &&
+                            std::ranges::all_of(formulas_.children(part), in_set));
+  };
+  FormulaId list = listed(f) ? f : Formulas::kFalse;
+  std::vector<FormulaId> others;
+  if (list == Formulas::kFalse && formulas_.op(f) == Formulas::Op::kAnd) {
+    for (const FormulaId part : formulas_.children(f)) {
+      if (list == Formulas::kFalse && listed(part)) {
+        list = part;
+      } else {
+        others.push_back(part);
+      }
+    }
+  }
+  if (list != Formulas::kFalse) {
+    std::vector<Json> values;
+    if (in_set(list)) {
+      values = formulas_.set_of(formulas_.atom(list).a);
+    } else {
+      for (const FormulaId part : formulas_.children(list)) {
+        const auto& more = formulas_.set_of(formulas_.atom(part).a);
+        values.insert(values.end(), more.begin(), more.end());
+      }
+    }
+    const FormulaId rest = formulas_.all(std::move(others));
+    std::erase_if(values, [&](const Json& value) { return !holds(rest, value); });
+    std::vector<std::string> words = ScalarExpressions::spellings(values);
+    std::erase_if(words, [](const auto& w) { return w.size() > Program::kLongestClosing; });
+    return words.empty() ? ScalarRun() : ScalarRun(WordTrie(std::move(words)));
+  }
+  if (f == any_key_) {
+    const Terminal* key = library_->canonical_string();
+    return key != nullptr ? std::optional(ScalarRun(key)) : std::nullopt;
+  }
+  if (formulas_.op(f) == Formulas::Op::kAnd) {
+    for (const FormulaId part : formulas_.children(f)) {
+      if (!read(part)) return std::nullopt;
+    }
+  } else if (!read(f)) {
+    return std::nullopt;
+  }
+  if (!types) return std::nullopt;
+  if (*types == JsonTypes(JsonTypes::kString)) {
+    const bool counts = (high == ScalarRun::kUnbounded || high <= ScalarRun::kMostCounted) &&
+                        low <= std::min<std::uint64_t>(high, Program::kLongestClosing / 2);
+    if (library_->string() == nullptr || !counts) return std::nullopt;
+    return ScalarRun(library_->string(), static_cast<std::uint32_t>(low),
+                     static_cast<std::uint32_t>(high));
+  }
+  if (low > 0 || high != ScalarRun::kUnbounded) return std::nullopt;
+  const Terminal* known = library_->terminal(*types);
+  return known != nullptr ? std::optional(ScalarRun(known)) : std::nullopt;
+}
+
+// The scalars that `f` admits, one kind a type.
+const std::vector<std::uint32_t>& SchemaMachine::scalars(FormulaId f) {
+  if (const auto it = scalars_by_type_.find(f); it != scalars_by_type_.end()) return it->second;
+  std::vector<std::uint32_t> out;
+  for (const std::uint8_t type :
+       {std::uint8_t{JsonTypes::kString}, std::uint8_t{JsonTypes::kNumber},
+        std::uint8_t{JsonTypes::kNull}, std::uint8_t{JsonTypes::kBoolean}}) {
+    const FormulaId own = formulas_.restrict(f, type);
+    if (own == Formulas::kFalse) continue;
+    const std::uint32_t s = scalar(formulas_.all({formulas_.types(type), own}));
+    if (!scalars_[s].run.empty()) out.push_back(s);
+  }
+  return scalars_by_type_.emplace(f, std::move(out)).first->second;
+}
+
+// The one with the shortest closing; nullptr where there is none.
+const SchemaMachine::Scalar* SchemaMachine::least_scalar(FormulaId f) {
+  const Scalar* least = nullptr;
+  for (const std::uint32_t s : scalars(f)) {
+    if (least == nullptr || scalars_[s].closing.size() < least->closing.size()) {
+      least = &scalars_[s];
+    }
+  }
+  return least;
+}
+
+// Nothing where it could not be decided.
+std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f) {
+  Fuel fuel("steps", kSteps);
+  auto pool = std::make_shared<ExpressionPool>(fuel);
+  ScalarExpressions expressions(*pool, formulas_,
+                                [this](FormulaId g, const Json& value) { return holds(g, value); });
+  const Expr root = expressions.scalars(f);
+  if (root == pool->nothing() && pool->ok()) return ScalarLibrary::Entry{};
+  auto program =
+      Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()), {}, {}, fuel);
+  if (!program || (*program)->rests_on_undecided()) return std::nullopt;
+  if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
+    return ScalarLibrary::Entry{};
+  }
+  Automaton automaton(*program);
+  const StateId start = automaton.start({});
+  if (start == Automaton::kDead) return ScalarLibrary::Entry{};
+  return ScalarLibrary::Entry{*program, automaton.closing_word(start)};
+}
+
+bool SchemaMachine::holds(FormulaId f, const Json& value) {
+  const JsonTypes type = type_of(value);
+  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    const Atom atom = formulas_.atom(l);
+    bool yes = true;
+    switch (atom.kind) {
+      case AtomKind::kType:
+        yes = !(JsonTypes(static_cast<std::uint8_t>(atom.a)) & type).none();
+        break;
+      case AtomKind::kIn: {
+        const auto& set = formulas_.set_of(atom.a);
+        yes = std::find_if(set.begin(), set.end(),
+                           [&](const Json& v) { return same_value(v, value); }) != set.end();
+        break;
+      }
+      case AtomKind::kAtLeast:
+        yes = !value.is_number() || value.get<double>() >= formulas_.number_of(atom.a);
+        break;
+      case AtomKind::kAbove:
+        yes = !value.is_number() || value.get<double>() > formulas_.number_of(atom.a);
+        break;
+      case AtomKind::kMultipleOf:
+        if (value.is_number()) {
+          const double times = value.get<double>() / formulas_.number_of(atom.a);
+          yes = times == std::round(times);
+        }
+        break;
+      case AtomKind::kLength:
+        yes = !value.is_string() || utf8::count(value.get_ref<const std::string&>()) >= atom.a;
+        break;
+      case AtomKind::kPattern:
+        if (value.is_string()) {
+          const std::uint32_t s =
+              scalar(formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)}));
+          yes = false;
+          ScalarRun& run = scalars_[s].run;
+          std::uint32_t at = run.start();
+          for (const char c : value.dump()) {
+            if (at != ScalarRun::kNone) at = run.step(at, static_cast<unsigned char>(c));
+          }
+          yes = at != ScalarRun::kNone && run.accepting(at);
+        }
+        break;
+      default:
+        break;  // of objects and arrays: holds for every scalar
+    }
+    return yes != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+  }) == Formulas::kTrue;
+}
+
+// For scalars that an automaton reads.
+const SchemaMachine::Loops& SchemaMachine::loops(std::uint32_t scalar, std::uint32_t state) {
+  const std::uint64_t key = (std::uint64_t{scalar} << 32) | state;
+  if (const auto it = loops_.find(key); it != loops_.end()) return it->second;
+  ScalarRun& run = scalars_[scalar].run;
+  // Bytes of ASCII by where they lead.
+  const auto leading = [&](std::uint32_t from) {
+    std::unordered_map<std::uint32_t, ByteSet> out;
+    std::vector<ByteSet> classes{run.next_bytes(from) & ByteSet::range(0, 0x7F)};
+    if (classes[0].none()) return out;
+    run.byte_classes(from, classes);
+    for (const ByteSet& c : classes) {
+      const std::uint32_t to = run.step(from, static_cast<unsigned char>(c.lowest()));
+      if (to != ScalarRun::kNone) out[to] |= c;
+    }
+    return out;
+  };
+  Loops out;
+  unsigned most = 0;
+  for (const auto& [to, bytes] : leading(state)) {
+    if (bytes.count() > most) most = bytes.count(), out.into = to, out.bytes = bytes;
+  }
+  if (out.into != state && most > 0) out.bytes &= leading(out.into)[out.into];
+  struct Range {
+    unsigned low, high;
+  };
+  // Whether the bytes of the first range, each followed by those of the others, all lead to
+  // out.into. As deep as a character has bytes.
+  const auto leads = [&](auto&& self, std::uint32_t from, std::span<const Range> ranges) -> bool {
+    if (ranges.empty()) return from == out.into;
+    const ByteSet wanted = ByteSet::range(ranges[0].low, ranges[0].high);
+    if (!(wanted & ~run.next_bytes(from)).none()) return false;
+    std::vector<ByteSet> classes{wanted};
+    run.byte_classes(from, classes);
+    for (const ByteSet& c : classes) {
+      const std::uint32_t to = run.step(from, static_cast<unsigned char>(c.lowest()));
+      if (to == ScalarRun::kNone || !self(self, to, ranges.subspan(1))) return false;
+    }
+    return true;
+  };
+  static constexpr Range kLast{0x80, 0xBF};
+  static constexpr Range kTwo[] = {{0xC2, 0xDF}, kLast};
+  static constexpr Range kThree[][3] = {{{0xE0, 0xE0}, {0xA0, 0xBF}, kLast},
+                                        {{0xE1, 0xEC}, kLast, kLast},
+                                        {{0xED, 0xED}, {0x80, 0x9F}, kLast},
+                                        {{0xEE, 0xEF}, kLast, kLast}};
+  static constexpr Range kFour[][4] = {{{0xF0, 0xF0}, {0x90, 0xBF}, kLast, kLast},
+                                       {{0xF1, 0xF3}, kLast, kLast, kLast},
+                                       {{0xF4, 0xF4}, {0x80, 0x8F}, kLast, kLast}};
+  out.beyond = !out.bytes.none();
+  for (const std::uint32_t from : {state, out.into}) {
+    out.beyond = out.beyond && leads(leads, from, kTwo);
+    for (const auto& three : kThree) out.beyond = out.beyond && leads(leads, from, three);
+    for (const auto& four : kFour) out.beyond = out.beyond && leads(leads, from, four);
+  }
+  return loops_.emplace(key, out).first->second;
+}
+
+}  // namespace espalier::grammar

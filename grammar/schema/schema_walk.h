@@ -1,0 +1,111 @@
+// The mask of one place inside a schema's value.
+//
+// Walks the vocabulary's trie over the machine's places, without giving them numbers, along the
+// bytes that a place reads. Where a standard scalar or a key that may be anything begins or is
+// being read, the terminal's piece has the tokens that stay inside; only the endings of those that
+// leave are walked. Exact: the same tokens as trying each with SchemaMachine::step.
+//
+// Used once a mask: make one, call run(), take what it found.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "grammar/schema/schema_machine.h"
+#include "grammar/token_trie.h"
+#include "grammar/vocabulary.h"
+
+namespace espalier::grammar {
+
+class SchemaWalk {
+ public:
+  /// What follows where the value may be complete: the caller's states.
+  struct Outside {
+    std::function<StateId(const SchemaMachine::State&)> enter;  // Automaton::kDead: nothing
+    std::function<StateId(StateId, unsigned char)> step;
+    std::function<std::uint32_t(StateId)> distance;  // Automaton::kNever: not live
+  };
+
+  SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside outside,
+             MaskBuilder& mask);
+
+  /// Allows the tokens that may come at `from`, which is not accepting.
+  void run(const SchemaMachine::State& from);
+  /// A bound for the closings that they lead to: bytes of the value, or tokens after it.
+  [[nodiscard]] std::uint64_t largest() const { return largest_; }
+
+ private:
+  using State = SchemaMachine::State;
+  using Phase = SchemaMachine::Phase;
+  using Kind = SchemaMachine::Kind;
+  using LeafPart = SchemaMachine::LeafPart;
+  using Piece = Terminal::Piece;
+  struct Place {
+    State inside;
+    StateId outside = 0;     // where the value may have ended; 0: it has not
+    bool stands_in = false;  // a key went by that stands for another one
+    std::uint16_t key = 0;   // Phase::kKey: depth of its quote, 0: it began before the walk
+  };
+  // The tokens of a trie: the vocabulary's, or what is left of a piece's exits.
+  struct Tokens {
+    const TokenTrie* trie = nullptr;
+    const Piece* piece = nullptr;
+    std::uint32_t fewest = 0, most = UINT32_MAX;  // characters that an exit may have begun
+    std::span<const std::uint32_t> without;       // exits decided one by one, sorted
+    std::vector<unsigned char>* path = nullptr;   // bytes on the way, by depth
+    bool each = false;                            // allowed only where the token, tried alone, fits
+    SchemaMachine::ExitList* list = nullptr;      // exits are not allowed but listed
+  };
+
+  void below(const Tokens& tokens, std::uint32_t node, const Place& place);
+  bool visit(const Tokens& tokens, std::uint32_t node, const Place& before, Place& next);
+  std::optional<Place> advance(const Tokens& tokens, const Place& before, unsigned char byte,
+                               std::size_t depth);
+  ByteSet begin_value(const Tokens& tokens, std::uint32_t node, std::uint32_t value);
+  ByteSet bytes_of(const Tokens& tokens, std::uint32_t node, const Place& place);
+  void emit(const Tokens& tokens, std::uint32_t node, const Place& place);
+  void emit_one(const Tokens& tokens, TokenId id);
+  bool leaf_pieces(std::uint32_t node, State& leaf);
+  bool part_piece(std::uint32_t node, const LeafPart& part, bool each);
+  // A part that is read by words or an automaton: of a value, or of a key.
+  struct Part {
+    LeafPart leaf;
+    bool key = false;
+    bool each = false;
+    std::uint64_t after = 0;  // bytes that close what follows it, at most
+  };
+  bool part_walk(std::uint32_t node, const Part& part);
+  void part_table(const Part& part);
+  void part_below(std::uint32_t node, const Part& part);
+  bool note_part(const Part& part, std::uint32_t state);
+  Place after_part(const Part& part);
+  bool key_pieces(std::uint32_t node, Place& key);
+  bool key_piece(std::uint32_t node, const Place& key);
+  void allow_stay(const Piece& piece, std::uint32_t most);
+  void exits(const Piece& piece, const Place& after, std::uint32_t fewest, std::uint32_t most,
+             std::span<const std::uint32_t> without, bool each);
+  Place after_value(std::uint32_t level);
+  bool fits(TokenId token);
+  bool note(const Place& place);
+  [[nodiscard]] std::string key_text(const Tokens& tokens, const Place& place,
+                                     std::size_t depth) const;
+
+  SchemaMachine& machine_;
+  const Vocabulary& vocabulary_;
+  Outside outside_;
+  MaskBuilder& mask_;
+  Tokens all_;
+  State from_;
+  std::uint64_t largest_ = 0;
+  State noted_;  // the last place whose bound was taken
+  bool noted_fits_ = false;
+  bool went_outside_ = false;
+  std::vector<unsigned char> path_, exit_path_;
+  std::vector<std::uint32_t> todo_;  // children to visit, of all open nodes
+};
+
+}  // namespace espalier::grammar

@@ -1,0 +1,182 @@
+#include "grammar/schema/terminal.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "grammar/program.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kListed = 2048;  // more tokens than that become mask words
+constexpr std::uint32_t kFar = UINT32_MAX;
+
+}  // namespace
+
+std::unique_ptr<const Terminal> Terminal::create(const ProgramRef& program, bool string) {
+  auto out = std::make_unique<Terminal>();
+  Automaton automaton(program);
+  std::vector<StateId> states{Automaton::kDead};  // by number here
+  std::unordered_map<StateId, State> numbers;
+  const auto number = [&](StateId s) -> State {
+    if (s == Automaton::kDead || !automaton.closes(s)) return kDead;
+    const auto [it, fresh] = numbers.try_emplace(s, static_cast<State>(states.size()));
+    if (fresh) states.push_back(s);
+    return it->second;
+  };
+  out->start_ = number(automaton.start({}));
+  if (out->start_ == kDead) return nullptr;
+  out->facts_.emplace_back();
+  out->rows_.assign(256, kDead);
+  ByteSet anywhere;  // bytes of numbers and words
+  for (std::size_t q = 1; q < states.size(); ++q) {
+    if (states.size() > kMaxStates) return nullptr;
+    out->rows_.resize((q + 1) * 256, kDead);
+    Facts facts;
+    facts.accepting = automaton.accepting(states[q]);
+    std::vector<ByteSet> classes{ByteSet::all()};
+    automaton.byte_classes(states[q], classes);
+    const ByteSet live = automaton.next_bytes(states[q]);
+    for (const ByteSet& one : classes) {
+      ByteSet rest = one & live;
+      if (rest.none()) continue;
+      const State to = number(automaton.step(states[q], static_cast<unsigned char>(rest.lowest())));
+      if (to == kDead) continue;
+      facts.bytes |= rest;
+      for (; !rest.none(); rest.remove(rest.lowest())) out->rows_[q * 256 + rest.lowest()] = to;
+    }
+    anywhere |= facts.bytes;
+    // What ends without another byte must not go on, and what goes on ends by a byte of structure.
+    if (string && facts.accepting && !facts.bytes.none()) return nullptr;
+    out->facts_.push_back(facts);
+  }
+  if (!string && !(anywhere & ByteSet::of(",]} \n")).none()) return nullptr;
+  if (string) out->boundary_ = out->next(out->start_, '"');
+  ByteSet single;
+  const TokenTrie& trie = program->vocabulary()->trie();
+  for (unsigned b = 0; b < 256; ++b) {
+    const std::uint32_t node = trie.child(TokenTrie::kRoot, static_cast<std::uint8_t>(b));
+    if (node != TokenTrie::kNone && trie.nodes()[node].token_count > 0) single.add(b);
+  }
+  out->find_closings(single);
+  return out;
+}
+
+// Breadth first from the end backwards, over rounds: the automata are small.
+void Terminal::find_closings(const ByteSet& preferred) {
+  for (Facts& f : facts_) f.closing_size = f.accepting ? 0 : kFar;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t q = 1; q < facts_.size(); ++q) {
+      Facts& f = facts_[q];
+      if (f.accepting) continue;
+      for (const bool spelled : {true, false}) {
+        ByteSet rest = spelled ? f.bytes & preferred : f.bytes & ~preferred;
+        for (; !rest.none(); rest.remove(rest.lowest())) {
+          const auto byte = static_cast<unsigned char>(rest.lowest());
+          const std::uint32_t after = facts_[next(static_cast<State>(q), byte)].closing_size;
+          if (after == kFar || after + 1 >= f.closing_size) continue;
+          f.closing_size = after + 1;
+          f.closing_byte = byte;
+          changed = true;
+        }
+      }
+    }
+  }
+  if (boundary_ == kDead) return;
+  ByteSet loop;
+  for (unsigned b = 0; b < 256; ++b) {
+    if (next(boundary_, static_cast<unsigned char>(b)) == boundary_) loop.add(b);
+  }
+  const ByteSet spelled = loop & preferred;
+  filler_ = static_cast<unsigned char>((spelled.none() ? loop : spelled).lowest());
+}
+
+const Terminal::Piece* Terminal::piece(const Vocabulary& vocabulary, State q,
+                                       std::uint32_t node) const {
+  const std::uint64_t key = (std::uint64_t{q} << 32) | node;
+  const std::lock_guard lock(mutex_);
+  const auto known = pieces_.find(key);
+  if (known != pieces_.end()) return known->second.get();
+  if (pieces_.size() == kMaxPieces) return nullptr;
+  return pieces_.emplace(key, make_piece(vocabulary, q, node)).first->second.get();
+}
+
+void Terminal::make_root_pieces(const Vocabulary& vocabulary) const {
+  for (State q = 1; q < facts_.size(); ++q) {
+    static_cast<void>(piece(vocabulary, q, TokenTrie::kRoot));
+  }
+}
+
+std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vocabulary, State q,
+                                                            std::uint32_t node) const {
+  auto out = std::make_unique<Piece>();
+  const TokenTrie& trie = vocabulary.trie();
+  const auto nodes = trie.nodes();
+  const bool root = node == TokenTrie::kRoot;
+  const std::size_t base = root ? 0 : nodes[node].depth;
+  const std::uint32_t first = root ? 0 : node + 1;
+  const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
+  struct Place {
+    State q = kDead;
+    std::uint32_t begun = 0;
+  };
+  std::vector<Place> path(trie.longest() + 1);
+  path[base] = {q, 0};
+  const auto leave = [&](std::span<const TokenId> tokens, std::size_t depth, std::uint32_t begun) {
+    for (const TokenId id : tokens) {
+      out->exits.push_back(
+          {id, begun, static_cast<std::uint16_t>(base), static_cast<std::uint16_t>(depth - base)});
+    }
+  };
+  for (std::uint32_t i = first; i < end;) {
+    const TokenTrie::Node& at = nodes[i];
+    const Place& before = path[at.depth - 1U];
+    const State to = next(before.q, at.byte);
+    const std::size_t inside = at.depth - 1U;
+    if (to == kDead || (boundary_ != kDead && accepting(to))) {
+      const bool leaves = to != kDead || accepting(before.q);
+      if (leaves && inside > base) leave(trie.tokens_below(i), inside, before.begun);
+      i = at.next;
+      continue;
+    }
+    path[at.depth] = {to, before.begun + (before.q == boundary_ ? 1U : 0U)};
+    for (const TokenId id : trie.tokens_at(i)) out->stay.push_back({id, path[at.depth].begun});
+    ++i;
+  }
+  std::stable_sort(out->stay.begin(), out->stay.end(),
+                   [](const auto& a, const auto& b) { return a.begun < b.begun; });
+  if (out->stay.size() > kListed) {
+    std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+    for (std::size_t i = 0; i < out->stay.size(); ++i) {
+      const auto id = static_cast<std::size_t>(out->stay[i].id);
+      words[id / 64] |= std::uint64_t{1} << (id % 64);
+      if (i + 1 == out->stay.size() || out->stay[i + 1].begun != out->stay[i].begun) {
+        out->lengths.push_back(out->stay[i].begun);
+        out->dense.push_back({words, static_cast<std::uint32_t>(i) + 1});
+      }
+    }
+    out->stay = {};
+  }
+  const auto text = [&](const Piece::Exit& e) {
+    return vocabulary.bytes(e.id).substr(e.from, e.size);
+  };
+  std::stable_sort(out->exits.begin(), out->exits.end(),
+                   [&](const auto& a, const auto& b) { return text(a) < text(b); });
+  std::vector<std::string_view> left;
+  std::vector<TokenId> ids;
+  for (std::size_t i = 0; i < out->exits.size(); ++i) {
+    const Piece::Exit& e = out->exits[i];
+    const std::size_t quote = boundary_ != kDead ? 1 : 0;
+    left.push_back(vocabulary.bytes(e.id).substr(std::size_t{e.from} + e.size + quote));
+    if (left.back().empty()) {
+      out->ends.push_back(static_cast<std::uint32_t>(i));
+    } else {
+      ids.push_back(static_cast<TokenId>(i));
+    }
+  }
+  out->after = std::make_unique<const TokenTrie>(left, ids);
+  return out;
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,82 @@
+#include "runtime/cpu/limits.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <new>
+#include <vector>
+
+#include "runtime/cpu/isa.h"
+#include "runtime/cpu/worker_pool.h"
+
+namespace espalier::runtime::cpu {
+namespace {
+
+constexpr int kRepeats = 7;
+constexpr std::size_t kRounds = 100'000;
+constexpr std::size_t kLane = 16;  // words summed side by side, for the compiler's vectors
+
+// Units of `work` a second, the best of some runs.
+template <class Run>
+double best_rate(System& system, double work, const Run& run) {
+  double best = 0;
+  for (int i = 0; i < kRepeats; ++i) {
+    const auto start = system.now();
+    run();
+    const std::chrono::duration<double> took = system.now() - start;
+    best = std::max(best, work / std::max(took.count(), 1e-9));
+  }
+  return best;
+}
+
+std::uint64_t sum_of(const std::uint64_t* words, std::size_t count) {
+  std::array<std::uint64_t, kLane> sums{};
+  for (std::size_t i = 0; i + kLane <= count; i += kLane) {
+    for (std::size_t lane = 0; lane < kLane; ++lane) sums[lane] += words[i + lane];
+  }
+  std::uint64_t sum = 0;
+  for (const std::uint64_t part : sums) sum += part;
+  return sum;
+}
+
+}  // namespace
+
+Result<MachineLimits> measure_limits(unsigned threads, const std::string& isa, std::uint64_t bytes,
+                                     System& system) {
+  ESP_ASSIGN(const Kernels* kernels, choose_kernels(isa));
+  ESP_ASSIGN(const auto workers, WorkerPool::create(threads));
+  MachineLimits out;
+  out.isa = kernels->name;
+  std::vector<std::uint64_t> done(threads);
+  const auto compute = [&] {
+    workers->for_each(
+        threads, [&](std::uint32_t item, unsigned) { done[item] = kernels->dot_peak(kRounds); });
+  };
+  compute();
+  out.products_per_second =
+      best_rate(system, static_cast<double>(done[0]) * static_cast<double>(threads), compute);
+  try {
+    const std::size_t words = std::max<std::size_t>(bytes / sizeof(std::uint64_t) / threads, kLane);
+    std::vector<std::vector<std::uint64_t>> buffers(threads);
+    workers->for_each(threads, [&](std::uint32_t item, unsigned) {
+      try {
+        buffers[item].assign(words, item);
+      } catch (const std::bad_alloc&) {
+        buffers[item].clear();
+      }
+    });
+    for (const auto& buffer : buffers)
+      if (buffer.empty()) return fail(ErrorCode::kExhausted, "no memory to measure reads with");
+    const double read = static_cast<double>(words * sizeof(std::uint64_t)) * threads;
+    out.bytes_per_second = best_rate(system, read, [&] {
+      workers->for_each(threads, [&](std::uint32_t item, unsigned) {
+        done[item] = sum_of(buffers[item].data(), buffers[item].size());
+      });
+    });
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kExhausted, "no memory to measure reads with");
+  }
+  return out;
+}
+
+}  // namespace espalier::runtime::cpu

@@ -1,0 +1,120 @@
+// espalier mkmodel and espalier bench: models of any shape, and what is measured on them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/command.h"
+#include "grammar/json.h"
+#include "runtime/model/architecture.h"
+#include "runtime/model/tensor.h"
+#include "tests/cli/command_line.h"
+
+namespace espalier::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::vector<std::string> small(const std::string& path, std::vector<std::string> more) {
+  std::vector<std::string> out{"mkmodel",   path, "--layers",       "2",  "--width", "256",
+                               "--heads",   "4",  "--kv-heads",     "2",  "--vocab", "400",
+                               "--context", "64", "--feed-forward", "512"};
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
+TEST(MakeModel, EveryArchitectureAndTypeLoadsAndGenerates) {
+  const Folder folder;
+  std::vector<std::vector<std::string>> kinds;
+  for (const runtime::Architecture* it : runtime::architectures())
+    kinds.push_back({"--arch", std::string(it->name), "--type", "q4_k_m"});
+  for (const runtime::TensorType type : runtime::tensor_types())
+    kinds.push_back({"--type", std::string(runtime::tensor_traits(type)->name)});
+  for (const auto& kind : kinds) {
+    const std::string path = folder.path("m.gguf");
+    const Ran made = run_line(small(path, kind));
+    ASSERT_EQ(made.code, kDone) << kind.back() << made.err;
+    EXPECT_EQ(made.out, path + "\n");
+    const Ran ran = run_line({"complete", "--model", path, "--prompt", "ab", "--max", "3",
+                              "--threads", "1", "--logprobs", "2", "--json"});
+    ASSERT_EQ(ran.code, kDone) << kind.back() << ran.err;
+    const Json answer = Json::parse(ran.out);
+    // A model that is not degenerate: no token is sure, and none as likely as any other.
+    const double best = answer["top"][0][0][1].get<double>();
+    EXPECT_LT(best, -0.05) << kind.back();
+    EXPECT_GT(best, -5.9) << kind.back() << ": ln(1/400) is -5.99";
+  }
+}
+
+TEST(MakeModel, TheFileFollowsFromShapeTypesAndSeed) {
+  const Folder folder;
+  ASSERT_EQ(run_line(small(folder.path("a"), {})).code, kDone);
+  ASSERT_EQ(run_line(small(folder.path("b"), {})).code, kDone);
+  ASSERT_EQ(run_line(small(folder.path("c"), {"--seed", "2"})).code, kDone);
+  EXPECT_EQ(folder.read("a"), folder.read("b"));
+  EXPECT_NE(folder.read("a"), folder.read("c"));
+}
+
+TEST(MakeModel, TakesTheVocabularyOfAnother) {
+  const Folder folder;
+  const std::string fixture =
+      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line({"mkmodel", path, "--like", "smollm2-135m", "--layers", "1", "--vocab-from",
+                      fixture})
+                .code,
+            kDone);
+  const Json from = Json::parse(run_line({"show", fixture, "--json"}).out);
+  const Json made = Json::parse(run_line({"show", path, "--json"}).out);
+  EXPECT_EQ(made["tokenizer"], from["tokenizer"]);
+  EXPECT_EQ(made["template"], from["template"]);
+  EXPECT_EQ(made["special"], from["special"]);
+  EXPECT_EQ(made["width"], 576);
+  EXPECT_EQ(made["layers"], 1);
+}
+
+TEST(MakeModel, SaysWhatDoesNotFit) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  EXPECT_THAT(run_line({"mkmodel", path}).err, HasSubstr("--like"));
+  EXPECT_THAT(run_line({"mkmodel", path, "--like", "llama"}).err, HasSubstr("llama-3.1-8b"));
+  EXPECT_THAT(run_line(small(path, {"--type", "q9"})).err, HasSubstr("q4_k_m"));
+  EXPECT_THAT(run_line(small(path, {"--arch", "bert"})).err, HasSubstr("gemma3"));
+  EXPECT_THAT(run_line(small(path, {"--heads", "3"})).err, HasSubstr("do not divide"));
+  EXPECT_THAT(run_line(small(path, {"--head-width", "7"})).err, HasSubstr("odd"));
+  EXPECT_THAT(run_line(small("/nowhere/m.gguf", {})).err, HasSubstr("/nowhere"));
+  EXPECT_EQ(folder.read("m.gguf"), "") << "nothing was written";
+}
+
+TEST(Bench, ReportsEveryCaseBesideTheLimits) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  const std::vector<std::string> line{"bench",    "--model",  path,      "--prefill", "20",
+                                      "--decode", "8",        "--batch", "1,3",       "--depth",
+                                      "0,16",     "--repeat", "1",       "--threads", "1"};
+  auto as_json = line;
+  as_json.insert(as_json.end(), {"--masked", "--json"});
+  const Ran ran = run_line(as_json);
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  const Json report = Json::parse(ran.out);
+  EXPECT_GT(report["read_bytes_per_second"].get<double>(), 0);
+  EXPECT_GT(report["int8_products_per_second"].get<double>(), 0);
+  ASSERT_EQ(report["cases"].size(), 1 + 3 * 2 * 2U);
+  for (const Json& it : report["cases"]) {
+    EXPECT_GT(it["tokens_per_second"].get<double>(), 0);
+    EXPECT_EQ(it.contains("schema"), !it.contains("memory_share"));
+  }
+  EXPECT_THAT(run_line(line).out, HasSubstr("decode, batch 3, depth 16"));
+}
+
+TEST(Bench, SaysWhatItCannotMeasure) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  EXPECT_THAT(run_line({"bench", "--model", path}).err, HasSubstr("positions for 64"));
+  EXPECT_EQ(run_line({"bench", "--batch", "0"}).code, kUsage);
+  EXPECT_EQ(run_line({"bench", "--batch", "1,"}).code, kUsage);
+  EXPECT_EQ(run_line({"bench", "--depth", "8"}).code, kUsage);
+}
+
+}  // namespace
+}  // namespace espalier::cli

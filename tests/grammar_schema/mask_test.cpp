@@ -1,0 +1,149 @@
+// Masks of schemas against trying each token alone: random schemas and some real shapes, random
+// vocabularies whose tokens cross quotes, keys and structure, random prefixes and budgets.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/grammar_schema/random_schema.h"
+#include "tests/grammar_schema/verdicts.h"
+
+namespace espalier::grammar {
+namespace {
+
+VocabularyRef random_vocabulary(std::uint64_t seed) {
+  static const char* const kPieces[] = {
+      "\"",   "\"",       "\"",       "a",  "b",     "c",     "ab",     "name", ":",    ",",
+      "{",    "}",        "[",        "]",  " ",     "\n",    "\\",     "\\n",  "\\u0", "0a",
+      "1",    "2",        "17",       "0",  "-",     ".",     "e",      "5",    "é",    "\xC3",
+      "\xA9", "null",     "true",     "tr", "\":",   "\",\"", "x",      "@",    "z9",   "  ",
+      "\\\"", "\xF0\x9F", "\x98\x80", "d8", "\\ud8", "00",    "\": \"", "},{"};
+  std::mt19937_64 random(seed);
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  for (int i = 0; i < 250; ++i) {
+    std::string token;
+    for (std::uint64_t n = 1 + random() % 5; n > 0; --n)
+      token += kPieces[random() % std::size(kPieces)];
+    spec.bytes.push_back(std::move(token));
+  }
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  return Vocabulary::create(std::move(spec)).value();
+}
+
+class MaskCheck {
+ public:
+  MaskCheck(VocabularyRef vocabulary, const Json& schema, std::uint64_t seed)
+      : vocabulary_(std::move(vocabulary)), schema_(schema), random_(seed) {
+    SchemaOptions options;
+    options.unknown_keywords = true;
+    auto made = compile_json_schema(vocabulary_, schema, {}, options);
+    if (made) grammar_ = *made;
+  }
+
+  // A walk of random tokens; each place's mask against every token tried.
+  void walk(int steps, bool budgets) {
+    if (grammar_ == nullptr) return;
+    Matcher matcher = grammar_->start();
+    std::string read;
+    for (int step = 0; step < steps; ++step) {
+      const MaskRef mask = matcher.mask(UINT32_MAX);
+      expect_equal(*mask, *matcher.plain_mask(), read);
+      if (budgets && step % 3 == 0) check_budgets(matcher, read);
+      if (::testing::Test::HasFailure()) return;
+      std::vector<TokenId> ids;
+      for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
+        if (mask->allows(id)) ids.push_back(id);
+      }
+      if (ids.empty()) return;
+      // Long tokens are the ones that cross something.
+      TokenId id = ids[random_() % ids.size()];
+      const TokenId other = ids[random_() % ids.size()];
+      if (vocabulary_->bytes(other).size() > vocabulary_->bytes(id).size()) id = other;
+      ASSERT_TRUE(matcher.advance(id)) << schema_.dump() << "\n" << read;
+      read += vocabulary_->bytes(id);
+    }
+  }
+
+  // mask(n) has the tokens after which the distance is below n.
+  void check_budgets(const Matcher& matcher, const std::string& read) {
+    const std::uint32_t distance = matcher.distance();
+    for (const std::uint32_t more : {0U, 1U, 4U, 12U, 30U}) {
+      if (distance + more == 0) continue;
+      const MaskRef mask = matcher.mask(distance + more);
+      for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
+        Matcher after = matcher;
+        const bool fits = after.advance(id) && after.distance() < distance + more;
+        ASSERT_EQ(mask->allows(id), fits)
+            << schema_.dump() << "\nafter " << read << "\ntoken " << vocabulary_->bytes(id)
+            << " with " << distance + more << " left, distance " << distance;
+      }
+    }
+  }
+
+ private:
+  void expect_equal(const Mask& mask, const Mask& plain, const std::string& read) {
+    for (TokenId id = 0; static_cast<std::size_t>(id) < vocabulary_->size(); ++id) {
+      ASSERT_EQ(mask.allows(id), plain.allows(id))
+          << schema_.dump() << "\nafter " << read << "\ntoken " << vocabulary_->bytes(id);
+    }
+  }
+
+  VocabularyRef vocabulary_;
+  Json schema_;
+  GrammarRef grammar_;
+  std::mt19937_64 random_;
+};
+
+TEST(SchemaMask, OfRandomSchemasIsWhatEachTokenTriedAloneGives) {
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 3'000 : 120;
+  VocabularyRef vocabulary;
+  for (std::uint64_t seed = 0; seed < runs && !HasFailure(); ++seed) {
+    if (seed % 10 == 0) vocabulary = random_vocabulary(seed);
+    MaskCheck check(vocabulary, testing::RandomSchema(seed).make(2), seed);
+    for (int i = 0; i < 3 && !HasFailure(); ++i) check.walk(12, i == 0);
+  }
+}
+
+TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
+  const Json schemas[] = {
+      Json::parse(R"({"type":"object","properties":{"name":{"type":"string"},"a":{"type":"integer"},
+        "ab":{"type":"number"}},"required":["name"]})"),
+      Json::parse(R"({"type":"object","properties":{"name":{"maxLength":3},"ab":{"minLength":2}},
+        "additionalProperties":false})"),
+      Json::parse(R"({"type":"object","properties":{"a":false,"ab":true},"maxProperties":2})"),
+      Json::parse(R"({"type":"array","items":{"enum":["a","ab","name","é\n",1,17,null]},
+        "minItems":1})"),
+      Json::parse(R"({"type":"array","items":{"type":["string","null","boolean"],"maxLength":2},
+        "uniqueItems":true,"maxItems":4})"),
+      Json::parse(R"({"anyOf":[{"type":"object","required":["a"],"properties":{"a":{"type":"string",
+        "minLength":1}}},{"type":"object","properties":{"a":{"const":"ab"},"b":{"type":"string",
+        "pattern":"^[ab]+$"}},"additionalProperties":false}]})"),
+      Json::parse(R"({"type":"object","patternProperties":{"^a":{"type":"integer"}},
+        "additionalProperties":{"type":"string","pattern":"^.+@.+$"}})"),
+      Json::parse(R"({"type":"object","propertyNames":{"pattern":"^[a-c]{1,3}$"},
+        "additionalProperties":{"type":"number","minimum":1,"maximum":170}})"),
+      Json::parse(R"({"type":"array","items":{"oneOf":[{"type":"string","maxLength":2},
+        {"type":"string","pattern":"name"},{"type":"integer","multipleOf":5}]}})"),
+      Json::parse(R"({"$ref":"#/$defs/t","$defs":{"t":{"type":"object","properties":{"name":
+        {"type":"string","minLength":2,"maxLength":5},"c":{"type":"array","items":{"$ref":
+        "#/$defs/t"}}},"required":["name","c"],"additionalProperties":false}}})"),
+      Json::parse(R"({"type":"string","maxLength":4})"),
+      Json::parse(R"({"type":"integer"})"),
+      Json::parse(R"({"type":"string","format":"date"})"),
+      Json(true)};
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 200 : 6;
+  for (std::uint64_t seed = 0; seed < runs && !HasFailure(); ++seed) {
+    const VocabularyRef vocabulary = random_vocabulary(seed + 1000);
+    for (const Json& schema : schemas) {
+      MaskCheck check(vocabulary, schema, seed);
+      for (int i = 0; i < 2 && !HasFailure(); ++i) check.walk(25, i == 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace espalier::grammar
