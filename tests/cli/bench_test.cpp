@@ -2,6 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include "cli/command.h"
 #include "grammar/json.h"
 #include "runtime/model/architecture.h"
@@ -13,11 +17,17 @@ namespace {
 
 using ::testing::HasSubstr;
 
-std::vector<std::string> small(const std::string& path, std::vector<std::string> more) {
-  std::vector<std::string> out{"mkmodel",   path, "--layers",       "2",  "--width", "256",
-                               "--heads",   "4",  "--kv-heads",     "2",  "--vocab", "400",
-                               "--context", "64", "--feed-forward", "512"};
-  out.insert(out.end(), more.begin(), more.end());
+// A small model; `more` adds options, or gives those that are there other values.
+std::vector<std::string> small(const std::string& path, const std::vector<std::string>& more) {
+  std::map<std::string, std::string> options{
+      {"--layers", "2"},  {"--width", "256"},  {"--heads", "4"},         {"--kv-heads", "2"},
+      {"--vocab", "400"}, {"--context", "64"}, {"--feed-forward", "512"}};
+  for (std::size_t i = 0; i + 1 < more.size(); i += 2) options[more[i]] = more[i + 1];
+  std::vector<std::string> out{"mkmodel", path};
+  for (const auto& [name, value] : options) {
+    out.push_back(name);
+    out.push_back(value);
+  }
   return out;
 }
 
