@@ -36,7 +36,7 @@ void Checker::automata() {
     }
     if (known->second.narrowed) narrowed(hole, follow);
   };
-  for (const GenInfo& gen : program_.gens) each_hole(program_, gen, look);
+  each_hole(program_, look);
 }
 
 /// What the grammar engine says begins with its code where there is one.

@@ -141,6 +141,12 @@ void each_hole(const Program& program, const GenInfo& gen,
   Walker(program, visit, true).run(gen);
 }
 
+void each_hole(const Program& program,
+               const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
+  Walker walker(program, visit, false);
+  for (const GenInfo& gen : program.gens) walker.run(gen);
+}
+
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
   Walker(program, visit, false).run(gen);

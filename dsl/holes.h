@@ -17,7 +17,11 @@ namespace espalier::dsl {
 void each_hole(const Program& program, const GenInfo& gen,
                const std::function<void(const Hole& hole, std::string_view follow)>& visit);
 
-/// The same without the generators that are called, which run in contexts of their own: the holes
+/// Calls `visit` with each hole of the program, each once. O(program).
+void each_hole(const Program& program,
+               const std::function<void(const Hole& hole, std::string_view follow)>& visit);
+
+/// As the first without the generators that are called, which run in contexts of their own: the holes
 /// whose text stands where `gen`'s does.
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit);

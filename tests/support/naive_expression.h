@@ -101,6 +101,7 @@ class NaiveExpression {
         }
         return {};
       }
+      case Op::kFactor:
       case Op::kSchema:
         std::abort();  // schemas have an oracle of their own (tests/grammar_schema)
     }
