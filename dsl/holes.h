@@ -21,8 +21,8 @@ void each_hole(const Program& program, const GenInfo& gen,
 void each_hole(const Program& program,
                const std::function<void(const Hole& hole, std::string_view follow)>& visit);
 
-/// As the first without the generators that are called, which run in contexts of their own: the holes
-/// whose text stands where `gen`'s does.
+/// As the first without the generators that are called, which run in contexts of their own: the
+/// holes whose text stands where `gen`'s does.
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit);
 

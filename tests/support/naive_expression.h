@@ -103,7 +103,7 @@ class NaiveExpression {
       }
       case Op::kFactor:
       case Op::kSchema:
-        std::abort();  // schemas have an oracle of their own (tests/grammar_schema)
+        std::abort();  // both have oracles of their own (tests/grammar_schema, tests/grammar)
     }
     return {};
   }
