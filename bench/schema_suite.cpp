@@ -1,10 +1,12 @@
 // JSON-Schema-Test-Suite: verdicts over a folder of its files, as one JSON object.
 //
 //   schema_suite DIR [--remotes DIR] [--draft 4|6|7|2019-09|2020-12] [--formats] [--verbose]
+//   [--table]
 //
 // DIR's *.json files (its sub-folders are folders of their own: give them by name). --remotes
 // serves http://localhost:1234/ from a folder, as the suite has it. `format` annotates unless
-// --formats. Strict: what is not enforced is refused. Exit code 1 where an invalid instance was
+// --formats. Strict: what is not enforced is refused. --table prints a Markdown row a file instead
+// of JSON: the support table of docs/grammar.md. Exit code 1 where an invalid instance was
 // accepted.
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -24,11 +26,13 @@ int main(int argc, char** argv) {
   std::string folder, remotes, draft;
   bool formats = false;
   bool verbose = false;
+  bool table = false;
   app.add_option("folder", folder, "of the suite's files")->required();
   app.add_option("--remotes", remotes, "served as http://localhost:1234/");
   app.add_option("--draft", draft, "4, 6, 7, 2019-09 or 2020-12");
   app.add_flag("--formats", formats, "`format` asserts");
   app.add_flag("--verbose", verbose, "print each refusal and each wrong verdict");
+  app.add_flag("--table", table, "print the rows of a Markdown table");
   CLI11_PARSE(app, argc, argv);
   SchemaOptions options;
   options.unknown_keywords = true;
@@ -123,6 +127,13 @@ int main(int argc, char** argv) {
       }
     }
     by_keyword[path.stem().string()] = {{"passed", own_passed}, {"tests", own_tests}};
+  }
+  if (table) {
+    for (const auto& [name, own] : by_keyword.items()) {
+      std::printf("| `%s` | %zu | %zu |\n", name.c_str(), own["passed"].get<std::size_t>(),
+                  own["tests"].get<std::size_t>());
+    }
+    return accepts == 0 ? 0 : 1;
   }
   const Json out = {{"groups", groups},         {"refused_groups", refused_groups},
                     {"tests", tests},           {"passed", passed},

@@ -229,6 +229,10 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
         give(p, events);
         break;
       }
+      case Op::kMultiple:
+        if (pool_.multiple_of(e).accepting(at.progress)) work.push_back({at.next, events});
+        give(p, events);
+        break;
       case Op::kSchema: {
         SchemaMachine& schema = machine(e);
         const SchemaMachine::Cursor cursor = at.progress == 0 ? schema.start() : at.progress - 1;
@@ -299,6 +303,11 @@ std::optional<PositionId> Automaton::read(PositionId item, unsigned char byte) {
       const SchemaMachine::Cursor next = machine(e).step(at.progress - 1, byte);
       if (next == SchemaMachine::kDead) return std::nullopt;
       return position({at.expr, 1 + next, at.next, at.depth});
+    }
+    case Op::kMultiple: {
+      const auto next = pool_.multiple_of(e).step(at.progress, byte);
+      if (!next) return std::nullopt;
+      return position({at.expr, *next, at.next, at.depth});
     }
     default:
       return std::nullopt;
@@ -411,6 +420,8 @@ ByteSet Automaton::item_bytes(PositionId item) const {
       return machine(e).next_bytes(at.progress - 1);
     case Op::kFactor:
       return pool_.source_of(e).next_bytes(factor_place(at));
+    case Op::kMultiple:
+      return pool_.multiple_of(e).bytes(at.progress);
     default:
       return pair_bytes(e, at.progress);
   }

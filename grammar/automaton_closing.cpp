@@ -88,6 +88,9 @@ std::uint64_t Automaton::closing_size(PositionId start) {
         case Op::kFactor:
           size = pool_.source_of(e).closing_size(factor_place(at));
           break;
+        case Op::kMultiple:
+          size = pool_.multiple_of(e).closing(at.progress).size();
+          break;
         case Op::kSchema: {
           SchemaMachine& schema = machine(e);
           size = schema.closing_size(at.progress == 0 ? schema.start() : at.progress - 1);
@@ -158,6 +161,9 @@ PositionId Automaton::front(PositionId p, std::string& word) {
       if (next == SchemaMachine::kDone) return at.next;
       return position({at.expr, 1 + next, at.next, at.depth});
     }
+    case Op::kMultiple:
+      word += pool_.multiple_of(e).closing(at.progress);
+      return at.next;
     default:
       program_->append_closing(e, word);
       return at.next;
@@ -339,6 +345,13 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
         }
         break;
       }
+      case Op::kMultiple:
+        for (const char c : std::string_view("0123456789.")) {
+          ByteSet digit;
+          digit.add(static_cast<unsigned char>(c));
+          refine(classes, digit);
+        }
+        break;
       default:
         pair_classes(at.progress, classes);
     }

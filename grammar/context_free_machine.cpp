@@ -178,6 +178,7 @@ const ContextFreeMachine::Expansion& ContextFreeMachine::expansion(LocalId from)
         break;
       case Op::kSchema:
       case Op::kFactor:
+      case Op::kMultiple:
         break;  // stand inside products alone: see lark.cpp
       case Op::kIntersection:
       case Op::kDifference: {

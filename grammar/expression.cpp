@@ -228,6 +228,13 @@ Expr ExpressionPool::words(std::span<const std::string> texts) {
   return choice(open[0].alternatives);
 }
 
+Expr ExpressionPool::multiple(const DecimalMultiple& multiple) {
+  const auto known = std::find(multiples_.begin(), multiples_.end(), multiple);
+  const auto index = static_cast<std::uint32_t>(known - multiples_.begin());
+  if (known == multiples_.end()) multiples_.push_back(multiple);
+  return add({Op::kMultiple, index, 0, 0, 0}, {});
+}
+
 Expr ExpressionPool::schema(std::shared_ptr<const SchemaGraph> schema) {
   schemas_.push_back(std::move(schema));
   return add({Op::kSchema, static_cast<std::uint32_t>(schemas_.size() - 1), 0, 0, 0}, {});

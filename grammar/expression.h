@@ -52,6 +52,7 @@
 #include "base/fuel.h"
 #include "base/result.h"
 #include "grammar/byte_set.h"
+#include "grammar/decimal_multiple.h"
 #include "grammar/json.h"
 
 namespace espalier::grammar {
@@ -88,6 +89,7 @@ enum class Op : std::uint8_t {
   kContextFree,   // child, with its rules read as a context-free grammar (context_free_machine.h)
   kSchema,        // one JSON value of a JSON Schema; run by schema/schema_machine.h
   kFactor,        // words that stand in a text, as they stand there (span_source.h)
+  kMultiple,      // decimal digits that are a multiple (decimal_multiple.h)
 };
 
 /// What value the captured text makes. Values nest as captures do: a capture's value goes to the
@@ -161,6 +163,9 @@ class ExpressionPool {
     return code_points(std::span(ranges.begin(), ranges.size()));
   }
 
+  /// Digits, perhaps with a point, that are a multiple; leading zeros are in.
+  Expr multiple(const DecimalMultiple& multiple);
+
   /// One value that satisfies `schema`, without captures.
   Expr schema(std::shared_ptr<const SchemaGraph> schema);
 
@@ -197,7 +202,7 @@ class ExpressionPool {
   struct Node {
     Op op = Op::kNothing;
     std::uint32_t a = 0;      // kBytes: string; kSet: set; kRepeat: low; kRule: rule; kCapture,
-                              // kCodePoints, kSchema, kFactor: info
+                              // kCodePoints, kSchema, kFactor, kMultiple: info
     std::uint32_t b = 0;      // kRepeat: high
     std::uint32_t first = 0;  // children_[first, first + count)
     std::uint32_t count = 0;
@@ -218,6 +223,9 @@ class ExpressionPool {
     return schemas_[nodes_[e.id].a];
   }
   [[nodiscard]] const SourceWords& source_of(Expr e) const { return *factors_[nodes_[e.id].a]; }
+  [[nodiscard]] const DecimalMultiple& multiple_of(Expr e) const {
+    return multiples_[nodes_[e.id].a];
+  }
   [[nodiscard]] std::size_t rule_count() const { return rules_.size(); }
   [[nodiscard]] Expr rule_body(std::uint32_t rule) const { return rules_[rule].body; }
   [[nodiscard]] const std::string& rule_name(std::uint32_t rule) const { return rules_[rule].name; }
@@ -245,6 +253,7 @@ class ExpressionPool {
   std::vector<RuleInfo> rules_;
   std::vector<std::shared_ptr<const SchemaGraph>> schemas_;
   std::vector<std::shared_ptr<const SourceWords>> factors_;
+  std::vector<DecimalMultiple> multiples_;
   std::unordered_multimap<std::size_t, std::uint32_t> nodes_by_hash_;
   std::unordered_map<std::string, std::uint32_t> string_ids_;
   std::unordered_map<std::string, std::uint32_t> set_ids_;

@@ -9,6 +9,27 @@
 
 namespace espalier::grammar {
 
+std::string_view name(KeywordOutcome::Kind kind) {
+  switch (kind) {
+    case KeywordOutcome::Kind::kEnforced:
+      return "enforced";
+    case KeywordOutcome::Kind::kRecorded:
+      return "recorded";
+    case KeywordOutcome::Kind::kRefused:
+      break;
+  }
+  return "refused";
+}
+
+Result<std::vector<KeywordOutcome>> schema_outcomes(const Json& schema,
+                                                    const SchemaOptions& options,
+                                                    const Limits& limits) {
+  ESP_TRY(check_schema_document(schema, SchemaOptions::kMaxDepth));
+  Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
+  ESP_ASSIGN(const auto graph, SchemaGraph::examine(schema, options, fuel));
+  return graph->outcomes();
+}
+
 Result<Expr> schema_expression(ExpressionPool& pool, const Json& schema,
                                const SchemaOptions& options) {
   // Before the copy, which recurses.

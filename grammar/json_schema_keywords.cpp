@@ -75,9 +75,10 @@ Result<std::optional<std::uint64_t>> read_count(const SchemaPlace& at, const cha
                       "a count is an integer from 0");
 }
 
-Result<std::optional<std::vector<const Json*>>> read_values(const SchemaPlace& at) {
+Result<std::optional<std::vector<const Json*>>> read_values(const SchemaPlace& at,
+                                                            bool with_const) {
   const auto list = at.schema->find("enum");
-  const auto constant = at.schema->find("const");
+  const auto constant = with_const ? at.schema->find("const") : at.schema->end();
   if (list == at.schema->end() && constant == at.schema->end()) return std::nullopt;
   std::vector<const Json*> out;
   if (list == at.schema->end()) {

@@ -53,7 +53,8 @@ Result<JsonTypes> read_types(const SchemaPlace& at);
 /// A non-negative integer keyword (`maxLength`: 2 or 2.0).
 Result<std::optional<std::uint64_t>> read_count(const SchemaPlace& at, const char* keyword);
 
-/// The values of `enum` and `const` (both: those in both); nothing where neither stands.
-Result<std::optional<std::vector<const Json*>>> read_values(const SchemaPlace& at);
+/// The values of `enum` and, with `with_const`, `const` (both: those in both); nothing where
+/// neither stands.
+Result<std::optional<std::vector<const Json*>>> read_values(const SchemaPlace& at, bool with_const);
 
 }  // namespace espalier::grammar

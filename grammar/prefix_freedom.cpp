@@ -89,6 +89,8 @@ PrefixFreedom::Facts PrefixFreedom::compute(std::uint32_t id) const {
     }
     case Op::kDifference:
       return facts_[children[0].id];
+    case Op::kMultiple:
+      return {false, false, ByteSet::range('0', '9')};
     case Op::kContextFree:
       return {};
     case Op::kFactor:

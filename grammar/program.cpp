@@ -136,6 +136,10 @@ void Program::append_closing(Expr start, std::string& out) const {
         out += static_cast<char>(closing_byte(pool_->set_of(top.e)));
         work.pop_back();
         break;
+      case Op::kMultiple:
+        out += pool_->multiple_of(top.e).closing(DecimalMultiple::kStart);
+        work.pop_back();
+        break;
       case Op::kConcat: {
         if (top.at == node.count) {
           work.pop_back();
@@ -197,6 +201,7 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
       need = 0, size = std::min<std::uint64_t>(pool_->bytes_of(e).size(), kTooLong);
       break;
     case Op::kSet:
+    case Op::kMultiple:
       need = 0, size = 1;
       break;
     case Op::kConcat:

@@ -33,8 +33,9 @@ class Builder {
       : pool_(pool), json_(pool), regex_(std::move(regex)), use_(use) {}
 
   Result<Expr> run() {
-    if (use_.search) pad();
+    if (use_.search || regex_.looks) pad();
     bool named = false;
+    anchors_ = regex_.looks;
     for (const RegexNode& node : regex_.nodes) {
       anchors_ = anchors_ || node.op == RegexOp::kBegin || node.op == RegexOp::kEnd;
     }
@@ -48,6 +49,7 @@ class Builder {
       tables_.push_back(build(node));
     }
     ESP_TRY(pool_.status());
+    if (regex_.looks) return looked_around();
     const Expr whole = tables_[regex_.root].at[context(true, true)].whole;
     return named ? pool_.capture(Capture::kObject, whole) : whole;
   }
@@ -63,8 +65,8 @@ class Builder {
       return static_cast<std::uint32_t>(regex_.nodes.size() - 1);
     };
     const std::uint32_t any = add(RegexOp::kClass, kAnyCharacter, 0, {});
-    const std::uint32_t all = add(RegexOp::kRepeat, 0, ExpressionPool::kUnbounded, {any});
-    regex_.root = add(RegexOp::kConcat, 0, 0, {all, regex_.root, all});
+    padding_ = add(RegexOp::kRepeat, 0, ExpressionPool::kUnbounded, {any});
+    if (!regex_.looks) regex_.root = add(RegexOp::kConcat, 0, 0, {padding_, regex_.root, padding_});
   }
 
   [[nodiscard]] std::span<const std::uint32_t> children(const RegexNode& node) const {
@@ -118,6 +120,11 @@ class Builder {
         return alternate(children(node));
       case RegexOp::kRepeat:
         return repeat(tables_[children(node)[0]], node.a, node.b);
+      case RegexOp::kAhead:
+      case RegexOp::kNotAhead:
+      case RegexOp::kBehind:
+      case RegexOp::kNotBehind:
+        return tables_[children(node)[0]];  // what is looked for; see looked_around()
       case RegexOp::kGroup: {
         Table out = tables_[children(node)[0]];
         const std::string& name = regex_.groups[node.a].name;
@@ -133,7 +140,10 @@ class Builder {
 
   Expr character(std::uint32_t index) {
     if (index == kAnyCharacter) {
-      return use_.json ? json_.string_character() : pool_.code_points({{0, 0x10FFFF}});
+      static constexpr CodePointRange kAll[] = {{0, 0x10FFFF}};
+      if (!use_.json) return pool_.code_points(kAll);
+      return use_.canonical || regex_.looks ? json_.string_characters_of(kAll)
+                                            : json_.string_character();
     }
     const auto& ranges = regex_.classes[index];
     return use_.json ? json_.string_characters_of(ranges) : pool_.code_points(ranges);
@@ -267,12 +277,119 @@ class Builder {
     return out;
   }
 
+  // ---- look-around ----
+  // In an outermost sequence what a look-ahead looks at is the rest of the text, so the rest is
+  // met with "what is looked for, then anything"; a look-behind meets what stands before it.
+
+  // `words` that begin the same as `seen` (or none of these), in the contexts for which `wanted`.
+  Table met(const Table& words, const Table& seen, bool negated, bool behind) {
+    Table out;
+    out.anchored = true;
+    for (const bool begins : {false, true}) {
+      for (const bool ends : {false, true}) {
+        const Parts& from = words.at[context(begins, ends)];
+        const Parts& by = seen.at[context(begins, ends)];
+        Parts& parts = out.at[context(begins, ends)];
+        parts = {pool_.nothing(), pool_.nothing(), pool_.nothing()};
+        if (behind ? !begins : !ends) continue;  // not next to the text's edge: never asked for
+        if ((by.empty != pool_.nothing()) != negated) parts.empty = from.empty;
+        parts.rest =
+            negated ? pool_.difference(from.rest, by.rest) : pool_.intersection(from.rest, by.rest);
+        parts.whole = pool_.choice({parts.empty, parts.rest});
+      }
+    }
+    return out;
+  }
+  Table after(std::uint32_t look, const Table& rest) {
+    return met(rest, pair(tables_[look], tables_[padding_]),
+               regex_.nodes[look].op == RegexOp::kNotAhead, false);
+  }
+  Table before(std::uint32_t look, const Table& head) {
+    return met(head, pair(tables_[padding_], tables_[look]),
+               regex_.nodes[look].op == RegexOp::kNotBehind, true);
+  }
+
+  Result<Expr> looked_around() {
+    const RegexNode root = regex_.nodes[regex_.root];
+    std::vector<std::uint32_t> alternatives{regex_.root};
+    if (root.op == RegexOp::kAlternate) {
+      alternatives.assign(children(root).begin(), children(root).end());
+    }
+    std::vector<Expr> any;
+    for (const std::uint32_t alternative : alternatives) {
+      ESP_ASSIGN(const Table table, sequence(alternative));
+      any.push_back(table.at[context(true, true)].whole);
+    }
+    ESP_TRY(pool_.status());
+    return pool_.choice(any);
+  }
+
+  Result<Table> sequence(std::uint32_t node) {
+    const auto ahead = [&](std::uint32_t part) {
+      return regex_.nodes[part].op == RegexOp::kAhead ||
+             regex_.nodes[part].op == RegexOp::kNotAhead;
+    };
+    const auto behind = [&](std::uint32_t part) {
+      return regex_.nodes[part].op == RegexOp::kBehind ||
+             regex_.nodes[part].op == RegexOp::kNotBehind;
+    };
+    std::vector<std::uint32_t> parts{node};
+    if (regex_.nodes[node].op == RegexOp::kConcat) {
+      parts.assign(children(regex_.nodes[node]).begin(), children(regex_.nodes[node]).end());
+    }
+    // At the text's edges looks see all of the text.
+    std::vector<std::uint32_t> whole;
+    if (regex_.nodes[parts.front()].op == RegexOp::kBegin || !use_.search) {
+      std::size_t i = regex_.nodes[parts.front()].op == RegexOp::kBegin ? 1 : 0;
+      while (i < parts.size() && ahead(parts[i])) {
+        whole.push_back(parts[i]);
+        parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(i));
+      }
+    }
+    if (!parts.empty() && (regex_.nodes[parts.back()].op == RegexOp::kEnd || !use_.search)) {
+      std::size_t end = parts.size() - (regex_.nodes[parts.back()].op == RegexOp::kEnd ? 1 : 0);
+      for (; end > 0 && behind(parts[end - 1]); --end) {
+        whole.push_back(parts[end - 1]);
+        parts.erase(parts.begin() + static_cast<std::ptrdiff_t>(end - 1));
+      }
+    }
+    if (use_.search) {
+      parts.insert(parts.begin(), padding_);
+      parts.push_back(padding_);
+    }
+    std::size_t split = 0;  // look-behinds stand before it, look-aheads behind it
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (behind(parts[i])) split = i + 1;
+    }
+    for (std::size_t i = 0; i < split; ++i) {
+      if (ahead(parts[i])) {
+        return fail(ErrorCode::kUnsupported, "regex: look-behind after look-ahead at offset " +
+                                                 std::to_string(regex_.nodes[parts[i]].offset));
+      }
+    }
+    const Table nothing_yet = same({pool_.empty(), pool_.nothing(), pool_.empty()});
+    Table right = nothing_yet;
+    for (std::size_t i = parts.size(); i-- > split;) {
+      right = ahead(parts[i]) ? after(parts[i], right) : pair(tables_[parts[i]], right);
+    }
+    Table left = nothing_yet;
+    for (std::size_t i = 0; i < split; ++i) {
+      left = behind(parts[i]) ? before(parts[i], left) : pair(left, tables_[parts[i]]);
+    }
+    Table out = split == 0 ? right : pair(left, right);
+    for (const std::uint32_t look : whole) {
+      out = ahead(look) ? after(look, out) : before(look, out);
+    }
+    return out;
+  }
+
   ExpressionPool& pool_;
   JsonExpressions json_;
   Regex regex_;
   RegexUse use_;
   bool anchors_ = false;  // without anchors nobody asks for the empty and the other words apart
   std::vector<Table> tables_;
+  std::uint32_t padding_ = 0;  // any text, where the pattern is searched for or looks around
 };
 
 constexpr std::size_t kMostLiterals = 64;

@@ -25,6 +25,9 @@ struct RegexUse {
       false;          // the text contains a match (JSON Schema's `pattern`); else all of it is one
   bool json = false;  // spelled as the content of a JSON string, without the quotes
   bool captures = true;  // named groups make an object of strings; else no captures at all
+  /// With `json` and `search`: what stands around the match is in its canonical spelling too, so
+  /// that the words can be taken away from others.
+  bool canonical = false;
 };
 
 /// Errors: those of parse_regex; kUnsupported for a named group inside a named group where

@@ -25,6 +25,7 @@ struct Frame {
   std::vector<std::uint32_t> sequence;
   Flags outer;
   std::optional<std::uint32_t> group;
+  std::optional<RegexOp> look;
   std::uint32_t offset = 0;
 };
 
@@ -59,6 +60,7 @@ class Parser {
       return error(ErrorCode::kInvalid, "missing )", frames_.back().offset);
     }
     regex_.root = close(frames_.back());
+    ESP_TRY(check_looks());
     return std::move(regex_);
   }
 
@@ -66,6 +68,31 @@ class Parser {
   [[nodiscard]] tl::unexpected<Error> error(ErrorCode code, const std::string& what,
                                             std::size_t offset) const {
     return fail(code, "regex: " + what + " at offset " + std::to_string(offset));
+  }
+  // Look-around stands in the outermost sequences, and nowhere else.
+  Status check_looks() const {
+    if (!regex_.looks) return {};
+    const auto children = [&](std::uint32_t node) {
+      const RegexNode& n = regex_.nodes[node];
+      return std::span(regex_.children).subspan(n.first, n.count);
+    };
+    std::vector<bool> outermost(regex_.nodes.size(), false);
+    const auto sequence = [&](std::uint32_t node) {
+      outermost[node] = true;
+      if (regex_.nodes[node].op != RegexOp::kConcat) return;
+      for (const std::uint32_t part : children(node)) outermost[part] = true;
+    };
+    if (regex_.nodes[regex_.root].op == RegexOp::kAlternate) {
+      for (const std::uint32_t alternative : children(regex_.root)) sequence(alternative);
+    } else {
+      sequence(regex_.root);
+    }
+    for (std::size_t i = 0; i < regex_.nodes.size(); ++i) {
+      if (looks_around(regex_.nodes[i].op) && !outermost[i]) {
+        return error(ErrorCode::kUnsupported, "look-around inside a group", regex_.nodes[i].offset);
+      }
+    }
+    return {};
   }
   [[nodiscard]] bool looking_at(std::string_view prefix) const {
     return text_.substr(at_).starts_with(prefix);
@@ -116,7 +143,9 @@ class Parser {
         Frame frame = std::move(frames_.back());
         frames_.pop_back();
         std::uint32_t inside = close(frame);
-        if (frame.group) {
+        if (frame.look) {
+          inside = add(*frame.look, frame.offset, 0, 0, std::span(&inside, 1));
+        } else if (frame.group) {
           inside = add(RegexOp::kGroup, frame.offset, *frame.group, 0, std::span(&inside, 1));
         }
         flags_ = frame.outer;
@@ -210,6 +239,9 @@ class Parser {
     if (frames_.back().sequence.empty()) {
       return error(ErrorCode::kInvalid, "nothing to repeat", offset);
     }
+    if (looks_around(regex_.nodes[frames_.back().sequence.back()].op)) {
+      return error(ErrorCode::kInvalid, "a repeat of look-around", offset);
+    }
     if (stacked)
       return error(ErrorCode::kInvalid, "a repeat of a repeat (use parentheses)", offset);
     if (low > high) return error(ErrorCode::kInvalid, "repeat bounds out of order", offset);
@@ -237,11 +269,18 @@ class Parser {
     ++at_;
     if (at_ >= text_.size() || text_[at_] != '?') return capture(std::move(frame), {});
     ++at_;
-    if (looking_at("=") || looking_at("!")) {
-      return error(ErrorCode::kUnsupported, "look-ahead is not regular here", start);
-    }
-    if (looking_at("<=") || looking_at("<!")) {
-      return error(ErrorCode::kUnsupported, "look-behind is not regular here", start);
+    static constexpr std::pair<std::string_view, RegexOp> kLooks[] = {{"=", RegexOp::kAhead},
+                                                                      {"!", RegexOp::kNotAhead},
+                                                                      {"<=", RegexOp::kBehind},
+                                                                      {"<!", RegexOp::kNotBehind}};
+    for (const auto& [sign, op] : kLooks) {
+      if (!looking_at(sign)) continue;
+      if (!ecma_) return error(ErrorCode::kUnsupported, "look-around", start);
+      at_ += sign.size();
+      frame.look = op;
+      regex_.looks = true;
+      frames_.push_back(std::move(frame));
+      return {};
     }
     if (looking_at("P=") || looking_at("P>")) {
       return error(ErrorCode::kUnsupported, "back references are not regular", start);

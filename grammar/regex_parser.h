@@ -2,9 +2,11 @@
 // Schema).
 //
 // Everything regular that RE2 accepts is accepted and means the same, plus `(?<name>…)` and repeats
-// above 1,000. What is not regular (look-around, back references) or needs the text around the
-// match (\b, \B, (?m) anchors) or is not text (\C) is refused by name with its byte offset. Greedy
-// and lazy repeats have the same language.
+// above 1,000. In ECMA-262's syntax look-around is read where it stands in the outermost sequence
+// of an alternative, so that what it looks at is the rest of the text (`^(?=.*\d)(?!admin).{8,}$`).
+// Elsewhere it is refused, and so is what is not regular (back references), needs the text around
+// the match (\b, \B, (?m) anchors) or is not text (\C), by name with its byte offset. Greedy and
+// lazy repeats have the same language.
 //
 // The parser keeps its own stack, so nesting costs no machine stack; patterns above kMaxBytes,
 // nesting above kMaxDepth and repeats above kMaxRepeat are kLimit errors. A node's children stand
@@ -36,7 +38,14 @@ enum class RegexOp : std::uint8_t {
   kAlternate,  // one of the children
   kRepeat,     // child, a..b times (b == ExpressionPool::kUnbounded: no end)
   kGroup,      // child, captured as `groups[a]`
+  // Look-around, at the outermost level alone: the child matches, or does not, from or up to here.
+  kAhead,
+  kNotAhead,
+  kBehind,
+  kNotBehind,
 };
+
+[[nodiscard]] constexpr bool looks_around(RegexOp op) { return op >= RegexOp::kAhead; }
 
 struct RegexNode {
   RegexOp op = RegexOp::kEmpty;
@@ -62,6 +71,7 @@ struct Regex {
   std::vector<std::vector<CodePointRange>> classes;  // sorted, disjoint
   std::vector<RegexGroup> groups;                    // in the order of their parentheses
   std::uint32_t root = 0;
+  bool looks = false;  // has look-around
 };
 
 /// Errors: kInvalid (syntax), kUnsupported (refused by name), kLimit; all end in "at offset N".

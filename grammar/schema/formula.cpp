@@ -29,6 +29,7 @@ JsonTypes spoken_of(AtomKind kind) {
     case AtomKind::kHas:
     case AtomKind::kMembersAtLeast:
     case AtomKind::kMembers:
+    case AtomKind::kOrder:
       return JsonTypes::kObject;
     case AtomKind::kItemsAtLeast:
     case AtomKind::kItems:
@@ -42,7 +43,24 @@ JsonTypes spoken_of(AtomKind kind) {
 
 }  // namespace
 
-bool same_value(const Json& a, const Json& b) { return a == b; }
+bool same_value(const Json& a, const Json& b) {
+  return a.is_structured() ? in_name_order(a) == in_name_order(b) : a == b;
+}
+
+Json in_name_order(Json value) {
+  if (value.is_array()) {
+    for (Json& item : value) item = in_name_order(std::move(item));
+  } else if (value.is_object()) {
+    auto& members = value.get_ref<Json::object_t&>();
+    std::vector<std::pair<std::string, Json>> sorted;
+    for (auto& [key, inner] : members) sorted.emplace_back(key, in_name_order(std::move(inner)));
+    std::sort(sorted.begin(), sorted.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    value = Json::object();
+    for (auto& [key, inner] : sorted) value.emplace(key, std::move(inner));
+  }
+  return value;
+}
 
 Formulas::Formulas() {
   nodes_.resize(2);
@@ -63,6 +81,8 @@ FormulaId Formulas::intern(Node node, std::span<const FormulaId> children) {
       return it->second;
     }
   }
+  node.ordered = node.op == Op::kLiteral && node.atom.kind == AtomKind::kOrder;
+  for (const FormulaId c : children) node.ordered = node.ordered || nodes_[c].ordered;
   node.first = static_cast<std::uint32_t>(children_.size());
   node.count = static_cast<std::uint32_t>(children.size());
   children_.insert(children_.end(), children.begin(), children.end());
@@ -111,6 +131,13 @@ FormulaId Formulas::literal(const Atom& atom, bool negated) {
     case AtomKind::kIn:
       if (sets_[atom.a].empty()) return negated ? kTrue : kFalse;
       break;
+    case AtomKind::kDiffers:
+      if (values_[atom.a].empty()) return negated ? kFalse : kTrue;
+      break;
+    case AtomKind::kOrder:
+      if (negated) return kFalse;
+      if (name_lists_[atom.a].size() < 2) return kTrue;  // no member comes twice anyway
+      break;
     case AtomKind::kChild: {
       const FormulaId inner = negated ? negate(atom.a) : atom.a;
       if (inner <= kTrue) return inner;
@@ -134,7 +161,7 @@ FormulaId Formulas::negate(FormulaId f) {
     for (FormulaId& part : parts) part = negate(part);
     out = nodes_[f].op == Op::kAnd ? any(std::move(parts)) : all(std::move(parts));
   }
-  if (out > kTrue) {
+  if (out > kTrue && !nodes_[f].ordered) {
     nodes_[f].negation = out;
     nodes_[out].negation = f;
   }
@@ -251,6 +278,18 @@ FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
       if (left.size() == sets_[atom.a].size()) return l;
       return literal({AtomKind::kIn, set(std::move(left)), 0}, negated);
     }
+    if (atom.kind == AtomKind::kDiffers) {
+      std::vector<Json> left;
+      bool structured = false;
+      for (const Json& value : values_[atom.a]) {
+        if ((type_of(value) & only).none()) continue;
+        structured = structured || value.is_structured();
+        left.push_back(value);
+      }
+      if (!structured) return literal({AtomKind::kIn, set(std::move(left)), 0}, !negated);
+      if (left.size() == values_[atom.a].size()) return l;
+      return literal({AtomKind::kDiffers, values(std::move(left)), 0}, negated);
+    }
     if ((spoken_of(atom.kind) & only).none()) return negated ? kFalse : kTrue;
     return l;
   });
@@ -291,8 +330,43 @@ std::uint32_t Formulas::set(std::vector<Json> scalars) {
   return it->second;
 }
 
+FormulaId Formulas::equals(const Json& value) {
+  if (value.is_object()) {
+    std::vector<FormulaId> parts{types(JsonTypes::kObject)};
+    MemberMap map;
+    map.other = kFalse;
+    for (const auto& [key, inner] : value.items()) {
+      const std::uint32_t id = name(key);
+      map.named.emplace_back(id, equals(inner));
+      parts.push_back(literal({AtomKind::kHas, id, 0}));
+    }
+    std::sort(map.named.begin(), map.named.end());
+    parts.push_back(literal({AtomKind::kMembers, members(std::move(map)), 0}));
+    return all(std::move(parts));
+  }
+  if (value.is_array()) {
+    ItemMap map;
+    map.other = kFalse;
+    for (const Json& inner : value) map.first.push_back(equals(inner));
+    const auto count = static_cast<std::uint32_t>(value.size());
+    return all({types(JsonTypes::kArray), literal({AtomKind::kItems, items(std::move(map)), 0}),
+                literal({AtomKind::kItemsAtLeast, count, 0})});
+  }
+  return literal({AtomKind::kIn, set({value}), 0});
+}
+
+std::uint32_t Formulas::name_list(std::vector<std::uint32_t> names) {
+  std::string key = "o";
+  for (const std::uint32_t n : names) append_bytes(key, n);
+  const auto [it, fresh] =
+      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(name_lists_.size()));
+  if (fresh) name_lists_.push_back(std::move(names));
+  return it->second;
+}
+
 std::uint32_t Formulas::values(std::vector<Json> list) {
   std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
   const auto [it, fresh] =
       payload_ids_.try_emplace("v" + Json(list).dump(), static_cast<std::uint32_t>(values_.size()));
   if (fresh) values_.push_back(std::move(list));

@@ -43,8 +43,11 @@ enum class AtomKind : std::uint8_t {
   kItemsAtLeast,    // a: at least so many items still come
   kItems,           // a: all items that still come satisfy item_maps[a]; b: the next one's index
   kContains,        // a: formula that at least b of the items still to come satisfy
-  kUnique,  // a: items so far, value_lists[a]; all that come differ from them and each other
-  kChild,   // a: formula that the member or item at hand satisfies; inside derivatives only
+  kUnique,          // a: items so far, values[a]; all that come differ from them and each other
+  kDiffers,  // a: the value, with what was read of it, is none of values[a] (what remains of them)
+  kOrder,    // a: members that still come keep the order of name_lists[a]; b: the next one's index
+  kUnknown,  // a: what a keyword says that is not enforced; expanded away before it is run
+  kChild,    // a: formula that the member or item at hand satisfies; inside derivatives only
 };
 
 struct Atom {
@@ -88,7 +91,10 @@ class Formulas {
   FormulaId types(JsonTypes types);
   FormulaId all(std::vector<FormulaId> parts);
   FormulaId any(std::vector<FormulaId> parts);
+  /// Order is how a value is written, not what it is: it has no negation, and falls away in one.
   FormulaId negate(FormulaId f);
+  /// The value is this one.
+  FormulaId equals(const Json& value);
 
   // Payloads: equal ones have equal numbers.
   std::uint32_t name(std::string_view text);
@@ -96,6 +102,7 @@ class Formulas {
   std::uint32_t pattern(StringPattern pattern);
   std::uint32_t set(std::vector<Json> scalars);  // sorted and made unique
   std::uint32_t values(std::vector<Json> list);
+  std::uint32_t name_list(std::vector<std::uint32_t> names);
   std::uint32_t members(MemberMap map);
   std::uint32_t items(ItemMap map);
 
@@ -110,6 +117,9 @@ class Formulas {
   [[nodiscard]] const StringPattern& pattern_of(std::uint32_t i) const { return patterns_[i]; }
   [[nodiscard]] const std::vector<Json>& set_of(std::uint32_t i) const { return sets_[i]; }
   [[nodiscard]] const std::vector<Json>& values_of(std::uint32_t i) const { return values_[i]; }
+  [[nodiscard]] const std::vector<std::uint32_t>& name_list_of(std::uint32_t i) const {
+    return name_lists_[i];
+  }
   [[nodiscard]] const MemberMap& members_of(std::uint32_t i) const { return members_[i]; }
   [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
@@ -130,6 +140,7 @@ class Formulas {
     Atom atom;
     std::uint32_t first = 0, count = 0;
     FormulaId negation = 0;  // 0: not made yet
+    bool ordered = false;    // an AtomKind::kOrder inside: its negation's negation is another
   };
   template <class To>
   FormulaId map_into(FormulaId f, To& to, std::unordered_map<FormulaId, FormulaId>& known) {
@@ -157,12 +168,15 @@ class Formulas {
   std::vector<double> numbers_;
   std::vector<StringPattern> patterns_;
   std::vector<std::vector<Json>> sets_, values_;
+  std::vector<std::vector<std::uint32_t>> name_lists_;
   std::vector<MemberMap> members_;
   std::vector<ItemMap> items_;
   std::unordered_map<std::string, std::uint32_t> payload_ids_;
 };
 
-/// The values that JSON Schema holds equal: 1 and 1.0 are one number.
+/// The values that JSON Schema holds equal: 1 and 1.0 are one number, members have no order.
 bool same_value(const Json& a, const Json& b);
+/// `value` with its members in the order of their names: equal values have equal forms.
+Json in_name_order(Json value);
 
 }  // namespace espalier::grammar

@@ -9,14 +9,65 @@ namespace espalier::grammar {
 FormulaId SchemaMachine::expand(FormulaId f) {
   if (f <= Formulas::kTrue) return f;
   if (const auto it = expanded_.find(f); it != expanded_.end()) return it->second;
-  const FormulaId out = formulas_.map(f, [&](FormulaId l) -> FormulaId {
+  FormulaId out = formulas_.map(f, [&](FormulaId l) -> FormulaId {
     const Atom atom = formulas_.atom(l);
     if (atom.kind != AtomKind::kNode) return l;
     const FormulaId whole = graph_->expanded(atom.a);
     return formulas_.negated(l) ? formulas_.negate(whole) : whole;
   });
+  if (graph_->has_unknown()) {
+    // What is not enforced may hold or not: the language is what either would admit.
+    out = formulas_.map(out, [&](FormulaId l) {
+      return formulas_.atom(l).kind == AtomKind::kUnknown ? Formulas::kTrue : l;
+    });
+  }
   expanded_.emplace(f, out);
   return out;
+}
+
+// What a key satisfies. What is not enforced of it counts as not said: `propertyNames` is the
+// exclusion of what its schema denies.
+FormulaId SchemaMachine::expand_key(FormulaId f) {
+  if (!graph_->has_unknown()) return expand(f);
+  const FormulaId whole = formulas_.map(f, [&](FormulaId l) -> FormulaId {
+    const Atom atom = formulas_.atom(l);
+    if (atom.kind != AtomKind::kNode) return l;
+    const FormulaId inner = graph_->expanded(atom.a);
+    return formulas_.negated(l) ? formulas_.negate(inner) : inner;
+  });
+  return formulas_.map(whole, [&](FormulaId l) {
+    return formulas_.atom(l).kind == AtomKind::kUnknown ? Formulas::kFalse : l;
+  });
+}
+
+// A value that differs from `values` after one more member or item: `next(v)` gives the part of v
+// that it must be compared with and what remains of v, or nothing where v differs already.
+template <class Next>
+FormulaId SchemaMachine::still_differs(std::uint32_t values, Next&& next) {
+  std::vector<std::pair<Json, std::vector<Json>>> groups;  // of values that agree in the part
+  for (const Json& value : std::vector<Json>(formulas_.values_of(values))) {
+    auto cut = next(value);
+    if (!cut) continue;
+    const auto known = std::find_if(groups.begin(), groups.end(),
+                                    [&](const auto& g) { return g.first == cut->first; });
+    if (known != groups.end()) {
+      known->second.push_back(std::move(cut->second));
+    } else {
+      groups.push_back({std::move(cut->first), {std::move(cut->second)}});
+    }
+  }
+  const auto child = [&](FormulaId f) { return formulas_.literal({AtomKind::kChild, f, 0}); };
+  std::vector<Json> parts;
+  std::vector<FormulaId> any;
+  for (auto& [part, rests] : groups) {
+    any.push_back(formulas_.all(
+        {child(formulas_.equals(part)),
+         formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(rests)), 0})}));
+    parts.push_back(std::move(part));
+  }
+  any.push_back(
+      child(formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(parts)), 0})));
+  return formulas_.any(std::move(any));
 }
 
 FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
@@ -55,6 +106,25 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
             formulas_.literal({AtomKind::kChild, formulas_.all(std::move(all)), 0}, negated);
         return negated ? formulas_.any({child, l}) : formulas_.all({child, l});
       }
+      case AtomKind::kOrder: {
+        const auto& names = formulas_.name_list_of(atom.a);
+        const auto it = name ? std::find(names.begin(), names.end(), *name) : names.end();
+        if (it == names.end()) return l;
+        const auto index = static_cast<std::uint32_t>(it - names.begin());
+        if (index < atom.b) return Formulas::kFalse;
+        return formulas_.literal({AtomKind::kOrder, atom.a, index + 1});
+      }
+      case AtomKind::kDiffers: {
+        const FormulaId rest =
+            still_differs(atom.a, [&](const Json& value) -> std::optional<std::pair<Json, Json>> {
+              if (!value.is_object() || !key.text || !value.contains(*key.text))
+                return std::nullopt;
+              Json others = value;
+              others.erase(*key.text);
+              return std::pair(value[*key.text], std::move(others));
+            });
+        return negated ? formulas_.negate(rest) : rest;
+      }
       default:
         return l;
     }
@@ -88,17 +158,17 @@ FormulaId SchemaMachine::after_item(FormulaId f) {
                        : formulas_.any({formulas_.all({child(atom.a), less}), l});
       }
       case AtomKind::kUnique: {
-        // The item itself joins the list when it ends (with_value). Only scalars are compared: an
-        // item of unequal ones is a scalar, which the schema's reader made sure it is anyway.
-        const FormulaId repeats = formulas_.literal(
-            {AtomKind::kIn, formulas_.set(std::vector<Json>(formulas_.values_of(atom.a))), 0});
-        const FormulaId scalar = formulas_.types(
-            static_cast<std::uint8_t>(JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)));
-        const FormulaId other = formulas_.all({scalar, formulas_.negate(repeats)});
-        const auto here = [&](FormulaId value) {
-          return formulas_.literal({AtomKind::kChild, value, 0});
-        };
-        return negated ? formulas_.any({here(repeats), l}) : formulas_.all({here(other), l});
+        // The item itself joins the list when it ends (with_value).
+        const FormulaId differs = child(formulas_.literal({AtomKind::kDiffers, atom.a, 0}));
+        return negated ? formulas_.any({differs, l}) : formulas_.all({differs, l});
+      }
+      case AtomKind::kDiffers: {
+        const FormulaId rest =
+            still_differs(atom.a, [&](const Json& value) -> std::optional<std::pair<Json, Json>> {
+              if (!value.is_array() || value.empty()) return std::nullopt;
+              return std::pair(value[0], Json(Json::array_t(value.begin() + 1, value.end())));
+            });
+        return negated ? formulas_.negate(rest) : rest;
       }
       default:
         return l;
@@ -109,8 +179,12 @@ FormulaId SchemaMachine::after_item(FormulaId f) {
 bool SchemaMachine::at_end(FormulaId f) {
   return formulas_.map(f, [&](FormulaId l) -> FormulaId {
     const AtomKind kind = formulas_.atom(l).kind;
-    const bool holds =
-        kind == AtomKind::kMembers || kind == AtomKind::kItems || kind == AtomKind::kUnique;
+    bool holds = kind == AtomKind::kMembers || kind == AtomKind::kItems ||
+                 kind == AtomKind::kUnique || kind == AtomKind::kOrder;
+    if (kind == AtomKind::kDiffers) {
+      const auto& values = formulas_.values_of(formulas_.atom(l).a);
+      holds = std::none_of(values.begin(), values.end(), [](const Json& v) { return v.empty(); });
+    }
     return holds != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
   }) == Formulas::kTrue;
 }
@@ -134,7 +208,7 @@ FormulaId SchemaMachine::with_value(FormulaId f, const Json& value) {
     const Atom atom = formulas_.atom(l);
     if (atom.kind != AtomKind::kUnique) return l;
     std::vector<Json> list = formulas_.values_of(atom.a);
-    list.push_back(value);
+    list.push_back(in_name_order(value));
     return formulas_.literal({AtomKind::kUnique, formulas_.values(std::move(list)), 0},
                              formulas_.negated(l));
   });
@@ -256,6 +330,16 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);
+    if (atom.kind == AtomKind::kOrder) {
+      const auto& names = formulas_.name_list_of(atom.a);
+      facts.names.insert(facts.names.end(), names.begin(), names.end());
+    }
+    if (atom.kind == AtomKind::kDiffers) {
+      for (const Json& value : std::vector<Json>(formulas_.values_of(atom.a))) {
+        if (!value.is_object()) continue;
+        for (const auto& [key, inner] : value.items()) facts.names.push_back(formulas_.name(key));
+      }
+    }
     if (atom.kind == AtomKind::kMembers) {
       const MemberMap& map = formulas_.members_of(atom.a);
       for (const auto& [name, value] : map.named) facts.names.push_back(name);
@@ -276,7 +360,7 @@ bool SchemaMachine::key_matches(FormulaId pattern, const std::string& key) {
   id += key;
   const auto it = key_matches_.find(id);
   if (it != key_matches_.end()) return it->second;
-  const bool out = holds(expand(pattern), Json(key));
+  const bool out = holds(expand_key(pattern), Json(key));
   key_matches_.emplace(std::move(id), out);
   return out;
 }

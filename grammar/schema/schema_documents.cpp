@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/schema/schema_metaschema.h"
+
 namespace espalier::grammar {
 namespace {
 
@@ -109,7 +111,41 @@ std::optional<SchemaDraft> draft_named(std::string_view uri) {
   if (uri.find("draft-06") != std::string_view::npos) return SchemaDraft::k6;
   if (uri.find("draft-07") != std::string_view::npos) return SchemaDraft::k7;
   if (uri.find("2019-09") != std::string_view::npos) return SchemaDraft::k2019;
-  return SchemaDraft::k2020;
+  if (uri.find("2020-12") != std::string_view::npos) return SchemaDraft::k2020;
+  return std::nullopt;  // "the latest", whenever that was written
+}
+
+// Where schemas stand inside a schema: under other keywords nothing is one, whatever it looks like.
+enum class Holds : std::uint8_t { kNone, kSchema, kSchemas, kSchemaMap };
+Holds held_by(std::string_view keyword) {
+  static constexpr std::pair<std::string_view, Holds> kHolders[] = {
+      {"additionalItems", Holds::kSchema},
+      {"additionalProperties", Holds::kSchema},
+      {"contains", Holds::kSchema},
+      {"contentSchema", Holds::kSchema},
+      {"else", Holds::kSchema},
+      {"if", Holds::kSchema},
+      {"items", Holds::kSchemas},  // one, or in older drafts a list
+      {"not", Holds::kSchema},
+      {"propertyNames", Holds::kSchema},
+      {"then", Holds::kSchema},
+      {"unevaluatedItems", Holds::kSchema},
+      {"unevaluatedProperties", Holds::kSchema},
+      {"allOf", Holds::kSchemas},
+      {"anyOf", Holds::kSchemas},
+      {"oneOf", Holds::kSchemas},
+      {"prefixItems", Holds::kSchemas},
+      {"$defs", Holds::kSchemaMap},
+      {"definitions", Holds::kSchemaMap},
+      {"dependencies", Holds::kSchemaMap},
+      {"dependentSchemas", Holds::kSchemaMap},
+      {"patternProperties", Holds::kSchemaMap},
+      {"properties", Holds::kSchemaMap},
+  };
+  for (const auto& [name, holds] : kHolders) {
+    if (name == keyword) return holds;
+  }
+  return Holds::kNone;
 }
 
 }  // namespace
@@ -166,11 +202,39 @@ SchemaPlace SchemaDocuments::child(const SchemaPlace& at, const Json& value,
           at.pointer + "/" + escape_token(key)};
 }
 
-SchemaDraft SchemaDocuments::draft(const SchemaPlace& at) const {
-  return resources_.at(at.resource).draft;
+const SchemaRules& SchemaDocuments::rules(const SchemaPlace& at) const {
+  return resources_.at(at.resource).rules;
 }
-bool SchemaDocuments::declares_draft(const SchemaPlace& at) const {
-  return resources_.at(at.resource).declared;
+
+// What the metaschema at `uri` says of the keywords of schemas that name it.
+Status SchemaDocuments::read_metaschema(const std::string& uri, const std::string& pointer,
+                                        SchemaRules& rules) {
+  rules.foreign = uri;
+  if (!options_.resolver || uri.find("json-schema.org/") != std::string::npos) return {};
+  const auto document = options_.resolver(uri.substr(0, uri.find('#')));
+  if (!document) return {};
+  ESP_TRY(check_schema_document(*document, SchemaOptions::kMaxDepth));
+  if (const std::string* schema = text_of(*document, "$schema")) {
+    if (const auto named = draft_named(*schema)) rules.draft = *named, rules.declared = true;
+  }
+  const auto vocabularies = document->is_object() ? document->find("$vocabulary") : document->end();
+  if (!document->is_object() || vocabularies == document->end() || !vocabularies->is_object()) {
+    return {};
+  }
+  rules.validation = false;
+  for (const auto& [name, required] : vocabularies->items()) {
+    const std::string_view known = name;
+    const bool ours = known.find("json-schema.org/draft/") != std::string_view::npos;
+    if (ours && known.ends_with("/vocab/validation")) rules.validation = true;
+    if (ours && known.ends_with("/vocab/format-assertion")) rules.formats = true;
+    if (ours && known.ends_with("/vocab/format-annotation")) rules.formats = false;
+    if (!ours && required == true) {
+      return schema_error(ErrorCode::kUnsupported, pointer + "/$schema",
+                          "`" + uri + "` requires the vocabulary `" + name + "`");
+    }
+  }
+  rules.foreign.clear();
+  return {};
 }
 
 // Registers a document's resources and anchors.
@@ -187,16 +251,15 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
     Item at = std::move(work.back());
     work.pop_back();
     const Resource* outer = at.resource == nullptr ? nullptr : &resources_.at(at.resource);
-    SchemaDraft draft =
-        outer == nullptr ? options_.draft.value_or(SchemaDraft::k2020) : outer->draft;
-    bool declared = outer == nullptr ? options_.draft.has_value() : outer->declared;
-    if (at.value->is_object()) {
-      if (const std::string* schema = text_of(*at.value, "$schema")) {
-        if (const auto named = draft_named(*schema)) draft = *named, declared = true;
-      }
+    SchemaRules rules;
+    if (outer != nullptr) rules = outer->rules;
+    if (outer == nullptr && options_.draft) rules.draft = *options_.draft, rules.declared = true;
+    const std::string* schema = text_of(*at.value, "$schema");
+    if (schema != nullptr) {
+      if (const auto named = draft_named(*schema)) rules.draft = *named, rules.declared = true;
     }
-    const std::string* id = text_of(*at.value, draft == SchemaDraft::k4 ? "id" : "$id");
-    if (id != nullptr && draft <= SchemaDraft::k7 && at.value->contains("$ref")) id = nullptr;
+    const std::string* id = text_of(*at.value, rules.draft == SchemaDraft::k4 ? "id" : "$id");
+    if (id != nullptr && rules.draft <= SchemaDraft::k7 && at.value->contains("$ref")) id = nullptr;
     if (id != nullptr && id->starts_with('#')) {  // an anchor, before 2019-09
       if (outer != nullptr) {
         resources_.at(at.resource)
@@ -210,8 +273,10 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
       resource.uri =
           id == nullptr ? base : resolve_uri(base, std::string_view(*id).substr(0, id->find('#')));
       resource.place = {at.value, at.value, at.pointer};
-      resource.draft = draft;
-      resource.declared = declared;
+      if (schema != nullptr && schema->find("json-schema.org/") == std::string::npos) {
+        ESP_TRY(read_metaschema(*schema, at.pointer, rules));
+      }
+      resource.rules = std::move(rules);
       by_uri_.emplace(resource.uri, at.value);
       if (outer == nullptr) by_uri_.emplace(uri, at.value);
       resources_.emplace(at.value, std::move(resource));
@@ -233,16 +298,21 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
       dynamic_ =
           dynamic_ || at.value->contains("$dynamicRef") || at.value->contains("$recursiveRef");
       for (const auto& [key, value] : at.value->items()) {
-        if (!value.is_structured() || key == "enum" || key == "const" || key == "default" ||
-            key == "examples") {
-          continue;
-        }
-        work.push_back({&value, at.resource, at.pointer + "/" + escape_token(key)});
-      }
-    } else if (at.value->is_array()) {
-      for (std::size_t i = 0; i < at.value->size(); ++i) {
-        if ((*at.value)[i].is_structured()) {
-          work.push_back({&(*at.value)[i], at.resource, at.pointer + "/" + std::to_string(i)});
+        const Holds holds = value.is_structured() ? held_by(key) : Holds::kNone;
+        if (holds == Holds::kNone) continue;
+        const std::string pointer = at.pointer + "/" + escape_token(key);
+        if (value.is_object() && holds != Holds::kSchemaMap) {
+          work.push_back({&value, at.resource, pointer});
+        } else if (value.is_object()) {
+          for (const auto& [name, inner] : value.items()) {
+            if (!inner.is_object()) continue;
+            work.push_back({&inner, at.resource, pointer + "/" + escape_token(name)});
+          }
+        } else if (holds == Holds::kSchemas) {
+          for (std::size_t i = 0; i < value.size(); ++i) {
+            if (!value[i].is_object()) continue;
+            work.push_back({&value[i], at.resource, pointer + "/" + std::to_string(i)});
+          }
         }
       }
     }
@@ -297,11 +367,12 @@ Result<SchemaPlace> SchemaDocuments::resolve(const SchemaPlace& from, const std:
   if (hash == 0) it = by_uri_.end();  // the resource itself, whatever its name
   const Json* resource = hash == 0 ? from.resource : nullptr;
   if (resource == nullptr && it == by_uri_.end()) {
-    if (!options_.resolver) {
+    const auto draft = draft_of(uri);
+    if (!options_.resolver && !draft) {
       return schema_error(ErrorCode::kUnsupported, pointer,
                           "`" + reference + "` points to another document");
     }
-    auto document = options_.resolver(uri);
+    auto document = draft ? Result<Json>(metaschema(*draft)) : options_.resolver(uri);
     if (!document) return fail(std::move(document).error().within("schema " + pointer));
     documents_.push_back(std::move(*document));
     ESP_TRY(add(documents_.back(), uri));

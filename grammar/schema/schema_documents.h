@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,6 +20,15 @@
 #include "grammar/json_schema_document.h"
 
 namespace espalier::grammar {
+
+/// Which keywords a resource's schemas have.
+struct SchemaRules {
+  SchemaDraft draft = SchemaDraft::k2020;
+  bool declared = false;        // the resource, or the caller, says which draft it is
+  bool validation = true;       // $vocabulary of its metaschema: whether it has that of validation
+  std::optional<bool> formats;  // … and whether `format` asserts; unset: the caller's choice
+  std::string foreign;          // the metaschema that nothing is known of, if it is such a one
+};
 
 class SchemaDocuments {
  public:
@@ -35,9 +45,7 @@ class SchemaDocuments {
   /// The place that `anchor` names by $dynamicAnchor in a resource; nullptr where there is none.
   [[nodiscard]] const SchemaPlace* dynamic_anchor(const Json* resource,
                                                   const std::string& anchor) const;
-  [[nodiscard]] SchemaDraft draft(const SchemaPlace& at) const;
-  /// Whether the resource says which draft it is written in.
-  [[nodiscard]] bool declares_draft(const SchemaPlace& at) const;
+  [[nodiscard]] const SchemaRules& rules(const SchemaPlace& at) const;
   /// Whether a document has, or one that is still to come may have, references whose target depends
   /// on the way there.
   [[nodiscard]] bool dynamic() const { return dynamic_ || options_.resolver != nullptr; }
@@ -46,12 +54,12 @@ class SchemaDocuments {
   struct Resource {
     SchemaPlace place;
     std::string uri;
-    SchemaDraft draft = SchemaDraft::k2020;
-    bool declared = false;
+    SchemaRules rules;
     std::map<std::string, SchemaPlace> anchors;
     std::map<std::string, SchemaPlace> dynamic_anchors;
   };
   Status add(const Json& document, const std::string& uri);
+  Status read_metaschema(const std::string& uri, const std::string& pointer, SchemaRules& rules);
   Result<SchemaPlace> follow(SchemaPlace at, std::string_view pointer, const SchemaPlace& from,
                              const std::string& reference, std::string_view keyword);
 

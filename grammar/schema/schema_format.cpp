@@ -32,14 +32,13 @@ string duration() {
   return "P(?:" + date + "(?:" + time + ")?|" + time + "|[0-9]+W)";
 }
 
-// RFC 1123, without the labels whose third and fourth characters are hyphens (IDNA's).
-string hostname() {
-  const string label =
-      "(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-][A-Za-z0-9]|"
-      "[A-Za-z0-9](?:[A-Za-z0-9-][A-Za-z0-9][A-Za-z0-9-]|[A-Za-z0-9]-[A-Za-z0-9])"
-      "[A-Za-z0-9-]{0,58}[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-][A-Za-z0-9][A-Za-z0-9])";
-  return label + "(?:\\." + label + ")*";
-}
+// RFC 1123, without the labels whose third and fourth characters are hyphens: whether an A-label
+// of IDNA is one depends on what it decodes to.
+const string kAlnum = "[A-Za-z0-9]";
+const string kLabel = "(?:" + kAlnum + "[A-Za-z0-9-]?" + kAlnum + "|" + kAlnum + "|" + kAlnum +
+                      "[A-Za-z0-9-]{2}" + kAlnum + "|" + kAlnum + "[A-Za-z0-9-](?:" + kAlnum +
+                      "[A-Za-z0-9-]|-" + kAlnum + ")[A-Za-z0-9-]{0,58}" + kAlnum + ")";
+string hostname() { return kLabel + "(?:\\." + kLabel + ")*"; }
 
 const string kByte = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 string ipv4() { return kByte + "(?:\\." + kByte + "){3}"; }
@@ -65,15 +64,62 @@ string ipv6() {
   return out + ")";
 }
 
-const string kAtom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
-string email() {
-  const string quoted = "\"(?:[ !#-\\[\\]-~]|\\\\[ -~])*\"";
-  return "(?:" + kAtom + "(?:\\." + kAtom + ")*|" + quoted + ")@(?:" + hostname() + "|\\[" +
-         ipv4() + "\\]|\\[IPv6:" + ipv6() + "\\])";
+const string kAtomText = "A-Za-z0-9!#$%&'*+/=?^_`{|}~";
+// RFC 5321 and, with `more`, the characters beyond ASCII of RFC 6531.
+string email(const string& more, const string& domain) {
+  const string atom = "[" + kAtomText + more + "-]+";
+  const string quoted = "\"(?:[ !#-\\[\\]-~" + more + "]|\\\\[ -~])*\"";
+  return "(?:" + atom + "(?:\\." + atom + ")*|" + quoted + ")@(?:" + domain + "|\\[" + ipv4() +
+         "\\]|\\[IPv6:" + ipv6() + "\\])";
+}
+
+// RFC 5890 to 5893, for the letters that are stable under case folding and composition of the
+// scripts below: U-labels short enough for their A-labels (5 bytes a character at most, 63 in all),
+// with the rules for characters in context and for right-to-left labels.
+string idn_hostname() {
+  const string latin = "a-z\\u{DF}-\\u{F6}\\u{F8}-\\u{FF}";
+  const string greek = "\\u{3AC}-\\u{3CE}";
+  const string cyrillic = "\\u{430}-\\u{45F}";
+  const string kana_han =
+      "\\u{3005}\\u{3007}\\u{3041}-\\u{3094}\\u{30A1}-\\u{30FA}\\u{4E00}-\\u{9FA5}";
+  const string devanagari = "\\u{904}-\\u{939}";
+  const string letter =
+      latin + greek + cyrillic + kana_han + devanagari + "\\u{F0B}\\u{AC00}-\\u{D7A3}";
+  const string mark = "\\u{901}-\\u{903}\\u{93E}-\\u{94C}";
+  const string virama = "\\u{94D}[\\u{200C}\\u{200D}]?";
+  const string digit = "0-9\\u{6F0}-\\u{6F9}";
+  const auto word = [&](const string& first) {
+    const string piece =
+        "(?:[" + letter + digit + "](?:[" + mark + "\\u{300}-\\u{304}]|" + virama + ")?)";
+    return "(?:[" + first + "](?:[" + mark + "\\u{300}-\\u{304}]|" + virama + ")?(?:-?" + piece +
+           "){0,3})";
+  };
+  const string in_context = "(?:[a-z]{0,3}l\\u{B7}l[a-z]{0,3}|[" + greek + "]{1,3}\\u{375}[" +
+                            greek + "]{1,3}|[" + kana_han + "]{0,3}\\u{30FB}[" + kana_han +
+                            "]{1,3})";
+  // One script needs fewer bytes a character.
+  const string one_script = "(?:[" + greek + "]{1,24}|[" + cyrillic + "]{1,24}|[" + latin +
+                            "]{1,16}|[\\u{AC00}-\\u{D7A3}]{1,12}|[" + kana_han + "]{1,12})";
+  const string hebrew = "\\u{5D0}-\\u{5EA}";
+  const string arabic = "\\u{621}-\\u{63A}\\u{641}-\\u{64A}\\u{6FD}\\u{6FE}";
+  const string joins = "[\\u{628}\\u{62A}-\\u{62E}\\u{633}-\\u{63A}\\u{641}-\\u{647}\\u{64A}]";
+  const string right_to_left = "(?:[" + hebrew + "](?:[" + hebrew + "]|[" + hebrew +
+                               "][\\u{5F3}\\u{5F4}]){0,5}|[" + hebrew + "][\\u{5F3}\\u{5F4}][" +
+                               hebrew + "]{1,5}|[" + arabic +
+                               "]{1,5}(?:[0-9]{0,4}|[\\u{660}-\\u{669}]{0,4})[" + arabic +
+                               "]{0,2}|" + joins + "{1,4}\\u{200C}" + joins + "{1,4})";
+  const string dot = "[.\\u{3002}\\u{FF0E}\\u{FF61}]";
+  const string left_to_right =
+      "(?:" + kLabel + "|" + word(letter + digit) + "|" + in_context + "|" + one_script + ")";
+  const string beside =
+      "(?:[a-z](?:[a-z0-9]{0,20}|[a-z0-9]{1,20}-[a-z0-9]{1,20})|" + word(letter) + ")";
+  const string mixed = "(?:" + right_to_left + "|" + beside + ")";
+  return "(?:" + kLabel + "(?:" + dot + kLabel + ")*|" + left_to_right + "(?:" + dot +
+         left_to_right + "){0,2}|" + mixed + "(?:" + dot + mixed + "){0,2})";
 }
 
 // RFC 3986; with `more`, the characters beyond ASCII of RFC 3987.
-string reference(const string& more, bool absolute, bool relative) {
+string reference(const string& more, const string& more_in_query, bool absolute, bool relative) {
   const string u = "A-Za-z0-9._~" + more;
   const string hex = "%[0-9A-Fa-f]{2}";
   const string pchar = "(?:[" + u + "!$&'()*+,;=:@-]|" + hex + ")";
@@ -81,10 +127,11 @@ string reference(const string& more, bool absolute, bool relative) {
   const string user = "(?:(?:[" + u + "!$&'()*+,;=:-]|" + hex + ")*@)?";
   const string name = "(?:[" + u + "!$&'()*+,;=-]|" + hex + ")*";
   const string host =
-      "(?:\\[(?:" + ipv6() + "|v[0-9A-Fa-f]+\\.[A-Za-z0-9._~!$&'()*+,;=:-]+)\\]|" + name + ")";
+      "(?:\\[(?:" + ipv6() + "|[Vv][0-9A-Fa-f]+\\.[A-Za-z0-9._~!$&'()*+,;=:-]+)\\]|" + name + ")";
   const string authority = "//" + user + host + "(?::[0-9]*)?(?:/" + pchar + "*)*";
   const string rooted = "/(?:" + pchar + "+(?:/" + pchar + "*)*)?";
-  const string rest = "(?:\\?(?:" + pchar + "|[/?])*)?(?:#(?:" + pchar + "|[/?])*)?";
+  const string rest =
+      "(?:\\?(?:" + pchar + "|[/?" + more_in_query + "])*)?(?:#(?:" + pchar + "|[/?])*)?";
   string out;
   if (absolute) {
     out = "[A-Za-z][A-Za-z0-9+.-]*:(?:" + authority + "|" + rooted + "|" + pchar + "+(?:/" + pchar +
@@ -97,14 +144,47 @@ string reference(const string& more, bool absolute, bool relative) {
   return out;
 }
 const string kBeyondAscii =
-    "\\u{A0}-\\u{D7FF}\\u{F900}-\\u{FDCF}\\u{FDF0}-\\u{FFEF}\\u{10000}-\\u{1FFFD}";
+    "\\u{A0}-\\u{D7FF}\\u{F900}-\\u{FDCF}\\u{FDF0}-\\u{FFEF}\\u{10000}-\\u{1FFFD}"
+    "\\u{20000}-\\u{2FFFD}\\u{30000}-\\u{3FFFD}";
+const string kPrivate = "\\u{E000}-\\u{F8FF}\\u{F0000}-\\u{FFFFD}\\u{100000}-\\u{10FFFD}";
 
 string json_pointer() { return "(?:/(?:[^~/]|~[01])*)*"; }
 string uri_template() {
   const string var = "(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2})(?:\\.?(?:[A-Za-z0-9_]|%[0-9A-Fa-f]{2}))*";
   const string spec = var + "(?::[1-9][0-9]{0,3}|\\*)?";
-  return "(?:[!#$&(-;=?-\\[\\]_a-z~" + kBeyondAscii + "]|%[0-9A-Fa-f]{2}|\\{[+#./;?&]?" + spec +
+  return "(?:[!#$&-;=?-\\[\\]_a-z~" + kBeyondAscii + "]|%[0-9A-Fa-f]{2}|\\{[+#./;?&]?" + spec +
          "(?:," + spec + ")*\\})*";
+}
+
+// Patterns that are ECMA-262's with its u flag, nested three deep; names of groups, which must
+// differ, at most once; back references left out.
+string regex() {
+  const string escape =
+      "\\\\(?:[dDwWsSfnrtv0^$\\\\.*+?()\\[\\]{}|/"
+      "]|c[A-Za-z]|x[0-9A-Fa-f]{2}|u[0-9A-Ca-c][0-9A-Fa-f]{3}|"
+      "[pP]\\{(?:L|Lu|Ll|N|Nd|P|S|Z)\\})";
+  const string in_class = "(?:a-z|A-Z|0-9|[^\\\\\\]\\[\\-]|" + escape + ")";
+  const string one =
+      "(?:[^\\\\^$.*+?()\\[\\]{}|/]|\\.|" + escape + "|\\[\\^?" + in_class + "*-?\\])";
+  const string lazy = "\\?" + string("?");
+  // {m,n} with m <= n: by their lengths, or by their first digits.
+  string bounds = "[0-9],[1-9][0-9]{1,3}|[1-9][0-9],[1-9][0-9]{2,3}";
+  for (char low = '0'; low <= '9'; ++low) {
+    const string digit(1, low);
+    bounds += "|" + digit + ",[" + digit + "-9]";
+    if (low > '0' && low < '9') {
+      bounds += "|" + digit + "[0-9],[" + string(1, static_cast<char>(low + 1)) + "-9][0-9]";
+    }
+  }
+  const string times = "(?:(?:[*+?]|\\{[0-9]{1,4},?\\}|\\{(?:" + bounds + ")\\})" + lazy + ")?";
+  const string place = "[\\^$]|\\\\[bB]";
+  string body = "(?:" + one + times + "|" + place + "|\\|)*";
+  for (int depth = 0; depth < 3; ++depth) {
+    body = "(?:" + one + times + "|" + place + "|\\||\\((?:\\?:)?" + body + "\\)" + times +
+           "|\\(\\?<?[=!]" + body + "\\))*";
+    if (depth == 1) body = "(?:" + body + ")";
+  }
+  return body + "(?:\\(\\?<[A-Za-z_][A-Za-z0-9_]*>" + one + "*\\)" + times + body + ")?";
 }
 
 struct Format {
@@ -119,20 +199,20 @@ const std::map<string, Format, std::less<>>& formats() {
       {"date-time", {date() + "[Tt]" + time_of_day(), 0}},
       {"duration", {duration(), 0}},
       {"hostname", {hostname(), 253}},
-      {"email", {email(), 0}},
+      {"email", {email("", hostname()), 0}},
       {"ipv4", {ipv4(), 0}},
       {"ipv6", {ipv6(), 0}},
-      {"uri", {reference("", true, false), 0}},
-      {"uri-reference", {reference("", true, true), 0}},
-      {"iri", {reference(kBeyondAscii, true, false), 0}},
-      {"iri-reference", {reference(kBeyondAscii, true, true), 0}},
+      {"uri", {reference("", "", true, false), 0}},
+      {"uri-reference", {reference("", "", true, true), 0}},
+      {"iri", {reference(kBeyondAscii, kPrivate, true, false), 0}},
+      {"iri-reference", {reference(kBeyondAscii, kPrivate, true, true), 0}},
       {"uri-template", {uri_template(), 0}},
       {"uuid", {"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", 0}},
       {"json-pointer", {json_pointer(), 0}},
       {"relative-json-pointer", {"(?:0|[1-9][0-9]*)(?:#|" + json_pointer() + ")", 0}},
-      {"regex", {"", 0}},
-      {"idn-hostname", {"", 0}},
-      {"idn-email", {"", 0}},
+      {"regex", {regex(), 0}},
+      {"idn-hostname", {idn_hostname(), 253}},
+      {"idn-email", {email("\\u{80}-\\u{10FFFF}", "(?:" + idn_hostname() + ")"), 0}},
   };
   return all;
 }
@@ -142,8 +222,7 @@ const std::map<string, Format, std::less<>>& formats() {
 std::optional<SchemaFormat> schema_format(std::string_view name) {
   const auto it = formats().find(name);
   if (it == formats().end()) return std::nullopt;
-  return SchemaFormat{it->second.regex.empty() ? nullptr : it->second.regex.c_str(),
-                      it->second.longest};
+  return SchemaFormat{it->second.regex.c_str(), it->second.longest};
 }
 
 }  // namespace espalier::grammar

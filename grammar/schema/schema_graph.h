@@ -11,6 +11,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,11 +26,16 @@ class SchemaGraph {
  public:
   static constexpr std::size_t kMaxInPlace =
       64;  // schemas inside schemas for one and the same value
-  static constexpr std::size_t kMaxConditions = 6;  // that `unevaluated*` depends on
+  static constexpr std::size_t kMaxUniquePrefix = 32;  // items before the rest, with `uniqueItems`
+  static constexpr std::size_t kMaxConditions = 6;     // that `unevaluated*` depends on
 
   static Result<std::shared_ptr<const SchemaGraph>> create(Json schema,
                                                            const SchemaOptions& options,
                                                            Fuel& fuel);
+  /// As create, and keeps outcomes(); what would be refused is in them and no error.
+  static Result<std::shared_ptr<const SchemaGraph>> examine(Json schema,
+                                                            const SchemaOptions& options,
+                                                            Fuel& fuel);
 
   [[nodiscard]] const Formulas& formulas() const { return formulas_; }
   /// What the whole value satisfies.
@@ -37,6 +43,14 @@ class SchemaGraph {
   [[nodiscard]] FormulaId expanded(std::uint32_t node) const { return nodes_[node].expanded; }
   /// Whether a number may be the whole value: such a text may go on where it could end.
   [[nodiscard]] bool may_be_number() const { return may_be_number_; }
+  /// Whether some formula has a part that is not enforced (SchemaOptions::strict is off).
+  [[nodiscard]] bool has_unknown() const { return unknowns_ > 0; }
+  /// Whether members keep the order in which they are declared.
+  [[nodiscard]] bool ordered() const { return options_.order == MemberOrder::kDeclared; }
+  /// The objects and arrays that `enum` and `const` name.
+  [[nodiscard]] const std::vector<Json>& enumerated() const { return enumerated_; }
+  /// What becomes of each keyword, in the order in which they were read.
+  [[nodiscard]] const std::vector<KeywordOutcome>& outcomes() const { return outcomes_; }
 
  private:
   struct Node {
@@ -75,13 +89,33 @@ class SchemaGraph {
                            std::vector<FormulaId>& parts);
   Result<std::pair<SchemaPlace, std::uint32_t>> reference(const SchemaPlace& at,
                                                           std::uint32_t scope, const char* keyword);
+  /// The keyword's value where it stands and is one of the schema's draft and vocabularies.
+  [[nodiscard]] const Json* keyword(const SchemaPlace& at, std::string_view name) const;
+  [[nodiscard]] bool has(const SchemaPlace& at, std::string_view name) const {
+    return keyword(at, name) != nullptr;
+  }
+  Status read_keywords(const SchemaPlace& at, std::vector<FormulaId>& parts);
+  /// The keyword at `pointer` cannot be enforced: an error where options are strict; else it may
+  /// hold or not.
+  Result<FormulaId> unenforced(const std::string& pointer, const std::string& why);
+  void note(const std::string& pointer, KeywordOutcome::Kind kind, std::string reason);
   Result<FormulaId> pattern(const std::string& pointer, const std::string& regex);
   /// Not `atom`, for values of the types it speaks of; others satisfy it.
   FormulaId unless(const Atom& atom, JsonTypes types);
   FormulaId value_formula(const Json& value);
-  FormulaId exactly_one(const std::vector<FormulaId>& branches);
+  FormulaId order(std::vector<std::uint32_t> names);
+  Result<std::optional<std::uint64_t>> count(const SchemaPlace& at, const char* name) const;
+  FormulaId exactly_one(const std::vector<FormulaId>& branches,
+                        const std::vector<std::vector<std::uint32_t>>& meets);
   Status expand_all();
   std::uint32_t scope_with(std::uint32_t scope, const Json* resource);
+
+  // schema_disjoint.cpp
+  /// For each branch of a `oneOf`, those that a value of it may satisfy too.
+  Result<std::vector<std::vector<std::uint32_t>>> meeting(const std::string& pointer,
+                                                          const std::vector<SchemaPlace>& branches);
+  struct Profile;
+  void profile(const SchemaPlace& at, std::size_t depth, Profile& out);
 
   // schema_unevaluated.cpp
   Status read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
@@ -97,13 +131,16 @@ class SchemaGraph {
   std::map<std::pair<const Json*, std::uint32_t>, std::uint32_t> node_ids_;
   std::vector<std::vector<const Json*>> scopes_{{}};
   std::map<std::vector<const Json*>, std::uint32_t> scope_ids_{{{}, 0}};
-  std::vector<std::pair<std::string, FormulaId>> unique_;  // places of uniqueItems, their items
+  std::vector<KeywordOutcome> outcomes_;
+  std::map<std::string, std::size_t> outcome_ids_;
+  bool examining_ = false;
+  std::uint32_t unknowns_ = 0;
+  std::vector<Json> enumerated_;
   FormulaId root_ = Formulas::kFalse;
   bool may_be_number_ = false;
 };
 
-/// The JSON Schema formats that are regular languages; nullptr for others that drafts define,
-/// nullopt for names that no draft knows.
+/// The JSON Schema formats; nullopt for names that no draft knows.
 struct SchemaFormat {
   const char* regex = nullptr;
   std::uint32_t longest = 0;  // code points; 0: no bound

@@ -47,6 +47,18 @@ std::string SchemaMachine::text_of(std::uint32_t text) const {
   return out;
 }
 
+std::string SchemaMachine::key_so_far(LevelId object, std::uint32_t text) const {
+  std::string out = text_of(text);
+  if (!levels_[object]->recorded) return out;
+  std::size_t start = 0;  // of the last string
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (out[i] != '"') continue;
+    start = ++i;
+    while (i < out.size() && out[i] != '"') i += out[i] == '\\' ? 2 : 1;
+  }
+  return out.substr(start);
+}
+
 SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
   if (parts.empty()) return 0;
   std::string key(reinterpret_cast<const char*>(parts.data()), parts.size() * sizeof(LeafPart));
@@ -61,11 +73,8 @@ SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
         made.accepting = true;
         made.finishes = made.finishes || part.next == 0;
       }
-      if (part.next != 0 && levels_[part.next]->kind == Kind::kArray) {
-        for (const Alternative& a : levels_[part.next]->alternatives) {
-          made.recorded = made.recorded || has_unique(a.formula);
-        }
-      }
+      made.recorded = made.recorded || joins_list(part.next) ||
+                      (part.next != 0 && levels_[part.next]->recorded);
     }
     made.goes_on = !made.bytes.none();
     bytes_ += sizeof(Leaf) + 2 * parts.size() * sizeof(LeafPart) + 96;
@@ -118,30 +127,7 @@ SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
   for (const LeafPart& part : leaves_[at].parts) {
     if (scalars_[part.scalar].run.accepting(part.state)) ends.push_back(part.next);
   }
-  if (leaves_[at].recorded) {
-    const Json value = Json::parse(text_of(text), nullptr, false);
-    for (LevelId& end : ends) {
-      if (end == 0) continue;
-      Level next;
-      next.kind = levels_[end]->kind;
-      next.depth = levels_[end]->depth;
-      next.seen = levels_[end]->seen;
-      for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
-        const FormulaId f = with_value(a.formula, value);
-        if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
-          next.alternatives.push_back({f, a.next});
-        }
-      }
-      if (next.alternatives.empty()) {
-        end = UINT32_MAX;
-      } else {
-        end = level(std::move(next));
-      }
-    }
-    std::erase(ends, UINT32_MAX);
-    if (ends.empty()) return {};
-  }
-  return after_value(ends);
+  return after_value(ends, text);
 }
 
 SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
@@ -287,7 +273,7 @@ FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::u
   std::vector<FormulaId> all{formulas_.types(JsonTypes::kString)};
   for (const FormulaId p : key.patterns) {
     const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
-    const FormulaId whole = expand(p);
+    const FormulaId whole = expand_key(p);
     all.push_back(matched ? whole : formulas_.negate(whole));
   }
   std::vector<Json> without;

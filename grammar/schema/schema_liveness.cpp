@@ -69,6 +69,72 @@ const SchemaMachine::ValueFacts& SchemaMachine::value_facts(FormulaId f) {
   return known;
 }
 
+// Where a conjunction keeps an order of members: the first of those that must come, kNoName where
+// none must. Nothing where it keeps none.
+std::optional<std::uint32_t> SchemaMachine::first_in_order(FormulaId f) const {
+  if (!graph_->ordered()) return std::nullopt;
+  const std::vector<FormulaId> parts =
+      formulas_.op(f) == Formulas::Op::kAnd
+          ? std::vector<FormulaId>(formulas_.children(f).begin(), formulas_.children(f).end())
+          : std::vector<FormulaId>{f};
+  for (const FormulaId part : parts) {
+    if (formulas_.op(part) != Formulas::Op::kLiteral ||
+        formulas_.atom(part).kind != AtomKind::kOrder) {
+      continue;
+    }
+    for (const std::uint32_t name : formulas_.name_list_of(formulas_.atom(part).a)) {
+      for (const FormulaId other : parts) {
+        if (formulas_.op(other) == Formulas::Op::kLiteral && !formulas_.negated(other) &&
+            formulas_.atom(other).kind == AtomKind::kHas && formulas_.atom(other).a == name) {
+          return name;
+        }
+      }
+    }
+  }
+  return kNoName;
+}
+
+// Whether an item must come twice: then an item that changes nothing else is no waste, since it is
+// what a later one repeats.
+bool SchemaMachine::wants_repeat(FormulaId f) {
+  if (!has_unique(f)) return false;
+  bool out = false;
+  formulas_.map(f, [&](FormulaId l) {
+    const Atom& atom = formulas_.atom(l);
+    out = out || (atom.kind == AtomKind::kUnique && formulas_.negated(l) &&
+                  formulas_.values_of(atom.a).size() <= SchemaGraph::kMaxUniquePrefix);
+    return l;
+  });
+  return out;
+}
+
+// A member that every alternative of a disjunction must have.
+std::optional<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
+  std::optional<std::vector<std::uint32_t>> common;
+  for (const FormulaId c : formulas_.children(f)) {
+    const std::span<const FormulaId> parts = formulas_.op(c) == Formulas::Op::kAnd
+                                                 ? formulas_.children(c)
+                                                 : std::span<const FormulaId>(&c, 1);
+    std::vector<std::uint32_t> own;
+    for (const FormulaId part : parts) {
+      if (formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+          formulas_.atom(part).kind == AtomKind::kHas) {
+        own.push_back(formulas_.atom(part).a);
+      }
+    }
+    if (!common) {
+      common = std::move(own);
+    } else {
+      std::erase_if(*common, [&](std::uint32_t name) {
+        return std::find(own.begin(), own.end(), name) == own.end();
+      });
+    }
+    if (common->empty()) return std::nullopt;
+  }
+  if (!common || common->empty()) return std::nullopt;
+  return common->front();
+}
+
 // Depth first over what may be read next. What changes nothing in the formula can be left out of
 // any text, so it is not tried; a member that must come is tried alone, since members come in any
 // order.
@@ -103,9 +169,10 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       std::vector<Pair> pairs;
       whole = split(mixed, pairs) && whole;
       for (const Pair& pair : pairs) {
-        if (pair.rest == f || pair.rest == Formulas::kFalse) continue;
-        const FormulaId value = expand(pair.value);
+        if (pair.rest == Formulas::kFalse || (pair.rest == f && !wants_repeat(f))) continue;
+        FormulaId value = expand(pair.value);
         if (value == Formulas::kFalse) continue;
+        if (has_unique(pair.rest)) value = without_dead_ends(value, pair.rest);
         out.push_back({text, value, after_witness(pair.rest, value), after});
       }
     };
@@ -124,20 +191,28 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
              formulas_.atom(l).kind == AtomKind::kHas && !formulas_.negated(l);
     };
     std::optional<std::uint32_t> must;
-    if (required(f)) must = formulas_.atom(f).a;
+    bool ordered = false;
+    const auto look = [&](FormulaId l) {
+      if (required(l) && !must) must = formulas_.atom(l).a;
+    };
+    look(f);
     if (formulas_.op(f) == Formulas::Op::kAnd) {
-      for (const FormulaId c : formulas_.children(f)) {
-        if (required(c) && !must) must = formulas_.atom(c).a;
-      }
+      for (const FormulaId c : formulas_.children(f)) look(c);
+    } else if (formulas_.op(f) == Formulas::Op::kOr) {
+      must = required_by_all(f);
     }
-    if (must) {
-      if (!has_seen(seen, *must)) add_name(*must);
-      return whole;
+    if (const auto first = first_in_order(f); first || must) {
+      // In an order the first of those that must come is tried first, but others may have to come
+      // before it.
+      ordered = first.has_value();
+      if (first && *first != kNoName) must = first;
+      if (must && !has_seen(seen, *must)) add_name(*must);
+      if (!ordered) return whole;
     }
     const KeyFacts facts = key_facts(f);
     for (const std::uint32_t name : facts.names) {
       if (!fuel_.spend()) return false;
-      if (!has_seen(seen, name)) add_name(name);
+      if (!has_seen(seen, name) && !(ordered && must == name)) add_name(name);
     }
     for (Key& key : key_classes(facts)) {
       if (!fuel_.spend()) return false;
@@ -245,12 +320,98 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
 }
 
 // The rest of an array after the item that closes `value`: it may not come again where items are
-// unique, and which item it is makes no difference, since all satisfy the same.
+// unique. Which item it is makes no difference where all satisfy the same; where they don't,
+// without_dead_ends() has taken away those that do.
 FormulaId SchemaMachine::after_witness(FormulaId rest, FormulaId value) {
   if (!has_unique(rest)) return rest;
-  const Scalar* witness = least_scalar(value);
-  if (witness == nullptr) return rest;
-  return with_value(rest, Json::parse(witness->closing, nullptr, false));
+  const auto item = witness(value);
+  return item ? with_value(rest, *item) : rest;
+}
+
+// A value that satisfies `f`, by the plans of its containers.
+std::optional<Json> SchemaMachine::witness(FormulaId f) {
+  if (const Scalar* own = least_scalar(f)) return Json::parse(own->closing, nullptr, false);
+  const ValueFacts facts = value_facts(f);
+  if (facts.verdict != Verdict::kYes || nesting_ >= kMaxNesting) return std::nullopt;
+  ++nesting_;
+  const bool object = facts.kind == Kind::kObject;
+  Json out = object ? Json::object() : Json::array();
+  FormulaId rest = formulas_.restrict(f, object ? JsonTypes::kObject : JsonTypes::kArray);
+  std::uint32_t seen = 0;
+  bool whole = true;
+  for (;;) {
+    const Plan next = plan(facts.kind, rest, seen);
+    whole = next.verdict == Verdict::kYes && fuel_.spend();
+    if (!whole || next.end) break;
+    auto inside = witness(next.value);
+    whole = inside.has_value();
+    if (!whole) break;
+    if (object) {
+      out[next.key] = std::move(*inside);
+    } else {
+      out.push_back(std::move(*inside));
+    }
+    rest = next.rest;
+    seen = next.seen;
+  }
+  --nesting_;
+  return whole ? std::optional(std::move(out)) : std::nullopt;
+}
+
+// Of an item that must differ from others: `value` without the values that would leave no value
+// for a later item. Only what is one of few can run out: enumerated values, and the last value of
+// an item.
+FormulaId SchemaMachine::without_dead_ends(FormulaId value, FormulaId rest) {
+  constexpr std::size_t kMost = 256;  // values
+  std::vector<FormulaId> later;
+  bool uniform = true;
+  formulas_.map(rest, [&](FormulaId l) {
+    const Atom atom = formulas_.atom(l);
+    if (atom.kind == AtomKind::kContains) later.push_back(expand(atom.a)), uniform = false;
+    if (atom.kind == AtomKind::kItems) {
+      const ItemMap map = formulas_.items_of(atom.a);
+      for (std::size_t i = atom.b; i < map.first.size(); ++i) later.push_back(expand(map.first[i]));
+      uniform = uniform && atom.b >= map.first.size() && map.first.empty();
+    }
+    return l;
+  });
+  if (uniform) return value;
+  std::vector<Json> candidates{nullptr, true, false, ""};
+  for (const Json& container : graph_->enumerated()) candidates.push_back(in_name_order(container));
+  FormulaId taken = Formulas::kTrue;
+  formulas_.map(rest, [&](FormulaId l) {
+    if (formulas_.atom(l).kind == AtomKind::kUnique) {
+      taken = formulas_.literal({AtomKind::kDiffers, formulas_.atom(l).a, 0});
+    }
+    return l;
+  });
+  for (const FormulaId f : later) {
+    const auto last = witness(formulas_.all({f, taken}));
+    if (last) candidates.push_back(in_name_order(*last));
+    formulas_.map(f, [&](FormulaId l) {
+      if (formulas_.atom(l).kind == AtomKind::kIn && !formulas_.negated(l)) {
+        for (const Json& v : formulas_.set_of(formulas_.atom(l).a)) candidates.push_back(v);
+      }
+      return l;
+    });
+  }
+  std::sort(candidates.begin(), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
+  if (candidates.size() > kMost) undecided_ = true;
+  std::vector<Json> fatal;
+  for (const Json& candidate : candidates) {
+    if (candidates.size() <= kMost &&
+        value_facts(formulas_.all({value, formulas_.equals(candidate)})).verdict != Verdict::kYes) {
+      continue;
+    }
+    if (candidates.size() > kMost ||
+        plan(Kind::kArray, with_value(rest, candidate), 0).verdict != Verdict::kYes) {
+      fatal.push_back(candidate);
+    }
+  }
+  if (fatal.empty()) return value;
+  return formulas_.all(
+      {value, formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(fatal)), 0})});
 }
 
 // A key of the class that no formula names and that does not stand yet.
@@ -289,7 +450,8 @@ const SchemaMachine::Alternative* SchemaMachine::closing_alternative(LevelId con
 }
 
 // Sets the closing of a scalar's leaf, and of all that it leads through: by the part that completes
-// the value soonest.
+// the container around it soonest. A part that could end here is no reason to end: what must come
+// behind it may be longer, or the very same again.
 void SchemaMachine::find_leaf_closing(LeafId leaf) {
   std::string word;
   std::uint64_t least = UINT64_MAX;
@@ -308,7 +470,7 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
     }
   }
   for (const char c : word) {
-    if (leaves_[leaf].closes || leaves_[leaf].accepting) return;
+    if (leaves_[leaf].closes) return;
     const auto byte = static_cast<unsigned char>(c);
     const LeafId next = leaf_step(leaf, byte);
     ESP_CHECK(next != 0);
@@ -317,6 +479,7 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
     leaves_[leaf].closing_next = next;
     leaf = next;
   }
+  leaves_[leaf].closes = true;  // where it was not: it ends here
 }
 
 // Sets how a key goes on, and all that it leads through: at its start to the key that the object's
@@ -324,6 +487,7 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
 bool SchemaMachine::find_key_closing(Cursor at) {
   constexpr std::size_t kFillers = 32;  // characters after which some key is new
   const State s = states_[at];
+  const bool begins = key_so_far(s.b, s.text).empty();
   const auto leads = [&](const std::string& word) {
     LeafId leaf = s.a;
     std::uint32_t text = s.text;
@@ -332,12 +496,12 @@ bool SchemaMachine::find_key_closing(Cursor at) {
       if (leaf == 0 || leaves_[leaf].accepting != (i + 1 == word.size())) return false;
       if (!leaves_[leaf].accepting) text = extend(text, static_cast<unsigned char>(word[i]));
     }
-    const Json key = Json::parse("\"" + text_of(text) + "\"", nullptr, false);
+    const Json key = Json::parse("\"" + key_so_far(s.b, text) + "\"", nullptr, false);
     return key.is_string() && value_after_key(s.b, key.get_ref<const std::string&>()) != 0;
   };
   std::optional<std::string> word;
   const Level& object = *levels_[s.b];
-  if (const Alternative* a = s.text == 0 ? closing_alternative(s.b) : nullptr) {
+  if (const Alternative* a = begins ? closing_alternative(s.b) : nullptr) {
     const Plan& closing = plan(object.kind, a->formula, object.seen);
     if (!closing.end) word = Json(closing.key).dump().substr(1);
     if (word && !leads(*word)) word.reset();
@@ -347,7 +511,7 @@ bool SchemaMachine::find_key_closing(Cursor at) {
   const bool others = levels_[s.b]->after_other_key != 0;
   std::string filler;
   while (others && !word && filler.size() < kFillers + levels_[s.b]->own_keys->size()) {
-    const std::string text = text_of(s.text) + filler;
+    const std::string text = key_so_far(s.b, s.text) + filler;
     if (!own_key(*levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
     filler += 'a';
   }
@@ -375,8 +539,9 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
   fuel_ = Fuel("steps", kSteps);
   const State s = states_[at];
   const auto along = [&](LeafId leaf, std::uint32_t text) {  // to where the leaf ends
-    while (!leaves_[leaf].accepting) {
+    for (;;) {
       if (!leaves_[leaf].closes) find_leaf_closing(leaf);
+      if (leaves_[leaf].closing_next == 0) break;
       const unsigned char byte = leaves_[leaf].closing_byte;
       word += static_cast<char>(byte);
       leaf = leaves_[leaf].closing_next;
@@ -394,7 +559,7 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
       return at;
     case Phase::kValue: {
       if (const LeafId scalars = scalars_of(s.a)) {
-        return along(scalars, 0);
+        return along(scalars, s.text);
       }
       const ValueFacts* best = nullptr;
       const std::vector<Alternative> from = levels_[s.a]->alternatives;
@@ -420,7 +585,7 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
       if (must_end || ends) return one(object ? '}' : ']');
       if (s.phase == Phase::kNext) return one(',');
       if (!object)
-        return front(cursor({Phase::kValue, std::uint8_t{1}, next_item(s.a), 0, 0}), word);
+        return front(cursor({Phase::kValue, std::uint8_t{1}, next_item(s.a), 0, s.text}), word);
       return one('"');
     }
     case Phase::kKey: {

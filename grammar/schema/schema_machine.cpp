@@ -1,6 +1,7 @@
 #include "grammar/schema/schema_machine.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace espalier::grammar {
@@ -18,6 +19,33 @@ std::size_t mix(std::size_t h, std::uint64_t v) {
 template <class T>
 void append_bytes(std::string& out, const T& value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+// The value that a beginning of a JSON text, without whitespace, ends with.
+std::optional<Json> last_value(std::string_view text) {
+  std::vector<std::size_t> open;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"') {
+      last = i++;
+      while (i < text.size() && text[i] != '"') i += text[i] == '\\' ? 2 : 1;
+    } else if (c == '{' || c == '[') {
+      open.push_back(i);
+    } else if (c == '}' || c == ']') {
+      if (open.empty()) return std::nullopt;
+      last = open.back();
+      open.pop_back();
+    } else if (c != ',' && c != ':') {
+      last = i;
+      while (i + 1 < text.size() &&
+             std::string_view(",:{}[]\"").find(text[i + 1]) == std::string_view::npos)
+        ++i;
+    }
+  }
+  Json value = Json::parse(text.substr(last), nullptr, false);
+  if (value.is_discarded()) return std::nullopt;
+  return value;
 }
 
 // Whitespace as docs/language.md has it: one space, or a line feed and up to 16 spaces.
@@ -101,6 +129,10 @@ SchemaMachine::LevelId SchemaMachine::level(Level level) {
   const auto [it, fresh] =
       level_ids_.try_emplace(std::move(key), static_cast<LevelId>(levels_.size()));
   if (fresh) {
+    for (const Alternative& a : alternatives) {
+      level.recorded =
+          level.recorded || joins_list(a.next) || (a.next != 0 && levels_[a.next]->recorded);
+    }
     bytes_ += sizeof(Level) + 2 * alternatives.size() * sizeof(Alternative) + 96;
     levels_.push_back(std::make_unique<Level>(std::move(level)));
   }
@@ -121,20 +153,57 @@ SchemaMachine::LevelId SchemaMachine::merge(const std::vector<LevelId>& levels) 
   return level(std::move(out));
 }
 
-SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends) {
+// Whether the value that ends before this level joins the list of its array's items.
+bool SchemaMachine::joins_list(LevelId after) {
+  if (after == 0 || levels_[after]->kind != Kind::kArray) return false;
+  const auto& alternatives = levels_[after]->alternatives;
+  return std::any_of(alternatives.begin(), alternatives.end(),
+                     [&](const Alternative& a) { return has_unique(a.formula); });
+}
+
+// Behind a value: `text` ends with it where it, or one around it, is recorded.
+SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends,
+                                                std::uint32_t text) {
   std::vector<LevelId> levels = ends;
+  std::optional<Json> value;
+  for (LevelId& end : levels) {
+    if (!joins_list(end)) continue;
+    if (!value) value = last_value(text_of(text));
+    if (!value) {  // asked for a bound, or by a walk that tries what it finds
+      for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
+        text_missed_ = text_missed_ || wants_repeat(a.formula);
+      }
+      continue;
+    }
+    Level next;
+    next.kind = Kind::kArray;
+    next.depth = levels_[end]->depth;
+    next.seen = levels_[end]->seen;
+    for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
+      const FormulaId f = with_value(a.formula, *value);
+      if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
+        next.alternatives.push_back({f, a.next});
+      }
+    }
+    end = next.alternatives.empty() ? UINT32_MAX : level(std::move(next));
+  }
+  std::erase(levels, UINT32_MAX);
+  if (levels.empty()) return {};
   std::sort(levels.begin(), levels.end());
   levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
   if (levels[0] == 0) return {Phase::kDone, 0, 0, 0, 0};
-  return {Phase::kNext, 0, merge(levels), 0, 0};
+  const LevelId next = merge(levels);
+  return {Phase::kNext, 0, next, 0, levels_[next]->recorded ? text : 0};
 }
 
 // Into a container: what of the value's alternatives may be one.
-SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
+SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind, std::uint32_t text) {
+  const auto open = [&](LevelId id) {
+    if (id == 0) return State{};
+    return State{Phase::kOpen, 0, id, 0, punctuated(id, text, kind == Kind::kObject ? '{' : '[')};
+  };
   const std::size_t which = kind == Kind::kObject ? 0 : 1;
-  if (const auto known = levels_[value]->inside[which]) {
-    return *known == 0 ? State{} : State{Phase::kOpen, 0, *known, 0, 0};
-  }
+  if (const auto known = levels_[value]->inside[which]) return open(*known);
   const JsonTypes type = kind == Kind::kObject ? JsonTypes::kObject : JsonTypes::kArray;
   Level inside;
   inside.kind = kind;
@@ -150,7 +219,7 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind) {
   }
   const LevelId id = level(std::move(inside));
   levels_[value]->inside[which] = id;
-  return id == 0 ? State{} : State{Phase::kOpen, 0, id, 0, 0};
+  return open(id);
 }
 
 // The value that a member or an item (no key) holds: its alternatives, each with what stands after.
@@ -167,8 +236,9 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
     pairs.clear();
     if (!split(after, pairs)) undecided_ = true;
     for (const Pair& pair : pairs) {
-      const FormulaId value = expand(pair.value);
+      FormulaId value = expand(pair.value);
       if (value == Formulas::kFalse || pair.rest == Formulas::kFalse) continue;
+      if (has_unique(pair.rest)) value = without_dead_ends(value, pair.rest);
       const ValueFacts facts = value_facts(value);
       if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
       const Plan& closing = plan(kind, after_witness(pair.rest, value), seen);
@@ -269,12 +339,12 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
           s.space = *space;
           return s;
         }
-        if (byte == '{') return enter(s.a, Kind::kObject);
-        if (byte == '[') return enter(s.a, Kind::kArray);
+        if (byte == '{') return enter(s.a, Kind::kObject, s.text);
+        if (byte == '[') return enter(s.a, Kind::kArray, s.text);
         const LeafId scalars = scalars_of(s.a);
         const LeafId next = scalars == 0 ? 0 : leaf_step(scalars, byte);
         if (next == 0) return kDeadState;
-        const std::uint32_t text = recorded(next, 0, byte);
+        const std::uint32_t text = recorded(next, s.text, byte);
         return leaves_[next].goes_on ? State{Phase::kLeaf, 0, next, 0, text} : leaf_end(next, text);
       }
       case Phase::kLeaf: {
@@ -295,12 +365,13 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         }
         const bool object = levels_[s.a]->kind == Kind::kObject;
         if (byte == (object ? '}' : ']')) {
-          return may_end(s.a) ? after_value(levels_[s.a]->ends) : kDeadState;
+          return may_end(s.a) ? after_value(levels_[s.a]->ends, punctuated(s.a, s.text, byte))
+                              : kDeadState;
         }
         if (!object) {
           const LevelId item = next_item(s.a);
           if (item == 0) return kDeadState;
-          s = State{Phase::kValue, kNoSpace, item, 0, 0};
+          s = State{Phase::kValue, kNoSpace, item, 0, s.text};
           continue;
         }
         [[fallthrough]];
@@ -314,7 +385,8 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         }
         const LeafId keys = byte == '"' ? keys_of(s.a) : 0;
         const LeafId next = keys == 0 ? 0 : leaf_step(keys, byte);
-        return next == 0 ? kDeadState : State{Phase::kKey, 0, next, s.a, 0};
+        if (next == 0) return kDeadState;
+        return {Phase::kKey, 0, next, s.a, punctuated(s.a, s.text, byte)};
       }
       case Phase::kKey: {
         const LeafId next = leaf_step(s.a, byte);
@@ -322,17 +394,20 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         if (!leaves_[next].accepting) {
           return State{Phase::kKey, 0, next, s.b, extend(s.text, byte)};
         }
-        const Json key = Json::parse("\"" + text_of(s.text) + "\"", nullptr, false);
+        const Json key = Json::parse("\"" + key_so_far(s.b, s.text) + "\"", nullptr, false);
         if (!key.is_string()) return kDeadState;
         const LevelId value = value_after_key(s.b, key.get_ref<const std::string&>());
-        return value == 0 ? kDeadState : State{Phase::kColon, 0, value, 0, 0};
+        if (value == 0) return kDeadState;
+        return {Phase::kColon, 0, value, 0, punctuated(s.b, s.text, byte)};
       }
       case Phase::kColon:
-        return byte == ':' ? State{Phase::kValue, 0, s.a, 0, 0} : kDeadState;
+        if (byte != ':') return kDeadState;
+        return {Phase::kValue, 0, s.a, 0, punctuated(s.a, s.text, byte)};
       case Phase::kNext: {
         const bool object = levels_[s.a]->kind == Kind::kObject;
         if (byte == (object ? '}' : ']')) {
-          return may_end(s.a) ? after_value(levels_[s.a]->ends) : kDeadState;
+          return may_end(s.a) ? after_value(levels_[s.a]->ends, punctuated(s.a, s.text, byte))
+                              : kDeadState;
         }
         if (const auto space = space_step(s.space, byte)) {
           if (!may_end(s.a)) return kDeadState;
@@ -340,9 +415,10 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
           return s;
         }
         if (byte != ',' || s.space != 0) return kDeadState;
-        if (object) return keys_of(s.a) == 0 ? kDeadState : State{Phase::kComma, 0, s.a, 0, 0};
+        const std::uint32_t text = punctuated(s.a, s.text, byte);
+        if (object) return keys_of(s.a) == 0 ? kDeadState : State{Phase::kComma, 0, s.a, 0, text};
         const LevelId item = next_item(s.a);
-        return item == 0 ? kDeadState : State{Phase::kValue, 0, item, 0, 0};
+        return item == 0 ? kDeadState : State{Phase::kValue, 0, item, 0, text};
       }
     }
   }

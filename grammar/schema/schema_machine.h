@@ -51,17 +51,20 @@ class SchemaMachine {
     kDead,
     kDone,
     kValue,  // a: level; before a value
-    kLeaf,   // a: leaf; text: the value so far, where it is recorded
+    kLeaf,   // a: leaf
     kOpen,   // a: level; after { or [
     kComma,  // a: level; after a comma inside {}
     kNext,   // a: level; after a member or an item
-    kKey,    // a: leaf, b: level, text: the key so far
+    kKey,    // a: leaf, b: level
     kColon,  // a: level of the value
   };
   struct State {
     Phase phase = Phase::kDead;
     std::uint8_t space = 0;  // 0 none, 1 a space, 2 + n: a line feed and n spaces
-    std::uint32_t a = 0, b = 0, text = 0;
+    std::uint32_t a = 0, b = 0;
+    // Inside an item that must differ from others: all of it so far, without whitespace. Else, in a
+    // key: the key so far.
+    std::uint32_t text = 0;
     friend bool operator==(const State&, const State&) = default;
   };
 
@@ -116,6 +119,7 @@ class SchemaMachine {
     Kind kind = Kind::kValue;
     std::uint32_t depth = 0;  // containers around it, itself included
     std::uint32_t seen = 0;   // key set
+    bool recorded = false;    // lies inside an item that must differ from others
     std::vector<Alternative> alternatives;
     LeafId leaf = 0;  // kValue: its scalars; kObject: its keys
     bool has_leaf = false;
@@ -150,7 +154,7 @@ class SchemaMachine {
     bool recorded = false;  // its text is needed where it ends
     bool closes = false;    // the two below are set
     unsigned char closing_byte = 0;
-    LeafId closing_next = 0;
+    LeafId closing_next = 0;  // 0: it ends here
   };
   // Characters that lead from a state into another (or itself) and then change nothing: bytes of
   // ASCII, and whether all others do.
@@ -225,10 +229,10 @@ class SchemaMachine {
   bool may_come(LevelId object, std::uint32_t name);
   std::uint32_t key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
-  State after_value(const std::vector<LevelId>& ends);
+  State after_value(const std::vector<LevelId>& ends, std::uint32_t text);
   LevelId level(Level level);
   LevelId merge(const std::vector<LevelId>& levels);
-  State enter(LevelId value, Kind kind);
+  State enter(LevelId value, Kind kind, std::uint32_t text = 0);
   LevelId value_after_key(LevelId object, const std::string& key);
   LevelId value_of(const Level& container, const Key* key, std::uint32_t seen);
   LevelId next_item(LevelId array);
@@ -243,7 +247,14 @@ class SchemaMachine {
   }
   void find_leaf_closing(LeafId leaf);
   bool find_key_closing(Cursor at);
+  bool joins_list(LevelId after);
   std::uint32_t extend(std::uint32_t text, unsigned char byte);
+  // `text` and a byte of punctuation, where the place at `level` is recorded.
+  std::uint32_t punctuated(LevelId level, std::uint32_t text, unsigned char byte) {
+    return level != 0 && levels_[level]->recorded ? extend(text, byte) : 0;
+  }
+  // The key that is being read at a place of `object`, as it is spelled.
+  std::string key_so_far(LevelId object, std::uint32_t text) const;
   std::string text_of(std::uint32_t text) const;
   std::uint32_t seen_with(std::uint32_t seen, const std::string& key);
   const Alternative* closing_alternative(LevelId container);
@@ -254,6 +265,7 @@ class SchemaMachine {
 
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
+  FormulaId expand_key(FormulaId f);
   FormulaId after_member(FormulaId f, const Key& key);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
@@ -263,13 +275,21 @@ class SchemaMachine {
   bool has_child(FormulaId f);
   bool has_unique(FormulaId f);
   FormulaId with_value(FormulaId f, const Json& value);
+  template <class Next>
+  FormulaId still_differs(std::uint32_t values, Next&& next);
   const KeyFacts& key_facts(FormulaId f);
   bool key_matches(FormulaId pattern, const std::string& key);
 
   // schema_liveness.cpp
   const ValueFacts& value_facts(FormulaId f);
+  static constexpr std::uint32_t kNoName = UINT32_MAX;
+  [[nodiscard]] std::optional<std::uint32_t> first_in_order(FormulaId f) const;
+  bool wants_repeat(FormulaId f);
+  [[nodiscard]] std::optional<std::uint32_t> required_by_all(FormulaId f) const;
   const Plan& plan(Kind kind, FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
+  std::optional<Json> witness(FormulaId value);
+  FormulaId without_dead_ends(FormulaId value, FormulaId rest);
   bool fits(std::uint32_t depth, std::uint32_t height) const {
     return depth + height <= max_depth_;
   }
@@ -328,6 +348,8 @@ class SchemaMachine {
   std::uint64_t taints_ = 0;  // answers that rested on a question still open
   std::size_t open_ = 0;      // such questions
   std::size_t nesting_ = 0;
+  bool text_missed_ =
+      false;  // after_value() was asked without a text where one may add to the language
 };
 
 }  // namespace espalier::grammar

@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "grammar/compiled_grammar.h"
+#include "grammar/decimal_multiple.h"
 #include "grammar/schema/schema_machine.h"
 #include "grammar/schema/schema_scalar.h"
 
@@ -203,8 +204,8 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
         break;
       case AtomKind::kMultipleOf:
         if (value.is_number()) {
-          const double times = value.get<double>() / formulas_.number_of(atom.a);
-          yes = times == std::round(times);
+          const auto multiple = DecimalMultiple::of(formulas_.number_of(atom.a));
+          yes = multiple && multiple->divides(value.dump());
         }
         break;
       case AtomKind::kLength:
@@ -223,6 +224,11 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
           yes = at != ScalarRun::kNone && run.accepting(at);
         }
         break;
+      case AtomKind::kDiffers: {
+        const auto& values = formulas_.values_of(atom.a);
+        yes = std::find(values.begin(), values.end(), value) == values.end();
+        break;
+      }
       default:
         break;  // of objects and arrays: holds for every scalar
     }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "grammar/decimal_multiple.h"
 #include "grammar/number_expression.h"
 #include "grammar/regex.h"
 
@@ -12,31 +13,6 @@ namespace {
 
 constexpr std::uint32_t kUnbounded = ExpressionPool::kUnbounded;
 constexpr CodePointRange kAllCharacters[] = {{0, 0x10FFFF}};
-
-// of = digits * 10^-places, and the least k with digits | 10^k.
-struct Decimal {
-  std::uint64_t digits = 0;
-  std::uint32_t places = 0;
-  std::uint32_t k = 0;
-};
-std::optional<Decimal> decimal(double of) {
-  for (std::uint32_t places = 0; places <= 6; ++places) {
-    const double scaled = of * std::pow(10.0, places);
-    const double digits = std::round(scaled);
-    if (digits < 1 || digits > 1e12 || digits / std::pow(10.0, places) != of) continue;
-    Decimal out{static_cast<std::uint64_t>(digits), places, 0};
-    std::uint64_t power = 1;
-    while (out.k <= 6 && power % out.digits != 0) power *= 10, ++out.k;
-    if (out.k > 6 || power / out.digits > 20'000) return std::nullopt;
-    return out;
-  }
-  return std::nullopt;
-}
-
-std::string padded(std::uint64_t n, std::uint32_t width) {
-  std::string out = std::to_string(n);
-  return out.size() < width ? std::string(width - out.size(), '0') + out : out;
-}
 
 std::vector<std::string> number_spellings(const Json& value) {
   std::vector<std::string> out = {value.dump()};
@@ -51,8 +27,6 @@ std::vector<std::string> number_spellings(const Json& value) {
 }
 
 }  // namespace
-
-bool multiples_supported(double of) { return decimal(of).has_value(); }
 
 std::vector<FormulaId> ScalarExpressions::parts(FormulaId f) const {
   if (formulas_.op(f) != Formulas::Op::kAnd) return {f};
@@ -112,9 +86,9 @@ Expr ScalarExpressions::string(FormulaId f, bool canonical) {
                                    : pool_.concat({pool_.bytes("\""), inside, pool_.bytes("\"")});
 }
 
-Expr ScalarExpressions::pattern(const StringPattern& pattern) {
-  auto expression =
-      regex_expression(pool_, pattern.regex, {RegexDialect::kEcma, pattern.search, true, false});
+Expr ScalarExpressions::pattern(const StringPattern& pattern, bool canonical) {
+  auto expression = regex_expression(pool_, pattern.regex,
+                                     {RegexDialect::kEcma, pattern.search, true, false, canonical});
   if (!expression) {
     pool_.refuse(std::move(expression).error());
     return pool_.nothing();
@@ -129,8 +103,14 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
   std::vector<Expr> all;
   std::vector<Expr> none;
   std::vector<FormulaId> choices;
-  std::vector<std::string> forbidden;
-  for (const FormulaId part : f == Formulas::kTrue ? std::vector<FormulaId>{} : parts(f)) {
+  const std::vector<FormulaId> own = f == Formulas::kTrue ? std::vector<FormulaId>{} : parts(f);
+  // Where words are taken away, none may be left in another spelling.
+  const bool plain = canonical || std::any_of(own.begin(), own.end(), [&](FormulaId part) {
+                       return formulas_.op(part) == Formulas::Op::kLiteral &&
+                              formulas_.negated(part) &&
+                              formulas_.atom(part).kind != AtomKind::kLength;
+                     });
+  for (const FormulaId part : own) {
     if (formulas_.op(part) == Formulas::Op::kOr) {
       choices.push_back(part);
       continue;
@@ -144,7 +124,7 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
         low = std::max<std::uint64_t>(low, atom.a);
       }
     } else if (atom.kind == AtomKind::kPattern) {
-      (negated ? none : all).push_back(pattern(formulas_.pattern_of(atom.a)));
+      (negated ? none : all).push_back(pattern(formulas_.pattern_of(atom.a), plain));
     } else if (atom.kind == AtomKind::kIn) {
       std::vector<std::string> texts;
       for (const Json& value : std::vector<Json>(formulas_.set_of(atom.a))) {
@@ -159,7 +139,6 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
     }
   }
   if (low > high || low >= kUnbounded - 1) return pool_.nothing();
-  const bool plain = canonical || !none.empty();
   for (const FormulaId choice : choices) {
     std::vector<Expr> any;
     for (const FormulaId c : std::vector<FormulaId>(formulas_.children(choice).begin(),
@@ -181,51 +160,14 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
   return out;
 }
 
-// Numbers without an exponent that are multiples of digits * 10^-places: that depends on the last k
-// digits of the value written with `places` of them after the point.
+// Numbers without an exponent; a leading zero is in where it stands alone or before a point.
 Expr ScalarExpressions::multiples(double of) {
-  const std::optional<Decimal> d = decimal(of);
-  if (!d) {
-    pool_.refuse({ErrorCode::kUnsupported, "a multiple that no regular expression describes"});
+  const std::optional<DecimalMultiple> multiple = DecimalMultiple::of(of);
+  if (!multiple) {
+    pool_.refuse({ErrorCode::kLimit, "a multiple with too many remainders"});
     return pool_.nothing();
   }
-  const std::uint32_t whole = d->k > d->places ? d->k - d->places : 0;  // digits before the point
-  const auto power = [](std::uint32_t n) {
-    std::uint64_t out = 1;
-    while (n-- > 0) out *= 10;
-    return out;
-  };
-  const std::uint64_t scale = power(d->places);
-  const std::uint64_t top = power(whole) * scale;
-  // Ends after more digits and alone, each with and without a fraction.
-  std::vector<std::string> ends, ends_fraction, alone, alone_fraction;
-  for (std::uint64_t v = 0; v < top; v += d->digits) {
-    std::string fraction = d->places > 0 ? padded(v % scale, d->places) : "";
-    while (!fraction.empty() && fraction.back() == '0') fraction.pop_back();
-    const std::string after = fraction.empty() ? "" : "." + fraction;
-    (fraction.empty() ? ends : ends_fraction)
-        .push_back((whole > 0 ? padded(v / scale, whole) : "") + after);
-    (fraction.empty() ? alone : alone_fraction).push_back(std::to_string(v / scale) + after);
-  }
-  if (whole == 0) {  // any digits before the point
-    alone = {""};
-    alone_fraction = ends_fraction;
-  }
-  const Expr digit = pool_.byte_range('0', '9');
-  const Expr zeros = pool_.repeat(pool_.bytes("0"), 0);
-  const Expr point_zeros =
-      pool_.optional(pool_.concat({pool_.bytes("."), pool_.bytes("0"), zeros}));
-  const Expr more = pool_.concat({pool_.byte_range('1', '9'), pool_.repeat(digit, 0, 16)});
-  const Expr before = whole == 0 ? pool_.choice({pool_.bytes("0"), more}) : more;
-  const auto written = [&](const std::vector<std::string>& whole_numbers,
-                           const std::vector<std::string>& fractions) {
-    return pool_.choice(
-        {pool_.concat({pool_.words(whole_numbers), point_zeros}),
-         fractions.empty() ? pool_.nothing() : pool_.concat({pool_.words(fractions), zeros})});
-  };
-  Expr value = pool_.concat({before, written(ends, ends_fraction)});
-  if (whole > 0) value = pool_.choice({value, written(alone, alone_fraction)});
-  return pool_.concat({pool_.optional(pool_.bytes("-")), value});
+  return pool_.concat({pool_.optional(pool_.bytes("-")), pool_.multiple(*multiple)});
 }
 
 Expr ScalarExpressions::number(FormulaId f) {

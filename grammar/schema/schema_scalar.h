@@ -27,8 +27,9 @@ class ScalarExpressions {
   Expr scalars(FormulaId f);
   /// The texts of these scalars.
   static std::vector<std::string> spellings(const std::vector<Json>& values);
-  /// The content's pattern, between the quotes, in canonical spelling.
-  Expr pattern(const StringPattern& pattern);
+  /// The content's pattern, between the quotes; what it spells out in canonical spelling, what it
+  /// only lets stand around that too where `canonical`.
+  Expr pattern(const StringPattern& pattern, bool canonical);
 
  private:
   Expr string(FormulaId f, bool canonical);
@@ -43,8 +44,5 @@ class ScalarExpressions {
   Formulas& formulas_;
   std::function<bool(FormulaId, const Json&)> holds_;
 };
-
-/// Whether multiples(of) can be written down: `of` is a product of twos and fives, not too small.
-bool multiples_supported(double of);
 
 }  // namespace espalier::grammar

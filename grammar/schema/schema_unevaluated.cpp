@@ -18,35 +18,35 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
                                        " schemas inside each other for one value");
   }
   if (!fuel_->spend()) return fail(fuel_->error("schema " + at.pointer));
-  const Json& schema = *at.schema;
-  const SchemaDraft draft = documents_.draft(at);
+  const SchemaDraft draft = documents_.rules(at).draft;
   scope = scope_with(scope, at.resource);
   Coverage own;
   own.condition = condition;
   if (of_items) {
-    const auto items = schema.find("items");
-    const bool listed = items != schema.end() && items->is_array();
-    if (const auto it = schema.find("prefixItems"); it != schema.end()) own.items = it->size();
+    const Json* items = keyword(at, "items");
+    const bool listed = items != nullptr && items->is_array();
+    if (const Json* it = keyword(at, "prefixItems"); it != nullptr) own.items = it->size();
     if (listed) own.items = items->size();
-    own.all = (items != schema.end() && !listed) ||
-              (listed && schema.contains("additionalItems")) ||
-              (!outermost && schema.contains("unevaluatedItems"));
-    if (schema.contains("contains") && draft == SchemaDraft::k2020) {
+    own.all = (items != nullptr && !listed) || (listed && has(at, "additionalItems")) ||
+              (!outermost && has(at, "unevaluatedItems"));
+    if (has(at, "contains") && draft == SchemaDraft::k2020) {
       ESP_ASSIGN(const FormulaId f, child(at, scope, "contains"));
       own.contains.push_back(f);
     }
   } else {
-    if (const auto it = schema.find("properties"); it != schema.end()) {
+    if (const Json* it = keyword(at, "properties"); it != nullptr) {
       for (const auto& [key, value] : it->items()) own.names.push_back(key);
     }
-    if (const auto it = schema.find("patternProperties"); it != schema.end()) {
+    if (const Json* it = keyword(at, "patternProperties"); it != nullptr) {
       for (const auto& [key, value] : it->items()) {
         ESP_ASSIGN(const FormulaId f, pattern(at.pointer + "/patternProperties", key));
+        // A pattern that is not enforced may cover any member.
+        own.all = own.all || formulas_.atom(f).kind == AtomKind::kUnknown;
         own.patterns.push_back(f);
       }
     }
-    own.all = schema.contains("additionalProperties") ||
-              (!outermost && schema.contains("unevaluatedProperties"));
+    own.all = own.all || has(at, "additionalProperties") ||
+              (!outermost && has(at, "unevaluatedProperties"));
   }
   out.push_back(std::move(own));
   const auto inner = [&](const SchemaPlace& place, bool conditional) -> Status {
@@ -57,21 +57,20 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
     }
     return cover(place, scope, of_items, under, depth + 1, false, out);
   };
-  for (const char* keyword : {"$ref", "$dynamicRef", "$recursiveRef"}) {
-    if (!schema.contains(keyword)) continue;
-    ESP_ASSIGN(const auto target, reference(at, scope, keyword));
+  for (const char* name : {"$ref", "$dynamicRef", "$recursiveRef"}) {
+    if (!has(at, name)) continue;
+    ESP_ASSIGN(const auto target, reference(at, scope, name));
     ESP_TRY(inner(target.first, false));
   }
-  for (const char* keyword : {"allOf", "anyOf", "oneOf"}) {
-    const auto it = schema.find(keyword);
-    if (it == schema.end() || !it->is_array()) continue;
-    const SchemaPlace here = documents_.child(at, *it, keyword);
+  for (const std::string_view name : {"allOf", "anyOf", "oneOf"}) {
+    const Json* it = keyword(at, name);
+    if (it == nullptr || !it->is_array()) continue;
+    const SchemaPlace here = documents_.child(at, *it, name);
     for (std::size_t i = 0; i < it->size(); ++i) {
-      ESP_TRY(inner(documents_.child(here, (*it)[i], std::to_string(i)),
-                    std::string_view(keyword) != "allOf"));
+      ESP_TRY(inner(documents_.child(here, (*it)[i], std::to_string(i)), name != "allOf"));
     }
   }
-  if (const auto it = schema.find("dependentSchemas"); it != schema.end() && it->is_object()) {
+  if (const Json* it = keyword(at, "dependentSchemas"); it != nullptr && it->is_object()) {
     const SchemaPlace here = documents_.child(at, *it, "dependentSchemas");
     for (const auto& [key, value] : it->items()) {
       const FormulaId under =
@@ -80,13 +79,13 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
           cover(documents_.child(here, value, key), scope, of_items, under, depth + 1, false, out));
     }
   }
-  if (schema.contains("if")) {
+  if (has(at, "if")) {
     ESP_ASSIGN(const FormulaId test, child(at, scope, "if"));
     const FormulaId holds = formulas_.all({condition, test});
     const FormulaId fails = formulas_.all({condition, formulas_.negate(test)});
-    const auto branch = [&](const char* keyword, FormulaId under) -> Status {
-      if (!schema.contains(keyword)) return {};
-      return cover(documents_.child(at, schema[keyword], keyword), scope, of_items, under,
+    const auto branch = [&](const char* name, FormulaId under) -> Status {
+      if (!has(at, name)) return {};
+      return cover(documents_.child(at, (*at.schema)[name], name), scope, of_items, under,
                    depth + 1, false, out);
     };
     ESP_TRY(branch("if", holds));
@@ -98,10 +97,10 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
 
 Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
                                      std::vector<FormulaId>& parts) {
-  for (const char* keyword : {"unevaluatedProperties", "unevaluatedItems"}) {
-    if (!at.schema->contains(keyword)) continue;
-    const bool of_items = std::string_view(keyword) == "unevaluatedItems";
-    ESP_ASSIGN(const FormulaId rest, child(at, scope, keyword));
+  for (const char* name : {"unevaluatedProperties", "unevaluatedItems"}) {
+    if (!has(at, name)) continue;
+    const bool of_items = std::string_view(name) == "unevaluatedItems";
+    ESP_ASSIGN(const FormulaId rest, child(at, scope, name));
     if (rest == Formulas::kTrue) continue;
     std::vector<Coverage> coverage;
     ESP_TRY(cover(at, scope, of_items, Formulas::kTrue, 0, true, coverage));
@@ -116,9 +115,12 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
       }
     }
     if (conditions.size() > kMaxConditions) {
-      return schema_error(
-          ErrorCode::kUnsupported, at.pointer + "/" + keyword,
-          "it depends on more than " + std::to_string(kMaxConditions) + " other schemas");
+      ESP_ASSIGN(const FormulaId f,
+                 unenforced(at.pointer + "/" + name, "it depends on more than " +
+                                                         std::to_string(kMaxConditions) +
+                                                         " other schemas"));
+      parts.push_back(f);
+      continue;
     }
     std::vector<FormulaId> cases;
     for (std::uint32_t bits = 0; bits < (1U << conditions.size()); ++bits) {
@@ -141,7 +143,7 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
         everything = everything || c.all;
         spoken = std::max(spoken, c.items);
         item.insert(item.end(), c.contains.begin(), c.contains.end());
-        for (const std::string& name : c.names) names.push_back(formulas_.name(name));
+        for (const std::string& member : c.names) names.push_back(formulas_.name(member));
         for (const FormulaId f : c.patterns) members.patterns.emplace_back(f, Formulas::kTrue);
       }
       if (!everything && of_items) {
@@ -151,7 +153,7 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
       } else if (!everything) {
         std::sort(names.begin(), names.end());
         names.erase(std::unique(names.begin(), names.end()), names.end());
-        for (const std::uint32_t name : names) members.named.emplace_back(name, Formulas::kTrue);
+        for (const std::uint32_t n : names) members.named.emplace_back(n, Formulas::kTrue);
         members.other = rest;
         all.push_back(
             formulas_.literal({AtomKind::kMembers, formulas_.members(std::move(members)), 0}));

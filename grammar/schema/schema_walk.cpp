@@ -29,11 +29,19 @@ SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Out
 
 void SchemaWalk::run(const State& from) {
   from_ = from;
+  machine_.text_missed_ = false;
   Place place;
   place.inside = from;
-  if (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside)) return;
-  if (from.phase == Phase::kKey && key_pieces(TokenTrie::kRoot, place)) return;
-  below(all_, TokenTrie::kRoot, place);
+  const bool covered =
+      (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside)) ||
+      (from.phase == Phase::kKey && key_pieces(TokenTrie::kRoot, place));
+  if (!covered) below(all_, TokenTrie::kRoot, place);
+  if (!machine_.text_missed_) return;
+  // Some item must come twice, and the walk did not know which came before.
+  for (std::size_t id = 0; id < vocabulary_.size(); ++id) {
+    const auto token = static_cast<TokenId>(id);
+    if (!vocabulary_.bytes(token).empty() && fits(token)) mask_.allow(token);
+  }
 }
 
 // Depth first over what can be read below `node`.
@@ -113,6 +121,11 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
     return next;
   }
   const State& s = before.inside;
+  if (machine_.levels_[s.b]->recorded) {  // the text of what is around it goes on
+    next.inside = machine_.advance(s, byte);
+    if (next.inside.phase == Phase::kKey) next.key = before.key;
+    return next;
+  }
   const auto leaf = machine_.leaf_step(s.a, byte);
   if (leaf == 0) return next;
   if (!machine_.leaves_[leaf].accepting) {
@@ -244,7 +257,7 @@ bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf) {
 
 SchemaWalk::Place SchemaWalk::after_value(std::uint32_t level) {
   Place after;
-  after.inside = machine_.after_value({level});
+  after.inside = machine_.after_value({level}, 0);
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   return after;
 }
@@ -439,6 +452,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   const SchemaMachine::Level& level = *machine_.levels_[key.inside.b];
   if (level.after_other_key != 0) return key_piece(node, key);
   if (level.key_values.empty()) return false;
+  const bool each = key.stands_in || level.recorded;
   const std::vector<LeafPart> parts = machine_.leaves_[key.inside.a].parts;
   std::vector<LeafPart> rest;  // the object's own names
   for (const LeafPart& part : parts) {
@@ -446,8 +460,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
                                     [&](const auto& one) { return one.first == part.scalar; });
     LeafPart whole = part;
     if (value != level.key_values.end()) whole.next = value->second;
-    if (whole.next == 0 ||
-        !part_walk(node, {whole, true, key.stands_in, level.after_key + kColon})) {
+    if (whole.next == 0 || !part_walk(node, {whole, true, each, level.after_key + kColon})) {
       rest.push_back(part);
     }
   }
@@ -470,7 +483,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   allow_stay(*piece, UINT32_MAX);
   const std::size_t depth = node == TokenTrie::kRoot ? 0 : all_.trie->nodes()[node].depth;
   std::vector<std::uint32_t> alone;  // exits that complete one of the object's own keys
-  if (key.stands_in) {
+  if (key.stands_in || level.recorded) {
     for (std::uint32_t i = 0; i < piece->exits.size(); ++i) alone.push_back(i);
   } else if (!piece->exits.empty()) {
     const std::string text = key_text(all_, key, depth);

@@ -18,6 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   limits.compile_fuel = 50'000;
   SchemaOptions options;
   options.unknown_keywords = true;
+  options.strict = size % 2 == 0;
+  options.order = size % 4 < 2 ? MemberOrder::kFree : MemberOrder::kDeclared;
   const auto grammar = compile_json_schema(testing::byte_vocabulary(), schema, {}, options, limits);
   if (!grammar) {
     if (grammar.error().message.empty()) std::abort();

@@ -105,8 +105,9 @@ Words words_of(const ExpressionPool& pool, Expr e) {
     }
     case Op::kFactor:
       return spans_of(sources.at(e.id));
+    case Op::kMultiple:
     case Op::kSchema:
-      ADD_FAILURE() << "schemas have an oracle of their own";
+      ADD_FAILURE() << "schemas and multiples have oracles of their own";
       break;
   }
   return out;

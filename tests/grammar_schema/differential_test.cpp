@@ -18,8 +18,8 @@ using testing::NaiveSchema;
 using testing::RandomSchema;
 
 std::vector<std::string> texts() {
-  std::vector<std::string> scalars = {"null", "true", "0",     "1",     "2",
-                                      "1.5",  "\"\"", "\"a\"", "\"b\"", "\"ab\""};
+  std::vector<std::string> scalars = {"null",  "true",   "0", "1",  "2",   "1.5",  "\"\"", "\"a\"",
+                                      "\"b\"", "\"ab\"", "3", "12", "-12", "2.25", "0.70"};
   std::vector<std::string> out = scalars;
   const std::vector<std::string> inner = {"1",  "2.5", "\"a\"", "\"bb\"",   "null",
                                           "[]", "{}",  "[1]",   "{\"a\":1}"};
@@ -38,10 +38,22 @@ std::vector<std::string> texts() {
     for (const auto& y : {"1", "\"b\"", "{}"}) {
       out.push_back("[" + x + "," + y + "]");
       out.push_back("[" + x + "," + y + ",1]");
+      out.push_back("[[" + x + "]," + y + ",[" + y + "]]");
+      out.push_back("[{\"b\":" + x + ",\"a\":1},{\"a\":1,\"b\":" + y + "}]");
     }
   }
-  out.push_back(R"({"a":1,"b":1,"c":1})");
+  out.insert(out.end(), {R"({"a":1,"b":1,"c":1})", "[12]", "[1,12]", "[12,12]"});
   return out;
+}
+
+// Whether no number of the text has more digits than a double holds.
+bool exact_as_double(const std::string& text) {
+  std::size_t digits = 0;
+  for (const char c : text) {
+    digits = c >= '0' && c <= '9' ? digits + 1 : c == '.' ? digits : 0;
+    if (digits > 15) return false;
+  }
+  return true;
 }
 
 void check(const Json& schema, std::uint64_t seed) {
@@ -91,6 +103,7 @@ void check(const Json& schema, std::uint64_t seed) {
     ASSERT_TRUE(matcher.accepting()) << read;
     const Json value = Json::parse(read, nullptr, false);
     ASSERT_FALSE(value.is_discarded()) << read;
+    if (!exact_as_double(read)) continue;  // the validator's numbers are doubles
     ASSERT_TRUE(naive.valid(value)) << "seed " << seed << ": " << schema.dump() << "\n" << read;
     ASSERT_EQ(matcher.value(), value);
   }

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <cmath>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "tests/grammar_schema/verdicts.h"
 
@@ -117,6 +119,113 @@ TEST(HostileSchemas, ChoicesThatMultiplyAreBounded) {
                                        never + R"(},"allOf":[)" + impossible + "]}")),
                 AnyOf(StartsWith("limit"), HasSubstr("E0301")));
   });
+}
+
+TEST(HostileSchemas, BranchesWithoutNumberAreTakenWhereAMemberTellsThemApart) {
+  confined([] {
+    Json tagged = {{"oneOf", Json::array()}};
+    for (int i = 0; i < 10'000; ++i) {
+      const Json tag = {{"const", "k" + std::to_string(i)}};
+      tagged["oneOf"].push_back(
+          {{"type", "object"}, {"properties", {{"kind", tag}}}, {"required", {"kind"}}});
+    }
+    EXPECT_THAT(refusal_of(tagged), AnyOf("accepted", StartsWith("limit: ")));
+  });
+}
+
+TEST(HostileSchemas, NumbersBeyondAnyRangeAreNamed) {
+  confined([] {
+    EXPECT_THAT(refusal_of(Json{{"maximum", HUGE_VAL}}), HasSubstr("invalid: schema: a number"));
+    EXPECT_EQ(refusal_of(Json{{"const", -0.0}}), "accepted");
+    EXPECT_THAT(refusal_of(Json{{"minimum", 1e308}, {"maximum", 1e308}, {"type", "number"}}),
+                AnyOf(HasSubstr("no value satisfies"), StartsWith("limit")))
+        << "exponents have two digits";
+    EXPECT_THAT(refusal_of(Json{{"multipleOf", 1e308}}), StartsWith("unsupported: schema #/mul"));
+    EXPECT_THAT(refusal_of(Json{{"multipleOf", 0}}), StartsWith("invalid: schema #/multipleOf"));
+    EXPECT_THAT(refusal_of(Json{{"multipleOf", 99'999'989},
+                                {"type", "integer"},
+                                {"minimum", 1},
+                                {"maximum", 99'999'988}}),
+                AnyOf(StartsWith("limit"), HasSubstr("no value satisfies")));
+    EXPECT_TRUE(Json::parse("1e400", nullptr, false).is_discarded());
+    const auto zero = compile_json_schema(byte_vocabulary(), Json{{"const", 0}});
+    ASSERT_TRUE(zero.has_value());
+    EXPECT_TRUE(testing::accepts(*zero, "0"));
+    const auto number = compile_json_schema(byte_vocabulary(), Json{{"type", "number"}});
+    EXPECT_TRUE(testing::accepts(*number, "-0"));
+    EXPECT_FALSE(testing::accepts(*number, "1e400"));
+    EXPECT_FALSE(testing::accepts(*number, "0." + std::string(10'000, '1')));
+  });
+}
+
+TEST(HostileSchemas, StringsThatAreNoTextAreNamed) {
+  confined([] {
+    EXPECT_THAT(refusal_of(Json{{"const", "\xed\xa0\x80"}}), HasSubstr("not well-formed UTF-8"));
+    EXPECT_THAT(refusal_of(Json{{"pattern", "\xff"}}), HasSubstr("not well-formed UTF-8"));
+    EXPECT_THAT(refusal_of(Json{{"properties", {{"\xc0\x80", true}}}}),
+                HasSubstr("a key is not well-formed UTF-8"));
+    EXPECT_THAT(refusal_of(Json{{"pattern", std::string(100'000, 'a')}}),
+                HasSubstr("limit: schema #/pattern: regex: a pattern of 100000 bytes"));
+    EXPECT_THAT(refusal_of(Json{{"pattern", std::string(60'000, '(')}}),
+                HasSubstr("limit: schema #/pattern: regex: groups nested"));
+    EXPECT_THAT(refusal_of(Json{{"pattern", "^(?=(?=(?=a)))"}}), StartsWith("unsupported"));
+    EXPECT_THAT(refusal_of(Json{{"pattern", "((a{1,1000}){1,1000}){1,1000}"}}),
+                AnyOf("accepted", StartsWith("limit")));
+  });
+}
+
+TEST(HostileSchemas, ConjunctionsThatNothingSatisfiesEnd) {
+  confined([] {
+    Json all = {{"type", "string"}, {"allOf", Json::array()}};
+    for (int i = 0; i < 40; ++i) {
+      all["allOf"].push_back({{"pattern", "^(?:[ab]{" + std::to_string(7 + i) + "})*$"},
+                              {"not", {{"pattern", "a.{" + std::to_string(i) + "}b"}}}});
+    }
+    all["minLength"] = 1;
+    EXPECT_THAT(refusal_of(all), AnyOf("accepted", StartsWith("limit"), HasSubstr("E0301")));
+    Json unique = {{"type", "array"}, {"uniqueItems", true}, {"minItems", 40}};
+    unique["items"] = {{"type", "array"}, {"items", {{"type", "boolean"}}}, {"maxItems", 3}};
+    EXPECT_THAT(refusal_of(unique), AnyOf(StartsWith("limit"), HasSubstr("E0301")))
+        << "15 values at most";
+    Json kinds = {{"uniqueItems", true}, {"prefixItems", Json::array()}};
+    for (int i = 0; i < 1'000; ++i) kinds["prefixItems"].push_back({{"const", i}});
+    EXPECT_THAT(refusal_of(kinds), StartsWith("unsupported: schema #/uniqueItems"));
+  });
+}
+
+// Entries that repeat, that are empty, that cut a character or hold several values at once.
+TEST(HostileVocabularies, MasksAreThoseOfTheBytes) {
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  for (const char* token : {"", "", "a", "a", "\"a\"", "\"a\",", "\xc3", "\xa9\"", "]", "[[",
+                            "\",\"", "{\"a\":[1,2],\"b\":", "1,2", "nulltrue", "\\u00", "\\"}) {
+    spec.bytes.emplace_back(token);
+  }
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  const VocabularyRef vocabulary = *Vocabulary::create(std::move(spec));
+  for (const char* schema :
+       {R"({"items":{"enum":["a","é",null,1]},"uniqueItems":true})", "true",
+        R"({"type":"object","properties":{"a":{"items":{"type":"integer"}},"b":true}})",
+        R"({"items":{"type":"string","maxLength":2}})"}) {
+    const auto grammar = compile_json_schema(vocabulary, Json::parse(schema));
+    ASSERT_TRUE(grammar.has_value());
+    std::vector<Matcher> places{(*grammar)->start()};
+    for (std::size_t i = 0; i < places.size() && i < 60; ++i) {
+      const MaskRef mask = places[i].mask(1000);
+      for (std::size_t id = 0; id + 1 < vocabulary->size(); ++id) {
+        Matcher token = places[i];
+        Matcher bytes = places[i];
+        bool spelled = !vocabulary->bytes(static_cast<TokenId>(id)).empty();
+        for (const char c : vocabulary->bytes(static_cast<TokenId>(id))) {
+          spelled = spelled && bytes.advance(static_cast<unsigned char>(c));
+        }
+        ASSERT_EQ(mask->allows(static_cast<TokenId>(id)), spelled) << schema << " " << id;
+        ASSERT_EQ(token.advance(static_cast<TokenId>(id)), spelled) << schema << " " << id;
+        if (spelled && places.size() < 200) places.push_back(token);
+      }
+    }
+  }
 }
 
 TEST(HostileSchemas, PatternsThatHangOthersAreCompiled) {

@@ -178,13 +178,12 @@ TEST(JsonSchema, UnevaluatedMembersAreThoseThatNoSchemaSpokeOf) {
 }
 
 TEST(JsonSchema, WhatIsNotEnforcedIsRefusedWithItsPointer) {
-  EXPECT_EQ(refusal(R"({"properties":{"a/b":{"format":"regex"}}})"),
-            "unsupported: schema #/properties/a~1b/format: the format `regex` is not enforced");
-  EXPECT_THAT(refusal(R"({"items":{"uniqueItems":true}})"), HasSubstr("#/items/uniqueItems"));
+  EXPECT_EQ(refusal(R"({"properties":{"a/b":{"format":"colour"}}})"),
+            "unsupported: schema #/properties/a~1b/format: the format `colour` is unknown");
   EXPECT_THAT(refusal(R"({"minLenght":1})"), HasSubstr("`minLenght` is unknown"));
-  EXPECT_THAT(refusal(R"x({"pattern":"a(?=b)"})x"), HasSubstr("#/pattern: regex: look-ahead"));
+  EXPECT_THAT(refusal(R"x({"pattern":"(a(?=b))*"})x"), HasSubstr("#/pattern: regex: look-around"));
   EXPECT_THAT(refusal(R"({"$ref":"http://example.com/x"})"), HasSubstr("another document"));
-  EXPECT_THAT(refusal(R"({"multipleOf":7})"), HasSubstr("#/multipleOf"));
+  EXPECT_THAT(refusal(R"({"multipleOf":1e-30})"), HasSubstr("#/multipleOf: a multiple of 1e-30"));
 }
 
 TEST(JsonSchema, OtherDocumentsComeFromTheResolverAlone) {

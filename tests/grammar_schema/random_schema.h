@@ -30,7 +30,7 @@ class RandomSchema {
                                      {{"type", "string"}},
                                      {{"const", 1}},
                                      {{"enum", {"a", "b", nullptr}}},
-                                     {{"minimum", 2}},
+                                     {{"minimum", 10}},
                                      {{"type", "null"}},
                                      {{"maxLength", 1}}};
       return kLeaves[pick(9)];
@@ -46,7 +46,7 @@ class RandomSchema {
   }
   void add(Json& s, int depth) {
     static const char* const kTypes[] = {"object", "array", "string", "integer", "number", "null"};
-    switch (pick(25)) {
+    switch (pick(28)) {
       case 0:
         s["type"] = kTypes[pick(6)];
         break;
@@ -112,6 +112,13 @@ class RandomSchema {
         break;
       case 23:
         s["if"] = child(depth - 1), s["then"] = child(depth - 1), s["else"] = child(depth - 1);
+        break;
+      case 24:
+      case 25:
+        s["uniqueItems"] = true;
+        break;
+      case 26:
+        s["multipleOf"] = pick(2) == 0 ? Json(3) : Json(0.75);
         break;
       default:
         s["enum"] = Json::array({1, "a", Json{{"a", 1}}, Json::array({1})});

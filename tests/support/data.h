@@ -2,8 +2,11 @@
 // where it is absent; the test then says so and is skipped.
 #pragma once
 
+#include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -18,6 +21,22 @@ inline std::optional<std::string> data_file(const std::string& name) {
       name;
   if (!std::filesystem::exists(path)) return std::nullopt;
   return path.string();
+}
+
+/// The content of a .xz file of the reference data; nothing where it or xz is absent.
+inline std::optional<std::string> unpacked(const std::string& name) {
+  const auto path = data_file(name);
+  if (!path) return std::nullopt;
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(("xz -dc '" + *path + "'").c_str(), "r"),
+                                                   pclose);
+  if (pipe == nullptr) return std::nullopt;
+  std::string out;
+  std::array<char, 1 << 16> buffer{};
+  while (const std::size_t read = std::fread(buffer.data(), 1, buffer.size(), pipe.get())) {
+    out.append(buffer.data(), read);
+  }
+  if (out.empty()) return std::nullopt;
+  return out;
 }
 
 /// A model's file in $ESPALIER_MODELS, else in ~/.cache/espalier/models.

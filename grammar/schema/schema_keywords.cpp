@@ -1,0 +1,354 @@
+// The keywords that say something of one value alone: types and values, numbers, strings, members,
+// items, dependencies.
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "grammar/decimal_multiple.h"
+#include "grammar/regex_parser.h"
+#include "grammar/schema/schema_graph.h"
+
+namespace espalier::grammar {
+namespace {
+
+using Parts = std::vector<FormulaId>;
+
+std::uint32_t clamp(std::uint64_t n) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, UINT32_MAX - 1));
+}
+
+}  // namespace
+
+Result<std::optional<std::uint64_t>> SchemaGraph::count(const SchemaPlace& at,
+                                                        const char* name) const {
+  if (!has(at, name)) return std::nullopt;
+  return read_count(at, name);
+}
+
+FormulaId SchemaGraph::unless(const Atom& atom, JsonTypes types) {
+  const JsonTypes others(static_cast<std::uint8_t>(JsonTypes::kAll & ~types.bits()));
+  return formulas_.any({formulas_.types(others), formulas_.literal(atom, true)});
+}
+
+// An enumerated value, with its own order where members keep the declared one.
+FormulaId SchemaGraph::value_formula(const Json& value) {
+  const FormulaId whole = formulas_.equals(value);
+  if (!ordered() || !value.is_object()) return whole;
+  std::vector<std::uint32_t> names;
+  for (const auto& [key, inner] : value.items()) names.push_back(formulas_.name(key));
+  return formulas_.all({whole, order(std::move(names))});
+}
+
+FormulaId SchemaGraph::order(std::vector<std::uint32_t> names) {
+  return formulas_.literal({AtomKind::kOrder, formulas_.name_list(std::move(names)), 0});
+}
+
+Status SchemaGraph::read_values(const SchemaPlace& at, Parts& parts) {
+  if (!documents_.rules(at).validation) return {};
+  ESP_ASSIGN(const JsonTypes types, read_types(at));
+  parts.push_back(formulas_.types(types));
+  ESP_ASSIGN(const auto values, grammar::read_values(at, has(at, "const")));
+  if (!values) return {};
+  std::vector<Json> scalars;
+  Parts any;
+  for (const Json* value : *values) {
+    if (!fuel_->spend()) return fail(fuel_->error("schema " + at.pointer));
+    if (value->is_structured()) {
+      any.push_back(value_formula(*value));
+      enumerated_.push_back(*value);
+    } else {
+      scalars.push_back(*value);
+    }
+  }
+  any.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(scalars)), 0}));
+  parts.push_back(formulas_.any(std::move(any)));
+  return {};
+}
+
+Status SchemaGraph::read_numbers(const SchemaPlace& at, Parts& parts) {
+  const auto open = [&](const char* name) {  // drafts before 6: a boolean beside the bound
+    const Json* it = keyword(at, name);
+    return it != nullptr && it->is_boolean() && it->get<bool>();
+  };
+  for (const char* name : {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}) {
+    const Json* it = keyword(at, name);
+    if (it == nullptr) continue;
+    const std::string pointer = at.pointer + "/" + name;
+    const bool exclusive = name[0] == 'e';
+    const bool lower = std::string_view(name).ends_with("inimum");
+    if (exclusive && it->is_boolean()) continue;
+    if (!it->is_number()) {
+      return schema_error(ErrorCode::kInvalid, pointer, "a bound is a number");
+    }
+    const double bound = it->get<double>();
+    if (!it->is_number_float() && std::abs(bound) >= 9007199254740992.0 &&
+        Json(static_cast<double>(bound)).dump() != it->dump() + ".0") {
+      ESP_ASSIGN(const FormulaId f, unenforced(pointer, "a bound of more than 53 bits"));
+      parts.push_back(f);
+      continue;
+    }
+    const bool strict = exclusive || open(lower ? "exclusiveMinimum" : "exclusiveMaximum");
+    const std::uint32_t n = formulas_.number(bound);
+    if (lower) {
+      parts.push_back(formulas_.literal({strict ? AtomKind::kAbove : AtomKind::kAtLeast, n, 0}));
+    } else {
+      parts.push_back(
+          unless({strict ? AtomKind::kAtLeast : AtomKind::kAbove, n, 0}, JsonTypes::kNumber));
+    }
+  }
+  if (const Json* it = keyword(at, "multipleOf"); it != nullptr) {
+    if (!it->is_number() || it->get<double>() <= 0) {
+      return schema_error(ErrorCode::kInvalid, at.pointer + "/multipleOf",
+                          "a number greater than 0");
+    }
+    const double divisor = it->get<double>();
+    if (!DecimalMultiple::of(divisor)) {
+      ESP_ASSIGN(const FormulaId f,
+                 unenforced(at.pointer + "/multipleOf",
+                            "a multiple of " + it->dump() + " takes more than 2^32 remainders"));
+      parts.push_back(f);
+    } else {
+      parts.push_back(formulas_.literal({AtomKind::kMultipleOf, formulas_.number(divisor), 0}));
+    }
+  }
+  return {};
+}
+
+Result<FormulaId> SchemaGraph::pattern(const std::string& pointer, const std::string& regex) {
+  const auto parsed = parse_regex(regex, RegexDialect::kEcma);
+  if (!parsed && parsed.error().code == ErrorCode::kUnsupported) {
+    return unenforced(pointer, parsed.error().message);
+  }
+  if (!parsed) {
+    Error error = parsed.error();
+    return fail(std::move(error).within("schema " + pointer));
+  }
+  return formulas_.literal({AtomKind::kPattern, formulas_.pattern({regex, true}), 0});
+}
+
+Status SchemaGraph::read_strings(const SchemaPlace& at, Parts& parts) {
+  ESP_ASSIGN(const auto shortest, count(at, "minLength"));
+  ESP_ASSIGN(const auto longest, count(at, "maxLength"));
+  if (shortest) parts.push_back(formulas_.literal({AtomKind::kLength, clamp(*shortest), 0}));
+  if (longest && *longest < UINT32_MAX - 2) {
+    parts.push_back(unless({AtomKind::kLength, clamp(*longest + 1), 0}, JsonTypes::kString));
+  }
+  if (const Json* it = keyword(at, "pattern"); it != nullptr) {
+    if (!it->is_string())
+      return schema_error(ErrorCode::kInvalid, at.pointer + "/pattern", "a regular expression");
+    ESP_ASSIGN(const FormulaId f,
+               pattern(at.pointer + "/pattern", it->get_ref<const std::string&>()));
+    parts.push_back(f);
+  }
+  const Json* format = keyword(at, "format");
+  if (format == nullptr) return {};
+  const std::string pointer = at.pointer + "/format";
+  if (!format->is_string()) return schema_error(ErrorCode::kInvalid, pointer, "a format's name");
+  if (!documents_.rules(at).formats.value_or(options_.formats)) {
+    note(pointer, KeywordOutcome::Kind::kRecorded, "formats only annotate here");
+    return {};
+  }
+  const auto& name = format->get_ref<const std::string&>();
+  const auto known = schema_format(name);
+  if (known) {
+    parts.push_back(
+        formulas_.literal({AtomKind::kPattern, formulas_.pattern({known->regex, false}), 0}));
+    if (known->longest > 0) {
+      parts.push_back(unless({AtomKind::kLength, known->longest + 1, 0}, JsonTypes::kString));
+    }
+  } else if (options_.unknown_keywords) {
+    note(pointer, KeywordOutcome::Kind::kRecorded, "the format `" + name + "` is unknown");
+  } else {
+    ESP_ASSIGN(const FormulaId f, unenforced(pointer, "the format `" + name + "` is unknown"));
+    parts.push_back(f);
+  }
+  return {};
+}
+
+Status SchemaGraph::read_objects(const SchemaPlace& at, std::uint32_t scope, Parts& parts) {
+  MemberMap map;
+  Parts unsure;  // of patterns that are not enforced
+  bool speaks = false;
+  if (const Json* it = keyword(at, "properties"); it != nullptr) {
+    const SchemaPlace here = documents_.child(at, *it, "properties");
+    if (!it->is_object())
+      return schema_error(ErrorCode::kInvalid, here.pointer, "an object of schemas");
+    speaks = true;
+    for (const auto& [key, value] : it->items()) {
+      ESP_ASSIGN(const FormulaId f, node(documents_.child(here, value, key), scope));
+      map.named.emplace_back(formulas_.name(key), f);
+    }
+    if (ordered()) {
+      std::vector<std::uint32_t> names;
+      for (const auto& [name, f] : map.named) names.push_back(name);
+      parts.push_back(order(std::move(names)));
+    }
+    std::stable_sort(map.named.begin(), map.named.end());
+    for (std::size_t i = 1; i < map.named.size(); ++i) {
+      if (map.named[i].first == map.named[i - 1].first) {
+        return schema_error(ErrorCode::kInvalid, here.pointer,
+                            "`" + formulas_.name_of(map.named[i].first) + "` stands twice");
+      }
+    }
+  }
+  if (const Json* it = keyword(at, "patternProperties"); it != nullptr) {
+    const SchemaPlace here = documents_.child(at, *it, "patternProperties");
+    if (!it->is_object())
+      return schema_error(ErrorCode::kInvalid, here.pointer, "an object of schemas");
+    speaks = true;
+    for (const auto& [key, value] : it->items()) {
+      const SchemaPlace place = documents_.child(here, value, key);
+      ESP_ASSIGN(const FormulaId k, pattern(place.pointer, key));
+      ESP_ASSIGN(const FormulaId f, node(place, scope));
+      if (formulas_.atom(k).kind == AtomKind::kUnknown) {
+        unsure.push_back(f);
+      } else {
+        map.patterns.emplace_back(k, f);
+      }
+    }
+  }
+  if (has(at, "additionalProperties")) {
+    speaks = true;
+    ESP_ASSIGN(map.other, child(at, scope, "additionalProperties"));
+  }
+  if (!unsure.empty()) {  // another key may match these patterns or none
+    unsure.push_back(map.other);
+    map.other = formulas_.any(std::move(unsure));
+  }
+  if (speaks) parts.push_back(formulas_.literal({AtomKind::kMembers, formulas_.members(map), 0}));
+  if (has(at, "propertyNames")) {
+    ESP_ASSIGN(const FormulaId key, child(at, scope, "propertyNames"));
+    MemberMap names;
+    names.patterns.emplace_back(formulas_.negate(key), Formulas::kFalse);
+    parts.push_back(
+        formulas_.literal({AtomKind::kMembers, formulas_.members(std::move(names)), 0}));
+  }
+  if (const Json* it = keyword(at, "required"); it != nullptr) {
+    const bool names = it->is_array() && std::all_of(it->begin(), it->end(), [](const Json& name) {
+                         return name.is_string();
+                       });
+    if (!names)
+      return schema_error(ErrorCode::kInvalid, at.pointer + "/required", "a list of names");
+    for (const Json& name : *it) {
+      parts.push_back(formulas_.literal(
+          {AtomKind::kHas, formulas_.name(name.get_ref<const std::string&>()), 0}));
+    }
+  }
+  ESP_ASSIGN(const auto least, count(at, "minProperties"));
+  ESP_ASSIGN(const auto most, count(at, "maxProperties"));
+  if (least) parts.push_back(formulas_.literal({AtomKind::kMembersAtLeast, clamp(*least), 0}));
+  if (most && *most < UINT32_MAX - 2) {
+    parts.push_back(unless({AtomKind::kMembersAtLeast, clamp(*most + 1), 0}, JsonTypes::kObject));
+  }
+  return {};
+}
+
+Status SchemaGraph::read_arrays(const SchemaPlace& at, std::uint32_t scope, Parts& parts) {
+  const SchemaDraft draft = documents_.rules(at).draft;
+  ItemMap map;
+  bool speaks = false;
+  const Json* items = keyword(at, "items");
+  const bool listed = items != nullptr && items->is_array();
+  if (listed && documents_.rules(at).declared && draft == SchemaDraft::k2020) {
+    return schema_error(ErrorCode::kInvalid, at.pointer + "/items",
+                        "a list of items is of drafts before 2020-12: write `prefixItems`");
+  }
+  const char* prefix = has(at, "prefixItems") ? "prefixItems" : listed ? "items" : nullptr;
+  if (prefix != nullptr) {
+    speaks = true;
+    const Json& schemas = (*at.schema)[prefix];
+    if (!schemas.is_array())
+      return schema_error(ErrorCode::kInvalid, at.pointer + "/" + prefix, "a list of schemas");
+    const SchemaPlace here = documents_.child(at, schemas, prefix);
+    for (std::size_t i = 0; i < schemas.size(); ++i) {
+      ESP_ASSIGN(const FormulaId f,
+                 node(documents_.child(here, schemas[i], std::to_string(i)), scope));
+      map.first.push_back(f);
+    }
+  }
+  const char* rest = listed ? "additionalItems" : "items";
+  if (has(at, rest)) {
+    speaks = true;
+    ESP_ASSIGN(map.other, child(at, scope, rest));
+  }
+  const std::size_t kinds = map.first.size();
+  if (speaks) {
+    parts.push_back(formulas_.literal({AtomKind::kItems, formulas_.items(std::move(map)), 0}));
+  }
+  ESP_ASSIGN(const auto least, count(at, "minItems"));
+  ESP_ASSIGN(const auto most, count(at, "maxItems"));
+  if (least) parts.push_back(formulas_.literal({AtomKind::kItemsAtLeast, clamp(*least), 0}));
+  if (most && *most < UINT32_MAX - 2) {
+    parts.push_back(unless({AtomKind::kItemsAtLeast, clamp(*most + 1), 0}, JsonTypes::kArray));
+  }
+  if (const Json* it = keyword(at, "uniqueItems"); it != nullptr) {
+    if (!it->is_boolean())
+      return schema_error(ErrorCode::kInvalid, at.pointer + "/uniqueItems", "true or false");
+    if (it->get<bool>()) {
+      if (kinds > kMaxUniquePrefix) {
+        ESP_ASSIGN(const FormulaId f,
+                   unenforced(at.pointer + "/uniqueItems", "`uniqueItems` beside more than " +
+                                                               std::to_string(kMaxUniquePrefix) +
+                                                               " kinds of items"));
+        parts.push_back(f);
+      } else {
+        parts.push_back(formulas_.literal({AtomKind::kUnique, formulas_.values({}), 0}));
+      }
+    }
+  }
+  if (has(at, "contains")) {
+    ESP_ASSIGN(const FormulaId f, child(at, scope, "contains"));
+    ESP_ASSIGN(const auto at_least, count(at, "minContains"));
+    ESP_ASSIGN(const auto at_most, count(at, "maxContains"));
+    parts.push_back(formulas_.literal({AtomKind::kContains, f, clamp(at_least.value_or(1))}));
+    if (at_most && *at_most < UINT32_MAX - 2) {
+      parts.push_back(unless({AtomKind::kContains, f, clamp(*at_most + 1)}, JsonTypes::kArray));
+    }
+  }
+  return {};
+}
+
+Status SchemaGraph::read_dependencies(const SchemaPlace& at, std::uint32_t scope, Parts& parts) {
+  for (const std::string_view name : {"dependentRequired", "dependentSchemas", "dependencies"}) {
+    const Json* it = keyword(at, name);
+    if (it == nullptr) continue;
+    const bool old = name == "dependencies";
+    const SchemaPlace here = documents_.child(at, *it, name);
+    if (!it->is_object()) return schema_error(ErrorCode::kInvalid, here.pointer, "an object");
+    for (const auto& [key, value] : it->items()) {
+      const SchemaPlace place = documents_.child(here, value, key);
+      const FormulaId absent = formulas_.literal({AtomKind::kHas, formulas_.name(key), 0}, true);
+      FormulaId then = Formulas::kTrue;
+      if (name == "dependentSchemas" || (old && !value.is_array() && !value.is_string())) {
+        ESP_ASSIGN(then, node(place, scope));
+        // Of objects alone: for other values the member is absent in either case.
+        const FormulaId other =
+            formulas_.types(static_cast<std::uint8_t>(JsonTypes::kAll & ~JsonTypes::kObject));
+        then = formulas_.any({other, then});
+      } else {
+        Parts needed;
+        const auto need = [&](const Json& member) -> Status {
+          if (!member.is_string())
+            return schema_error(ErrorCode::kInvalid, place.pointer, "a list of names");
+          needed.push_back(formulas_.literal(
+              {AtomKind::kHas, formulas_.name(member.get_ref<const std::string&>()), 0}));
+          return {};
+        };
+        if (value.is_array()) {
+          for (const Json& member : value) ESP_TRY(need(member));
+        } else {
+          ESP_TRY(need(value));
+        }
+        then = formulas_.all(std::move(needed));
+      }
+      // "Absent" holds of no value but an object; the rest must not be caught by the dependency.
+      const FormulaId other =
+          formulas_.types(static_cast<std::uint8_t>(JsonTypes::kAll & ~JsonTypes::kObject));
+      parts.push_back(formulas_.any({other, absent, then}));
+    }
+  }
+  return {};
+}
+
+}  // namespace espalier::grammar
