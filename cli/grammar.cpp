@@ -113,9 +113,17 @@ class GrammarVerb final : public Command {
     }
     ESP_ASSIGN(const auto model, load_model(model_, context));
     const runtime::Tokenizer& tokenizer = *model->tokenizer();
+    int code = kDone;
+    Json out = Json::object();
+    if (shape->kind == Shape::Kind::kSchema) ESP_TRY(tell_keywords(*shape, out, context));
     using Clock = std::chrono::steady_clock;
     const auto begun = Clock::now();
-    ESP_ASSIGN(const grammar::ContextFreeGrammar compiled, shape->compile(tokenizer.vocabulary()));
+    auto made = shape->compile(tokenizer.vocabulary());
+    if (!made) {
+      if (json_ && out.contains("keywords")) context.console.print_json(out);
+      return fail(std::move(made).error());
+    }
+    const grammar::ContextFreeGrammar compiled = std::move(*made);
     const double milliseconds =
         std::chrono::duration<double, std::milli>(Clock::now() - begun).count();
     for (const std::string& rule : compiled.report.unproductive) {
@@ -124,8 +132,7 @@ class GrammarVerb final : public Command {
     for (const std::string& rule : compiled.report.unreachable) {
       context.console.warn("rule `" + rule + "` is never used");
     }
-    int code = kDone;
-    Json out{{"compile_ms", milliseconds}};
+    out["compile_ms"] = milliseconds;
     describe(*compiled.grammar, compiled.report, tokenizer, out, context);
     if (accepts_ || after_) {
       ESP_ASSIGN(const grammar::ContextFreeGrammar bytes, shape->compile(bytes_as_tokens()));
@@ -149,6 +156,28 @@ class GrammarVerb final : public Command {
   }
 
  private:
+  // What becomes of a schema's keywords: all as JSON, else how many and those not enforced.
+  Status tell_keywords(const Shape& shape, Json& out, Context& context) const {
+    ESP_ASSIGN(const Json schema, read_json(shape.text));
+    auto outcomes = grammar::schema_outcomes(schema, shape.schema_options);
+    if (!outcomes) return fail(std::move(outcomes).error().within(shape.label));
+    out["keywords"] = Json::array();
+    std::size_t enforced = 0;
+    for (const grammar::KeywordOutcome& o : *outcomes) {
+      const std::string outcome(name(o.kind));
+      out["keywords"].push_back(
+          {{"pointer", o.pointer}, {"outcome", outcome}, {"reason", o.reason}});
+      enforced += o.kind == grammar::KeywordOutcome::Kind::kEnforced ? 1 : 0;
+      if (json_ || o.kind == grammar::KeywordOutcome::Kind::kEnforced) continue;
+      context.console.print_text(outcome + "\t" + o.pointer + "\t" + o.reason);
+    }
+    if (!json_) {
+      context.console.print_text("enforced\t" + std::to_string(enforced) + " of " +
+                                 std::to_string(outcomes->size()) + " keywords");
+    }
+    return {};
+  }
+
   void describe(const grammar::Grammar& compiled, const grammar::ContextFreeReport& report,
                 const runtime::Tokenizer& tokenizer, Json& out, Context& context) const {
     const grammar::GrammarSize size = compiled.size();

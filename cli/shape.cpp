@@ -5,23 +5,26 @@
 #include "cli/input_text.h"
 #include "cli/options.h"
 #include "dsl/program.h"
-#include "grammar/gbnf.h"
+#include "grammar/grammar_source.h"
 #include "grammar/json_text.h"
-#include "grammar/lark.h"
-#include "grammar/regex.h"
 
 namespace espalier::cli {
 
 Result<grammar::ContextFreeGrammar> Shape::compile(grammar::VocabularyRef vocabulary) const {
   const auto labelled = [&](Error error) { return fail(std::move(error).within(label)); };
-  if (kind == Kind::kType || kind == Kind::kRegex) {
-    auto compiled = kind == Kind::kType ? grammar::compile(std::move(vocabulary), type, {})
-                                        : grammar::compile_regex(std::move(vocabulary), text);
+  if (kind == Kind::kType) {
+    auto compiled = grammar::compile(std::move(vocabulary), type, {});
     if (!compiled) return labelled(std::move(compiled).error());
     return grammar::ContextFreeGrammar{std::move(*compiled), {}};
   }
-  auto compiled = kind == Kind::kLark ? grammar::compile_lark(std::move(vocabulary), text)
-                                      : grammar::compile_gbnf(std::move(vocabulary), text);
+  grammar::GrammarSource source;
+  source.kind = kind == Kind::kSchema  ? grammar::GrammarKind::kSchema
+                : kind == Kind::kRegex ? grammar::GrammarKind::kRegex
+                : kind == Kind::kGbnf  ? grammar::GrammarKind::kGbnf
+                                       : grammar::GrammarKind::kLark;
+  source.text = text;
+  source.schema = schema_options;
+  auto compiled = grammar::compile(std::move(vocabulary), source);
   if (!compiled) return labelled(std::move(compiled).error());
   return compiled;
 }
@@ -29,6 +32,10 @@ Result<grammar::ContextFreeGrammar> Shape::compile(grammar::VocabularyRef vocabu
 void ShapeOptions::declare(CLI::App& app, const std::string& subject) {
   add_text(app, "--schema", schema_, "F",
            subject + " is JSON that fits the JSON Schema in this file");
+  app.add_flag("--declared-order", declared_order_,
+               "With --schema: members keep the order in which it declares them");
+  app.add_flag("--record", record_,
+               "With --schema: leave out what cannot be enforced, instead of refusing the schema");
   add_text(app, "--regex", regex_, "R", subject + " matches this regular expression as a whole");
   add_text(app, "--gbnf", gbnf_, "F", subject + " is a text of the GBNF grammar in this file");
   add_text(app, "--lark", lark_, "F", subject + " is a text of the Lark grammar in this file");
@@ -49,15 +56,15 @@ Result<Shape> ShapeOptions::read(Context& context) const {
     shape.label = "'" + path + "'";
     return shape;
   }
-  auto type = std::make_shared<grammar::Type>();
   if (schema_) {
     shape.label = "'" + *schema_ + "'";
-    ESP_ASSIGN(const std::string text, read_text(*schema_, context));
-    auto schema = read_json(text);
-    if (!schema) return fail(std::move(schema).error().within(shape.label));
-    type->kind = grammar::TypeKind::kSchema;
-    type->literal = std::move(*schema);
-    shape.type = std::move(type);
+    shape.kind = Shape::Kind::kSchema;
+    ESP_ASSIGN(shape.text, read_text(*schema_, context));
+    if (auto schema = read_json(shape.text); !schema) {
+      return fail(std::move(schema).error().within(shape.label));
+    }
+    shape.schema_options.strict = !record_;
+    if (declared_order_) shape.schema_options.order = grammar::MemberOrder::kDeclared;
     return shape;
   }
   if (regex_) {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "cli/command.h"
 #include "grammar/context_free.h"
+#include "grammar/json_schema.h"
 #include "grammar/matcher.h"
 #include "grammar/type.h"
 
@@ -17,10 +18,11 @@ namespace espalier::cli {
 
 /// A shape that was read: its front end has seen it, no vocabulary has.
 struct Shape {
-  enum class Kind { kType, kRegex, kGbnf, kLark };
+  enum class Kind { kType, kSchema, kRegex, kGbnf, kLark };
   Kind kind = Kind::kType;
   grammar::TypeRef type;
-  std::string text;   // of all kinds but a type
+  std::string text;  // of all kinds but a type; of a schema its JSON
+  grammar::SchemaOptions schema_options;
   std::string label;  // how messages call it: `--regex`, `'letter.schema.json'`
 
   /// A hole of this shape that ends the turn; errors begin with the label.
@@ -30,7 +32,8 @@ struct Shape {
 
 class ShapeOptions {
  public:
-  /// --schema, --regex, --gbnf, --lark and --type; `subject` begins their descriptions.
+  /// --schema, --regex, --gbnf, --lark and --type, and what goes with --schema; `subject` begins
+  /// their descriptions.
   void declare(CLI::App& app, const std::string& subject);
   /// The type that stands on the command line without a flag.
   void set_type(std::string type) { type_ = std::move(type); }
@@ -43,6 +46,8 @@ class ShapeOptions {
 
  private:
   std::optional<std::string> schema_, regex_, gbnf_, lark_, type_;
+  bool declared_order_ = false;
+  bool record_ = false;
 };
 
 }  // namespace espalier::cli

@@ -12,11 +12,9 @@
 
 #include "base/system.h"
 #include "dsl/program.h"
-#include "grammar/gbnf.h"
+#include "grammar/grammar_source.h"
 #include "grammar/json_text.h"
-#include "grammar/lark.h"
 #include "grammar/matcher.h"
-#include "grammar/regex.h"
 #include "python/python_error.h"
 #include "runtime/model/model.h"
 #include "runtime/store/model_store.h"
@@ -36,6 +34,7 @@ struct Vocabulary {
 struct Grammar {
   grammar::GrammarRef ref;
   grammar::ContextFreeReport report;
+  grammar::GrammarSource source;
 };
 
 // A place in a text, with the places before it: what rollback goes back to.
@@ -75,46 +74,50 @@ class Matcher {
   std::vector<grammar::Matcher> places_;
 };
 
-grammar::Limits limits_of(std::uint64_t compile_fuel, std::uint64_t state_bytes,
-                          std::uint32_t max_depth) {
-  grammar::Limits limits;
-  limits.compile_fuel = compile_fuel;
-  limits.state_bytes = state_bytes;
-  limits.max_depth = max_depth;
-  return limits;
+constexpr std::pair<std::string_view, grammar::GrammarKind> kKinds[] = {
+    {"type", grammar::GrammarKind::kType},   {"schema", grammar::GrammarKind::kSchema},
+    {"regex", grammar::GrammarKind::kRegex}, {"gbnf", grammar::GrammarKind::kGbnf},
+    {"lark", grammar::GrammarKind::kLark},
+};
+
+grammar::SchemaOptions schema_options(const std::string& order, bool strict, bool formats,
+                                      bool unknown_keywords) {
+  grammar::SchemaOptions options;
+  if (order != "free" && order != "declared") {
+    raise({ErrorCode::kInvalid, "order is \"free\" or \"declared\", not \"" + order + "\""});
+  }
+  options.order =
+      order == "declared" ? grammar::MemberOrder::kDeclared : grammar::MemberOrder::kFree;
+  options.strict = strict;
+  options.formats = formats;
+  options.unknown_keywords = unknown_keywords;
+  return options;
 }
 
-Result<Grammar> compile(const Vocabulary& vocabulary, const std::string& kind,
-                        const std::string& text, const std::string& follow,
-                        const grammar::Limits& limits) {
-  if (kind == "gbnf" || kind == "lark") {
-    ESP_ASSIGN(grammar::ContextFreeGrammar compiled,
-               kind == "gbnf" ? grammar::compile_gbnf(vocabulary.ref, text, follow, limits)
-                              : grammar::compile_lark(vocabulary.ref, text, follow, limits));
-    return Grammar{std::move(compiled.grammar), std::move(compiled.report)};
+Result<Grammar> compile(const Vocabulary& vocabulary, grammar::GrammarSource source) {
+  if (source.kind != grammar::GrammarKind::kType) {
+    ESP_ASSIGN(grammar::ContextFreeGrammar made, grammar::compile(vocabulary.ref, source));
+    return Grammar{std::move(made.grammar), std::move(made.report), std::move(source)};
   }
-  if (kind == "regex") {
-    ESP_ASSIGN(grammar::GrammarRef ref,
-               grammar::compile_regex(vocabulary.ref, text, follow, limits));
-    return Grammar{std::move(ref), {}};
+  const auto compiled = dsl::compile("type", "type Answer = " + source.text + "\n");
+  const dsl::TypeInfo* info =
+      compiled.program == nullptr ? nullptr : compiled.program->type("Answer");
+  if (info == nullptr || info->type == nullptr) {
+    return fail(ErrorCode::kInvalid, "this is no type of the language\n" +
+                                         dsl::render(compiled.diagnostics, compiled.sources));
   }
-  auto type = std::make_shared<grammar::Type>();
-  grammar::TypeRef shape = type;
-  if (kind == "schema") {
-    type->kind = grammar::TypeKind::kSchema;
-    ESP_ASSIGN(type->literal, read_json(text));
-  } else {
-    const auto compiled = dsl::compile("type", "type Answer = " + text + "\n");
-    const dsl::TypeInfo* info =
-        compiled.program == nullptr ? nullptr : compiled.program->type("Answer");
-    if (info == nullptr || info->type == nullptr) {
-      return fail(ErrorCode::kInvalid, "this is no type of the language\n" +
-                                           dsl::render(compiled.diagnostics, compiled.sources));
-    }
-    shape = grammar::TypeRef(compiled.program, info->type.get());
+  const grammar::TypeRef type(compiled.program, info->type.get());
+  ESP_ASSIGN(grammar::GrammarRef ref,
+             grammar::compile(vocabulary.ref, type, source.follow, source.limits));
+  return Grammar{std::move(ref), {}, std::move(source)};
+}
+
+py::list outcome_list(const std::vector<grammar::KeywordOutcome>& outcomes) {
+  py::list out;
+  for (const grammar::KeywordOutcome& o : outcomes) {
+    out.append(py::make_tuple(o.pointer, std::string(name(o.kind)), o.reason));
   }
-  ESP_ASSIGN(grammar::GrammarRef ref, grammar::compile(vocabulary.ref, shape, follow, limits));
-  return Grammar{std::move(ref), {}};
+  return out;
 }
 
 Result<Vocabulary> vocabulary_of_gguf(const std::string& model) {
@@ -246,15 +249,49 @@ void bind_grammar(py::module_& module) {
       .def_static("compile",
                   [](const Vocabulary& vocabulary, const std::string& kind, const std::string& text,
                      const std::string& follow, std::uint64_t compile_fuel,
-                     std::uint64_t state_bytes, std::uint32_t max_depth) {
+                     std::uint64_t state_bytes, std::uint32_t max_depth, const std::string& order,
+                     bool strict, bool formats, bool unknown_keywords) {
+                    grammar::GrammarSource source;
+                    for (const auto& [name, own] : kKinds) {
+                      if (name == kind) source.kind = own;
+                    }
+                    source.text = text;
+                    source.follow = follow;
+                    source.limits = {compile_fuel, state_bytes, max_depth};
+                    source.schema = schema_options(order, strict, formats, unknown_keywords);
                     Result<Grammar> grammar = fail(ErrorCode::kInternal, "");
                     {
                       const py::gil_scoped_release unlocked;
-                      grammar = compile(vocabulary, kind, text, follow,
-                                        limits_of(compile_fuel, state_bytes, max_depth));
+                      grammar = compile(vocabulary, std::move(source));
                     }
                     return unwrap(std::move(grammar));
                   })
+      .def_static("restore",
+                  [](const Vocabulary& vocabulary, const py::bytes& stored) {
+                    const auto bytes = static_cast<std::string>(stored);
+                    Result<Grammar> grammar = fail(ErrorCode::kInternal, "");
+                    {
+                      const py::gil_scoped_release unlocked;
+                      auto source = grammar::restore(bytes, *vocabulary.ref);
+                      if (source) {
+                        grammar = compile(vocabulary, std::move(*source));
+                      } else {
+                        grammar = fail(std::move(source).error());
+                      }
+                    }
+                    return unwrap(std::move(grammar));
+                  })
+      .def("store",
+           [](const Grammar& g) {
+             return py::bytes(unwrap(grammar::store(g.source, *g.ref->vocabulary())));
+           })
+      .def("outcomes",
+           [](const Grammar& g) {
+             if (g.source.kind != grammar::GrammarKind::kSchema) return py::list();
+             Json schema = unwrap(read_json(g.source.text));
+             return outcome_list(
+                 unwrap(grammar::schema_outcomes(schema, g.source.schema, g.source.limits)));
+           })
       .def(
           "matcher", [](const Grammar& g) { return Matcher(g.ref); },
           py::call_guard<py::gil_scoped_release>())
@@ -326,6 +363,11 @@ void bind_grammar(py::module_& module) {
         return json;
       });
 
+  module.def("schema_outcomes", [](const std::string& schema, const std::string& order, bool strict,
+                                   bool formats, bool unknown_keywords) {
+    return outcome_list(unwrap(grammar::schema_outcomes(
+        unwrap(read_json(schema)), schema_options(order, strict, formats, unknown_keywords))));
+  });
   module.def("fill_bitmasks", [](const std::vector<Matcher*>& matchers, const py::buffer& buffer,
                                  const std::vector<std::size_t>& rows,
                                  std::optional<std::uint32_t> left, unsigned threads) {

@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from espalier import _core
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Error",
     "Grammar",
+    "KeywordOutcome",
     "Matcher",
     "Vocabulary",
     "allocate_bitmask",
@@ -49,6 +50,7 @@ __all__ = [
     "compile_schema",
     "compile_type",
     "fill_bitmasks",
+    "schema_outcomes",
 ]
 
 _COMPILE_FUEL = 2_000_000
@@ -95,6 +97,17 @@ class Vocabulary:
         return self._core.end_of_turn
 
 
+class KeywordOutcome(NamedTuple):
+    """What becomes of one keyword of a JSON Schema."""
+
+    pointer: str
+    """JSON Pointer: "#/properties/a/format"."""
+    outcome: str
+    """"enforced", "recorded" (not enforced: the caller must still check it) or "refused"."""
+    reason: str
+    """Why it is not enforced; "" where it is."""
+
+
 class Grammar:
     """A compiled grammar over one vocabulary. Made by the compile_* functions; shared by its matchers."""
 
@@ -105,6 +118,20 @@ class Grammar:
     def matcher(self) -> Matcher:
         """A matcher before the first token. O(1)."""
         return Matcher(self._core.matcher())
+
+    def outcomes(self) -> list[KeywordOutcome]:
+        """Of a JSON Schema: what becomes of each keyword that its root reaches, once a place. [] for other grammars."""
+        return [KeywordOutcome(*outcome) for outcome in self._core.outcomes()]
+
+    def store(self) -> bytes:
+        """A form to keep and `restore`: what the grammar was compiled from, with its options and a digest."""
+        return self._core.store()
+
+    @classmethod
+    def restore(cls, stored: bytes, vocabulary: Vocabulary) -> Grammar:
+        """The grammar that `store` gave, compiled again. Error("invalid") where the form was changed in any bit, cut
+        short, or belongs to another vocabulary; it is never run as it is."""
+        return cls(_core.Grammar.restore(vocabulary._core, stored), vocabulary)
 
     @property
     def least_tokens(self) -> int:
@@ -209,9 +236,22 @@ class Matcher:
 
 
 def _compile(
-    kind: str, text: str, vocabulary: Vocabulary, follow: str, fuel: int, state_bytes: int, depth: int = _MAX_DEPTH
+    kind: str,
+    text: str,
+    vocabulary: Vocabulary,
+    follow: str,
+    fuel: int,
+    state_bytes: int,
+    depth: int = _MAX_DEPTH,
+    order: str = "free",
+    strict: bool = True,
+    formats: bool = True,
+    unknown_keywords: bool = False,
 ) -> Grammar:
-    return Grammar(_core.Grammar.compile(vocabulary._core, kind, text, follow, fuel, state_bytes, depth), vocabulary)
+    core = _core.Grammar.compile(
+        vocabulary._core, kind, text, follow, fuel, state_bytes, depth, order, strict, formats, unknown_keywords
+    )
+    return Grammar(core, vocabulary)
 
 
 def compile_type(
@@ -239,15 +279,51 @@ def compile_schema(
     schema: str | bool | dict[str, Any],
     vocabulary: Vocabulary,
     *,
+    order: Literal["free", "declared"] = "free",
+    strict: bool = True,
+    formats: bool = True,
+    unknown_keywords: bool = False,
     follow: str = "",
     compile_fuel: int = _COMPILE_FUEL,
     state_bytes: int = _STATE_BYTES,
     max_depth: int = _MAX_DEPTH,
 ) -> Grammar:
-    """A JSON Schema (2020-12), as JSON text or as what json.loads makes of it. What is not enforced is refused by name,
-    with its JSON Pointer: Error("unsupported")."""
+    """A JSON Schema (drafts 4 to 2020-12 by $schema), as JSON text or as what json.loads makes of it.
+
+    order:            "declared": members keep the order of `properties`; "free": any order
+    strict:           what cannot be enforced is Error("unsupported") with its JSON Pointer. False: it is left out, and
+                      Grammar.outcomes() records it for the caller to check
+    formats:          `format` asserts; False: it annotates
+    unknown_keywords: keywords that no draft defines are annotations; False: they are refused
+    """
     text = schema if isinstance(schema, str) else json.dumps(schema)
-    return _compile("schema", text, vocabulary, follow, compile_fuel, state_bytes, max_depth)
+    return _compile(
+        "schema",
+        text,
+        vocabulary,
+        follow,
+        compile_fuel,
+        state_bytes,
+        max_depth,
+        order,
+        strict,
+        formats,
+        unknown_keywords,
+    )
+
+
+def schema_outcomes(
+    schema: str | bool | dict[str, Any],
+    *,
+    strict: bool = True,
+    formats: bool = True,
+    unknown_keywords: bool = False,
+) -> list[KeywordOutcome]:
+    """What would become of each keyword of a JSON Schema, the refused ones among them; nothing is compiled.
+    Error("invalid") where the schema is malformed."""
+    text = schema if isinstance(schema, str) else json.dumps(schema)
+    outcomes = _core.schema_outcomes(text, "free", strict, formats, unknown_keywords)
+    return [KeywordOutcome(*outcome) for outcome in outcomes]
 
 
 def compile_regex(

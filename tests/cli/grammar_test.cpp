@@ -57,6 +57,29 @@ TEST_F(GrammarVerb, ShowsTheMaskAfterAPrefix) {
   EXPECT_EQ(run_line({"grammar", "int(10..19)", "--after", "2"}).code, kFailed);
 }
 
+TEST_F(GrammarVerb, TellsWhatBecomesOfEachKeyword) {
+  const std::string schema = folder_.write(
+      "k.json",
+      R"({"type":"object","properties":{"b":{"format":"colour"},"a":{"type":"string"}}})");
+  Ran ran = run_line({"grammar", "--schema", schema});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.out,
+              HasSubstr("refused\t#/properties/b/format\tthe format `colour` is unknown\n"));
+  EXPECT_THAT(ran.out, HasSubstr("enforced\t3 of 4 keywords\n"));
+  EXPECT_THAT(ran.err, HasSubstr("schema #/properties/b/format: the format `colour` is unknown"));
+  ran = run_line(
+      {"grammar", "--schema", schema, "--record", "--json", "--accepts", R"({"a":"x","b":"red"})"});
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  const Json out = Json::parse(ran.out);
+  ASSERT_EQ(out["keywords"].size(), 4U);
+  EXPECT_EQ(out["keywords"][2]["pointer"], "#/properties/b/format");
+  EXPECT_EQ(out["keywords"][2]["outcome"], "recorded");
+  ran = run_line({"grammar", "--schema", schema, "--record", "--declared-order", "--accepts",
+                  R"({"a":"x","b":"red"})"});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.out, HasSubstr("refused at byte"));
+}
+
 TEST_F(GrammarVerb, TakesEveryFrontEnd) {
   const std::string lark = folder_.write("a.lark", "start: \"a\" B\nB: /b+/\n%ignore \" \"\n");
   const std::string schema = folder_.write("a.json", "{\"type\": \"boolean\"}");

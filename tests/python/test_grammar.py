@@ -265,3 +265,56 @@ def test_the_example_skips_politely(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     assert load_example().main("any") == 0
     assert "pip install" in capsys.readouterr().out
+
+
+def test_members_keep_the_declared_order(letters: grammar.Vocabulary) -> None:
+    schema = {"type": "object", "properties": {"b": {"type": "integer"}, "a": {"type": "integer"}}}
+    declared = grammar.compile_schema(schema, letters, order="declared")
+    free = grammar.compile_schema(schema, letters)
+    assert accepts(declared, b'{"b":1,"a":2}') and accepts(free, b'{"a":2,"b":1}')
+    assert not accepts(declared, b'{"a":2,"b":1}')
+    with pytest.raises(Error) as caught:
+        grammar.compile_schema(schema, letters, order="sorted")  # type: ignore[arg-type]
+    assert caught.value.code == "invalid"
+
+
+def test_each_keyword_has_an_outcome(letters: grammar.Vocabulary) -> None:
+    schema = {"type": "string", "format": "colour", "minLength": 1}
+    with pytest.raises(Error) as caught:
+        grammar.compile_schema(schema, letters)
+    assert caught.value.code == "unsupported" and "#/format" in str(caught.value)
+    assert {(o.pointer, o.outcome) for o in grammar.schema_outcomes(schema)} == {
+        ("#/type", "enforced"),
+        ("#/format", "refused"),
+        ("#/minLength", "enforced"),
+    }
+    lax = grammar.compile_schema(schema, letters, strict=False)
+    assert [(o.pointer, o.reason) for o in lax.outcomes() if o.outcome == "recorded"] == [
+        ("#/format", "the format `colour` is unknown")
+    ]
+    assert accepts(lax, b'"red"') and not accepts(lax, b'""')
+    assert grammar.compile_regex("a", letters).outcomes() == []
+
+
+def test_a_stored_grammar_that_was_changed_is_discarded(letters: grammar.Vocabulary) -> None:
+    for compiled in (
+        grammar.compile_schema({"enum": ["a", "bc"]}, letters, order="declared", strict=False),
+        grammar.compile_type("int(0..9)", letters),
+        grammar.compile_gbnf('root ::= "a" root | "b"', letters, follow="!"),
+    ):
+        stored = compiled.store()
+        again = grammar.Grammar.restore(stored, letters)
+        assert again.store() == stored
+        assert allowed(again.matcher(), len(letters)) == allowed(compiled.matcher(), len(letters))
+        for bit in range(8 * len(stored)):
+            changed = bytearray(stored)
+            changed[bit // 8] ^= 1 << bit % 8
+            with pytest.raises(Error) as caught:
+                grammar.Grammar.restore(bytes(changed), letters)
+            assert caught.value.code == "invalid"
+        for size in (0, 1, len(stored) - 1):
+            with pytest.raises(Error):
+                grammar.Grammar.restore(stored[:size], letters)
+        other = grammar.Vocabulary.from_bytes([b"a", b"b"])
+        with pytest.raises(Error, match="another vocabulary"):
+            grammar.Grammar.restore(stored, other)
