@@ -3,6 +3,7 @@
 #   make test      every C++ and Python test (what CI runs); make test-all adds the long ones
 #   make build     the program: build/bin/espalier
 #   make bench     measurements, each beside a peer or a limit
+#   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
 #   make simulate  scheduler, tree and pool under random programs: PROGRAMS=100000
 #   make asan|tsan the C++ tests under the sanitizers;      make fuzz  every fuzz target for a minute
@@ -15,7 +16,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= time_macros
 
-.PHONY: setup build model demo test test-all simulate bench format lint asan tsan fuzz clean python
+.PHONY: setup build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python
 
 setup:
 	@tools/setup.sh
@@ -53,6 +54,17 @@ simulate: build
 
 bench: model python
 	@tools/bench.sh
+
+# The reference data, and a Python that has the peers (pip install xgrammar llguidance), where there is one.
+ESPALIER_DATA ?= ../shared/data
+ESPALIER_PEER_PYTHON ?= $(VENV)/bin/python
+EVERY ?= 60
+bench-masks: python
+	@build/bin/grammar_mask_bench
+	@build/bin/maskbench --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz \
+	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every $(EVERY)
+	@PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/masks_vs_peers.py --every $(EVERY) \
+	  --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz
 
 # The sources that clang-format lays out: not the generated tables.
 FORMATTED = $(filter-out %_tables.cpp,$(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'))
