@@ -315,7 +315,7 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
     if (formulas_.op(l) != Formulas::Op::kLiteral || formulas_.negated(l)) {
       plain = false;
     } else if (formulas_.atom(l).kind == AtomKind::kMembers) {
-      plain = plain && !facts.members;
+      plain = plain && !facts.members && formulas_.members_of(formulas_.atom(l).a).patterns.empty();
       facts.members = formulas_.atom(l).a;
     } else if (formulas_.atom(l).kind != AtomKind::kHas) {
       plain = false;

@@ -265,6 +265,16 @@ TEST(OneOf, BranchesThatMayMeetExcludeEachOther) {
   EXPECT_FALSE(accepts(R"({"oneOf":[{"enum":[1,2]},{"enum":[1.0,3]}]})", "1"));
 }
 
+TEST(Required, MayBeWhatOnlyAPatternAllows) {
+  constexpr std::string_view schema =
+      R"({"type":"object","properties":{"city":{"type":"string"}},"patternProperties":{"^line[1-3]$":{"type":"string"}},
+          "additionalProperties":false,"required":["city","line1"]})";
+  EXPECT_TRUE(accepts(schema, R"({"line1":"a","city":"b"})"));
+  EXPECT_TRUE(accepts(schema, R"({"city":"b","line2":"c","line1":"a"})"));
+  EXPECT_FALSE(accepts(schema, R"({"city":"b","line2":"c"})"));
+  EXPECT_FALSE(accepts(schema, R"({"city":"b","line1":1})"));
+}
+
 TEST(Formats, OfStringsAreEnforced) {
   struct Row {
     const char* format;
