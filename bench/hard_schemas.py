@@ -14,7 +14,24 @@ from typing import Any
 
 Row = tuple[str, Any, list[Any], list[Any]]
 
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi".split()
+WORDS = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+    "omicron",
+    "pi",
+]
 
 
 def name(rng: random.Random, words: int = 2) -> str:
@@ -40,9 +57,7 @@ def example(schema: dict[str, Any]) -> Any:
         return schema["enum"][-1]
     if schema.get("format") == "date":
         return "2024-02-29"
-    return {"string": "some text", "integer": 42, "number": 1.5, "boolean": True}.get(
-        schema["type"], ["one", "two"]
-    )
+    return {"string": "some text", "integer": 42, "number": 1.5, "boolean": True}.get(schema["type"], ["one", "two"])
 
 
 def tools(count: int) -> Row:

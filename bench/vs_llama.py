@@ -70,9 +70,9 @@ def peer(args):
 
 
 def ours(args):
+    options = ["--threads", str(args.threads), "--decode", "32", "--repeat", "1"]
     line = subprocess.run(
-        [args.espalier, "bench", "--model", args.model, "--threads", str(args.threads)]
-        + ["--decode", "32", "--repeat", "1", "--json"],
+        [args.espalier, "bench", "--model", args.model, "--json", *options],
         check=True,
         capture_output=True,
         text=True,
