@@ -27,10 +27,11 @@ std::string escaped(std::string_view key) {
   return out;
 }
 
-// The nesting of both is bounded by kMaxJsonTextDepth.
+// The nesting of both is bounded by kMaxJsonTextDepth. 1 and 1.0 are two spellings, as they are for
+// the fingerprint.
 void compare(const Json& before, const Json& after, const std::string& path,
              std::vector<std::string>& out, std::size_t most) {
-  if (out.size() >= most || before == after) return;
+  if (out.size() >= most) return;
   if (before.is_object() && after.is_object()) {
     std::set<std::string> keys;
     for (const auto& [key, value] : before.items()) keys.insert(key);
@@ -55,7 +56,8 @@ void compare(const Json& before, const Json& after, const std::string& path,
       compare(before[i], after[i], path + "/" + std::to_string(i), out, most);
     return;
   }
-  out.push_back(path.empty() ? "/" : path);
+  if (before.type() != after.type() || before.is_structured() || before != after)
+    out.push_back(path.empty() ? "/" : path);
 }
 
 nlohmann::json sorted(const Json& json) {

@@ -212,6 +212,11 @@ TEST_F(Mcp, EveryByteOfAPinnedToolCounts) {
     ASSERT_FALSE(refused) << pointer;
     EXPECT_THAT(refused.error().message, HasSubstr(pointer));
   }
+  // Another spelling of the same number is a change that can be named.
+  lock.pin("s", "n", Json::parse(R"({"maximum": 1})"));
+  const auto spelled = check_pinned(lock, "s", "n", Json::parse(R"({"maximum": 1.0})"));
+  ASSERT_FALSE(spelled);
+  EXPECT_THAT(spelled.error().message, HasSubstr("/maximum"));
 }
 
 TEST_F(Mcp, ALockFileReadsBackAndADamagedOneIsRefused) {
