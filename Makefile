@@ -1,7 +1,7 @@
 # Every target does its own set-up, can be run again, and is quick the second time.
 #   make demo      build, fetch the default model, run an agent and an extraction program
 #   make test      every C++ and Python test (what CI runs); make test-all adds the long ones
-#   make build     the program: build/bin/espalier
+#   make build     everything; the program is build/bin/espalier
 #   make bench     measurements, each beside a peer or a limit
 #   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
@@ -16,7 +16,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= time_macros
 
-.PHONY: setup build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python
+.PHONY: setup program build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python
 
 setup:
 	@tools/setup.sh
@@ -24,10 +24,13 @@ setup:
 build/build.ninja: CMakeLists.txt CMakePresets.json | setup
 	@cmake --preset release $(CMAKE_FLAGS) > build.log 2>&1 || { cat build.log; rm -f build.log; exit 1; }; rm -f build.log
 
-build: setup build/build.ninja
+program: setup build/build.ninja
+	@cmake --build --preset release -j $(JOBS) --target espalier
+
+build: program
 	@cmake --build --preset release -j $(JOBS)
 
-model: build
+model: program
 	@$(ESPALIER) pull smollm2
 
 # The package in a virtual environment of its own; remade when its metadata changes.
@@ -38,7 +41,7 @@ $(VENV)/.ready: pyproject.toml | setup
 
 python: build $(VENV)/.ready
 
-demo: model python
+demo: model
 	@tools/demo.sh
 
 test: model python
