@@ -65,6 +65,12 @@ function(espalier_room name)
   add_library(espalier::${name} ALIAS espalier_${name})
 endfunction()
 
+# For code that runs seldom or waits for what others compute (tests, the language, the command line): -O1, which spares a
+# quarter of the compiler's time. A source that is hot all the same gets its own level in its CMakeLists.txt.
+function(espalier_compile_quickly target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> "$<$<CONFIG:RelWithDebInfo>:-O1;-g1>")
+endfunction()
+
 # espalier_tests(NAME DEPENDS lib...): one GoogleTest program from every .cpp in this folder, known to ctest
 # under NAME. Data that the tests read stands beside them: ESPALIER_SOURCE_DIR is the project's root.
 function(espalier_tests name)
@@ -76,7 +82,6 @@ function(espalier_tests name)
   add_executable(${name}_test ${sources})
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name}_test PRIVATE ESPALIER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  # A test is compiled once and runs for seconds: a third of the compiler's time is worth more than fast assertions.
-  target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1> "$<$<CONFIG:RelWithDebInfo>:-O1;-g1>")
+  espalier_compile_quickly(${name}_test)
   add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 endfunction()
