@@ -16,7 +16,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= time_macros
 
-.PHONY: setup program build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python
+.PHONY: setup program build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -48,8 +48,14 @@ test: model python
 	@ctest --test-dir build --output-on-failure -j $(JOBS) --timeout 600
 	@PYTHONPATH=build/python $(VENV)/bin/python -m pytest -q tests/python
 
-test-all: test
+test-all: test wheel
 	@ESPALIER_LONG=1 ctest --test-dir build --output-on-failure --timeout 3600
+
+# `pip install .` as a user does it, in an environment of its own, and the README's example with it.
+wheel: model
+	@python3 -m venv build/wheel-venv
+	@build/wheel-venv/bin/pip install -q --disable-pip-version-check .
+	@build/wheel-venv/bin/python tools/readme_example.py README.md
 
 PROGRAMS ?= 20000
 simulate: build

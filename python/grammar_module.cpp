@@ -25,6 +25,12 @@ namespace py = pybind11;
 namespace espalier::python {
 namespace {
 
+// A getter that lets other threads run: properties take no call_guard themselves.
+template <typename Getter>
+py::cpp_function without_gil(Getter getter) {
+  return py::cpp_function(getter, py::call_guard<py::gil_scoped_release>());
+}
+
 constexpr std::uint32_t kNoBudget = 1u << 30;  // tokens: what no text of a grammar needs
 
 struct Vocabulary {
@@ -297,9 +303,8 @@ void bind_grammar(py::module_& module) {
           py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("vocabulary_size",
                              [](const Grammar& g) { return g.ref->vocabulary()->size(); })
-      .def_property_readonly(
-          "least_tokens", [](const Grammar& g) { return g.ref->least_tokens(); },
-          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("least_tokens",
+                             without_gil([](const Grammar& g) { return g.ref->least_tokens(); }))
       .def_property_readonly("prefix_free", [](const Grammar& g) { return g.ref->prefix_free(); })
       .def_property_readonly("unreachable", [](const Grammar& g) { return g.report.unreachable; })
       .def_property_readonly("unproductive", [](const Grammar& g) { return g.report.unproductive; })
@@ -335,12 +340,9 @@ void bind_grammar(py::module_& module) {
             return m.at().forced(left.value_or(kNoBudget));
           },
           py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly(
-          "is_accepting", [](const Matcher& m) { return m.at().accepting(); },
-          py::call_guard<py::gil_scoped_release>())
-      .def_property_readonly(
-          "is_done", [](const Matcher& m) { return m.at().done(); },
-          py::call_guard<py::gil_scoped_release>())
+      .def_property_readonly("is_accepting",
+                             without_gil([](const Matcher& m) { return m.at().accepting(); }))
+      .def_property_readonly("is_done", without_gil([](const Matcher& m) { return m.at().done(); }))
       .def_property_readonly("tokens", &Matcher::tokens)
       .def(
           "distance_to_accept", [](const Matcher& m) { return m.at().distance(); },

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import espalier
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = ROOT / "examples"
 
 
 def load_script(name: str) -> ModuleType:
@@ -73,3 +76,8 @@ def test_the_help_desk_reads_an_mcp_servers_notes(engine: espalier.Engine) -> No
     closed = engine.load(EXAMPLES / "mcp/desk.gen")
     with pytest.raises(espalier.Error, match="not allowed"):
         closed.desk(question="Is there a warranty on lamps?")
+
+
+def test_the_readmes_example_runs() -> None:
+    run = [sys.executable, "tools/readme_example.py", "README.md"]
+    subprocess.run(run, cwd=ROOT, check=True, timeout=300)

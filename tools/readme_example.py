@@ -1,0 +1,14 @@
+"""Runs the Python examples of a page, one after the other: readme_example.py README.md"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+page = Path(sys.argv[1]).read_text(encoding="utf-8")
+examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+if not examples:
+    sys.exit(f"{sys.argv[1]} has no example in Python")
+for example in examples:
+    exec(compile(example, sys.argv[1], "exec"), {})
