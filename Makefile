@@ -98,7 +98,7 @@ asan tsan: setup
 	@ctest --test-dir build/$@ --output-on-failure -j $(JOBS) --timeout 1800
 
 fuzz:
-	@tools/setup.sh clang libclang-rt-14-dev
+	@tools/setup.sh clang libclang-rt-dev
 	@cmake --preset fuzz > /dev/null && cmake --build --preset fuzz -j $(JOBS)
 	@for target in build/fuzz/bin/*_fuzz; do echo "== $$target"; $$target -max_total_time=60 -print_final_stats=1 2>&1 | tail -3; done
 
