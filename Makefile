@@ -36,7 +36,7 @@ model: program
 # The package in a virtual environment of its own; remade when its metadata changes.
 $(VENV)/.ready: pyproject.toml | setup
 	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check numpy pytest pytest-asyncio jinja2
+	@$(VENV)/bin/pip install -q --disable-pip-version-check numpy pytest pytest-asyncio pytest-lsp jinja2
 	@touch $@
 
 python: build $(VENV)/.ready

@@ -1,13 +1,11 @@
 // espalier batch: one program over many documents or rows, with an output that
 // survives whatever stops the job.
 #include <filesystem>
-#include <ostream>
 
 #include "batch/inputs.h"
 #include "batch/job.h"
 #include "batch/journal.h"
 #include "cli/command.h"
-#include "cli/program_file.h"
 #include "cli/program_run.h"
 #include "cli/progress.h"
 #include "cli/row_arguments.h"
@@ -20,10 +18,7 @@ namespace {
 class Batch final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("FILE[:GEN]", file_,
-                   "The program, and which of its generators if it has several")
-        ->required()
-        ->type_name("");
+    program_.declare_program(app);
     app.add_option("--in", in_,
                    "Documents: a folder or a quoted pattern ('letters/*.txt'); "
                    "or rows: one .jsonl file")
@@ -32,37 +27,30 @@ class Batch final : public Command {
     app.add_option("--out", out_, "The output: a JSON object a line, one for each input")
         ->required()
         ->type_name("OUT.jsonl");
-    arguments_.declare(app);
     add_integer(app, "--parallel", parallel_, 1, 1024, "Rows in flight at once [8]");
     app.add_flag("--restart", restart_, "Throw away what stands in the output and begin anew");
     app.add_flag("--retry-failed", retry_failed_, "Run the rows again that have an error");
-    model_.declare(app, true);
-    settings_.declare(app);
+    program_.declare_run(app);
     stats_.declare(app);
   }
 
   Result<int> run(Context& context) override {
-    if (const auto status = settings_.check(); !status)
-      return usage_error(context, "batch", status.error().message);
-    ESP_ASSIGN(const auto opened, open_program(file_, "batch", context));
+    ESP_ASSIGN(auto opened, program_.open("batch", context));
     if (opened.code != kDone) return opened.code;
     const ProgramFile& file = opened.file;
-    if (const auto allowed = settings_.check_allowed(file.program->tools); !allowed)
-      return usage_error(context, "batch", allowed.error().message);
-    auto given = arguments_.read(file.gen->parameters, context);
-    if (!given) return usage_failure(context, "batch", given.error());
     ESP_ASSIGN(const auto inputs, batch::Inputs::open(in_, context.system));
     if (inputs.reads(out_))
       return usage_error(context, "batch", "--out '" + out_ + "' is one of the inputs");
-    auto rows = RowArguments::create(*file.gen, std::move(*given), inputs.documents());
+    auto rows = RowArguments::create(*file.gen, std::move(opened.arguments), inputs.documents());
     if (!rows) return usage_error(context, "batch", rows.error().message);
 
     ESP_TRY(stats_.open(context));
-    ESP_ASSIGN(const auto session, Session::open(model_, context));
+    ESP_ASSIGN(const auto programs, program_.session(file, context));
+    const Session& session = programs->session();
     batch::Journal::Options journal_options;
     journal_options.restart = restart_;
     journal_options.retry_failed = retry_failed_;
-    ESP_ASSIGN(auto journal, batch::Journal::open(out_, identity(file, *rows, *session),
+    ESP_ASSIGN(auto journal, batch::Journal::open(out_, identity(file, *rows, session),
                                                   journal_options, context.system));
     if (journal.rows() > 0)
       context.console.note("going on: " + std::to_string(journal.rows()) + " rows are done");
@@ -70,8 +58,8 @@ class Batch final : public Command {
       context.console.note(std::to_string(journal.dropped_bytes()) +
                            " bytes of a torn row were dropped; it runs again");
     }
-    const auto done = work(context, file, inputs, *rows, *session, journal);
-    Status stats = stats_.write(*session, context);
+    const auto done = work(context, file, inputs, *rows, *programs, journal);
+    Status stats = stats_.write(session, context);
     if (!done) {
       if (!stats) context.console.error(stats.error().message);
       return fail(done.error().code, done.error().message + "\n" + std::to_string(journal.rows()) +
@@ -110,48 +98,38 @@ class Batch final : public Command {
             {"model",
              {{"file", std::filesystem::path(session.model().path()).filename().string()},
               {"bytes", session.model().file_bytes()}}},
-            {"sampling", settings_.identity()}};
+            {"sampling", program_.settings().identity()}};
   }
 
   Result<batch::JobReport> work(Context& context, const ProgramFile& file,
                                 const batch::Inputs& inputs, RowArguments& rows,
-                                const Session& session, batch::Journal& journal) const {
-    const auto tools = settings_.tools(file.directory());
-    const auto runner = make_runner(session);
-    const auto cancellation = std::make_shared<dsl::Cancellation>();
+                                const ProgramSession& programs, batch::Journal& journal) const {
     const batch::RowFunction run_row = [&](const batch::Row& row) -> Result<Json> {
       ESP_ASSIGN(Json arguments, rows.of(row));
-      dsl::RunOptions options;
-      options.overrides = settings_.overrides();
-      options.tools = tools.get();
-      options.cancellation = cancellation;
-      options.tool_timeout = settings_.tool_timeout();
-      auto outcome =
-          runner->run_now(file.program, file.gen->name, std::move(arguments), std::move(options));
+      auto outcome = programs.runner().run_now(file.program, file.gen->name, std::move(arguments),
+                                               programs.options());
       if (!outcome) return fail(std::move(outcome).error().error);
       return dsl::to_json(*outcome);
     };
     ProgressLine progress(context.console, context.system);
     batch::JobOptions options;
     options.parallel = static_cast<unsigned>(parallel_.value_or(8));
-    options.cancel_rows = [&] { cancellation->cancel(); };
+    options.cancel_rows = [&] { programs.cancel(); };
     options.on_row = [&](const batch::JobProgress& so_far) {
       std::string figures = std::to_string(so_far.done) + "/" + std::to_string(so_far.total);
       if (so_far.failed > 0) figures += ", " + std::to_string(so_far.failed) + " failed";
       progress.show("rows", so_far.done, so_far.total, figures);
     };
-    const Interrupt::Action stop(context.interrupt, [&] { cancellation->cancel(); });
+    const Interrupt::Action stop(context.interrupt, [&] { programs.cancel(); });
     return batch::run_job(inputs, journal, run_row, options, context.interrupt.flag(),
                           context.system);
   }
 
-  std::string file_, in_, out_;
-  ProgramArguments arguments_;
+  std::string in_, out_;
+  ProgramOptions program_;
   std::optional<std::int64_t> parallel_;
   bool restart_ = false;
   bool retry_failed_ = false;
-  ModelOptions model_;
-  RunSettings settings_;
   StatsOption stats_;
 };
 

@@ -8,7 +8,6 @@
 #include "cli/command.h"
 #include "cli/console.h"
 #include "cli/interrupt.h"
-#include "cli/program_file.h"
 #include "cli/program_run.h"
 #include "cli/progress.h"
 #include "cli/row_arguments.h"
@@ -28,10 +27,7 @@ std::string percent(const batch::FieldScores::Share& share) {
 class Eval final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("FILE[:GEN]", file_,
-                   "The program, and which of its generators if it has several")
-        ->required()
-        ->type_name("");
+    program_.declare_program(app);
     app.add_option("--rows", rows_,
                    "A .jsonl file: the arguments of a run a line, with its right value as "
                    "\"expected\"")
@@ -39,30 +35,22 @@ class Eval final : public Command {
         ->type_name("GOLD.jsonl");
     app.add_option("--expected", expected_, "The field that holds the right value [expected]")
         ->type_name("NAME");
-    arguments_.declare(app);
     add_integer(app, "--parallel", parallel_, 1, 1024, "Rows in flight at once [8]");
     app.add_flag("--json", json_,
                  "Print {\"rows\", \"right\", \"fields\": {name: {\"right\", \"total\"}}, "
                  "\"misses\"}");
-    model_.declare(app, true);
-    settings_.declare(app);
+    program_.declare_run(app);
     stats_.declare(app);
   }
 
   Result<int> run(Context& context) override {
-    if (const auto status = settings_.check(); !status)
-      return usage_error(context, "eval", status.error().message);
-    ESP_ASSIGN(const auto opened, open_program(file_, "eval", context));
+    ESP_ASSIGN(auto opened, program_.open("eval", context));
     if (opened.code != kDone) return opened.code;
     const ProgramFile& file = opened.file;
-    if (const auto allowed = settings_.check_allowed(file.program->tools); !allowed)
-      return usage_error(context, "eval", allowed.error().message);
-    auto given = arguments_.read(file.gen->parameters, context);
-    if (!given) return usage_failure(context, "eval", given.error());
     ESP_ASSIGN(const auto inputs, batch::Inputs::open(rows_, context.system));
     if (inputs.documents())
       return usage_error(context, "eval", "--rows takes one .jsonl file of rows");
-    auto arguments = RowArguments::create(*file.gen, std::move(*given), false);
+    auto arguments = RowArguments::create(*file.gen, std::move(opened.arguments), false);
     if (!arguments) return usage_error(context, "eval", arguments.error().message);
     // What is wrong with the rows is known before a model is loaded.
     std::vector<batch::Row> rows;
@@ -80,8 +68,8 @@ class Eval final : public Command {
       rows.push_back(std::move(row));
     }
     ESP_TRY(stats_.open(context));
-    ESP_ASSIGN(const auto session, Session::open(model_, context));
-    const std::vector<Result<Json>> values = work(context, file, rows, *arguments, *session);
+    ESP_ASSIGN(const auto programs, program_.session(file, context));
+    const std::vector<Result<Json>> values = work(context, file, rows, *arguments, *programs);
     if (context.interrupt.requested()) {
       context.console.error("stopped");
       return context.interrupt.exit_code();
@@ -98,35 +86,27 @@ class Eval final : public Command {
       context.console.warn("'" + field + "' is no parameter of '" + file.gen->name +
                            "': that field was not used");
     print(scores, context);
-    ESP_TRY(stats_.write(*session, context));
+    ESP_TRY(stats_.write(programs->session(), context));
     return kDone;
   }
 
  private:
   std::vector<Result<Json>> work(Context& context, const ProgramFile& file,
                                  const std::vector<batch::Row>& rows, RowArguments& arguments,
-                                 const Session& session) const {
-    const auto tools = settings_.tools(file.directory());
-    const auto runner = make_runner(session);
-    const auto cancellation = std::make_shared<dsl::Cancellation>();
+                                 const ProgramSession& programs) const {
     std::vector<Result<Json>> values(rows.size(), fail(ErrorCode::kCancelled, "not run"));
     ProgressLine progress(context.console, context.system);
-    const Interrupt::Action stop(context.interrupt, [&] { cancellation->cancel(); });
+    const Interrupt::Action stop(context.interrupt, [&] { programs.cancel(); });
     std::atomic<std::size_t> next = 0;
     std::atomic<std::size_t> done = 0;
     const auto worker = [&] {
-      for (std::size_t i = next++; i < rows.size() && !cancellation->flag(); i = next++) {
+      for (std::size_t i = next++; i < rows.size() && !programs.cancelled(); i = next++) {
         auto given = arguments.of(rows[i]);
         if (!given) {
           values[i] = fail(std::move(given).error());
         } else {
-          dsl::RunOptions options;
-          options.overrides = settings_.overrides();
-          options.tools = tools.get();
-          options.cancellation = cancellation;
-          options.tool_timeout = settings_.tool_timeout();
-          auto outcome =
-              runner->run_now(file.program, file.gen->name, std::move(*given), std::move(options));
+          auto outcome = programs.runner().run_now(file.program, file.gen->name, std::move(*given),
+                                                   programs.options());
           if (outcome) {
             values[i] = dsl::to_json(*outcome);
           } else {
@@ -140,7 +120,7 @@ class Eval final : public Command {
     const auto parallel =
         std::min<std::size_t>(static_cast<std::size_t>(parallel_.value_or(8)), rows.size());
     for (std::size_t i = 0; i < parallel; ++i) threads.emplace_back(worker);
-    while (done < rows.size() && !cancellation->flag()) {
+    while (done < rows.size() && !programs.cancelled()) {
       progress.show("rows", done, rows.size(),
                     std::to_string(done) + "/" + std::to_string(rows.size()));
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -186,13 +166,11 @@ class Eval final : public Command {
     }
   }
 
-  std::string file_, rows_;
+  std::string rows_;
   std::string expected_ = "expected";
-  ProgramArguments arguments_;
+  ProgramOptions program_;
   std::optional<std::int64_t> parallel_;
   bool json_ = false;
-  ModelOptions model_;
-  RunSettings settings_;
   StatsOption stats_;
 };
 

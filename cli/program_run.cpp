@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <ostream>
 #include <utility>
 
 #include "cli/suggest.h"
+#include "dsl/convert.h"
 #include "dsl/tool_permissions.h"
 
 namespace espalier::cli {
@@ -91,6 +93,79 @@ std::chrono::milliseconds RunSettings::tool_timeout() const {
 
 dsl::ModelParts model_parts(const runtime::Model& model) {
   return {model.tokenizer(), model.chat_template(), model.shape().context};
+}
+
+Result<std::unique_ptr<ProgramSession>> ProgramSession::open(const ModelOptions& model,
+                                                             const RunSettings& settings,
+                                                             const ProgramFile& file,
+                                                             Context& context) {
+  std::unique_ptr<ProgramSession> opened(new ProgramSession(settings));
+  ESP_ASSIGN(opened->session_, Session::open(model, context));
+  opened->tools_ = settings.tools(file.directory());
+  opened->runner_ = make_runner(*opened->session_);
+  return opened;
+}
+
+dsl::RunOptions ProgramSession::options() const {
+  dsl::RunOptions options;
+  options.overrides = settings_.overrides();
+  options.tools = tools_.get();
+  options.cancellation = cancellation_;
+  options.tool_timeout = settings_.tool_timeout();
+  return options;
+}
+
+dsl::RunOutcome ProgramSession::run(const ProgramFile& file, Json arguments,
+                                    dsl::RunOptions options, Context& context) const {
+  const Interrupt::Action stop(context.interrupt, [&] { cancel(); });
+  return runner_->run_now(file.program, file.gen->name, std::move(arguments), std::move(options));
+}
+
+void ProgramOptions::declare_program(CLI::App& app) {
+  app.add_option("FILE[:GEN]", file_, "The program, and which of its generators if it has several")
+      ->required()
+      ->type_name("");
+  arguments_.declare(app);
+}
+
+void ProgramOptions::declare_run(CLI::App& app) {
+  model_.declare(app, true);
+  settings_.declare(app);
+}
+
+Result<ProgramOptions::Opened> ProgramOptions::open(std::string_view verb, Context& context) const {
+  Opened result;
+  const auto usage = [&](const std::string& message) {
+    result.code = usage_error(context, verb, message);
+    return result;
+  };
+  if (const auto status = settings_.check(); !status) return usage(status.error().message);
+  ESP_ASSIGN(auto opened, open_program(file_, verb, context));
+  result.code = opened.code;
+  if (result.code != kDone) return result;
+  result.file = std::move(opened.file);
+  if (const auto allowed = settings_.check_allowed(result.file.program->tools); !allowed)
+    return usage(allowed.error().message);
+  auto arguments = arguments_.read(result.file.gen->parameters, context);
+  if (!arguments) {
+    ESP_ASSIGN(result.code, usage_failure(context, verb, arguments.error()));
+    return result;
+  }
+  result.arguments = std::move(*arguments);
+  return result;
+}
+
+Status ProgramOptions::check_complete(const Opened& opened) {
+  const auto typed =
+      dsl::arguments_from_json(*opened.file.program, opened.file.gen->parameters, opened.arguments);
+  if (!typed) return fail(typed.error());
+  return {};
+}
+
+Result<int> run_failure(const dsl::RunError& error, Context& context) {
+  if (error.error.code == ErrorCode::kCancelled || error.rendered.empty()) return fail(error.error);
+  context.console.err() << printable(error.rendered) << std::flush;
+  return kFailed;
 }
 
 std::unique_ptr<dsl::Runner> make_runner(const Session& session) {

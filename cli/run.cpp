@@ -1,9 +1,6 @@
 // espalier run: one program, its result as JSON on stdout.
-#include <ostream>
-
 #include "cli/command.h"
 #include "cli/live.h"
-#include "cli/program_file.h"
 #include "cli/program_run.h"
 #include "cli/session.h"
 #include "cli/stats.h"
@@ -16,13 +13,8 @@ namespace {
 class Run final : public Command {
  public:
   void declare(CLI::App& app) override {
-    app.add_option("FILE[:GEN]", file_,
-                   "The program, and which of its generators if it has several")
-        ->required()
-        ->type_name("");
-    arguments_.declare(app);
-    model_.declare(app, true);
-    settings_.declare(app);
+    program_.declare_program(app);
+    program_.declare_run(app);
     app.add_flag("--text", text_, "Print a string result as text, without quotes");
     stats_.declare(app);
     add_text(app, "--trace", trace_, "PATH",
@@ -30,48 +22,26 @@ class Run final : public Command {
   }
 
   Result<int> run(Context& context) override {
-    if (const auto status = settings_.check(); !status)
-      return usage_error(context, "run", status.error().message);
-    ESP_ASSIGN(const auto opened, open_program(file_, "run", context));
+    ESP_ASSIGN(auto opened, program_.open("run", context));
     if (opened.code != kDone) return opened.code;
-    const ProgramFile& file = opened.file;
-    if (const auto allowed = settings_.check_allowed(file.program->tools); !allowed)
-      return usage_error(context, "run", allowed.error().message);
-    auto arguments = arguments_.read(file.gen->parameters, context);
-    if (!arguments) return usage_failure(context, "run", arguments.error());
-    // The runner checks them too; here it is before the model is loaded, and a
-    // fault of the command line.
-    if (const auto typed =
-            dsl::arguments_from_json(*file.program, file.gen->parameters, *arguments);
-        !typed) {
+    if (const auto typed = ProgramOptions::check_complete(opened); !typed)
       return usage_error(context, "run", typed.error().message);
-    }
     ESP_TRY(stats_.open(context));
-    ESP_ASSIGN(const auto session, Session::open(model_, context));
-    const auto tools = settings_.tools(file.directory());
-    const auto runner = make_runner(*session);
+    ESP_ASSIGN(const auto programs, program_.session(opened.file, context));
+    const Session& session = programs->session();
 
     Observers observers;
     LiveView live(context.console);
     if (context.console.terminals().err) observers.add(&live);
     std::unique_ptr<Trace> trace;
     if (trace_) {
-      ESP_ASSIGN(trace, Trace::open(*trace_, model_parts(session->model()), context.system));
+      ESP_ASSIGN(trace, Trace::open(*trace_, model_parts(session.model()), context.system));
       observers.add(trace.get());
     }
-    dsl::RunOptions options;
-    options.overrides = settings_.overrides();
-    options.tools = tools.get();
+    dsl::RunOptions options = programs->options();
     options.observer = observers.empty() ? nullptr : &observers;
-    options.cancellation = std::make_shared<dsl::Cancellation>();
-    options.tool_timeout = settings_.tool_timeout();
-    const auto cancellation = options.cancellation;
-    dsl::RunOutcome outcome;
-    {
-      const Interrupt::Action stop(context.interrupt, [&] { cancellation->cancel(); });
-      outcome =
-          runner->run_now(file.program, file.gen->name, std::move(*arguments), std::move(options));
-    }
+    const dsl::RunOutcome outcome =
+        programs->run(opened.file, std::move(opened.arguments), std::move(options), context);
     live.finish();
     // The result first: whatever happens to the other files, it is not lost. What it cost is worth
     // knowing of a failed run too.
@@ -80,30 +50,20 @@ class Run final : public Command {
     } else if (outcome) {
       context.console.print_json(dsl::to_json(*outcome));
     }
-    Status files = stats_.write(*session, context);
+    Status files = stats_.write(session, context);
     if (trace != nullptr) {
       if (Status traced = trace->finish(); files) files = std::move(traced);
     }
     if (!outcome) {
       if (!files) context.console.error(files.error().message);
-      return failure(outcome.error(), context);
+      return run_failure(outcome.error(), context);
     }
     ESP_TRY(files);
     return kDone;
   }
 
  private:
-  static Result<int> failure(const dsl::RunError& error, Context& context) {
-    if (error.error.code == ErrorCode::kCancelled) return fail(error.error);
-    if (error.rendered.empty()) return fail(error.error);
-    context.console.err() << printable(error.rendered) << std::flush;
-    return kFailed;
-  }
-
-  std::string file_;
-  ProgramArguments arguments_;
-  ModelOptions model_;
-  RunSettings settings_;
+  ProgramOptions program_;
   bool text_ = false;
   StatsOption stats_;
   std::optional<std::string> trace_;

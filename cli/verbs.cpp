@@ -166,6 +166,12 @@ Examples:
   espalier lock clock.gen --allow mcp --check
 )";
 
+constexpr std::string_view kLspDetails =
+    R"(For editors, which start it themselves (docs/editors). It speaks the Language Server Protocol 3.17:
+errors while you type, hover, completion, go to definition, references, rename, formatting, colours
+and fixes.
+)";
+
 constexpr std::array kVerbs{
     Verb{"run", "FILE[:GEN]", "Run a program", kRunDetails, make_run},
     Verb{"batch", "FILE[:GEN]", "Run a program over many documents or rows", kBatchDetails,
@@ -178,6 +184,8 @@ constexpr std::array kVerbs{
          kExplainDetails, make_explain},
     Verb{"test", "FILE...", "Run the tests that stand in programs", kTestDetails, make_test},
     Verb{"fmt", "FILE...", "Lay programs out in the one style", kFmtDetails, make_fmt},
+    Verb{"lsp", "", "Serve an editor: what the language knows of a program, while it is written",
+         kLspDetails, make_lsp},
     Verb{"lock", "FILE", "Pin what a program's MCP tools are", kLockDetails, make_lock},
     Verb{"render", "FILE[:GEN]", "Show the prompt that a program makes", kRenderDetails,
          make_render},

@@ -25,16 +25,18 @@ bool builtin_type_name(std::string_view name) {
 
 }  // namespace
 
-void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics) {
-  Checker(program, loaded, read, diagnostics).run();
+void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,
+           SymbolNotes* notes) {
+  Checker(program, loaded, read, diagnostics, notes).run();
 }
 
 Checker::Checker(Program& program, const Loaded& loaded, const ReadFile& read,
-                 Diagnostics& diagnostics)
+                 Diagnostics& diagnostics, SymbolNotes* notes)
     : program_(program),
       loaded_(loaded),
       read_(read),
       diagnostics_(diagnostics),
+      notes_(notes),
       broken_(!loaded.skipped.empty()),
       names_(program.sources.size()) {
   for (const Span& span : loaded.skipped) {
@@ -65,6 +67,7 @@ void Checker::run() {
     gen(info);
   }
   for (const TestDecl* one : program_.tests) test(*one);
+  note_declarations();
   automata();
 }
 
@@ -177,6 +180,7 @@ void Checker::use(const UseDecl& decl) {
   };
   if (decl.as) {
     add(decl.as->text, {Entity::kFile, file, decl.as->span}, decl.as->span);
+    note(SymbolKind::kFile, *decl.as, nullptr, decl.path.value);
     for (const auto& entry : theirs)
       if (own(entry)) names().emplace(decl.as->text + "." + entry.first, entry.second);
   }
@@ -184,6 +188,7 @@ void Checker::use(const UseDecl& decl) {
     const auto at = theirs.find(name.text);
     if (at != theirs.end() && own(*at)) {
       add(name.text, at->second, name.span);
+      note_use(name.span, at->second.span);
       continue;
     }
     std::vector<std::string> known;

@@ -91,6 +91,7 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
                 ": it cannot be called");
     } else if (Variable* variable = find(word)) {
       variable->used = true;
+      note_use(callee->span, variable->span);
       error("E0210", written.callee->span, "`" + word + "` is a value: it cannot be called");
     } else {
       std::vector<std::string> known;
@@ -101,6 +102,7 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
     }
     return unknown_arguments();
   }
+  note_spelled(*written.callee, word);
   const bool is_gen = at->entity == Entity::kGen;
   const std::vector<Parameter>& parameters =
       is_gen ? program_.gens[at->index].parameters : program_.tools[at->index].parameters;
@@ -120,6 +122,12 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
     const TypeRef want =
         parameters[i].omittable ? optional_type(parameters[i].type) : parameters[i].type;
     expect(*arguments[i], want, "the argument `" + names[i] + "` is");
+  }
+  for (const Argument& argument : written.arguments) {
+    if (!argument.name) continue;
+    for (const Parameter& parameter : parameters)
+      if (parameter.name == argument.name->text)
+        note_use(argument.name->span, parameter.decl->name.span);
   }
   for (const Argument& argument : written.arguments)  // those that have no place are still checked
     if (std::find(arguments.begin(), arguments.end(), argument.value.get()) == arguments.end())

@@ -158,9 +158,11 @@ Static Checker::name(const Expr& node, const Identifier& written) {
         result.type = fact->second;
         break;
       }
+    note_use(written.span, variable->span, result.type);
     return result;
   }
   if (const Declared* const at = declared(word)) {
+    note_spelled(node, word);
     info.index = at->index;
     switch (at->entity) {
       case Entity::kType: {
@@ -329,6 +331,8 @@ Static Checker::record(const Expr& node, const RecordExpr& written, const TypeRe
   made->kind = TypeKind::kRecord;
   bool complete = want != nullptr && fits(want);
   for (const RecordEntry& entry : written.entries) {
+    if (want != nullptr) note_field(entry.key.span, want, entry.key.text);
+    if (notes_ != nullptr && entry.value->span == entry.key.span) notes_->key_alone(entry.key.span);
     const auto twice = std::any_of(made->fields.begin(), made->fields.end(),
                                    [&](const auto& f) { return f.name == entry.key.text; });
     if (twice) {
@@ -381,7 +385,7 @@ Static Checker::fork(const ForkExpr& written) {
   const std::uint32_t loops = loops_;
   loops_ = 0;
   forks_.push_back({});
-  open_scope();
+  open_scope(written.body.span);
   if (written.variable) bind(*written.variable, {item});
   const bool falls = block(written.body, false);
   close_scope();

@@ -37,16 +37,18 @@ void Checker::gen(GenInfo& info) {
   gen_index_ = static_cast<std::uint32_t>(&info - program_.gens.data());
   drop_variables(0);
   scopes_.clear();
+  regions_.clear();
   ended_.clear();
   facts_.clear();
   forks_.clear();
   turn_ = {};
   loops_ = 0;
   mixed_ = traits_[gen_index_].turns;
-  open_scope();
+  open_scope(info.decl->body.span);
   for (const Parameter& parameter : info.parameters)
     bind(parameter.decl->name,
-         {parameter.omittable ? optional_type(parameter.type) : parameter.type}, true);
+         {parameter.omittable ? optional_type(parameter.type) : parameter.type}, true,
+         SymbolKind::kParameter);
   const bool falls = block(info.decl->body, false);
   if (!mixed_) turn_order(info.decl->body);
   close_scope();
@@ -63,7 +65,7 @@ void Checker::gen(GenInfo& info) {
 }
 
 bool Checker::block(const Block& node, bool scoped) {
-  if (scoped) open_scope();
+  if (scoped) open_scope(node.span);
   const std::size_t facts = facts_.size();
   bool falls = true;
   bool warned = false;
@@ -229,7 +231,7 @@ bool Checker::for_statement(const ForStmt& node, const Span& span) {
     if (may_be_null(list.type))
       diagnostic.help = "it may be null: test it first (`if x != null { … }`)";
   }
-  open_scope();
+  open_scope(span);
   bind(node.variable, {item});
   ++loops_;
   block(node.body, false);
@@ -250,8 +252,10 @@ bool Checker::retry(const RetryStmt& node, const Span& span) {
     diagnostic.help =
         "put it around the turn, or place the message yourself: `retry n as why { … }`";
   }
-  open_scope();
+  const std::uint32_t outer = regions_.back();
+  open_scope(span);
   if (node.why) bind(*node.why, {optional_type(basic_type(TypeKind::kString))});
+  regions_.back() = outer;  // what the block binds goes on behind it
   const std::size_t first = variables_.size();
   const bool falls = block(node.body, false);
   std::vector<Variable> bound = variables_from(first);
@@ -267,6 +271,7 @@ bool Checker::retry(const RetryStmt& node, const Span& span) {
       if (at != other.end()) {
         variable.value.type = unify(variable.value.type, at->value.type);
         variable.used = variable.used || at->used;
+        if (notes_ != nullptr) notes_->together(variable.span, at->span);
       } else if (else_falls && !broken_) {
         const Span word{node.otherwise->span.file, node.otherwise->span.begin,
                         node.otherwise->span.begin + 1};

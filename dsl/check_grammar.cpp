@@ -35,6 +35,10 @@ TypeRef Checker::grammar_type(const GrammarDecl& decl, TypeInfo& info) {
     each_item(rule.alternatives, [&](const GrammarItem& item) {
       if (item.kind == GrammarItem::Kind::kName) {
         used.insert(item.text);
+        if (const auto at = rules.find(item.text); at != rules.end()) {
+          const auto length = static_cast<std::uint32_t>(item.text.size());
+          note_use({item.span.file, item.span.begin, item.span.begin + length}, at->second);
+        }
         if (rules.count(item.text) == 0 && !tainted(item.text))
           unknown_name({item.text, item.span}, "rule", names);
       } else if (item.kind == GrammarItem::Kind::kRegex) {

@@ -87,7 +87,7 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
     const std::vector<TypeRef> before = left;
     pattern(arm.pattern, value.type, cases, left, last);
     const PatternInfo& info = program_.patterns[arm.pattern.id];
-    open_scope();
+    open_scope(arm.body.span);
     const std::size_t facts = facts_.size();
     if (info.test == PatternTest::kAny && arm.pattern.kind == PatternKind::kName &&
         !arm.pattern.called) {
@@ -107,6 +107,7 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
           bind(name, {});
         } else {
           bind(name, {at->omittable ? optional_type(at->type) : at->type});
+          if (notes_ != nullptr) notes_->together(name.span, at->decl->name.span);
         }
       }
     } else {
@@ -227,6 +228,7 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
     const auto at = std::find_if(cases.begin(), cases.end(), [&](const TypeRef& t) {
       return t->kind == TypeKind::kEnum && case_name(t) == word;
     });
+    note_case(node.name.span, (*at)->name, word);
     const TypeInfo* declared = program_.type((*at)->name);
     const auto& all = declared != nullptr && resolve(declared->type) != nullptr
                           ? resolve(declared->type)->cases
@@ -242,6 +244,7 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
   if (take([&](const TypeRef& t) { return t->kind == TypeKind::kCall && case_name(t) == tool; })) {
     info.test = PatternTest::kTool;
     info.index = static_cast<std::uint32_t>(program_.tool(tool) - program_.tools.data());
+    note_use(node.name.span, program_.tools[info.index].decl->name.span);
     return;
   }
   info.test = PatternTest::kAny;

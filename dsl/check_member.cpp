@@ -40,6 +40,7 @@ Static Checker::member(const Expr& node, const MemberExpr& written) {
       info.index = at->index;
       const TypeRef named = program_.types[info.index].type;
       const TypeRef type = resolve(named);
+      note_spelled(*written.object, object->text);
       if (type == nullptr) return {};
       if (type->kind != TypeKind::kEnum) {
         error("E0210", written.object->span,
@@ -57,6 +58,7 @@ Static Checker::member(const Expr& node, const MemberExpr& written) {
           diagnostic.replacements.push_back({written.key.span, near});
         }
       }
+      note_case(written.key.span, type->name, written.key.text);
       return {named};
     }
   }
@@ -86,6 +88,8 @@ Static Checker::member_of(const Static& object, const Identifier& key) {
     made->kind = TypeKind::kRecord;
     for (const std::string& choice : choice_names(object.type, 4096))
       made->fields.push_back({choice, choice, basic_type(TypeKind::kFloat), false, ""});
+    if (notes_ != nullptr && type != nullptr && type->kind == TypeKind::kEnum)
+      notes_->by_case(made, type->name);
     return {made};
   }
   if ((key.text == "p" || key.text == "dist") && object.from_hole) {
@@ -122,6 +126,7 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
       for (const auto& field : type->fields) {
         if (field.name == key.text) {
           // A field that was left out is null, unless its record has a default for it.
+          note_field(key.span, type, key.text);
           const TypeInfo* declared = type->name.empty() ? nullptr : program_.type(type->name);
           const bool filled = declared != nullptr && declared->defaults.count(field.name) > 0;
           return field.omittable && !filled ? optional_type(field.type) : field.type;

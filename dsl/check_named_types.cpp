@@ -36,6 +36,9 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
       NamedType inside;
       inside.name = {named.name.text + "." + named.member->text, written.span};
       inside.called = named.called;
+      note_use(named.name.span, file->span);
+      if (const Declared* const inner = declared(inside.name.text))
+        note_use(named.member->span, inner->span);
       return named_type(written, inside);
     }
   }
@@ -45,6 +48,8 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
       error("E0211", written.span, "`" + word + "` takes no arguments in parentheses");
   };
   if (const Declared* const at = declared(word)) {
+    // The parts of `other.name` were noted one by one.
+    if (word.find('.') == std::string::npos) note_use(named.name.span, at->span);
     no_arguments();
     if (at->entity == Entity::kGen) {
       error("E0210", named.name.span, "`" + word + "` is a generator, not a type");
@@ -81,6 +86,7 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
     }
     for (const auto& one : resolved->cases)
       if (one.name == named.member->text) {
+        note_case(named.member->span, resolved->name, one.name);
         auto made = std::make_shared<Type>();
         made->kind = TypeKind::kEnum;
         made->name = resolved->name;

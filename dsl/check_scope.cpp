@@ -17,8 +17,9 @@ std::vector<Checker::Variable> Checker::variables_from(std::size_t first) const 
   return {variables_.begin() + static_cast<std::ptrdiff_t>(first), variables_.end()};
 }
 
-void Checker::bind(const Identifier& name, Static value, bool warn_unused) {
+void Checker::bind(const Identifier& name, Static value, bool warn_unused, SymbolKind kind) {
   if (name.text.empty()) return;
+  note_variable(kind, name, value.type);
   if (const Variable* before = find(name.text)) {
     error("E0103", name.span, "`" + name.text + "` is bound already", "a name is bound once")
         .secondary.push_back({before->span, "first here"});
@@ -37,11 +38,15 @@ void Checker::bind(const Identifier& name, Static value, bool warn_unused) {
   variables_.push_back({name.text, name.span, std::move(value), warn_unused, false});
 }
 
-void Checker::open_scope() { scopes_.push_back(variables_.size()); }
+void Checker::open_scope(const Span& region) {
+  scopes_.push_back(variables_.size());
+  regions_.push_back(region.end);
+}
 
 void Checker::close_scope() {
   const std::size_t begin = scopes_.back();
   scopes_.pop_back();
+  regions_.pop_back();
   for (std::size_t i = begin; i < variables_.size(); ++i) {
     const Variable& variable = variables_[i];
     if (variable.warn_unused && !variable.used && !broken_ && variable.name.front() != '_')

@@ -11,24 +11,27 @@ void Checker::test(const TestDecl& decl) {
   gen_ = nullptr;
   drop_variables(0);
   scopes_.clear();
+  regions_.clear();
   ended_.clear();
   facts_.clear();
   forks_.clear();
   turn_ = {};
   loops_ = 0;
   mixed_ = false;
-  open_scope();
+  open_scope(decl.span);
   for (const TestItem& item : decl.items) {
     if (const auto* mock = std::get_if<MockEntry>(&item)) {
       for (const RecordEntry& entry : std::get<RecordExpr>(mock->value->node).entries) {
         const std::string& name = entry.key.text;
         const Declared* const at = declared(name);
-        if (hole_names_.count(name) == 0 && (at == nullptr || at->entity != Entity::kTool)) {
-          std::vector<std::string> known(hole_names_.begin(), hole_names_.end());
+        if (holes_named_.count(name) == 0 && (at == nullptr || at->entity != Entity::kTool)) {
+          std::vector<std::string> known;
+          for (const auto& [hole, places] : holes_named_) known.push_back(hole);
           for (const auto& [other, one] : names())
             if (one.entity == Entity::kTool) known.push_back(other);
           unknown_name(entry.key, "hole or tool", std::move(known));
         }
+        note_mock(entry.key);
         // Its type is that of whatever takes it: checked when the test runs.
         expr(*entry.value);
       }

@@ -55,6 +55,7 @@ void Checker::text(const Text& node, bool value) {
         if (at != nullptr && (at->entity == Entity::kType || at->entity == Entity::kTool)) {
           program_.names[insert->value->id] = {
               at->entity == Entity::kType ? NameKind::kType : NameKind::kTool, at->index};
+          note_spelled(*insert->value, name->text);
           program_.values[insert->value->id] = basic_type(TypeKind::kString);
           continue;
         }
@@ -79,7 +80,7 @@ void Checker::text(const Text& node, bool value) {
 }
 
 void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
-  hole_names_.insert(node.name.text);
+  holes_named_[node.name.text].push_back(node.name.span);
   const std::string& word = node.name.text;
   if (turn_.open && turn_.role != Role::kAssistant) {
     Diagnostic& diagnostic = error("E0401", node.span, "a hole outside an assistant turn",
@@ -154,7 +155,9 @@ void Checker::hole(const Hole& node, const Text& text, std::size_t position) {
       if (!info.think) follow(node, text, position, held);
     }
   }
-  bind(node.name, {held, true, node.select});
+  hole_ = &node;
+  bind(node.name, {held, true, node.select}, false, SymbolKind::kHole);
+  hole_ = nullptr;
 }
 
 void Checker::hole_options(const Hole& node) {

@@ -197,6 +197,7 @@ TypeRef Checker::record_type(const std::vector<FieldDecl>& fields,
     }
     made->fields.push_back(std::move(field));
   }
+  note_record(made, fields);
   // A field of unknown type (reported) leaves the others known: members of the record are still
   // checked.
   return made;
@@ -276,6 +277,7 @@ void Checker::define_type(std::uint32_t index) {
       auto named = std::make_shared<Type>(*made);
       named->name = info.name;
       named->doc = info.doc;
+      if (notes_ != nullptr) notes_->record_alias(named, made.get());
       made = named;
     }
     if (type_references_[index] != nullptr) {

@@ -3,8 +3,8 @@
 // check_expr.cpp, check_member.cpp, check_call.cpp, check_flow.cpp (statements
 // and paths), check_match.cpp, check_tests.cpp, check_scope.cpp (variables), check_text.cpp (texts
 // and holes), check_automata.cpp (what their automata decide), check_gens.cpp (what generators do
-// to each other). Inner part of the room: only those
-// files include it.
+// to each other), check_symbols.cpp (what an editor is told of names). Inner part of the room: only
+// those files include it.
 //
 // A generator is checked in one walk in program order. The environment is a stack of scopes of
 // single-assignment variables; a statement's check says whether control goes on after it.
@@ -19,6 +19,7 @@
 
 #include "dsl/check.h"
 #include "dsl/static_types.h"
+#include "dsl/symbols.h"
 
 namespace espalier::dsl {
 
@@ -31,7 +32,8 @@ struct Static {
 
 class Checker {
  public:
-  Checker(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics);
+  Checker(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,
+          SymbolNotes* notes);
   void run();
 
  private:
@@ -167,14 +169,31 @@ class Checker {
     bool warn_unused = false;
     bool used = false;
   };
-  void bind(const Identifier& name, Static value, bool warn_unused = false);
+  void bind(const Identifier& name, Static value, bool warn_unused = false,
+            SymbolKind kind = SymbolKind::kVariable);
   Variable* find(const std::string& name);
   void drop_variables(std::size_t left);
   [[nodiscard]] std::vector<Variable> variables_from(std::size_t first) const;
-  void open_scope();
+  /// `region`: what the new scope's variables are in reach of, from their definition on.
+  void open_scope(const Span& region);
   void close_scope();
   /// Facts that hold where `condition` came out as `truth`: paths that are not null.
   void learn(const Expr& condition, bool truth);
+
+  // ---- what an editor is told of names, where one asks (check_symbols.cpp)
+  void note(SymbolKind kind, const Identifier& name, const TypeRef& type = nullptr,
+            const std::string& doc = {});
+  void note_variable(SymbolKind kind, const Identifier& name, const TypeRef& type);
+  void note_use(const Span& use, const Span& definition, const TypeRef& type = nullptr) {
+    if (notes_ != nullptr) notes_->refer(use, definition, type);
+  }
+  /// The name that `node` spells, `name` or `other.name`, is the one that `word` stands for.
+  void note_spelled(const Expr& node, const std::string& word);
+  void note_field(const Span& use, const TypeRef& record, const std::string& field);
+  void note_case(const Span& use, const std::string& type, const std::string& name);
+  void note_record(const TypeRef& made, const std::vector<FieldDecl>& fields);
+  void note_declarations();
+  void note_mock(const Identifier& name);
 
   // ---- texts and holes (check_text.cpp)
   void text(const Text& node, bool value);
@@ -211,7 +230,9 @@ class Checker {
   const Loaded& loaded_;
   const ReadFile& read_;
   Diagnostics& diagnostics_;
-  bool broken_ = false;  // the parser skipped something: no warnings about what is missing
+  SymbolNotes* notes_;          // null where no editor asks
+  const Hole* hole_ = nullptr;  // being bound
+  bool broken_ = false;         // the parser skipped something: no warnings about what is missing
   std::set<std::string> tainted_;  // words in what it skipped
 
   std::vector<Names> names_;     // by source
@@ -229,8 +250,9 @@ class Checker {
   std::uint32_t gen_index_ = 0;
   std::vector<Variable> variables_;
   std::unordered_map<std::string, std::size_t> variable_index_;  // name -> place in variables_
-  std::vector<std::size_t> scopes_;    // where each scope's variables begin
-  std::map<std::string, Span> ended_;  // bound in a scope that is over
+  std::vector<std::size_t> scopes_;     // where each scope's variables begin
+  std::vector<std::uint32_t> regions_;  // and where its region ends
+  std::map<std::string, Span> ended_;   // bound in a scope that is over
   std::vector<std::pair<std::string, TypeRef>> facts_;
   struct Turn {
     bool open = false;
@@ -249,7 +271,7 @@ class Checker {
   bool mixed_ = false;  // this generator has turns, so text outside them is an error
 
   std::vector<Traits> traits_;
-  std::set<std::string> hole_names_;
+  std::map<std::string, std::vector<Span>> holes_named_;
   std::map<std::string, Span> test_names_;
 };
 

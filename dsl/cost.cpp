@@ -83,6 +83,21 @@ class Walker {
     return cost;
   }
 
+  /// Tokens of a hole's value.
+  Bound value_of(const Hole& hole) {
+    std::uint64_t most = static_cast<std::uint64_t>(
+        program_.config.max.value_or(static_cast<std::int64_t>(kDefaultMax)));
+    Bound value = Bound::of(most);
+    for (const HoleOption& option : hole.options) {
+      if (option.name.text != "max") continue;
+      const auto number = constant(*option.value);
+      value = number ? Bound::of(*number) : Bound::symbol(written(*option.value));
+      most = number.value_or(0);
+    }
+    const auto bytes = longest(program_.holes[hole.id].type);
+    return bytes && (most == 0 || *bytes < most) ? Bound::of(*bytes) : value;
+  }
+
  private:
   Cost block(const Block& block) {
     Cost cost;
@@ -118,18 +133,7 @@ class Walker {
       }
       return cost;
     }
-    std::uint64_t most = static_cast<std::uint64_t>(
-        program_.config.max.value_or(static_cast<std::int64_t>(kDefaultMax)));
-    Bound value = Bound::of(most);
-    for (const HoleOption& option : hole.options) {
-      if (option.name.text != "max") continue;
-      const auto number = constant(*option.value);
-      value = number ? Bound::of(*number) : Bound::symbol(written(*option.value));
-      most = number.value_or(0);
-    }
-    if (const auto bytes = longest(info.type); bytes && (most == 0 || *bytes < most))
-      value = Bound::of(*bytes);
-    cost.generated += value;
+    cost.generated += value_of(hole);
     cost.generated += Bound::of(info.think ? Context::kThoughtEnd.size() : end);
     if (info.think) cost.again += Bound::of(1);
     return cost;
@@ -378,5 +382,9 @@ std::string Bound::text() const {
 }
 
 Cost cost_of(const Program& program, const GenInfo& gen) { return Walker(program).of(gen); }
+
+Bound value_tokens(const Program& program, const Hole& hole) {
+  return Walker(program).value_of(hole);
+}
 
 }  // namespace espalier::dsl

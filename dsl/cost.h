@@ -49,5 +49,7 @@ struct Cost {
 };
 
 [[nodiscard]] Cost cost_of(const Program& program, const GenInfo& gen);
+/// Tokens that the value of a hole that is no `select` may take. The program may have errors.
+[[nodiscard]] Bound value_tokens(const Program& program, const Hole& hole);
 
 }  // namespace espalier::dsl

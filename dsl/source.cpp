@@ -19,11 +19,16 @@ std::string_view Source::slice(const Span& span) const {
   return all.substr(span.begin, span.end > span.begin ? span.end - span.begin : 0);
 }
 
+std::uint32_t Source::line_of(std::uint32_t offset) const {
+  const auto next = std::upper_bound(starts_.begin(), starts_.end(), offset);
+  return static_cast<std::uint32_t>(next - starts_.begin());
+}
+
 Position Source::position(std::uint32_t offset) const {
   offset = std::min(offset, static_cast<std::uint32_t>(text_.size()));
-  const auto next = std::upper_bound(starts_.begin(), starts_.end(), offset);
-  const auto line = static_cast<std::uint32_t>(next - starts_.begin());
-  const std::string_view before = std::string_view(text_).substr(*(next - 1), offset - *(next - 1));
+  const std::uint32_t line = line_of(offset);
+  const std::string_view before =
+      std::string_view(text_).substr(line_start(line), offset - line_start(line));
   std::uint32_t column = 1;
   for (const char c : before) column += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
   return {line, column};

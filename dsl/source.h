@@ -42,6 +42,8 @@ class Source {
   /// Where byte `offset` stands (offsets past the end count as the end). O(log lines + line
   /// length).
   [[nodiscard]] Position position(std::uint32_t offset) const;
+  /// The line of byte `offset`, from 1. O(log lines).
+  [[nodiscard]] std::uint32_t line_of(std::uint32_t offset) const;
   [[nodiscard]] std::uint32_t lines() const { return static_cast<std::uint32_t>(starts_.size()); }
   /// Line `line` (from 1) without its line break.
   [[nodiscard]] std::string_view line(std::uint32_t line) const;

@@ -1,0 +1,83 @@
+// The documents that an editor holds open, what the language has to say about them, and the files
+// that they use.
+//
+// A document's text counts before the file on disk, also where another one uses it. Analyses are
+// made when they are asked for and kept until the document or a file that it used changes. Not for
+// several threads. Limits: kMaxDocument bytes a document, kMaxDocuments of them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/system.h"
+#include "cli/lsp/message.h"
+#include "cli/lsp/text_position.h"
+#include "dsl/symbols.h"
+
+namespace espalier::cli::lsp {
+
+inline constexpr std::size_t kMaxDocument = 32u << 20;
+inline constexpr std::size_t kMaxDocuments = 1000;
+
+struct Document {
+  std::string uri;   // as the client wrote it
+  std::string path;  // where it is, or would be, on disk; its name in messages
+  std::string text;
+  std::optional<std::int64_t> version;
+  std::shared_ptr<const dsl::Analysis> analysis;  // null: to be made
+  bool published = false;                         // what is known of this text was told
+};
+
+/// The diagnostics of one file, for `textDocument/publishDiagnostics`.
+struct Publication {
+  std::string uri;
+  std::optional<std::int64_t> version;
+  Json diagnostics;
+};
+
+class Workspace {
+ public:
+  explicit Workspace(System& system) : system_(system) {}
+
+  void set_encoding(Encoding encoding) { encoding_ = encoding; }
+  [[nodiscard]] Encoding encoding() const { return encoding_; }
+
+  [[nodiscard]] Status open(const std::string& uri, std::optional<std::int64_t> version,
+                            std::string text);
+  /// Applies `contentChanges` in order. On an error the document stays as it was.
+  [[nodiscard]] Status change(const std::string& uri, std::optional<std::int64_t> version,
+                              const In& changes);
+  void close(const std::string& uri);
+  /// Files on disk may have changed.
+  void forget_files();
+
+  /// The open document, analyzed; null where it is not open.
+  [[nodiscard]] Document* document(const std::string& uri);
+  [[nodiscard]] std::vector<Document*> documents();
+
+  /// What has to be told since the last call.
+  [[nodiscard]] std::vector<Publication> publications();
+
+  /// The URI of a source of an analysis: the client's own where it is open.
+  [[nodiscard]] std::string uri_of(const std::string& path) const;
+  /// Reads what programs name: open documents, then files.
+  [[nodiscard]] dsl::ReadFile reader() const;
+  /// {"uri", "range"}
+  [[nodiscard]] Json location(const dsl::Program& program, const dsl::Span& span) const;
+
+ private:
+  void analyze(Document& document) const;
+  void changed(const std::string& path);
+
+  System& system_;
+  Encoding encoding_ = Encoding::kUtf16;
+  std::map<std::string, Document> documents_;  // by path
+  std::map<std::string, Json> published_;      // by URI: what the client shows and is not empty
+};
+
+}  // namespace espalier::cli::lsp
