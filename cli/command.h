@@ -75,6 +75,7 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_list();
 [[nodiscard]] std::unique_ptr<Command> make_show();
 [[nodiscard]] std::unique_ptr<Command> make_mkmodel();
+[[nodiscard]] std::unique_ptr<Command> make_replay();
 [[nodiscard]] std::unique_ptr<Command> make_tree();
 [[nodiscard]] std::unique_ptr<Command> make_bench();
 

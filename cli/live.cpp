@@ -61,7 +61,8 @@ void LiveView::on_tool_start(dsl::BranchNumber /*branch*/, std::string_view tool
 }
 
 void LiveView::on_tool_end(dsl::BranchNumber /*branch*/, std::string_view tool,
-                           const dsl::Value& value, std::string_view error) {
+                           const Json& /*arguments*/, const dsl::Value& value,
+                           std::string_view error) {
   const std::lock_guard lock(mutex_);
   fresh_line();
   if (error.empty()) {

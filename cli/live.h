@@ -23,8 +23,8 @@ class LiveView final : public dsl::Observer {
                 bool forced) override;
   void on_tool_start(dsl::BranchNumber branch, std::string_view tool,
                      const Json& arguments) override;
-  void on_tool_end(dsl::BranchNumber branch, std::string_view tool, const dsl::Value& value,
-                   std::string_view error) override;
+  void on_tool_end(dsl::BranchNumber branch, std::string_view tool, const Json& arguments,
+                   const dsl::Value& value, std::string_view error) override;
   void on_retry(dsl::BranchNumber branch, std::string_view why) override;
   /// Ends the last line.
   void finish();

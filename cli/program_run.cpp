@@ -50,6 +50,31 @@ Json RunSettings::identity() const {
   return out;
 }
 
+Result<RunSettings> RunSettings::from_identity(const Json& identity) {
+  RunSettings out;
+  if (!identity.is_object()) return fail(ErrorCode::kInvalid, "its sampling is no object");
+  SamplingOptions& s = out.sampling_;
+  const std::pair<const char*, std::optional<double>*> reals[] = {
+      {"temperature", &s.temperature}, {"top_p", &s.top_p},       {"min_p", &s.min_p},
+      {"repetition", &s.repetition},   {"presence", &s.presence}, {"frequency", &s.frequency}};
+  const std::pair<const char*, std::optional<std::int64_t>*> whole[] = {
+      {"top_k", &s.top_k}, {"seed", &s.seed}, {"max", &out.max_}};
+  for (const auto& [key, value] : identity.items()) {
+    const auto named = [&, &name = key](const auto& one) { return name == one.first; };
+    const auto* real = std::find_if(std::begin(reals), std::end(reals), named);
+    const auto* integer = std::find_if(std::begin(whole), std::end(whole), named);
+    if (real != std::end(reals) && value.is_number()) {
+      *real->second = value.template get<double>();
+    } else if (integer != std::end(whole) && value.is_number_integer()) {
+      *integer->second = value.template get<std::int64_t>();
+    } else {
+      return fail(ErrorCode::kInvalid, "its sampling has a wrong `" + key + "`");
+    }
+  }
+  ESP_TRY(out.check());
+  return out;
+}
+
 Status RunSettings::check_allowed(const std::vector<dsl::ToolInfo>& tools) const {
   return check_allow_list(allow_, tools);
 }

@@ -23,8 +23,10 @@ class RunSettings {
   [[nodiscard]] Status check_allowed(const std::vector<dsl::ToolInfo>& tools) const;
   /// Sampling above the program's own config.
   [[nodiscard]] dsl::Config overrides() const;
-  /// All that changes a run's text, for a job's identity.
+  /// All that changes a run's text, for a job's identity and for a trace.
   [[nodiscard]] Json identity() const;
+  /// The settings whose identity() it is. kInvalid names what is none of them.
+  [[nodiscard]] static Result<RunSettings> from_identity(const Json& identity);
   [[nodiscard]] std::unique_ptr<dsl::ToolHost> tools(const std::string& directory) const;
   [[nodiscard]] std::chrono::milliseconds tool_timeout() const;
 

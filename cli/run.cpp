@@ -17,8 +17,10 @@ class Run final : public Command {
     program_.declare_run(app);
     app.add_flag("--text", text_, "Print a string result as text, without quotes");
     stats_.declare(app);
-    add_text(app, "--trace", trace_, "PATH",
-             "Write every turn, token, value and tool call, a JSON object a line");
+    add_text(
+        app, "--trace", trace_, "PATH",
+        "Write every turn, token, value and tool call, a JSON object a line; PATH.html: a page "
+        "to look at, with the tree of prompts and what each token was drawn from");
   }
 
   Result<int> run(Context& context) override {
@@ -33,9 +35,14 @@ class Run final : public Command {
     Observers observers;
     LiveView live(context.console);
     if (context.console.terminals().err) observers.add(&live);
+    std::unique_ptr<TraceFile> file;
     std::unique_ptr<Trace> trace;
     if (trace_) {
-      ESP_ASSIGN(trace, Trace::open(*trace_, model_parts(session.model()), context.system));
+      ESP_ASSIGN(file, TraceFile::open(*trace_, context.system));
+      trace = std::make_unique<Trace>([&](Json event) { file->add(std::move(event)); },
+                                      model_parts(session.model()), *opened.file.program,
+                                      context.system, file->page());
+      trace->write(run_event(opened, session));
       observers.add(trace.get());
     }
     dsl::RunOptions options = programs->options();
@@ -52,7 +59,9 @@ class Run final : public Command {
     }
     Status files = stats_.write(session, context);
     if (trace != nullptr) {
-      if (Status traced = trace->finish(); files) files = std::move(traced);
+      trace->write(outcome ? Json{{"event", "result"}, {"value", dsl::to_json(*outcome)}}
+                           : Json{{"event", "error"}, {"message", outcome.error().error.message}});
+      if (Status traced = file->finish(); files) files = std::move(traced);
     }
     if (!outcome) {
       if (!files) context.console.error(files.error().message);
@@ -63,6 +72,18 @@ class Run final : public Command {
   }
 
  private:
+  // What `replay` needs to do it again.
+  [[nodiscard]] Json run_event(const ProgramOptions::Opened& opened, const Session& session) const {
+    return {{"event", "run"},
+            {"program", opened.file.path},
+            {"gen", opened.file.gen->name},
+            {"arguments", opened.arguments},
+            {"model", program_.model().model},
+            {"vocabulary", session.model().tokenizer()->vocabulary()->size()},
+            {"sampling", program_.settings().identity()},
+            {"contents", opened.file.contents()}};
+  }
+
   ProgramOptions program_;
   bool text_ = false;
   StatsOption stats_;

@@ -134,6 +134,17 @@ Examples:
   espalier tree draft.gen --arg topic="a lost umbrella" --json
 )";
 
+constexpr std::string_view kReplayDetails =
+    R"(Equal programs, models and settings give equal texts, so that a difference is a change: of the
+program, the model, or the arithmetic. Tools are not run: each call has the answer that it had.
+Exit 1 if a token, or a text of the program, differs.
+
+Examples:
+  espalier run shop.gen --arg question="What do two lamps cost?" --trace shop.jsonl
+  espalier replay shop.jsonl
+  espalier replay shop.jsonl --model other.gguf --json
+)";
+
 constexpr std::string_view kBenchDetails =
     R"(Tokens a second, and what share they are of what this machine can read (the weights and keys and
 values that a step must read) and multiply (int8 products), both measured at the start. Branches
@@ -198,6 +209,9 @@ constexpr std::array kVerbs{
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
     Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
     Verb{"show", "[MODEL]", "What a model is, and the memory it takes", kShowDetails, make_show},
+    Verb{"replay", "TRACE",
+         "Run again what a trace recorded, and name the first token that differs", kReplayDetails,
+         make_replay},
     Verb{"tree", "FILE[:GEN]", "Run a program and show the tree of prompts that is then held",
          kTreeDetails, make_tree},
     Verb{"bench", "", "How fast a model runs here, beside the machine's limits", kBenchDetails,

@@ -12,6 +12,8 @@
 namespace espalier::dsl {
 namespace {
 
+constexpr std::uint32_t kShownChoices = 5;  // of a token, to an observer that wants them
+
 tl::unexpected<Failure> pass(Failure failure) {
   return tl::unexpected<Failure>(std::move(failure));
 }
@@ -250,7 +252,7 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
   }
 
   const std::string path = frame.path + hole.name.text;
-  observer_.on_hole_start({frame.branch, path, hole.name.text});
+  observer_.on_hole_start({frame.branch, path, hole.name.text, hole.span});
   if (options_.mocks != nullptr) {
     const auto given = options_.mocks->take(hole.name.text);
     if (!given && !options_.mocks->model()) {
@@ -261,7 +263,7 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
     if (given) {
       Outcome<Value> value = mocked(frame, hole, follow, *given, setting->source.get());
       if (!value) co_return pass(std::move(value).error());
-      observer_.on_hole_end({frame.branch, path, hole.name.text}, *value);
+      observer_.on_hole_end({frame.branch, path, hole.name.text, hole.span}, *value);
       bind(frame, hole.name, std::move(*value));
       co_return Outcome<void>();
     }
@@ -271,7 +273,7 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
                                               : generate(frame, hole, follow, *setting, path);
   Outcome<Value> result = co_await task;
   if (!result) co_return pass(std::move(result).error());
-  observer_.on_hole_end({frame.branch, path, hole.name.text}, *result);
+  observer_.on_hole_end({frame.branch, path, hole.name.text, hole.span}, *result);
   bind(frame, hole.name, std::move(*result));
   co_return Outcome<void>();
 }
@@ -321,20 +323,23 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   request.key = frame.place.with(hole.name.text).with(hole.id).with(settings.sampling.seed);
   // What healing took back is spelled again before the value begins.
   request.max_tokens = std::max(settings.max + healed->dropped, request.matcher.distance());
+  if (observer_.wants_choices()) request.logprobs = kShownChoices;
   CompletedNodes nodes;
   const auto on_node = [&](const std::string& place, const Json& node) {
-    observer_.on_node({frame.branch, path, hole.name.text}, path + place, node);
+    observer_.on_node({frame.branch, path, hole.name.text, hole.span}, path + place, node);
   };
   if (options_.observer != nullptr) {
     const grammar::Vocabulary* vocabulary = runner_.model().tokenizer->vocabulary().get();
     // The bytes that healing took back were shown as text already.
     request.on_token = [this, vocabulary, &frame, &path, &hole, &nodes, &on_node,
                         shown = healed->prefix.size()](const runtime::Progress& progress) mutable {
-      const HoleEvent event{frame.branch, path, hole.name.text};
+      const HoleEvent event{frame.branch, path, hole.name.text, hole.span};
       std::string_view bytes = vocabulary->bytes(progress.token);
       const std::size_t known = std::min(shown, bytes.size());
       shown -= known;
       bytes.remove_prefix(known);
+      if (progress.allowed > 0 && observer_.wants_choices())
+        observer_.on_choice(event, {progress.allowed, progress.best});
       observer_.on_token(event, progress.token, bytes, progress.forced);
       if (progress.matcher != nullptr && observer_.wants_partials()) {
         const Json partial = progress.matcher->partial();
@@ -354,6 +359,8 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   }
   if (!generated) co_return engine_failure(hole.span, std::move(generated).error());
   frame.context->after_hole();
+  observer_.on_cost({frame.branch, path, hole.name.text, hole.span},
+                    {generated->prompt, generated->found});
   auto result = from_json(program_, generated->matcher.value(), info.type,
                           "`" + hole.name.text + "`", settings.source.get());
   if (!result) {
@@ -458,7 +465,7 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
   const std::size_t chosen = choose(dist, settings.sampling.temperature, key);
   frame.context->branch().append_selected(ids[chosen]);
   frame.context->after_hole();
-  const HoleEvent event{frame.branch, path, hole.name.text};
+  const HoleEvent event{frame.branch, path, hole.name.text, hole.span};
   std::size_t shown = healed->prefix.size();
   for (const TokenId id : ids[chosen]) {
     const std::string_view bytes = tokenizer.vocabulary()->bytes(id);

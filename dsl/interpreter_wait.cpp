@@ -172,7 +172,7 @@ Interpreter::ValueTask Interpreter::run_call(Frame& frame, Value call, Span span
       auto value = from_json(program_, *given, tool->result, "the mock of `" + tool->name + "`");
       if (!value) co_return failed(std::move(value).error());
       observer_.on_tool_start(frame.branch, tool->name, request.arguments);
-      observer_.on_tool_end(frame.branch, tool->name, *value, {});
+      observer_.on_tool_end(frame.branch, tool->name, request.arguments, *value, {});
       co_return std::move(*value);
     }
   }
@@ -186,7 +186,7 @@ Interpreter::ValueTask Interpreter::run_call(Frame& frame, Value call, Span span
   };
   OnThread<Result<Value>> thread(runner_.tool_threads(), runner_.executor(), std::move(work));
   Result<Value> result = co_await thread;
-  observer_.on_tool_end(frame.branch, tool->name, result ? *result : Value(),
+  observer_.on_tool_end(frame.branch, tool->name, request.arguments, result ? *result : Value(),
                         result ? std::string_view() : std::string_view(result.error().message));
   if (!result) co_return failed(std::move(result).error());
   co_return std::move(*result);

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "base/token.h"
+#include "dsl/source.h"
 #include "dsl/value.h"
 #include "grammar/json.h"
 
@@ -26,6 +28,19 @@ struct HoleEvent {
   BranchNumber branch = 0;
   std::string_view path;
   std::string_view name;
+  Span place;  // of the hole in the program
+};
+
+/// What a token was drawn from.
+struct TokenChoice {
+  std::uint32_t allowed = 0;                        // tokens that the mask allowed
+  std::span<const std::pair<TokenId, float>> best;  // the likeliest of them, with log p
+};
+
+/// What a hole's prompt cost.
+struct HoleCost {
+  std::size_t prompt = 0;  // tokens before it, the whole path
+  std::size_t found = 0;   // of those, the ones whose KV was there
 };
 
 class Observer {
@@ -49,12 +64,19 @@ class Observer {
   /// is the hole's with the part's place behind it ("step[2].move.items[0]").
   virtual void on_node(const HoleEvent& /*hole*/, std::string_view /*path*/,
                        const Json& /*value*/) {}
+  /// Whether on_choice and on_cost are wanted: the best tokens are looked for then.
+  [[nodiscard]] virtual bool wants_choices() const { return false; }
+  /// Before on_token, for a token that was drawn.
+  virtual void on_choice(const HoleEvent& /*hole*/, const TokenChoice& /*choice*/) {}
+  /// Before on_hole_end, for a hole that was generated.
+  virtual void on_cost(const HoleEvent& /*hole*/, const HoleCost& /*cost*/) {}
   virtual void on_hole_end(const HoleEvent& /*hole*/, const Value& /*value*/) {}
   virtual void on_tool_start(BranchNumber /*branch*/, std::string_view /*tool*/,
                              const Json& /*arguments*/) {}
   /// `error` is empty where it went well.
   virtual void on_tool_end(BranchNumber /*branch*/, std::string_view /*tool*/,
-                           const Value& /*value*/, std::string_view /*error*/) {}
+                           const Json& /*arguments*/, const Value& /*value*/,
+                           std::string_view /*error*/) {}
   /// A try of a retry block failed and was rolled back.
   virtual void on_retry(BranchNumber /*branch*/, std::string_view /*why*/) {}
 };

@@ -106,6 +106,10 @@ struct Progress {
   TokenId token = kNoToken;
   bool forced = false;
   const grammar::Matcher* matcher = nullptr;  // after the token; null without one
+  std::uint32_t allowed =
+      0;  // tokens that its mask allowed; 0 where none was drawn, or without one
+  /// With GenerateRequest::logprobs: the best tokens where this one was drawn, else empty.
+  std::span<const std::pair<TokenId, float>> best;
 };
 
 struct GenerateRequest {
@@ -123,6 +127,8 @@ struct Generated {
   std::vector<TokenId> ids;  // what was appended, follow and end token included
   grammar::Matcher matcher;  // its last state
   bool truncated = false;    // max_tokens ended a free text
+  std::size_t prompt = 0;    // ids before the answer
+  std::size_t found = 0;     // of those, the leading ones whose KV was there when it was admitted
   float logprob = 0.0F;      // sum over the sampled tokens of log p over the allowed set
   std::vector<std::vector<std::pair<TokenId, float>>>
       best;  // with logprobs: a list a sampled token

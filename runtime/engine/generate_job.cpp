@@ -64,6 +64,7 @@ Status GenerateJob::want(const Strand&, std::uint32_t, RowPlan& plan) {
                                             " tokens of the value");
     }
   }
+  allowed_ = plan.mask == nullptr ? 0 : plan.mask->count();
   plan.sampling = &request_.sampling;
   plan.counts = request_.sampling.has_penalties() ? &counts_ : nullptr;
   plan.key = request_.key;
@@ -72,7 +73,8 @@ Status GenerateJob::want(const Strand&, std::uint32_t, RowPlan& plan) {
   return {};
 }
 
-void GenerateJob::append(TokenId token, bool forced, Stats& stats) {
+void GenerateJob::append(TokenId token, bool forced, Stats& stats,
+                         std::span<const std::pair<TokenId, float>> best) {
   out_.ids.push_back(token);
   ++stats.generated_tokens;
   if (forced) ++stats.forced_tokens;
@@ -81,7 +83,8 @@ void GenerateJob::append(TokenId token, bool forced, Stats& stats) {
     count_token(counts_.generated, token);
   }
   if (request_.on_token) {
-    request_.on_token({token, forced, out_.matcher.valid() ? &out_.matcher : nullptr});
+    request_.on_token({token, forced, out_.matcher.valid() ? &out_.matcher : nullptr,
+                       forced ? 0 : allowed_, best});
   }
 }
 
@@ -94,9 +97,10 @@ std::vector<TokenId> GenerateJob::path() const {
 Status GenerateJob::take_sampled(RowResult& result, Stats& stats) {
   const TokenId token = result.sampled.token;
   out_.logprob += std::log(result.sampled.probability);
-  if (request_.logprobs > 0) out_.best.push_back(std::move(result.best));
+  std::span<const std::pair<TokenId, float>> best;
+  if (request_.logprobs > 0) best = out_.best.emplace_back(std::move(result.best));
   if (!out_.matcher.valid()) {
-    append(token, false, stats);
+    append(token, false, stats, best);
     const auto& ends = request_.end_tokens;
     if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
       finished_ = true;
@@ -110,7 +114,7 @@ Status GenerateJob::take_sampled(RowResult& result, Stats& stats) {
     return fail(ErrorCode::kInternal,
                 "the grammar refused token " + std::to_string(token) + " that its mask allowed");
   }
-  append(token, false, stats);
+  append(token, false, stats, best);
   // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what
   // is not stable.
   if (!out_.matcher.done()) forced_ = out_.matcher.forced(tokens_left());
@@ -150,6 +154,8 @@ void GenerateJob::answer(Status status) {
     state().answer = Result<Generated>(fail(std::move(status).error()));
     return;
   }
+  out_.prompt = state().ids.size();
+  out_.found = std::min(found_, out_.prompt);
   state().ids.insert(state().ids.end(), out_.ids.begin(), out_.ids.end());
   state().answer = Result<Generated>(std::move(out_));
 }

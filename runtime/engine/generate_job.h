@@ -25,7 +25,8 @@ class GenerateJob final : public Job {
 
  private:
   [[nodiscard]] std::uint32_t tokens_left() const;
-  void append(TokenId token, bool forced, Stats& stats);
+  void append(TokenId token, bool forced, Stats& stats,
+              std::span<const std::pair<TokenId, float>> best = {});
   [[nodiscard]] Status take_sampled(RowResult& result, Stats& stats);
   [[nodiscard]] Status take_forced(Stats& stats);
 
@@ -34,6 +35,7 @@ class GenerateJob final : public Job {
   TokenCounts counts_;  // kept up only where penalties act
   bool jump_;
   std::vector<TokenId> forced_;  // known to follow and not appended yet, the next one last
+  std::uint32_t allowed_ = 0;    // by the mask of the row that is asked for
   bool finished_ = false;
 };
 

@@ -142,7 +142,7 @@ class Recorder final : public Observer {
     const std::lock_guard lock(mutex_);
     holes_.push_back(std::string(hole.path) + "=" + print(value));
   }
-  void on_tool_end(BranchNumber, std::string_view tool, const Value& value,
+  void on_tool_end(BranchNumber, std::string_view tool, const Json&, const Value& value,
                    std::string_view error) override {
     const std::lock_guard lock(mutex_);
     tools_.push_back(std::string(tool) +
