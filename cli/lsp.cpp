@@ -13,7 +13,8 @@ class Lsp final : public Command {
   }
 
   Result<int> run(Context& context) override {
-    return lsp::Server(context.console.in(), context.console.out(), context.system).run();
+    const int code = lsp::Server(context.console.in(), context.console.out(), context.system).run();
+    return context.interrupt.requested() ? context.interrupt.exit_code() : code;
   }
 
  private:

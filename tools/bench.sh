@@ -31,3 +31,6 @@ build/bin/grammar_mask_bench
 
 echo "== radix cache"
 build/bin/radix_ops --benchmark_min_time=0.1 2>/dev/null
+
+echo "== language server: from a keystroke to its diagnostics"
+"$python" bench/lsp_latency.py build/bin/espalier
