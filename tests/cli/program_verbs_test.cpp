@@ -139,8 +139,7 @@ TEST_F(OnATinyModel, EvalSaysWhatIsWrongWithTheRowsFirst) {
       "mixed.jsonl", "{\"a\": 7, \"expected\": \"7\"}\n{\"a\": \"y\", \"expected\": \"y\"}\n");
   const Ran ran = on_model({"eval", file, "--rows", mixed});
   EXPECT_EQ(ran.code, kDone) << ran.err;
-  EXPECT_THAT(ran.out,
-              AllOf(HasSubstr("rows  50.0 %  1/2"), HasSubstr("row 1: expected \"7\"; ")));
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("rows  50.0 %  1/2"), HasSubstr("row 1: expected \"7\"; ")));
 }
 
 constexpr const char* kTalk = R"(tool add(a: int(0..9), b: int(0..9)) -> int = python "sums:add"
