@@ -97,6 +97,7 @@ ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
       make(false, [](ExpressionPool& pool) { return integer_range(pool, INT64_MIN, INT64_MAX); });
   number_ = make(false, [](ExpressionPool& pool) { return decimal_range(pool, {}); });
   sort_by_bytes(vocabulary);
+  find_exits(vocabulary);
   // Strings and keys are opened by a quote after structure: those nodes of the trie.
   const TokenTrie& trie = vocabulary.trie();
   std::vector<std::uint32_t> open{TokenTrie::kRoot};
@@ -134,19 +135,47 @@ ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
 }
 
 void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
-  holding_.resize(0x81);
+  holding_.resize(256);
   if (string() == nullptr) return;
   const Terminal::Piece* inside =
       string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
   const auto add = [&](TokenId id) {
     for (const char c : vocabulary.bytes(id)) {
-      MaskTable& table = holding_[std::min<unsigned>(static_cast<unsigned char>(c), 0x80)];
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte >= 0x80 && byte < 0xC0) continue;  // its character's first byte is there too
+      MaskTable& table = holding_[byte];
       if (table.words.empty()) table.words.resize((vocabulary.size() + 63) / 64);
       table.words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
     }
   };
   for (const Terminal::Piece::Stay& stay : inside->stay) add(stay.id);
   if (!inside->dense.empty()) for_each_bit(inside->dense.back().words, add);
+}
+
+// All ways in which a token can leave a scalar behind some of its bytes: by a quote, and what is not
+// a string by a byte of structure.
+void ScalarLibrary::find_exits(const Vocabulary& vocabulary) {
+  const ByteSet structure = ByteSet::of(",]} \n");
+  const ByteSet plain = ByteSet::of("+-.0123456789Eeaflnrstu");  // of numbers and words
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    const std::string_view bytes = vocabulary.bytes(id);
+    if (bytes.size() > TokenTrie::kLongest) continue;
+    bool bare = true;
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+      const auto byte = static_cast<unsigned char>(bytes[at]);
+      const auto size = static_cast<std::uint16_t>(at);
+      if (at > 0 && byte == '"') quoted_exits_.exits.push_back({id, 0, 0, size});
+      if (at > 0 && bare && structure.has(byte)) bare_exits_.exits.push_back({id, 0, 0, size});
+      bare = bare && plain.has(byte);
+    }
+  }
+  Terminal::sort_exits(vocabulary, 1, quoted_exits_);
+  Terminal::sort_exits(vocabulary, 0, bare_exits_);
+  tables_ = {&vocabulary, &quoted_exits_, &bare_exits_, nullptr, nullptr};
+  if (string() == nullptr) return;
+  tables_.inside = string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
+  tables_.holding = &holding_;
 }
 
 const Terminal* ScalarLibrary::terminal(JsonTypes types) const {

@@ -17,6 +17,7 @@
 
 #include "grammar/program.h"
 #include "grammar/schema/formula.h"
+#include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/terminal.h"
 
 namespace espalier::grammar {
@@ -38,22 +39,25 @@ class ScalarLibrary {
   /// All scalars of `types`, where that is kNull, kBoolean, kInteger or kNumber; else nullptr.
   [[nodiscard]] const Terminal* terminal(JsonTypes types) const;
 
-  /// Of the tokens that stay inside a string, those that hold `byte`; 0x80 stands for all
-  /// bytes from there on.
-  [[nodiscard]] const MaskTable& holding(unsigned byte) const { return holding_[byte]; }
+  /// What ScalarDfa::tokens() needs.
+  [[nodiscard]] const ScalarDfa::Tables& tables() const { return tables_; }
 
+  static constexpr std::size_t kDfaSteps = 4000;  // of an automaton that is made for one schema
   struct Entry {
     ProgramRef program;  // none: no scalar satisfies the formula
-    std::string closing;
+    std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large
   };
   std::optional<Entry> find(const std::string& key);
   void add(const std::string& key, Entry entry);
 
  private:
   void sort_by_bytes(const Vocabulary& vocabulary);
+  void find_exits(const Vocabulary& vocabulary);
 
   std::unique_ptr<const Terminal> string_, canonical_string_, null_, boolean_, integer_, number_;
   std::vector<MaskTable> holding_;  // by byte
+  Terminal::Piece quoted_exits_, bare_exits_;
+  ScalarDfa::Tables tables_;
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
 };

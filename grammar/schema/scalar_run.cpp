@@ -13,14 +13,18 @@ ScalarRun::ScalarRun(const ProgramRef& program) : automaton_(std::make_unique<Au
   start_ = start == Automaton::kDead ? kNone : start;
 }
 
+ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa)
+    : dfa_(std::move(dfa)), start_(dfa_->start()) {}
+
 ScalarRun::ScalarRun(WordTrie words)
     : words_(std::make_unique<const WordTrie>(std::move(words))), start_(WordTrie::kStart) {}
 
 ScalarRun::ScalarRun(const Terminal* terminal, std::uint32_t low, std::uint32_t high)
     : terminal_(terminal), low_(low), high_(high), start_(terminal->start()) {}
 
-std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
+std::uint32_t ScalarRun::inner_step(std::uint32_t state, unsigned char byte) {
   if (words_ != nullptr) return words_->step(state, byte);
+  if (dfa_ != nullptr) return dfa_->next(static_cast<ScalarDfa::State>(state), byte);
   if (terminal_ == nullptr) {
     const StateId next = automaton_->live_step(state, byte);
     return next != Automaton::kDead ? next : kNone;
@@ -41,14 +45,16 @@ std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
   return to | (count << kShift);
 }
 
-bool ScalarRun::accepting(std::uint32_t state) const {
+bool ScalarRun::inner_accepting(std::uint32_t state) const {
   if (words_ != nullptr) return words_->accepting(state);
+  if (dfa_ != nullptr) return dfa_->accepting(static_cast<ScalarDfa::State>(state));
   if (terminal_ == nullptr) return automaton_->accepting(state);
   return terminal_->accepting(static_cast<Terminal::State>(state & ((1U << kShift) - 1)));
 }
 
-ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
+ByteSet ScalarRun::inner_bytes(std::uint32_t state) const {
   if (words_ != nullptr) return words_->bytes_of(state);
+  if (dfa_ != nullptr) return dfa_->bytes(static_cast<ScalarDfa::State>(state));
   if (terminal_ == nullptr) return automaton_->bytes_of(state);
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   ByteSet out = terminal_->bytes(q);
@@ -59,8 +65,9 @@ ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
   return out;
 }
 
-std::string ScalarRun::closing_word(std::uint32_t state) {
+std::string ScalarRun::inner_closing(std::uint32_t state) {
   if (words_ != nullptr) return words_->closing_word(state);
+  if (dfa_ != nullptr) return dfa_->closing_word(static_cast<ScalarDfa::State>(state));
   if (terminal_ == nullptr) return automaton_->closing_word(state);
   std::string out;
   auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
@@ -79,47 +86,55 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
   return out;
 }
 
-std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
+std::uint64_t ScalarRun::inner_closing_size(std::uint32_t state) {
   if (words_ != nullptr) return words_->closing_size(state);
+  if (dfa_ != nullptr) return dfa_->closing_size(static_cast<ScalarDfa::State>(state));
   if (terminal_ == nullptr) return automaton_->closing_length(state);
-  const Place at = place(state);
+  const Place at = inner_place(state);
   return std::uint64_t{terminal_->closing_size(at.q)} + at.owed;
 }
 
 void ScalarRun::byte_classes(std::uint32_t state, std::vector<ByteSet>& classes) const {
-  if (words_ != nullptr) {
-    for (ByteSet rest = words_->bytes_of(state); !rest.none(); rest.remove(rest.lowest())) {
+  const auto each = [&](ByteSet rest) {
+    for (; !rest.none(); rest.remove(rest.lowest())) {
       ByteSet one;
       one.add(rest.lowest());
       refine(classes, one);
     }
+  };
+  if (const std::uint32_t node = taken_node(state); node != 0) each(taken_->bytes_of(node));
+  const std::uint32_t own = inner(state);
+  if (words_ != nullptr) {
+    each(words_->bytes_of(own));
     return;
   }
-  if (terminal_ == nullptr) {
-    automaton_->byte_classes(state, classes);
+  if (automaton_ != nullptr) {
+    automaton_->byte_classes(own, classes);
     return;
   }
-  const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
-  for (const unsigned char c : {'"', '\\'}) {
-    ByteSet one;
-    one.add(c);
-    refine(classes, one);
-  }
+  if (terminal_ != nullptr) each(ByteSet::of("\"\\"));  // where lengths count
   // By where they lead.
-  ByteSet rest = terminal_->bytes(q);
+  const auto q = static_cast<Terminal::State>(own & ((1U << kShift) - 1));
+  const auto leads = [&](unsigned byte) {
+    return terminal_ != nullptr
+               ? terminal_->next(q, static_cast<unsigned char>(byte))
+               : dfa_->next(static_cast<ScalarDfa::State>(own), static_cast<unsigned char>(byte));
+  };
+  ByteSet rest = terminal_ != nullptr ? terminal_->bytes(q)
+                                      : dfa_->bytes(static_cast<ScalarDfa::State>(own));
   refine(classes, rest);
   while (!rest.none()) {
-    const Terminal::State to = terminal_->next(q, static_cast<unsigned char>(rest.lowest()));
+    const auto to = leads(rest.lowest());
     ByteSet alike;
     for (unsigned b = rest.lowest(); b < 256; ++b) {
-      if (rest.has(b) && terminal_->next(q, static_cast<unsigned char>(b)) == to) alike.add(b);
+      if (rest.has(b) && leads(b) == to) alike.add(b);
     }
     refine(classes, alike);
     rest &= ~alike;
   }
 }
 
-ScalarRun::Place ScalarRun::place(std::uint32_t state) const {
+ScalarRun::Place ScalarRun::inner_place(std::uint32_t state) const {
   Place out;
   out.q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   if (terminal_->boundary() == Terminal::kDead || terminal_->accepting(out.q)) return out;
@@ -127,6 +142,141 @@ ScalarRun::Place ScalarRun::place(std::uint32_t state) const {
   if (out.q != terminal_->boundary() && out.q != terminal_->start()) ++count;  // has begun
   out.owed = low_ > count ? low_ - count : 0;
   if (high_ != kUnbounded) out.left = high_ > count ? high_ - count : 0;
+  return out;
+}
+
+// ---- texts that are taken away ----
+
+void ScalarRun::take_away(std::vector<std::string> texts) {
+  const auto read = [&](const std::string& text, auto&& visit) {
+    std::uint32_t at = start_;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (!visit(i, at)) return false;
+      at = inner_step(at, static_cast<unsigned char>(text[i]));
+      if (at == kNone) return false;
+    }
+    return inner_accepting(at);
+  };
+  std::erase_if(texts, [&](const std::string& text) {
+    return !read(text, [](std::size_t, std::uint32_t) { return true; });
+  });
+  if (texts.empty() || start_ == kNone) return;
+  taken_ = std::make_unique<const WordTrie>(texts);
+  for (const std::string& text : texts) {
+    longest_taken_ = std::max<std::uint64_t>(longest_taken_, text.size());
+    std::uint32_t node = WordTrie::kStart;
+    static_cast<void>(read(text, [&](std::size_t i, std::uint32_t at) {
+      sparse_ = sparse_ && completions(at) > taken_->words_below(node);
+      node = taken_->step(node, static_cast<unsigned char>(text[i]));
+      return sparse_;
+    }));
+  }
+  pairs_.emplace_back();
+  start_ = completions(start_) > texts.size() ? pair(start_, WordTrie::kStart) : kNone;
+}
+
+// Texts that complete a state, UINT32_MAX for too many to matter.
+std::uint32_t ScalarRun::completions(std::uint32_t state) const {
+  if (dfa_ != nullptr) return dfa_->completions(static_cast<ScalarDfa::State>(state));
+  const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
+  if (terminal_->accepting(q)) return 1;
+  const Place at = inner_place(state);
+  if (at.left > 0) return UINT32_MAX;  // any character
+  return q == terminal_->boundary() ? 1 : terminal_->ways(q);
+}
+
+std::uint32_t ScalarRun::pair(std::uint32_t inner, std::uint32_t node) {
+  const auto [it, fresh] = pair_ids_.try_emplace((std::uint64_t{inner} << 32) | node,
+                                                 static_cast<std::uint32_t>(pairs_.size()));
+  if (fresh) pairs_.push_back({inner, node, UINT32_MAX});
+  return it->second;
+}
+
+std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
+  if (taken_ == nullptr) return inner_step(state, byte);
+  const Pair from = pairs_[state];
+  const std::uint32_t to = inner_step(from.inner, byte);
+  if (to == kNone) return kNone;
+  const std::uint32_t node = from.node == 0 ? 0 : taken_->step(from.node, byte);
+  if (node != 0 && completions(to) <= taken_->words_below(node)) return kNone;
+  return pair(to, node);
+}
+
+bool ScalarRun::accepting(std::uint32_t state) const { return inner_accepting(inner(state)); }
+
+ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
+  ByteSet out = inner_bytes(inner(state));
+  if (const std::uint32_t node = taken_node(state); node != 0) {
+    const std::uint32_t end = taken_->step(node, '"');
+    if (end != 0 && taken_->accepting(end)) out.remove('"');
+  }
+  return out;
+}
+
+// The shortest text from here that is not among those taken away: along them, as far as they can be
+// shorter than the best that leaves them.
+std::string ScalarRun::closing_word(std::uint32_t state) {
+  if (taken_node(state) == 0) return inner_closing(inner(state));
+  struct Open {
+    std::uint32_t state;
+    std::string word;
+  };
+  std::vector<Open> open{{state, {}}};
+  std::string best;
+  bool found = false;
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    const Open at = open[i];
+    if (found && at.word.size() + 1 > best.size()) break;
+    const Pair from = pairs_[at.state];
+    if (inner_accepting(from.inner)) {
+      best = at.word;
+      found = true;
+      break;  // they come by rising length
+    }
+    const ByteSet along = taken_->bytes_of(from.node);
+    const auto try_byte = [&](unsigned b) {
+      const auto byte = static_cast<unsigned char>(b);
+      const std::uint32_t next = step(at.state, byte);
+      if (next == kNone) return;
+      if (pairs_[next].node != 0) {
+        open.push_back({next, at.word + static_cast<char>(byte)});
+        return;
+      }
+      const std::uint64_t size = at.word.size() + 1 + inner_closing_size(pairs_[next].inner);
+      if (found && size >= best.size()) return;
+      best = at.word + static_cast<char>(byte) + inner_closing(pairs_[next].inner);
+      found = true;
+    };
+    // Letters first: what they lead to is seldom longer than what others do.
+    ByteSet rest = inner_bytes(from.inner);
+    for (unsigned b = 'a'; b <= 'z'; ++b) {
+      if (!rest.has(b)) continue;
+      try_byte(b);
+      rest.remove(b);
+    }
+    const bool nearest = found && best.size() <= at.word.size() + 2;  // a character and the quote
+    if (nearest) rest &= along | ByteSet::of("\"");
+    for (; !rest.none(); rest.remove(rest.lowest())) try_byte(rest.lowest());
+  }
+  return best;
+}
+
+std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
+  if (taken_node(state) == 0) return inner_closing_size(inner(state));
+  if (pairs_[state].closing_size == UINT32_MAX) {
+    const auto size = static_cast<std::uint32_t>(closing_word(state).size());
+    pairs_[state].closing_size = size;
+  }
+  return pairs_[state].closing_size;
+}
+
+ScalarRun::Place ScalarRun::place(std::uint32_t state) const { return inner_place(inner(state)); }
+
+std::size_t ScalarRun::bytes() const {
+  std::size_t out = pairs_.size() * (sizeof(Pair) + 48);
+  if (automaton_ != nullptr) out += automaton_->bytes();
+  if (words_ != nullptr) out += words_->bytes();
+  if (taken_ != nullptr) out += taken_->bytes();
   return out;
 }
 

@@ -1,16 +1,20 @@
 // One kind of scalar being read: a standard terminal with the lengths that strings are held to, a
-// finite set of words, or an automaton of the expression engine for everything else.
+// finite set of words, a finished automaton, or an automaton of the expression engine for
+// everything else. Of strings, some texts may be taken away: what is read is then a place of both,
+// live while more texts complete it than are taken away.
 //
 // States are small numbers whose meaning is this object's; 0 is no state (a text that does not
-// fit). Every other state can be completed. Not thread-safe where it runs an automaton.
+// fit). Every other state can be completed. Not thread-safe.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/terminal.h"
 #include "grammar/schema/word_trie.h"
 
@@ -25,11 +29,15 @@ class ScalarRun {
   /// No scalar at all.
   ScalarRun() = default;
   explicit ScalarRun(const ProgramRef& program);
+  explicit ScalarRun(std::shared_ptr<const ScalarDfa> dfa);
   explicit ScalarRun(WordTrie words);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
   explicit ScalarRun(const Terminal* terminal, std::uint32_t low = 0,
                      std::uint32_t high = kUnbounded);
+  /// Takes texts away, each with its quotes: of a string's terminal or a quoted ScalarDfa. Empty
+  /// where nothing is left.
+  void take_away(std::vector<std::string> texts);
 
   [[nodiscard]] bool empty() const { return start_ == kNone; }
   [[nodiscard]] std::uint32_t start() const { return start_; }
@@ -41,12 +49,11 @@ class ScalarRun {
   /// The length of that text.
   std::uint64_t closing_size(std::uint32_t state);
   void byte_classes(std::uint32_t state, std::vector<ByteSet>& classes) const;
-  [[nodiscard]] std::size_t bytes() const {
-    return automaton_ != nullptr ? automaton_->bytes() : words_ != nullptr ? words_->bytes() : 0;
-  }
+  [[nodiscard]] std::size_t bytes() const;
 
   // ---- for masks ----
   [[nodiscard]] const Terminal* terminal() const { return terminal_; }
+  [[nodiscard]] const ScalarDfa* dfa() const { return dfa_.get(); }
   [[nodiscard]] Automaton* automaton() const { return automaton_.get(); }
   /// Where the terminal is, and how many characters may and must still begin.
   struct Place {
@@ -55,17 +62,60 @@ class ScalarRun {
     std::uint32_t left = kUnbounded;
   };
   [[nodiscard]] Place place(std::uint32_t state) const;
+  /// Where the ScalarDfa is.
+  [[nodiscard]] ScalarDfa::State dfa_state(std::uint32_t state) const {
+    return static_cast<ScalarDfa::State>(inner(state));
+  }
+  /// Every beginning of a text that was taken away can go on as another.
+  [[nodiscard]] bool sparse() const { return sparse_; }
+  /// A string that more texts complete than can be taken away.
+  [[nodiscard]] bool roomy(std::uint32_t state) const {
+    const bool string = dfa_ != nullptr ? dfa_->quoted()
+                                        : terminal_ != nullptr && terminal_->boundary() != Terminal::kDead;
+    return string && completions(inner(state)) == UINT32_MAX;
+  }
+  /// The longest text that was taken away.
+  [[nodiscard]] std::uint64_t longest_taken() const { return longest_taken_; }
+  /// The texts that were taken away, and where of them a state is; 0: at none.
+  [[nodiscard]] const WordTrie* taken() const { return taken_.get(); }
+  [[nodiscard]] std::uint32_t taken_node(std::uint32_t state) const {
+    return taken_ != nullptr ? pairs_[state].node : 0;
+  }
 
  private:
   static constexpr std::uint32_t kShift =
       10;  // of the characters read; below, the terminal's state
   static_assert(Terminal::kMaxStates <= 1U << kShift);
+  // A state where texts were taken away.
+  struct Pair {
+    std::uint32_t inner = kNone;
+    std::uint32_t node = 0;
+    std::uint32_t closing_size = UINT32_MAX;  // not known
+  };
+
+  [[nodiscard]] std::uint32_t inner(std::uint32_t state) const {
+    return taken_ != nullptr ? pairs_[state].inner : state;
+  }
+  std::uint32_t inner_step(std::uint32_t state, unsigned char byte);
+  [[nodiscard]] bool inner_accepting(std::uint32_t state) const;
+  [[nodiscard]] ByteSet inner_bytes(std::uint32_t state) const;
+  std::string inner_closing(std::uint32_t state);
+  std::uint64_t inner_closing_size(std::uint32_t state);
+  [[nodiscard]] Place inner_place(std::uint32_t state) const;
+  [[nodiscard]] std::uint32_t completions(std::uint32_t inner) const;
+  std::uint32_t pair(std::uint32_t inner, std::uint32_t node);
 
   const Terminal* terminal_ = nullptr;
   std::uint32_t low_ = 0, high_ = kUnbounded;
   std::unique_ptr<const WordTrie> words_;
+  std::shared_ptr<const ScalarDfa> dfa_;
   std::unique_ptr<Automaton> automaton_;
   std::uint32_t start_ = kNone;
+  std::unique_ptr<const WordTrie> taken_;
+  std::vector<Pair> pairs_;
+  std::unordered_map<std::uint64_t, std::uint32_t> pair_ids_;
+  bool sparse_ = true;
+  std::uint64_t longest_taken_ = 0;
 };
 
 }  // namespace espalier::grammar

@@ -156,13 +156,6 @@ class SchemaMachine {
     unsigned char closing_byte = 0;
     LeafId closing_next = 0;  // 0: it ends here
   };
-  // Characters that lead from a state into another (or itself) and then change nothing: bytes of
-  // ASCII, and whether all others do.
-  struct Loops {
-    std::uint32_t into = 0;
-    ByteSet bytes;
-    bool beyond = false;
-  };
   struct StateHash {
     std::size_t operator()(const State& s) const;
   };
@@ -175,7 +168,7 @@ class SchemaMachine {
   struct ExitKey {
     const Terminal::Piece* piece = nullptr;
     State after;
-    bool stands_in = false;
+    std::uint8_t stands_in = 0;
     friend bool operator==(const ExitKey&, const ExitKey&) = default;
   };
   struct ExitKeyHash {
@@ -245,6 +238,9 @@ class SchemaMachine {
   std::uint32_t recorded(LeafId leaf, std::uint32_t text, unsigned char byte) {
     return leaves_[leaf].recorded ? extend(text, byte) : 0;
   }
+  bool roomy(LeafId leaf) const;
+  LevelId after_any_item(const LeafPart& part);
+  bool alike_and_unique(FormulaId f) const;
   void find_leaf_closing(LeafId leaf);
   bool find_key_closing(Cursor at);
   bool joins_list(LevelId after);
@@ -300,9 +296,11 @@ class SchemaMachine {
   std::uint32_t scalar(FormulaId f);
   const std::vector<std::uint32_t>& scalars(FormulaId f);
   const Scalar* least_scalar(FormulaId f);
-  const Loops& loops(std::uint32_t scalar, std::uint32_t state);
   std::optional<ScalarRun> terminal(FormulaId f);
-  std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f);
+  std::optional<ScalarRun> automaton(FormulaId f, FormulaId key, bool canonical);
+  std::optional<ScalarRun> with_texts_taken(FormulaId f);
+  void append_texts(std::uint32_t set, std::vector<std::string>& out) const;
+  std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f, bool canonical);
   bool holds(FormulaId f, const Json& scalar);
 
   std::shared_ptr<const SchemaGraph> graph_;
@@ -310,6 +308,7 @@ class SchemaMachine {
   std::shared_ptr<ScalarLibrary> library_;
   std::uint32_t max_depth_;
   Formulas formulas_;
+  FormulaId canonical_ = Formulas::kTrue;  // a string in its canonical spelling
   FormulaId any_key_ = Formulas::kTrue;
   Cursor start_ = kDead;
   bool undecided_ = false;
@@ -338,7 +337,7 @@ class SchemaMachine {
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<ExitKey, ExitList, ExitKeyHash> exit_lists_;
-  std::unordered_map<std::uint64_t, Loops> loops_;  // by scalar and state
+  std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;
   std::unordered_map<std::string, Plan> plans_;

@@ -2,7 +2,6 @@
 // whether one scalar satisfies a formula.
 #include <algorithm>
 #include <cmath>
-#include <span>
 
 #include "base/utf8.h"
 #include "grammar/compiled_grammar.h"
@@ -28,44 +27,88 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalars_.emplace_back();
   scalar_ids_.emplace(f, id);
   scalar_ids_.emplace(own, id);
-  if (std::optional<ScalarRun> run = terminal(own)) {
-    if (run->empty()) return id;
-    Scalar made;
-    bytes_ += run->bytes();
-    made.run = std::move(*run);
-    made.closing = made.run.closing_word(made.run.start());
-    scalars_[id] = std::move(made);
+  std::optional<ScalarRun> run = terminal(own);
+  if (!run) run = with_texts_taken(own);
+  if (!run) run = automaton(own, own, false);
+  if (!run) {
+    undecided_ = true;
     return id;
   }
-  const std::optional<std::string> key = scalar_key(formulas_, own);
-  std::optional<ScalarLibrary::Entry> entry = key ? library_->find(*key) : std::nullopt;
-  if (!entry) {
-    entry = scalar_program(own);
-    if (!entry) {
-      undecided_ = true;
-      return id;
-    }
-    if (key) library_->add(*key, *entry);
-  }
-  if (entry->program == nullptr) return id;
+  if (run->empty()) return id;
   Scalar made;
-  made.run = ScalarRun(entry->program);
-  made.closing = std::move(entry->closing);
-  bytes_ += made.run.bytes() + 512;
+  bytes_ += run->bytes() + 128;
+  made.run = std::move(*run);
+  made.closing = made.run.closing_word(made.run.start());
   scalars_[id] = std::move(made);
   return id;
+}
+
+// The scalars of `f`, strings in canonical spelling alone where `canonical`; `key` is a formula that
+// stands for both. Nothing where it could not be decided.
+std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bool canonical) {
+  const std::optional<std::string> name = scalar_key(formulas_, key);
+  std::optional<ScalarLibrary::Entry> entry = name ? library_->find(*name) : std::nullopt;
+  if (!entry) {
+    entry = scalar_program(f, canonical);
+    if (!entry) return std::nullopt;
+    if (name) library_->add(*name, *entry);
+  }
+  if (entry->dfa != nullptr) return ScalarRun(entry->dfa);
+  if (entry->program == nullptr) return ScalarRun();
+  return ScalarRun(entry->program);
+}
+
+// Of strings that are not some texts: the automaton of the others' language, which many places and
+// schemas share, with the texts taken away.
+std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
+  if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
+  std::vector<FormulaId> rest;
+  std::vector<std::string> texts;
+  bool string = false;
+  for (const FormulaId part : formulas_.children(f)) {
+    const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
+    if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
+      append_texts(formulas_.atom(part).a, texts);
+      continue;
+    }
+    string = string || part == formulas_.types(JsonTypes::kString);
+    rest.push_back(part);
+  }
+  if (!string || rest.size() == formulas_.children(f).size()) return std::nullopt;
+  const FormulaId others = formulas_.all(rest);
+  rest.push_back(canonical_);
+  std::optional<ScalarRun> run = automaton(others, formulas_.all(std::move(rest)), true);
+  if (!run || run->empty()) return run;
+  if (run->dfa() == nullptr || !run->dfa()->quoted()) return std::nullopt;
+  run->take_away(std::move(texts));
+  return run;
+}
+
+// The strings of a set, as they are written.
+void SchemaMachine::append_texts(std::uint32_t set, std::vector<std::string>& out) const {
+  std::vector<Json> strings;
+  for (const Json& value : formulas_.set_of(set)) {
+    if (value.is_string()) strings.push_back(value);
+  }
+  for (std::string& text : ScalarExpressions::spellings(strings)) out.push_back(std::move(text));
 }
 
 // For a formula that says no more than a standard scalar and how long a string is, or lists values.
 std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
   std::optional<JsonTypes> types;
   std::uint64_t low = 0, high = ScalarRun::kUnbounded;
+  std::vector<std::string> taken;
+  bool takes = false;
   const auto read = [&](FormulaId part) {
     if (formulas_.op(part) != Formulas::Op::kLiteral) return false;
     const Atom atom = formulas_.atom(part);
     if (atom.kind == AtomKind::kType && !types) {
       types = JsonTypes(static_cast<std::uint8_t>(atom.a));
       return true;
+    }
+    if (atom.kind == AtomKind::kIn && formulas_.negated(part)) {
+      append_texts(atom.a, taken);
+      return takes = true;
     }
     if (atom.kind != AtomKind::kLength) return false;
     if (formulas_.negated(part)) {
@@ -126,11 +169,14 @@ std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
   if (*types == JsonTypes(JsonTypes::kString)) {
     const bool counts = (high == ScalarRun::kUnbounded || high <= ScalarRun::kMostCounted) &&
                         low <= std::min<std::uint64_t>(high, Program::kLongestClosing / 2);
-    if (library_->string() == nullptr || !counts) return std::nullopt;
-    return ScalarRun(library_->string(), static_cast<std::uint32_t>(low),
-                     static_cast<std::uint32_t>(high));
+    // Where texts are taken away, none of them may be left in another spelling.
+    const Terminal* string = takes ? library_->canonical_string() : library_->string();
+    if (string == nullptr || !counts) return std::nullopt;
+    ScalarRun run(string, static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(high));
+    run.take_away(std::move(taken));
+    return run;
   }
-  if (low > 0 || high != ScalarRun::kUnbounded) return std::nullopt;
+  if (takes || low > 0 || high != ScalarRun::kUnbounded) return std::nullopt;
   const Terminal* known = library_->terminal(*types);
   return known != nullptr ? std::optional(ScalarRun(known)) : std::nullopt;
 }
@@ -162,12 +208,12 @@ const SchemaMachine::Scalar* SchemaMachine::least_scalar(FormulaId f) {
 }
 
 // Nothing where it could not be decided.
-std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f) {
+std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, bool canonical) {
   Fuel fuel("steps", kSteps);
   auto pool = std::make_shared<ExpressionPool>(fuel);
   ScalarExpressions expressions(*pool, formulas_,
                                 [this](FormulaId g, const Json& value) { return holds(g, value); });
-  const Expr root = expressions.scalars(f);
+  const Expr root = expressions.scalars(f, canonical);
   if (root == pool->nothing() && pool->ok()) return ScalarLibrary::Entry{};
   auto program =
       Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()), {}, {}, fuel);
@@ -175,10 +221,9 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f) {
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
-  Automaton automaton(*program);
-  const StateId start = automaton.start({});
-  if (start == Automaton::kDead) return ScalarLibrary::Entry{};
-  return ScalarLibrary::Entry{*program, automaton.closing_word(start)};
+  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps)};
+  if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead) return ScalarLibrary::Entry{};
+  return entry;
 }
 
 bool SchemaMachine::holds(FormulaId f, const Json& value) {
@@ -234,64 +279,6 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
     }
     return yes != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
   }) == Formulas::kTrue;
-}
-
-// For scalars that an automaton reads.
-const SchemaMachine::Loops& SchemaMachine::loops(std::uint32_t scalar, std::uint32_t state) {
-  const std::uint64_t key = (std::uint64_t{scalar} << 32) | state;
-  if (const auto it = loops_.find(key); it != loops_.end()) return it->second;
-  ScalarRun& run = scalars_[scalar].run;
-  // Bytes of ASCII by where they lead.
-  const auto leading = [&](std::uint32_t from) {
-    std::unordered_map<std::uint32_t, ByteSet> out;
-    std::vector<ByteSet> classes{run.next_bytes(from) & ByteSet::range(0, 0x7F)};
-    if (classes[0].none()) return out;
-    run.byte_classes(from, classes);
-    for (const ByteSet& c : classes) {
-      const std::uint32_t to = run.step(from, static_cast<unsigned char>(c.lowest()));
-      if (to != ScalarRun::kNone) out[to] |= c;
-    }
-    return out;
-  };
-  Loops out;
-  unsigned most = 0;
-  for (const auto& [to, bytes] : leading(state)) {
-    if (bytes.count() > most) most = bytes.count(), out.into = to, out.bytes = bytes;
-  }
-  if (out.into != state && most > 0) out.bytes &= leading(out.into)[out.into];
-  struct Range {
-    unsigned low, high;
-  };
-  // Whether the bytes of the first range, each followed by those of the others, all lead to
-  // out.into. As deep as a character has bytes.
-  const auto leads = [&](auto&& self, std::uint32_t from, std::span<const Range> ranges) -> bool {
-    if (ranges.empty()) return from == out.into;
-    const ByteSet wanted = ByteSet::range(ranges[0].low, ranges[0].high);
-    if (!(wanted & ~run.next_bytes(from)).none()) return false;
-    std::vector<ByteSet> classes{wanted};
-    run.byte_classes(from, classes);
-    for (const ByteSet& c : classes) {
-      const std::uint32_t to = run.step(from, static_cast<unsigned char>(c.lowest()));
-      if (to == ScalarRun::kNone || !self(self, to, ranges.subspan(1))) return false;
-    }
-    return true;
-  };
-  static constexpr Range kLast{0x80, 0xBF};
-  static constexpr Range kTwo[] = {{0xC2, 0xDF}, kLast};
-  static constexpr Range kThree[][3] = {{{0xE0, 0xE0}, {0xA0, 0xBF}, kLast},
-                                        {{0xE1, 0xEC}, kLast, kLast},
-                                        {{0xED, 0xED}, {0x80, 0x9F}, kLast},
-                                        {{0xEE, 0xEF}, kLast, kLast}};
-  static constexpr Range kFour[][4] = {{{0xF0, 0xF0}, {0x90, 0xBF}, kLast, kLast},
-                                       {{0xF1, 0xF3}, kLast, kLast, kLast},
-                                       {{0xF4, 0xF4}, {0x80, 0x8F}, kLast, kLast}};
-  out.beyond = !out.bytes.none();
-  for (const std::uint32_t from : {state, out.into}) {
-    out.beyond = out.beyond && leads(leads, from, kTwo);
-    for (const auto& three : kThree) out.beyond = out.beyond && leads(leads, from, three);
-    for (const auto& four : kFour) out.beyond = out.beyond && leads(leads, from, four);
-  }
-  return loops_.emplace(key, out).first->second;
 }
 
 }  // namespace espalier::grammar

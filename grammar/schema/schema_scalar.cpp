@@ -52,7 +52,7 @@ Expr ScalarExpressions::words(const std::vector<Json>& values) {
   return out.empty() ? pool_.nothing() : pool_.words(out);
 }
 
-Expr ScalarExpressions::scalars(FormulaId f) {
+Expr ScalarExpressions::scalars(FormulaId f, bool canonical) {
   std::vector<Expr> any;
   std::vector<Json> literals;
   for (const Json& value : {Json(nullptr), Json(true), Json(false)}) {
@@ -60,7 +60,7 @@ Expr ScalarExpressions::scalars(FormulaId f) {
   }
   any.push_back(words(literals));
   if (const FormulaId s = formulas_.restrict(f, JsonTypes::kString); s != Formulas::kFalse) {
-    any.push_back(string(s, false));
+    any.push_back(string(s, canonical));
   }
   if (const FormulaId n = formulas_.restrict(f, JsonTypes::kNumber); n != Formulas::kFalse) {
     any.push_back(number(n));

@@ -23,8 +23,8 @@ class ScalarExpressions {
                     std::function<bool(FormulaId, const Json&)> holds)
       : pool_(pool), json_(pool), formulas_(formulas), holds_(std::move(holds)) {}
 
-  /// `f` without AtomKind::kNode.
-  Expr scalars(FormulaId f);
+  /// `f` without AtomKind::kNode; strings in canonical spelling alone where `canonical`.
+  Expr scalars(FormulaId f, bool canonical = false);
   /// The texts of these scalars.
   static std::vector<std::string> spellings(const std::vector<Json>& values);
   /// The content's pattern, between the quotes; what it spells out in canonical spelling, what it

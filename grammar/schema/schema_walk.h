@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grammar/schema/schema_machine.h"
@@ -44,18 +45,25 @@ class SchemaWalk {
   using Kind = SchemaMachine::Kind;
   using LeafPart = SchemaMachine::LeafPart;
   using Piece = Terminal::Piece;
+  static constexpr std::uint8_t kKey = 1, kItem = 2;
   struct Place {
     State inside;
     StateId outside = 0;     // where the value may have ended; 0: it has not
-    bool stands_in = false;  // a key went by that stands for another one
+    std::uint8_t stands_in = 0;  // kKey, kItem: one went by that stands for another one
     std::uint16_t key = 0;   // Phase::kKey: depth of its quote, 0: it began before the walk
+  };
+  // Exits of a piece.
+  struct Exits {
+    const Piece* piece = nullptr;
+    std::uint32_t fewest = 0, most = UINT32_MAX;       // characters that one may have begun
+    const std::vector<std::uint32_t>* only = nullptr;  // no others, sorted
+    std::span<const std::uint32_t> without;            // not these, sorted
   };
   // The tokens of a trie: the vocabulary's, or what is left of a piece's exits.
   struct Tokens {
     const TokenTrie* trie = nullptr;
     const Piece* piece = nullptr;
-    std::uint32_t fewest = 0, most = UINT32_MAX;  // characters that an exit may have begun
-    std::span<const std::uint32_t> without;       // exits decided one by one, sorted
+    const Exits* which = nullptr;                 // of the exits, those that are looked for
     std::vector<unsigned char>* path = nullptr;   // bytes on the way, by depth
     bool each = false;                            // allowed only where the token, tried alone, fits
     SchemaMachine::ExitList* list = nullptr;      // exits are not allowed but listed
@@ -65,32 +73,40 @@ class SchemaWalk {
   bool visit(const Tokens& tokens, std::uint32_t node, const Place& before, Place& next);
   std::optional<Place> advance(const Tokens& tokens, const Place& before, unsigned char byte,
                                std::size_t depth);
-  ByteSet begin_value(const Tokens& tokens, std::uint32_t node, std::uint32_t value);
+  ByteSet begin_value(const Tokens& tokens, std::uint32_t node, const Place& place);
   ByteSet bytes_of(const Tokens& tokens, std::uint32_t node, const Place& place);
   void emit(const Tokens& tokens, std::uint32_t node, const Place& place);
   void emit_one(const Tokens& tokens, TokenId id);
-  bool leaf_pieces(std::uint32_t node, State& leaf);
-  bool part_piece(std::uint32_t node, const LeafPart& part, bool each);
-  // A part that is read by words or an automaton: of a value, or of a key.
+  [[nodiscard]] bool depends(const Place& place) const;
+  // A part of a leaf: of a value, or of a key.
   struct Part {
     LeafPart leaf;
     bool key = false;
-    bool each = false;
-    std::uint64_t after = 0;  // bytes that close what follows it, at most
+    bool each = false;           // what ends it depends on its text
+    std::uint32_t any_item = 0;  // the level that stands after it, whatever its text; 0: none
+    std::uint64_t after = 0;     // bytes that close what follows it, at most
   };
-  bool part_walk(std::uint32_t node, const Part& part);
-  void part_table(const Part& part);
-  void part_below(std::uint32_t node, const Part& part);
-  bool note_part(const Part& part, std::uint32_t state);
+  bool fits(TokenId token);
+  bool note(const Place& place);
+
+  // schema_walk_scalars.cpp
+  bool leaf_pieces(std::uint32_t node, State& leaf);
+  Part value_part(const LeafPart& part, bool recorded);
   Place after_part(const Part& part);
+  bool part_piece(std::uint32_t node, const Part& part);
+  bool terminal_piece(std::uint32_t node, const Part& part);
+  bool dfa_piece(const Part& part);
+  void part_below(std::uint32_t node, const Part& part);
+  void leave(std::uint32_t node, const Part& part, Exits exits, bool quoted, bool at_once);
+  void exits_of(const Piece& piece, std::string_view text, std::vector<std::uint32_t>& out) const;
+  bool note_bound(std::uint64_t bound);
+  bool note_part(const Part& part, std::uint32_t state);
   bool key_pieces(std::uint32_t node, Place& key);
   bool key_piece(std::uint32_t node, const Place& key);
   void allow_stay(const Piece& piece, std::uint32_t most);
-  void exits(const Piece& piece, const Place& after, std::uint32_t fewest, std::uint32_t most,
-             std::span<const std::uint32_t> without, bool each);
-  Place after_value(std::uint32_t level);
-  bool fits(TokenId token);
-  bool note(const Place& place);
+  void exits(const Exits& which, const Place& after, bool each);
+  static bool chosen(const Tokens& tokens, std::uint32_t exit);
+  void try_exit(const Tokens& tokens, std::uint32_t exit);
   [[nodiscard]] std::string key_text(const Tokens& tokens, const Place& place,
                                      std::size_t depth) const;
 

@@ -90,6 +90,20 @@ void Terminal::find_closings(const ByteSet& preferred) {
   }
   const ByteSet spelled = loop & preferred;
   filler_ = static_cast<unsigned char>((spelled.none() ? loop : spelled).lowest());
+  // As deep as a character has bytes.
+  const auto ways = [&](auto&& self, State q) -> std::uint32_t {
+    if (q == boundary_) return 1;
+    Facts& f = facts_[q];
+    if (f.ways > 0 || f.accepting) return f.ways;
+    std::uint64_t sum = 0;
+    for (ByteSet rest = f.bytes; !rest.none(); rest.remove(rest.lowest())) {
+      sum += self(self, next(q, static_cast<unsigned char>(rest.lowest())));
+    }
+    return f.ways = static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, UINT32_MAX));
+  };
+  for (State q = 1; q < facts_.size(); ++q) {
+    if (q != start_) static_cast<void>(ways(ways, q));
+  }
 }
 
 const Terminal::Piece* Terminal::piece(const Vocabulary& vocabulary, State q,
@@ -158,25 +172,28 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
     }
     out->stay = {};
   }
+  sort_exits(vocabulary, boundary_ != kDead ? 1 : 0, *out);
+  return out;
+}
+
+void Terminal::sort_exits(const Vocabulary& vocabulary, std::size_t closing, Piece& piece) {
   const auto text = [&](const Piece::Exit& e) {
     return vocabulary.bytes(e.id).substr(e.from, e.size);
   };
-  std::stable_sort(out->exits.begin(), out->exits.end(),
+  std::stable_sort(piece.exits.begin(), piece.exits.end(),
                    [&](const auto& a, const auto& b) { return text(a) < text(b); });
   std::vector<std::string_view> left;
   std::vector<TokenId> ids;
-  for (std::size_t i = 0; i < out->exits.size(); ++i) {
-    const Piece::Exit& e = out->exits[i];
-    const std::size_t quote = boundary_ != kDead ? 1 : 0;
-    left.push_back(vocabulary.bytes(e.id).substr(std::size_t{e.from} + e.size + quote));
+  for (std::size_t i = 0; i < piece.exits.size(); ++i) {
+    const Piece::Exit& e = piece.exits[i];
+    left.push_back(vocabulary.bytes(e.id).substr(std::size_t{e.from} + e.size + closing));
     if (left.back().empty()) {
-      out->ends.push_back(static_cast<std::uint32_t>(i));
+      piece.ends.push_back(static_cast<std::uint32_t>(i));
     } else {
       ids.push_back(static_cast<TokenId>(i));
     }
   }
-  out->after = std::make_unique<const TokenTrie>(left, ids);
-  return out;
+  piece.after = std::make_unique<const TokenTrie>(left, ids);
 }
 
 }  // namespace espalier::grammar

@@ -50,6 +50,8 @@ class Terminal {
   [[nodiscard]] std::uint32_t closing_size(State q) const { return facts_[q].closing_size; }
   /// Strings: the state between two characters; kDead for others.
   [[nodiscard]] State boundary() const { return boundary_; }
+  /// Strings: how many characters the bytes read since boundary() can become.
+  [[nodiscard]] std::uint32_t ways(State q) const { return facts_[q].ways; }
   /// A character of one byte that strings close with where they are too short.
   [[nodiscard]] unsigned char filler() const { return filler_; }
 
@@ -72,6 +74,8 @@ class Terminal {
     std::vector<std::uint32_t> ends;         // of `exits`: those with nothing after it
     std::unique_ptr<const TokenTrie> after;  // what the others have left; its ids index `exits`
   };
+  /// Puts a piece's exits in order and fills what depends on them; `closing` bytes end the scalar.
+  static void sort_exits(const Vocabulary& vocabulary, std::size_t closing, Piece& piece);
   /// Of the tokens strictly below `node` of the vocabulary's trie (or TokenTrie::kRoot), read from
   /// `q` on. Tokens that leave the scalar at once (by its closing quote, or because a number has
   /// ended) are not in it. nullptr once kMaxPieces others are kept.
@@ -86,6 +90,7 @@ class Terminal {
     bool accepting = false;
     unsigned char closing_byte = 0;
     std::uint32_t closing_size = 0;
+    std::uint32_t ways = 0;
   };
   [[nodiscard]] std::unique_ptr<const Piece> make_piece(const Vocabulary& vocabulary, State q,
                                                         std::uint32_t node) const;

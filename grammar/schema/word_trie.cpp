@@ -36,6 +36,10 @@ WordTrie::WordTrie(std::vector<std::string> words) {
   }
   for (std::size_t n = nodes_.size() - 1; n > 0; --n) {  // children have larger numbers
     Node& node = nodes_[n];
+    node.words = node.accepting ? 1 : 0;
+    for (const std::uint32_t c : children(static_cast<std::uint32_t>(n))) {
+      node.words += nodes_[c].words;
+    }
     if (node.accepting) {
       node.closing_size = 0;
       continue;

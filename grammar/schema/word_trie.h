@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "grammar/byte_set.h"
@@ -27,6 +29,22 @@ class WordTrie {
     return nodes_[node].closing_size;
   }
   [[nodiscard]] std::string closing_word(std::uint32_t node) const;
+  /// Words that end at the node or below it.
+  [[nodiscard]] std::uint32_t words_below(std::uint32_t node) const { return nodes_[node].words; }
+  /// Calls f(rest) for each of them, `rest` being what it has after the node.
+  template <class F>
+  void for_each_below(std::uint32_t node, F&& f) const {
+    std::string rest;
+    std::vector<std::pair<std::uint32_t, std::size_t>> open{{node, 0}};  // and its length
+    while (!open.empty()) {
+      const auto [at, size] = open.back();
+      open.pop_back();
+      rest.resize(size);
+      if (size > 0) rest.back() = static_cast<char>(nodes_[at].byte);
+      if (nodes_[at].accepting) f(std::string_view(rest));
+      for (const std::uint32_t c : children(at)) open.emplace_back(c, size + 1);
+    }
+  }
   [[nodiscard]] std::size_t bytes() const {
     return nodes_.capacity() * sizeof(Node) + children_.capacity() * sizeof(std::uint32_t);
   }
@@ -39,6 +57,7 @@ class WordTrie {
     bool accepting = false;
     std::uint32_t closing_size = UINT32_MAX;
     std::uint32_t closing_next = 0;
+    std::uint32_t words = 0;  // here and below
   };
   [[nodiscard]] std::span<const std::uint32_t> children(std::uint32_t node) const {
     return std::span(children_).subspan(nodes_[node].first, nodes_[node].count);

@@ -132,6 +132,35 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
         {"type":"string","minLength":2,"maxLength":5},"c":{"type":"array","items":{"$ref":
         "#/$defs/t"}}},"required":["name","c"],"additionalProperties":false}}})"),
       Json::parse(R"({"type":"string","maxLength":4})"),
+      // Characters that are counted, few or most of all: finished automata and their tables.
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^[a-z]{1,5}$"}})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^[^,:]{2,9}$"}})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^.{1,4}(@.*)?$"}})"),
+      Json::parse(R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^\\d{1,3}-[a-z]*$"},
+        {"type":"string","format":"uri-reference"},{"type":"number","minimum":-17,"maximum":217}]}})"),
+      // Items that must differ, of strings without and with an end, under patterns, of few words;
+      // alone, beside others, inside each other.
+      Json::parse(R"({"type":"array","items":{"type":"string"},"uniqueItems":true,"minItems":3})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","maxLength":1},"uniqueItems":true})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^[ab]{1,2}$"},
+        "uniqueItems":true,"minItems":2})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^a[a-z]*$"},
+        "uniqueItems":true,"maxItems":5})"),
+      Json::parse(R"({"type":"array","items":{"type":["string","integer","array"]},
+        "uniqueItems":true})"),
+      Json::parse(R"({"type":"array","prefixItems":[{"type":"string"},{"enum":["a","ab"]}],
+        "items":{"type":"string"},"uniqueItems":true})"),
+      Json::parse(R"({"type":"array","items":{"type":"array","items":{"type":"string"},
+        "uniqueItems":true},"uniqueItems":true})"),
+      Json::parse(R"({"type":"object","additionalProperties":{"type":"array","uniqueItems":true,
+        "items":{"anyOf":[{"type":"string","minLength":2},{"enum":["a","b",1]}]}}})"),
+      Json::parse(R"({"type":"array","items":{"type":"string"},"not":{"uniqueItems":true}})"),
+      // Keys under patterns, of which some stand already, and few that are left.
+      Json::parse(R"({"type":"object","patternProperties":{"^a":{"type":"integer"},"b$":{"type":
+        "number"}},"properties":{"ab":{"minimum":5},"name":true},"additionalProperties":false})"),
+      Json::parse(R"({"type":"object","propertyNames":{"pattern":"^[ab]{1,2}$","not":{"const":"ab"}},
+        "minProperties":2})"),
+      Json::parse(R"({"type":"object","propertyNames":{"maxLength":1},"properties":{"a":false}})"),
       Json::parse(R"({"type":"integer"})"),
       Json::parse(R"({"type":"string","format":"date"})"),
       Json(true)};

@@ -1,0 +1,349 @@
+// Scalars and keys in the walk of a mask: the tokens that stay inside one by tables, those that
+// leave it by what they have left.
+#include <algorithm>
+#include <utility>
+
+#include "grammar/program.h"
+#include "grammar/schema/schema_walk.h"
+
+namespace espalier::grammar {
+
+// Inside a scalar: allows what is known of its parts, and leaves the others in `leaf`. True where
+// none are left.
+bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf) {
+  const bool recorded = machine_.leaves_[leaf.a].recorded;
+  const std::vector<LeafPart> parts = machine_.leaves_[leaf.a].parts;
+  std::vector<LeafPart> rest;
+  for (const LeafPart& part : parts) {
+    if (!part_piece(node, value_part(part, recorded))) rest.push_back(part);
+  }
+  if (rest.size() != parts.size()) leaf.a = machine_.leaf(std::move(rest));
+  return leaf.a == 0;
+}
+
+SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, bool recorded) {
+  Part out;
+  out.leaf = part;
+  out.after = machine_.level_bound(part.next);
+  if (recorded) out.any_item = machine_.after_any_item(part);
+  out.each = recorded && out.any_item == 0;
+  return out;
+}
+
+SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
+  Place after;
+  if (part.key) {
+    after.inside = {Phase::kColon, 0, part.leaf.next, 0, 0};
+    after.stands_in = kKey;
+  } else if (part.any_item != 0) {
+    after.inside = {Phase::kNext, 0, part.any_item, 0, 0};
+    after.stands_in = kItem;
+  } else {
+    after.inside = machine_.after_value({part.leaf.next}, 0);
+    if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
+  }
+  return after;
+}
+
+// Allows the tokens that go on from a part of a scalar or a key; what ends it is tried token by
+// token where `each`. False, and nothing allowed, where that is not known this way.
+bool SchemaWalk::part_piece(std::uint32_t node, const Part& part) {
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  if (run.sparse() || run.taken_node(part.leaf.state) == 0) {
+    if (run.terminal() != nullptr && terminal_piece(node, part)) return true;
+    if (run.dfa() != nullptr && node == TokenTrie::kRoot && dfa_piece(part)) return true;
+  }
+  if (!note_part(part, part.leaf.state)) return false;
+  part_below(node, part);
+  return true;
+}
+
+// By a terminal's piece.
+bool SchemaWalk::terminal_piece(std::uint32_t node, const Part& part) {
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  const Terminal& terminal = *run.terminal();
+  const ScalarRun::Place at = run.place(part.leaf.state);
+  if (!note_bound(at.owed + run.longest_taken() + part.after)) return false;
+  const Piece* piece = terminal.piece(vocabulary_, at.q, node);
+  if (piece == nullptr) return false;
+  allow_stay(*piece, at.left);
+  const bool quoted = terminal.boundary() != Terminal::kDead;
+  const bool at_once = quoted ? at.q == terminal.boundary() && at.owed == 0 : terminal.accepting(at.q);
+  leave(node, part, {piece, at.owed, at.left, nullptr, {}}, quoted, at_once);
+  return true;
+}
+
+// By what a finished automaton's state does with the whole vocabulary.
+bool SchemaWalk::dfa_piece(const Part& part) {
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  const ScalarDfa& dfa = *run.dfa();
+  if (!note_bound(dfa.longest_closing() + run.longest_taken() + part.after)) return false;
+  const ScalarDfa::State q = run.dfa_state(part.leaf.state);
+  const ScalarDfa::Tables& tables = machine_.library_->tables();
+  const std::shared_ptr<const ScalarDfa::Tokens> tokens = dfa.tokens(tables, q);
+  for (const TokenId id : tokens->stay) mask_.allow(id);
+  if (tokens->many.count > 0) {
+    if (tokens->kept) {
+      mask_.allow(tokens->many);
+    } else {
+      auto& words = mask_.words();
+      for (std::size_t w = 0; w < words.size(); ++w) words[w] |= tokens->many.words[w];
+    }
+  }
+  const Piece* exits = dfa.quoted() ? tables.quoted : tables.bare;
+  const bool at_once = dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q);
+  leave(TokenTrie::kRoot, part, {exits, 0, UINT32_MAX, &tokens->exits, {}}, dfa.quoted(), at_once);
+  return true;
+}
+
+// What ends a part: exits, and the end that comes at once.
+void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool quoted,
+                       bool at_once) {
+  const bool none = exits.only != nullptr ? exits.only->empty() : exits.piece->exits.empty();
+  if (none && !at_once) return;
+  const Place after = after_part(part);
+  if (after.outside == Automaton::kDead) return;
+  const ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  std::vector<std::uint32_t> taken;
+  if (const std::uint32_t at = run.taken_node(part.leaf.state); at != 0) {
+    run.taken()->for_each_below(at, [&](std::string_view text) {
+      if (text == "\"") at_once = false;
+      if (text.size() > 1) exits_of(*exits.piece, text.substr(0, text.size() - 1), taken);
+    });
+    std::sort(taken.begin(), taken.end());
+    exits.without = taken;
+  }
+  if (!none) this->exits(exits, after, part.each);
+  if (!at_once) return;
+  Tokens tokens = all_;
+  tokens.each = part.each;
+  if (!quoted) {
+    below(tokens, node, after);
+    return;
+  }
+  const std::uint32_t quote = all_.trie->child(node, '"');
+  if (quote == TokenTrie::kNone) return;
+  path_[all_.trie->nodes()[quote].depth] = '"';
+  emit(tokens, quote, after);
+  below(tokens, quote, after);
+}
+
+// Appends the exits that have `text` inside.
+void SchemaWalk::exits_of(const Piece& piece, std::string_view text,
+                          std::vector<std::uint32_t>& out) const {
+  const auto inside = [&](const Piece::Exit& e) {
+    return vocabulary_.bytes(e.id).substr(e.from, e.size);
+  };
+  auto e = std::lower_bound(piece.exits.begin(), piece.exits.end(), text,
+                            [&](const Piece::Exit& x, std::string_view t) { return inside(x) < t; });
+  for (; e != piece.exits.end() && inside(*e) == text; ++e) {
+    out.push_back(static_cast<std::uint32_t>(e - piece.exits.begin()));
+  }
+}
+
+bool SchemaWalk::note_bound(std::uint64_t bound) {
+  constexpr std::uint64_t kSlack = 64;  // bytes of a character and the end
+  if (bound + kSlack > Program::kLongestClosing) return false;
+  largest_ = std::max(largest_, bound + kSlack);
+  return true;
+}
+
+bool SchemaWalk::note_part(const Part& part, std::uint32_t state) {
+  return note_bound(machine_.scalars_[part.leaf.scalar].run.closing_size(state) + part.after);
+}
+
+// Over the trie along the scalar alone, in the order of its nodes.
+void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
+  Tokens tokens = all_;
+  tokens.each = part.each;
+  std::optional<Place> after;  // made when it is needed
+  const auto live_after = [&] {
+    if (!after) after = after_part(part);
+    return after->outside != Automaton::kDead;
+  };
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  if (run.accepting(part.leaf.state) && live_after()) below(tokens, node, *after);
+  const auto nodes = all_.trie->nodes();
+  const std::size_t base = node == TokenTrie::kRoot ? 0 : nodes[node].depth;
+  std::vector<std::uint32_t> path(all_.trie->longest() + 1);
+  path[base] = part.leaf.state;
+  std::uint32_t noted = part.leaf.state;
+  bool noted_fits = true;
+  std::vector<std::uint32_t> first;
+  all_.trie->children(node, run.next_bytes(part.leaf.state), first);
+  for (const std::uint32_t top : first) {
+    for (std::uint32_t i = top; i < nodes[top].next;) {
+      const TokenTrie::Node& at = nodes[i];
+      const std::uint32_t before = path[at.depth - 1U];
+      const std::uint32_t state = run.step(before, at.byte);
+      if (state == ScalarRun::kNone) {
+        i = at.next;
+        continue;
+      }
+      path[at.depth] = state;
+      const bool ends = run.accepting(state);
+      const bool goes_on = !ends || !run.next_bytes(state).none();
+      if (goes_on && at.token_count > 0) {
+        if (state != noted) noted_fits = note_part(part, state);
+        noted = state;
+        if (noted_fits) {
+          for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
+        }
+      }
+      if (ends && live_after()) {
+        path_[at.depth] = at.byte;
+        if (!goes_on && at.token_count > 0) emit(tokens, i, *after);
+        below(tokens, i, *after);
+      }
+      i = goes_on ? i + 1 : at.next;
+    }
+  }
+}
+
+// Inside a key: as leaf_pieces().
+bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
+  constexpr std::uint64_t kColon = 16;
+  const SchemaMachine::Level& level = *machine_.levels_[key.inside.b];
+  if (level.after_other_key != 0) return key_piece(node, key);
+  if (level.key_values.empty()) return false;
+  const bool each = (key.stands_in & kKey) != 0 || level.recorded;
+  const std::vector<LeafPart> parts = machine_.leaves_[key.inside.a].parts;
+  std::vector<LeafPart> rest;  // the object's own names
+  for (const LeafPart& part : parts) {
+    const auto value = std::find_if(level.key_values.begin(), level.key_values.end(),
+                                    [&](const auto& one) { return one.first == part.scalar; });
+    LeafPart whole = part;
+    if (value != level.key_values.end()) whole.next = value->second;
+    if (whole.next == 0 || !part_piece(node, {whole, true, each, 0, level.after_key + kColon})) {
+      rest.push_back(part);
+    }
+  }
+  if (rest.size() != parts.size()) key.inside.a = machine_.leaf(std::move(rest));
+  return key.inside.a == 0;
+}
+
+// Inside a key where any other key may come: every beginning can become one.
+bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
+  const SchemaMachine::LevelId object = key.inside.b;
+  const SchemaMachine::Level& level = *machine_.levels_[object];
+  const auto& parts = machine_.leaves_[key.inside.a].parts;
+  if (level.after_other_key == 0 || parts.size() != 1) return false;
+  const ScalarRun& run = machine_.scalars_[parts[0].scalar].run;
+  const Terminal* terminal = run.terminal();
+  if (terminal == nullptr || !note(key)) return false;
+  const ScalarRun::Place at = run.place(parts[0].state);
+  const Piece* piece = terminal->piece(vocabulary_, at.q, node);
+  if (piece == nullptr) return false;
+  allow_stay(*piece, UINT32_MAX);
+  const std::size_t depth = node == TokenTrie::kRoot ? 0 : all_.trie->nodes()[node].depth;
+  std::vector<std::uint32_t> alone;  // exits that complete one of the object's own keys
+  if ((key.stands_in & kKey) != 0 || level.recorded) {
+    for (std::uint32_t i = 0; i < piece->exits.size(); ++i) alone.push_back(i);
+  } else if (!piece->exits.empty()) {
+    const std::string text = key_text(all_, key, depth);
+    const auto inside = [&](const Piece::Exit& e) {
+      return vocabulary_.bytes(e.id).substr(e.from, e.size);
+    };
+    for (auto own = std::lower_bound(level.own_keys->begin(), level.own_keys->end(), text);
+         own != level.own_keys->end() && own->starts_with(text); ++own) {
+      const std::string_view rest = std::string_view(*own).substr(text.size());
+      if (rest.empty()) continue;  // its quote is walked below
+      auto e =
+          std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
+                           [&](const Piece::Exit& x, std::string_view r) { return inside(x) < r; });
+      for (; e != piece->exits.end() && inside(*e) == rest; ++e) {
+        alone.push_back(static_cast<std::uint32_t>(e - piece->exits.begin()));
+      }
+    }
+    std::sort(alone.begin(), alone.end());
+    alone.erase(std::unique(alone.begin(), alone.end()), alone.end());
+  }
+  for (const std::uint32_t i : alone) {
+    if (fits(piece->exits[i].id)) mask_.allow(piece->exits[i].id);
+  }
+  if (alone.size() < piece->exits.size()) {
+    Place after;
+    after.inside = {Phase::kColon, 0, level.after_other_key, 0, 0};
+    after.stands_in = kKey;
+    exits({piece, 0, UINT32_MAX, nullptr, alone}, after, false);
+  }
+  if (at.q != terminal->boundary()) return true;
+  const std::uint32_t quote = all_.trie->child(node, '"');
+  Place next;
+  if (quote != TokenTrie::kNone && visit(all_, quote, key, next)) below(all_, quote, next);
+  return true;
+}
+
+void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
+  for (const Piece::Stay& stay : piece.stay) {
+    if (stay.begun > most) break;
+    mask_.allow(stay.id);
+  }
+  const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);
+  if (longer == piece.lengths.begin()) return;
+  mask_.allow(piece.dense[static_cast<std::size_t>(longer - piece.lengths.begin()) - 1]);
+}
+
+// The exits that fit before `after`. Which they are depends on nothing but that place, so it is
+// listed once, unless the walk left the value.
+void SchemaWalk::exits(const Exits& which, const Place& after, bool each) {
+  const Piece& piece = *which.piece;
+  Tokens tokens;
+  tokens.trie = piece.after.get();
+  tokens.piece = &piece;
+  tokens.path = &exit_path_;
+  tokens.each = each;
+  const auto walk = [&] {
+    if (note(after)) {
+      for (const std::uint32_t i : piece.ends) emit_one(tokens, static_cast<TokenId>(i));
+    }
+    below(tokens, TokenTrie::kRoot, after);
+  };
+  if (each || after.outside != 0) {
+    tokens.which = &which;
+    walk();
+    return;
+  }
+  const SchemaMachine::ExitKey key{&piece, after.inside, after.stands_in};
+  auto known = machine_.exit_lists_.find(key);
+  if (known == machine_.exit_lists_.end()) {
+    SchemaMachine::ExitList list;
+    const std::uint64_t before = std::exchange(largest_, 0);
+    noted_ = {};
+    went_outside_ = false;
+    tokens.list = &list;
+    walk();
+    tokens.list = nullptr;
+    list.largest = largest_;
+    largest_ = std::max(before, largest_);
+    if (went_outside_) {  // the same again, for what stands around the value here
+      tokens.which = &which;
+      walk();
+      return;
+    }
+    machine_.bytes_ += (list.fit.size() + list.unsure.size()) * sizeof(std::uint32_t) + 128;
+    known = machine_.exit_lists_.emplace(key, std::move(list)).first;
+  }
+  largest_ = std::max(largest_, known->second.largest);
+  tokens.which = &which;
+  for (const std::uint32_t i : known->second.fit) emit_one(tokens, static_cast<TokenId>(i));
+  const std::vector<std::uint32_t> unsure = known->second.unsure;
+  for (const std::uint32_t i : unsure) try_exit(tokens, i);
+}
+
+bool SchemaWalk::chosen(const Tokens& tokens, std::uint32_t exit) {
+  const Exits& which = *tokens.which;
+  const std::uint32_t begun = which.piece->exits[exit].begun;
+  if (begun < which.fewest || begun > which.most) return false;
+  if (which.only != nullptr && !std::binary_search(which.only->begin(), which.only->end(), exit)) {
+    return false;
+  }
+  return !std::binary_search(which.without.begin(), which.without.end(), exit);
+}
+
+void SchemaWalk::try_exit(const Tokens& tokens, std::uint32_t exit) {
+  const TokenId id = tokens.piece->exits[exit].id;
+  if (chosen(tokens, exit) && fits(id)) mask_.allow(id);
+}
+
+}  // namespace espalier::grammar
