@@ -53,6 +53,11 @@ Result<GrammarRef> compile_json_schema(VocabularyRef vocabulary, const Json& sch
   return GrammarRef(std::move(grammar));
 }
 
-void prepare_schemas(const VocabularyRef& vocabulary) { ScalarLibrary::of(vocabulary); }
+void prepare_schemas(const VocabularyRef& vocabulary) {
+  const std::shared_ptr<ScalarLibrary> library = ScalarLibrary::of(vocabulary);
+  for (const std::string_view format : schema_format_names()) {  // their automata stay there
+    static_cast<void>(compile_json_schema(vocabulary, {{"type", "string"}, {"format", format}}));
+  }
+}
 
 }  // namespace espalier::grammar

@@ -21,7 +21,8 @@ const ByteSet kStructure = ByteSet::of(",]} \n");
 }  // namespace
 
 std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
-                                                   std::size_t most_steps) {
+                                                   std::size_t most_steps,
+                                                   const Terminal* characters) {
   auto out = std::make_shared<ScalarDfa>();
   Automaton automaton(program);
   std::vector<StateId> states{Automaton::kDead};  // by number here
@@ -71,6 +72,7 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
   }
   out->find_closings(single);
   out->count_completions();
+  if (quotes && characters != nullptr) out->count_characters(*characters);
   return out;
 }
 
@@ -145,6 +147,64 @@ void ScalarDfa::count_completions() {
       if (--open[from] == 0) ready.push_back(from);
     }
   }
+}
+
+// Each state goes with one of the characters' states, else lengths are not counted. Then from the
+// ends backwards: steps that begin a character cost one.
+void ScalarDfa::count_characters(const Terminal& characters) {
+  std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
+  struct Edge {
+    State from = kDead;
+    std::uint8_t cost = 0;
+    unsigned char byte = 0;
+  };
+  std::vector<std::vector<Edge>> into(facts_.size());
+  along[start_] = characters.start();
+  std::vector<State> open{start_};
+  std::vector<State> layer, further;
+  while (!open.empty()) {
+    const State q = open.back();
+    open.pop_back();
+    const Terminal::State here = along[q];
+    Facts& facts = facts_[q];
+    facts.between = here == characters.boundary();
+    if (facts.accepting) {
+      facts.left = 0;
+      layer.push_back(q);
+    }
+    for (ByteSet rest = facts.bytes; !rest.none(); rest.remove(rest.lowest())) {
+      const auto byte = static_cast<unsigned char>(rest.lowest());
+      const State to = next(q, byte);
+      const Terminal::State there = characters.next(here, byte);
+      if (there == Terminal::kDead) return;
+      if (along[to] == Terminal::kDead) {
+        along[to] = there;
+        open.push_back(to);
+      } else if (along[to] != there) {
+        return;
+      }
+      const std::uint8_t cost = facts.between && byte != '"' ? 1 : 0;
+      const bool known =
+          !into[to].empty() && into[to].back().from == q && into[to].back().cost == cost;
+      if (!known) into[to].push_back({q, cost, byte});
+    }
+  }
+  for (std::uint32_t left = 0; !layer.empty(); ++left) {
+    further.clear();
+    for (std::size_t i = 0; i < layer.size(); ++i) {  // grows
+      const State to = layer[i];
+      if (facts_[to].left != left) continue;  // nearer by another way
+      most_left_ = left;
+      for (const Edge& e : into[to]) {
+        if (facts_[e.from].left <= left + e.cost) continue;
+        facts_[e.from].left = left + e.cost;
+        facts_[e.from].fewest_byte = e.byte;
+        (e.cost == 0 ? layer : further).push_back(e.from);
+      }
+    }
+    layer.swap(further);
+  }
+  counts_ = true;
 }
 
 std::string ScalarDfa::closing_word(State q) const {

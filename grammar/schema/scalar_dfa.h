@@ -35,8 +35,10 @@ class ScalarDfa {
   static constexpr std::size_t kMostKept = std::size_t{16} << 20;  // bytes of tokens
 
   /// The automaton of `program`; nullptr where making it takes more than `most_steps`, where it has
-  /// more than kMaxStates states, or where it is neither quoted nor bare.
-  static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps);
+  /// more than kMaxStates states, or where it is neither quoted nor bare. `characters`: all
+  /// strings, for their lengths; may be nullptr.
+  static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps,
+                                                 const Terminal* characters);
 
   [[nodiscard]] State start() const { return start_; }
   [[nodiscard]] State next(State q, unsigned char byte) const {
@@ -53,7 +55,14 @@ class ScalarDfa {
   [[nodiscard]] std::string closing_word(State q) const;
   /// The longest of them.
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
-  [[nodiscard]] std::size_t memory() const { return rows_.size() * sizeof(State); }
+  /// Of strings whose lengths can be counted while they are read: whether a state stands between two characters, and how many must still begin.
+  [[nodiscard]] bool counts() const { return counts_; }
+  [[nodiscard]] bool between(State q) const { return facts_[q].between; }
+  [[nodiscard]] std::uint32_t characters_left(State q) const { return facts_[q].left; }
+  /// The first byte of a way to the end with no more.
+  [[nodiscard]] unsigned char fewest_byte(State q) const { return facts_[q].fewest_byte; }
+  /// The most that must.
+  [[nodiscard]] std::uint32_t most_left() const { return most_left_; }
 
   /// What the tokens do that are read from a state on.
   struct Tokens {
@@ -82,6 +91,9 @@ class ScalarDfa {
     unsigned char closing_byte = 0;
     std::uint32_t closing_size = UINT32_MAX;
     std::uint32_t completions = 0;
+    std::uint32_t left = UINT32_MAX;
+    unsigned char fewest_byte = 0;
+    bool between = false;
   };
   // Characters that lead from a state to one other, from there to one other and so on, at least
   // `steps` times.
@@ -91,6 +103,7 @@ class ScalarDfa {
   };
   void find_closings(const ByteSet& preferred);
   void count_completions();
+  void count_characters(const Terminal& characters);
   [[nodiscard]] Chain chain(State q, std::size_t longest) const;
   [[nodiscard]] ByteSet leading(State from, State to, const ByteSet& first) const;
   bool add_by_table(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
@@ -99,8 +112,8 @@ class ScalarDfa {
   std::vector<State> rows_;
   std::vector<Facts> facts_;
   State start_ = kDead;
-  bool quoted_ = false;
-  std::uint32_t longest_closing_ = 0;
+  bool quoted_ = false, counts_ = false;
+  std::uint32_t longest_closing_ = 0, most_left_ = 0;
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
   mutable std::size_t kept_ = 0;

@@ -16,6 +16,12 @@ ScalarRun::ScalarRun(const ProgramRef& program) : automaton_(std::make_unique<Au
 ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa)
     : dfa_(std::move(dfa)), start_(dfa_->start()) {}
 
+ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t high)
+    : high_(high), dfa_(std::move(dfa)) {
+  pairs_.emplace_back();
+  start_ = pair(dfa_->start(), 0, 0);
+}
+
 ScalarRun::ScalarRun(WordTrie words)
     : words_(std::make_unique<const WordTrie>(std::move(words))), start_(WordTrie::kStart) {}
 
@@ -172,7 +178,7 @@ void ScalarRun::take_away(std::vector<std::string> texts) {
     }));
   }
   pairs_.emplace_back();
-  start_ = completions(start_) > texts.size() ? pair(start_, WordTrie::kStart) : kNone;
+  start_ = completions(start_) > texts.size() ? pair(start_, WordTrie::kStart, 0) : kNone;
 }
 
 // Texts that complete a state, UINT32_MAX for too many to matter.
@@ -185,21 +191,28 @@ std::uint32_t ScalarRun::completions(std::uint32_t state) const {
   return q == terminal_->boundary() ? 1 : terminal_->ways(q);
 }
 
-std::uint32_t ScalarRun::pair(std::uint32_t inner, std::uint32_t node) {
-  const auto [it, fresh] = pair_ids_.try_emplace((std::uint64_t{inner} << 32) | node,
-                                                 static_cast<std::uint32_t>(pairs_.size()));
-  if (fresh) pairs_.push_back({inner, node, UINT32_MAX});
+std::uint32_t ScalarRun::pair(std::uint32_t inner, std::uint32_t node, std::uint32_t begun) {
+  // Never both: a node, or characters begun.
+  const std::uint64_t key = (std::uint64_t{inner} << 32) | (taken_ != nullptr ? node : begun);
+  const auto [it, fresh] = pair_ids_.try_emplace(key, static_cast<std::uint32_t>(pairs_.size()));
+  if (fresh) pairs_.push_back({inner, node, begun, UINT32_MAX});
   return it->second;
 }
 
 std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
-  if (taken_ == nullptr) return inner_step(state, byte);
+  if (pairs_.empty()) return inner_step(state, byte);
   const Pair from = pairs_[state];
   const std::uint32_t to = inner_step(from.inner, byte);
   if (to == kNone) return kNone;
+  if (taken_ == nullptr) {
+    const bool begins = byte != '"' && dfa_->between(static_cast<ScalarDfa::State>(from.inner));
+    const std::uint32_t begun = from.begun + (begins ? 1 : 0);
+    const std::uint32_t left = dfa_->characters_left(static_cast<ScalarDfa::State>(to));
+    return std::uint64_t{begun} + left > high_ ? kNone : pair(to, 0, begun);
+  }
   const std::uint32_t node = from.node == 0 ? 0 : taken_->step(from.node, byte);
   if (node != 0 && completions(to) <= taken_->words_below(node)) return kNone;
-  return pair(to, node);
+  return pair(to, node, 0);
 }
 
 bool ScalarRun::accepting(std::uint32_t state) const { return inner_accepting(inner(state)); }
@@ -213,9 +226,10 @@ ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
   return out;
 }
 
-// The shortest text from here that is not among those taken away: along them, as far as they can be
+// Where texts were taken away, the shortest that is none of them: along them, as far as they can be
 // shorter than the best that leaves them.
 std::string ScalarRun::closing_word(std::uint32_t state) {
+  if (taken_ == nullptr && !pairs_.empty()) return counted_closing(state);
   if (taken_node(state) == 0) return inner_closing(inner(state));
   struct Open {
     std::uint32_t state;
@@ -261,7 +275,26 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
   return best;
 }
 
+// The shortest text where that is surely short enough, else the one of the fewest characters.
+std::string ScalarRun::counted_closing(std::uint32_t state) {
+  std::string out;
+  auto q = static_cast<ScalarDfa::State>(inner(state));
+  const std::uint32_t may = high_ - pairs_[state].begun;
+  if (dfa_->closing_size(q) <= may) return dfa_->closing_word(q);  // a byte a character, at most
+  while (!dfa_->accepting(q)) {
+    out += static_cast<char>(dfa_->fewest_byte(q));
+    q = dfa_->next(q, dfa_->fewest_byte(q));
+  }
+  return out;
+}
+
 std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
+  if (taken_ == nullptr && !pairs_.empty()) {
+    if (pairs_[state].closing_size == UINT32_MAX) {
+      pairs_[state].closing_size = static_cast<std::uint32_t>(counted_closing(state).size());
+    }
+    return pairs_[state].closing_size;
+  }
   if (taken_node(state) == 0) return inner_closing_size(inner(state));
   if (pairs_[state].closing_size == UINT32_MAX) {
     const auto size = static_cast<std::uint32_t>(closing_word(state).size());

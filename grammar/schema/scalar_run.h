@@ -30,6 +30,8 @@ class ScalarRun {
   ScalarRun() = default;
   explicit ScalarRun(const ProgramRef& program);
   explicit ScalarRun(std::shared_ptr<const ScalarDfa> dfa);
+  /// The same, of at most `high` characters, which some text has; it counts().
+  ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t high);
   explicit ScalarRun(WordTrie words);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
@@ -54,7 +56,7 @@ class ScalarRun {
   // ---- for masks ----
   [[nodiscard]] const Terminal* terminal() const { return terminal_; }
   [[nodiscard]] const ScalarDfa* dfa() const { return dfa_.get(); }
-  [[nodiscard]] Automaton* automaton() const { return automaton_.get(); }
+  [[nodiscard]] const std::shared_ptr<const ScalarDfa>& dfa_ref() const { return dfa_; }
   /// Where the terminal is, and how many characters may and must still begin.
   struct Place {
     Terminal::State q = Terminal::kDead;
@@ -66,13 +68,18 @@ class ScalarRun {
   [[nodiscard]] ScalarDfa::State dfa_state(std::uint32_t state) const {
     return static_cast<ScalarDfa::State>(inner(state));
   }
+  /// Of a ScalarDfa that is held to a length: how many characters may still begin; else kUnbounded.
+  [[nodiscard]] std::uint32_t characters_left(std::uint32_t state) const {
+    return dfa_ == nullptr || high_ == kUnbounded ? kUnbounded : high_ - pairs_[state].begun;
+  }
   /// Every beginning of a text that was taken away can go on as another.
   [[nodiscard]] bool sparse() const { return sparse_; }
   /// A string that more texts complete than can be taken away.
   [[nodiscard]] bool roomy(std::uint32_t state) const {
     const bool string = dfa_ != nullptr ? dfa_->quoted()
                                         : terminal_ != nullptr && terminal_->boundary() != Terminal::kDead;
-    return string && completions(inner(state)) == UINT32_MAX;
+    const bool free = dfa_ == nullptr || high_ == kUnbounded;
+    return string && free && completions(inner(state)) == UINT32_MAX;
   }
   /// The longest text that was taken away.
   [[nodiscard]] std::uint64_t longest_taken() const { return longest_taken_; }
@@ -86,24 +93,26 @@ class ScalarRun {
   static constexpr std::uint32_t kShift =
       10;  // of the characters read; below, the terminal's state
   static_assert(Terminal::kMaxStates <= 1U << kShift);
-  // A state where texts were taken away.
+  // A state where texts were taken away or characters are counted.
   struct Pair {
     std::uint32_t inner = kNone;
     std::uint32_t node = 0;
+    std::uint32_t begun = 0;
     std::uint32_t closing_size = UINT32_MAX;  // not known
   };
 
   [[nodiscard]] std::uint32_t inner(std::uint32_t state) const {
-    return taken_ != nullptr ? pairs_[state].inner : state;
+    return pairs_.empty() ? state : pairs_[state].inner;
   }
   std::uint32_t inner_step(std::uint32_t state, unsigned char byte);
   [[nodiscard]] bool inner_accepting(std::uint32_t state) const;
   [[nodiscard]] ByteSet inner_bytes(std::uint32_t state) const;
   std::string inner_closing(std::uint32_t state);
+  std::string counted_closing(std::uint32_t state);
   std::uint64_t inner_closing_size(std::uint32_t state);
   [[nodiscard]] Place inner_place(std::uint32_t state) const;
   [[nodiscard]] std::uint32_t completions(std::uint32_t inner) const;
-  std::uint32_t pair(std::uint32_t inner, std::uint32_t node);
+  std::uint32_t pair(std::uint32_t inner, std::uint32_t node, std::uint32_t begun);
 
   const Terminal* terminal_ = nullptr;
   std::uint32_t low_ = 0, high_ = kUnbounded;

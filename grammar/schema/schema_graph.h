@@ -146,5 +146,6 @@ struct SchemaFormat {
   std::uint32_t longest = 0;  // code points; 0: no bound
 };
 std::optional<SchemaFormat> schema_format(std::string_view name);
+std::vector<std::string_view> schema_format_names();
 
 }  // namespace espalier::grammar

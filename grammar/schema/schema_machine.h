@@ -299,6 +299,8 @@ class SchemaMachine {
   std::optional<ScalarRun> terminal(FormulaId f);
   std::optional<ScalarRun> automaton(FormulaId f, FormulaId key, bool canonical);
   std::optional<ScalarRun> with_texts_taken(FormulaId f);
+  std::optional<ScalarRun> with_length(FormulaId f);
+  std::vector<FormulaId> ways(FormulaId f);
   void append_texts(std::uint32_t set, std::vector<std::string>& out) const;
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f, bool canonical);
   bool holds(FormulaId f, const Json& scalar);

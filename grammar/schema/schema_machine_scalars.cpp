@@ -29,6 +29,7 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalar_ids_.emplace(own, id);
   std::optional<ScalarRun> run = terminal(own);
   if (!run) run = with_texts_taken(own);
+  if (!run) run = with_length(own);
   if (!run) run = automaton(own, own, false);
   if (!run) {
     undecided_ = true;
@@ -82,6 +83,41 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
   if (run->dfa() == nullptr || !run->dfa()->quoted()) return std::nullopt;
   run->take_away(std::move(texts));
   return run;
+}
+
+// Of strings under a pattern that may not be too long: the pattern's automaton, its characters
+// counted while they are read. Nothing where that would leave other spellings than scalar_program().
+std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
+  if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
+  std::vector<FormulaId> rest;
+  std::uint64_t low = 0, high = ScalarRun::kUnbounded;
+  bool pattern = false, string = false;
+  for (const FormulaId part : formulas_.children(f)) {
+    if (formulas_.op(part) != Formulas::Op::kLiteral) return std::nullopt;
+    const Atom& atom = formulas_.atom(part);
+    const bool negated = formulas_.negated(part);
+    if (atom.kind == AtomKind::kLength) {
+      if (negated) {
+        high = std::min<std::uint64_t>(high, atom.a - 1);
+      } else {
+        low = std::max<std::uint64_t>(low, atom.a);
+      }
+      continue;
+    }
+    pattern = pattern || atom.kind == AtomKind::kPattern;
+    string = string || part == formulas_.types(JsonTypes::kString);
+    rest.push_back(part);
+  }
+  if (!pattern || !string || high >= ScalarRun::kMostCounted) return std::nullopt;
+  const FormulaId others = formulas_.all(std::move(rest));
+  std::optional<ScalarRun> run = automaton(others, others, false);
+  if (!run || run->empty()) return run;
+  const ScalarDfa* dfa = run->dfa();
+  if (dfa == nullptr || !dfa->counts() || low > dfa->characters_left(dfa->start())) {
+    return std::nullopt;
+  }
+  if (dfa->characters_left(dfa->start()) > high) return ScalarRun();
+  return ScalarRun(run->dfa_ref(), static_cast<std::uint32_t>(high));
 }
 
 // The strings of a set, as they are written.
@@ -190,10 +226,29 @@ const std::vector<std::uint32_t>& SchemaMachine::scalars(FormulaId f) {
         std::uint8_t{JsonTypes::kNull}, std::uint8_t{JsonTypes::kBoolean}}) {
     const FormulaId own = formulas_.restrict(f, type);
     if (own == Formulas::kFalse) continue;
-    const std::uint32_t s = scalar(formulas_.all({formulas_.types(type), own}));
-    if (!scalars_[s].run.empty()) out.push_back(s);
+    for (const FormulaId kind : type == JsonTypes::kString ? ways(own) : std::vector{own}) {
+      const std::uint32_t s = scalar(formulas_.all({formulas_.types(type), kind}));
+      const bool known = std::find(out.begin(), out.end(), s) != out.end();
+      if (!scalars_[s].run.empty() && !known) out.push_back(s);
+    }
   }
   return scalars_by_type_.emplace(f, std::move(out)).first->second;
+}
+
+// Of strings of several kinds, each kind alone: its automaton is small, or known. Values that are
+// listed stay one.
+std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
+  constexpr std::size_t kMost = 12;
+  if (formulas_.op(f) != Formulas::Op::kOr) return {f};
+  std::vector<FormulaId> out, listed;
+  for (const FormulaId part : formulas_.children(f)) {
+    const bool set = formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+                     formulas_.atom(part).kind == AtomKind::kIn;
+    (set ? listed : out).push_back(part);
+  }
+  if (out.empty() || out.size() > kMost) return {f};
+  if (!listed.empty()) out.push_back(formulas_.any(std::move(listed)));
+  return out;
 }
 
 // The one with the shortest closing; nullptr where there is none.
@@ -221,7 +276,8 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
-  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps)};
+  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps,
+                                                      library_->string())};
   if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead) return ScalarLibrary::Entry{};
   return entry;
 }

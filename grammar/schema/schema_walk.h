@@ -96,6 +96,8 @@ class SchemaWalk {
   bool part_piece(std::uint32_t node, const Part& part);
   bool terminal_piece(std::uint32_t node, const Part& part);
   bool dfa_piece(const Part& part);
+  void allow_counted(const Part& part, const ScalarDfa::Tokens& tokens, std::uint32_t left);
+  static std::uint32_t reads(ScalarRun& run, std::uint32_t state, std::string_view text);
   void part_below(std::uint32_t node, const Part& part);
   void leave(std::uint32_t node, const Part& part, Exits exits, bool quoted, bool at_once);
   void exits_of(const Piece& piece, std::string_view text, std::vector<std::uint32_t>& out) const;

@@ -75,25 +75,83 @@ bool SchemaWalk::terminal_piece(std::uint32_t node, const Part& part) {
 
 // By what a finished automaton's state does with the whole vocabulary.
 bool SchemaWalk::dfa_piece(const Part& part) {
+  constexpr std::uint64_t kLongestCharacter = 12;  // bytes: two escapes
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   const ScalarDfa& dfa = *run.dfa();
-  if (!note_bound(dfa.longest_closing() + run.longest_taken() + part.after)) return false;
   const ScalarDfa::State q = run.dfa_state(part.leaf.state);
+  const std::uint32_t left = run.characters_left(part.leaf.state);
+  const bool counted = left != ScalarRun::kUnbounded;
+  if (counted && !dfa.between(q)) return false;
+  const std::uint64_t closing =
+      counted ? std::max<std::uint64_t>(dfa.longest_closing(), dfa.most_left() * kLongestCharacter)
+              : dfa.longest_closing();
+  if (!note_bound(closing + run.longest_taken() + part.after)) return false;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const std::shared_ptr<const ScalarDfa::Tokens> tokens = dfa.tokens(tables, q);
-  for (const TokenId id : tokens->stay) mask_.allow(id);
-  if (tokens->many.count > 0) {
-    if (tokens->kept) {
+  Exits exits{dfa.quoted() ? tables.quoted : tables.bare, 0, UINT32_MAX, &tokens->exits, {}};
+  std::vector<std::uint32_t> fitting;
+  if (counted && left < vocabulary_.longest_token() + dfa.most_left()) {
+    allow_counted(part, *tokens, left);
+    for (const std::uint32_t i : tokens->exits) {
+      const Piece::Exit& e = exits.piece->exits[i];
+      const std::uint32_t to = reads(run, part.leaf.state, vocabulary_.bytes(e.id).substr(0, e.size));
+      if (to != ScalarRun::kNone) fitting.push_back(i);
+    }
+    exits.only = &fitting;
+  } else {
+    for (const TokenId id : tokens->stay) mask_.allow(id);
+    if (tokens->kept && tokens->many.count > 0) {
       mask_.allow(tokens->many);
-    } else {
+    } else if (tokens->many.count > 0) {
       auto& words = mask_.words();
       for (std::size_t w = 0; w < words.size(); ++w) words[w] |= tokens->many.words[w];
     }
   }
-  const Piece* exits = dfa.quoted() ? tables.quoted : tables.bare;
   const bool at_once = dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q);
-  leave(TokenTrie::kRoot, part, {exits, 0, UINT32_MAX, &tokens->exits, {}}, dfa.quoted(), at_once);
+  leave(TokenTrie::kRoot, part, exits, dfa.quoted(), at_once);
   return true;
+}
+
+std::uint32_t SchemaWalk::reads(ScalarRun& run, std::uint32_t state, std::string_view text) {
+  for (std::size_t i = 0; i < text.size() && state != ScalarRun::kNone; ++i) {
+    state = run.step(state, static_cast<unsigned char>(text[i]));
+  }
+  return state;
+}
+
+// Of the tokens that stay inside, those after which the string can be completed while at most
+// `left` more characters begin: surely where they begin few, else by trying.
+void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens,
+                               std::uint32_t left) {
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  const ScalarDfa::Tables& tables = machine_.library_->tables();
+  const auto try_token = [&](TokenId id) {
+    const std::string_view text = vocabulary_.bytes(id);
+    if (reads(run, part.leaf.state, text) != ScalarRun::kNone) mask_.allow(id);
+  };
+  for (const TokenId id : tokens.stay) try_token(id);
+  if (tokens.many.count == 0) return;
+  // Tokens that begin at most so many characters; nullptr: none.
+  const auto beginning = [&](std::uint32_t most) -> const std::vector<std::uint64_t>* {
+    if (tables.inside == nullptr) return nullptr;
+    const auto& lengths = tables.inside->lengths;
+    const auto longer = std::upper_bound(lengths.begin(), lengths.end(), most);
+    if (longer == lengths.begin()) return nullptr;
+    return &tables.inside->dense[static_cast<std::size_t>(longer - lengths.begin()) - 1].words;
+  };
+  const std::uint32_t most = run.dfa()->most_left();
+  const auto* surely = left >= most ? beginning(left - most) : nullptr;
+  const auto* perhaps = beginning(left);
+  if (perhaps == nullptr) return;
+  const auto& stay = tokens.many.words;
+  auto& words = mask_.words();
+  std::vector<std::uint64_t> trying(words.size());
+  for (std::size_t w = 0; w < words.size(); ++w) {
+    const std::uint64_t sure = surely != nullptr ? stay[w] & (*surely)[w] : 0;
+    words[w] |= sure;
+    trying[w] = stay[w] & (*perhaps)[w] & ~sure;
+  }
+  for_each_bit(trying, try_token);
 }
 
 // What ends a part: exits, and the end that comes at once.
