@@ -25,7 +25,7 @@ namespace espalier::grammar {
 class ScalarLibrary {
  public:
   static constexpr std::size_t kEntries = 512;
-  static constexpr std::size_t kLongestKey = 512;
+  static constexpr std::size_t kLongestKey = 16384;  // formats are regular expressions of some thousand bytes
 
   /// The vocabulary's library, made at the first call.
   static std::shared_ptr<ScalarLibrary> of(const VocabularyRef& vocabulary);
@@ -42,7 +42,7 @@ class ScalarLibrary {
   /// What ScalarDfa::tokens() needs.
   [[nodiscard]] const ScalarDfa::Tables& tables() const { return tables_; }
 
-  static constexpr std::size_t kDfaSteps = 4000;  // of an automaton that is made for one schema
+  static constexpr std::size_t kDfaSteps = 8000;  // of an automaton that is made for one schema
   struct Entry {
     ProgramRef program;  // none: no scalar satisfies the formula
     std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large

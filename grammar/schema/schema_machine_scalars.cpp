@@ -89,7 +89,7 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
 // counted while they are read. Nothing where that would leave other spellings than scalar_program().
 std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
   if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
-  std::vector<FormulaId> rest;
+  std::vector<FormulaId> rest, lower;
   std::uint64_t low = 0, high = ScalarRun::kUnbounded;
   bool pattern = false, string = false;
   for (const FormulaId part : formulas_.children(f)) {
@@ -101,6 +101,7 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
         high = std::min<std::uint64_t>(high, atom.a - 1);
       } else {
         low = std::max<std::uint64_t>(low, atom.a);
+        lower.push_back(part);
       }
       continue;
     }
@@ -109,15 +110,20 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
     rest.push_back(part);
   }
   if (!pattern || !string || high >= ScalarRun::kMostCounted) return std::nullopt;
-  const FormulaId others = formulas_.all(std::move(rest));
-  std::optional<ScalarRun> run = automaton(others, others, false);
-  if (!run || run->empty()) return run;
-  const ScalarDfa* dfa = run->dfa();
-  if (dfa == nullptr || !dfa->counts() || low > dfa->characters_left(dfa->start())) {
-    return std::nullopt;
+  // The least length is the pattern's own, or becomes part of the automaton.
+  for (const bool with_lower : {false, true}) {
+    if (with_lower) rest.insert(rest.end(), lower.begin(), lower.end());
+    const FormulaId others = formulas_.all(rest);
+    std::optional<ScalarRun> run = automaton(others, others, false);
+    if (!run || run->empty()) return run;
+    const ScalarDfa* dfa = run->dfa();
+    if (dfa == nullptr || !dfa->counts()) return std::nullopt;
+    const std::uint32_t least = dfa->characters_left(dfa->start());
+    if (low > least) continue;
+    if (least > high) return ScalarRun();
+    return ScalarRun(run->dfa_ref(), static_cast<std::uint32_t>(high));
   }
-  if (dfa->characters_left(dfa->start()) > high) return ScalarRun();
-  return ScalarRun(run->dfa_ref(), static_cast<std::uint32_t>(high));
+  return std::nullopt;
 }
 
 // The strings of a set, as they are written.
