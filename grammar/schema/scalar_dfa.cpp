@@ -10,11 +10,11 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kListed = 2048;      // more tokens than that become mask words
-constexpr unsigned kWide = 40;             // characters of ASCII from which tables are looked at
+constexpr std::size_t kListed = 2048;         // more tokens than that become mask words
+constexpr unsigned kWide = 40;                // characters of ASCII from which tables are looked at
 constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
 
-constexpr std::size_t kStepBytes = 512;       // that count as a step: states of many positions
+constexpr std::size_t kStepBytes = 512;  // that count as a step: states of many positions
 
 const ByteSet kStructure = ByteSet::of(",]} \n");
 
@@ -50,8 +50,8 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
       automaton.byte_classes(states[q], classes);
       for (ByteSet rest : classes) {
         ++steps;
-        const State to = number(
-            automaton.live_step(states[q], static_cast<unsigned char>(rest.lowest())));
+        const State to =
+            number(automaton.live_step(states[q], static_cast<unsigned char>(rest.lowest())));
         if (to == kDead) continue;
         facts.bytes |= rest;
         for (; !rest.none(); rest.remove(rest.lowest())) out->rows_[q * 256 + rest.lowest()] = to;
@@ -314,8 +314,7 @@ bool ScalarDfa::add_by_table(const Tables& tables, State q,
     if (stay.begun > chain.steps || ((others[id / 64] >> (id % 64)) & 1) != 0) continue;
     words[id / 64] |= std::uint64_t{1} << (id % 64);
   }
-  const auto longer =
-      std::upper_bound(inside.lengths.begin(), inside.lengths.end(), chain.steps);
+  const auto longer = std::upper_bound(inside.lengths.begin(), inside.lengths.end(), chain.steps);
   if (longer != inside.lengths.begin()) {
     const auto& most =
         inside.dense[static_cast<std::size_t>(longer - inside.lengths.begin()) - 1].words;

@@ -32,7 +32,7 @@ class ScalarDfa {
   static constexpr State kDead = 0;
   static constexpr std::size_t kMaxStates = 4096;
   static constexpr std::uint32_t kMany = UINT32_MAX;
-  static constexpr std::size_t kMostKept = std::size_t{16} << 20;  // bytes of tokens
+  static constexpr std::size_t kMostKept = std::size_t{512} << 10;  // bytes of tokens
 
   /// The automaton of `program`; nullptr where making it takes more than `most_steps`, where it has
   /// more than kMaxStates states, or where it is neither quoted nor bare. `characters`: all
@@ -55,7 +55,8 @@ class ScalarDfa {
   [[nodiscard]] std::string closing_word(State q) const;
   /// The longest of them.
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
-  /// Of strings whose lengths can be counted while they are read: whether a state stands between two characters, and how many must still begin.
+  /// Of strings whose lengths can be counted while they are read: whether a state stands between
+  /// two characters, and how many must still begin.
   [[nodiscard]] bool counts() const { return counts_; }
   [[nodiscard]] bool between(State q) const { return facts_[q].between; }
   [[nodiscard]] std::uint32_t characters_left(State q) const { return facts_[q].left; }
@@ -66,10 +67,11 @@ class ScalarDfa {
 
   /// What the tokens do that are read from a state on.
   struct Tokens {
-    bool kept = false;  // as long as the automaton, so that masks may refer to it
-    std::vector<TokenId> stay;        // end inside: where they are few
-    MaskTable many;                   // the same, where they are many
-    std::vector<std::uint32_t> exits;  // leave later than at once, by their numbers in Tables::exits
+    bool kept = false;          // as long as the automaton, so that masks may refer to it
+    std::vector<TokenId> stay;  // end inside: where they are few
+    MaskTable many;             // the same, where they are many
+    std::vector<std::uint32_t>
+        exits;  // leave later than at once, by their numbers in Tables::exits
   };
   /// What of a vocabulary this needs; outlives it.
   struct Tables {

@@ -152,8 +152,8 @@ void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
   if (!inside->dense.empty()) for_each_bit(inside->dense.back().words, add);
 }
 
-// All ways in which a token can leave a scalar behind some of its bytes: by a quote, and what is not
-// a string by a byte of structure.
+// All ways in which a token can leave a scalar behind some of its bytes: by a quote, and what is
+// not a string by a byte of structure.
 void ScalarLibrary::find_exits(const Vocabulary& vocabulary) {
   const ByteSet structure = ByteSet::of(",]} \n");
   const ByteSet plain = ByteSet::of("+-.0123456789Eeaflnrstu");  // of numbers and words
@@ -215,7 +215,9 @@ std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) 
 
 void ScalarLibrary::add(const std::string& key, Entry entry) {
   const std::lock_guard lock(mutex_);
-  if (entries_.size() < kEntries) entries_.try_emplace(key, std::move(entry));
+  const std::size_t bytes = entry.dfa != nullptr ? entry.dfa->memory() : 0;
+  if (entries_.size() >= kEntries || dfa_bytes_ + bytes > kDfaBytes) return;
+  if (entries_.try_emplace(key, std::move(entry)).second) dfa_bytes_ += bytes;
 }
 
 }  // namespace espalier::grammar

@@ -2,10 +2,11 @@
 // vocabulary.
 //
 // Keyed by what the formula says, so two schemas with the same constraint share one program; the
-// automata over it stay each machine's own. JSON's standard scalars are terminals (terminal.h),
-// which all machines share. Thread-safe; at most kEntries programs a vocabulary,
-// further ones are simply not kept. A library goes with its vocabulary: its programs refer to the
-// vocabulary without owning it, and whoever runs one owns it.
+// finished automata with it; those that are too large to finish stay each machine's own. JSON's
+// standard scalars are terminals (terminal.h), which all machines share. Thread-safe; at most
+// kEntries programs and kDfaBytes a vocabulary, further ones are simply not kept. A library goes
+// with its vocabulary: its programs refer to the vocabulary without owning it, and whoever runs one
+// owns it.
 #pragma once
 
 #include <memory>
@@ -25,7 +26,9 @@ namespace espalier::grammar {
 class ScalarLibrary {
  public:
   static constexpr std::size_t kEntries = 512;
-  static constexpr std::size_t kLongestKey = 16384;  // formats are regular expressions of some thousand bytes
+  static constexpr std::size_t kDfaBytes = std::size_t{64} << 20;  // of their finished automata
+  static constexpr std::size_t kLongestKey =
+      16384;  // formats are regular expressions of some thousand bytes
 
   /// The vocabulary's library, made at the first call.
   static std::shared_ptr<ScalarLibrary> of(const VocabularyRef& vocabulary);
@@ -44,7 +47,7 @@ class ScalarLibrary {
 
   static constexpr std::size_t kDfaSteps = 8000;  // of an automaton that is made for one schema
   struct Entry {
-    ProgramRef program;  // none: no scalar satisfies the formula
+    ProgramRef program;                    // none: no scalar satisfies the formula
     std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large
   };
   std::optional<Entry> find(const std::string& key);
@@ -60,6 +63,7 @@ class ScalarLibrary {
   ScalarDfa::Tables tables_;
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;
+  std::size_t dfa_bytes_ = 0;
 };
 
 /// What a formula without schema numbers says of scalars, the same for equal formulas of different

@@ -126,8 +126,8 @@ void ScalarRun::byte_classes(std::uint32_t state, std::vector<ByteSet>& classes)
                ? terminal_->next(q, static_cast<unsigned char>(byte))
                : dfa_->next(static_cast<ScalarDfa::State>(own), static_cast<unsigned char>(byte));
   };
-  ByteSet rest = terminal_ != nullptr ? terminal_->bytes(q)
-                                      : dfa_->bytes(static_cast<ScalarDfa::State>(own));
+  ByteSet rest =
+      terminal_ != nullptr ? terminal_->bytes(q) : dfa_->bytes(static_cast<ScalarDfa::State>(own));
   refine(classes, rest);
   while (!rest.none()) {
     const auto to = leads(rest.lowest());

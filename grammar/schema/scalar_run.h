@@ -76,8 +76,9 @@ class ScalarRun {
   [[nodiscard]] bool sparse() const { return sparse_; }
   /// A string that more texts complete than can be taken away.
   [[nodiscard]] bool roomy(std::uint32_t state) const {
-    const bool string = dfa_ != nullptr ? dfa_->quoted()
-                                        : terminal_ != nullptr && terminal_->boundary() != Terminal::kDead;
+    const bool string = dfa_ != nullptr
+                            ? dfa_->quoted()
+                            : terminal_ != nullptr && terminal_->boundary() != Terminal::kDead;
     const bool free = dfa_ == nullptr || high_ == kUnbounded;
     return string && free && completions(inner(state)) == UINT32_MAX;
   }

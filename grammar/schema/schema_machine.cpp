@@ -78,8 +78,7 @@ SchemaMachine::SchemaMachine(std::shared_ptr<const SchemaGraph> graph, Vocabular
   texts_.emplace_back();
   seen_sets_.emplace_back();
   fuel_ = Fuel("steps", kSteps);
-  canonical_ =
-      formulas_.literal({AtomKind::kPattern, formulas_.pattern({"[\\s\\S]*", false}), 0});
+  canonical_ = formulas_.literal({AtomKind::kPattern, formulas_.pattern({"[\\s\\S]*", false}), 0});
   any_key_ = formulas_.all({formulas_.types(JsonTypes::kString), canonical_});
   const FormulaId root = expand(graph_->root());
   const ValueFacts facts = value_facts(root);

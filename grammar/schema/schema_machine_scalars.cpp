@@ -44,8 +44,8 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   return id;
 }
 
-// The scalars of `f`, strings in canonical spelling alone where `canonical`; `key` is a formula that
-// stands for both. Nothing where it could not be decided.
+// The scalars of `f`, strings in canonical spelling alone where `canonical`; `key` is a formula
+// that stands for both. Nothing where it could not be decided.
 std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bool canonical) {
   const std::optional<std::string> name = scalar_key(formulas_, key);
   std::optional<ScalarLibrary::Entry> entry = name ? library_->find(*name) : std::nullopt;
@@ -86,7 +86,8 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
 }
 
 // Of strings under a pattern that may not be too long: the pattern's automaton, its characters
-// counted while they are read. Nothing where that would leave other spellings than scalar_program().
+// counted while they are read. Nothing where that would leave other spellings than
+// scalar_program().
 std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
   if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
   std::vector<FormulaId> rest, lower;
@@ -282,9 +283,10 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
-  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps,
-                                                      library_->string())};
-  if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead) return ScalarLibrary::Entry{};
+  ScalarLibrary::Entry entry{
+      *program, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, library_->string())};
+  if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead)
+    return ScalarLibrary::Entry{};
   return entry;
 }
 

@@ -48,9 +48,9 @@ class SchemaWalk {
   static constexpr std::uint8_t kKey = 1, kItem = 2;
   struct Place {
     State inside;
-    StateId outside = 0;     // where the value may have ended; 0: it has not
+    StateId outside = 0;         // where the value may have ended; 0: it has not
     std::uint8_t stands_in = 0;  // kKey, kItem: one went by that stands for another one
-    std::uint16_t key = 0;   // Phase::kKey: depth of its quote, 0: it began before the walk
+    std::uint16_t key = 0;       // Phase::kKey: depth of its quote, 0: it began before the walk
   };
   // Exits of a piece.
   struct Exits {
@@ -63,10 +63,10 @@ class SchemaWalk {
   struct Tokens {
     const TokenTrie* trie = nullptr;
     const Piece* piece = nullptr;
-    const Exits* which = nullptr;                 // of the exits, those that are looked for
-    std::vector<unsigned char>* path = nullptr;   // bytes on the way, by depth
-    bool each = false;                            // allowed only where the token, tried alone, fits
-    SchemaMachine::ExitList* list = nullptr;      // exits are not allowed but listed
+    const Exits* which = nullptr;                // of the exits, those that are looked for
+    std::vector<unsigned char>* path = nullptr;  // bytes on the way, by depth
+    bool each = false;                           // allowed only where the token, tried alone, fits
+    SchemaMachine::ExitList* list = nullptr;     // exits are not allowed but listed
   };
 
   void below(const Tokens& tokens, std::uint32_t node, const Place& place);

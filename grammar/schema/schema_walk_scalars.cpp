@@ -68,7 +68,8 @@ bool SchemaWalk::terminal_piece(std::uint32_t node, const Part& part) {
   if (piece == nullptr) return false;
   allow_stay(*piece, at.left);
   const bool quoted = terminal.boundary() != Terminal::kDead;
-  const bool at_once = quoted ? at.q == terminal.boundary() && at.owed == 0 : terminal.accepting(at.q);
+  const bool at_once =
+      quoted ? at.q == terminal.boundary() && at.owed == 0 : terminal.accepting(at.q);
   leave(node, part, {piece, at.owed, at.left, nullptr, {}}, quoted, at_once);
   return true;
 }
@@ -94,7 +95,8 @@ bool SchemaWalk::dfa_piece(const Part& part) {
     allow_counted(part, *tokens, left);
     for (const std::uint32_t i : tokens->exits) {
       const Piece::Exit& e = exits.piece->exits[i];
-      const std::uint32_t to = reads(run, part.leaf.state, vocabulary_.bytes(e.id).substr(0, e.size));
+      const std::uint32_t to =
+          reads(run, part.leaf.state, vocabulary_.bytes(e.id).substr(0, e.size));
       if (to != ScalarRun::kNone) fitting.push_back(i);
     }
     exits.only = &fitting;
@@ -192,8 +194,9 @@ void SchemaWalk::exits_of(const Piece& piece, std::string_view text,
   const auto inside = [&](const Piece::Exit& e) {
     return vocabulary_.bytes(e.id).substr(e.from, e.size);
   };
-  auto e = std::lower_bound(piece.exits.begin(), piece.exits.end(), text,
-                            [&](const Piece::Exit& x, std::string_view t) { return inside(x) < t; });
+  auto e =
+      std::lower_bound(piece.exits.begin(), piece.exits.end(), text,
+                       [&](const Piece::Exit& x, std::string_view t) { return inside(x) < t; });
   for (; e != piece.exits.end() && inside(*e) == text; ++e) {
     out.push_back(static_cast<std::uint32_t>(e - piece.exits.begin()));
   }

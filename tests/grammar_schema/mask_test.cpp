@@ -136,7 +136,8 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
       Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^[a-z]{1,5}$"}})"),
       Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^[^,:]{2,9}$"}})"),
       Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^.{1,4}(@.*)?$"}})"),
-      Json::parse(R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^\\d{1,3}-[a-z]*$"},
+      Json::parse(
+          R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^\\d{1,3}-[a-z]*$"},
         {"type":"string","format":"uri-reference"},{"type":"number","minimum":-17,"maximum":217}]}})"),
       // Lengths beside patterns, and several kinds of strings at once.
       Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^(a|b|.*c).*[0-9]{1,2}$",
@@ -167,11 +168,11 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
       // Keys under patterns, of which some stand already, and few that are left.
       Json::parse(R"({"type":"object","patternProperties":{"^a":{"type":"integer"},"b$":{"type":
         "number"}},"properties":{"ab":{"minimum":5},"name":true},"additionalProperties":false})"),
-      Json::parse(R"({"type":"object","propertyNames":{"pattern":"^[ab]{1,2}$","not":{"const":"ab"}},
+      Json::parse(
+          R"({"type":"object","propertyNames":{"pattern":"^[ab]{1,2}$","not":{"const":"ab"}},
         "minProperties":2})"),
       Json::parse(R"({"type":"object","propertyNames":{"maxLength":1},"properties":{"a":false}})"),
-      Json::parse(R"({"type":"integer"})"),
-      Json::parse(R"({"type":"string","format":"date"})"),
+      Json::parse(R"({"type":"integer"})"), Json::parse(R"({"type":"string","format":"date"})"),
       Json(true)};
   const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 200 : 3;
   for (std::uint64_t seed = 0; seed < runs && !HasFailure(); ++seed) {
