@@ -55,6 +55,10 @@ class ScalarDfa {
   [[nodiscard]] std::string closing_word(State q) const;
   /// The longest of them.
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
+  /// Bytes, without the tokens that it keeps.
+  [[nodiscard]] std::size_t memory() const {
+    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts);
+  }
   /// Of strings whose lengths can be counted while they are read: whether a state stands between
   /// two characters, and how many must still begin.
   [[nodiscard]] bool counts() const { return counts_; }
