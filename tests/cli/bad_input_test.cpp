@@ -173,7 +173,9 @@ TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {
 // ---- signals
 
 TEST_F(BadInput, CtrlCStopsAtEachMoment) {
-  folder_.write("tools.py", "import time\ndef hang(x): time.sleep(300)\n");
+  const std::string called = folder_.path("called");
+  folder_.write("tools.py", "import time\ndef hang(x):\n  print('x', file=open('" + called +
+                                "', 'w'), flush=True)\n  time.sleep(300)\n");
   const std::string hanging = calling("python \"tools:hang\"");
   const std::string writing = folder_.write("writing.gen", R"(gen g(text: string) -> string {
   user "${text}"
@@ -186,8 +188,8 @@ TEST_F(BadInput, CtrlCStopsAtEachMoment) {
     return text;
   }());
   const auto stopped = [&](const std::string& what, std::vector<std::string> line, int signal,
-                           std::chrono::milliseconds after) {
-    const Ran ran = run_built(line, signal, after);
+                           std::chrono::milliseconds after, const std::string& once = {}) {
+    const Ran ran = run_built(line, signal, after, once);
     // On a slow machine the signal may come before the program listens: then it just ends.
     if (what == "load" && ran.code == kKilledBy + signal) return;
     EXPECT_EQ(ran.code, 128 + signal) << what << ran.err;
@@ -199,7 +201,7 @@ TEST_F(BadInput, CtrlCStopsAtEachMoment) {
   stopped("decode", {"run", writing, "--arg", "text=hi"}, SIGINT, 1000ms);
   stopped("SIGTERM", {"run", writing, "--arg", "text=hi"}, SIGTERM, 700ms);
   stopped("stdin", {"run", writing, "--arg", "text=@-"}, SIGINT, 300ms);
-  stopped("tool", {"run", hanging, "--stats", folder_.path("stats.json")}, SIGINT, 1000ms);
+  stopped("tool", {"run", hanging, "--stats", folder_.path("stats.json")}, SIGINT, 100ms, called);
   EXPECT_EQ(stats()["pages_free_at_end"], stats()["pages_total"]);
 }
 
@@ -210,7 +212,7 @@ TEST_F(BadInput, ABatchThatIsStoppedGoesOnAndLosesNothing) {
                                       "--in",    folder_.path("in"),
                                       "--out",   folder_.path("out.jsonl"),
                                       "--stats", folder_.path("stats.json")};
-  const Ran first = run_built(line, SIGINT, 1000ms);
+  const Ran first = run_built(line, SIGINT, 0ms, folder_.path("out.jsonl"));
   EXPECT_THAT(first.code, AnyOf(130, 0)) << first.err;
   if (first.code == 130) {
     EXPECT_THAT(first.err, HasSubstr("the same command goes on from there"));

@@ -38,8 +38,16 @@ Ran run_line(std::vector<std::string> arguments, std::string input, bool termina
   return ran;
 }
 
+namespace {
+bool has_content(const std::string& path) {
+  std::error_code none;
+  const auto size = std::filesystem::file_size(path, none);
+  return !none && size > 0;
+}
+}  // namespace
+
 Ran run_built(const std::vector<std::string>& arguments, int signal,
-              std::chrono::milliseconds after) {
+              std::chrono::milliseconds after, const std::string& once) {
   std::array<int, 2> out{};
   std::array<int, 2> err{};
   std::array<int, 2> in{};
@@ -62,7 +70,9 @@ Ran run_built(const std::vector<std::string>& arguments, int signal,
   ::close(err[1]);
   std::thread killer;
   if (signal != 0) {
-    killer = std::thread([child, signal, after] {
+    killer = std::thread([child, signal, after, once] {
+      for (int i = 0; i < 60'000 && !once.empty() && !has_content(once); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
       std::this_thread::sleep_for(after);
       ::kill(child, signal);
     });
