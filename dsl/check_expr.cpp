@@ -83,6 +83,12 @@ void Checker::mismatch(const Span& span, const TypeRef& want, const TypeRef& fou
   const TypeRef source = resolve(found);
   const TypeRef target = resolve(want);
   if (source == nullptr || target == nullptr) return;
+  if (source->kind == TypeKind::kCall && target->kind != TypeKind::kCall &&
+      std::all_of(source->fields.begin(), source->fields.end(), [&](const auto& field) {
+        const ToolInfo* tool = program_.tool(field.name);
+        return tool != nullptr && tool->decl->transport != std::nullopt;
+      }))
+    diagnostic.help = "a call is carried out, and its result had, by `run`";
   if (source->kind == TypeKind::kEnum && is_text(target))
     diagnostic.help = "a case's text is `str(…)`";
   if (is_text(found) && is_number(want))
