@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "grammar/json_structure.h"
 #include "grammar/json_text.h"
 
 namespace espalier::dsl {
@@ -14,28 +15,19 @@ namespace {
 bool few_members(std::string_view text) {
   std::vector<std::uint64_t> open;  // members so far, of each object or list that is not closed
   std::uint64_t work = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        in_string = false;
-      }
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (open.size() >= kMaxJsonTextDepth) return true;  // refused by its depth
+  bool too_deep = false;  // refused by its depth
+  for_each_outside_strings(text, [&](char c, std::size_t) {
+    if (c == '{' || c == '[') {
+      too_deep = open.size() >= kMaxJsonTextDepth;
       open.push_back(0);
     } else if ((c == '}' || c == ']') && !open.empty()) {
       open.pop_back();
     } else if (c == ':' && !open.empty()) {
       work += ++open.back();
-      if (work > kMaxMemberWork) return false;
     }
-  }
-  return true;
+    return !too_deep && work <= kMaxMemberWork;
+  });
+  return too_deep || work <= kMaxMemberWork;
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "grammar/json_structure.h"
+
 namespace espalier {
 namespace {
 
@@ -9,24 +11,16 @@ namespace {
 // malformed text the answer is only an upper bound on the depth, which is all that is needed.
 std::size_t find_too_deep(std::string_view text, std::uint32_t max_depth) {
   std::uint32_t depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        in_string = false;
-      }
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > max_depth) return i;
+  std::size_t found = std::string_view::npos;
+  for_each_outside_strings(text, [&](char c, std::size_t at) {
+    if (c == '[' || c == '{') {
+      if (++depth > max_depth) found = at;
     } else if ((c == ']' || c == '}') && depth > 0) {
       --depth;
     }
-  }
-  return std::string_view::npos;
+    return found == std::string_view::npos;
+  });
+  return found;
 }
 
 template <class Value>

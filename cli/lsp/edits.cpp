@@ -28,19 +28,12 @@ Result<Json> rename_everywhere(const Place& place, const std::string& name, Work
   const dsl::Occurrence* here = place.analysis.symbols.at(0, place.offset);
   if (here == nullptr) return fail(ErrorCode::kNotFound, "there is no name to change here");
   const dsl::Symbol& symbol = place.analysis.symbols.symbols[here->symbol];
-  const std::string file = place.analysis.program->sources[symbol.span.file].name();
   // By URI, then by place: programs that share a file propose the same for it.
   std::map<std::string, std::map<std::uint32_t, Json>> changes;
-  for (const Document* document : workspace.documents()) {
-    const dsl::Analysis& other = *document->analysis;
-    const auto& sources = other.program->sources;
-    const auto source = std::find_if(sources.begin(), sources.end(),
-                                     [&](const dsl::Source& one) { return one.name() == file; });
-    if (source == sources.end()) continue;
-    const auto index = static_cast<std::uint32_t>(source - sources.begin());
-    if (other.symbols.at(index, symbol.span.begin) == nullptr) continue;
-    ESP_ASSIGN(const auto edits,
-               dsl::rename(other, index, symbol.span.begin, name, workspace.reader()));
+  for (const Sighting& sighting : workspace.sightings(place.analysis, symbol)) {
+    const auto& sources = sighting.analysis->program->sources;
+    ESP_ASSIGN(const auto edits, dsl::rename(*sighting.analysis, sighting.file, symbol.span.begin,
+                                             name, workspace.reader()));
     std::vector<TextPositions> positions;
     for (const dsl::Source& one : sources) positions.emplace_back(one, workspace.encoding());
     for (const dsl::Replacement& edit : edits)

@@ -55,21 +55,12 @@ Json references(const Place& place, bool declarations, Workspace& workspace) {
   Json out = Json::array();
   if (here == nullptr) return out;
   const dsl::Symbol& symbol = place.analysis.symbols.symbols[here->symbol];
-  const std::string& file = place.analysis.program->sources[symbol.span.file].name();
   std::set<std::pair<std::string, std::uint32_t>> seen;  // file and place
-  // Every open program that has the file of the definition may name it.
-  for (const Document* document : workspace.documents()) {
-    const dsl::Analysis& other = *document->analysis;
-    const auto& sources = other.program->sources;
-    const auto source = std::find_if(sources.begin(), sources.end(),
-                                     [&](const dsl::Source& one) { return one.name() == file; });
-    if (source == sources.end()) continue;
-    const auto index = static_cast<std::uint32_t>(source - sources.begin());
-    const dsl::Occurrence* there = other.symbols.at(index, symbol.span.begin);
-    if (there == nullptr) continue;
+  for (const Sighting& sighting : workspace.sightings(place.analysis, symbol)) {
+    const auto& sources = sighting.analysis->program->sources;
     std::vector<TextPositions> positions;
     for (const dsl::Source& one : sources) positions.emplace_back(one, workspace.encoding());
-    for (const dsl::Occurrence* one : other.symbols.places(there->symbol)) {
+    for (const dsl::Occurrence* one : sighting.analysis->symbols.places(sighting.symbol)) {
       if (one->definition && !declarations) continue;
       const std::string& name = sources[one->span.file].name();
       if (!seen.emplace(name, one->span.begin).second) continue;

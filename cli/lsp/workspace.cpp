@@ -147,6 +147,23 @@ std::vector<Publication> Workspace::publications() {
   return out;
 }
 
+std::vector<Sighting> Workspace::sightings(const dsl::Analysis& analysis,
+                                           const dsl::Symbol& symbol) {
+  const std::string& file = analysis.program->sources[symbol.span.file].name();
+  std::vector<Sighting> out;
+  for (const Document* document : documents()) {
+    const dsl::Analysis& other = *document->analysis;
+    const auto& sources = other.program->sources;
+    const auto source = std::find_if(sources.begin(), sources.end(),
+                                     [&](const dsl::Source& one) { return one.name() == file; });
+    if (source == sources.end()) continue;
+    const auto index = static_cast<std::uint32_t>(source - sources.begin());
+    const dsl::Occurrence* there = other.symbols.at(index, symbol.span.begin);
+    if (there != nullptr) out.push_back({&other, index, there->symbol});
+  }
+  return out;
+}
+
 std::string Workspace::uri_of(const std::string& path) const {
   const auto open = documents_.find(path);
   return open != documents_.end() ? open->second.uri : uri_of_path(path);

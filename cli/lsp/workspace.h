@@ -33,6 +33,13 @@ struct Document {
   bool published = false;                         // what is known of this text was told
 };
 
+/// A symbol as one open program sees it.
+struct Sighting {
+  const dsl::Analysis* analysis = nullptr;
+  std::uint32_t file = 0;  // of the definition, among the program's sources
+  std::uint32_t symbol = 0;
+};
+
 /// The diagnostics of one file, for `textDocument/publishDiagnostics`.
 struct Publication {
   std::string uri;
@@ -59,6 +66,10 @@ class Workspace {
   /// The open document, analyzed; null where it is not open.
   [[nodiscard]] Document* document(const std::string& uri);
   [[nodiscard]] std::vector<Document*> documents();
+  /// `symbol` of `analysis` in every open program that has the file of its definition. Valid until
+  /// the next change.
+  [[nodiscard]] std::vector<Sighting> sightings(const dsl::Analysis& analysis,
+                                                const dsl::Symbol& symbol);
 
   /// What has to be told since the last call.
   [[nodiscard]] std::vector<Publication> publications();

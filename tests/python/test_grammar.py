@@ -274,6 +274,7 @@ def test_members_keep_the_declared_order(letters: grammar.Vocabulary) -> None:
     assert accepts(declared, b'{"b":1,"a":2}') and accepts(free, b'{"a":2,"b":1}')
     assert not accepts(declared, b'{"a":2,"b":1}')
     with pytest.raises(Error) as caught:
+        # What a caller without a type checker may write.
         grammar.compile_schema(schema, letters, order="sorted")  # type: ignore[arg-type]
     assert caught.value.code == "invalid"
 

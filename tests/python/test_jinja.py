@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 jinja2 = pytest.importorskip("jinja2")
+# Behind the skip.
 from jinja2 import nodes  # noqa: E402
 from jinja2.ext import Extension, loopcontrols  # noqa: E402
 from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: E402
@@ -575,7 +576,7 @@ text
 {% set found = namespace(v=false) %}{% for i in [1, 2, 3] if not found.v %}{{ i }}{% set found.v = true %}{% endfor %}
 {% set a = [1] %}{% set b = a + [2] %}{{ a }}{{ b }}{% set t = 'x' %}{% set u = t + 'y' %}{% set v = t + 'z' %}{{ t }}{{ u }}{{ v }}
 {{ d.a.x | length }} {{ d['a']['x'][0] }} {{ d.a['x'][-1]['y'] }} {{ people[0].name[0] }} {{ people | length }} {{ people[1:] | map(attribute='name') | list }}
-"""  # noqa: E501, W291
+"""  # noqa: E501, W291  (long lines and white space at their ends are what is tested)
 
 
 def snippets() -> list[str]:
