@@ -14,7 +14,7 @@ ESPALIER := build/bin/espalier
 # Neither the clone's folder nor __FILE__ spoils ccache: a second clone builds from the first one's results.
 export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
-export CCACHE_SLOPPINESS ?= time_macros
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
 .PHONY: setup program build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python wheel
 
@@ -88,9 +88,10 @@ format: $(RUFF)
 
 lint: build $(RUFF)
 	@tools/setup.sh clang-format clang-tidy
+	@cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON > /dev/null  # g++'s, which clang cannot read
 	@clang-format --dry-run -Werror $(FORMATTED)
 	@$(RUFF) check -q python examples tests bench tools
-	@clang-tidy -p build --quiet $(filter %.cpp,$(FORMATTED))
+	@clang-tidy -p build/lint --quiet $(filter %.cpp,$(FORMATTED))
 
 asan tsan: setup
 	@cmake --preset $@ -DESPALIER_PYTHON=OFF -DESPALIER_BENCH=OFF > /dev/null

@@ -70,10 +70,26 @@ function(espalier_room name)
   add_library(espalier::${name} ALIAS espalier_${name})
 endfunction()
 
-# For code that runs seldom or waits for what others compute (tests, the language, the command line): -O1, which spares a
+# For code that runs seldom or waits for what others compute (the language, the command line): -O1, which spares a
 # quarter of the compiler's time. A source that is hot all the same gets its own level in its CMakeLists.txt.
 function(espalier_compile_quickly target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> "$<$<CONFIG:RelWithDebInfo>:-O1;-g1>")
+endfunction()
+
+# Test programs: -Og, and one precompiled header for them all (the first program makes it), which together spare a third of
+# the compiler's time there. Elsewhere a precompiled header gains nothing with g++ 12.
+function(espalier_compile_as_test target)
+  # -pthread: some libraries ask for it and others do not, and the header must have been made with the same.
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Og> "$<$<CONFIG:RelWithDebInfo>:-O1;-g1>" -pthread)
+  get_property(owner GLOBAL PROPERTY ESPALIER_TEST_HEADERS)
+  if(owner)
+    target_precompile_headers(${target} REUSE_FROM ${owner})
+  else()
+    target_precompile_headers(${target} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <nlohmann/json.hpp> <tl/expected.hpp>
+      <algorithm> <array> <chrono> <coroutine> <filesystem> <fstream> <functional> <map> <memory> <optional> <random> <regex>
+      <set> <span> <sstream> <string> <string_view> <thread> <unordered_map> <variant> <vector>)
+    set_property(GLOBAL PROPERTY ESPALIER_TEST_HEADERS ${target})
+  endif()
 endfunction()
 
 # espalier_tests(NAME DEPENDS lib...): one GoogleTest program from every .cpp in this folder, known to ctest
@@ -87,6 +103,6 @@ function(espalier_tests name)
   add_executable(${name}_test ${sources})
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name}_test PRIVATE ESPALIER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  espalier_compile_quickly(${name}_test)
+  espalier_compile_as_test(${name}_test)
   add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 endfunction()

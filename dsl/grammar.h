@@ -17,8 +17,9 @@
 
 namespace espalier::dsl::syntax {
 
-using namespace tao::pegtl;  // NOLINT(google-build-using-namespace): a grammar is written in its
-                             // vocabulary
+// A grammar is written in its vocabulary.
+using namespace tao::pegtl;  // NOLINT(google-build-using-namespace)
+using tao::pegtl::raise;     // not that of <csignal>
 
 // ---- rules that steer the parser
 // ----------------------------------------------------------------------------------
