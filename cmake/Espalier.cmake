@@ -73,14 +73,14 @@ endfunction()
 # For code that runs seldom or waits for what others compute (the language, the command line): -O1, which spares a
 # quarter of the compiler's time. A source that is hot all the same gets its own level in its CMakeLists.txt.
 function(espalier_compile_quickly target)
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> "$<$<CONFIG:RelWithDebInfo>:-O1;-g1>")
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
 # Test programs: -Og, and one precompiled header for them all (the first program makes it), which together spare a third of
 # the compiler's time there. Elsewhere a precompiled header gains nothing with g++ 12.
 function(espalier_compile_as_test target)
   # -pthread: some libraries ask for it and others do not, and the header must have been made with the same.
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Og> "$<$<CONFIG:RelWithDebInfo>:-O1;-g1>" -pthread)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Og> -pthread)
   get_property(owner GLOBAL PROPERTY ESPALIER_TEST_HEADERS)
   if(owner)
     target_precompile_headers(${target} REUSE_FROM ${owner})
