@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/number_list.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/session.h"
@@ -30,28 +31,6 @@ constexpr const char* kStringsSchema =
     R"({"type": "object", "properties": {"title": {"type": "string", "maxLength": 60},
     "summary": {"type": "string", "maxLength": 400}},
     "required": ["title", "summary"], "additionalProperties": false})";
-
-// "1,8,16": whole numbers in [low, high]; nothing where it is not such a list.
-std::optional<std::vector<std::uint32_t>> parse_list(const std::string& text, std::uint32_t low,
-                                                     std::uint32_t high) {
-  std::vector<std::uint32_t> out;
-  std::uint64_t number = 0;
-  bool digits = false;
-  for (const char c : text + ",") {
-    if (c == ',') {
-      if (!digits || number < low || number > high) return std::nullopt;
-      out.push_back(static_cast<std::uint32_t>(number));
-      number = 0;
-      digits = false;
-    } else if (c >= '0' && c <= '9' && number <= high) {
-      number = number * 10 + static_cast<std::uint64_t>(c - '0');
-      digits = true;
-    } else {
-      return std::nullopt;
-    }
-  }
-  return out;
-}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -80,10 +59,10 @@ class Bench final : public Command {
   Result<int> run(Context& context) override {
     constexpr std::uint32_t kMostBatch = 1024;
     constexpr std::uint32_t kMostDepth = 1 << 20;
-    const auto batches = parse_list(batches_.value_or("1,8,16,32"), 1, kMostBatch);
+    const auto batches = parse_numbers(batches_.value_or("1,8,16,32"), 1, kMostBatch);
     if (!batches)
       return usage_error(context, "bench", "--batch takes numbers from 1 to 1024: 1,8,16");
-    auto depths = parse_list(depths_.value_or("0,512"), 0, kMostDepth);
+    auto depths = parse_numbers(depths_.value_or("0,512"), 0, kMostDepth);
     if (!depths || std::any_of(depths->begin(), depths->end(),
                                [](std::uint32_t d) { return d % runtime::kPageTokens != 0; }))
       return usage_error(context, "bench", "--depth takes multiples of 16: 0,512");

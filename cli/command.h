@@ -78,5 +78,6 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_replay();
 [[nodiscard]] std::unique_ptr<Command> make_tree();
 [[nodiscard]] std::unique_ptr<Command> make_bench();
+[[nodiscard]] std::unique_ptr<Command> make_bench_sharing();
 
 }  // namespace espalier::cli

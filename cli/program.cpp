@@ -125,15 +125,20 @@ int run_first(std::vector<std::string> arguments, Context& context) {
     return kDone;
   }
   if (first == "help") {  // help VERB
-    arguments = {arguments[1], "--help"};
+    arguments.erase(arguments.begin());
+    arguments.emplace_back("--help");
   }
+  // A verb of two words goes before one of its first word alone.
+  const std::string pair = arguments.size() > 1 ? arguments[0] + " " + arguments[1] : "";
   std::vector<std::string> names;
+  const Verb* found = nullptr;
   for (const Verb& verb : verbs()) {
-    if (verb.name == arguments.front()) {
-      arguments.erase(arguments.begin());
-      return run_verb(verb, std::move(arguments), context);
-    }
+    if (verb.name == pair || (found == nullptr && verb.name == arguments.front())) found = &verb;
     names.emplace_back(verb.name);
+  }
+  if (found != nullptr) {
+    arguments.erase(arguments.begin(), arguments.begin() + (found->name == pair ? 2 : 1));
+    return run_verb(*found, std::move(arguments), context);
   }
   const std::string word = arguments.front();
   if (word.find(".gen") != std::string::npos) {

@@ -156,6 +156,18 @@ Examples:
   espalier bench --masked --batch 1
 )";
 
+constexpr std::string_view kBenchSharingDetails =
+    R"(A line of a workload is a program: {"id", "requests": [{"text", "max_tokens", "after", "schema"}]}.
+A request goes on from the answer of the request that it comes "after" (by index); those that come
+after the same one fork it. All programs are there from the start and run greedily, once with the
+cache and once without, and once more with each pool. "saved" is the share of the prompts' tokens,
+paths in full, that nothing was computed for; "of best" sets it beside computing each distinct one once.
+
+Examples:
+  espalier bench sharing chat.jsonl judge.jsonl
+  espalier bench sharing chat.jsonl --pool 10,25,50 --at-once 16 --json
+)";
+
 constexpr std::string_view kMkmodelDetails =
     R"(For measuring shapes and tensor types that no file at hand has: such a model computes what a trained
 one of its shape computes, and says nothing. The same options and seed give the same file.
@@ -216,6 +228,9 @@ constexpr std::array kVerbs{
          kTreeDetails, make_tree},
     Verb{"bench", "", "How fast a model runs here, beside the machine's limits", kBenchDetails,
          make_bench},
+    Verb{"bench sharing", "WORKLOAD...",
+         "What sharing prefixes saves on programs, beside the best there can be",
+         kBenchSharingDetails, make_bench_sharing},
     Verb{"mkmodel", "OUT", "Make a model file of random weights, for measuring", kMkmodelDetails,
          make_mkmodel},
 };

@@ -149,4 +149,28 @@ std::uint32_t RadixCache::Impl::pages_needed(const Anchor& anchor, std::uint32_t
   return need;
 }
 
+std::uint32_t RadixCache::Impl::compact(std::uint32_t node) {
+  std::uint32_t freed = 0;
+  for (; !nodes[node].is_root(); node = nodes[node].parent) {
+    const Node& x = nodes[node];
+    if (nodes[x.parent].is_root() || x.start % kPageTokens == 0 || x.ready == 0) continue;
+    const PageId old = nodes[x.parent].pages.back();
+    const PageId copy = x.pages.front();
+    if (old == copy || pool.fill(old) != x.start % kPageTokens) continue;
+    // The old page's owners are a chain that ends at the parent: all of them move to the copy.
+    for (std::uint32_t n = x.parent;; n = nodes[n].parent) {
+      Node& owner = nodes[n];
+      const bool pinned = owner.pinned == owner.pages.size();
+      const bool first = owner.pages.size() == 1 && owner.start % kPageTokens != 0;
+      if (pinned) pool.unpin(old);
+      owner.pages.back() = copy;
+      pool.share(copy);
+      if (pinned) pool.pin(copy);
+      freed += pool.drop(old) ? 1 : 0;
+      if (!first || nodes[owner.parent].is_root() || nodes[owner.parent].pages.back() != old) break;
+    }
+  }
+  return freed;
+}
+
 }  // namespace espalier::radix_cache

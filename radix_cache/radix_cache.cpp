@@ -119,6 +119,11 @@ void RadixCache::abandon(StepPlan& plan) {
   plan.epoch_ = 0;
 }
 
+std::uint32_t RadixCache::compact(const Lease& lease) {
+  ESP_CHECK(lease.cache_ == this && impl_->open_epoch == 0);
+  return impl_->compact(impl_->anchors[lease.anchor_].node);
+}
+
 void RadixCache::page_table(const Lease& lease, std::uint32_t length,
                             std::vector<PageId>& out) const {
   ESP_CHECK(lease.cache_ == this);

@@ -212,6 +212,12 @@ class RadixCache {
   /// The step failed: its rows stay to be computed.
   void abandon(StepPlan& plan);
 
+  /// Gives back pages of the path that another of its pages repeats: where a branch began inside a
+  /// page and copied its head, and nothing else was written on in the old page, the nodes above
+  /// take the copy. Not while rows are planned. The number of pages that became free. After it a
+  /// path alone holds no more pages than its tokens fill. O(depth).
+  std::uint32_t compact(const Lease& lease);
+
   /// The pages of positions [0, length) of the path, all of which must be ready or planned.
   void page_table(const Lease& lease, std::uint32_t length, std::vector<PageId>& out) const;
   /// The path's token ids.

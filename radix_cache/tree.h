@@ -115,6 +115,7 @@ class RadixCache::Impl {
   RowRange plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows);
   void close(bool computed);
   [[nodiscard]] std::uint32_t pages_needed(const Anchor& anchor, std::uint32_t length) const;
+  std::uint32_t compact(std::uint32_t node);
 
   // check.cpp
   [[nodiscard]] Status check() const;

@@ -122,6 +122,14 @@ void Scheduler::fail_job(const Job* job, Error error) {
   finish(std::move(owned), fail(std::move(error)));
 }
 
+bool Scheduler::compact_running() {
+  std::uint32_t freed = 0;
+  for (const auto& job : running_) {
+    for (const Strand& strand : job->strands()) freed += cache_.compact(strand.lease);
+  }
+  return freed > 0;
+}
+
 std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
   std::vector<Slice> slices;
   std::uint32_t budget = options_.max_rows;
@@ -180,6 +188,7 @@ void Scheduler::step() {
       break;
     }
     cache_.abandon(step_plan);
+    if (compact_running()) continue;
     if (!preempt_last()) {
       const radix_cache::Usage usage = cache_.usage();
       fail_job(running_[0].get(),

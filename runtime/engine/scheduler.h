@@ -12,11 +12,12 @@
 // make room. Hence a request with n before it waits for at most (n + 1) * kOldestEvery admissions,
 // whatever comes after it.
 //
-// Preemption. When the running ones cannot all go on, the last in precedence (priority, raised by
-// one with each time it was preempted, then arrival) leaves the tree and waits again with its ids;
-// its pages become evictable. So the first in precedence always progresses: it fits the pool alone,
-// which was checked when it came; and since a request that was preempted often enough stands before
-// every newcomer, each of them ends.
+// Preemption. When the running ones cannot all go on, pages whose slots the paths hold twice are
+// given back first (a branch that begins inside a page copies its head); then the last in
+// precedence (priority, raised by one with each time it was preempted, then arrival) leaves the
+// tree and waits again with its ids; its pages become evictable. So the first in precedence always
+// progresses: it fits the pool alone, which was checked when it came; and since a request that was
+// preempted often enough stands before every newcomer, each of them ends.
 #pragma once
 
 #include <deque>
@@ -81,6 +82,8 @@ class Scheduler {
   [[nodiscard]] bool preempt_last();
   [[nodiscard]] std::uint64_t expected_back() const;
 
+  /// Gives back what running paths hold twice: true where that is a page or more.
+  bool compact_running();
   std::vector<Slice> plan(radix_cache::StepPlan& step);
   void run(radix_cache::StepPlan& step, const std::vector<Slice>& slices);
   void finish(std::unique_ptr<Job> job, Status status);

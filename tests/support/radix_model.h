@@ -44,6 +44,7 @@ struct Operation {
     kClear,
     kTick,
     kShuffle,
+    kCompact,
     kKinds
   };
   std::uint8_t kind = 0;
@@ -194,6 +195,8 @@ class Model {
         const std::uint32_t before = cache_.usage().nodes;
         cache_.forget(path.space, tokens, op.seed % 2 == 0);
         if (cache_.usage().nodes != before) breaks("forget() changed the tree");
+      } else if (kind == Operation::kCompact) {
+        if (row_hash_.empty()) compact(path, op.seed % 2 == 0);
       } else {
         std::swap(path, leases_[op.seed % leases_.size()]);  // leases move
       }
@@ -208,6 +211,22 @@ class Model {
     if (freed_ == before) return;
     evicted_ += freed_ - before;
     lossy_ = true;
+  }
+
+  void compact(Path& path, bool alone) {
+    if (alone && leases_.size() == 1) clear();
+    const Usage before = cache_.usage();
+    const std::uint64_t freed = freed_;
+    const std::uint32_t pages = cache_.compact(path.lease);
+    const Usage after = cache_.usage();
+    if (pages != freed_ - freed || pages != before.held - after.held ||
+        after.free != before.free + pages)
+      breaks("compact: pages that were freed");
+    if (before.nodes != after.nodes) breaks("compact changed the tree");
+    if (cache_.compact(path.lease) != 0) breaks("compact left something");
+    const std::uint32_t full = (cache_.ready(path.lease) + kPageTokens - 1) / kPageTokens;
+    if (alone && leases_.size() == 1 && after.held != full)
+      breaks("a path alone holds more pages than it fills");
   }
 
   void fork(const Path& from) {
@@ -432,7 +451,7 @@ class Model {
 /// A random list that plans and commits often enough to get somewhere.
 inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
   constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10,
-                                                        1, 2, 2,  1,  1, 6, 1};
+                                                        1, 2, 2,  1,  1, 6, 1,  2};
   std::mt19937_64 random(seed);
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Operation> out(count);

@@ -491,6 +491,33 @@ TEST(Engine, PagesOfADeadBranchAreEvictedFirst) {
   EXPECT_EQ(engine->stats().reused_tokens - before.reused_tokens, 80U);
 }
 
+// Each branch of a deep path began inside a page and copied its head: the pages that are then held
+// twice must not keep a path out of a pool that it fits.
+TEST(Engine, APathOfManyBranchesFitsThePoolThatItsTokensFit) {
+  Given given;
+  given.toy.pages = 6;  // 80 tokens, and one page
+  auto engine = make_engine(given);
+  std::mt19937 random(15);
+  Branch trunk = engine->open();
+  trunk.append(random_ids(random, 18));
+  Ids path;
+  while (trunk.ids().size() + 6 <= 80) {
+    ASSERT_TRUE(trunk.generate_now(free_text(1)).has_value());
+    Branch first = trunk.fork();
+    Branch second = trunk.fork();
+    for (Branch* branch : {&first, &second}) {
+      branch->append(Ids{branch == &first ? 1 : 2, 3, 4, 5});
+      path = branch->ids();
+      const auto generated = branch->generate_now(free_text(1));
+      ASSERT_TRUE(generated.has_value()) << path.size() << " tokens: " << generated.error().message;
+      EXPECT_EQ(generated->ids, by_definition(path, 1));
+    }
+    trunk = std::move(second);
+  }
+  EXPECT_GT(path.size(), 70U);
+  EXPECT_TRUE(engine->check_idle().has_value());
+}
+
 TEST(Engine, ABranchThatComesBackIsNoHitAndItsPathIsExpected) {
   std::mt19937 random(14);
   auto engine = make_engine();
