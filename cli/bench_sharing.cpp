@@ -69,6 +69,7 @@ Json json_of(const Figures& it) {
           {"computed_tokens", it.stats.computed_tokens},
           {"recomputed_tokens", it.stats.recomputed_tokens},
           {"generated_tokens", it.stats.generated_tokens},
+          {"preemptions", it.stats.preemptions},
           {"hit_rate", it.hit_rate},
           {"share_of_best", it.of_best},
           {"prefill_seconds", it.stats.prefill_seconds},

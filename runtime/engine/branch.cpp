@@ -170,6 +170,7 @@ Branch Branch::fork() const {
   child->ids = state_->ids;
   child->segments = state_->segments;
   child->terms = state_->terms;
+  child->lineage = state_->lineage;
   child->computed = state_->core->cache ? state_->computed : 0;
   return Branch(std::move(child));
 }

@@ -31,6 +31,17 @@ struct PromptSegment {
   std::shared_ptr<std::atomic<bool>> counted;
 };
 
+/// What a program's branches have in common: a root and all forks of it. Its place in the queue is
+/// that of the first of its requests, so that what was begun is ended before more is begun; after
+/// kRequests it takes a new one, so that no program keeps others out for ever. Engine thread only.
+struct Lineage {
+  static constexpr std::uint32_t kRequests = 64;
+
+  std::uint64_t place = 0;  // in the order of arrival; 0: none yet
+  std::uint64_t since = 0;  // step at which the place was taken
+  std::uint32_t left = 0;   // requests for which it holds
+};
+
 /// The engine's own errands, sent through the same inbox.
 struct ForgetRequest {
 };  // nobody comes back to the path; where it is dead: evict first what nobody else holds
@@ -46,6 +57,7 @@ class BranchState {
   std::size_t computed =
       0;  // leading ids whose KV this path has had: computing them again is recomputation
   Terms terms;
+  std::shared_ptr<Lineage> lineage = std::make_shared<Lineage>();
   std::uint64_t parked =
       0;  // step at which its last request ended: the tree expects it back; 0: it does not
   bool dead = false;

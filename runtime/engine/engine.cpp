@@ -1,5 +1,6 @@
 #include "runtime/engine/engine.h"
 
+#include <chrono>
 #include <thread>
 #include <utility>
 
@@ -7,6 +8,11 @@
 #include "runtime/engine/scheduler.h"
 
 namespace espalier::runtime {
+
+namespace {
+// In which a program's thread looks at an answer and sends its next request.
+constexpr std::chrono::microseconds kMoment{400};
+}  // namespace
 
 class Engine::Impl {
  public:
@@ -50,6 +56,7 @@ class Engine::Impl {
       core->inbox.take(arrived);
       for (auto& state : arrived) receive(std::move(state));
       if (!scheduler_.idle()) scheduler_.step();
+      if (scheduler_.holding()) std::this_thread::sleep_for(kMoment);
     }
     scheduler_.cancel_all();
     answer_checks();

@@ -17,6 +17,9 @@ class GenerateJob final : public Job {
   void start(radix_cache::RadixCache& cache) override;
   [[nodiscard]] bool finished() const override { return finished_; }
   [[nodiscard]] std::uint32_t remaining() const override { return finished_ ? 0 : tokens_left(); }
+  [[nodiscard]] bool runs_to_its_budget() const override {
+    return !request_.matcher.valid() && request_.end_tokens.empty();
+  }
   [[nodiscard]] std::vector<TokenId> path() const override;
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,

@@ -54,7 +54,8 @@ class Job {
 
   /// The scheduler's notes.
   struct Queue {
-    std::uint64_t arrival = 0;  // place in the order of arrival
+    std::uint64_t place = 0;    // its program's place in the order of arrival
+    std::uint64_t arrival = 0;  // its own
     std::uint64_t since = 0;    // step at which it began to wait
     System::Clock::time_point since_time{};
     bool admitted = false;                    // at least once
@@ -67,6 +68,8 @@ class Job {
   [[nodiscard]] virtual bool finished() const = 0;
   /// Tokens that may still be appended.
   [[nodiscard]] virtual std::uint32_t remaining() const { return 0; }
+  /// Whether it will append just as many, because nothing ends it before.
+  [[nodiscard]] virtual bool runs_to_its_budget() const { return false; }
   /// The ids that start() will walk.
   [[nodiscard]] virtual std::vector<TokenId> path() const { return state_->ids; }
 

@@ -20,9 +20,19 @@ constexpr std::int64_t kPriorityTokens = 4096;
 /// Higher goes first, in the tree and into it.
 std::int32_t standing(const Job& job) { return job.state().terms.priority + job.queue.preempted; }
 
-bool precedes(const Job& a, const Job& b) {
-  return standing(a) != standing(b) ? standing(a) > standing(b) : a.queue.arrival < b.queue.arrival;
+/// Earlier programs first, and in a program what came first.
+bool arrived_before(const Job& a, const Job& b) {
+  return a.queue.place != b.queue.place ? a.queue.place < b.queue.place
+                                        : a.queue.arrival < b.queue.arrival;
 }
+
+bool precedes(const Job& a, const Job& b) {
+  return standing(a) != standing(b) ? standing(a) > standing(b) : arrived_before(a, b);
+}
+
+// Steps for which the pages of what ended are kept from later programs: as long as an answer takes
+// to be looked at. Longer waits cost more than computing again.
+constexpr std::uint64_t kParkedSteps = 8;
 
 }  // namespace
 
@@ -31,9 +41,9 @@ void Scheduler::enqueue(std::unique_ptr<Job> job) {
   job->queue.since_time = system_.now();
   job->queue.matched_at = job->queue.denied_pages = UINT64_MAX;
   next_deadline_ = std::min(next_deadline_, job->state().terms.deadline);
-  const auto at = std::upper_bound(
-      waiting_.begin(), waiting_.end(), job,
-      [](const auto& a, const auto& b) { return a->queue.arrival < b->queue.arrival; });
+  const auto at =
+      std::upper_bound(waiting_.begin(), waiting_.end(), job,
+                       [](const auto& a, const auto& b) { return arrived_before(*a, *b); });
   waiting_.insert(at, std::move(job));
 }
 
@@ -75,12 +85,22 @@ std::uint64_t Scheduler::expected_back() const {
 }
 
 std::uint64_t Scheduler::demand(const Job& job) const {
-  // What is still to compute, a page a strand to go on with, and what a generation usually comes
-  // to.
-  const double reserve = std::min(static_cast<double>(job.remaining()), output_tokens_);
+  // What is still to compute, a page a strand to go on with, and what the generation comes to, or
+  // usually comes to.
+  const double reserve = job.runs_to_its_budget()
+                             ? static_cast<double>(job.remaining())
+                             : std::min(static_cast<double>(job.remaining()), output_tokens_);
   std::uint64_t pages = static_cast<std::uint64_t>(reserve) / kPageTokens;
   for (const Strand& strand : job.strands())
     pages += cache_.pages_needed(strand.lease, strand.end) + 1;
+  return pages;
+}
+
+std::uint64_t Scheduler::kept_for_others(const Job& job) const {
+  std::uint64_t pages = 0;
+  for (const Parked& it : parked_) {
+    if (it.place < job.queue.place && !it.lineage.expired()) pages += it.pages;
+  }
   return pages;
 }
 
@@ -96,7 +116,7 @@ void Scheduler::look_up() {
 
 std::size_t Scheduler::best_waiting() const {
   const auto score = [&](const Job& job) {
-    const auto age = static_cast<std::int64_t>(stats_.steps - job.queue.since);
+    const auto age = static_cast<std::int64_t>(stats_.steps - job.state().lineage->since);
     return std::int64_t{job.queue.matched} + age * kAgeTokens +
            std::int64_t{standing(job)} * kPriorityTokens;
   };
@@ -116,11 +136,11 @@ bool Scheduler::try_admit(std::size_t at) {
   Job& job = *waiting_[at];
   if (!job.finished()) {
     radix_cache::Usage usage = cache_.usage();
+    const std::uint64_t kept = std::min<std::uint64_t>(kept_for_others(job), usage.evictable);
+    const std::uint64_t room = usage.free + usage.evictable - kept;
     // Entering the tree is not free: not again before there is more room than when it did not fit.
-    if (!running_.empty() && job.queue.denied_pages != UINT64_MAX &&
-        usage.free + usage.evictable <= job.queue.denied_pages) {
+    if (!running_.empty() && job.queue.denied_pages != UINT64_MAX && room <= job.queue.denied_pages)
       return false;
-    }
     radix_cache::Lease loaded;  // held until the job holds it
     if (tier_) {
       const std::vector<TokenId> path = job.path();
@@ -128,18 +148,23 @@ bool Scheduler::try_admit(std::size_t at) {
     }
     job.start(cache_);
     loaded = {};
-    if (!running_.empty()) {
-      std::uint64_t need = demand(job);
+    if (!running_.empty() || kept > 0) {
+      std::uint64_t need = demand(job) + kept;
       for (const auto& other : running_) need += demand(*other);
-      const std::uint64_t before = usage.free + usage.evictable;
       usage = cache_.usage();  // what the job pinned is no longer evictable
       if (need > usage.free + usage.evictable) {
         job.stop(cache_, 0);
-        job.queue.denied_pages = before;
+        job.queue.denied_pages = room;
+        holding_ = running_.empty();
         return false;
       }
     }
   }
+  // One of its program is back; which of several does not matter.
+  const auto back = std::find_if(parked_.begin(), parked_.end(), [&](const Parked& it) {
+    return it.lineage.lock() == job.state().lineage;
+  });
+  if (back != parked_.end()) parked_.erase(back);
   job.count(stats_);
   if (!job.queue.admitted) ++stats_.requests;
   job.queue.admitted = true;
@@ -157,6 +182,10 @@ bool Scheduler::try_admit(std::size_t at) {
 }
 
 void Scheduler::admit() {
+  holding_ = false;
+  std::erase_if(parked_, [&](const Parked& it) {
+    return it.lineage.expired() || stats_.steps - it.since > kParkedSteps;
+  });
   if (waiting_.empty() || running_.size() >= kMaxRunning) return;
   look_up();
   while (!waiting_.empty() && running_.size() < kMaxRunning) {

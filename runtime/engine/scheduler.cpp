@@ -46,6 +46,10 @@ void Scheduler::add(std::shared_ptr<BranchState> state) {
   auto job = Job::make(state, backend_.info(), options_.jump);
   if (job) {
     (*job)->queue.arrival = ++arrivals_;
+    Lineage& lineage = *(*job)->state().lineage;
+    if (lineage.left == 0) lineage = {arrivals_, stats_.steps, Lineage::kRequests};
+    --lineage.left;
+    (*job)->queue.place = lineage.place;
     enqueue(std::move(*job));
     return;
   }
@@ -103,7 +107,11 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   const std::size_t before = state.ids.size();
   radix_cache::Lease stored;  // the answer does not wait for the disk tier
   if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
+  const std::uint32_t evictable = cache_.usage().evictable;
   job->stop(cache_, ok ? expected_back() : 0);
+  if (ok)
+    parked_.push_back(
+        {state.lineage, job->queue.place, stats_.steps, cache_.usage().evictable - evictable});
   job->answer(std::move(status));
   if (state.ids.size() > before)
     output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;

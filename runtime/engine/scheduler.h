@@ -5,12 +5,18 @@
 // Backend::step; nothing in it waits for anything else. Engine thread only. queue.cpp decides who
 // is in the tree, scheduler.cpp runs the steps.
 //
+// The queue's order is that of programs (Lineage): a request stands where the first one of its
+// program stood, for so many requests. What was begun is ended before more is begun, which is also
+// the order in which a small pool computes least.
+//
 // Admission. Every kOldestEvery-th request admitted is the one that came first; the others go by
 // what of them is in the cache, their age and their program's priority. A request is admitted if
-// what it and all running ones are still to take fits what is free or evictable; the first always
-// is. While the oldest is in turn and does not fit, nobody passes it, so the running ones end and
-// make room. Hence a request with n before it waits for at most (n + 1) * kOldestEvery admissions,
-// whatever comes after it.
+// what it and all running ones are still to take fits what is free or evictable, and what earlier
+// programs gave up in the last few steps stays besides, since they may be back at once; where
+// nothing runs and nothing is kept so, it always is. While the oldest is in turn and does not fit,
+// nobody passes it, so the running ones end and make room. Hence a request waits for at most
+// (n + 1) * kOldestEvery admissions, whatever comes after it: n are the requests before it, and
+// those that earlier programs still send at their places (at most Lineage::kRequests each).
 //
 // Preemption. When the running ones cannot all go on, pages whose slots the paths hold twice are
 // given back first (a branch that begins inside a page copies its head); then the last in
@@ -52,6 +58,9 @@ class Scheduler {
   [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
   /// Admits, plans, runs one backend step and hands the answers out. Not to be called while idle().
   void step();
+  /// True where the last step ran nothing because programs that came out of the tree a few steps
+  /// ago are waited for: give them a moment.
+  [[nodiscard]] bool holding() const { return holding_ && running_.empty(); }
   /// Ends every request with kCancelled.
   void cancel_all();
   [[nodiscard]] Stats stats() const;
@@ -79,6 +88,7 @@ class Scheduler {
   void look_up();
   [[nodiscard]] std::size_t best_waiting() const;
   [[nodiscard]] std::uint64_t demand(const Job& job) const;
+  [[nodiscard]] std::uint64_t kept_for_others(const Job& job) const;
   [[nodiscard]] bool preempt_last();
   [[nodiscard]] std::uint64_t expected_back() const;
 
@@ -97,6 +107,15 @@ class Scheduler {
   std::unique_ptr<DiskTier> tier_;
   std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Job>> running_;  // in order of precedence
+  // What ended a few steps ago and whose program lives: it may be back at once.
+  struct Parked {
+    std::weak_ptr<const Lineage> lineage;
+    std::uint64_t place = 0;
+    std::uint64_t since = 0;  // step
+    std::uint32_t pages = 0;  // that became evictable
+  };
+  std::vector<Parked> parked_;
+  bool holding_ = false;
   std::uint64_t arrivals_ = 0;
   std::uint64_t admissions_ = 0;  // picks, to know when it is the oldest's turn
   std::size_t looked_ = 0;        // where look_up() goes on
