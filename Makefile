@@ -3,6 +3,7 @@
 #   make test      every C++ and Python test (what CI runs); make test-all adds the long ones
 #   make build     everything; the program is build/bin/espalier
 #   make bench     measurements, each beside a peer or a limit
+#   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be
 #   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
 #   make simulate  scheduler, tree and pool under random programs: PROGRAMS=100000
@@ -16,7 +17,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: setup program build model demo test test-all simulate bench bench-masks format lint asan tsan fuzz clean python wheel
+.PHONY: setup program build model demo test test-all simulate bench bench-cache bench-masks format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -57,6 +58,16 @@ wheel: model
 	@build/wheel-venv/bin/pip install -q --disable-pip-version-check .
 	@build/wheel-venv/bin/python tools/readme_example.py README.md
 
+# The reference data, where it is.
+ESPALIER_DATA ?= ../shared/data
+
+# The radix cache on public traces and at size, and what sharing saves on workloads of programs.
+bench-cache: model build
+	@for trace in $(ESPALIER_DATA)/traces/*.jsonl*; do for capacity in 1% 5% 20%; do \
+	  build/bin/cache_replay $$trace --capacity $$capacity --policy all --oracle; done; done
+	@build/bin/radix_ops --benchmark_min_time=0.1 2>/dev/null
+	@python3 bench/workloads.py --threads $(JOBS)
+
 PROGRAMS ?= 20000
 simulate: build
 	@ESPALIER_PROGRAMS=$(PROGRAMS) build/bin/engine_test --gtest_filter='Simulation.*' --gtest_brief=1
@@ -64,8 +75,7 @@ simulate: build
 bench: model python
 	@tools/bench.sh
 
-# The reference data, and a Python that has the peers (pip install xgrammar llguidance), where there is one.
-ESPALIER_DATA ?= ../shared/data
+# A Python that has the peers (pip install xgrammar llguidance), where there is one.
 ESPALIER_PEER_PYTHON ?= $(VENV)/bin/python
 EVERY ?= 60
 bench-masks: python

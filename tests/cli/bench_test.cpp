@@ -126,5 +126,81 @@ TEST(Bench, SaysWhatItCannotMeasure) {
   EXPECT_EQ(run_line({"bench", "--depth", "8"}).code, kUsage);
 }
 
+TEST(BenchSharing, SharesWhatCanBeSharedAndChangesNoText) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {"--context", "256"})).code, kDone);
+  const std::string head = std::string(60, 'a');
+  folder.write(
+      "w.jsonl",
+      R"({"id": "one", "requests": [{"text": ")" + head +
+          R"( b", "max_tokens": 9},)"
+          R"( {"after": 0, "text": " c", "max_tokens": 4}, {"after": 0, "text": " d", "max_tokens": 4},)"
+          R"( {"after": 2, "text": "", "max_tokens": 3}]})"
+          "\n"
+          R"({"id": "two", "requests": [{"text": ")" +
+          head +
+          R"( e", "max_tokens": 9},)"
+          R"( {"after": 0, "text": "=", "max_tokens": 8, "schema": {"type": "integer", "minimum": 0}}]})"
+          "\n");
+  const Ran ran = run_line({"bench", "sharing", folder.path("w.jsonl"), "--model", path,
+                            "--threads", "1", "--pool", "1,50", "--json"});
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  const Json work = Json::parse(ran.out)["workloads"][0];
+  EXPECT_EQ(work["programs"], 2);
+  EXPECT_TRUE(work["texts_identical"].get<bool>());
+  ASSERT_EQ(work["runs"].size(), 4u);
+  const Json& on = work["runs"][0];
+  const Json& off = work["runs"][1];
+  // The head once, and what each request adds: nothing but the last token of an answer may be
+  // computed besides.
+  EXPECT_GE(on["share_of_best"].get<double>(), 0.999);
+  EXPECT_EQ(on["computed_tokens"], work["must_compute_tokens"]);
+  EXPECT_EQ(off["computed_tokens"], work["prompt_tokens"])
+      << "without the cache each request computes its path";
+  EXPECT_GT(work["prompt_tokens"].get<int>(), 3 * work["must_compute_tokens"].get<int>());
+  EXPECT_GE(work["runs"][2]["pool_tokens"].get<int>(), 64 + 9 + 4 + 3)
+      << "room for the longest path";
+  EXPECT_THAT(run_line({"bench", "sharing", folder.path("w.jsonl"), "--model", path}).out,
+              HasSubstr("texts identical: yes"));
+}
+
+TEST(BenchSharing, SaysWhatIsWrongWithAWorkload) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  const auto error = [&](const std::string& requests) {
+    folder.write("w.jsonl", R"({"id": "x", "requests": )" + requests + "}\n");
+    const Ran ran = run_line({"bench", "sharing", folder.path("w.jsonl"), "--model", path});
+    EXPECT_EQ(ran.code, kFailed) << requests;
+    EXPECT_THAT(ran.err, HasSubstr("w.jsonl"));
+    return ran.err;
+  };
+  EXPECT_THAT(error("[]"), HasSubstr("\"x\" has no list of \"requests\""));
+  EXPECT_THAT(error("3"), HasSubstr("no list of \"requests\""));
+  EXPECT_THAT(error(R"([{"max_tokens": 1}])"), HasSubstr("request 0: there is no \"text\""));
+  EXPECT_THAT(error(R"([{"text": "a"}])"), HasSubstr("\"max_tokens\" is missing"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": 0}])"),
+              HasSubstr("\"max_tokens\" is 0, not a number from 1"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": -1}])"), HasSubstr("is -1"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": 1.5}])"), HasSubstr("is 1.5"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": 1, "after": 0}])"), HasSubstr("there is none"));
+  EXPECT_THAT(
+      error(R"([{"text": "a", "max_tokens": 1}, {"text": "", "max_tokens": 1, "after": 1}])"),
+      HasSubstr("request 1: \"after\" is 1, not a number from 0 to 0"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": 1, "stop": "."}])"),
+              HasSubstr("\"stop\" is not known"));
+  EXPECT_THAT(error(R"([7])"), HasSubstr("is no object"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": 70}])"), HasSubstr("positions for 64"));
+  EXPECT_THAT(error(R"([{"text": "a", "max_tokens": 7, "schema": {"type": "x"}}])"),
+              HasSubstr("request 0, schema"));
+  EXPECT_EQ(run_line({"bench", "sharing"}).code, kUsage);
+  EXPECT_EQ(run_line({"bench", "sharing", "w.jsonl", "--pool", "0"}).code, kUsage);
+  EXPECT_THAT(run_line({"bench", "sharing", "/nowhere/w.jsonl", "--model", path}).err,
+              HasSubstr("/nowhere"));
+  EXPECT_THAT(run_line({"bench", "sharing", "--help"}).out,
+              HasSubstr("usage: espalier bench sharing WORKLOAD"));
+}
+
 }  // namespace
 }  // namespace espalier::cli
