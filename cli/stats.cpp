@@ -31,6 +31,8 @@ Json stats_json(const runtime::Stats& stats, double load_seconds, double wall_se
       {"prefill_rows", stats.prefill_rows},
       {"decode_rows", stats.decode_rows},
       {"logits_rows", stats.logits_rows},
+      {"drafted_tokens", stats.drafted_tokens},
+      {"accepted_tokens", stats.accepted_tokens},
       {"requests", stats.requests},
       {"preemptions", stats.preemptions},
       {"queue_steps", stats.queue_steps},

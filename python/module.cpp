@@ -242,6 +242,8 @@ PYBIND11_MODULE(_core, module) {
         out["prefill_rows"] = s.prefill_rows;
         out["decode_rows"] = s.decode_rows;
         out["logits_rows"] = s.logits_rows;
+        out["drafted_tokens"] = s.drafted_tokens;
+        out["accepted_tokens"] = s.accepted_tokens;
         out["requests"] = s.requests;
         out["preemptions"] = s.preemptions;
         out["queue_steps"] = s.queue_steps;

@@ -63,6 +63,22 @@ void RadixCache::rollback(Lease& lease, std::uint32_t length) {
   lease.length_ = length;
 }
 
+void RadixCache::retract(Lease& lease, std::uint32_t length, std::uint32_t fresh) {
+  ESP_CHECK(lease.cache_ == this && length <= lease.length_);
+  if (length == lease.length_) return;
+  impl_->retract(lease.anchor_, length, std::max(length, fresh));
+  lease.length_ = length;
+}
+
+std::span<const TokenId> RadixCache::following(const Lease& lease, std::size_t most) const {
+  ESP_CHECK(lease.cache_ == this);
+  const Anchor& a = impl_->anchors[lease.anchor_];
+  const Node& x = impl_->nodes[a.node];
+  if (x.is_root()) return {};
+  return {impl_->store.at(x.buffer, x.buffer_offset) + a.offset,
+          std::min<std::size_t>(most, x.length - a.offset)};
+}
+
 std::uint32_t RadixCache::ready(const Lease& lease) const {
   ESP_CHECK(lease.cache_ == this);
   const Anchor& a = impl_->anchors[lease.anchor_];

@@ -187,6 +187,14 @@ class RadixCache {
   /// Shortens the path to `length` <= lease.length(). The tokens given up stay in the tree,
   /// evictable, if their KV is ready; otherwise they go.
   void rollback(Lease& lease, std::uint32_t length);
+  /// The same for tokens that were a guess: those from position `fresh` on, which the guess itself
+  /// added (extend() says how many), go at once where nobody else holds them or goes on from them,
+  /// and leave no trace.
+  void retract(Lease& lease, std::uint32_t length, std::uint32_t fresh);
+  /// What another path says behind this one, at most `most` tokens: those of the node in which the
+  /// lease stands. Empty where the path ends there or several go on. Valid until the cache changes.
+  /// O(1).
+  [[nodiscard]] std::span<const TokenId> following(const Lease& lease, std::size_t most) const;
 
   /// Leading tokens of a path whose KV is ready, without entering the tree or counting as a use.
   [[nodiscard]] std::uint32_t match(Space space, std::span<const TokenId> tokens) const;

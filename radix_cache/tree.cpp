@@ -373,6 +373,31 @@ void RadixCache::Impl::rollback(std::uint32_t anchor, std::uint32_t length) {
   bound_tokens();
 }
 
+void RadixCache::Impl::retract(std::uint32_t anchor, std::uint32_t length, std::uint32_t fresh) {
+  std::uint32_t node = anchors[anchor].node;
+  const std::uint32_t end = nodes[node].start + anchors[anchor].offset;
+  rollback(anchor, length);
+  // What is left of the guess are leaves' ready tails, from where it ended upwards.
+  while (nodes[node].live && !nodes[node].is_root() && nodes[node].children == 0 &&
+         nodes[node].end() <= end) {
+    const Node& x = nodes[node];
+    const std::uint32_t parent = x.parent;
+    const std::uint32_t start = x.start;
+    const std::uint32_t others = fresh > start ? std::min(fresh - start, x.length) : 0;
+    const std::uint32_t keep = std::max(x.protected_length(), others);
+    if (keep == x.length) return;
+    ++changes;
+    if (keep > 0) {
+      trim(node, keep);
+    } else {
+      drop_pages(node, 0);
+    }
+    update(node);
+    if (start <= fresh) return;
+    node = parent;
+  }
+}
+
 void RadixCache::Impl::release(std::uint32_t anchor) {
   const auto [node, offset, next, previous, when, dead] = anchors[anchor];
   unlink(anchor);

@@ -91,6 +91,7 @@ class RadixCache::Impl {
   std::uint32_t fork(std::uint32_t anchor);
   Extended extend(std::uint32_t anchor, std::span<const TokenId> tokens, std::uint32_t own);
   void rollback(std::uint32_t anchor, std::uint32_t length);
+  void retract(std::uint32_t anchor, std::uint32_t length, std::uint32_t fresh);
   void release(std::uint32_t anchor);
   [[nodiscard]] std::uint32_t length(const Anchor& a) const {
     return nodes[a.node].start + a.offset;

@@ -60,6 +60,8 @@ struct Stats {
   std::uint64_t prefill_rows = 0;
   std::uint64_t decode_rows = 0;  // forced spans of at most a page too
   std::uint64_t logits_rows = 0;
+  std::uint64_t drafted_tokens = 0;   // rows that ran for a guess
+  std::uint64_t accepted_tokens = 0;  // guesses that were right
   // The queue.
   std::uint64_t requests = 0;  // admitted, each once
   std::uint64_t preemptions = 0;
@@ -80,6 +82,9 @@ struct EngineOptions {
   std::uint32_t max_rows = 512;  // rows of one step, all branches together
   bool cache = true;             // off: no branch sees another's prefix
   bool jump = true;  // off: a forced id a step, as the plain reference; the text is the same
+  // Tokens are guessed from the path and the tree where that is likely to pay, and kept only where
+  // they are what is sampled; off: never. The text is the same.
+  bool draft = true;
   // Where KV pages are kept for the next run; empty: nowhere. Read and written only for the very
   // same model file, whose digest the caller gives, and backend format. Trouble with the folder
   // never fails a request: it is `note`d.

@@ -44,6 +44,15 @@ std::uint32_t GenerateJob::tokens_left() const {
   return used >= request_.max_tokens ? 0 : request_.max_tokens - used;
 }
 
+std::uint32_t GenerateJob::length() const {
+  return static_cast<std::uint32_t>(state().ids.size() + out_.ids.size());
+}
+
+bool GenerateJob::ends(TokenId token) const {
+  const auto& ends = request_.end_tokens;
+  return std::find(ends.begin(), ends.end(), token) != ends.end();
+}
+
 void GenerateJob::start(radix_cache::RadixCache& cache) {
   Strand strand;
   strand.lease = open_path(cache);
@@ -54,21 +63,75 @@ void GenerateJob::start(radix_cache::RadixCache& cache) {
   strands_.push_back(std::move(strand));
 }
 
-Status GenerateJob::want(const Strand&, std::uint32_t, RowPlan& plan) {
+void GenerateJob::propose(radix_cache::RadixCache& cache, double threshold) {
+  // A row with penalties depends on what was counted before it.
+  if (strands_.empty() || finished_ || !forced_.empty() || !draft_.tokens.empty() ||
+      request_.sampling.has_penalties())
+    return;
+  Strand& strand = strands_[0];
+  if (cache.ready(strand.lease) + 1 < strand.end) return;  // the prompt is not computed
+  guess(cache, strand, threshold);
+  if (draft_.tokens.empty()) return;
+  const std::vector<TokenId> tokens(draft_.tokens.begin(), draft_.tokens.end());
+  const radix_cache::Extended found = cache.extend(strand.lease, tokens, tokens.size());
+  strand.end = strand.lease.length();
+  draft_.fresh = strand.end - found.fresh;
+}
+
+void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold) {
+  constexpr std::size_t kMost = 7;
+  // The row behind the last guessed token gives one more.
+  const std::size_t most = std::min<std::size_t>(kMost, tokens_left() - 1);
+  if (most == 0) return;
+  NGramIndex::Guess found{DraftSource::kTree, cache.following(strand.lease, most)};
+  if (found.tokens.empty()) {
+    if (path_.empty()) path_ = state().ids;
+    path_.insert(path_.end(), out_.ids.end() - (length() - path_.size()), out_.ids.end());
+    found = index_.guess(path_, most);
+  }
+  if (found.tokens.empty()) return;
+  const std::size_t worth = trust_.worth(found.source, threshold, found.tokens.size());
+  draft_.source = found.source;
+  grammar::Matcher matcher = out_.matcher;
+  for (const TokenId token : found.tokens.first(worth)) {
+    const std::uint32_t left = tokens_left() - static_cast<std::uint32_t>(draft_.tokens.size());
+    if (matcher.valid()) {
+      const grammar::MaskRef mask = matcher.mask(left);
+      if (mask == nullptr || !mask->allows(token) || !matcher.advance(token)) return;
+    }
+    draft_.tokens.push_back(token);
+    draft_.after.push_back(matcher);
+    // What follows an end, or what is forced then, is not guessed.
+    if (matcher.valid() ? matcher.done() || !matcher.forced(left - 1).empty() : ends(token)) return;
+  }
+}
+
+void GenerateJob::retract(radix_cache::RadixCache& cache) {
+  allowed_.clear();
+  if (draft_.tokens.empty() || strands_.empty()) return;
+  Strand& strand = strands_[0];
+  cache.retract(strand.lease, length(), draft_.fresh);
+  strand.end = strand.lease.length();
+  strand.cursor = strand.end - 1;
+  draft_ = {};
+}
+
+Status GenerateJob::want(const Strand&, std::uint32_t position, RowPlan& plan) {
   plan.want = Want::kToken;
+  const std::uint32_t ahead = position + 1 - length();  // guessed tokens before the row's answer
   if (out_.matcher.valid()) {
-    plan.mask = out_.matcher.mask(tokens_left());
+    plan.mask = (ahead == 0 ? out_.matcher : draft_.after[ahead - 1]).mask(tokens_left() - ahead);
     if (plan.mask == nullptr || plan.mask->count() == 0) {
       return fail(ErrorCode::kInternal, "the grammar allows no token after " +
-                                            std::to_string(out_.ids.size()) +
+                                            std::to_string(out_.ids.size() + ahead) +
                                             " tokens of the value");
     }
   }
-  allowed_ = plan.mask == nullptr ? 0 : plan.mask->count();
+  allowed_.push_back(plan.mask == nullptr ? 0 : plan.mask->count());
   plan.sampling = &request_.sampling;
   plan.counts = request_.sampling.has_penalties() ? &counts_ : nullptr;
   plan.key = request_.key;
-  plan.counter = out_.ids.size();
+  plan.counter = out_.ids.size() + ahead;
   plan.count = request_.logprobs;
   return {};
 }
@@ -84,7 +147,7 @@ void GenerateJob::append(TokenId token, bool forced, Stats& stats,
   }
   if (request_.on_token) {
     request_.on_token({token, forced, out_.matcher.valid() ? &out_.matcher : nullptr,
-                       forced ? 0 : allowed_, best});
+                       forced ? 0 : allowed_.front(), best});
   }
 }
 
@@ -101,8 +164,7 @@ Status GenerateJob::take_sampled(RowResult& result, Stats& stats) {
   if (request_.logprobs > 0) best = out_.best.emplace_back(std::move(result.best));
   if (!out_.matcher.valid()) {
     append(token, false, stats, best);
-    const auto& ends = request_.end_tokens;
-    if (std::find(ends.begin(), ends.end(), token) != ends.end()) {
+    if (ends(token)) {
       finished_ = true;
     } else if (tokens_left() == 0) {
       out_.truncated = true;
@@ -136,14 +198,34 @@ Status GenerateJob::take_forced(Stats& stats) {
 Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result,
                          radix_cache::RadixCache& cache, Stats& stats) {
   const std::size_t before = out_.ids.size();
+  std::uint32_t kept = length();  // of what the lease holds
   if (forced_.empty()) {
     ESP_TRY(take_sampled(result, stats));
     while (jump_ && !forced_.empty()) ESP_TRY(take_forced(stats));
   } else {
     ESP_TRY(take_forced(stats));  // without jumps the row ran to be there; nothing is drawn from it
   }
+  allowed_.pop_front();
   if (out_.matcher.valid()) finished_ = forced_.empty() && out_.matcher.done();
-  cache.extend(strand.lease, std::span(out_.ids).subspan(before));
+  if (!draft_.tokens.empty()) {
+    const bool right = draft_.tokens.front() == out_.ids[before];
+    trust_.record(draft_.source, right);
+    ++stats.drafted_tokens;
+    stats.accepted_tokens += right ? 1 : 0;
+    if (right) {
+      draft_.tokens.pop_front();
+      draft_.after.pop_front();
+      ++kept;
+    }
+    if (right && !finished_ && out_.ids.size() == before + 1)
+      return {};  // the next row answers too
+    stats.drafted_tokens += draft_.tokens.size();
+    cache.retract(strand.lease, kept, std::max(kept, draft_.fresh));
+    draft_ = {};
+    allowed_.clear();
+    strand.stale = true;
+  }
+  cache.extend(strand.lease, std::span(out_.ids).last(length() - kept));
   strand.end = strand.lease.length();
   strand.cursor = strand.end - 1;
   return {};

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <deque>
 #include <memory>
+#include <vector>
 
+#include "runtime/engine/drafter.h"
 #include "runtime/engine/job.h"
 
 namespace espalier::runtime {
@@ -21,6 +23,8 @@ class GenerateJob final : public Job {
     return !request_.matcher.valid() && request_.end_tokens.empty();
   }
   [[nodiscard]] std::vector<TokenId> path() const override;
+  void propose(radix_cache::RadixCache& cache, double threshold) override;
+  void retract(radix_cache::RadixCache& cache) override;
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,
                             radix_cache::RadixCache& cache, Stats& stats) override;
@@ -28,6 +32,9 @@ class GenerateJob final : public Job {
 
  private:
   [[nodiscard]] std::uint32_t tokens_left() const;
+  [[nodiscard]] std::uint32_t length() const;  // of ids and answer
+  [[nodiscard]] bool ends(TokenId token) const;
+  void guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold);
   void append(TokenId token, bool forced, Stats& stats,
               std::span<const std::pair<TokenId, float>> best = {});
   [[nodiscard]] Status take_sampled(RowResult& result, Stats& stats);
@@ -37,8 +44,20 @@ class GenerateJob final : public Job {
   Generated out_;
   TokenCounts counts_;  // kept up only where penalties act
   bool jump_;
-  std::vector<TokenId> forced_;  // known to follow and not appended yet, the next one last
-  std::uint32_t allowed_ = 0;    // by the mask of the row that is asked for
+  std::vector<TokenId> forced_;        // known to follow and not appended yet, the next one last
+  std::deque<std::uint32_t> allowed_;  // by the masks of the rows that were asked for and not taken
+  // A guess on its way: tokens that stand in the lease behind ids and answer, after each the
+  // matcher (where there is one), and the position from which on the tree had none of them.
+  struct Draft {
+    DraftSource source = DraftSource::kBigram;
+    std::deque<TokenId> tokens;
+    std::deque<grammar::Matcher> after;
+    std::uint32_t fresh = 0;
+  };
+  Draft draft_;
+  std::vector<TokenId> path_;  // ids and answer, where guesses are looked for
+  NGramIndex index_;
+  DraftTrust trust_;
   bool finished_ = false;
 };
 

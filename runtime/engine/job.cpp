@@ -103,6 +103,7 @@ void Job::count(Stats& stats) {
 }
 
 void Job::stop(radix_cache::RadixCache& cache, std::uint64_t back) {
+  retract(cache);
   if (!strands_.empty()) {
     const std::uint32_t ready = cache.ready(strands_[0].lease);
     state_->computed = std::max<std::size_t>(state_->computed, ready);

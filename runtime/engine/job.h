@@ -22,6 +22,7 @@ namespace espalier::runtime {
 
 struct Strand {
   radix_cache::Lease lease;
+  bool stale = false;        // the rest of this step's logits are behind a guess that was wrong
   std::uint32_t cursor = 0;  // first position whose logits are still wanted
   std::uint32_t end = 0;     // one past the last wanted; cursor == end: nothing is wanted now
 };
@@ -72,6 +73,12 @@ class Job {
   [[nodiscard]] virtual bool runs_to_its_budget() const { return false; }
   /// The ids that start() will walk.
   [[nodiscard]] virtual std::vector<TokenId> path() const { return state_->ids; }
+
+  /// Before a step is planned: may add guessed tokens to a strand, where a row that gives a token
+  /// with a probability above `threshold` pays.
+  virtual void propose(radix_cache::RadixCache& /*cache*/, double /*threshold*/) {}
+  /// Takes guessed tokens out of the tree again.
+  virtual void retract(radix_cache::RadixCache& /*cache*/) {}
 
   /// What is wanted of `position` of a strand: fills everything but the row. An error ends the job.
   [[nodiscard]] virtual Status want(const Strand& strand, std::uint32_t position,

@@ -105,6 +105,7 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   const std::uint64_t space = state.space;
   const bool ok = status.has_value();
   const std::size_t before = state.ids.size();
+  job->retract(cache_);
   radix_cache::Lease stored;  // the answer does not wait for the disk tier
   if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
   const std::uint32_t evictable = cache_.usage().evictable;
@@ -187,6 +188,10 @@ void Scheduler::step() {
     finish(std::move(job), {});
   }
   if (running_.empty()) return;
+  if (options_.draft) {
+    const double threshold = cost_.threshold(static_cast<double>(running_.size()));
+    for (const auto& job : running_) job->propose(cache_, threshold);
+  }
 
   for (;;) {
     radix_cache::StepPlan step_plan;
@@ -196,6 +201,7 @@ void Scheduler::step() {
       break;
     }
     cache_.abandon(step_plan);
+    for (const auto& job : running_) job->retract(cache_);
     if (compact_running()) continue;
     if (!preempt_last()) {
       const radix_cache::Usage usage = cache_.usage();
@@ -295,6 +301,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   const double prefill = took * prefill_rows / static_cast<double>(batch.rows.size());
   stats_.prefill_seconds += prefill;
   stats_.decode_seconds += took - prefill;
+  if (prefill_rows == 0) cost_.record(static_cast<double>(batch.rows.size()), took);
   if (tier_ && results && prefill_rows > 0) tier_->prefill_took(prefill_rows, prefill);
   if (!results) {
     cache_.abandon(step);
@@ -311,9 +318,13 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     const auto [slice, position] = asked[i];
     if (has_failed(slice->job)) continue;
     Strand& strand = slice->job->strands()[slice->strand];
+    if (strand.stale) continue;
     strand.cursor = position + 1;
     Status status = slice->job->take(strand, position, (*results)[i], cache_, stats_);
     if (!status) failed.emplace_back(slice->job, std::move(status).error());
+  }
+  for (const auto& job : running_) {
+    for (Strand& strand : job->strands()) strand.stale = false;
   }
   for (std::size_t i = 0; i < running_.size();) {
     if (!running_[i]->finished() || has_failed(running_[i].get())) {

@@ -35,6 +35,7 @@
 #include "radix_cache/radix_cache.h"
 #include "runtime/backend.h"
 #include "runtime/engine/disk_tier.h"
+#include "runtime/engine/drafter.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/job.h"
 
@@ -120,6 +121,7 @@ class Scheduler {
   std::uint64_t admissions_ = 0;  // picks, to know when it is the oldest's turn
   std::size_t looked_ = 0;        // where look_up() goes on
   double park_steps_ = 64;        // running mean: steps between two requests of one branch
+  StepCost cost_;                 // of steps that prefill nothing
   double output_tokens_ = 32;     // running mean: length of a generation
   System::Clock::time_point next_deadline_ = System::Clock::time_point::max();
   Stats stats_;

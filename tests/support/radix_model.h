@@ -45,6 +45,7 @@ struct Operation {
     kTick,
     kShuffle,
     kCompact,
+    kGuess,
     kKinds
   };
   std::uint8_t kind = 0;
@@ -195,6 +196,8 @@ class Model {
         const std::uint32_t before = cache_.usage().nodes;
         cache_.forget(path.space, tokens, op.seed % 2 == 0);
         if (cache_.usage().nodes != before) breaks("forget() changed the tree");
+      } else if (kind == Operation::kGuess) {
+        if (row_hash_.empty()) guess(path, op);
       } else if (kind == Operation::kCompact) {
         if (row_hash_.empty()) compact(path, op.seed % 2 == 0);
       } else {
@@ -211,6 +214,42 @@ class Model {
     if (freed_ == before) return;
     evicted_ += freed_ - before;
     lossy_ = true;
+  }
+
+  // Tokens that are computed and then taken back: what was new of them leaves no trace.
+  void guess(Path& path, const Operation& op) {
+    const auto length = static_cast<std::uint32_t>(path.tokens.size());
+    if (length + 7 > setting_.longest || cache_.ready(path.lease) < length) return;
+    const Usage before = cache_.usage();
+    const std::uint64_t evicted = evicted_;
+    std::vector<TokenId> tokens(op.count % 7 + 1u);
+    std::minstd_rand random(op.seed + 1u);
+    for (TokenId& token : tokens) token = static_cast<TokenId>(random() % setting_.alphabet);
+    Extended found;
+    guarded([&] { found = cache_.extend(path.lease, tokens, tokens.size()); });
+    for (const TokenId token : tokens) {
+      path.prefix.push_back(next(path, token));
+      path.tokens.push_back(token);
+    }
+    plan(path, 40);
+    execute(op);
+    read_back(path, cache_.ready(path.lease));
+    const std::uint32_t fresh = length + found.reused;
+    for (std::size_t i = fresh; i < path.prefix.size(); ++i) {
+      const bool others = std::any_of(leases_.begin(), leases_.end(), [&](const Path& other) {
+        return &other != &path && other.prefix.size() > i && other.prefix[i] == path.prefix[i];
+      });
+      if (!others) computed_.erase(path.prefix[i]);
+    }
+    path.tokens.resize(length);
+    path.prefix.resize(length);
+    path.ready = std::min(path.ready, length);
+    cache_.retract(path.lease, length, fresh);
+    const Usage after = cache_.usage();
+    // A mismatch inside a node splits it, and that stays.
+    if (found.reused == 0 && evicted_ == evicted &&
+        (after.held != before.held || after.nodes > before.nodes + 1))
+      breaks("a guess that was taken back left something");
   }
 
   void compact(Path& path, bool alone) {
@@ -450,8 +489,8 @@ class Model {
 
 /// A random list that plans and commits often enough to get somewhere.
 inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
-  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10,
-                                                        1, 2, 2,  1,  1, 6, 1,  2};
+  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1,
+                                                        2, 2, 1,  1,  6, 1, 2,  4};
   std::mt19937_64 random(seed);
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Operation> out(count);
@@ -483,10 +522,12 @@ inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operati
 }
 
 inline std::string print(const std::vector<Operation>& operations) {
-  static constexpr const char* kNames[] = {"open",     "fork",      "extend", "extend_like_another",
-                                           "rollback", "release",   "plan",   "commit",
-                                           "abandon",  "mark_dead", "expect", "forget",
-                                           "clear",    "tick",      "shuffle"};
+  static constexpr const char* kNames[Operation::kKinds] = {
+      "open",     "fork",      "extend",  "extend_like_another",
+      "rollback", "release",   "plan",    "commit",
+      "abandon",  "mark_dead", "expect",  "forget",
+      "clear",    "tick",      "shuffle", "compact",
+      "guess"};
   std::string out;
   for (const Operation& op : operations) {
     out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) +

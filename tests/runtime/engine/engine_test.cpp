@@ -11,56 +11,11 @@
 #include <thread>
 #include <vector>
 
-#include "grammar/matcher.h"
 #include "runtime/engine/tree_text.h"
-#include "tests/support/toy_backend.h"
+#include "tests/runtime/engine/support.h"
 
 namespace espalier::runtime {
 namespace {
-
-using espalier::testing::ToyBackend;
-using espalier::testing::ToyOptions;
-using Ids = std::vector<TokenId>;
-
-struct Given {
-  ToyOptions toy;
-  EngineOptions options{.max_rows = 64, .cache = true, .poison = true, .check = true};
-};
-
-std::unique_ptr<Engine> make_engine(Given given = {}) {
-  auto engine = Engine::create(std::make_unique<ToyBackend>(std::move(given.toy)), given.options,
-                               real_system());
-  EXPECT_TRUE(engine.has_value()) << engine.error().message;
-  return std::move(*engine);
-}
-
-Ids random_ids(std::mt19937& random, std::size_t count, TokenId alphabet = 64) {
-  Ids out(count);
-  for (auto& id : out) id = static_cast<TokenId>(random() % static_cast<unsigned>(alphabet));
-  return out;
-}
-
-GenerateRequest free_text(std::uint32_t tokens, float temperature = 0, std::uint64_t seed = 0) {
-  GenerateRequest request;
-  request.max_tokens = tokens;
-  request.sampling.temperature = temperature;
-  request.key = RandomKey(seed);
-  return request;
-}
-
-// The text that the backend's definition gives, one token at a time and without any engine.
-Ids by_definition(Ids path, std::uint32_t tokens) {
-  const ToyBackend toy{ToyOptions{}};
-  Ids out;
-  for (std::uint32_t i = 0; i < tokens; ++i) {
-    const auto logits = toy.logits_after(path);
-    const auto best =
-        static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    path.push_back(best);
-    out.push_back(best);
-  }
-  return out;
-}
 
 TEST(Engine, GreedyTextIsTheModelsOwn) {
   std::mt19937 random(1);
@@ -575,71 +530,6 @@ TEST(Engine, ARequestEndsAtItsDeadline) {
   branch.set_terms({});
   EXPECT_TRUE(branch.generate_now(free_text(10)).has_value());
   EXPECT_TRUE(engine->check_idle().has_value());
-}
-
-// Single bytes and some longer tokens; the longest match is canonical.
-grammar::VocabularyRef jump_vocabulary(const std::vector<std::string>& spellings) {
-  grammar::Vocabulary::Spec spec;
-  spec.bytes = spellings;
-  spec.bytes.emplace_back();
-  spec.end_of_turn = static_cast<TokenId>(spellings.size());
-  spec.canonical = [spellings](std::string_view text) -> Result<Ids> {
-    Ids out;
-    while (!text.empty()) {
-      std::size_t best = static_cast<unsigned char>(text[0]);
-      for (std::size_t i = 256; i < spellings.size(); ++i) {
-        if (text.starts_with(spellings[i]) && spellings[i].size() > spellings[best].size())
-          best = i;
-      }
-      out.push_back(static_cast<TokenId>(best));
-      text.remove_prefix(spellings[best].size());
-    }
-    return out;
-  };
-  return grammar::Vocabulary::create(std::move(spec)).value();
-}
-
-grammar::Matcher matcher_of(const std::string& pattern, const grammar::VocabularyRef& vocabulary) {
-  grammar::Type type;
-  type.kind = grammar::TypeKind::kRegex;
-  type.pattern = pattern;
-  auto grammar =
-      grammar::compile(vocabulary, std::make_shared<const grammar::Type>(std::move(type)), "");
-  EXPECT_TRUE(grammar.has_value()) << grammar.error().message;
-  return (*grammar)->start();
-}
-
-TEST(Engine, TextIsTheSameWithAndWithoutJumps) {
-  std::vector<std::string> spellings;
-  for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
-  for (const char* longer : {"name", "\":\"", "true", "false", "age", "\":", "{\""})
-    spellings.emplace_back(longer);
-  const auto vocabulary = jump_vocabulary(spellings);
-  const std::string pattern =
-      R"re(\{"name":"(ann|bob|anna)","age":[1-9][0-9]?,"ok":(true|false)\})re";
-  for (const float temperature : {0.0F, 0.9F}) {
-    for (std::uint64_t seed = 0; seed < 20; ++seed) {
-      std::vector<Ids> texts;
-      std::vector<std::uint64_t> steps;
-      for (const bool jump : {true, false}) {
-        Given given;
-        given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
-        given.options.jump = jump;
-        auto engine = make_engine(given);
-        Branch branch = engine->open();
-        branch.append(Ids{1, 2, 3});
-        GenerateRequest request = free_text(80, temperature, seed);
-        request.matcher = matcher_of(pattern, vocabulary);
-        const auto out = branch.generate_now(std::move(request));
-        ASSERT_TRUE(out.has_value()) << out.error().message;
-        texts.push_back(out->ids);
-        steps.push_back(engine->stats().steps);
-        EXPECT_GT(engine->stats().forced_tokens, 5U);
-      }
-      EXPECT_EQ(texts[0], texts[1]);
-      EXPECT_LT(steps[0], steps[1]);
-    }
-  }
 }
 
 }  // namespace

@@ -49,6 +49,7 @@ struct Setting {
   std::uint32_t rows = 32;
   std::uint64_t fail_at = 0;
   bool jump = true;
+  bool draft = true;
 };
 
 Ids ids_of(std::uint32_t seed, std::size_t count) {
@@ -65,7 +66,11 @@ class Simulation {
       : setting_(setting),
         clock_(real_system()),
         backend_(toy(setting)),
-        scheduler_(backend_, {.max_rows = setting.rows, .jump = setting.jump, .poison = true},
+        scheduler_(backend_,
+                   {.max_rows = setting.rows,
+                    .jump = setting.jump,
+                    .draft = setting.draft,
+                    .poison = true},
                    clock_, [this](std::shared_ptr<BranchState> state) { ended(*state); }) {
     for (const Program& program : programs) runs_.emplace_back().program = program;
   }
@@ -261,6 +266,7 @@ Setting random_setting(std::uint64_t seed) {
   setting.rows = kRows[random() % 4];
   setting.fail_at = random() % 4 == 0 ? 1 + random() % 60 : 0;
   setting.jump = random() % 2 == 0;
+  setting.draft = random() % 4 != 0;
   return setting;
 }
 
