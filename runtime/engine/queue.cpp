@@ -20,19 +20,16 @@ constexpr std::int64_t kPriorityTokens = 4096;
 /// Higher goes first, in the tree and into it.
 std::int32_t standing(const Job& job) { return job.state().terms.priority + job.queue.preempted; }
 
-/// Earlier programs first, and in a program what came first.
+/// Earlier programs first, and in a program what came last: its tree of branches is walked depth
+/// first, which keeps the fewest pages.
 bool arrived_before(const Job& a, const Job& b) {
   return a.queue.place != b.queue.place ? a.queue.place < b.queue.place
-                                        : a.queue.arrival < b.queue.arrival;
+                                        : a.queue.arrival > b.queue.arrival;
 }
 
 bool precedes(const Job& a, const Job& b) {
   return standing(a) != standing(b) ? standing(a) > standing(b) : arrived_before(a, b);
 }
-
-// Steps for which the pages of what ended are kept from later programs: as long as an answer takes
-// to be looked at. Longer waits cost more than computing again.
-constexpr std::uint64_t kParkedSteps = 8;
 
 }  // namespace
 
@@ -98,8 +95,13 @@ std::uint64_t Scheduler::demand(const Job& job) const {
 
 std::uint64_t Scheduler::kept_for_others(const Job& job) const {
   std::uint64_t pages = 0;
+  const std::vector<TokenId> path = job.path();
   for (const Parked& it : parked_) {
-    if (it.place < job.queue.place && !it.lineage.expired()) pages += it.pages;
+    if (it.place > job.queue.place || it.lineage.expired()) continue;
+    // What goes on from there needs no room beside it.
+    const bool its_own =
+        it.path.size() <= path.size() && std::equal(it.path.begin(), it.path.end(), path.begin());
+    if (!its_own) pages += it.pages;
   }
   return pages;
 }
@@ -136,7 +138,8 @@ bool Scheduler::try_admit(std::size_t at) {
   Job& job = *waiting_[at];
   if (!job.finished()) {
     radix_cache::Usage usage = cache_.usage();
-    const std::uint64_t kept = std::min<std::uint64_t>(kept_for_others(job), usage.evictable);
+    const std::uint64_t kept =
+        parked_.empty() ? 0 : std::min<std::uint64_t>(kept_for_others(job), usage.evictable);
     const std::uint64_t room = usage.free + usage.evictable - kept;
     // Entering the tree is not free: not again before there is more room than when it did not fit.
     if (!running_.empty() && job.queue.denied_pages != UINT64_MAX && room <= job.queue.denied_pages)
@@ -160,11 +163,6 @@ bool Scheduler::try_admit(std::size_t at) {
       }
     }
   }
-  // One of its program is back; which of several does not matter.
-  const auto back = std::find_if(parked_.begin(), parked_.end(), [&](const Parked& it) {
-    return it.lineage.lock() == job.state().lineage;
-  });
-  if (back != parked_.end()) parked_.erase(back);
   job.count(stats_);
   if (!job.queue.admitted) ++stats_.requests;
   job.queue.admitted = true;
@@ -183,9 +181,8 @@ bool Scheduler::try_admit(std::size_t at) {
 
 void Scheduler::admit() {
   holding_ = false;
-  std::erase_if(parked_, [&](const Parked& it) {
-    return it.lineage.expired() || stats_.steps - it.since > kParkedSteps;
-  });
+  std::erase_if(parked_,
+                [&](const Parked& it) { return it.lineage.expired() || stats_.steps >= it.until; });
   if (waiting_.empty() || running_.size() >= kMaxRunning) return;
   look_up();
   while (!waiting_.empty() && running_.size() < kMaxRunning) {

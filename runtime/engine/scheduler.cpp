@@ -66,6 +66,10 @@ void Scheduler::add(std::shared_ptr<BranchState> state) {
 }
 
 void Scheduler::forget(const BranchState& state) {
+  // Its forks may be on their way; they have a step or two to come.
+  for (Parked& it : parked_) {
+    if (it.path == state.ids) it.until = std::min(it.until, stats_.steps + kForkSteps);
+  }
   cache_.forget(state.space, state.ids, state.dead);
 }
 
@@ -110,10 +114,11 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
   const std::uint32_t evictable = cache_.usage().evictable;
   job->stop(cache_, ok ? expected_back() : 0);
+  const std::uint32_t pages = cache_.usage().evictable - evictable;
+  job->answer(std::move(status));
   if (ok)
     parked_.push_back(
-        {state.lineage, job->queue.place, stats_.steps, cache_.usage().evictable - evictable});
-  job->answer(std::move(status));
+        {state.lineage, job->queue.place, stats_.steps + kParkedSteps, state.ids, pages});
   if (state.ids.size() > before)
     output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
   state.computed = std::min(state.computed, state.ids.size());

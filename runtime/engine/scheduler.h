@@ -43,7 +43,12 @@ namespace espalier::runtime {
 
 class Scheduler {
  public:
-  static constexpr std::uint64_t kOldestEvery = 4;
+  static constexpr std::uint64_t kOldestEvery = 16;
+  // Steps for which the pages of what ended are kept from later requests: as long as an answer
+  // takes to be looked at. Longer waits cost more than computing again. Of a branch that is gone:
+  // as long as its forks may take to come.
+  static constexpr std::uint64_t kParkedSteps = 8;
+  static constexpr std::uint64_t kForkSteps = 2;
   using Complete = std::function<void(std::shared_ptr<BranchState>)>;
 
   /// `complete` is called once for every request, with its answer in the state's slot.
@@ -108,11 +113,12 @@ class Scheduler {
   std::unique_ptr<DiskTier> tier_;
   std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Job>> running_;  // in order of precedence
-  // What ended a few steps ago and whose program lives: it may be back at once.
+  // What ended a few steps ago and whose program lives: it may go on at once.
   struct Parked {
     std::weak_ptr<const Lineage> lineage;
     std::uint64_t place = 0;
-    std::uint64_t since = 0;  // step
+    std::uint64_t until = 0;  // step
+    std::vector<TokenId> path;
     std::uint32_t pages = 0;  // that became evictable
   };
   std::vector<Parked> parked_;
