@@ -1,36 +1,110 @@
 #include "grammar/token_trie.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 
 namespace espalier::grammar {
 
-TokenTrie::TokenTrie(std::span<const std::string_view> bytes, std::span<const TokenId> ids) {
-  const auto text = [&](TokenId id) { return bytes[static_cast<std::size_t>(id)]; };
-  for (const TokenId id : ids) {
-    if (!text(id).empty() && text(id).size() <= kLongest) tokens_.push_back(id);
+namespace {
+
+// A token with its first bytes, as a number that sorts as they do: its text lies elsewhere.
+struct Keyed {
+  std::uint64_t key = 0;
+  TokenId id = 0;
+  std::uint32_t size = 0;
+};
+
+constexpr std::size_t kKeyBytes = 8;
+
+std::uint64_t key_of(std::string_view text) {
+  std::uint64_t out = 0;
+  for (std::size_t i = 0; i < kKeyBytes; ++i) {
+    out = (out << 8) | (i < text.size() ? static_cast<std::uint8_t>(text[i]) : 0U);
   }
+  return out;
+}
+
+// By key, equal ones as they stood: a pass a byte, from the last to the first.
+void sort_by_key(std::vector<Keyed>& tokens) {
+  std::array<std::array<std::uint32_t, 257>, kKeyBytes> places{};
+  for (const Keyed& t : tokens) {
+    for (std::size_t i = 0; i < kKeyBytes; ++i) ++places[i][((t.key >> (8 * i)) & 0xFF) + 1];
+  }
+  std::vector<Keyed> other(tokens.size());
+  for (std::size_t i = 0; i < kKeyBytes; ++i) {
+    auto& place = places[i];
+    if (std::ranges::find(place, tokens.size()) != place.end()) continue;  // all alike
+    for (std::size_t b = 1; b < place.size(); ++b) place[b] += place[b - 1];
+    for (const Keyed& t : tokens) other[place[(t.key >> (8 * i)) & 0xFF]++] = t;
+    tokens.swap(other);
+  }
+}
+
+}  // namespace
+
+TokenTrie::TokenTrie(std::span<const std::string_view> bytes, std::span<const TokenId> ids) {
+  constexpr std::size_t kFew = 64;
+  const auto text = [&](TokenId id) { return bytes[static_cast<std::size_t>(id)]; };
   // string_view compares bytes as unsigned char: sorted order is depth-first order.
-  std::sort(tokens_.begin(), tokens_.end(), [&](TokenId a, TokenId b) {
-    const int order = text(a).compare(text(b));
-    return order != 0 ? order < 0 : a < b;
-  });
+  const auto before = [&](const Keyed& a, const Keyed& b) {
+    if (a.key != b.key) return a.key < b.key;
+    const int order = text(a.id).compare(text(b.id));
+    return order != 0 ? order < 0 : a.id < b.id;
+  };
+  std::vector<Keyed> sorted;
+  sorted.reserve(ids.size());
+  for (const TokenId id : ids) {
+    if (text(id).empty() || text(id).size() > kLongest) continue;
+    sorted.push_back({key_of(text(id)), id, static_cast<std::uint32_t>(text(id).size())});
+  }
+  if (sorted.size() <= kFew) {
+    std::sort(sorted.begin(), sorted.end(), before);
+  } else {
+    sort_by_key(sorted);
+    for (auto run = sorted.begin(); run != sorted.end();) {
+      const auto end =
+          std::find_if(run, sorted.end(), [&](const Keyed& t) { return t.key != run->key; });
+      if (end - run > 1) std::sort(run, end, before);
+      run = end;
+    }
+  }
+  // How much of each is in the one before, and so how many nodes there are.
+  const auto shares = [&](const Keyed& a, const Keyed& b) -> std::size_t {
+    const std::size_t most = std::min(a.size, b.size);
+    if (a.key != b.key) {
+      return std::min(most, static_cast<std::size_t>(std::countl_zero(a.key ^ b.key)) / 8);
+    }
+    const std::string_view x = text(a.id).substr(0, most), y = text(b.id).substr(0, most);
+    const std::size_t from = std::min(most, kKeyBytes);
+    return static_cast<std::size_t>(
+        std::mismatch(x.begin() + from, x.end(), y.begin() + from).first - x.begin());
+  };
+  std::vector<std::uint16_t> shared(sorted.size());
+  std::size_t count = 0;
+  for (std::size_t t = 0; t < sorted.size(); ++t) {
+    shared[t] = static_cast<std::uint16_t>(t == 0 ? 0 : shares(sorted[t - 1], sorted[t]));
+    count += sorted[t].size - shared[t];
+    longest_ = std::max<std::size_t>(longest_, sorted[t].size);
+  }
+  nodes_.reserve(count);
+  tokens_.reserve(sorted.size());
   std::vector<std::uint32_t> open;  // the nodes along the current token, by depth
-  std::string_view previous;
+  open.reserve(longest_);
   const auto close_to = [&](std::size_t depth) {
     while (open.size() > depth) {
       nodes_[open.back()].next = static_cast<std::uint32_t>(nodes_.size());
       open.pop_back();
     }
   };
-  for (std::size_t t = 0; t < tokens_.size(); ++t) {
-    const std::string_view token = text(tokens_[t]);
-    longest_ = std::max(longest_, token.size());
-    const auto diverge =
-        std::mismatch(previous.begin(), previous.end(), token.begin(), token.end());
-    close_to(static_cast<std::size_t>(diverge.second - token.begin()));
-    for (std::size_t depth = open.size(); depth < token.size(); ++depth) {
+  for (std::size_t t = 0; t < sorted.size(); ++t) {
+    const Keyed& token = sorted[t];
+    tokens_.push_back(token.id);
+    close_to(shared[t]);
+    for (std::size_t depth = open.size(); depth < token.size; ++depth) {
       const auto index = static_cast<std::uint32_t>(nodes_.size());
-      const auto byte = static_cast<std::uint8_t>(token[depth]);
+      const auto byte = static_cast<std::uint8_t>(
+          depth < kKeyBytes ? token.key >> (8 * (kKeyBytes - 1 - depth)) : text(token.id)[depth]);
       if (depth == 0) root_children_[byte] = index;
       open.push_back(index);
       nodes_.push_back(
@@ -38,7 +112,6 @@ TokenTrie::TokenTrie(std::span<const std::string_view> bytes, std::span<const To
     }
     Node& end = nodes_[open.back()];
     if (end.token_count < 255) ++end.token_count;
-    previous = token;
   }
   close_to(0);
   index_edges();

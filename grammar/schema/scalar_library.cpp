@@ -1,6 +1,8 @@
 #include "grammar/schema/scalar_library.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <utility>
 
 #include "grammar/json_expression.h"
@@ -139,17 +141,29 @@ void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
   if (string() == nullptr) return;
   const Terminal::Piece* inside =
       string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
-  const auto add = [&](TokenId id) {
-    for (const char c : vocabulary.bytes(id)) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= 0x80 && byte < 0xC0) continue;  // its character's first byte is there too
-      MaskTable& table = holding_[byte];
-      if (table.words.empty()) table.words.resize((vocabulary.size() + 63) / 64);
-      table.words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  if (!inside->dense.empty()) words = inside->dense.back().words;
+  for (const Terminal::Piece::Stay& stay : inside->stay) {
+    words[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
+  }
+  // 64 tokens at a time, for the memory's sake.
+  std::array<std::uint64_t, 256> at_once{};
+  for (std::size_t w = 0; w < words.size(); ++w) {
+    ByteSet found;
+    for (std::uint64_t rest = words[w]; rest != 0; rest &= rest - 1) {
+      const auto bit = static_cast<std::size_t>(std::countr_zero(rest));
+      for (const char c : vocabulary.bytes(static_cast<TokenId>(w * 64 + bit))) {
+        at_once[static_cast<unsigned char>(c)] |= std::uint64_t{1} << bit;
+        found.add(static_cast<unsigned char>(c));
+      }
     }
-  };
-  for (const Terminal::Piece::Stay& stay : inside->stay) add(stay.id);
-  if (!inside->dense.empty()) for_each_bit(inside->dense.back().words, add);
+    found &= ~ByteSet::range(0x80, 0xBF);  // a character's first byte is there too
+    for (; !found.none(); found.remove(found.lowest())) {
+      MaskTable& table = holding_[found.lowest()];
+      if (table.words.empty()) table.words.resize(words.size());
+      table.words[w] = std::exchange(at_once[found.lowest()], 0);
+    }
+  }
 }
 
 // All ways in which a token can leave a scalar behind some of its bytes: by a quote, and what is
@@ -157,21 +171,25 @@ void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
 void ScalarLibrary::find_exits(const Vocabulary& vocabulary) {
   const ByteSet structure = ByteSet::of(",]} \n");
   const ByteSet plain = ByteSet::of("+-.0123456789Eeaflnrstu");  // of numbers and words
-  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
-    const auto id = static_cast<TokenId>(i);
-    const std::string_view bytes = vocabulary.bytes(id);
-    if (bytes.size() > TokenTrie::kLongest) continue;
-    bool bare = true;
-    for (std::size_t at = 0; at < bytes.size(); ++at) {
-      const auto byte = static_cast<unsigned char>(bytes[at]);
-      const auto size = static_cast<std::uint16_t>(at);
-      if (at > 0 && byte == '"') quoted_exits_.exits.push_back({id, 0, 0, size});
-      if (at > 0 && bare && structure.has(byte)) bare_exits_.exits.push_back({id, 0, 0, size});
-      bare = bare && plain.has(byte);
+  const TokenTrie& trie = vocabulary.trie();
+  const auto nodes = trie.nodes();
+  std::vector<Terminal::FoundExit> quoted, bare;
+  std::vector<std::uint32_t> path(trie.longest() + 1);
+  std::size_t plain_to = 0;  // bytes of the path before the first that is not plain
+  for (std::uint32_t i = 0; i < nodes.size(); ++i) {
+    const std::uint8_t byte = nodes[i].byte;
+    const auto size = static_cast<std::uint16_t>(nodes[i].depth - 1);
+    path[nodes[i].depth] = i;
+    plain_to = std::min<std::size_t>(plain_to, size);
+    const bool leaves_bare = size > 0 && plain_to == size && structure.has(byte);
+    if (plain_to == size && plain.has(byte)) ++plain_to;
+    if (size == 0 || (byte != '"' && !leaves_bare)) continue;
+    for (const TokenId id : trie.tokens_below(i)) {
+      (leaves_bare ? bare : quoted).push_back({path[size], {id, 0, 0, size}});
     }
   }
-  Terminal::sort_exits(vocabulary, 1, quoted_exits_);
-  Terminal::sort_exits(vocabulary, 0, bare_exits_);
+  Terminal::set_exits(vocabulary, 1, std::move(quoted), quoted_exits_);
+  Terminal::set_exits(vocabulary, 0, std::move(bare), bare_exits_);
   tables_ = {&vocabulary, &quoted_exits_, &bare_exits_, nullptr, nullptr};
   if (string() == nullptr) return;
   tables_.inside = string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);

@@ -122,6 +122,32 @@ void Terminal::make_root_pieces(const Vocabulary& vocabulary) const {
   }
 }
 
+// From the list to the tables.
+void Terminal::make_dense(std::size_t vocabulary, Piece& piece) {
+  std::uint32_t most = 0;
+  for (const Piece::Stay& stay : piece.stay) most = std::max(most, stay.begun);
+  std::vector<std::uint32_t> counts(std::size_t{most} + 1);
+  for (const Piece::Stay& stay : piece.stay) ++counts[stay.begun];
+  std::vector<std::size_t> table(counts.size());
+  std::uint32_t sum = 0;
+  for (std::uint32_t begun = 0; begun <= most; ++begun) {
+    if (counts[begun] == 0) continue;
+    table[begun] = piece.dense.size();
+    sum += counts[begun];
+    piece.lengths.push_back(begun);
+    piece.dense.push_back({std::vector<std::uint64_t>((vocabulary + 63) / 64), sum});
+  }
+  for (const Piece::Stay& stay : piece.stay) {
+    const auto id = static_cast<std::size_t>(stay.id);
+    piece.dense[table[stay.begun]].words[id / 64] |= std::uint64_t{1} << (id % 64);
+  }
+  for (std::size_t i = 1; i < piece.dense.size(); ++i) {
+    auto& words = piece.dense[i].words;
+    for (std::size_t w = 0; w < words.size(); ++w) words[w] |= piece.dense[i - 1].words[w];
+  }
+  piece.stay = {};
+}
+
 std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vocabulary, State q,
                                                             std::uint32_t node) const {
   auto out = std::make_unique<Piece>();
@@ -134,15 +160,11 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
   struct Place {
     State q = kDead;
     std::uint32_t begun = 0;
+    std::uint32_t node = 0;
   };
   std::vector<Place> path(trie.longest() + 1);
-  path[base] = {q, 0};
-  const auto leave = [&](std::span<const TokenId> tokens, std::size_t depth, std::uint32_t begun) {
-    for (const TokenId id : tokens) {
-      out->exits.push_back(
-          {id, begun, static_cast<std::uint16_t>(base), static_cast<std::uint16_t>(depth - base)});
-    }
-  };
+  path[base] = {q, 0, node};
+  std::vector<FoundExit> found;
   for (std::uint32_t i = first; i < end;) {
     const TokenTrie::Node& at = nodes[i];
     const Place& before = path[at.depth - 1U];
@@ -150,38 +172,37 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
     const std::size_t inside = at.depth - 1U;
     if (to == kDead || (boundary_ != kDead && accepting(to))) {
       const bool leaves = to != kDead || accepting(before.q);
-      if (leaves && inside > base) leave(trie.tokens_below(i), inside, before.begun);
+      if (leaves && inside > base) {
+        for (const TokenId id : trie.tokens_below(i)) {
+          found.push_back({before.node,
+                           {id, before.begun, static_cast<std::uint16_t>(base),
+                            static_cast<std::uint16_t>(inside - base)}});
+        }
+      }
       i = at.next;
       continue;
     }
-    path[at.depth] = {to, before.begun + (before.q == boundary_ ? 1U : 0U)};
+    path[at.depth] = {to, before.begun + (before.q == boundary_ ? 1U : 0U), i};
     for (const TokenId id : trie.tokens_at(i)) out->stay.push_back({id, path[at.depth].begun});
     ++i;
   }
-  std::stable_sort(out->stay.begin(), out->stay.end(),
-                   [](const auto& a, const auto& b) { return a.begun < b.begun; });
   if (out->stay.size() > kListed) {
-    std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
-    for (std::size_t i = 0; i < out->stay.size(); ++i) {
-      const auto id = static_cast<std::size_t>(out->stay[i].id);
-      words[id / 64] |= std::uint64_t{1} << (id % 64);
-      if (i + 1 == out->stay.size() || out->stay[i + 1].begun != out->stay[i].begun) {
-        out->lengths.push_back(out->stay[i].begun);
-        out->dense.push_back({words, static_cast<std::uint32_t>(i) + 1});
-      }
-    }
-    out->stay = {};
+    make_dense(vocabulary.size(), *out);
+  } else {
+    std::stable_sort(out->stay.begin(), out->stay.end(),
+                     [](const auto& a, const auto& b) { return a.begun < b.begun; });
   }
-  sort_exits(vocabulary, boundary_ != kDead ? 1 : 0, *out);
+  set_exits(vocabulary, boundary_ != kDead ? 1 : 0, std::move(found), *out);
   return out;
 }
 
-void Terminal::sort_exits(const Vocabulary& vocabulary, std::size_t closing, Piece& piece) {
-  const auto text = [&](const Piece::Exit& e) {
-    return vocabulary.bytes(e.id).substr(e.from, e.size);
-  };
-  std::stable_sort(piece.exits.begin(), piece.exits.end(),
-                   [&](const auto& a, const auto& b) { return text(a) < text(b); });
+void Terminal::set_exits(const Vocabulary& vocabulary, std::size_t closing,
+                         std::vector<FoundExit> exits, Piece& piece) {
+  // The trie's nodes stand in the order of their texts.
+  std::stable_sort(exits.begin(), exits.end(),
+                   [](const auto& a, const auto& b) { return a.inside < b.inside; });
+  piece.exits.reserve(exits.size());
+  for (const FoundExit& found : exits) piece.exits.push_back(found.exit);
   std::vector<std::string_view> left;
   std::vector<TokenId> ids;
   for (std::size_t i = 0; i < piece.exits.size(); ++i) {

@@ -74,8 +74,14 @@ class Terminal {
     std::vector<std::uint32_t> ends;         // of `exits`: those with nothing after it
     std::unique_ptr<const TokenTrie> after;  // what the others have left; its ids index `exits`
   };
+  /// An exit and the node of the vocabulary's trie that the bytes it has inside lead to.
+  struct FoundExit {
+    std::uint32_t inside = 0;
+    Piece::Exit exit;
+  };
   /// Puts a piece's exits in order and fills what depends on them; `closing` bytes end the scalar.
-  static void sort_exits(const Vocabulary& vocabulary, std::size_t closing, Piece& piece);
+  static void set_exits(const Vocabulary& vocabulary, std::size_t closing,
+                        std::vector<FoundExit> exits, Piece& piece);
   /// Of the tokens strictly below `node` of the vocabulary's trie (or TokenTrie::kRoot), read from
   /// `q` on. Tokens that leave the scalar at once (by its closing quote, or because a number has
   /// ended) are not in it. nullptr once kMaxPieces others are kept.
@@ -94,6 +100,7 @@ class Terminal {
   };
   [[nodiscard]] std::unique_ptr<const Piece> make_piece(const Vocabulary& vocabulary, State q,
                                                         std::uint32_t node) const;
+  static void make_dense(std::size_t vocabulary, Piece& piece);
   void find_closings(const ByteSet& preferred);
 
   std::vector<State> rows_;
