@@ -24,7 +24,28 @@ Mask::Mask(std::vector<std::uint64_t> words) : Mask(std::move(words), UINT32_MAX
 
 Mask::Mask(std::vector<std::uint64_t> words, std::uint32_t count) : words_(std::move(words)) {
   count_ = count != UINT32_MAX ? count : count_bits(words_);
+  if (count_ <= kListed) list();
+}
+
+Mask::Mask(std::vector<TokenId> ids, std::size_t words) : words_(words) {
+  constexpr std::size_t kSorted = 48;  // from where on looking for them in the words is cheaper
+  for (const TokenId id : ids) {
+    std::uint64_t& word = words_[static_cast<std::size_t>(id) / 64];
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    count_ += (word & bit) == 0 ? 1 : 0;
+    word |= bit;
+  }
   if (count_ > kListed) return;
+  if (ids.size() <= kSorted) {
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    ids_ = std::move(ids);
+  } else {
+    list();
+  }
+}
+
+void Mask::list() {
   ids_.reserve(count_);
   for_each_bit(words_, [&](TokenId id) { ids_.push_back(id); });
 }
@@ -62,13 +83,9 @@ Mask MaskBuilder::build() && {
     words();
     return Mask(std::move(words_));
   }
-  std::uint32_t count = 0;
-  if (tables_.empty()) {
-    words_.assign(size_, 0);
-  } else {
-    words_ = tables_[0]->words;
-    count = tables_[0]->count;
-  }
+  if (tables_.empty()) return Mask(std::move(ids_), size_);
+  words_ = tables_[0]->words;
+  std::uint32_t count = tables_[0]->count;
   for (const TokenId id : ids_) {
     std::uint64_t& word = words_[static_cast<std::size_t>(id) / 64];
     const unsigned bit = static_cast<std::size_t>(id) % 64;

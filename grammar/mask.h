@@ -20,6 +20,8 @@ class Mask {
   explicit Mask(std::vector<std::uint64_t> words);
   /// With its count, where that is known.
   Mask(std::vector<std::uint64_t> words, std::uint32_t count);
+  /// Of these tokens of a vocabulary of `words` times 64, in any order.
+  Mask(std::vector<TokenId> ids, std::size_t words);
 
   [[nodiscard]] bool allows(TokenId id) const {
     const auto i = static_cast<std::size_t>(id);
@@ -34,6 +36,8 @@ class Mask {
   static constexpr std::uint32_t kListed = 1024;
 
  private:
+  void list();
+
   std::vector<std::uint64_t> words_;
   std::vector<TokenId> ids_;
   std::uint32_t count_ = 0;

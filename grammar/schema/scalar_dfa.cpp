@@ -2,21 +2,32 @@
 
 #include <algorithm>
 #include <span>
+#include <unordered_set>
 #include <utility>
 
 #include "grammar/program.h"
+#include "grammar/strong_components.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
 namespace {
 
 constexpr std::size_t kListed = 2048;         // more tokens than that become mask words
-constexpr unsigned kWide = 40;                // characters of ASCII from which tables are looked at
+constexpr unsigned kWide = 20;                // characters of ASCII from which tables are looked at
 constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
 
 constexpr std::size_t kStepBytes = 512;  // that count as a step: states of many positions
 
 const ByteSet kStructure = ByteSet::of(",]} \n");
+
+// Adds the tokens that hold a character which begins with one of the bytes.
+void add_holding(const ScalarDfa::Tables& tables, const ByteSet& bytes,
+                 std::vector<std::uint64_t>& words) {
+  for (ByteSet rest = bytes; !rest.none(); rest.remove(rest.lowest())) {
+    const auto& holding = (*tables.holding)[rest.lowest()].words;
+    for (std::size_t w = 0; w < holding.size(); ++w) words[w] |= holding[w];
+  }
+}
 
 }  // namespace
 
@@ -223,7 +234,8 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   }
   auto out = std::make_shared<Tokens>();
   std::vector<std::uint64_t> words((tables.vocabulary->size() + 63) / 64);
-  if (!quoted_ || !add_by_table(tables, q, words)) add_by_walk(tables, q, words);
+  const bool by_table = quoted_ && (add_all(tables, q, words) || add_by_table(tables, q, words));
+  if (!by_table) add_by_walk(tables, q, words);
   const std::uint32_t count = count_bits(words);
   if (count <= kListed) {
     out->stay.reserve(count);
@@ -294,31 +306,108 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
   }
 }
 
+// Whether what can be read from `q` on, up to the closing quote, are the strings of `characters`.
+bool ScalarDfa::reads_all(const Terminal& characters, State q) const {
+  using Pair = std::pair<State, Terminal::State>;
+  std::vector<Pair> open{{q, characters.boundary()}};
+  std::unordered_set<std::uint32_t> known;
+  while (!open.empty()) {
+    const auto [at, there] = open.back();
+    open.pop_back();
+    ByteSet rest = characters.bytes(there), own = bytes(at);
+    if (there == characters.boundary()) {
+      rest.remove('"');
+      own.remove('"');
+    }
+    if (own != rest) return false;
+    Pair last;  // neighbours lead alike
+    for (; !rest.none(); rest.remove(rest.lowest())) {
+      const auto byte = static_cast<unsigned char>(rest.lowest());
+      const Pair to{next(at, byte), characters.next(there, byte)};
+      if (to == last) continue;
+      last = to;
+      if (known.insert((std::uint32_t{to.first} << 16) | to.second).second) open.push_back(to);
+    }
+  }
+  return true;
+}
+
+// Where any string may follow.
+bool ScalarDfa::add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const {
+  const auto add = [&](const Terminal* characters, const Terminal::Piece* inside) {
+    if (characters == nullptr || !reads_all(*characters, q)) return false;
+    for (const Terminal::Piece::Stay& stay : inside->stay) {
+      words[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
+    }
+    if (!inside->dense.empty()) words = inside->dense.back().words;
+    return true;
+  };
+  return add(tables.string, tables.inside) || add(tables.canonical, tables.canonical_inside);
+}
+
+const ByteSet& ScalarDfa::alphabet(State q) const {
+  std::call_once(alphabets_once_, [&] {
+    const auto each_target = [&](std::uint32_t from, auto&& f) {
+      const State* row = &rows_[std::size_t{from} * 256];
+      for (unsigned b = 0; b < 256; ++b) {
+        if (row[b] != kDead && (b == 0 || row[b] != row[b - 1])) f(std::uint32_t{row[b]});
+      }
+    };
+    const auto components = strong_components(facts_.size(), each_target);
+    alphabets_.resize(facts_.size());
+    for (const auto& component : components) {  // those that one leads to stand before it
+      ByteSet all;
+      for (const std::uint32_t from : component) {
+        all |= facts_[from].bytes;
+        each_target(from, [&](std::uint32_t to) { all |= alphabets_[to]; });
+      }
+      for (const std::uint32_t from : component) alphabets_[from] = all;
+    }
+  });
+  return alphabets_[q];
+}
+
+ScalarDfa::Words ScalarDfa::foreign(const Tables& tables, const ByteSet& alphabet) const {
+  constexpr std::size_t kMostAlphabets = 8;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [known, words] : foreign_) {
+      if (known == alphabet) return words;
+    }
+  }
+  std::vector<std::uint64_t> out((tables.vocabulary->size() + 63) / 64);
+  add_holding(tables, ~alphabet, out);
+  auto made = std::make_shared<const std::vector<std::uint64_t>>(std::move(out));
+  const std::lock_guard lock(mutex_);
+  if (foreign_.size() < kMostAlphabets) foreign_.emplace_back(alphabet, made);
+  return made;
+}
+
 // Where most characters lead along a chain. False where tables would not help.
 bool ScalarDfa::add_by_table(const Tables& tables, State q,
                              std::vector<std::uint64_t>& words) const {
   if (tables.inside == nullptr) return false;
   const Chain chain = this->chain(q, tables.vocabulary->longest_token());
   if (chain.bytes.count() < kWide) return false;
+  const ByteSet& read = alphabet(q);
+  const Words foreign_words = foreign(tables, read);
+  const auto& foreign = *foreign_words;
   std::vector<std::uint64_t> others(words.size());
-  for (unsigned b = 0; b < 256; ++b) {
-    if (chain.bytes.has(b)) continue;
-    const auto& holding = (*tables.holding)[b].words;
-    for (std::size_t w = 0; w < holding.size(); ++w) others[w] |= holding[w];
-  }
-  // Others that begin with a byte that is not read die at once.
+  add_holding(tables, read & ~chain.bytes, others);
+  for (std::size_t w = 0; w < words.size(); ++w) others[w] &= ~foreign[w];
   if (count_bits(others) > kFewOthers) return false;
+  const auto apart = [&](std::size_t w) { return others[w] | foreign[w]; };
   const Terminal::Piece& inside = *tables.inside;
   for (const Terminal::Piece::Stay& stay : inside.stay) {
     const auto id = static_cast<std::size_t>(stay.id);
-    if (stay.begun > chain.steps || ((others[id / 64] >> (id % 64)) & 1) != 0) continue;
+    if (stay.begun > chain.steps || ((apart(id / 64) >> (id % 64)) & 1) != 0) continue;
     words[id / 64] |= std::uint64_t{1} << (id % 64);
   }
   const auto longer = std::upper_bound(inside.lengths.begin(), inside.lengths.end(), chain.steps);
   if (longer != inside.lengths.begin()) {
     const auto& most =
         inside.dense[static_cast<std::size_t>(longer - inside.lengths.begin()) - 1].words;
-    for (std::size_t w = 0; w < words.size(); ++w) words[w] |= most[w] & ~others[w];
+    for (std::size_t w = 0; w < words.size(); ++w) words[w] |= most[w] & ~apart(w);
   }
   for_each_bit(others, [&](TokenId id) {
     State at = q;

@@ -4,7 +4,9 @@
 // For a state it keeps which tokens of the vocabulary stay inside the scalar and which leave it, so
 // a mask is made once however many schemas, and positions of one, come by the state. Where most
 // characters lead from a state to the same one (".{1,40}", "[^,]+"), tokens made of those are taken
-// from tables by the bytes they hold and the characters they begin; only the others are tried.
+// from tables by the bytes they hold and the characters they begin; only the others are tried, but
+// for those that hold a character which no state from there on reads. Where any text may still
+// follow (a pattern that is searched for), all tokens of strings stay.
 //
 // Either `quoted`, a string in quotes, which its closing quote ends, or `bare`, a number or a word,
 // which ends where a byte of JSON's structure follows. Immutable but for the kept tokens;
@@ -83,10 +85,14 @@ class ScalarDfa {
     /// All tokens that can leave a scalar behind some of their bytes, in the form of a piece.
     const Terminal::Piece* quoted = nullptr;
     const Terminal::Piece* bare = nullptr;
-    /// Tokens that stay inside any string, by the characters they begin, and those of them that
+    /// Any string: tokens that stay inside, by the characters they begin, and those of them that
     /// hold a character that begins with a byte. nullptr: not known.
+    const Terminal* string = nullptr;
     const Terminal::Piece* inside = nullptr;
     const std::vector<MaskTable>* holding = nullptr;
+    /// The same of strings in canonical spelling alone.
+    const Terminal* canonical = nullptr;
+    const Terminal::Piece* canonical_inside = nullptr;
   };
   [[nodiscard]] std::shared_ptr<const Tokens> tokens(const Tables& tables, State q) const;
 
@@ -112,6 +118,11 @@ class ScalarDfa {
   void count_characters(const Terminal& characters);
   [[nodiscard]] Chain chain(State q, std::size_t longest) const;
   [[nodiscard]] ByteSet leading(State from, State to, const ByteSet& first) const;
+  [[nodiscard]] bool reads_all(const Terminal& characters, State q) const;
+  bool add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  [[nodiscard]] const ByteSet& alphabet(State q) const;
+  [[nodiscard]] std::shared_ptr<const std::vector<std::uint64_t>> foreign(
+      const Tables& tables, const ByteSet& alphabet) const;
   bool add_by_table(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   void add_by_walk(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
 
@@ -123,6 +134,12 @@ class ScalarDfa {
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
   mutable std::size_t kept_ = 0;
+  // By state: the bytes that it or a state behind it reads.
+  mutable std::once_flag alphabets_once_;
+  mutable std::vector<ByteSet> alphabets_;
+  // By alphabet: tokens of strings that hold a character without any byte of it.
+  using Words = std::shared_ptr<const std::vector<std::uint64_t>>;
+  mutable std::vector<std::pair<ByteSet, Words>> foreign_;
 };
 
 }  // namespace espalier::grammar

@@ -21,11 +21,22 @@ void describe(const Formulas& formulas, FormulaId f, std::string& out) {
       out += 'T';
       return;
     case Formulas::Op::kAnd:
-    case Formulas::Op::kOr:
+    case Formulas::Op::kOr: {
+      // Children stand in the order in which their pool met them: here in one that is the same for
+      // all pools.
+      std::vector<std::string> children;
+      std::size_t size = out.size();
+      for (const FormulaId c : formulas.children(f)) {
+        describe(formulas, c, children.emplace_back());
+        size += children.back().size();
+        if (size > ScalarLibrary::kLongestKey) break;
+      }
+      std::sort(children.begin(), children.end());
       out += formulas.op(f) == Formulas::Op::kAnd ? "(&" : "(|";
-      for (const FormulaId c : formulas.children(f)) describe(formulas, c, out);
+      for (const std::string& child : children) out += child;
       out += ')';
       return;
+    }
     case Formulas::Op::kLiteral:
       break;
   }
@@ -190,8 +201,16 @@ void ScalarLibrary::find_exits(const Vocabulary& vocabulary) {
   }
   Terminal::set_exits(vocabulary, 1, std::move(quoted), quoted_exits_);
   Terminal::set_exits(vocabulary, 0, std::move(bare), bare_exits_);
-  tables_ = {&vocabulary, &quoted_exits_, &bare_exits_, nullptr, nullptr};
+  tables_.vocabulary = &vocabulary;
+  tables_.quoted = &quoted_exits_;
+  tables_.bare = &bare_exits_;
+  if (canonical_string() != nullptr) {
+    tables_.canonical = canonical_string();
+    tables_.canonical_inside =
+        canonical_string()->piece(vocabulary, canonical_string()->boundary(), TokenTrie::kRoot);
+  }
   if (string() == nullptr) return;
+  tables_.string = string();
   tables_.inside = string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
   tables_.holding = &holding_;
 }

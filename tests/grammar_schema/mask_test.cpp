@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "grammar/schema/scalar_library.h"
 #include "tests/grammar_schema/random_schema.h"
 #include "tests/grammar_schema/verdicts.h"
 
@@ -139,6 +140,13 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
       Json::parse(
           R"({"type":"array","items":{"anyOf":[{"type":"string","pattern":"^\\d{1,3}-[a-z]*$"},
         {"type":"string","format":"uri-reference"},{"type":"number","minimum":-17,"maximum":217}]}})"),
+      // Patterns that are searched for, after which anything may follow; characters that can come
+      // only before a place, or only after it.
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"name|ab*z"}})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^[^ab]*n"}})"),
+      Json::parse(
+          R"({"type":"array","items":{"type":"string","pattern":"^([a-z]+|\"[^\"]*\")@[a-z.]+$"}})"),
+      Json::parse(R"({"type":"array","items":{"type":["string","null"],"format":"email"}})"),
       // Lengths beside patterns, and several kinds of strings at once.
       Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^(a|b|.*c).*[0-9]{1,2}$",
         "maxLength":7}})"),
@@ -182,6 +190,18 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
       for (int i = 0; i < 2 && !HasFailure(); ++i) check.walk(12, i == 0);
     }
   }
+}
+
+// What one schema's pool made of a scalar serves all others, which met its parts in another order.
+TEST(ScalarKey, IsTheSameWhateverCameFirst) {
+  const Atom longer{AtomKind::kLength, 3, 0};
+  Formulas one, other;
+  const FormulaId string = one.types(JsonTypes::kString);
+  const FormulaId first = one.all({string, one.literal(longer)});
+  const FormulaId length = other.literal(longer);
+  const FormulaId second = other.all({other.types(JsonTypes::kString), length});
+  EXPECT_EQ(scalar_key(one, first), scalar_key(other, second));
+  EXPECT_NE(scalar_key(one, first), scalar_key(one, string));
 }
 
 }  // namespace
