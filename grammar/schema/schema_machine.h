@@ -45,7 +45,7 @@ class SchemaMachine {
   static constexpr std::uint64_t kSteps = 200'000;      // of one search for a text
   static constexpr std::size_t kMaxNesting = 48;        // of values, while searching
   static constexpr std::size_t kLongestPlan = 4096;     // members or items that must still come
-  static constexpr std::size_t kMaxAlternatives = 512;  // of one level
+  static constexpr std::size_t kMaxAlternatives = 2048;  // of one level
 
   enum class Phase : std::uint8_t {
     kDead,

@@ -242,6 +242,31 @@ TEST(OneOf, BranchesThatAMemberTellsApartAreLinear) {
   EXPECT_TRUE(testing::accepts(compiled(values), "\"k7\""));
 }
 
+// Also where the member that tells them apart comes last.
+TEST(OneOf, AThousandCallsAreToldApartByTheirName) {
+  Json schema = {{"oneOf", Json::array()}};
+  for (int i = 0; i < 1000; ++i) {
+    const std::string n = std::to_string(i);
+    schema["oneOf"].push_back({{"type", "object"},
+                               {"properties",
+                                {{"name", {{"const", "tool" + n}}},
+                                 {"arguments",
+                                  {{"type", "object"},
+                                   {"properties", {{"a" + n, {{"type", "integer"}}}}},
+                                   {"required", {"a" + n}},
+                                   {"additionalProperties", false}}}}},
+                               {"required", {"name", "arguments"}},
+                               {"additionalProperties", false}});
+  }
+  const GrammarRef grammar = compiled(schema);
+  ASSERT_NE(grammar, nullptr);
+  EXPECT_TRUE(testing::accepts(grammar, R"({"name":"tool999","arguments":{"a999":1}})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"name":"tool999","arguments":{"a998":1}})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"name":"tool1000","arguments":{"a1000":1}})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"arguments":{"a998":1},"name":"tool998"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"arguments":{"a998":1},"name":"tool999"})"));
+}
+
 // The item that counts is longer than one that does not: closings must not end before it.
 TEST(Contains, IsReachedWhateverItsLength) {
   constexpr std::string_view schema =
