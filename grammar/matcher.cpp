@@ -143,6 +143,8 @@ std::size_t stable_tokens(const TokenTrie& trie, const Vocabulary& vocabulary,
 
 }  // namespace
 
+const Grammar* Matcher::grammar() const { return state_->grammar_.get(); }
+
 MaskRef Matcher::mask(std::uint32_t tokens_left) const {
   return locked(*state_, [&](Automaton& a, StateId s) {
     return a.mask(state_->ended_ ? Automaton::kDead : s, tokens_left);

@@ -113,6 +113,8 @@ class Matcher {
   [[nodiscard]] Json partial() const;
 
   [[nodiscard]] bool valid() const { return state_ != nullptr; }
+  /// Of a valid one; lives as long as it.
+  [[nodiscard]] const Grammar* grammar() const;
 
  private:
   std::shared_ptr<const MatcherState> state_;

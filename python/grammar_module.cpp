@@ -3,10 +3,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "dsl/program.h"
 #include "grammar/grammar_source.h"
 #include "grammar/json_text.h"
+#include "grammar/mask_rows.h"
 #include "grammar/matcher.h"
 #include "python/python_error.h"
 #include "runtime/model/model.h"
@@ -163,12 +163,10 @@ class Bitmask {
       wrong("has " + std::to_string(rows()) + " rows; there is no row " + std::to_string(row));
     }
   }
-  // Without the interpreter's lock.
-  void write(std::size_t row, const grammar::Mask& mask) const {
-    auto* to = static_cast<unsigned char*>(info_.ptr);
-    if (info_.ndim == 2) to += static_cast<std::ptrdiff_t>(row) * info_.strides[0];
-    // Little-endian halves of 64-bit words are the 32-bit words.
-    std::memcpy(to, mask.words().data(), words_ * 4);
+  // Little-endian halves of 64-bit words are the 32-bit words.
+  [[nodiscard]] grammar::BitRows bits() const {
+    return {static_cast<std::byte*>(info_.ptr),
+            info_.ndim == 2 ? static_cast<std::ptrdiff_t>(info_.strides[0]) : 0, words_ * 4};
   }
 
  private:
@@ -179,28 +177,68 @@ class Bitmask {
   py::buffer_info info_;
 };
 
-void fill_batch(const std::vector<Matcher*>& matchers, const py::buffer& buffer,
-                const std::vector<std::size_t>& rows, std::uint32_t tokens_left, unsigned threads) {
-  if (matchers.empty()) return;
-  const std::size_t size = matchers[0]->grammar().vocabulary()->size();
+// All over one size of vocabulary.
+std::vector<grammar::RowRequest> requests_of(const std::vector<Matcher*>& matchers,
+                                             std::size_t vocabulary,
+                                             std::optional<std::uint32_t> tokens_left) {
+  std::vector<grammar::RowRequest> out;
   for (const Matcher* m : matchers) {
-    if (m->grammar().vocabulary()->size() != size) {
+    if (m->grammar().vocabulary()->size() != vocabulary) {
       raise({ErrorCode::kInvalid, "the matchers are over vocabularies of different sizes"});
     }
+    out.push_back({&m->at(), tokens_left.value_or(kNoBudget)});
   }
+  return out;
+}
+
+void fill_batch(const std::vector<Matcher*>& matchers, const py::buffer& buffer,
+                const std::vector<std::size_t>& rows, std::optional<std::uint32_t> tokens_left,
+                unsigned threads) {
+  if (matchers.empty()) return;
+  const std::size_t size = matchers[0]->grammar().vocabulary()->size();
+  const auto requests = requests_of(matchers, size, tokens_left);
   const Bitmask bitmask(buffer, size);
   for (const std::size_t row : rows) bitmask.check_row(row);
   const py::gil_scoped_release unlocked;
-  const auto work = [&](std::size_t first, std::size_t step) {
-    for (std::size_t i = first; i < matchers.size(); i += step) {
-      bitmask.write(rows[i], *matchers[i]->at().mask(tokens_left));
-    }
-  };
-  const std::size_t workers = std::clamp<std::size_t>(threads, 1, matchers.size());
-  std::vector<std::jthread> others;
-  for (std::size_t w = 1; w < workers; ++w) others.emplace_back(work, w, workers);
-  work(0, workers);
+  grammar::fill_rows(requests, rows, bitmask.bits(), threads);
 }
+
+// A table of masks with the lock that Python's threads need.
+class MaskSlots {
+ public:
+  MaskSlots(std::size_t vocabulary, std::size_t capacity)
+      : vocabulary_(vocabulary), slots_(unwrap(grammar::MaskSlots::create(vocabulary, capacity))) {}
+
+  std::pair<std::vector<std::uint32_t>, std::vector<std::uint32_t>> assign(
+      const std::vector<Matcher*>& matchers, std::optional<std::uint32_t> tokens_left,
+      unsigned threads) {
+    const auto requests = requests_of(matchers, vocabulary_, tokens_left);
+    Result<grammar::MaskSlots::Assigned> assigned = fail(ErrorCode::kInternal, "");
+    {
+      const py::gil_scoped_release unlocked;
+      const auto masks = grammar::masks_of(requests, threads);
+      const std::lock_guard lock(mutex_);
+      assigned = slots_.assign(masks);
+    }
+    auto out = unwrap(std::move(assigned));
+    return {std::move(out.slots), std::move(out.changed)};
+  }
+  [[nodiscard]] std::size_t capacity() const { return slots_.capacity(); }
+  // Rows of 32-bit words, which belong to this object; the last word of a row may be padding.
+  [[nodiscard]] py::buffer_info table() {
+    const auto row = static_cast<py::ssize_t>(slots_.row_words() * sizeof(std::uint64_t));
+    const auto words = static_cast<py::ssize_t>((vocabulary_ + 31) / 32);
+    auto* data = reinterpret_cast<std::int32_t*>(const_cast<std::uint64_t*>(slots_.words().data()));
+    return py::buffer_info(
+        data, sizeof(std::int32_t), py::format_descriptor<std::int32_t>::format(), 2,
+        {static_cast<py::ssize_t>(slots_.capacity()), words}, {row, py::ssize_t{4}}, true);
+  }
+
+ private:
+  std::size_t vocabulary_;
+  std::mutex mutex_;
+  grammar::MaskSlots slots_;
+};
 
 }  // namespace
 
@@ -328,9 +366,7 @@ void bind_grammar(py::module_& module) {
       .def("fork", [](const Matcher& m) { return m; })
       .def("fill_bitmask",
            [](Matcher& m, const py::buffer& buffer, std::size_t row,
-              std::optional<std::uint32_t> left) {
-             fill_batch({&m}, buffer, {row}, left.value_or(kNoBudget), 1);
-           })
+              std::optional<std::uint32_t> left) { fill_batch({&m}, buffer, {row}, left, 1); })
       .def(
           "allows", [](const Matcher& m, TokenId id) { return m.at().mask(kNoBudget)->allows(id); },
           py::call_guard<py::gil_scoped_release>())
@@ -376,8 +412,13 @@ void bind_grammar(py::module_& module) {
     if (rows.size() != matchers.size()) {
       raise({ErrorCode::kInvalid, "there must be one row for each matcher"});
     }
-    fill_batch(matchers, buffer, rows, left.value_or(kNoBudget), threads);
+    fill_batch(matchers, buffer, rows, left, threads);
   });
+  py::class_<MaskSlots>(module, "MaskSlots", py::buffer_protocol())
+      .def(py::init<std::size_t, std::size_t>())
+      .def("assign", &MaskSlots::assign)
+      .def_property_readonly("capacity", &MaskSlots::capacity)
+      .def_buffer(&MaskSlots::table);
 }
 
 }  // namespace espalier::python

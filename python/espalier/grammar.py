@@ -40,6 +40,7 @@ __all__ = [
     "Error",
     "Grammar",
     "KeywordOutcome",
+    "MaskSlots",
     "Matcher",
     "Vocabulary",
     "allocate_bitmask",
@@ -371,9 +372,51 @@ def fill_bitmasks(
     threads: int = 1,
 ) -> None:
     """fill_bitmask for a batch: matcher i goes to row rows[i] (row i where `rows` is None), on `threads` threads.
-    Matchers of different grammars run side by side, those of one grammar one after another."""
+    Matchers of different grammars run side by side; those of one grammar wait for each other while a mask is looked up
+    or made. Threads are started for the call (~20 µs each): they pay where masks have to be made. The rows are the same
+    for any number of threads."""
     chosen = list(range(len(matchers))) if rows is None else list(rows)
     _core.fill_bitmasks([m._core for m in matchers], _writable(bitmask), chosen, tokens_left, threads)
+
+
+class MaskSlots:
+    """A table of the distinct masks of late, for samplers on a device: a step sends it a number a row, not the row.
+
+        slots = grammar.MaskSlots(len(vocabulary), capacity=256)
+        on_device = torch.zeros(slots.table.shape, dtype=torch.int32, device="cuda")
+        ...
+        ids, changed = slots.assign(matchers)                 # every step
+        if changed:
+            on_device[changed] = torch.from_numpy(slots.table[changed]).cuda()
+        rows = on_device[torch.from_numpy(ids).cuda()]        # (len(matchers), words)
+
+    A mask keeps its slot until that is needed for another, the one used longest ago first; slots of the newest `assign`
+    and of the one before it are never taken. Equal masks share a slot, those of different grammars too. A capacity of
+    twice the rows of a batch always suffices. Memory: capacity * len(vocabulary) / 8 bytes.
+    """
+
+    def __init__(self, vocabulary_size: int, capacity: int) -> None:
+        """Error("invalid") where one of them is 0, Error("limit") for a table of more than 4 GiB."""
+        import numpy
+
+        self._core = _core.MaskSlots(vocabulary_size, capacity)
+        table = numpy.asarray(self._core)
+        table.flags.writeable = False
+        self.table: numpy.typing.NDArray[numpy.int32] = table
+        """int32, shape (capacity, words) as for fill_bitmask. Read-only; `assign` writes it."""
+
+    def assign(
+        self, matchers: Sequence[Matcher], *, tokens_left: int | None = None, threads: int = 1
+    ) -> tuple[numpy.typing.NDArray[numpy.int32], list[int]]:
+        """The slots of the matchers' masks, int32 of shape (len(matchers),), and the rows of `table` that were written.
+
+        The masks are found on `threads` threads. Error("limit"), and nothing changes, where the distinct masks of this
+        batch and the one before are more than the capacity.
+        """
+        import numpy
+
+        slots, changed = self._core.assign([m._core for m in matchers], tokens_left, threads)
+        return numpy.asarray(slots, dtype=numpy.int32), changed
 
 
 def allocate_bitmask(rows: int, vocabulary_size: int) -> numpy.typing.NDArray[numpy.int32]:

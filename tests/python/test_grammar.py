@@ -108,6 +108,25 @@ def test_batches_fill_their_rows(letters: grammar.Vocabulary) -> None:
     grammar.fill_bitmasks([first], np.zeros((1, bitmask.shape[1]), dtype=np.uint32))
 
 
+def test_slots_stand_for_masks(letters: grammar.Vocabulary) -> None:
+    first = grammar.compile_regex("[ab]c", letters).matcher()
+    second = grammar.compile_type("bool", letters).matcher()
+    slots = grammar.MaskSlots(len(letters), capacity=4)
+    ids, changed = slots.assign([first, second, first.fork()], threads=2)
+    assert ids.dtype == np.int32 and ids[0] == ids[2] != ids[1]
+    assert sorted(changed) == sorted({int(i) for i in ids})
+    bitmask = grammar.allocate_bitmask(3, len(letters))
+    grammar.fill_bitmasks([first, second, first], bitmask)
+    assert (slots.table[ids] == bitmask).all()
+    again, changed = slots.assign([second, first])
+    assert again.tolist() == [ids[1], ids[0]] and changed == []
+    with pytest.raises(ValueError):
+        slots.table[0, 0] = 1
+    with pytest.raises(Error) as caught:
+        grammar.MaskSlots(len(letters), 0)
+    assert caught.value.code == "invalid"
+
+
 @pytest.mark.parametrize(
     "array",
     [
