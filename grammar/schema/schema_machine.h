@@ -42,9 +42,9 @@ class SchemaMachine {
   using Cursor = std::uint32_t;
   static constexpr Cursor kDead = 0;
   static constexpr Cursor kDone = 1;
-  static constexpr std::uint64_t kSteps = 200'000;      // of one search for a text
-  static constexpr std::size_t kMaxNesting = 48;        // of values, while searching
-  static constexpr std::size_t kLongestPlan = 4096;     // members or items that must still come
+  static constexpr std::uint64_t kSteps = 200'000;       // of one search for a text
+  static constexpr std::size_t kMaxNesting = 48;         // of values, while searching
+  static constexpr std::size_t kLongestPlan = 4096;      // members or items that must still come
   static constexpr std::size_t kMaxAlternatives = 2048;  // of one level
 
   enum class Phase : std::uint8_t {
