@@ -11,7 +11,7 @@
 // Either `quoted`, a string in quotes, which its closing quote ends, or `bare`, a number or a word,
 // which ends where a byte of JSON's structure follows. Immutable but for the kept tokens;
 // thread-safe. Memory: 512 bytes a state, and vocabulary/8 bytes a state whose tokens were asked
-// for and are many.
+// for and are many, besides eight such tables at most.
 #pragma once
 
 #include <cstdint>
