@@ -59,7 +59,8 @@ class Batch final : public Command {
                            " bytes of a torn row were dropped; it runs again");
     }
     const auto done = work(context, file, inputs, *rows, *programs, journal);
-    Status stats = stats_.write(session, context);
+    note_dropped(programs->runner(), context);
+    Status stats = stats_.write(session, context, programs->runner().dropped());
     if (!done) {
       if (!stats) context.console.error(stats.error().message);
       return fail(done.error().code, done.error().message + "\n" + std::to_string(journal.rows()) +

@@ -86,7 +86,8 @@ class Eval final : public Command {
       context.console.warn("'" + field + "' is no parameter of '" + file.gen->name +
                            "': that field was not used");
     print(scores, context);
-    ESP_TRY(stats_.write(programs->session(), context));
+    note_dropped(programs->runner(), context);
+    ESP_TRY(stats_.write(programs->session(), context, programs->runner().dropped()));
     return kDone;
   }
 

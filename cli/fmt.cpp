@@ -1,10 +1,14 @@
 // espalier fmt: programs in the one style.
+#include <limits>
+#include <optional>
 #include <ostream>
 #include <vector>
 
 #include "cli/command.h"
 #include "cli/input_text.h"
+#include "cli/options.h"
 #include "cli/replace_file.h"
+#include "dsl/edition.h"
 #include "dsl/format.h"
 #include "dsl/program.h"
 
@@ -18,9 +22,17 @@ class Fmt final : public Command {
         ->required()
         ->type_name("");
     app.add_flag("--check", check_, "Change nothing; name the files that would change, exit 1");
+    add_integer(app, "--edition", edition_, 1, std::numeric_limits<std::int64_t>::max(),
+                "Rewrite for that edition of the language, and say so in `config`");
   }
 
   Result<int> run(Context& context) override {
+    if (edition_ && *edition_ > dsl::kLastEdition) {
+      return usage_error(context, "fmt",
+                         "--edition " + std::to_string(*edition_) +
+                             ": this espalier knows editions up to " +
+                             std::to_string(dsl::kLastEdition));
+    }
     bool failed = false;
     bool changes = false;
     for (const std::string& file : files_) {
@@ -33,7 +45,7 @@ class Fmt final : public Command {
       }
       const dsl::Source source(file == "-" ? "stdin" : file, *text);
       dsl::Diagnostics diagnostics;
-      const auto formatted = dsl::format(source, diagnostics);
+      const auto formatted = dsl::format(source, diagnostics, edition_);
       if (!formatted) {
         context.console.err() << printable(
                                      dsl::render(diagnostics, std::vector<dsl::Source>{source}))
@@ -56,6 +68,7 @@ class Fmt final : public Command {
  private:
   std::vector<std::string> files_;
   bool check_ = false;
+  std::optional<std::int64_t> edition_;
 };
 
 }  // namespace

@@ -43,6 +43,15 @@ void LiveView::on_text(dsl::BranchNumber branch, std::string_view text) {
   write(Style::kDim, cut(text, kShownText));
 }
 
+void LiveView::on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) {
+  if (hole.branch != 0) return;
+  const std::lock_guard lock(mutex_);
+  fresh_line();
+  write(Style::kYellow, std::to_string(drop.turns.size()) +
+                            " turns dropped: the prompt had outgrown the context of " +
+                            std::to_string(drop.context) + " tokens\n");
+}
+
 void LiveView::on_token(const dsl::HoleEvent& hole, TokenId /*token*/, std::string_view bytes,
                         bool /*forced*/) {
   if (hole.branch != 0) return;

@@ -19,6 +19,7 @@ class LiveView final : public dsl::Observer {
 
   void on_turn(dsl::BranchNumber branch, std::string_view role) override;
   void on_text(dsl::BranchNumber branch, std::string_view text) override;
+  void on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) override;
   void on_token(const dsl::HoleEvent& hole, TokenId token, std::string_view bytes,
                 bool forced) override;
   void on_tool_start(dsl::BranchNumber branch, std::string_view tool,

@@ -146,6 +146,17 @@ dsl::RunOutcome ProgramSession::run(const ProgramFile& file, Json arguments,
   return runner_->run_now(file.program, file.gen->name, std::move(arguments), std::move(options));
 }
 
+void note_dropped(dsl::Runner& runner, Context& context) {
+  const dsl::Runner::Dropped dropped = runner.dropped();
+  if (dropped.turns == 0) return;
+  context.console.note(std::to_string(dropped.turns) + " turns (" + std::to_string(dropped.tokens) +
+                       " tokens) were dropped before " + std::to_string(dropped.holes) +
+                       (dropped.holes == 1 ? " hole" : " holes") +
+                       ": the prompt had outgrown the context of " +
+                       std::to_string(runner.model().context) +
+                       " tokens (`overflow` in the program's `config`)");
+}
+
 void ProgramOptions::declare_program(CLI::App& app) {
   app.add_option("FILE[:GEN]", file_, "The program, and which of its generators if it has several")
       ->required()

@@ -45,6 +45,8 @@ void declare_allow(CLI::App& app, std::vector<std::string>& allow);
 /// The parts of a model that programs need.
 [[nodiscard]] dsl::ModelParts model_parts(const runtime::Model& model);
 [[nodiscard]] std::unique_ptr<dsl::Runner> make_runner(const Session& session);
+/// Says on stderr that turns were dropped, if any were: it never happens silently.
+void note_dropped(dsl::Runner& runner, Context& context);
 
 /// A model, an engine, tools and a runner, ready for a program's runs; all of them end with it.
 class ProgramSession {

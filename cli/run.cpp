@@ -57,7 +57,8 @@ class Run final : public Command {
     } else if (outcome) {
       context.console.print_json(dsl::to_json(*outcome));
     }
-    Status files = stats_.write(session, context);
+    note_dropped(programs->runner(), context);
+    Status files = stats_.write(session, context, programs->runner().dropped());
     if (trace != nullptr) {
       trace->write(outcome ? Json{{"event", "result"}, {"value", dsl::to_json(*outcome)}}
                            : Json{{"event", "error"}, {"message", outcome.error().error.message}});

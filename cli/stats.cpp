@@ -9,8 +9,8 @@
 
 namespace espalier::cli {
 
-Json stats_json(const runtime::Stats& stats, double load_seconds, double wall_seconds,
-                std::uint64_t peak_rss_bytes) {
+Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped,
+                double load_seconds, double wall_seconds, std::uint64_t peak_rss_bytes) {
   return {
       {"prompt_tokens", stats.prompt_tokens},
       {"reused_tokens", stats.reused_tokens},
@@ -19,6 +19,8 @@ Json stats_json(const runtime::Stats& stats, double load_seconds, double wall_se
       {"forced_tokens", stats.forced_tokens},
       {"select_tokens", stats.select_tokens},
       {"recomputed_tokens", stats.recomputed_tokens},
+      {"dropped_turns", dropped.turns},
+      {"dropped_tokens", dropped.tokens},
       {"steps", stats.steps},
       {"prefill_seconds", stats.prefill_seconds},
       {"decode_seconds", stats.decode_seconds},
@@ -60,9 +62,10 @@ Status StatsOption::open(Context& context) {
   return {};
 }
 
-Status StatsOption::write(const Session& session, Context& context) const {
+Status StatsOption::write(const Session& session, Context& context,
+                          const dsl::Runner::Dropped& dropped) const {
   if (!path_) return {};
-  const Json object = stats_json(session.engine().stats(), session.load_seconds(),
+  const Json object = stats_json(session.engine().stats(), dropped, session.load_seconds(),
                                  session.wall_seconds(), context.system.peak_rss_bytes());
   const std::string line = write_json(object) + "\n";
   if (file_ != nullptr) return file_->append(std::as_bytes(std::span(line.data(), line.size())));

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/system.h"
 #include "cli/command.h"
+#include "dsl/runner.h"
 #include "grammar/json.h"
 #include "runtime/engine/engine.h"
 
@@ -17,7 +18,8 @@ namespace espalier::cli {
 
 class Session;
 
-[[nodiscard]] Json stats_json(const runtime::Stats& stats, double load_seconds, double wall_seconds,
+[[nodiscard]] Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped,
+                              double load_seconds, double wall_seconds,
                               std::uint64_t peak_rss_bytes);
 
 class StatsOption {
@@ -27,7 +29,8 @@ class StatsOption {
   /// no news after it.
   [[nodiscard]] Status open(Context& context);
   /// Writes it. Called when nothing runs any more.
-  [[nodiscard]] Status write(const Session& session, Context& context) const;
+  [[nodiscard]] Status write(const Session& session, Context& context,
+                             const dsl::Runner::Dropped& dropped = {}) const;
 
  private:
   std::optional<std::string> path_;  // "-": stderr

@@ -59,6 +59,7 @@ class Test final : public Command {
       ESP_TRY(run_file(file, runner, all, counts, context));
     }
     if (json_) context.console.print_json(all);
+    note_dropped(runner, context);
     if (counts.run == 0 && counts.broken == 0) {
       context.console.error(only_
                                 ? "no test's name contains '" + *only_ + "'"

@@ -84,6 +84,18 @@ void Trace::on_hole_start(const dsl::HoleEvent& hole) {
          {"column", place.column}});
 }
 
+void Trace::on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) {
+  Json turns = Json::array();
+  for (const dsl::DroppedTurn& one : drop.turns)
+    turns.push_back({{"role", runtime::name(one.role)}, {"tokens", one.tokens}});
+  write({{"event", "drop"},
+         {"branch", hole.branch},
+         {"path", hole.path},
+         {"turns", std::move(turns)},
+         {"prompt", drop.prompt},
+         {"context", drop.context}});
+}
+
 void Trace::on_choice(const dsl::HoleEvent& hole, const dsl::TokenChoice& choice) {
   const grammar::Vocabulary& vocabulary = *model_.tokenizer->vocabulary();
   Json best = Json::array();

@@ -41,6 +41,7 @@ class Trace final : public dsl::Observer {
   void on_turn(dsl::BranchNumber branch, std::string_view role) override;
   void on_text(dsl::BranchNumber branch, std::string_view text) override;
   void on_hole_start(const dsl::HoleEvent& hole) override;
+  void on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) override;
   [[nodiscard]] bool wants_choices() const override { return choices_; }
   void on_choice(const dsl::HoleEvent& hole, const dsl::TokenChoice& choice) override;
   void on_token(const dsl::HoleEvent& hole, TokenId token, std::string_view bytes,
@@ -106,6 +107,9 @@ class Observers final : public dsl::Observer {
   }
   void on_hole_start(const dsl::HoleEvent& hole) override {
     for (auto* one : all_) one->on_hole_start(hole);
+  }
+  void on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) override {
+    for (auto* one : all_) one->on_drop(hole, drop);
   }
   [[nodiscard]] bool wants_choices() const override {
     return std::any_of(all_.begin(), all_.end(), [](auto* one) { return one->wants_choices(); });

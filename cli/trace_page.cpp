@@ -211,6 +211,9 @@ function draw(one) {
     } else if (item.kind === 'retry') {
       box.append(note('this try failed and was rolled back', item.event.why, true));
       turn = box;
+    } else if (item.kind === 'drop') {
+      turn.append(note(number(item.event.turns.length) + ' turns dropped: the prompt had outgrown the context of ' +
+        number(item.event.context) + ' tokens', item.event.turns.map(t => t.role + ', ' + number(t.tokens) + ' tokens').join('\n')));
     } else if (item.kind === 'branch') {
       turn.append(draw(item.branch));
     }

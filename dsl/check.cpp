@@ -230,11 +230,18 @@ void Checker::config(const ConfigDecl& decl) {
   }};
   std::set<std::string> seen;
   for (const ConfigEntry& entry : decl.entries) {
+    if (entry.key.text == "edition" || entry.key.text == "overflow") {
+      if (!seen.insert(entry.key.text).second)
+        error("E0105", entry.key.span, "`" + entry.key.text + "` is given twice");
+      if (entry.key.text == "overflow") overflow(entry);
+      continue;  // the loader has looked at the edition
+    }
     const auto key = std::find_if(kKeys.begin(), kKeys.end(),
                                   [&](const Key& k) { return k.name == entry.key.text; });
     if (key == kKeys.end()) {
       std::vector<std::string> names;
       for (const Key& k : kKeys) names.emplace_back(k.name);
+      names.insert(names.end(), {"edition", "overflow"});
       unknown_name(entry.key, "setting", std::move(names));
       continue;
     }
@@ -255,6 +262,20 @@ void Checker::config(const ConfigDecl& decl) {
     } else {
       program_.config.*(key->real) = number;
     }
+  }
+}
+
+void Checker::overflow(const ConfigEntry& entry) {
+  const auto value = constant(*entry.value, basic_type(TypeKind::kString));
+  if (!value) return;
+  const auto word = value->get<std::string>();
+  if (word == "drop_oldest") {
+    program_.config.overflow = Overflow::kDropOldest;
+  } else if (word != "refuse") {
+    Diagnostic& wrong =
+        error("E0211", entry.value->span, "`overflow` is \"refuse\" or \"drop_oldest\"");
+    if (const std::string near = suggest(word, {"refuse", "drop_oldest"}); !near.empty())
+      wrong.help = "did you mean \"" + near + "\"?";
   }
 }
 

@@ -80,6 +80,7 @@ class Checker {
   void against_lock(const ToolInfo& tool, const Json& pinned);
   void define_gens();
   void config(const ConfigDecl& decl);
+  void overflow(const ConfigEntry& entry);
   [[nodiscard]] Parameter parameter(const FieldDecl& field, bool generated);
   /// The value of a constant expression of `type`, or nothing (reported).
   std::optional<Json> constant(const Expr& expr, const TypeRef& type);

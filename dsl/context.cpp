@@ -10,6 +10,8 @@ namespace espalier::dsl {
 namespace {
 
 constexpr std::size_t kMaxHealed = 8;  // tokens that healing takes back at most
+// A path that turns can be dropped from may grow so long before they are.
+constexpr std::size_t kMaxLogged = std::size_t{1} << 22;
 
 // Whether a token exists that begins with `bytes` and is longer.
 bool can_grow(const grammar::TokenTrie& trie, std::string_view bytes) {
@@ -31,7 +33,14 @@ std::optional<runtime::Role> role_named(std::string_view word) {
   return std::nullopt;
 }
 
-Status Context::too_long(std::size_t tokens) const {
+Status Context::check_length(std::size_t tokens) const {
+  if (log_) {
+    if (tokens <= kMaxLogged) return {};
+    return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(tokens) +
+                                       " tokens here; turns are dropped from at most " +
+                                       std::to_string(kMaxLogged));
+  }
+  if (tokens <= model_->context) return {};
   return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(tokens) +
                                      " tokens here; the model's context holds " +
                                      std::to_string(model_->context));
@@ -83,7 +92,13 @@ void Context::control(TokenId id) {
   run_start_ = runtime::TextStart::kRun;
 }
 
-void Context::text(std::string_view bytes) {
+void Context::text(std::string_view bytes, bool constant) {
+  if (bytes.empty()) return;
+  if (log_) log({constant ? Piece::Kind::kConstant : Piece::Kind::kText, std::string(bytes)});
+  append_text(bytes);
+}
+
+void Context::append_text(std::string_view bytes) {
   if (bytes.empty()) return;
   take_back_end();
   (void)start(std::nullopt);
@@ -107,6 +122,7 @@ void Context::trim_end() {
 }
 
 Status Context::written(std::string_view bytes, const Spelling& spelling) {
+  if (log_) log({Piece::Kind::kValue, std::string(bytes), spelling});
   // The ids may stand here only if a hole at this place would begin as that one did.
   const bool placed = [&] {
     if (bytes.empty() || spelling.ids.empty()) return false;
@@ -115,7 +131,7 @@ Status Context::written(std::string_view bytes, const Spelling& spelling) {
            healing().prefix == spelling.prefix;
   }();
   if (!placed) {
-    text(bytes);
+    append_text(bytes);
     return {};
   }
   const grammar::Vocabulary& vocabulary = *model_->tokenizer->vocabulary();
@@ -129,20 +145,21 @@ Status Context::written(std::string_view bytes, const Spelling& spelling) {
     ++used;
   }
   if (spelled < spelling.prefix.size() || used == 0) {
-    text(bytes);
+    append_text(bytes);
     return {};
   }
   const std::size_t length = branch_.ids().size() - healing().dropped;
-  if (length + used > model_->context) return too_long(length + used);
+  ESP_TRY(check_length(length + used));
   branch_.rollback(length);
   branch_.append(std::span(spelling.ids).first(used));
   begin_run();
-  text(std::string_view(whole).substr(spelled));
+  append_text(std::string_view(whole).substr(spelled));
   return {};
 }
 
 Status Context::template_text(std::span<const runtime::Segment> segments) {
   if (segments.empty()) return {};
+  if (log_) log({Piece::Kind::kTemplate, {}, {}, {segments.begin(), segments.end()}});
   take_back_end();
   ESP_TRY(start(std::nullopt));
   return write(segments);
@@ -160,6 +177,10 @@ Status Context::open(runtime::Role role) {
   if (const std::string why = model_->chat->refusal(role, previous_); !why.empty())
     return fail(ErrorCode::kUnsupported, why);
   take_back_end();
+  if (log_) {
+    ESP_TRY(flush());  // what closed the turn before belongs to that
+    log_->open(role, branch_.ids().size());
+  }
   if (started_ && rewrites() && !raw_ && previous_) {
     ESP_TRY(rewrite(role));
   } else {
@@ -183,7 +204,7 @@ Status Context::rewrite(runtime::Role next) {
   const std::span<const runtime::Segment> fixed(segments.data(),
                                                 segments.size() - (ends_in_text ? 1 : 0));
   ESP_ASSIGN(const auto ids, runtime::encode(*model_->tokenizer, fixed));
-  if (ids.size() > model_->context) return too_long(ids.size());
+  ESP_TRY(check_length(ids.size()));
   const auto& have = branch_.ids();
   const auto common = static_cast<std::size_t>(
       std::mismatch(have.begin(), have.end(), ids.begin(), ids.end()).second - ids.begin());
@@ -222,12 +243,15 @@ Result<std::string> Context::open_thought() {
   for (const runtime::Segment& segment : model_->chat->generation_suffix())
     if (segment.control == kNoToken) tag += segment.text;
   if (tag.find("<think>") == std::string::npos) tag = "<think>\n";
-  text(tag);
+  if (log_) log({Piece::Kind::kThought});
+  append_text(tag);
   return tag;
 }
 
 void Context::close_thought() {
-  if (!thoughts_.empty()) thoughts_.back().end = branch_.ids().size();
+  if (thoughts_.empty()) return;
+  thoughts_.back().end = branch_.ids().size();
+  if (log_) log({Piece::Kind::kAfter});
 }
 
 void Context::take_back_thoughts() {
@@ -262,6 +286,7 @@ Status Context::close() {
   previous_ = std::exchange(role_, std::nullopt);
   ESP_TRY(flush());
   closed_ = std::move(closed);
+  if (log_) log_->close();
   return {};
 }
 
@@ -277,6 +302,7 @@ bool Context::reopen(runtime::Role role) {
   role_ = closed.role;
   previous_ = closed.previous;
   if (rewrites() && !turns_.empty()) turns_.erase(turns_.size() - 1);
+  if (log_) log_->reopen();
   return true;
 }
 
@@ -288,7 +314,7 @@ Status Context::flush() {
   const auto [here, there] = std::mismatch(have.begin() + static_cast<std::ptrdiff_t>(run_begin_),
                                            have.end(), ids->begin(), ids->end());
   const auto common = static_cast<std::size_t>(there - ids->begin());
-  if (run_begin_ + ids->size() > model_->context) return too_long(run_begin_ + ids->size());
+  ESP_TRY(check_length(run_begin_ + ids->size()));
   if (here != have.end()) branch_.rollback(run_begin_ + common);
   branch_.append(std::span(*ids).subspan(common));
   dirty_ = false;
@@ -321,10 +347,18 @@ Result<Context::Healed> Context::heal() {
         ErrorCode::kInvalid,
         "a hole needs some text or a turn before it: this model has no token to begin with");
   }
+  hole_prefix_ = healed.prefix;
+  hole_begin_ = branch_.ids().size();
   return healed;
 }
 
 void Context::after_hole() {
+  if (log_) {
+    const std::vector<TokenId>& ids = branch_.ids();
+    Spelling spelling{hole_prefix_,
+                      {ids.begin() + static_cast<std::ptrdiff_t>(hole_begin_), ids.end()}};
+    log({Piece::Kind::kHole, {}, std::move(spelling)});
+  }
   begin_run();
   ended_ = run_begin_ > 0 && model_->tokenizer->vocabulary()->is_end(branch_.ids().back());
 }
@@ -346,6 +380,7 @@ Result<Context> Context::fork() {
   child.started_ = started_;
   child.ended_ = ended_;
   child.closed_ = closed_;
+  child.log_ = log_;
   return child;
 }
 
@@ -354,7 +389,7 @@ Result<Context::Snapshot> Context::snapshot() {
   ESP_TRY(flush());
   const auto& ids = branch_.ids();
   Snapshot made;
-  made.kept_from = rewrites() ? 0 : closed_ ? closed_->run_begin : run_begin_;
+  made.kept_from = rewrites() || log_ ? 0 : closed_ ? closed_->run_begin : run_begin_;
   made.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(made.kept_from), ids.end());
   made.run = run_;
   made.run_begin = run_begin_;
@@ -369,6 +404,7 @@ Result<Context::Snapshot> Context::snapshot() {
   made.turn_begin = turn_begin_;
   made.turn_skip = turn_skip_;
   made.raw = raw_;
+  made.log = log_;
   return made;
 }
 
@@ -393,6 +429,7 @@ void Context::restore(const Snapshot& snapshot) {
   turn_begin_ = snapshot.turn_begin;
   turn_skip_ = snapshot.turn_skip;
   raw_ = snapshot.raw;
+  log_ = snapshot.log;
   dirty_ = false;
 }
 

@@ -8,6 +8,11 @@
 // text that opens a turn. After a hole that ended with the end-of-turn token, that token is in the
 // path already: closing the turn adds only what follows it, and writing more text takes it back.
 //
+// Where the program's `config` says `overflow: "drop_oldest"`, the path may grow past the context,
+// and make_room() takes turns out of it before a hole (turn_log.h says which): the conversation is
+// written again without them, what stands before the first of them keeps its ids and pages, and
+// what stands behind is computed again (as recomputed ids).
+//
 // Where the model's template changes earlier turns when one is added, opening a turn writes the
 // conversation anew from the turns' texts, and what stays the same stays in the path.
 //
@@ -22,6 +27,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "dsl/turn_log.h"
 #include "dsl/value.h"
 #include "grammar/json.h"
 #include "runtime/chat/chat_template.h"
@@ -42,11 +48,15 @@ struct ModelParts {
 
 class Context {
  public:
-  Context(const ModelParts& model, runtime::Branch branch)
-      : model_(&model), branch_(std::move(branch)) {}
+  /// `drops`: turns may be taken out by make_room().
+  Context(const ModelParts& model, runtime::Branch branch, bool drops = false)
+      : model_(&model), branch_(std::move(branch)) {
+    if (drops) log_.emplace();
+  }
 
-  /// Appends text to the open turn (or to the bare path).
-  void text(std::string_view bytes);
+  /// Appends text to the open turn (or to the bare path). `constant`: the program's own, the same
+  /// in every run.
+  void text(std::string_view bytes, bool constant = false);
   /// The same for the text of a value that a model wrote (CONTRACTS 13): where the path stands as
   /// it stood before that hole, the value's own ids are fed, however they were cut; else, and for
   /// what those ids do not spell, the text is tokenised anew. Errors: those of flush().
@@ -71,6 +81,11 @@ class Context {
   };
   /// Flushes and makes the path ready for a hole.
   Result<Healed> heal();
+  /// Drops turns until `needed` more tokens fit behind the path, a quarter of the context at a time
+  /// where there are enough, so that what stays is not computed again with each new turn. Nothing
+  /// happens where they fit; where turns were dropped, the path must be healed again. Errors: kLimit
+  /// with the figures where they do not fit and no turn, or too little, may go.
+  Result<std::vector<DroppedTurn>> make_room(std::size_t needed);
   /// After a hole has appended its ids: whether the last of them is an end-of-turn token.
   void after_hole();
 
@@ -112,6 +127,7 @@ class Context {
     std::size_t turn_begin = 0;
     std::size_t turn_skip = 0;
     bool raw = false;
+    std::optional<TurnLog> log;
   };
   Result<Snapshot> snapshot();
   void restore(const Snapshot& snapshot);
@@ -132,7 +148,11 @@ class Context {
   void remember_turn();
   void take_back_end();
   void begin_run();
-  [[nodiscard]] Status too_long(std::size_t tokens) const;
+  void append_text(std::string_view bytes);
+  void log(Piece piece) { log_->add(std::move(piece)); }
+  Status write_again(const LoggedTurn& turn);
+  /// kLimit where the path cannot have so many ids.
+  [[nodiscard]] Status check_length(std::size_t tokens) const;
   [[nodiscard]] Healed healing() const;
 
   const ModelParts* model_;
@@ -154,6 +174,9 @@ class Context {
   std::size_t turn_skip_ = 0;
   std::vector<Thought> thoughts_;  // of the open turn, in order
   bool raw_ = false;               // there is text outside of turns, which no template writes
+  std::optional<TurnLog> log_;
+  std::string hole_prefix_;      // of the hole under way: what healing took back
+  std::size_t hole_begin_ = 0;   // and where its ids begin
 };
 
 }  // namespace espalier::dsl

@@ -85,6 +85,11 @@ constexpr std::array kAll = {
                 "use \"nowhere.gen\" { Item }\n", ""},
     Explanation{"E0118", "Files use each other in a circle. Move what both need into a third one.",
                 "", ""},
+    Explanation{"E0119",
+                "The file says in its `config` that it is written in an edition of the language "
+                "that this program does not know. What else it holds may mean something else "
+                "there, so nothing else is said of it. A file without an edition is of the first.",
+                "config { edition: 99 }\n", "config { edition: 1 }\n"},
     Explanation{"E0201", "A value of another type than the place asks for.",
                 "gen g() -> int {\n  return \"one\"\n}\n", "gen g() -> int {\n  return 1\n}\n"},
     Explanation{

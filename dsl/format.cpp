@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "dsl/edition.h"
 #include "dsl/parser.h"
 #include "dsl/program.h"
 #include "dsl/syntax_tree.h"
@@ -289,10 +290,21 @@ bool same(const SyntaxTree& a, std::string_view a_text, const SyntaxTree& b,
 
 }  // namespace
 
-Result<std::string> format(const Source& source, Diagnostics& diagnostics) {
+Result<std::string> format(const Source& source, Diagnostics& diagnostics,
+                           std::optional<std::int64_t> edition) {
   const Parsed parsed = parse(source, 0, diagnostics);
+  const Edition written = edition_of(parsed.file, 0, diagnostics);
+  if (written.number > kLastEdition) {
+    diagnostics = {};  // its syntax may be another
+    refuse_later(written, diagnostics);
+    return fail(ErrorCode::kInvalid, "'" + source.name() + "' is of a later edition");
+  }
   if (!parsed.complete || diagnostics.has_errors())
-    return fail(ErrorCode::kInvalid, "'" + source.name() + "' has syntax errors");
+    return fail(ErrorCode::kInvalid, "'" + source.name() + "' has errors");
+  if (edition) {
+    return format({source.name(), with_edition(source.text(), parsed.file, written, *edition)},
+                  diagnostics);
+  }
   Diagnostics again;
   const SyntaxResult before = match_syntax(source, 0, again);
   std::string out = print(pieces_of(source.text(), before.tree), before.tree);

@@ -7,6 +7,8 @@
 // meaning never changes (kInternal otherwise); formatting twice changes nothing more. O(bytes).
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,8 +17,10 @@
 
 namespace espalier::dsl {
 
-/// The file's formatted text. A file with syntax errors is refused (kInvalid); they stand in
-/// `diagnostics`, whose source 0 is the file.
-[[nodiscard]] Result<std::string> format(const Source& source, Diagnostics& diagnostics);
+/// The file's formatted text; with `edition` (one that is known), rewritten for it, its `config`
+/// saying so. A file with syntax errors or of a later edition is refused (kInvalid); what is wrong
+/// stands in `diagnostics`, whose source 0 is the file.
+[[nodiscard]] Result<std::string> format(const Source& source, Diagnostics& diagnostics,
+                                         std::optional<std::int64_t> edition = std::nullopt);
 
 }  // namespace espalier::dsl

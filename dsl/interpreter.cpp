@@ -52,7 +52,7 @@ Interpreter::Interpreter(Runner& runner, const Program& program, const RunOption
       observer_(options.observer == nullptr ? silent() : *options.observer) {}
 
 runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<Value> arguments) {
-  Context context(model_for(gen), runner_.engine().open());
+  Context context = new_context(gen);
   Frame frame;
   frame.context = &context;
   frame.gen = &gen;
@@ -69,6 +69,11 @@ runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<V
   if (Status status = context.flush(); !status)
     co_return engine_failure(gen.decl->span, std::move(status).error());
   co_return conform(std::move(flow->value), gen.result);
+}
+
+Context Interpreter::new_context(const GenInfo& gen) {
+  return {model_for(gen), runner_.engine().open(),
+          program_.config.overflow == Overflow::kDropOldest};
 }
 
 const ModelParts& Interpreter::model_for(const GenInfo& gen) {

@@ -101,8 +101,14 @@ class Interpreter {
   Outcome<Value> mocked(Frame& frame, const Hole& hole, std::string_view follow, const Json& given,
                         const grammar::SpanSource* source);
   Outcome<HoleSettings> settings(const Hole& hole, const Scope& scope, const Ready& ready);
+  /// The path ready for a hole that wants `needed` tokens (what healing took back comes on top);
+  /// turns are dropped where they must be and may.
+  Outcome<Context::Healed> heal(Frame& frame, const Hole& hole, const std::string& path,
+                                std::size_t needed);
   static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
-  void write(Frame& frame, std::string_view bytes);
+  void write(Frame& frame, std::string_view bytes, bool constant = false);
+  /// A new context of a program's own, with the rule of its `config`.
+  [[nodiscard]] Context new_context(const GenInfo& gen);
   /// The text of a value as a hole of its type would have it: calls in the model's form, and their
   /// lead written.
   Outcome<std::string> as_written(Frame& frame, const Value& value, const Span& span);

@@ -30,8 +30,8 @@ void take(T& setting, const std::optional<U>& overriding, const std::optional<U>
 
 }  // namespace
 
-void Interpreter::write(Frame& frame, std::string_view bytes) {
-  frame.context->text(bytes);
+void Interpreter::write(Frame& frame, std::string_view bytes, bool constant) {
+  frame.context->text(bytes, constant);
   if (!bytes.empty()) observer_.on_text(frame.branch, bytes);
 }
 
@@ -78,7 +78,7 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
   for (std::size_t i = 0; i < text.chunks.size(); ++i) {
     const Chunk& chunk = text.chunks[i];
     if (const auto* literal = std::get_if<LiteralChunk>(&chunk)) {
-      write(frame, literal->bytes);
+      write(frame, literal->bytes, /*constant=*/true);
     } else if (const auto* insert = std::get_if<Insert>(&chunk)) {
       Ready ready;
       const auto* run = std::get_if<RunExpr>(&insert->value->node);
@@ -302,6 +302,22 @@ Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_v
   return value->with(std::make_shared<const Origin>(std::move(origin)));
 }
 
+Outcome<Context::Healed> Interpreter::heal(Frame& frame, const Hole& hole, const std::string& path,
+                                           std::size_t needed) {
+  auto healed = frame.context->heal();
+  if (!healed) return engine_failure(hole.span, std::move(healed).error());
+  auto dropped = frame.context->make_room(needed + healed->dropped);
+  if (!dropped) return engine_failure(hole.span, std::move(dropped).error());
+  if (dropped->empty()) return std::move(*healed);
+  const ModelParts& model = runner_.model();
+  runner_.count(*dropped);
+  observer_.on_drop({frame.branch, path, hole.name.text, hole.span},
+                    {*dropped, frame.context->branch().ids().size(), model.context});
+  healed = frame.context->heal();
+  if (!healed) return engine_failure(hole.span, std::move(healed).error());
+  return std::move(*healed);
+}
+
 Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
                                              std::string_view follow, const HoleSettings& settings,
                                              const std::string& path) {
@@ -314,8 +330,11 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   if (is_calls(info.type)) {
     if (auto led = lead(frame, hole.span); !led) co_return pass(std::move(led).error());
   }
-  auto healed = frame.context->heal();
-  if (!healed) co_return engine_failure(hole.span, std::move(healed).error());
+  // The follow, or the end of turn: no part of the value, and so not of its budget.
+  auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);
+  const std::size_t behind = follow.empty() || !after ? 1 : after->size();
+  auto healed = heal(frame, hole, path, settings.max + behind);
+  if (!healed) co_return pass(std::move(healed).error());
 
   runtime::GenerateRequest request;
   request.matcher = (*grammar)->start(healed->prefix);
@@ -372,8 +391,7 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   if (result->origin() != nullptr) origin.spans = result->origin()->spans;
   // The budget closed it if the value's own tokens reach it: what healing took back, the follow and
   // the end token are not the value's.
-  auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);
-  const std::size_t others = healed->dropped + (follow.empty() || !after ? 1 : after->size());
+  const std::size_t others = healed->dropped + behind;
   origin.truncated = generated->truncated || generated->ids.size() >= settings.max + others;
   origin.spelling = {std::move(healed->prefix), std::move(generated->ids)};
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
@@ -419,9 +437,6 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
   const HoleInfo& info = program_.holes[hole.id];
   auto choices = choices_of(info.type);
   if (!choices) co_return engine_failure(hole.span, std::move(choices).error());
-  auto healed = frame.context->heal();
-  if (!healed) co_return engine_failure(hole.span, std::move(healed).error());
-
   const runtime::Tokenizer& tokenizer = *runner_.model().tokenizer;
   const TokenId end = tokenizer.vocabulary()->end_of_turn();
   const auto spelled = [&](std::string_view prefix) -> Result<std::vector<std::vector<TokenId>>> {
@@ -435,6 +450,12 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
     }
     return out;
   };
+  auto unhealed = spelled("");
+  if (!unhealed) co_return engine_failure(hole.span, std::move(unhealed).error());
+  std::size_t longest = 0;
+  for (const auto& one : *unhealed) longest = std::max(longest, one.size());
+  auto healed = heal(frame, hole, path, longest);
+  if (!healed) co_return pass(std::move(healed).error());
   auto continuations = spelled(healed->prefix);
   if (!continuations) co_return engine_failure(hole.span, std::move(continuations).error());
   const std::vector<std::vector<TokenId>> ids = *continuations;

@@ -222,7 +222,7 @@ Interpreter::ValueTask Interpreter::call(Frame& frame, const Expr& expr, const G
   }
   Outcome<BranchNumber> number = new_branch(frame, gen.name, expr.span);
   if (!number) co_return pass(std::move(number).error());
-  Context context(model_for(gen), runner_.engine().open());
+  Context context = new_context(gen);
   Frame inner;
   inner.context = &context;
   inner.gen = &gen;

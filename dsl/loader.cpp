@@ -4,6 +4,7 @@
 #include <iterator>
 #include <optional>
 
+#include "dsl/edition.h"
 #include "dsl/parser.h"
 
 namespace espalier::dsl {
@@ -30,6 +31,10 @@ class Loader {
       if (const auto target = reach(file, use))
         loaded_.uses.emplace(std::pair(use.decl.file, use.decl.begin), *target);
     }
+    if (later_.size() > 0) {
+      diagnostics_ = std::move(later_);  // what else is wrong may be right there
+      loaded_.complete = false;
+    }
     return std::move(loaded_);
   }
 
@@ -51,6 +56,7 @@ class Loader {
     program_.sources.emplace_back(std::move(name), std::move(text));
     Parsed parsed = parse(program_.sources.back(), index, diagnostics_, program_.file);
     loaded_.skipped.insert(loaded_.skipped.end(), parsed.skipped.begin(), parsed.skipped.end());
+    refuse_later(edition_of(parsed.file, index, diagnostics_), later_);
     ParsedFile file;
     file.complete = parsed.complete;
     for (const Decl& decl : parsed.file.declarations) {
@@ -107,6 +113,7 @@ class Loader {
   Program& program_;
   const ReadFile& read_;
   Diagnostics& diagnostics_;
+  Diagnostics later_;  // files of a later edition
   Loaded loaded_;
   std::vector<ParsedFile> files_;  // by source
   std::map<std::string, std::uint32_t> by_name_;

@@ -20,14 +20,15 @@ inline constexpr std::uint32_t kMaxFiles = 100;
 
 struct Loaded {
   std::vector<Span> skipped;  // what the parser could not read
-  bool complete = true;       // false: the program's own file could not be parsed at all
+  bool complete = true;       // false: the program's own file could not be parsed at all, or some
+                              // file is of a later edition
   /// Which source a `use` declaration stands for, by its place; absent where it could not be read
   /// (reported).
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::uint32_t> uses;
 };
 
 /// Fills `program`'s sources and file. E0117: a file that cannot be read; E0118: files that use
-/// each other in a circle.
+/// each other in a circle; E0119: a file of a later edition, and then nothing else.
 [[nodiscard]] Loaded load(Program& program, std::string name, std::string text,
                           const ReadFile& read, Diagnostics& diagnostics);
 

@@ -12,6 +12,7 @@
 
 #include "base/token.h"
 #include "dsl/source.h"
+#include "dsl/turn_log.h"
 #include "dsl/value.h"
 #include "grammar/json.h"
 
@@ -43,6 +44,13 @@ struct HoleCost {
   std::size_t found = 0;   // of those, the ones whose KV was there
 };
 
+/// Turns that were taken out of a prompt that had outgrown the context, before a hole.
+struct Drop {
+  std::span<const DroppedTurn> turns;  // in their order
+  std::size_t prompt = 0;              // tokens of the path without them
+  std::uint32_t context = 0;           // what the model's context holds
+};
+
 class Observer {
  public:
   virtual ~Observer() = default;
@@ -53,6 +61,8 @@ class Observer {
   /// Text that the program wrote.
   virtual void on_text(BranchNumber /*branch*/, std::string_view /*text*/) {}
   virtual void on_hole_start(const HoleEvent& /*hole*/) {}
+  /// Between on_hole_start and the hole's first token.
+  virtual void on_drop(const HoleEvent& /*hole*/, const Drop& /*drop*/) {}
   /// One token of a hole, with its bytes; what healing took back from the text before is not shown
   /// again. The text that ends the hole comes the same way.
   virtual void on_token(const HoleEvent& /*hole*/, TokenId /*token*/, std::string_view /*bytes*/,

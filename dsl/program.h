@@ -116,10 +116,15 @@ struct PatternInfo {
   std::uint32_t index = 0;
 };
 
-/// Sampling defaults of `config { … }`, already checked; the command line overrides them.
+/// What happens where a prompt and its hole's budget do not fit the model's context: the run fails,
+/// or turns are dropped (turn_log.h).
+enum class Overflow : std::uint8_t { kRefuse, kDropOldest };
+
+/// The defaults of `config { … }`, already checked; the command line overrides those of sampling.
 struct Config {
   std::optional<double> temperature, top_p, min_p, repetition, presence, frequency;
   std::optional<std::int64_t> top_k, seed, max;
+  Overflow overflow = Overflow::kRefuse;
 };
 
 struct Program {

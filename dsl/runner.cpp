@@ -98,6 +98,18 @@ Runner::Runner(runtime::Engine& engine, std::shared_ptr<const runtime::Tokenizer
       tool_threads_(options.tool_threads),
       executor_(std::max(1U, options.threads)) {}
 
+void Runner::count(std::span<const DroppedTurn> turns) {
+  const std::lock_guard lock(mutex_);
+  ++dropped_.holes;
+  dropped_.turns += turns.size();
+  for (const DroppedTurn& one : turns) dropped_.tokens += one.tokens;
+}
+
+Runner::Dropped Runner::dropped() {
+  const std::lock_guard lock(mutex_);
+  return dropped_;
+}
+
 Result<grammar::SpanSourceRef> Runner::source(const std::string& text) {
   const auto known = [&] {
     return std::find_if(sources_.begin(), sources_.end(),

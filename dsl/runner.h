@@ -107,6 +107,14 @@ class Runner {
   [[nodiscard]] runtime::Engine& engine() { return engine_; }
   [[nodiscard]] const ModelParts& model() const { return model_; }
   [[nodiscard]] ToolThreads& tool_threads() { return tool_threads_; }
+  /// Turns dropped from prompts that had outgrown the context, by all runs so far.
+  struct Dropped {
+    std::uint64_t holes = 0;  // before so many
+    std::uint64_t turns = 0;
+    std::uint64_t tokens = 0;
+  };
+  [[nodiscard]] Dropped dropped();
+  void count(std::span<const DroppedTurn> turns);
   /// How this model writes calls.
   [[nodiscard]] const CallSyntax& calls() const { return calls_; }
   /// The model's parts for `gen`'s own context: with the tools declared that its holes can call.
@@ -139,6 +147,7 @@ class Runner {
   std::deque<GrammarKey> order_;
   std::deque<GrammarKey> sourced_;  // the order of those with a source
   std::deque<std::pair<std::string, grammar::SpanSourceRef>> sources_;
+  Dropped dropped_;
   ToolThreads tool_threads_;
   runtime::Executor executor_;  // last: its threads end before what they use
 };

@@ -113,6 +113,8 @@ py::object event_tuple(const std::optional<Event>& event) {
   switch (event->kind) {
     case Event::Kind::kPartial:
       return py::make_tuple("partial", event->path, event->json, event->done);
+    case Event::Kind::kDrop:
+      return py::make_tuple("drop", event->path, event->message);
     case Event::Kind::kValue:
       return py::make_tuple("value", event->json);
     case Event::Kind::kError:
@@ -250,6 +252,9 @@ PYBIND11_MODULE(_core, module) {
         out["queue_seconds"] = s.queue_seconds;
         out["looked_up_tokens"] = s.looked_up_tokens;
         out["found_tokens"] = s.found_tokens;
+        const dsl::Runner::Dropped dropped = session.dropped();
+        out["dropped_turns"] = dropped.turns;
+        out["dropped_tokens"] = dropped.tokens;
         return out;
       });
 

@@ -22,10 +22,11 @@ std::string dump(const Json& json) {
 
 }  // namespace
 
-void Run::push(Event event, bool last) {
+void Run::push(Event event) {
   const std::lock_guard lock(mutex_);
   // Partial values of one hole coalesce: a slow reader sees the latest, and the queue stays short.
-  if (!last && !event.done && !events_.empty() && !events_.back().done &&
+  if (event.kind == Event::Kind::kPartial && !event.done && !events_.empty() &&
+      events_.back().kind == Event::Kind::kPartial && !events_.back().done &&
       events_.back().path == event.path) {
     events_.back() = std::move(event);
   } else {
@@ -46,7 +47,7 @@ void Run::on_partial(const dsl::HoleEvent& hole, const Json& value) {
   Event event;
   event.path = hole.path;
   event.json = dump(value);
-  push(std::move(event), false);
+  push(std::move(event));
 }
 
 void Run::on_node(const dsl::HoleEvent&, std::string_view path, const Json& value) {
@@ -54,7 +55,17 @@ void Run::on_node(const dsl::HoleEvent&, std::string_view path, const Json& valu
   event.path = path;
   event.json = dump(value);
   event.done = true;
-  push(std::move(event), false);
+  push(std::move(event));
+}
+
+void Run::on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) {
+  Event event;
+  event.kind = Event::Kind::kDrop;
+  event.path = hole.path;
+  event.message = std::to_string(drop.turns.size()) + " turns were dropped before `" +
+                  std::string(hole.name) + "`: the prompt had outgrown the context of " +
+                  std::to_string(drop.context) + " tokens";
+  push(std::move(event));
 }
 
 void Run::on_hole_end(const dsl::HoleEvent& hole, const dsl::Value& value) {
@@ -63,7 +74,7 @@ void Run::on_hole_end(const dsl::HoleEvent& hole, const dsl::Value& value) {
   event.path = hole.path;
   event.json = dump(dsl::to_json(value));
   event.done = true;
-  push(std::move(event), false);
+  push(std::move(event));
 }
 
 Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
@@ -122,7 +133,7 @@ std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Js
           event.message = outcome.error().error.message;
           event.rendered = outcome.error().rendered;
         }
-        run->push(std::move(event), true);
+        run->push(std::move(event));
         if (on_end) on_end();
         on_end = nullptr;
         run->tools_.reset();  // what it holds of Python's goes before the run counts as ended

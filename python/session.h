@@ -34,13 +34,13 @@ struct SessionOptions {
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.
 struct Event {
-  enum class Kind : std::uint8_t { kPartial, kValue, kError };
+  enum class Kind : std::uint8_t { kPartial, kDrop, kValue, kError };
   Kind kind = Kind::kPartial;
-  std::string path;   // kPartial: the hole
+  std::string path;   // kPartial, kDrop: the hole
   std::string json;   // kPartial, kValue: the value
   bool done = false;  // kPartial: the hole, or the part of its value, is complete
   std::string code;   // kError
-  std::string message;
+  std::string message;  // kError; kDrop: that turns were dropped
   std::string rendered;
 };
 
@@ -59,11 +59,12 @@ class Run final : public dsl::Observer {
   [[nodiscard]] bool wants_partials() const override { return partials_; }
   void on_partial(const dsl::HoleEvent& hole, const Json& value) override;
   void on_node(const dsl::HoleEvent& hole, std::string_view path, const Json& value) override;
+  void on_drop(const dsl::HoleEvent& hole, const dsl::Drop& drop) override;
   void on_hole_end(const dsl::HoleEvent& hole, const dsl::Value& value) override;
 
  private:
   friend class Session;
-  void push(Event event, bool last);
+  void push(Event event);
 
   const bool partials_;
   std::unique_ptr<dsl::ToolHost> tools_;
@@ -90,6 +91,7 @@ class Session {
   /// Python's. The interpreter's exit must come after it. Repeatable.
   void close();
   [[nodiscard]] runtime::Stats stats() const { return engine_->stats(); }
+  [[nodiscard]] dsl::Runner::Dropped dropped() const { return runner_->dropped(); }
   /// The tree of prompts as JSON; see runtime/engine/tree_text.h.
   [[nodiscard]] std::string tree() const { return runtime::tree_json(engine_->tree()); }
   [[nodiscard]] const runtime::Model& model() const { return *model_; }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import json
+import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -183,7 +184,7 @@ class Generator:
         except asyncio.CancelledError:
             run.cancel()
             raise
-        return _value(run.next(0.0))
+        return _wait(run)
 
     def stream(self, **arguments: Any) -> Stream:
         """Runs beside the caller: iterate over Partial(path, value, done), then ask `.value`."""
@@ -208,7 +209,7 @@ class Stream:
                 event = self._run.next(0.1)
                 if event is not None and event[0] == "partial":
                     yield Partial(event[1], json.loads(event[2]), event[3])
-                elif event is not None:
+                elif event is not None and not _noted(event):
                     self._last = event
         except BaseException:
             self._run.cancel()
@@ -223,7 +224,7 @@ class Stream:
                     await asyncio.sleep(0.005)
                 elif event[0] == "partial":
                     yield Partial(event[1], json.loads(event[2]), event[3])
-                else:
+                elif not _noted(event):
                     self._last = event
         except BaseException:
             self._run.cancel()
@@ -245,12 +246,20 @@ class Stream:
 def _wait(run: _core.Run) -> Any:
     try:
         # In short waits, so that Ctrl-C is seen.
-        while (event := run.next(0.1)) is None:
+        while (event := run.next(0.1)) is None or _noted(event):
             pass
     except BaseException:
         run.cancel()
         raise
     return _value(event)
+
+
+def _noted(event: tuple[Any, ...]) -> bool:
+    """Whether it only says that turns were dropped from a prompt (`overflow` in the program's `config`)."""
+    if event[0] != "drop":
+        return False
+    warnings.warn(f"{event[1]}: {event[2]}", RuntimeWarning, stacklevel=4)
+    return True
 
 
 def _value(event: tuple[Any, ...] | None) -> Any:
