@@ -5,6 +5,7 @@
 #   make bench     measurements, each beside a peer or a limit
 #   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be
 #   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
+#   make bench-bfcl  function calling, beside the same models free and llama.cpp with a JSON schema: STRIDE=20
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
 #   make simulate  scheduler, tree and pool under random programs: PROGRAMS=100000
 #   make asan|tsan the C++ tests under the sanitizers;      make fuzz  every fuzz target for a minute
@@ -17,7 +18,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: setup program build model demo test test-all simulate bench bench-cache bench-masks format lint asan tsan fuzz clean python wheel
+.PHONY: setup program build model demo test test-all simulate bench bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -37,7 +38,7 @@ model: program
 # The package in a virtual environment of its own; remade when its metadata changes.
 $(VENV)/.ready: pyproject.toml | setup
 	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check numpy pytest pytest-asyncio pytest-lsp jinja2
+	@$(VENV)/bin/pip install -q --disable-pip-version-check numpy pytest pytest-asyncio pytest-lsp jinja2 typing_extensions mypy
 	@touch $@
 
 python: build $(VENV)/.ready
@@ -84,6 +85,13 @@ bench-masks: python
 	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every $(EVERY)
 	@PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/masks_vs_peers.py --every $(EVERY) \
 	  --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz
+
+# Function calling (BFCL): every STRIDE-th question, held, free, and under llama.cpp where $ESPALIER_PEER_PYTHON has it.
+STRIDE ?= 20
+BFCL_MODELS ?= smollm2 $(HOME)/.cache/espalier/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+bench-bfcl: model python
+	@for model in $(BFCL_MODELS); do PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/bfcl.py --model $$model \
+	  --every $(STRIDE) --free --llama || exit 1; done
 
 # The sources that clang-format lays out: not the generated tables.
 FORMATTED = $(filter-out %_tables.cpp,$(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'))

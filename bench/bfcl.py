@@ -1,16 +1,21 @@
-"""Function calling: the Berkeley leaderboard's questions of one turn as .gen programs, beside the same model free.
+"""Function calling: the Berkeley leaderboard's questions as .gen programs, beside the same model free and llama.cpp.
 
 Usage: PYTHONPATH=build/python python3 bench/bfcl.py [--model smollm2] [--every 20] [--category simple_python ...]
-                                                    [--temperature 0] [--free] [--show]
+                                                    [--temperature 0] [--free] [--llama] [--show]
 
 The data is BFCL v4 (ESPALIER_DATA, else ../shared/data): every Nth row of a category. Each row's function documents
 become tools of a program of its own: dotted names, real keys, enums, nested objects, what may be left out. The model
 writes one call for `simple` and `multiple`, one to eight for the parallel categories, none to four for `irrelevance`.
---free runs the same prompts with a plain text hole as well, and reads calls out of what was written.
+--free runs the same prompts with a plain text hole as well, and reads calls out of what was written. --llama runs them
+under llama.cpp too, held to the JSON Schema of those calls by its own grammar, where this Python has llama_cpp.
 
 Printed by category: accuracy (each expected call once, with acceptable arguments), the share of well-typed calls
-(of the declared functions, types and enums), prompt tokens shared, and calls a second. For irrelevance, accuracy is the
+(of the declared functions, types and enums), calls a second, and prompt tokens shared. For irrelevance, accuracy is the
 share of questions that no call was made for.
+
+`multi_turn_base`: whole conversations in one context, one to four calls a turn. The data has no such answers, and the
+functions exist as documents alone: each turn's calls are answered with "ok", and what is counted is which functions of
+the row's path the conversation called, in any order (accuracy: conversations that called all of them).
 """
 
 from __future__ import annotations
@@ -28,13 +33,25 @@ from typing import Any
 import espalier
 
 ROOT = Path(__file__).resolve().parent.parent
-CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance")
+MULTI_TURN = "multi_turn_base"
+CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance", MULTI_TURN)
 HOLES = {
     "simple_python": "",
     "multiple": "",
     "parallel": "[1..8]",
     "parallel_multiple": "[1..8]",
     "irrelevance": "[0..4]",
+    MULTI_TURN: "[1..4]",
+}
+DOCUMENTS = {
+    "GorillaFileSystem": "gorilla_file_system",
+    "MathAPI": "math_api",
+    "MessageAPI": "message_api",
+    "TicketAPI": "ticket_api",
+    "TradingBot": "trading_bot",
+    "TravelAPI": "travel_booking",
+    "TwitterAPI": "posting_api",
+    "VehicleControlAPI": "vehicle_control",
 }
 Schema = dict[str, Any]
 Call = tuple[str, dict[str, Any]]
@@ -99,6 +116,21 @@ gen held(question: string) -> json {{
   user "${{question}}"
   assistant "$[calls: {calls}, max=400]"
   return json(calls)
+}}
+gen talk_held(questions: string[]) {{
+  for turn_of in questions {{
+    user "${{turn_of}}"
+    assistant "$[calls: ({tools})[1..4], max=400]"
+    tool "ok"
+  }}
+}}
+gen talk_free(questions: string[]) {{
+  if len(questions) == 0 {{ assistant "$[calls: ({tools})[1..4], max=400]" }}
+  for turn_of in questions {{
+    user "${{turn_of}}"
+    assistant "$[calls: string, max=400]"
+    tool "ok"
+  }}
 }}
 gen free(question: string) -> string {{
   user "${{question}}"
@@ -167,6 +199,84 @@ def well_typed(call: Call, functions: list[Schema]) -> bool:
     return any(call[0] == one["name"] and members_fit(call[1], one["parameters"]) for one in functions)
 
 
+# ---- the peer: llama.cpp, held to a JSON Schema
+
+
+def json_schema(schema: Schema) -> Schema:
+    kind = schema.get("type")
+    if schema.get("enum"):
+        return {"enum": schema["enum"]}
+    if kind in ("dict", "object"):
+        properties = schema.get("properties")
+        if not properties:
+            return {"type": "object"}
+        return {
+            "type": "object",
+            "properties": {key: json_schema(value) for key, value in properties.items()},
+            "required": schema.get("required") or [],
+            "additionalProperties": False,
+        }
+    if kind in ("array", "tuple"):
+        items = schema.get("items")
+        return {"type": "array", "items": json_schema(items) if isinstance(items, dict) else {}}
+    names = {"integer": "integer", "float": "number", "number": "number", "boolean": "boolean", "string": "string"}
+    return {"type": names[str(kind)]} if kind in names else {}
+
+
+class Peer:
+    """llama.cpp on the same file, with the prompt that the program makes."""
+
+    def __init__(self, path: str, threads: int) -> None:
+        import llama_cpp
+        from llama_cpp import llama_cpp as low
+
+        defaults = low.llama_model_default_params
+
+        def without_extra_buffers() -> Any:  # they crash where a machine shows AMX without granting it
+            params = defaults()
+            params.use_extra_bufts = False
+            return params
+
+        low.llama_model_default_params = without_extra_buffers
+        llama_cpp.llama_model_default_params = without_extra_buffers
+        self._grammar = llama_cpp.LlamaGrammar
+        self._model = llama_cpp.Llama(path, n_ctx=8192, n_threads=threads, n_threads_batch=threads, verbose=False)
+
+    def calls(self, prompt: str, functions: list[Schema], hole: str, temperature: float) -> list[Call]:
+        one: Schema = {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "properties": {
+                        "name": {"const": function["name"]},
+                        "arguments": json_schema({"type": "dict", **function["parameters"]}),
+                    },
+                    "required": ["name", "arguments"],
+                    "additionalProperties": False,
+                }
+                for function in functions
+            ]
+        }
+        schema = one
+        if hole:
+            low, high = hole[1:-1].split("..")
+            schema = {"type": "array", "items": one, "minItems": int(low), "maxItems": int(high)}
+        grammar = self._grammar.from_json_schema(json.dumps(schema), verbose=False)
+        ids = self._model.tokenize(prompt.encode(), add_bos=False, special=True)
+        answer = self._model.create_completion(
+            ids, max_tokens=400, temperature=temperature, grammar=grammar, repeat_penalty=1.0, seed=1
+        )
+        return calls_in(answer["choices"][0]["text"])
+
+
+def peer_of(path: str, threads: int) -> Peer | None:
+    try:
+        return Peer(path, threads)
+    except ImportError:
+        print("llama.cpp is absent: pip install llama-cpp-python==0.3.36")
+        return None
+
+
 # ---- scoring
 
 
@@ -221,6 +331,7 @@ def correct(calls: list[Call], expected: list[dict[str, dict[str, list[Any]]]]) 
 class Tally:
     def __init__(self) -> None:
         self.rows = self.right = self.calls = self.typed = 0
+        self.wanted = self.found = 0  # functions of a conversation's path, and those that were called
         self.seconds = 0.0
 
     def add(self, calls: list[Call], functions: list[Schema], right: bool, seconds: float) -> None:
@@ -232,14 +343,88 @@ class Tally:
 
     def line(self) -> str:
         typed = f"{100 * self.typed / self.calls:6.1f} %" if self.calls else "     - "
+        path = f"  {100 * self.found / self.wanted:.0f} % of the paths' functions" if self.wanted else ""
         return (
             f"{100 * self.right / max(self.rows, 1):6.1f} %  {typed} of {self.calls:4} calls  "
-            f"{self.calls / max(self.seconds, 1e-9):6.2f} calls/s"
+            f"{self.calls / max(self.seconds, 1e-9):6.2f} calls/s{path}"
         )
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def single_turns(
+    category: str, folder: Path, engine: espalier.Engine, peer: Peer | None, args: argparse.Namespace
+) -> dict[str, Tally]:
+    truth = {}
+    if category != "irrelevance":
+        path = folder / f"possible_answer/BFCL_v4_{category}.jsonl"
+        truth = {row["id"]: row["ground_truth"] for row in rows_of(path)}
+    tallies = {"held": Tally()}
+    hole = HOLES[category]
+
+    def judge(kind: str, row: dict[str, Any], calls: list[Call], start: float) -> None:
+        seconds = time.perf_counter() - start
+        right = not calls if category == "irrelevance" else correct(calls, truth[row["id"]])
+        tallies.setdefault(kind, Tally()).add(calls, row["function"], right, seconds)
+        if args.show:
+            print(("+ " if right else "- ") + row["id"], kind, json.dumps(calls, ensure_ascii=False))
+
+    for row in rows_of(folder / f"BFCL_v4_{category}.jsonl")[:: args.every]:
+        functions, question = row["function"], row["question"][0][-1]["content"]
+        program = engine.compile(program_of(functions, hole), temperature=args.temperature, seed=1)
+        start = time.perf_counter()
+        value = program.held(question=question)
+        value = json.loads(value) if isinstance(value, str) else value
+        judge("held", row, named(value, functions), start)
+        if args.free:
+            start = time.perf_counter()
+            judge("free", row, calls_in(program.free(question=question)), start)
+        if peer is not None:
+            prompt = program.held.render(question=question).split("$[calls: ")[0]
+            start = time.perf_counter()
+            judge("llama.cpp", row, peer.calls(prompt, functions, hole, args.temperature), start)
+    return tallies
+
+
+def named(value: Any, functions: list[Schema]) -> list[Call]:
+    """Calls by the functions' own names."""
+    names = {f"t{index}": function["name"] for index, function in enumerate(functions)}
+    made = [as_call(one) or ("", {}) for one in (value if isinstance(value, list) else [value])]
+    return [(names.get(name, name), arguments) for name, arguments in made]
+
+
+def conversations(folder: Path, engine: espalier.Engine, args: argparse.Namespace) -> dict[str, Tally]:
+    tallies = {"held": Tally()}
+    for row in rows_of(folder / f"BFCL_v4_{MULTI_TURN}.jsonl")[:: args.every]:
+        functions = [
+            one
+            for name in row["involved_classes"]
+            for one in rows_of(folder / f"multi_turn_func_doc/{DOCUMENTS[name]}.json")
+            if one["name"] not in (row.get("excluded_function") or [])
+        ]
+        program = engine.compile(program_of(functions, HOLES[MULTI_TURN]), temperature=args.temperature, seed=1)
+        questions = ["\n".join(message["content"] for message in turn) for turn in row["question"]]
+        wanted = {one.split(".")[1] for one in row["path"]}
+        for kind in ("held", "free") if args.free else ("held",):
+            start = time.perf_counter()
+            calls: list[Call] = []
+            turns = re.compile(r"turn_of\[\d+\]\.calls")
+            for path, value, done in (program.talk_held if kind == "held" else program.talk_free).stream(
+                questions=questions
+            ):
+                if done and turns.fullmatch(path):
+                    calls += named(value, functions) if kind == "held" else calls_in(value)
+            seconds = time.perf_counter() - start
+            made = {name for name, _ in calls}
+            tally = tallies.setdefault(kind, Tally())
+            tally.add(calls, functions, wanted <= made, seconds)
+            tally.wanted += len(wanted)
+            tally.found += len(wanted & made)
+            if args.show:
+                print(row["id"], kind, json.dumps(calls, ensure_ascii=False))
+    return tallies
 
 
 def main() -> int:
@@ -250,54 +435,35 @@ def main() -> int:
     parser.add_argument("--category", nargs="*", default=list(CATEGORIES), choices=CATEGORIES)
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--free", action="store_true")
+    parser.add_argument("--llama", action="store_true")
     parser.add_argument("--show", action="store_true", help="print every row's calls")
     args = parser.parse_args()
     folder = data_folder()
     if not folder.is_dir():
         print(f"skipped: no data in {folder}")
         return 0
-    engine = espalier.Engine(args.model, threads=args.threads)
+    try:
+        engine = espalier.Engine(args.model, threads=args.threads)
+    except espalier.Error as error:
+        print(f"skipped: {error}")
+        return 0
+    peer = peer_of(engine.model_path, args.threads) if args.llama else None
     all_typed = True
     print(f"{args.model}, every {args.every}th row, temperature {args.temperature}")
     print(f"{'':28} accuracy  well-typed")
     for category in args.category:
-        truth = {}
-        if category != "irrelevance":
-            truth = {
-                row["id"]: row["ground_truth"] for row in rows_of(folder / f"possible_answer/BFCL_v4_{category}.jsonl")
-            }
-        held, free = Tally(), Tally()
-
-        def judge(tally: Tally, row: dict[str, Any], calls: list[Call], start: float) -> None:
-            expected = row.get("ground_truth")
-            right = not calls if expected is None else correct(calls, expected)
-            tally.add(calls, row["function"], right, time.perf_counter() - start)
-            if args.show:
-                print(("+ " if right else "- ") + row["id"], json.dumps(calls, ensure_ascii=False))
-
         before = engine.stats()
-        for row in rows_of(folder / f"BFCL_v4_{category}.jsonl")[:: args.every]:
-            functions, question = row["function"], row["question"][0][-1]["content"]
-            if category != "irrelevance":
-                row["ground_truth"] = truth[row["id"]]
-            program = engine.compile(program_of(functions, HOLES[category]), temperature=args.temperature, seed=1)
-
-            start = time.perf_counter()
-            value = program.held(question=question)
-            value = json.loads(value) if isinstance(value, str) else value
-            made = [as_call(one) or ("", {}) for one in (value if isinstance(value, list) else [value])]
-            names = {f"t{index}": function["name"] for index, function in enumerate(functions)}
-            judge(held, row, [(names.get(name, name), arguments) for name, arguments in made], start)
-            if args.free:
-                start = time.perf_counter()
-                judge(free, row, calls_in(program.free(question=question)), start)
+        if category == MULTI_TURN:
+            tallies = conversations(folder, engine, args)
+        else:
+            tallies = single_turns(category, folder, engine, peer, args)
         after = engine.stats()
         prompt = after["prompt_tokens"] - before["prompt_tokens"]
         shared = (after["reused_tokens"] - before["reused_tokens"]) / max(prompt, 1)
-        print(f"{category:18} held      {held.line()}  {100 * shared:.0f} % of prompt tokens shared")
-        if args.free:
-            print(f"{category:18} free      {free.line()}")
-        all_typed = all_typed and held.typed == held.calls
+        for kind, tally in tallies.items():
+            end = f"  {100 * shared:.0f} % of prompt tokens shared" if kind == "held" else ""
+            print(f"{category:18} {kind:9} {tally.line()}{end}", flush=True)
+        all_typed = all_typed and tallies["held"].typed == tallies["held"].calls
     if not all_typed:
         print("FAILED: a call under the mask is not well typed")
     return 0 if all_typed else 1

@@ -1,11 +1,17 @@
 // espalier check: what the language has to say about programs, without running
 // them.
+#include <memory>
+#include <optional>
 #include <ostream>
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/options.h"
 #include "cli/program_file.h"
+#include "cli/program_run.h"
+#include "cli/session.h"
 #include "dsl/cost.h"
+#include "dsl/mock_model.h"
 #include "dsl/program.h"
 #include "dsl/tool_permissions.h"
 
@@ -21,6 +27,9 @@ class Check final : public Command {
   void declare(CLI::App& app) override {
     app.add_option("FILE", files_, "Programs (.gen)")->required()->type_name("");
     app.add_flag("--json", json_, "Print the diagnostics of all files as one JSON list");
+    add_text(app, "--model", model_, "M",
+             "Check that this model can write every hole: its vocabulary and budgets (its weights "
+             "are not read)");
     app.add_flag(
         "--cost", cost_,
         "Print what each generator may cost at most, in its parameters (with --json: a list "
@@ -33,6 +42,13 @@ class Check final : public Command {
     std::size_t warnings = 0;
     bool unreadable = false;
     std::vector<std::string> reach;
+    std::unique_ptr<dsl::MockModel> model;
+    if (model_) {
+      ModelOptions options;
+      options.model = *model_;
+      ESP_ASSIGN(const auto loaded, load_model(options, context));
+      ESP_ASSIGN(model, dsl::MockModel::create(model_parts(*loaded), context.system));
+    }
     for (const std::string& file : files_) {
       auto text = context.system.read(file, dsl::kMaxSource);
       if (!text) {
@@ -40,7 +56,11 @@ class Check final : public Command {
         unreadable = true;
         continue;
       }
-      const dsl::Compiled compiled = dsl::compile(file, std::move(*text), reader(context.system));
+      dsl::Compiled compiled = dsl::compile(file, std::move(*text), reader(context.system));
+      if (model != nullptr && compiled.program != nullptr) {
+        for (dsl::Diagnostic& one : model->runner().check(*compiled.program).sorted())
+          compiled.diagnostics.add(std::move(one));
+      }
       errors += compiled.diagnostics.errors();
       warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();
       if (cost_ && compiled.program != nullptr) costs(*compiled.program, file, all, context);
@@ -99,6 +119,7 @@ class Check final : public Command {
   }
 
   std::vector<std::string> files_;
+  std::optional<std::string> model_;
   bool cost_ = false;
   bool json_ = false;
 };

@@ -62,6 +62,7 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_fmt();
 [[nodiscard]] std::unique_ptr<Command> make_lsp();
 [[nodiscard]] std::unique_ptr<Command> make_render();
+[[nodiscard]] std::unique_ptr<Command> make_stub();
 [[nodiscard]] std::unique_ptr<Command> make_check();
 [[nodiscard]] std::unique_ptr<Command> make_explain();
 [[nodiscard]] std::unique_ptr<Command> make_eval();

@@ -28,6 +28,7 @@ Examples:
   espalier check shop.gen
   espalier check --json examples/*/*.gen
   espalier check --cost shop.gen
+  espalier check --model smollm2 shop.gen
 )";
 constexpr std::string_view kEvalDetails =
     R"(A line a field: how often it is right; then a line for all fields of a row together, and a line
@@ -58,6 +59,15 @@ meaning never changes. Each file that changed is named on stdout.
 Examples:
   espalier fmt shop.gen
   espalier fmt --check examples/*/*.gen
+  espalier fmt --edition 1 shop.gen
+)";
+constexpr std::string_view kStubDetails =
+    R"(A stub (.pyi) for mypy, pyright and editors: each generator with its parameters and its result,
+records as TypedDict, enums and unions as Literal and Union. It goes to stdout; docs/cli.md shows
+how a Python program uses it.
+
+Example:
+  espalier stub shop.gen > shop.pyi
 )";
 constexpr std::string_view kBatchDetails =
     R"(Each input gives one line of the output: {"id", "value"} or {"id", "error": {"code", "message"}}.
@@ -207,6 +217,8 @@ constexpr std::array kVerbs{
          kExplainDetails, make_explain},
     Verb{"test", "FILE...", "Run the tests that stand in programs", kTestDetails, make_test},
     Verb{"fmt", "FILE...", "Lay programs out in the one style", kFmtDetails, make_fmt},
+    Verb{"stub", "FILE", "Write a program's types for Python's type checkers", kStubDetails,
+         make_stub},
     Verb{"lsp", "", "Serve an editor: what the language knows of a program, while it is written",
          kLspDetails, make_lsp},
     Verb{"lock", "FILE", "Pin what a program's MCP tools are", kLockDetails, make_lock},

@@ -20,6 +20,7 @@ enum class FailureKind : std::uint8_t {
   kValue,    // an expression has no value: division by zero, an index past the end, …
   kExpect,   // an `expect` of a test did not hold
   kEngine,   // the model's side: limits, budgets, cancellation
+  kDeadEnd,  // a hole that the model's vocabulary cannot spell
   kUnknown,  // rendering only
 };
 

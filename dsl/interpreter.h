@@ -47,9 +47,9 @@ class Interpreter {
   Interpreter(Runner& runner, const Program& program, const RunOptions& options,
               Cancellation& cancellation);
 
-  /// Compiles every hole that `gen` can reach and checks its budget: what cannot be enforced is
-  /// refused before the run.
-  Outcome<void> check(const GenInfo& gen);
+  /// Compiles every hole that `gen` can reach and checks its budget: what this model cannot write
+  /// is refused before the run. A failure a hole at most.
+  std::vector<Failure> check(const GenInfo& gen);
   runtime::Task<Outcome<Value>> run(const GenInfo& gen, std::vector<Value> arguments);
   /// Runs a `test` block; what it mocks is added to `mocks`, which RunOptions::mocks points to.
   runtime::Task<Outcome<void>> test(const TestDecl& test, Mocks& mocks);
@@ -105,6 +105,7 @@ class Interpreter {
   /// turns are dropped where they must be and may.
   Outcome<Context::Healed> heal(Frame& frame, const Hole& hole, const std::string& path,
                                 std::size_t needed);
+  Outcome<void> check(const Hole& hole, std::string_view follow);
   static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
   void write(Frame& frame, std::string_view bytes, bool constant = false);
   /// A new context of a program's own, with the rule of its `config`.

@@ -191,37 +191,54 @@ Outcome<void> Interpreter::budget(const Hole& hole, const grammar::Grammar& gram
                                                   " tokens; max is " + std::to_string(max)});
 }
 
-Outcome<void> Interpreter::check(const GenInfo& gen) {
-  Outcome<void> out;
+std::vector<Failure> Interpreter::check(const GenInfo& gen) {
+  std::vector<Failure> out;
   each_hole(program_, gen, [&](const Hole& hole, std::string_view follow) {
-    if (!out) return;
-    const HoleInfo& info = program_.holes[hole.id];
-    if (info.think) return;  // its closing tag is the template's: known when the turn is
-    if (hole.select) {
-      if (auto choices = choices_of(info.type); !choices)
-        out = engine_failure(hole.span, std::move(choices).error());
-      return;
-    }
-    // What a source makes of spans is known when the hole is reached; all else is the same for any.
-    auto source = info.copies ? runner_.source("x") : grammar::SpanSourceRef();
-    if (!source) {
-      out = engine_failure(hole.span, std::move(source).error());
-      return;
-    }
-    auto grammar = runner_.grammar(info.type, follow, *source);
-    if (!grammar) {
-      out = engine_failure(hole.span, std::move(grammar).error());
-      return;
-    }
-    // A budget that an expression computes is checked when the hole is reached.
-    auto known = settings(hole, Scope(), {});
-    if (known) {
-      out = budget(hole, **grammar, known->max);
-    } else if (known.error().kind != FailureKind::kUnknown) {
-      out = pass(std::move(known).error());
-    }
+    if (auto checked = check(hole, follow); !checked) out.push_back(std::move(checked).error());
   });
   return out;
+}
+
+// What holds of the type with every byte at hand was checked without a model: what fails now, the
+// vocabulary lacks.
+Outcome<void> Interpreter::check(const Hole& hole, std::string_view follow) {
+  const HoleInfo& info = program_.holes[hole.id];
+  if (info.think) return {};  // its closing tag is the template's: known when the turn is
+  const auto dead_end = [&](const std::string& what) {
+    return tl::unexpected<Failure>(Failure{
+        FailureKind::kDeadEnd,
+        {ErrorCode::kUnsupported, "this model's vocabulary cannot spell " + what +
+                                      "\nwrite it with other characters, or take a model that has "
+                                      "a token for every byte"},
+        hole.span});
+  };
+  const runtime::Tokenizer& tokenizer = *runner_.model().tokenizer;
+  if (auto spelled = tokenizer.encode(follow, runtime::TextStart::kContinuation); !spelled)
+    return dead_end("the text that ends `" + hole.name.text + "`: " + spelled.error().message);
+  if (hole.select) {
+    auto choices = choices_of(info.type);
+    if (!choices) return engine_failure(hole.span, std::move(choices).error());
+    for (const Choice& choice : *choices) {
+      if (auto spelled = tokenizer.encode(choice.text, runtime::TextStart::kContinuation); !spelled)
+        return dead_end(Json(choice.text).dump(-1, ' ', false, Json::error_handler_t::replace) +
+                        ", which `" + hole.name.text + "` chooses from");
+    }
+    return {};
+  }
+  // What a source makes of spans is known when the hole is reached; all else is the same for any.
+  auto source = info.copies ? runner_.source("x") : grammar::SpanSourceRef();
+  if (!source) return engine_failure(hole.span, std::move(source).error());
+  auto grammar = runner_.grammar(info.type, follow, *source);
+  if (!grammar) {
+    if (grammar.error().message.starts_with("E0301: "))
+      return dead_end("any value of `" + hole.name.text + "`");
+    return engine_failure(hole.span, std::move(grammar).error());
+  }
+  // A budget that an expression computes is checked when the hole is reached.
+  auto known = settings(hole, Scope(), {});
+  if (known) return budget(hole, **grammar, known->max);
+  if (known.error().kind != FailureKind::kUnknown) return pass(std::move(known).error());
+  return {};
 }
 
 Interpreter::DoneTask Interpreter::prepare_options(Frame& frame, const Hole& hole, Ready& ready) {

@@ -302,8 +302,10 @@ Interpreter::ValueTask Interpreter::fork_branch(Frame& frame, const Block& body,
   frame.context = &context;
   auto task = block(frame, body);
   Outcome<Flow> flow = co_await task;
-  // Nobody can come back to what a fork's branch wrote.
+  // Nobody can come back to what a fork's branch wrote; it gives its pages back now, while others
+  // still run (this coroutine's frame, and the context in it, lives until they have ended).
   context.branch().mark_dead();
+  context.branch() = runtime::Branch();
   if (!flow) co_return pass(std::move(flow).error());
   if (flow->kind == Flow::Kind::kReturn || flow->kind == Flow::Kind::kBreak) {
     co_return value_failure(

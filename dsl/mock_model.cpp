@@ -67,6 +67,8 @@ class PlainTemplate final : public runtime::ChatTemplate {
 
 class NoBackend final : public runtime::Backend {
  public:
+  explicit NoBackend(std::size_t tokens)
+      : info_{static_cast<std::uint32_t>(tokens), 1U << 30, 64, 1, "none"} {}
   const runtime::BackendInfo& info() const override { return info_; }
   Result<std::vector<runtime::RowResult>> step(const runtime::Batch&,
                                                std::span<const runtime::RowPlan>) override {
@@ -77,7 +79,7 @@ class NoBackend final : public runtime::Backend {
   void import_page(runtime::PageId, std::span<const std::byte>) override {}
 
  private:
-  runtime::BackendInfo info_{static_cast<std::uint32_t>(kTokens), 1U << 30, 64, 1, "none"};
+  runtime::BackendInfo info_;
 };
 
 }  // namespace
@@ -92,14 +94,19 @@ Result<grammar::VocabularyRef> byte_vocabulary() {
 
 Result<std::unique_ptr<MockModel>> MockModel::create(System& system) {
   ESP_ASSIGN(auto vocabulary, byte_vocabulary());
+  return create({std::make_shared<const ByteTokenizer>(std::move(vocabulary)),
+                 std::make_shared<const PlainTemplate>(), 0},
+                system);
+}
+
+Result<std::unique_ptr<MockModel>> MockModel::create(const ModelParts& parts, System& system) {
   auto model = std::unique_ptr<MockModel>(new MockModel());
-  ESP_ASSIGN(model->engine_, runtime::Engine::create(std::make_unique<NoBackend>(),
-                                                     runtime::EngineOptions{}, system));
+  ESP_ASSIGN(model->engine_,
+             runtime::Engine::create(std::make_unique<NoBackend>(parts.tokenizer->size()),
+                                     runtime::EngineOptions{}, system));
   RunnerOptions options;
   options.threads = 1;  // so that branches take their mocks in one order
-  model->runner_ = std::make_unique<Runner>(
-      *model->engine_, std::make_shared<const ByteTokenizer>(std::move(vocabulary)),
-      std::make_shared<const PlainTemplate>(), options);
+  model->runner_ = std::make_unique<Runner>(*model->engine_, parts.tokenizer, parts.chat, options);
   return model;
 }
 

@@ -1,7 +1,8 @@
 // A model that is none: what the tests of a program run on where no model is wanted.
 //
 // Every byte is a token, every role is supported, and a prompt is kept as for any model; asking for
-// a token is an error, since a test's holes have their values from mocks.
+// a token is an error, since a test's holes have their values from mocks. Or a real model's
+// tokenizer and chat template without its weights: for what can be asked of a model without a run.
 #pragma once
 
 #include <memory>
@@ -16,6 +17,8 @@ namespace espalier::dsl {
 class MockModel {
  public:
   [[nodiscard]] static Result<std::unique_ptr<MockModel>> create(System& system);
+  [[nodiscard]] static Result<std::unique_ptr<MockModel>> create(const ModelParts& parts,
+                                                                 System& system);
   [[nodiscard]] Runner& runner() { return *runner_; }
 
  private:

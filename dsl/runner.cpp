@@ -21,11 +21,26 @@ std::string_view code_of(FailureKind kind) {
       return "E0703";
     case FailureKind::kExpect:
       return "E0705";
+    case FailureKind::kDeadEnd:
+      return "E0305";
     case FailureKind::kEngine:
     case FailureKind::kUnknown:
       break;
   }
   return "E0704";
+}
+
+Diagnostic diagnostic_of(const Failure& failure) {
+  Diagnostic out;
+  out.code = code_of(failure.kind);
+  out.message = failure.error.message;
+  out.label.span = failure.span;
+  // A heading is one line: a message of several goes on in the help.
+  if (const std::size_t line = out.message.find('\n'); line != std::string::npos) {
+    out.help = out.message.substr(line + 1);
+    out.message.resize(line);
+  }
+  return out;
 }
 
 RunError plain(Error error) {
@@ -39,15 +54,7 @@ RunError plain(Error error) {
 
 RunError located(const Program& program, Failure failure) {
   RunError out;
-  Diagnostic diagnostic;
-  diagnostic.code = code_of(failure.kind);
-  diagnostic.message = failure.error.message;
-  diagnostic.label.span = failure.span;
-  // A heading is one line: a message of several goes on in the help.
-  if (const std::size_t line = diagnostic.message.find('\n'); line != std::string::npos) {
-    diagnostic.help = diagnostic.message.substr(line + 1);
-    diagnostic.message.resize(line);
-  }
+  const Diagnostic diagnostic = diagnostic_of(failure);
   out.rendered = render(diagnostic, program.sources);
   const Source& source = program.sources[failure.span.file];
   const Position position = source.position(failure.span.begin);
@@ -180,9 +187,8 @@ runtime::Task<RunOutcome> Runner::run(ProgramRef program, std::string gen, Json 
   }
   if (options.cancellation == nullptr) options.cancellation = std::make_shared<Cancellation>();
   Interpreter interpreter(*this, *program, options, *options.cancellation);
-  if (auto checked = interpreter.check(entry); !checked) {
-    co_return tl::unexpected<RunError>(located(*program, std::move(checked).error()));
-  }
+  if (auto failures = interpreter.check(entry); !failures.empty())
+    co_return tl::unexpected<RunError>(located(*program, std::move(failures.front())));
   auto task = interpreter.run(entry, std::move(*values));
   Outcome<Value> outcome = co_await task;
   if (!outcome) co_return tl::unexpected<RunError>(located(*program, std::move(outcome).error()));
@@ -195,6 +201,16 @@ runtime::Task<RunOutcome> Runner::run(ProgramRef program, std::string gen, Json 
     }
   }
   co_return std::move(*outcome);
+}
+
+Diagnostics Runner::check(const Program& program) {
+  Diagnostics out;
+  const RunOptions options;
+  Cancellation cancellation;
+  Interpreter interpreter(*this, program, options, cancellation);
+  for (const GenInfo* gen : program.own_gens())
+    for (const Failure& failure : interpreter.check(*gen)) out.add(diagnostic_of(failure));
+  return out;
 }
 
 RunOutcome Runner::run_now(ProgramRef program, std::string gen, Json arguments,

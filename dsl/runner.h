@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "dsl/context.h"
+#include "dsl/diagnostic.h"
 #include "dsl/failure.h"
 #include "dsl/mocks.h"
 #include "dsl/observer.h"
@@ -96,6 +97,10 @@ class Runner {
                                               RunOptions options);
   [[nodiscard]] RunOutcome run_now(ProgramRef program, std::string gen, Json arguments,
                                    RunOptions options);
+
+  /// What of a program this model cannot do, as a run would say it before its first token: holes
+  /// that its vocabulary cannot spell (E0305), budgets below a hole's shortest value. No model runs.
+  [[nodiscard]] Diagnostics check(const Program& program);
 
   /// Runs one of the program's `test` blocks, holes and tools having their mocks' values; with
   /// `model` the other holes are the model's. Blocks. E0705: an expectation that does not hold.

@@ -11,6 +11,7 @@
 
 #include "base/system.h"
 #include "dsl/program.h"
+#include "dsl/python_stub.h"
 #include "dsl/tools.h"
 #include "python/grammar_module.h"
 #include "python/python_error.h"
@@ -141,6 +142,7 @@ PYBIND11_MODULE(_core, module) {
                                }
                                return out;
                              })
+      .def("stub", [](const dsl::Program& program) { return dsl::python_stub(program); })
       .def_property_readonly("python_tools", [](const dsl::Program& program) {
         std::vector<std::string> out;
         for (const auto& tool : program.tools) {

@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from espalier import _core
 from espalier._errors import Error
@@ -19,6 +19,8 @@ _SAMPLING = {
     "temperature", "top_k", "top_p", "min_p", "repetition", "presence", "frequency", "seed", "max",
 }  # fmt: skip
 
+
+T = TypeVar("T")
 
 _open: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -145,6 +147,10 @@ class Program:
             return generators[name]
         raise AttributeError(f"the program has no generator {name!r}; it has {', '.join(generators)}")
 
+    def stub(self) -> str:
+        """The program's types for type checkers, as the text of a stub file: what `espalier stub` prints."""
+        return self._core.stub()
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.generators]
 
@@ -186,7 +192,7 @@ class Generator:
             raise
         return _wait(run)
 
-    def stream(self, **arguments: Any) -> Stream:
+    def stream(self, **arguments: Any) -> Stream[Any]:
         """Runs beside the caller: iterate over Partial(path, value, done), then ask `.value`."""
         return Stream(self._start(arguments, True, None))
 
@@ -196,7 +202,7 @@ class Generator:
         return program._engine._session.render(program._core, self.__name__, json.dumps(arguments))
 
 
-class Stream:
+class Stream(Generic[T]):
     """Partial values of a run, in order. Sync and async iterable; `value` waits for the end."""
 
     def __init__(self, run: _core.Run) -> None:
@@ -232,7 +238,7 @@ class Stream:
         _value(self._last)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> T:
         """The run's value; what was not iterated over is passed by."""
         if self._last is None:
             for _ in self:

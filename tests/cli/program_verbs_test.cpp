@@ -125,6 +125,88 @@ TEST_F(OnATinyModel, EvalCountsEachFieldAndNamesWhatItMissed) {
   EXPECT_EQ(report["misses"].size(), 1U);
 }
 
+// Never silently: stderr, --stats and a trace say that turns were dropped.
+TEST_F(OnATinyModel, ARunSaysThatTurnsWereDropped) {
+  const std::string file = folder_.write(
+      "chat.gen",
+      "config { overflow: \"drop_oldest\" }\n"
+      "gen chat(history: string[]) -> bool {\n"
+      "  for past in history { user \"${past}\" assistant \"So it is: ${past}\" }\n"
+      "  user \"And?\"\n  assistant \"$[yes: bool]\"\n  return yes\n}\n");
+  Json history = Json::array();
+  for (int i = 0; i < 40; ++i) history.push_back(std::string(60, 'x') + std::to_string(i));
+  const std::string arguments = Json{{"history", history}}.dump();
+  const std::string trace = folder_.path("chat.jsonl");
+  const Ran ran = on_model({"run", file, "--args", arguments, "--trace", trace, "--stats",
+                            folder_.path("stats.json")});
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_THAT(ran.err, HasSubstr("were dropped before 1 hole: the prompt had outgrown the context "
+                                 "of 2048 tokens"));
+  const Json stats = Json::parse(folder_.read("stats.json"));
+  EXPECT_GT(stats["dropped_turns"], 1);
+  EXPECT_GT(stats["dropped_tokens"], 512);
+  const std::string events = folder_.read("chat.jsonl");
+  const std::size_t at = events.find("{\"event\":\"drop\"");
+  ASSERT_NE(at, std::string::npos);
+  const Json drop = Json::parse(events.substr(at, events.find('\n', at) - at));
+  EXPECT_EQ(drop["path"], "yes");
+  EXPECT_EQ(drop["turns"].size(), stats["dropped_turns"]);
+  EXPECT_EQ(drop["turns"][0]["role"], "user");
+  EXPECT_EQ(drop["context"], 2048);
+  const Ran again = on_model({"replay", trace});
+  EXPECT_EQ(again.code, kDone) << again.out << again.err;
+  // A short one is no news.
+  const Ran calm = on_model({"run", file, "--args", "{\"history\": []}"});
+  EXPECT_THAT(calm.err, Not(HasSubstr("dropped")));
+}
+
+TEST_F(OnATinyModel, CheckSaysWhatThisModelCannotDo) {
+  const std::string file = folder_.write(
+      "long.gen",
+      "gen long() -> string {\n  user \"Go.\"\n  assistant \"$[x: \"abcdef\", max=3]\"\n"
+      "  return x\n}\n");
+  EXPECT_EQ(run_line({"check", file}).code, kDone);
+  const Ran ran = run_line({"check", file, "--model", model_});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("error[E0704]: `x` needs at least 6 tokens; max is 3"));
+  const Json all = Json::parse(run_line({"check", file, "--json", "--model", model_}).out);
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0]["line"], 3);
+}
+
+TEST(Stub, GoesToStdoutAndErrorsToStderr) {
+  const Folder folder;
+  const Ran ran = run_line(
+      {"stub", folder.write("a.gen", "gen ask(n: int) -> line? { return null }\n")});
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("def __call__(self, *, n: int) -> str | None: ..."));
+  const Ran wrong = run_line({"stub", folder.write("b.gen", "gen ask(n: imt) {}\n")});
+  EXPECT_EQ(wrong.code, kFailed);
+  EXPECT_THAT(wrong.out, IsEmpty());
+  EXPECT_THAT(wrong.err, HasSubstr("E0101"));
+}
+
+TEST(Fmt, WritesTheEditionAndRefusesOneThatNobodyKnows) {
+  const Folder folder;
+  const std::string file = folder.write("a.gen", "gen ask(n: int) -> int { return n }\n");
+  const std::string other = folder.write("b.gen", "config { seed: 7 }\n");
+  const std::string later = folder.write("c.gen", "config { edition: 8 }\nwhat is this?\n");
+  EXPECT_EQ(run_line({"fmt", "--edition", "1", file, other}).code, kDone);
+  EXPECT_EQ(folder.read("a.gen"),
+            "config { edition: 1 }\n\ngen ask(n: int) -> int { return n }\n");
+  EXPECT_EQ(folder.read("b.gen"), "config { edition: 1, seed: 7 }\n");
+  EXPECT_EQ(run_line({"fmt", "--check", "--edition", "1", file, other}).code, kDone);
+  EXPECT_EQ(run_line({"check", file}).code, kDone);
+  const Ran unknown = run_line({"fmt", "--edition", "2", file});
+  EXPECT_EQ(unknown.code, kUsage);
+  EXPECT_THAT(unknown.err, HasSubstr("--edition 2: this espalier knows editions up to 1"));
+  for (const Ran& ran : {run_line({"fmt", later}), run_line({"check", later})}) {
+    EXPECT_EQ(ran.code, kFailed);
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("E0119"), HasSubstr("edition 8"), Not(HasSubstr("E0100"))));
+  }
+  EXPECT_EQ(folder.read("c.gen"), "config { edition: 8 }\nwhat is this?\n");
+}
+
 TEST_F(OnATinyModel, EvalSaysWhatIsWrongWithTheRowsFirst) {
   const std::string file =
       folder_.write("f.gen", "gen f(a: string) -> string {\n  user \"${a}\"\n  return a\n}\n");

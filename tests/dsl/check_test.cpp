@@ -44,7 +44,8 @@ TEST(Messages, EveryDocumentedCodeIsSaidSomewhere) {
          codes(compile("x.gen", testing::read_file(path), testing::files_of("golden")).diagnostics))
       said.insert(code);
   // Limits and broken bytes are too large or not text: said by the tests of hostile input.
-  said.insert({"E0113", "E0114", "E0306"});
+  // E0305 needs a model: tests/dsl_run.
+  said.insert({"E0113", "E0114", "E0305", "E0306"});
   const std::string reference =
       testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
   std::set<std::string> documented;

@@ -129,5 +129,27 @@ TEST(Format, HoweverALineIsSpacedItComesOutTheSame) {
   }
 }
 
+TEST(Format, AnEditionIsWrittenOnceWhereverTheConfigStands) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"", "config { edition: 1 }\n"},
+      {"enum A { a, b }\n", "config { edition: 1 }\n\nenum A { a, b }\n"},
+      {"config {}\n", "config { edition: 1 }\n"},
+      {"config { seed: 7 }\n", "config { edition: 1, seed: 7 }\n"},
+      {"enum A { a, b }\nconfig /* { */ {\n  seed: 7\n  max: 3\n}\n",
+       "enum A { a, b }\nconfig /* { */ {\n  edition: 1\n  seed: 7\n  max: 3\n}\n"},
+      {"config { // why\n  seed: 7 }\n", "config { edition: 1, // why\n  seed: 7 }\n"},
+      {"config { seed: 7, edition: 1 }\n", "config { seed: 7, edition: 1 }\n"},
+  };
+  for (const auto& [before, after] : cases) {
+    for (const std::string& text : {before, after}) {
+      Diagnostics diagnostics;
+      const auto out = format(Source("test.gen", text), diagnostics, 1);
+      ASSERT_TRUE(out) << text << out.error().message;
+      EXPECT_EQ(*out, after);
+    }
+    EXPECT_FALSE(compile("test.gen", after).diagnostics.has_errors()) << after;
+  }
+}
+
 }  // namespace
 }  // namespace espalier::dsl

@@ -83,5 +83,38 @@ TEST(Sharing, AForksBranchesBeginInOneStepAndShareEveryPageBefore) {
   }
 }
 
+// Forty branches in a pool that holds a few: those that have ended make room for those that come,
+// and what others left in the tree stays.
+TEST(Sharing, ABranchThatHasYieldedGivesItsPagesBackBeforeAnythingElseGoes) {
+  for (const unsigned threads : {1U, 3U}) {
+    WorldOptions options;
+    options.threads = threads;
+    options.pages = 160;
+    options.max_rows = 64;
+    World world(options);
+    const std::string other = "gen main() -> bool { user \"Another prompt: " + long_text(50) +
+                              "\" assistant \"$[w: bool]\" return w }";
+    ASSERT_TRUE(world.run(other));
+    const auto before = world.engine->stats();
+    const auto out = world.run("gen main() -> string[] { user \"" + long_text(40) + R"("
+        return fork i in 1..40 {
+          assistant "${i} is $[a: line(60..60), max=70]"
+          user "And?"
+          assistant "It is $[b: line(30..30), max=40]"
+          yield b
+        } })");
+    ASSERT_TRUE(out) << out.error().rendered;
+    const auto after = world.engine->stats();
+    EXPECT_GT(after.evicted_pages.dead, 0U);
+    std::printf("dead %lu once %lu again %lu expected %lu preempt %lu recomputed %lu\n",
+      after.evicted_pages.dead, after.evicted_pages.once, after.evicted_pages.again, after.evicted_pages.expected, after.preemptions, after.recomputed_tokens);
+    ASSERT_TRUE(world.run(other));
+    const auto again = world.engine->stats();
+    EXPECT_GT(again.found_tokens - after.found_tokens, 100U);
+    EXPECT_EQ(before.evicted_pages.dead, 0U);
+    EXPECT_TRUE(world.engine->check_idle());
+  }
+}
+
 }  // namespace
 }  // namespace espalier::dsl
