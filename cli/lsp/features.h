@@ -17,6 +17,8 @@ struct Place {
 
 [[nodiscard]] Json hover(const Place& place, const Workspace& workspace);       // hover.cpp
 [[nodiscard]] Json completion(const Place& place, const Workspace& workspace);  // completion.cpp
+/// Null outside of a call's arguments.
+[[nodiscard]] Json signature_help(const Place& place, const Workspace& workspace);  // signature.cpp
 [[nodiscard]] Json definition(const Place& place, const Workspace& workspace);  // navigation.cpp
 [[nodiscard]] Json references(const Place& place, bool declarations, Workspace& workspace);
 [[nodiscard]] Json highlights(const Place& place, const Workspace& workspace);

@@ -16,6 +16,7 @@ Json capabilities(Encoding encoding) {
        {{"openClose", true}, {"change", 2}, {"save", {{"includeText", false}}}}},  // incremental
       {"hoverProvider", true},
       {"completionProvider", {{"triggerCharacters", {".", ":"}}}},
+      {"signatureHelpProvider", {{"triggerCharacters", {"(", ","}}}},
       {"definitionProvider", true},
       {"referencesProvider", true},
       {"documentHighlightProvider", true},
@@ -47,6 +48,7 @@ Server::Server(std::istream& in, std::ostream& out, System& system)
   };
   requests_["textDocument/hover"] = place(hover);
   requests_["textDocument/completion"] = place(completion);
+  requests_["textDocument/signatureHelp"] = place(signature_help);
   requests_["textDocument/definition"] = place(definition);
   requests_["textDocument/documentHighlight"] = place(highlights);
   requests_["textDocument/prepareRename"] = place(prepare_rename);
@@ -162,6 +164,13 @@ Server::Answer Server::initialize(const In& params) {
   if (encodings != nullptr && encodings->is_array() &&
       std::find(encodings->begin(), encodings->end(), "utf-8") != encodings->end())
     workspace_.set_encoding(Encoding::kUtf8);
+  if (const In* folders = member(params, "workspaceFolders");
+      folders != nullptr && folders->is_array()) {
+    for (const In& one : *folders)
+      if (const auto uri = text_in(one, "uri")) workspace_.add_folder(*uri);
+  } else if (const auto root = text_in(params, "rootUri")) {
+    workspace_.add_folder(*root);
+  }
   initialized_ = true;
   return {{{"capabilities", capabilities(workspace_.encoding())},
            {"serverInfo", {{"name", "espalier"}}}},

@@ -1,6 +1,7 @@
 #include "cli/lsp/workspace.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "cli/lsp/diagnostics.h"
@@ -147,19 +148,57 @@ std::vector<Publication> Workspace::publications() {
   return out;
 }
 
+void Workspace::add_folder(const std::string& uri) { folders_.push_back(path_of_uri(uri)); }
+
+// The programs of the folders, without hidden ones and without what is open.
+std::vector<std::string> Workspace::unopened(const std::string& definition) const {
+  std::vector<std::string> out;
+  const std::string beside = std::filesystem::path(definition).parent_path().string();
+  const bool own = folders_.empty();
+  std::vector<std::string> waiting = own ? std::vector<std::string>{beside} : folders_;
+  std::size_t entries = 0;
+  while (!waiting.empty() && out.size() < kMaxFolderFiles) {
+    const std::string folder = std::move(waiting.back());
+    waiting.pop_back();
+    const auto names = system_.list(folder);
+    if (!names) continue;
+    for (const std::string& name : *names) {
+      if (++entries > kMaxFolderEntries || out.size() >= kMaxFolderFiles) return out;
+      if (name.empty() || name[0] == '.' || name == "node_modules") continue;
+      const std::string path = (std::filesystem::path(folder) / name).lexically_normal().string();
+      if (name.ends_with(".gen")) {
+        if (documents_.count(path) == 0) out.push_back(path);
+      } else if (!own && name.find('.') == std::string::npos) {
+        waiting.push_back(path);  // no folder where it cannot be listed
+      }
+    }
+  }
+  return out;
+}
+
 std::vector<Sighting> Workspace::sightings(const dsl::Analysis& analysis,
                                            const dsl::Symbol& symbol) {
   const std::string& file = analysis.program->sources[symbol.span.file].name();
   std::vector<Sighting> out;
-  for (const Document* document : documents()) {
-    const dsl::Analysis& other = *document->analysis;
+  const auto look = [&](const dsl::Analysis& other) {
     const auto& sources = other.program->sources;
     const auto source = std::find_if(sources.begin(), sources.end(),
                                      [&](const dsl::Source& one) { return one.name() == file; });
-    if (source == sources.end()) continue;
+    if (source == sources.end()) return false;
     const auto index = static_cast<std::uint32_t>(source - sources.begin());
     const dsl::Occurrence* there = other.symbols.at(index, symbol.span.begin);
     if (there != nullptr) out.push_back({&other, index, there->symbol});
+    return there != nullptr;
+  };
+  for (const Document* document : documents()) look(*document->analysis);
+  visited_.clear();
+  if (!symbol.scope.empty()) return out;  // nothing outside of its file can name it
+  for (const std::string& path : unopened(file)) {
+    auto text = system_.read(path, dsl::kMaxSource);
+    if (!text || text->find(symbol.name) == std::string::npos) continue;
+    visited_.push_back(std::make_shared<const dsl::Analysis>(
+        dsl::analyze(path, std::move(*text), reader())));
+    if (!look(*visited_.back())) visited_.pop_back();
   }
   return out;
 }

@@ -23,6 +23,9 @@ namespace espalier::cli::lsp {
 
 inline constexpr std::size_t kMaxDocument = 32u << 20;
 inline constexpr std::size_t kMaxDocuments = 1000;
+// What is looked through for files that nobody opened.
+inline constexpr std::size_t kMaxFolderEntries = 20'000;
+inline constexpr std::size_t kMaxFolderFiles = 1000;
 
 struct Document {
   std::string uri;   // as the client wrote it
@@ -33,7 +36,7 @@ struct Document {
   bool published = false;                         // what is known of this text was told
 };
 
-/// A symbol as one open program sees it.
+/// A symbol as one program sees it.
 struct Sighting {
   const dsl::Analysis* analysis = nullptr;
   std::uint32_t file = 0;  // of the definition, among the program's sources
@@ -66,8 +69,11 @@ class Workspace {
   /// The open document, analyzed; null where it is not open.
   [[nodiscard]] Document* document(const std::string& uri);
   [[nodiscard]] std::vector<Document*> documents();
-  /// `symbol` of `analysis` in every open program that has the file of its definition. Valid until
-  /// the next change.
+  /// A folder whose programs are looked through for names, also those that are not open.
+  void add_folder(const std::string& uri);
+  /// `symbol` of `analysis` in every program that has the file of its definition: the open ones, and
+  /// those of the folders (of the definition's own where none was told). Reads the folders anew:
+  /// O(their programs that hold the name). Valid until the next call or change.
   [[nodiscard]] std::vector<Sighting> sightings(const dsl::Analysis& analysis,
                                                 const dsl::Symbol& symbol);
 
@@ -84,11 +90,14 @@ class Workspace {
  private:
   void analyze(Document& document) const;
   void changed(const std::string& path);
+  [[nodiscard]] std::vector<std::string> unopened(const std::string& definition) const;
 
   System& system_;
   Encoding encoding_ = Encoding::kUtf16;
   std::map<std::string, Document> documents_;  // by path
   std::map<std::string, Json> published_;      // by URI: what the client shows and is not empty
+  std::vector<std::string> folders_;           // paths
+  std::vector<std::shared_ptr<const dsl::Analysis>> visited_;  // of files that are not open
 };
 
 }  // namespace espalier::cli::lsp

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <sstream>
 
 #include "cli/lsp/file_uri.h"
@@ -25,8 +26,8 @@ std::string frame(const std::string& body) {
 /// The server's answers to what a client sends, in order.
 class Session {
  public:
-  explicit Session(const std::string& capabilities = "{}") {
-    request("initialize", R"({"capabilities":)" + capabilities + "}");
+  explicit Session(const std::string& capabilities = "{}", const std::string& more = "") {
+    request("initialize", R"({"capabilities":)" + capabilities + more + "}");
   }
   int request(const std::string& method, const std::string& params) {
     raw(R"({"jsonrpc":"2.0","id":)" + std::to_string(++id_) + R"(,"method":")" + method +
@@ -225,6 +226,89 @@ TEST(LanguageServer, NavigatesAndRenames) {
   EXPECT_EQ(edits[0]["newText"], "answer");
   EXPECT_EQ(session.error(taken), -32803);
   EXPECT_EQ(session.result(outline)[0]["name"], "greet");
+}
+
+TEST(LanguageServer, SignaturesLightTheParameterThatIsBeingWritten) {
+  Session session;
+  const std::string text =
+      "/// Sells.\n"
+      "gen sell(what: line, /// the thing\n  count: int = 1) -> line { user \"${what}\" return what }\n"
+      "tool look(topic: line, limit: int)\n"
+      "gen main(x: line) -> line {\n"
+      "  let a = sell(\"a, b\", len([1, 2]))\n"   // line 5
+      "  let b = sell(count: 3, what: x)\n"
+      "  user \"${join([x], \", \")} ${str(look(x, 1))}\"\n"
+      "  return sell(x, \n}\n";  // being written
+  session.open("file:///a.gen", text);
+  const auto ask = [&](int line, int character) {
+    return session.at("textDocument/signatureHelp", line, character);
+  };
+  const int first = ask(5, 18);
+  const int in_text = ask(5, 19);
+  const int inner = ask(5, 29);
+  const int by_name = ask(6, 22);
+  const int other_name = ask(6, 31);
+  const int builtin = ask(7, 20);
+  const int tool = ask(7, 45);
+  const int unfinished = ask(8, 17);
+  const int nowhere = ask(8, 4);
+  const int declaration = ask(4, 12);
+  session.end();
+  const auto active = [&](int id) { return session.result(id)["activeParameter"]; };
+  const auto label = [&](int id) {
+    const Json result = session.result(id);
+    return result.is_object() ? result["signatures"][0]["label"].get<std::string>() : result.dump();
+  };
+  EXPECT_EQ(active(first), 0);
+  EXPECT_THAT(label(first), HasSubstr("gen sell(what: line"));
+  EXPECT_EQ(session.result(first)["signatures"][0]["documentation"]["value"], "Sells.");
+  const Json parameter = session.result(first)["signatures"][0]["parameters"][0];
+  EXPECT_EQ(parameter["label"], Json::parse("[9, 19]"));
+  EXPECT_EQ(active(in_text), 0);  // the comma in the text is none
+  EXPECT_THAT(label(inner), HasSubstr("len("));
+  EXPECT_EQ(active(by_name), 1);
+  EXPECT_EQ(active(other_name), 0);
+  EXPECT_THAT(label(builtin), HasSubstr("join("));
+  EXPECT_THAT(label(tool), HasSubstr("tool look("));
+  EXPECT_EQ(active(tool), 1);
+  EXPECT_THAT(label(unfinished), HasSubstr("gen sell("));
+  EXPECT_EQ(active(unfinished), 1);
+  EXPECT_TRUE(session.result(nowhere).is_null());
+  EXPECT_TRUE(session.result(declaration).is_null());
+}
+
+TEST(LanguageServer, NamesAreFoundAndChangedInFilesThatNobodyOpened) {
+  const Folder folder;
+  const std::string house = "gen rules() { \"Be good.\" }\n";
+  folder.write("house.gen", house);
+  const std::string other =
+      folder.write("other.gen", "use \"house.gen\" { rules }\ngen b() { splice rules() }\n");
+  folder.write("same.gen", "gen rules() { \"Mine.\" }\ngen c() { splice rules() }\n");
+  folder.write("broken.gen", "use \"house.gen\" as h\ngen d() { splice h.rules( }\n");
+  for (const bool told : {true, false}) {
+    const std::string root = lsp::uri_of_path(folder.path());
+    Session session("{}", told ? R"(,"workspaceFolders":[{"uri":")" + root + R"(","name":"x"}])"
+                               : "");
+    const std::string uri = lsp::uri_of_path(folder.path("house.gen"));
+    session.open(uri, house);
+    const auto at = [&](const std::string& method, const std::string& more) {
+      return session.request(method, R"({"textDocument":{"uri":")" + uri +
+                                         R"("},"position":{"line":0,"character":5})" + more + "}");
+    };
+    const int references =
+        at("textDocument/references", R"(,"context":{"includeDeclaration":true})");
+    const int rename = at("textDocument/rename", R"(,"newName":"manners")");
+    session.end();
+    std::map<std::string, int> places;
+    for (const Json& one : session.result(references)) ++places[one["uri"]];
+    EXPECT_EQ(places[uri], 1);
+    EXPECT_EQ(places[lsp::uri_of_path(other)], 2);
+    EXPECT_EQ(places.count(lsp::uri_of_path(folder.path("same.gen"))), 0U);
+    const Json changes = session.result(rename)["changes"];
+    EXPECT_EQ(changes[uri].size(), 1U);
+    EXPECT_EQ(changes[lsp::uri_of_path(other)].size(), 2U);
+    EXPECT_FALSE(changes.contains(lsp::uri_of_path(folder.path("same.gen"))));
+  }
 }
 
 TEST(LanguageServer, FormatsWhatDiffers) {
