@@ -26,6 +26,8 @@ const Words kOperators = {"and",  "or",  "not",  "in",    "if",  "else",
 const Words kTypes = {"string", "line", "int",    "float",    "bool", "null",
                       "json",   "date", "time",   "datetime", "uuid", "email",
                       "url",    "map",  "schema", "span",     "cite", "think"};
+const Words kSettings = {"edition", "overflow", "max",  "temperature", "top_p",    "min_p",
+                         "top_k",   "seed",     "repetition", "presence", "frequency"};
 const Words kHoleOptions = {"max",  "temperature", "top_p",    "min_p",    "top_k",
                             "seed", "repetition",  "presence", "frequency"};
 const Words kWays = {"total", "mean", "prior"};
@@ -234,6 +236,10 @@ class Completer {
 
   void in_code() {
     const std::string_view last = word(1);
+    if (const std::size_t open = innermost(); word(open) == "{" && word(open + 1) == "config") {
+      if (last == ":") return;  // a constant
+      return add(kSettings, CandidateKind::kOption);
+    }
     if (last == "->" || last == "|") return types();
     if (last == "=") {
       if (word(3) == "type") return types();
