@@ -149,12 +149,11 @@ dsl::RunOutcome ProgramSession::run(const ProgramFile& file, Json arguments,
 void note_dropped(dsl::Runner& runner, Context& context) {
   const dsl::Runner::Dropped dropped = runner.dropped();
   if (dropped.turns == 0) return;
-  context.console.note(std::to_string(dropped.turns) + " turns (" + std::to_string(dropped.tokens) +
-                       " tokens) were dropped before " + std::to_string(dropped.holes) +
-                       (dropped.holes == 1 ? " hole" : " holes") +
-                       ": the prompt had outgrown the context of " +
-                       std::to_string(runner.model().context) +
-                       " tokens (`overflow` in the program's `config`)");
+  context.console.note(
+      std::to_string(dropped.turns) + " turns (" + std::to_string(dropped.tokens) +
+      " tokens) were dropped before " + std::to_string(dropped.holes) +
+      (dropped.holes == 1 ? " hole" : " holes") + ": the prompt had outgrown the context of " +
+      std::to_string(runner.model().context) + " tokens (`overflow` in the program's `config`)");
 }
 
 void ProgramOptions::declare_program(CLI::App& app) {

@@ -83,8 +83,8 @@ class Context {
   Result<Healed> heal();
   /// Drops turns until `needed` more tokens fit behind the path, a quarter of the context at a time
   /// where there are enough, so that what stays is not computed again with each new turn. Nothing
-  /// happens where they fit; where turns were dropped, the path must be healed again. Errors: kLimit
-  /// with the figures where they do not fit and no turn, or too little, may go.
+  /// happens where they fit; where turns were dropped, the path must be healed again. Errors:
+  /// kLimit with the figures where they do not fit and no turn, or too little, may go.
   Result<std::vector<DroppedTurn>> make_room(std::size_t needed);
   /// After a hole has appended its ids: whether the last of them is an end-of-turn token.
   void after_hole();
@@ -175,8 +175,8 @@ class Context {
   std::vector<Thought> thoughts_;  // of the open turn, in order
   bool raw_ = false;               // there is text outside of turns, which no template writes
   std::optional<TurnLog> log_;
-  std::string hole_prefix_;      // of the hole under way: what healing took back
-  std::size_t hole_begin_ = 0;   // and where its ids begin
+  std::string hole_prefix_;     // of the hole under way: what healing took back
+  std::size_t hole_begin_ = 0;  // and where its ids begin
 };
 
 }  // namespace espalier::dsl

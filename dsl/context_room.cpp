@@ -71,7 +71,9 @@ Result<std::vector<DroppedTurn>> Context::make_room(std::size_t needed) {
     if (i < turns.size()) return std::min(turns[i]->begin, before);
     return log_->last().role ? std::min(log_->last().begin, before) : before;
   };
-  const auto length = [&](std::size_t i) { return begin(i + 1) - std::min(begin(i), begin(i + 1)); };
+  const auto length = [&](std::size_t i) {
+    return begin(i + 1) - std::min(begin(i), begin(i + 1));
+  };
 
   const std::size_t excess = before + needed - context;
   const std::size_t part = std::max<std::size_t>(1, context / kPartDropped);

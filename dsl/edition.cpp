@@ -60,7 +60,8 @@ std::string with_edition(std::string_view text, const File& file, const Edition&
   std::string out(text);
   const std::string number = std::to_string(edition);
   const ConfigDecl* config = config_of(file, 0);
-  if (before.span) return out.replace(before.span->begin, before.span->end - before.span->begin, number);
+  if (before.span)
+    return out.replace(before.span->begin, before.span->end - before.span->begin, number);
   if (config == nullptr) return "config { edition: " + number + " }\n\n" + out;
   const std::size_t inside = open_brace(text, config->span.begin) + 1;
   const std::size_t next = text.find_first_not_of(" \t\r", inside);

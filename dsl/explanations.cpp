@@ -172,12 +172,13 @@ constexpr std::array kAll = {
                 "ever ends.",
                 "grammar G { start = \"(\" start \")\" }\n",
                 "grammar G { start = \"(\" start \")\" | \"x\" }\n"},
-    Explanation{"E0305",
-                "The model that is to run the program has no tokens that spell a value of this hole, "
-                "or the text that ends it: vocabularies without a token for every byte exist, and "
-                "some characters are out of their reach. `espalier check --model M` says it without "
-                "a run; a run says it before its first token.",
-                "", ""},
+    Explanation{
+        "E0305",
+        "The model that is to run the program has no tokens that spell a value of this hole, "
+        "or the text that ends it: vocabularies without a token for every byte exist, and "
+        "some characters are out of their reach. `espalier check --model M` says it without "
+        "a run; a run says it before its first token.",
+        "", ""},
     Explanation{"E0306", "Larger than a limit that the message names.", "", ""},
     Explanation{"E0307", "The hole could be left empty, and nothing would be generated.",
                 "gen g() -> string {\n  assistant \"$[x: /a*/]\"\n  return x\n}\n",

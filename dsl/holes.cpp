@@ -1,6 +1,8 @@
 #include "dsl/holes.h"
 
+#include <cstdint>
 #include <set>
+#include <span>
 #include <vector>
 
 namespace espalier::dsl {
@@ -128,6 +130,64 @@ class Walker {
   std::set<const GenInfo*> seen_;
 };
 
+// What a statement is to the search for the last hole.
+enum class Last : std::uint8_t { kNothing, kFound, kUnknown };
+
+Last last_of(const Block& block, std::set<HoleId>& out);
+
+Last last_of(const Text& text, std::set<HoleId>& out) {
+  for (auto chunk = text.chunks.rbegin(); chunk != text.chunks.rend(); ++chunk) {
+    const auto* hole = std::get_if<Hole>(&*chunk);
+    if (hole == nullptr) continue;
+    out.insert(hole->id);
+    return Last::kFound;
+  }
+  return Last::kNothing;
+}
+
+// Of several ways of which one is gone: known only where each is.
+Last of_ways(std::span<const Block* const> ways, bool may_pass, std::set<HoleId>& out) {
+  bool found = false, nothing = may_pass;
+  for (const Block* way : ways) {
+    switch (last_of(*way, out)) {
+      case Last::kUnknown:
+        return Last::kUnknown;
+      case Last::kFound:
+        found = true;
+        break;
+      case Last::kNothing:
+        nothing = true;
+    }
+  }
+  if (!found) return Last::kNothing;
+  return nothing ? Last::kUnknown : Last::kFound;
+}
+
+Last last_of(const Stmt& stmt, std::set<HoleId>& out) {
+  if (const auto* text = std::get_if<TextStmt>(&stmt.node)) return last_of(text->text, out);
+  if (const auto* role = std::get_if<RoleStmt>(&stmt.node)) return last_of(role->body, out);
+  std::vector<const Block*> ways;
+  if (const auto* condition = std::get_if<IfStmt>(&stmt.node)) {
+    for (const IfBranch& one : condition->branches) ways.push_back(&one.body);
+    if (condition->otherwise) ways.push_back(&*condition->otherwise);
+    return of_ways(ways, !condition->otherwise, out);
+  }
+  if (const auto* match = std::get_if<MatchStmt>(&stmt.node)) {
+    for (const MatchArm& one : match->arms) ways.push_back(&one.body);
+    return of_ways(ways, false, out);
+  }
+  if (std::holds_alternative<ForStmt>(stmt.node) || std::holds_alternative<RetryStmt>(stmt.node) ||
+      std::holds_alternative<SpliceStmt>(stmt.node))
+    return Last::kUnknown;
+  return Last::kNothing;  // what its expressions call or fork has contexts of its own
+}
+
+Last last_of(const Block& block, std::set<HoleId>& out) {
+  for (auto stmt = block.statements.rbegin(); stmt != block.statements.rend(); ++stmt)
+    if (const Last last = last_of(*stmt, out); last != Last::kNothing) return last;
+  return Last::kNothing;
+}
+
 }  // namespace
 
 std::string_view follow_of(const Text& text, std::size_t index) {
@@ -150,6 +210,12 @@ void each_hole(const Program& program,
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
   Walker(program, visit, false).run(gen);
+}
+
+std::set<HoleId> last_holes(const Block& block) {
+  std::set<HoleId> out;
+  last_of(block, out);
+  return out;
 }
 
 }  // namespace espalier::dsl

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string_view>
 
 #include "dsl/program.h"
@@ -25,5 +26,9 @@ void each_hole(const Program& program,
 /// holes whose text stands where `gen`'s does.
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit);
+
+/// The holes of `block` after which a run of it asks nothing more of the model in this context, as
+/// far as that can be read off it; none of loops and retries. O(block).
+[[nodiscard]] std::set<HoleId> last_holes(const Block& block);
 
 }  // namespace espalier::dsl

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,6 +64,7 @@ class Interpreter {
     BranchNumber branch = 0;
     std::uint32_t depth = 0;
     const GenInfo* gen = nullptr;
+    std::set<HoleId> last;     // of a fork's branch: nothing is asked of its context after them
     std::uint32_t awaits = 0;  // statements and loops' turns since it began
   };
   using FlowTask = runtime::Task<Outcome<Flow>>;

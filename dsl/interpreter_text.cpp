@@ -268,6 +268,7 @@ Interpreter::DoneTask Interpreter::hole(Frame& frame, const Hole& hole, std::str
     setting->source = std::move(*source);
   }
 
+  if (frame.last.contains(hole.id)) frame.context->branch().mark_dead();
   const std::string path = frame.path + hole.name.text;
   observer_.on_hole_start({frame.branch, path, hole.name.text, hole.span});
   if (options_.mocks != nullptr) {

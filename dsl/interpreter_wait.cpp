@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "dsl/convert.h"
+#include "dsl/holes.h"
 #include "dsl/interpreter.h"
 #include "dsl/join.h"
 
@@ -267,6 +268,7 @@ Interpreter::ValueTask Interpreter::fork(Frame& frame, const ForkExpr& fork, con
         {ErrorCode::kLimit, "a fork of " + std::to_string(count) + " branches; at most " +
                                 std::to_string(kMaxBranches) + " run in one program"});
   }
+  const std::set<HoleId> last = last_holes(fork.body);
   std::vector<std::unique_ptr<Frame>> frames;
   std::vector<ValueTask> tasks;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -279,6 +281,7 @@ Interpreter::ValueTask Interpreter::fork(Frame& frame, const ForkExpr& fork, con
     child->gen = frame.gen;
     child->branch = *number;
     child->depth = frame.depth;
+    child->last = last;
     child->place = frame.place.with("fork").with(expr.id).with(i);
     child->path = frame.path + "fork[" + std::to_string(i) + "].";
     if (fork.variable) bind(*child, *fork.variable, over.item(i));

@@ -16,11 +16,10 @@ namespace {
 
 bool is_python_word(std::string_view word) {
   static constexpr std::array<std::string_view, 35> kWords = {
-      "False",  "None",   "True",    "and",      "as",       "assert", "async",
-      "await",  "break",  "class",   "continue", "def",      "del",    "elif",
-      "else",   "except", "finally", "for",      "from",     "global", "if",
-      "import", "in",     "is",      "lambda",   "nonlocal", "not",    "or",
-      "pass",   "raise",  "return",  "try",      "while",    "with",   "yield"};
+      "False", "None",     "True",  "and",    "as",   "assert", "async",  "await",    "break",
+      "class", "continue", "def",   "del",    "elif", "else",   "except", "finally",  "for",
+      "from",  "global",   "if",    "import", "in",   "is",     "lambda", "nonlocal", "not",
+      "or",    "pass",     "raise", "return", "try",  "while",  "with",   "yield"};
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
@@ -81,7 +80,8 @@ std::string title(std::string_view name) {
 class Stub {
  public:
   explicit Stub(const Program& program) : program_(program) {
-    for (const char* taken : {"str", "int", "float", "bool", "list", "dict", "Program", "_t", "_espalier"})
+    for (const char* taken :
+         {"str", "int", "float", "bool", "list", "dict", "Program", "_t", "_espalier"})
       taken_.insert(taken);
     for (const TypeInfo& one : program.types) names_.emplace(one.name, fresh(one.name));
   }
@@ -91,16 +91,16 @@ class Stub {
       if (one.span.file == 0) (void)named(one);
     std::string members;
     for (const GenInfo* gen : program_.own_gens()) members += generator(*gen);
-    const std::string file =
-        std::filesystem::path(program_.sources[0].name()).filename().string();
-    const std::string text = "\"\"\"Types of " + file +
-                       ", made by `espalier stub`: change the program, not this file.\"\"\"\n\n"
-                       "import espalier as _espalier\n"
-                       "import typing_extensions as _t\n\n" +
-                       out_ +
-                       "class Program(_t.Protocol):\n"
-                       "    generators: dict[str, _espalier.Generator]\n"
-                       "    warnings: str\n";
+    const std::string file = std::filesystem::path(program_.sources[0].name()).filename().string();
+    const std::string text =
+        "\"\"\"Types of " + file +
+        ", made by `espalier stub`: change the program, not this file.\"\"\"\n\n"
+        "import espalier as _espalier\n"
+        "import typing_extensions as _t\n\n" +
+        out_ +
+        "class Program(_t.Protocol):\n"
+        "    generators: dict[str, _espalier.Generator]\n"
+        "    warnings: str\n";
     return text + members;
   }
 
@@ -271,8 +271,8 @@ class Stub {
         continue;
       }
       if (one.omittable) meaning += " | None";
-      parameters += ", " + one.name + ": " + meaning +
-                    (one.omittable || one.fallback ? " = ..." : "");
+      parameters +=
+          ", " + one.name + ": " + meaning + (one.omittable || one.fallback ? " = ..." : "");
     }
     if (!parameters.empty()) parameters = ", *" + parameters;
     if (others) parameters += ", **others: _t.Any";  // names that Python cannot write
@@ -286,8 +286,8 @@ class Stub {
     out_ += "class " + name + "(_t.Protocol):\n" + docstring(gen.doc, "    ") +
             "    parameters: list[str]\n" + method("def __call__", result) +
             method("async def aio", result) +
-            method("def stream", "_espalier.Stream[" + result + "]") +
-            method("def render", "str") + "\n";
+            method("def stream", "_espalier.Stream[" + result + "]") + method("def render", "str") +
+            "\n";
     return "    " + gen.name + ": " + name + "\n";
   }
 

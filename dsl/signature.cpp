@@ -18,8 +18,8 @@ void place_parameters(Signature& out, const std::vector<FieldDecl>& fields,
     const std::string_view text = program.sources[field.span.file].slice(field.span);
     at = at == std::string::npos ? at : out.label.find(text, at);
     if (at == std::string::npos) return;
-    out.parameters.push_back({static_cast<std::uint32_t>(at),
-                              static_cast<std::uint32_t>(at + text.size()), field.doc});
+    out.parameters.push_back(
+        {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(at + text.size()), field.doc});
     at += text.size();
   }
 }
@@ -47,10 +47,10 @@ const Symbol* callee(const Analysis& analysis, std::string_view name, std::strin
   for (const Decl& decl : program.file.declarations) {
     const auto* use = std::get_if<UseDecl>(&decl);
     if (use == nullptr || use->span.file != 0) continue;
-    const bool named =
-        file.empty() ? std::any_of(use->names.begin(), use->names.end(),
-                                   [&](const Identifier& one) { return one.text == name; })
-                     : use->as && use->as->text == file;
+    const bool named = file.empty()
+                           ? std::any_of(use->names.begin(), use->names.end(),
+                                         [&](const Identifier& one) { return one.text == name; })
+                           : use->as && use->as->text == file;
     if (!named) continue;
     const std::string path = path_beside(program.sources[0].name(), use->path.value);
     for (const Symbol& one : analysis.symbols.symbols)
@@ -113,8 +113,8 @@ std::optional<Signature> signature_at(const Analysis& analysis, std::uint32_t of
       }
       std::size_t active = commas;
       if (!named.empty()) {
-        active = static_cast<std::size_t>(std::find(names.begin(), names.end(), named) -
-                                          names.begin());
+        active =
+            static_cast<std::size_t>(std::find(names.begin(), names.end(), named) - names.begin());
       }
       if (active < out.parameters.size()) out.active = active;
       return out;

@@ -36,10 +36,10 @@ struct SessionOptions {
 struct Event {
   enum class Kind : std::uint8_t { kPartial, kDrop, kValue, kError };
   Kind kind = Kind::kPartial;
-  std::string path;   // kPartial, kDrop: the hole
-  std::string json;   // kPartial, kValue: the value
-  bool done = false;  // kPartial: the hole, or the part of its value, is complete
-  std::string code;   // kError
+  std::string path;     // kPartial, kDrop: the hole
+  std::string json;     // kPartial, kValue: the value
+  bool done = false;    // kPartial: the hole, or the part of its value, is complete
+  std::string code;     // kError
   std::string message;  // kError; kDrop: that turns were dropped
   std::string rendered;
 };

@@ -169,9 +169,9 @@ std::vector<TokenId> RadixCache::tokens(const Lease& lease) const {
   return out;
 }
 
-void RadixCache::mark_dead(const Lease& lease) {
+void RadixCache::mark_dead(const Lease& lease, std::uint32_t from) {
   ESP_CHECK(lease.cache_ == this);
-  impl_->anchors[lease.anchor_].dead = true;
+  impl_->anchors[lease.anchor_].dead_from = from;
 }
 
 std::uint32_t RadixCache::match(Space space, std::span<const TokenId> tokens) const {
@@ -185,8 +185,9 @@ void RadixCache::expect(const Lease& lease, std::uint64_t when) {
   impl_->anchors[lease.anchor_].when = when;
 }
 
-void RadixCache::forget(Space space, std::span<const TokenId> tokens, bool dead) {
-  impl_->forget(space, tokens, dead);
+void RadixCache::forget(Space space, std::span<const TokenId> tokens, bool dead,
+                        std::uint32_t from) {
+  impl_->forget(space, tokens, dead ? from : kNil);
 }
 
 void RadixCache::set_time(std::uint64_t step) { impl_->set_time(step); }

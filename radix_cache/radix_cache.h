@@ -233,15 +233,15 @@ class RadixCache {
 
   /// A hint: nobody will come back to the tokens that only this lease holds; when it goes they are
   /// evicted first. "Only this lease": the path's end up to the last place where another lease
-  /// stands or another path branches off.
-  void mark_dead(const Lease& lease);
+  /// stands or another path branches off, and not the first `from` of them.
+  void mark_dead(const Lease& lease, std::uint32_t from = 0);
   /// A hint: somebody will come back to this path about step `when` (a program that waits for a
   /// tool). When the lease goes, the path's end stays longer than what nobody is known to want,
   /// until it is walked again or `when` has passed; of such ends the farthest goes first.
   void expect(const Lease& lease, std::uint64_t when);
   /// The same without a lease, for whoever gave his up: nobody comes back to the path after all.
   /// Takes back expect(); with `dead`, also does what mark_dead() does. Adds nothing to the tree.
-  void forget(Space space, std::span<const TokenId> tokens, bool dead);
+  void forget(Space space, std::span<const TokenId> tokens, bool dead, std::uint32_t from = 0);
   /// The step counter that recency is measured in. Never goes back.
   void set_time(std::uint64_t step);
   /// Drops whatever no lease holds.

@@ -399,7 +399,7 @@ void RadixCache::Impl::retract(std::uint32_t anchor, std::uint32_t length, std::
 }
 
 void RadixCache::Impl::release(std::uint32_t anchor) {
-  const auto [node, offset, next, previous, when, dead] = anchors[anchor];
+  const auto [node, offset, next, previous, when, dead_from] = anchors[anchor];
   unlink(anchor);
   anchors[anchor] = {};
   free_anchors.push_back(anchor);
@@ -409,20 +409,22 @@ void RadixCache::Impl::release(std::uint32_t anchor) {
     const std::uint64_t known = nodes[node].next_use;
     nodes[node].next_use = known > time ? std::min(known, when) : when;
   }
-  if (dead) declare_dead(node, offset);
+  if (dead_from != kNil) declare_dead(node, offset, dead_from);
   update(node);
   bound_tokens();
 }
 
-void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset) {
+void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset, std::uint32_t from) {
   // Ready tokens after the place belong to a memory that is not this lease's.
   if (nodes[node].children > 0 || nodes[node].is_root() || nodes[node].ready > offset) return;
   for (; !nodes[node].is_root() && nodes[node].children <= 1; node = nodes[node].parent) {
     Node& x = nodes[node];
-    if (x.dead_from <= x.cover) return;  // declared before, and so is what is above it
-    x.dead_from = x.cover;
+    const std::uint32_t begin = std::max(x.cover, from > x.start ? from - x.start : 0);
+    // Declared before, and so is what is above it; or all of it lies before `from`.
+    if (x.dead_from <= begin || begin >= x.length) return;
+    x.dead_from = begin;
     requeue(node);
-    if (x.cover > 0) return;
+    if (begin > 0) return;
   }
 }
 
@@ -449,11 +451,12 @@ std::uint32_t RadixCache::Impl::match(Space space, std::span<const TokenId> toke
   return at.node == kNil ? 0 : prefix(at.node, at.offset, &Node::ready);
 }
 
-void RadixCache::Impl::forget(Space space, std::span<const TokenId> tokens, bool dead) {
+void RadixCache::Impl::forget(Space space, std::span<const TokenId> tokens,
+                              std::uint32_t dead_from) {
   const Place at = walk(space, tokens);
   if (at.node == kNil || nodes[at.node].is_root()) return;
   nodes[at.node].next_use = 0;
-  if (dead) declare_dead(at.node, at.offset);
+  if (dead_from != kNil) declare_dead(at.node, at.offset, dead_from);
   requeue(at.node);
 }
 

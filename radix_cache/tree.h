@@ -74,8 +74,8 @@ struct Anchor {
   std::uint32_t offset = 0;
   std::uint32_t next = kNil;
   std::uint32_t previous = kNil;
-  std::uint64_t when = 0;  // expect()
-  bool dead = false;       // mark_dead()
+  std::uint64_t when = 0;          // expect()
+  std::uint32_t dead_from = kNil;  // mark_dead(): the position that it begins at
 };
 
 class RadixCache::Impl {
@@ -108,7 +108,8 @@ class RadixCache::Impl {
   };
   [[nodiscard]] Place walk(Space space, std::span<const TokenId> tokens) const;
   [[nodiscard]] std::uint32_t match(Space space, std::span<const TokenId> tokens) const;
-  void forget(Space space, std::span<const TokenId> tokens, bool dead);
+  /// `dead_from`: where what is dead begins; kNil: nothing is.
+  void forget(Space space, std::span<const TokenId> tokens, std::uint32_t dead_from);
   void set_time(std::uint64_t step);
   void clear();
 
@@ -165,7 +166,7 @@ class RadixCache::Impl {
   void update(std::uint32_t node);
   void repin(std::uint32_t node);
   void requeue(std::uint32_t node);
-  void declare_dead(std::uint32_t node, std::uint32_t offset);
+  void declare_dead(std::uint32_t node, std::uint32_t offset, std::uint32_t from);
   void bound_tokens();
   void touch(Node& node);
   void count_eviction(const Node& node);

@@ -23,8 +23,8 @@ Json signature_help(const Place& place, const Workspace& workspace) {
   };
   Json parameters = Json::array();
   for (const auto& one : found->parameters)
-    parameters.push_back(documented(
-        {{"label", Json::array({column(one.begin), column(one.end)})}}, one.doc));
+    parameters.push_back(
+        documented({{"label", Json::array({column(one.begin), column(one.end)})}}, one.doc));
   Json signature =
       documented({{"label", found->label}, {"parameters", std::move(parameters)}}, found->doc);
   Json out{{"signatures", Json::array({std::move(signature)})}, {"activeSignature", 0}};

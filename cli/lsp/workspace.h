@@ -71,9 +71,9 @@ class Workspace {
   [[nodiscard]] std::vector<Document*> documents();
   /// A folder whose programs are looked through for names, also those that are not open.
   void add_folder(const std::string& uri);
-  /// `symbol` of `analysis` in every program that has the file of its definition: the open ones, and
-  /// those of the folders (of the definition's own where none was told). Reads the folders anew:
-  /// O(their programs that hold the name). Valid until the next call or change.
+  /// `symbol` of `analysis` in every program that has the file of its definition: the open ones,
+  /// and those of the folders (of the definition's own where none was told). Reads the folders
+  /// anew: O(their programs that hold the name). Valid until the next call or change.
   [[nodiscard]] std::vector<Sighting> sightings(const dsl::Analysis& analysis,
                                                 const dsl::Symbol& symbol);
 

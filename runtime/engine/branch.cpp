@@ -172,6 +172,7 @@ Branch Branch::fork() const {
   child->terms = state_->terms;
   child->lineage = state_->lineage;
   child->computed = state_->core->cache ? state_->computed : 0;
+  child->forked_at = child->ids.size();
   return Branch(std::move(child));
 }
 
@@ -179,6 +180,7 @@ void Branch::rollback(std::size_t length) {
   ESP_CHECK(!state_->outstanding && length <= state_->ids.size());
   state_->ids.resize(length);
   state_->computed = std::min(state_->computed, length);
+  state_->forked_at = std::min(state_->forked_at, length);
   auto& segments = state_->segments;
   while (!segments.empty() && segments.back().begin >= length) segments.pop_back();
   if (!segments.empty() && segments.back().end > length) {
@@ -202,6 +204,7 @@ void Branch::cut(std::size_t begin, std::size_t end) {
     return at <= begin ? at : std::max(begin, at - std::min(at, size));
   };
   state_->computed = moved(state_->computed);
+  state_->forked_at = std::min(state_->forked_at, begin);
   std::vector<PromptSegment> kept;
   for (PromptSegment segment : state_->segments) {
     const std::size_t whole = segment.end - segment.begin;

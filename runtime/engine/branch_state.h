@@ -61,6 +61,7 @@ class BranchState {
   std::uint64_t parked =
       0;  // step at which its last request ended: the tree expects it back; 0: it does not
   bool dead = false;
+  std::size_t forked_at = 0;  // ids that it had as a fork: they are the trunk's, and never dead
   bool outstanding = false;
 
   std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest,

@@ -200,8 +200,10 @@ class Branch {
   /// Takes ids [begin, end) out of the middle: what stood behind them is computed again where it
   /// now stands (as recomputed ids).
   void cut(std::size_t begin, std::size_t end);
-  /// Nobody comes back to what only this branch holds: once it is destroyed those pages are evicted
-  /// first.
+  /// Nobody comes back to what only this branch holds: those pages are evicted first once it is
+  /// destroyed, and already when its next request ends (said before it, the pages are there for
+  /// whoever is admitted in the very next step). Of a fork, what it had when it was forked is the
+  /// trunk's and stays. A hint: a request after all finds what is left.
   void mark_dead();
   /// For every later request of this branch and of forks made from now on.
   void set_terms(const Terms& terms);

@@ -70,7 +70,7 @@ void Scheduler::forget(const BranchState& state) {
   for (Parked& it : parked_) {
     if (it.path == state.ids) it.until = std::min(it.until, stats_.steps + kForkSteps);
   }
-  cache_.forget(state.space, state.ids, state.dead);
+  cache_.forget(state.space, state.ids, state.dead, static_cast<std::uint32_t>(state.forked_at));
 }
 
 Stats Scheduler::stats() const {
@@ -112,17 +112,20 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   job->retract(cache_);
   radix_cache::Lease stored;  // the answer does not wait for the disk tier
   if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
+  const bool comes_back = ok && !state.dead;
+  if (ok && state.dead && !job->strands().empty())
+    cache_.mark_dead(job->strands()[0].lease, static_cast<std::uint32_t>(state.forked_at));
   const std::uint32_t evictable = cache_.usage().evictable;
-  job->stop(cache_, ok ? expected_back() : 0);
+  job->stop(cache_, comes_back ? expected_back() : 0);
   const std::uint32_t pages = cache_.usage().evictable - evictable;
   job->answer(std::move(status));
-  if (ok)
+  if (comes_back)
     parked_.push_back(
         {state.lineage, job->queue.place, stats_.steps + kParkedSteps, state.ids, pages});
   if (state.ids.size() > before)
     output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
   state.computed = std::min(state.computed, state.ids.size());
-  state.parked = ok ? stats_.steps : 0;
+  state.parked = comes_back ? stats_.steps : 0;
   complete_(job->shared());
   if (stored.valid()) tier_->save(cache_, stored, space);
 }

@@ -232,10 +232,11 @@ TEST(LanguageServer, SignaturesLightTheParameterThatIsBeingWritten) {
   Session session;
   const std::string text =
       "/// Sells.\n"
-      "gen sell(what: line, /// the thing\n  count: int = 1) -> line { user \"${what}\" return what }\n"
+      "gen sell(what: line, /// the thing\n  count: int = 1) -> line { user \"${what}\" return "
+      "what }\n"
       "tool look(topic: line, limit: int)\n"
       "gen main(x: line) -> line {\n"
-      "  let a = sell(\"a, b\", len([1, 2]))\n"   // line 5
+      "  let a = sell(\"a, b\", len([1, 2]))\n"  // line 5
       "  let b = sell(count: 3, what: x)\n"
       "  user \"${join([x], \", \")} ${str(look(x, 1))}\"\n"
       "  return sell(x, \n}\n";  // being written
@@ -287,8 +288,8 @@ TEST(LanguageServer, NamesAreFoundAndChangedInFilesThatNobodyOpened) {
   folder.write("broken.gen", "use \"house.gen\" as h\ngen d() { splice h.rules( }\n");
   for (const bool told : {true, false}) {
     const std::string root = lsp::uri_of_path(folder.path());
-    Session session("{}", told ? R"(,"workspaceFolders":[{"uri":")" + root + R"(","name":"x"}])"
-                               : "");
+    Session session("{}",
+                    told ? R"(,"workspaceFolders":[{"uri":")" + root + R"(","name":"x"}])" : "");
     const std::string uri = lsp::uri_of_path(folder.path("house.gen"));
     session.open(uri, house);
     const auto at = [&](const std::string& method, const std::string& more) {

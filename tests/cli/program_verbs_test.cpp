@@ -127,18 +127,18 @@ TEST_F(OnATinyModel, EvalCountsEachFieldAndNamesWhatItMissed) {
 
 // Never silently: stderr, --stats and a trace say that turns were dropped.
 TEST_F(OnATinyModel, ARunSaysThatTurnsWereDropped) {
-  const std::string file = folder_.write(
-      "chat.gen",
-      "config { overflow: \"drop_oldest\" }\n"
-      "gen chat(history: string[]) -> bool {\n"
-      "  for past in history { user \"${past}\" assistant \"So it is: ${past}\" }\n"
-      "  user \"And?\"\n  assistant \"$[yes: bool]\"\n  return yes\n}\n");
+  const std::string file =
+      folder_.write("chat.gen",
+                    "config { overflow: \"drop_oldest\" }\n"
+                    "gen chat(history: string[]) -> bool {\n"
+                    "  for past in history { user \"${past}\" assistant \"So it is: ${past}\" }\n"
+                    "  user \"And?\"\n  assistant \"$[yes: bool]\"\n  return yes\n}\n");
   Json history = Json::array();
   for (int i = 0; i < 40; ++i) history.push_back(std::string(60, 'x') + std::to_string(i));
   const std::string arguments = Json{{"history", history}}.dump();
   const std::string trace = folder_.path("chat.jsonl");
-  const Ran ran = on_model({"run", file, "--args", arguments, "--trace", trace, "--stats",
-                            folder_.path("stats.json")});
+  const Ran ran = on_model(
+      {"run", file, "--args", arguments, "--trace", trace, "--stats", folder_.path("stats.json")});
   ASSERT_EQ(ran.code, kDone) << ran.err;
   EXPECT_THAT(ran.err, HasSubstr("were dropped before 1 hole: the prompt had outgrown the context "
                                  "of 2048 tokens"));
@@ -176,8 +176,8 @@ TEST_F(OnATinyModel, CheckSaysWhatThisModelCannotDo) {
 
 TEST(Stub, GoesToStdoutAndErrorsToStderr) {
   const Folder folder;
-  const Ran ran = run_line(
-      {"stub", folder.write("a.gen", "gen ask(n: int) -> line? { return null }\n")});
+  const Ran ran =
+      run_line({"stub", folder.write("a.gen", "gen ask(n: int) -> line? { return null }\n")});
   EXPECT_EQ(ran.code, kDone) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("def __call__(self, *, n: int) -> str | None: ..."));
   const Ran wrong = run_line({"stub", folder.write("b.gen", "gen ask(n: imt) {}\n")});
@@ -192,8 +192,7 @@ TEST(Fmt, WritesTheEditionAndRefusesOneThatNobodyKnows) {
   const std::string other = folder.write("b.gen", "config { seed: 7 }\n");
   const std::string later = folder.write("c.gen", "config { edition: 8 }\nwhat is this?\n");
   EXPECT_EQ(run_line({"fmt", "--edition", "1", file, other}).code, kDone);
-  EXPECT_EQ(folder.read("a.gen"),
-            "config { edition: 1 }\n\ngen ask(n: int) -> int { return n }\n");
+  EXPECT_EQ(folder.read("a.gen"), "config { edition: 1 }\n\ngen ask(n: int) -> int { return n }\n");
   EXPECT_EQ(folder.read("b.gen"), "config { edition: 1, seed: 7 }\n");
   EXPECT_EQ(run_line({"fmt", "--check", "--edition", "1", file, other}).code, kDone);
   EXPECT_EQ(run_line({"check", file}).code, kDone);
@@ -202,7 +201,8 @@ TEST(Fmt, WritesTheEditionAndRefusesOneThatNobodyKnows) {
   EXPECT_THAT(unknown.err, HasSubstr("--edition 2: this espalier knows editions up to 1"));
   for (const Ran& ran : {run_line({"fmt", later}), run_line({"check", later})}) {
     EXPECT_EQ(ran.code, kFailed);
-    EXPECT_THAT(ran.err, AllOf(HasSubstr("E0119"), HasSubstr("edition 8"), Not(HasSubstr("E0100"))));
+    EXPECT_THAT(ran.err,
+                AllOf(HasSubstr("E0119"), HasSubstr("edition 8"), Not(HasSubstr("E0100"))));
   }
   EXPECT_EQ(folder.read("c.gen"), "config { edition: 8 }\nwhat is this?\n");
 }

@@ -259,5 +259,13 @@ TEST(Lexemes, CoverEveryTextWhateverIsInIt) {
   }
 }
 
+TEST(Completion, ConfigTakesSettingsAndNothingElse) {
+  EXPECT_EQ(completed("config { se^ }"), completed("config { seed: 7, ^ }"));
+  EXPECT_THAT(completed("config {\n  seed: 7\n  ^\n}"),
+              ::testing::AllOf(::testing::Contains("overflow"), ::testing::Contains("edition"),
+                               ::testing::Not(::testing::Contains("len"))));
+  EXPECT_THAT(completed("config { seed: ^ }"), ::testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace espalier::dsl

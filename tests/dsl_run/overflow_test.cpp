@@ -10,9 +10,9 @@ namespace espalier::dsl {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::Functions;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::Functions;
 using testing::Recorder;
 using testing::tiny_model;
 using testing::World;
@@ -132,7 +132,7 @@ TEST(Overflow, WhatIsLeftIsWhatAProgramWithoutTheDroppedTurnsWrites) {
           left.push_back(past);
         }
       }
-      EXPECT_EQ(drop.roles, roles);  // the oldest
+      EXPECT_EQ(drop.roles, roles);    // the oldest
       for (const Json& past : left) {  // no answer or result is kept without what it belongs to
         if (past["role"] == "system") continue;
         EXPECT_EQ(past["role"], "user");
@@ -254,8 +254,7 @@ TEST(Overflow, IsRefusedWithAllNumbersWhereNothingMoreMayGo) {
                                       "that may be dropped, and [0-9]+ more may follow; the "
                                       "model's context holds 100"));
   arguments["history"] = Json::array();
-  EXPECT_THAT(world.json(kChat, arguments),
-              HasSubstr("no turn of it may be dropped, and"));
+  EXPECT_THAT(world.json(kChat, arguments), HasSubstr("no turn of it may be dropped, and"));
   EXPECT_THAT(world.json("config { overflow: \"drop_oldest\" }\n"
                          "gen main(t: string) -> line { \"${t}\" \"$[x: line, max=8]\" return x }",
                          {{"t", long_text}}),

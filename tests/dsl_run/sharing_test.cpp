@@ -107,7 +107,8 @@ TEST(Sharing, ABranchThatHasYieldedGivesItsPagesBackBeforeAnythingElseGoes) {
     const auto after = world.engine->stats();
     EXPECT_GT(after.evicted_pages.dead, 0U);
     std::printf("dead %lu once %lu again %lu expected %lu preempt %lu recomputed %lu\n",
-      after.evicted_pages.dead, after.evicted_pages.once, after.evicted_pages.again, after.evicted_pages.expected, after.preemptions, after.recomputed_tokens);
+                after.evicted_pages.dead, after.evicted_pages.once, after.evicted_pages.again,
+                after.evicted_pages.expected, after.preemptions, after.recomputed_tokens);
     ASSERT_TRUE(world.run(other));
     const auto again = world.engine->stats();
     EXPECT_GT(again.found_tokens - after.found_tokens, 100U);

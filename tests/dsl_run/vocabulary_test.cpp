@@ -99,8 +99,9 @@ TEST_F(VocabularyTest, AHoleThatNoTokensSpellIsNamedWithItsPlaceAndAFix) {
 }
 
 TEST_F(VocabularyTest, SoAreAFollowAndAChoiceThatItCannotSpell) {
-  EXPECT_THAT(said(ask("$[x: int] q")),
-              HasSubstr("cannot spell the text that ends `x`: no token spells the byte at offset 1"));
+  EXPECT_THAT(
+      said(ask("$[x: int] q")),
+      HasSubstr("cannot spell the text that ends `x`: no token spells the byte at offset 1"));
   EXPECT_THAT(said(ask("$[x: select \"yes\" | \"quite\"]")),
               HasSubstr("cannot spell \"quite\", which `x` chooses from"));
 }

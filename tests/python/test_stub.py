@@ -19,7 +19,8 @@ STUBS = Path(__file__).resolve().parent.parent / "dsl" / "stubs"
 
 SHOP = """
 enum Size { small as "S", large as "L" }
-record Item { name: line(1..12), count as "how many": int(1..9), size: Size, note?: line(1..8), tags: ("a" | "b")[1..2] }
+type Tag = "a" | "b"
+record Item { name: line(1..12), count as "how many": int(1..9), size: Size, note?: line(1..8), tags: Tag[1..2] }
 tool look(topic: line(1..8), limit: int(1..3) = 3) -> json = python "m:look"
 tool done()
 gen item(text: string, size: Size = "S") -> { item: Item, sure: bool, p: float }? {
@@ -74,7 +75,9 @@ def fits(value: typing.Any, hint: typing.Any) -> bool:
     if origin is list:
         return isinstance(value, list) and all(fits(one, inner[0]) for one in value)
     if origin is dict:
-        return isinstance(value, dict) and all(isinstance(key, str) and fits(one, inner[1]) for key, one in value.items())
+        return isinstance(value, dict) and all(
+            isinstance(key, str) and fits(one, inner[1]) for key, one in value.items()
+        )
     if hint is float:
         return isinstance(value, float | int) and not isinstance(value, bool)
     return type(value) is hint

@@ -203,6 +203,34 @@ TEST(Eviction, ForgettingTakesTheExpectationBack) {
   EXPECT_EQ(remembered(pool.cache, repeated(4, 1)), 0u);
 }
 
+TEST(Eviction, OfADeadPathWhatLiesBeforeTheMarkStays) {
+  for (const bool by_lease : {true, false}) {
+    Steady pool;
+    pool.cache.clear();
+    use(pool.cache, ++pool.now, repeated(4, 2));  // ordinary, and older
+    {
+      pool.cache.set_time(++pool.now);
+      Lease lease = pool.cache.open(0);
+      pool.cache.extend(lease, repeated(6, 1));
+      compute(pool.cache, lease);
+      if (by_lease) pool.cache.mark_dead(lease, 40);  // two pages and a half
+    }
+    if (!by_lease) pool.cache.forget(0, repeated(6, 1), true, 40);
+    const Evicted before = pool.cache.evicted();
+    Lease lease = pool.cache.open(1);
+    pool.cache.extend(lease, repeated(pool.cache.usage().free + 3, 1));
+    compute(pool.cache, lease);
+    EXPECT_EQ(pool.cache.evicted().dead - before.dead, 3U);
+    EXPECT_EQ(pool.cache.evicted().once, before.once);
+    EXPECT_EQ(remembered(pool.cache, repeated(6, 1)), 48U);
+    EXPECT_EQ(remembered(pool.cache, repeated(4, 2)), 64U);
+    pool.cache.extend(lease, repeated(4, 1));  // then the oldest goes, dead or not
+    compute(pool.cache, lease);
+    EXPECT_EQ(remembered(pool.cache, repeated(6, 1)), 32U);
+    EXPECT_TRUE(pool.cache.check().has_value());
+  }
+}
+
 TEST(Eviction, OfExpectedReturnsTheFarthestGoesFirst) {
   Steady pool;
   pool.cache.clear();

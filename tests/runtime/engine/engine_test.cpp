@@ -446,6 +446,40 @@ TEST(Engine, PagesOfADeadBranchAreEvictedFirst) {
   EXPECT_EQ(engine->stats().reused_tokens - before.reused_tokens, 80U);
 }
 
+// Said before the last request, it holds when that ends: the branch may still be there, parked.
+TEST(Engine, ABranchThatIsDeadBeforeItsLastRequestMakesRoomAtOnceAndLeavesItsTrunk) {
+  Given given;
+  given.toy.pages = 22;
+  auto engine = make_engine(given);
+  std::mt19937 random(13);
+  const Ids kept = random_ids(random, 80);
+  {
+    Branch branch = engine->open();
+    branch.append(kept);
+    ASSERT_TRUE(branch.generate_now(free_text(1)).has_value());
+  }
+  Branch trunk = engine->open();
+  trunk.append(random_ids(random, 80));
+  Branch scratch = trunk.fork();
+  scratch.append(random_ids(random, 80));
+  scratch.mark_dead();
+  ASSERT_TRUE(scratch.generate_now(free_text(1)).has_value());
+  Branch other = engine->open(1);
+  other.append(random_ids(random, 130));
+  ASSERT_TRUE(other.generate_now(free_text(1)).has_value());
+  EXPECT_GT(engine->stats().evicted_pages.dead, 0U);
+  EXPECT_EQ(engine->stats().evicted_pages.once, 0U);
+  const auto before = engine->stats();
+  ASSERT_TRUE(trunk.generate_now(free_text(1)).has_value());
+  EXPECT_GE(engine->stats().found_tokens - before.found_tokens, 79U);
+  // It was a hint: who goes on after all has the same text.
+  const Ids path = scratch.ids();
+  const auto on = scratch.generate_now(free_text(4));
+  ASSERT_TRUE(on.has_value());
+  EXPECT_EQ(on->ids, by_definition(path, 4));
+  EXPECT_TRUE(engine->check_idle().has_value());
+}
+
 // Each branch of a deep path began inside a page and copied its head: the pages that are then held
 // twice must not keep a path out of a pool that it fits.
 TEST(Engine, APathOfManyBranchesFitsThePoolThatItsTokensFit) {
