@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "dsl/evaluate.h"
+
 namespace espalier::dsl {
 namespace {
 
@@ -133,7 +135,7 @@ class Walker {
 // What a statement is to the search for the last hole.
 enum class Last : std::uint8_t { kNothing, kFound, kUnknown };
 
-Last last_of(const Block& block, std::set<HoleId>& out);
+Last last_of(const Program& program, const Block& block, std::set<HoleId>& out);
 
 Last last_of(const Text& text, std::set<HoleId>& out) {
   for (auto chunk = text.chunks.rbegin(); chunk != text.chunks.rend(); ++chunk) {
@@ -146,10 +148,11 @@ Last last_of(const Text& text, std::set<HoleId>& out) {
 }
 
 // Of several ways of which one is gone: known only where each is.
-Last of_ways(std::span<const Block* const> ways, bool may_pass, std::set<HoleId>& out) {
+Last of_ways(const Program& program, std::span<const Block* const> ways, bool may_pass,
+             std::set<HoleId>& out) {
   bool found = false, nothing = may_pass;
   for (const Block* way : ways) {
-    switch (last_of(*way, out)) {
+    switch (last_of(program, *way, out)) {
       case Last::kUnknown:
         return Last::kUnknown;
       case Last::kFound:
@@ -163,28 +166,35 @@ Last of_ways(std::span<const Block* const> ways, bool may_pass, std::set<HoleId>
   return nothing ? Last::kUnknown : Last::kFound;
 }
 
-Last last_of(const Stmt& stmt, std::set<HoleId>& out) {
+Last last_of(const Program& program, const Stmt& stmt, std::set<HoleId>& out) {
   if (const auto* text = std::get_if<TextStmt>(&stmt.node)) return last_of(text->text, out);
-  if (const auto* role = std::get_if<RoleStmt>(&stmt.node)) return last_of(role->body, out);
+  if (const auto* role = std::get_if<RoleStmt>(&stmt.node))
+    return last_of(program, role->body, out);
   std::vector<const Block*> ways;
   if (const auto* condition = std::get_if<IfStmt>(&stmt.node)) {
     for (const IfBranch& one : condition->branches) ways.push_back(&one.body);
     if (condition->otherwise) ways.push_back(&*condition->otherwise);
-    return of_ways(ways, !condition->otherwise, out);
+    return of_ways(program, ways, !condition->otherwise, out);
   }
   if (const auto* match = std::get_if<MatchStmt>(&stmt.node)) {
     for (const MatchArm& one : match->arms) ways.push_back(&one.body);
-    return of_ways(ways, false, out);
+    return of_ways(program, ways, false, out);
   }
   if (std::holds_alternative<ForStmt>(stmt.node) || std::holds_alternative<RetryStmt>(stmt.node) ||
       std::holds_alternative<SpliceStmt>(stmt.node))
     return Last::kUnknown;
-  return Last::kNothing;  // what its expressions call or fork has contexts of its own
+  // A fork in an expression goes on from here; what else waits is taken for one.
+  const Expr* expression = nullptr;
+  if (const auto* let = std::get_if<LetStmt>(&stmt.node)) expression = let->value.get();
+  if (const auto* yield = std::get_if<YieldStmt>(&stmt.node)) expression = yield->value.get();
+  if (const auto* require = std::get_if<RequireStmt>(&stmt.node))
+    expression = require->condition.get();
+  return expression != nullptr && waits(program, *expression) ? Last::kUnknown : Last::kNothing;
 }
 
-Last last_of(const Block& block, std::set<HoleId>& out) {
+Last last_of(const Program& program, const Block& block, std::set<HoleId>& out) {
   for (auto stmt = block.statements.rbegin(); stmt != block.statements.rend(); ++stmt)
-    if (const Last last = last_of(*stmt, out); last != Last::kNothing) return last;
+    if (const Last last = last_of(program, *stmt, out); last != Last::kNothing) return last;
   return Last::kNothing;
 }
 
@@ -212,9 +222,9 @@ void each_own_hole(const Program& program, const GenInfo& gen,
   Walker(program, visit, false).run(gen);
 }
 
-std::set<HoleId> last_holes(const Block& block) {
+std::set<HoleId> last_holes(const Program& program, const Block& block) {
   std::set<HoleId> out;
-  last_of(block, out);
+  last_of(program, block, out);
   return out;
 }
 

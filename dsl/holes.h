@@ -29,6 +29,6 @@ void each_own_hole(const Program& program, const GenInfo& gen,
 
 /// The holes of `block` after which a run of it asks nothing more of the model in this context, as
 /// far as that can be read off it; none of loops and retries. O(block).
-[[nodiscard]] std::set<HoleId> last_holes(const Block& block);
+[[nodiscard]] std::set<HoleId> last_holes(const Program& program, const Block& block);
 
 }  // namespace espalier::dsl

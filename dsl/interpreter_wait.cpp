@@ -268,7 +268,7 @@ Interpreter::ValueTask Interpreter::fork(Frame& frame, const ForkExpr& fork, con
         {ErrorCode::kLimit, "a fork of " + std::to_string(count) + " branches; at most " +
                                 std::to_string(kMaxBranches) + " run in one program"});
   }
-  const std::set<HoleId> last = last_holes(fork.body);
+  const std::set<HoleId> last = last_holes(program_, fork.body);
   std::vector<std::unique_ptr<Frame>> frames;
   std::vector<ValueTask> tasks;
   for (std::uint64_t i = 0; i < count; ++i) {
