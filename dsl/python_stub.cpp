@@ -247,7 +247,7 @@ class Stub {
         name = fresh(title(field.name) + "Call");
         const std::string arguments = fresh(title(field.name) + "Arguments");
         record(arguments, *field.type, tool == nullptr ? "" : tool->doc, nullptr);
-        out_ += "class " + name + "(_t.TypedDict):\n    name: _t.Literal[" + quote(field.key) +
+        out_ += "class " + name + "(_t.TypedDict):\n    name: _t.Literal[" + quote(field.name) +
                 "]\n    arguments: " + arguments + "\n\n";
       }
       out += (out.empty() ? "" : " | ") + name;

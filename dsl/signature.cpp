@@ -81,7 +81,12 @@ std::optional<Signature> signature_at(const Analysis& analysis, std::uint32_t of
     if (one == ")" || one == "]" || one == "}") ++depth;
     if (one == "(" || one == "[" || one == "{" || one == "${" || one == "$[") {
       if (depth-- > 0) continue;
-      if (one == "[" || one == "{") return std::nullopt;  // in a list, record or block
+      if (one == "[") {  // a list: one argument, or a part of one
+        commas = 0;
+        named = {};
+        depth = 0;
+        continue;
+      }
       if (one != "(" || i == 0 || read.all[i - 1].kind != LexemeKind::kWord) return std::nullopt;
       const std::string_view name = word(i - 1);
       const std::string_view before = i >= 2 ? word(i - 2) : std::string_view();

@@ -131,6 +131,7 @@ bool assignable_at(const TypeRef& from_given, const TypeRef& to_given, int depth
     case TypeKind::kSpan:
       return is_text(from);
     case TypeKind::kRegex:
+      if (from->kind == TypeKind::kRegex && from->pattern == to->pattern) return true;
       return is_text(from) && (from->kind != TypeKind::kRegex || from->pattern == to->pattern ||
                                group_record(to->pattern) == nullptr);
     case TypeKind::kInt:

@@ -417,6 +417,7 @@ void RadixCache::Impl::release(std::uint32_t anchor) {
 void RadixCache::Impl::declare_dead(std::uint32_t node, std::uint32_t offset, std::uint32_t from) {
   // Ready tokens after the place belong to a memory that is not this lease's.
   if (nodes[node].children > 0 || nodes[node].is_root() || nodes[node].ready > offset) return;
+  from = (from + kPageTokens - 1) / kPageTokens * kPageTokens;  // a page in part alive stays
   for (; !nodes[node].is_root() && nodes[node].children <= 1; node = nodes[node].parent) {
     Node& x = nodes[node];
     const std::uint32_t begin = std::max(x.cover, from > x.start ? from - x.start : 0);

@@ -250,7 +250,7 @@ TEST(LanguageServer, SignaturesLightTheParameterThatIsBeingWritten) {
   const int by_name = ask(6, 22);
   const int other_name = ask(6, 31);
   const int builtin = ask(7, 20);
-  const int tool = ask(7, 45);
+  const int tool = ask(7, 41);
   const int unfinished = ask(8, 17);
   const int nowhere = ask(8, 4);
   const int declaration = ask(4, 12);

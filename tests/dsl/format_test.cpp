@@ -136,8 +136,8 @@ TEST(Format, AnEditionIsWrittenOnceWhereverTheConfigStands) {
       {"config {}\n", "config { edition: 1 }\n"},
       {"config { seed: 7 }\n", "config { edition: 1, seed: 7 }\n"},
       {"enum A { a, b }\nconfig /* { */ {\n  seed: 7\n  max: 3\n}\n",
-       "enum A { a, b }\nconfig /* { */ {\n  edition: 1\n  seed: 7\n  max: 3\n}\n"},
-      {"config { // why\n  seed: 7 }\n", "config { edition: 1, // why\n  seed: 7 }\n"},
+       "enum A { a, b }\nconfig  /* { */ {\n  edition: 1\n  seed: 7\n  max: 3\n}\n"},
+      {"config { // why\n  seed: 7 }\n", "config { edition: 1,  // why\n  seed: 7 }\n"},
       {"config { seed: 7, edition: 1 }\n", "config { seed: 7, edition: 1 }\n"},
   };
   for (const auto& [before, after] : cases) {

@@ -23,7 +23,7 @@ type Tag = "a" | "b"
 record Item { name: line(1..12), count as "how many": int(1..9), size: Size, note?: line(1..8), tags: Tag[1..2] }
 tool look(topic: line(1..8), limit: int(1..3) = 3) -> json = python "m:look"
 tool done()
-gen item(text: string, size: Size = "S") -> { item: Item, sure: bool, p: float }? {
+gen item(text: string, size: Size = Size.small) -> { item: Item, sure: bool, p: float }? {
   user "${text} ${size}"
   assistant "$[item: Item, max=120] $[sure: bool]"
   return { item, sure, p: 0.5 }
