@@ -63,9 +63,15 @@ def fits(value: typing.Any, hint: typing.Any) -> bool:
         return True
     if typing_extensions.is_typeddict(hint):
         members = typing_extensions.get_type_hints(hint)
+        written = typing_extensions.get_type_hints(hint, include_extras=True)
+        required = {
+            key
+            for key, one in written.items()
+            if typing_extensions.get_origin(one) is not typing_extensions.NotRequired
+        }
         return (
             isinstance(value, dict)
-            and hint.__required_keys__ <= value.keys() <= members.keys()
+            and required <= value.keys() <= members.keys()
             and all(fits(one, members[key]) for key, one in value.items())
         )
     if origin is typing.Literal:

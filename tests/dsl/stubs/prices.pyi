@@ -5,6 +5,7 @@ import typing_extensions as _t
 
 class Price(_t.TypedDict):
     """A price."""
+
     amount: float
     per: _t.Literal["piece", "kilo"]
 
