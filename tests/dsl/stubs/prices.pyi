@@ -5,7 +5,6 @@ import typing_extensions as _t
 
 class Price(_t.TypedDict):
     """A price."""
-
     amount: float
     per: _t.Literal["piece", "kilo"]
 

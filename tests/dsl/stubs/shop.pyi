@@ -13,19 +13,15 @@ Sum: _t.TypeAlias = str
 
 class Price(_t.TypedDict):
     """A price."""
-
     amount: float
     per: _t.Literal["piece", "kilo"]
 
-Item = _t.TypedDict(
-    "Item",
-    {
-        "name": "str",
-        "how many": "int",
-        "price": "_t.NotRequired[Price]",
-        "tags": "_t.NotRequired[list[str]]",
-    },
-)
+Item = _t.TypedDict("Item", {
+    "name": "str",
+    "how many": "int",
+    "price": "_t.NotRequired[Price]",
+    "tags": "_t.NotRequired[list[str]]",
+})
 """What is sold."""
 
 class Folder(_t.TypedDict):
@@ -34,12 +30,9 @@ class Folder(_t.TypedDict):
     when: str | None
     notes: dict[str, Item]
 
-class_ = _t.TypedDict(
-    "class_",
-    {
-        "import": "int",
-    },
-)
+class_ = _t.TypedDict("class_", {
+    "import": "int",
+})
 
 class SellResultAt(_t.TypedDict):
     h: str
@@ -53,22 +46,14 @@ class SellResult(_t.TypedDict):
 class _Sell(_t.Protocol):
     """Sell \"it\".
     Or not."""
-
     parameters: list[str]
-    def __call__(
-        self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...
-    ) -> SellResult: ...
-    async def aio(
-        self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...
-    ) -> SellResult: ...
-    def stream(
-        self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...
-    ) -> _espalier.Stream[SellResult]: ...
+    def __call__(self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...) -> SellResult: ...
+    async def aio(self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...) -> SellResult: ...
+    def stream(self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...) -> _espalier.Stream[SellResult]: ...
     def render(self, *, text: str, currency: Currency, how: Ending = ..., items: list[Item] | None = ...) -> str: ...
 
 class LookArguments(_t.TypedDict):
     """Look something up."""
-
     topic: str
     limit: _t.NotRequired[int]
 
@@ -76,7 +61,8 @@ class LookCall(_t.TypedDict):
     name: _t.Literal["look"]
     arguments: LookArguments
 
-class DoneArguments(_t.TypedDict): ...
+class DoneArguments(_t.TypedDict):
+    ...
 
 class DoneCall(_t.TypedDict):
     name: _t.Literal["done"]
