@@ -120,15 +120,15 @@ gen held(question: string) -> json {{
 gen talk_held(questions: string[]) {{
   for turn_of in questions {{
     user "${{turn_of}}"
-    assistant "$[calls: ({tools})[1..4], max=400]"
+    assistant "$[calls: ({tools})[1..4], max=200]"
     tool "ok"
   }}
 }}
 gen talk_free(questions: string[]) {{
-  if len(questions) == 0 {{ assistant "$[calls: ({tools})[1..4], max=400]" }}
+  if len(questions) == 0 {{ assistant "$[calls: ({tools})[1..4], max=200]" }}
   for turn_of in questions {{
     user "${{turn_of}}"
-    assistant "$[calls: string, max=400]"
+    assistant "$[calls: string, max=200]"
     tool "ok"
   }}
 }}
