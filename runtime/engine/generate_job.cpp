@@ -81,8 +81,8 @@ void GenerateJob::propose(radix_cache::RadixCache& cache, double threshold) {
 void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold) {
   constexpr std::size_t kMost = 7;
   // The row behind the last guessed token gives one more.
+  if (tokens_left() < 2) return;  // at the budget's end a follow may still come
   const std::size_t most = std::min<std::size_t>(kMost, tokens_left() - 1);
-  if (most == 0) return;
   NGramIndex::Guess found{DraftSource::kTree, cache.following(strand.lease, most)};
   if (found.tokens.empty()) {
     if (path_.empty()) path_ = state().ids;
@@ -98,11 +98,12 @@ void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, do
     if (matcher.valid()) {
       const grammar::MaskRef mask = matcher.mask(left);
       if (mask == nullptr || !mask->allows(token) || !matcher.advance(token)) return;
+      if (matcher.done()) return;  // the row behind it would have nothing to allow
     }
     draft_.tokens.push_back(token);
     draft_.after.push_back(matcher);
     // What follows an end, or what is forced then, is not guessed.
-    if (matcher.valid() ? matcher.done() || !matcher.forced(left - 1).empty() : ends(token)) return;
+    if (matcher.valid() ? !matcher.forced(left - 1).empty() : ends(token)) return;
   }
 }
 
