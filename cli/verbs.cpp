@@ -171,7 +171,8 @@ constexpr std::string_view kBenchSharingDetails =
 A request goes on from the answer of the request that it comes "after" (by index); those that come
 after the same one fork it. All programs are there from the start and run greedily, once with the
 cache and once without, and once more with each pool. "saved" is the share of the prompts' tokens,
-paths in full, that nothing was computed for; "of best" sets it beside computing each distinct one once.
+paths in full, that nothing was computed for; "of best" sets it beside computing each distinct one
+once.
 
 Examples:
   espalier bench sharing chat.jsonl judge.jsonl
