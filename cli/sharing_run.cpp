@@ -101,8 +101,8 @@ class Run {
     co_return end;
   }
 
-  // Where what comes after `branch` goes on. Without the cache nothing is kept from one request to the next either: each
-  // sends its whole path.
+  // Where what comes after `branch` goes on. Without the cache nothing is kept from one request to
+  // the next either: each sends its whole path.
   runtime::Branch behind(const runtime::Branch& branch) {
     if (cache_) return branch.fork();
     runtime::Branch again = engine_.open();
