@@ -18,23 +18,14 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import llama_peer
+from llama_peer import ROOT, data_folder, model_file
+
 FIELDS = ("company", "date", "address", "total")
 LIMITS = {"company": 80, "date": 24, "address": 160, "total": 16}
 SYSTEM = "Extract the company, date, address and total of the receipt as JSON."
 
 PEER = r"""
-import json, sys, time
-import llama_cpp
-from llama_cpp import llama_cpp as low
-# Its extra buffer types (AMX) crash where a virtual machine shows AMX without granting it.
-defaults = low.llama_model_default_params
-def without_extra_buffers():
-    params = defaults()
-    params.use_extra_bufts = False
-    return params
-low.llama_model_default_params = llama_cpp.llama_model_default_params = without_extra_buffers
-job = json.load(open(sys.argv[1]))
 llm = llama_cpp.Llama(model_path=job["model"], n_ctx=4096, n_threads=job["threads"],
                       n_threads_batch=job["threads"], verbose=False)
 grammar = llama_cpp.LlamaGrammar.from_json_schema(json.dumps(job["schema"]), verbose=False)
@@ -46,15 +37,6 @@ for prompt in job["prompts"]:
     out.append(reply["choices"][0]["text"])
 json.dump({"seconds": time.perf_counter() - start, "texts": out}, sys.stdout)
 """
-
-
-def data_folder() -> Path:
-    return Path(os.environ.get("ESPALIER_DATA", ROOT.parent / "shared" / "data"))
-
-
-def model_file(name: str) -> str:
-    store = os.environ.get("ESPALIER_MODELS", os.path.expanduser("~/.cache/espalier/models"))
-    return name if name.endswith(".gguf") else os.path.join(store, "SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 def valid(value: object) -> bool:
@@ -91,10 +73,6 @@ def run_ours(args: argparse.Namespace, rows: list[dict], folder: Path) -> tuple[
 
 
 def run_peer(args: argparse.Namespace, rows: list[dict], folder: Path) -> tuple[float, list[dict | None]] | None:
-    python = os.environ.get("ESPALIER_PEER_PYTHON", "python3")
-    if subprocess.run([python, "-c", "import llama_cpp"], capture_output=True).returncode != 0:
-        return None
-
     def turn(role: str, text: str) -> str:
         return f"<|im_start|>{role}\n{text}<|im_end|>\n"
 
@@ -107,14 +85,10 @@ def run_peer(args: argparse.Namespace, rows: list[dict], folder: Path) -> tuple[
         "type": "object", "required": list(FIELDS), "additionalProperties": False,
         "properties": {f: {"type": "string", "minLength": 1, "maxLength": LIMITS[f]} for f in FIELDS},
     }  # fmt: skip
-    job = folder / "peer.json"
-    job.write_text(json.dumps({"model": model_file(args.model), "threads": args.threads, "schema": schema,
-                               "prompts": prompts}))  # fmt: skip
-    done = subprocess.run([python, "-c", PEER, str(job)], capture_output=True, text=True)
-    if done.returncode != 0:
-        print(done.stderr[-2000:], file=sys.stderr)
+    job = {"model": model_file(args.model), "threads": args.threads, "schema": schema, "prompts": prompts}
+    answer = llama_peer.run(PEER, job, folder)
+    if answer is None:
         return None
-    answer = json.loads(done.stdout)
     values: list[dict | None] = []
     for text in answer["texts"]:
         try:

@@ -8,7 +8,7 @@ The workloads are those that prefix sharing is usually measured with, made of th
 (a tree of thoughts: three first steps, two second ones behind each, a verdict), agent (a service's functions, four
 requests of its user), extraction (receipts behind two worked examples, JSON by a schema), judge (an answer, four
 criticisms of it), apart (receipts that share nothing). Each is written as a file for `espalier bench sharing`, which
-measures our side; --out keeps the files.
+measures our side; --out keeps the files. "undrafted": how much longer decoding takes where no token is guessed.
 
 The peer is llama-cpp-python where $ESPALIER_PEER_PYTHON (else python3) has it: the same requests, in the order in which
 one client would send them, each answer as long as ours, with its RAM prompt cache.
@@ -25,7 +25,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+import llama_peer
+from llama_peer import ROOT, data_folder, model_file
+
 Request = dict[str, Any]
 Program = dict[str, Any]
 FIELDS = ("company", "date", "address", "total")
@@ -36,26 +38,15 @@ SCHEMA = {
 }  # fmt: skip
 
 PEER = r"""
-import json, sys, time
-import llama_cpp
-from llama_cpp import llama_cpp as low
-# Its extra buffer types (AMX) crash where a virtual machine shows AMX without granting it.
-defaults = low.llama_model_default_params
-def without_extra_buffers():
-    params = defaults()
-    params.use_extra_bufts = False
-    return params
-low.llama_model_default_params = llama_cpp.llama_model_default_params = without_extra_buffers
-job = json.load(open(sys.argv[1]))
 seconds = {}
 for name, programs in job["workloads"].items():
     llm = llama_cpp.Llama(model_path=job["model"], n_ctx=4096, n_threads=job["threads"],
                           n_threads_batch=job["threads"], verbose=False)
     llm.set_cache(llama_cpp.LlamaRAMCache(capacity_bytes=2 << 30))
-    ends = {llm.token_eos(): -1e9, llm.token_eot(): -1e9}
-    ends.pop(-1, None)
+    vocabulary = low.llama_model_get_vocab(llm.model)
+    size = low.llama_vocab_n_tokens(vocabulary)
+    ends = {token: -1e9 for token in range(size) if low.llama_vocab_is_eog(vocabulary, token)}
     llm.create_completion("warm up", max_tokens=1)
-    grammars = {}
     start = time.perf_counter()
     for program in programs:
         paths = []
@@ -73,10 +64,6 @@ for name, programs in job["workloads"].items():
     del llm
 json.dump(seconds, sys.stdout)
 """
-
-
-def data_folder() -> Path:
-    return Path(os.environ.get("ESPALIER_DATA", ROOT.parent / "shared" / "data"))
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -182,24 +169,6 @@ def apart(count: int) -> list[list[Request]]:
 WORKLOADS = {few_shot: 48, chat: 32, thoughts: 12, agent: 20, extraction: 20, judge: 20, apart: 32}
 
 
-def model_file(name: str) -> str:
-    store = os.environ.get("ESPALIER_MODELS", os.path.expanduser("~/.cache/espalier/models"))
-    return name if name.endswith(".gguf") else os.path.join(store, "SmolLM2-135M-Instruct.Q4_1.gguf")
-
-
-def run_peer(args: argparse.Namespace, programs: dict[str, list[Program]], folder: Path) -> dict[str, float] | None:
-    python = os.environ.get("ESPALIER_PEER_PYTHON", "python3")
-    if subprocess.run([python, "-c", "import llama_cpp"], capture_output=True).returncode != 0:
-        return None
-    job = folder / "peer.json"
-    job.write_text(json.dumps({"model": model_file(args.model), "threads": args.threads, "workloads": programs}))
-    done = subprocess.run([python, "-c", PEER, str(job)], capture_output=True, text=True)
-    if done.returncode != 0:
-        print(done.stderr[-2000:], file=sys.stderr)
-        return None
-    return json.loads(done.stdout)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2")
@@ -230,24 +199,26 @@ def main() -> int:
         if args.pool:
             command += ["--pool", args.pool]
         report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        peer = run_peer(args, programs, Path(name))
+        job = {"model": model_file(args.model), "threads": args.threads, "workloads": programs}
+        peer = llama_peer.run(PEER, job, Path(name))
 
     print(f"{args.model}, {args.threads} threads; saved: share of the prompts' tokens that nothing was computed for")
     heads = ["programs/s", "first p50", "first p99", "saved", "of best"]
-    heads += [run["run"] for run in report["workloads"][0]["runs"][2:]]
-    heads += ["off", "gain", "of bound", *(["llama.cpp", "ratio"] if peer is not None else [])]
+    heads += [run["run"] for run in report["workloads"][0]["runs"][3:]]
+    heads += ["off", "gain", "of bound", "undrafted", *(["llama.cpp", "ratio"] if peer is not None else [])]
     print(" " * 12 + "".join(f"{head:>11}" for head in heads))
     for title, work in zip(programs, report["workloads"]):
-        on, off = work["runs"][0], work["runs"][1]
+        on, off, drawn = work["runs"][:3]
         cells = [
             f"{on['programs_per_second']:.2f}",
             f"{1000 * on['first_token_p50_seconds']:.0f} ms",
             f"{1000 * on['first_token_p99_seconds']:.0f} ms",
             f"{100 * on['hit_rate']:.1f} %",
-            *(f"{100 * run['share_of_best']:.1f} %" for run in (on, *work["runs"][2:])),
+            *(f"{100 * run['share_of_best']:.1f} %" for run in (on, *work["runs"][3:])),
             f"{off['programs_per_second']:.2f}",
             f"{work['speedup']:.2f} x",
             f"{100 * work['speedup'] / work['speedup_bound']:.0f} %",
+            f"{drawn['decode_seconds'] / on['decode_seconds']:.2f} x",
         ]
         if peer is not None:
             rate = work["programs"] / peer[title]

@@ -73,7 +73,9 @@ Json json_of(const Figures& it) {
           {"hit_rate", it.hit_rate},
           {"share_of_best", it.of_best},
           {"prefill_seconds", it.stats.prefill_seconds},
-          {"decode_seconds", it.stats.decode_seconds}};
+          {"decode_seconds", it.stats.decode_seconds},
+          {"drafted_tokens", it.stats.drafted_tokens},
+          {"accepted_tokens", it.stats.accepted_tokens}};
 }
 
 bool same_texts(const SharingRun& a, const SharingRun& b) {
@@ -145,7 +147,7 @@ class BenchSharing final : public Command {
     options.threads = static_cast<unsigned>(model_.threads.value_or(0));
     options.at_once = static_cast<std::size_t>(at_once_.value_or(0));
     ProgressLine line(context.console, context.system);
-    const std::size_t runs = 2 + pools.size();
+    const std::size_t runs = 3 + pools.size();
     const auto next = [&](std::size_t run, const char* what) { line.show(file, run, runs, what); };
 
     next(0, "cache on");
@@ -156,10 +158,16 @@ class BenchSharing final : public Command {
     ESP_ASSIGN(const SharingRun off, run_workload(workload, model, options, context));
     options.cache = true;
     bool same = same_texts(on, off);
+    next(2, "without drafts");
+    options.draft = false;
+    ESP_ASSIGN(const SharingRun drawn, run_workload(workload, model, options, context));
+    options.draft = true;
+    same = same && same_texts(on, drawn);
     std::vector<Figures> table{figures_of("cache on", on, limit),
-                               figures_of("cache off", off, limit)};
+                               figures_of("cache off", off, limit),
+                               figures_of("no drafts", drawn, limit)};
     for (std::size_t i = 0; i < pools.size(); ++i) {
-      next(2 + i, "small pool");
+      next(3 + i, "small pool");
       // A request needs its own path and, at worst, a page that it does not fill.
       options.pool_tokens = std::max<std::uint64_t>(limit.distinct * pools[i] / 100,
                                                     workload.longest + runtime::kPageTokens);
@@ -204,14 +212,15 @@ class BenchSharing final : public Command {
                   report["prompt_tokens"].get<unsigned long long>(),
                   100 * report["best_hit_rate"].get<double>());
     console.print_text(text);
-    std::snprintf(text, sizeof text, "  %-12s %10s %12s %12s %10s %8s %8s", "", "programs/s",
-                  "first p50", "first p99", "computed", "saved", "of best");
+    std::snprintf(text, sizeof text, "  %-12s %10s %12s %12s %10s %8s %8s %10s", "", "programs/s",
+                  "first p50", "first p99", "computed", "saved", "of best", "decoding");
     console.print_text(text);
     for (const Figures& it : table) {
-      std::snprintf(text, sizeof text, "  %-12s %10.2f %10.0f ms %9.0f ms %10llu %6.1f %% %6.1f %%",
+      std::snprintf(text, sizeof text,
+                    "  %-12s %10.2f %10.0f ms %9.0f ms %10llu %6.1f %% %6.1f %% %8.2f s",
                     it.name.c_str(), it.programs_per_second, 1000 * it.first_token_p50,
                     1000 * it.first_token_p99, static_cast<unsigned long long>(it.computed),
-                    100 * it.hit_rate, 100 * it.of_best);
+                    100 * it.hit_rate, 100 * it.of_best, it.stats.decode_seconds);
       console.print_text(text);
     }
     const double speedup = report["speedup"].get<double>();

@@ -167,11 +167,10 @@ Result<EncodedWorkload> encode_workload(const Workload& workload, const runtime:
                                            " tokens; the model has positions for " +
                                            std::to_string(model.shape().context));
       }
-      program.longest = std::max(program.longest, static_cast<std::uint32_t>(lengths.back()));
+      out.longest = std::max(out.longest, static_cast<std::uint32_t>(lengths.back()));
       (it.after ? program.requests[*it.after].followers : program.first).push_back(i);
       program.requests.push_back(std::move(request));
     }
-    out.longest = std::max(out.longest, program.longest);
     out.programs.push_back(std::move(program));
   }
   return out;
@@ -188,6 +187,7 @@ Result<SharingRun> run_workload(const EncodedWorkload& workload,
   ESP_ASSIGN(auto backend, runtime::CpuBackend::create(model, cpu, context.system));
   runtime::EngineOptions engine_options;
   engine_options.cache = options.cache;
+  engine_options.draft = options.draft;
   ESP_ASSIGN(const auto engine,
              runtime::Engine::create(std::move(backend), engine_options, context.system));
   Run run(workload, *engine, options.cache, context.system);

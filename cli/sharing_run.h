@@ -30,10 +30,9 @@ struct EncodedWorkload {
     std::string id;
     std::vector<Request> requests;
     std::vector<std::size_t> first;  // requests that come after none
-    std::uint32_t longest = 0;       // ids that its longest path may have
   };
   std::vector<Program> programs;
-  std::uint32_t longest = 0;
+  std::uint32_t longest = 0;  // ids that the longest path may have
 };
 
 /// Errors: a text that the vocabulary cannot spell, a schema that is refused, a path longer than
@@ -43,6 +42,7 @@ struct EncodedWorkload {
 
 struct SharingOptions {
   bool cache = true;              // off: each request computes its whole path
+  bool draft = true;              // off: no token is guessed
   unsigned threads = 0;           // 0: all processors
   std::uint64_t pool_tokens = 0;  // 0: the backend's own pool
   std::size_t at_once = 0;        // programs that run together; 0: all of them

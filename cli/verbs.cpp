@@ -170,9 +170,9 @@ constexpr std::string_view kBenchSharingDetails =
     R"(A line of a workload is a program: {"id", "requests": [{"text", "max_tokens", "after", "schema"}]}.
 A request goes on from the answer of the request that it comes "after" (by index); those that come
 after the same one fork it. All programs are there from the start and run greedily, once with the
-cache and once without, and once more with each pool. "saved" is the share of the prompts' tokens,
-paths in full, that nothing was computed for; "of best" sets it beside computing each distinct one
-once.
+cache, once without, once without drafts, and once more with each pool. "saved" is the share of the
+prompts' tokens, paths in full, that nothing was computed for; "of best" sets it beside computing
+each distinct one once.
 
 Examples:
   espalier bench sharing chat.jsonl judge.jsonl

@@ -49,8 +49,11 @@ NGramIndex::Guess NGramIndex::guess(std::span<const TokenId> path, std::size_t m
 std::size_t DraftTrust::worth(DraftSource source, double threshold, std::size_t most) {
   const double right = right_[static_cast<std::size_t>(source)];
   if (right <= threshold) {
-    constexpr std::uint32_t kTryAgain = 16;
-    return ++passed_over_ % kTryAgain == 0 ? std::min<std::size_t>(most, 1) : 0;
+    // The dearer a row, the seldomer: all requests of a step try.
+    const double wait = 16 / std::max(1e-6, (1 - threshold) * (1 - threshold));
+    if (++passed_over_ < wait) return 0;
+    passed_over_ = 0;
+    return std::min<std::size_t>(most, 1);
   }
   // right^n > threshold
   const double far = threshold <= 0 || right >= 1 ? static_cast<double>(most)

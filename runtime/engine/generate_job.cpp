@@ -91,19 +91,22 @@ void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, do
   }
   if (found.tokens.empty()) return;
   const std::size_t worth = trust_.worth(found.source, threshold, found.tokens.size());
+  if (worth == 0) return;
   draft_.source = found.source;
   grammar::Matcher matcher = out_.matcher;
+  std::uint32_t left = tokens_left();
+  grammar::MaskRef mask = matcher.valid() ? matcher.mask(left) : nullptr;
   for (const TokenId token : found.tokens.first(worth)) {
-    const std::uint32_t left = tokens_left() - static_cast<std::uint32_t>(draft_.tokens.size());
     if (matcher.valid()) {
-      const grammar::MaskRef mask = matcher.mask(left);
       if (mask == nullptr || !mask->allows(token) || !matcher.advance(token)) return;
       if (matcher.done()) return;  // the row behind it would have nothing to allow
+      mask = matcher.mask(--left);
+      if (mask == nullptr || mask->count() == 0) return;  // a guess must never end a request
     }
     draft_.tokens.push_back(token);
-    draft_.after.push_back(matcher);
+    draft_.masks.push_back(mask);
     // What follows an end, or what is forced then, is not guessed.
-    if (matcher.valid() ? !matcher.forced(left - 1).empty() : ends(token)) return;
+    if (matcher.valid() ? !matcher.forced(left).empty() : ends(token)) return;
   }
 }
 
@@ -121,7 +124,7 @@ Status GenerateJob::want(const Strand&, std::uint32_t position, RowPlan& plan) {
   plan.want = Want::kToken;
   const std::uint32_t ahead = position + 1 - length();  // guessed tokens before the row's answer
   if (out_.matcher.valid()) {
-    plan.mask = (ahead == 0 ? out_.matcher : draft_.after[ahead - 1]).mask(tokens_left() - ahead);
+    plan.mask = ahead == 0 ? out_.matcher.mask(tokens_left()) : draft_.masks[ahead - 1];
     if (plan.mask == nullptr || plan.mask->count() == 0) {
       return fail(ErrorCode::kInternal, "the grammar allows no token after " +
                                             std::to_string(out_.ids.size() + ahead) +
@@ -215,7 +218,7 @@ Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result,
     stats.accepted_tokens += right ? 1 : 0;
     if (right) {
       draft_.tokens.pop_front();
-      draft_.after.pop_front();
+      draft_.masks.pop_front();
       ++kept;
     }
     if (right && !finished_ && out_.ids.size() == before + 1)

@@ -46,12 +46,12 @@ class GenerateJob final : public Job {
   bool jump_;
   std::vector<TokenId> forced_;        // known to follow and not appended yet, the next one last
   std::deque<std::uint32_t> allowed_;  // by the masks of the rows that were asked for and not taken
-  // A guess on its way: tokens that stand in the lease behind ids and answer, after each the
-  // matcher (where there is one), and the position from which on the tree had none of them.
+  // A guess on its way: tokens that stand in the lease behind ids and answer, the mask after each
+  // (null without a matcher), and the position from which on the tree had none of them.
   struct Draft {
     DraftSource source = DraftSource::kBigram;
     std::deque<TokenId> tokens;
-    std::deque<grammar::Matcher> after;
+    std::deque<grammar::MaskRef> masks;
     std::uint32_t fresh = 0;
   };
   Draft draft_;

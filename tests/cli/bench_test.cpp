@@ -149,7 +149,7 @@ TEST(BenchSharing, SharesWhatCanBeSharedAndChangesNoText) {
   const Json work = Json::parse(ran.out)["workloads"][0];
   EXPECT_EQ(work["programs"], 2);
   EXPECT_TRUE(work["texts_identical"].get<bool>());
-  ASSERT_EQ(work["runs"].size(), 4u);
+  ASSERT_EQ(work["runs"].size(), 5u);
   const Json& on = work["runs"][0];
   const Json& off = work["runs"][1];
   // The head once, and what each request adds: nothing but the last token of an answer may be
@@ -159,7 +159,8 @@ TEST(BenchSharing, SharesWhatCanBeSharedAndChangesNoText) {
   EXPECT_EQ(off["computed_tokens"], work["prompt_tokens"])
       << "without the cache each request computes its path";
   EXPECT_GT(work["prompt_tokens"].get<int>(), 3 * work["must_compute_tokens"].get<int>());
-  EXPECT_GE(work["runs"][2]["pool_tokens"].get<int>(), 64 + 9 + 4 + 3)
+  EXPECT_EQ(work["runs"][2]["drafted_tokens"], 0);
+  EXPECT_GE(work["runs"][3]["pool_tokens"].get<int>(), 64 + 9 + 4 + 3)
       << "room for the longest path";
   EXPECT_THAT(run_line({"bench", "sharing", folder.path("w.jsonl"), "--model", path}).out,
               HasSubstr("texts identical: yes"));

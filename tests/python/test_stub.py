@@ -133,7 +133,7 @@ def test_what_programs_give_is_what_their_stub_says(
 
 
 def test_a_type_checker_holds_a_caller_to_it(tmp_path: Path) -> None:
-    mypy = pytest.importorskip("mypy.api")
+    mypy = pytest.importorskip("mypy.api", reason="mypy is not installed: pip install mypy")
     program, messages = _core.compile("shop.gen", SHOP)
     assert program is not None, messages
     (tmp_path / "shop.pyi").write_text(program.stub())

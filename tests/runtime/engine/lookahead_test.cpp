@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fault_system.h"
 #include "runtime/engine/drafter.h"
 #include "tests/runtime/engine/support.h"
 
@@ -45,10 +46,14 @@ TEST(Engine, TextIsTheSameWithAndWithoutJumps) {
   }
 }
 
+// In all of these the clock stands still, so that no time decides what is guessed: a row counts as
+// a tenth of a step.
+
 // A toy that likes one token gives texts that repeat themselves, which guesses find; how much it
 // likes it decides how often they are right. The second run of a prompt finds the first one's text
 // in the tree.
 TEST(Draft, TextIsTheSameWithAndWithout) {
+  FaultSystem clock(real_system());
   std::uint64_t drafted = 0, accepted = 0, wrong = 0;
   for (const float liking : {0.0F, 5.0F, 100.0F}) {
     for (const float temperature : {0.0F, 0.9F}) {
@@ -60,7 +65,7 @@ TEST(Draft, TextIsTheSameWithAndWithout) {
           given.toy.wants = [=](std::size_t token) { return token % 16 == 5 ? liking : 0.0F; };
           given.options.draft = draft;
           given.options.max_rows = seed % 2 == 0 ? 64 : 5;
-          auto engine = make_engine(given);
+          auto engine = make_engine(given, clock);
           std::mt19937 random(static_cast<unsigned>(seed));
           const Ids prompt = random_ids(random, 30 + 7 * seed);
           std::vector<Ids> out;
@@ -100,6 +105,7 @@ TEST(Draft, TextIsTheSameWithAndWithout) {
 }
 
 TEST(Draft, TextIsTheSameUnderAGrammar) {
+  FaultSystem clock(real_system());
   std::vector<std::string> spellings;
   for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
   for (const char* longer : {"name", "\":\"", "true", "ab", "\":", "{\""})
@@ -117,7 +123,7 @@ TEST(Draft, TextIsTheSameUnderAGrammar) {
           given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
           given.options.draft = draft;
           given.options.jump = jump;
-          auto engine = make_engine(given);
+          auto engine = make_engine(given, clock);
           for (int run = 0; run < 2; ++run) {
             Branch branch = engine->open();
             branch.append(Ids{1, 2, 3});
@@ -142,13 +148,54 @@ TEST(Draft, TextIsTheSameUnderAGrammar) {
   EXPECT_GT(wrong, 100U);
 }
 
+// Where the budget is used up the follow is still to come, and behind the token that ends a hole
+// nothing is.
+TEST(Draft, ChangesNothingAtABudgetsEnd) {
+  FaultSystem clock(real_system());
+  std::vector<std::string> spellings;
+  for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
+  for (const char* longer : {"ab", "abab", ")\n", "b)"}) spellings.emplace_back(longer);
+  const auto vocabulary = jump_vocabulary(spellings);
+  std::uint64_t drafted = 0;
+  for (const char* follow : {"", ")", ")\nend"}) {
+    for (std::uint32_t budget = 4; budget < 20; ++budget) {
+      for (std::uint64_t seed = 0; seed < 4; ++seed) {
+        std::vector<Ids> texts;
+        for (const bool draft : {true, false}) {
+          Given given;
+          given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
+          given.options.draft = draft;
+          auto engine = make_engine(given, clock);
+          for (int run = 0; run < 3; ++run) {
+            Branch branch = engine->open();
+            branch.append(Ids{1, 2, 3});
+            GenerateRequest request = free_text(budget, seed % 2 == 0 ? 0.0F : 0.9F, seed);
+            request.matcher = matcher_of("(a|b){3,40}", vocabulary, follow);
+            const auto out = branch.generate_now(std::move(request));
+            ASSERT_TRUE(out.has_value()) << budget << ": " << out.error().message;
+            texts.push_back(out->ids);
+            // What follows computes the last token too: the next run finds all of it in the tree.
+            branch.append(Ids{4});
+            ASSERT_TRUE(branch.generate_now(free_text(1)).has_value());
+          }
+          drafted += engine->stats().drafted_tokens;
+        }
+        for (std::size_t i = 1; i < texts.size(); ++i)
+          EXPECT_EQ(texts[i], texts[0]) << "budget " << budget << ", follow " << follow;
+      }
+    }
+  }
+  EXPECT_GT(drafted, 200U);
+}
+
 TEST(Draft, WrongGuessesLeaveNothingInTheTree) {
+  FaultSystem clock(real_system());
   std::vector<std::size_t> tokens, pages;
   for (const bool draft : {true, false}) {
     Given given;
     given.toy.wants = [](std::size_t token) { return token < 4 ? 5.0F : 0.0F; };
     given.options.draft = draft;
-    auto engine = make_engine(given);
+    auto engine = make_engine(given, clock);
     Branch branch = engine->open();
     branch.append(Ids{1, 2, 3, 1, 2, 3});
     ASSERT_TRUE(branch.generate_now(free_text(300, 0.8F, 3)).has_value());
@@ -216,9 +263,14 @@ TEST(DraftTrust, LooksAsFarAsItIsRightAndTriesAgain) {
   for (int i = 0; i < 100; ++i) trust.record(DraftSource::kTrigram, true);
   EXPECT_EQ(trust.worth(DraftSource::kTrigram, 0.2, 7), 7U);
   for (int i = 0; i < 100; ++i) trust.record(DraftSource::kTrigram, false);
-  std::size_t tried = 0;
-  for (int i = 0; i < 160; ++i) tried += trust.worth(DraftSource::kTrigram, 0.2, 7);
-  EXPECT_EQ(tried, 10U);
+  // Seldomer where a row is dear.
+  const auto tries = [](DraftTrust it, double threshold) {
+    std::size_t tried = 0;
+    for (int i = 0; i < 1000; ++i) tried += it.worth(DraftSource::kTrigram, threshold, 7);
+    return tried;
+  };
+  EXPECT_EQ(tries(trust, 0.2), 40U);
+  EXPECT_EQ(tries(trust, 0.75), 3U);
   EXPECT_GT(trust.worth(DraftSource::kTree, 0.2, 7), 1U) << "another source is another matter";
 }
 

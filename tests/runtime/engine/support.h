@@ -26,9 +26,9 @@ struct Given {
   EngineOptions options{.max_rows = 64, .cache = true, .poison = true, .check = true};
 };
 
-inline std::unique_ptr<Engine> make_engine(Given given = {}) {
-  auto engine = Engine::create(std::make_unique<ToyBackend>(std::move(given.toy)), given.options,
-                               real_system());
+inline std::unique_ptr<Engine> make_engine(Given given = {}, System& system = real_system()) {
+  auto engine =
+      Engine::create(std::make_unique<ToyBackend>(std::move(given.toy)), given.options, system);
   EXPECT_TRUE(engine.has_value()) << engine.error().message;
   return std::move(*engine);
 }
@@ -85,12 +85,13 @@ inline grammar::VocabularyRef jump_vocabulary(const std::vector<std::string>& sp
 }
 
 inline grammar::Matcher matcher_of(const std::string& pattern,
-                                   const grammar::VocabularyRef& vocabulary) {
+                                   const grammar::VocabularyRef& vocabulary,
+                                   const std::string& follow = {}) {
   grammar::Type type;
   type.kind = grammar::TypeKind::kRegex;
   type.pattern = pattern;
   auto grammar =
-      grammar::compile(vocabulary, std::make_shared<const grammar::Type>(std::move(type)), "");
+      grammar::compile(vocabulary, std::make_shared<const grammar::Type>(std::move(type)), follow);
   EXPECT_TRUE(grammar.has_value()) << grammar.error().message;
   return (*grammar)->start();
 }
