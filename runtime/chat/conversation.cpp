@@ -1,5 +1,8 @@
 #include "runtime/chat/conversation.h"
 
+#include <array>
+#include <ctime>
+#include <string>
 #include <vector>
 
 #include "runtime/chat/chat_template.h"
@@ -19,6 +22,16 @@ bool known_role(const Json& value) {
     if (value.get_ref<const std::string&>() == name(role)) return true;
   }
   return false;
+}
+
+// "2026-11-27 09:30:00".
+std::string date_and_time(std::chrono::sys_seconds local) {
+  const std::time_t time = std::chrono::system_clock::to_time_t(local);
+  std::tm civil{};
+  gmtime_r(&time, &civil);
+  std::array<char, 32> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &civil);
+  return {text.data(), size};
 }
 
 Result<Value> message_value(Arena& arena, const Json& message, jinja::Origin origin) {
@@ -59,6 +72,13 @@ Result<jinja::Text> ConversationTemplate::render(const Json& messages, const Jso
   ESP_ASSIGN(const Value tool_values,
              jinja::from_json(arena, given.is_null() ? tools : given, kTools));
   variables.push_back({key("tools"), tool_values});
+  if (functions_and_datetime) {
+    const Json& functions = given.is_null() ? tools : given;
+    const std::string spec = (functions.is_null() ? Json::array() : functions)
+                                 .dump(4, ' ', false, Json::error_handler_t::replace);
+    variables.push_back({key("functions"), Value::of(make_str(arena, spec, kTools))});
+    variables.push_back({key("datetime"), key(date_and_time(now).c_str())});
+  }
   variables.push_back({key("bos_token"), key(bos.c_str())});
   variables.push_back({key("eos_token"), key(eos.c_str())});
   ESP_ASSIGN(auto rendered, compiled->render(arena, *jinja::make_dict(arena, variables), options));

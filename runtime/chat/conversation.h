@@ -20,6 +20,9 @@ struct ConversationTemplate {
   std::string bos;  // the tokens' texts; empty where the model has none
   std::string eos;
   std::chrono::sys_seconds now{};  // local civil time
+  // The template knows the tools as `functions` (their JSON, indented by four) and the time as
+  // `datetime`, as firefunction-v2 does.
+  bool functions_and_datetime = false;
   // What `tools` is where none are given: null, as the transformers library has it, an empty list
   // for templates that cannot do with null, or the tools of ChatTemplate::with_tools.
   Json tools = Json();

@@ -56,10 +56,11 @@ class JinjaChatTemplate final : public ChatTemplate {
   std::string refusal(Role role, std::optional<Role> previous) const override {
     if (!supports(role)) return refusal(role);
     if (!previous) {
-      return turn(role).begin.empty() && turn(role).first.empty() && !first_known(role)
-                 ? "the model's chat template has no conversation that starts with the role '" +
-                       std::string(name(role)) + "'"
-                 : "";
+      const std::string& why = turn(role).not_first;
+      return why.empty() ? ""
+                         : "the model's chat template has no conversation that starts with the "
+                           "role '" +
+                               std::string(name(role)) + "': " + why;
     }
     const auto& it = pair(*previous, role);
     return it.known ? ""
@@ -129,7 +130,6 @@ class JinjaChatTemplate final : public ChatTemplate {
       segments.insert(segments.begin(), {bos, ""});
     return segments;
   }
-  bool first_known(Role role) const { return role == Role::kUser || role == Role::kSystem; }
 
   std::string_view family_;
   ConversationTemplate conversation_;
@@ -162,12 +162,13 @@ Result<std::shared_ptr<const ChatTemplate>> make_chat_template(
   }
   ConversationTemplate conversation{std::move(*compiled), text(tokenizer->bos()),
                                     text(tokenizer->eos()), local_now()};
+  const std::string_view family = family_of(source);
+  conversation.functions_and_datetime = family == "firefunction-v2";
   const Json probe = Json::array({{{"role", "user"}, {"content", "text"}}});
   if (!conversation.render(probe, Json(), false, kProbeLimits) &&
       conversation.render(probe, Json::array(), false, kProbeLimits))
     conversation.tools = Json::array();
   ESP_ASSIGN(TurnPieces pieces, find_pieces(conversation, *tokenizer));
-  const std::string_view family = family_of(source);
   auto tools = find_tool_syntax(family, conversation);
   return std::make_shared<const JinjaChatTemplate>(
       family, std::move(conversation), std::move(pieces), std::move(tokenizer), std::move(tools));

@@ -205,6 +205,16 @@ class Prober {
       else
         it.refusal = "the model's chat template refuses the role " + role_name + ": " + it.refusal;
     }
+    for (const Role role : {kSystem, kUser, kAssistant, kTool}) {
+      auto& it = turn(role);
+      if (join(std::nullopt, role) != nullptr) continue;
+      for (const auto& [roles, seen] : observed_) {
+        if (roles.front() != role || seen.rendered) continue;
+        it.not_first = seen.refusal;
+        break;
+      }
+      if (it.not_first.empty()) it.not_first = "its text would be dropped or moved";
+    }
     for (const Role previous : {kSystem, kUser, kAssistant, kTool}) {
       for (const Role next : {kSystem, kUser, kAssistant, kTool}) {
         auto& it = pair(previous, next);

@@ -24,8 +24,9 @@ struct TurnPieces {
     bool supported = false;
     std::string refusal;
     TextForm form = TextForm::kPlain;
-    Segments begin;  // before the opening, where the turn is the first one
-    Segments first;  // its opening then
+    std::string not_first;  // why no conversation starts with it; empty where one does
+    Segments begin;         // before the opening, where the turn is the first one
+    Segments first;         // its opening then
     Segments close;
   };
   std::array<Turn, kRoleCount> turns;
