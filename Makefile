@@ -106,7 +106,8 @@ format: $(RUFF)
 
 lint: build $(RUFF)
 	@tools/setup.sh clang-format clang-tidy
-	@cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON > /dev/null  # g++'s, which clang cannot read
+	@# Each source alone, without g++'s precompiled header, which clang cannot read.
+	@cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DESPALIER_UNITY=OFF > /dev/null
 	@clang-format --dry-run -Werror $(FORMATTED)
 	@$(RUFF) check -q python examples tests bench tools
 	@clang-tidy -p build/lint --quiet $(filter %.cpp,$(FORMATTED))

@@ -18,7 +18,7 @@
 namespace espalier::cli {
 namespace {
 
-std::string count(std::size_t n, const std::string& noun) {
+std::string counted(std::size_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
 }
 
@@ -85,10 +85,10 @@ class Check final : public Command {
     if (json_) {
       context.console.print_json(all);
     } else if (errors + warnings > 0) {
-      context.console.note(count(errors, "error") + ", " + count(warnings, "warning"));
+      context.console.note(counted(errors, "error") + ", " + counted(warnings, "warning"));
     } else if (!unreadable) {
       context.console.note(files_.size() == 1 ? "no errors"
-                                              : "no errors in " + count(files_.size(), "file"));
+                                              : "no errors in " + counted(files_.size(), "file"));
     }
     return errors > 0 || unreadable ? kFailed : kDone;
   }

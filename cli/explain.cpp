@@ -11,14 +11,14 @@
 namespace espalier::cli {
 namespace {
 
-constexpr std::size_t kWidth = 80;
+constexpr std::size_t kLineWidth = 80;
 
 std::string wrapped(std::string_view text) {
   std::istringstream words{std::string(text)};
   std::string out;
   std::size_t column = 0;
   for (std::string word; words >> word;) {
-    if (column > 0 && column + 1 + word.size() > kWidth) {
+    if (column > 0 && column + 1 + word.size() > kLineWidth) {
       out += '\n';
       column = 0;
     }

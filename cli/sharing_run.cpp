@@ -19,9 +19,9 @@ namespace {
 using runtime::Task;
 
 // One run on its way. All coroutines run on one thread; only what stop() touches is shared.
-class Run {
+class WorkloadRun {
  public:
-  Run(const EncodedWorkload& workload, runtime::Engine& engine, bool cache, System& system)
+  WorkloadRun(const EncodedWorkload& workload, runtime::Engine& engine, bool cache, System& system)
       : workload_(workload), engine_(engine), cache_(cache), system_(system), executor_(1) {
     for (const EncodedWorkload::Program& program : workload.programs)
       answers_.emplace_back(program.requests.size());
@@ -190,7 +190,7 @@ Result<SharingRun> run_workload(const EncodedWorkload& workload,
   engine_options.draft = options.draft;
   ESP_ASSIGN(const auto engine,
              runtime::Engine::create(std::move(backend), engine_options, context.system));
-  Run run(workload, *engine, options.cache, context.system);
+  WorkloadRun run(workload, *engine, options.cache, context.system);
   SharingRun out;
   const System::Clock::time_point began = context.system.now();
   {

@@ -11,12 +11,6 @@
 namespace espalier::dsl {
 namespace {
 
-std::optional<std::string> text_of(const Value& value) {
-  if (value.kind() == ValueKind::kString) return value.as_string();
-  if (value.kind() == ValueKind::kVariant) return value.as_case().surface;
-  return std::nullopt;
-}
-
 tl::unexpected<Failure> wrong(const Span& span, std::string_view function, const Value& value) {
   return value_failure(
       span, "`" + std::string(function) + "` does not work on " + std::string(name(value.kind())));

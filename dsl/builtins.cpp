@@ -14,7 +14,7 @@ constexpr std::array<BuiltinParameter, 2> kXDigits = {{{"x", true}, {"digits", f
 constexpr std::array<BuiltinParameter, 2> kXPart = {{{"x", true}, {"part", true}}};
 constexpr std::array<BuiltinParameter, 3> kNear = {{{"a", true}, {"b", true}, {"within", true}}};
 
-constexpr std::array<BuiltinInfo, 17> kAll = {{
+constexpr std::array<BuiltinInfo, 17> kBuiltins = {{
     {Builtin::kAbs, "abs", kX, "abs(x: number) -> number"},
     {Builtin::kContains, "contains", kXPart, "contains(x: string | list, part) -> bool"},
     {Builtin::kFloat, "float", kX, "float(x: string | number) -> float"},
@@ -36,17 +36,17 @@ constexpr std::array<BuiltinInfo, 17> kAll = {{
 
 }  // namespace
 
-std::span<const BuiltinInfo> builtins() { return kAll; }
+std::span<const BuiltinInfo> builtins() { return kBuiltins; }
 
 const BuiltinInfo* find_builtin(std::string_view name) {
   const auto at =
-      std::lower_bound(kAll.begin(), kAll.end(), name,
+      std::lower_bound(kBuiltins.begin(), kBuiltins.end(), name,
                        [](const BuiltinInfo& entry, std::string_view n) { return entry.name < n; });
-  return at != kAll.end() && at->name == name ? &*at : nullptr;
+  return at != kBuiltins.end() && at->name == name ? &*at : nullptr;
 }
 
 const BuiltinInfo& info(Builtin id) {
-  return *std::find_if(kAll.begin(), kAll.end(),
+  return *std::find_if(kBuiltins.begin(), kBuiltins.end(),
                        [&](const BuiltinInfo& entry) { return entry.id == id; });
 }
 

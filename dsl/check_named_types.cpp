@@ -22,10 +22,6 @@ bool is_builtin_type(std::string_view name) {
   return std::find(kBuiltinTypes.begin(), kBuiltinTypes.end(), name) != kBuiltinTypes.end();
 }
 
-std::string written_number(const Number& number) {
-  return number.integer ? std::to_string(number.int_value) : Json(number.value).dump();
-}
-
 }  // namespace
 
 TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {

@@ -13,11 +13,11 @@ namespace {
 constexpr std::size_t kMaxParts = 1000;
 constexpr std::size_t kMaxPattern = 64u << 10;
 
+}  // namespace
+
 std::string written_number(const Number& number) {
   return number.integer ? std::to_string(number.int_value) : Json(number.value).dump();
 }
-
-}  // namespace
 
 bool Checker::too_many(std::size_t count, const Span& span, const std::string& what) {
   if (count <= kMaxParts) return false;

@@ -30,6 +30,9 @@ struct Static {
   bool selected = false;   // has `.p` and `.dist`
 };
 
+/// A number as a message writes it.
+[[nodiscard]] std::string written_number(const Number& number);
+
 class Checker {
  public:
   Checker(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,

@@ -93,7 +93,7 @@ std::string spelled(const Type& type, int depth) {
 }
 
 // What stands in the JSON, for messages: short, and never the whole content.
-std::string shown(const Json& json) {
+std::string shown_json(const Json& json) {
   if (json.is_object()) return "an object";
   if (json.is_array()) return "a list of " + std::to_string(json.size());
   if (json.is_string()) {
@@ -181,7 +181,7 @@ class Reader {
   static tl::unexpected<Error> wrong(const Json& json, const TypeRef& type,
                                      const std::string& path) {
     return fail(ErrorCode::kInvalid,
-                path + ": expected " + describe(type) + ", got " + shown(json));
+                path + ": expected " + describe(type) + ", got " + shown_json(json));
   }
 
   Result<Value> any(const Json& json, const std::string& path, std::uint32_t depth) {
@@ -283,7 +283,7 @@ class Reader {
       }
     }
     return fail(ErrorCode::kInvalid,
-                path + ": expected one of " + quoted_cases(*type) + ", got " + shown(json));
+                path + ": expected one of " + quoted_cases(*type) + ", got " + shown_json(json));
   }
 
   Result<Value> pattern(const Json& json, const TypeRef& type, const std::string& path,
@@ -343,7 +343,7 @@ class Reader {
     Value::Entries entries;
     for (const auto& [key, item] : json.items()) {
       ESP_ASSIGN(auto value,
-                 read(item, type->items[0], path + "[" + shown(Json(key)) + "]", depth + 1));
+                 read(item, type->items[0], path + "[" + shown_json(Json(key)) + "]", depth + 1));
       entries.push_back({key, std::move(value)});
     }
     return Value::record(std::move(entries));
@@ -422,7 +422,7 @@ class Reader {
     origin.spans = source_->find(json.get_ref<const std::string&>());
     if (origin.spans.empty()) {
       return fail(ErrorCode::kInvalid,
-                  path + ": " + shown(json) + " does not stand in the text it is copied from");
+                  path + ": " + shown_json(json) + " does not stand in the text it is copied from");
     }
     return value.with(std::make_shared<const Origin>(std::move(origin)));
   }
@@ -431,7 +431,7 @@ class Reader {
   const grammar::SpanSource* source_;
 };
 
-bool is_text(const TypeRef& type, int depth = 0) {
+bool holds_text(const TypeRef& type, int depth = 0) {
   if (type == nullptr || depth > 8) return false;
   switch (type->kind) {
     case TypeKind::kString:
@@ -444,10 +444,10 @@ bool is_text(const TypeRef& type, int depth = 0) {
     case TypeKind::kLiteral:
       return type->literal.is_string();
     case TypeKind::kReference:
-      return is_text(type->target.lock(), depth + 1);
+      return holds_text(type->target.lock(), depth + 1);
     case TypeKind::kUnion:
       return std::all_of(type->items.begin(), type->items.end(),
-                         [&](const TypeRef& item) { return is_text(item, depth + 1); });
+                         [&](const TypeRef& item) { return holds_text(item, depth + 1); });
     default:
       return false;
   }
@@ -465,7 +465,7 @@ Result<std::vector<Value>> arguments_from_json(const Program& program,
                                                const Json& json) {
   if (json.is_null()) return arguments_from_json(program, parameters, Json::object());
   if (!json.is_object())
-    return fail(ErrorCode::kInvalid, "arguments must be a JSON object, got " + shown(json));
+    return fail(ErrorCode::kInvalid, "arguments must be a JSON object, got " + shown_json(json));
   for (const auto& [key, value] : json.items()) {
     const bool known =
         std::any_of(parameters.begin(), parameters.end(), [&key = key](const Parameter& parameter) {
@@ -503,9 +503,9 @@ Result<std::vector<Value>> arguments_from_json(const Program& program,
 }
 
 Json argument_from_text(const TypeRef& type, std::string_view text) {
-  if (is_text(type)) return std::string(text);
+  if (holds_text(type)) return std::string(text);
   const bool optional = type != nullptr && type->kind == TypeKind::kOptional;
-  if (optional && text != "null" && is_text(type->items[0])) return std::string(text);
+  if (optional && text != "null" && holds_text(type->items[0])) return std::string(text);
   Json parsed = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) return std::string(text);
   return parsed;

@@ -72,9 +72,9 @@ std::optional<std::uint64_t> longest(const TypeRef& given, int depth = 0) {
   }
 }
 
-class Walker {
+class CostWalker {
  public:
-  explicit Walker(const Program& program) : program_(program) {}
+  explicit CostWalker(const Program& program) : program_(program) {}
 
   Cost of(const GenInfo& gen) {
     if (const auto known = known_.find(&gen); known != known_.end()) return known->second;
@@ -381,10 +381,10 @@ std::string Bound::text() const {
   return out;
 }
 
-Cost cost_of(const Program& program, const GenInfo& gen) { return Walker(program).of(gen); }
+Cost cost_of(const Program& program, const GenInfo& gen) { return CostWalker(program).of(gen); }
 
 Bound value_tokens(const Program& program, const Hole& hole) {
-  return Walker(program).value_of(hole);
+  return CostWalker(program).value_of(hole);
 }
 
 }  // namespace espalier::dsl

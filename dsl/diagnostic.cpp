@@ -84,9 +84,9 @@ std::string trim_right(std::string line) {
   return line;
 }
 
-class Renderer {
+class DiagnosticRenderer {
  public:
-  Renderer(const Diagnostic& diagnostic, std::span<const Source> sources)
+  DiagnosticRenderer(const Diagnostic& diagnostic, std::span<const Source> sources)
       : diagnostic_(diagnostic), sources_(sources) {}
 
   std::string run() {
@@ -312,7 +312,7 @@ std::vector<Diagnostic> Diagnostics::sorted() const {
 }
 
 std::string render(const Diagnostic& diagnostic, std::span<const Source> sources) {
-  return Renderer(diagnostic, sources).run();
+  return DiagnosticRenderer(diagnostic, sources).run();
 }
 
 std::string render(const Diagnostics& diagnostics, std::span<const Source> sources) {

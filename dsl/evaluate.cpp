@@ -13,12 +13,6 @@ namespace {
 using grammar::TypeKind;
 using grammar::TypeRef;
 
-Outcome<Value> made(Result<Value> value, const Span& span) {
-  if (!value)
-    return tl::unexpected<Failure>(Failure{FailureKind::kValue, std::move(value).error(), span});
-  return std::move(*value);
-}
-
 Outcome<Value> checked(double value, const Span& span) {
   if (!std::isfinite(value)) return value_failure(span, "the result is too large for a float");
   return Value::number(value);
@@ -87,12 +81,6 @@ Outcome<Value> arithmetic(BinaryOp op, const Value& a, const Value& b, bool whol
   return value_failure(span, "`" + std::string(spelling(op)) + "` does not work on " +
                                  std::string(name(a.kind())) + " and " +
                                  std::string(name(b.kind())));
-}
-
-std::optional<std::string> text_of(const Value& value) {
-  if (value.kind() == ValueKind::kString) return value.as_string();
-  if (value.kind() == ValueKind::kVariant) return value.as_case().surface;
-  return std::nullopt;
 }
 
 Outcome<bool> contains(const Value& container, const Value& part, const Span& span) {

@@ -7,7 +7,7 @@
 namespace espalier::dsl {
 namespace {
 
-constexpr std::array kAll = {
+constexpr std::array kExplanations = {
     Explanation{
         "E0100",
         "The program is not well formed here: something else was expected. The message says "
@@ -277,7 +277,7 @@ constexpr std::array kAll = {
 
 }  // namespace
 
-std::span<const Explanation> explanations() { return kAll; }
+std::span<const Explanation> explanations() { return kExplanations; }
 
 const Explanation* explanation(std::string_view code) {
   std::string wanted(code);
@@ -285,10 +285,11 @@ const Explanation* explanation(std::string_view code) {
   const bool digits = !wanted.empty() && std::all_of(wanted.begin(), wanted.end(),
                                                      [](char c) { return c >= '0' && c <= '9'; });
   if (digits) wanted.insert(0, std::max<std::size_t>(4, wanted.size()) - wanted.size(), '0');
-  const auto found = std::find_if(kAll.begin(), kAll.end(), [&](const Explanation& one) {
-    return one.code == wanted || (digits && one.code.substr(1) == wanted);
-  });
-  return found == kAll.end() ? nullptr : &*found;
+  const auto found =
+      std::find_if(kExplanations.begin(), kExplanations.end(), [&](const Explanation& one) {
+        return one.code == wanted || (digits && one.code.substr(1) == wanted);
+      });
+  return found == kExplanations.end() ? nullptr : &*found;
 }
 
 }  // namespace espalier::dsl

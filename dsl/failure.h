@@ -37,12 +37,23 @@ struct Failure {
 template <class T>
 using Outcome = tl::expected<T, Failure>;
 
+/// The failure as an Outcome.
+[[nodiscard]] inline tl::unexpected<Failure> pass(Failure failure) {
+  return tl::unexpected<Failure>(std::move(failure));
+}
 [[nodiscard]] inline tl::unexpected<Failure> value_failure(const Span& span, std::string message) {
   return tl::unexpected<Failure>(
       Failure{FailureKind::kValue, {ErrorCode::kInvalid, std::move(message)}, span});
 }
 [[nodiscard]] inline tl::unexpected<Failure> engine_failure(const Span& span, Error error) {
   return tl::unexpected<Failure>(Failure{FailureKind::kEngine, std::move(error), span});
+}
+
+/// The value, or its error as a failure at `span`.
+template <class T>
+[[nodiscard]] Outcome<T> made(Result<T> value, const Span& span) {
+  if (!value) return pass(Failure{FailureKind::kValue, std::move(value).error(), span});
+  return std::move(*value);
 }
 
 }  // namespace espalier::dsl

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t kStep = 2;
 
-struct Piece {
+struct Fragment {
   enum class Kind : std::uint8_t { kWord, kSign, kText, kBlockText, kComment };
   Kind kind = Kind::kSign;
   std::uint32_t begin = 0;
@@ -30,18 +30,18 @@ bool is_word(char c) {
          (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
-bool opens(const Piece& piece) {
-  return piece.kind == Piece::Kind::kSign &&
+bool opens(const Fragment& piece) {
+  return piece.kind == Fragment::Kind::kSign &&
          (piece.text == "{" || piece.text == "(" || piece.text == "[");
 }
-bool closes(const Piece& piece) {
-  return piece.kind == Piece::Kind::kSign &&
+bool closes(const Fragment& piece) {
+  return piece.kind == Fragment::Kind::kSign &&
          (piece.text == "}" || piece.text == ")" || piece.text == "]");
 }
 
 // Cuts a file into its pieces. Texts, strings and patterns are where the syntax tree has them: only
 // the grammar knows a pattern from a division, and where a text with inserts ends.
-std::vector<Piece> pieces_of(std::string_view text, const SyntaxTree& tree) {
+std::vector<Fragment> pieces_of(std::string_view text, const SyntaxTree& tree) {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> whole;  // begin, end
   for (const SyntaxNode& node : tree.nodes) {
     const bool one = node.kind == Kind::kText || node.kind == Kind::kBlockText ||
@@ -53,13 +53,13 @@ std::vector<Piece> pieces_of(std::string_view text, const SyntaxTree& tree) {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> counts;
   for (const SyntaxNode& node : tree.nodes)
     if (node.kind == Kind::kCount) counts.emplace_back(node.begin, node.end);
-  std::vector<Piece> out;
+  std::vector<Fragment> out;
   std::size_t at = 0;
   std::size_t next = 0;
   std::size_t next_count = 0;
   std::size_t lines = 0;
   bool space = false;
-  const auto add = [&](Piece::Kind kind, std::size_t end) {
+  const auto add = [&](Fragment::Kind kind, std::size_t end) {
     out.push_back({kind, static_cast<std::uint32_t>(at), std::string(text.substr(at, end - at)),
                    lines, space, false});
     while (next_count < counts.size() && counts[next_count].second <= at) ++next_count;
@@ -78,7 +78,7 @@ std::vector<Piece> pieces_of(std::string_view text, const SyntaxTree& tree) {
       ++at;
     } else if (next < whole.size() && at == whole[next].first) {
       const bool block = text.substr(at, 3) == "\"\"\"";
-      add(block ? Piece::Kind::kBlockText : Piece::Kind::kText, whole[next].second);
+      add(block ? Fragment::Kind::kBlockText : Fragment::Kind::kText, whole[next].second);
       ++next;
     } else if (text.substr(at, 2) == "//") {
       std::size_t end = std::min(text.find('\n', at), text.size());
@@ -86,20 +86,20 @@ std::vector<Piece> pieces_of(std::string_view text, const SyntaxTree& tree) {
       while (end > comment &&
              (text[end - 1] == ' ' || text[end - 1] == '\t' || text[end - 1] == '\r'))
         --end;
-      add(Piece::Kind::kComment, end);
+      add(Fragment::Kind::kComment, end);
     } else if (text.substr(at, 2) == "/*") {
       const std::size_t end = text.find("*/", at + 2);
-      add(Piece::Kind::kComment, end == std::string_view::npos ? text.size() : end + 2);
+      add(Fragment::Kind::kComment, end == std::string_view::npos ? text.size() : end + 2);
     } else if (is_word(c)) {
       std::size_t end = at;
       while (end < text.size() && is_word(text[end])) ++end;
-      add(Piece::Kind::kWord, end);
+      add(Fragment::Kind::kWord, end);
     } else {
       static constexpr std::string_view kSigns[] = {"->", "=>", "==", "!=", "<=", ">=", ".."};
       std::size_t length = 1;
       for (const std::string_view sign : kSigns)
         if (text.substr(at, 2) == sign) length = 2;
-      add(Piece::Kind::kSign, at + length);
+      add(Fragment::Kind::kSign, at + length);
     }
   }
   return out;
@@ -152,7 +152,7 @@ class Continuations {
   std::size_t next_ = 0;
 };
 
-bool separate(const Piece& a, const Piece& b, bool written) {
+bool separate(const Fragment& a, const Fragment& b, bool written) {
   if ((closes(b) && opens(a)) || b.count) return false;  // {} () []
   if (b.text == "," || b.text == ")" || b.text == "]") return false;
   if (a.text == "(" || a.text == "[") return false;
@@ -188,7 +188,7 @@ std::string moved(const std::string& block, std::size_t indent) {
   return out;
 }
 
-std::string print(const std::vector<Piece>& pieces, const SyntaxTree& tree) {
+std::string print(const std::vector<Fragment>& pieces, const SyntaxTree& tree) {
   struct Open {
     std::uint32_t begin = 0;
     std::size_t line = 0;
@@ -199,8 +199,8 @@ std::string print(const std::vector<Piece>& pieces, const SyntaxTree& tree) {
   std::size_t line = 0;
   std::size_t indent = 0;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    const Piece& piece = pieces[i];
-    const Piece* before = i == 0 ? nullptr : &pieces[i - 1];
+    const Fragment& piece = pieces[i];
+    const Fragment* before = i == 0 ? nullptr : &pieces[i - 1];
     const bool starts = before == nullptr || piece.lines_before > 0;
     const bool goes_on =
         continuations.goes_on(piece.begin, open.empty() ? -1 : std::int64_t{open.back().begin});
@@ -218,19 +218,21 @@ std::string print(const std::vector<Piece>& pieces, const SyntaxTree& tree) {
       std::size_t steps = 0;
       for (std::size_t k = 0; k < outer.size(); ++k)
         if (k == 0 || outer[k].line != outer[k - 1].line) ++steps;
-      const bool own = closes(piece) || piece.text == "else" || piece.kind == Piece::Kind::kComment;
+      const bool own =
+          closes(piece) || piece.text == "else" || piece.kind == Fragment::Kind::kComment;
       if (goes_on && !own) ++steps;
       indent = steps * kStep;
       out += std::string(indent, ' ');
-    } else if (piece.kind == Piece::Kind::kComment) {
+    } else if (piece.kind == Fragment::Kind::kComment) {
       out += "  ";
-    } else if (before->kind == Piece::Kind::kComment ||
+    } else if (before->kind == Fragment::Kind::kComment ||
                separate(*before, piece, piece.space_before)) {
       out += ' ';
     }
     if (opens(piece)) open.push_back({piece.begin, line});
     if (closes(piece) && !open.empty()) open.pop_back();
-    out += piece.kind == Piece::Kind::kBlockText ? moved(piece.text, indent + kStep) : piece.text;
+    out +=
+        piece.kind == Fragment::Kind::kBlockText ? moved(piece.text, indent + kStep) : piece.text;
     line += static_cast<std::size_t>(std::count(piece.text.begin(), piece.text.end(), '\n'));
   }
   if (!out.empty()) out += '\n';

@@ -72,9 +72,9 @@ std::set<std::string> fixpoint(const grammar::GrammarRules& rules, const Leaf& l
   return found;
 }
 
-std::string written(const Alternatives& alternatives);
+std::string written_alternatives(const Alternatives& alternatives);
 
-std::string written(const Item& one) {
+std::string written_item(const Item& one) {
   std::string out;
   switch (one.kind) {
     case Item::Kind::kRegex:
@@ -87,7 +87,7 @@ std::string written(const Item& one) {
       out = one.text;
       break;
     case Item::Kind::kGroup:
-      out = "(" + written(one.group) + ")";
+      out = "(" + written_alternatives(one.group) + ")";
       break;
   }
   if (one.low == 1 && one.high == 1) return out;
@@ -99,12 +99,12 @@ std::string written(const Item& one) {
          "}";
 }
 
-std::string written(const Alternatives& alternatives) {
+std::string written_alternatives(const Alternatives& alternatives) {
   std::string out;
   for (std::size_t i = 0; i < alternatives.size(); ++i) {
     if (i > 0) out += " | ";
     for (std::size_t j = 0; j < alternatives[i].size(); ++j)
-      out += (j > 0 ? " " : "") + written(alternatives[i][j]);
+      out += (j > 0 ? " " : "") + written_item(alternatives[i][j]);
   }
   return out;
 }
@@ -131,7 +131,7 @@ std::set<std::string> nullable_rules(const grammar::GrammarRules& rules) {
 std::string written(const grammar::GrammarRules& rules) {
   std::string out;
   for (const auto& rule : rules.rules)
-    out += (out.empty() ? "" : "\n") + rule.name + " = " + written(rule.alternatives);
+    out += (out.empty() ? "" : "\n") + rule.name + " = " + written_alternatives(rule.alternatives);
   return out;
 }
 

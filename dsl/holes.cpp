@@ -12,11 +12,11 @@ namespace {
 
 // Walks blocks and expressions; generators wait in a list, so depth is bounded by the parser's
 // nesting.
-class Walker {
+class HoleWalker {
  public:
-  Walker(const Program& program,
-         const std::function<void(const Hole& hole, std::string_view follow)>& visit,
-         bool follow_calls)
+  HoleWalker(const Program& program,
+             const std::function<void(const Hole& hole, std::string_view follow)>& visit,
+             bool follow_calls)
       : program_(program), visit_(visit), follow_calls_(follow_calls) {}
 
   void run(const GenInfo& gen) {
@@ -208,18 +208,18 @@ std::string_view follow_of(const Text& text, std::size_t index) {
 
 void each_hole(const Program& program, const GenInfo& gen,
                const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
-  Walker(program, visit, true).run(gen);
+  HoleWalker(program, visit, true).run(gen);
 }
 
 void each_hole(const Program& program,
                const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
-  Walker walker(program, visit, false);
+  HoleWalker walker(program, visit, false);
   for (const GenInfo& gen : program.gens) walker.run(gen);
 }
 
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
-  Walker(program, visit, false).run(gen);
+  HoleWalker(program, visit, false).run(gen);
 }
 
 std::set<HoleId> last_holes(const Program& program, const Block& block) {

@@ -6,22 +6,19 @@
 #include "dsl/http_client.h"
 #include "dsl/tool_answer.h"
 #include "dsl/tool_permissions.h"
+#include "grammar/json_text.h"
 
 namespace espalier::dsl {
 namespace {
 
 constexpr std::size_t kShownAnswer = 300;  // bytes of a failure's body
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string text_of(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : dump(value);
+std::string text_or_json(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : write_json(value);
 }
 
 // The beginning of an answer as part of a message: well-formed, on one line.
-std::string shown(std::string_view body) {
+std::string shown_answer(std::string_view body) {
   std::string out;
   for (const char c : body.substr(0, kShownAnswer)) {
     const auto u = static_cast<unsigned char>(c);
@@ -47,7 +44,7 @@ Result<std::string> url_for(const HttpTarget& target, Json& arguments) {
     const std::size_t end = target.url.find('}', at);
     const std::string name = target.url.substr(at + 1, end - at - 1);
     const std::string text =
-        arguments.contains(name) && !arguments[name].is_null() ? text_of(arguments[name]) : "";
+        arguments.contains(name) && !arguments[name].is_null() ? text_or_json(arguments[name]) : "";
     if (at < query && (text.empty() || text == "." || text == "..")) {
       return fail(ErrorCode::kTool, "the argument `" + name + "` is \"" + text +
                                         "\", which cannot stand in the URL's path");
@@ -61,7 +58,7 @@ Result<std::string> url_for(const HttpTarget& target, Json& arguments) {
   const auto add = [&](const std::string& name, const Json& value) {
     if (value.is_null()) return;
     out += separator;
-    out += percent_encoded(name) + "=" + percent_encoded(text_of(value));
+    out += percent_encoded(name) + "=" + percent_encoded(text_or_json(value));
     separator = '&';
   };
   for (const auto& [name, value] : arguments.items()) {
@@ -89,7 +86,7 @@ Result<Json> call_http(const ToolRequest& request, std::size_t limit) {
   http.headers = {{"Accept", "application/json, text/plain;q=0.9, */*;q=0.1"}};
   if (target.method != "GET" && target.method != "DELETE") {
     http.headers.emplace_back("Content-Type", "application/json");
-    http.body = dump(arguments);
+    http.body = write_json(arguments);
   }
   http.timeout = request.timeout;
   http.limit = limit;
@@ -104,7 +101,7 @@ Result<Json> call_http(const ToolRequest& request, std::size_t limit) {
                                       "; redirects are not followed");
   }
   if (response.status < 200 || response.status >= 300) {
-    const std::string said = shown(response.body);
+    const std::string said = shown_answer(response.body);
     return fail(ErrorCode::kTool, status + (said.empty() ? "" : ": " + said));
   }
   if (response.body.find_first_not_of(" \t\r\n") == std::string::npos) return Json();

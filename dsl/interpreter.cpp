@@ -13,10 +13,6 @@ Observer& silent() {
   return observer;
 }
 
-tl::unexpected<Failure> pass(Failure failure) {
-  return tl::unexpected<Failure>(std::move(failure));
-}
-
 runtime::Role role_of(Role role) {
   switch (role) {
     case Role::kSystem:

@@ -9,15 +9,11 @@
 namespace espalier::dsl {
 namespace {
 
-tl::unexpected<Failure> pass(Failure failure) {
-  return tl::unexpected<Failure>(std::move(failure));
-}
-
 tl::unexpected<Failure> unmet(const Span& span, std::string message) {
   return pass({FailureKind::kExpect, {ErrorCode::kInvalid, std::move(message)}, span});
 }
 
-std::string shown(const Value& value) {
+std::string shown_value(const Value& value) {
   std::string text = value.kind() == ValueKind::kString || value.kind() == ValueKind::kVariant
                          ? to_json(value).dump(-1, ' ', false, Json::error_handler_t::replace)
                          : print(value);
@@ -89,8 +85,8 @@ Interpreter::DoneTask Interpreter::expect(Frame& frame, const Expectation& expec
     const auto left = evaluate(program_, frame.scope, *binary->left, ready);
     const auto right = evaluate(program_, frame.scope, *binary->right, ready);
     if (left && right)
-      message +=
-          ": " + shown(*left) + " " + std::string(spelling(binary->op)) + " " + shown(*right);
+      message += ": " + shown_value(*left) + " " + std::string(spelling(binary->op)) + " " +
+                 shown_value(*right);
   }
   co_return unmet(condition.span, std::move(message));
 }

@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::uint32_t kShownChoices = 5;  // of a token, to an observer that wants them
 
-tl::unexpected<Failure> pass(Failure failure) {
-  return tl::unexpected<Failure>(std::move(failure));
-}
-
 // A setting of `config` or of the command line: the latter wins.
 template <class T, class U>
 void take(T& setting, const std::optional<U>& overriding, const std::optional<U>& configured) {

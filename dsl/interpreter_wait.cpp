@@ -14,10 +14,6 @@
 namespace espalier::dsl {
 namespace {
 
-tl::unexpected<Failure> pass(Failure failure) {
-  return tl::unexpected<Failure>(std::move(failure));
-}
-
 // The parts of an expression in the order of their evaluation, for those without a rule of their
 // own.
 std::vector<const Expr*> parts(const Expr& expr) {

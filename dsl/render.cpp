@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::uint64_t kMaxRenderSteps = 1'000'000;
 
-tl::unexpected<Failure> pass(Failure failure) {
-  return tl::unexpected<Failure>(std::move(failure));
-}
-
 class Renderer {
  public:
   Renderer(const ModelParts& model, const Program& program) : model_(model), program_(program) {}

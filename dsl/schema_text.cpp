@@ -3,6 +3,7 @@
 #include <set>
 
 #include "dsl/grammar_blocks.h"
+#include "grammar/json_text.h"
 
 namespace espalier::dsl {
 namespace {
@@ -157,10 +158,6 @@ class Writer {
   std::set<std::string> defined_;
 };
 
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 Json schema_of(const TypeRef& type) {
@@ -169,14 +166,14 @@ Json schema_of(const TypeRef& type) {
   return writer.finish(std::move(schema));
 }
 
-std::string schema_text(const TypeInfo& type) { return text_of(schema_of(type.type)); }
+std::string schema_text(const TypeInfo& type) { return write_json(schema_of(type.type)); }
 
 std::string tool_text(const ToolInfo& tool) {
   Json out = Json::object();
   out["name"] = tool.real_name;
   if (!tool.doc.empty()) out["description"] = tool.doc;
   out["parameters"] = schema_of(tool.arguments);
-  return text_of(out);
+  return write_json(out);
 }
 
 }  // namespace espalier::dsl

@@ -9,12 +9,10 @@
 namespace espalier::dsl {
 namespace {
 
-constexpr int kDepth = kMaxTypeDepth;
-
 /// Which first characters a JSON value of the type may have; '"' for strings, '0' for numbers.
 void first_signs(const TypeRef& given, std::set<char>& out, int depth) {
   const TypeRef type = resolve(given);
-  if (type == nullptr || depth > kDepth) return;
+  if (type == nullptr || depth > kMaxTypeDepth) return;
   switch (type->kind) {
     case TypeKind::kString:
     case TypeKind::kLine:
@@ -59,7 +57,7 @@ void first_signs(const TypeRef& given, std::set<char>& out, int depth) {
 /// The fixed strings of a literal, enum, bool or union of them; nothing for any other type.
 std::optional<std::vector<std::string>> fixed_strings(const TypeRef& given, int depth = 0) {
   const TypeRef type = resolve(given);
-  if (type == nullptr || depth > kDepth) return std::nullopt;
+  if (type == nullptr || depth > kMaxTypeDepth) return std::nullopt;
   std::vector<std::string> result;
   switch (type->kind) {
     case TypeKind::kLiteral:
@@ -88,7 +86,7 @@ std::optional<std::vector<std::string>> fixed_strings(const TypeRef& given, int 
 std::string clash(const TypeRef& a_given, const TypeRef& b_given, bool json, int depth) {
   const TypeRef a = resolve(a_given);
   const TypeRef b = resolve(b_given);
-  if (a == nullptr || b == nullptr || depth > kDepth) return {};
+  if (a == nullptr || b == nullptr || depth > kMaxTypeDepth) return {};
   const auto a_fixed = fixed_strings(a);
   const auto b_fixed = fixed_strings(b);
   std::set<char> a_signs, b_signs;

@@ -8,8 +8,6 @@
 namespace espalier::dsl {
 namespace {
 
-constexpr int kDepth = kMaxTypeDepth;
-
 template <class T>
 std::string bounds(const std::optional<T>& low, const std::optional<T>& high) {
   if (!low && !high) return {};
@@ -97,8 +95,8 @@ std::string name_of(const TypeRef& given, int depth) {
 /// `fuel` bounds the pairs looked at (types share parts, so their trees may be huge): past it the
 /// answer is yes, and what does not fit is refused when the program runs.
 bool assignable_at(const TypeRef& from_given, const TypeRef& to_given, int depth, int& fuel) {
-  if (from_given == nullptr || to_given == nullptr || from_given == to_given || depth > kDepth ||
-      --fuel < 0)
+  if (from_given == nullptr || to_given == nullptr || from_given == to_given ||
+      depth > kMaxTypeDepth || --fuel < 0)
     return true;
   const TypeRef from = resolve(from_given);
   const TypeRef to = resolve(to_given);
@@ -228,7 +226,7 @@ TypeRef union_type(std::vector<TypeRef> items) {
 
 TypeRef resolve(const TypeRef& type) {
   TypeRef at = type;
-  for (int i = 0; i < kDepth && at != nullptr && at->kind == TypeKind::kReference; ++i)
+  for (int i = 0; i < kMaxTypeDepth && at != nullptr && at->kind == TypeKind::kReference; ++i)
     at = at->target.lock();
   return at;
 }

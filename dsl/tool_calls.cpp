@@ -7,6 +7,7 @@
 
 #include "dsl/holes.h"
 #include "dsl/schema_text.h"
+#include "grammar/json_text.h"
 #include "runtime/chat/segments.h"
 #include "runtime/chat/tool_syntax.h"
 
@@ -18,10 +19,6 @@ using grammar::TypeKind;
 using grammar::TypeRef;
 using runtime::Role;
 using runtime::Segments;
-
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 // Whether `text` holds a control token, which a mask cannot give.
 bool has_control(std::string_view text, const runtime::Tokenizer& tokenizer) {
@@ -40,7 +37,7 @@ class PlainDeclarations final : public runtime::ChatTemplate {
     text_ =
         "You can call these functions. A call is a JSON object with the function's name and its "
         "arguments: {\"name\": \"…\", \"arguments\": {…}}";
-    for (const Json& one : definitions) text_ += "\n" + dump(one["function"]);
+    for (const Json& one : definitions) text_ += "\n" + write_json(one["function"]);
   }
 
   std::string_view family() const override { return inner_->family(); }
@@ -160,13 +157,13 @@ std::string calls_text(const Program& program, const CallForm& form, const Value
   const auto one = [&](const Value& call) {
     const ToolInfo* tool = program.tool(call.tool());
     const std::string& name = tool == nullptr ? call.tool() : tool->real_name;
-    const std::string arguments = dump(to_json(call.arguments()));
+    const std::string arguments = write_json(to_json(call.arguments()));
     if (form.name_key.empty())
       return std::string(form.name_prefix) + name + std::string(form.prefix) + arguments +
              std::string(form.suffix);
-    return std::string(form.prefix) + "{" + dump(Json(std::string(form.name_key))) + ": " +
-           dump(Json(name)) + ", " + dump(Json(std::string(form.arguments_key))) + ": " +
-           arguments + "}" + std::string(form.suffix);
+    return std::string(form.prefix) + "{" + write_json(Json(std::string(form.name_key))) + ": " +
+           write_json(Json(name)) + ", " + write_json(Json(std::string(form.arguments_key))) +
+           ": " + arguments + "}" + std::string(form.suffix);
   };
   if (value.kind() == ValueKind::kCall)
     return std::string(form.begin) + one(value) + std::string(form.end);

@@ -7,6 +7,7 @@
 #include "dsl/mcp/host.h"
 #include "dsl/tool_answer.h"
 #include "dsl/tool_permissions.h"
+#include "grammar/json_text.h"
 
 namespace espalier::dsl {
 namespace {
@@ -67,12 +68,6 @@ Result<Json> parse_answer(const std::string& text) {
   return json;
 }
 
-// JSON text of arguments: values are well-formed UTF-8 already, `replace` only keeps dump() from
-// throwing.
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 ProcessTools::ProcessTools(ProcessToolOptions options)
@@ -105,7 +100,7 @@ Result<Json> ProcessTools::call_program(const ToolRequest& request) {
   }
   ESP_ASSIGN(const auto process, Process::start({{program}, "", inherited_environment()}));
   ESP_ASSIGN(const ProcessOutput output,
-             process->communicate(dump(request.arguments) + "\n",
+             process->communicate(write_json(request.arguments) + "\n",
                                   {request.timeout, options_.output_bytes, request.cancelled}));
   if (output.signal != 0 || output.exit_code != 0) {
     std::string message = output.signal != 0
@@ -143,9 +138,9 @@ Result<Json> ProcessTools::call_python(const ToolRequest& request) {
   Json call = Json::object();
   call["target"] = tool.target;
   call["arguments"] = request.arguments;
-  ESP_ASSIGN(
-      const std::string line,
-      worker->exchange(dump(call), {request.timeout, options_.output_bytes, request.cancelled}));
+  ESP_ASSIGN(const std::string line,
+             worker->exchange(write_json(call),
+                              {request.timeout, options_.output_bytes, request.cancelled}));
   ESP_ASSIGN(Json answer, parse_answer(line));
   if (!answer.is_object() || answer.size() != 1)
     return fail(ErrorCode::kTool, "its worker broke the protocol");

@@ -5,15 +5,13 @@
 
 namespace espalier::dsl {
 
-using runtime::Role;
-
 bool LoggedTurn::constant() const {
   return std::all_of(pieces.begin(), pieces.end(), [](const Piece& piece) {
     return piece.kind == Piece::Kind::kConstant || piece.kind == Piece::Kind::kTemplate;
   });
 }
 
-void TurnLog::open(Role role, std::size_t begin) {
+void TurnLog::open(runtime::Role role, std::size_t begin) {
   if (!open_.pieces.empty()) close();  // text outside of turns
   open_ = {role, begin, {}};
 }
@@ -35,11 +33,11 @@ std::vector<std::vector<std::size_t>> drop_order(const TurnLog& log) {
 
   // The conversation as exchanges; what never goes belongs to none.
   std::vector<std::vector<std::size_t>> exchanges;
-  std::optional<Role> before;
+  std::optional<runtime::Role> before;
   for (std::size_t i = 0; i < turns.size(); ++i) {
     const auto role = turns[i]->role;
-    if (!role || role == Role::kSystem) continue;
-    if (exchanges.empty() || (role == Role::kUser && before != Role::kUser))
+    if (!role || role == runtime::Role::kSystem) continue;
+    if (exchanges.empty() || (role == runtime::Role::kUser && before != runtime::Role::kUser))
       exchanges.emplace_back();
     exchanges.back().push_back(i);
     before = role;
@@ -57,8 +55,8 @@ std::vector<std::vector<std::size_t>> drop_order(const TurnLog& log) {
   std::vector<std::vector<std::size_t>> steps;
   for (const std::size_t i : exchanges.back()) {
     if (i + 1 == turns.size()) break;  // the open turn
-    if (turns[i]->role == Role::kAssistant) steps.emplace_back();
-    if (!steps.empty() && turns[i]->role != Role::kUser) steps.back().push_back(i);
+    if (turns[i]->role == runtime::Role::kAssistant) steps.emplace_back();
+    if (!steps.empty() && turns[i]->role != runtime::Role::kUser) steps.back().push_back(i);
   }
   if (!steps.empty()) steps.pop_back();
   order.insert(order.end(), steps.begin(), steps.end());

@@ -224,6 +224,12 @@ std::string print(double value) {
   return out;
 }
 
+std::optional<std::string> text_of(const Value& value) {
+  if (value.kind() == ValueKind::kString) return value.as_string();
+  if (value.kind() == ValueKind::kVariant) return value.as_case().surface;
+  return std::nullopt;
+}
+
 std::string print(const Value& value) {
   switch (value.kind()) {
     case ValueKind::kString:

@@ -147,6 +147,8 @@ struct Value::Entry {
 /// As `${…}` inserts it: strings as they are, cases by their surface, floats by their shortest form
 /// that reads back (with ".0" where it would read as an int), everything else as compact JSON.
 [[nodiscard]] std::string print(const Value& value);
+/// A string, or the spelling of an enum's case; nothing of any other value.
+[[nodiscard]] std::optional<std::string> text_of(const Value& value);
 /// The shortest decimal that reads back as `value`.
 [[nodiscard]] std::string print(double value);
 

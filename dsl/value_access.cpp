@@ -9,12 +9,6 @@ namespace {
 using grammar::TypeKind;
 using grammar::TypeRef;
 
-Outcome<Value> made(Result<Value> value, const Span& span) {
-  if (!value)
-    return tl::unexpected<Failure>(Failure{FailureKind::kValue, std::move(value).error(), span});
-  return std::move(*value);
-}
-
 // `.spans`
 Outcome<Value> places(const Origin& origin, const Span& span) {
   Value::List out;

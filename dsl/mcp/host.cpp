@@ -20,7 +20,7 @@ std::optional<std::string> variable(const std::string& name) {
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
-bool is_text(const grammar::TypeRef& type) {
+bool is_string(const grammar::TypeRef& type) {
   if (type == nullptr) return false;
   return type->kind == grammar::TypeKind::kString || type->kind == grammar::TypeKind::kLine ||
          type->kind == grammar::TypeKind::kRegex;
@@ -91,7 +91,7 @@ Result<Json> Host::call_once(const ToolRequest& request, const std::string& serv
   ESP_ASSIGN(const Json now, reached->tool(tool, limits));
   ESP_TRY(check_pinned(*lock_, server, tool, now));
   ESP_ASSIGN(const Json result, reached->call(tool, request.arguments, limits));
-  return value_of(result, is_text(request.tool->result));
+  return value_of(result, is_string(request.tool->result));
 }
 
 Result<Json> Host::call(const ToolRequest& request, std::size_t limit) {

@@ -14,7 +14,7 @@ namespace espalier::dsl::mcp {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr milliseconds kFarewell(1000);  // for what is said at a session's or a request's end
+constexpr milliseconds kGoodbye(1000);  // for what is said at a session's or a request's end
 
 class HttpChannel final : public Channel {
  public:
@@ -22,7 +22,7 @@ class HttpChannel final : public Channel {
 
   ~HttpChannel() override {
     // A session that is over is told so; whether the server listens is its own affair.
-    if (!session_.empty()) (void)http_request(make("DELETE", {}, {kFarewell, 1u << 16, nullptr}));
+    if (!session_.empty()) (void)http_request(make("DELETE", {}, {kGoodbye, 1u << 16, nullptr}));
   }
 
   Result<Json> request(const std::string& method, Json params, const Limits& limits) override {
@@ -54,7 +54,7 @@ class HttpChannel final : public Channel {
           (void)post(
               notification_message("notifications/cancelled",
                                    {{"requestId", id}, {"reason", "the caller waits no longer"}}),
-              {kFarewell, 1u << 16, nullptr});
+              {kGoodbye, 1u << 16, nullptr});
       } else {
         broken_ = true;
       }

@@ -3,20 +3,19 @@
 #include <cstdio>
 #include <ctime>
 
+#include "runtime/jinja/characters.h"
 #include "runtime/jinja/interpreter.h"
 #include "runtime/jinja/numbers.h"
 
 namespace espalier::runtime::jinja {
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 constexpr std::int64_t kMaxWidth = 1'000'000;
 
 // A number at text[at), moved past; nothing where it is too large.
 std::optional<std::int64_t> take_number(std::string_view text, std::size_t& at) {
   std::int64_t value = 0;
-  for (; at < text.size() && digit(text[at]); ++at) {
+  for (; at < text.size() && is_ascii_digit(text[at]); ++at) {
     value = value * 10 + (text[at] - '0');
     if (value > kMaxWidth) return std::nullopt;
   }
@@ -215,7 +214,7 @@ Value Interpreter::brace_format(const Value& self, const CallArguments& given) {
     const auto name = field.substr(0, name_end);
     field.remove_prefix(name_end);
     Value value;
-    if (name.empty() || digit(name.front())) {
+    if (name.empty() || is_ascii_digit(name.front())) {
       std::size_t read = 0;
       const auto index = name.empty() ? static_cast<std::int64_t>(automatic++)
                                       : take_number(name, read).value_or(kMaxWidth);

@@ -9,9 +9,8 @@
 namespace espalier::runtime::jinja {
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
 bool name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool name_char(char c) { return name_start(c) || digit(c); }
+bool name_char(char c) { return name_start(c) || is_ascii_digit(c); }
 
 // \n alone ends lines, and one newline at the very end does not count.
 std::string normalized(std::string_view source) {
@@ -184,7 +183,7 @@ class Lexer {
       skip_space();
       return {};
     }
-    if (digit(c)) return number();
+    if (is_ascii_digit(c)) return number();
     if (name_start(c)) {
       std::size_t end = at_;
       while (end < source_.size() && name_char(source_[end])) ++end;
@@ -251,24 +250,26 @@ class Lexer {
       if (base == 'b') is = [](char c) { return c == '0' || c == '1'; };
       if (base == 'o') is = [](char c) { return c >= '0' && c <= '7'; };
       if (base == 'x')
-        is = [](char c) { return digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); };
+        is = [](char c) {
+          return is_ascii_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        };
       if (is != nullptr) {
         std::size_t start = at_ + 2 + (at(at_ + 2) == '_' ? 1 : 0);
         if (const std::size_t end = digits(start, is); end > start)
           return take_number(end, TokenKind::kInteger);
       }
     }
-    std::size_t end = digits(at_, digit);
+    std::size_t end = digits(at_, is_ascii_digit);
     TokenKind kind = TokenKind::kInteger;
     const bool after_dot = at_ > 0 && source_[at_ - 1] == '.';
-    if (!after_dot && at(end) == '.' && digit(at(end + 1))) {
-      end = digits(end + 1, digit);
+    if (!after_dot && at(end) == '.' && is_ascii_digit(at(end + 1))) {
+      end = digits(end + 1, is_ascii_digit);
       kind = TokenKind::kFloat;
     }
     if (!after_dot && (at(end) | 0x20) == 'e') {
       const std::size_t power = end + (at(end + 1) == '+' || at(end + 1) == '-' ? 2 : 1);
-      if (digit(at(power))) {
-        end = digits(power, digit);
+      if (is_ascii_digit(at(power))) {
+        end = digits(power, is_ascii_digit);
         kind = TokenKind::kFloat;
       }
     }
@@ -339,7 +340,7 @@ class Lexer {
     return {};
   }
   static int hex(char c) {
-    if (digit(c)) return c - '0';
+    if (is_ascii_digit(c)) return c - '0';
     const char low = static_cast<char>(c | 0x20);
     return low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
   }

@@ -11,8 +11,6 @@ namespace {
 
 std::string_view stripped(std::string_view text) { return strip_right(strip_left(text)); }
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
-
 // Without single underscores between digits; nothing where one stands elsewhere.
 std::optional<std::string> without_underscores(std::string_view text, bool (*is)(char)) {
   std::string out;
@@ -65,7 +63,7 @@ std::string float_text(double value) {
 
 std::optional<double> parse_float(std::string_view text) {
   text = stripped(text);
-  const auto plain = without_underscores(text, digit);
+  const auto plain = without_underscores(text, is_ascii_digit);
   if (!plain || plain->empty()) return std::nullopt;
   const char* first = plain->data();
   const char* last = first + plain->size();
@@ -115,7 +113,7 @@ std::optional<std::int64_t> parse_integer(std::string_view text, std::int64_t ba
     base = 10;
   }
   const auto plain = without_underscores(
-      text, [](char c) { return digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); });
+      text, [](char c) { return is_ascii_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); });
   if (!plain || plain->empty() || plain->front() == '-') return std::nullopt;
   const std::string number = (negative ? "-" : "") + *plain;
   std::int64_t value = 0;

@@ -8,12 +8,8 @@ namespace {
 
 constexpr std::uint64_t kPieceBytes = 4 << 20;  // made and written at a time
 
-template <class T>
-void put(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
 void put_string(std::string& out, std::string_view value) {
-  put(out, std::uint64_t{value.size()});
+  put_bytes(out, std::uint64_t{value.size()});
   out += value;
 }
 std::uint64_t aligned(std::uint64_t bytes) {
@@ -30,25 +26,25 @@ std::uint64_t GgufWriter::Planned::padded_bytes() const { return aligned(rows * 
 
 void GgufWriter::start(std::string_view key, GgufType type) {
   put_string(keys_, key);
-  put(keys_, static_cast<std::uint32_t>(type));
+  put_bytes(keys_, static_cast<std::uint32_t>(type));
   ++key_count_;
 }
 void GgufWriter::start_array(std::string_view key, GgufType element, std::uint64_t count) {
   start(key, GgufType::kArray);
-  put(keys_, static_cast<std::uint32_t>(element));
-  put(keys_, count);
+  put_bytes(keys_, static_cast<std::uint32_t>(element));
+  put_bytes(keys_, count);
 }
 void GgufWriter::integer(std::string_view key, std::uint32_t value) {
   start(key, GgufType::kU32);
-  put(keys_, value);
+  put_bytes(keys_, value);
 }
 void GgufWriter::number(std::string_view key, float value) {
   start(key, GgufType::kF32);
-  put(keys_, value);
+  put_bytes(keys_, value);
 }
 void GgufWriter::boolean(std::string_view key, bool value) {
   start(key, GgufType::kBool);
-  put(keys_, static_cast<std::uint8_t>(value));
+  put_bytes(keys_, static_cast<std::uint8_t>(value));
 }
 void GgufWriter::string(std::string_view key, std::string_view value) {
   start(key, GgufType::kString);
@@ -60,7 +56,7 @@ void GgufWriter::strings(std::string_view key, std::span<const std::string> valu
 }
 void GgufWriter::integers(std::string_view key, std::span<const std::int32_t> values) {
   start_array(key, GgufType::kI32, values.size());
-  for (const std::int32_t value : values) put(keys_, value);
+  for (const std::int32_t value : values) put_bytes(keys_, value);
 }
 void GgufWriter::copy(std::string_view key, const Gguf& file) {
   put_string(keys_, key);
@@ -76,18 +72,18 @@ void GgufWriter::tensor(std::string name, TensorType type, std::uint64_t columns
 
 std::string GgufWriter::header() const {
   std::string out = "GGUF";
-  put(out, std::uint32_t{3});
-  put(out, std::uint64_t{tensors_.size()});
-  put(out, key_count_);
+  put_bytes(out, std::uint32_t{3});
+  put_bytes(out, std::uint64_t{tensors_.size()});
+  put_bytes(out, key_count_);
   out += keys_;
   std::uint64_t offset = 0;
   for (const Planned& tensor : tensors_) {
     put_string(out, tensor.name);
-    put(out, std::uint32_t{tensor.rows == 1 ? 1U : 2U});
-    put(out, tensor.columns);
-    if (tensor.rows != 1) put(out, tensor.rows);
-    put(out, static_cast<std::uint32_t>(tensor.type));
-    put(out, offset);
+    put_bytes(out, std::uint32_t{tensor.rows == 1 ? 1U : 2U});
+    put_bytes(out, tensor.columns);
+    if (tensor.rows != 1) put_bytes(out, tensor.rows);
+    put_bytes(out, static_cast<std::uint32_t>(tensor.type));
+    put_bytes(out, offset);
     offset += tensor.padded_bytes();
   }
   out.resize(aligned(out.size()));

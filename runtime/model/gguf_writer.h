@@ -20,6 +20,12 @@
 
 namespace espalier::runtime {
 
+/// Appends a value as the format stores it (little-endian, as every machine that this runs on).
+template <class T>
+void put_bytes(std::string& out, T value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
 class GgufWriter {
  public:
   static constexpr std::uint64_t kAlignment = 32;

@@ -9,19 +9,17 @@
 namespace espalier::runtime {
 namespace {
 
-constexpr const char* kDivisors = "rope_freqs.weight";
-
 Result<ModelShape> read_llama_shape(const Gguf& file, const ShapeRequest& request) {
   HyperParameters keys(file, "llama");
   ESP_ASSIGN(auto shape, keys.read_shape(request));
-  ESP_ASSIGN(shape.rope.divisors, keys.divisors(shape, kDivisors));
+  ESP_ASSIGN(shape.rope.divisors, keys.divisors(shape, kRopeDivisors));
   ESP_TRY(keys.read_window(shape));
   ESP_TRY(keys.refuse_rest());
   return shape;
 }
 
 Result<ModelWeights> read_llama_weights(const Gguf& file, const ModelShape& shape) {
-  return read_weights(file, shape, {.biases = Presence::kOptional}, {kDivisors});
+  return read_weights(file, shape, {.biases = Presence::kOptional}, {kRopeDivisors});
 }
 
 }  // namespace

@@ -8,8 +8,6 @@
 namespace espalier::runtime {
 namespace {
 
-constexpr const char* kDivisors = "rope_freqs.weight";
-
 Status read_temperature(HyperParameters& keys, ModelShape& shape) {
   ESP_ASSIGN(const auto temperature,
              keys.number_or("attention.temperature_scale", 0.0, 0.0, 100.0));
@@ -27,7 +25,7 @@ Status read_temperature(HyperParameters& keys, ModelShape& shape) {
 Result<ModelShape> read_mistral3_shape(const Gguf& file, const ShapeRequest& request) {
   HyperParameters keys(file, "mistral3");
   ESP_ASSIGN(auto shape, keys.read_shape(request));
-  ESP_ASSIGN(shape.rope.divisors, keys.divisors(shape, kDivisors));
+  ESP_ASSIGN(shape.rope.divisors, keys.divisors(shape, kRopeDivisors));
   ESP_TRY(keys.read_window(shape));
   ESP_TRY(read_temperature(keys, shape));
   ESP_TRY(keys.refuse_rest());
@@ -35,7 +33,7 @@ Result<ModelShape> read_mistral3_shape(const Gguf& file, const ShapeRequest& req
 }
 
 Result<ModelWeights> read_mistral3_weights(const Gguf& file, const ModelShape& shape) {
-  return read_weights(file, shape, {.biases = Presence::kOptional}, {kDivisors});
+  return read_weights(file, shape, {.biases = Presence::kOptional}, {kRopeDivisors});
 }
 
 }  // namespace

@@ -4,15 +4,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/model/gguf_writer.h"
 #include "runtime/model/half.h"
 
 namespace espalier::runtime {
 namespace {
-
-template <class T>
-void put(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
 
 // A block of random bits but for its scale: a weight's spread is scale * `largest`. Types with
 // minima are centred by a minimum of -(scale * `largest`), or where a group's scale and minimum are
@@ -75,9 +71,9 @@ void put_row(std::string& out, TensorType type, std::uint64_t columns, float sca
   // Two weights a draw would do for the types of 16 bits; these are not what takes the time.
   for (std::uint64_t i = 0; i < columns; ++i) {
     const float weight = uniform() * scale;
-    if (type == TensorType::kF32) put(out, weight);
-    if (type == TensorType::kF16) put(out, float_to_half(weight));
-    if (type == TensorType::kBF16) put(out, float_to_bfloat16(weight));
+    if (type == TensorType::kF32) put_bytes(out, weight);
+    if (type == TensorType::kF16) put_bytes(out, float_to_half(weight));
+    if (type == TensorType::kBF16) put_bytes(out, float_to_bfloat16(weight));
   }
 }
 
@@ -98,7 +94,7 @@ std::string random_rows(TensorType type, std::uint64_t columns, std::uint64_t ro
 std::string random_norm(std::uint64_t width, const RandomKey& key) {
   std::string out;
   for (std::uint64_t i = 0; i < width; ++i)
-    put(out, static_cast<float>(0.75 + 0.5 * key.uniform(i)));
+    put_bytes(out, static_cast<float>(0.75 + 0.5 * key.uniform(i)));
   return out;
 }
 

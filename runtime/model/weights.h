@@ -12,6 +12,9 @@
 
 namespace espalier::runtime {
 
+/// The tensor of what a frequency scaling makes of each pair's frequency, where a file has one.
+inline constexpr const char* kRopeDivisors = "rope_freqs.weight";
+
 enum class Presence : std::uint8_t { kAbsent, kOptional, kRequired };
 
 /// What a layer has beside norms before both blocks and its matrices.

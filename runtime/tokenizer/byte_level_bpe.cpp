@@ -36,10 +36,10 @@ class WholePieces {
   std::vector<std::pair<std::string, TokenId>> tokens_;
 };
 
-class Encoder final : public RunEncoder {
+class ByteLevelEncoder final : public RunEncoder {
  public:
-  Encoder(const PreTokenizer& pre_tokenizer, BytePair pairs,
-          const std::array<TokenId, 256>& byte_ids, std::optional<WholePieces> whole)
+  ByteLevelEncoder(const PreTokenizer& pre_tokenizer, BytePair pairs,
+                   const std::array<TokenId, 256>& byte_ids, std::optional<WholePieces> whole)
       : pre_tokenizer_(pre_tokenizer),
         pairs_(std::move(pairs)),
         byte_ids_(byte_ids),
@@ -155,8 +155,8 @@ Result<Family> make_byte_level_bpe(const TokenizerSource& source) {
   std::optional<WholePieces> whole;
   if (source.whole_pieces.value_or(pre_tokenizer->whole_pieces()))
     whole.emplace(source, family.bytes);
-  family.encoder =
-      std::make_unique<Encoder>(*pre_tokenizer, std::move(pairs), byte_ids, std::move(whole));
+  family.encoder = std::make_unique<ByteLevelEncoder>(*pre_tokenizer, std::move(pairs), byte_ids,
+                                                      std::move(whole));
   return family;
 }
 

@@ -81,9 +81,11 @@ const std::vector<Splits>& known_splits() {
 }
 
 // Makes a source of one file's document, which must outlive it.
-class Reader {
+class TokenizerJsonReader {
  public:
-  Reader(const Value& document, const std::string& path) : document_(document) { out_.path = path; }
+  TokenizerJsonReader(const Value& document, const std::string& path) : document_(document) {
+    out_.path = path;
+  }
 
   Result<TokenizerSource> read() {
     const Value& model = member(document_, "model");
@@ -281,7 +283,7 @@ Result<std::shared_ptr<const Tokenizer>> load_hf_tokenizer_json(std::string_view
   }
   const auto document = read_json_by_key(json);
   if (!document) return fail(Error(document.error()).within(path));
-  ESP_ASSIGN(const TokenizerSource source, Reader(*document, path).read());
+  ESP_ASSIGN(const TokenizerSource source, TokenizerJsonReader(*document, path).read());
   ESP_ASSIGN(Family family,
              source.model == "gpt2" ? make_byte_level_bpe(source) : make_sentencepiece_bpe(source));
   return make_text_tokenizer(source, std::move(family));

@@ -18,7 +18,7 @@
 namespace espalier::runtime {
 namespace {
 
-class Encoder final : public RunEncoder {
+class SentencePieceEncoder final : public RunEncoder {
  public:
   // Symbols are tokens, and behind them the characters that tokens contain and that are none.
   struct Parts {
@@ -30,7 +30,7 @@ class Encoder final : public RunEncoder {
     std::array<TokenId, 256> byte_ids{};
     std::bitset<256> joins_space;  // bytes that stand before a space inside a token
   };
-  explicit Encoder(Parts parts) : parts_(std::move(parts)) {}
+  explicit SentencePieceEncoder(Parts parts) : parts_(std::move(parts)) {}
 
   Status encode(std::string_view run, std::size_t offset, Work& work,
                 std::vector<TokenId>& out) const override {
@@ -118,16 +118,16 @@ std::vector<std::uint32_t> ranks(const std::vector<float>& scores) {
   return out;
 }
 
-class Maker {
+class SentencePieceMaker {
  public:
-  Maker(const TokenizerSource& source, const std::vector<std::string>& bytes)
+  SentencePieceMaker(const TokenizerSource& source, const std::vector<std::string>& bytes)
       : source_(source), bytes_(bytes) {}
 
   Result<std::unique_ptr<const RunEncoder>> make() {
     collect_tokens();
     collect_characters();
     ESP_TRY(source_.merges.empty() ? rules_of_scores() : rules_of_merges());
-    return std::make_unique<Encoder>(Encoder::Parts{
+    return std::make_unique<SentencePieceEncoder>(SentencePieceEncoder::Parts{
         source_.tokens.size(), BytePair(source_.tokens.size() + beside_.size(), rules_),
         std::move(characters_), std::move(lengths_), std::move(beside_), byte_tokens(source_),
         joins_space_});
@@ -229,7 +229,7 @@ Result<Family> make_sentencepiece_bpe(const TokenizerSource& source) {
   }
   Family family;
   ESP_ASSIGN(family.bytes, sentencepiece_bytes(source));
-  ESP_ASSIGN(family.encoder, Maker(source, family.bytes).make());
+  ESP_ASSIGN(family.encoder, SentencePieceMaker(source, family.bytes).make());
   family.add_bos = true;
   if (source.add_space_prefix.value_or(true)) {
     family.run_prefix = " ";

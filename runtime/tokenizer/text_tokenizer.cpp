@@ -17,10 +17,10 @@ std::string hex(unsigned char byte) {
 
 // Text to ids. Apart from the tokenizer, because the vocabulary's canonical() needs it and the
 // tokenizer owns that.
-class Encoder {
+class TextEncoder {
  public:
-  Encoder(std::unique_ptr<const RunEncoder> runs, std::string run_prefix,
-          SpecialTokens user_defined, std::vector<TokenId> space_takers)
+  TextEncoder(std::unique_ptr<const RunEncoder> runs, std::string run_prefix,
+              SpecialTokens user_defined, std::vector<TokenId> space_takers)
       : runs_(std::move(runs)),
         run_prefix_(std::move(run_prefix)),
         user_defined_(std::move(user_defined)),
@@ -82,7 +82,7 @@ class Encoder {
 class TextTokenizer final : public Tokenizer {
  public:
   struct Parts {
-    std::shared_ptr<const Encoder> encoder;
+    std::shared_ptr<const TextEncoder> encoder;
     grammar::VocabularyRef vocabulary;
     SpecialTokens by_text;  // control and user-defined tokens
     std::vector<std::pair<TokenId, std::string>>
@@ -190,9 +190,9 @@ Result<std::shared_ptr<const Tokenizer>> make_text_tokenizer(const TokenizerSour
   ESP_TRY(check_added(source, parts.add_bos, parts.bos, "bos"));
   ESP_TRY(check_added(source, parts.add_eos, parts.eos, "eos"));
 
-  const auto encoder =
-      std::make_shared<const Encoder>(std::move(family.encoder), std::move(family.run_prefix),
-                                      SpecialTokens(std::move(user_defined)), source.space_takers);
+  const auto encoder = std::make_shared<const TextEncoder>(
+      std::move(family.encoder), std::move(family.run_prefix),
+      SpecialTokens(std::move(user_defined)), source.space_takers);
   grammar::Vocabulary::Spec spec;
   spec.bytes = std::move(family.bytes);
   const std::vector<TokenId> ends = end_tokens(source, parts.by_text);

@@ -11,9 +11,9 @@ constexpr const char* kTokens = "tokenizer.ggml.tokens";
 std::string number(std::size_t value) { return std::to_string(value); }
 
 // Reads the keys of one file into a source.
-class Reader {
+class GgufTokenizerReader {
  public:
-  explicit Reader(const Gguf& file) : file_(file) {}
+  explicit GgufTokenizerReader(const Gguf& file) : file_(file) {}
 
   Result<TokenizerSource> read() {
     out_.path = file_.path();
@@ -139,7 +139,9 @@ class Reader {
 
 }  // namespace
 
-Result<TokenizerSource> TokenizerSource::read(const Gguf& file) { return Reader(file).read(); }
+Result<TokenizerSource> TokenizerSource::read(const Gguf& file) {
+  return GgufTokenizerReader(file).read();
+}
 
 Status TokenizerSource::index() {
   by_text.clear();

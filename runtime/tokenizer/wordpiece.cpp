@@ -29,10 +29,11 @@ bool stands_alone(char32_t code, CharClass kind) {
          is_ideograph(code);
 }
 
-class Encoder final : public RunEncoder {
+class WordPieceEncoder final : public RunEncoder {
  public:
   // `pieces`: texts with kWordStart before those that start a word.
-  Encoder(SpecialTokens pieces, TokenId unknown) : pieces_(std::move(pieces)), unknown_(unknown) {}
+  WordPieceEncoder(SpecialTokens pieces, TokenId unknown)
+      : pieces_(std::move(pieces)), unknown_(unknown) {}
 
   Status encode(std::string_view run, std::size_t offset, Work&,
                 std::vector<TokenId>& out) const override {
@@ -134,8 +135,8 @@ Result<Family> make_wordpiece(const TokenizerSource& source) {
         break;
     }
   }
-  family.encoder = std::make_unique<Encoder>(SpecialTokens(std::move(pieces)),
-                                             special(source, source.unknown, "[UNK]"));
+  family.encoder = std::make_unique<WordPieceEncoder>(SpecialTokens(std::move(pieces)),
+                                                      special(source, source.unknown, "[UNK]"));
   family.bos = special(source, source.bos, "[CLS]");
   family.eos = special(source, source.separator, "[SEP]");
   family.add_bos = true;
