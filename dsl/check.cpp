@@ -26,17 +26,18 @@ bool builtin_type_name(std::string_view name) {
 }  // namespace
 
 void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,
-           SymbolNotes* notes) {
-  Checker(program, loaded, read, diagnostics, notes).run();
+           SymbolNotes* notes, AutomatonFindings* findings) {
+  Checker(program, loaded, read, diagnostics, notes, findings).run();
 }
 
 Checker::Checker(Program& program, const Loaded& loaded, const ReadFile& read,
-                 Diagnostics& diagnostics, SymbolNotes* notes)
+                 Diagnostics& diagnostics, SymbolNotes* notes, AutomatonFindings* findings)
     : program_(program),
       loaded_(loaded),
       read_(read),
       diagnostics_(diagnostics),
       notes_(notes),
+      findings_(findings),
       broken_(!loaded.skipped.empty()),
       names_(program.sources.size()) {
   for (const Span& span : loaded.skipped) {

@@ -8,14 +8,16 @@
 
 namespace espalier::dsl {
 
+class AutomatonFindings;
 class SymbolNotes;
 
 /// Checks `program.file` against itself and fills every table of `program`. What the parser could
 /// not read (`loaded.skipped`) is taken as known, so that one syntax error gives one message.
 /// `read` gives the schemas that types name. O(nodes) but for unions, whose alternatives are
 /// compared in pairs.
-/// Where `notes` is given, it learns what each name stands for.
+/// Where `notes` is given, it learns what each name stands for; where `findings` are, what they
+/// know of automata is not found out again.
 void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,
-           SymbolNotes* notes = nullptr);
+           SymbolNotes* notes = nullptr, AutomatonFindings* findings = nullptr);
 
 }  // namespace espalier::dsl

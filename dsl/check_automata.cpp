@@ -1,7 +1,8 @@
 // Each hole's own automaton, over single bytes: what no look at the types alone can decide. Runs
 // where nothing else is wrong.
-#include <map>
+#include <set>
 
+#include "dsl/automaton_findings.h"
 #include "dsl/checker.h"
 #include "dsl/holes.h"
 #include "dsl/mock_model.h"
@@ -14,27 +15,28 @@ void Checker::automata() {
   const auto vocabulary = byte_vocabulary();
   const auto source = grammar::SpanSource::create("x");  // all that is asked is the same for any
   if (!vocabulary || !source) return;
-  struct Seen {
-    bool refused = false;
-    bool narrowed = false;
-  };
-  std::map<std::pair<TypeRef, std::string>, Seen> seen;
+  AutomatonFindings own;  // of this program alone, where nobody keeps them
+  AutomatonFindings& findings = findings_ != nullptr ? *findings_ : own;
+  std::set<std::pair<TypeRef, std::string>> refused;  // said once a type
   std::set<const Hole*> visited;
   const auto look = [&](const Hole& hole, std::string_view follow) {
     const HoleInfo& info = program_.holes[hole.id];
     if (!visited.insert(&hole).second || hole.select || info.think || info.type == nullptr) return;
-    const auto [known, fresh] = seen.try_emplace({info.type, std::string(follow)});
-    if (fresh) {
+    std::string key = automaton_key(info.type, follow);
+    auto finding = findings.find(key);
+    if (!finding) {
+      if (refused.count({info.type, std::string(follow)}) > 0) return;
       const auto compiled = grammar::compile(*vocabulary, info.type, follow, {}, *source);
       if (!compiled) {
-        known->second.refused = true;
+        refused.emplace(info.type, follow);
         uncompiled(compiled.error(), hole.type->span);
-      } else {
-        const auto* grammar = dynamic_cast<const grammar::CompiledGrammar*>(compiled->get());
-        known->second.narrowed = grammar != nullptr && grammar->program().follow_first_wins();
+        return;
       }
+      const auto* grammar = dynamic_cast<const grammar::CompiledGrammar*>(compiled->get());
+      finding = {grammar != nullptr && grammar->program().follow_first_wins()};
+      findings.keep(std::move(key), *finding);
     }
-    if (known->second.narrowed) narrowed(hole, follow);
+    if (finding->narrowed) narrowed(hole, follow);
   };
   each_hole(program_, look);
 }

@@ -36,7 +36,7 @@ struct Static {
 class Checker {
  public:
   Checker(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,
-          SymbolNotes* notes);
+          SymbolNotes* notes, AutomatonFindings* findings);
   void run();
 
  private:
@@ -234,9 +234,10 @@ class Checker {
   const Loaded& loaded_;
   const ReadFile& read_;
   Diagnostics& diagnostics_;
-  SymbolNotes* notes_;          // null where no editor asks
-  const Hole* hole_ = nullptr;  // being bound
-  bool broken_ = false;         // the parser skipped something: no warnings about what is missing
+  SymbolNotes* notes_;           // null where no editor asks
+  AutomatonFindings* findings_;  // null where nobody keeps them
+  const Hole* hole_ = nullptr;   // being bound
+  bool broken_ = false;          // the parser skipped something: no warnings about what is missing
   std::set<std::string> tainted_;  // words in what it skipped
 
   std::vector<Names> names_;     // by source

@@ -42,7 +42,7 @@ std::string with_changes(const std::string& text, std::uint32_t file,
 
 Result<std::vector<Replacement>> rename(const Analysis& analysis, std::uint32_t file,
                                         std::uint32_t offset, const std::string& name,
-                                        const ReadFile& read) {
+                                        const ReadFile& read, AutomatonFindings* findings) {
   const Occurrence* here = analysis.symbols.at(file, offset);
   if (here == nullptr) return fail(ErrorCode::kNotFound, "there is no name to change here");
   if (!is_name(name))
@@ -80,7 +80,7 @@ Result<std::vector<Replacement>> rename(const Analysis& analysis, std::uint32_t 
     return read(path);
   };
   const Analysis after =
-      analyze(sources[0].name(), with_changes(sources[0].text(), 0, changes), changed);
+      analyze(sources[0].name(), with_changes(sources[0].text(), 0, changes), changed, findings);
   if (after.diagnostics.errors() > analysis.diagnostics.errors()) {
     for (const Diagnostic& one : after.diagnostics.sorted())
       if (one.severity == Severity::kError && one.message.find(name) != std::string::npos)

@@ -174,13 +174,14 @@ SymbolIndex SymbolNotes::finish() && {
   return out;
 }
 
-Analysis analyze(std::string name, std::string text, const ReadFile& read) {
+Analysis analyze(std::string name, std::string text, const ReadFile& read,
+                 AutomatonFindings* findings) {
   Analysis result;
   auto program = std::make_shared<Program>();
   const Loaded loaded = load(*program, std::move(name), std::move(text), read, result.diagnostics);
   if (loaded.complete) {
     SymbolNotes notes;
-    check(*program, loaded, read, result.diagnostics, &notes);
+    check(*program, loaded, read, result.diagnostics, &notes, findings);
     result.symbols = std::move(notes).finish();
   }
   result.program = std::move(program);

@@ -19,6 +19,8 @@
 
 namespace espalier::dsl {
 
+class AutomatonFindings;
+
 enum class SymbolKind : std::uint8_t {
   kRecord,
   kEnum,
@@ -110,8 +112,10 @@ struct Analysis {
   SymbolIndex symbols;
 };
 
-/// What compile() does, and the index besides. Same limits, same cost.
-[[nodiscard]] Analysis analyze(std::string name, std::string text, const ReadFile& read = nullptr);
+/// What compile() does, and the index besides. Same limits; the same cost but for automata that
+/// `findings` know from an analysis before.
+[[nodiscard]] Analysis analyze(std::string name, std::string text, const ReadFile& read = nullptr,
+                               AutomatonFindings* findings = nullptr);
 
 /// What a name stands for, on one line as a program would declare it: "gen f(x: int) -> line",
 /// "hole t: line", "record Item".

@@ -33,7 +33,7 @@ Result<Json> rename_everywhere(const Place& place, const std::string& name, Work
   for (const Sighting& sighting : workspace.sightings(place.analysis, symbol)) {
     const auto& sources = sighting.analysis->program->sources;
     ESP_ASSIGN(const auto edits, dsl::rename(*sighting.analysis, sighting.file, symbol.span.begin,
-                                             name, workspace.reader()));
+                                             name, workspace.reader(), &workspace.findings()));
     std::vector<TextPositions> positions;
     for (const dsl::Source& one : sources) positions.emplace_back(one, workspace.encoding());
     for (const dsl::Replacement& edit : edits)

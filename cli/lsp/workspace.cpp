@@ -89,10 +89,10 @@ void Workspace::forget_files() {
   }
 }
 
-void Workspace::analyze(Document& document) const {
+void Workspace::analyze(Document& document) {
   if (document.analysis != nullptr) return;
-  document.analysis =
-      std::make_shared<const dsl::Analysis>(dsl::analyze(document.path, document.text, reader()));
+  document.analysis = std::make_shared<const dsl::Analysis>(
+      dsl::analyze(document.path, document.text, reader(), &findings_));
 }
 
 Document* Workspace::document(const std::string& uri) {
@@ -196,8 +196,8 @@ std::vector<Sighting> Workspace::sightings(const dsl::Analysis& analysis,
   for (const std::string& path : unopened(file)) {
     auto text = system_.read(path, dsl::kMaxSource);
     if (!text || text->find(symbol.name) == std::string::npos) continue;
-    visited_.push_back(
-        std::make_shared<const dsl::Analysis>(dsl::analyze(path, std::move(*text), reader())));
+    visited_.push_back(std::make_shared<const dsl::Analysis>(
+        dsl::analyze(path, std::move(*text), reader(), &findings_)));
     if (!look(*visited_.back())) visited_.pop_back();
   }
   return out;

@@ -17,6 +17,7 @@
 #include "base/system.h"
 #include "cli/lsp/message.h"
 #include "cli/lsp/text_position.h"
+#include "dsl/automaton_findings.h"
 #include "dsl/symbols.h"
 
 namespace espalier::cli::lsp {
@@ -84,11 +85,13 @@ class Workspace {
   [[nodiscard]] std::string uri_of(const std::string& path) const;
   /// Reads what programs name: open documents, then files.
   [[nodiscard]] dsl::ReadFile reader() const;
+  /// What analyses here have found of automata.
+  [[nodiscard]] dsl::AutomatonFindings& findings() { return findings_; }
   /// {"uri", "range"}
   [[nodiscard]] Json location(const dsl::Program& program, const dsl::Span& span) const;
 
  private:
-  void analyze(Document& document) const;
+  void analyze(Document& document);
   void changed(const std::string& path);
   [[nodiscard]] std::vector<std::string> unopened(const std::string& definition) const;
 
@@ -96,6 +99,7 @@ class Workspace {
   Encoding encoding_ = Encoding::kUtf16;
   std::map<std::string, Document> documents_;  // by path
   std::map<std::string, Json> published_;      // by URI: what the client shows and is not empty
+  dsl::AutomatonFindings findings_;            // of all documents, from one analysis to the next
   std::vector<std::string> folders_;           // paths
   std::vector<std::shared_ptr<const dsl::Analysis>> visited_;  // of files that are not open
 };

@@ -27,6 +27,7 @@ GenerateJob::GenerateJob(std::shared_ptr<BranchState> branch, GenerateRequest re
   if (request_.sampling.has_penalties()) {
     for (const TokenId id : state().ids) count_token(counts_.context, id);
   }
+  force();
 }
 
 Status GenerateJob::check() const {
@@ -181,11 +182,16 @@ Status GenerateJob::take_sampled(RowResult& result, Stats& stats) {
                 "the grammar refused token " + std::to_string(token) + " that its mask allowed");
   }
   append(token, false, stats, best);
-  // Forced ids are fed canonically and without a draw (CONTRACTS 14); the matcher holds back what
-  // is not stable.
-  if (!out_.matcher.done()) forced_ = out_.matcher.forced(tokens_left());
-  std::reverse(forced_.begin(), forced_.end());
+  force();
   return {};
+}
+
+// Forced ids are fed canonically and without a draw (CONTRACTS 14), from the hole's first byte on;
+// the matcher holds back what is not stable.
+void GenerateJob::force() {
+  if (!out_.matcher.valid() || out_.matcher.done()) return;
+  forced_ = out_.matcher.forced(tokens_left());
+  std::reverse(forced_.begin(), forced_.end());
 }
 
 Status GenerateJob::take_forced(Stats& stats) {
@@ -205,10 +211,10 @@ Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result,
   std::uint32_t kept = length();  // of what the lease holds
   if (forced_.empty()) {
     ESP_TRY(take_sampled(result, stats));
-    while (jump_ && !forced_.empty()) ESP_TRY(take_forced(stats));
   } else {
-    ESP_TRY(take_forced(stats));  // without jumps the row ran to be there; nothing is drawn from it
+    ESP_TRY(take_forced(stats));  // the row ran to be there; nothing is drawn from it
   }
+  while (jump_ && !forced_.empty()) ESP_TRY(take_forced(stats));
   allowed_.pop_front();
   if (out_.matcher.valid()) finished_ = forced_.empty() && out_.matcher.done();
   if (!draft_.tokens.empty()) {

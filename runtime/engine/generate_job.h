@@ -39,6 +39,7 @@ class GenerateJob final : public Job {
               std::span<const std::pair<TokenId, float>> best = {});
   [[nodiscard]] Status take_sampled(RowResult& result, Stats& stats);
   [[nodiscard]] Status take_forced(Stats& stats);
+  void force();
 
   GenerateRequest request_;
   Generated out_;

@@ -46,6 +46,40 @@ TEST(Engine, TextIsTheSameWithAndWithoutJumps) {
   }
 }
 
+// A model that would rather have the opening's single bytes is not asked: what every value begins
+// with is fed as the tokenizer spells it.
+TEST(Engine, WhatEveryValueBeginsWithIsNeverDrawn) {
+  std::vector<std::string> spellings;
+  for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
+  for (const char* longer : {"<call>", "ann", "bob"}) spellings.emplace_back(longer);
+  const auto vocabulary = jump_vocabulary(spellings);
+  for (const bool jump : {true, false}) {
+    Given given;
+    given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
+    given.toy.wants = [](std::size_t token) { return token < 256 ? 100.0F : 0.0F; };
+    given.options.jump = jump;
+    auto engine = make_engine(given);
+    Branch branch = engine->open();
+    branch.append(Ids{1, 2, 3});
+    std::vector<bool> forced;
+    GenerateRequest request = free_text(20, 0, 0);
+    request.matcher = matcher_of("<call>(ann|bob)", vocabulary);
+    request.on_token = [&](const Progress& event) { forced.push_back(event.forced); };
+    const auto out = branch.generate_now(std::move(request));
+    ASSERT_TRUE(out.has_value()) << out.error().message;
+    EXPECT_EQ(out->ids.front(), 256);
+    ASSERT_FALSE(forced.empty());
+    EXPECT_TRUE(forced.front());
+    // A value that is no choice at all takes no draw.
+    request = free_text(20, 0, 0);
+    request.matcher = matcher_of("<call>", vocabulary, "ann");
+    const auto fixed = branch.generate_now(std::move(request));
+    ASSERT_TRUE(fixed.has_value()) << fixed.error().message;
+    EXPECT_EQ(fixed->ids, (Ids{256, 257}));
+    EXPECT_EQ(fixed->logprob, 0.0);
+  }
+}
+
 // In all of these the clock stands still, so that no time decides what is guessed: a row counts as
 // a tenth of a step.
 
