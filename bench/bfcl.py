@@ -10,8 +10,8 @@ writes one call for `simple` and `multiple`, one to eight for the parallel categ
 under llama.cpp too, held to the JSON Schema of those calls by its own grammar, where this Python has llama_cpp.
 
 Printed by category: accuracy (each expected call once, with acceptable arguments), the share of well-typed calls
-(of the declared functions, types and enums), calls a second, and prompt tokens shared. For irrelevance, accuracy is the
-share of questions that no call was made for.
+(of the declared functions, types and enums), calls a second, and prompt tokens shared with earlier rows. Accuracy of
+irrelevance is the share of questions that no call was made for; the others got an unwanted one.
 
 `multi_turn_base`: whole conversations in one context, one to four calls a turn. The data has no such answers, and the
 functions exist as documents alone: each turn's calls are answered with "ok", and what is counted is which functions of
@@ -333,6 +333,8 @@ class Tally:
         self.rows = self.right = self.calls = self.typed = 0
         self.wanted = self.found = 0  # functions of a conversation's path, and those that were called
         self.seconds = 0.0
+        self.prompt = self.reused = 0  # tokens
+        self.unwanted: int | None = None  # questions that got a call nobody wanted
 
     def add(self, calls: list[Call], functions: list[Schema], right: bool, seconds: float) -> None:
         self.rows += 1
@@ -344,10 +346,16 @@ class Tally:
     def line(self) -> str:
         typed = f"{100 * self.typed / self.calls:6.1f} %" if self.calls else "     - "
         path = f"  {100 * self.found / self.wanted:.0f} % of the paths' functions" if self.wanted else ""
+        shared = f"  {100 * self.reused / self.prompt:.0f} % of prompt tokens shared" if self.prompt else ""
+        unwanted = "" if self.unwanted is None else f"  {100 * self.unwanted / self.rows:.0f} % got an unwanted call"
         return (
-            f"{100 * self.right / max(self.rows, 1):6.1f} %  {typed} of {self.calls:4} calls  "
-            f"{self.calls / max(self.seconds, 1e-9):6.2f} calls/s{path}"
+            f"{100 * self.right / max(self.rows, 1):6.1f} % of {self.rows:3}  {typed} of {self.calls:4} calls  "
+            f"{self.calls / max(self.seconds, 1e-9):6.2f} calls/s{shared}{path}{unwanted}"
         )
+
+    def sharing(self, before: dict[str, float], after: dict[str, float]) -> None:
+        self.prompt += int(after["prompt_tokens"] - before["prompt_tokens"])
+        self.reused += int(after["reused_tokens"] - before["reused_tokens"])
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -367,15 +375,19 @@ def single_turns(
     def judge(kind: str, row: dict[str, Any], calls: list[Call], start: float) -> None:
         seconds = time.perf_counter() - start
         right = not calls if category == "irrelevance" else correct(calls, truth[row["id"]])
-        tallies.setdefault(kind, Tally()).add(calls, row["function"], right, seconds)
+        tally = tallies.setdefault(kind, Tally())
+        tally.add(calls, row["function"], right, seconds)
+        if category == "irrelevance":
+            tally.unwanted = tally.rows - tally.right
         if args.show:
             print(("+ " if right else "- ") + row["id"], kind, json.dumps(calls, ensure_ascii=False))
 
     for row in rows_of(folder / f"BFCL_v4_{category}.jsonl")[:: args.every]:
         functions, question = row["function"], row["question"][0][-1]["content"]
         program = engine.compile(program_of(functions, hole), temperature=args.temperature, seed=1)
-        start = time.perf_counter()
+        before, start = engine.stats(), time.perf_counter()
         value = program.held(question=question)
+        tallies["held"].sharing(before, engine.stats())
         value = json.loads(value) if isinstance(value, str) else value
         judge("held", row, named(value, functions), start)
         if args.free:
@@ -408,7 +420,7 @@ def conversations(folder: Path, engine: espalier.Engine, args: argparse.Namespac
         questions = ["\n".join(message["content"] for message in turn) for turn in row["question"]]
         wanted = {one.split(".")[1] for one in row["path"]}
         for kind in ("held", "free") if args.free else ("held",):
-            start = time.perf_counter()
+            before, start = engine.stats(), time.perf_counter()
             calls: list[Call] = []
             turns = re.compile(r"turn_of\[\d+\]\.calls")
             for path, value, done in (program.talk_held if kind == "held" else program.talk_free).stream(
@@ -420,6 +432,7 @@ def conversations(folder: Path, engine: espalier.Engine, args: argparse.Namespac
             made = {name for name, _ in calls}
             tally = tallies.setdefault(kind, Tally())
             tally.add(calls, functions, wanted <= made, seconds)
+            tally.sharing(before, engine.stats())
             tally.wanted += len(wanted)
             tally.found += len(wanted & made)
             if args.show:
@@ -452,17 +465,12 @@ def main() -> int:
     print(f"{args.model}, every {args.every}th row, temperature {args.temperature}")
     print(f"{'':28} accuracy  well-typed")
     for category in args.category:
-        before = engine.stats()
         if category == MULTI_TURN:
             tallies = conversations(folder, engine, args)
         else:
             tallies = single_turns(category, folder, engine, peer, args)
-        after = engine.stats()
-        prompt = after["prompt_tokens"] - before["prompt_tokens"]
-        shared = (after["reused_tokens"] - before["reused_tokens"]) / max(prompt, 1)
         for kind, tally in tallies.items():
-            end = f"  {100 * shared:.0f} % of prompt tokens shared" if kind == "held" else ""
-            print(f"{category:18} {kind:9} {tally.line()}{end}", flush=True)
+            print(f"{category:18} {kind:9} {tally.line()}", flush=True)
         all_typed = all_typed and tallies["held"].typed == tallies["held"].calls
     if not all_typed:
         print("FAILED: a call under the mask is not well typed")

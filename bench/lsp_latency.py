@@ -1,4 +1,4 @@
-"""A program of a thousand lines: checked from the command line, and edited in the middle over the language server's pipes.
+"""A program of a thousand lines: checked from the command line, and edited in the middle in the language server.
 
 python3 bench/lsp_latency.py build/bin/espalier [--lines 1000] [--keys 200]
 
@@ -91,7 +91,9 @@ def main() -> None:
         "a text is typed, no errors",
         [timed(before + typing.format(words[:key]) + after, True) for key in range(1, options.keys + 1)],
     )
-    changed = 'record Typed {{ a: string(1..{}), b: int(0..{})[] }}\ngen typed() -> Typed {{ return {{ a: "", b: [] }} }}\n'
+    changed = (
+        'record Typed {{ a: string(1..{}), b: int(0..{})[] }}\ngen typed() -> Typed {{ return {{ a: "", b: [] }} }}\n'
+    )
     changed += 'gen asked() -> Typed {{\n  assistant "$[typed: Typed]"\n  return typed\n}}\n'
     report(
         "a type is changed, no errors",

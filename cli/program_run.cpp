@@ -84,7 +84,8 @@ void declare_allow(CLI::App& app, std::vector<std::string>& allow) {
          "--allow", allow,
          "Open a way out of the program; tools that run programs, call URLs or MCP servers "
          "are closed without one. WHAT is a tool's name; or exec:PROGRAM, http:HOST, "
-         "http:HOST:PORT, mcp:SERVER; or exec, http, mcp for all of a kind. May be repeated")
+         "http:HOST:PORT, mcp:SERVER; or exec, http, mcp for all of a kind. http:HOST=VARIABLE "
+         "signs the calls with that variable of the environment. May be repeated")
       ->type_name("WHAT")
       ->allow_extra_args(false);
 }
@@ -97,7 +98,10 @@ Status check_allow_list(const std::vector<std::string>& allow,
     for (const dsl::ToolInfo& tool : tools) {
       for (std::string& entry : dsl::permissions_for(tool)) known.push_back(std::move(entry));
     }
-    if (std::find(known.begin(), known.end(), what) != known.end()) continue;
+    if (std::find(known.begin(), known.end(), dsl::opened_by(what)) != known.end()) {
+      for (const dsl::ToolInfo& tool : tools) ESP_TRY(dsl::credential_for({what}, tool));
+      continue;
+    }
     return fail(ErrorCode::kInvalid, "--allow '" + what +
                                          "' opens no exec, http or mcp tool of this program" +
                                          did_you_mean(what, known));

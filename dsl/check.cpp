@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
 
 #include "dsl/checker.h"
@@ -14,6 +15,12 @@ namespace {
 
 bool word_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+// Of an interval's end: as a program would write it.
+std::string spelled(double number) {
+  const bool whole = number == std::floor(number) && std::abs(number) < 1e15;
+  return whole ? std::to_string(static_cast<std::int64_t>(number)) : Json(number).dump();
 }
 
 bool builtin_type_name(std::string_view name) {
@@ -218,7 +225,7 @@ void Checker::config(const ConfigDecl& decl) {
     std::optional<double> Config::*real;
     std::optional<std::int64_t> Config::*whole;
   };
-  static const std::array<Key, 9> kKeys = {{
+  static const std::array<Key, 11> kKeys = {{
       {"temperature", false, 0, 100, &Config::temperature, nullptr},
       {"top_p", false, 0, 1, &Config::top_p, nullptr},
       {"min_p", false, 0, 1, &Config::min_p, nullptr},
@@ -228,6 +235,8 @@ void Checker::config(const ConfigDecl& decl) {
       {"top_k", true, 0, 1e9, nullptr, &Config::top_k},
       {"seed", true, 0, 9.3e18, nullptr, &Config::seed},
       {"max", true, 1, 1e9, nullptr, &Config::max},
+      {"priority", true, -10, 10, nullptr, &Config::priority},
+      {"deadline", false, 0.001, 1e7, &Config::deadline, nullptr},
   }};
   std::set<std::string> seen;
   for (const ConfigEntry& entry : decl.entries) {
@@ -253,9 +262,9 @@ void Checker::config(const ConfigDecl& decl) {
     if (!value) continue;
     const double number = value->get<double>();
     if (number < key->low || number > key->high) {
-      error("E0211", entry.value->span,
-            "`" + entry.key.text + "` goes from " + Json(key->low).dump() + " to " +
-                Json(key->high).dump());
+      error(
+          "E0211", entry.value->span,
+          "`" + entry.key.text + "` goes from " + spelled(key->low) + " to " + spelled(key->high));
       continue;
     }
     if (key->integer) {

@@ -71,9 +71,31 @@ Result<std::string> url_for(const HttpTarget& target, Json& arguments) {
   return out;
 }
 
+bool is_this_machine(std::string_view host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+// Of "Bearer TOKEN" the token.
+std::string_view secret_of(std::string_view header) {
+  return header.substr(std::min(header.size(), header.rfind(' ') + 1));
+}
+
+void blot_out(std::string& text, std::string_view secret) {
+  constexpr std::string_view kBlot = "***";
+  if (secret.empty()) return;
+  std::string out;
+  std::size_t at = 0;
+  for (std::size_t next = 0; (next = text.find(secret, at)) != std::string::npos;) {
+    out.append(text, at, next - at).append(kBlot);
+    at = next + secret.size();
+  }
+  if (at > 0) text = out.append(text, at);
+}
+
 }  // namespace
 
-Result<Json> call_http(const ToolRequest& request, std::size_t limit) {
+Result<Json> call_http(const ToolRequest& request, std::size_t limit,
+                       const std::optional<std::pair<std::string, std::string>>& credential) {
   ESP_ASSIGN(const HttpTarget target, parse_http_target(request.tool->target));
   HttpRequest http;
   http.method = target.method;
@@ -84,6 +106,11 @@ Result<Json> call_http(const ToolRequest& request, std::size_t limit) {
   if (url.scheme != target.scheme || url.host != target.host || url.port != target.port)
     return fail(ErrorCode::kTool, "its arguments would lead the call to another host");
   http.headers = {{"Accept", "application/json, text/plain;q=0.9, */*;q=0.1"}};
+  if (credential) {
+    if (url.scheme != "https" && !is_this_machine(url.host))
+      return fail(ErrorCode::kTool, "its calls are signed, which is not sent over plain http");
+    http.headers.push_back(*credential);
+  }
   if (target.method != "GET" && target.method != "DELETE") {
     http.headers.emplace_back("Content-Type", "application/json");
     http.body = write_json(arguments);
@@ -92,6 +119,7 @@ Result<Json> call_http(const ToolRequest& request, std::size_t limit) {
   http.limit = limit;
   http.cancelled = request.cancelled;
   ESP_ASSIGN(HttpResponse response, http_request(http));
+  if (credential) blot_out(response.body, secret_of(credential->second));
 
   const std::string status = "HTTP " + std::to_string(response.status);
   if (response.status >= 300 && response.status < 400) {

@@ -1,6 +1,7 @@
 #include "dsl/interpreter.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "dsl/join.h"
@@ -45,7 +46,14 @@ Interpreter::Interpreter(Runner& runner, const Program& program, const RunOption
       program_(program),
       options_(options),
       cancellation_(cancellation),
-      observer_(options.observer == nullptr ? silent() : *options.observer) {}
+      observer_(options.observer == nullptr ? silent() : *options.observer) {
+  terms_.priority = static_cast<std::int32_t>(program.config.priority.value_or(0));
+  if (program.config.deadline) {
+    terms_.deadline =
+        System::Clock::now() + std::chrono::duration_cast<System::Clock::duration>(
+                                   std::chrono::duration<double>(*program.config.deadline));
+  }
+}
 
 runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<Value> arguments) {
   Context context = new_context(gen);
@@ -68,8 +76,20 @@ runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<V
 }
 
 Context Interpreter::new_context(const GenInfo& gen) {
-  return {model_for(gen), runner_.engine().open(),
-          program_.config.overflow == Overflow::kDropOldest};
+  return {model_for(gen), open(), program_.config.overflow == Overflow::kDropOldest};
+}
+
+runtime::Branch Interpreter::open() {
+  runtime::Branch branch = runner_.engine().open();
+  branch.set_terms(terms_);
+  return branch;
+}
+
+tl::unexpected<Failure> Interpreter::too_late(const Span& span) const {
+  return engine_failure(
+      span, {ErrorCode::kTimeout,
+             "the run has taken more than the " + Json(*program_.config.deadline).dump() +
+                 " seconds that `deadline` in the program's `config` gives it"});
 }
 
 const ModelParts& Interpreter::model_for(const GenInfo& gen) {
@@ -79,10 +99,16 @@ const ModelParts& Interpreter::model_for(const GenInfo& gen) {
   return *kept;
 }
 
+tl::unexpected<Failure> Interpreter::model_failure(const Span& span, Error error) const {
+  if (error.code == ErrorCode::kTimeout) return too_late(span);
+  return engine_failure(span, std::move(error));
+}
+
 Outcome<void> Interpreter::tick(const Span& span) {
   if (cancellation_.flag().load(std::memory_order_relaxed)) {
     return engine_failure(span, {ErrorCode::kCancelled, "the run was stopped"});
   }
+  if (program_.config.deadline && System::Clock::now() >= terms_.deadline) return too_late(span);
   if (steps_.fetch_add(1, std::memory_order_relaxed) >= kMaxSteps) {
     return engine_failure(span, {ErrorCode::kLimit, "the program took more than " +
                                                         std::to_string(kMaxSteps) + " steps"});

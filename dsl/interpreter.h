@@ -112,6 +112,11 @@ class Interpreter {
   void write(Frame& frame, std::string_view bytes, bool constant = false);
   /// A new context of a program's own, with the rule of its `config`.
   [[nodiscard]] Context new_context(const GenInfo& gen);
+  /// A new root on the run's terms.
+  [[nodiscard]] runtime::Branch open();
+  [[nodiscard]] tl::unexpected<Failure> too_late(const Span& span) const;
+  /// What the engine answered a hole's request with.
+  [[nodiscard]] tl::unexpected<Failure> model_failure(const Span& span, Error error) const;
   /// The text of a value as a hole of its type would have it: calls in the model's form, and their
   /// lead written.
   Outcome<std::string> as_written(Frame& frame, const Value& value, const Span& span);
@@ -145,6 +150,8 @@ class Interpreter {
   const RunOptions& options_;
   Cancellation& cancellation_;
   Observer& observer_;
+  runtime::Terms
+      terms_;  // the program's `config` says them; the deadline counts from the run's start
   std::atomic<std::uint64_t> steps_ = 0;
   std::atomic<std::uint64_t> branches_ = 0;
   std::mutex models_mutex_;

@@ -31,7 +31,7 @@ Result<bool> type_holds(const grammar::TypeRef& type, const std::string& text) {
 }  // namespace
 
 runtime::Task<Outcome<void>> Interpreter::test(const TestDecl& test, Mocks& mocks) {
-  Context context(runner_.model(), runner_.engine().open());
+  Context context(runner_.model(), open());
   Frame frame;
   frame.context = &context;
   frame.place =

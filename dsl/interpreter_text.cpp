@@ -390,7 +390,7 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
       generated = co_await operation;
     }
   }
-  if (!generated) co_return engine_failure(hole.span, std::move(generated).error());
+  if (!generated) co_return model_failure(hole.span, std::move(generated).error());
   frame.context->after_hole();
   observer_.on_cost({frame.branch, path, hole.name.text, hole.span},
                     {generated->prompt, generated->found});
@@ -436,7 +436,7 @@ runtime::Task<Outcome<std::vector<double>>> Interpreter::score(
       scored = co_await operation;
     }
   }
-  if (!scored) co_return engine_failure(span, std::move(scored).error());
+  if (!scored) co_return model_failure(span, std::move(scored).error());
   std::vector<double> out;
   for (const auto& logprobs : scored->logprobs) {
     double total = 0;
@@ -480,7 +480,7 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
 
   if (info.by == SelectBy::kPrior) {
     // What the model would say with no context at all, under the same role's header.
-    Context bare(runner_.model(), runner_.engine().open());
+    Context bare(runner_.model(), open());
     if (frame.context->role()) {
       if (Status s = bare.open(*frame.context->role()); !s)
         co_return engine_failure(hole.span, std::move(s).error());

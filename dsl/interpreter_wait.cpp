@@ -4,6 +4,7 @@
 // the values in `ready` by expression id; evaluate() then needs no waiting. Only the branch that is
 // taken of `if … else`, `and` and `or` runs.
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "dsl/convert.h"
@@ -156,6 +157,12 @@ Interpreter::ValueTask Interpreter::run_call(Frame& frame, Value call, Span span
   request.tool = tool;
   request.arguments = to_json(call.arguments());
   request.timeout = options_.tool_timeout;
+  if (program_.config.deadline) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(terms_.deadline - System::Clock::now());
+    request.timeout =
+        std::clamp(left, std::min(std::chrono::milliseconds(1), request.timeout), request.timeout);
+  }
   request.cancelled = &cancellation_.flag();
   // A call that the program wrote itself has not been through a mask.
   if (auto valid = from_json(program_, request.arguments, tool->arguments, "its arguments");

@@ -122,6 +122,8 @@ enum class Overflow : std::uint8_t { kRefuse, kDropOldest };
 
 /// The defaults of `config { … }`, already checked; the command line overrides those of sampling.
 struct Config {
+  std::optional<std::int64_t> priority;  // of all that a run asks of the engine (runtime::Terms)
+  std::optional<double> deadline;        // seconds that a run may take, its tools included
   std::optional<double> temperature, top_p, min_p, repetition, presence, frequency;
   std::optional<std::int64_t> top_k, seed, max;
   Overflow overflow = Overflow::kRefuse;

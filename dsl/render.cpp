@@ -1,9 +1,16 @@
 // A prompt as the model would see it, without a run: a plain walk over the tree with the
 // interpreter's own evaluator.
+//
+// Where turns may be dropped (`overflow`), the ids are written beside the text as a run writes
+// them, up to the first hole: how long the prompt is behind it, the model alone can say.
+#include <optional>
 #include <utility>
 
+#include "base/system.h"
 #include "dsl/convert.h"
+#include "dsl/holes.h"
 #include "dsl/interpreter.h"
+#include "dsl/mock_model.h"
 #include "dsl/runner.h"
 
 namespace espalier::dsl {
@@ -13,7 +20,9 @@ constexpr std::uint64_t kMaxRenderSteps = 1'000'000;
 
 class Renderer {
  public:
-  Renderer(const ModelParts& model, const Program& program) : model_(model), program_(program) {}
+  /// `path`: an empty context that turns may be dropped from, where they may.
+  Renderer(const ModelParts& model, const Program& program, std::optional<Context> path)
+      : model_(model), program_(program), path_(std::move(path)) {}
 
   Outcome<std::string> run(const GenInfo& gen, std::vector<Value> arguments) {
     for (std::size_t i = 0; i < gen.parameters.size(); ++i) {
@@ -49,10 +58,13 @@ class Renderer {
   }
 
   Step at(const TextStmt& stmt, const Span&) {
-    for (const Chunk& chunk : stmt.text.chunks) {
+    for (std::size_t i = 0; i < stmt.text.chunks.size(); ++i) {
+      const Chunk& chunk = stmt.text.chunks[i];
       if (const auto* literal = std::get_if<LiteralChunk>(&chunk)) {
-        write(literal->bytes);
+        write(literal->bytes, true);
       } else if (const auto* hole = std::get_if<Hole>(&chunk)) {
+        if (auto room = make_room(*hole, follow_of(stmt.text, i)); !room)
+          return pass(std::move(room).error());
         const std::string select = hole->select ? "select " : "";
         write("$[" + hole->name.text + ": " + select + describe(program_.holes[hole->id].type) +
               "]");
@@ -90,6 +102,7 @@ class Renderer {
     }
     if (!started_) put(model_.chat->begin(*role));
     started_ = true;
+    along([&](Context& path) { return path.open(*role); });
     put(model_.chat->open(*role, previous_));
     form_ = model_.chat->text_form(*role);
     opened_ = out_.size();
@@ -100,6 +113,7 @@ class Renderer {
         out_.resize(opened_ + runtime::without_trailing_space(text).size());
       }
       put(model_.chat->close(*role));
+      along([&](Context& path) { return path.close(); });
     }
     form_ = runtime::TextForm::kPlain;
     previous_ = *role;
@@ -196,8 +210,48 @@ class Renderer {
   Step at(const YieldStmt&, const Span&) { return Next::kLeave; }
   Step at(const BreakStmt&, const Span&) { return Next::kBreak; }
 
-  void write(std::string_view bytes) {
+  // What is done to the text is done to the path.
+  template <class Step>
+  void along(Step step) {
+    if (path_ && !step(*path_)) path_.reset();
+  }
+
+  // Before the first hole: what a run would drop so that the value fits. Fails where a run does.
+  Outcome<void> make_room(const Hole& hole, std::string_view follow) {
+    if (!path_) return {};
+    Context path = std::move(*path_);
+    path_.reset();
+    if (hole.select) return {};  // takes no more room than its longest choice
+    auto max = program_.config.max.value_or(256);
+    for (const HoleOption& option : hole.options) {
+      if (option.name.text != "max") continue;
+      const auto value = evaluate(program_, scope_, *option.value, {});
+      if (!value || value->kind() != ValueKind::kInt || value->as_int() < 1) return {};
+      max = value->as_int();
+    }
+    const auto after = model_.tokenizer->encode(follow, runtime::TextStart::kContinuation);
+    const std::size_t behind = follow.empty() || !after ? 1 : after->size();
+    const auto healed = path.heal();
+    if (!healed) return engine_failure(hole.span, healed.error());
+    const auto dropped = path.make_room(static_cast<std::size_t>(max) + behind + healed->dropped);
+    if (!dropped) return engine_failure(hole.span, dropped.error());
+    if (dropped->empty()) return {};
+    std::size_t tokens = 0;
+    for (const DroppedTurn& turn : *dropped) tokens += turn.tokens;
+    const std::size_t open = out_.size() - opened_;
+    out_ = "[" + std::to_string(dropped->size()) + (dropped->size() == 1 ? " turn" : " turns") +
+           " of " + std::to_string(tokens) + " tokens dropped to make room for `" + hole.name.text +
+           "`]\n" + model_.tokenizer->decode(path.branch().ids(), true);
+    opened_ = out_.size() - std::min(open, out_.size());
+    return {};
+  }
+
+  void write(std::string_view bytes, bool constant = false) {
     if (bytes.empty()) return;
+    along([&](Context& path) {
+      path.text(bytes, constant);
+      return Status();
+    });
     const runtime::Tokenizer& tokenizer = *model_.tokenizer;
     if (!started_ && tokenizer.add_bos() && tokenizer.bos() != kNoToken)
       put({{tokenizer.bos(), ""}});
@@ -212,6 +266,7 @@ class Renderer {
 
   const ModelParts& model_;
   const Program& program_;
+  std::optional<Context> path_;  // until the first hole
   Scope scope_;
   std::string out_;
   std::uint64_t steps_ = 0;
@@ -231,7 +286,13 @@ Result<std::string> render_prompt(const ModelParts& model, const Program& progra
   ModelParts parts = model;
   if (const Json definitions = tool_definitions(program, *entry); !definitions.empty())
     parts.chat = declaring(model.chat, definitions);
-  auto out = Renderer(parts, program).run(*entry, std::move(*values));
+  std::unique_ptr<MockModel> ids;  // outlives the path
+  std::optional<Context> path;
+  if (program.config.overflow == Overflow::kDropOldest) {
+    ESP_ASSIGN(ids, MockModel::create(parts, real_system()));
+    path.emplace(parts, ids->runner().engine().open(), true);
+  }
+  auto out = Renderer(parts, program, std::move(path)).run(*entry, std::move(*values));
   if (out) return std::move(*out);
   return fail(located(program, std::move(out).error()).error);
 }

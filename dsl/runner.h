@@ -163,7 +163,8 @@ class Runner {
 
 /// What the model would see, without running it: text, control tokens by their names, holes as
 /// $[name: type]. Stops with a note where the program goes on by a value that only the model or a
-/// tool can give.
+/// tool can give. Turns that a run would drop before its first hole (`overflow`) are left out,
+/// which the first line says; where a run would fail there for want of room, so does this.
 [[nodiscard]] Result<std::string> render_prompt(const ModelParts& model, const Program& program,
                                                 std::string_view gen, const Json& arguments);
 

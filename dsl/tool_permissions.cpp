@@ -6,6 +6,24 @@
 #include "dsl/http_client.h"
 
 namespace espalier::dsl {
+namespace {
+
+bool letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool is_header_name(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return letter_or_digit(c) || c == '-' || c == '_';
+  });
+}
+
+bool is_variable_name(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return letter_or_digit(c) || c == '_'; });
+}
+
+}  // namespace
 
 bool needs_permission(const ToolInfo& tool) {
   return tool.transport == Transport::kExec || tool.transport == Transport::kHttp ||
@@ -41,8 +59,47 @@ bool allowed(const std::vector<std::string>& allow, const ToolInfo& tool) {
   if (!needs_permission(tool)) return true;
   const auto opens = permissions_for(tool);
   return std::any_of(allow.begin(), allow.end(), [&](const std::string& entry) {
-    return std::find(opens.begin(), opens.end(), entry) != opens.end();
+    return std::find(opens.begin(), opens.end(), opened_by(entry)) != opens.end();
   });
+}
+
+std::string opened_by(const std::string& entry) {
+  return entry.starts_with("http:") ? entry.substr(0, entry.find('=')) : entry;
+}
+
+Result<std::optional<Credential>> credential_for(const std::vector<std::string>& allow,
+                                                 const ToolInfo& tool) {
+  if (tool.transport != Transport::kHttp) return std::optional<Credential>();
+  // permissions_for() gives the narrowest first: name, host and port, host, all.
+  for (const std::string& opens : permissions_for(tool)) {
+    for (const std::string& entry : allow) {
+      if (entry.size() == opens.size() || opened_by(entry) != opens) continue;
+      const std::string given = entry.substr(opens.size() + 1);
+      const std::size_t colon = given.find(':');
+      Credential out{"Authorization", given, true};
+      if (colon != std::string::npos)
+        out = {given.substr(0, colon), given.substr(colon + 1), false};
+      if (!is_header_name(out.header) || !is_variable_name(out.variable)) {
+        return fail(ErrorCode::kInvalid,
+                    "'" + entry +
+                        "': behind = stands the name of a variable of the environment, "
+                        "or HEADER:VARIABLE");
+      }
+      return std::optional(std::move(out));
+    }
+  }
+  return std::optional<Credential>();
+}
+
+Result<std::pair<std::string, std::string>> header_of(const Credential& credential,
+                                                      const std::optional<std::string>& value) {
+  const std::string variable = "the variable " + credential.variable;
+  if (!value || value->empty())
+    return fail(ErrorCode::kTool, variable + ", which signs its calls, is not set");
+  if (std::any_of(value->begin(), value->end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }))
+    return fail(ErrorCode::kTool, variable + " holds a line's end or another control character");
+  return std::pair(credential.header, (credential.bearer ? "Bearer " : "") + *value);
 }
 
 std::string reach_of(const ToolInfo& tool) {

@@ -1,5 +1,7 @@
 #include "dsl/tools.h"
 
+#include <cstdlib>
+
 #include <utility>
 
 #include "dsl/convert.h"
@@ -83,13 +85,23 @@ Result<Json> ProcessTools::call(const ToolRequest& request) {
     case Transport::kPython:
       return call_python(request);
     case Transport::kHttp:
-      return call_http(request, options_.output_bytes);
+      return call_signed(request);
     case Transport::kMcp:
       return mcp_->call(request, options_.output_bytes);
     case Transport::kNone:
       break;
   }
   return fail(ErrorCode::kUnsupported, "it is only a shape: nothing says how to run it");
+}
+
+Result<Json> ProcessTools::call_signed(const ToolRequest& request) {
+  ESP_ASSIGN(const auto credential, credential_for(options_.allow, *request.tool));
+  if (!credential) return call_http(request, options_.output_bytes);
+  const char* value = std::getenv(credential->variable.c_str());
+  ESP_ASSIGN(
+      const auto header,
+      header_of(*credential, value == nullptr ? std::nullopt : std::optional<std::string>(value)));
+  return call_http(request, options_.output_bytes, header);
 }
 
 Result<Json> ProcessTools::call_program(const ToolRequest& request) {

@@ -66,6 +66,7 @@ class ProcessTools final : public ToolHost {
   Result<Json> call(const ToolRequest& request) override;
 
  private:
+  Result<Json> call_signed(const ToolRequest& request);
   Result<Json> call_program(const ToolRequest& request);
   Result<Json> call_python(const ToolRequest& request);
 

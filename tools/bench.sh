@@ -23,6 +23,12 @@ fi
 echo "== the main job: receipts to records"
 "$python" bench/receipts.py --threads "$threads"
 
+echo "== extraction: values written as strings, and copied as spans"
+"$python" bench/extraction.py --threads "$threads"
+
+echo "== the language: a choice among 77 labels, the interpreter's own time"
+"$python" bench/language.py --threads "$threads"
+
 echo "== sharing: eight programs, one prefix"
 "$python" bench/sharing.py --threads "$threads"
 
@@ -32,5 +38,5 @@ build/bin/grammar_mask_bench
 echo "== radix cache"
 build/bin/radix_ops --benchmark_min_time=0.1 2>/dev/null
 
-echo "== language server: from a keystroke to its diagnostics"
+echo "== check, and the language server: from a keystroke to its diagnostics"
 "$python" bench/lsp_latency.py build/bin/espalier

@@ -1,7 +1,9 @@
 // MCP over streamable HTTP: each message is a POST, answered by JSON or by an event stream.
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "dsl/http_client.h"
@@ -14,7 +16,13 @@ namespace espalier::dsl::mcp {
 namespace {
 
 using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
 constexpr milliseconds kGoodbye(1000);  // for what is said at a session's or a request's end
+// An answer's event stream that broke off, or that the server closed to be asked again, is taken up
+// again behind its last event: after what the server says, else this long, so many times on end
+// without news.
+constexpr milliseconds kRetry(1000);
+constexpr int kMaxIdle = 5;
 
 class HttpChannel final : public Channel {
  public:
@@ -26,55 +34,56 @@ class HttpChannel final : public Channel {
   }
 
   Result<Json> request(const std::string& method, Json params, const Limits& limits) override {
-    const std::int64_t id = ++last_id_;
-    const Json message = request_message(id, method, std::move(params));
-    std::optional<Json> answer;
-    Status trouble;
-    std::vector<Json> replies;  // to what the server asked meanwhile
-    EventStream events;
-    std::size_t fed = 0;
-    HttpRequest http = make("POST", write_json(message), limits);
-    const auto take_events = [&](const HttpResponse& response) {
-      for (const std::string& data : events.feed(
-               std::string_view(response.body).substr(std::exchange(fed, response.body.size())))) {
-        if (data.find_first_not_of(" \t\r\n") == std::string::npos) continue;
-        trouble = take(data, id, answer, replies);
-        if (!trouble || answer) return true;
+    Exchange exchange{++last_id_, Clock::now() + limits.timeout};
+    const bool first = method == "initialize";  // of no session yet: nothing to take up again
+    auto response = send(
+        make("POST", write_json(request_message(exchange.id, method, std::move(params))), limits),
+        exchange);
+    for (int idle = 0; !first && goes_on(response, exchange) && idle < kMaxIdle; ++idle) {
+      ESP_TRY(reply(exchange, limits));
+      if (Status s = wait(exchange, limits); !s) {
+        response = fail(std::move(s).error());
+        break;
       }
-      return false;
-    };
-    http.enough = [&](const HttpResponse& response) {
-      return is_stream(response) && response.status == 200 && take_events(response);
-    };
-    auto response = http_request(http);
+      HttpRequest http =
+          make("GET", {},
+               {exchange.left(), limits.bytes - std::min(limits.bytes, exchange.bytes),
+                limits.cancelled});
+      http.headers.emplace_back("Last-Event-ID", exchange.last_event);
+      const std::string before = exchange.last_event;
+      auto more = send(std::move(http), exchange);
+      // A server that does not take it up again leaves it at what it has said.
+      if (more && !is_stream(*more)) break;
+      response = std::move(more);
+      if (exchange.last_event != before) idle = -1;
+    }
     if (!response) {
       const ErrorCode code = response.error().code;
       if (code == ErrorCode::kTimeout || code == ErrorCode::kCancelled) {
-        if (method != "initialize")
-          (void)post(
-              notification_message("notifications/cancelled",
-                                   {{"requestId", id}, {"reason", "the caller waits no longer"}}),
-              {kGoodbye, 1u << 16, nullptr});
+        if (!first)
+          (void)post(notification_message(
+                         "notifications/cancelled",
+                         {{"requestId", exchange.id}, {"reason", "the caller waits no longer"}}),
+                     {kGoodbye, 1u << 16, nullptr});
       } else {
         broken_ = true;
       }
       return fail(std::move(response).error());
     }
     ESP_TRY(check_status(*response));
-    if (method == "initialize") ESP_TRY(begin_session(*response));
-    if (!is_stream(*response) && trouble) trouble = take(response->body, id, answer, replies);
-    for (const Json& one : replies) {
-      if (Status s = post(one, limits); !s) return fail(s.error());
-    }
-    if (!trouble) {
+    if (first) ESP_TRY(begin_session(*response));
+    if (!is_stream(*response) && exchange.trouble)
+      exchange.trouble = take(response->body, exchange);
+    ESP_TRY(reply(exchange, limits));
+    if (!exchange.trouble) {
       broken_ = true;
-      return fail(trouble.error());
+      return fail(exchange.trouble.error());
     }
-    if (!answer) {
+    if (!exchange.answer) {
       broken_ = true;
       return fail(ErrorCode::kIo, "the server ended its answer before the response came");
     }
-    return result_of(*answer);
+    return result_of(*exchange.answer);
   }
 
   Status notify(const std::string& method, Json params, const Limits& limits) override {
@@ -87,8 +96,69 @@ class HttpChannel final : public Channel {
   }
 
  private:
+  // One request's, over all the connections that it takes.
+  struct Exchange {
+    std::int64_t id = 0;
+    Clock::time_point end;
+    std::string last_event = {};
+    milliseconds retry = kRetry;
+    std::size_t bytes = 0;  // of its streams
+    std::optional<Json> answer = {};
+    Status trouble = {};
+    std::vector<Json> replies = {};  // to what the server asked meanwhile
+
+    [[nodiscard]] milliseconds left() const {
+      const auto time = std::chrono::duration_cast<milliseconds>(end - Clock::now());
+      return std::max(time, milliseconds(0));
+    }
+  };
+
   static bool is_stream(const HttpResponse& response) {
-    return response.content_type() == "text/event-stream";
+    return response.status == 200 && response.content_type() == "text/event-stream";
+  }
+
+  Result<HttpResponse> send(HttpRequest http, Exchange& exchange) {
+    EventStream events;
+    std::size_t fed = 0;
+    http.enough = [&](const HttpResponse& response) {
+      if (!is_stream(response)) return false;
+      for (const std::string& data : events.feed(
+               std::string_view(response.body).substr(std::exchange(fed, response.body.size())))) {
+        if (data.find_first_not_of(" \t\r\n") == std::string::npos) continue;
+        exchange.trouble = take(data, exchange);
+        if (!exchange.trouble || exchange.answer) return true;
+      }
+      return false;
+    };
+    auto response = http_request(http);
+    exchange.bytes += fed;
+    if (!events.last_id().empty()) exchange.last_event = events.last_id();
+    if (events.retry()) exchange.retry = milliseconds(*events.retry());
+    return response;
+  }
+
+  // Whether the answer is still to come, and can be asked for.
+  static bool goes_on(const Result<HttpResponse>& response, const Exchange& exchange) {
+    if (exchange.answer || !exchange.trouble || exchange.last_event.empty()) return false;
+    return response ? is_stream(*response) : response.error().code == ErrorCode::kIo;
+  }
+
+  static Status wait(const Exchange& exchange, const Limits& limits) {
+    const auto until = Clock::now() + exchange.retry;
+    while (Clock::now() < until) {
+      if (limits.cancelled != nullptr && limits.cancelled->load())
+        return fail(ErrorCode::kCancelled, "the call was stopped");
+      if (exchange.left() == milliseconds(0))
+        return fail(ErrorCode::kTimeout, "the server did not answer within " +
+                                             std::to_string(limits.timeout.count()) + " ms");
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+    return {};
+  }
+
+  Status reply(Exchange& exchange, const Limits& limits) {
+    for (const Json& one : std::exchange(exchange.replies, {})) ESP_TRY(post(one, limits));
+    return {};
   }
 
   HttpRequest make(const std::string& method, std::string body, const Limits& limits) {
@@ -150,20 +220,20 @@ class HttpChannel final : public Channel {
     return {};
   }
 
-  Status take(std::string_view text, std::int64_t id, std::optional<Json>& answer,
-              std::vector<Json>& replies) {
+  Status take(std::string_view text, Exchange& exchange) {
     auto json = read_answer(text);
     if (!json) return fail(ErrorCode::kCorrupt, "the server sent what is " + json.error().message);
     const auto one = [&](const Json& item) -> Status {
       ESP_ASSIGN(Message message, read_message(item));
       if (message.kind == Message::Kind::kRequest) {
-        replies.push_back(answer_to(message));
+        exchange.replies.push_back(answer_to(message));
       } else if (message.kind == Message::Kind::kNotification) {
         if (message.method == "notifications/tools/list_changed") tools_changed_ = true;
-      } else if (message.id == Json(id)) {
-        answer = std::move(message.body);
+      } else if (message.id == Json(exchange.id)) {
+        exchange.answer = std::move(message.body);
       } else if (message.id.is_null()) {
-        answer = std::move(message.body);  // an error about a request that it could not read
+        exchange.answer =
+            std::move(message.body);  // an error about a request that it could not read
       }
       return {};
     };

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#ifdef __linux__
+#include <pthread.h>
+#endif
+
 namespace espalier::runtime {
 
 Executor::Executor(unsigned threads) {
@@ -26,6 +30,9 @@ void Executor::post(std::coroutine_handle<> handle) {
 }
 
 void Executor::work() {
+#ifdef __linux__
+  pthread_setname_np(pthread_self(), kThreadName);  // what programs themselves cost, in `top -H`
+#endif
   for (;;) {
     std::coroutine_handle<> next;
     {

@@ -83,6 +83,8 @@ class [[nodiscard]] Task {
 /// fails.
 class Executor {
  public:
+  static constexpr const char* kThreadName = "programs";  // as the system shows them, where it can
+
   explicit Executor(unsigned threads);
   ~Executor();  // returns once the queue is empty and the threads have ended
   Executor(const Executor&) = delete;

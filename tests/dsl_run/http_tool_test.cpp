@@ -246,5 +246,96 @@ TEST(Permissions, EverythingThatLeavesTheProgramIsClosedUntilItIsOpened) {
   EXPECT_FALSE(allowed({"exec", "mcp"}, http));
 }
 
+// What `allow` signs calls with, as "HEADER: VARIABLE", or "none".
+std::string signed_by(const std::vector<std::string>& allow) {
+  const ToolInfo http = tool("GET https://api.example.com/x");
+  const auto found = credential_for(allow, http);
+  if (!found) return "error: " + found.error().message;
+  if (!*found) return "none";
+  return (*found)->header + ": " + ((*found)->bearer ? "Bearer " : "") + (*found)->variable;
+}
+
+TEST(Credentials, AHostsEntryNamesWhatItsCallsAreSignedWith) {
+  EXPECT_EQ(signed_by({"http:api.example.com"}), "none");
+  EXPECT_EQ(signed_by({"http:api.example.com=TOKEN"}), "Authorization: Bearer TOKEN");
+  EXPECT_EQ(signed_by({"http:api.example.com=X-Api-Key:KEY"}), "X-Api-Key: KEY");
+  // The narrowest counts, wherever it stands.
+  EXPECT_EQ(signed_by({"http:api.example.com=A", "http:api.example.com:443=B"}),
+            "Authorization: Bearer B");
+  // No entry signs for another host, for another port, or for every host there is.
+  for (const char* other : {"http:example.com=A", "http:api.example.com:80=A", "http=A", "web=A"})
+    EXPECT_EQ(signed_by({other}), "none") << other;
+  for (const char* wrong : {"", "A B", "X-Key:", ":A", "X Key:A", "A:B:C", "$A"}) {
+    EXPECT_THAT(signed_by({std::string("http:api.example.com=") + wrong}),
+                HasSubstr("behind = stands"))
+        << wrong;
+  }
+  const ToolInfo http = tool("GET https://api.example.com/x");
+  EXPECT_TRUE(allowed({"http:api.example.com=TOKEN"}, http));
+  EXPECT_FALSE(allowed({"http:example.com=TOKEN", "http=TOKEN"}, http));
+}
+
+TEST(Credentials, OnlyWhatAHeaderCanHoldBecomesOne) {
+  const Credential bearer{"Authorization", "TOKEN", true};
+  EXPECT_EQ(header_of(bearer, "abc")->second, "Bearer abc");
+  EXPECT_EQ(header_of({"X-Key", "TOKEN", false}, "abc")->second, "abc");
+  for (const auto& wrong : std::vector<std::optional<std::string>>{
+           std::nullopt, "", "geheim\r\nX: y", "geheim\n", std::string("ge\0heim", 7)}) {
+    const auto header = header_of(bearer, wrong);
+    ASSERT_FALSE(header.has_value());
+    EXPECT_THAT(header.error().message, HasSubstr("TOKEN"));
+    EXPECT_THAT(header.error().message, Not(HasSubstr("geheim")));
+  }
+}
+
+// The value goes out in its header, and comes back in nothing: no result, no failure.
+TEST(Credentials, TheValueIsSentAndNeverComesBack) {
+  const std::string secret = "s3cr3t/token";
+  int status = 200;
+  LocalServer server([&](const Request& request, int socket) {
+    LocalServer::answer(socket, status == 200 ? "200 OK" : "401 Unauthorized", "application/json",
+                        Json{{"you", request.head}, {"twice", secret + secret}}.dump());
+  });
+  const ToolInfo info = tool("GET " + server.url() + "/x");
+  const auto header = header_of({"Authorization", "TOKEN", true}, secret);
+  ASSERT_TRUE(header.has_value());
+  const ToolRequest request{&info, Json::object(), milliseconds(20'000), nullptr};
+  const auto good = call_http(request, 1u << 20, *header);
+  ASSERT_TRUE(good) << good.error().message;
+  EXPECT_TRUE(server.requests().at(0).has("Authorization: Bearer " + secret + "\r\n"));
+  EXPECT_THAT(good->dump(), Not(HasSubstr(secret)));
+  EXPECT_EQ((*good)["twice"], "******");
+  EXPECT_THAT((*good)["you"].get<std::string>(), HasSubstr("Authorization: Bearer ***\r\n"));
+  status = 401;
+  const std::string refused = failure(call_http(request, 1u << 20, *header));
+  EXPECT_THAT(refused, HasSubstr("401"));
+  EXPECT_THAT(refused, Not(HasSubstr(secret)));
+}
+
+TEST(Credentials, NothingIsSignedOverPlainHttpToAnotherMachine) {
+  const ToolInfo info = tool("GET http://example.invalid/x");
+  const ToolRequest request{&info, Json::object(), milliseconds(20'000), nullptr};
+  EXPECT_THAT(failure(call_http(request, 1u << 20, std::pair<std::string, std::string>{"A", "b"})),
+              HasSubstr("not sent over plain http"));
+}
+
+TEST(Credentials, ToolsTakeThemFromTheEnvironment) {
+  LocalServer server([](const Request&, int socket) {
+    LocalServer::answer(socket, "200 OK", "application/json", "1");
+  });
+  const ToolInfo info = tool("GET " + server.url() + "/x");
+  ProcessToolOptions options;
+  options.allow = {"http:127.0.0.1=ESPALIER_TEST_TOKEN"};
+  ProcessTools tools(options);
+  const ToolRequest request{&info, Json::object(), milliseconds(20'000), nullptr};
+  ::unsetenv("ESPALIER_TEST_TOKEN");
+  EXPECT_THAT(failure(tools.call(request)), HasSubstr("ESPALIER_TEST_TOKEN"));
+  EXPECT_TRUE(server.requests().empty());
+  ::setenv("ESPALIER_TEST_TOKEN", "abc", 1);
+  EXPECT_EQ(failure(tools.call(request)), "it went well");
+  EXPECT_TRUE(server.requests().at(0).has("Authorization: Bearer abc\r\n"));
+  ::unsetenv("ESPALIER_TEST_TOKEN");
+}
+
 }  // namespace
 }  // namespace espalier::dsl

@@ -292,11 +292,34 @@ TEST_F(Mcp, AHangingCallEndsAtItsTimeAndIsCancelledAtTheServer) {
 struct WebServer {
   std::string how;
   std::atomic<int> sessions = 0;
+  std::atomic<int> streams = 0;  // of the call at hand, by GET
+  Json asked;                    // its message
   std::unique_ptr<LocalServer> server;
 
   WebServer() {
     server = std::make_unique<LocalServer>(
         [this](const LocalServer::Request& request, int socket) { handle(request, socket); });
+  }
+  void go_on(const LocalServer::Request& request, int socket) {
+    const std::string head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    const std::string last = std::to_string(++streams);
+    if (how == "later never") {
+      LocalServer::answer(socket, "405 Method Not Allowed", "text/plain", "");
+    } else if (how == "later idle") {
+      LocalServer::send(socket, head + ": nothing new\n\n");
+    } else if (how == "later hanging") {
+      LocalServer::send(socket, head + "retry: 3600000\nid: " + last + "\ndata:\n\n");
+    } else if (!request.has("Last-Event-ID: " + last + "\r\n")) {
+      LocalServer::answer(socket, "400 Bad Request", "text/plain", "");
+    } else if (streams < 12) {
+      LocalServer::send(socket, head + "id: " + std::to_string(streams + 1) + "\ndata:\n\n");
+    } else {
+      const Json result{{"content", {{{"type", "text"}, {"text", "at last"}}}}};
+      LocalServer::send(
+          socket, head + "data: " +
+                      Json{{"jsonrpc", "2.0"}, {"id", asked["id"]}, {"result", result}}.dump() +
+                      "\n\n");
+    }
   }
   void handle(const LocalServer::Request& request, int socket) {
     const auto stream = [&](const std::string& events) {
@@ -307,6 +330,7 @@ struct WebServer {
       LocalServer::answer(socket, "200 OK", "text/plain", "");
       return;
     }
+    if (request.line().starts_with("GET")) return go_on(request, socket);
     const Json message = Json::parse(request.body);
     const std::string method = message.value("method", "");
     const auto reply = [&](const Json& result, const std::string& more = "") {
@@ -330,6 +354,11 @@ struct WebServer {
     } else if (how == "redirect") {
       LocalServer::answer(socket, "307 Temporary", "text/plain", "",
                           "Location: http://127.0.0.1/\r\n");
+    } else if (how.starts_with("later")) {
+      // Closed before the answer: it is to be asked for behind the event "1".
+      streams = 0;
+      asked = message;
+      stream("id: 1\nretry: 1\ndata:\n\nid: lost\ndata: {\"cut");
     } else if (how == "ends") {
       stream(": nothing\n\n");
     } else if (how == "endless") {
@@ -398,6 +427,39 @@ TEST_F(Mcp, OverHttpEachFailureIsNamed) {
   EXPECT_THAT(message("endless"), HasSubstr("longer than 1048576 bytes"));
   EXPECT_THAT(message("html"), HasSubstr("not JSON"));
   EXPECT_EQ(message(""), "it went well");
+}
+
+TEST_F(Mcp, AnAnswerWhoseStreamBreaksOffIsTakenUpBehindItsLastEvent) {
+  WebServer web;
+  serve_url(web.server->url());
+  pin_all({"echo"});
+  web.how = "later";
+  EXPECT_GIVES(call("echo"), Json("at last"));
+  EXPECT_EQ(web.streams, 12);
+  // One that does not listen, and one that has no news, are not asked for ever.
+  for (const char* how : {"later never", "later idle"}) {
+    web.how = how;
+    EXPECT_THAT(failure(call("echo")), HasSubstr("before the response")) << how;
+    EXPECT_LE(web.streams, 5) << how;
+  }
+}
+
+TEST(Events, AStreamSaysWhereItCanBeTakenUpAgain) {
+  EventStream events;
+  EXPECT_EQ(events.last_id(), "");
+  EXPECT_EQ(events.feed("id: 1\ndata: a\n").size(), 0U);
+  EXPECT_EQ(events.last_id(), "") << "the event is not whole";
+  EXPECT_EQ(events.feed("\nid: 2\ndata:\n\n").size(), 2U);
+  EXPECT_EQ(events.last_id(), "2");
+  EXPECT_EQ(events.feed("id:3\n\n").size(), 0U);
+  EXPECT_EQ(events.last_id(), "3") << "also an event without data";
+  (void)events.feed("data: b\n\nid: x\x01y\n\nid: " + std::string(2000, 'x') + "\n\n");
+  EXPECT_EQ(events.last_id(), "3") << "what no header can hold is no id";
+  EXPECT_FALSE(events.retry().has_value());
+  (void)events.feed("retry: 1x\nretry: -1\nretry:\nretry: 99999999999\n");
+  EXPECT_FALSE(events.retry().has_value());
+  (void)events.feed("retry: 250\n");
+  EXPECT_EQ(events.retry(), 250U);
 }
 
 TEST(Events, AStreamCutAnywhereGivesTheSameEvents) {

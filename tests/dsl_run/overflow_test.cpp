@@ -94,6 +94,55 @@ TEST(Overflow, IsRefusedWithBothNumbersUnlessTheProgramSaysOtherwise) {
   EXPECT_THAT(error, HasSubstr("tokens here; the model's context holds 64"));
 }
 
+std::string rendered(const World& world, const std::string& source, const Json& arguments) {
+  const Compiled compiled = compile("test.gen", source);
+  const auto text = render_prompt(world.runner->model(), *compiled.program, "main", arguments);
+  return text ? *text : "error: " + text.error().message;
+}
+
+// What is rendered is what a run asks for: the prompt of a program without the dropped turns.
+TEST(Overflow, RenderLeavesOutWhatARunWouldDrop) {
+  World wide;
+  int dropping = 0, refused = 0;
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    World world(WorldOptions{.context = static_cast<std::uint32_t>(120 + random() % 300)});
+    const Json history = random_history(random);
+    Json arguments{
+        {"history", history}, {"message", words(random, 20)}, {"budget", 2 + random() % 20}};
+    Drops drops;
+    RunOptions run;
+    run.observer = &drops;
+    const auto out = world.run(kChat, arguments, run);
+    const std::string text = rendered(world, kChat, arguments);
+    if (!out) {
+      ++refused;
+      EXPECT_EQ("error: " + out.error().error.message, text);
+      continue;
+    }
+    std::size_t gone = drops.all.empty() ? 0 : drops.all[0].roles.size();
+    if (gone > 0) ++dropping;
+    const std::string note = gone == 0
+                                 ? ""
+                                 : "[" + std::to_string(gone) + (gone == 1 ? " turn" : " turns") +
+                                       " of " + std::to_string(drops.all[0].tokens) +
+                                       " tokens dropped to make room for `reply`]\n";
+    Json left = Json::array();
+    for (const Json& past : history) {
+      if (gone > 0 && past["role"] != "system") {
+        --gone;
+      } else {
+        left.push_back(past);
+      }
+    }
+    arguments["history"] = left;
+    EXPECT_EQ(text, note + rendered(wide, kChat, arguments));
+  }
+  EXPECT_GT(dropping, 10);
+  EXPECT_GT(refused, 0);
+}
+
 // A program that never had the dropped turns gives the same, with the same ids.
 TEST(Overflow, WhatIsLeftIsWhatAProgramWithoutTheDroppedTurnsWrites) {
   World wide;
