@@ -170,6 +170,20 @@ TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {
   EXPECT_THAT(error("exec:bin/clac"), HasSubstr("'exec:bin/calc'"));
 }
 
+TEST(BadLine, AnAllowedHostsCredentialIsAVariablesName) {
+  const Folder folder;
+  const std::string file = folder.write(
+      "p.gen", "tool web(x: string) = http \"GET https://x.test/\"\ngen g() -> int { return 1 }");
+  const auto error = [&](const std::string& what) {
+    const Ran ran = run_line({"run", file, "--allow", what});
+    EXPECT_EQ(ran.code, kUsage);
+    return ran.err;
+  };
+  EXPECT_THAT(error("http:x.test=Bearer abc"), HasSubstr("name of a variable"));
+  EXPECT_THAT(error("http:y.test=TOKEN"), HasSubstr("opens no exec, http or mcp tool"));
+  EXPECT_THAT(error("http=TOKEN"), HasSubstr("opens no exec, http or mcp tool"));
+}
+
 // ---- signals
 
 TEST_F(BadInput, CtrlCStopsAtEachMoment) {
