@@ -113,13 +113,10 @@ def test_a_grammars_text_is_of_the_grammar_also_inside_json(program: Any) -> Non
     assert is_sum(found["quoted"]["sum"])
 
 
-def test_a_thought_ends_and_what_follows_it_is_typed(engine: espalier.Engine, program: Any) -> None:
-    before = engine.stats()["recomputed_tokens"]
+def test_a_thought_ends_and_what_follows_it_is_typed(program: Any) -> None:
     found = program.thoughtful(doc=LETTER)
     assert isinstance(found["urgent"], bool)
     assert "</think>" not in found["thought"]
-    # It goes with its turn: what stood behind it is computed again in its new place.
-    assert engine.stats()["recomputed_tokens"] > before
 
 
 def test_the_parser_of_sums_can_say_no() -> None:
