@@ -249,7 +249,8 @@ constexpr std::array kExplanations = {
                 "", ""},
     Explanation{"E0704",
                 "While the program ran, the model's side or a limit ended it: a prompt that "
-                "does not fit the context, a budget below a hole's shortest value, a stop.",
+                "does not fit the context, a budget below a hole's shortest value, a deadline, "
+                "a stop.",
                 "", ""},
     Explanation{"E0705", "An `expect` of a test did not hold.", "", ""},
     Explanation{"W0601", "Nothing leads here: what stands before always leaves.",

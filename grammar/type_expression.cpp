@@ -384,10 +384,15 @@ Result<Expr> TypeExpressions::calls(const Type& type, int depth) {
   ESP_ASSIGN(const Expr item, call(*type.items[0], form_, depth));
   if (!form_.several) return json_.array(item, low, high);
   if (high == 0) return pool_.capture(Capture::kArray, pool_.empty());
-  const Expr filled =
-      pool_.concat({pool_.bytes(form_.begin),
-                    pool_.separated(item, pool_.bytes(form_.separator), std::max(low, 1U), high),
-                    pool_.bytes(form_.end)});
+  const Expr separator = pool_.bytes(form_.separator);
+  // White space between calls does not say that another follows: models write it before they end
+  // the turn, too, and one that may not would have to write another call.
+  const bool blank = form_.separator.find_first_not_of(" \n") == std::string_view::npos;
+  const Expr end = form_.end.empty() && blank && !form_.separator.empty()
+                       ? pool_.optional(separator)
+                       : pool_.bytes(form_.end);
+  const Expr filled = pool_.concat(
+      {pool_.bytes(form_.begin), pool_.separated(item, separator, std::max(low, 1U), high), end});
   return pool_.capture(Capture::kArray, low == 0 ? pool_.optional(filled) : filled);
 }
 

@@ -194,11 +194,13 @@ TEST(CallSyntax, AListOfCallsKeepsItsBoundsAndMayBeEmpty) {
     return *made;
   }();
   EXPECT_TRUE(grammar->start().accepting());
-  // After each call the turn may end, or another call begin.
+  // After each call the turn may end, or another call begin; the white space between them does not
+  // say which.
   const auto& tokenizer = *testing::tiny_model()->tokenizer();
   const std::string call =
       "<tool_call>\n{\"name\": \"stop\", \"arguments\": {\"code\": 1}}\n</tool_call>";
-  for (const std::string& text : {call, call + "\n" + call}) {
+  for (const std::string& text :
+       {call, call + "\n", call + "\n" + call, call + "\n" + call + "\n"}) {
     const auto ids = tokenizer.encode(text, runtime::TextStart::kContinuation);
     ASSERT_TRUE(ids);
     grammar::Matcher matcher = grammar->start();
@@ -206,6 +208,10 @@ TEST(CallSyntax, AListOfCallsKeepsItsBoundsAndMayBeEmpty) {
     EXPECT_TRUE(matcher.accepting());
     EXPECT_EQ(matcher.distance(), 0U);
     EXPECT_TRUE(matcher.mask(100)->allows(tokenizer.vocabulary()->end_of_turn()));
+    EXPECT_EQ(matcher.value().size(), text.size() > 2 * call.size() ? 2U : 1U) << text;
+    if (text.ends_with('\n')) {
+      EXPECT_FALSE(matcher.advance(static_cast<unsigned char>('\n')));
+    }
   }
 }
 
