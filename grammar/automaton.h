@@ -76,7 +76,7 @@ class Automaton {
   [[nodiscard]] bool live(StateId state) {
     if (state == kDead || states_[state].accepting) return state != kDead;
     // What closes in bytes closes in tokens then, and the distance need not be known.
-    if (program_->spells_all_bytes() && states_[state].scan == kNoScan) return closes(state);
+    if (spelled(state)) return closes(state);
     return distance(state) != kNever;
   }
   /// Tokens allowed with that many left; see Matcher::mask.
@@ -252,6 +252,7 @@ class Automaton {
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
   std::uint32_t walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
                           std::vector<std::uint64_t>& words);
+  bool spelled(StateId state);
   bool in_schema(StateId state);
   void walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
   MaskRef intern_mask(MaskBuilder builder);

@@ -189,13 +189,21 @@ MaskRef Automaton::plain_mask(StateId state) {
   return intern_mask(std::move(mask));
 }
 
+// Whether the state closes in tokens where it closes in bytes: by the vocabulary, or because it is
+// one place inside a schema's value, whose closings are spelled.
+bool Automaton::spelled(StateId state) {
+  if (states_[state].scan != kNoScan) return false;
+  if (program_->spells_all_bytes()) return true;
+  if (states_[state].items.size() != 1) return false;
+  const Position at = positions_[states_[state].items[0]];
+  return at.expr < kBottomExpr && pool_.node(Expr{at.expr}).op == Op::kSchema &&
+         machine(Expr{at.expr}).spelled() && tail(at.next).costs[0] != kNever;
+}
+
 // The state is one place inside a schema's value, which does not end here.
 bool Automaton::in_schema(StateId state) {
-  const State& s = states_[state];
-  if (s.items.size() != 1 || s.scan != kNoScan || s.may_end || !program_->spells_all_bytes()) {
-    return false;
-  }
-  const Position& at = positions_[s.items[0]];
+  if (states_[state].items.size() != 1 || states_[state].may_end || !spelled(state)) return false;
+  const Position at = positions_[states_[state].items[0]];
   return at.expr < kBottomExpr && pool_.node(Expr{at.expr}).op == Op::kSchema &&
          !machine(Expr{at.expr}).accepting(at.progress - 1);
 }
@@ -291,7 +299,8 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
   MaskBuilder mask(vocabulary.size());
   if (most_after == kNever - 1 && in_schema(state)) {
     walk_schema(state, mask, largest_after);
-    return intern_mask(std::move(mask));
+    if (spelled(state)) return intern_mask(std::move(mask));
+    mask = MaskBuilder(vocabulary.size());  // the walk came by what may not be spelled
   }
   if (most_after == kNever - 1 && in_factor(state)) {
     walk_factor(state, mask, largest_after);

@@ -32,11 +32,7 @@ Result<ProgramRef> Program::create(std::shared_ptr<const ExpressionPool> pool, E
   program->vocabulary_ = std::move(vocabulary);
   program->follow_ = std::move(follow);
   program->max_depth_ = limits.max_depth;
-  const TokenTrie& trie = program->vocabulary_->trie();
-  for (unsigned b = 0; b < 256; ++b) {
-    const std::uint32_t node = trie.child(TokenTrie::kRoot, static_cast<std::uint8_t>(b));
-    if (node != TokenTrie::kNone && trie.nodes()[node].token_count > 0) program->single_.add(b);
-  }
+  program->single_ = program->vocabulary_->single_bytes();
   const std::uint32_t end = 0;
   program->spelling_costs(program->follow_, {}, std::span(&end, 1), program->follow_costs_);
   if (!program->follow_spells(0)) {

@@ -37,6 +37,15 @@ Vocabulary::Vocabulary(Spec spec) : spec_(std::move(spec)) {
   }
   trie_ = std::make_unique<const TokenTrie>(bytes, ids);
   longest_ = trie_->longest();
+  ByteSet held;
+  for (const TokenId id : ids) {
+    const std::string_view token = this->bytes(id);
+    for (const char c : token) held.add(static_cast<unsigned char>(c));
+    if (token.size() == 1) single_.add(static_cast<unsigned char>(token[0]));
+  }
+  const ByteSet needed =
+      ByteSet::range(0x20, 0x7E) | ByteSet::of("\n") | ByteSet::range(0x80, 0xBF);
+  if (((held | needed) & ~single_).none()) json_ = single_;
 }
 
 Vocabulary::~Vocabulary() = default;

@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "grammar/byte_set.h"
 
 namespace espalier::grammar {
 
@@ -54,6 +55,13 @@ class Vocabulary {
   [[nodiscard]] const Canonical& canonical() const { return spec_.canonical; }
   [[nodiscard]] const TokenTrie& trie() const { return *trie_; }
   [[nodiscard]] std::size_t longest_token() const { return longest_; }
+  /// The bytes that are tokens by themselves.
+  [[nodiscard]] const ByteSet& single_bytes() const { return single_; }
+  /// What JSON text read through this vocabulary can hold: single_bytes(), where no token holds
+  /// another byte and nothing is missing but bytes that begin characters beyond ASCII, controls,
+  /// and what never stands in UTF-8 (byte-level vocabularies are often made without bytes that
+  /// their corpus did not have). Else all bytes: then what closes need not be spelled.
+  [[nodiscard]] const ByteSet& json_bytes() const { return json_; }
   /// The tokens made of whole code points of the class (see token_slice.h), built at its first use
   /// and kept; nullptr once kSlices different ones are kept. Thread-safe.
   const TokenSlice* slice(std::span<const std::pair<char32_t, char32_t>> ranges,
@@ -65,6 +73,7 @@ class Vocabulary {
   Spec spec_;
   std::unique_ptr<const TokenTrie> trie_;
   std::size_t longest_ = 0;
+  ByteSet single_, json_ = ByteSet::all();
   mutable std::mutex slices_mutex_;
   mutable std::map<std::string, std::unique_ptr<const TokenSlice>> slices_;
 };

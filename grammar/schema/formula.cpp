@@ -297,6 +297,21 @@ FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
   return out;
 }
 
+bool Formulas::written_with(const ByteSet& bytes) const {
+  const auto fits = [&](const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [&](char c) {
+      const auto byte = static_cast<unsigned char>(c);
+      return byte < 0x20 || bytes.has(byte);  // controls are escaped
+    });
+  };
+  return std::all_of(names_.begin(), names_.end(), fits) &&
+         std::all_of(sets_.begin(), sets_.end(), [&](const std::vector<Json>& set) {
+           return std::all_of(set.begin(), set.end(), [&](const Json& value) {
+             return !value.is_string() || fits(value.get_ref<const std::string&>());
+           });
+         });
+}
+
 std::uint32_t Formulas::name(std::string_view text) {
   const auto [it, fresh] =
       name_ids_.try_emplace(std::string(text), static_cast<std::uint32_t>(names_.size()));

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/byte_set.h"
 #include "grammar/json.h"
 #include "grammar/json_schema_keywords.h"
 
@@ -123,6 +124,8 @@ class Formulas {
   [[nodiscard]] const MemberMap& members_of(std::uint32_t i) const { return members_[i]; }
   [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+  /// Whether the names and the scalars of sets are written with these bytes alone.
+  [[nodiscard]] bool written_with(const ByteSet& bytes) const;
 
   /// `f` with every literal replaced by `to(literal)`; shared parts are visited once.
   template <class To>

@@ -48,6 +48,7 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
   if (out->start_ == kDead) return nullptr;
   out->facts_.emplace_back();
   out->rows_.assign(256, kDead);
+  const ByteSet& readable = program->vocabulary()->json_bytes();
   std::size_t steps = 0;
   bool quotes = true, bare = true;
   for (std::size_t q = 1; q < states.size(); ++q) {
@@ -60,6 +61,8 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
     if (!classes[0].none()) {
       automaton.byte_classes(states[q], classes);
       for (ByteSet rest : classes) {
+        rest &= readable;
+        if (rest.none()) continue;
         ++steps;
         const State to =
             number(automaton.live_step(states[q], static_cast<unsigned char>(rest.lowest())));
@@ -75,13 +78,8 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
     out->facts_.push_back(facts);
   }
   out->quoted_ = quotes;
-  ByteSet single;
-  const TokenTrie& trie = program->vocabulary()->trie();
-  for (unsigned b = 0; b < 256; ++b) {
-    const std::uint32_t node = trie.child(TokenTrie::kRoot, static_cast<std::uint8_t>(b));
-    if (node != TokenTrie::kNone && trie.nodes()[node].token_count > 0) single.add(b);
-  }
-  out->find_closings(single);
+  out->find_closings(program->vocabulary()->single_bytes());
+  if (readable != ByteSet::all() && !out->drop_endless()) return nullptr;
   out->count_completions();
   if (quotes && characters != nullptr) out->count_characters(*characters);
   return out;
@@ -130,6 +128,20 @@ void ScalarDfa::find_closings(const ByteSet& preferred) {
     }
     layer.swap(further);
   }
+}
+
+// Leaves out the steps to states that have no way to the end without bytes that no token has. False
+// where nothing is left.
+bool ScalarDfa::drop_endless() {
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    for (ByteSet rest = facts_[q].bytes; !rest.none(); rest.remove(rest.lowest())) {
+      State& to = rows_[q * 256 + rest.lowest()];
+      if (facts_[to].closing_size != UINT32_MAX) continue;
+      to = kDead;
+      facts_[q].bytes.remove(rest.lowest());
+    }
+  }
+  return facts_[start_].closing_size != UINT32_MAX;
 }
 
 // From the ends backwards over states all of whose steps are counted; what is left lies on a cycle

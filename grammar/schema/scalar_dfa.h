@@ -36,9 +36,9 @@ class ScalarDfa {
   static constexpr std::uint32_t kMany = UINT32_MAX;
   static constexpr std::size_t kMostKept = std::size_t{512} << 10;  // bytes of tokens
 
-  /// The automaton of `program`; nullptr where making it takes more than `most_steps`, where it has
-  /// more than kMaxStates states, or where it is neither quoted nor bare. `characters`: all
-  /// strings, for their lengths; may be nullptr.
+  /// The automaton of `program`'s words over the vocabulary's json_bytes(); nullptr where making it
+  /// takes more than `most_steps`, where it has more than kMaxStates states, or where it is neither
+  /// quoted nor bare. `characters`: all strings, for their lengths; may be nullptr.
   static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps,
                                                  const Terminal* characters);
 
@@ -114,6 +114,7 @@ class ScalarDfa {
     std::uint32_t steps = 0;
   };
   void find_closings(const ByteSet& preferred);
+  bool drop_endless();
   void count_completions();
   void count_characters(const Terminal& characters);
   [[nodiscard]] Chain chain(State q, std::size_t longest) const;

@@ -78,6 +78,10 @@ SchemaMachine::SchemaMachine(std::shared_ptr<const SchemaGraph> graph, Vocabular
   texts_.emplace_back();
   seen_sets_.emplace_back();
   fuel_ = Fuel("steps", kSteps);
+  // Standard scalars and finished automata leave out what is not spelled.
+  spelled_ = vocabulary_->single_bytes() == ByteSet::all() ||
+             (vocabulary_->json_bytes() == vocabulary_->single_bytes() &&
+              formulas_.written_with(vocabulary_->single_bytes()));
   canonical_ = formulas_.literal({AtomKind::kPattern, formulas_.pattern({"[\\s\\S]*", false}), 0});
   any_key_ = formulas_.all({formulas_.types(JsonTypes::kString), canonical_});
   const FormulaId root = expand(graph_->root());

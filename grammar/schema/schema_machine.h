@@ -76,6 +76,8 @@ class SchemaMachine {
   [[nodiscard]] Cursor start() const { return start_; }
   /// Whether some question could not be decided: what rests on it is not in the language.
   [[nodiscard]] bool undecided() const { return undecided_; }
+  /// Whether every cursor that tokens lead to has a closing that tokens spell. May become false.
+  [[nodiscard]] bool spelled() const { return spelled_; }
   Cursor step(Cursor at, unsigned char byte);
   /// The value is complete here (a number may go on).
   bool accepting(Cursor at) { return accepting(State(states_[at])); }
@@ -314,6 +316,7 @@ class SchemaMachine {
   FormulaId any_key_ = Formulas::kTrue;
   Cursor start_ = kDead;
   bool undecided_ = false;
+  bool spelled_ = true;
   std::size_t bytes_ = 0;
   Fuel fuel_{"steps", kSteps};
 

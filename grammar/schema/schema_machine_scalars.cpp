@@ -56,6 +56,7 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
   }
   if (entry->dfa != nullptr) return ScalarRun(entry->dfa);
   if (entry->program == nullptr) return ScalarRun();
+  spelled_ = spelled_ && vocabulary_->single_bytes() == ByteSet::all();
   return ScalarRun(entry->program);
 }
 

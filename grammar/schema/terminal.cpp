@@ -36,7 +36,8 @@ std::unique_ptr<const Terminal> Terminal::create(const ProgramRef& program, bool
     facts.accepting = automaton.accepting(states[q]);
     std::vector<ByteSet> classes{ByteSet::all()};
     automaton.byte_classes(states[q], classes);
-    const ByteSet live = automaton.next_bytes(states[q]);
+    // Without bytes that no token has: every state goes on without them.
+    const ByteSet live = automaton.next_bytes(states[q]) & program->vocabulary()->json_bytes();
     for (const ByteSet& one : classes) {
       ByteSet rest = one & live;
       if (rest.none()) continue;
@@ -52,13 +53,7 @@ std::unique_ptr<const Terminal> Terminal::create(const ProgramRef& program, bool
   }
   if (!string && !(anywhere & ByteSet::of(",]} \n")).none()) return nullptr;
   if (string) out->boundary_ = out->next(out->start_, '"');
-  ByteSet single;
-  const TokenTrie& trie = program->vocabulary()->trie();
-  for (unsigned b = 0; b < 256; ++b) {
-    const std::uint32_t node = trie.child(TokenTrie::kRoot, static_cast<std::uint8_t>(b));
-    if (node != TokenTrie::kNone && trie.nodes()[node].token_count > 0) single.add(b);
-  }
-  out->find_closings(single);
+  out->find_closings(program->vocabulary()->single_bytes());
   return out;
 }
 
