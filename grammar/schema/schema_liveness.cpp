@@ -5,6 +5,8 @@
 // holds, inside itself, a value that must satisfy the same formula. "No" is remembered only where
 // it did not rest on such a question.
 #include <algorithm>
+#include <optional>
+#include <tuple>
 
 #include "grammar/schema/schema_machine.h"
 
@@ -441,12 +443,43 @@ const SchemaMachine::Alternative* SchemaMachine::closing_alternative(LevelId con
   std::uint64_t least = UINT64_MAX;
   for (const Alternative& a : at.alternatives) {
     const Plan& closing = plan(at.kind, a.formula, at.seen);
-    if (closing.verdict == Verdict::kYes && closing.size < least) {
-      least = closing.size;
+    if (closing.verdict != Verdict::kYes) continue;
+    const std::uint64_t size = closing.size + closing_cost(a.next);
+    if (size < least) {
+      least = size;
       best = &a;
     }
   }
   return best;
+}
+
+// Bytes that close a container and those around it by the plans of its alternatives, the best of
+// them. What a closing goes by: each piece of it lowers this, so that it ends. (The least text of
+// the container alone may leave what is around it owing as much as before, without end.)
+std::uint64_t SchemaMachine::closing_cost(LevelId start) {
+  if (start == 0) return 0;
+  std::vector<LevelId> work{start};
+  while (!work.empty()) {
+    const LevelId at = work.back();
+    const std::size_t size = work.size();
+    std::uint64_t least = UINT64_MAX / 2;
+    for (std::size_t i = 0; i < levels_[at]->alternatives.size(); ++i) {
+      const Alternative a = levels_[at]->alternatives[i];
+      if (a.next != 0 && !levels_[a.next]->closing_cost) {
+        work.push_back(a.next);
+        continue;
+      }
+      if (work.size() > size) continue;
+      const Plan& closing = plan(levels_[at]->kind, a.formula, levels_[at]->seen);
+      if (closing.verdict != Verdict::kYes) continue;
+      const std::uint64_t after = a.next != 0 ? *levels_[a.next]->closing_cost : 0;
+      least = std::min(least, closing.size + after);
+    }
+    if (work.size() > size) continue;
+    levels_[at]->closing_cost = least;
+    work.pop_back();
+  }
+  return *levels_[start]->closing_cost;
 }
 
 // Sets the closing of a scalar's leaf, and of all that it leads through: by the part that completes
@@ -458,12 +491,7 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
   for (const LeafPart& part : std::vector<LeafPart>(leaves_[leaf].parts)) {
     std::string closing = scalars_[part.scalar].run.closing_word(part.state);
     std::uint64_t size = closing.size();
-    if (part.next != 0) {
-      const Level& next = *levels_[part.next];
-      if (const Alternative* a = closing_alternative(part.next)) {
-        size += plan(next.kind, a->formula, next.seen).size;
-      }
-    }
+    size += closing_cost(part.next);
     if (size < least) {
       least = size;
       word = std::move(closing);
@@ -558,21 +586,22 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
     case Phase::kDone:
       return at;
     case Phase::kValue: {
-      if (const LeafId scalars = scalars_of(s.a)) {
-        return along(scalars, s.text);
-      }
-      const ValueFacts* best = nullptr;
+      // By the value that completes what is around it soonest.
+      const LeafId scalars = scalars_of(s.a);
+      std::optional<Kind> kind;
+      std::tuple<std::uint64_t, std::uint32_t> least;
       const std::vector<Alternative> from = levels_[s.a]->alternatives;
       for (const Alternative& a : from) {
-        const ValueFacts& facts = value_facts(a.formula);
+        const ValueFacts facts = value_facts(a.formula);
         if (facts.verdict != Verdict::kYes) continue;
-        if (best == nullptr ||
-            std::tie(facts.height, facts.size) < std::tie(best->height, best->size)) {
-          best = &facts;
-        }
+        const std::tuple cost(facts.size + closing_cost(a.next), facts.height);
+        if (kind && cost >= least) continue;
+        kind = facts.kind;
+        least = cost;
       }
-      ESP_CHECK(best != nullptr);
-      return one(best->kind == Kind::kObject ? '{' : '[');
+      ESP_CHECK(kind || scalars != 0);
+      if (scalars != 0 && (!kind || *kind == Kind::kValue)) return along(scalars, s.text);
+      return one(*kind == Kind::kObject ? '{' : '[');
     }
     case Phase::kLeaf:
       return along(s.a, s.text);
@@ -581,7 +610,11 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
     case Phase::kNext: {
       const bool object = levels_[s.a]->kind == Kind::kObject;
       const bool must_end = s.phase == Phase::kNext && s.space != 0;
-      const bool ends = s.phase != Phase::kComma && may_end(s.a);
+      bool ends = s.phase != Phase::kComma && may_end(s.a);
+      if (ends && !must_end && levels_[s.a]->alternatives.size() > 1) {
+        const Alternative* best = closing_alternative(s.a);
+        ends = best == nullptr || at_end(best->formula);
+      }
       if (must_end || ends) return one(object ? '}' : ']');
       if (s.phase == Phase::kNext) return one(',');
       if (!object)

@@ -134,9 +134,10 @@ class SchemaMachine {
     const OwnKeys* own_keys = nullptr;
     // kObject: the scalars of keys under patterns, and the level after any key of each.
     std::vector<std::pair<std::uint32_t, LevelId>> key_values;
-    std::uint64_t closing_bound = 0;  // see level_bound(); 0: not computed
-    std::uint64_t after_key = 0;      // kObject: a bound for what follows a key that may come
-    LevelId item = 0;                 // kArray: the next item's level
+    std::uint64_t closing_bound = 0;            // see level_bound(); 0: not computed
+    std::optional<std::uint64_t> closing_cost;  // see closing_cost()
+    std::uint64_t after_key = 0;  // kObject: a bound for what follows a key that may come
+    LevelId item = 0;             // kArray: the next item's level
     bool item_known = false;
   };
   struct LeafPart {
@@ -256,6 +257,7 @@ class SchemaMachine {
   std::string text_of(std::uint32_t text) const;
   std::uint32_t seen_with(std::uint32_t seen, const std::string& key);
   const Alternative* closing_alternative(LevelId container);
+  std::uint64_t closing_cost(LevelId container);
   [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
   std::vector<Key> key_classes(const KeyFacts& facts);
   FormulaId class_language(const Key& key, const std::vector<std::uint32_t>& names,

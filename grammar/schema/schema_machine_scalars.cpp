@@ -10,6 +10,31 @@
 #include "grammar/schema/schema_scalar.h"
 
 namespace espalier::grammar {
+namespace {
+
+// All bytes that an expression of the pool reads.
+ByteSet alphabet(const ExpressionPool& pool) {
+  ByteSet out;
+  for (std::uint32_t id = 0; id < pool.size(); ++id) {
+    const Expr e{id};
+    switch (pool.node(e).op) {
+      case Op::kBytes:
+        for (const char c : pool.bytes_of(e)) out.add(static_cast<unsigned char>(c));
+        break;
+      case Op::kSet:
+        out |= pool.set_of(e);
+        break;
+      case Op::kMultiple:
+        out |= ByteSet::of("0123456789.");
+        break;
+      default:
+        break;
+    }
+  }
+  return out;
+}
+
+}  // namespace
 
 // The automaton of the scalars that `f` admits; one without an automaton where there is none.
 std::uint32_t SchemaMachine::scalar(FormulaId f) {
@@ -56,7 +81,8 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
   }
   if (entry->dfa != nullptr) return ScalarRun(entry->dfa);
   if (entry->program == nullptr) return ScalarRun();
-  spelled_ = spelled_ && vocabulary_->single_bytes() == ByteSet::all();
+  spelled_ = spelled_ && (vocabulary_->single_bytes() == ByteSet::all() ||
+                          (alphabet(entry->program->pool()) & ~vocabulary_->single_bytes()).none());
   return ScalarRun(entry->program);
 }
 

@@ -33,7 +33,7 @@ void SchemaWalk::run(const State& from) {
   Place place;
   place.inside = from;
   const bool covered =
-      (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside)) ||
+      (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside, 0)) ||
       (from.phase == Phase::kKey && key_pieces(TokenTrie::kRoot, place));
   if (!covered) below(all_, TokenTrie::kRoot, place);
   if (!machine_.text_missed_) return;
@@ -105,7 +105,7 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     return true;
   }
   if (next.inside.phase == Phase::kLeaf) {
-    return depends(next) || !leaf_pieces(node, next.inside);
+    return depends(next) || !leaf_pieces(node, next.inside, next.stands_in);
   }
   if (next.inside.phase == Phase::kKey) return !key_pieces(node, next);
   return true;
@@ -219,7 +219,7 @@ ByteSet SchemaWalk::begin_value(const Tokens& tokens, std::uint32_t node, const 
   const bool recorded = machine_.leaves_[scalars].recorded;
   ByteSet out = kContainers;
   for (const LeafPart part : std::vector<LeafPart>(machine_.leaves_[scalars].parts)) {
-    if (!alone && part_piece(node, value_part(part, recorded))) continue;
+    if (!alone && part_piece(node, value_part(part, recorded, place.stands_in))) continue;
     out |= machine_.scalars_[part.scalar].run.next_bytes(part.state);
   }
   return out;

@@ -85,13 +85,14 @@ class SchemaWalk {
     bool each = false;           // what ends it depends on its text
     std::uint32_t any_item = 0;  // the level that stands after it, whatever its text; 0: none
     std::uint64_t after = 0;     // bytes that close what follows it, at most
+    std::uint8_t stands_in = 0;  // of the place: what went by before it in the token
   };
   bool fits(TokenId token);
   bool note(const Place& place);
 
   // schema_walk_scalars.cpp
-  bool leaf_pieces(std::uint32_t node, State& leaf);
-  Part value_part(const LeafPart& part, bool recorded);
+  bool leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in);
+  Part value_part(const LeafPart& part, bool recorded, std::uint8_t stands_in);
   Place after_part(const Part& part);
   bool part_piece(std::uint32_t node, const Part& part);
   bool terminal_piece(std::uint32_t node, const Part& part);

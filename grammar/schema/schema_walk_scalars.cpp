@@ -10,19 +10,21 @@ namespace espalier::grammar {
 
 // Inside a scalar: allows what is known of its parts, and leaves the others in `leaf`. True where
 // none are left.
-bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf) {
+bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in) {
   const bool recorded = machine_.leaves_[leaf.a].recorded;
   const std::vector<LeafPart> parts = machine_.leaves_[leaf.a].parts;
   std::vector<LeafPart> rest;
   for (const LeafPart& part : parts) {
-    if (!part_piece(node, value_part(part, recorded))) rest.push_back(part);
+    if (!part_piece(node, value_part(part, recorded, stands_in))) rest.push_back(part);
   }
   if (rest.size() != parts.size()) leaf.a = machine_.leaf(std::move(rest));
   return leaf.a == 0;
 }
 
-SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, bool recorded) {
+SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, bool recorded,
+                                        std::uint8_t stands_in) {
   Part out;
+  out.stands_in = stands_in;
   out.leaf = part;
   out.after = machine_.level_bound(part.next);
   if (recorded) out.any_item = machine_.after_any_item(part);
@@ -32,12 +34,13 @@ SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, bool recorded) {
 
 SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
   Place after;
+  after.stands_in = part.stands_in;
   if (part.key) {
     after.inside = {Phase::kColon, 0, part.leaf.next, 0, 0};
-    after.stands_in = kKey;
+    after.stands_in |= kKey;
   } else if (part.any_item != 0) {
     after.inside = {Phase::kNext, 0, part.any_item, 0, 0};
-    after.stands_in = kItem;
+    after.stands_in |= kItem;
   } else {
     after.inside = machine_.after_value({part.leaf.next}, 0);
     if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
@@ -275,7 +278,8 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
                                     [&](const auto& one) { return one.first == part.scalar; });
     LeafPart whole = part;
     if (value != level.key_values.end()) whole.next = value->second;
-    if (whole.next == 0 || !part_piece(node, {whole, true, each, 0, level.after_key + kColon})) {
+    if (whole.next == 0 ||
+        !part_piece(node, {whole, true, each, 0, level.after_key + kColon, key.stands_in})) {
       rest.push_back(part);
     }
   }
@@ -372,12 +376,15 @@ void SchemaWalk::exits(const Exits& which, const Place& after, bool each) {
     const std::uint64_t before = std::exchange(largest_, 0);
     noted_ = {};
     went_outside_ = false;
+    const bool missed = std::exchange(machine_.text_missed_, false);
     tokens.list = &list;
     walk();
     tokens.list = nullptr;
     list.largest = largest_;
     largest_ = std::max(before, largest_);
-    if (went_outside_) {  // the same again, for what stands around the value here
+    const bool alone = !went_outside_ && !machine_.text_missed_;
+    machine_.text_missed_ = machine_.text_missed_ || missed;
+    if (!alone) {  // the same again, for what stands around the value here
       tokens.which = &which;
       walk();
       return;

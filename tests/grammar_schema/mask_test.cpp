@@ -192,6 +192,32 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
   }
 }
 
+// A token that ends a key and holds another one whole: the same key twice is no object.
+TEST(SchemaMask, KeysOfOneTokenAreHeldAgainstEachOther) {
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  const auto token = static_cast<TokenId>(spec.bytes.size());
+  for (const char* text : {"\": \"\",\"\"", "\": \"\",\"b\"", "\":1,\"\""}) {
+    spec.bytes.emplace_back(text);
+  }
+  for (int i = 0; i < 40; ++i) spec.bytes.push_back("\": \"" + std::to_string(i));
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  const VocabularyRef vocabulary = Vocabulary::create(std::move(spec)).value();
+  const auto after = [&](const char* schema, std::string_view text) {
+    const GrammarRef grammar = compile_json_schema(vocabulary, Json::parse(schema)).value();
+    Matcher matcher = grammar->start();
+    for (const char c : text) EXPECT_TRUE(matcher.advance(static_cast<unsigned char>(c))) << text;
+    const MaskRef mask = matcher.mask(UINT32_MAX);
+    EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words())) << schema;
+    return mask;
+  };
+  const MaskRef open = after(R"({"not":{"additionalProperties":{"type":"integer"}}})", "{\"");
+  EXPECT_FALSE(open->allows(token));
+  EXPECT_TRUE(open->allows(token + 1));
+  EXPECT_FALSE(open->allows(token + 2));
+}
+
 // What one schema's pool made of a scalar serves all others, which met its parts in another order.
 TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   const Atom longer{AtomKind::kLength, 3, 0};
