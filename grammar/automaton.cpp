@@ -2,18 +2,11 @@
 
 #include <algorithm>
 
+#include "grammar/hash.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
-namespace {
-
-std::size_t mix(std::size_t h, std::uint64_t v) {
-  h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
-  h *= 0xBF58476D1CE4E5B9ULL;
-  return h ^ (h >> 29);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 std::size_t Automaton::PositionHash::operator()(const Position& p) const {
   return mix(mix(mix(p.expr, p.progress), p.next), p.depth);

@@ -10,11 +10,8 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
 constexpr std::size_t kTokenSearch = 64;   // states from which whole tokens are tried
 constexpr std::uint64_t kSearch = 20'000;  // states that one search for a closing may open
-
-std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
 
 // Best-first search, cheapest estimate first, then the newest: straight lines are followed to their
 // end.
@@ -60,7 +57,7 @@ std::uint64_t Automaton::closing_size(PositionId start) {
           break;
         case Op::kConcat:
           for (std::uint32_t i = at.progress; i < node.count; ++i) {
-            size = sum(size, program_->closing_size(pool_.children(e)[i]));
+            size = closing_sum(size, program_->closing_size(pool_.children(e)[i]));
           }
           break;
         case Op::kRepeat:
@@ -100,7 +97,7 @@ std::uint64_t Automaton::closing_size(PositionId start) {
           size = program_->closing_size(e);
       }
     }
-    closing_sizes_[p] = sum(size, closing_sizes_[at.next]);
+    closing_sizes_[p] = closing_sum(size, closing_sizes_[at.next]);
   }
   return closing_sizes_[start];
 }

@@ -5,15 +5,11 @@
 #include <map>
 
 #include "base/utf8.h"
+#include "grammar/hash.h"
 #include "grammar/span_source.h"
 
 namespace espalier::grammar {
 namespace {
-
-std::size_t mix(std::size_t h, std::uint64_t v) {
-  h ^= (v + 0x9E3779B97F4A7C15ULL) + (h << 6) + (h >> 2);
-  return h * 0xBF58476D1CE4E5B9ULL;
-}
 
 template <class T>
 std::string raw(std::span<const T> values) {

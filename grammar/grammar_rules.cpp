@@ -7,9 +7,9 @@
 namespace espalier::grammar {
 namespace {
 
-class Builder {
+class RulesBuilder {
  public:
-  Builder(ExpressionPool& pool, bool json)
+  RulesBuilder(ExpressionPool& pool, bool json)
       : pool_(pool), spelling_(pool), rules_(pool, {}), json_(json) {}
 
   Result<Expr> build(const GrammarRules& grammar) {
@@ -58,7 +58,7 @@ class Builder {
 }  // namespace
 
 Result<Expr> rules_expression(ExpressionPool& pool, const GrammarRules& rules, bool json) {
-  return Builder(pool, json).build(rules);
+  return RulesBuilder(pool, json).build(rules);
 }
 
 }  // namespace espalier::grammar

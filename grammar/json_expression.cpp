@@ -46,7 +46,7 @@ constexpr std::size_t kDepth = 1000;  // of constants: the JSON library prints t
 
 constexpr CodePointRange kUnescaped[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x10FFFF}};
 
-std::uint32_t clamp(std::uint64_t n) {
+std::uint32_t bound_of(std::uint64_t n) {
   // Beyond 2^32 - 2 characters there is no text to be had: the same as no bound.
   return n >= ExpressionPool::kUnbounded ? ExpressionPool::kUnbounded
                                          : static_cast<std::uint32_t>(n);
@@ -102,8 +102,8 @@ Expr JsonExpressions::string_characters_of(std::span<const CodePointRange> range
 
 Expr JsonExpressions::string(std::uint64_t low, std::optional<std::uint64_t> high) {
   if (high && low > *high) return pool_.nothing();
-  const std::uint32_t to = high ? clamp(*high) : ExpressionPool::kUnbounded;
-  return string_of(pool_.repeat(string_character(), clamp(low), to));
+  const std::uint32_t to = high ? bound_of(*high) : ExpressionPool::kUnbounded;
+  return string_of(pool_.repeat(string_character(), bound_of(low), to));
 }
 
 Expr JsonExpressions::string_of(Expr body) {

@@ -45,9 +45,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kCommon{
     {"SQL_COMMENT", "--[^\\n]*"},
 }};
 
-class Parser {
+class LarkParser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  explicit LarkParser(std::string_view text) : text_(text) {}
 
   Result<LarkSyntax> run() {
     if (text_.size() > ContextFreeBuilder::kLongestText) {
@@ -669,6 +669,6 @@ bool is_terminal_name(std::string_view name) {
   return letter != std::string_view::npos && upper(name[letter]);
 }
 
-Result<LarkSyntax> parse_lark(std::string_view text) { return Parser(text).run(); }
+Result<LarkSyntax> parse_lark(std::string_view text) { return LarkParser(text).run(); }
 
 }  // namespace espalier::grammar

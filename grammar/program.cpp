@@ -12,13 +12,10 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
 constexpr std::uint64_t kCompared =
     256;  // closings up to this many bytes are compared by tokens, longer ones by bytes
 
 constexpr std::uint32_t kNestedProducts = 100;
-
-std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, kTooLong); }
 
 }  // namespace
 
@@ -204,7 +201,7 @@ void Program::compute_node(std::uint32_t id, Fuel& fuel) {
       need = 0, size = 0;
       for (const Expr c : children) {
         need = std::max(need, need_[c.id]);
-        size = sum(size, size_[c.id]);
+        size = closing_sum(size, size_[c.id]);
       }
       break;
     case Op::kChoice: {

@@ -142,4 +142,11 @@ class Program {
 
 using ProgramRef = std::shared_ptr<const Program>;
 
+/// The size of every closing that is longer than the longest.
+inline constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
+/// The size of two closings, one behind the other.
+[[nodiscard]] inline std::uint64_t closing_sum(std::uint64_t a, std::uint64_t b) {
+  return a + b < kTooLong ? a + b : kTooLong;
+}
+
 }  // namespace espalier::grammar

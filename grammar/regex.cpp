@@ -27,9 +27,9 @@ struct Table {
 };
 constexpr std::size_t context(bool begins, bool ends) { return (begins ? 2 : 0) + (ends ? 1 : 0); }
 
-class Builder {
+class RegexBuilder {
  public:
-  Builder(ExpressionPool& pool, Regex regex, const RegexUse& use)
+  RegexBuilder(ExpressionPool& pool, Regex regex, const RegexUse& use)
       : pool_(pool), json_(pool), regex_(std::move(regex)), use_(use) {}
 
   Result<Expr> run() {
@@ -452,7 +452,7 @@ Words words_of(const Regex& regex, const RegexNode& node, std::span<const Words>
 
 Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern, const RegexUse& use) {
   ESP_ASSIGN(Regex regex, parse_regex(pattern, use.dialect));
-  return Builder(pool, std::move(regex), use).run();
+  return RegexBuilder(pool, std::move(regex), use).run();
 }
 
 Result<GrammarRef> compile_regex(VocabularyRef vocabulary, std::string_view pattern,

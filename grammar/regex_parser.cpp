@@ -40,9 +40,9 @@ int hex_value(char c) {
   return -1;
 }
 
-class Parser {
+class PatternParser {
  public:
-  Parser(std::string_view pattern, RegexDialect dialect)
+  PatternParser(std::string_view pattern, RegexDialect dialect)
       : text_(pattern), ecma_(dialect == RegexDialect::kEcma) {}
 
   Result<Regex> run() {
@@ -636,7 +636,7 @@ class Parser {
 }  // namespace
 
 Result<Regex> parse_regex(std::string_view pattern, RegexDialect dialect) {
-  return Parser(pattern, dialect).run();
+  return PatternParser(pattern, dialect).run();
 }
 
 }  // namespace espalier::grammar

@@ -64,7 +64,7 @@ tl::unexpected<Error> invalid(const std::string& message) {
   return fail(ErrorCode::kInvalid, message);
 }
 
-std::uint32_t clamp(std::uint64_t n) {
+std::uint32_t count_of(std::uint64_t n) {
   return n >= ExpressionPool::kUnbounded ? ExpressionPool::kUnbounded - 1
                                          : static_cast<std::uint32_t>(n);
 }
@@ -176,16 +176,16 @@ Result<Expr> TypeExpressions::text(const Type& type, bool json) {
   if (json) {
     if (!line) return json_.string(low, type.high);
     const CodePointRange no_line_feed[] = {{0, '\n' - 1}, {'\n' + 1, 0x10FFFF}};
-    const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+    const std::uint32_t high = type.high ? count_of(*type.high) : ExpressionPool::kUnbounded;
     return json_.string_of(
-        pool_.repeat(json_.string_characters_of(no_line_feed), clamp(low), high));
+        pool_.repeat(json_.string_characters_of(no_line_feed), count_of(low), high));
   }
   // Control characters (Cc) are out but for tab and, in a string, line feed.
   std::vector<CodePointRange> characters{{'\t', '\t'}, {0x20, 0x7E}, {0xA0, 0x10FFFF}};
   if (!line) characters.emplace_back('\n', '\n');
-  const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+  const std::uint32_t high = type.high ? count_of(*type.high) : ExpressionPool::kUnbounded;
   return pool_.capture(Capture::kText,
-                       pool_.repeat(pool_.code_points(characters), clamp(low), high));
+                       pool_.repeat(pool_.code_points(characters), count_of(low), high));
 }
 
 Result<Expr> TypeExpressions::literal(const Type& type, bool json) {
@@ -293,8 +293,8 @@ Result<Expr> TypeExpressions::list(const Type& type, bool json, int depth) {
   if (!json && type.items[0] != nullptr && type.items[0]->kind == TypeKind::kCall)
     return calls(type, depth + 1);
   ESP_ASSIGN(const Expr item, convert(type.items[0], true, depth + 1));
-  return json_.array(item, clamp(type.low.value_or(0)),
-                     type.high ? clamp(*type.high) : ExpressionPool::kUnbounded);
+  return json_.array(item, count_of(type.low.value_or(0)),
+                     type.high ? count_of(*type.high) : ExpressionPool::kUnbounded);
 }
 
 Result<Expr> TypeExpressions::map(const Type& type, int depth) {
@@ -305,8 +305,8 @@ Result<Expr> TypeExpressions::map(const Type& type, int depth) {
                    " members");
   }
   ESP_ASSIGN(const Expr item, convert(type.items[0], true, depth + 1));
-  const std::uint32_t low = clamp(type.low.value_or(0));
-  const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+  const std::uint32_t low = count_of(type.low.value_or(0));
+  const std::uint32_t high = type.high ? count_of(*type.high) : ExpressionPool::kUnbounded;
   const Expr member = json_.free_member(json_.string(), item);
   const Expr members =
       high == 0 ? pool_.nothing() : pool_.separated(member, json_.comma(), std::max(low, 1U), high);
@@ -379,8 +379,8 @@ Result<Expr> TypeExpressions::call(const Type& type, const CallForm& form, int d
 
 // Several calls in one turn. A form for one call alone has them in a JSON array.
 Result<Expr> TypeExpressions::calls(const Type& type, int depth) {
-  const std::uint32_t low = clamp(type.low.value_or(0));
-  const std::uint32_t high = type.high ? clamp(*type.high) : ExpressionPool::kUnbounded;
+  const std::uint32_t low = count_of(type.low.value_or(0));
+  const std::uint32_t high = type.high ? count_of(*type.high) : ExpressionPool::kUnbounded;
   ESP_ASSIGN(const Expr item, call(*type.items[0], form_, depth));
   if (!form_.several) return json_.array(item, low, high);
   if (high == 0) return pool_.capture(Capture::kArray, pool_.empty());

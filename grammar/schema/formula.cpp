@@ -3,19 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "grammar/hash.h"
+
 namespace espalier::grammar {
 namespace {
-
-std::size_t mix(std::size_t h, std::uint64_t v) {
-  h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
-  h *= 0xBF58476D1CE4E5B9ULL;
-  return h ^ (h >> 29);
-}
-
-template <class T>
-void append_bytes(std::string& out, const T& value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
 
 JsonTypes spoken_of(AtomKind kind) {
   switch (kind) {

@@ -12,7 +12,6 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kListed = 2048;         // more tokens than that become mask words
 constexpr unsigned kWide = 20;                // characters of ASCII from which tables are looked at
 constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
 
@@ -249,7 +248,7 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   const bool by_table = quoted_ && (add_all(tables, q, words) || add_by_table(tables, q, words));
   if (!by_table) add_by_walk(tables, q, words);
   const std::uint32_t count = count_bits(words);
-  if (count <= kListed) {
+  if (count <= kListedTokens) {
     out->stay.reserve(count);
     for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
   } else {

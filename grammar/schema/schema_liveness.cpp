@@ -638,7 +638,6 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
 }
 
 std::uint64_t SchemaMachine::closing_size(Cursor start) {
-  constexpr std::uint64_t kTooLong = Program::kLongestClosing + 1;
   std::vector<std::pair<Cursor, std::uint64_t>> chain;  // and the bytes to the next
   Cursor at = start;
   std::uint64_t total = 0;

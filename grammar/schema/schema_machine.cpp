@@ -4,22 +4,13 @@
 #include <string_view>
 #include <utility>
 
+#include "grammar/hash.h"
+
 namespace espalier::grammar {
 namespace {
 
 constexpr std::uint8_t kNoSpace = 1;
 constexpr std::uint8_t kMaxSpace = 18;  // a line feed and 16 spaces
-
-std::size_t mix(std::size_t h, std::uint64_t v) {
-  h ^= v + 0x9E3779B97F4A7C15ULL + (h << 6) + (h >> 2);
-  h *= 0xBF58476D1CE4E5B9ULL;
-  return h ^ (h >> 29);
-}
-
-template <class T>
-void append_bytes(std::string& out, const T& value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
 
 // The value that a beginning of a JSON text, without whitespace, ends with.
 std::optional<Json> last_value(std::string_view text) {

@@ -5,8 +5,7 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr auto k4 = SchemaDraft::k4, k6 = SchemaDraft::k6, k7 = SchemaDraft::k7,
-               k2019 = SchemaDraft::k2019, k2020 = SchemaDraft::k2020;
+using enum SchemaDraft;
 
 // What a keyword's value is.
 enum class Shape : std::uint8_t {
@@ -33,13 +32,13 @@ enum class Shape : std::uint8_t {
   kEnum,
 };
 
-struct Keyword {
+struct MetaKeyword {
   const char* name;
   Shape shape;
   SchemaDraft first = k4, last = k2020;
 };
 
-constexpr Keyword kKeywords[] = {
+constexpr MetaKeyword kMetaKeywords[] = {
     {"$schema", Shape::kUri},
     {"id", Shape::kText, k4, k4},
     {"$id", Shape::kReference, k6},
@@ -219,7 +218,7 @@ Json metaschema(SchemaDraft draft) {
   Json out = {{"$schema", uri}, {draft == k4 ? "id" : "$id", uri}};
   out["type"] = draft == k4 ? Json("object") : Json::array({"object", "boolean"});
   Json properties = Json::object();
-  for (const Keyword& keyword : kKeywords) {
+  for (const MetaKeyword& keyword : kMetaKeywords) {
     if (keyword.first > draft || draft > keyword.last) continue;
     properties[keyword.name] = schema_of(keyword.shape, draft);
   }

@@ -14,8 +14,7 @@ struct Keyword {
   Use use;
   SchemaDraft first = SchemaDraft::k4, last = SchemaDraft::k2020;
 };
-constexpr auto k4 = SchemaDraft::k4, k6 = SchemaDraft::k6, k7 = SchemaDraft::k7,
-               k2019 = SchemaDraft::k2019, k2020 = SchemaDraft::k2020;
+using enum SchemaDraft;
 constexpr Keyword kKeywords[] = {
     {"title", Use::kAnnotation},
     {"description", Use::kAnnotation},

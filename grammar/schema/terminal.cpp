@@ -8,7 +8,6 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kListed = 2048;  // more tokens than that become mask words
 constexpr std::uint32_t kFar = UINT32_MAX;
 
 }  // namespace
@@ -181,7 +180,7 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
     for (const TokenId id : trie.tokens_at(i)) out->stay.push_back({id, path[at.depth].begun});
     ++i;
   }
-  if (out->stay.size() > kListed) {
+  if (out->stay.size() > kListedTokens) {
     make_dense(vocabulary.size(), *out);
   } else {
     std::stable_sort(out->stay.begin(), out->stay.end(),

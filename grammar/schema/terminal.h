@@ -25,6 +25,9 @@
 
 namespace espalier::grammar {
 
+/// Of a state's tokens: more than that become mask words.
+inline constexpr std::size_t kListedTokens = 2048;
+
 class Terminal {
  public:
   using State = std::uint16_t;
