@@ -54,10 +54,10 @@ pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(ZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 
-# Six sources of a folder are compiled together, by a file that includes them: the headers cost more than the sources, so
-# that the whole build takes half the time. Sources with flags of their own (set before) stay alone, and with the debug
-# preset every source. Not CMake's unity build: its files name their sources by the clone's folder, which ccache takes for
-# a difference. espalier_together(OUT source...): OUT is what to compile.
+# Six sources of a folder are compiled together, by a file that includes them: the headers cost more than the sources.
+# Sources with flags of their own (set before) stay alone, and with the debug preset every source. Not CMake's unity build:
+# its files name their sources by the clone's folder, which ccache takes for a difference. espalier_together(OUT source...):
+# OUT is what to compile.
 option(ESPALIER_UNITY "Compile several sources of a folder together" ON)
 function(espalier_together out)
   set(alone "")
@@ -115,7 +115,7 @@ function(espalier_compile_quickly target)
 endfunction()
 
 # Test programs: -Og, and one precompiled header for them all (the first program makes it), which together spare a third of
-# the compiler's time there. Elsewhere a precompiled header gains nothing with g++ 12.
+# the compiler's time there. Elsewhere sources are compiled together, which spares more.
 function(espalier_compile_as_test target)
   # -pthread: some libraries ask for it and others do not, and the header must have been made with the same.
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-Og> -pthread)

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "dsl/evaluate.h"
 
@@ -18,12 +19,6 @@ tl::unexpected<Failure> wrong(const Span& span, std::string_view function, const
 
 bool listed(const Value& value) {
   return value.kind() == ValueKind::kList || value.kind() == ValueKind::kRange;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
 // A range's items are not made one by one where a sum or an end is known.

@@ -8,6 +8,8 @@
 #include <memory>
 #include <mutex>
 
+#include "base/ascii.h"
+
 namespace espalier::dsl {
 namespace {
 
@@ -26,12 +28,6 @@ std::string lower(std::string_view text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   }
   return out;
-}
-
-std::string_view without_outer_space(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
 struct Transfer {
@@ -57,8 +53,8 @@ std::size_t on_header(char* bytes, std::size_t, std::size_t count, void* user) {
     return count;
   }
   if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
-    transfer.response.headers.emplace_back(lower(without_outer_space(line.substr(0, colon))),
-                                           without_outer_space(line.substr(colon + 1)));
+    transfer.response.headers.emplace_back(lower(trimmed(line.substr(0, colon))),
+                                           trimmed(line.substr(colon + 1)));
   }
   return count;
 }
@@ -113,7 +109,7 @@ std::string_view HttpResponse::header(std::string_view name) const {
 
 std::string HttpResponse::content_type() const {
   const std::string_view whole = header("content-type");
-  return lower(without_outer_space(whole.substr(0, whole.find(';'))));
+  return lower(trimmed(whole.substr(0, whole.find(';'))));
 }
 
 Result<HttpUrl> parse_url(const std::string& url) {

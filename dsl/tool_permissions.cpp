@@ -3,24 +3,22 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "dsl/http_client.h"
 
 namespace espalier::dsl {
 namespace {
 
-bool letter_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 bool is_header_name(const std::string& text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return letter_or_digit(c) || c == '-' || c == '_';
+    return is_ascii_letter(c) || is_ascii_digit(c) || c == '-' || c == '_';
   });
 }
 
 bool is_variable_name(const std::string& text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(),
-                                      [](char c) { return letter_or_digit(c) || c == '_'; });
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return is_ascii_letter(c) || is_ascii_digit(c) || c == '_';
+  });
 }
 
 }  // namespace

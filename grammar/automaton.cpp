@@ -6,8 +6,6 @@
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
-namespace {}  // namespace
-
 std::size_t Automaton::PositionHash::operator()(const Position& p) const {
   return mix(mix(mix(p.expr, p.progress), p.next), p.depth);
 }

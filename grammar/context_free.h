@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/result.h"
 #include "grammar/expression.h"
 #include "grammar/matcher.h"
@@ -37,6 +38,11 @@ struct ContextFree {
 
 /// A text's place as errors print it: "line:column", both from 1, columns in bytes.
 [[nodiscard]] std::string place_in(std::string_view text, std::size_t offset);
+
+/// Whether a rule's name may have the byte, in GBNF and in Lark.
+[[nodiscard]] constexpr bool is_name_byte(char c) {
+  return is_ascii_letter(c) || is_ascii_digit(c) || c == '-' || c == '_';
+}
 
 class ContextFreeBuilder {
  public:

@@ -10,11 +10,6 @@ namespace {
 
 constexpr char32_t kLastCodePoint = 0x10FFFF;
 
-bool gbnf_name_byte(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '_';
-}
-
 class Reader {
  public:
   Reader(ExpressionPool& pool, std::string_view text)
@@ -66,7 +61,7 @@ class Reader {
 
   Result<std::string_view> read_name() {
     const std::size_t from = at_;
-    while (at_ < text_.size() && gbnf_name_byte(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_name_byte(text_[at_])) ++at_;
     if (at_ == from) return error("a rule's name is expected here");
     return text_.substr(from, at_ - from);
   }
@@ -150,7 +145,7 @@ class Reader {
               "grammar here is over text",
               ErrorCode::kUnsupported);
         default: {
-          if (!gbnf_name_byte(c)) {
+          if (!is_name_byte(c)) {
             if (nested) return error("this cannot stand inside parentheses");
             return close_group(group);
           }

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "grammar/context_free.h"
 #include "grammar/json_text.h"
@@ -11,10 +12,8 @@
 namespace espalier::grammar {
 namespace {
 
-bool digit(char c) { return c >= '0' && c <= '9'; }
 bool lower(char c) { return c >= 'a' && c <= 'z'; }
 bool upper(char c) { return c >= 'A' && c <= 'Z'; }
-bool name_byte(char c) { return digit(c) || lower(c) || upper(c) || c == '_' || c == '-'; }
 
 // What `%import common.X` means.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 25> kCommon{{
@@ -149,10 +148,10 @@ class LarkParser {
 
   Result<std::string> read_name() {
     const std::size_t from = at_;
-    while (at_ < text_.size() && name_byte(text_[at_])) ++at_;
+    while (at_ < text_.size() && is_name_byte(text_[at_])) ++at_;
     const std::string name(text_.substr(from, at_ - from));
     const std::size_t letter = name.find_first_not_of('_');
-    if (letter == std::string::npos || !(lower(name[letter]) || upper(name[letter]))) {
+    if (letter == std::string::npos || !is_ascii_letter(name[letter])) {
       at_ = from;
       return error("a name is expected here");
     }
@@ -161,9 +160,9 @@ class LarkParser {
   }
 
   Result<std::uint32_t> read_count() {
-    if (!digit(peek())) return error("a count is expected here");
+    if (!is_ascii_digit(peek())) return error("a count is expected here");
     std::uint64_t value = 0;
-    for (; digit(peek()); ++at_) {
+    for (; is_ascii_digit(peek()); ++at_) {
       value = std::min<std::uint64_t>(value * 10 + static_cast<std::uint64_t>(peek() - '0'),
                                       UINT32_MAX);
     }
@@ -225,7 +224,7 @@ class LarkParser {
   Status read_statement() {
     const std::size_t begins = at_;
     const auto word = [&](std::string_view keyword) {
-      if (!sees(keyword) || name_byte(peek(keyword.size()))) return false;
+      if (!sees(keyword) || is_name_byte(peek(keyword.size()))) return false;
       at_ += keyword.size();
       skip_space(false);
       return true;
@@ -443,13 +442,13 @@ class LarkParser {
         std::size_t next = at_ + 1;
         while (next < text_.size() && (text_[next] == ' ' || text_[next] == '\t')) ++next;
         const char first = next < text_.size() ? text_[next] : '\0';
-        if (!digit(first) && !(braces && first == ',')) {
+        if (!is_ascii_digit(first) && !(braces && first == ',')) {
           if (braces) return error("counts are expected in `{…}`");
           return atom;  // `~` before the next atom
         }
         at_ = next;
         std::uint32_t low = 0;
-        if (digit(first)) {
+        if (is_ascii_digit(first)) {
           ESP_ASSIGN(low, read_count());
         }
         std::uint32_t high = low;
@@ -502,7 +501,7 @@ class LarkParser {
         return node;
       }
       const std::uint32_t node = add_text(LarkOp::kText, begins, std::move(text));
-      if (peek() == 'i' && !name_byte(peek(1))) {
+      if (peek() == 'i' && !is_name_byte(peek(1))) {
         out_.nodes[node].flags[0] = 'i';
         ++at_;
       }
@@ -520,10 +519,10 @@ class LarkParser {
     if (sees("%lark")) return unsupported("`%lark` is");
     if (c == '@') return unsupported("references to other grammars (`@name`) are");
     if (c == '<') return unsupported("special tokens (`<name>`, `<[id]>`) are");
-    if (!name_byte(c)) return error("a string, a regex, a name or a bracket is expected here");
+    if (!is_name_byte(c)) return error("a string, a regex, a name or a bracket is expected here");
     ESP_ASSIGN(std::string name, read_name());
     if (sees("::")) return unsupported("parametric rules (`::`) are");
-    if (peek() == '{' && !digit(peek(1)) && peek(1) != ',' && peek(1) != ' ') {
+    if (peek() == '{' && !is_ascii_digit(peek(1)) && peek(1) != ',' && peek(1) != ' ') {
       return unsupported("templates (`name{…}`) are");
     }
     return add_text(LarkOp::kName, begins, std::move(name));
@@ -588,7 +587,8 @@ class LarkParser {
       for (std::size_t i = 0; i < text.size();) {
         std::size_t end = i;
         const auto word = [&](char c) {
-          return digit(c) || lower(c) || upper(c) || c == '_' || static_cast<signed char>(c) < 0;
+          return is_ascii_digit(c) || is_ascii_letter(c) || c == '_' ||
+                 static_cast<signed char>(c) < 0;
         };
         while (end < text.size() && word(text[end])) ++end;
         if (end == i) ++end;
@@ -631,7 +631,7 @@ class LarkParser {
       char32_t value = 0;
       for (std::size_t i = 0; i < digits; ++i) {
         const char c = peek(2 + i);
-        const int hex = digit(c)               ? c - '0'
+        const int hex = is_ascii_digit(c)      ? c - '0'
                         : c >= 'a' && c <= 'f' ? c - 'a' + 10
                         : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                                : -1;

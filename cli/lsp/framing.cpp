@@ -7,6 +7,8 @@
 #include <ostream>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace espalier::cli::lsp {
 namespace {
 
@@ -16,13 +18,6 @@ constexpr std::string_view kLength = "content-length";
 constexpr std::uint64_t kMaxSkipped = std::uint64_t{1} << 40;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string_view trimmed(std::string_view text) {
-  const auto space = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && space(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 bool is(std::string_view name, std::string_view wanted) {
   return std::equal(name.begin(), name.end(), wanted.begin(), wanted.end(),

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace espalier::runtime {
 namespace {
 
@@ -62,13 +64,6 @@ constexpr Row kRows[] = {
       .name_key = "name",
       .arguments_key = "arguments"}},
 };
-
-std::string_view stripped(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 // The end of the JSON value that starts at text[at): brackets outside of strings are counted. npos
 // where it is not whole.
@@ -145,8 +140,8 @@ class TableSyntax final : public ToolSyntax {
       return out;
     }
     out.text = turn.substr(0, at);
-    at += stripped(form_.begin).size();
-    const auto end = stripped(form_.end);
+    at += trimmed(form_.begin).size();
+    const auto end = trimmed(form_.end);
     while (true) {
       while (at < turn.size() &&
              std::string_view(" \t\r\n,;").find(turn[at]) != std::string_view::npos)
@@ -156,7 +151,7 @@ class TableSyntax final : public ToolSyntax {
         break;
       }
       if (!end.empty() && turn.substr(at).starts_with(end)) break;
-      if (!turn.substr(at).starts_with(stripped(lead()))) {
+      if (!turn.substr(at).starts_with(trimmed(lead()))) {
         if (end.empty()) break;  // text behind the calls
         return incomplete(at);
       }
@@ -188,11 +183,11 @@ class TableSyntax final : public ToolSyntax {
     return form_.prefix.empty() ? std::string_view("{") : form_.prefix;
   }
   [[nodiscard]] std::size_t begin_of_calls(std::string_view turn) const {
-    const auto begin = stripped(form_.begin);
+    const auto begin = trimmed(form_.begin);
     if (!begin.empty()) return turn.find(begin);
     // A bare object is a call only where it is all of the turn.
     if (form_.name_key.empty() || !form_.prefix.empty()) {
-      std::size_t at = turn.find(stripped(lead()));
+      std::size_t at = turn.find(trimmed(lead()));
       if (form_.name_prefix == ">>>") {  // ">>>all" is text
         while (at != std::string_view::npos && turn.substr(at + 3).starts_with("all\n"))
           at = turn.find(">>>", at + 3);
@@ -222,10 +217,10 @@ class TableSyntax final : public ToolSyntax {
       at += form_.name_prefix.size();
       const std::size_t name_end = turn.find(form_.prefix, at);
       if (name_end == std::string_view::npos) return incomplete(start);
-      call.name = stripped(turn.substr(at, name_end - at));
+      call.name = trimmed(turn.substr(at, name_end - at));
       at = name_end + form_.prefix.size();
     } else {
-      at += stripped(form_.prefix).size();
+      at += trimmed(form_.prefix).size();
     }
     space();
     const std::size_t json = at;
@@ -236,7 +231,7 @@ class TableSyntax final : public ToolSyntax {
     if (!object.is_object()) return incomplete(start);
     at = end;
     space();
-    const auto suffix = stripped(form_.suffix);
+    const auto suffix = trimmed(form_.suffix);
     if (!turn.substr(at).starts_with(suffix)) return incomplete(start);
     at += suffix.size();
     if (form_.name_key.empty()) {

@@ -23,7 +23,6 @@ inline constexpr char32_t kMalformed = 0xFFFFFFFF;
 /// Characters in `text`. O(n).
 [[nodiscard]] std::size_t count_characters(std::string_view text);
 
-[[nodiscard]] constexpr bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 /// str.isspace.
 [[nodiscard]] bool is_space(char32_t code);
 /// Where the white space that starts at `from` ends.

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <ctime>
 
-#include "runtime/jinja/characters.h"
+#include "base/ascii.h"
 #include "runtime/jinja/interpreter.h"
 #include "runtime/jinja/numbers.h"
 

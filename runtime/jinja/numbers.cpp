@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/ascii.h"
 #include "runtime/jinja/characters.h"
 
 namespace espalier::runtime::jinja {

@@ -6,17 +6,13 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace espalier::runtime {
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
 constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-}
 
 // `index-url` of section [global] in pip's configuration format.
 std::optional<std::string> index_url_of(std::string_view config) {
