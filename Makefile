@@ -106,11 +106,11 @@ format: $(RUFF)
 
 lint: build $(RUFF)
 	@tools/setup.sh clang-format clang-tidy
-	@# Each source alone, without g++'s precompiled header, which clang cannot read.
-	@cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DESPALIER_UNITY=OFF > /dev/null
+	@# Without g++'s precompiled header, which clang cannot read.
+	@cmake --preset release -B build/lint -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON > /dev/null
 	@clang-format --dry-run -Werror $(FORMATTED)
 	@$(RUFF) check -q python examples tests bench tools
-	@clang-tidy -p build/lint --quiet $(filter %.cpp,$(FORMATTED))
+	@tools/lint.sh build/lint $(JOBS)
 
 asan tsan: setup
 	@cmake --preset $@ -DESPALIER_PYTHON=OFF -DESPALIER_BENCH=OFF > /dev/null

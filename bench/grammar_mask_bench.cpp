@@ -17,7 +17,6 @@
 namespace {
 
 using namespace espalier;
-using grammar::Field;
 using grammar::Type;
 using grammar::TypeKind;
 using grammar::TypeRef;

@@ -270,6 +270,7 @@ int main(int argc, char** argv) {
     }
   }
   std::vector<std::pair<std::size_t, std::string>> top;
+  top.reserve(reasons.size());
   for (const auto& [what, count] : reasons) top.emplace_back(count, what);
   std::sort(top.rbegin(), top.rend());
   Json refusals = Json::object();

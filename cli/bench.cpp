@@ -116,7 +116,9 @@ class Bench final : public Command {
                                                                 Json::parse(schema)));
       }
     }
-    for (const auto& [schema, compiled] : grammars) {
+    for (const auto& entry : grammars) {  // clang before 16 captures no structured binding
+      const std::string& schema = entry.first;
+      const grammar::GrammarRef& compiled = entry.second;
       for (const std::uint32_t depth : *depths) {
         for (const std::uint32_t batch : *batches) {
           Json what{{"name", "decode"}, {"batch", batch}, {"depth", depth}};
@@ -125,9 +127,10 @@ class Bench final : public Command {
                        return bench.decode({batch, depth, tokens, compiled});
                      }));
           const double steps = rate / batch;
+          const std::uint32_t mean_length = tokens / 2;  // of what is decoded, while it grows
           const double read = static_cast<double>(
               weights + runtime::CpuBackend::memory(*model, depth).keys_values +
-              batch * runtime::CpuBackend::memory(*model, tokens / 2).keys_values);
+              batch * runtime::CpuBackend::memory(*model, mean_length).keys_values);
           // With a mask the head reads what it must: how much is not known here.
           const bool whole = compiled == nullptr;
           add_case(

@@ -1,6 +1,7 @@
 // espalier bench sharing: what sharing prefixes saves on workloads, beside what it could save at
 // best.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -21,7 +22,8 @@ namespace {
 // The value below which a share of them stands; `values` is not empty.
 double quantile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
-  const auto at = static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5);
+  const auto at =
+      static_cast<std::size_t>(std::lround(share * static_cast<double>(values.size() - 1)));
   return values[at];
 }
 

@@ -160,6 +160,7 @@ Result<Json> ProgramArguments::read(const std::vector<dsl::Parameter>& parameter
     arguments = std::move(*object);
   }
   std::vector<std::string> names;
+  names.reserve(parameters.size());
   for (const dsl::Parameter& parameter : parameters) names.push_back(parameter.name);
   for (const std::string& given : named_) {
     const auto equals = given.find('=');

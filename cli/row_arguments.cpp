@@ -54,13 +54,14 @@ Result<Json> RowArguments::of(const batch::Row& row) {
     arguments[document_key_] = row.document;
     return arguments;
   }
-  for (const auto& [field, value] : row.fields.items()) {
+  for (const auto& entry : row.fields.items()) {  // clang before 16 captures no structured binding
+    const std::string& field = entry.key();
     const auto parameter = std::find_if(gen_->parameters.begin(), gen_->parameters.end(),
                                         [&](const dsl::Parameter& candidate) {
                                           return candidate.key == field || candidate.name == field;
                                         });
     if (parameter != gen_->parameters.end()) {
-      arguments[parameter->key] = value;
+      arguments[parameter->key] = entry.value();
     } else if (field != "id") {
       const std::lock_guard lock(mutex_);
       if (ignored_.size() < kIgnoredFields) ignored_.insert(field);
