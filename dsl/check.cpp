@@ -202,7 +202,7 @@ void Checker::use(const UseDecl& decl) {
     std::vector<std::string> known;
     for (const auto& entry : theirs)
       if (own(entry)) known.push_back(entry.first);
-    unknown_name(name, "name of \"" + decl.path.value + "\":", std::move(known));
+    unknown_name(name, "name of \"" + decl.path.value + "\":", known);
     tainted_.insert(name.text);
   }
 }
@@ -252,7 +252,7 @@ void Checker::config(const ConfigDecl& decl) {
       std::vector<std::string> names;
       for (const Key& k : kKeys) names.emplace_back(k.name);
       names.insert(names.end(), {"edition", "overflow"});
-      unknown_name(entry.key, "setting", std::move(names));
+      unknown_name(entry.key, "setting", names);
       continue;
     }
     if (!seen.insert(entry.key.text).second)

@@ -98,7 +98,7 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
       for (const auto& [name, entry] : names())
         if (entry.entity == Entity::kGen || entry.entity == Entity::kTool) known.push_back(name);
       for (const BuiltinInfo& builtin : builtins()) known.emplace_back(builtin.name);
-      unknown_name(*callee, "generator, tool or function", std::move(known));
+      unknown_name(*callee, "generator, tool or function", known);
     }
     return unknown_arguments();
   }

@@ -142,7 +142,7 @@ std::vector<std::string> Checker::names_in_reach() const {
 }
 
 void Checker::unknown_name(const Identifier& name, const std::string& kind,
-                           std::vector<std::string> candidates) {
+                           const std::vector<std::string>& candidates) {
   if (name.text.empty() || tainted(name.text)) return;
   Diagnostic& diagnostic = error("E0101", name.span, "unknown " + kind + " `" + name.text + "`");
   if (diagnostics_.suppressed() > 0) return;

@@ -103,7 +103,7 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
         if (at == tool.parameters.end()) {
           std::vector<std::string> known;
           for (const Parameter& parameter : tool.parameters) known.push_back(parameter.name);
-          unknown_name(name, "parameter", std::move(known));
+          unknown_name(name, "parameter", known);
           bind(name, {});
         } else {
           bind(name, {at->omittable ? optional_type(at->type) : at->type});

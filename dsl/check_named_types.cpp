@@ -102,7 +102,7 @@ TypeRef Checker::named_type(const TypeExpr& written, const NamedType& named) {
   std::vector<std::string> known(kBuiltinTypes.begin(), kBuiltinTypes.end());
   for (const auto& [name, entry] : names())
     if (entry.entity == Entity::kType || entry.entity == Entity::kTool) known.push_back(name);
-  unknown_name(named.name, "type", std::move(known));
+  unknown_name(named.name, "type", known);
   return nullptr;
 }
 

@@ -29,7 +29,7 @@ void Checker::test(const TestDecl& decl) {
           for (const auto& [hole, places] : holes_named_) known.push_back(hole);
           for (const auto& [other, one] : names())
             if (one.entity == Entity::kTool) known.push_back(other);
-          unknown_name(entry.key, "hole or tool", std::move(known));
+          unknown_name(entry.key, "hole or tool", known);
         }
         note_mock(entry.key);
         // Its type is that of whatever takes it: checked when the test runs.

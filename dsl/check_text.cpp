@@ -169,7 +169,7 @@ void Checker::hole_options(const Hole& node) {
     if (known == kOptions.end()) {
       std::vector<std::string> names;
       for (const Option& one : kOptions) names.emplace_back(one.name);
-      unknown_name(option.name, "option", std::move(names));
+      unknown_name(option.name, "option", names);
       continue;
     }
     if (!seen.insert(option.name.text).second)

@@ -126,7 +126,7 @@ class Checker {
   void mismatch(const Span& span, const TypeRef& want, const TypeRef& found,
                 const std::string& what);
   void unknown_name(const Identifier& name, const std::string& kind,
-                    std::vector<std::string> candidates);
+                    const std::vector<std::string>& candidates);
   [[nodiscard]] std::vector<std::string> names_in_reach() const;
 
   // ---- members and items (check_member.cpp)

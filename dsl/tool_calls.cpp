@@ -24,7 +24,7 @@ using runtime::Segments;
 bool has_control(std::string_view text, const runtime::Tokenizer& tokenizer) {
   const auto ids = tokenizer.encode_special(text);
   if (!ids) return true;  // nor can it give what the vocabulary does not spell
-  const auto vocabulary = tokenizer.vocabulary();
+  const auto& vocabulary = tokenizer.vocabulary();
   return std::any_of(ids->begin(), ids->end(),
                      [&](TokenId id) { return vocabulary->bytes(id).empty(); });
 }

@@ -117,7 +117,7 @@ std::vector<Publication> Workspace::publications() {
   std::map<std::string, Json> wanted;
   const bool news = std::any_of(documents_.begin(), documents_.end(),
                                 [](const auto& entry) { return !entry.second.published; });
-  if (!news && documents_.size() > 0) return out;
+  if (!news && !documents_.empty()) return out;
   for (auto& [path, document] : documents_) {
     analyze(document);
     for (auto& [file, list] : diagnostics_of(*document.analysis, *this)) {
