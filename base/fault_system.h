@@ -15,7 +15,7 @@
 
 namespace espalier {
 
-class FaultSystem final : public System {
+class FaultSystem : public System {
  public:
   explicit FaultSystem(System& inner) : inner_(inner), now_(inner.now()) {}
 

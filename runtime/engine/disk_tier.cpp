@@ -20,7 +20,11 @@ void mean(double& so_far, double now) { so_far = so_far == 0 ? now : so_far + (n
 static_assert(PageStore::kTokens == kPageTokens);
 
 DiskTier::DiskTier(std::unique_ptr<PageStore> store, Backend& backend, System& system)
-    : store_(std::move(store)), backend_(backend), system_(system), writer_([this] { write(); }) {}
+    : store_(std::move(store)),
+      backend_(backend),
+      system_(system),
+      reader_(*store_, backend.info().page_bytes, system),
+      writer_([this] { write(); }) {}
 
 DiskTier::~DiskTier() {
   {
@@ -59,49 +63,57 @@ bool DiskTier::pays(std::size_t pages) {
   return read_page_seconds_ < prefill_page_seconds_ || ++asked_ % 32 == 0;
 }
 
-radix_cache::Lease DiskTier::load(radix_cache::RadixCache& cache, std::uint64_t space,
-                                  std::span<const TokenId> path, std::uint32_t matched) {
+std::shared_ptr<PageRead> DiskTier::fetch(std::uint64_t space, std::span<const TokenId> path,
+                                          std::uint32_t matched) {
   // A page of which the tree has the head is left alone: its slots may be somebody's.
-  if (space >= kOwnSpaces || matched % kPageTokens != 0 || store_->size() == 0) return {};
+  if (space >= kOwnSpaces || matched % kPageTokens != 0 || store_->size() == 0) return nullptr;
+  const std::size_t first = matched / kPageTokens;
   std::vector<PageStore::Name> names;
   PageStore::Name name = store_->root(space);
   for (std::size_t p = 0; p < path.size() / kPageTokens; ++p) {
     name = PageStore::next(name, page_of(path, p));
-    if (p < matched / kPageTokens) continue;
+    if (p < first) continue;
     if (!store_->has(name)) break;
     names.push_back(name);
   }
-  if (!pays(names.size())) return {};
+  if (!pays(names.size())) return nullptr;
+  return reader_.read({path.begin(), path.end()}, first, std::move(names));
+}
 
-  const auto start = system_.now();
+bool DiskTier::import(radix_cache::RadixCache& cache, std::uint64_t space,
+                      std::span<const TokenId> path, PageRead& read) {
+  if (read.seconds > 0 && !read.pages.empty()) {  // the first time
+    counts_.read_seconds += read.seconds;
+    mean(read_page_seconds_, read.seconds / static_cast<double>(read.pages.size()));
+  }
+  read.seconds = 0;
+  const std::uint32_t matched = cache.match(space, path);
   const std::size_t first = matched / kPageTokens;
+  const auto same = std::mismatch(path.begin(), path.end(), read.path.begin(), read.path.end());
+  const std::size_t end =
+      std::min(read.first + read.pages.size(),
+               static_cast<std::size_t>(same.first - path.begin()) / kPageTokens);
+  // What the tree lost meanwhile, or has got the middle of a page of, is computed.
+  if (matched % kPageTokens != 0 || first < read.first || first >= end) return false;
+  const std::size_t last = std::min(end, first + kImportPages);
   radix_cache::Lease lease = cache.open(space);
-  const std::span<const TokenId> wanted = path.first((first + names.size()) * kPageTokens);
-  cache.extend(lease, wanted, wanted.size());
-  if (cache.ready(lease) != matched)
-    return {};  // more came meanwhile: nothing to do with a page's middle
-  std::vector<std::byte> bytes(backend_.info().page_bytes);
+  cache.extend(lease, path.first(last * kPageTokens), last * kPageTokens);
+  if (cache.ready(lease) != matched) return false;
   std::vector<radix_cache::PageId> pages;
-  std::size_t read = 0;
-  for (; read < names.size(); ++read) {
-    const std::size_t p = first + read;
-    if (!store_->read(names[read], page_of(path, p), bytes)) break;
+  std::size_t done = first;
+  for (; done < last; ++done) {
     radix_cache::StepPlan plan;
     if (cache.plan(lease, plan, kPageTokens).size() != kPageTokens) {
       cache.abandon(plan);
       break;
     }
-    cache.page_table(lease, static_cast<std::uint32_t>((p + 1) * kPageTokens), pages);
-    backend_.import_page(pages[p], bytes);
+    cache.page_table(lease, static_cast<std::uint32_t>((done + 1) * kPageTokens), pages);
+    backend_.import_page(pages[done], read.pages[done - read.first]);
     cache.commit(plan);
   }
-  if (read == 0) return {};
-  cache.rollback(lease, static_cast<std::uint32_t>((first + read) * kPageTokens));
-  const double took = std::chrono::duration<double>(system_.now() - start).count();
-  counts_.read_pages += read;
-  counts_.read_seconds += took;
-  mean(read_page_seconds_, took / static_cast<double>(read));
-  return lease;
+  counts_.read_pages += done - first;
+  cache.rollback(lease, static_cast<std::uint32_t>(done * kPageTokens));
+  return done == last && last < end;
 }
 
 void DiskTier::save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease,

@@ -3,11 +3,12 @@
 //
 // Writing is behind: a finished request's whole pages that the store lacks are copied out of the
 // pool at once and appended by a thread of the tier's own, whose queue is bounded (what does not
-// fit is not written). Reading is before admission, on the engine thread: pages that follow what
-// the tree has are read, checked and put into the pool through a plan of the tree, whose rows count
-// as computed. It happens only where it is cheaper than computing: seconds a page read against
-// seconds a page of prefill, both measured as the engine runs; while one of them is not known yet,
-// and every 32nd time, it is tried.
+// fit is not written). Reading is before admission and beside the steps: fetch() has the pages that
+// follow what the tree has read and checked by another thread (PageReader); import() puts them into
+// the pool, a few at a time, through a plan of the tree, whose rows count as computed. It happens
+// only where it is cheaper than computing: seconds a page read against seconds a page of prefill,
+// both measured as the engine runs; while one of them is not known yet, and every 32nd time, it is
+// tried.
 //
 // Spaces that are nobody else's (the cache turned off) are neither written nor read. Engine thread
 // only.
@@ -26,6 +27,7 @@
 #include "base/system.h"
 #include "radix_cache/radix_cache.h"
 #include "runtime/backend.h"
+#include "runtime/engine/page_reader.h"
 #include "runtime/engine/page_store.h"
 
 namespace espalier::runtime {
@@ -42,10 +44,14 @@ class DiskTier {
   DiskTier(std::unique_ptr<PageStore> store, Backend& backend, System& system);
   ~DiskTier();  // writes what is queued, and syncs
 
-  /// Makes as much of `path` ready in the tree as is stored and pays; `matched` is what is ready
-  /// now. The lease keeps it there; it is invalid where nothing was read.
-  [[nodiscard]] radix_cache::Lease load(radix_cache::RadixCache& cache, std::uint64_t space,
-                                        std::span<const TokenId> path, std::uint32_t matched);
+  /// Begins to read what is stored of `path` after the `matched` tokens that the tree has, where
+  /// that pays; null where there is nothing to wait for.
+  [[nodiscard]] std::shared_ptr<PageRead> fetch(std::uint64_t space, std::span<const TokenId> path,
+                                                std::uint32_t matched);
+  /// Makes up to kImportPages more of `path` ready in the tree from a read that is done. True while
+  /// some are left.
+  [[nodiscard]] bool import(radix_cache::RadixCache& cache, std::uint64_t space,
+                            std::span<const TokenId> path, PageRead& read);
   /// Queues the whole ready pages of the lease's path that the store lacks.
   void save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease,
             std::uint64_t space);
@@ -54,6 +60,8 @@ class DiskTier {
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
+  // Copied into the pool at once: other requests wait for as long.
+  static constexpr std::size_t kImportPages = 32;
   static constexpr std::uint64_t kMostQueued = std::uint64_t{256} << 20;  // bytes
   struct Page {
     PageStore::Name before;
@@ -68,6 +76,7 @@ class DiskTier {
   std::unique_ptr<PageStore> store_;
   Backend& backend_;
   System& system_;
+  PageReader reader_;
   Counts counts_;
   double prefill_page_seconds_ = 0;  // running means; 0: not measured
   double read_page_seconds_ = 0;

@@ -17,6 +17,7 @@
 #include "runtime/backend.h"
 #include "runtime/engine/branch_state.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/page_reader.h"
 
 namespace espalier::runtime {
 
@@ -64,6 +65,8 @@ class Job {
     std::uint32_t matched = 0;                // leading ids whose KV was there when last looked
     std::uint64_t matched_at = UINT64_MAX;    // the cache's changes() then
     std::uint64_t denied_pages = UINT64_MAX;  // it did not fit when so many could be had
+    std::shared_ptr<PageRead> read;           // pages of its path that come from disk
+    std::uint32_t reads = 0;                  // asked for since it was last enqueued or denied
   };
   Queue queue;
   [[nodiscard]] virtual bool finished() const = 0;

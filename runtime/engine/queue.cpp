@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kMaxRunning = 256;
 // Waiting requests that are looked up anew in one step: each costs O(ids / 16).
 constexpr std::size_t kLookUps = 64;
+// A request asks for pages from disk so often: those that are read for somebody else, and the rest.
+constexpr std::uint32_t kReads = 2;
 // A step of waiting, and a step of priority, weigh as much as so many cached tokens.
 constexpr std::int64_t kAgeTokens = 4;
 constexpr std::int64_t kPriorityTokens = 4096;
@@ -37,7 +39,12 @@ void Scheduler::enqueue(std::unique_ptr<Job> job) {
   job->queue.since = stats_.steps;
   job->queue.since_time = system_.now();
   job->queue.matched_at = job->queue.denied_pages = UINT64_MAX;
+  job->queue.reads = 0;
   next_deadline_ = std::min(next_deadline_, job->state().terms.deadline);
+  insert_waiting(std::move(job));
+}
+
+void Scheduler::insert_waiting(std::unique_ptr<Job> job) {
   const auto at =
       std::upper_bound(waiting_.begin(), waiting_.end(), job,
                        [](const auto& a, const auto& b) { return arrived_before(*a, *b); });
@@ -68,11 +75,13 @@ void Scheduler::drop_ended() {
   };
   drop(running_);
   drop(waiting_);
+  drop(reading_);
 }
 
 void Scheduler::cancel_all() {
   for (auto& job : running_) job->state().cancelled = true;
   for (auto& job : waiting_) job->state().cancelled = true;
+  for (auto& job : reading_) job->state().cancelled = true;
   drop_ended();
 }
 
@@ -134,6 +143,24 @@ std::size_t Scheduler::best_waiting() const {
   return best;
 }
 
+Scheduler::Disk Scheduler::from_disk(Job& job) {
+  if (!tier_) return Disk::kReady;
+  Job::Queue& queue = job.queue;
+  const std::uint64_t space = job.state().space;
+  const std::vector<TokenId> path = job.path();
+  for (;;) {
+    if (queue.read) {
+      if (!queue.read->done.load(std::memory_order_acquire)) return Disk::kReading;
+      if (tier_->import(cache_, space, path, *queue.read)) return Disk::kImporting;
+      queue.read.reset();
+    }
+    if (queue.reads == kReads) return Disk::kReady;
+    ++queue.reads;
+    queue.read = tier_->fetch(space, path, cache_.match(space, path));
+    if (!queue.read) return Disk::kReady;
+  }
+}
+
 bool Scheduler::try_admit(std::size_t at) {
   Job& job = *waiting_[at];
   if (!job.finished()) {
@@ -144,13 +171,17 @@ bool Scheduler::try_admit(std::size_t at) {
     // Entering the tree is not free: not again before there is more room than when it did not fit.
     if (!running_.empty() && job.queue.denied_pages != UINT64_MAX && room <= job.queue.denied_pages)
       return false;
-    radix_cache::Lease loaded;  // held until the job holds it
-    if (tier_) {
-      const std::vector<TokenId> path = job.path();
-      loaded = tier_->load(cache_, job.state().space, path, cache_.match(job.state().space, path));
+    switch (from_disk(job)) {
+      case Disk::kReading:
+        reading_.push_back(std::move(waiting_[at]));
+        waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
+        return true;
+      case Disk::kImporting:
+        return false;
+      case Disk::kReady:
+        break;
     }
     job.start(cache_);
-    loaded = {};
     if (!running_.empty() || kept > 0) {
       std::uint64_t need = demand(job) + kept;
       for (const auto& other : running_) need += demand(*other);
@@ -158,6 +189,7 @@ bool Scheduler::try_admit(std::size_t at) {
       if (need > usage.free + usage.evictable) {
         job.stop(cache_, 0);
         job.queue.denied_pages = room;
+        job.queue.reads = 0;
         holding_ = running_.empty();
         return false;
       }
@@ -183,6 +215,14 @@ void Scheduler::admit() {
   holding_ = false;
   std::erase_if(parked_,
                 [&](const Parked& it) { return it.lineage.expired() || stats_.steps >= it.until; });
+  for (std::size_t i = 0; i < reading_.size();) {
+    if (!reading_[i]->queue.read->done.load(std::memory_order_acquire)) {
+      ++i;
+      continue;
+    }
+    insert_waiting(std::move(reading_[i]));
+    reading_.erase(reading_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
   if (waiting_.empty() || running_.size() >= kMaxRunning) return;
   look_up();
   while (!waiting_.empty() && running_.size() < kMaxRunning) {

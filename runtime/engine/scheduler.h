@@ -16,7 +16,9 @@
 // nothing runs and nothing is kept so, it always is. While the oldest is in turn and does not fit,
 // nobody passes it, so the running ones end and make room. Hence a request waits for at most
 // (n + 1) * kOldestEvery admissions, whatever comes after it: n are the requests before it, and
-// those that earlier programs still send at their places (at most Lineage::kRequests each).
+// those that earlier programs still send at their places (at most Lineage::kRequests each). A
+// request whose turn it is and of which pages are on disk stands aside while they are read; others
+// are admitted meanwhile.
 //
 // Preemption. When the running ones cannot all go on, pages whose slots the paths hold twice are
 // given back first (a branch that begins inside a page copies its head); then the last in
@@ -60,13 +62,15 @@ class Scheduler {
   void add(std::shared_ptr<BranchState> state);
   /// The branch's path is dead: what only it holds is evicted first.
   void forget(const BranchState& state);
-  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
-  [[nodiscard]] bool idle() const { return running_.empty() && waiting_.empty(); }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size() + reading_.size(); }
+  [[nodiscard]] bool idle() const { return running_.empty() && waiting() == 0; }
   /// Admits, plans, runs one backend step and hands the answers out. Not to be called while idle().
   void step();
   /// True where the last step ran nothing because programs that came out of the tree a few steps
-  /// ago are waited for: give them a moment.
-  [[nodiscard]] bool holding() const { return holding_ && running_.empty(); }
+  /// ago, or pages from disk, are waited for: give them a moment.
+  [[nodiscard]] bool holding() const {
+    return running_.empty() && (holding_ || (waiting_.empty() && !reading_.empty()));
+  }
   /// Ends every request with kCancelled.
   void cancel_all();
   [[nodiscard]] Stats stats() const;
@@ -90,7 +94,12 @@ class Scheduler {
   void drop_ended();
   void admit();
   bool try_admit(std::size_t at);
+  /// What keeps a request whose turn it is out of the tree: pages that are read, or of which some
+  /// are still to be put into the pool.
+  enum class Disk { kReady, kReading, kImporting };
+  [[nodiscard]] Disk from_disk(Job& job);
   void enqueue(std::unique_ptr<Job> job);
+  void insert_waiting(std::unique_ptr<Job> job);
   void look_up();
   [[nodiscard]] std::size_t best_waiting() const;
   [[nodiscard]] std::uint64_t demand(const Job& job) const;
@@ -112,6 +121,7 @@ class Scheduler {
   radix_cache::RadixCache cache_;
   std::unique_ptr<DiskTier> tier_;
   std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
+  std::vector<std::unique_ptr<Job>> reading_;  // whose turn it was, while pages of theirs are read
   std::vector<std::unique_ptr<Job>> running_;  // in order of precedence
   // What ended a few steps ago and whose program lives: it may go on at once.
   struct Parked {

@@ -5,7 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/fault_system.h"
@@ -347,6 +352,147 @@ TEST(DiskTier, DamageAndAFullDiskChangeNoText) {
   }
 }
 
+// A disk that answers no read while it is stuck.
+class StuckDisk final : public FaultSystem {
+ public:
+  using FaultSystem::FaultSystem;
+  void stick() { stuck_ = true; }
+  void go_on() {
+    stuck_ = false;
+    stuck_.notify_all();
+  }
+  void wait(Clock::duration duration) { waited_ = waited_.load() + duration; }
+  Clock::time_point now() override { return FaultSystem::now() + waited_.load(); }
+  Result<std::unique_ptr<Mapping>> map(const std::string& path) override {
+    auto mapped = FaultSystem::map(path);
+    if (!mapped) return mapped;
+    return std::make_unique<Gate>(std::move(*mapped), stuck_);
+  }
+
+ private:
+  class Gate final : public Mapping {
+   public:
+    Gate(std::unique_ptr<Mapping> inner, const std::atomic<bool>& stuck)
+        : inner_(std::move(inner)), stuck_(stuck) {}
+    [[nodiscard]] std::span<const std::byte> bytes() const override {
+      stuck_.wait(true);
+      return inner_->bytes();
+    }
+
+   private:
+    std::unique_ptr<Mapping> inner_;
+    const std::atomic<bool>& stuck_;
+  };
+  std::atomic<bool> stuck_ = false;
+  std::atomic<Clock::duration> waited_{};
+};
+
+// An engine over a disk that holds `known` and gets stuck before the first request.
+struct OverStuckDisk {
+  explicit OverStuckDisk(const std::vector<TokenId>& known) {
+    expected = serve(memory, known).ids;
+    EngineOptions options;
+    options.kv_folder = "kv";
+    options.model_digest = "m";
+    options.poison = options.check = true;
+    auto made = Engine::create(std::make_unique<ToyBackend>(ToyOptions{}), options, disk);
+    EXPECT_TRUE(made.has_value());
+    engine = std::move(*made);
+    disk.stick();
+  }
+  ~OverStuckDisk() { disk.go_on(); }
+  Branch branch(const std::vector<TokenId>& prompt) {
+    Branch made = engine->open();
+    made.append(prompt);
+    return made;
+  }
+  static Result<Generated> generate(Branch& branch) {
+    GenerateRequest request;
+    request.max_tokens = 20;
+    return branch.generate_now(std::move(request));
+  }
+
+  MemorySystem memory;
+  StuckDisk disk{memory};
+  std::vector<TokenId> expected;
+  std::unique_ptr<Engine> engine;
+};
+
+std::vector<TokenId> numbers(std::size_t count, std::size_t seed) {
+  std::vector<TokenId> out(count);
+  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<TokenId>((i * i + seed) % 64);
+  return out;
+}
+
+TEST(DiskTier, OthersAreServedWhileAPrefixIsReadAndItIsReadOnce) {
+  const std::vector<TokenId> known = numbers(200, 0);
+  OverStuckDisk over(known);
+  std::vector<std::vector<TokenId>> texts(3);
+  std::vector<std::thread> waiting;
+  for (auto& text : texts) {
+    waiting.emplace_back([&over, &known, &text] {
+      Branch branch = over.branch(known);
+      const auto out = OverStuckDisk::generate(branch);
+      EXPECT_TRUE(out.has_value());
+      if (out) text = out->ids;
+    });
+  }
+  for (std::size_t other = 1; other < 9; ++other) {
+    Branch branch = over.branch(numbers(50, other));
+    EXPECT_TRUE(OverStuckDisk::generate(branch).has_value());
+  }
+  EXPECT_EQ(over.engine->stats().disk_read_pages, 0u);
+  over.disk.go_on();
+  for (std::thread& thread : waiting) thread.join();
+  for (const auto& text : texts) EXPECT_EQ(text, over.expected);
+  EXPECT_EQ(over.engine->stats().disk_read_pages, 12u);
+  EXPECT_TRUE(over.engine->check_idle().has_value());
+}
+
+TEST(DiskTier, ARequestEndsWhileItsPrefixIsRead) {
+  const std::vector<TokenId> known = numbers(200, 0);
+  OverStuckDisk over(known);
+  Branch cancelled = over.branch(known);
+  Branch late = over.branch(known);
+  late.set_terms({.deadline = over.disk.now() + std::chrono::seconds(1)});
+  std::thread one([&] {
+    const auto out = OverStuckDisk::generate(cancelled);
+    ASSERT_FALSE(out.has_value());
+    EXPECT_EQ(out.error().code, ErrorCode::kCancelled);
+  });
+  std::thread two([&] {
+    const auto out = OverStuckDisk::generate(late);
+    ASSERT_FALSE(out.has_value());
+    EXPECT_EQ(out.error().code, ErrorCode::kTimeout);
+  });
+  Branch other = over.branch(numbers(50, 1));
+  EXPECT_TRUE(OverStuckDisk::generate(other).has_value());
+  cancelled.cancel();
+  one.join();
+  over.disk.wait(std::chrono::seconds(2));
+  two.join();
+  over.disk.go_on();
+  Branch again = over.branch(known);
+  const auto out = OverStuckDisk::generate(again);
+  ASSERT_TRUE(out.has_value());
+  EXPECT_EQ(out->ids, over.expected);
+  EXPECT_TRUE(over.engine->check_idle().has_value());
+}
+
+TEST(DiskTier, ALongPrefixComesInParts) {
+  MemorySystem system;
+  const std::vector<TokenId> head = numbers(600, 3);  // more pages than are put in at once
+  const std::vector<TokenId> expected = serve(system, head).ids;
+  std::vector<TokenId> longer = head;
+  longer.insert(longer.end(), 100, 7);
+  const std::vector<TokenId> after = serve(system, longer).ids;
+  const Served again = serve(system, longer);
+  EXPECT_EQ(again.ids, after);
+  EXPECT_EQ(again.stats.disk_read_pages, 43u);
+  EXPECT_EQ(again.stats.computed_tokens, 700u - 43u * 16u);
+  EXPECT_EQ(serve(system, head).ids, expected);
+}
+
 TEST(DiskTier, ReadsWhereItIsCheaperThanComputingAndTriesAgainNowAndThen) {
   const std::string folder = ::testing::TempDir() + "espalier_disk_tier";
   System& system = real_system();
@@ -373,10 +519,14 @@ TEST(DiskTier, ReadsWhereItIsCheaperThanComputingAndTriesAgainNowAndThen) {
   radix_cache::RadixCache cache({.pages = 64});
   const auto loads = [&] {
     cache.clear();
-    const radix_cache::Lease lease = tier->load(cache, 0, path, 0);
+    const auto read = tier->fetch(0, path, 0);
+    if (read) {
+      while (!read->done.load(std::memory_order_acquire)) std::this_thread::yield();
+      while (tier->import(cache, 0, path, *read)) continue;
+    }
     EXPECT_TRUE(cache.check().has_value());
-    EXPECT_EQ(cache.match(0, path), lease.valid() ? 160u : 0u);
-    return lease.valid();
+    EXPECT_EQ(cache.match(0, path), read ? 160u : 0u);
+    return read != nullptr;
   };
   EXPECT_TRUE(loads());  // nothing is known yet
   tier->prefill_took(16, 1e-15);
