@@ -29,6 +29,7 @@ class JsonTypes {
     kNumber = kInteger | kFraction,
     kAll = 127,
   };
+  // NOLINTNEXTLINE(google-explicit-constructor): a bit is a set of one
   constexpr JsonTypes(std::uint8_t bits = kAll) : bits_(bits) {}
   [[nodiscard]] constexpr bool has(Bit bit) const { return (bits_ & bit) == bit; }
   [[nodiscard]] constexpr bool none() const { return bits_ == 0; }

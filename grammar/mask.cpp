@@ -73,8 +73,8 @@ std::vector<std::uint64_t>& MaskBuilder::words() {
 std::string MaskBuilder::key() const {
   if (!words_.empty()) return {};
   std::string out(1, static_cast<char>(tables_.size()));
-  out.append(reinterpret_cast<const char*>(tables_.data()), tables_.size() * sizeof(tables_[0]));
-  out.append(reinterpret_cast<const char*>(ids_.data()), ids_.size() * sizeof(TokenId));
+  out.append(reinterpret_cast<const char*>(tables_.data()), std::span(tables_).size_bytes());
+  out.append(reinterpret_cast<const char*>(ids_.data()), std::span(ids_).size_bytes());
   return out;
 }
 
