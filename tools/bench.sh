@@ -13,12 +13,7 @@ echo "== parity with llama.cpp's recorded answers (needs the reference data)"
 build/bin/cpu_test --gtest_filter='*Parity*' | grep -vE '^\[|^Note|^Running|^$' || true
 
 echo "== steps: prefill and decode"
-if "$peer" -c 'import llama_cpp' 2>/dev/null; then
-  "$peer" bench/vs_llama.py --threads "$threads" --rounds "${ROUNDS:-3}"
-else
-  echo "llama.cpp is absent; our side alone:"
-  build/bin/espalier bench --threads "$threads" --decode 32
-fi
+"$peer" bench/vs_llama.py --threads "$threads" --rounds "${ROUNDS:-3}"
 
 echo "== the main job: receipts to records"
 "$python" bench/receipts.py --threads "$threads"
