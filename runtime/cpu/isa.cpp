@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace espalier::runtime::cpu {
@@ -21,15 +23,33 @@ bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
+// Nor for AVX-VNNI before gcc 12.
+bool has_avxvnni() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 4)) != 0;
+}
+
 bool has_avx512vnni() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+bool has_dot_product() {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & (1UL << 20)) != 0;  // HWCAP_ASIMDDP
+#else
+  return true;  // all of Apple's
+#endif
+}
 #endif
 
 bool known(const std::string& name) {
-  return name == "scalar" || name == "avx2" || name == "avx512vnni";
+  return name == "scalar" || name == "avx2" || name == "avxvnni" || name == "avx512vnni" ||
+         name == "neon";
 }
 
 }  // namespace
@@ -39,7 +59,10 @@ std::vector<const Kernels*> supported_kernels() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (has_avx2()) out.push_back(&kAvx2Kernels);
+  if (has_avxvnni()) out.push_back(&kAvxVnniKernels);
   if (has_avx512vnni()) out.push_back(&kAvx512VnniKernels);
+#elif defined(__aarch64__)
+  if (has_dot_product()) out.push_back(&kNeonKernels);
 #endif
   return out;
 }

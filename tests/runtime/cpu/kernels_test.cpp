@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,6 +19,9 @@
 #include "runtime/model/half.h"
 
 namespace espalier::runtime::cpu {
+#if defined(__x86_64__)
+extern const Kernels kAvxVnniByEvexKernels;
+#endif
 namespace {
 
 using Random = std::mt19937_64;
@@ -362,7 +366,18 @@ TEST_P(EachIsa, AttentionHasTheScalarBitsAndNeverReadsPastTheCount) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, EachIsa, ::testing::ValuesIn(supported_kernels()),
+std::vector<const Kernels*> tested_kernels() {
+  std::vector<const Kernels*> out = supported_kernels();
+  const auto has = [&](const std::string& name) {
+    return std::any_of(out.begin(), out.end(), [&](const Kernels* k) { return k->name == name; });
+  };
+#if defined(__x86_64__)
+  if (has("avx512vnni") && !has("avxvnni")) out.push_back(&kAvxVnniByEvexKernels);
+#endif
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, EachIsa, ::testing::ValuesIn(tested_kernels()),
                          [](const auto& it) { return std::string(it.param->name); });
 
 TEST(ScalarKernels, ProductsAreCloseToExactArithmetic) {
