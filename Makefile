@@ -1,6 +1,7 @@
 # Every target does its own set-up, can be run again, and is quick the second time.
 #   make demo      build, fetch the default model, run an agent and an extraction program
 #   make test      every C++ and Python test (what CI runs); make test-all adds the long ones
+#                  and the ARM kernels under qemu (make test-arm)
 #   make build     everything; the program is build/bin/espalier
 #   make bench     measurements, each beside a peer or a limit
 #   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be
@@ -18,7 +19,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: setup program build model demo test test-all simulate bench bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
+.PHONY: setup program build model demo test test-all test-arm simulate bench bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -50,7 +51,12 @@ test: model python
 	@ctest --test-dir build --output-on-failure -j $(JOBS) --timeout 600
 	@PYTHONPATH=build/python $(VENV)/bin/python -m pytest -q tests/python
 
-test-all: test wheel
+# NEON's kernels on a machine of another kind.
+test-arm:
+	@tools/setup.sh g++-aarch64-linux-gnu qemu-user
+	@tools/test_arm.sh
+
+test-all: test wheel test-arm
 	@ESPALIER_LONG=1 ctest --test-dir build --output-on-failure --timeout 3600
 
 # `pip install .` as a user does it, in an environment of its own, and the README's example with it.
