@@ -45,7 +45,7 @@ Forward::Forward(std::shared_ptr<const Model> model, const Kernels& kernels, Wor
       scratch_(workers.threads()) {
   const auto make = [&](std::unique_ptr<View>& to, const Rope& rope, std::uint32_t window) {
     if (to != nullptr) return;
-    to.reset(new View{
+    to = std::make_unique<View>(View{
         Attention(shape_, window, kernels, workers), RopeTable(rope, shape_.rope_width), {}, {}});
   };
   for (std::uint32_t l = 0; l < shape_.layers; ++l) {

@@ -16,13 +16,13 @@ constexpr std::chrono::microseconds kMoment{400};
 
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<Backend> backend, EngineOptions options, System& system,
+  Impl(std::unique_ptr<Backend> backend, const EngineOptions& options, System& system,
        std::unique_ptr<PageStore> store)
       : core(std::make_shared<EngineCore>()),
         backend_(std::move(backend)),
         scheduler_(
             *backend_, options, system,
-            [this](std::shared_ptr<BranchState> state) {
+            [this](const std::shared_ptr<BranchState>& state) {
               core->set_stats(
                   scheduler_.stats());  // whoever reads them after the answer sees it counted
               complete(state);
@@ -118,8 +118,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
     auto note = options.note ? options.note : [](const std::string&) {};
     ESP_ASSIGN(store, PageStore::open(std::move(kept), system, std::move(note)));
   }
-  return std::unique_ptr<Engine>(new Engine(
-      std::make_unique<Impl>(std::move(backend), std::move(options), system, std::move(store))));
+  return std::unique_ptr<Engine>(
+      new Engine(std::make_unique<Impl>(std::move(backend), options, system, std::move(store))));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -40,8 +40,8 @@ Status check_room(std::size_t prompt, std::size_t budget, const BackendInfo& inf
 
 }  // namespace
 
-Result<std::unique_ptr<Job>> Job::make(std::shared_ptr<BranchState> state, const BackendInfo& info,
-                                       bool jump) {
+Result<std::unique_ptr<Job>> Job::make(const std::shared_ptr<BranchState>& state,
+                                       const BackendInfo& info, bool jump) {
   ESP_TRY(check_ids(state->ids, info));
   const std::size_t prompt = state->ids.size();
   if (auto* generate = std::get_if<GenerateRequest>(&state->request)) {

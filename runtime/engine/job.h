@@ -37,7 +37,7 @@ class Job {
 
   /// The request that waits in `state`, or why it can never run (the limits are named).
   /// `jump` as in EngineOptions.
-  [[nodiscard]] static Result<std::unique_ptr<Job>> make(std::shared_ptr<BranchState> state,
+  [[nodiscard]] static Result<std::unique_ptr<Job>> make(const std::shared_ptr<BranchState>& state,
                                                          const BackendInfo& info, bool jump);
 
   /// Enters the tree: opens the strands. Also after stop().

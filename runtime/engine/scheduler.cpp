@@ -23,7 +23,7 @@ double seconds(System::Clock::duration duration) {
 Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete,
                      std::unique_ptr<PageStore> store)
     : backend_(backend),
-      options_(options),
+      options_(std::move(options)),
       system_(system),
       complete_(std::move(complete)),
       cache_([&] {

@@ -42,6 +42,7 @@ class Arena {
   template <class T>
   [[nodiscard]] T* array(std::size_t count) {
     static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= kAlign);
+    // NOLINTNEXTLINE(bugprone-sizeof-expression): T may well be a pointer
     T* first = static_cast<T*>(alloc(count * sizeof(T)));
     std::uninitialized_value_construct_n(first, count);
     return first;

@@ -8,7 +8,7 @@
 namespace espalier::runtime::jinja {
 namespace {
 
-using namespace internal;
+using namespace internal;  // NOLINT(google-build-using-namespace): tables of its own
 
 bool within(std::span<const CharacterRange> ranges, char32_t code) {
   const auto found =

@@ -104,7 +104,7 @@ Value Interpreter::eval_dict(const DictExpr& expr, Frame* frame) {
     else
       entries[dict.size++] = {key, value};
   }
-  return Value::of(arena_.make(std::move(dict)));
+  return Value::of(arena_.make(dict));
 }
 
 Value Interpreter::eval_concat(const ConcatExpr& expr, Frame* frame) {

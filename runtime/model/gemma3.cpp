@@ -49,7 +49,8 @@ Result<ModelShape> read_gemma3_shape(const Gguf& file, const ShapeRequest& reque
   shape.activation = Activation::kGeluTanh;
   shape.embedding_scale = std::sqrt(static_cast<float>(shape.width));
   if (shape.layers == kLayersOf27B && !keys.has("attention.scale")) {
-    shape.query_scale = 1.0F / std::sqrt(static_cast<float>(shape.width / shape.heads));
+    const std::uint32_t width_of_head = shape.width / shape.heads;
+    shape.query_scale = 1.0F / std::sqrt(static_cast<float>(width_of_head));
   }
   ESP_TRY(read_pattern(keys, shape));
   ESP_TRY(keys.refuse_rest());

@@ -84,6 +84,7 @@ Result<Gguf> open_split(const std::string& path, System& system) {
   std::optional<Gguf> whole;
   for (std::uint64_t number = 1; number <= count; ++number) {
     const std::string file = name->file(number);
+    // NOLINTNEXTLINE(bugprone-use-after-move): one number alone is its own
     auto part = number == name->number ? Result<Gguf>(std::move(given)) : Gguf::open(file, system);
     if (!part && part.error().code == ErrorCode::kNotFound) {
       return fail(ErrorCode::kNotFound, file + ": part " + std::to_string(number) + " of " +

@@ -85,9 +85,9 @@ void append_base(std::u32string& out, char32_t code_point) {
   constexpr char32_t kFirst = 0xAC00, kVowels = 21, kTrailing = 28;
   if (code_point >= kFirst && code_point <= 0xD7A3) {
     const char32_t index = code_point - kFirst;
-    out += 0x1100 + index / (kVowels * kTrailing);
-    out += 0x1161 + index / kTrailing % kVowels;
-    if (index % kTrailing > 0) out += 0x11A7 + index % kTrailing;
+    out.push_back(0x1100 + index / (kVowels * kTrailing));
+    out.push_back(0x1161 + index / kTrailing % kVowels);
+    if (index % kTrailing > 0) out.push_back(0x11A7 + index % kTrailing);
     return;
   }
   const std::span<const internal::Base> bases{internal::kBases, internal::kBasesSize};

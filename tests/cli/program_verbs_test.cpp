@@ -299,10 +299,10 @@ TEST_F(OnATinyModel, AReplayOfAnotherProgramSaysSo) {
 
 TEST(Replay, WhatIsNoTraceIsRefused) {
   const Folder folder;
-  for (const char* text :
-       {"", "{}\n", "[1]\n", "{\"event\": \"turn\"}\n", "\xff\xfe\n", "{\"event\": \"run\"}\n",
-        "{\"event\": \"run\", \"program\": \"a\", \"gen\": \"f\", \"model\": "
-        "\"m\", \"arguments\": {}, \"sampling\": {\"top_k\": \"many\"}}\n"}) {
+  for (
+      const char* text :
+      {"", "{}\n", "[1]\n", "{\"event\": \"turn\"}\n", "\xff\xfe\n", "{\"event\": \"run\"}\n",
+       R"({"event": "run", "program": "a", "gen": "f", "model": "m", "arguments": {}, "sampling": {"top_k": "many"}})"}) {
     const Ran ran = run_line({"replay", folder.write("t.jsonl", text)});
     EXPECT_EQ(ran.code, kFailed) << text;
     EXPECT_THAT(ran.err, HasSubstr("is no trace that can be replayed")) << text;

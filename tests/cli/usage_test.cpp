@@ -22,7 +22,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using ::testing::StartsWith;
 
 TEST(CommandLine, AloneShowsThreeExamplesInFifteenLines) {
   const Ran ran = run_line({});
