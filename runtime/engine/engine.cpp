@@ -100,7 +100,7 @@ class Engine::Impl {
 };
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
-                                               EngineOptions options, System& system) {
+                                               const EngineOptions& options, System& system) {
   if (options.max_rows == 0) return fail(ErrorCode::kInvalid, "max_rows must be at least 1");
   if (backend->info().pages < 2) {
     return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(backend->info().pages) +

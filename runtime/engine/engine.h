@@ -232,7 +232,7 @@ class Engine {
  public:
   /// Starts the engine thread. `system` and `backend` are used by it alone from now on.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(std::unique_ptr<Backend> backend,
-                                                              EngineOptions options,
+                                                              const EngineOptions& options,
                                                               System& system);
   ~Engine();  // cancels what runs, joins the thread; branches may outlive it and then only fail
 

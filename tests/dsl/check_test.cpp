@@ -13,9 +13,7 @@ namespace espalier::dsl {
 namespace {
 
 using testing::codes;
-using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 
 std::string messages(const Compiled& compiled) {
   return render(compiled.diagnostics, compiled.sources);

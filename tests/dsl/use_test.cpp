@@ -12,7 +12,6 @@ namespace {
 using testing::codes;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 struct Files {
   std::map<std::string, std::string> texts;

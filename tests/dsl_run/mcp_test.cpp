@@ -15,9 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using testing::LocalServer;
 
 // The server: tools in pages of two; what it does wrong is its first argument.

@@ -9,10 +9,8 @@
 namespace espalier::dsl {
 namespace {
 
-using ::testing::ElementsAre;
 using testing::Functions;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using testing::Recorder;
 using testing::tiny_model;
 using testing::World;

@@ -29,8 +29,7 @@ TEST(Terms, ARunEndsAtItsDeadlineWithAllItBegan) {
            "let all = fork 8 { assistant \"$[text: string(4000), max=4000]\" yield text }",
            "retry 100 { assistant \"$[text: string(1..3)]\" require text == \"!\", \"again\" }",
            "for i in 1..1000000 { let x = [i, i, i] }",
-           "assistant \"$[text: select \"a\" | \"b\"]\" for i in 1..1000000 { let x = [i] "
-           "}",
+           R"(assistant "$[text: select "a" | "b"]" for i in 1..1000000 { let x = [i] })",
        }) {
     World world(slow());
     const std::string source =

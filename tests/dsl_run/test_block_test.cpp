@@ -8,7 +8,6 @@ namespace espalier::dsl {
 namespace {
 
 using ::testing::AllOf;
-using testing::Functions;
 using ::testing::HasSubstr;
 using testing::World;
 
