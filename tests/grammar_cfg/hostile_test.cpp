@@ -12,7 +12,6 @@ namespace {
 
 using ::testing::AnyOf;
 using testing::bytes_and;
-using ::testing::HasSubstr;
 using testing::on_small_stack;
 using testing::verdict;
 
