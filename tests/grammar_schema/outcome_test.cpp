@@ -12,7 +12,6 @@ namespace espalier::grammar {
 namespace {
 
 using testing::byte_vocabulary;
-using ::testing::HasSubstr;
 using testing::refusal_of;
 
 std::map<std::string, std::string> outcomes(const Json& schema, const SchemaOptions& options = {}) {

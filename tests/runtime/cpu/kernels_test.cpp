@@ -30,6 +30,7 @@ template <class T>
 ::testing::AssertionResult same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   if (a.size() != b.size()) return ::testing::AssertionFailure() << "sizes differ";
   for (std::size_t i = 0; i < a.size(); ++i) {
+    // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): bits are what is compared
     if (std::memcmp(&a[i], &b[i], sizeof(T)) != 0) {
       return ::testing::AssertionFailure() << "at " << i << ": " << +a[i] << " != " << +b[i];
     }

@@ -88,7 +88,7 @@ TEST(Engine, WhatEveryValueBeginsWithIsNeverDrawn) {
 // in the tree.
 TEST(Draft, TextIsTheSameWithAndWithout) {
   FaultSystem clock(real_system());
-  std::uint64_t drafted = 0, accepted = 0, wrong = 0;
+  std::uint64_t accepted = 0, wrong = 0;
   for (const float liking : {0.0F, 5.0F, 100.0F}) {
     for (const float temperature : {0.0F, 0.9F}) {
       for (std::uint64_t seed = 0; seed < 6; ++seed) {
@@ -122,7 +122,6 @@ TEST(Draft, TextIsTheSameWithAndWithout) {
           if (!draft) {
             EXPECT_EQ(stats.drafted_tokens, 0U);
           } else {
-            drafted += stats.drafted_tokens;
             accepted += stats.accepted_tokens;
             wrong += stats.drafted_tokens - stats.accepted_tokens;
           }
