@@ -1,5 +1,5 @@
 // Limits, hostile templates, and what Python's jinja2 cannot be asked about: origins, spans,
-// errors' places. That texts are byte-equal to jinja2's is tests/python/test_jinja.py's to show.
+// errors' places. That texts are byte-equal to jinja2's is tests/python/test_jinja_*.py's to show.
 #include "runtime/jinja/template.h"
 
 #include <gmock/gmock.h>
