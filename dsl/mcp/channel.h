@@ -16,6 +16,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "dsl/mcp/request_headers.h"
 #include "dsl/mcp/servers.h"
 #include "grammar/json.h"
 
@@ -30,16 +31,20 @@ struct Limits {
   const std::atomic<bool>* cancelled = nullptr;
 };
 
+/// The revision that has no sessions: each request says its version itself, and nothing but its own
+/// answer comes for it.
+inline constexpr const char* kStateless = "2026-07-28";
+
 class Channel {
  public:
   virtual ~Channel() = default;
   /// The response's `result`. A request that ends by its time or by a raised flag is cancelled at
-  /// the server too.
+  /// the server too. Over HTTP it has these headers as well.
   [[nodiscard]] virtual Result<Json> request(const std::string& method, Json params,
-                                             const Limits& limits) = 0;
+                                             const Limits& limits, const Headers& headers = {}) = 0;
   [[nodiscard]] virtual Status notify(const std::string& method, Json params,
                                       const Limits& limits) = 0;
-  /// The version that initialize() settled on; HTTP sends it with every request.
+  /// The version that both speak; HTTP sends it with every request.
   virtual void agreed(const std::string& /*version*/) {}
   [[nodiscard]] bool broken() const { return broken_; }
   /// Whether the server has said that its tools changed since this was last asked.

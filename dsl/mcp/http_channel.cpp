@@ -33,13 +33,17 @@ class HttpChannel final : public Channel {
     if (!session_.empty()) (void)http_request(make("DELETE", {}, {kGoodbye, 1u << 16, nullptr}));
   }
 
-  Result<Json> request(const std::string& method, Json params, const Limits& limits) override {
+  Result<Json> request(const std::string& method, Json params, const Limits& limits,
+                       const Headers& headers) override {
     Exchange exchange{++last_id_, Clock::now() + limits.timeout};
-    const bool first = method == "initialize";  // of no session yet: nothing to take up again
-    auto response = send(
-        make("POST", write_json(request_message(exchange.id, method, std::move(params))), limits),
-        exchange);
-    for (int idle = 0; !first && goes_on(response, exchange) && idle < kMaxIdle; ++idle) {
+    const bool first = method == "initialize";
+    // Nothing can be taken up again, and an end of the connection says all.
+    const bool alone = first || stateless();
+    HttpRequest asked =
+        make("POST", write_json(request_message(exchange.id, method, std::move(params))), limits);
+    asked.headers.insert(asked.headers.end(), headers.begin(), headers.end());
+    auto response = send(std::move(asked), exchange);
+    for (int idle = 0; !alone && goes_on(response, exchange) && idle < kMaxIdle; ++idle) {
       ESP_TRY(reply(exchange, limits));
       if (Status s = wait(exchange, limits); !s) {
         response = fail(std::move(s).error());
@@ -60,7 +64,7 @@ class HttpChannel final : public Channel {
     if (!response) {
       const ErrorCode code = response.error().code;
       if (code == ErrorCode::kTimeout || code == ErrorCode::kCancelled) {
-        if (!first)
+        if (!alone)
           (void)post(notification_message(
                          "notifications/cancelled",
                          {{"requestId", exchange.id}, {"reason", "the caller waits no longer"}}),
@@ -156,7 +160,13 @@ class HttpChannel final : public Channel {
     return {};
   }
 
+  bool stateless() {
+    const std::lock_guard lock(mutex_);
+    return version_ == kStateless;
+  }
+
   Status reply(Exchange& exchange, const Limits& limits) {
+    if (stateless()) exchange.replies.clear();  // there, a server asks nothing in between
     for (const Json& one : std::exchange(exchange.replies, {})) ESP_TRY(post(one, limits));
     return {};
   }

@@ -27,7 +27,8 @@ class ProcessChannel final : public Channel {
  public:
   explicit ProcessChannel(std::unique_ptr<Process> process) : process_(std::move(process)) {}
 
-  Result<Json> request(const std::string& method, Json params, const Limits& limits) override {
+  Result<Json> request(const std::string& method, Json params, const Limits& limits,
+                       const Headers& /*headers*/) override {
     const auto deadline = Clock::now() + limits.timeout;
     std::int64_t id = 0;
     {

@@ -53,6 +53,22 @@ for line in sys.stdin:
     method, id = m.get("method"), m.get("id")
     seen.append(method or "answer")
     with open("seen.txt", "w") as f: f.write("\n".join(seen))
+    if how == "stateless":
+        meta = (m.get("params") or {}).get("_meta") or {}
+        prefix = "io.modelcontextprotocol/"
+        if method == "initialize" or meta.get(prefix + "protocolVersion") != "2026-07-28" or meta.get(
+                prefix + "clientCapabilities") != {} or (meta.get(prefix + "clientInfo") or {}).get("name") != "espalier":
+            out({"jsonrpc": "2.0", "id": id, "error": {"code": -32022, "message": "unsupported version",
+                 "data": {"supported": ["2026-07-28"], "requested": "?"}}})
+        elif method == "server/discover":
+            reply(id, {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}})
+        elif method == "tools/list":
+            reply(id, {"resultType": "complete", "tools": TOOLS, "ttlMs": 0, "cacheScope": "private"})
+        elif m["params"]["name"] == "slow":
+            reply(id, {"resultType": "input_required", "inputRequests": {}})
+        elif m["params"]["name"] == "picture": reply(id, {"resultType": "song"})
+        else: call(id, m["params"])
+        continue
     if method == "initialize":
         if how == "mute": continue
         if how == "old": reply(id, {"protocolVersion": "1999-01-01", "capabilities": {"tools": {}}}); continue
@@ -266,6 +282,22 @@ TEST_F(Mcp, AServerThatDiesIsReachedAnew) {
   EXPECT_GIVES(call("echo"), Json("hi"));
 }
 
+TEST_F(Mcp, AServerWithoutSessionsIsAskedEachTimeInItsOwnForm) {
+  serve("stateless");
+  pin_all({"echo", "fail", "slow", "picture"});
+  EXPECT_GIVES(call("echo", "hällo"), Json("hällo"));
+  EXPECT_EQ(failure(call("fail")), "no such page");
+  EXPECT_THAT(failure(call("slow")), HasSubstr("asks for input"));
+  EXPECT_THAT(failure(call("picture")), HasSubstr("not known here"));
+  // Its list is good for no time at all: it is asked for before each call.
+  EXPECT_EQ(read("seen.txt"),
+            "initialize\nserver/discover\ntools/list\ntools/call\ntools/list\ntools/call\n"
+            "tools/list\ntools/call\ntools/list\ntools/call");
+  write("changed", "");
+  host_ = std::make_unique<Host>(folder_.string());
+  EXPECT_THAT(failure(call("echo")), HasSubstr("has changed 'ours/echo'"));
+}
+
 TEST_F(Mcp, AHangingCallEndsAtItsTimeAndIsCancelledAtTheServer) {
   pin_all({"echo"});
   serve("hang");
@@ -400,6 +432,95 @@ TEST_F(Mcp, OverHttpAnswersComeFromEventStreamsOfASession) {
   ::unsetenv("ESPALIER_TEST_TOKEN");
   serve_url(web.server->url() + "/mcp", {{"Authorization", "Bearer ${ESPALIER_TEST_TOKEN}"}});
   EXPECT_THAT(failure(call("echo")), HasSubstr("ESPALIER_TEST_TOKEN"));
+}
+
+TEST_F(Mcp, OverHttpWithoutSessionsHeadersSayWhatTheBodyDoes) {
+  std::atomic<bool> broken = false;
+  LocalServer server([&](const LocalServer::Request& request, int socket) {
+    const Json message = Json::parse(request.body);
+    const std::string method = message.value("method", "");
+    const Json params = message.value("params", Json::object());
+    const bool modern = request.has("MCP-Protocol-Version: 2026-07-28\r\n") &&
+                        request.has("Mcp-Method: " + method + "\r\n") &&
+                        !request.has("Mcp-Session-Id") && params.contains("_meta");
+    const auto reply = [&](Json result) {
+      result["resultType"] = "complete";
+      LocalServer::answer(
+          socket, "200 OK", "application/json",
+          Json{{"jsonrpc", "2.0"}, {"id", message["id"]}, {"result", result}}.dump(),
+          "Mcp-Session-Id: none\r\n");
+    };
+    if (!modern) {
+      LocalServer::answer(
+          socket, "400 Bad Request", "application/json",
+          R"({"jsonrpc": "2.0", "id": null, "error": {"code": -32020, "message": "no headers"}})");
+    } else if (method == "server/discover") {
+      reply({{"supportedVersions", {"2026-07-28"}}, {"capabilities", {{"tools", Json::object()}}}});
+    } else if (method == "tools/list") {
+      const Json marked{{"type", "string"}, {"x-mcp-header", "Text"}};
+      reply({{"tools",
+              {{{"name", "écho"},
+                {"inputSchema", {{"type", "object"}, {"properties", {{"text", marked}}}}}}}}});
+    } else if (broken) {
+      LocalServer::send(socket,
+                        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                        "id: 1\nretry: 1\ndata:\n\n");
+    } else {
+      const bool named = request.has("Mcp-Name: =?base64?w6ljaG8=?=\r\n") &&
+                         request.has("Mcp-Param-Text: =?base64?IHBhZGRlZCA=?=\r\n");
+      reply({{"content", {{{"type", "text"}, {"text", named ? "as told" : request.head}}}}});
+    }
+  });
+  serve_url(server.url());
+  pin_all({"écho"});
+  EXPECT_GIVES(call("écho", " padded "), Json("as told"));
+  // A stream that breaks off cannot be taken up again: the call may have been carried out.
+  broken = true;
+  EXPECT_THAT(failure(call("écho", "x")), HasSubstr("ended its answer"));
+  broken = false;
+  EXPECT_GIVES(call("écho", " padded "), Json("as told"));
+  for (const auto& request : server.requests())
+    EXPECT_TRUE(request.line().starts_with("POST")) << request.line();
+}
+
+TEST(McpHeaders, SayWhatTheSpecificationsExamplesSay) {
+  EXPECT_EQ(header_value("us-west1"), "us-west1");
+  EXPECT_EQ(header_value("Hello, 世界"), "=?base64?SGVsbG8sIOS4lueVjA==?=");
+  EXPECT_EQ(header_value(" padded "), "=?base64?IHBhZGRlZCA=?=");
+  EXPECT_EQ(header_value("line1\nline2"), "=?base64?bGluZTEKbGluZTI=?=");
+  EXPECT_EQ(header_value("=?base64?literal?="), "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?=");
+  EXPECT_EQ(header_value(""), "");
+  const auto tool = [](const std::string& properties) {
+    return Json::parse(R"({"name": "t", "inputSchema": {"type": "object", "properties": )" +
+                       properties + "}}");
+  };
+  const Json good = tool(
+      R"({"a": {"type": "integer", "x-mcp-header": "A"}, "b": {"type": "object", "properties":
+      {"c": {"type": "boolean", "x-mcp-header": "B-c"}}}, "x-mcp-header": {"type": "string"},
+      "d": {"type": "string", "x-mcp-header": "D"}})");
+  const auto headers =
+      parameter_headers(good, Json::parse(R"({"a": -7, "b": {"c": true}, "d": null})"));
+  ASSERT_TRUE(headers) << headers.error().message;
+  EXPECT_THAT(*headers, ::testing::UnorderedElementsAre(::testing::Pair("Mcp-Param-A", "-7"),
+                                                        ::testing::Pair("Mcp-Param-B-c", "true")));
+  for (
+      const char* bad : {
+          R"({"a": {"type": "string", "x-mcp-header": ""}})",
+          R"({"a": {"type": "string", "x-mcp-header": "a b"}})",
+          R"({"a": {"type": "string", "x-mcp-header": "a\r\nb"}})",
+          R"({"a": {"type": "string", "x-mcp-header": 1}})",
+          R"({"a": {"type": "number", "x-mcp-header": "A"}})",
+          R"({"a": {"x-mcp-header": "A"}})",
+          R"({"a": {"type": "string", "x-mcp-header": "A"}, "b": {"type": "string", "x-mcp-header": "a"}})",
+          R"({"a": {"type": "array", "items": {"type": "string", "x-mcp-header": "A"}}})",
+          R"({"a": {"anyOf": [{"type": "string", "x-mcp-header": "A"}]}})",
+      }) {
+    const auto refused = parameter_headers(tool(bad), {{"a", "x"}});
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnsupported) << bad;
+  }
+  EXPECT_FALSE(parameter_headers(good, {{"a", 1.5}}));
+  EXPECT_FALSE(parameter_headers(good, {{"a", std::int64_t{1} << 53}}));
 }
 
 TEST_F(Mcp, ASessionThatTheServerEndedIsBegunAgain) {
