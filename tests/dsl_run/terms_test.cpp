@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include "tests/dsl_run/support.h"
@@ -11,7 +13,9 @@
 namespace espalier::dsl {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using testing::World;
 using testing::WorldOptions;
 
@@ -44,6 +48,89 @@ TEST(Terms, ARunThatIsInTimeIsNotChanged) {
       "gen main() -> string { user \"Go.\" assistant \"$[text: string, max=30]\" return text }";
   World with, without;
   EXPECT_EQ(with.json("config { deadline: 1000, priority: 10 }\n" + source), without.json(source));
+}
+
+// Says when its hole is about to ask the engine.
+class Started final : public Observer {
+ public:
+  explicit Started(std::atomic<int>& count) : count_(count) {}
+  void on_hole_start(const HoleEvent&) override { ++count_; }
+
+ private:
+  std::atomic<int>& count_;
+};
+
+ProgramRef program_of(const std::string& name, const std::string& config) {
+  const Compiled compiled =
+      compile(name, "config { " + config + " }\ngen main() -> string { user \"" + name +
+                        "\" assistant \"$[text: string(60), max=60]\" return text }");
+  EXPECT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
+  return compiled.program;
+}
+
+// Where there is room for one program at a time, by rows or by pages, the one that came last of
+// seven ends before most of the others if its priority is higher, and behind them if it is not.
+TEST(Terms, OnAFullEngineTheHigherPriorityEndsFirst) {
+  for (const bool rows : {true, false}) {
+    for (const int priority : {0, 10}) {
+      WorldOptions options = slow();
+      options.threads = 4;
+      if (rows) {
+        options.max_rows = 1;
+      } else {
+        options.pages = 12;
+      }
+      World world(options);
+      std::mutex mutex;
+      std::vector<std::string> ended;
+      std::atomic<int> begun = 0;
+      std::vector<std::thread> threads;
+      const auto start = [&](const std::string& name, int of) {
+        threads.emplace_back([&, name, of] {
+          Started started(begun);
+          RunOptions run;
+          run.observer = &started;
+          const auto out = world.runner->run_now(
+              program_of(name, "priority: " + std::to_string(of)), "", Json::object(), run);
+          EXPECT_TRUE(out) << out.error().rendered;
+          const std::lock_guard lock(mutex);
+          ended.push_back(name);
+        });
+      };
+      for (int i = 0; i < 6; ++i) start("low" + std::to_string(i) + ".gen", 0);
+      while (begun < 6) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      start("last.gen", priority);
+      for (std::thread& thread : threads) thread.join();
+      const auto place = std::find(ended.begin(), ended.end(), "last.gen") - ended.begin();
+      if (priority > 0) {
+        EXPECT_LT(place, 3) << "rows " << rows;
+      } else {
+        EXPECT_GE(place, 3) << "rows " << rows;
+      }
+      EXPECT_TRUE(world.engine->check_idle().has_value());
+    }
+  }
+}
+
+TEST(Terms, OnAFullEngineTheProgramThatIsLateIsNamedAndTheOtherGoesOn) {
+  WorldOptions options = slow();
+  options.max_rows = 1;
+  World world(options);
+  RunOutcome good = tl::unexpected<RunError>(RunError{});
+  RunOutcome late = tl::unexpected<RunError>(RunError{});
+  std::thread other([&] {
+    good = world.runner->run_now(program_of("patient.gen", "priority: 5"), "", Json::object(), {});
+  });
+  late = world.runner->run_now(program_of("hasty.gen", "deadline: 0.03"), "", Json::object(), {});
+  other.join();
+  EXPECT_TRUE(good) << good.error().rendered;
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().error.code, ErrorCode::kTimeout);
+  EXPECT_THAT(
+      late.error().error.message,
+      AllOf(StartsWith("hasty.gen:"),
+            HasSubstr("more than the 0.03 seconds that `deadline` in the program's `config`")));
+  EXPECT_TRUE(world.engine->check_idle().has_value());
 }
 
 // A tool has what is left of the run's time, if that is less than its own; the run fails then, and
