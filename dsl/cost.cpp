@@ -76,11 +76,23 @@ class CostWalker {
  public:
   explicit CostWalker(const Program& program) : program_(program) {}
 
+  // What a generator calls comes before it, with a stack of our own: chains may be long.
   Cost of(const GenInfo& gen) {
-    if (const auto known = known_.find(&gen); known != known_.end()) return known->second;
-    const Cost cost = block(gen.decl->body);
-    known_.emplace(&gen, cost);
-    return cost;
+    std::vector<std::pair<const GenInfo*, bool>> open = {{&gen, false}};
+    while (!open.empty()) {
+      const auto [at, called] = open.back();
+      if (known_.count(at) > 0) {
+        open.pop_back();
+      } else if (called) {
+        known_.emplace(at, block(at->decl->body));
+        open.pop_back();
+      } else {
+        open.back().second = true;
+        for (const GenInfo* one : called_gens(program_, *at))
+          if (known_.count(one) == 0) open.emplace_back(one, false);
+      }
+    }
+    return known_.at(&gen);
   }
 
   /// Tokens of a hole's value.
@@ -326,6 +338,7 @@ Bound& Bound::operator+=(const Bound& other) {
     std::uint64_t& here = terms_[symbols];
     here = sum(here, number);
   }
+  if (terms_.size() > kMostTerms) *this = of(kMost);
   return *this;
 }
 
@@ -338,6 +351,7 @@ Bound Bound::times(const Bound& other) const {
       std::sort(both.begin(), both.end());
       std::uint64_t& here = out.terms_[both];
       here = sum(here, product(m, n));
+      if (out.terms_.size() > kMostTerms) return of(kMost);
     }
   return out;
 }

@@ -14,10 +14,12 @@
 
 namespace espalier::dsl {
 
-/// A sum of products of numbers and symbols ("depth", "len(shots)"), saturating at kMost.
+/// A sum of products of numbers and symbols ("depth", "len(shots)"), saturating at kMost; one of
+/// more than kMostTerms products is kMost as well.
 class Bound {
  public:
   static constexpr std::uint64_t kMost = std::uint64_t{1} << 62;
+  static constexpr std::size_t kMostTerms = 1000;
 
   Bound() = default;
   static Bound of(std::uint64_t number);

@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::uint32_t kTab = 4;
 constexpr std::uint32_t kWidth = 120;  // display columns of source shown at most
+// Bytes of a line that are looked at around a mark: a file may be one line, and have many messages.
+constexpr std::size_t kLineBytes = 4096;
+
+bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
 std::uint32_t display_width(char32_t c) {
   if ((c >= 0x300 && c <= 0x36F) || (c >= 0x200B && c <= 0x200F) || (c >= 0xFE00 && c <= 0xFE0F))
@@ -135,29 +139,49 @@ class DiagnosticRenderer {
               [](const auto& a, const auto& b) { return a.first < b.first; });
   }
 
+  // The mark that a line too long to show is cut around: the first `^`, or the first.
+  static const Mark& focus_of(const std::vector<Mark>& marks) {
+    const auto main =
+        std::find_if(marks.begin(), marks.end(), [](const Mark& m) { return m.sign == '^'; });
+    return main == marks.end() ? marks.front() : *main;
+  }
+
   void snippet(const Source& source, std::uint32_t line, std::vector<Mark> marks) {
-    const Shown shown(source.line(line));
+    std::string_view whole = source.line(line);
+    bool before = false, behind = false;  // there is more of the line
+    if (whole.size() > kLineBytes) {
+      const std::size_t at = std::min<std::size_t>(focus_of(marks).begin, whole.size());
+      std::size_t begin = at > kLineBytes / 2 ? at - kLineBytes / 2 : 0;
+      std::size_t end = std::min(whole.size(), begin + kLineBytes);
+      while (begin > 0 && continues_character(whole[begin])) --begin;
+      while (end < whole.size() && continues_character(whole[end])) ++end;
+      before = begin > 0;
+      behind = end < whole.size();
+      whole = whole.substr(begin, end - begin);
+      std::erase_if(marks, [&](const Mark& m) { return m.end <= begin || m.begin > end; });
+      for (Mark& mark : marks) {
+        mark.begin -= static_cast<std::uint32_t>(std::min<std::size_t>(mark.begin, begin));
+        mark.end -= static_cast<std::uint32_t>(begin);
+      }
+    }
+    const Shown shown(whole);
     for (Mark& mark : marks) {
       const std::uint32_t begin = shown.column_of(mark.begin);
       mark.end =
-          std::max(mark.end > source.line(line).size() ? shown.width() : shown.column_of(mark.end),
-                   begin + 1);
+          std::max(mark.end > whole.size() ? shown.width() : shown.column_of(mark.end), begin + 1);
       mark.begin = begin;
     }
-    // A line too long to show is cut around the first `^` (or the first mark).
     std::uint32_t from = 0;
     std::uint32_t to = shown.width();
-    if (shown.width() > kWidth) {
-      const auto main =
-          std::find_if(marks.begin(), marks.end(), [](const Mark& m) { return m.sign == '^'; });
-      const std::uint32_t focus = (main == marks.end() ? marks.front() : *main).begin;
+    if (shown.width() > kWidth && !marks.empty()) {
+      const std::uint32_t focus = focus_of(marks).begin;
       from = focus > kWidth / 2 ? focus - kWidth / 2 : 0;
       to = std::min(from + kWidth, shown.width());
     }
     std::string text = cut(shown.text, from, to);
-    const std::uint32_t shift = from > 0 ? 1 : 0;
-    if (from > 0) text.insert(0, "…");
-    if (to < shown.width()) text += "…";
+    const std::uint32_t shift = from > 0 || before ? 1 : 0;
+    if (from > 0 || before) text.insert(0, "…");
+    if (to < shown.width() || behind) text += "…";
     const std::string number = std::to_string(line);
     out_ += std::string(gutter_ - number.size(), ' ') + number + " |" +
             (text.empty() ? "" : " " + text) + "\n";
@@ -217,6 +241,7 @@ class DiagnosticRenderer {
     const std::uint32_t line = source.position(edits.front().span.begin).line;
     const std::string_view text = source.line(line);
     const std::uint32_t start = source.line_start(line);
+    if (text.size() > kLineBytes) return {};
     std::string made;
     std::string signs;
     std::size_t at = 0;

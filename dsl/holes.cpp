@@ -19,6 +19,10 @@ class HoleWalker {
              bool follow_calls)
       : program_(program), visit_(visit), follow_calls_(follow_calls) {}
 
+  std::vector<const GenInfo*> called(const GenInfo& gen) {
+    block(gen.decl->body);
+    return std::move(waiting_);
+  }
   void run(const GenInfo& gen) {
     waiting_.push_back(&gen);
     while (!waiting_.empty()) {
@@ -220,6 +224,12 @@ void each_hole(const Program& program,
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit) {
   HoleWalker(program, visit, false).run(gen);
+}
+
+std::vector<const GenInfo*> called_gens(const Program& program, const GenInfo& gen) {
+  const std::function<void(const Hole&, std::string_view)> nothing = [](const Hole&,
+                                                                        std::string_view) {};
+  return HoleWalker(program, nothing, true).called(gen);
 }
 
 std::set<HoleId> last_holes(const Program& program, const Block& block) {

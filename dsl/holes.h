@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 #include <string_view>
+#include <vector>
 
 #include "dsl/program.h"
 
@@ -26,6 +27,9 @@ void each_hole(const Program& program,
 /// holes whose text stands where `gen`'s does.
 void each_own_hole(const Program& program, const GenInfo& gen,
                    const std::function<void(const Hole& hole, std::string_view follow)>& visit);
+
+/// The generators that `gen` itself calls, splices or calls in forks, as often as it does.
+[[nodiscard]] std::vector<const GenInfo*> called_gens(const Program& program, const GenInfo& gen);
 
 /// The holes of `block` after which a run of it asks nothing more of the model in this context, as
 /// far as that can be read off it; none of loops and retries. O(block).

@@ -236,6 +236,10 @@ Interpreter::FlowTask Interpreter::role(Frame& frame, const RoleStmt& stmt, cons
 
 Interpreter::FlowTask Interpreter::branch(Frame& frame, const IfStmt& stmt) {
   for (const IfBranch& one : stmt.branches) {
+    if (++frame.awaits % kRestEvery == 0) {
+      Reschedule turn{runner_.executor()};
+      co_await turn;
+    }
     Ready ready;
     auto wait = prepare(frame, *one.condition, ready);
     Outcome<void> done = co_await wait;

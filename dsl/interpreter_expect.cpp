@@ -3,6 +3,7 @@
 
 #include "dsl/grammar_blocks.h"
 #include "dsl/interpreter.h"
+#include "dsl/join.h"
 #include "dsl/mock_model.h"
 #include "grammar/matcher.h"
 
@@ -37,6 +38,10 @@ runtime::Task<Outcome<void>> Interpreter::test(const TestDecl& test, Mocks& mock
   frame.place =
       RandomKey(static_cast<std::uint64_t>(program_.config.seed.value_or(0))).with(test.name.value);
   for (const TestItem& item : test.items) {
+    if (++frame.awaits % kRestEvery == 0) {
+      Reschedule turn{runner_.executor()};
+      co_await turn;
+    }
     if (const auto* mock = std::get_if<MockEntry>(&item)) {
       for (const RecordEntry& entry : std::get<RecordExpr>(mock->value->node).entries) {
         auto task = value(frame, *entry.value);
