@@ -5,7 +5,8 @@ Usage: PYTHONPATH=build/python python3 bench/bfcl.py [--model smollm2] [--every 
 
 The data is BFCL v4 (ESPALIER_DATA, else ../shared/data): every Nth row of a category. Each row's function documents
 become tools of a program of its own: dotted names, real keys, enums, nested objects, what may be left out. The model
-writes one call for `simple` and `multiple`, one to eight for the parallel categories, none to four for `irrelevance`.
+writes one call for `simple` and `multiple`, one to eight for the parallel categories, and for `irrelevance` either one
+to four or a text.
 --free runs the same prompts with a plain text hole as well, and reads calls out of what was written. --llama runs them
 under llama.cpp too, held to the JSON Schema of those calls by its own grammar, where this Python has llama_cpp.
 
@@ -40,9 +41,10 @@ HOLES = {
     "multiple": "",
     "parallel": "[1..8]",
     "parallel_multiple": "[1..8]",
-    "irrelevance": "[0..4]",
+    "irrelevance": "[1..4] | string",
     MULTI_TURN: "[1..4]",
 }
+
 DOCUMENTS = {
     "GorillaFileSystem": "gorilla_file_system",
     "MathAPI": "math_api",
@@ -259,8 +261,13 @@ class Peer:
         }
         schema = one
         if hole:
-            low, high = hole[1:-1].split("..")
-            schema = {"type": "array", "items": one, "minItems": int(low), "maxItems": int(high)}
+            low, high = hole.partition("]")[0][1:].split("..")
+            schema = {
+                "type": "array",
+                "items": one,
+                "minItems": 0 if "string" in hole else int(low),
+                "maxItems": int(high),
+            }
         grammar = self._grammar.from_json_schema(json.dumps(schema), verbose=False)
         ids = self._model.tokenize(prompt.encode(), add_bos=False, special=True)
         answer = self._model.create_completion(
@@ -402,6 +409,8 @@ def single_turns(
 
 def named(value: Any, functions: list[Schema]) -> list[Call]:
     """Calls by the functions' own names."""
+    if isinstance(value, str):
+        return []  # a text instead of calls
     names = {f"t{index}": function["name"] for index, function in enumerate(functions)}
     made = [as_call(one) or ("", {}) for one in (value if isinstance(value, list) else [value])]
     return [(names.get(name, name), arguments) for name, arguments in made]

@@ -7,6 +7,7 @@
 
 #include "cli/suggest.h"
 #include "dsl/convert.h"
+#include "dsl/tool_calls.h"
 #include "dsl/tool_permissions.h"
 
 namespace espalier::cli {
@@ -121,7 +122,7 @@ std::chrono::milliseconds RunSettings::tool_timeout() const {
 }
 
 dsl::ModelParts model_parts(const runtime::Model& model) {
-  return {model.tokenizer(), model.chat_template(), model.shape().context};
+  return dsl::model_parts(model.tokenizer(), model.chat_template(), model.shape().context);
 }
 
 Result<std::unique_ptr<ProgramSession>> ProgramSession::open(const ModelOptions& model,

@@ -301,6 +301,7 @@ struct Pattern {
   Identifier name;                   // kName
   bool called = false;               // kName with parentheses
   std::vector<Identifier> bindings;  // what stands in them: parameters of the tool by name
+  TypePtr type;                      // kName: `name: Type`, or null
   std::string string;                // kString
   Number number;                     // kNumber
 };

@@ -181,6 +181,7 @@ Pattern AstBuilder::pattern(Node node) {
       break;
     default:
       result.name = identifier(first);
+      if (const auto written = parts.take(Kind::kType)) result.type = type(*written);
       if (const auto bindings = parts.take(Kind::kBindings)) {
         result.called = true;
         for (auto inner = children(*bindings); !inner.done();)

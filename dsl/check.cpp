@@ -291,6 +291,7 @@ void Checker::overflow(const ConfigEntry& entry) {
 
 void Checker::define_types() {
   type_states_.assign(program_.types.size(), State::kNew);
+  type_levels_.assign(program_.types.size(), 0);
   type_references_.assign(program_.types.size(), nullptr);
   // Tools are types too (their calls); their parameters are filled in before any type may name one.
   std::vector<std::shared_ptr<Type>> records;

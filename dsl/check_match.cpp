@@ -95,6 +95,11 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
       bind(arm.pattern.name, {before.size() == cases.size() ? value.type : merge(before),
                               value.from_hole, value.selected});
     }
+    std::vector<TypeRef> taken;
+    for (const TypeRef& one : before)
+      if (std::find(left.begin(), left.end(), one) == left.end()) taken.push_back(one);
+    if (info.test == PatternTest::kType)
+      bind(arm.pattern.name, {merge(taken), value.from_hole, value.selected});
     if (info.test == PatternTest::kTool) {
       const ToolInfo& tool = program_.tools[info.index];
       for (const Identifier& name : arm.pattern.bindings) {
@@ -117,11 +122,7 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
     if (const std::string path = path_of(*node.value); !path.empty() && value.type != nullptr &&
                                                        info.test != PatternTest::kNull &&
                                                        !cases.empty()) {
-      std::vector<TypeRef> here;
-      for (const TypeRef& one : before)
-        if (info.test == PatternTest::kAny ||
-            std::find(left.begin(), left.end(), one) == left.end())
-          here.push_back(one);
+      const std::vector<TypeRef>& here = info.test == PatternTest::kAny ? before : taken;
       if (!here.empty() && here.size() < cases.size()) facts_.emplace_back(path, merge(here));
     }
     const bool arm_falls = block(arm.body, false);
@@ -218,6 +219,10 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
       break;
   }
   const std::string& word = node.name.text;
+  if (node.type != nullptr) {
+    typed_pattern(node, value, cases, left);
+    return;
+  }
   std::vector<std::string> known;
   for (const TypeRef& one : cases)
     if (one->kind == TypeKind::kEnum || one->kind == TypeKind::kCall)
@@ -260,6 +265,45 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
     diagnostics_.warning("W0601", node.span, "this arm is never reached",
                          "every case is taken before");
   }
+}
+
+/// `name: Type` takes the alternatives that fit the type; at run time the kind of value decides.
+void Checker::typed_pattern(const Pattern& node, const TypeRef& value,
+                            const std::vector<TypeRef>& cases, std::vector<TypeRef>& left) {
+  PatternInfo& info = program_.patterns[node.id];
+  info.test = PatternTest::kType;
+  const TypeRef wanted = type(*node.type, Place::kValue);
+  if (wanted == nullptr || value == nullptr) return;
+  if (resolve(value)->kind == TypeKind::kJson || resolve(value)->kind == TypeKind::kSchema) {
+    error("E0202", node.span, "an arm by type needs a value whose alternatives are known",
+          "this is matched against " + type_name(value));
+    return;
+  }
+  std::vector<TypeRef> rest;
+  for (const TypeRef& one : left) {
+    if (assignable(one, wanted)) {
+      info.index |= value_kinds(one);
+    } else {
+      rest.push_back(one);
+    }
+  }
+  const auto fits = [&](const TypeRef& one) { return assignable(one, wanted); };
+  if (rest.size() == left.size()) {
+    if (std::any_of(cases.begin(), cases.end(), fits)) {
+      error("E0213", node.span, "an arm before has taken this case", "never reached");
+    } else {
+      error("E0202", node.span, type_name(value) + " is never " + type_name(wanted));
+    }
+    return;
+  }
+  for (const TypeRef& one : rest) {
+    if ((value_kinds(one) & info.index) == 0) continue;
+    error("E0202", node.span, "this arm cannot be told from `" + case_name(one) + "`",
+          "both are the same kind of value")
+        .help = "name that case in an arm before this one";
+    break;
+  }
+  left = std::move(rest);
 }
 
 }  // namespace espalier::dsl

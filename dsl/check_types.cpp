@@ -2,6 +2,7 @@
 // closed.
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "dsl/checker.h"
 #include "dsl/patterns.h"
@@ -12,6 +13,15 @@ namespace {
 
 constexpr std::size_t kMaxParts = 1000;
 constexpr std::size_t kMaxPattern = 64u << 10;
+constexpr std::uint32_t kMaxTypeLevels = 300;
+constexpr std::uint32_t kDefinition = 4;
+
+// The first alternative that is calls; items.size() where there is none.
+std::size_t find_calls(const std::vector<TypeRef>& items) {
+  return static_cast<std::size_t>(
+      std::find_if(items.begin(), items.end(), [](const TypeRef& t) { return is_calls(t); }) -
+      items.begin());
+}
 
 }  // namespace
 
@@ -30,6 +40,13 @@ bool Checker::too_many(std::size_t count, const Span& span, const std::string& w
 TypeRef Checker::type(const TypeExpr& written, Place place) { return type_at(written, place); }
 
 TypeRef Checker::type_at(const TypeExpr& written, Place place) {
+  deepest_type_ = std::max(deepest_type_, ++type_level_);
+  TypeRef made = type_inside(written, place);
+  --type_level_;
+  return made;
+}
+
+TypeRef Checker::type_inside(const TypeExpr& written, Place place) {
   const Place inner = place == Place::kValue ? Place::kValue : Place::kJson;
   if (const auto* node = std::get_if<RecordType>(&written.node)) {
     for (const FieldDecl& field : node->fields)
@@ -112,43 +129,85 @@ TypeRef Checker::union_of(const TypeExpr& written, const UnionType& node, Place 
     spans.push_back(alternative->span);
   }
   if (broken) return nullptr;
-  const auto is_call = [](const TypeRef& t) {
-    return resolve(t) != nullptr && resolve(t)->kind == TypeKind::kCall;
-  };
-  const auto calls = static_cast<std::size_t>(std::count_if(items.begin(), items.end(), is_call));
-  if (calls == items.size()) {
-    auto made = std::make_shared<Type>();
-    made->kind = TypeKind::kCall;
-    for (std::size_t i = 0; i < items.size(); ++i)
-      for (const auto& field : resolve(items[i])->fields) {
-        const bool twice = std::any_of(made->fields.begin(), made->fields.end(),
-                                       [&](const auto& f) { return f.name == field.name; });
-        if (twice) {
-          error("E0105", spans[i], "the tool `" + field.name + "` is named twice");
-        } else {
-          made->fields.push_back(field);
-        }
-      }
-    return made;
-  }
-  if (calls > 0) {
-    const auto at =
-        static_cast<std::size_t>(std::find_if(items.begin(), items.end(), is_call) - items.begin());
-    error("E0303", spans[at], "a tool's call cannot be told apart from other types",
-          "this is a tool")
-        .help = "make the others tools as well: a tool without `=` is only a shape";
-    return nullptr;
-  }
+  join_calls(items, spans);
+  if (items.size() == 1) return items.front();
   if (place != Place::kValue) {
     const std::size_t before = diagnostics_.errors();
     ambiguity(items, spans, true);
-    if (place == Place::kPlain && diagnostics_.errors() == before) ambiguity(items, spans, false);
+    if (place == Place::kPlain && diagnostics_.errors() == before) {
+      if (find_calls(items) < items.size()) {
+        calls_or_text(items, spans);
+      } else {
+        ambiguity(items, spans, false);
+      }
+    }
     if (diagnostics_.errors() != before) return nullptr;
   }
   auto made = std::make_shared<Type>();
   made->kind = TypeKind::kUnion;
   made->items = std::move(items);
   return made;
+}
+
+/// The tools of a union are one alternative: a call of any of them.
+void Checker::join_calls(std::vector<TypeRef>& items, std::vector<Span>& spans) {
+  const auto is_call = [](const TypeRef& t) {
+    return resolve(t) != nullptr && resolve(t)->kind == TypeKind::kCall;
+  };
+  const auto at =
+      static_cast<std::size_t>(std::find_if(items.begin(), items.end(), is_call) - items.begin());
+  if (at == items.size()) return;
+  auto made = std::make_shared<Type>();
+  made->kind = TypeKind::kCall;
+  std::vector<TypeRef> joined;
+  std::vector<Span> places;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!is_call(items[i]) || i == at) {
+      joined.push_back(i == at ? TypeRef(made) : items[i]);
+      places.push_back(spans[i]);
+    }
+    if (!is_call(items[i])) continue;
+    for (const auto& field : resolve(items[i])->fields) {
+      const bool twice = std::any_of(made->fields.begin(), made->fields.end(),
+                                     [&](const auto& f) { return f.name == field.name; });
+      if (twice) {
+        error("E0105", spans[i], "the tool `" + field.name + "` is named twice");
+      } else {
+        made->fields.push_back(field);
+      }
+    }
+  }
+  items = std::move(joined);
+  spans = std::move(places);
+}
+
+/// A hole of a union with calls: what else it may be is a text, told from them by how they begin.
+void Checker::calls_or_text(const std::vector<TypeRef>& items, const std::vector<Span>& spans) {
+  const std::size_t calls = find_calls(items);
+  const TypeRef list = resolve(items[calls]);
+  if (list->kind == TypeKind::kList && list->low.value_or(0) == 0) {
+    error("E0303", spans[calls], "this union cannot be told apart",
+          "no call at all would be a text as well")
+        .help = "ask for one call at least: `[1..n]`";
+    return;
+  }
+  const TypeRef* text = nullptr;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i == calls) continue;
+    const TypeRef type = resolve(items[i]);
+    const bool plain = type->kind == TypeKind::kString || type->kind == TypeKind::kLine;
+    if (plain && text == nullptr) {
+      text = &items[i];
+      continue;
+    }
+    Diagnostic& diagnostic = error("E0303", spans[i], "this union cannot be told apart",
+                                   is_calls(items[i]) ? "begins as the other calls do" : "");
+    diagnostic.secondary.push_back({spans[calls], "begins as the model's template has it"});
+    diagnostic.help =
+        "beside calls a hole takes one `string` or `line`: a text in which no call begins; for "
+        "anything else make it a tool as well (one without `=` is only a shape)";
+    return;
+  }
 }
 
 void Checker::ambiguity(const std::vector<TypeRef>& items, const std::vector<Span>& spans,
@@ -230,17 +289,25 @@ TypeRef Checker::enum_type(const EnumDecl& decl) {
 }
 
 TypeRef Checker::declared_type(std::uint32_t index, const Span& use) {
+  const auto fits = [&](std::uint32_t levels) {
+    if (type_level_ + levels <= kMaxTypeLevels) return true;
+    error("E0113", use,
+          "types stand in each other more than " + std::to_string(kMaxTypeLevels) +
+              " levels deep here",
+          "a type that is declared further down counts for " + std::to_string(kDefinition));
+    return false;
+  };
   if (type_states_[index] == State::kNew) {
-    if (type_depth_ >= kMaxNesting) {
-      error("E0113", use,
-            "types name each other more than " + std::to_string(kMaxNesting) + " levels deep");
-      return nullptr;
-    }
-    ++type_depth_;
+    if (!fits(kDefinition)) return nullptr;
+    type_level_ += kDefinition;
     define_type(index);
-    --type_depth_;
+    type_level_ -= kDefinition;
   }
-  if (type_states_[index] == State::kDone) return program_.types[index].type;
+  if (type_states_[index] == State::kDone) {
+    if (!fits(type_levels_[index])) return nullptr;
+    deepest_type_ = std::max(deepest_type_, type_level_ + type_levels_[index]);
+    return program_.types[index].type;
+  }
   // In use while it is being defined: a reference that is closed when the definition is complete.
   if (type_references_[index] == nullptr) {
     type_references_[index] = std::make_shared<Type>();
@@ -253,6 +320,7 @@ TypeRef Checker::declared_type(std::uint32_t index, const Span& use) {
 void Checker::define_type(std::uint32_t index) {
   const InFile here(*this, program_.types[index].span.file);
   type_states_[index] = State::kOpen;
+  const std::uint32_t deepest = std::exchange(deepest_type_, type_level_);
   TypeRef made;
   TypeInfo& info = program_.types[index];
   if (const auto* record = std::get_if<RecordDecl>(type_decls_[index])) {
@@ -300,6 +368,8 @@ void Checker::define_type(std::uint32_t index) {
   }
   program_.types[index].type = made;
   type_states_[index] = State::kDone;
+  type_levels_[index] = deepest_type_ - type_level_;
+  deepest_type_ = std::max(deepest, deepest_type_);
 }
 
 /// `target` is met again without a record or list in between.

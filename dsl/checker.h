@@ -106,8 +106,11 @@ class Checker {
   void define_type(std::uint32_t index);
   TypeRef record_type(const std::vector<FieldDecl>& fields, std::map<std::string, Json>* defaults);
   TypeRef enum_type(const EnumDecl& decl);
+  TypeRef type_inside(const TypeExpr& written, Place place);
   TypeRef union_of(const TypeExpr& written, const UnionType& node, Place place);
   bool length_bounds(const RangeLiteral& range, Type& type);
+  void join_calls(std::vector<TypeRef>& items, std::vector<Span>& spans);
+  void calls_or_text(const std::vector<TypeRef>& items, const std::vector<Span>& spans);
   void ambiguity(const std::vector<TypeRef>& items, const std::vector<Span>& spans, bool json);
   bool productive(const TypeRef& type, std::set<const Type*>& seen, int& fuel);
   static bool reaches(const TypeRef& type, const Type* target, std::set<const Type*>& passed);
@@ -164,6 +167,8 @@ class Checker {
   /// taken yet.
   void pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
                std::vector<TypeRef>& left, bool last);
+  void typed_pattern(const Pattern& node, const TypeRef& value, const std::vector<TypeRef>& cases,
+                     std::vector<TypeRef>& left);
 
   // ---- variables (check_scope.cpp)
   struct Variable {
@@ -245,7 +250,11 @@ class Checker {
   std::set<std::string> taken_;  // names of the whole program
   enum class State : std::uint8_t { kNew, kOpen, kDone };
   std::vector<State> type_states_;
-  std::uint32_t type_depth_ = 0;  // definitions begun and not ended
+  // Levels of types inside each other. A declared type that is met before it is defined is defined
+  // there and then, which counts for more: it takes more of the stack.
+  std::uint32_t type_level_ = 0;
+  std::uint32_t deepest_type_ = 0;          // reached since the definition at hand began
+  std::vector<std::uint32_t> type_levels_;  // of each that is defined
   std::vector<const Decl*> type_decls_;
   std::vector<std::shared_ptr<Type>>
       type_references_;  // made when a type is used while it is being defined

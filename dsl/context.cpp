@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "dsl/control_bytes.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::dsl {
@@ -123,6 +124,34 @@ void Context::trim_end() {
 
 Status Context::written(std::string_view bytes, const Spelling& spelling) {
   if (log_) log({Piece::Kind::kValue, std::string(bytes), spelling});
+  return spell(bytes, spelling, /*calls=*/false);
+}
+
+Status Context::written_calls(std::string_view bytes, const Spelling& spelling) {
+  if (log_) log({Piece::Kind::kCalls, std::string(bytes), spelling});
+  return spell(bytes, spelling, /*calls=*/true);
+}
+
+// What no ids spell: text, in which control tokens may stand only where it is that of calls.
+Status Context::append_spelled(std::string_view bytes, bool calls) {
+  if (!calls) {
+    append_text(bytes);
+    return {};
+  }
+  for (const runtime::Segment& segment : control_segments(bytes)) {
+    if (segment.control == kNoToken) {
+      append_text(segment.text);
+      continue;
+    }
+    take_back_end();
+    ESP_TRY(start(std::nullopt));
+    ESP_TRY(flush());
+    control(segment.control);
+  }
+  return {};
+}
+
+Status Context::spell(std::string_view bytes, const Spelling& spelling, bool calls) {
   // The ids may stand here only if a hole at this place would begin as that one did.
   const bool placed = [&] {
     if (bytes.empty() || spelling.ids.empty()) return false;
@@ -130,11 +159,8 @@ Status Context::written(std::string_view bytes, const Spelling& spelling) {
     return start(std::nullopt).has_value() && flush().has_value() &&
            healing().prefix == spelling.prefix;
   }();
-  if (!placed) {
-    append_text(bytes);
-    return {};
-  }
-  const grammar::Vocabulary& vocabulary = *model_->tokenizer->vocabulary();
+  if (!placed) return append_spelled(bytes, calls);
+  const grammar::Vocabulary& vocabulary = model_->vocabulary();
   const std::string whole = spelling.prefix + std::string(bytes);
   std::size_t spelled = 0;
   std::size_t used = 0;
@@ -144,25 +170,13 @@ Status Context::written(std::string_view bytes, const Spelling& spelling) {
     spelled += piece.size();
     ++used;
   }
-  if (spelled < spelling.prefix.size() || used == 0) {
-    append_text(bytes);
-    return {};
-  }
+  if (spelled < spelling.prefix.size() || used == 0) return append_spelled(bytes, calls);
   const std::size_t length = branch_.ids().size() - healing().dropped;
   ESP_TRY(check_length(length + used));
   branch_.rollback(length);
   branch_.append(std::span(spelling.ids).first(used));
   begin_run();
-  append_text(std::string_view(whole).substr(spelled));
-  return {};
-}
-
-Status Context::template_text(std::span<const runtime::Segment> segments) {
-  if (segments.empty()) return {};
-  if (log_) log({Piece::Kind::kTemplate, {}, {}, {segments.begin(), segments.end()}});
-  take_back_end();
-  ESP_TRY(start(std::nullopt));
-  return write(segments);
+  return append_spelled(std::string_view(whole).substr(spelled), calls);
 }
 
 Status Context::open(runtime::Role role) {

@@ -27,6 +27,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "dsl/call_syntax.h"
 #include "dsl/turn_log.h"
 #include "dsl/value.h"
 #include "grammar/json.h"
@@ -41,6 +42,12 @@ struct ModelParts {
   std::shared_ptr<const runtime::Tokenizer> tokenizer;
   std::shared_ptr<const runtime::ChatTemplate> chat;
   std::uint32_t context = 0;  // positions
+  CallSyntax calls = {};      // how it writes calls
+
+  /// What each token stands for in a text with calls.
+  [[nodiscard]] const grammar::Vocabulary& vocabulary() const {
+    return calls.vocabulary != nullptr ? *calls.vocabulary : *tokenizer->vocabulary();
+  }
 };
 
 /// The role of that name, or nothing.
@@ -61,9 +68,8 @@ class Context {
   /// it stood before that hole, the value's own ids are fed, however they were cut; else, and for
   /// what those ids do not spell, the text is tokenised anew. Errors: those of flush().
   Status written(std::string_view bytes, const Spelling& spelling);
-  /// The template's own text inside a turn (what begins a call): its control tokens count as such.
-  /// Nothing where there is none.
-  Status template_text(std::span<const runtime::Segment> segments);
+  /// The same for the text of calls, in which control tokens stand as control_bytes.h has them.
+  Status written_calls(std::string_view bytes, const Spelling& spelling);
   Status open(runtime::Role role);
   Status close();
   /// Opens the turn that was closed last, so that text is added to it: true if it was of this role,
@@ -149,6 +155,8 @@ class Context {
   void take_back_end();
   void begin_run();
   void append_text(std::string_view bytes);
+  Status spell(std::string_view bytes, const Spelling& spelling, bool calls);
+  Status append_spelled(std::string_view bytes, bool calls);
   void log(Piece piece) { log_->add(std::move(piece)); }
   Status write_again(const LoggedTurn& turn);
   /// kLimit where the path cannot have so many ids.

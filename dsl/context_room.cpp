@@ -24,8 +24,8 @@ Status Context::write_again(const LoggedTurn& turn) {
       case Piece::Kind::kValue:
         ESP_TRY(written(piece.text, piece.spelling));
         break;
-      case Piece::Kind::kTemplate:
-        ESP_TRY(template_text(piece.segments));
+      case Piece::Kind::kCalls:
+        ESP_TRY(written_calls(piece.text, piece.spelling));
         break;
       case Piece::Kind::kThought: {
         ESP_TRY(open_thought());
@@ -44,9 +44,10 @@ Status Context::write_again(const LoggedTurn& turn) {
         // Text that joins what stood before it was cut otherwise: the hole's text is cut anew.
         dirty_ = true;
         std::string bytes;
-        for (const TokenId id : piece.spelling.ids)
-          bytes += model_->tokenizer->vocabulary()->bytes(id);
-        text(std::string_view(bytes).substr(std::min(bytes.size(), piece.spelling.prefix.size())));
+        for (const TokenId id : piece.spelling.ids) bytes += model_->vocabulary().bytes(id);
+        const std::string_view own =
+            std::string_view(bytes).substr(std::min(bytes.size(), piece.spelling.prefix.size()));
+        ESP_TRY(written_calls(own, {}));
         break;
       }
     }

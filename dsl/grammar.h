@@ -300,8 +300,8 @@ struct block_or_text : sor<block, text> {};
 
 struct role : if_must<token<role_word>, block_or_text> {};
 struct turn : if_must<kw_turn, expr, block_or_text> {};
-struct let_type : if_must<colon, type> {};
-struct let : if_must<kw_let, name, opt<let_type>, assign, expr> {};
+struct of_type : if_must<colon, type> {};
+struct let : if_must<kw_let, name, opt<of_type>, assign, expr> {};
 struct head_end : at<one<'{'>> {};
 struct if_head : must<condition, head_end> {};
 struct else_part;
@@ -313,8 +313,8 @@ struct for_head : must<name, kw_in, expr, head_end> {};
 struct for_statement : seq<kw_for, recovered<for_head, Skip::kHead>, must<block>> {};
 
 struct bindings : if_must<lparen, name, star<if_must<comma, name>>, rparen> {};
-struct pattern
-    : sor<plain_string, number, null_word, true_word, false_word, seq<name, opt<bindings>>> {};
+struct pattern : sor<plain_string, number, null_word, true_word, false_word,
+                     seq<name, opt<sor<bindings, of_type>>>> {};
 struct arm : seq<pattern, must<fat_arrow>, must<sor<block, statement>>, opt<comma>> {};
 struct arm_expected : failure {};
 struct bad_arm : seq<not_at<sor<one<'}'>, eof, decl_word>>, raise<arm_expected>> {};

@@ -117,12 +117,10 @@ class Interpreter {
   [[nodiscard]] tl::unexpected<Failure> too_late(const Span& span) const;
   /// What the engine answered a hole's request with.
   [[nodiscard]] tl::unexpected<Failure> model_failure(const Span& span, Error error) const;
-  /// The text of a value as a hole of its type would have it: calls in the model's form, and their
-  /// lead written.
-  Outcome<std::string> as_written(Frame& frame, const Value& value, const Span& span);
+  /// Writes a value's calls as a hole of them would have it.
+  Outcome<void> write_calls(Frame& frame, const Value& value, const Span& span);
   /// `tool "${run calls}"`: a turn for each result.
   FlowTask results(Frame& frame, const Insert& insert, const Span& span);
-  Outcome<void> lead(Frame& frame, const Span& span);
 
   // What expressions wait for (interpreter_wait.cpp).
   ValueTask value(Frame& frame, const Expr& expr);

@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "dsl/completed_nodes.h"
+#include "dsl/control_bytes.h"
 #include "dsl/convert.h"
 #include "dsl/holes.h"
 #include "dsl/interpreter.h"
 #include "dsl/select.h"
+#include "dsl/static_types.h"
 
 namespace espalier::dsl {
 namespace {
@@ -31,16 +33,16 @@ void Interpreter::write(Frame& frame, std::string_view bytes, bool constant) {
   if (!bytes.empty()) observer_.on_text(frame.branch, bytes);
 }
 
-Outcome<void> Interpreter::lead(Frame& frame, const Span& span) {
-  if (Status s = frame.context->template_text(runner_.calls().lead); !s)
+Outcome<void> Interpreter::write_calls(Frame& frame, const Value& value, const Span& span) {
+  const std::string text = calls_text(program_, runner_.model().calls.form, value);
+  const Origin* origin = value.origin();
+  if (Status s =
+          frame.context->written_calls(text, origin == nullptr ? Spelling() : origin->spelling);
+      !s)
     return engine_failure(span, std::move(s).error());
+  observer_.on_text(frame.branch,
+                    runtime::text_of(*runner_.model().tokenizer, control_segments(text)));
   return {};
-}
-
-Outcome<std::string> Interpreter::as_written(Frame& frame, const Value& value, const Span& span) {
-  if (!is_calls(value)) return print(value);
-  if (auto led = lead(frame, span); !led) return pass(std::move(led).error());
-  return calls_text(program_, runner_.calls().form, value);
 }
 
 Interpreter::FlowTask Interpreter::results(Frame& frame, const Insert& insert, const Span& span) {
@@ -95,11 +97,9 @@ Interpreter::DoneTask Interpreter::text(Frame& frame, const Text& text) {
       auto inserted = evaluate_insert(program_, frame.scope, *insert->value, ready);
       if (!inserted) co_return pass(std::move(inserted).error());
       if (frame.context->role() == runtime::Role::kAssistant && is_calls(inserted->value)) {
-        auto spelled = as_written(frame, inserted->value, insert->span);
-        if (!spelled) co_return pass(std::move(spelled).error());
-        inserted->text = std::move(*spelled);
-      }
-      if (inserted->origin == nullptr) {
+        if (auto done = write_calls(frame, inserted->value, insert->span); !done)
+          co_return pass(std::move(done).error());
+      } else if (inserted->origin == nullptr) {
         write(frame, inserted->text);
       } else {
         const Spelling& spelling = inserted->origin->spelling;
@@ -300,9 +300,15 @@ Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_v
       from_json(program_, given, info.type, "the mock of `" + hole.name.text + "`", source);
   if (!value) return value_failure(hole.span, value.error().message);
   if (!info.think) {  // nobody reads on in a thought
-    auto spelled = as_written(frame, *value, hole.span);
-    if (!spelled) return pass(std::move(spelled).error());
-    write(frame, *spelled + std::string(follow));
+    const bool none = value->kind() == ValueKind::kList && value->length() == 0 &&
+                      is_calls(info.type) && runner_.model().calls.form.several;
+    if (is_calls(*value)) {
+      if (auto done = write_calls(frame, *value, hole.span); !done)
+        return pass(std::move(done).error());
+    } else if (!none) {
+      write(frame, print(*value));
+    }
+    write(frame, follow);
   }
   Origin origin;
   if (value->origin() != nullptr) origin.spans = value->origin()->spans;
@@ -340,9 +346,6 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   if (!grammar) co_return engine_failure(hole.span, std::move(grammar).error());
   if (auto enough = budget(hole, **grammar, settings.max); !enough) {
     co_return pass(std::move(enough).error());
-  }
-  if (is_calls(info.type)) {
-    if (auto led = lead(frame, hole.span); !led) co_return pass(std::move(led).error());
   }
   // The follow, or the end of turn: no part of the value, and so not of its budget.
   auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);

@@ -7,6 +7,7 @@
 #include "dsl/convert.h"
 #include "dsl/diagnostic.h"
 #include "dsl/interpreter.h"
+#include "dsl/static_types.h"
 
 namespace espalier::dsl {
 namespace {
@@ -99,8 +100,7 @@ Result<const GenInfo*> find_gen(const Program& program, std::string_view gen) {
 Runner::Runner(runtime::Engine& engine, std::shared_ptr<const runtime::Tokenizer> tokenizer,
                std::shared_ptr<const runtime::ChatTemplate> chat, RunnerOptions options)
     : engine_(engine),
-      model_{std::move(tokenizer), std::move(chat), engine.info().context},
-      calls_(call_syntax(model_)),
+      model_(model_parts(std::move(tokenizer), std::move(chat), engine.info().context)),
       options_(options),
       tool_threads_(options.tool_threads),
       executor_(std::max(1U, options.threads)) {}
@@ -143,8 +143,11 @@ Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::s
   }
   // Outside the lock: compiling takes time. Two that need the same one at once both compile it; the
   // first is kept.
-  ESP_ASSIGN(auto compiled, grammar::compile(model_.tokenizer->vocabulary(), type, follow,
-                                             options_.limits, source, calls_.form));
+  const bool with_controls = model_.calls.vocabulary != nullptr && writes_calls(type);
+  ESP_ASSIGN(
+      auto compiled,
+      grammar::compile(with_controls ? model_.calls.vocabulary : model_.tokenizer->vocabulary(),
+                       type, follow, options_.limits, source, model_.calls.form));
   const std::lock_guard lock(mutex_);
   const auto [place, fresh] = grammars_.emplace(key, std::move(compiled));
   const grammar::GrammarRef result = place->second;

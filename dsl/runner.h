@@ -121,8 +121,6 @@ class Runner {
   };
   [[nodiscard]] Dropped dropped();
   void count(std::span<const DroppedTurn> turns);
-  /// How this model writes calls.
-  [[nodiscard]] const CallSyntax& calls() const { return calls_; }
   /// The model's parts for `gen`'s own context: with the tools declared that its holes can call.
   /// Made once a set of tools; kMaxDeclared are kept.
   [[nodiscard]] std::shared_ptr<const ModelParts> model_for(const Program& program,
@@ -145,7 +143,6 @@ class Runner {
 
   runtime::Engine& engine_;
   ModelParts model_;
-  CallSyntax calls_;
   RunnerOptions options_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const ModelParts>> declared_;  // by the definitions' text

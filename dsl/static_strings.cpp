@@ -132,6 +132,10 @@ std::string clash(const TypeRef& a_given, const TypeRef& b_given, bool json, int
             y->kind == TypeKind::kCall);
   };
   if (map_with_object(a, b) || map_with_object(b, a)) return "both are objects";
+  const auto call_with_record = [](const TypeRef& x, const TypeRef& y) {
+    return x->kind == TypeKind::kCall && y->kind == TypeKind::kRecord;
+  };
+  if (call_with_record(a, b) || call_with_record(b, a)) return "both are objects";
   if (a->kind == TypeKind::kRecord && b->kind == TypeKind::kRecord) {
     if (a->fields.empty() || b->fields.empty())
       return "both are records, and one has no field that could tell";

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "dsl/patterns.h"
+#include "dsl/value.h"
 
 namespace espalier::dsl {
 namespace {
@@ -56,7 +57,8 @@ std::string name_of(const TypeRef& given, int depth) {
       return name_of(type->items.at(0), depth + 1) + "?";
     case TypeKind::kList: {
       const TypeRef item = resolve(type->items.at(0));
-      const bool compound = item != nullptr && item->name.empty() && item->kind == TypeKind::kUnion;
+      const bool compound = item != nullptr && item->name.empty() &&
+                            (item->kind == TypeKind::kUnion || item->kind == TypeKind::kCall);
       const std::string inner = name_of(type->items.at(0), depth + 1);
       std::string length = bounds(type->low, type->high);
       if (!length.empty()) length = length.substr(1, length.size() - 2);
@@ -295,6 +297,94 @@ bool may_be_null(const TypeRef& given) {
   return type->kind == TypeKind::kUnion &&
          std::any_of(type->items.begin(), type->items.end(),
                      [](const TypeRef& i) { return may_be_null(i); });
+}
+
+bool is_calls(const TypeRef& given) {
+  const TypeRef type = resolve(given);
+  if (type == nullptr) return false;
+  if (type->kind == TypeKind::kCall) return true;
+  const TypeRef item = type->kind == TypeKind::kList ? resolve(type->items.at(0)) : nullptr;
+  return item != nullptr && item->kind == TypeKind::kCall;
+}
+
+bool writes_calls(const TypeRef& given) {
+  const TypeRef type = resolve(given);
+  if (is_calls(type)) return true;
+  return type != nullptr && type->kind == TypeKind::kUnion &&
+         std::any_of(type->items.begin(), type->items.end(),
+                     [](const TypeRef& item) { return writes_calls(item); });
+}
+
+std::uint32_t value_kinds(const TypeRef& given) {
+  const auto bits = [](std::initializer_list<ValueKind> kinds) {
+    std::uint32_t out = 0;
+    for (const ValueKind kind : kinds) out |= 1U << static_cast<unsigned>(kind);
+    return out;
+  };
+  constexpr std::uint32_t kAny = ~0U;
+  std::uint32_t out = 0;
+  std::set<const Type*> seen;
+  std::vector<TypeRef> open{given};
+  while (!open.empty()) {
+    const TypeRef type = resolve(open.back());
+    open.pop_back();
+    if (type == nullptr) return kAny;
+    if (!seen.insert(type.get()).second) continue;
+    switch (type->kind) {
+      case TypeKind::kString:
+      case TypeKind::kLine:
+      case TypeKind::kGrammar:
+      case TypeKind::kSpan:
+        out |= bits({ValueKind::kString});
+        break;
+      case TypeKind::kRegex:
+        out |= bits({is_text(type) ? ValueKind::kString : ValueKind::kRecord});
+        break;
+      case TypeKind::kInt:
+        out |= bits({ValueKind::kInt});
+        break;
+      case TypeKind::kFloat:
+        out |= bits({ValueKind::kInt, ValueKind::kFloat});
+        break;
+      case TypeKind::kBool:
+        out |= bits({ValueKind::kBool});
+        break;
+      case TypeKind::kNull:
+        out |= bits({ValueKind::kNull});
+        break;
+      case TypeKind::kLiteral:
+        if (type->literal.is_boolean()) {
+          out |= bits({ValueKind::kBool});
+        } else if (type->literal.is_number()) {
+          out |= bits({ValueKind::kInt, ValueKind::kFloat});
+        } else {
+          out |= bits({ValueKind::kString});
+        }
+        break;
+      case TypeKind::kEnum:
+        out |= bits({ValueKind::kVariant, ValueKind::kString});
+        break;
+      case TypeKind::kOptional:
+        out |= bits({ValueKind::kNull});
+        [[fallthrough]];
+      case TypeKind::kUnion:
+        open.insert(open.end(), type->items.begin(), type->items.end());
+        break;
+      case TypeKind::kList:
+        out |= bits({ValueKind::kList, ValueKind::kRange});
+        break;
+      case TypeKind::kRecord:
+      case TypeKind::kMap:
+        out |= bits({ValueKind::kRecord});
+        break;
+      case TypeKind::kCall:
+        out |= bits({ValueKind::kCall});
+        break;
+      default:
+        return kAny;
+    }
+  }
+  return out;
 }
 
 TypeRef without_null(const TypeRef& given) {

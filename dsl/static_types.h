@@ -6,6 +6,7 @@
 // (kReference); every walk is bounded.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,12 @@ inline constexpr int kMaxTypeDepth = 64;
 [[nodiscard]] bool is_number(const TypeRef& type);  // int, float, number literals
 [[nodiscard]] bool is_int(const TypeRef& type);
 [[nodiscard]] bool may_be_null(const TypeRef& type);
+/// A call, or a list of calls: what a hole writes in the form of the model's template.
+[[nodiscard]] bool is_calls(const TypeRef& type);
+/// Calls, or a union with them.
+[[nodiscard]] bool writes_calls(const TypeRef& type);
+/// The kinds of value that a value of the type may be at run time: a bit each (1 << ValueKind).
+[[nodiscard]] std::uint32_t value_kinds(const TypeRef& type);
 /// The type without null: of an optional its item, of a union the other alternatives.
 [[nodiscard]] TypeRef without_null(const TypeRef& type);
 /// Literals widened to string, int or float.

@@ -1,10 +1,12 @@
 #include "dsl/tool_calls.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "dsl/control_bytes.h"
 #include "dsl/holes.h"
 #include "dsl/schema_text.h"
 #include "grammar/json_text.h"
@@ -19,15 +21,6 @@ using grammar::TypeKind;
 using grammar::TypeRef;
 using runtime::Role;
 using runtime::Segments;
-
-// Whether `text` holds a control token, which a mask cannot give.
-bool has_control(std::string_view text, const runtime::Tokenizer& tokenizer) {
-  const auto ids = tokenizer.encode_special(text);
-  if (!ids) return true;  // nor can it give what the vocabulary does not spell
-  const auto& vocabulary = tokenizer.vocabulary();
-  return std::any_of(ids->begin(), ids->end(),
-                     [&](TokenId id) { return vocabulary->bytes(id).empty(); });
-}
 
 // The plain form's declarations, in front of or behind a turn's text.
 class PlainDeclarations final : public runtime::ChatTemplate {
@@ -107,36 +100,50 @@ void collect(const TypeRef& type, std::set<std::string>& names,
 
 }  // namespace
 
-CallSyntax call_syntax(const ModelParts& model) {
-  const runtime::ToolSyntax* syntax = model.chat->tool_syntax();
+CallSyntax call_syntax(const runtime::Tokenizer& tokenizer, const runtime::ChatTemplate& chat) {
+  const runtime::ToolSyntax* syntax = chat.tool_syntax();
   if (syntax == nullptr) return {};
   CallSyntax out;
   out.form = syntax->form();
-  const runtime::Tokenizer& tokenizer = *model.tokenizer;
-  for (const std::string_view piece :
-       {out.form.name_prefix, out.form.prefix, out.form.suffix, out.form.separator, out.form.end}) {
-    if (has_control(piece, tokenizer)) return {};
+  auto texts = std::make_shared<std::array<std::string, 6>>();
+  std::vector<TokenId> controls;
+  std::string_view* const pieces[] = {&out.form.begin,  &out.form.name_prefix, &out.form.prefix,
+                                      &out.form.suffix, &out.form.separator,   &out.form.end};
+  for (std::size_t i = 0; i < texts->size(); ++i) {
+    // A mask cannot give what the vocabulary does not spell.
+    if (!tokenizer.encode_special(*pieces[i])) return {};
+    runtime::jinja::Text written;
+    written.append(*pieces[i], runtime::jinja::kTemplate);
+    const auto segments = runtime::segments_of(written, tokenizer);
+    if (!segments) return {};
+    std::size_t length = 0;
+    for (const runtime::Segment& segment : *segments) {
+      if (segment.control == kNoToken) {
+        (*texts)[i] += segment.text;
+        length += segment.text.size();
+        continue;
+      }
+      (*texts)[i] += control_bytes(segment.control);
+      length += tokenizer.decode({&segment.control, 1}, true).size();
+      controls.push_back(segment.control);
+    }
+    if (length != pieces[i]->size()) return {};  // white space that a control token takes along
+    *pieces[i] = (*texts)[i];
   }
-  if (!has_control(out.form.begin, tokenizer)) return out;
+  out.texts = std::move(texts);
+  if (controls.empty()) return out;
   // Where a conversation is written anew from its turns' texts, control tokens would be lost.
-  if (!model.chat->not_incremental().empty()) return {};
-  runtime::jinja::Text begin;
-  begin.append(out.form.begin, runtime::jinja::kTemplate);
-  auto lead = runtime::segments_of(begin, tokenizer);
-  if (!lead) return {};
-  std::size_t length = 0;
-  for (const runtime::Segment& segment : *lead)
-    length += segment.control == kNoToken ? segment.text.size()
-                                          : tokenizer.decode({&segment.control, 1}, true).size();
-  if (length != out.form.begin.size()) return {};  // white space that a control token takes along
-  if (lead->back().control == kNoToken) {
-    out.form.begin.remove_prefix(out.form.begin.size() - lead->back().text.size());
-    lead->pop_back();
-  } else {
-    out.form.begin = {};
-  }
-  out.lead = std::move(*lead);
+  if (!chat.not_incremental().empty()) return {};
+  auto vocabulary = with_control_bytes(tokenizer, controls);
+  if (!vocabulary) return {};
+  out.vocabulary = std::move(*vocabulary);
   return out;
+}
+
+ModelParts model_parts(std::shared_ptr<const runtime::Tokenizer> tokenizer,
+                       std::shared_ptr<const runtime::ChatTemplate> chat, std::uint32_t context) {
+  CallSyntax calls = call_syntax(*tokenizer, *chat);
+  return {std::move(tokenizer), std::move(chat), context, std::move(calls)};
 }
 
 bool is_calls(const Value& value) {
@@ -144,13 +151,6 @@ bool is_calls(const Value& value) {
   return value.kind() == ValueKind::kList && value.length() > 0 &&
          std::all_of(value.as_list().begin(), value.as_list().end(),
                      [](const Value& one) { return one.kind() == ValueKind::kCall; });
-}
-
-bool is_calls(const TypeRef& type) {
-  if (type == nullptr) return false;
-  if (type->kind == TypeKind::kCall) return true;
-  return type->kind == TypeKind::kList && type->items[0] != nullptr &&
-         type->items[0]->kind == TypeKind::kCall;
 }
 
 std::string calls_text(const Program& program, const CallForm& form, const Value& value) {

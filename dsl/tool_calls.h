@@ -21,22 +21,20 @@
 
 namespace espalier::dsl {
 
-struct CallSyntax {
-  grammar::CallForm form = grammar::kPlainCall;
-  /// Written before a hole of calls: the form's control tokens, which no mask can give. They are
-  /// no part of `form`.
-  runtime::Segments lead;
-};
+/// The form of the template; the plain one where it has none, or has control tokens that cannot be
+/// put into a mask (they take white space along, or end the turn) or that would be lost when a
+/// template that changes earlier turns is given their texts.
+[[nodiscard]] CallSyntax call_syntax(const runtime::Tokenizer& tokenizer,
+                                     const runtime::ChatTemplate& chat);
 
-/// The form of the model's template; the plain one where it has none, or has control tokens
-/// elsewhere than at its very beginning (a mask can only give text).
-[[nodiscard]] CallSyntax call_syntax(const ModelParts& model);
+/// A model's parts, with how it writes calls.
+[[nodiscard]] ModelParts model_parts(std::shared_ptr<const runtime::Tokenizer> tokenizer,
+                                     std::shared_ptr<const runtime::ChatTemplate> chat,
+                                     std::uint32_t context);
 
 /// A call, or a list of one or more calls.
 [[nodiscard]] bool is_calls(const Value& value);
-/// Whether a hole of this type is a call or a list of calls.
-[[nodiscard]] bool is_calls(const grammar::TypeRef& type);
-/// As the model would write it, without the lead. is_calls(value) holds.
+/// As the model would write it, control tokens as control_bytes.h has them. is_calls(value) holds.
 [[nodiscard]] std::string calls_text(const Program& program, const grammar::CallForm& form,
                                      const Value& value);
 

@@ -6,9 +6,8 @@
 namespace espalier::dsl {
 
 bool LoggedTurn::constant() const {
-  return std::all_of(pieces.begin(), pieces.end(), [](const Piece& piece) {
-    return piece.kind == Piece::Kind::kConstant || piece.kind == Piece::Kind::kTemplate;
-  });
+  return std::all_of(pieces.begin(), pieces.end(),
+                     [](const Piece& piece) { return piece.kind == Piece::Kind::kConstant; });
 }
 
 void TurnLog::open(runtime::Role role, std::size_t begin) {

@@ -20,11 +20,10 @@
 namespace espalier::dsl {
 
 struct Piece {
-  enum class Kind : std::uint8_t { kConstant, kText, kValue, kTemplate, kHole, kThought, kAfter };
+  enum class Kind : std::uint8_t { kConstant, kText, kValue, kCalls, kHole, kThought, kAfter };
   Kind kind = Kind::kText;
-  std::string text = {};            // kConstant, kText, kValue
-  Spelling spelling = {};           // kValue; kHole: what healing took back, and all ids it gave
-  runtime::Segments segments = {};  // kTemplate
+  std::string text = {};   // kConstant, kText, kValue, kCalls
+  Spelling spelling = {};  // kValue, kCalls; kHole: what healing took back, and all ids it gave
 };
 
 struct LoggedTurn {

@@ -43,6 +43,10 @@ bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
       }
       return true;
     }
+    case PatternTest::kType:
+      if ((info.index >> static_cast<unsigned>(value.kind()) & 1U) == 0) return false;
+      scope.bind(pattern.name.text, value);
+      return true;
     case PatternTest::kLiteral:
       if (pattern.kind == PatternKind::kString) return equal(value, Value::string(pattern.string));
       return equal(value, pattern.number.integer ? Value::integer(pattern.number.int_value)

@@ -60,6 +60,17 @@ std::string described(const Type& type) {
   return "the type";
 }
 
+// A call, or a list of calls, in the form of the model's template.
+enum class Calls : std::uint8_t { kNone, kOne, kSeveral };
+
+Calls calls_in(const TypeRef& type) {
+  if (type == nullptr) return Calls::kNone;
+  if (type->kind == TypeKind::kCall) return Calls::kOne;
+  const bool several = type->kind == TypeKind::kList && type->items.size() == 1 &&
+                       type->items[0] != nullptr && type->items[0]->kind == TypeKind::kCall;
+  return several ? Calls::kSeveral : Calls::kNone;
+}
+
 tl::unexpected<Error> invalid(const std::string& message) {
   return fail(ErrorCode::kInvalid, message);
 }
@@ -228,10 +239,24 @@ Result<Expr> TypeExpressions::alternatives(const Type& type, bool json, int dept
   // Literals among the alternatives become one trie, so that many of them cost no more than one.
   std::vector<std::string> words;
   Json values = Json::object();
-  std::vector<std::pair<Expr, std::string>> parts;
+  struct Part {
+    Expr expression;
+    std::string what;
+    bool calls = false;
+    bool no_call = false;  // a text in which none begins
+  };
+  std::vector<Part> parts;
+  // A turn that is calls or a text: the text is one in which no call begins.
+  Calls beside = Calls::kNone;
+  for (const TypeRef& item : type.items)
+    if (!json) beside = std::max(beside, calls_in(item));
   for (const TypeRef& item : type.items) {
     if (item == nullptr) return invalid("a type is missing");
-    ESP_ASSIGN(const Expr e, convert(item, json, depth + 1));
+    ESP_ASSIGN(Expr e, convert(item, json, depth + 1));
+    const bool no_call = beside != Calls::kNone &&
+                         (item->kind == TypeKind::kString || item->kind == TypeKind::kLine);
+    if (no_call)
+      e = pool_.capture(Capture::kText, pool_.difference(e, begun(beside == Calls::kSeveral)));
     if (!pool_.ok()) return pool_.nothing();
     if (item->kind == TypeKind::kLiteral && e != pool_.nothing()) {
       const Expr spelled = pool_.children(e)[0];
@@ -243,22 +268,23 @@ Result<Expr> TypeExpressions::alternatives(const Type& type, bool json, int dept
       values[word] = item->literal;
       words.push_back(word);
     } else {
-      parts.emplace_back(e, described(*item));
+      parts.push_back({e, described(*item), !json && calls_in(item) != Calls::kNone, no_call});
     }
   }
   if (!words.empty()) {
-    parts.emplace_back(pool_.table(std::move(values), pool_.words(words)),
-                       words.size() == 1 ? "the literal" : "the literals");
+    parts.push_back({pool_.table(std::move(values), pool_.words(words)),
+                     words.size() == 1 ? "the literal" : "the literals"});
   }
   std::vector<Expr> choices;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      const Expr both = pool_.intersection(parts[j].first, parts[i].first);
+      if ((parts[i].calls && parts[j].no_call) || (parts[i].no_call && parts[j].calls)) continue;
+      const Expr both = pool_.intersection(parts[j].expression, parts[i].expression);
       if (!pool_.ok()) return pool_.nothing();
       if (both != pool_.nothing())
-        distinct_.push_back({both, parts[j].second + " and " + parts[i].second});
+        distinct_.push_back({both, parts[j].what + " and " + parts[i].what});
     }
-    choices.push_back(parts[i].first);
+    choices.push_back(parts[i].expression);
   }
   return pool_.choice(choices);
 }
@@ -342,6 +368,24 @@ Result<Expr> TypeExpressions::record(const Type& type, int depth) {
     more = type.fields[i].omittable ? pool_.choice({with_more, more}) : with_more;
   }
   return json_.object(first, all_omittable);
+}
+
+Expr TypeExpressions::begun(bool several) {
+  const Expr anything = pool_.repeat(pool_.byte_range(0, 0xFF), 0);
+  constexpr const char* kSpace = " \t\r\n";
+  std::string_view mark;
+  for (const std::string_view piece : {form_.begin, form_.name_prefix, form_.prefix}) {
+    const std::size_t first = piece.find_first_not_of(kSpace);
+    if (first == std::string_view::npos) continue;
+    mark = piece.substr(first, piece.find_last_not_of(kSpace) + 1 - first);
+    break;
+  }
+  if (!mark.empty()) return pool_.concat({anything, pool_.bytes(mark), anything});
+  // Bare JSON is a call only where the turn begins with it.
+  ByteSet open = ByteSet::of("{");
+  if (several) open.add('[');
+  return pool_.concat(
+      {pool_.repeat(pool_.byte_set(ByteSet::of(kSpace)), 0), pool_.byte_set(open), anything});
 }
 
 Result<Expr> TypeExpressions::call(const Type& type, const CallForm& form, int depth) {

@@ -44,6 +44,8 @@ class TypeExpressions {
   Result<Expr> literal(const Type& type, bool json);
   Result<Expr> enumeration(const Type& type, bool json);
   Result<Expr> alternatives(const Type& type, bool json, int depth);
+  /// The texts in which a call, or a list of them, begins as form_ has it.
+  Expr begun(bool several);
   Result<Expr> record(const Type& type, int depth);
   /// One call, written as `form` has it; begin and end are the list's.
   Result<Expr> call(const Type& type, const CallForm& form, int depth);

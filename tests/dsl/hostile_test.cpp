@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "dsl/cost.h"
 #include "support.h"
 
 namespace espalier::dsl {
@@ -78,6 +79,100 @@ TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
   run("gen g() { let x = " + repeat("\"${", 190) + "1" + repeat("}\"", 190) + " }");
   run("type T = " + repeat("{a: ", 190) + "int" + repeat("}", 190));
   run("gen g(x: bool) " + repeat("{ if x ", 90) + "{}" + repeat("}", 90));
+}
+
+TEST(Hostile, ChainsOfDeclarationsFitASmallStack) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+  constexpr std::size_t kStack = 8u << 20;
+#else
+  constexpr std::size_t kStack = 1u << 20;
+#endif
+  const auto chain =
+      [](int length,
+         const std::function<std::string(const std::string&, const std::string&)>& link) {
+        std::string out;
+        for (int i = 0; i < length; ++i)
+          out += link("N" + std::to_string(i), "N" + std::to_string(i + 1)) + "\n";
+        return out;
+      };
+  const std::vector<std::string> sources = {
+      chain(5000, [](auto name, auto next) { return "type " + name + " = " + next + "[]"; }) +
+          "type N5000 = int",
+      chain(5000, [](auto name, auto next) { return "record " + name + " { a: " + next + "? }"; }) +
+          "record N5000 { a: N0? }",
+      "type N5000 = int\n" +
+          [] {
+            std::string out;
+            for (int i = 5000; i-- > 0;)
+              out += "type N" + std::to_string(i) + " = N" + std::to_string(i + 1) + "[]\n";
+            return out;
+          }() +
+          "record R { a: R?, b: N0 }\ngen g() { assistant \"$[x: N0]\" }",
+      chain(5000,
+            [](auto name, auto next) { return "gen " + name + "() { splice " + next + "() }"; }) +
+          "gen N5000() { \"x\" }",
+      chain(5000, [](auto name,
+                     auto next) { return "gen " + name + "() -> int { return " + next + "() }"; }) +
+          "gen N5000() -> int { return 1 }",
+      "test \"a\" { " + repeat("expect true ", 20'000) + "}",
+      "gen g() { if false {} " + repeat("else if false {} ", 20'000) + "}"};
+  for (const std::string& source : sources) {
+    struct Job {
+      const std::string& source;
+      std::string said = {};
+    } job{source};
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, kStack);
+    pthread_t thread{};
+    ASSERT_EQ(pthread_create(
+                  &thread, &attributes,
+                  [](void* argument) -> void* {
+                    Job& it = *static_cast<Job*>(argument);
+                    const Compiled compiled = compile("chain.gen", it.source);
+                    it.said = messages(compiled).substr(0, 400);
+                    if (compiled.program == nullptr) return nullptr;
+                    for (const GenInfo* gen : compiled.program->own_gens())
+                      if (gen->name == "N0")
+                        it.said = cost_of(*compiled.program, *gen).holes.text();
+                    return nullptr;
+                  },
+                  &job),
+              0);
+    pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+    if (source.find("type") == 0 || source.find("record") == 0) {
+      EXPECT_THAT(job.said, HasSubstr("300 levels")) << source.substr(0, 60);
+    } else if (source.find("gen N0") == 0) {
+      EXPECT_EQ(job.said, "0");
+    }
+  }
+}
+
+TEST(Hostile, BoundsOfManySymbolsAreCutShort) {
+  std::string source = "gen g0(a0: int[], b0: int[]) { assistant \"$[x: int]\" }\n";
+  std::string parameters = "a0: int[], b0: int[]", arguments = "a0, b0";
+  for (int i = 1; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    parameters += ", a" + n + ": int[], b" + n + ": int[]";
+    source += "gen g" + n + "(" + parameters + ") { for x in a" + n + " { splice g" +
+              std::to_string(i - 1) + "(" + arguments + ") } for y in b" + n + " { splice g" +
+              std::to_string(i - 1) + "(" + arguments + ") } }\n";
+    arguments += ", a" + n + ", b" + n;
+  }
+  const Compiled compiled = compile("a.gen", source);
+  ASSERT_NE(compiled.program, nullptr) << messages(compiled);
+  EXPECT_THAT(cost_of(*compiled.program, *compiled.program->gen("g39")).holes.text(),
+              HasSubstr("more than"));
+}
+
+// A file may be one line: each message looks at what stands around its place.
+TEST(Hostile, MessagesOfALongLineAreShort) {
+  const std::string source = "test \"a\" { " + repeat("mock { a: \"ä\" } ", 20'000) + "}";
+  const Compiled compiled = compile("a.gen", source);
+  const std::string said = messages(compiled);
+  EXPECT_THAT(said, HasSubstr("…"));
+  EXPECT_LT(said.size(), 200'000u);
 }
 
 TEST(Hostile, ManyItemsAreLimitedByName) {

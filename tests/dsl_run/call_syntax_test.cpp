@@ -4,8 +4,8 @@
 #include <condition_variable>
 
 #include "dsl/tool_calls.h"
-#include "runtime/chat/load_chat_template.h"
 #include "runtime/chat/tool_syntax.h"
+#include "tests/dsl_run/call_templates.h"
 #include "tests/dsl_run/support.h"
 
 namespace espalier::dsl {
@@ -18,32 +18,6 @@ using testing::Recorder;
 using ::testing::StartsWith;
 using testing::World;
 
-// A template of the Hermes kind: definitions behind the system text, calls in tags, results in a
-// user turn.
-constexpr const char* kTagged =
-    R"({%- if messages[0].role == 'system' %}{%- set first = messages[0].content %}{%- else %}{%- set first = 'Be good.' %}{%- endif %}
-{{- '<|im_start|>system\n' + first }}
-{%- if tools %}{{- '\nTools:' }}{%- for tool in tools %}{{- '\n' + (tool | tojson) }}{%- endfor %}{%- endif %}
-{{- '<|im_end|>\n' }}
-{%- for m in messages %}
-{%- if m.role == 'system' and loop.first %}
-{%- elif m.role == 'tool' %}{{- '<|im_start|>user\n<tool_response>\n' + m.content + '\n</tool_response><|im_end|>\n' }}
-{%- else %}{{- '<|im_start|>' + m.role + '\n' }}{%- if m.content %}{{- m.content }}{%- endif %}
-{%- for c in m.tool_calls %}{{- '<tool_call>\n{"name": "' + c.function.name + '", "arguments": ' + (c.function.arguments | tojson) + '}\n</tool_call>' }}{%- endfor %}
-{{- '<|im_end|>\n' }}{%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %})";
-
-std::shared_ptr<const runtime::ChatTemplate> tagged() {
-  static const auto made = [] {
-    auto chat = runtime::make_chat_template(kTagged, testing::tiny_model()->tokenizer());
-    EXPECT_TRUE(chat) << chat.error().message;
-    EXPECT_NE((*chat)->tool_syntax(), nullptr);
-    return *chat;
-  }();
-  return made;
-}
-
 constexpr const char* kTools = R"(
   /// Look a word up.
   tool look as "words.look"(word: string(1..4), deep?: bool) -> string = python "m:look"
@@ -53,7 +27,7 @@ constexpr const char* kTools = R"(
 )";
 
 TEST(CallSyntax, TheToolsThatHolesCanCallAreDeclaredWhereTheTemplateHasThem) {
-  World world({.chat = tagged()});
+  World world({.chat = testing::tagged_template()});
   const Compiled compiled =
       compile("test.gen",
               std::string(kTools) + R"(gen main() { user "Go." assistant "$[c: look | stop]" })");
@@ -96,13 +70,13 @@ TEST(CallSyntax, AModelWithoutAFormIsToldThePlainOne) {
 }
 
 TEST(CallSyntax, AHoleOfCallsIsWrittenInTheTemplatesFormAndReadBackTyped) {
-  World world({.chat = tagged()});
+  World world({.chat = testing::tagged_template()});
   Functions functions;
   functions.functions["look"] = [](const Json& arguments) -> Result<Json> {
     EXPECT_TRUE(arguments.at("word").is_string());
     return "found " + arguments.at("word").get<std::string>();
   };
-  const auto* syntax = tagged()->tool_syntax();
+  const auto* syntax = testing::tagged_template()->tool_syntax();
   for (int seed = 0; seed < 12; ++seed) {
     Recorder recorder;
     RunOptions options;
@@ -130,7 +104,7 @@ TEST(CallSyntax, AHoleOfCallsIsWrittenInTheTemplatesFormAndReadBackTyped) {
 }
 
 TEST(CallSyntax, SeveralCallsRunTogetherAndEachResultHasItsTurn) {
-  World world({.chat = tagged()});
+  World world({.chat = testing::tagged_template()});
   Functions functions;
   // No call returns before all three have begun.
   std::mutex mutex;
@@ -169,7 +143,7 @@ TEST(CallSyntax, SeveralCallsRunTogetherAndEachResultHasItsTurn) {
 }
 
 TEST(CallSyntax, AListOfCallsKeepsItsBoundsAndMayBeEmpty) {
-  World world({.chat = tagged()});
+  World world({.chat = testing::tagged_template()});
   for (int seed = 0; seed < 12; ++seed) {
     RunOptions options;
     options.overrides.seed = seed;
@@ -215,15 +189,14 @@ TEST(CallSyntax, AListOfCallsKeepsItsBoundsAndMayBeEmpty) {
   }
 }
 
-TEST(CallSyntax, FormsWithControlTokensInsideFallBackToThePlainOne) {
-  const ModelParts parts{testing::tiny_model()->tokenizer(), tagged(), 4096};
-  const CallSyntax syntax = call_syntax(parts);
+TEST(CallSyntax, TheFormIsTheTemplatesOrThePlainOne) {
+  const auto& tokenizer = *testing::tiny_model()->tokenizer();
+  const CallSyntax syntax = call_syntax(tokenizer, *testing::tagged_template());
   EXPECT_EQ(syntax.form.prefix, "<tool_call>\n");
-  EXPECT_TRUE(syntax.lead.empty());
-  const ModelParts plain{testing::tiny_model()->tokenizer(), testing::tiny_model()->chat_template(),
-                         4096};
-  EXPECT_EQ(call_syntax(plain).form.prefix, "");
-  EXPECT_EQ(call_syntax(plain).form.name_key, "name");
+  EXPECT_EQ(syntax.vocabulary, nullptr);
+  const CallSyntax plain = call_syntax(tokenizer, *testing::tiny_model()->chat_template());
+  EXPECT_EQ(plain.form.prefix, "");
+  EXPECT_EQ(plain.form.name_key, "name");
 }
 
 }  // namespace
