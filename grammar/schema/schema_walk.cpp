@@ -111,8 +111,9 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
   return true;
 }
 
-// One byte on; nothing where the tokens below have to be tried one by one: two keys in a token, or
-// two items that must differ, the first of which stands for another.
+// One byte on; nothing where the tokens below have to be tried one by one: two keys in a token (or
+// the beginning of a second one, where only some keys may come), or two items that must differ, the
+// first of which stands for another.
 std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const Place& before,
                                                      unsigned char byte, std::size_t depth) {
   Place next;
@@ -128,7 +129,12 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
       const bool dead = next.inside.phase == Phase::kDead && !ends;
       if (!dead && !spaces && !inside) return std::nullopt;
     }
-    if (next.inside.phase == Phase::kKey) next.key = static_cast<std::uint16_t>(depth);
+    if (next.inside.phase == Phase::kKey) {
+      // Where only some keys may come, which of them are left depends on the one that went by.
+      const bool any_key = machine_.levels_[next.inside.b]->after_other_key != 0;
+      if ((before.stands_in & kKey) != 0 && !any_key) return std::nullopt;
+      next.key = static_cast<std::uint16_t>(depth);
+    }
     return next;
   }
   const State& s = before.inside;

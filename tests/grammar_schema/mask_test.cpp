@@ -218,6 +218,32 @@ TEST(SchemaMask, KeysOfOneTokenAreHeldAgainstEachOther) {
   EXPECT_FALSE(open->allows(token + 2));
 }
 
+// A token that ends a key under patterns and begins the same key once more: where nothing but that
+// key can become of the beginning, there is no text behind it.
+TEST(SchemaMask, BeginningsOfKeysUnderPatternsAreHeldAgainstTheKeyOfTheSameToken) {
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  const auto token = static_cast<TokenId>(spec.bytes.size());
+  for (const char* text : {"\": 1,\"  ", "\": 1,\" ", "\": 1,\"", "\": 1,\"ab"}) {
+    spec.bytes.emplace_back(text);
+  }
+  for (int i = 0; i < 40; ++i) spec.bytes.push_back("\": " + std::to_string(i));
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  const VocabularyRef vocabulary = Vocabulary::create(std::move(spec)).value();
+  const Json schema =
+      Json::parse(R"({"type":"object","propertyNames":{"anyOf":[{"maxLength":2},{"pattern":"^na"}]},
+        "additionalProperties":{"type":"integer"}})");
+  Matcher matcher = compile_json_schema(vocabulary, schema).value()->start();
+  for (const char c : std::string_view("{\"  ")) {
+    ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(c)));
+  }
+  const MaskRef mask = matcher.mask(UINT32_MAX);
+  EXPECT_FALSE(mask->allows(token));
+  for (TokenId other = token + 1; other < token + 4; ++other) EXPECT_TRUE(mask->allows(other));
+  EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words()));
+}
+
 // What one schema's pool made of a scalar serves all others, which met its parts in another order.
 TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   const Atom longer{AtomKind::kLength, 3, 0};
