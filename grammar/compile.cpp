@@ -4,9 +4,30 @@
 #include <vector>
 
 #include "grammar/compiled_grammar.h"
+#include "grammar/schema/schema_machine.h"
 #include "grammar/type_expression.h"
 
 namespace espalier::grammar {
+namespace {
+
+bool is_schema(const ExpressionPool& pool, Expr root) {
+  while (pool.node(root).op == Op::kCapture) root = pool.children(root)[0];
+  return pool.node(root).op == Op::kSchema;
+}
+
+// What could not be decided within which limits.
+std::string undecided(const ExpressionPool& pool, Expr root) {
+  if (!is_schema(pool, root)) {
+    return "grammar: whether two conditions on one value can hold together took more than " +
+           std::to_string(Program::kProductSearch) + " states to decide";
+  }
+  return "schema: whether some value satisfies it could not be decided (at most " +
+         std::to_string(SchemaMachine::kSteps) + " steps of a search, " +
+         std::to_string(SchemaMachine::kMaxNesting) + " values inside each other, " +
+         std::to_string(SchemaMachine::kMaxAlternatives) + " alternatives of one value)";
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
     VocabularyRef vocabulary, std::shared_ptr<const ExpressionPool> pool, Expr root,
@@ -14,9 +35,7 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
   ESP_ASSIGN(ProgramRef program, Program::create(std::move(pool), root, std::move(vocabulary),
                                                  std::string(follow), limits, fuel));
   if (program->rests_on_undecided()) {
-    return fail(ErrorCode::kLimit,
-                "grammar: whether two conditions on one value can hold together took more than " +
-                    std::to_string(Program::kProductSearch) + " states to decide");
+    return fail(ErrorCode::kLimit, undecided(program->pool(), root));
   }
   if (!program->empty() && program->closing_size(root) > Program::kLongestClosing) {
     return fail(ErrorCode::kLimit, "the shortest text of this type is longer than " +
@@ -24,9 +43,7 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
   }
   auto grammar = std::make_shared<const CompiledGrammar>(std::move(program), limits);
   if (grammar->program().empty() || !grammar->start({}).valid()) {
-    const ExpressionPool& expressions = grammar->program().pool();
-    while (expressions.node(root).op == Op::kCapture) root = expressions.children(root)[0];
-    if (follow.empty() && expressions.node(root).op == Op::kSchema) {
+    if (follow.empty() && is_schema(grammar->program().pool(), root)) {
       return fail(ErrorCode::kInvalid, "E0301: schema: no value satisfies it");
     }
     return fail(ErrorCode::kInvalid,
