@@ -33,6 +33,7 @@ class RegexBuilder {
       : pool_(pool), json_(pool), regex_(std::move(regex)), use_(use) {}
 
   Result<Expr> run() {
+    if (use_.search && !regex_.looks && !use_.captures) trim();
     if (use_.search || regex_.looks) pad();
     bool named = false;
     anchors_ = regex_.looks;
@@ -55,6 +56,43 @@ class RegexBuilder {
   }
 
  private:
+  // What is searched for ends where its least ends: anything may follow, so `ab{1,255}` is found
+  // where `ab` is, and counting on would make states for nothing. The same at its beginning.
+  void trim() {
+    struct Edge {
+      std::uint32_t node;
+      bool last;
+    };
+    std::vector<Edge> work{{regex_.root, false}, {regex_.root, true}};
+    while (!work.empty()) {
+      const Edge at = work.back();
+      work.pop_back();
+      RegexNode& node = regex_.nodes[at.node];
+      const auto inside = children(node);
+      switch (node.op) {
+        case RegexOp::kRepeat:
+          node.b = node.a;
+          if (node.a == 1) work.push_back({inside[0], at.last});
+          break;
+        case RegexOp::kGroup:
+        case RegexOp::kAlternate:
+          for (const std::uint32_t child : inside) work.push_back({child, at.last});
+          break;
+        case RegexOp::kConcat:
+          for (std::size_t i = 0; i < inside.size(); ++i) {
+            const std::uint32_t child = inside[at.last ? inside.size() - 1 - i : i];
+            work.push_back({child, at.last});
+            const bool becomes_empty =
+                regex_.nodes[child].op == RegexOp::kRepeat && regex_.nodes[child].a == 0;
+            if (!becomes_empty) break;
+          }
+          break;
+        default:
+          break;
+      }
+    }
+  }
+
   // .* on both sides, of any character in any spelling.
   void pad() {
     const auto add = [&](RegexOp op, std::uint32_t a, std::uint32_t b,

@@ -35,7 +35,8 @@ struct Counts {
 };
 
 // Where RE2 accepts, we accept with the same language, or refuse as unsupported (never as invalid).
-void compare(const std::string& pattern, const std::vector<std::string>& texts, Counts& counts) {
+void compare(const std::string& pattern, const std::vector<std::string>& texts, Counts& counts,
+             bool search = false) {
   static const RE2::Options options = [] {
     RE2::Options o;
     o.set_log_errors(false);
@@ -43,7 +44,7 @@ void compare(const std::string& pattern, const std::vector<std::string>& texts, 
   }();
   Fuel fuel("expressions", 100'000);
   ExpressionPool pool(fuel);
-  const auto e = regex_expression(pool, pattern, {RegexDialect::kRe2, false, false, false});
+  const auto e = regex_expression(pool, pattern, {RegexDialect::kRe2, search, false, false});
   const RE2 re2(pattern, options);
   ++counts.patterns;
   if (!re2.ok()) {
@@ -63,16 +64,16 @@ void compare(const std::string& pattern, const std::vector<std::string>& texts, 
   testing::NaiveExpression naive(pool, *e);
   for (const std::string& text : texts) {
     ++counts.checks;
-    const bool expected = RE2::FullMatch(text, re2);
+    const bool expected = search ? RE2::PartialMatch(text, re2) : RE2::FullMatch(text, re2);
     EXPECT_EQ(naive.matches(text), expected) << "/" << pattern << "/ on \"" << text << "\"";
   }
 }
 
 void enumerate(const std::vector<std::string>& pieces, std::size_t longest,
-               const std::vector<std::string>& texts, std::string_view name) {
+               const std::vector<std::string>& texts, std::string_view name, bool search = false) {
   Counts counts;
   for (const std::string& pattern : all_words(pieces, longest)) {
-    compare(pattern, texts, counts);
+    compare(pattern, texts, counts, search);
     if (::testing::Test::HasFailure()) return;  // the first one says enough
   }
   std::printf("%.*s: %zu patterns, %zu checks, %zu rejected by both, %zu refused by us only\n",
@@ -86,6 +87,11 @@ TEST(RegexAgainstRe2, EverySmallPatternOfOperators) {
 
 TEST(RegexAgainstRe2, EverySmallPatternOfAnchors) {
   enumerate({"a", "^", "$", "(", ")", "|", "*", "{2}"}, 5, all_words({"a", "b"}, 3), "anchors");
+}
+
+TEST(RegexAgainstRe2, EverySmallPatternThatIsSearchedFor) {
+  enumerate({"a", "b", "^", "$", "(", ")", "|", "{1,2}", "*"}, 5, all_words({"a", "b"}, 3),
+            "searched for", true);
 }
 
 TEST(RegexAgainstRe2, EverySmallCharacterClass) {
