@@ -1,0 +1,236 @@
+// Closings: the one text that completes a place, along the plans of the containers around it.
+#include <algorithm>
+#include <optional>
+#include <tuple>
+
+#include "grammar/program.h"
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+
+// The alternative of a container whose plan is shortest, and so closes it.
+const SchemaMachine::Alternative* SchemaMachine::closing_alternative(LevelId container) {
+  const Level& at = *levels_[container];
+  const Alternative* best = nullptr;
+  std::uint64_t least = UINT64_MAX;
+  for (const Alternative& a : at.alternatives) {
+    const Plan& closing = plan(at.kind, a.formula, at.seen);
+    if (closing.verdict != Verdict::kYes) continue;
+    const std::uint64_t size = closing.size + closing_cost(a.next);
+    if (size < least) {
+      least = size;
+      best = &a;
+    }
+  }
+  return best;
+}
+
+// Bytes that close a container and those around it by the plans of its alternatives, the best of
+// them. What a closing goes by: each piece of it lowers this, so that it ends. (The least text of
+// the container alone may leave what is around it owing as much as before, without end.)
+std::uint64_t SchemaMachine::closing_cost(LevelId start) {
+  if (start == 0) return 0;
+  std::vector<LevelId> work{start};
+  while (!work.empty()) {
+    const LevelId at = work.back();
+    const std::size_t size = work.size();
+    std::uint64_t least = UINT64_MAX / 2;
+    for (std::size_t i = 0; i < levels_[at]->alternatives.size(); ++i) {
+      const Alternative a = levels_[at]->alternatives[i];
+      if (a.next != 0 && !levels_[a.next]->closing_cost) {
+        work.push_back(a.next);
+        continue;
+      }
+      if (work.size() > size) continue;
+      const Plan& closing = plan(levels_[at]->kind, a.formula, levels_[at]->seen);
+      if (closing.verdict != Verdict::kYes) continue;
+      const std::uint64_t after = a.next != 0 ? *levels_[a.next]->closing_cost : 0;
+      least = std::min(least, closing.size + after);
+    }
+    if (work.size() > size) continue;
+    levels_[at]->closing_cost = least;
+    work.pop_back();
+  }
+  return *levels_[start]->closing_cost;
+}
+
+// Sets the closing of a scalar's leaf, and of all that it leads through: by the part that completes
+// the container around it soonest. A part that could end here is no reason to end: what must come
+// behind it may be longer, or the very same again.
+void SchemaMachine::find_leaf_closing(LeafId leaf) {
+  std::string word;
+  std::uint64_t least = UINT64_MAX;
+  for (const LeafPart& part : std::vector<LeafPart>(leaves_[leaf].parts)) {
+    std::string closing = scalars_[part.scalar].run.closing_word(part.state);
+    std::uint64_t size = closing.size();
+    size += closing_cost(part.next);
+    if (size < least) {
+      least = size;
+      word = std::move(closing);
+    }
+  }
+  for (const char c : word) {
+    if (leaves_[leaf].closes) return;
+    const auto byte = static_cast<unsigned char>(c);
+    const LeafId next = leaf_step(leaf, byte);
+    ESP_CHECK(next != 0);
+    leaves_[leaf].closes = true;
+    leaves_[leaf].closing_byte = byte;
+    leaves_[leaf].closing_next = next;
+    leaf = next;
+  }
+  leaves_[leaf].closes = true;  // where it was not: it ends here
+}
+
+// Sets how a key goes on, and all that it leads through: at its start to the key that the object's
+// plan has, else to any that may still come.
+bool SchemaMachine::find_key_closing(Cursor at) {
+  constexpr std::size_t kFillers = 32;  // characters after which some key is new
+  const State s = states_[at];
+  const bool begins = key_so_far(s.b, s.text).empty();
+  const auto leads = [&](const std::string& word) {
+    LeafId leaf = s.a;
+    std::uint32_t text = s.text;
+    for (std::size_t i = 0; i < word.size(); ++i) {
+      leaf = leaf_step(leaf, static_cast<unsigned char>(word[i]));
+      if (leaf == 0 || leaves_[leaf].accepting != (i + 1 == word.size())) return false;
+      if (!leaves_[leaf].accepting) text = extend(text, static_cast<unsigned char>(word[i]));
+    }
+    const Json key = Json::parse("\"" + key_so_far(s.b, text) + "\"", nullptr, false);
+    return key.is_string() && value_after_key(s.b, key.get_ref<const std::string&>()) != 0;
+  };
+  std::optional<std::string> word;
+  const Level& object = *levels_[s.b];
+  if (const Alternative* a = begins ? closing_alternative(s.b) : nullptr) {
+    const Plan& closing = plan(object.kind, a->formula, object.seen);
+    if (!closing.end) word = Json(closing.key).dump().substr(1);
+    if (word && !leads(*word)) word.reset();
+  }
+  const std::vector<LeafPart> parts = leaves_[s.a].parts;
+  // A key of nobody's is worth the same wherever it starts: those of this object last.
+  const bool others = levels_[s.b]->after_other_key != 0;
+  std::string filler;
+  while (others && !word && filler.size() < kFillers + levels_[s.b]->own_keys->size()) {
+    const std::string text = key_so_far(s.b, s.text) + filler;
+    if (!own_key(*levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
+    filler += 'a';
+  }
+  for (std::size_t i = 0; i < parts.size() && !word; ++i) {
+    std::string own = scalars_[parts[i].scalar].run.closing_word(parts[i].state);
+    if (leads(own)) word = std::move(own);
+  }
+  filler.clear();
+  while (!word && filler.size() < kFillers) {
+    filler += 'a';
+    if (leads(filler + "\"")) word = filler + "\"";
+  }
+  if (!word) return false;
+  Cursor key = at;
+  for (const char c : *word) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (!key_closings_.emplace(key, byte).second) break;
+    bytes_ += 48;
+    key = step(key, byte);
+  }
+  return true;
+}
+
+SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
+  fuel_ = Fuel("steps", kSteps);
+  const State s = states_[at];
+  const auto along = [&](LeafId leaf, std::uint32_t text) {  // to where the leaf ends
+    for (;;) {
+      if (!leaves_[leaf].closes) find_leaf_closing(leaf);
+      if (leaves_[leaf].closing_next == 0) break;
+      const unsigned char byte = leaves_[leaf].closing_byte;
+      word += static_cast<char>(byte);
+      leaf = leaves_[leaf].closing_next;
+      text = recorded(leaf, text, byte);
+    }
+    return cursor(leaf_end(leaf, text));
+  };
+  const auto one = [&](char c) {
+    word += c;
+    return step(at, static_cast<unsigned char>(c));
+  };
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return at;
+    case Phase::kValue: {
+      // By the value that completes what is around it soonest.
+      const LeafId scalars = scalars_of(s.a);
+      std::optional<Kind> kind;
+      std::tuple<std::uint64_t, std::uint32_t> least;
+      const std::vector<Alternative> from = levels_[s.a]->alternatives;
+      for (const Alternative& a : from) {
+        const ValueFacts facts = value_facts(a.formula);
+        if (facts.verdict != Verdict::kYes) continue;
+        const std::tuple cost(facts.size + closing_cost(a.next), facts.height);
+        if (kind && cost >= least) continue;
+        kind = facts.kind;
+        least = cost;
+      }
+      ESP_CHECK(kind || scalars != 0);
+      if (scalars != 0 && (!kind || *kind == Kind::kValue)) return along(scalars, s.text);
+      return one(*kind == Kind::kObject ? '{' : '[');
+    }
+    case Phase::kLeaf:
+      return along(s.a, s.text);
+    case Phase::kOpen:
+    case Phase::kComma:
+    case Phase::kNext: {
+      const bool object = levels_[s.a]->kind == Kind::kObject;
+      const bool must_end = s.phase == Phase::kNext && s.space != 0;
+      bool ends = s.phase != Phase::kComma && may_end(s.a);
+      if (ends && !must_end && levels_[s.a]->alternatives.size() > 1) {
+        const Alternative* best = closing_alternative(s.a);
+        ends = best == nullptr || at_end(best->formula);
+      }
+      if (must_end || ends) return one(object ? '}' : ']');
+      if (s.phase == Phase::kNext) return one(',');
+      if (!object)
+        return front(cursor({Phase::kValue, std::uint8_t{1}, next_item(s.a), 0, s.text}), word);
+      return one('"');
+    }
+    case Phase::kKey: {
+      Cursor key = at;
+      while (states_[key].phase == Phase::kKey) {
+        if (!key_closings_.contains(key) && !find_key_closing(key)) return kDead;
+        const unsigned char byte = key_closings_.at(key);
+        word += static_cast<char>(byte);
+        key = step(key, byte);
+      }
+      return key;
+    }
+    case Phase::kColon:
+      return one(':');
+  }
+  return kDead;
+}
+
+std::uint64_t SchemaMachine::closing_size(Cursor start) {
+  std::vector<std::pair<Cursor, std::uint64_t>> chain;  // and the bytes to the next
+  Cursor at = start;
+  std::uint64_t total = 0;
+  while (closing_sizes_[at] == UINT64_MAX) {
+    std::string word;
+    const Cursor next = front(at, word);
+    chain.emplace_back(at, word.size());
+    total += word.size();
+    if (next == kDead || total > Program::kLongestClosing) {
+      for (const auto& [c, size] : chain) closing_sizes_[c] = kTooLong;
+      return kTooLong;
+    }
+    at = next;
+  }
+  std::uint64_t size = closing_sizes_[at];
+  while (!chain.empty()) {
+    size = std::min(size + chain.back().second, kTooLong);
+    closing_sizes_[chain.back().first] = size;
+    chain.pop_back();
+  }
+  return closing_sizes_[start];
+}
+
+}  // namespace espalier::grammar
