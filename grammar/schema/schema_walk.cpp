@@ -121,12 +121,14 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
   if (before.inside.phase != Phase::kKey) {
     next.inside = machine_.advance(before.inside, byte);
     if (depends(before)) {
-      // Which item went by makes no difference while this one can become many. Where it ends it may
-      // be the one that stands for it.
+      // Which item went by makes no difference while this one can become many. Where it ends, or
+      // where one text alone is left of it, it may be the one that stands for it.
       const bool spaces = next.inside.phase == Phase::kValue;
       const bool inside = next.inside.phase == Phase::kLeaf && machine_.roomy(next.inside.a);
       const bool ends = before.inside.phase == Phase::kLeaf && byte == '"';
-      const bool dead = next.inside.phase == Phase::kDead && !ends;
+      const bool taken =
+          before.inside.phase == Phase::kLeaf && machine_.leaves_[before.inside.a].bytes.has(byte);
+      const bool dead = next.inside.phase == Phase::kDead && !ends && !taken;
       if (!dead && !spaces && !inside) return std::nullopt;
     }
     if (next.inside.phase == Phase::kKey) {

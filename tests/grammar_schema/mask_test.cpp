@@ -244,6 +244,31 @@ TEST(SchemaMask, BeginningsOfKeysUnderPatternsAreHeldAgainstTheKeyOfTheSameToken
   EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words()));
 }
 
+// A token that ends an item and begins another one, of strings so short that the item which stands
+// for the first could be the second.
+TEST(SchemaMask, ItemsOfOneTokenDifferWhereFewTextsAreLeft) {
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  const auto token = static_cast<TokenId>(spec.bytes.size());
+  for (const char* text : {"\",\"a", "\",\"a\"", "\",\"x", "\",\""}) spec.bytes.emplace_back(text);
+  for (int i = 0; i < 40; ++i) spec.bytes.push_back("\",\"" + std::to_string(i));
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  const VocabularyRef vocabulary = Vocabulary::create(std::move(spec)).value();
+  const Json schema =
+      Json::parse(R"({"type":"array","items":{"type":"string","maxLength":1},"uniqueItems":true})");
+  Matcher matcher = compile_json_schema(vocabulary, schema).value()->start();
+  for (const char c : std::string_view("[\"\",\"x")) {
+    ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(c)));
+  }
+  const MaskRef mask = matcher.mask(UINT32_MAX);
+  EXPECT_TRUE(mask->allows(token));
+  EXPECT_TRUE(mask->allows(token + 1));
+  EXPECT_FALSE(mask->allows(token + 2));
+  EXPECT_TRUE(mask->allows(token + 3));
+  EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words()));
+}
+
 // What one schema's pool made of a scalar serves all others, which met its parts in another order.
 TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   const Atom longer{AtomKind::kLength, 3, 0};
