@@ -118,20 +118,34 @@ TEST(CallsOrText, MasksAreThoseOfTryingEveryToken) {
 // template's own parser, what the value says; at every budget from the least one.
 TEST(CallsOrText, TheTemplatesParserReadsWhatTheValueSays) {
   int calls = 0, texts = 0;
-  for (const std::string wanted : {"", "<tool_ca>", "{[\"", " \n"}) {
+  const std::string mark = "<tool_call>";
+  for (const std::string wanted : {"", "<tool_ca>", "{[\"", " \n", "a call"}) {
     WorldOptions options{.chat = tagged_template()};
-    if (!wanted.empty())
+    Recorder* said = nullptr;  // so far
+    if (wanted == "a call") {
+      options.wants = [&](std::size_t token) {
+        const auto bytes =
+            tiny_model()->tokenizer()->vocabulary()->bytes(static_cast<TokenId>(token));
+        const std::string text = said->text();
+        const std::string turn = text.substr(text.find("<assistant>") + 11);
+        const bool begins = turn.size() < mark.size() && mark.starts_with(turn);
+        return begins && !bytes.empty() && mark.substr(turn.size()).starts_with(bytes) ? 40.0F
+                                                                                       : 0.0F;
+      };
+    } else if (!wanted.empty()) {
       options.wants = [&wanted](std::size_t token) {
         const auto bytes =
             tiny_model()->tokenizer()->vocabulary()->bytes(static_cast<TokenId>(token));
         return !bytes.empty() && bytes.find_first_not_of(wanted) == std::string_view::npos ? 8.0F
                                                                                            : 0.0F;
       };
+    }
     World world(options);
     const auto grammar = grammar_of(world, "(look | stop)[1..2] | string");
     ASSERT_NE(grammar, nullptr);
     for (int seed = 0; seed < 24; ++seed) {
       Recorder recorder;
+      said = &recorder;
       RunOptions run;
       run.observer = &recorder;
       run.overrides.seed = seed;
