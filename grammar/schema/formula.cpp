@@ -150,7 +150,7 @@ FormulaId Formulas::negate(FormulaId f) {
   } else {
     std::vector<FormulaId> parts(children(f).begin(), children(f).end());
     for (FormulaId& part : parts) part = negate(part);
-    out = nodes_[f].op == Op::kAnd ? any(std::move(parts)) : all(std::move(parts));
+    out = nodes_[f].op == Op::kAnd ? any(parts) : all(parts);
   }
   if (out > kTrue && !nodes_[f].ordered) {
     nodes_[f].negation = out;
@@ -159,13 +159,11 @@ FormulaId Formulas::negate(FormulaId f) {
   return out;
 }
 
-FormulaId Formulas::all(std::vector<FormulaId> parts) {
-  return combine(Op::kAnd, std::move(parts));
-}
-FormulaId Formulas::any(std::vector<FormulaId> parts) { return combine(Op::kOr, std::move(parts)); }
+FormulaId Formulas::all(const std::vector<FormulaId>& parts) { return combine(Op::kAnd, parts); }
+FormulaId Formulas::any(const std::vector<FormulaId>& parts) { return combine(Op::kOr, parts); }
 
 // Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
-FormulaId Formulas::combine(Op op, std::vector<FormulaId> parts) {
+FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
   const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;
   const FormulaId one = 1 - zero;
   const Op dual = op == Op::kAnd ? Op::kOr : Op::kAnd;
@@ -348,7 +346,7 @@ FormulaId Formulas::equals(const Json& value) {
     }
     std::sort(map.named.begin(), map.named.end());
     parts.push_back(literal({AtomKind::kMembers, members(std::move(map)), 0}));
-    return all(std::move(parts));
+    return all(parts);
   }
   if (value.is_array()) {
     ItemMap map;

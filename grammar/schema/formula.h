@@ -90,8 +90,8 @@ class Formulas {
 
   FormulaId literal(const Atom& atom, bool negated = false);
   FormulaId types(JsonTypes types);
-  FormulaId all(std::vector<FormulaId> parts);
-  FormulaId any(std::vector<FormulaId> parts);
+  FormulaId all(const std::vector<FormulaId>& parts);
+  FormulaId any(const std::vector<FormulaId>& parts);
   /// Order is how a value is written, not what it is: it has no negation, and falls away in one.
   FormulaId negate(FormulaId f);
   /// The value is this one.
@@ -160,7 +160,7 @@ class Formulas {
     return out;
   }
   FormulaId intern(Node node, std::span<const FormulaId> children);
-  FormulaId combine(Op op, std::vector<FormulaId> parts);
+  FormulaId combine(Op op, const std::vector<FormulaId>& parts);
 
   std::vector<Node> nodes_;
   std::vector<FormulaId> children_;

@@ -250,11 +250,11 @@ std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) 
   return it == entries_.end() ? std::nullopt : std::optional(it->second);
 }
 
-void ScalarLibrary::add(const std::string& key, Entry entry) {
+void ScalarLibrary::add(const std::string& key, const Entry& entry) {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = entry.dfa != nullptr ? entry.dfa->memory() : 0;
   if (entries_.size() >= kEntries || dfa_bytes_ + bytes > kDfaBytes) return;
-  if (entries_.try_emplace(key, std::move(entry)).second) dfa_bytes_ += bytes;
+  if (entries_.try_emplace(key, entry).second) dfa_bytes_ += bytes;
 }
 
 }  // namespace espalier::grammar

@@ -51,7 +51,7 @@ class ScalarLibrary {
     std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large
   };
   std::optional<Entry> find(const std::string& key);
-  void add(const std::string& key, Entry entry);
+  void add(const std::string& key, const Entry& entry);
 
  private:
   void sort_by_bytes(const Vocabulary& vocabulary);

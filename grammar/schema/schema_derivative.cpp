@@ -67,7 +67,7 @@ FormulaId SchemaMachine::still_differs(std::uint32_t values, Next&& next) {
   }
   any.push_back(
       child(formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(parts)), 0})));
-  return formulas_.any(std::move(any));
+  return formulas_.any(any);
 }
 
 FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
@@ -103,7 +103,7 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
         }
         if (!spoken) all.push_back(map.other);
         const FormulaId child =
-            formulas_.literal({AtomKind::kChild, formulas_.all(std::move(all)), 0}, negated);
+            formulas_.literal({AtomKind::kChild, formulas_.all(all), 0}, negated);
         return negated ? formulas_.any({child, l}) : formulas_.all({child, l});
       }
       case AtomKind::kOrder: {
@@ -243,10 +243,10 @@ void SchemaMachine::group(std::vector<Pair>& pairs) {
   const auto rest = [](const Pair& p) { return p.rest; };
   auto by_rest = join(rest, value);
   pairs.clear();
-  for (auto& [r, values] : by_rest) pairs.push_back({formulas_.any(std::move(values)), r});
+  for (auto& [r, values] : by_rest) pairs.push_back({formulas_.any(values), r});
   auto by_value = join(value, rest);
   pairs.clear();
-  for (auto& [v, rests] : by_value) pairs.push_back({v, formulas_.any(std::move(rests))});
+  for (auto& [v, rests] : by_value) pairs.push_back({v, formulas_.any(rests)});
 }
 
 // f = the disjunction of (value and rest) over `out`. False where that is too long.
@@ -272,7 +272,7 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
       }
       if (out.size() > kMaxPairs || !fuel_.spend(1 + out.size() / 16)) return false;
     }
-    if (!plain.empty()) out.push_back({Formulas::kTrue, formulas_.any(std::move(plain))});
+    if (!plain.empty()) out.push_back({Formulas::kTrue, formulas_.any(plain)});
     group(out);
     return whole;
   }
@@ -286,7 +286,7 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
       mixed.push_back(part);
     }
   }
-  std::vector<Pair> product{{formulas_.all(std::move(values)), formulas_.all(std::move(rests))}};
+  std::vector<Pair> product{{formulas_.all(values), formulas_.all(rests)}};
   for (const FormulaId part : mixed) {
     std::vector<Pair> more;
     if (!split(part, more)) return false;
@@ -312,12 +312,11 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   KeyFacts facts;
   bool plain = true;
   const auto look = [&](FormulaId l) {
-    if (formulas_.op(l) != Formulas::Op::kLiteral || formulas_.negated(l)) {
-      plain = false;
-    } else if (formulas_.atom(l).kind == AtomKind::kMembers) {
+    const bool asserted = formulas_.op(l) == Formulas::Op::kLiteral && !formulas_.negated(l);
+    if (asserted && formulas_.atom(l).kind == AtomKind::kMembers) {
       plain = plain && !facts.members && formulas_.members_of(formulas_.atom(l).a).patterns.empty();
       facts.members = formulas_.atom(l).a;
-    } else if (formulas_.atom(l).kind != AtomKind::kHas) {
+    } else if (!asserted || formulas_.atom(l).kind != AtomKind::kHas) {
       plain = false;
     }
   };

@@ -143,7 +143,7 @@ Result<FormulaId> SchemaGraph::read_node(std::uint32_t index) {
   ESP_TRY(read_dependencies(at, scope, parts));
   ESP_TRY(read_combinations(at, scope, parts));
   ESP_TRY(read_unevaluated(at, scope, parts));
-  return formulas_.all(std::move(parts));
+  return formulas_.all(parts);
 }
 
 // Exactly one of them. A branch excludes those that it may meet: none where the branches are told
@@ -154,9 +154,9 @@ FormulaId SchemaGraph::exactly_one(const Parts& branches,
   for (std::size_t i = 0; i < branches.size(); ++i) {
     Parts all{branches[i]};
     for (const std::uint32_t other : meets[i]) all.push_back(formulas_.negate(branches[other]));
-    any.push_back(formulas_.all(std::move(all)));
+    any.push_back(formulas_.all(all));
   }
-  return formulas_.any(std::move(any));
+  return formulas_.any(any);
 }
 
 Status SchemaGraph::read_combinations(const SchemaPlace& at, std::uint32_t scope, Parts& parts) {
@@ -172,7 +172,7 @@ Status SchemaGraph::read_combinations(const SchemaPlace& at, std::uint32_t scope
   }
   if (has(at, "anyOf")) {
     ESP_ASSIGN(Parts any, list(at, scope, "anyOf"));
-    parts.push_back(formulas_.any(std::move(any)));
+    parts.push_back(formulas_.any(any));
   }
   if (has(at, "oneOf")) {
     ESP_ASSIGN(const Parts one, list(at, scope, "oneOf"));

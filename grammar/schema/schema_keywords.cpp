@@ -62,7 +62,7 @@ Status SchemaGraph::read_values(const SchemaPlace& at, Parts& parts) {
     }
   }
   any.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(scalars)), 0}));
-  parts.push_back(formulas_.any(std::move(any)));
+  parts.push_back(formulas_.any(any));
   return {};
 }
 
@@ -214,7 +214,7 @@ Status SchemaGraph::read_objects(const SchemaPlace& at, std::uint32_t scope, Par
   }
   if (!unsure.empty()) {  // another key may match these patterns or none
     unsure.push_back(map.other);
-    map.other = formulas_.any(std::move(unsure));
+    map.other = formulas_.any(unsure);
   }
   if (speaks) parts.push_back(formulas_.literal({AtomKind::kMembers, formulas_.members(map), 0}));
   if (has(at, "propertyNames")) {
@@ -340,7 +340,7 @@ Status SchemaGraph::read_dependencies(const SchemaPlace& at, std::uint32_t scope
         } else {
           ESP_TRY(need(value));
         }
-        then = formulas_.all(std::move(needed));
+        then = formulas_.all(needed);
       }
       // "Absent" holds of no value but an object; the rest must not be caught by the dependency.
       const FormulaId other =

@@ -336,7 +336,7 @@ FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::u
     for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
   }
   all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
-  return formulas_.all(std::move(all));
+  return formulas_.all(all);
 }
 
 }  // namespace espalier::grammar

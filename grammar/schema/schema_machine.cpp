@@ -111,7 +111,7 @@ SchemaMachine::LevelId SchemaMachine::level(Level level) {
     for (; i < alternatives.size() && alternatives[i].next == next; ++i) {
       any.push_back(alternatives[i].formula);
     }
-    merged.push_back({formulas_.any(std::move(any)), next});
+    merged.push_back({formulas_.any(any), next});
   }
   alternatives = std::move(merged);
   std::string key;
@@ -357,7 +357,8 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
           return s;
         }
         const bool object = levels_[s.a]->kind == Kind::kObject;
-        if (byte == (object ? '}' : ']')) {
+        const unsigned char close = object ? '}' : ']';
+        if (byte == close) {
           return may_end(s.a) ? after_value(levels_[s.a]->ends, punctuated(s.a, s.text, byte))
                               : kDeadState;
         }
@@ -398,7 +399,8 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         return {Phase::kValue, 0, s.a, 0, punctuated(s.a, s.text, byte)};
       case Phase::kNext: {
         const bool object = levels_[s.a]->kind == Kind::kObject;
-        if (byte == (object ? '}' : ']')) {
+        const unsigned char close = object ? '}' : ']';
+        if (byte == close) {
           return may_end(s.a) ? after_value(levels_[s.a]->ends, punctuated(s.a, s.text, byte))
                               : kDeadState;
         }

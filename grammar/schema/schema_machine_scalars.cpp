@@ -105,7 +105,7 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
   if (!string || rest.size() == formulas_.children(f).size()) return std::nullopt;
   const FormulaId others = formulas_.all(rest);
   rest.push_back(canonical_);
-  std::optional<ScalarRun> run = automaton(others, formulas_.all(std::move(rest)), true);
+  std::optional<ScalarRun> run = automaton(others, formulas_.all(rest), true);
   if (!run || run->empty()) return run;
   if (run->dfa() == nullptr || !run->dfa()->quoted()) return std::nullopt;
   run->take_away(std::move(texts));
@@ -218,7 +218,7 @@ std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
         values.insert(values.end(), more.begin(), more.end());
       }
     }
-    const FormulaId rest = formulas_.all(std::move(others));
+    const FormulaId rest = formulas_.all(others);
     std::erase_if(values, [&](const Json& value) { return !holds(rest, value); });
     std::vector<std::string> words = ScalarExpressions::spellings(values);
     std::erase_if(words, [](const auto& w) { return w.size() > Program::kLongestClosing; });
@@ -281,7 +281,7 @@ std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
     (set ? listed : out).push_back(part);
   }
   if (out.empty() || out.size() > kMost) return {f};
-  if (!listed.empty()) out.push_back(formulas_.any(std::move(listed)));
+  if (!listed.empty()) out.push_back(formulas_.any(listed));
   return out;
 }
 

@@ -158,9 +158,9 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
         all.push_back(
             formulas_.literal({AtomKind::kMembers, formulas_.members(std::move(members)), 0}));
       }
-      cases.push_back(formulas_.all(std::move(all)));
+      cases.push_back(formulas_.all(all));
     }
-    parts.push_back(formulas_.any(std::move(cases)));
+    parts.push_back(formulas_.any(cases));
   }
   return {};
 }
