@@ -31,6 +31,7 @@ if not DRIVER.exists():
 
 
 class Generation(Extension):
+    # A plain set, as jinja2 declares it.
     tags = {"generation"}  # noqa: RUF012
 
     def parse(self, parser: Any) -> Any:
