@@ -111,8 +111,9 @@ Result<OpenedProgram> open_program(const std::string& argument, std::string_view
   if (!wanted.empty()) {
     file.gen = file.program->gen(wanted);
     if (file.gen == nullptr) {
+      const std::string meant = did_you_mean(wanted, names);
       return usage("'" + file.path + "' has no generator '" + wanted + "'" +
-                   did_you_mean(wanted, names) +
+                   (meant.empty() ? "." : meant) +
                    (names.empty() ? "" : " It has: " + list_of(names)));
     }
     return opened;
