@@ -49,6 +49,13 @@ std::string near_files(const std::string& path, System& system) {
   return did_you_mean(path, programs);
 }
 
+// "; did you mean 'b'? It has: b, c", for a name that is none of these.
+std::string instead_of(const std::string& wanted, const std::vector<std::string>& names) {
+  const std::string meant = did_you_mean(wanted, names);
+  if (names.empty()) return meant;
+  return (meant.empty() ? "." : meant) + " It has: " + list_of(names);
+}
+
 }  // namespace
 
 dsl::ReadFile reader(System& system) {
@@ -111,10 +118,8 @@ Result<OpenedProgram> open_program(const std::string& argument, std::string_view
   if (!wanted.empty()) {
     file.gen = file.program->gen(wanted);
     if (file.gen == nullptr) {
-      const std::string meant = did_you_mean(wanted, names);
       return usage("'" + file.path + "' has no generator '" + wanted + "'" +
-                   (meant.empty() ? "." : meant) +
-                   (names.empty() ? "" : " It has: " + list_of(names)));
+                   instead_of(wanted, names));
     }
     return opened;
   }
@@ -174,9 +179,8 @@ Result<Json> ProgramArguments::read(const std::vector<dsl::Parameter>& parameter
           return candidate.name == name || candidate.key == name;
         });
     if (parameter == parameters.end()) {
-      return fail(ErrorCode::kInvalid, "the generator has no parameter '" + name + "'" +
-                                           did_you_mean(name, names) +
-                                           (names.empty() ? "" : " It has: " + list_of(names)));
+      return fail(ErrorCode::kInvalid,
+                  "the generator has no parameter '" + name + "'" + instead_of(name, names));
     }
     std::string value = given.substr(equals + 1);
     if (value.starts_with("@@")) {

@@ -205,7 +205,7 @@ TEST(Programs, ArgumentsAreCheckedBeforeAModelIsLoaded) {
     return ran.err;
   };
   EXPECT_THAT(error({}), HasSubstr("a"));
-  EXPECT_THAT(error({"--arg", "b=1"}), HasSubstr("no parameter 'b'"));
+  EXPECT_THAT(error({"--arg", "b=1"}), HasSubstr("no parameter 'b'. It has: a"));
   EXPECT_THAT(error({"--arg", "a"}), HasSubstr("--arg takes NAME=VALUE"));
   EXPECT_THAT(error({"--arg", "a=x", "--arg", "n=many"}), HasSubstr("n"));
   EXPECT_THAT(error({"--args", "[1]"}), HasSubstr("--args takes a JSON object, not array"));
