@@ -20,7 +20,7 @@ class Loader {
     loaded_.complete = files_[0].complete;
     // Depth first: a file's uses are looked at once it is parsed, those of what it uses before its
     // next one.
-    open_.push_back({0, 0});
+    open_.emplace_back(0, 0);
     while (!open_.empty()) {
       const std::uint32_t file = open_.back().first;
       if (open_.back().second == files_[file].uses.size()) {
@@ -106,7 +106,7 @@ class Loader {
     }
     add(path, std::move(*text));
     const auto index = static_cast<std::uint32_t>(files_.size() - 1);
-    open_.push_back({index, 0});
+    open_.emplace_back(index, 0);
     return index;
   }
 

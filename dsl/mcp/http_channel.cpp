@@ -239,11 +239,9 @@ class HttpChannel final : public Channel {
         exchange.replies.push_back(answer_to(message));
       } else if (message.kind == Message::Kind::kNotification) {
         if (message.method == "notifications/tools/list_changed") tools_changed_ = true;
-      } else if (message.id == Json(exchange.id)) {
+      } else if (message.id == Json(exchange.id) || message.id.is_null()) {
+        // Without an id: an error about a request that the server could not read.
         exchange.answer = std::move(message.body);
-      } else if (message.id.is_null()) {
-        exchange.answer =
-            std::move(message.body);  // an error about a request that it could not read
       }
       return {};
     };

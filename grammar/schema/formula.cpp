@@ -234,12 +234,12 @@ FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
     if (rest.size() == count) {
       kept.push_back(f);
     } else {
-      changed.push_back(combine(dual, std::move(rest)));
+      changed.push_back(combine(dual, rest));
     }
   }
   if (!changed.empty()) {
     kept.insert(kept.end(), changed.begin(), changed.end());
-    return combine(op, std::move(kept));
+    return combine(op, kept);
   }
   if (kept.empty()) return one;
   if (kept.size() == 1) return kept[0];

@@ -155,7 +155,7 @@ class Formulas {
     for (std::uint32_t i = 0; i < count; ++i) {
       parts.push_back(map_into(children_[nodes_[f].first + i], to, known));
     }
-    const FormulaId out = nodes_[f].op == Op::kAnd ? all(std::move(parts)) : any(std::move(parts));
+    const FormulaId out = nodes_[f].op == Op::kAnd ? all(parts) : any(parts);
     known.emplace(f, out);
     return out;
   }

@@ -95,8 +95,8 @@ void Terminal::find_closings(const ByteSet& preferred) {
     }
     return f.ways = static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, UINT32_MAX));
   };
-  for (State q = 1; q < facts_.size(); ++q) {
-    if (q != start_) static_cast<void>(ways(ways, q));
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    if (q != start_) static_cast<void>(ways(ways, static_cast<State>(q)));
   }
 }
 
@@ -111,8 +111,8 @@ const Terminal::Piece* Terminal::piece(const Vocabulary& vocabulary, State q,
 }
 
 void Terminal::make_root_pieces(const Vocabulary& vocabulary) const {
-  for (State q = 1; q < facts_.size(); ++q) {
-    static_cast<void>(piece(vocabulary, q, TokenTrie::kRoot));
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    static_cast<void>(piece(vocabulary, static_cast<State>(q), TokenTrie::kRoot));
   }
 }
 
