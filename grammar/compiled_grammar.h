@@ -9,9 +9,11 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "grammar/automaton.h"
+#include "grammar/longest_text.h"
 #include "grammar/matcher.h"
 
 namespace espalier::grammar {
@@ -19,10 +21,13 @@ namespace espalier::grammar {
 class CompiledGrammar final : public Grammar, public std::enable_shared_from_this<CompiledGrammar> {
  public:
   CompiledGrammar(ProgramRef program, const Limits& limits)
-      : program_(std::move(program)), state_bytes_(limits.state_bytes) {}
+      : program_(std::move(program)),
+        longest_text_(grammar::longest_text(program_->pool(), program_->root())),
+        state_bytes_(limits.state_bytes) {}
 
   [[nodiscard]] Matcher start(std::string_view prefix) const override;
   [[nodiscard]] std::uint32_t least_tokens() const override;
+  [[nodiscard]] std::optional<std::uint64_t> longest_text() const override { return longest_text_; }
   [[nodiscard]] bool prefix_free() const override { return program_->prefix_free(); }
   [[nodiscard]] const VocabularyRef& vocabulary() const override { return program_->vocabulary(); }
   [[nodiscard]] GrammarSize size() const override;
@@ -36,6 +41,7 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
 
  private:
   ProgramRef program_;
+  std::optional<std::uint64_t> longest_text_;
   std::size_t state_bytes_;
   mutable std::mutex mutex_;
   mutable std::unique_ptr<Automaton> automaton_;

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,9 @@ class Grammar {
   /// Tokens of a known closing string from the start: a hole with a smaller budget is refused
   /// before it runs.
   [[nodiscard]] virtual std::uint32_t least_tokens() const = 0;
+  /// Bytes of its longest text at most (longest_text.h), without the follow; nothing where there is
+  /// no bound.
+  [[nodiscard]] virtual std::optional<std::uint64_t> longest_text() const = 0;
   /// True when no word of the language is a proper prefix of another (records, lists, calls, …).
   [[nodiscard]] virtual bool prefix_free() const = 0;
   [[nodiscard]] virtual const VocabularyRef& vocabulary() const = 0;
