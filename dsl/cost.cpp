@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
 
 #include "dsl/context.h"
+#include "dsl/hole_room.h"
 #include "dsl/holes.h"
 #include "dsl/select.h"
 #include "dsl/static_types.h"
+#include "grammar/longest_text.h"
 
 namespace espalier::dsl {
 namespace {
@@ -33,43 +36,6 @@ Cost times(const Cost& a, const Bound& n) {
 Cost larger(const Cost& a, const Cost& b) {
   return {a.generated.or_larger(b.generated), a.holes.or_larger(b.holes),
           a.scored.or_larger(b.scored), a.calls.or_larger(b.calls), a.again.or_larger(b.again)};
-}
-
-/// Bytes of the longest value, where that is known; a token has one at least.
-std::optional<std::uint64_t> longest(const TypeRef& given, int depth = 0) {
-  const TypeRef type = resolve(given);
-  if (type == nullptr || depth > 16) return std::nullopt;
-  switch (type->kind) {
-    case TypeKind::kBool:
-      return 5;
-    case TypeKind::kNull:
-      return 4;
-    case TypeKind::kLiteral:
-      return type->literal.is_string() ? type->literal.get<std::string>().size()
-                                       : type->literal.dump().size();
-    case TypeKind::kEnum: {
-      std::uint64_t most = 0;
-      for (const auto& one : type->cases) most = std::max<std::uint64_t>(most, one.surface.size());
-      return most;
-    }
-    case TypeKind::kInt: {
-      const auto size = [](const std::optional<std::int64_t>& end) {
-        return end ? std::to_string(*end).size() : std::size_t{20};
-      };
-      return std::max(size(type->int_low), size(type->int_high));
-    }
-    case TypeKind::kUnion: {
-      std::uint64_t most = 0;
-      for (const TypeRef& item : type->items) {
-        const auto one = longest(item, depth + 1);
-        if (!one) return std::nullopt;
-        most = std::max(most, *one);
-      }
-      return most;
-    }
-    default:
-      return std::nullopt;
-  }
 }
 
 class CostWalker {
@@ -104,10 +70,13 @@ class CostWalker {
       if (option.name.text != "max") continue;
       const auto number = constant(*option.value);
       value = number ? Bound::of(*number) : Bound::symbol(written(*option.value));
-      most = number.value_or(0);
+      most = number.value_or(Bound::kMost);
     }
-    const auto bytes = longest(program_.holes[hole.id].type);
-    return bytes && (most == 0 || *bytes < most) ? Bound::of(*bytes) : value;
+    const std::uint64_t room =
+        hole_room({.budget = most, .longest = grammar::longest_text(program_.holes[hole.id].type)},
+                  nullptr)
+            .value;
+    return room < most ? Bound::of(room) : value;
   }
 
  private:
@@ -136,17 +105,19 @@ class CostWalker {
     cost += expr(hole.from);
     for (const HoleOption& option : hole.options) cost += expr(option.value);
     cost.holes += Bound::of(1);
-    const std::uint64_t end = std::max<std::uint64_t>(1, follow.size());
+    const auto end = [&](std::string_view text) {
+      return hole_room({.follow = text}, nullptr).behind;
+    };
     if (hole.select) {
       if (const auto choices = choices_of(info.type)) {
         std::uint64_t bytes = 0;
-        for (const Choice& one : *choices) bytes = sum(bytes, one.text.size() + end);
+        for (const Choice& one : *choices) bytes = sum(bytes, one.text.size() + end(follow));
         cost.scored += Bound::of(info.by == SelectBy::kPrior ? product(bytes, 2) : bytes);
       }
       return cost;
     }
     cost.generated += value_of(hole);
-    cost.generated += Bound::of(info.think ? Context::kThoughtEnd.size() : end);
+    cost.generated += Bound::of(end(info.think ? Context::kThoughtEnd : follow));
     if (info.think) cost.again += Bound::of(1);
     return cost;
   }

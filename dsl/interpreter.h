@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -103,10 +104,10 @@ class Interpreter {
   Outcome<Value> mocked(Frame& frame, const Hole& hole, std::string_view follow, const Json& given,
                         const grammar::SpanSource* source);
   Outcome<HoleSettings> settings(const Hole& hole, const Scope& scope, const Ready& ready);
-  /// The path ready for a hole that wants `needed` tokens (what healing took back comes on top);
-  /// turns are dropped where they must be and may.
+  /// The path ready for a hole that needs room for as many tokens as `needed` says of what healing
+  /// took back; turns are dropped where they must be and may.
   Outcome<Context::Healed> heal(Frame& frame, const Hole& hole, const std::string& path,
-                                std::size_t needed);
+                                const std::function<std::size_t(const Context::Healed&)>& needed);
   Outcome<void> check(const Hole& hole, std::string_view follow);
   static Outcome<void> budget(const Hole& hole, const grammar::Grammar& grammar, std::uint32_t max);
   void write(Frame& frame, std::string_view bytes, bool constant = false);

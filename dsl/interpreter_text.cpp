@@ -1,11 +1,13 @@
 // Texts and holes.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <utility>
 
 #include "dsl/completed_nodes.h"
 #include "dsl/control_bytes.h"
 #include "dsl/convert.h"
+#include "dsl/hole_room.h"
 #include "dsl/holes.h"
 #include "dsl/interpreter.h"
 #include "dsl/select.h"
@@ -322,11 +324,12 @@ Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_v
   return value->with(std::make_shared<const Origin>(std::move(origin)));
 }
 
-Outcome<Context::Healed> Interpreter::heal(Frame& frame, const Hole& hole, const std::string& path,
-                                           std::size_t needed) {
+Outcome<Context::Healed> Interpreter::heal(
+    Frame& frame, const Hole& hole, const std::string& path,
+    const std::function<std::size_t(const Context::Healed&)>& needed) {
   auto healed = frame.context->heal();
   if (!healed) return engine_failure(hole.span, std::move(healed).error());
-  auto dropped = frame.context->make_room(needed + healed->dropped);
+  auto dropped = frame.context->make_room(needed(*healed));
   if (!dropped) return engine_failure(hole.span, std::move(dropped).error());
   if (dropped->empty()) return std::move(*healed);
   const ModelParts& model = runner_.model();
@@ -347,10 +350,12 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   if (auto enough = budget(hole, **grammar, settings.max); !enough) {
     co_return pass(std::move(enough).error());
   }
-  // The follow, or the end of turn: no part of the value, and so not of its budget.
-  auto after = runner_.model().tokenizer->encode(follow, runtime::TextStart::kContinuation);
-  const std::size_t behind = follow.empty() || !after ? 1 : after->size();
-  auto healed = heal(frame, hole, path, settings.max + behind);
+  const auto room = [&](const Context::Healed& healed) {
+    return hole_room(
+        {settings.max, (*grammar)->longest_text(), follow, healed.dropped, healed.prefix.size()},
+        runner_.model().tokenizer.get());
+  };
+  auto healed = heal(frame, hole, path, [&](const auto& taken) { return room(taken).all(); });
   if (!healed) co_return pass(std::move(healed).error());
 
   runtime::GenerateRequest request;
@@ -358,7 +363,8 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   request.sampling = settings.sampling;
   request.key = frame.place.with(hole.name.text).with(hole.id).with(settings.sampling.seed);
   // What healing took back is spelled again before the value begins.
-  request.max_tokens = std::max(settings.max + healed->dropped, request.matcher.distance());
+  request.max_tokens =
+      std::max(static_cast<std::uint32_t>(room(*healed).value), request.matcher.distance());
   if (observer_.wants_choices()) request.logprobs = kShownChoices;
   CompletedNodes nodes;
   const auto on_node = [&](const std::string& place, const Json& node) {
@@ -408,8 +414,11 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
   if (result->origin() != nullptr) origin.spans = result->origin()->spans;
   // The budget closed it if the value's own tokens reach it: what healing took back, the follow and
   // the end token are not the value's.
-  const std::size_t others = healed->dropped + behind;
-  origin.truncated = generated->truncated || generated->ids.size() >= settings.max + others;
+  const std::size_t end = healed->prefix.size() + generated->matcher.text().size();
+  std::size_t own = 0;
+  for (std::size_t bytes = 0; own < generated->ids.size() && bytes < end; ++own)
+    bytes += runner_.model().vocabulary().bytes(generated->ids[own]).size();
+  origin.truncated = own >= settings.max + healed->dropped;
   origin.spelling = {std::move(healed->prefix), std::move(generated->ids)};
   co_return result->with(std::make_shared<const Origin>(std::move(origin)));
 }
@@ -471,7 +480,8 @@ Interpreter::ValueTask Interpreter::select(Frame& frame, const Hole& hole, std::
   if (!unhealed) co_return engine_failure(hole.span, std::move(unhealed).error());
   std::size_t longest = 0;
   for (const auto& one : *unhealed) longest = std::max(longest, one.size());
-  auto healed = heal(frame, hole, path, longest);
+  auto healed =
+      heal(frame, hole, path, [longest](const auto& taken) { return longest + taken.dropped; });
   if (!healed) co_return pass(std::move(healed).error());
   auto continuations = spelled(healed->prefix);
   if (!continuations) co_return engine_failure(hole.span, std::move(continuations).error());

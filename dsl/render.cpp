@@ -8,10 +8,12 @@
 
 #include "base/system.h"
 #include "dsl/convert.h"
+#include "dsl/hole_room.h"
 #include "dsl/holes.h"
 #include "dsl/interpreter.h"
 #include "dsl/mock_model.h"
 #include "dsl/runner.h"
+#include "grammar/longest_text.h"
 
 namespace espalier::dsl {
 namespace {
@@ -229,11 +231,22 @@ class Renderer {
       if (!value || value->kind() != ValueKind::kInt || value->as_int() < 1) return {};
       max = value->as_int();
     }
-    const auto after = model_.tokenizer->encode(follow, runtime::TextStart::kContinuation);
-    const std::size_t behind = follow.empty() || !after ? 1 : after->size();
+    grammar::SpanSourceRef source;
+    if (hole.from != nullptr) {
+      const auto text = evaluate_text(program_, scope_, *hole.from, {});
+      if (!text) return {};
+      auto made = grammar::SpanSource::create(*text);
+      if (!made) return engine_failure(hole.from->span, std::move(made).error());
+      source = std::move(*made);
+    }
     const auto healed = path.heal();
     if (!healed) return engine_failure(hole.span, healed.error());
-    const auto dropped = path.make_room(static_cast<std::size_t>(max) + behind + healed->dropped);
+    const HoleRoom room =
+        hole_room({static_cast<std::uint64_t>(max),
+                   grammar::longest_text(program_.holes[hole.id].type, source, &model_.calls.form),
+                   follow, healed->dropped, healed->prefix.size()},
+                  model_.tokenizer.get());
+    const auto dropped = path.make_room(room.all());
     if (!dropped) return engine_failure(hole.span, dropped.error());
     if (dropped->empty()) return {};
     std::size_t tokens = 0;

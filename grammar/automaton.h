@@ -79,6 +79,9 @@ class Automaton {
     if (spelled(state)) return closes(state);
     return distance(state) != kNever;
   }
+  /// The same place where the value may not grow any more: only its follow, where it has come
+  /// furthest, or its end goes on. kDead where the value is not complete.
+  StateId closed(StateId state);
   /// Tokens allowed with that many left; see Matcher::mask.
   MaskRef mask(StateId state, std::uint32_t tokens_left);
   /// mask() far from the budget's end, by trying every token over states: what it is tested

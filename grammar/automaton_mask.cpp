@@ -38,21 +38,21 @@ MaskRef Automaton::intern_mask(MaskBuilder builder) {
   return mask;
 }
 
+StateId Automaton::closed(StateId state) {
+  if (state == kDead) return kDead;
+  std::vector<PositionId> ends;
+  const std::uint32_t read = follow_read(state);
+  for (const PositionId p : states_[state].items) {
+    if (p == kValueEnd || (is_follow(p) && positions_[p].progress == read)) ends.push_back(p);
+  }
+  // A kValueEnd item exists only without a follow, and a follow's own items need no scanner.
+  return ends.empty() ? kDead : intern(std::move(ends), kNoScan);
+}
+
 MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
-  if (state != kDead && tokens_left == 0) {
-    // The value may not grow any more: only its follow, where it has come furthest, or its end goes
-    // on.
-    std::vector<PositionId> ends;
-    const std::uint32_t read = follow_read(state);
-    for (const PositionId p : states_[state].items) {
-      if (p == kValueEnd || (is_follow(p) && positions_[p].progress == read)) ends.push_back(p);
-    }
-    state = kDead;
-    if (!ends.empty()) {
-      // A kValueEnd item exists only without a follow, and a follow's own items need no scanner.
-      state = intern(std::move(ends), kNoScan);
-      tokens_left = 1;
-    }
+  if (tokens_left == 0) {
+    state = closed(state);
+    tokens_left = 1;
   }
   if (!live(state) || states_[state].done) {
     return intern_mask(MaskBuilder(program_->vocabulary()->size()));

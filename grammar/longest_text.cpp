@@ -94,6 +94,25 @@ class LongestText {
   std::vector<bool> seen_;
 };
 
+// Whether calls stand in the text as the model's template has them: not inside JSON.
+bool writes_calls(const TypeRef& type, int depth) {
+  if (type == nullptr || depth > TypeExpressions::kDepth) return false;
+  const auto inside = [&](const TypeRef& item) { return writes_calls(item, depth + 1); };
+  switch (type->kind) {
+    case TypeKind::kCall:
+      return true;
+    case TypeKind::kReference:
+      return inside(type->target.lock());
+    case TypeKind::kUnion:
+      return std::any_of(type->items.begin(), type->items.end(), inside);
+    case TypeKind::kList:
+      return type->items.size() == 1 && type->items[0] != nullptr &&
+             type->items[0]->kind == TypeKind::kCall;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> longest_text(const ExpressionPool& pool, Expr root) {
@@ -103,10 +122,12 @@ std::optional<std::uint64_t> longest_text(const ExpressionPool& pool, Expr root)
 }
 
 std::optional<std::uint64_t> longest_text(const TypeRef& type, const SpanSourceRef& source,
-                                          const CallForm& calls) {
+                                          const CallForm* calls) {
+  if (calls == nullptr && writes_calls(type, 0)) return std::nullopt;
   Fuel fuel("compile steps (limits.compile_fuel)", Limits().compile_fuel);
   ExpressionPool pool(fuel);
-  const auto root = TypeExpressions(pool, source, calls).plain(type);
+  const auto root =
+      TypeExpressions(pool, source, calls != nullptr ? *calls : kPlainCall).plain(type);
   if (!root || !pool.ok()) return std::nullopt;
   return longest_text(pool, *root);
 }

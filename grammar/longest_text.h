@@ -22,10 +22,10 @@ namespace espalier::grammar {
 [[nodiscard]] std::optional<std::uint64_t> longest_text(const ExpressionPool& pool, Expr root);
 
 /// The same of a type that stands in a text, as compile() has it: `source` is what its spans copy
-/// from (null: not known yet, so they have no bound), `calls` how a call is written. Nothing also
-/// for a type that is refused, or that takes more than Limits::compile_fuel to build.
+/// from, `calls` how a call is written; null: not known yet, so that they have no bound. Nothing
+/// also for a type that is refused, or that takes more than Limits::compile_fuel to build.
 [[nodiscard]] std::optional<std::uint64_t> longest_text(const TypeRef& type,
                                                         const SpanSourceRef& source = nullptr,
-                                                        const CallForm& calls = kPlainCall);
+                                                        const CallForm* calls = nullptr);
 
 }  // namespace espalier::grammar

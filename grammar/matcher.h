@@ -104,7 +104,7 @@ class Matcher {
   [[nodiscard]] std::uint32_t distance() const;
   /// Tokens that are the only continuation, spelled canonically and held back at the first unstable
   /// boundary (CONTRACTS 14); empty where there is a choice, no canonical spelling, or too small a
-  /// budget.
+  /// budget. At the budget's end (0 left) that is what remains of the follow, or the end of turn.
   [[nodiscard]] std::vector<TokenId> forced(std::uint32_t tokens_left) const;
 
   /// The value's own bytes so far: without the healed prefix and without the follow.

@@ -20,6 +20,9 @@ namespace espalier::grammar {
 
 class TypeExpressions {
  public:
+  static constexpr int kDepth =
+      200;  // nesting of types, not of values: a program's own text bounds it
+
   /// `source` is what spans copy from; null where no type holds one.
   explicit TypeExpressions(ExpressionPool& pool, SpanSourceRef source = nullptr,
                            const CallForm& calls = kPlainCall)
@@ -36,9 +39,6 @@ class TypeExpressions {
   [[nodiscard]] const std::vector<Distinct>& distinct() const { return distinct_; }
 
  private:
-  static constexpr int kDepth =
-      200;  // nesting of types, not of values: a program's own text bounds it
-
   Result<Expr> convert(const TypeRef& type, bool json, int depth);
   Result<Expr> reference(const Type& type, bool json, int depth);
   Result<Expr> literal(const Type& type, bool json);

@@ -28,6 +28,28 @@ TEST(Cost, AddsWhatHolesMayTake) {
   EXPECT_EQ(one.calls.text(), "0");
 }
 
+TEST(Cost, OfAValueIsNoMoreThanItsTypesLongestText) {
+  const auto value = [](const std::string& type) {
+    return cost(
+               "enum C { red, deep_red as \"deep red\" }\ntool look(n: int(1..9)) -> int = python "
+               "\"m:f\"\n"
+               "gen main(doc: string, n: int) -> int { assistant \"$[a: " +
+               type + "]\" return 0 }")
+        .generated.text();
+  };
+  EXPECT_EQ(value("bool"), std::to_string(5 + 1));
+  EXPECT_EQ(value("C"), std::to_string(8 + 1));
+  EXPECT_EQ(value("line(1..3)"), std::to_string(4 * 3 + 1));
+  EXPECT_EQ(value("{ a: int(1..9) }"), std::to_string(1 + 17 + 4 + 17 + 1 + 17 + 1 + 1));
+  EXPECT_EQ(value("{ a: int(1..9) }, max=40"), std::to_string(40 + 1));
+  EXPECT_EQ(value("date"), std::to_string(10 + 1));
+  EXPECT_EQ(value("bool, max=n"), std::to_string(5 + 1));
+  EXPECT_EQ(value("line, max=n"), "n + 1");
+  // What the source of a span and the model's form of a call are is not known here.
+  EXPECT_EQ(value("span from doc"), std::to_string(256 + 1));
+  EXPECT_EQ(value("look"), std::to_string(256 + 1));
+}
+
 TEST(Cost, IsSymbolicInTheParameters) {
   const Cost loops = cost(R"(
     gen main(shots: string[], depth: int, width: int) -> int {

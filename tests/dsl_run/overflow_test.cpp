@@ -98,22 +98,31 @@ std::string rendered(const World& world, const std::string& source, const Json& 
   return text ? *text : "error: " + text.error().message;
 }
 
-// What is rendered is what a run asks for: the prompt of a program without the dropped turns.
+// What is rendered is what a run asks for: the prompt of a program without the dropped turns. That
+// the type is shorter than the budget gives room to both.
 TEST(Overflow, RenderLeavesOutWhatARunWouldDrop) {
   World wide;
   int dropping = 0, refused = 0;
-  for (unsigned seed = 0; seed < 60; ++seed) {
+  for (unsigned seed = 0; seed < 120; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
+    std::string chat = kChat;
+    if (seed % 2 == 1) {
+      static const char* const kTypes[] = {"bool", "line(1..4)", "\"yes\" | \"or no\"",
+                                           "span from message"};
+      chat.replace(chat.find("line(1..200)"), 12, kTypes[random() % 4]);
+      chat.replace(chat.find("-> string"), 9, "-> json");
+    }
     World world(WorldOptions{.context = static_cast<std::uint32_t>(120 + random() % 300)});
     const Json history = random_history(random);
-    Json arguments{
-        {"history", history}, {"message", words(random, 20)}, {"budget", 2 + random() % 20}};
+    Json arguments{{"history", history},
+                   {"message", words(random, 20)},
+                   {"budget", seed % 2 == 1 ? 9 + random() % 60 : 2 + random() % 20}};
     Drops drops;
     RunOptions run;
     run.observer = &drops;
-    const auto out = world.run(kChat, arguments, run);
-    const std::string text = rendered(world, kChat, arguments);
+    const auto out = world.run(chat, arguments, run);
+    const std::string text = rendered(world, chat, arguments);
     if (!out) {
       ++refused;
       EXPECT_EQ("error: " + out.error().error.message, text);
@@ -135,7 +144,7 @@ TEST(Overflow, RenderLeavesOutWhatARunWouldDrop) {
       }
     }
     arguments["history"] = left;
-    EXPECT_EQ(text, note + rendered(wide, kChat, arguments));
+    EXPECT_EQ(text, note + rendered(wide, chat, arguments));
   }
   EXPECT_GT(dropping, 10);
   EXPECT_GT(refused, 0);
