@@ -97,6 +97,7 @@ void Context::text(std::string_view bytes, bool constant) {
   if (bytes.empty()) return;
   if (log_) log({constant ? Piece::Kind::kConstant : Piece::Kind::kText, std::string(bytes)});
   append_text(bytes);
+  say(bytes);
 }
 
 void Context::append_text(std::string_view bytes) {
@@ -124,12 +125,9 @@ void Context::trim_end() {
 
 Status Context::written(std::string_view bytes, const Spelling& spelling) {
   if (log_) log({Piece::Kind::kValue, std::string(bytes), spelling});
-  return spell(bytes, spelling, /*calls=*/false);
-}
-
-Status Context::written_calls(std::string_view bytes, const Spelling& spelling) {
-  if (log_) log({Piece::Kind::kCalls, std::string(bytes), spelling});
-  return spell(bytes, spelling, /*calls=*/true);
+  ESP_TRY(spell(bytes, spelling, /*calls=*/false));
+  say(bytes);
+  return {};
 }
 
 // What no ids spell: text, in which control tokens may stand only where it is that of calls.
@@ -203,16 +201,28 @@ Status Context::open(runtime::Role role) {
   }
   role_ = role;
   thoughts_.clear();
+  said_ = {};
   closed_.reset();
+  begin_turn();
+  return flush();
+}
+
+// The open turn's text begins here.
+void Context::begin_turn() {
   turn_begin_ = run_begin_;
   turn_skip_ = run_.size();
   if (run_start_ == runtime::TextStart::kRun) turn_skip_ += model_->tokenizer->run_prefix().size();
-  return flush();
 }
 
 // The path up to the text of a turn of `next`, as the template has it now.
 Status Context::rewrite(runtime::Role next) {
-  ESP_ASSIGN(const runtime::Segments segments, model_->chat->render_before(turns_, next));
+  ESP_ASSIGN(const runtime::Segments segments,
+             model_->chat->render_before(
+                 turns_, next, next == runtime::Role::kTool ? answered() : Json::object()));
+  return become(segments);
+}
+
+Status Context::become(const runtime::Segments& segments) {
   // The text behind the last control token goes on with the turn's.
   const bool ends_in_text = !segments.empty() && segments.back().control == kNoToken;
   const std::span<const runtime::Segment> fixed(segments.data(),
@@ -231,18 +241,6 @@ Status Context::rewrite(runtime::Role next) {
   dirty_ = true;
   ended_ = false;
   return {};
-}
-
-// The text of the turn that is about to be closed, from its ids.
-void Context::remember_turn() {
-  const std::span<const TokenId> ids(branch_.ids());
-  std::string text = model_->tokenizer->decode(ids.subspan(std::min(turn_begin_, ids.size())));
-  text.erase(0, std::min(turn_skip_, text.size()));
-  if (model_->chat->text_form(*role_) == runtime::TextForm::kJson) {
-    const Json plain = Json::parse("\"" + text + "\"", nullptr, false);
-    if (plain.is_string()) text = plain.get<std::string>();
-  }
-  turns_.push_back({{"role", std::string(name(*role_))}, {"content", std::move(text)}});
 }
 
 Result<std::string> Context::open_thought() {
@@ -366,12 +364,21 @@ Result<Context::Healed> Context::heal() {
   return healed;
 }
 
-void Context::after_hole() {
+void Context::after_hole(const std::vector<runtime::ToolCall>& calls, std::string_view follow) {
+  const std::vector<TokenId>& ids = branch_.ids();
   if (log_) {
-    const std::vector<TokenId>& ids = branch_.ids();
     Spelling spelling{hole_prefix_,
                       {ids.begin() + static_cast<std::ptrdiff_t>(hole_begin_), ids.end()}};
-    log({Piece::Kind::kHole, {}, std::move(spelling)});
+    log({Piece::Kind::kHole, std::string(follow), std::move(spelling), calls});
+  }
+  const bool thinking = !thoughts_.empty() && thoughts_.back().end == 0;
+  if (!calls.empty()) {
+    say(calls, follow);
+  } else if (rewrites() && !thinking) {
+    std::string bytes;
+    for (std::size_t i = hole_begin_; i < ids.size(); ++i)
+      bytes += model_->tokenizer->vocabulary()->bytes(ids[i]);
+    say(std::string_view(bytes).substr(std::min(bytes.size(), hole_prefix_.size())));
   }
   begin_run();
   ended_ = run_begin_ > 0 && model_->tokenizer->vocabulary()->is_end(branch_.ids().back());
@@ -390,6 +397,7 @@ Result<Context> Context::fork() {
   child.turn_begin_ = turn_begin_;
   child.turn_skip_ = turn_skip_;
   child.raw_ = raw_;
+  child.said_ = said_;
   child.thoughts_ = thoughts_;
   child.started_ = started_;
   child.ended_ = ended_;
@@ -418,6 +426,7 @@ Result<Context::Snapshot> Context::snapshot() {
   made.turn_begin = turn_begin_;
   made.turn_skip = turn_skip_;
   made.raw = raw_;
+  made.said = said_;
   made.log = log_;
   return made;
 }
@@ -443,6 +452,7 @@ void Context::restore(const Snapshot& snapshot) {
   turn_begin_ = snapshot.turn_begin;
   turn_skip_ = snapshot.turn_skip;
   raw_ = snapshot.raw;
+  said_ = snapshot.said;
   log_ = snapshot.log;
   dirty_ = false;
 }

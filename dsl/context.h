@@ -14,7 +14,11 @@
 // what stands behind is computed again (as recomputed ids).
 //
 // Where the model's template changes earlier turns when one is added, opening a turn writes the
-// conversation anew from the turns' texts, and what stays the same stays in the path.
+// conversation anew from the turns' texts, and what stays the same stays in the path. Calls are
+// given to the template as calls then, with the ids that the model wrote or, where those are none
+// or not its own, with new ones; the tool turns behind them answer them in order. Where the
+// template has no place for the text beside a turn's calls, the turn is a text, its calls in the
+// plain form.
 //
 // Move-only (owns a Branch); one thread at a time.
 #pragma once
@@ -68,8 +72,13 @@ class Context {
   /// it stood before that hole, the value's own ids are fed, however they were cut; else, and for
   /// what those ids do not spell, the text is tokenised anew. Errors: those of flush().
   Status written(std::string_view bytes, const Spelling& spelling);
-  /// The same for the text of calls, in which control tokens stand as control_bytes.h has them.
-  Status written_calls(std::string_view bytes, const Spelling& spelling);
+  /// Calls as the model would write them, one alone or a `list`: in an assistant turn. Gives their
+  /// text, in which control tokens stand as control_bytes.h has them.
+  Result<std::string> write_calls(const std::vector<runtime::ToolCall>& calls, bool list,
+                                  const Spelling& spelling);
+  /// Before a hole of calls alone, and nothing else in its turn so far: the turn opens as the
+  /// template has it for calls.
+  Status expect_calls();
   Status open(runtime::Role role);
   Status close();
   /// Opens the turn that was closed last, so that text is added to it: true if it was of this role,
@@ -92,8 +101,9 @@ class Context {
   /// happens where they fit; where turns were dropped, the path must be healed again. Errors:
   /// kLimit with the figures where they do not fit and no turn, or too little, may go.
   Result<std::vector<DroppedTurn>> make_room(std::size_t needed);
-  /// After a hole has appended its ids: whether the last of them is an end-of-turn token.
-  void after_hole();
+  /// After a hole has appended its ids: whether the last of them is an end-of-turn token. `calls`:
+  /// those that its value is, and `follow` the text behind them.
+  void after_hole(const std::vector<runtime::ToolCall>& calls = {}, std::string_view follow = {});
 
   /// A hole for the model's reasoning: writes the tag that opens it (and returns it), as the
   /// template's generation prompt has it or as `<think>`; the hole ends at kThoughtEnd. When the
@@ -117,6 +127,14 @@ class Context {
     std::size_t opened = 0;
     std::optional<runtime::Role> previous;
   };
+  /// What was said in the open assistant turn; kept for templates that turns cannot simply be added
+  /// to.
+  struct Said {
+    std::string text;     // all of it, calls in the plain form
+    std::string before;   // the calls
+    bool behind = false;  // there is text behind a call
+    std::vector<runtime::ToolCall> calls;
+  };
   struct Snapshot {
     std::size_t kept_from = 0;  // what lies before never changes
     std::vector<TokenId> ids;   // from there on
@@ -133,6 +151,7 @@ class Context {
     std::size_t turn_begin = 0;
     std::size_t turn_skip = 0;
     bool raw = false;
+    Said said;
     std::optional<TurnLog> log;
   };
   Result<Snapshot> snapshot();
@@ -151,7 +170,19 @@ class Context {
   void trim_end();
   [[nodiscard]] bool rewrites() const { return !model_->chat->not_incremental().empty(); }
   Status rewrite(runtime::Role next);
+  Status become(const runtime::Segments& segments);
+  void begin_turn();
   void remember_turn();
+  void say(std::string_view bytes);
+  void say(const std::vector<runtime::ToolCall>& calls, std::string_view follow);
+  [[nodiscard]] std::optional<Json> message_of_calls() const;
+  [[nodiscard]] bool has_id(std::string_view id) const;
+  /// New ids for those without one, or with that of another call of the conversation.
+  void give_ids(std::vector<runtime::ToolCall>& calls) const;
+  /// What a tool turn's message says of the call that it answers.
+  [[nodiscard]] Json answered() const;
+  Status put_calls(std::string_view bytes, const Spelling& spelling,
+                   const std::vector<runtime::ToolCall>& calls, std::string_view follow);
   void take_back_end();
   void begin_run();
   void append_text(std::string_view bytes);
@@ -180,6 +211,7 @@ class Context {
   Json turns_ = Json::array();
   std::size_t turn_begin_ = 0;
   std::size_t turn_skip_ = 0;
+  Said said_;
   std::vector<Thought> thoughts_;  // of the open turn, in order
   bool raw_ = false;               // there is text outside of turns, which no template writes
   std::optional<TurnLog> log_;

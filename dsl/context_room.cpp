@@ -25,7 +25,8 @@ Status Context::write_again(const LoggedTurn& turn) {
         ESP_TRY(written(piece.text, piece.spelling));
         break;
       case Piece::Kind::kCalls:
-        ESP_TRY(written_calls(piece.text, piece.spelling));
+        ESP_TRY(expect_calls());
+        ESP_TRY(put_calls(piece.text, piece.spelling, piece.calls, {}));
         break;
       case Piece::Kind::kThought: {
         ESP_TRY(open_thought());
@@ -35,10 +36,11 @@ Status Context::write_again(const LoggedTurn& turn) {
         close_thought();
         break;
       case Piece::Kind::kHole: {
+        if (!piece.calls.empty()) ESP_TRY(expect_calls());
         ESP_ASSIGN(const Healed healed, heal());
         if (healed.prefix == piece.spelling.prefix) {
           branch_.append(piece.spelling.ids);
-          after_hole();
+          after_hole(piece.calls, piece.text);
           break;
         }
         // Text that joins what stood before it was cut otherwise: the hole's text is cut anew.
@@ -47,7 +49,7 @@ Status Context::write_again(const LoggedTurn& turn) {
         for (const TokenId id : piece.spelling.ids) bytes += model_->vocabulary().bytes(id);
         const std::string_view own =
             std::string_view(bytes).substr(std::min(bytes.size(), piece.spelling.prefix.size()));
-        ESP_TRY(written_calls(own, {}));
+        ESP_TRY(put_calls(own, {}, piece.calls, piece.text));
         break;
       }
     }

@@ -120,6 +120,8 @@ class Interpreter {
   [[nodiscard]] tl::unexpected<Failure> model_failure(const Span& span, Error error) const;
   /// Writes a value's calls as a hole of them would have it.
   Outcome<void> write_calls(Frame& frame, const Value& value, const Span& span);
+  using Calls = std::vector<runtime::ToolCall>;
+  [[nodiscard]] Calls calls_written(const Value& value, const Json& written) const;
   /// `tool "${run calls}"`: a turn for each result.
   FlowTask results(Frame& frame, const Insert& insert, const Span& span);
 

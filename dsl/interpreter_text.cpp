@@ -36,15 +36,25 @@ void Interpreter::write(Frame& frame, std::string_view bytes, bool constant) {
 }
 
 Outcome<void> Interpreter::write_calls(Frame& frame, const Value& value, const Span& span) {
-  const std::string text = calls_text(program_, runner_.model().calls.form, value);
   const Origin* origin = value.origin();
-  if (Status s =
-          frame.context->written_calls(text, origin == nullptr ? Spelling() : origin->spelling);
-      !s)
-    return engine_failure(span, std::move(s).error());
+  const auto text =
+      frame.context->write_calls(calls_of(program_, value), value.kind() == ValueKind::kList,
+                                 origin == nullptr ? Spelling() : origin->spelling);
+  if (!text) return engine_failure(span, text.error());
   observer_.on_text(frame.branch,
-                    runtime::text_of(*runner_.model().tokenizer, control_segments(text)));
+                    runtime::text_of(*runner_.model().tokenizer, control_segments(*text)));
   return {};
+}
+
+// The calls of a hole, with the ids that the model wrote.
+Interpreter::Calls Interpreter::calls_written(const Value& value, const Json& written) const {
+  if (!is_calls(value)) return {};
+  Calls out = calls_of(program_, value);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const Json& one = written.is_array() ? written.at(i) : written;
+    if (const auto id = one.find("id"); id != one.end()) out[i].id = id->get<std::string>();
+  }
+  return out;
 }
 
 Interpreter::FlowTask Interpreter::results(Frame& frame, const Insert& insert, const Span& span) {
@@ -355,6 +365,10 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
         {settings.max, (*grammar)->longest_text(), follow, healed.dropped, healed.prefix.size()},
         runner_.model().tokenizer.get());
   };
+  if (is_calls(info.type)) {
+    if (Status s = frame.context->expect_calls(); !s)
+      co_return engine_failure(hole.span, std::move(s).error());
+  }
   auto healed = heal(frame, hole, path, [&](const auto& taken) { return room(taken).all(); });
   if (!healed) co_return pass(std::move(healed).error());
 
@@ -400,16 +414,17 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
     }
   }
   if (!generated) co_return model_failure(hole.span, std::move(generated).error());
-  frame.context->after_hole();
+  const Json written = generated->matcher.value();
   observer_.on_cost({frame.branch, path, hole.name.text, hole.span},
                     {generated->prompt, generated->found});
-  auto result = from_json(program_, generated->matcher.value(), info.type,
-                          "`" + hole.name.text + "`", settings.source.get());
+  auto result =
+      from_json(program_, written, info.type, "`" + hole.name.text + "`", settings.source.get());
+  frame.context->after_hole(result ? calls_written(*result, written) : Calls(), follow);
   if (!result) {
     // The mask is the parser: a value that does not read back is our mistake.
     co_return engine_failure(hole.span, {ErrorCode::kInternal, result.error().message});
   }
-  if (observer_.wants_partials()) nodes.finish(generated->matcher.value(), on_node);
+  if (observer_.wants_partials()) nodes.finish(written, on_node);
   Origin origin;
   if (result->origin() != nullptr) origin.spans = result->origin()->spans;
   // The budget closed it if the value's own tokens reach it: what healing took back, the follow and

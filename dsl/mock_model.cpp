@@ -60,7 +60,7 @@ class PlainTemplate final : public runtime::ChatTemplate {
   Result<runtime::Segments> render(const Json&, const Json&, bool) const override {
     return fail(ErrorCode::kUnsupported, "this test runs without a model");
   }
-  Result<runtime::Segments> render_before(const Json&, runtime::Role) const override {
+  Result<runtime::Segments> render_before(const Json&, runtime::Role, const Json&) const override {
     return fail(ErrorCode::kUnsupported, "this test runs without a model");
   }
 };

@@ -13,6 +13,7 @@
 #include "dsl/interpreter.h"
 #include "dsl/mock_model.h"
 #include "dsl/runner.h"
+#include "dsl/static_types.h"
 #include "grammar/longest_text.h"
 
 namespace espalier::dsl {
@@ -239,6 +240,10 @@ class Renderer {
       if (!made) return engine_failure(hole.from->span, std::move(made).error());
       source = std::move(*made);
     }
+    if (is_calls(program_.holes[hole.id].type)) {
+      if (Status s = path.expect_calls(); !s)
+        return engine_failure(hole.span, std::move(s).error());
+    }
     const auto healed = path.heal();
     if (!healed) return engine_failure(hole.span, healed.error());
     const HoleRoom room =
@@ -298,7 +303,7 @@ Result<std::string> render_prompt(const ModelParts& model, const Program& progra
   if (!values) return fail(std::move(values).error().within("`" + entry->name + "`"));
   ModelParts parts = model;
   if (const Json definitions = tool_definitions(program, *entry); !definitions.empty())
-    parts.chat = declaring(model.chat, definitions);
+    parts.chat = declaring(model, definitions);
   std::unique_ptr<MockModel> ids;  // outlives the path
   std::optional<Context> path;
   if (program.config.overflow == Overflow::kDropOldest) {

@@ -171,7 +171,7 @@ std::shared_ptr<const ModelParts> Runner::model_for(const Program& program, cons
     if (const auto found = declared_.find(key); found != declared_.end()) return found->second;
   }
   ModelParts parts = model_;
-  if (!definitions.empty()) parts.chat = declaring(model_.chat, definitions);
+  if (!definitions.empty()) parts.chat = declaring(model_, definitions);
   const std::lock_guard lock(mutex_);
   if (declared_.size() >= kMaxDeclared) declared_.clear();  // runs hold what they use
   return declared_.emplace(std::move(key), std::make_shared<const ModelParts>(std::move(parts)))

@@ -25,11 +25,15 @@ using runtime::Segments;
 // The plain form's declarations, in front of or behind a turn's text.
 class PlainDeclarations final : public runtime::ChatTemplate {
  public:
-  PlainDeclarations(std::shared_ptr<const runtime::ChatTemplate> inner, const Json& definitions)
+  /// `plain_calls`: calls have the plain form as well, which the model has not seen.
+  PlainDeclarations(std::shared_ptr<const runtime::ChatTemplate> inner, const Json& definitions,
+                    bool plain_calls)
       : inner_(std::move(inner)) {
-    text_ =
-        "You can call these functions. A call is a JSON object with the function's name and its "
-        "arguments: {\"name\": \"…\", \"arguments\": {…}}";
+    text_ = "You can call these functions.";
+    if (plain_calls)
+      text_ +=
+          " A call is a JSON object with the function's name and its arguments: {\"name\": \"…\", "
+          "\"arguments\": {…}}";
     for (const Json& one : definitions) text_ += "\n" + write_json(one["function"]);
   }
 
@@ -61,8 +65,12 @@ class PlainDeclarations final : public runtime::ChatTemplate {
                           bool generation_prompt) const override {
     return inner_->render(declared(messages), tools, generation_prompt);
   }
-  Result<Segments> render_before(const Json& messages, Role next) const override {
-    return inner_->render_before(declared(messages), next);
+  Result<Segments> render_before(const Json& messages, Role next,
+                                 const Json& fields) const override {
+    return inner_->render_before(declared(messages), next, fields);
+  }
+  Result<Segments> render_before_calls(const Json& messages) const override {
+    return inner_->render_before_calls(declared(messages));
   }
   const runtime::ToolSyntax* tool_syntax() const override { return inner_->tool_syntax(); }
 
@@ -131,9 +139,11 @@ CallSyntax call_syntax(const runtime::Tokenizer& tokenizer, const runtime::ChatT
     *pieces[i] = (*texts)[i];
   }
   out.texts = std::move(texts);
+  if (!out.form.id_key.empty() && !syntax->writes_calls()) return {};
   if (controls.empty()) return out;
-  // Where a conversation is written anew from its turns' texts, control tokens would be lost.
-  if (!chat.not_incremental().empty()) return {};
+  // Where a conversation is written anew, control tokens and ids are in no turn's text: the
+  // template must take calls as such.
+  if (!chat.not_incremental().empty() && !syntax->writes_calls()) return {};
   auto vocabulary = with_control_bytes(tokenizer, controls);
   if (!vocabulary) return {};
   out.vocabulary = std::move(*vocabulary);
@@ -153,27 +163,19 @@ bool is_calls(const Value& value) {
                      [](const Value& one) { return one.kind() == ValueKind::kCall; });
 }
 
-std::string calls_text(const Program& program, const CallForm& form, const Value& value) {
+std::vector<runtime::ToolCall> calls_of(const Program& program, const Value& value) {
   const auto one = [&](const Value& call) {
     const ToolInfo* tool = program.tool(call.tool());
-    const std::string& name = tool == nullptr ? call.tool() : tool->real_name;
-    const std::string arguments = write_json(to_json(call.arguments()));
-    if (form.name_key.empty())
-      return std::string(form.name_prefix) + name + std::string(form.prefix) + arguments +
-             std::string(form.suffix);
-    return std::string(form.prefix) + "{" + write_json(Json(std::string(form.name_key))) + ": " +
-           write_json(Json(name)) + ", " + write_json(Json(std::string(form.arguments_key))) +
-           ": " + arguments + "}" + std::string(form.suffix);
+    return runtime::ToolCall{
+        tool == nullptr ? call.tool() : tool->real_name, to_json(call.arguments()), {}};
   };
-  if (value.kind() == ValueKind::kCall)
-    return std::string(form.begin) + one(value) + std::string(form.end);
-  std::string out(form.several ? form.begin : "[");
-  bool first = true;
-  for (const Value& call : value.as_list()) {
-    if (!std::exchange(first, false)) out += form.several ? form.separator : ", ";
-    out += one(call);
+  std::vector<runtime::ToolCall> out;
+  if (value.kind() == ValueKind::kCall) {
+    out.push_back(one(value));
+  } else {
+    for (const Value& call : value.as_list()) out.push_back(one(call));
   }
-  return out.append(form.several ? form.end : "]");
+  return out;
 }
 
 Json tool_definitions(const Program& program, const GenInfo& gen) {
@@ -194,11 +196,13 @@ Json tool_definitions(const Program& program, const GenInfo& gen) {
   return out;
 }
 
-std::shared_ptr<const runtime::ChatTemplate> declaring(
-    const std::shared_ptr<const runtime::ChatTemplate>& chat, const Json& definitions) {
+std::shared_ptr<const runtime::ChatTemplate> declaring(const ModelParts& model,
+                                                       const Json& definitions) {
+  const std::shared_ptr<const runtime::ChatTemplate>& chat = model.chat;
   if (!chat->supports(runtime::Role::kUser) && !chat->supports(runtime::Role::kSystem)) return chat;
   if (auto made = chat->with_tools(definitions)) return *made;
-  return std::make_shared<const PlainDeclarations>(chat, definitions);
+  return std::make_shared<const PlainDeclarations>(chat, definitions,
+                                                   /*plain_calls=*/model.calls.texts == nullptr);
 }
 
 }  // namespace espalier::dsl

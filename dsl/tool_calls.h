@@ -11,19 +11,20 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "dsl/context.h"
 #include "dsl/program.h"
 #include "dsl/value.h"
-#include "grammar/call_form.h"
 #include "runtime/chat/chat_template.h"
+#include "runtime/chat/tool_syntax.h"
 
 namespace espalier::dsl {
 
 /// The form of the template; the plain one where it has none, or has control tokens that cannot be
-/// put into a mask (they take white space along, or end the turn) or that would be lost when a
-/// template that changes earlier turns is given their texts.
+/// put into a mask (they take white space along, or end the turn), or where control tokens and ids
+/// would be lost because a template that changes earlier turns takes no calls in a message.
 [[nodiscard]] CallSyntax call_syntax(const runtime::Tokenizer& tokenizer,
                                      const runtime::ChatTemplate& chat);
 
@@ -34,17 +35,16 @@ namespace espalier::dsl {
 
 /// A call, or a list of one or more calls.
 [[nodiscard]] bool is_calls(const Value& value);
-/// As the model would write it, control tokens as control_bytes.h has them. is_calls(value) holds.
-[[nodiscard]] std::string calls_text(const Program& program, const grammar::CallForm& form,
-                                     const Value& value);
+/// As the model knows them, under their real names and without ids. is_calls(value) holds.
+[[nodiscard]] std::vector<runtime::ToolCall> calls_of(const Program& program, const Value& value);
 
 /// What the holes of `gen`, and of what it splices, can call: an array of function definitions as
 /// the OpenAI API has them, in declared order. Names, descriptions and schemas are the program's.
 [[nodiscard]] Json tool_definitions(const Program& program, const GenInfo& gen);
 
-/// `chat` with these definitions (not empty) in every conversation, in the template's form or in
-/// the plain one. The same template where it has no turns at all.
-[[nodiscard]] std::shared_ptr<const runtime::ChatTemplate> declaring(
-    const std::shared_ptr<const runtime::ChatTemplate>& chat, const Json& definitions);
+/// The model's template with these definitions (not empty) in every conversation, in its own form
+/// or in the plain one. The same template where it has no turns at all.
+[[nodiscard]] std::shared_ptr<const runtime::ChatTemplate> declaring(const ModelParts& model,
+                                                                     const Json& definitions);
 
 }  // namespace espalier::dsl

@@ -16,14 +16,16 @@
 
 #include "dsl/value.h"
 #include "runtime/chat/chat_template.h"
+#include "runtime/chat/tool_syntax.h"
 
 namespace espalier::dsl {
 
 struct Piece {
   enum class Kind : std::uint8_t { kConstant, kText, kValue, kCalls, kHole, kThought, kAfter };
   Kind kind = Kind::kText;
-  std::string text = {};   // kConstant, kText, kValue, kCalls
+  std::string text = {};   // kConstant, kText, kValue, kCalls; kHole: the follow behind calls
   Spelling spelling = {};  // kValue, kCalls; kHole: what healing took back, and all ids it gave
+  std::vector<runtime::ToolCall> calls = {};  // kCalls, kHole: those that it wrote, if any
 };
 
 struct LoggedTurn {

@@ -413,12 +413,27 @@ Result<Expr> TypeExpressions::call(const Type& type, const CallForm& form, int d
       return pool_.concat({pool_.bytes("\""), json_.string_content(key), pool_.bytes("\":"),
                            json_.whitespace(), pool_.field(as, value)});
     };
-    const Expr object = json_.object(
-        pool_.concat({member(form.name_key, "name", json_.literal(name)), json_.comma(),
-                      member(form.arguments_key, "arguments", arguments)}));
+    Expr members = pool_.concat({member(form.name_key, "name", json_.literal(name)), json_.comma(),
+                                 member(form.arguments_key, "arguments", arguments)});
+    if (!form.id_key.empty()) {
+      const Expr with_id = member(form.id_key, "id", id(form));
+      members = form.id_first ? pool_.concat({with_id, json_.comma(), members})
+                              : pool_.concat({members, json_.comma(), with_id});
+    }
+    const Expr object = json_.object(members);
     calls.push_back(pool_.concat({pool_.bytes(form.prefix), object, pool_.bytes(form.suffix)}));
   }
   return pool_.choice(calls);
+}
+
+Expr TypeExpressions::id(const CallForm& form) {
+  const Expr digit = pool_.byte_range('0', '9');
+  if (form.id_size == 0)
+    return json_.string_of(pool_.choice(
+        {pool_.bytes("0"), pool_.concat({pool_.byte_range('1', '9'), pool_.repeat(digit, 0, 2)})}));
+  const ByteSet letters =
+      ByteSet::range('0', '9') | ByteSet::range('A', 'Z') | ByteSet::range('a', 'z');
+  return json_.string_of(pool_.repeat(pool_.byte_set(letters), form.id_size, form.id_size));
 }
 
 // Several calls in one turn. A form for one call alone has them in a JSON array.

@@ -50,6 +50,7 @@ class TypeExpressions {
   /// One call, written as `form` has it; begin and end are the list's.
   Result<Expr> call(const Type& type, const CallForm& form, int depth);
   Result<Expr> calls(const Type& list, int depth);
+  Expr id(const CallForm& form);
   Result<Expr> list(const Type& type, bool json, int depth);
   Result<Expr> map(const Type& type, int depth);
   Result<Expr> text(const Type& type, bool json);

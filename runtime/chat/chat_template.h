@@ -104,8 +104,15 @@ class ChatTemplate {
                                                 bool generation_prompt) const = 0;
   /// `messages` and what stands behind them, up to where the text of one more turn of `next` starts
   /// (for the assistant: with the generation prompt). What the pieces give, where they do; else the
-  /// only exact way to add a turn. Errors as render().
-  [[nodiscard]] virtual Result<Segments> render_before(const Json& messages, Role next) const = 0;
+  /// only exact way to add a turn. `fields`: an object with what that turn's message has besides
+  /// its role and text, as the id of the call that a result answers. Errors as render().
+  [[nodiscard]] virtual Result<Segments> render_before(const Json& messages, Role next,
+                                                       const Json& fields) const = 0;
+  /// The same up to where the calls begin (form().begin) of an assistant turn that holds nothing
+  /// else. kUnsupported where the template does not say.
+  [[nodiscard]] virtual Result<Segments> render_before_calls(const Json& /*messages*/) const {
+    return fail(ErrorCode::kUnsupported, "the model's chat template writes no calls");
+  }
   /// How the model writes tool calls; null where that is not known.
   [[nodiscard]] virtual const ToolSyntax* tool_syntax() const { return nullptr; }
   /// The same template with these function definitions (an array, as the OpenAI API has them) in

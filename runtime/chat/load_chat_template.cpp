@@ -1,5 +1,6 @@
 #include "runtime/chat/load_chat_template.h"
 
+#include <algorithm>
 #include <ctime>
 #include <string>
 #include <utility>
@@ -29,7 +30,7 @@ class NoRoles final : public ChatTemplate {
   Result<Segments> render(const Json&, const Json&, bool) const override {
     return fail(ErrorCode::kUnsupported, why_);
   }
-  Result<Segments> render_before(const Json&, Role) const override {
+  Result<Segments> render_before(const Json&, Role, const Json&) const override {
     return fail(ErrorCode::kUnsupported, why_);
   }
 
@@ -81,24 +82,51 @@ class JinjaChatTemplate final : public ChatTemplate {
     ESP_ASSIGN(const jinja::Text text, conversation_.render(messages, tools, generation_prompt));
     return with_bos(text);
   }
-  Result<Segments> render_before(const Json& messages, Role next) const override {
+  Result<Segments> render_before(const Json& messages, Role next,
+                                 const Json& fields) const override {
     if (next == Role::kAssistant) {
       // Templates without a generation prompt open the turn as they do a finished one.
       ESP_ASSIGN(const jinja::Text plain, conversation_.render(messages, Json(), false));
       ESP_ASSIGN(const jinja::Text prompt, conversation_.render(messages, Json(), true));
       if (prompt != plain) return with_bos(prompt);
     }
+    // The other fields may stand before the text: it is a word that is in none of them.
+    std::string content = "text";
+    const std::string others = fields.dump(-1, ' ', false, Json::error_handler_t::replace);
+    while (others.find(content) != std::string::npos) content += "x";
+    Json message{{"role", std::string(name(next))}, {"content", content}};
+    for (const auto& [key, value] : fields.items()) message[key] = value;
     Json more = messages;
-    more.push_back({{"role", std::string(name(next))}, {"content", "text"}});
+    more.push_back(std::move(message));
     ESP_ASSIGN(const jinja::Text text, conversation_.render(more, Json(), false));
-    jinja::Text before;
     std::size_t begin = 0;
     for (const jinja::Run& run : text.runs) {
-      if (run.origin == more.size()) return with_bos(before);
-      before.append(std::string_view(text.bytes).substr(begin, run.end - begin), run.origin);
+      if (run.origin == more.size()) {
+        const std::size_t at = std::string_view(text.bytes).substr(0, run.end).find(content, begin);
+        if (at != std::string_view::npos) return with_bos(head(text, at));
+      }
       begin = run.end;
     }
     return fail(ErrorCode::kUnsupported, "the model's chat template drops this turn");
+  }
+  Result<Segments> render_before_calls(const Json& messages) const override {
+    if (tools_ == nullptr || !tools_->writes_calls())
+      return ChatTemplate::render_before_calls(messages);
+    const ToolSyntax::Form& form = tools_->form();
+    const std::string_view mark = !form.begin.empty()         ? form.begin
+                                  : !form.name_prefix.empty() ? form.name_prefix
+                                                              : form.prefix;
+    ESP_ASSIGN(const jinja::Text before, conversation_.render(messages, Json(), false));
+    Json more = messages;
+    more.push_back(tools_->message({{"probe", Json::object(), "probe0id1"}}));
+    ESP_ASSIGN(const jinja::Text text, conversation_.render(more, Json(), false));
+    // The last turn's mark, not one in an earlier turn's.
+    const std::size_t at = mark.empty() ? std::string::npos : text.bytes.rfind(mark);
+    const auto same = std::mismatch(before.bytes.begin(), before.bytes.end(), text.bytes.begin(),
+                                    text.bytes.end());
+    if (at == std::string::npos || at < static_cast<std::size_t>(same.second - text.bytes.begin()))
+      return ChatTemplate::render_before_calls(messages);
+    return with_bos(head(text, at));
   }
   const ToolSyntax* tool_syntax() const override { return tools_.get(); }
   Result<std::shared_ptr<const ChatTemplate>> with_tools(const Json& definitions) const override {
@@ -121,6 +149,17 @@ class JinjaChatTemplate final : public ChatTemplate {
   }
   const TurnPieces::Pair& pair(Role previous, Role next) const {
     return pieces_.pairs[static_cast<std::size_t>(previous)][static_cast<std::size_t>(next)];
+  }
+  static jinja::Text head(const jinja::Text& text, std::size_t end) {
+    jinja::Text out;
+    std::size_t begin = 0;
+    for (const jinja::Run& run : text.runs) {
+      const std::size_t stop = std::min<std::size_t>(run.end, end);
+      if (stop <= begin) break;
+      out.append(std::string_view(text.bytes).substr(begin, stop - begin), run.origin);
+      begin = run.end;
+    }
+    return out;
   }
   Result<Segments> with_bos(const jinja::Text& text) const {
     ESP_ASSIGN(Segments segments, segments_of(text, *tokenizer_));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "grammar/json_text.h"
 
 namespace espalier::runtime {
 namespace {
@@ -29,7 +30,9 @@ constexpr Row kRows[] = {
       .separator = ", ",
       .end = "]",
       .name_key = "name",
-      .arguments_key = "arguments"}},
+      .arguments_key = "arguments",
+      .id_key = "id",
+      .id_size = 9}},
     {"firefunction-v2",
      {.begin = " functools[",
       .separator = ", ",
@@ -46,10 +49,13 @@ constexpr Row kRows[] = {
       .arguments_key = "parameters"}},
     {"command-r7b",
      {.begin = "<|START_ACTION|>[\n",
+      .prefix = "    ",
       .separator = ",\n",
       .end = "\n]<|END_ACTION|>",
       .name_key = "tool_name",
-      .arguments_key = "parameters"}},
+      .arguments_key = "parameters",
+      .id_key = "tool_call_id",
+      .id_first = true}},
     {"deepseek-r1",
      {.begin = "<｜tool▁calls▁begin｜>",
       .name_prefix = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
@@ -93,12 +99,14 @@ std::size_t json_end(std::string_view text, std::size_t at) {
 
 class TableSyntax final : public ToolSyntax {
  public:
-  TableSyntax(const Form& form, bool definitions, bool calls, bool results, bool as_text)
+  TableSyntax(const Form& form, bool definitions, bool calls, bool results, bool as_text,
+              std::string_view text_before)
       : form_(form),
         definitions_(definitions),
         calls_(calls),
         results_(results),
-        as_text_(as_text) {}
+        as_text_(as_text),
+        text_before_(text_before) {}
 
   const Form& form() const override { return form_; }
   bool writes_definitions() const override { return definitions_; }
@@ -106,31 +114,7 @@ class TableSyntax final : public ToolSyntax {
   bool writes_results() const override { return results_; }
   bool arguments_as_text() const override { return as_text_; }
 
-  std::string write(const std::vector<ToolCall>& calls) const override {
-    std::string out(calls.empty() ? "" : form_.begin);
-    for (std::size_t i = 0; i < calls.size(); ++i) {
-      if (i > 0) out += form_.separator;
-      const std::string arguments =
-          calls[i].arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
-      if (form_.name_key.empty()) {
-        out.append(form_.name_prefix)
-            .append(calls[i].name)
-            .append(form_.prefix)
-            .append(arguments)
-            .append(form_.suffix);
-        continue;
-      }
-      out.append(form_.prefix).append("{\"").append(form_.name_key).append("\": ");
-      out.append(Json(calls[i].name).dump(-1, ' ', false, Json::error_handler_t::replace));
-      out.append(", \"").append(form_.arguments_key).append("\": ").append(arguments);
-      if (!calls[i].id.empty())
-        out.append(", \"id\": ")
-            .append(Json(calls[i].id).dump(-1, ' ', false, Json::error_handler_t::replace));
-      out.append("}").append(form_.suffix);
-    }
-    if (!calls.empty()) out += form_.end;
-    return out;
-  }
+  std::string_view text_before_calls() const override { return text_before_; }
 
   Result<AssistantTurn> parse(std::string_view turn) const override {
     AssistantTurn out;
@@ -166,7 +150,7 @@ class TableSyntax final : public ToolSyntax {
     for (const ToolCall& call : calls) {
       Json function{{"name", call.name}};
       if (as_text_)
-        function["arguments"] = call.arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
+        function["arguments"] = write_json(call.arguments);
       else
         function["arguments"] = call.arguments;
       Json made{{"type", "function"}, {"function", std::move(function)}};
@@ -267,9 +251,41 @@ class TableSyntax final : public ToolSyntax {
   bool calls_;
   bool results_;
   bool as_text_;
+  std::string_view text_before_;
 };
 
 }  // namespace
+
+std::string write_calls(const grammar::CallForm& form, const std::vector<ToolCall>& calls,
+                        bool list) {
+  const auto member = [](std::string_view key, const std::string& value) {
+    return write_json(Json(std::string(key))) + ": " + value;
+  };
+  const auto one = [&](const ToolCall& call) {
+    const std::string arguments = write_json(call.arguments);
+    std::string out;
+    if (form.name_key.empty()) {
+      out.append(form.name_prefix).append(call.name).append(form.prefix).append(arguments);
+      return out.append(form.suffix);
+    }
+    std::string members = member(form.name_key, write_json(Json(call.name))) + ", " +
+                          member(form.arguments_key, arguments);
+    if (!form.id_key.empty()) {
+      const std::string id = member(form.id_key, write_json(Json(call.id)));
+      members = form.id_first ? id + ", " + members : members + ", " + id;
+    }
+    out.append(form.prefix).append("{").append(members).append("}");
+    return out.append(form.suffix);
+  };
+  if (!list && calls.size() == 1)
+    return std::string(form.begin) + one(calls[0]) + std::string(form.end);
+  std::string out(form.several ? form.begin : "[");
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    if (i > 0) out += form.several ? form.separator : ", ";
+    out += one(calls[i]);
+  }
+  return out.append(form.several ? form.end : "]");
+}
 
 std::shared_ptr<const ToolSyntax> find_tool_syntax(std::string_view family,
                                                    const ConversationTemplate& conversation) {
@@ -293,19 +309,24 @@ std::shared_ptr<const ToolSyntax> find_tool_syntax(std::string_view family,
     const auto text = conversation.render(messages, tools, false, kProbeLimits);
     return text ? text->bytes : "";
   };
-  const auto with_call = [&](const ToolSyntax& syntax, bool answered) {
-    Json messages = Json::array({user, syntax.message({call})});
+  const auto with_message = [&](const Json& message, bool answered) {
+    Json messages = Json::array({user, message});
     if (answered) messages.push_back(result);
     // Some templates write calls only beside definitions, some cannot write definitions.
     const std::string with_tools = written(messages, definition);
     return with_tools.empty() ? written(messages, Json()) : with_tools;
   };
+  const auto with_call = [&](const ToolSyntax& syntax, bool answered) {
+    return with_message(syntax.message({call}), answered);
+  };
   const bool definitions =
       written(Json::array({user}), definition).find("probe_tool") != std::string::npos;
   // As an object where the template takes it so, else as text.
   for (const bool as_text : {false, true}) {
+    std::string_view text_before;
     const auto make = [&](const ToolSyntax::Form& form, bool calls, bool results) {
-      return std::make_shared<const TableSyntax>(form, definitions, calls, results, as_text);
+      return std::make_shared<const TableSyntax>(form, definitions, calls, results, as_text,
+                                                 text_before);
     };
     const auto probe = make(kHermes, true, true);
     const std::string text = with_call(*probe, false);
@@ -313,6 +334,15 @@ std::shared_ptr<const ToolSyntax> find_tool_syntax(std::string_view family,
     const bool calls = text.find("\"probe_key\": \"probe_value\"") != std::string::npos ||
                        text.find("\"probe_key\":\"probe_value\"") != std::string::npos;
     if (!calls && !as_text) continue;
+    for (const char* member : {"content", "tool_plan"}) {
+      Json message = probe->message({call});
+      message[member] = "probe_words";
+      const std::string both = with_message(message, false);
+      const std::size_t words = both.find("probe_words"), behind = both.find("probe_key");
+      if (behind == std::string::npos || words > behind) continue;
+      text_before = member;
+      break;
+    }
     const bool results = with_call(*probe, true).find("probe_result") != std::string::npos;
     for (const Row& row : kRows) {
       if (row.family == family) return make(row.form, calls, results);

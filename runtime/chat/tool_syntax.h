@@ -32,6 +32,11 @@ struct AssistantTurn {
   std::vector<ToolCall> calls;
 };
 
+/// Calls in a form: one alone, or (`list`) several as a turn has them, in a JSON array where the
+/// form is for one call alone.
+[[nodiscard]] std::string write_calls(const grammar::CallForm& form,
+                                      const std::vector<ToolCall>& calls, bool list);
+
 class ToolSyntax {
  public:
   virtual ~ToolSyntax() = default;
@@ -45,8 +50,9 @@ class ToolSyntax {
   /// Whether the template takes a call's arguments as JSON text rather than as an object.
   [[nodiscard]] virtual bool arguments_as_text() const = 0;
 
-  /// Calls as the model would write them.
-  [[nodiscard]] virtual std::string write(const std::vector<ToolCall>& calls) const = 0;
+  /// The member of a message with calls that holds the text in front of them: "content", or another
+  /// that the template has for it; empty where it leaves such a text out.
+  [[nodiscard]] virtual std::string_view text_before_calls() const = 0;
   /// Reads a whole assistant turn (without its end-of-turn token). Text without a call gives no
   /// calls; a call that is begun and not whole is kInvalid with its offset. O(n).
   [[nodiscard]] virtual Result<AssistantTurn> parse(std::string_view turn) const = 0;

@@ -82,6 +82,7 @@ class Prober {
       if (!endless_.empty()) return without_roles();
     }
     find_roles();
+    find_results();
     find_closings();
     find_openings();
     for (const Role role : {kSystem, kUser, kAssistant, kTool}) find_form(role);
@@ -232,6 +233,71 @@ class Prober {
     }
   }
 
+  // A template may take a result only behind the call that it answers, or name that call: such a
+  // conversation is written anew with each turn, and what is asked here is where a result may stand
+  // and what is done to its text. Calls are made where tools are declared; where none are, results
+  // stay as they are.
+  void find_results() {
+    auto& it = turn(kTool);
+    for (const bool as_text : {false, true}) {
+      if (it.supported) break;
+      for (const Roles& roles :
+           {Roles{kUser, kAssistant, kTool}, Roles{kUser, kAssistant, kTool, kAssistant},
+            Roles{kUser, kAssistant, kTool, kUser}, Roles{kUser, kAssistant, kTool, kTool}}) {
+        const std::string text = with_calls(roles, as_text, 0);
+        if (text.find(word(2)) == std::string::npos ||
+            text.find(word(roles.size() - 1)) == std::string::npos)
+          continue;
+        it.supported = pair(kAssistant, kTool).known = true;
+        pair(roles[roles.size() - 2], roles.back()).known = true;
+      }
+      if (!it.supported) continue;
+      it.refusal.clear();
+      const Roles shortest{kUser, kAssistant, kTool};
+      const std::string around = with_calls(shortest, as_text, 0);
+      const std::size_t at = around.find(word(2));
+      const std::size_t behind = around.size() - at - word(2).size();
+      set_form(kTool, [&](const std::string& content) {
+        const std::string text = with_calls(shortest, as_text, 0, content);
+        return text.size() < at + behind ? std::string()
+                                         : text.substr(at, text.size() - at - behind);
+      });
+      refuse_increments("a tool's result stands behind the call that it answers alone");
+    }
+    if (!it.supported || conversation_.tools.empty()) return;
+    for (const bool as_text : {false, true}) {
+      const std::string first = with_calls({kUser, kAssistant, kTool}, as_text, 0);
+      const std::string second = with_calls({kUser, kAssistant, kTool}, as_text, 1);
+      if (!first.empty() && !second.empty() && first != second)
+        refuse_increments("a tool's result names the call that it answers");
+    }
+  }
+
+  // A conversation in which the assistant turn before a result is two calls, and the results answer
+  // them from that number on; the first one's text may be given. Empty where it is refused.
+  std::string with_calls(const Roles& roles, bool as_text, std::size_t answered,
+                         const std::optional<std::string>& content = std::nullopt) const {
+    const auto id = [](std::size_t i) { return "probe0id" + std::to_string(i % 2); };
+    Json messages = conversation_of(roles);
+    if (content) messages[2]["content"] = *content;
+    for (std::size_t i = 0; i < roles.size(); ++i) {
+      if (roles[i] == kTool) {
+        messages[i]["tool_call_id"] = id(answered++);
+        messages[i]["name"] = "probe";
+      }
+      if (i + 1 == roles.size() || roles[i] != kAssistant || roles[i + 1] != kTool) continue;
+      messages[i]["content"] = nullptr;
+      for (std::size_t call = 0; call < 2; ++call)
+        messages[i]["tool_calls"].push_back(
+            {{"type", "function"},
+             {"id", id(call)},
+             {"function",
+              {{"name", "probe"}, {"arguments", as_text ? Json("{}") : Json::object()}}}});
+    }
+    const auto text = conversation_.render(messages, Json(), false, kProbeLimits);
+    return text ? text->bytes : "";
+  }
+
   // What always follows a turn's text, whatever comes next.
   void find_closings() {
     for (const Role role : {kSystem, kUser, kAssistant, kTool}) {
@@ -317,18 +383,25 @@ class Prober {
         }
         return out;
       };
-      const std::string spaced = " \n a\tb \n";
-      const std::string quoted = "a\"b\\c\nd";
-      if (written(quoted) == "a\\\"b\\\\c\\nd" && written(spaced) == " \\n a\\tb \\n") {
-        it.form = TextForm::kJson;
-      } else if (written(quoted) == quoted && written(spaced) == "a\tb") {
-        it.form = TextForm::kTrimmed;
-      } else if (written(quoted) != quoted || written(spaced) != spaced) {
-        it.supported = false;
-        it.refusal = "the model's chat template changes the texts of the role '" +
-                     std::string(name(role)) + "'";
-      }
+      set_form(role, written);
       return;
+    }
+  }
+
+  // What is done to a text, by what is `written` of some.
+  template <class Written>
+  void set_form(Role role, const Written& written) {
+    auto& it = turn(role);
+    const std::string spaced = " \n a\tb \n";
+    const std::string quoted = "a\"b\\c\nd";
+    if (written(quoted) == "a\\\"b\\\\c\\nd" && written(spaced) == " \\n a\\tb \\n") {
+      it.form = TextForm::kJson;
+    } else if (written(quoted) == quoted && written(spaced) == "a\tb") {
+      it.form = TextForm::kTrimmed;
+    } else if (written(quoted) != quoted || written(spaced) != spaced) {
+      it.supported = false;
+      it.refusal = "the model's chat template changes the texts of the role '" +
+                   std::string(name(role)) + "'";
     }
   }
 

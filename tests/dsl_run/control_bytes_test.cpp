@@ -115,7 +115,8 @@ TEST(ControlBytes, MasksHaveTheTokenWhereACallBeginsAndNowhereElse) {
 TEST(ControlBytes, CallsAreWrittenWithTheTokenAndTextsNeverAre) {
   World world;
   ModelParts parts{tiny_model()->tokenizer(), tiny_model()->chat_template(), 4096, syntax()};
-  const std::string bytes = control_bytes(control_token()) + "call:{}";
+  const std::vector<runtime::ToolCall> calls{{"stop", {{"code", 1}}, ""}};
+  const std::string object = R"(call:{"name": "stop", "arguments": {"code":1}})";
   const auto count = [&](Context& context) {
     const auto& ids = context.branch().ids();
     return std::count(ids.begin(), ids.end(), control_token());
@@ -124,12 +125,12 @@ TEST(ControlBytes, CallsAreWrittenWithTheTokenAndTextsNeverAre) {
   ASSERT_TRUE(context.open(runtime::Role::kAssistant));
   ASSERT_TRUE(context.flush());
   const auto before = count(context);
-  ASSERT_TRUE(context.written_calls(bytes, {}));
+  ASSERT_TRUE(context.write_calls(calls, true, {}));
   ASSERT_TRUE(context.flush());
   EXPECT_EQ(count(context), before + 1);
   // The ids of what a model wrote are taken as they are.
   Spelling spelling{"", {control_token()}};
-  const auto rest = parts.tokenizer->encode("call:{}", runtime::TextStart::kContinuation);
+  const auto rest = parts.tokenizer->encode(object, runtime::TextStart::kContinuation);
   ASSERT_TRUE(rest);
   spelling.ids.insert(spelling.ids.end(), rest->begin(), rest->end());
   ASSERT_TRUE(context.close());
@@ -137,7 +138,7 @@ TEST(ControlBytes, CallsAreWrittenWithTheTokenAndTextsNeverAre) {
   ASSERT_TRUE(context.close());
   ASSERT_TRUE(context.open(runtime::Role::kAssistant));
   const auto second = count(context);
-  ASSERT_TRUE(context.written_calls(bytes, spelling));
+  ASSERT_TRUE(context.write_calls(calls, true, spelling));
   ASSERT_TRUE(context.flush());
   EXPECT_EQ(count(context), second + 1);
 }

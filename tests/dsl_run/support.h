@@ -59,8 +59,9 @@ class Alternating final : public runtime::ChatTemplate {
                                    bool generation_prompt) const override {
     return inner_->render(messages, tools, generation_prompt);
   }
-  Result<runtime::Segments> render_before(const Json& messages, runtime::Role next) const override {
-    return inner_->render_before(messages, next);
+  Result<runtime::Segments> render_before(const Json& messages, runtime::Role next,
+                                          const Json& fields) const override {
+    return inner_->render_before(messages, next, fields);
   }
 
  private:

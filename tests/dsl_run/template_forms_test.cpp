@@ -116,7 +116,7 @@ TEST_F(TemplateForms, WritesEarlierTurnsAnewWhereTheTemplateChangesThem) {
   for (const auto& [role, said] : turns) {
     ASSERT_TRUE(it.open(role));
     if (!messages.empty()) {
-      const auto before = model_.chat->render_before(messages, role);
+      const auto before = model_.chat->render_before(messages, role, Json::object());
       ASSERT_TRUE(before) << before.error().message;
       EXPECT_EQ(it.branch().ids(), runtime::encode(*model_.tokenizer, *before).value()) << text(it);
     }

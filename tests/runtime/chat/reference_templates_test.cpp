@@ -134,9 +134,10 @@ TEST(ReferenceTemplates, WriteToolCallsThatReadBackEqual) {
         {"other", Json::object(), "abcdef124"}};
     if (!syntax->form().several) calls.pop_back();
     // What the syntax writes, it reads.
-    const auto own = syntax->parse("Some text." + syntax->write(calls));
+    const auto own =
+        syntax->parse("Some text." + write_calls(syntax->form(), calls, syntax->form().several));
     if (syntax->form().prefix.empty() && syntax->form().begin.empty()) {
-      const auto bare = syntax->parse(syntax->write(calls));
+      const auto bare = syntax->parse(write_calls(syntax->form(), calls, syntax->form().several));
       ASSERT_TRUE(bare) << title;
       EXPECT_EQ(bare->calls.size(), calls.size()) << title;
     } else {
