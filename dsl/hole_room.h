@@ -24,9 +24,9 @@ struct HoleRoom {
 };
 
 struct HoleBounds {
-  std::uint64_t budget = 0;              // `max`, in tokens
-  std::optional<std::uint64_t> longest;  // bytes of the type's longest text (longest_text.h)
-  std::string_view follow;
+  std::uint64_t budget = 0;                   // `max`, in tokens
+  std::optional<std::uint64_t> longest = {};  // bytes of the type's longest text (longest_text.h)
+  std::string_view follow = {};
   // What healing took back: in tokens, and spelled out.
   std::uint32_t healed_tokens = 0;
   std::size_t healed_bytes = 0;

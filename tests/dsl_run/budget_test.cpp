@@ -141,15 +141,13 @@ void check_seed(unsigned seed, World& world, World& narrow, int* ran) {
       const auto squeezed =
           narrow.run(source(least + more, temperature), {{"doc", doc}}, std::move(same));
       const auto room = room_of(squeezed);
-      ASSERT_TRUE(squeezed || room) << squeezed.error().rendered;
       if (room) {
         EXPECT_LE(recorder.tokens(), *room);
-      } else {
+      } else if (squeezed) {
         EXPECT_EQ(to_json(*squeezed), to_json(*out));
+      } else {  // the hole fitted, what closes its turn did not
+        EXPECT_THAT(squeezed.error().error.message, HasSubstr("tokens here"));
       }
-      const auto again = from_json(*compiled.program, to_json(*out->field("x")),
-                                   compiled.program->holes[0].type, "x", text->get());
-      EXPECT_TRUE(again) << again.error().message;
     }
   }
 }
