@@ -9,6 +9,7 @@
 #include "dsl/checker.h"
 #include "dsl/parser.h"
 #include "dsl/suggest.h"
+#include "grammar/strong_components.h"
 
 namespace espalier::dsl {
 namespace {
@@ -320,6 +321,49 @@ void Checker::define_types() {
   }
   for (std::uint32_t i = 0; i < program_.types.size(); ++i)
     if (type_states_[i] == State::kNew) define_type(i);
+  refuse_nested_calls(records);
+}
+
+// A tool whose own arguments may hold a call of it. Its type would own itself, too, so that what is
+// refused is taken out of it.
+void Checker::refuse_nested_calls(std::span<const std::shared_ptr<Type>> records) {
+  std::map<const Type*, std::uint32_t> numbers;
+  std::vector<const Type*> types;
+  std::vector<TypeRef> kept;  // what references lead to
+  const auto number = [&](const Type* type) {
+    const auto [at, fresh] = numbers.emplace(type, static_cast<std::uint32_t>(types.size()));
+    if (fresh) types.push_back(type);
+    return at->second;
+  };
+  const auto parts = [&](const Type* type, auto&& visit) {
+    for (const TypeRef& item : type->items)
+      if (item != nullptr) visit(item.get());
+    for (const auto& field : type->fields)
+      if (field.type != nullptr) visit(field.type.get());
+    if (type->kind != TypeKind::kReference) return;
+    if (const TypeRef target = type->target.lock()) {
+      visit(target.get());
+      kept.push_back(target);
+    }
+  };
+  for (const auto& record : records) number(record.get());
+  for (std::size_t i = 0; i < types.size(); ++i)
+    parts(types[i], [&](const Type* part) { number(part); });
+  const auto groups = grammar::strong_components(types.size(), [&](std::uint32_t i, auto&& edge) {
+    parts(types[i], [&](const Type* part) { edge(numbers.at(part)); });
+  });
+  for (const auto& group : groups) {
+    if (group.size() == 1) continue;  // a call stands between a tool's arguments and themselves
+    for (const std::uint32_t i : group) {
+      if (i >= records.size()) continue;
+      const ToolInfo& tool = program_.tools[i];
+      const InFile here(*this, tool.decl->name.span.file);
+      error("E0214", tool.decl->name.span,
+            "the arguments of `" + tool.name + "` may hold a call of it", "calls don't nest")
+          .help = "let it take the name of a tool, or what it is to do with the result of one";
+      records[i]->fields.clear();
+    }
+  }
 }
 
 void Checker::define_tools() {

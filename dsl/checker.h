@@ -12,6 +12,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -76,6 +77,7 @@ class Checker {
   void declare_all();
   void declare(const Identifier& name, Entity entity, std::uint32_t index);
   void define_types();
+  void refuse_nested_calls(std::span<const std::shared_ptr<grammar::Type>> records);
   void define_tools();
   void tool_transport(ToolInfo& tool);
   void http_target(const ToolInfo& tool);

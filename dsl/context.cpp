@@ -216,10 +216,10 @@ void Context::begin_turn() {
 
 // The path up to the text of a turn of `next`, as the template has it now.
 Status Context::rewrite(runtime::Role next) {
-  ESP_ASSIGN(const runtime::Segments segments,
-             model_->chat->render_before(
-                 turns_, next, next == runtime::Role::kTool ? answered() : Json::object()));
-  return become(segments);
+  const auto segments = model_->chat->render_before(
+      turns_, next, next == runtime::Role::kTool ? answered() : Json::object());
+  if (!segments) return fail(refused(segments.error()));
+  return become(*segments);
 }
 
 Status Context::become(const runtime::Segments& segments) {

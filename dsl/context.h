@@ -176,6 +176,7 @@ class Context {
   void say(std::string_view bytes);
   void say(const std::vector<runtime::ToolCall>& calls, std::string_view follow);
   [[nodiscard]] std::optional<Json> message_of_calls() const;
+  [[nodiscard]] Error refused(Error why) const;
   [[nodiscard]] bool has_id(std::string_view id) const;
   /// New ids for those without one, or with that of another call of the conversation.
   void give_ids(std::vector<runtime::ToolCall>& calls) const;

@@ -8,6 +8,13 @@
 #include "dsl/context.h"
 
 namespace espalier::dsl {
+namespace {
+
+// A member of messages that no template knows: calls stand in the text, because of what else the
+// turn says.
+constexpr const char* kCallsAsText = "calls_as_text";
+
+}  // namespace
 
 Result<std::string> Context::write_calls(const std::vector<runtime::ToolCall>& calls, bool list,
                                          const Spelling& spelling) {
@@ -64,6 +71,18 @@ void Context::say(const std::vector<runtime::ToolCall>& calls, std::string_view 
   }
   std::move(named.begin(), named.end(), std::back_inserter(said_.calls));
   say(follow);
+}
+
+// Where a conversation is refused that has such a turn, that is why more often than not.
+Error Context::refused(Error why) const {
+  for (const Json& message : turns_) {
+    if (!message.contains(kCallsAsText)) continue;
+    why.message +=
+        " (a turn has text beside its calls, for which this template has no place: the calls were "
+        "written as text)";
+    break;
+  }
+  return why;
 }
 
 bool Context::has_id(std::string_view id) const {
@@ -138,7 +157,8 @@ void Context::remember_turn() {
       return;
     }
     if (model_->calls.vocabulary != nullptr || !model_->calls.form.id_key.empty()) {
-      turns_.push_back({{"role", std::string(name(*role_))}, {"content", said_.text}});
+      turns_.push_back(
+          {{"role", std::string(name(*role_))}, {"content", said_.text}, {kCallsAsText, true}});
       return;
     }
   }

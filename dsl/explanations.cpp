@@ -147,7 +147,10 @@ constexpr std::array kExplanations = {
         "=> return 2\n    no => return 0\n  }\n}\n",
         "enum V { yes, no }\ngen g(v: V) -> int {\n  match v {\n    yes => return 1\n    no "
         "=> return 0\n  }\n}\n"},
-    Explanation{"E0214", "A value of this type would hold itself without end.",
+    Explanation{"E0214",
+                "A value of this type would hold itself without end, or a tool's arguments may "
+                "hold a call of "
+                "that tool.",
                 "record Tree { inside: Tree }\n", "record Tree { inside: Tree[] }\n"},
     Explanation{"E0301",
                 "No text fits this type: a range with its ends swapped, an enum without "

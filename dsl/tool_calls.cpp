@@ -201,6 +201,12 @@ std::shared_ptr<const runtime::ChatTemplate> declaring(const ModelParts& model,
   const std::shared_ptr<const runtime::ChatTemplate>& chat = model.chat;
   if (!chat->supports(runtime::Role::kUser) && !chat->supports(runtime::Role::kSystem)) return chat;
   if (auto made = chat->with_tools(definitions)) return *made;
+  // Some templates write each parameter's description, and fail where there is none.
+  Json described = definitions;
+  for (Json& one : described)
+    for (auto& [key, schema] : one["function"]["parameters"]["properties"].items())
+      if (schema.is_object() && !schema.contains("description")) schema["description"] = "";
+  if (auto made = chat->with_tools(described)) return *made;
   return std::make_shared<const PlainDeclarations>(chat, definitions,
                                                    /*plain_calls=*/model.calls.texts == nullptr);
 }
