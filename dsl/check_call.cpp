@@ -165,7 +165,14 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written,
   info.builtin = builtin.id;
   info.arguments = arguments;
   if (!placed) return {};
+  return builtin_result(builtin, arguments, types);
+}
 
+// Apart, so that calls inside calls take little stack.
+Static Checker::builtin_result(const BuiltinInfo& builtin,
+                               const std::vector<const Expr*>& arguments,
+                               const std::vector<TypeRef>& types) {
+  const std::string word(builtin.name);
   const auto wrong = [&](std::size_t i, const std::string& want) -> Static {
     Diagnostic& diagnostic =
         error("E0201", arguments[i]->span,

@@ -143,6 +143,8 @@ class Checker {
 
   // ---- calls (check_call.cpp)
   Static call(const Expr& node, const CallExpr& written);
+  Static builtin_result(const BuiltinInfo& builtin, const std::vector<const Expr*>& arguments,
+                        const std::vector<TypeRef>& types);
   Static builtin_call(const Expr& node, const CallExpr& written, const BuiltinInfo& builtin);
   bool place_arguments(const CallExpr& written, const Span& span,
                        const std::vector<std::string>& names, const std::vector<bool>& required,

@@ -1,6 +1,9 @@
 #include "dsl/schema_text.h"
 
+#include <algorithm>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "dsl/grammar_blocks.h"
 #include "grammar/json_text.h"
@@ -14,11 +17,23 @@ using grammar::TypeRef;
 
 class Writer {
  public:
+  // Depth first with a stack of its own: types nest deep.
   Json write(const TypeRef& type) {
     Json out = Json::object();
-    if (type == nullptr) return out;
-    describe(out, *type);
-    if (!type->doc.empty() && !out.contains("description")) out["description"] = type->doc;
+    std::vector<Place> open = {{&out, type.get(), nullptr}};
+    while (!open.empty()) {
+      const Place at = open.back();
+      open.pop_back();
+      *at.out = Json::object();
+      if (at.type != nullptr) {
+        describe(*at.out, *at.type);
+        if (!at.type->doc.empty() && !at.out->contains("description"))
+          (*at.out)["description"] = at.type->doc;
+      }
+      if (at.doc != nullptr && !at.doc->empty()) (*at.out)["description"] = *at.doc;
+      // No member is added any more, so places in it stay where they are.
+      find_inside(*at.out, at.type, open);
+    }
     return out;
   }
   Json finish(Json schema) {
@@ -34,6 +49,48 @@ class Writer {
   }
 
  private:
+  /// Where the schema of a type is to be written; `doc`: what it is called there.
+  struct Place {
+    Json* out;
+    const Type* type;
+    const std::string* doc;
+  };
+
+  // The places of the types in `type` that describe() left empty, the first one on top.
+  static void find_inside(Json& out, const Type* type, std::vector<Place>& open) {
+    if (type == nullptr) return;
+    const std::size_t begin = open.size();
+    switch (type->kind) {
+      case TypeKind::kUnion:
+        if (!out.contains("anyOf")) break;
+        for (std::size_t i = 0; i < type->items.size(); ++i)
+          open.push_back({&out["anyOf"][i], type->items[i].get(), nullptr});
+        break;
+      case TypeKind::kOptional:
+        open.push_back({&out["anyOf"][0], type->items[0].get(), nullptr});
+        break;
+      case TypeKind::kList:
+        open.push_back({&out["items"], type->items[0].get(), nullptr});
+        break;
+      case TypeKind::kMap:
+        open.push_back({&out["additionalProperties"], type->items[0].get(), nullptr});
+        break;
+      case TypeKind::kRecord:
+        for (const auto& field : type->fields)
+          open.push_back({&out["properties"][field.key], field.type.get(), &field.doc});
+        break;
+      case TypeKind::kCall:
+        for (std::size_t i = 0; i < type->fields.size(); ++i)
+          open.push_back(
+              {&out["anyOf"][i]["properties"]["arguments"], type->fields[i].type.get(), nullptr});
+        break;
+      default:
+        break;
+    }
+    std::reverse(open.begin() + static_cast<std::ptrdiff_t>(begin), open.end());
+  }
+
+  // All of it but the types inside, whose places are left empty.
   void describe(Json& out, const Type& type) {
     switch (type.kind) {
       case TypeKind::kString:
@@ -85,24 +142,24 @@ class Writer {
           break;
         }
         out["anyOf"] = Json::array();
-        for (const TypeRef& item : type.items) out["anyOf"].push_back(write(item));
+        for (std::size_t i = 0; i < type.items.size(); ++i) out["anyOf"].push_back(Json());
         break;
       }
       case TypeKind::kOptional: {
         out["anyOf"] = Json::array();
-        out["anyOf"].push_back(write(type.items[0]));
+        out["anyOf"].push_back(Json());
         out["anyOf"].push_back(Json{{"type", "null"}});
         break;
       }
       case TypeKind::kList:
         out["type"] = "array";
-        out["items"] = write(type.items[0]);
+        out["items"] = Json();
         if (type.low) out["minItems"] = *type.low;
         if (type.high) out["maxItems"] = *type.high;
         break;
       case TypeKind::kMap:
         out["type"] = "object";
-        out["additionalProperties"] = write(type.items[0]);
+        out["additionalProperties"] = Json();
         if (type.low) out["minProperties"] = *type.low;
         if (type.high) out["maxProperties"] = *type.high;
         break;
@@ -111,9 +168,7 @@ class Writer {
         out["properties"] = Json::object();
         Json required = Json::array();
         for (const auto& field : type.fields) {
-          Json one = write(field.type);
-          if (!field.doc.empty()) one["description"] = field.doc;
-          out["properties"][field.key] = std::move(one);
+          out["properties"][field.key] = Json();
           if (!field.omittable) required.push_back(field.key);
         }
         if (!required.empty()) out["required"] = std::move(required);
@@ -139,7 +194,7 @@ class Writer {
           Json one = Json::object();
           one["type"] = "object";
           one["properties"]["name"] = Json{{"const", field.key}};
-          one["properties"]["arguments"] = write(field.type);
+          one["properties"]["arguments"] = Json();
           out["anyOf"].push_back(std::move(one));
         }
         break;

@@ -19,10 +19,15 @@ struct NoAction : nothing<Rule> {};
   throw Stopped{};
 }
 
-/// Rules that make the tree deeper: limited by kMaxNesting.
+/// Rules that make the tree deeper: limited by kMaxNesting. From kInsert on they stand around an
+/// expression, a type or a block, which counts itself: walks take that much more stack there.
 constexpr bool nests(Kind kind) {
   return kind == Kind::kExpr || kind == Kind::kType || kind == Kind::kBlock ||
-         kind == Kind::kMatch || kind == Kind::kAlternatives;
+         kind == Kind::kMatch || kind == Kind::kAlternatives || kind == Kind::kInsert ||
+         kind == Kind::kHole || kind == Kind::kCall || kind == Kind::kRecordType ||
+         kind == Kind::kTypeArguments || kind == Kind::kFork || kind == Kind::kTurn ||
+         kind == Kind::kRole || kind == Kind::kRecordLiteral || kind == Kind::kIf ||
+         kind == Kind::kFor || kind == Kind::kRetry;
 }
 /// Links of a chain: each makes the tree of the enclosing expression or type one deeper.
 constexpr bool chains(Kind kind) {

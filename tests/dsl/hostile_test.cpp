@@ -8,6 +8,10 @@
 #include <random>
 
 #include "dsl/cost.h"
+#include "dsl/format.h"
+#include "dsl/python_stub.h"
+#include "dsl/schema_text.h"
+#include "dsl/symbols.h"
 #include "support.h"
 
 namespace espalier::dsl {
@@ -49,44 +53,137 @@ TEST(Hostile, DepthIsLimitedByName) {
   }
 }
 
-TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
-  constexpr std::size_t kStack = 8u << 20;  // frames are several times larger
+// What every thread that runs programs has; frames of other builds are several times larger.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
+constexpr std::size_t kStack = 8u << 20;
 #else
-  constexpr std::size_t kStack = 1u << 20;
+constexpr std::size_t kStack = 256u << 10;
 #endif
-  const auto run = [&](const std::string& source) {
-    std::string text = source;
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, kStack);
-    pthread_t thread{};
-    ASSERT_EQ(pthread_create(
-                  &thread, &attributes,
-                  [](void* argument) -> void* {
-                    EXPECT_EQ(compile("deep.gen", *static_cast<std::string*>(argument))
-                                  .diagnostics.suppressed(),
-                              0u);
-                    return nullptr;
-                  },
-                  &text),
-              0);
-    pthread_join(thread, nullptr);
-    pthread_attr_destroy(&attributes);
+
+void on_a_small_stack(const std::function<void()>& work) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStack);
+  pthread_t thread{};
+  std::function<void()> job = work;
+  ASSERT_EQ(pthread_create(
+                &thread, &attributes,
+                [](void* argument) -> void* {
+                  (*static_cast<std::function<void()>*>(argument))();
+                  return nullptr;
+                },
+                &job),
+            0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+}
+
+/// Everything that is asked of a source, run or not.
+void walk(const std::string& source) {
+  const Compiled compiled = compile("deep.gen", source);
+  messages(compiled);
+  if (compiled.program != nullptr) {
+    for (const GenInfo* gen : compiled.program->own_gens())
+      EXPECT_FALSE(cost_of(*compiled.program, *gen).generated.text().empty());
+    EXPECT_FALSE(python_stub(*compiled.program).empty());
+    for (const TypeInfo& type : compiled.program->types) EXPECT_FALSE(schema_text(type).empty());
+  }
+  Diagnostics diagnostics;
+  const auto formatted = format(Source("deep.gen", source), diagnostics);
+  EXPECT_TRUE(formatted || diagnostics.has_errors());
+  EXPECT_NE(analyze("deep.gen", source).program, nullptr);
+}
+
+struct Layer {
+  std::string open, close;
+};
+
+/// Two kinds of layers in turn, as deep as the parser lets them.
+std::string deepest(const std::string& before, const Layer& a, const Layer& b,
+                    const std::string& inside, const std::string& after) {
+  const auto source = [&](int layers) {
+    std::string open = before, close;
+    for (int i = 0; i < layers; ++i) {
+      const Layer& layer = i % 2 == 0 ? a : b;
+      open += layer.open;
+      close = layer.close + close;
+    }
+    return open + inside + close + after;
   };
-  run("gen g() { let x = " + repeat("(", 190) + "1" + repeat(")", 190) + " }");
-  run("gen g() { let x = " + repeat("fork { yield ", 90) + "1" + repeat(" }", 90) + " }");
-  run("gen g() { let x = " + repeat("\"${", 190) + "1" + repeat("}\"", 190) + " }");
-  run("type T = " + repeat("{a: ", 190) + "int" + repeat("}", 190));
-  run("gen g(x: bool) " + repeat("{ if x ", 90) + "{}" + repeat("}", 90));
+  int fits = 1, over = 220;
+  while (over - fits > 1) {
+    const int layers = (fits + over) / 2;
+    Diagnostics diagnostics;
+    const Source tried("deep.gen", source(layers));
+    static_cast<void>(parse(tried, 0, diagnostics));
+    const std::vector<std::string> said = codes(diagnostics);
+    (std::count(said.begin(), said.end(), "E0113") > 0 ? over : fits) = layers;
+  }
+  return source(fits);
+}
+
+TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
+  const std::vector<Layer> expressions = {{"(", ")"},
+                                          {"[", "]"},
+                                          {"{a: ", "}"},
+                                          {"not ", ""},
+                                          {"1 + ", ""},
+                                          {"-", ""},
+                                          {"f(", ")"},
+                                          {"abs(", ")"},
+                                          {"max([", "])"},
+                                          {"\"${", "}\""},
+                                          {"xs[", "]"},
+                                          {"fork { yield ", " }"},
+                                          {"fork x in ", " { yield x }"},
+                                          {"fork { let y = ", " yield y }"},
+                                          {"fork { assistant \"$[a: line, max=", "]\" }"},
+                                          {"fork { assistant \"$[a: span from ", "]\" }"},
+                                          {"if true { ", " } else { 1 }"},
+                                          {"if ", " { 1 } else { 2 }"},
+                                          {"run look(", ")"},
+                                          {"fork { if true { match ", " { other => {} } } }"}};
+  for (const Layer& a : expressions)
+    for (const Layer& b : expressions)
+      on_a_small_stack([source = deepest("tool look(x: json) -> json = python \"m:f\"\n"
+                                         "gen f(x: json) -> json { return x }\n"
+                                         "gen g(xs: json[]) { let x = ",
+                                         a, b, "1", " }")] { walk(source); });
+  const std::vector<Layer> types = {{"(", ")"},     {"{a: ", "}"},  {"map(", ")"},
+                                    {"cite(", ")"}, {"", "[1..2]"}, {"(null | ", ")"},
+                                    {"(", ")?"},    {"{a?: ", "}"}};
+  for (const Layer& a : types) {
+    for (const Layer& b : types) {
+      // A type of a type, which are as deep together.
+      for (const std::string& outer :
+           {std::string("T"), repeat(a.open, 40) + "T" + repeat(a.close, 40)}) {
+        on_a_small_stack(
+            [source = deepest("type T = ", a, b, "int",
+                              "\ntype U = " + outer +
+                                  "\ngen g(v: U) -> U { user \"${U}\" assistant "
+                                  "\"$[x: U[] from \"\"]\" return v }")] { walk(source); });
+      }
+    }
+  }
+  const std::vector<Layer> statements = {{"{ if x ", "}"},
+                                         {"{ if x {} else ", "}"},
+                                         {"{ for y in [1] ", "}"},
+                                         {"{ retry 2 ", "}"},
+                                         {"{ match x { true => ", " other => {} } }"},
+                                         {"{ retry 2 {} else ", "}"}};
+  for (const Layer& a : statements)
+    for (const Layer& b : statements)
+      on_a_small_stack([source = deepest("gen g(x: bool) ", a, b, "{}", "")] { walk(source); });
+  const std::vector<Layer> grammars = {
+      {"(", ")"}, {"(\"a\" | ", ")"}, {"(", ")*"}, {"(\"b\" ", ")?"}};
+  for (const Layer& a : grammars)
+    for (const Layer& b : grammars)
+      on_a_small_stack(
+          [source = deepest("grammar G { start = \"x\" ", a, b, "\"c\"",
+                            " }\ngen g() { assistant \"$[x: G]\" }")] { walk(source); });
 }
 
 TEST(Hostile, ChainsOfDeclarationsFitASmallStack) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-  constexpr std::size_t kStack = 8u << 20;
-#else
-  constexpr std::size_t kStack = 1u << 20;
-#endif
   const auto chain =
       [](int length,
          const std::function<std::string(const std::string&, const std::string&)>& link) {
@@ -95,19 +192,35 @@ TEST(Hostile, ChainsOfDeclarationsFitASmallStack) {
           out += link("N" + std::to_string(i), "N" + std::to_string(i + 1)) + "\n";
         return out;
       };
-  const std::vector<std::string> sources = {
-      chain(5000, [](auto name, auto next) { return "type " + name + " = " + next + "[]"; }) +
-          "type N5000 = int",
-      chain(5000, [](auto name, auto next) { return "record " + name + " { a: " + next + "? }"; }) +
-          "record N5000 { a: N0? }",
-      "type N5000 = int\n" +
-          [] {
-            std::string out;
-            for (int i = 5000; i-- > 0;)
-              out += "type N" + std::to_string(i) + " = N" + std::to_string(i + 1) + "[]\n";
-            return out;
-          }() +
-          "record R { a: R?, b: N0 }\ngen g() { assistant \"$[x: N0]\" }",
+  const auto backwards =
+      [](int length,
+         const std::function<std::string(const std::string&, const std::string&)>& link) {
+        std::string out;
+        for (int i = length; i-- > 0;)
+          out += link("N" + std::to_string(i), "N" + std::to_string(i + 1)) + "\n";
+        return out;
+      };
+  const auto list = [](const std::string& name, const std::string& next) {
+    return "type " + name + " = " + next + "[]";
+  };
+  const auto optional = [](const std::string& name, const std::string& next) {
+    return "record " + name + " { a: " + next + "? }";
+  };
+  const auto mapped = [](const std::string& name, const std::string& next) {
+    return "type " + name + " = map({ a: " + next + " })";
+  };
+  const auto either = [](const std::string& name, const std::string& next) {
+    return "type " + name + " = null | { a: " + next + " }";
+  };
+  const auto tool = [](const std::string& name, const std::string& next) {
+    return "tool " + name + "(x: " + next + ")";
+  };
+  const std::string hole = "\ngen g() { user \"a\" assistant \"$[x: N0]\" }";
+  std::vector<std::string> sources = {
+      chain(5000, list) + "type N5000 = int",
+      chain(5000, optional) + "record N5000 { a: N0? }",
+      "type N5000 = int\n" + backwards(5000, list) + "record R { a: R?, b: N0 }" + hole,
+      chain(5000, tool) + "tool N5000(x: int)" + hole,
       chain(5000,
             [](auto name, auto next) { return "gen " + name + "() { splice " + next + "() }"; }) +
           "gen N5000() { \"x\" }",
@@ -116,35 +229,30 @@ TEST(Hostile, ChainsOfDeclarationsFitASmallStack) {
           "gen N5000() -> int { return 1 }",
       "test \"a\" { " + repeat("expect true ", 20'000) + "}",
       "gen g() { if false {} " + repeat("else if false {} ", 20'000) + "}"};
+  // As long as types may be.
+  for (int length = 40; length < 300; length += 20) {
+    using Link = std::string (*)(const std::string&, const std::string&);
+    for (const Link link : {Link(list), Link(optional), Link(mapped), Link(either)}) {
+      sources.push_back(chain(length, link) + "type N" + std::to_string(length) + " = int" + hole);
+      sources.push_back("type N" + std::to_string(length) + " = int\n" + backwards(length, link) +
+                        hole);
+    }
+  }
   for (const std::string& source : sources) {
-    struct Job {
-      const std::string& source;
-      std::string said = {};
-    } job{source};
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, kStack);
-    pthread_t thread{};
-    ASSERT_EQ(pthread_create(
-                  &thread, &attributes,
-                  [](void* argument) -> void* {
-                    Job& it = *static_cast<Job*>(argument);
-                    const Compiled compiled = compile("chain.gen", it.source);
-                    it.said = messages(compiled).substr(0, 400);
-                    if (compiled.program == nullptr) return nullptr;
-                    for (const GenInfo* gen : compiled.program->own_gens())
-                      if (gen->name == "N0")
-                        it.said = cost_of(*compiled.program, *gen).holes.text();
-                    return nullptr;
-                  },
-                  &job),
-              0);
-    pthread_join(thread, nullptr);
-    pthread_attr_destroy(&attributes);
+    std::string said;
+    on_a_small_stack([&] {
+      const Compiled compiled = compile("chain.gen", source);
+      said = messages(compiled).substr(0, 400);
+      if (compiled.program == nullptr) return;
+      for (const GenInfo* gen : compiled.program->own_gens())
+        if (gen->name == "N0") said = cost_of(*compiled.program, *gen).holes.text();
+      EXPECT_FALSE(python_stub(*compiled.program).empty());
+    });
+    if (source.size() < 100'000) continue;
     if (source.find("type") == 0 || source.find("record") == 0) {
-      EXPECT_THAT(job.said, HasSubstr("300 levels")) << source.substr(0, 60);
+      EXPECT_THAT(said, HasSubstr("300 levels")) << source.substr(0, 60);
     } else if (source.find("gen N0") == 0) {
-      EXPECT_EQ(job.said, "0");
+      EXPECT_EQ(said, "0");
     }
   }
 }
