@@ -169,9 +169,9 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written,
 }
 
 // Apart, so that calls inside calls take little stack.
-Static Checker::builtin_result(const BuiltinInfo& builtin,
-                               const std::vector<const Expr*>& arguments,
-                               const std::vector<TypeRef>& types) {
+[[gnu::noinline]] Static Checker::builtin_result(const BuiltinInfo& builtin,
+                                                 const std::vector<const Expr*>& arguments,
+                                                 const std::vector<TypeRef>& types) {
   const std::string word(builtin.name);
   const auto wrong = [&](std::size_t i, const std::string& want) -> Static {
     Diagnostic& diagnostic =

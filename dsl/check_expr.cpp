@@ -217,18 +217,25 @@ Static Checker::name(const Expr& node, const Identifier& written) {
 // ----------------------------------------------------------------------------------------------------
 
 Static Checker::binary(const BinaryExpr& written) {
-  const std::string sign(spelling(written.op));
-  const auto boolean = [] { return Static{basic_type(TypeKind::kBool)}; };
   if (written.op == BinaryOp::kAnd || written.op == BinaryOp::kOr) {
-    expect(*written.left, basic_type(TypeKind::kBool), "`" + sign + "` needs");
+    const std::string needs = "`" + std::string(spelling(written.op)) + "` needs";
+    expect(*written.left, basic_type(TypeKind::kBool), needs);
     const std::size_t facts = facts_.size();
     learn(*written.left, written.op == BinaryOp::kAnd);
-    expect(*written.right, basic_type(TypeKind::kBool), "`" + sign + "` needs");
+    expect(*written.right, basic_type(TypeKind::kBool), needs);
     facts_.resize(facts);
-    return boolean();
+    return {basic_type(TypeKind::kBool)};
   }
   const Static left = expr(*written.left);
   const Static right = expr(*written.right);
+  return binary_result(written, left, right);
+}
+
+// Apart, so that long chains of operators take little stack.
+[[gnu::noinline]] Static Checker::binary_result(const BinaryExpr& written, const Static& left,
+                                                const Static& right) {
+  const std::string sign(spelling(written.op));
+  const auto boolean = [] { return Static{basic_type(TypeKind::kBool)}; };
   const auto refuse = [&](const std::string& why) -> Diagnostic& {
     Diagnostic& diagnostic = error("E0206", written.op_span, "`" + sign + "` " + why);
     diagnostic.secondary.push_back({written.left->span, type_name(left.type)});

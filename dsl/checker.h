@@ -122,6 +122,7 @@ class Checker {
   Static expr_node(const Expr& node, const TypeRef& expected);
   Static name(const Expr& node, const Identifier& written);
   Static binary(const BinaryExpr& written);
+  Static binary_result(const BinaryExpr& written, const Static& left, const Static& right);
   Static record(const Expr& node, const RecordExpr& written, const TypeRef& expected);
   Static list(const ListExpr& written, const TypeRef& expected);
   Static fork(const ForkExpr& written);

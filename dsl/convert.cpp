@@ -111,17 +111,42 @@ std::string quoted_cases(const Type& type) {
   return type.cases.size() > 12 ? out + ", …" : out;
 }
 
+/// Where in a value something stands; spelled out for messages alone.
+struct Path {
+  static constexpr std::size_t kRoot = SIZE_MAX, kMember = SIZE_MAX - 1, kKey = SIZE_MAX - 2;
+
+  const Path* above = nullptr;
+  std::string_view name = {};
+  std::size_t index = kRoot;  // of an item of a list, or one of the above
+
+  [[nodiscard]] std::string text() const {
+    std::vector<const Path*> all;
+    for (const Path* at = this; at != nullptr; at = at->above) all.push_back(at);
+    std::string out;
+    for (auto at = all.rbegin(); at != all.rend(); ++at) {
+      if ((*at)->index == kRoot) {
+        out += (*at)->name;
+      } else if ((*at)->index == kMember) {
+        out.append(".").append((*at)->name);
+      } else if ((*at)->index == kKey) {
+        out.append("[").append(shown_json(Json(std::string((*at)->name)))).append("]");
+      } else {
+        out.append("[").append(std::to_string((*at)->index)).append("]");
+      }
+    }
+    return out;
+  }
+};
+
 class Reader {
  public:
   Reader(const Program& program, const grammar::SpanSource* source)
       : program_(program), source_(source) {}
 
-  Result<Value> read(const Json& json, const TypeRef& type, const std::string& path,
-                     std::uint32_t depth) {
-    if (depth > kMaxJsonDepth) {
-      return fail(ErrorCode::kLimit,
-                  path + " nests deeper than " + std::to_string(kMaxJsonDepth) + " levels");
-    }
+  // Values nest deep: what is done at each level keeps its frame small, and what makes messages or
+  // reads leaves is never inlined into it.
+  Result<Value> read(const Json& json, const TypeRef& type, const Path& path, std::uint32_t depth) {
+    if (depth > kMaxJsonDepth) return too_deep(path);
     if (type == nullptr) return any(json, path, depth);
     switch (type->kind) {
       case TypeKind::kString:
@@ -169,26 +194,50 @@ class Reader {
         return span(json, type, path);
       case TypeKind::kReference: {
         const TypeRef target = type->target.lock();
-        if (target == nullptr)
-          return fail(ErrorCode::kInternal, path + ": a recursive type lost its target");
-        return read(json, target, path, depth + 1);
+        return target == nullptr ? lost(path) : read(json, target, path, depth + 1);
       }
     }
-    return fail(ErrorCode::kInternal, path + ": unknown type");
+    return lost(path);
   }
 
  private:
-  static tl::unexpected<Error> wrong(const Json& json, const TypeRef& type,
-                                     const std::string& path) {
+  [[gnu::noinline]] static tl::unexpected<Error> too_deep(const Path& path) {
+    return fail(ErrorCode::kLimit,
+                path.text() + " nests deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+  }
+  [[gnu::noinline]] static Result<Value> lost(const Path& path) {
+    return fail(ErrorCode::kInternal, path.text() + ": a type is missing");
+  }
+  [[gnu::noinline]] static tl::unexpected<Error> wrong(const Json& json, const TypeRef& type,
+                                                       const Path& path) {
     return fail(ErrorCode::kInvalid,
-                path + ": expected " + describe(type) + ", got " + shown_json(json));
+                path.text() + ": expected " + describe(type) + ", got " + shown_json(json));
   }
 
-  Result<Value> any(const Json& json, const std::string& path, std::uint32_t depth) {
-    if (depth > kMaxJsonDepth) {
-      return fail(ErrorCode::kLimit,
-                  path + " nests deeper than " + std::to_string(kMaxJsonDepth) + " levels");
+  Result<Value> any(const Json& json, const Path& path, std::uint32_t depth) {
+    if (depth > kMaxJsonDepth) return too_deep(path);
+    if (json.is_array()) {
+      Value::List items;
+      for (std::size_t i = 0; i < json.size(); ++i) {
+        auto item = any(json[i], Path{&path, {}, i}, depth + 1);
+        if (!item) return item;
+        items.push_back(std::move(*item));
+      }
+      return Value::list(std::move(items));
     }
+    if (json.is_object()) {
+      Value::Entries entries;
+      for (auto it = json.begin(); it != json.end(); ++it) {
+        auto value = any(it.value(), Path{&path, it.key(), Path::kMember}, depth + 1);
+        if (!value) return value;
+        entries.push_back({it.key(), std::move(*value)});
+      }
+      return Value::record(std::move(entries));
+    }
+    return scalar(json, path);
+  }
+
+  [[gnu::noinline]] static Result<Value> scalar(const Json& json, const Path& path) {
     switch (json.type()) {
       case Json::value_t::boolean:
         return Value::boolean(json.get<bool>());
@@ -204,51 +253,38 @@ class Reader {
         return Value::number(json.get<double>());
       case Json::value_t::string:
         return checked_text(json, path);
-      case Json::value_t::array: {
-        Value::List items;
-        for (std::size_t i = 0; i < json.size(); ++i) {
-          ESP_ASSIGN(auto item, any(json[i], path + "[" + std::to_string(i) + "]", depth + 1));
-          items.push_back(std::move(item));
-        }
-        return Value::list(std::move(items));
-      }
-      case Json::value_t::object: {
-        Value::Entries entries;
-        for (const auto& [key, item] : json.items()) {
-          ESP_ASSIGN(auto value, any(item, path + "." + key, depth + 1));
-          entries.push_back({key, std::move(value)});
-        }
-        return Value::record(std::move(entries));
-      }
       default:
         return Value();
     }
   }
 
-  static Result<Value> checked_text(const Json& json, const std::string& path) {
+  [[gnu::noinline]] static Result<Value> checked_text(const Json& json, const Path& path) {
     const auto& text = json.get_ref<const std::string&>();
     if (const std::size_t at = utf8::find_malformed(text); at != std::string_view::npos) {
-      return fail(ErrorCode::kInvalid, path + ": malformed UTF-8 at byte " + std::to_string(at));
+      return fail(ErrorCode::kInvalid,
+                  path.text() + ": malformed UTF-8 at byte " + std::to_string(at));
     }
     return Value::string(text);
   }
 
-  static Result<Value> text(const Json& json, const TypeRef& type, const std::string& path) {
+  [[gnu::noinline]] static Result<Value> text(const Json& json, const TypeRef& type,
+                                              const Path& path) {
     if (!json.is_string()) return wrong(json, type, path);
     const auto& content = json.get_ref<const std::string&>();
     const std::uint64_t length = utf8::count(content);
     if ((type->low && length < *type->low) || (type->high && length > *type->high)) {
-      return fail(ErrorCode::kInvalid, path + ": expected " + describe(type) +
+      return fail(ErrorCode::kInvalid, path.text() + ": expected " + describe(type) +
                                            ", got a string of " + std::to_string(length) +
                                            " characters");
     }
     if (type->kind == TypeKind::kLine && content.find('\n') != std::string::npos) {
-      return fail(ErrorCode::kInvalid, path + ": a line has no line break");
+      return fail(ErrorCode::kInvalid, path.text() + ": a line has no line break");
     }
     return checked_text(json, path);
   }
 
-  static Result<Value> integer(const Json& json, const TypeRef& type, const std::string& path) {
+  [[gnu::noinline]] static Result<Value> integer(const Json& json, const TypeRef& type,
+                                                 const Path& path) {
     if (!json.is_number_integer()) return wrong(json, type, path);
     if (json.is_number_unsigned() &&
         json.get<std::uint64_t>() > static_cast<std::uint64_t>(kIntMax)) {
@@ -261,7 +297,8 @@ class Reader {
     return Value::integer(value);
   }
 
-  static Result<Value> number(const Json& json, const TypeRef& type, const std::string& path) {
+  [[gnu::noinline]] static Result<Value> number(const Json& json, const TypeRef& type,
+                                                const Path& path) {
     if (!json.is_number()) return wrong(json, type, path);
     const auto value = json.get<double>();
     if (!std::isfinite(value) || (type->float_low && value < *type->float_low) ||
@@ -271,7 +308,8 @@ class Reader {
     return Value::number(value);
   }
 
-  static Result<Value> variant(const Json& json, const TypeRef& type, const std::string& path) {
+  [[gnu::noinline]] static Result<Value> variant(const Json& json, const TypeRef& type,
+                                                 const Path& path) {
     if (json.is_string()) {
       const auto& word = json.get_ref<const std::string&>();
       const auto& cases = type->cases;
@@ -282,12 +320,12 @@ class Reader {
         if (cases[i].name == word) return Value::variant(type, i);
       }
     }
-    return fail(ErrorCode::kInvalid,
-                path + ": expected one of " + quoted_cases(*type) + ", got " + shown_json(json));
+    return fail(ErrorCode::kInvalid, path.text() + ": expected one of " + quoted_cases(*type) +
+                                         ", got " + shown_json(json));
   }
 
-  Result<Value> pattern(const Json& json, const TypeRef& type, const std::string& path,
-                        std::uint32_t depth) {
+  [[gnu::noinline]] Result<Value> pattern(const Json& json, const TypeRef& type, const Path& path,
+                                          std::uint32_t depth) {
     // The matcher gives the captures of named groups as an object.
     if (json.is_object()) return any(json, path, depth);
     if (!json.is_string()) return wrong(json, type, path);
@@ -298,7 +336,8 @@ class Reader {
     }
     const RE2 re(source, RE2::Quiet);
     if (!re.ok())
-      return fail(ErrorCode::kInvalid, path + ": pattern /" + type->pattern + "/: " + re.error());
+      return fail(ErrorCode::kInvalid,
+                  path.text() + ": pattern /" + type->pattern + "/: " + re.error());
     const auto& content = json.get_ref<const std::string&>();
     const auto& names = re.CapturingGroupNames();
     const int groups = re.NumberOfCapturingGroups();
@@ -317,8 +356,8 @@ class Reader {
     return Value::record(std::move(entries));
   }
 
-  Result<Value> list(const Json& json, const TypeRef& type, const std::string& path,
-                     std::uint32_t depth) {
+  [[gnu::noinline]] Result<Value> list(const Json& json, const TypeRef& type, const Path& path,
+                                       std::uint32_t depth) {
     if (!json.is_array()) return wrong(json, type, path);
     if (json.size() < type->low.value_or(0) || (type->high && json.size() > *type->high)) {
       return wrong(json, type, path);
@@ -326,69 +365,79 @@ class Reader {
     Value::List items;
     items.reserve(json.size());
     for (std::size_t i = 0; i < json.size(); ++i) {
-      ESP_ASSIGN(auto item,
-                 read(json[i], type->items[0], path + "[" + std::to_string(i) + "]", depth + 1));
-      items.push_back(std::move(item));
+      auto item = read(json[i], type->items[0], Path{&path, {}, i}, depth + 1);
+      if (!item) return item;
+      items.push_back(std::move(*item));
     }
     return Value::list(std::move(items));
   }
 
-  Result<Value> map(const Json& json, const TypeRef& type, const std::string& path,
-                    std::uint32_t depth) {
+  [[gnu::noinline]] Result<Value> map(const Json& json, const TypeRef& type, const Path& path,
+                                      std::uint32_t depth) {
     if (!json.is_object()) return wrong(json, type, path);
-    if (json.size() < type->low.value_or(0) || (type->high && json.size() > *type->high)) {
-      return fail(ErrorCode::kInvalid, path + ": expected " + describe(type) +
-                                           ", got an object of " + std::to_string(json.size()));
-    }
+    if (json.size() < type->low.value_or(0) || (type->high && json.size() > *type->high))
+      return wrong_count(json, type, path);
     Value::Entries entries;
-    for (const auto& [key, item] : json.items()) {
-      ESP_ASSIGN(auto value,
-                 read(item, type->items[0], path + "[" + shown_json(Json(key)) + "]", depth + 1));
-      entries.push_back({key, std::move(value)});
+    for (auto it = json.begin(); it != json.end(); ++it) {
+      auto value = read(it.value(), type->items[0], Path{&path, it.key(), Path::kKey}, depth + 1);
+      if (!value) return value;
+      entries.push_back({it.key(), std::move(*value)});
     }
     return Value::record(std::move(entries));
   }
+  [[gnu::noinline]] static Result<Value> wrong_count(const Json& json, const TypeRef& type,
+                                                     const Path& path) {
+    return fail(ErrorCode::kInvalid, path.text() + ": expected " + describe(type) +
+                                         ", got an object of " + std::to_string(json.size()));
+  }
 
-  Result<Value> record(const Json& json, const TypeRef& type, const std::string& path,
-                       std::uint32_t depth) {
+  [[gnu::noinline]] Result<Value> record(const Json& json, const TypeRef& type, const Path& path,
+                                         std::uint32_t depth) {
     if (!json.is_object()) return wrong(json, type, path);
-    const TypeInfo* declared = type->name.empty() ? nullptr : program_.type(type->name);
     Value::Entries entries;
     std::size_t known = 0;
     for (const auto& field : type->fields) {
       auto found = json.find(field.key);
       if (found == json.end()) found = json.find(field.name);
-      const std::string place = path + "." + field.name;
-      if (found != json.end()) {
-        ++known;
-        ESP_ASSIGN(auto value, read(*found, field.type, place, depth + 1));
-        entries.push_back({field.name, std::move(value)});
-        continue;
+      const Json* given = found == json.end() ? fallback(type, field) : &*found;
+      if (given == nullptr) {
+        if (field.omittable) continue;
+        return missing(field, path);
       }
-      if (declared != nullptr && declared->defaults.contains(field.name)) {
-        ESP_ASSIGN(auto value,
-                   read(declared->defaults.at(field.name), field.type, place, depth + 1));
-        entries.push_back({field.name, std::move(value)});
-      } else if (!field.omittable) {
-        return fail(ErrorCode::kInvalid, path + ": the field `" + field.key + "` is missing");
-      }
+      if (found != json.end()) ++known;
+      auto value = read(*given, field.type, Path{&path, field.name, Path::kMember}, depth + 1);
+      if (!value) return value;
+      entries.push_back({field.name, std::move(*value)});
     }
-    if (known != json.size()) {
-      for (const auto& [key, item] : json.items()) {
-        const bool expected = std::any_of(type->fields.begin(), type->fields.end(),
-                                          [&key = key](const grammar::Field& field) {
-                                            return field.key == key || field.name == key;
-                                          });
-        if (!expected) return fail(ErrorCode::kInvalid, path + ": unknown field `" + key + "`");
-      }
-      return fail(ErrorCode::kInvalid,
-                  path + ": a field is given twice, by its name and by its key");
-    }
+    if (known != json.size()) return foreign(json, type, path);
     return Value::record(std::move(entries), type);
   }
+  // The default of a field, or nothing.
+  [[gnu::noinline]] const Json* fallback(const TypeRef& type, const grammar::Field& field) const {
+    const TypeInfo* declared = type->name.empty() ? nullptr : program_.type(type->name);
+    return declared != nullptr && declared->defaults.contains(field.name)
+               ? &declared->defaults.at(field.name)
+               : nullptr;
+  }
+  [[gnu::noinline]] static Result<Value> missing(const grammar::Field& field, const Path& path) {
+    return fail(ErrorCode::kInvalid, path.text() + ": the field `" + field.key + "` is missing");
+  }
+  [[gnu::noinline]] static Result<Value> foreign(const Json& json, const TypeRef& type,
+                                                 const Path& path) {
+    for (const auto& [key, item] : json.items()) {
+      const bool expected = std::any_of(type->fields.begin(), type->fields.end(),
+                                        [&key = key](const grammar::Field& field) {
+                                          return field.key == key || field.name == key;
+                                        });
+      if (!expected)
+        return fail(ErrorCode::kInvalid, path.text() + ": unknown field `" + key + "`");
+    }
+    return fail(ErrorCode::kInvalid,
+                path.text() + ": a field is given twice, by its name and by its key");
+  }
 
-  Result<Value> call(const Json& json, const TypeRef& type, const std::string& path,
-                     std::uint32_t depth) {
+  [[gnu::noinline]] Result<Value> call(const Json& json, const TypeRef& type, const Path& path,
+                                       std::uint32_t depth) {
     if (!json.is_object() || !json.contains("name") || !json["name"].is_string())
       return wrong(json, type, path);
     const auto& called = json["name"].get_ref<const std::string&>();
@@ -397,32 +446,33 @@ class Reader {
       const Json none = Json::object();
       const auto given = json.find("arguments");
       ESP_ASSIGN(auto arguments, read(given == json.end() ? none : *given, field.type,
-                                      path + "." + called, depth + 1));
+                                      Path{&path, called, Path::kMember}, depth + 1));
       return Value::call(field.name, std::move(arguments));
     }
-    return fail(ErrorCode::kInvalid, path + ": `" + called + "` is no tool of this hole");
+    return fail(ErrorCode::kInvalid, path.text() + ": `" + called + "` is no tool of this hole");
   }
 
-  Result<Value> in_grammar(const Json& json, const TypeRef& type, const std::string& path) {
+  [[gnu::noinline]] Result<Value> in_grammar(const Json& json, const TypeRef& type,
+                                             const Path& path) {
     if (!json.is_string()) return wrong(json, type, path);
     const TypeInfo* declared = program_.type(type->name);
     if (declared == nullptr || declared->recogniser == nullptr)
-      return fail(ErrorCode::kInternal, path + ": a grammar lost its rules");
+      return fail(ErrorCode::kInternal, path.text() + ": a grammar lost its rules");
     if (!holds(*declared->recogniser, json.get_ref<const std::string&>()))
       return wrong(json, type, path);
     return checked_text(json, path);
   }
 
   // Without a source (a value from outside, a result) there is nothing to look it up in.
-  Result<Value> span(const Json& json, const TypeRef& type, const std::string& path) {
+  [[gnu::noinline]] Result<Value> span(const Json& json, const TypeRef& type, const Path& path) {
     if (!json.is_string()) return wrong(json, type, path);
     ESP_ASSIGN(Value value, checked_text(json, path));
     if (source_ == nullptr) return value;
     Origin origin;
     origin.spans = source_->find(json.get_ref<const std::string&>());
     if (origin.spans.empty()) {
-      return fail(ErrorCode::kInvalid,
-                  path + ": " + shown_json(json) + " does not stand in the text it is copied from");
+      return fail(ErrorCode::kInvalid, path.text() + ": " + shown_json(json) +
+                                           " does not stand in the text it is copied from");
     }
     return value.with(std::make_shared<const Origin>(std::move(origin)));
   }
@@ -457,7 +507,7 @@ bool holds_text(const TypeRef& type, int depth = 0) {
 
 Result<Value> from_json(const Program& program, const Json& json, const TypeRef& type,
                         std::string_view path, const grammar::SpanSource* source) {
-  return Reader(program, source).read(json, type, std::string(path), 0);
+  return Reader(program, source).read(json, type, Path{nullptr, path, Path::kRoot}, 0);
 }
 
 Result<std::vector<Value>> arguments_from_json(const Program& program,

@@ -20,6 +20,7 @@ namespace espalier::dsl {
 namespace {
 
 constexpr std::uint64_t kMaxRenderSteps = 1'000'000;
+constexpr std::uint32_t kMaxRenderDepth = 100;  // of blocks, through what is spliced
 
 class Renderer {
  public:
@@ -50,7 +51,19 @@ class Renderer {
   }
 
   Step block(const Block& block) {
+    ++depth_;
+    auto next = statements(block);
+    --depth_;
+    return next;
+  }
+  Step statements(const Block& block) {
     for (const Stmt& stmt : block.statements) {
+      if (depth_ > kMaxRenderDepth) {
+        return engine_failure(
+            stmt.span,
+            {ErrorCode::kLimit, "blocks and spliced generators stand more than " +
+                                    std::to_string(kMaxRenderDepth) + " levels in each other"});
+      }
       if (++steps_ > kMaxRenderSteps || out_.size() > Value::kMaxWeight) {
         return engine_failure(stmt.span, {ErrorCode::kLimit, "the rendered prompt is too long"});
       }
@@ -288,6 +301,7 @@ class Renderer {
   Scope scope_;
   std::string out_;
   std::uint64_t steps_ = 0;
+  std::uint32_t depth_ = 0;
   bool started_ = false;
   std::optional<runtime::Role> previous_;               // of the turn before
   runtime::TextForm form_ = runtime::TextForm::kPlain;  // of the open turn

@@ -2,7 +2,6 @@
 // crash.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <pthread.h>
 
 #include <functional>
 #include <random>
@@ -13,10 +12,12 @@
 #include "dsl/schema_text.h"
 #include "dsl/symbols.h"
 #include "support.h"
+#include "tests/support/small_stack.h"
 
 namespace espalier::dsl {
 namespace {
 
+using espalier::testing::on_a_small_stack;
 using testing::codes;
 using ::testing::Contains;
 using ::testing::HasSubstr;
@@ -51,31 +52,6 @@ TEST(Hostile, DepthIsLimitedByName) {
         << source.substr(0, 40) << messages(compiled).substr(0, 400);
     EXPECT_THAT(messages(compiled), HasSubstr("200 levels"));
   }
-}
-
-// What every thread that runs programs has; frames of other builds are several times larger.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)
-constexpr std::size_t kStack = 8u << 20;
-#else
-constexpr std::size_t kStack = 256u << 10;
-#endif
-
-void on_a_small_stack(const std::function<void()>& work) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStack);
-  pthread_t thread{};
-  std::function<void()> job = work;
-  ASSERT_EQ(pthread_create(
-                &thread, &attributes,
-                [](void* argument) -> void* {
-                  (*static_cast<std::function<void()>*>(argument))();
-                  return nullptr;
-                },
-                &job),
-            0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
 }
 
 /// Everything that is asked of a source, run or not.

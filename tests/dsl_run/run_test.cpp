@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "tests/dsl_run/support.h"
+#include "tests/support/small_stack.h"
 
 namespace espalier::dsl {
 namespace {
@@ -171,6 +172,22 @@ TEST(Run, ABackendThatFailsIsARunsError) {
       R"(gen main(doc: string) -> line { user "${doc}" assistant "$[x: line, max=8]" return x })",
       {{"doc", std::string(900, 'x')}});
   EXPECT_THAT(message, HasSubstr("error: test.gen:1:"));
+}
+
+TEST(Render, AChainOfSplicedGeneratorsIsBounded) {
+  World world;
+  std::string source = "gen main() { splice n0() }\ngen n3000() { user \"x\" }\n";
+  for (int i = 0; i < 3000; ++i)
+    source += "gen n" + std::to_string(i) + "() { splice n" + std::to_string(i + 1) + "() }\n";
+  const auto compiled = compile("test.gen", source);
+  ASSERT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
+  espalier::testing::on_a_small_stack([&] {
+    const auto text = render_prompt(world.runner->model(), *compiled.program, "main", Json());
+    ASSERT_FALSE(text);
+    EXPECT_EQ(text.error().code, ErrorCode::kLimit);
+    EXPECT_THAT(text.error().message, HasSubstr("more than 100 levels"));
+    EXPECT_THAT(world.json(source), HasSubstr("deeper than 100"));
+  });
 }
 
 TEST(Render, ShowsWhatTheModelWouldSee) {

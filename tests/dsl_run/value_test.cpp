@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "dsl/convert.h"
+#include "tests/support/small_stack.h"
 
 namespace espalier::dsl {
 namespace {
@@ -148,6 +149,61 @@ TEST(Convert, DeepJsonIsRefusedNotFollowed) {
   Json json = 1;
   for (int i = 0; i < 1000; ++i) json = Json::array({json});
   EXPECT_NE(message(json, simple(TypeKind::kJson)).find("deeper than 256"), std::string::npos);
+}
+
+// Values of every kind that nests, as deep as they may be: read, printed and compared.
+TEST(Convert, DeepValuesFitASmallStack) {
+  auto tree = std::make_shared<Type>(of(TypeKind::kRecord, "Tree"));
+  const std::weak_ptr<const Type> self = tree;
+  const auto reference = [&] {
+    Type type = of(TypeKind::kReference, "Tree");
+    type.target = self;
+    return make(std::move(type));
+  };
+  const auto around = [&](TypeKind kind, TypeRef inner) {
+    Type type = of(kind);
+    type.items = {std::move(inner)};
+    return make(std::move(type));
+  };
+  tree->fields.push_back({"list", "list", around(TypeKind::kList, reference()), true, {}});
+  tree->fields.push_back({"map", "map", around(TypeKind::kMap, reference()), true, {}});
+  tree->fields.push_back({"self", "self", around(TypeKind::kOptional, reference()), true, {}});
+  const TypeRef root = tree;
+  const Program program;
+  for (const char* way : {"list", "map", "self", "json"}) {
+    std::size_t deepest = 0;
+    bool refused = false;
+    for (std::size_t levels = 1; levels < 600; levels += 13) {
+      Json json = Json::object();
+      for (std::size_t i = 0; i < levels; ++i) {
+        Json inside = std::move(json);
+        json = Json::object();
+        if (std::string_view(way) == "list") {
+          json["list"].push_back(std::move(inside));
+        } else if (std::string_view(way) == "map") {
+          json["map"]["key"] = std::move(inside);
+        } else {
+          json["self"] = std::move(inside);
+        }
+      }
+      espalier::testing::on_a_small_stack([&] {
+        const TypeRef type = std::string_view(way) == "json" ? simple(TypeKind::kJson) : root;
+        const auto value = from_json(program, json, type, "x");
+        if (!value) {
+          refused = true;
+          EXPECT_EQ(value.error().code, ErrorCode::kLimit);
+          return;
+        }
+        EXPECT_FALSE(refused) << way << levels;
+        deepest = std::max(deepest, levels);
+        EXPECT_EQ(to_json(*value), json);
+        EXPECT_FALSE(print(*value).empty());
+        EXPECT_TRUE(equal(*value, *value));
+      });
+    }
+    EXPECT_TRUE(refused) << way;
+    EXPECT_GT(deepest, 60U) << way;
+  }
 }
 
 TEST(Convert, NamedGroupsOfAPatternBecomeARecord) {
