@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <tao/pegtl.hpp>
+#include <utility>
 
 #include "dsl/recovery.h"
 #include "dsl/syntax_tree.h"
@@ -32,6 +33,8 @@ struct recovered {
   template <apply_mode A, rewind_mode M, template <class...> class Action,
             template <class...> class Control, class Input, class... States>
   [[nodiscard]] static bool match(Input& in, States&&... st) {
+    // What may be read otherwise is no error yet.
+    if (tentatively(st...)) return Control<Rule>::template match<A, M, Action, Control>(in, st...);
     const auto begin = static_cast<std::uint32_t>(in.byte());
     const std::size_t kept_nodes = node_count(st...);
     try {
@@ -54,12 +57,15 @@ struct tentative {
             template <class...> class Control, class Input, class... States>
   [[nodiscard]] static bool match(Input& in, States&&... st) {
     auto mark = in.template mark<rewind_mode::required>();
+    const bool outer = std::exchange(tentatively(st...), true);
+    bool matched = false;
     try {
-      return mark(
-          Control<Rule>::template match<A, rewind_mode::active, Action, Control>(in, st...));
+      matched = Control<Rule>::template match<A, rewind_mode::active, Action, Control>(in, st...);
     } catch (const Failure&) {
-      return mark(false);
+      matched = false;
     }
+    tentatively(st...) = outer;
+    return mark(matched);
   }
 };
 

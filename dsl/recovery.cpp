@@ -221,6 +221,10 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
       found(text, failure.offset)};
   switch (error.hint) {
     case Hint::kFound:
+      if (diagnostic.help.empty() && failure.offset < text.size() &&
+          static_cast<unsigned char>(text[failure.offset]) >= 0x80)
+        diagnostic.help =
+            "names are made of ASCII letters, digits and `_`; texts hold any character";
       break;
     case Hint::kUnterminated: {
       const std::uint32_t width = text.substr(failure.opening, 3) == "\"\"\"" ? 3

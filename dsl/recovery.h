@@ -64,11 +64,14 @@ struct MatchState {
   std::uint32_t space_started = 0;  // the space being matched
   std::uint32_t space_begin = 0;    // the last space matched
   std::uint32_t space_end = 0;
+  bool tentative = false;  // in a reading that may be given up for another
 };
 
 [[nodiscard]] inline std::size_t node_count(const MatchState& state) {
   return state.tree.nodes.size();
 }
+
+[[nodiscard]] inline bool& tentatively(MatchState& state) { return state.tentative; }
 
 /// Reports `failure` (unless it was), drops the nodes past `kept_nodes`, and says where to go on
 /// after the item that began at `begin`; nothing where no place is found inside the enclosing item:

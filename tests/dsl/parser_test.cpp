@@ -116,6 +116,23 @@ gen c() { user "unterminated
       << result.messages();
 }
 
+// A test's `expect` may be of a type or of a value, which is known only where the type ends.
+TEST(Parser, AnExpectationOfAValueMayHoldWhatNoTypeDoes) {
+  for (const char* source :
+       {"test \"a\" { expect f({ x: {} }) == 1 }", "test \"a\" { expect f({ x: 1 + 2 }) == 1 }",
+        "test \"a\" { expect f({ x, y: [1, {}] }, a: 3) }", "test \"a\" { expect {} == {} }",
+        "test \"a\" { expect f({ x: g(1)[0].y }) != 2 }",
+        "test \"a\" { expect { x: int, y: line }[1..2] accepts \"[]\" }"}) {
+    EXPECT_EQ(parse_text(source).messages(), "") << source;
+  }
+  EXPECT_NE(parse_text("test \"a\" { expect f({ x: }) == 1 }").messages(), "");
+}
+
+TEST(Parser, ANameOfOtherLettersIsToldWhichItMayHave) {
+  EXPECT_NE(parse_text("gen g() { let größe = 1 }").messages().find("ASCII letters"),
+            std::string::npos);
+}
+
 TEST(Parser, OperatorsBindAsTheGrammarSays) {
   const auto shape = [](const std::string& source) {
     auto result = parse_text("gen g() { let x = " + source + " }");
