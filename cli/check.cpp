@@ -58,8 +58,10 @@ class Check final : public Command {
       }
       dsl::Compiled compiled = dsl::compile(file, std::move(*text), reader(context.system));
       if (model != nullptr && compiled.program != nullptr) {
-        for (dsl::Diagnostic& one : model->runner().check(*compiled.program).sorted())
-          compiled.diagnostics.add(std::move(one));
+        // What both say is said in the model's tokens.
+        dsl::Diagnostics said = model->runner().check(*compiled.program);
+        for (dsl::Diagnostic& one : compiled.diagnostics.sorted()) said.add(std::move(one));
+        compiled.diagnostics = std::move(said);
       }
       errors += compiled.diagnostics.errors();
       warnings += compiled.diagnostics.size() - compiled.diagnostics.errors();

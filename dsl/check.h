@@ -20,4 +20,7 @@ class SymbolNotes;
 void check(Program& program, const Loaded& loaded, const ReadFile& read, Diagnostics& diagnostics,
            SymbolNotes* notes = nullptr, AutomatonFindings* findings = nullptr);
 
+/// W0603 of an insert with so much constant `text` behind it.
+[[nodiscard]] Diagnostic unshared(const Span& insert, const std::string& text);
+
 }  // namespace espalier::dsl

@@ -174,7 +174,7 @@ bool Checker::role(const RoleStmt& node) {
 
 bool Checker::let(const LetStmt& node) {
   TypeRef declared;
-  if (node.type) declared = type(*node.type, Place::kValue);
+  if (node.type) declared = program_.let_types[node.type.get()] = type(*node.type, Place::kValue);
   Static value = node.type
                      ? expect(*node.value, declared, "`" + node.name.text + "` is declared as")
                      : expr(*node.value);

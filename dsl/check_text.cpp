@@ -267,7 +267,7 @@ void Checker::turn_order(const Block& body) {
 void Checker::prefix_breaking(const Block& body) {
   if (gen_ == nullptr || broken_) return;
   const Insert* first = nullptr;
-  std::size_t behind = 0;
+  std::string behind;
   for (const Stmt& statement : body.statements) {
     const auto* text = std::get_if<TextStmt>(&statement.node);
     if (text == nullptr) break;
@@ -275,7 +275,7 @@ void Checker::prefix_breaking(const Block& body) {
       if (std::holds_alternative<Hole>(chunk)) return;
       if (const auto* literal = std::get_if<LiteralChunk>(&chunk);
           literal != nullptr && first != nullptr)
-        behind += literal->bytes.size();
+        behind += literal->bytes;
       const auto* insert = std::get_if<Insert>(&chunk);
       if (insert == nullptr || first != nullptr) continue;
       const auto* root = std::get_if<NameExpr>(&root_of(*insert->value)->node);
@@ -286,13 +286,19 @@ void Checker::prefix_breaking(const Block& body) {
       if (parameter) first = insert;
     }
   }
-  if (first == nullptr || behind < kSharedBytes) return;
-  diagnostics_
-      .warning("W0603", first->span,
-               "this insert stops " + std::to_string(behind) +
-                   " constant bytes behind it from being shared",
-               "changes with every call")
-      .help = "move it below the constant text";
+  if (first == nullptr || behind.size() < kSharedBytes) return;
+  diagnostics_.add(unshared(first->span, std::to_string(behind.size()) + " constant bytes"));
+  program_.unshared.push_back({first->span, std::move(behind)});
+}
+
+Diagnostic unshared(const Span& insert, const std::string& text) {
+  return {Severity::kWarning,
+          "W0603",
+          "this insert stops " + text + " behind it from being shared",
+          {insert, "changes with every call"},
+          {},
+          "move it below the constant text",
+          {}};
 }
 
 }  // namespace espalier::dsl

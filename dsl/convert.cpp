@@ -412,8 +412,14 @@ class Reader {
     if (known != json.size()) return foreign(json, type, path);
     return Value::record(std::move(entries), type);
   }
-  // The default of a field, or nothing.
+  // The default of a field, or of a tool's parameter, or nothing.
   [[gnu::noinline]] const Json* fallback(const TypeRef& type, const grammar::Field& field) const {
+    for (const ToolInfo& tool : program_.tools) {
+      if (tool.arguments != type) continue;
+      for (const Parameter& parameter : tool.parameters)
+        if (parameter.name == field.name)
+          return parameter.fallback ? &*parameter.fallback : nullptr;
+    }
     const TypeInfo* declared = type->name.empty() ? nullptr : program_.type(type->name);
     return declared != nullptr && declared->defaults.contains(field.name)
                ? &declared->defaults.at(field.name)

@@ -231,7 +231,7 @@ class Evaluator {
         if (!value) return value;
         // An omittable argument that is null is left out, as if it had not been written.
         if (parameter.omittable && value->is_null()) continue;
-        entries.push_back({parameter.name, conform(std::move(*value), parameter.type)});
+        entries.push_back({parameter.name, conform(program_, std::move(*value), parameter.type)});
       } else if (parameter.fallback) {
         auto value = made(from_json(program_, *parameter.fallback, parameter.type, parameter.name),
                           expr.span);

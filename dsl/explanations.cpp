@@ -182,7 +182,9 @@ constexpr std::array kExplanations = {
         "some characters are out of their reach. `espalier check --model M` says it without "
         "a run; a run says it before its first token.",
         "", ""},
-    Explanation{"E0306", "Larger than a limit that the message names.", "", ""},
+    Explanation{"E0306", "Larger than a limit that the message names.",
+                "gen g() -> string {\n  assistant \"$[x: /[a-z]{70000}/]\"\n  return x\n}\n",
+                "gen g() -> string {\n  assistant \"$[x: /[a-z]{70}/]\"\n  return x\n}\n"},
     Explanation{"E0307", "The hole could be left empty, and nothing would be generated.",
                 "gen g() -> string {\n  assistant \"$[x: /a*/]\"\n  return x\n}\n",
                 "gen g() -> string {\n  assistant \"$[x: /a+/]\"\n  return x\n}\n"},
@@ -262,11 +264,27 @@ constexpr std::array kExplanations = {
     Explanation{"W0602", "The name is never used.",
                 "gen g() -> int {\n  let n = 2\n  return 1\n}\n",
                 "gen g() -> int {\n  let n = 2\n  return n\n}\n"},
-    Explanation{"W0603",
-                "What is inserted changes with every call, so the constant text behind it is never "
-                "found in the tree and is computed each time. Put it below the constant text.",
-                "", ""},
-    Explanation{"W0604", "The statement has no effect: what it gives is not used.", "", ""},
+    Explanation{
+        "W0603",
+        "What is inserted changes with every call, so the constant text behind it is never "
+        "found in the tree and is computed each time. Put it below the constant text.",
+        "gen g(date: string) -> line {\n  system \"Today is ${date}. You answer in one short line, "
+        "the shorter the better, and you never invent what is not in the text. You answer in one "
+        "short line, the shorter the better, and you never invent what is not in the text. You "
+        "answer in one short line, the shorter the better, and you never invent what is not in the "
+        "text. You answer in one short line, the shorter the better, and you never invent what is "
+        "not in the text. You answer in one short line, the shorter the better, and you never "
+        "invent what is not in the text.\"\n  assistant \"$[x: line]\"\n  return x\n}\n",
+        "gen g(date: string) -> line {\n  system \"You answer in one short line, the shorter the "
+        "better, and you never invent what is not in the text. You answer in one short line, the "
+        "shorter the better, and you never invent what is not in the text. You answer in one short "
+        "line, the shorter the better, and you never invent what is not in the text. You answer in "
+        "one short line, the shorter the better, and you never invent what is not in the text. You "
+        "answer in one short line, the shorter the better, and you never invent what is not in the "
+        "text.\\nToday is ${date}.\"\n  assistant \"$[x: line]\"\n  return x\n}\n"},
+    Explanation{"W0604", "The statement has no effect: what it gives is not used.",
+                "gen g(xs: int[]) {\n  for x in xs { let _y = x }\n}\n",
+                "gen g(xs: int[]) {\n  for x in xs { user \"${x}\" }\n}\n"},
     Explanation{"W0605",
                 "The model writes fields in order: an answer before its reasoning is not "
                 "based on it.",

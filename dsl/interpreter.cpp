@@ -72,7 +72,7 @@ runtime::Task<Outcome<Value>> Interpreter::run(const GenInfo& gen, std::vector<V
   // is an error here.
   if (Status status = context.flush(); !status)
     co_return engine_failure(gen.decl->span, std::move(status).error());
-  co_return conform(std::move(flow->value), gen.result);
+  co_return conform(program_, std::move(flow->value), gen.result);
 }
 
 Context Interpreter::new_context(const GenInfo& gen) {
@@ -156,7 +156,7 @@ Interpreter::FlowTask Interpreter::statement(Frame& frame, const Stmt& stmt) {
     auto task = value(frame, *let->value);
     Outcome<Value> result = co_await task;
     if (!result) co_return pass(std::move(result).error());
-    bind(frame, let->name, std::move(*result));
+    bind(frame, let->name, bound_by(program_, *let, std::move(*result)));
   } else if (const auto* if_stmt = std::get_if<IfStmt>(&stmt.node)) {
     auto task = branch(frame, *if_stmt);
     Outcome<Flow> flow = co_await task;

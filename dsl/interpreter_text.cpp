@@ -53,6 +53,12 @@ Interpreter::Calls Interpreter::calls_written(const Value& value, const Json& wr
   for (std::size_t i = 0; i < out.size(); ++i) {
     const Json& one = written.is_array() ? written.at(i) : written;
     if (const auto id = one.find("id"); id != one.end()) out[i].id = id->get<std::string>();
+    // What the model left to its default stays out of what it said.
+    const ToolInfo* tool = program_.tool_by_real_name(out[i].name);
+    const auto given = one.find("arguments");
+    if (tool == nullptr || given == one.end()) continue;
+    for (const Parameter& parameter : tool->parameters)
+      if (!given->contains(parameter.name)) out[i].arguments.erase(parameter.key);
   }
   return out;
 }

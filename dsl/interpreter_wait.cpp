@@ -205,7 +205,7 @@ Outcome<std::vector<Value>> Interpreter::arguments(Frame& frame, const Expr& exp
     if (i < call.arguments.size() && call.arguments[i] != nullptr) {
       auto value = evaluate(program_, frame.scope, *call.arguments[i], ready);
       if (!value) return pass(std::move(value).error());
-      out.push_back(conform(std::move(*value), parameter.type));
+      out.push_back(conform(program_, std::move(*value), parameter.type));
     } else if (parameter.fallback) {
       auto value =
           from_json(program_, *parameter.fallback, parameter.type, "`" + parameter.name + "`");
@@ -240,7 +240,7 @@ Interpreter::ValueTask Interpreter::call(Frame& frame, const Expr& expr, const G
   auto task = block(inner, gen.decl->body);
   Outcome<Flow> flow = co_await task;
   if (!flow) co_return pass(std::move(flow).error());
-  co_return conform(std::move(flow->value), gen.result);
+  co_return conform(program_, std::move(flow->value), gen.result);
 }
 
 Interpreter::ValueTask Interpreter::fork(Frame& frame, const ForkExpr& fork, const Expr& expr,

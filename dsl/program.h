@@ -38,6 +38,12 @@ struct Parameter {
   std::optional<Json> fallback;  // `= constant`
 };
 
+/// Constant text that is not shared between calls because of an insert before it.
+struct UnsharedText {
+  Span insert;
+  std::string behind;
+};
+
 struct TypeInfo {  // a declared record, enum, alias or grammar
   std::string name;
   Span span;
@@ -141,12 +147,16 @@ struct Program {
   std::vector<const TestDecl*> tests;                             // of the program's own file
   std::map<const Expectation*, grammar::TypeRef> expected_types;  // of `expect T accepts "…"`
 
+  std::map<const TypeExpr*, grammar::TypeRef> let_types;  // of `let x: T = …`
+
   // Side tables: by the ids of the tree's nodes.
   std::vector<NameInfo> names;           // by ExprId, of NameExpr
   std::vector<CallInfo> calls;           // by ExprId, of CallExpr
   std::vector<grammar::TypeRef> values;  // by ExprId: the static type, or null
   std::vector<HoleInfo> holes;           // by HoleId
   std::vector<PatternInfo> patterns;     // by PatternId
+
+  std::vector<UnsharedText> unshared;  // what W0603 is said of
 
   // Types that recursive references point at are kept alive here.
   std::vector<grammar::TypeRef> keep;

@@ -139,7 +139,7 @@ class Renderer {
   Step at(const LetStmt& stmt, const Span&) {
     auto value = evaluate(program_, scope_, *stmt.value, {});
     if (value) {
-      scope_.bind(stmt.name.text, std::move(*value));
+      scope_.bind(stmt.name.text, bound_by(program_, stmt, std::move(*value)));
     } else if (value.error().kind != FailureKind::kUnknown) {
       return pass(std::move(value).error());
     }
@@ -201,7 +201,7 @@ class Renderer {
       if (i < call.arguments.size() && call.arguments[i] != nullptr) {
         auto value = evaluate(program_, scope_, *call.arguments[i], {});
         if (value) {
-          inner.bind(parameter.name, conform(std::move(*value), parameter.type));
+          inner.bind(parameter.name, conform(program_, std::move(*value), parameter.type));
         } else if (value.error().kind != FailureKind::kUnknown) {
           return pass(std::move(value).error());
         }

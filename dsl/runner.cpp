@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "dsl/check.h"
 #include "dsl/convert.h"
 #include "dsl/diagnostic.h"
 #include "dsl/interpreter.h"
@@ -213,6 +214,10 @@ Diagnostics Runner::check(const Program& program) {
   Interpreter interpreter(*this, program, options, cancellation);
   for (const GenInfo* gen : program.own_gens())
     for (const Failure& failure : interpreter.check(*gen)) out.add(diagnostic_of(failure));
+  for (const UnsharedText& one : program.unshared) {
+    const auto ids = model_.tokenizer->encode(one.behind, runtime::TextStart::kContinuation);
+    if (ids) out.add(unshared(one.insert, std::to_string(ids->size()) + " constant tokens"));
+  }
   return out;
 }
 

@@ -99,8 +99,8 @@ class Runner {
                                    RunOptions options);
 
   /// What of a program this model cannot do, as a run would say it before its first token: holes
-  /// that its vocabulary cannot spell (E0305), budgets below a hole's shortest value. No model
-  /// runs.
+  /// that its vocabulary cannot spell (E0305), budgets below a hole's shortest value; and W0603 in
+  /// its tokens. No model runs.
   [[nodiscard]] Diagnostics check(const Program& program);
 
   /// Runs one of the program's `test` blocks, holes and tools having their mocks' values; with

@@ -1,7 +1,9 @@
 // What of a value is asked for by name, by pattern and by type.
 #include <algorithm>
 
+#include "dsl/convert.h"
 #include "dsl/evaluate.h"
+#include "dsl/static_types.h"
 
 namespace espalier::dsl {
 namespace {
@@ -61,15 +63,48 @@ bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
   return false;
 }
 
-Value conform(Value value, const TypeRef& type) {
+namespace {
+
+const Json* default_of(const Program& program, const grammar::Type& record,
+                       const grammar::Field& field) {
+  const TypeInfo* declared = record.name.empty() ? nullptr : program.type(record.name);
+  if (declared == nullptr) return nullptr;
+  const auto found = declared->defaults.find(field.name);
+  return found == declared->defaults.end() ? nullptr : &found->second;
+}
+
+// Whether a record has the fields of the type, and no others.
+bool fits(const Program& program, const Value& value, const TypeRef& type) {
+  if (type == nullptr || type->kind != TypeKind::kRecord || value.kind() != ValueKind::kRecord)
+    return false;
+  std::size_t known = 0;
+  for (const grammar::Field& field : type->fields) {
+    if (value.field(field.name) != nullptr) {
+      ++known;
+    } else if (!field.omittable && default_of(program, *type, field) == nullptr) {
+      return false;
+    }
+  }
+  return known == value.as_record().size();
+}
+
+}  // namespace
+
+Value bound_by(const Program& program, const LetStmt& let, Value value) {
+  const auto type =
+      let.type == nullptr ? program.let_types.end() : program.let_types.find(let.type.get());
+  return type == program.let_types.end() ? value : conform(program, std::move(value), type->second);
+}
+
+Value conform(const Program& program, Value value, const TypeRef& type) {
   if (type == nullptr) return value;
   switch (type->kind) {
     case TypeKind::kFloat:
       return value.kind() == ValueKind::kInt ? Value::number(value.as_double()) : value;
     case TypeKind::kOptional:
-      return value.is_null() ? value : conform(std::move(value), type->items[0]);
+      return value.is_null() ? value : conform(program, std::move(value), type->items[0]);
     case TypeKind::kReference:
-      return conform(std::move(value), type->target.lock());
+      return conform(program, std::move(value), type->target.lock());
     case TypeKind::kEnum:
       if (value.kind() == ValueKind::kString) {
         for (std::size_t i = 0; i < type->cases.size(); ++i) {
@@ -80,7 +115,8 @@ Value conform(Value value, const TypeRef& type) {
     case TypeKind::kList: {
       if (value.kind() != ValueKind::kList) return value;
       Value::List items;
-      for (const Value& item : value.as_list()) items.push_back(conform(item, type->items[0]));
+      for (const Value& item : value.as_list())
+        items.push_back(conform(program, item, type->items[0]));
       auto out = Value::list(std::move(items));
       return out ? out->with(value.shared_origin()) : value;
     }
@@ -88,19 +124,27 @@ Value conform(Value value, const TypeRef& type) {
       if (value.kind() != ValueKind::kRecord) return value;
       Value::Entries entries;
       for (const Value::Entry& entry : value.as_record())
-        entries.push_back({entry.name, conform(entry.value, type->items[0])});
+        entries.push_back({entry.name, conform(program, entry.value, type->items[0])});
       auto out = Value::record(std::move(entries));
       return out ? out->with(value.shared_origin()) : value;
     }
+    case TypeKind::kUnion: {
+      const auto item = std::find_if(type->items.begin(), type->items.end(), [&](const auto& one) {
+        return fits(program, value, resolve(one));
+      });
+      return item == type->items.end() ? value : conform(program, std::move(value), *item);
+    }
     case TypeKind::kRecord: {
-      if (value.kind() != ValueKind::kRecord) return value;
+      if (!fits(program, value, type)) return value;
       Value::Entries entries;
-      for (const Value::Entry& entry : value.as_record()) {
-        const auto field =
-            std::find_if(type->fields.begin(), type->fields.end(),
-                         [&](const grammar::Field& f) { return f.name == entry.name; });
-        if (field == type->fields.end()) return value;
-        entries.push_back({entry.name, conform(entry.value, field->type)});
+      for (const grammar::Field& field : type->fields) {
+        if (const Value* given = value.field(field.name)) {
+          entries.push_back({field.name, conform(program, *given, field.type)});
+        } else if (const Json* fallback = default_of(program, *type, field)) {
+          auto made = from_json(program, *fallback, field.type, field.name);
+          if (!made) return value;  // it was checked with the program
+          entries.push_back({field.name, std::move(*made)});
+        }
       }
       auto out = Value::record(std::move(entries), type);
       return out ? out->with(value.shared_origin()) : value;

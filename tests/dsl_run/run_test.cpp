@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "dsl/convert.h"
 #include "tests/dsl_run/support.h"
 #include "tests/support/small_stack.h"
 
@@ -31,6 +32,55 @@ TEST(Run, ExpressionsWithoutAModel) {
       world.json(
           R"(gen main() -> int? { for i in 1..10 { if i * i > 20 { return i } } return null })"),
       "5");
+}
+
+// A field that was left out has its default wherever a value becomes one of its record's type.
+TEST(Run, DefaultsAreThereHoweverARecordIsMade) {
+  World world;
+  const std::string declared = R"gen(
+    enum E { a as "A x", b }
+    record In { e: E = E.b }
+    record R { x: float, e: E = E.b, n?: int, inner: In = {} }
+    gen e_of(r: R) -> E { return r.e }
+    gen made() -> R { return { x: 1 } }
+    gen name_of(r: R) -> string { match r.inner.e { a => return "a" b => return "b" } }
+    gen first(rs: R[], m: map(R)) -> R { return if len(rs) > 0 { rs[0] } else { m["k"] } }
+    gen either(r: R | "none") -> string { match r { "none" => return "-" some => return "${some.e}" } }
+  )gen";
+  const auto gives = [&](const std::string& body) {
+    return world.json(declared + "gen main() -> json { " + body + " }");
+  };
+  EXPECT_EQ(gives("return e_of({ x: 3 })"), R"("b")");
+  EXPECT_EQ(gives("let r = made() return r"), R"({"x":1.0,"e":"b","inner":{"e":"b"}})");
+  EXPECT_EQ(gives("return name_of({ x: 2, e: E.a })"), R"("b")");
+  EXPECT_EQ(gives("return name_of({ x: 2, inner: { e: E.a } })"), R"("a")");
+  EXPECT_EQ(gives("let r: R = { e: E.a, x: 2 } return r"),
+            R"({"x":2.0,"e":"A x","inner":{"e":"b"}})");
+  EXPECT_EQ(gives("return first([{ x: 1 }], {}).e"), R"("b")");
+  EXPECT_EQ(gives("return first([], { k: { x: 1 } }).inner"), R"({"e":"b"})");
+  EXPECT_EQ(gives("return either({ x: 1 })"), R"("b")");
+  EXPECT_EQ(gives("return either(\"none\")"), R"("-")");
+  EXPECT_EQ(gives("let x: float = 1 return x"), "1.0");
+  // Of a tool's parameters, whoever made the call.
+  const Compiled compiled = compile("test.gen", R"gen(
+    tool add(a: int, b: int = 7, c?: int) -> int = python "m:add"
+    gen main() -> json {
+      user "Go."
+      assistant "$[k: add]"
+      match k { add(a, b, c) => return { a, b, c } }
+    }
+    gen own() -> json { let k = add(3) match k { add(a, b) => return { a, b } } }
+    test "a model's call" {
+      mock { k: { name: "add", arguments: { a: 1 } } }
+      expect main() == { a: 1, b: 7, c: null }
+    }
+    test "one of the program" { expect own() == { a: 3, b: 7 } }
+  )gen");
+  ASSERT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
+  const auto call = from_json(*compiled.program, Json{{"name", "add"}, {"arguments", {{"a", 1}}}},
+                              compiled.program->holes[0].type, "k");
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(to_json(*call)["arguments"], Json({{"a", 1}, {"b", 7}}));
 }
 
 TEST(Run, BreakLeavesTheInnermostLoopOnly) {
@@ -172,6 +222,24 @@ TEST(Run, ABackendThatFailsIsARunsError) {
       R"(gen main(doc: string) -> line { user "${doc}" assistant "$[x: line, max=8]" return x })",
       {{"doc", std::string(900, 'x')}});
   EXPECT_THAT(message, HasSubstr("error: test.gen:1:"));
+}
+
+// W0603 counts bytes where no model is known, and its tokens where one is.
+TEST(Check, CountsWhatIsNotSharedInTheModelsTokens) {
+  World world;
+  std::string behind;
+  for (int i = 0; i < 30; ++i) behind += " and the thin end of the";
+  const auto compiled = compile("test.gen", "gen main(d: line) -> line { system \"It is ${d}." +
+                                                behind + "\" assistant \"$[x: line]\" return x }");
+  ASSERT_NE(compiled.program, nullptr);
+  EXPECT_THAT(render(compiled.diagnostics, compiled.sources),
+              HasSubstr(std::to_string(behind.size() + 1) + " constant bytes"));
+  const auto ids =
+      testing::tiny_model()->tokenizer()->encode("." + behind, runtime::TextStart::kContinuation);
+  ASSERT_TRUE(ids);
+  EXPECT_LT(ids->size(), behind.size());
+  EXPECT_THAT(render(world.runner->check(*compiled.program), compiled.sources),
+              HasSubstr("stops " + std::to_string(ids->size()) + " constant tokens"));
 }
 
 TEST(Render, AChainOfSplicedGeneratorsIsBounded) {
