@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "base/utf8.h"
 #include "dsl/convert.h"
 #include "dsl/http_tool.h"
 #include "dsl/mcp/host.h"
@@ -167,10 +168,32 @@ Result<Json> ProcessTools::call_python(const ToolRequest& request) {
   return fail(ErrorCode::kTool, "its worker broke the protocol");
 }
 
+namespace {
+
+// What a tool wrote may be any bytes, and a failure's message becomes text of a prompt.
+std::string readable(std::string_view text) {
+  constexpr char32_t kReplacement = 0xFFFD;
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8::decode(text, at).length;
+    if (length == 0) {
+      utf8::append(out, kReplacement);
+      ++at;
+    } else {
+      out += text.substr(at, length);
+      at += length;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 Result<Value> run_tool(const Program& program, ToolHost& host, const ToolRequest& request) {
   const ToolInfo& tool = *request.tool;
   const auto failed = [&](Error error) {
     if (error.code != ErrorCode::kCancelled) error.code = ErrorCode::kTool;
+    error.message = readable(error.message);
     return fail(std::move(error).within("tool `" + tool.name + "`"));
   };
   if (tool.transport == Transport::kNone) {

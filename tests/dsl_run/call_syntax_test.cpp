@@ -142,6 +142,30 @@ TEST(CallSyntax, SeveralCallsRunTogetherAndEachResultHasItsTurn) {
       "<tool>found c</>");
 }
 
+// What a tool says of itself may be any bytes; it becomes text of a prompt.
+TEST(CallSyntax, AFailureOfBrokenBytesIsTextAllTheSame) {
+  World world;
+  Functions functions;
+  functions.functions["look"] = [](const Json&) -> Result<Json> {
+    return fail(ErrorCode::kTool, "bad \xFF\xFE bytes \xC3");
+  };
+  const auto run = [&](const std::string& body) {
+    RunOptions options;
+    options.tools = &functions;
+    return world.json(std::string(kTools) + "gen main() -> string { user \"Go.\" " + body + " }",
+                      {}, std::move(options));
+  };
+  EXPECT_EQ(run("retry 2 { let a = run look(\"a\") user \"${a}\" } else { return \"failed\" } "
+                "return \"ok\""),
+            "\"failed\"");
+  EXPECT_EQ(run("retry 2 as why { if why != null { return why } let a = run look(\"a\") "
+                "user \"${a}\" } return \"ok\""),
+            "\"tool `look`: bad \uFFFD\uFFFD bytes \uFFFD\"");
+  EXPECT_THAT(run("let c = look(\"a\") assistant \"${c}\" tool \"${run c}\" assistant "
+                  "\"$[b: bool]\" return \"ok\""),
+              "\"ok\"");
+}
+
 TEST(CallSyntax, AListOfCallsKeepsItsBoundsAndMayBeEmpty) {
   World world({.chat = testing::tagged_template()});
   for (int seed = 0; seed < 12; ++seed) {
