@@ -115,7 +115,7 @@ Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::s
       const double start = thread_micros();
       const Matcher place = matcher;
       const MaskRef mask = matcher.mask(UINT32_MAX);
-      std::copy(mask->words().begin(), mask->words().end(), filled.begin());
+      mask->fill(reinterpret_cast<std::byte*>(filled.data()), filled.size() * sizeof filled[0]);
       accepted = ((filled[static_cast<std::size_t>(id) / 64] >> (id % 64)) & 1) != 0;
       if (accepted) accepted = matcher.advance(id);
       out.masks.push_back(thread_micros() - start);

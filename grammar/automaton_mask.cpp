@@ -28,8 +28,8 @@ MaskRef Automaton::intern_mask(MaskBuilder builder) {
   } else if (const auto known = keyed_masks_.find(key); known != keyed_masks_.end()) {
     return known->second;
   }
-  auto mask = std::make_shared<const Mask>(std::move(builder).build());
-  bytes_ += mask->words().size_bytes() + mask->ids().size_bytes() + key.size() + 192;
+  bytes_ += builder.bytes() + key.size() + 192;
+  MaskRef mask = std::move(builder).build();
   if (key.empty()) {
     masks_.emplace(hash, mask);
   } else {

@@ -1,9 +1,25 @@
 #include "grammar/mask.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 namespace espalier::grammar {
+namespace {
+
+static_assert(std::endian::native == std::endian::little);  // bit i of a row is bit i%8 of a byte
+
+void add(std::vector<std::uint64_t>& words, std::span<const TokenId> ids) {
+  for (const TokenId id : ids) {
+    words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+  }
+}
+
+void add(std::vector<std::uint64_t>& words, const MaskTable& table) {
+  for (std::size_t w = 0; w < words.size(); ++w) words[w] |= table.words[w];
+}
+
+}  // namespace
 
 // Without the instruction, which the baseline machine does not promise; compilers make vectors of
 // it.
@@ -20,41 +36,79 @@ std::uint32_t count_bits(std::span<const std::uint64_t> words) {
   return static_cast<std::uint32_t>(sum);
 }
 
-Mask::Mask(std::vector<std::uint64_t> words) : Mask(std::move(words), UINT32_MAX) {}
+Mask::Mask(std::vector<std::uint64_t> words)
+    : size_(words.size()), dense_(true), words_(std::move(words)) {}
 
-Mask::Mask(std::vector<std::uint64_t> words, std::uint32_t count) : words_(std::move(words)) {
-  count_ = count != UINT32_MAX ? count : count_bits(words_);
-  if (count_ <= kListed) list();
-}
+Mask::Mask(std::vector<TokenId> ids, std::size_t words) : size_(words), single_(std::move(ids)) {}
 
-Mask::Mask(std::vector<TokenId> ids, std::size_t words) : words_(words) {
-  constexpr std::size_t kSorted = 48;  // from where on looking for them in the words is cheaper
-  for (const TokenId id : ids) {
-    std::uint64_t& word = words_[static_cast<std::size_t>(id) / 64];
-    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
-    count_ += (word & bit) == 0 ? 1 : 0;
-    word |= bit;
+Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenId> ids, std::size_t words)
+    : size_(words), tables_(std::move(tables)), single_(std::move(ids)) {}
+
+void Mask::fill(std::byte* to, std::size_t bytes) const {
+  bytes = std::min(bytes, size_bytes());
+  if (dense_ || written_.load(std::memory_order_acquire) ||
+      filled_.fetch_add(1, std::memory_order_relaxed) >= kAsFound) {
+    if (!dense_) written();
+    std::memcpy(to, words_.data(), bytes);
+    return;
   }
-  if (count_ > kListed) return;
-  if (ids.size() <= kSorted) {
-    std::sort(ids.begin(), ids.end());
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    ids_ = std::move(ids);
+  if (tables_.empty()) {
+    std::memset(to, 0, bytes);
   } else {
-    list();
+    std::memcpy(to, tables_[0]->words.data(), bytes);
+  }
+  for (std::size_t t = 1; t < tables_.size(); ++t) {
+    const auto* from = reinterpret_cast<const std::byte*>(tables_[t]->words.data());
+    std::size_t i = 0;
+    for (; i + sizeof(std::uint64_t) <= bytes; i += sizeof(std::uint64_t)) {
+      std::uint64_t word = 0, other = 0;
+      std::memcpy(&word, to + i, sizeof word);
+      std::memcpy(&other, from + i, sizeof other);
+      word |= other;
+      std::memcpy(to + i, &word, sizeof word);
+    }
+    for (; i < bytes; ++i) to[i] |= from[i];
+  }
+  for (const TokenId id : single_) {
+    const auto byte = static_cast<std::size_t>(id) / 8;
+    if (byte < bytes) to[byte] |= std::byte{1} << (id % 8);
   }
 }
 
-void Mask::list() {
-  ids_.reserve(count_);
-  for_each_bit(words_, [&](TokenId id) { ids_.push_back(id); });
+void Mask::write() const {
+  constexpr std::size_t kSorted = 48;  // from where on looking for them in the words is cheaper
+  if (!dense_ && tables_.empty()) words_.assign(size_, 0);
+  if (!tables_.empty()) words_ = tables_[0]->words;
+  for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
+  add(words_, single_);
+  if (!dense_ && tables_.empty() && single_.size() <= kSorted) {
+    ids_ = single_;
+    std::sort(ids_.begin(), ids_.end());
+    ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
+    count_ = static_cast<std::uint32_t>(ids_.size());
+  } else {
+    count_ = count_bits(words_);
+    if (count_ <= kListed) {
+      ids_.reserve(count_);
+      for_each_bit(words_, [&](TokenId id) { ids_.push_back(id); });
+    }
+  }
+  written_.store(true, std::memory_order_release);
 }
 
-void MaskBuilder::allow(const MaskTable& table) {
+void MaskBuilder::allow(MaskTableRef table) {
   if (!words_.empty()) {
-    for (std::size_t w = 0; w < size_; ++w) words_[w] |= table.words[w];
-  } else if (std::find(tables_.begin(), tables_.end(), &table) == tables_.end()) {
-    tables_.push_back(&table);
+    add(words_, *table);
+  } else if (std::find(tables_.begin(), tables_.end(), table) == tables_.end()) {
+    tables_.push_back(std::move(table));
+  }
+}
+
+void MaskBuilder::allow(std::span<const TokenId> ids) {
+  if (words_.empty() && ids_.size() + ids.size() < kKeyed) {
+    ids_.insert(ids_.end(), ids.begin(), ids.end());
+  } else {
+    add(words(), ids);
   }
 }
 
@@ -65,34 +119,27 @@ std::vector<std::uint64_t>& MaskBuilder::words() {
   } else {
     words_ = tables_[0]->words;
   }
-  for (std::size_t t = 1; t < tables_.size(); ++t) allow(*tables_[t]);
-  for (const TokenId id : ids_) allow(id);
+  for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
+  add(words_, ids_);
   return words_;
 }
 
 std::string MaskBuilder::key() const {
   if (!words_.empty()) return {};
-  std::string out(1, static_cast<char>(tables_.size()));
-  out.append(reinterpret_cast<const char*>(tables_.data()), std::span(tables_).size_bytes());
+  std::string out;
+  out.reserve(1 + tables_.size() * sizeof(void*) + ids_.size() * sizeof(TokenId));
+  out += static_cast<char>(tables_.size());
+  for (const MaskTableRef& table : tables_) {
+    const MaskTable* at = table.get();
+    out.append(reinterpret_cast<const char*>(&at), sizeof at);
+  }
   out.append(reinterpret_cast<const char*>(ids_.data()), std::span(ids_).size_bytes());
   return out;
 }
 
-Mask MaskBuilder::build() && {
-  if (!words_.empty() || tables_.size() > 1) {
-    words();
-    return Mask(std::move(words_));
-  }
-  if (tables_.empty()) return Mask(std::move(ids_), size_);
-  words_ = tables_[0]->words;
-  std::uint32_t count = tables_[0]->count;
-  for (const TokenId id : ids_) {
-    std::uint64_t& word = words_[static_cast<std::size_t>(id) / 64];
-    const unsigned bit = static_cast<std::size_t>(id) % 64;
-    count += static_cast<std::uint32_t>(~(word >> bit) & 1);
-    word |= std::uint64_t{1} << bit;
-  }
-  return Mask(std::move(words_), count);
+MaskRef MaskBuilder::build() && {
+  if (!words_.empty()) return std::make_shared<const Mask>(std::move(words_));
+  return std::make_shared<const Mask>(std::move(tables_), std::move(ids_), size_);
 }
 
 }  // namespace espalier::grammar

@@ -1,10 +1,18 @@
 // A set of allowed tokens, immutable and shared. Interned per grammar, so equal sets are usually
 // one object.
+//
+// Kept as it was found: tables of the vocabulary and single tokens beside them, or a bitset. The
+// first rows are filled straight from that (a copy and a bit a token): most masks are used once or
+// twice. The bitset, the count and the list are made when they are asked for, or for the next row,
+// which then costs a copy. Thread-safe; owns, or shares, all that it refers to.
 #pragma once
 
+#include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,43 +21,69 @@
 
 namespace espalier::grammar {
 
+/// A table of tokens that masks are made of: a bitset over the vocabulary.
+struct MaskTable {
+  std::vector<std::uint64_t> words;
+  std::uint32_t count = 0;
+};
+using MaskTableRef = std::shared_ptr<const MaskTable>;
+
 class Mask {
  public:
   /// `words` is a bitset over the vocabulary, bit i%64 of word i/64 for token i; bits past the
   /// vocabulary are 0.
   explicit Mask(std::vector<std::uint64_t> words);
-  /// With its count, where that is known.
-  Mask(std::vector<std::uint64_t> words, std::uint32_t count);
   /// Of these tokens of a vocabulary of `words` times 64, in any order.
   Mask(std::vector<TokenId> ids, std::size_t words);
+  /// Of the tokens of the tables, which are that long, and these beside them.
+  Mask(std::vector<MaskTableRef> tables, std::vector<TokenId> ids, std::size_t words);
 
   [[nodiscard]] bool allows(TokenId id) const {
     const auto i = static_cast<std::size_t>(id);
-    return i / 64 < words_.size() && ((words_[i / 64] >> (i % 64)) & 1) != 0;
+    return i / 64 < size_ && ((words()[i / 64] >> (i % 64)) & 1) != 0;
   }
-  [[nodiscard]] std::span<const std::uint64_t> words() const { return words_; }
+  /// Writes the first `bytes` bytes of the bitset (at most size_bytes()) to `to`, which needs no
+  /// alignment.
+  void fill(std::byte* to, std::size_t bytes) const;
+  /// Bytes of a whole row.
+  [[nodiscard]] std::size_t size_bytes() const { return size_ * sizeof(std::uint64_t); }
+  [[nodiscard]] std::span<const std::uint64_t> words() const {
+    written();
+    return words_;
+  }
   /// How many tokens are allowed.
-  [[nodiscard]] std::uint32_t count() const { return count_; }
+  [[nodiscard]] std::uint32_t count() const {
+    written();
+    return count_;
+  }
   /// The allowed ids in rising order, kept only where they are few (count() <= kListed): the pruned
   /// head's rows.
-  [[nodiscard]] std::span<const TokenId> ids() const { return ids_; }
+  [[nodiscard]] std::span<const TokenId> ids() const {
+    written();
+    return ids_;
+  }
   static constexpr std::uint32_t kListed = 1024;
 
  private:
-  void list();
+  static constexpr unsigned kAsFound = 2;  // rows
+  void written() const {
+    if (!written_.load(std::memory_order_acquire)) std::call_once(once_, [this] { write(); });
+  }
+  void write() const;
 
-  std::vector<std::uint64_t> words_;
-  std::vector<TokenId> ids_;
-  std::uint32_t count_ = 0;
+  std::size_t size_;                  // words
+  std::vector<MaskTableRef> tables_;  // as it was found: all of these
+  std::vector<TokenId> single_;       // and these, in any order, perhaps twice
+  bool dense_ = false;                // as words_, and nothing else
+  mutable std::atomic<unsigned> filled_ = 0;
+  mutable std::atomic<bool> written_ = false;  // of the three below
+  mutable std::once_flag once_;
+  mutable std::vector<std::uint64_t> words_;
+  mutable std::vector<TokenId> ids_;
+  mutable std::uint32_t count_ = 0;
 };
 
 using MaskRef = std::shared_ptr<const Mask>;
-
-/// A table of tokens that outlives the masks made of it.
-struct MaskTable {
-  std::vector<std::uint64_t> words;
-  std::uint32_t count = 0;
-};
 
 /// Collects a mask: a table or two, and single tokens beside them. What was collected the same way
 /// has the same key(), so that it need not be written out to be found again; masks of many single
@@ -67,17 +101,24 @@ class MaskBuilder {
     words_[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
                                                  << (static_cast<std::size_t>(id) % 64);
   }
-  void allow(const MaskTable& table);
+  void allow(std::span<const TokenId> ids);
+  void allow(MaskTableRef table);
   /// The mask so far, to be written to.
   std::vector<std::uint64_t>& words();
-  /// Empty where there is none.
+  /// Names what was collected; only while the masks of such names hold the tables alive. Empty
+  /// where there is none.
   [[nodiscard]] std::string key() const;
-  [[nodiscard]] Mask build() &&;
+  /// Bytes that the mask will hold when it is written out.
+  [[nodiscard]] std::size_t bytes() const {
+    return size_ * sizeof(std::uint64_t) + ids_.size() * sizeof(TokenId) +
+           Mask::kListed * sizeof(TokenId);
+  }
+  [[nodiscard]] MaskRef build() &&;
 
  private:
   static constexpr std::size_t kKeyed = 4096;
   std::size_t size_;
-  std::vector<const MaskTable*> tables_;
+  std::vector<MaskTableRef> tables_;
   std::vector<TokenId> ids_;
   std::vector<std::uint64_t> words_;  // once they are written out
 };

@@ -58,7 +58,7 @@ void fill_rows(std::span<const RowRequest> requests, std::span<const std::size_t
   for_each_request(requests, threads, [&](std::size_t i) {
     const MaskRef mask = requests[i].matcher->mask(requests[i].tokens_left);
     std::byte* to = out.data + static_cast<std::ptrdiff_t>(rows[i]) * out.stride;
-    std::memcpy(to, mask->words().data(), std::min(out.row_bytes, mask->words().size_bytes()));
+    mask->fill(to, out.row_bytes);
   });
 }
 

@@ -104,13 +104,8 @@ bool SchemaWalk::dfa_piece(const Part& part) {
     }
     exits.only = &fitting;
   } else {
-    for (const TokenId id : tokens->stay) mask_.allow(id);
-    if (tokens->kept && tokens->many.count > 0) {
-      mask_.allow(tokens->many);
-    } else if (tokens->many.count > 0) {
-      auto& words = mask_.words();
-      for (std::size_t w = 0; w < words.size(); ++w) words[w] |= tokens->many.words[w];
-    }
+    mask_.allow(tokens->stay);
+    if (tokens->many.count > 0) mask_.allow(MaskTableRef(tokens, &tokens->many));
   }
   const bool at_once = dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q);
   leave(TokenTrie::kRoot, part, exits, dfa.quoted(), at_once);
@@ -346,7 +341,8 @@ void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
   }
   const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);
   if (longer == piece.lengths.begin()) return;
-  mask_.allow(piece.dense[static_cast<std::size_t>(longer - piece.lengths.begin()) - 1]);
+  const auto which = static_cast<std::size_t>(longer - piece.lengths.begin()) - 1;
+  mask_.allow(MaskTableRef(machine_.library_, &piece.dense[which]));
 }
 
 // The exits that fit before `after`. Which they are depends on nothing but that place, so it is
