@@ -283,6 +283,52 @@ SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
   return levels_[array]->item;
 }
 
+// What stands after the values of value_stem(): no place of any text.
+SchemaMachine::LevelId SchemaMachine::value_end() {
+  if (value_end_ == 0) {
+    Level end;
+    end.kind = Kind::kObject;  // others have a depth
+    end.alternatives.push_back({Formulas::kTrue, 0});
+    value_end_ = level(std::move(end));
+    levels_[value_end_]->closing_bound = 1;
+  }
+  return value_end_;
+}
+
+// The same value before value_end(), and what stands after it here; 0 where there is more than one
+// way on, or its text makes a difference.
+std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_stem(LevelId value) {
+  if (!levels_[value]->stem_known) {
+    levels_[value]->stem_known = true;
+    const Level& at = *levels_[value];
+    if (at.kind == Kind::kValue && at.alternatives.size() == 1 && at.alternatives[0].next != 0 &&
+        !at.recorded) {
+      Level stem;
+      stem.depth = at.depth;
+      stem.alternatives.push_back({at.alternatives[0].formula, value_end()});
+      const LevelId made = level(std::move(stem));
+      levels_[value]->stem = made;
+    }
+  }
+  return {levels_[value]->stem, levels_[value]->alternatives[0].next};
+}
+
+// The first object that has the same keys left and may, or may not, end as this one; 0 where the
+// text makes a difference.
+SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object) {
+  if (!levels_[object]->stem_known) {
+    levels_[object]->stem_known = true;
+    if (levels_[object]->kind == Kind::kObject && !levels_[object]->recorded) {
+      const std::uint64_t keys = keys_of(object);
+      const bool ends = may_end(object);
+      const bool any = levels_[object]->after_other_key != 0;
+      const auto it = object_stems_.try_emplace(keys * 4 + (ends ? 2 : 0) + (any ? 1 : 0), object);
+      levels_[object]->stem = it.first->second;
+    }
+  }
+  return levels_[object]->stem;
+}
+
 bool SchemaMachine::may_end(LevelId container) {
   Level& at = *levels_[container];
   if (!at.end_known) {

@@ -139,6 +139,8 @@ class SchemaMachine {
     std::uint64_t after_key = 0;  // kObject: a bound for what follows a key that may come
     LevelId item = 0;             // kArray: the next item's level
     bool item_known = false;
+    LevelId stem = 0;  // see value_stem(), object_stem()
+    bool stem_known = false;
   };
   struct LeafPart {
     std::uint32_t scalar = 0;
@@ -162,21 +164,27 @@ class SchemaMachine {
   struct StateHash {
     std::size_t operator()(const State& s) const;
   };
-  // Which exits of a terminal's piece fit where one place follows (see SchemaWalk::exits), by their
-  // numbers; those that depend on the text before; a bound for the closings they lead to.
-  struct ExitList {
-    std::vector<std::uint32_t> fit, unsure;
+  // What fits below a node of a trie where a place stands (see schema_walk_lists.cpp): tokens or
+  // exits of a piece, by their numbers; those that depend on the text before; nodes where the value,
+  // or the object, is complete; a bound for the closings they lead to.
+  struct List {
+    bool known = false;  // else it depends on what stands around the whole value
+    std::vector<std::uint32_t> fit, unsure, ends;
+    std::vector<TokenId> ids;  // exits: of `fit`
     std::uint64_t largest = 0;
   };
-  struct ExitKey {
-    const Terminal::Piece* piece = nullptr;
-    State after;
+  struct ListKey {
+    const TokenTrie* trie = nullptr;
+    std::uint32_t node = 0;
+    State place;
     std::uint8_t stands_in = 0;
-    friend bool operator==(const ExitKey&, const ExitKey&) = default;
+    bool ends = false;  // exits with nothing left too
+    friend bool operator==(const ListKey&, const ListKey&) = default;
   };
-  struct ExitKeyHash {
-    std::size_t operator()(const ExitKey& k) const {
-      return StateHash()(k.after) * 31 + std::hash<const void*>()(k.piece) + k.stands_in;
+  struct ListKeyHash {
+    std::size_t operator()(const ListKey& k) const {
+      return (StateHash()(k.place) * 31 + std::hash<const void*>()(k.trie)) * 31 + k.node +
+             k.stands_in + (k.ends ? 4 : 0);
     }
   };
   struct Scalar {
@@ -230,6 +238,9 @@ class SchemaMachine {
   LevelId merge(const std::vector<LevelId>& levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
   LevelId value_after_key(LevelId object, const std::string& key);
+  LevelId value_end();
+  std::pair<LevelId, LevelId> value_stem(LevelId value);
+  LevelId object_stem(LevelId object);
   LevelId value_of(const Level& container, const Key* key, std::uint32_t seen);
   LevelId next_item(LevelId array);
   bool may_end(LevelId container);
@@ -343,7 +354,9 @@ class SchemaMachine {
   std::deque<Scalar> scalars_;  // never moved
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
-  std::unordered_map<ExitKey, ExitList, ExitKeyHash> exit_lists_;
+  std::unordered_map<ListKey, List, ListKeyHash> lists_;
+  LevelId value_end_ = 0;
+  std::unordered_map<std::uint64_t, LevelId> object_stems_;
   std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;

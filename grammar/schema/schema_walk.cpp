@@ -92,16 +92,18 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
       return false;
     }
     next = *after;
+    if (tokens.list != nullptr && ends_list(tokens, node, before, next)) return false;
     if (next.inside.phase == Phase::kDead) return false;
     if (machine_.accepting(next.inside)) {
-      went_outside_ = true;
+      unlistable_ = true;
       next.outside = outside_.enter(next.inside);
       if (next.outside == Automaton::kDead) return false;
     }
   }
   if (at.token_count > 0) emit(tokens, node, next);
   if (at.next == node + 1) return false;
-  if (next.outside != 0 || tokens.piece != nullptr || tokens.each || at.next - node < kFewNodes) {
+  if (next.outside != 0 || tokens.piece != nullptr || tokens.each || tokens.list != nullptr ||
+      at.next - node < kFewNodes) {
     return true;
   }
   if (next.inside.phase == Phase::kLeaf) {
@@ -153,6 +155,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
     return next;
   }
   if ((before.stands_in & kKey) != 0) return std::nullopt;
+  if (tokens.object != 0 && s.b == tokens.object) return std::nullopt;  // which value it has
   const std::string text = key_text(tokens, before, depth - 1);
   const SchemaMachine::Level& object = *machine_.levels_[s.b];
   SchemaMachine::LevelId value = object.after_other_key;
@@ -197,6 +200,7 @@ ByteSet SchemaWalk::bytes_of(const Tokens& tokens, std::uint32_t node, const Pla
     case Phase::kLeaf: {
       const auto& leaf = machine_.leaves_[s.a];
       if (depends(place)) return leaf.bytes | ByteSet::of("\",]} \n");
+      if (ends_value(tokens, place)) return leaf.bytes;
       return leaf.accepting ? leaf.bytes | ByteSet::of(",]} \n") : leaf.bytes;
     }
     case Phase::kOpen:
@@ -223,7 +227,8 @@ ByteSet SchemaWalk::bytes_of(const Tokens& tokens, std::uint32_t node, const Pla
 ByteSet SchemaWalk::begin_value(const Tokens& tokens, std::uint32_t node, const Place& place) {
   const auto scalars = machine_.scalars_of(place.inside.a);
   if (scalars == 0) return kContainers;
-  const bool alone = tokens.piece != nullptr || tokens.each || depends(place);
+  const bool alone =
+      tokens.piece != nullptr || tokens.each || tokens.list != nullptr || depends(place);
   const bool recorded = machine_.leaves_[scalars].recorded;
   ByteSet out = kContainers;
   for (const LeafPart part : std::vector<LeafPart>(machine_.leaves_[scalars].parts)) {
@@ -239,13 +244,11 @@ void SchemaWalk::emit(const Tokens& tokens, std::uint32_t node, const Place& pla
 }
 
 void SchemaWalk::emit_one(const Tokens& tokens, TokenId id) {
-  if (tokens.piece == nullptr) {
-    if (!tokens.each || fits(id)) mask_.allow(id);
-    return;
-  }
   const auto index = static_cast<std::uint32_t>(id);
   if (tokens.list != nullptr) {
     tokens.list->fit.push_back(index);
+  } else if (tokens.piece == nullptr) {
+    if (!tokens.each || fits(id)) mask_.allow(id);
   } else if (tokens.each) {
     try_exit(tokens, index);
   } else if (chosen(tokens, index)) {
@@ -264,7 +267,10 @@ bool SchemaWalk::note(const Place& place) {
   const State& s = place.inside;
   if (s.phase == noted_.phase && s.a == noted_.a && s.b == noted_.b) return noted_fits_;
   std::uint64_t size = machine_.closing_bound(s);
-  if (size > Program::kLongestClosing) size = machine_.closing_size(machine_.cursor(s));
+  unlistable_ = unlistable_ || size > Program::kLongestClosing;
+  if (size > Program::kLongestClosing && !listing_) {
+    size = machine_.closing_size(machine_.cursor(s));
+  }
   noted_ = s;
   noted_fits_ = size <= Program::kLongestClosing;
   if (noted_fits_) largest_ = std::max(largest_, size);

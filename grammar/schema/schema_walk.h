@@ -58,6 +58,9 @@ class SchemaWalk {
     std::uint32_t fewest = 0, most = UINT32_MAX;       // characters that one may have begun
     const std::vector<std::uint32_t>* only = nullptr;  // no others, sorted
     std::span<const std::uint32_t> without;            // not these, sorted
+    [[nodiscard]] bool all() const {
+      return fewest == 0 && most == UINT32_MAX && only == nullptr && without.empty();
+    }
   };
   // The tokens of a trie: the vocabulary's, or what is left of a piece's exits.
   struct Tokens {
@@ -66,7 +69,8 @@ class SchemaWalk {
     const Exits* which = nullptr;                // of the exits, those that are looked for
     std::vector<unsigned char>* path = nullptr;  // bytes on the way, by depth
     bool each = false;                           // allowed only where the token, tried alone, fits
-    SchemaMachine::ExitList* list = nullptr;     // exits are not allowed but listed
+    SchemaMachine::List* list = nullptr;         // what fits is not allowed but listed
+    SchemaMachine::LevelId object = 0;           // of a list that ends where this object does
   };
 
   void below(const Tokens& tokens, std::uint32_t node, const Place& place);
@@ -87,8 +91,24 @@ class SchemaWalk {
     std::uint64_t after = 0;     // bytes that close what follows it, at most
     std::uint8_t stands_in = 0;  // of the place: what went by before it in the token
   };
+  // What a list is made from, and what stands around the place that uses it.
+  struct Stem {
+    State place;
+    SchemaMachine::LevelId end = 0;     // before a value: what stands after it; 0: in the list
+    SchemaMachine::LevelId object = 0;  // after a member: the list's object; 0: in the list
+    std::uint64_t own_bound = 0, stem_bound = 0;
+  };
   bool fits(TokenId token);
   bool note(const Place& place);
+
+  // schema_walk_lists.cpp
+  Stem stem_of(const Place& place);
+  void listed(Tokens tokens, std::uint32_t node, const Place& place, bool ends);
+  bool ends_list(const Tokens& tokens, std::uint32_t node, const Place& before, const Place& next);
+  [[nodiscard]] bool ends_value(const Tokens& tokens, const Place& place) const;
+  void exits(const Exits& which, const Place& after, bool each);
+  static bool chosen(const Tokens& tokens, std::uint32_t exit);
+  void try_exit(const Tokens& tokens, std::uint32_t exit);
 
   // schema_walk_scalars.cpp
   bool leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in);
@@ -107,9 +127,6 @@ class SchemaWalk {
   bool key_pieces(std::uint32_t node, Place& key);
   bool key_piece(std::uint32_t node, const Place& key);
   void allow_stay(const Piece& piece, std::uint32_t most);
-  void exits(const Exits& which, const Place& after, bool each);
-  static bool chosen(const Tokens& tokens, std::uint32_t exit);
-  void try_exit(const Tokens& tokens, std::uint32_t exit);
   [[nodiscard]] std::string key_text(const Tokens& tokens, const Place& place,
                                      std::size_t depth) const;
 
@@ -122,7 +139,7 @@ class SchemaWalk {
   std::uint64_t largest_ = 0;
   State noted_;  // the last place whose bound was taken
   bool noted_fits_ = false;
-  bool went_outside_ = false;
+  bool listing_ = false, unlistable_ = false;  // a list is being made; it is of no use elsewhere
   std::vector<unsigned char> path_, exit_path_;
   std::vector<std::uint32_t> todo_;  // children to visit, of all open nodes
 };

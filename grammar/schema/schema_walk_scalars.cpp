@@ -176,14 +176,14 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
   Tokens tokens = all_;
   tokens.each = part.each;
   if (!quoted) {
-    below(tokens, node, after);
+    listed(tokens, node, after, false);
     return;
   }
   const std::uint32_t quote = all_.trie->child(node, '"');
   if (quote == TokenTrie::kNone) return;
   path_[all_.trie->nodes()[quote].depth] = '"';
   emit(tokens, quote, after);
-  below(tokens, quote, after);
+  listed(tokens, quote, after, false);
 }
 
 // Appends the exits that have `text` inside.
@@ -330,7 +330,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   if (at.q != terminal->boundary()) return true;
   const std::uint32_t quote = all_.trie->child(node, '"');
   Place next;
-  if (quote != TokenTrie::kNone && visit(all_, quote, key, next)) below(all_, quote, next);
+  if (quote != TokenTrie::kNone && visit(all_, quote, key, next)) listed(all_, quote, next, false);
   return true;
 }
 
@@ -343,71 +343,6 @@ void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
   if (longer == piece.lengths.begin()) return;
   const auto which = static_cast<std::size_t>(longer - piece.lengths.begin()) - 1;
   mask_.allow(MaskTableRef(machine_.library_, &piece.dense[which]));
-}
-
-// The exits that fit before `after`. Which they are depends on nothing but that place, so it is
-// listed once, unless the walk left the value.
-void SchemaWalk::exits(const Exits& which, const Place& after, bool each) {
-  const Piece& piece = *which.piece;
-  Tokens tokens;
-  tokens.trie = piece.after.get();
-  tokens.piece = &piece;
-  tokens.path = &exit_path_;
-  tokens.each = each;
-  const auto walk = [&] {
-    if (note(after)) {
-      for (const std::uint32_t i : piece.ends) emit_one(tokens, static_cast<TokenId>(i));
-    }
-    below(tokens, TokenTrie::kRoot, after);
-  };
-  if (each || after.outside != 0) {
-    tokens.which = &which;
-    walk();
-    return;
-  }
-  const SchemaMachine::ExitKey key{&piece, after.inside, after.stands_in};
-  auto known = machine_.exit_lists_.find(key);
-  if (known == machine_.exit_lists_.end()) {
-    SchemaMachine::ExitList list;
-    const std::uint64_t before = std::exchange(largest_, 0);
-    noted_ = {};
-    went_outside_ = false;
-    const bool missed = std::exchange(machine_.text_missed_, false);
-    tokens.list = &list;
-    walk();
-    tokens.list = nullptr;
-    list.largest = largest_;
-    largest_ = std::max(before, largest_);
-    const bool alone = !went_outside_ && !machine_.text_missed_;
-    machine_.text_missed_ = machine_.text_missed_ || missed;
-    if (!alone) {  // the same again, for what stands around the value here
-      tokens.which = &which;
-      walk();
-      return;
-    }
-    machine_.bytes_ += (list.fit.size() + list.unsure.size()) * sizeof(std::uint32_t) + 128;
-    known = machine_.exit_lists_.emplace(key, std::move(list)).first;
-  }
-  largest_ = std::max(largest_, known->second.largest);
-  tokens.which = &which;
-  for (const std::uint32_t i : known->second.fit) emit_one(tokens, static_cast<TokenId>(i));
-  const std::vector<std::uint32_t> unsure = known->second.unsure;
-  for (const std::uint32_t i : unsure) try_exit(tokens, i);
-}
-
-bool SchemaWalk::chosen(const Tokens& tokens, std::uint32_t exit) {
-  const Exits& which = *tokens.which;
-  const std::uint32_t begun = which.piece->exits[exit].begun;
-  if (begun < which.fewest || begun > which.most) return false;
-  if (which.only != nullptr && !std::binary_search(which.only->begin(), which.only->end(), exit)) {
-    return false;
-  }
-  return !std::binary_search(which.without.begin(), which.without.end(), exit);
-}
-
-void SchemaWalk::try_exit(const Tokens& tokens, std::uint32_t exit) {
-  const TokenId id = tokens.piece->exits[exit].id;
-  if (chosen(tokens, exit) && fits(id)) mask_.allow(id);
 }
 
 }  // namespace espalier::grammar

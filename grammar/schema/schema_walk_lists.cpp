@@ -1,0 +1,165 @@
+// What may be read behind a place, listed once for all places that differ only in what stands
+// around them.
+//
+// Before a value the list is that of the value alone: where it is complete, what stands after it
+// goes on. After a member the list is that of every object with the same keys left that may, or may
+// not, end here: where the object ends, what stands after it goes on, and tokens that hold a whole
+// key are tried one by one. All other places have a list of their own.
+#include <algorithm>
+#include <utility>
+
+#include "grammar/program.h"
+#include "grammar/schema/schema_walk.h"
+
+namespace espalier::grammar {
+
+// The place whose list serves `place`.
+SchemaWalk::Stem SchemaWalk::stem_of(const Place& place) {
+  constexpr std::uint64_t kSlack = 512;  // bytes of a key's beginning and of punctuation
+  Stem out;
+  out.place = place.inside;
+  const State& s = place.inside;
+  if (s.phase == Phase::kColon || s.phase == Phase::kValue) {
+    const auto [stem, next] = machine_.value_stem(s.a);
+    if (stem == 0 || machine_.level_bound(s.a) + kSlack > Program::kLongestClosing) return out;
+    out.place.a = stem;
+    out.end = next;
+    out.own_bound = machine_.level_bound(next);
+  } else if (s.phase == Phase::kNext) {
+    const SchemaMachine::LevelId stem = machine_.object_stem(s.a);
+    if (stem == 0) return out;
+    const auto bound = [&](SchemaMachine::LevelId object) {
+      return std::max(machine_.level_bound(object), machine_.levels_[object]->after_key);
+    };
+    out.own_bound = bound(s.a);
+    out.stem_bound = bound(stem);
+    if (std::max(out.own_bound, out.stem_bound) + kSlack > Program::kLongestClosing) return out;
+    out.place.a = stem;
+    out.object = stem;
+  }
+  return out;
+}
+
+// Allows what the trie has below `node`, read from `place`; `ends`: exits with nothing left too.
+void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, bool ends) {
+  const auto walk = [&](const Tokens& by, const Place& from) {
+    if (ends && note(from)) {
+      for (const std::uint32_t i : by.piece->ends) emit_one(by, static_cast<TokenId>(i));
+    }
+    below(by, node, from);
+  };
+  if (tokens.each || place.outside != 0 || place.inside.text != 0) {
+    walk(tokens, place);
+    return;
+  }
+  const Stem stem = stem_of(place);
+  const SchemaMachine::ListKey key{tokens.trie, node, stem.place, place.stands_in, ends};
+  auto known = machine_.lists_.find(key);
+  if (known == machine_.lists_.end()) {
+    SchemaMachine::List list;
+    Tokens listing = tokens;
+    listing.list = &list;
+    listing.object = stem.object;
+    const std::uint64_t before = std::exchange(largest_, 0);
+    noted_ = {};
+    listing_ = true;
+    unlistable_ = false;
+    const bool missed = std::exchange(machine_.text_missed_, false);
+    Place from = place;
+    from.inside = stem.place;
+    walk(listing, from);
+    list.largest = largest_ - std::min(largest_, stem.stem_bound);
+    list.known = !unlistable_ && !machine_.text_missed_;
+    if (!list.known) list = {};
+    listing_ = false;
+    largest_ = before;
+    noted_ = {};
+    machine_.text_missed_ = missed;
+    if (tokens.piece != nullptr) {
+      for (const std::uint32_t i : list.fit) list.ids.push_back(tokens.piece->exits[i].id);
+    }
+    machine_.bytes_ += (2 * list.fit.size() + list.unsure.size() + list.ends.size()) * 4 + 160;
+    known = machine_.lists_.emplace(key, std::move(list)).first;
+  }
+  if (!known->second.known) {
+    walk(tokens, place);
+    return;
+  }
+  const SchemaMachine::List& list = known->second;  // stays where it is
+  largest_ = std::max(largest_, list.largest + stem.own_bound);
+  if (tokens.piece == nullptr) {
+    mask_.allow(std::span(reinterpret_cast<const TokenId*>(list.fit.data()), list.fit.size()));
+    for (const std::uint32_t id : list.unsure) {
+      if (fits(static_cast<TokenId>(id))) mask_.allow(static_cast<TokenId>(id));
+    }
+  } else {
+    if (tokens.which->all()) {
+      mask_.allow(list.ids);
+    } else {
+      for (const std::uint32_t i : list.fit) emit_one(tokens, static_cast<TokenId>(i));
+    }
+    for (const std::uint32_t i : list.unsure) try_exit(tokens, i);
+  }
+  if (list.ends.empty()) return;
+  Place after;
+  after.stands_in = place.stands_in;
+  after.inside = stem.end != 0      ? State{Phase::kNext, 0, stem.end, 0, 0}
+                 : stem.object != 0 ? machine_.after_value(machine_.levels_[place.inside.a]->ends, 0)
+                                    : State{Phase::kDone, 0, 0, 0, 0};
+  if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
+  if (after.outside == Automaton::kDead) return;
+  for (const std::uint32_t end : list.ends) {
+    if (tokens.trie->nodes()[end].token_count > 0) emit(tokens, end, after);
+    if (tokens.trie->nodes()[end].next != end + 1) listed(tokens, end, after, false);
+  }
+}
+
+// Inside a scalar that may be complete, and with it the value that a list is of.
+bool SchemaWalk::ends_value(const Tokens& tokens, const Place& place) const {
+  if (tokens.list == nullptr || place.inside.phase != Phase::kLeaf) return false;
+  const auto& leaf = machine_.leaves_[place.inside.a];
+  return leaf.accepting && leaf.parts[0].next == machine_.value_end_ && machine_.value_end_ != 0;
+}
+
+// Whether the list of a place before a value, or of an object, goes no further than here; notes
+// where either is complete.
+bool SchemaWalk::ends_list(const Tokens& tokens, std::uint32_t node, const Place& before,
+                           const Place& next) {
+  const std::uint8_t byte = tokens.trie->nodes()[node].byte;
+  const bool object = tokens.object != 0 && before.inside.phase == Phase::kNext &&
+                      before.inside.a == tokens.object && byte == '}';
+  const bool value = next.inside.phase == Phase::kDone ||
+                     (next.inside.phase == Phase::kNext && next.inside.a == machine_.value_end_);
+  if (ends_value(tokens, next)) tokens.list->ends.push_back(node);  // a number, which may go on
+  if (!object && !value) return false;
+  if (next.inside.phase != Phase::kDead) tokens.list->ends.push_back(node);
+  return true;
+}
+
+// The exits that fit before `after`.
+void SchemaWalk::exits(const Exits& which, const Place& after, bool each) {
+  Tokens tokens;
+  tokens.trie = which.piece->after.get();
+  tokens.piece = which.piece;
+  tokens.which = &which;
+  tokens.path = &exit_path_;
+  tokens.each = each;
+  listed(tokens, TokenTrie::kRoot, after, true);
+}
+
+bool SchemaWalk::chosen(const Tokens& tokens, std::uint32_t exit) {
+  const Exits& which = *tokens.which;
+  const std::uint32_t begun = which.piece->exits[exit].begun;
+  if (begun < which.fewest || begun > which.most) return false;
+  if (which.only != nullptr && !std::binary_search(which.only->begin(), which.only->end(), exit)) {
+    return false;
+  }
+  return !std::binary_search(which.without.begin(), which.without.end(), exit);
+}
+
+void SchemaWalk::try_exit(const Tokens& tokens, std::uint32_t exit) {
+  const TokenId id = tokens.piece->exits[exit].id;
+  if (chosen(tokens, exit) && fits(id)) mask_.allow(id);
+}
+
+}  // namespace espalier::grammar
