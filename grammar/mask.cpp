@@ -76,24 +76,29 @@ void Mask::fill(std::byte* to, std::size_t bytes) const {
 }
 
 void Mask::write() const {
-  constexpr std::size_t kSorted = 48;  // from where on looking for them in the words is cheaper
   if (!dense_ && tables_.empty()) words_.assign(size_, 0);
   if (!tables_.empty()) words_ = tables_[0]->words;
   for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
   add(words_, single_);
+  written_.store(true, std::memory_order_release);
+}
+
+void Mask::tally() const {
+  constexpr std::size_t kSorted = 48;  // from where on looking for them in the words is cheaper
   if (!dense_ && tables_.empty() && single_.size() <= kSorted) {
     ids_ = single_;
     std::sort(ids_.begin(), ids_.end());
     ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
     count_ = static_cast<std::uint32_t>(ids_.size());
   } else {
+    written();
     count_ = count_bits(words_);
     if (count_ <= kListed) {
       ids_.reserve(count_);
       for_each_bit(words_, [&](TokenId id) { ids_.push_back(id); });
     }
   }
-  written_.store(true, std::memory_order_release);
+  counted_.store(true, std::memory_order_release);
 }
 
 void MaskBuilder::allow(MaskTableRef table) {

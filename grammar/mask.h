@@ -53,13 +53,13 @@ class Mask {
   }
   /// How many tokens are allowed.
   [[nodiscard]] std::uint32_t count() const {
-    written();
+    counted();
     return count_;
   }
   /// The allowed ids in rising order, kept only where they are few (count() <= kListed): the pruned
   /// head's rows.
   [[nodiscard]] std::span<const TokenId> ids() const {
-    written();
+    counted();
     return ids_;
   }
   static constexpr std::uint32_t kListed = 1024;
@@ -67,17 +67,21 @@ class Mask {
  private:
   static constexpr unsigned kAsFound = 2;  // rows
   void written() const {
-    if (!written_.load(std::memory_order_acquire)) std::call_once(once_, [this] { write(); });
+    if (!written_.load(std::memory_order_acquire)) std::call_once(write_once_, [this] { write(); });
   }
-  void write() const;
+  void counted() const {
+    if (!counted_.load(std::memory_order_acquire)) std::call_once(count_once_, [this] { tally(); });
+  }
+  void write() const;  // words_
+  void tally() const;  // ids_, count_
 
   std::size_t size_;                  // words
   std::vector<MaskTableRef> tables_;  // as it was found: all of these
   std::vector<TokenId> single_;       // and these, in any order, perhaps twice
   bool dense_ = false;                // as words_, and nothing else
   mutable std::atomic<unsigned> filled_ = 0;
-  mutable std::atomic<bool> written_ = false;  // of the three below
-  mutable std::once_flag once_;
+  mutable std::atomic<bool> written_ = false, counted_ = false;
+  mutable std::once_flag write_once_, count_once_;
   mutable std::vector<std::uint64_t> words_;
   mutable std::vector<TokenId> ids_;
   mutable std::uint32_t count_ = 0;
