@@ -108,7 +108,7 @@ bool SchemaMachine::find_key_closing(Cursor at) {
   }
   const std::vector<LeafPart> parts = leaves_[s.a].parts;
   // A key of nobody's is worth the same wherever it starts: those of this object last.
-  const bool others = levels_[s.b]->after_other_key != 0;
+  const bool others = levels_[s.b]->any_key;
   std::string filler;
   while (others && !word && filler.size() < kFillers + levels_[s.b]->own_keys->size()) {
     const std::string text = key_so_far(s.b, s.text) + filler;

@@ -322,10 +322,12 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   };
   if (formulas_.op(f) == Formulas::Op::kAnd) {
     for (const FormulaId part : formulas_.children(f)) look(part);
-  } else {
+  } else if (f != Formulas::kTrue) {
     look(f);
   }
   if (!plain) facts.members.reset();
+  facts.plain = plain;
+  facts.other = facts.members ? formulas_.members_of(*facts.members).other : Formulas::kTrue;
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);

@@ -204,10 +204,12 @@ SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
 SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   if (levels_[object]->has_leaf) return levels_[object]->leaf;
   KeyFacts facts;
+  facts.plain = true;
   const std::uint32_t seen = levels_[object]->seen;
   const std::vector<Alternative> from = levels_[object]->alternatives;
   for (const Alternative& a : from) {
     const KeyFacts& own = key_facts(a.formula);
+    facts.plain = facts.plain && own.plain;
     facts.names.insert(facts.names.end(), own.names.begin(), own.names.end());
     facts.patterns.insert(facts.patterns.end(), own.patterns.begin(), own.patterns.end());
   }
@@ -224,14 +226,25 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   if (facts.patterns.empty()) {
     // Where any other key may come, every beginning can become one: whether a key may stand is
     // decided where it ends.
-    const auto fresh = fresh_key(Key{}, facts.names, seen);
-    if (fresh && value_after_key(object, *fresh) != 0) {
+    if (facts.plain) {
+      for (const Alternative& a : from) {
+        const ValueFacts value = value_facts(expand(key_facts(a.formula).other));
+        if (value.verdict != Verdict::kYes || !fits(levels_[object]->depth, value.height)) continue;
+        levels_[object]->any_key = true;
+        levels_[object]->after_key =
+            std::max(levels_[object]->after_key, value.size + level_bound(object) + 8);
+      }
+    } else if (const auto fresh = fresh_key(Key{}, facts.names, seen)) {
+      const LevelId other = value_after_key(object, *fresh);
+      levels_[object]->any_key = other != 0;
+      levels_[object]->other_value = other;
+      levels_[object]->after_key = level_bound(other);
+    }
+    if (levels_[object]->any_key) {
       add(any_key_);
       std::vector<std::uint32_t> own;
       std::set_union(facts.names.begin(), facts.names.end(), seen_sets_[seen].begin(),
                      seen_sets_[seen].end(), std::back_inserter(own));
-      levels_[object]->after_other_key = value_after_key(object, *fresh);
-      levels_[object]->after_key = level_bound(levels_[object]->after_other_key);
       levels_[object]->own_keys = own_keys(std::move(own));
       levels_[object]->leaf = leaf(std::move(parts));
       levels_[object]->has_leaf = true;
@@ -257,6 +270,36 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   const LeafId id = leaf(std::move(parts));
   levels_[object]->leaf = id;
   levels_[object]->has_leaf = true;
+  return id;
+}
+
+// Where any_key: the value after a key that stands for all others. It need not be remembered as a
+// key that stands: no walk goes on to a second one.
+SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
+  if (levels_[object]->other_value != 0) return levels_[object]->other_value;
+  std::vector<std::pair<FormulaId, std::vector<Alternative>>> values;
+  const std::uint32_t depth = levels_[object]->depth;
+  for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
+    const FormulaId value = expand(key_facts(a.formula).other);
+    const ValueFacts& facts = value_facts(value);
+    if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
+    auto at = std::find_if(values.begin(), values.end(),
+                           [&](const auto& one) { return one.first == value; });
+    if (at == values.end()) at = values.insert(at, {value, {}});
+    at->second.push_back(a);
+  }
+  Level out;
+  out.depth = depth;
+  for (auto& [value, rests] : values) {
+    Level rest;
+    rest.kind = Kind::kObject;
+    rest.depth = depth;
+    rest.seen = levels_[object]->seen;
+    rest.alternatives = std::move(rests);
+    out.alternatives.push_back({value, level(std::move(rest))});
+  }
+  const LevelId id = level(std::move(out));
+  levels_[object]->other_value = id;
   return id;
 }
 

@@ -226,6 +226,8 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
   std::vector<Pair> pairs;
   for (const Alternative& a : from) {
     const FormulaId after = key != nullptr ? after_member(a.formula, *key) : after_item(a.formula);
+    // What must come still can then: this container can be completed.
+    const bool plain = key != nullptr && key_facts(a.formula).plain;
     pairs.clear();
     if (!split(after, pairs)) undecided_ = true;
     for (const Pair& pair : pairs) {
@@ -234,8 +236,10 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
       if (has_unique(pair.rest)) value = without_dead_ends(value, pair.rest);
       const ValueFacts facts = value_facts(value);
       if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
-      const Plan& closing = plan(kind, after_witness(pair.rest, value), seen);
-      if (closing.verdict != Verdict::kYes || !fits(depth, closing.height)) continue;
+      if (!plain) {
+        const Plan& closing = plan(kind, after_witness(pair.rest, value), seen);
+        if (closing.verdict != Verdict::kYes || !fits(depth, closing.height)) continue;
+      }
       const auto [it, fresh] = at.try_emplace(value, values.size());
       if (fresh) values.emplace_back(value, std::vector<Alternative>{});
       values[it->second].second.push_back({pair.rest, a.next});
@@ -321,7 +325,7 @@ SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object) {
     if (levels_[object]->kind == Kind::kObject && !levels_[object]->recorded) {
       const std::uint64_t keys = keys_of(object);
       const bool ends = may_end(object);
-      const bool any = levels_[object]->after_other_key != 0;
+      const bool any = levels_[object]->any_key;
       const auto it = object_stems_.try_emplace(keys * 4 + (ends ? 2 : 0) + (any ? 1 : 0), object);
       levels_[object]->stem = it.first->second;
     }
@@ -549,7 +553,7 @@ std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
   // Inside a character, or where a key must be one of few, the way out may be no key that may
   // stand.
   const bool any_key =
-      s.phase == Phase::kKey && levels_[s.b]->after_other_key != 0 && leaves_[s.a].bytes.has('a');
+      s.phase == Phase::kKey && levels_[s.b]->any_key && leaves_[s.a].bytes.has('a');
   if (s.phase == Phase::kKey && !any_key) return std::nullopt;
   return closing_bound(s);
 }

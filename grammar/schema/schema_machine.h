@@ -129,9 +129,10 @@ class SchemaMachine {
     bool may_end = false, end_known = false;
     std::vector<LevelId> ends;                        // where it leads when it ends here
     std::unordered_map<std::string, LevelId> by_key;  // kObject: the value after a key
-    // kObject: where any other key may come, the level after one, and which keys are not such.
-    LevelId after_other_key = 0;
+    // kObject: where any other key may come: which keys are not such, and see other_value().
+    bool any_key = false;
     const OwnKeys* own_keys = nullptr;
+    LevelId other_value = 0;
     // kObject: the scalars of keys under patterns, and the level after any key of each.
     std::vector<std::pair<std::uint32_t, LevelId>> key_values;
     std::uint64_t closing_bound = 0;            // see level_bound(); 0: not computed
@@ -209,9 +210,12 @@ class SchemaMachine {
     std::uint32_t height = 0;
   };
   struct KeyFacts {
-    // The members' values where the formula says nothing but those, and which must come: then
-    // whether a key may stand depends on its value alone.
+    // Where the formula says nothing but what members satisfy and which must come: whether a key
+    // may stand depends on its value alone then, and what the rest satisfies is the same after any
+    // other key.
+    bool plain = false;
     std::optional<std::uint32_t> members;
+    FormulaId other = 0;  // plain: what any other key's value satisfies
     std::vector<std::uint32_t> names;  // that the formula speaks of
     std::vector<FormulaId> patterns;
   };
@@ -238,6 +242,7 @@ class SchemaMachine {
   LevelId merge(const std::vector<LevelId>& levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
   LevelId value_after_key(LevelId object, const std::string& key);
+  LevelId other_value(LevelId object);
   LevelId value_end();
   std::pair<LevelId, LevelId> value_stem(LevelId value);
   LevelId object_stem(LevelId object);

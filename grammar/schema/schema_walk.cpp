@@ -135,7 +135,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
     }
     if (next.inside.phase == Phase::kKey) {
       // Where only some keys may come, which of them are left depends on the one that went by.
-      const bool any_key = machine_.levels_[next.inside.b]->after_other_key != 0;
+      const bool any_key = machine_.levels_[next.inside.b]->any_key;
       if ((before.stands_in & kKey) != 0 && !any_key) return std::nullopt;
       next.key = static_cast<std::uint16_t>(depth);
     }
@@ -158,8 +158,9 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
   if (tokens.object != 0 && s.b == tokens.object) return std::nullopt;  // which value it has
   const std::string text = key_text(tokens, before, depth - 1);
   const SchemaMachine::Level& object = *machine_.levels_[s.b];
-  SchemaMachine::LevelId value = object.after_other_key;
-  if (value != 0 && !machine_.own_key(object, text)) {
+  SchemaMachine::LevelId value = 0;
+  if (object.any_key && !machine_.own_key(object, text)) {
+    value = machine_.other_value(s.b);
     next.stands_in |= kKey;
   } else {
     const Json key = Json::parse("\"" + text + "\"", nullptr, false);

@@ -263,7 +263,7 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
 bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   constexpr std::uint64_t kColon = 16;
   const SchemaMachine::Level& level = *machine_.levels_[key.inside.b];
-  if (level.after_other_key != 0) return key_piece(node, key);
+  if (level.any_key) return key_piece(node, key);
   if (level.key_values.empty()) return false;
   const bool each = (key.stands_in & kKey) != 0 || level.recorded;
   const std::vector<LeafPart> parts = machine_.leaves_[key.inside.a].parts;
@@ -287,7 +287,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   const SchemaMachine::LevelId object = key.inside.b;
   const SchemaMachine::Level& level = *machine_.levels_[object];
   const auto& parts = machine_.leaves_[key.inside.a].parts;
-  if (level.after_other_key == 0 || parts.size() != 1) return false;
+  if (!level.any_key || parts.size() != 1) return false;
   const ScalarRun& run = machine_.scalars_[parts[0].scalar].run;
   const Terminal* terminal = run.terminal();
   if (terminal == nullptr || !note(key)) return false;
@@ -323,7 +323,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   }
   if (alone.size() < piece->exits.size()) {
     Place after;
-    after.inside = {Phase::kColon, 0, level.after_other_key, 0, 0};
+    after.inside = {Phase::kColon, 0, machine_.other_value(object), 0, 0};
     after.stands_in = kKey;
     exits({piece, 0, UINT32_MAX, nullptr, alone}, after, false);
   }
