@@ -80,14 +80,13 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
   } else {
     const std::optional<Place> after = advance(tokens, before, at.byte, at.depth);
     if (!after) {
-      for (const TokenId id : tokens.trie->tokens_below(node)) {
-        if (tokens.list != nullptr) {
-          tokens.list->unsure.push_back(static_cast<std::uint32_t>(id));
-        } else if (tokens.piece == nullptr) {
-          if (fits(id)) mask_.allow(id);
-        } else {
-          try_exit(tokens, static_cast<std::uint32_t>(id));
-        }
+      if (tokens.object != 0 && before.inside.phase == Phase::kKey) {
+        // A key ends here: nothing but a colon follows.
+        try_each(tokens, tokens.trie->tokens_at(node));
+        const std::uint32_t colon = tokens.trie->child(node, ':');
+        if (colon != TokenTrie::kNone) try_each(tokens, tokens.trie->tokens_below(colon));
+      } else {
+        try_each(tokens, tokens.trie->tokens_below(node));
       }
       return false;
     }
@@ -111,6 +110,19 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
   }
   if (next.inside.phase == Phase::kKey) return !key_pieces(node, next);
   return true;
+}
+
+// Tokens that depend on the text before.
+void SchemaWalk::try_each(const Tokens& tokens, std::span<const TokenId> ids) {
+  for (const TokenId id : ids) {
+    if (tokens.list != nullptr) {
+      tokens.list->unsure.push_back(static_cast<std::uint32_t>(id));
+    } else if (tokens.piece == nullptr) {
+      if (fits(id)) mask_.allow(id);
+    } else {
+      try_exit(tokens, static_cast<std::uint32_t>(id));
+    }
+  }
 }
 
 // One byte on; nothing where the tokens below have to be tried one by one: two keys in a token (or

@@ -98,6 +98,7 @@ class SchemaWalk {
     SchemaMachine::LevelId object = 0;  // after a member: the list's object; 0: in the list
     std::uint64_t own_bound = 0, stem_bound = 0;
   };
+  void try_each(const Tokens& tokens, std::span<const TokenId> ids);
   bool fits(TokenId token);
   bool note(const Place& place);
 
