@@ -70,11 +70,44 @@ StateId Automaton::start(std::string_view prefix) {
 }
 
 StateId Automaton::step(StateId state, std::string_view bytes) {
-  for (const char c : bytes) {
-    if (state == kDead) break;
-    state = step(state, static_cast<unsigned char>(c));
+  for (std::size_t i = 0; i < bytes.size() && state != kDead;) {
+    const std::uint32_t* row = states_[state].row.get();
+    const bool known = row != nullptr && row[static_cast<unsigned char>(bytes[i])] != 0;
+    if (!known && bytes.size() - i > 1 && in_schema(state)) {
+      state = schema_step(state, bytes, i);
+    } else {
+      state = step(state, static_cast<unsigned char>(bytes[i++]));
+    }
   }
   return state;
+}
+
+StateId Automaton::step_token(StateId state, TokenId token) {
+  const std::uint64_t key = (std::uint64_t{state} << 32) | static_cast<std::uint32_t>(token);
+  if (states_[state].steps_kept) {
+    if (const auto it = token_steps_.find(key); it != token_steps_.end()) return it->second;
+  }
+  const std::string_view bytes = program_->vocabulary()->bytes(token);
+  const StateId next = step(state, bytes);
+  if (state == kDead || bytes.size() < 2 || !in_schema(state)) return next;
+  token_steps_.emplace(key, next);
+  states_[state].steps_kept = true;
+  bytes_ += 48;
+  return next;
+}
+
+// Over the machine's places, whose states are of no use to anyone, up to the last byte or to where
+// the value may be complete.
+StateId Automaton::schema_step(StateId state, std::string_view bytes, std::size_t& i) {
+  const Position at = positions_[states_[state].items[0]];
+  SchemaMachine& schema = machine(Expr{at.expr});
+  SchemaMachine::State place = schema.state(at.progress - 1);
+  do {
+    place = schema.read(place, static_cast<unsigned char>(bytes[i++]));
+    if (place.phase == SchemaMachine::Phase::kDead) return kDead;
+  } while (i < bytes.size() && !schema.accepting(place));
+  const PositionId p = position({at.expr, 1 + schema.cursor(place), at.next, at.depth});
+  return intern(closure(p), kNoScan);
 }
 
 // Depth-first over what reads nothing. `work` is a stack, so alternatives are pushed last first.

@@ -60,6 +60,8 @@ class Automaton {
     return known != 0 ? known : compute_step(state, byte);
   }
   StateId step(StateId state, std::string_view bytes);
+  /// The same along a token's bytes, remembered where that is worth it.
+  StateId step_token(StateId state, TokenId token);
 
   /// The value is complete (its follow may have begun).
   [[nodiscard]] bool accepting(StateId state) const { return states_[state].accepting; }
@@ -191,6 +193,7 @@ class Automaton {
     std::vector<PositionId> items;
     std::uint32_t scan = kNoScan;
     bool accepting = false, done = false, may_end = false, in_prefix = false, operand_end = false;
+    bool steps_kept = false;  // some in token_steps_
     std::uint32_t distance = kUnknown;
     std::uint32_t largest_after = 0;  // over `mask`'s tokens: the largest distance they lead to
     std::unique_ptr<std::uint32_t[]> row;
@@ -221,6 +224,7 @@ class Automaton {
   const std::vector<PositionId>& closure(PositionId from);
   StateId intern(std::vector<PositionId> items, std::uint32_t scan);
   StateId compute_step(StateId state, unsigned char byte);
+  StateId schema_step(StateId state, std::string_view bytes, std::size_t& i);
   const Tail& tail(PositionId p);
   std::uint64_t closing_size(PositionId p);
   std::uint64_t closing_estimate(StateId state);
@@ -280,6 +284,7 @@ class Automaton {
   std::vector<std::uint64_t> closing_sizes_;
   std::vector<State> states_;
   std::unordered_multimap<std::size_t, StateId> state_ids_;
+  std::unordered_map<std::uint64_t, StateId> token_steps_;  // in schemas, by state and token
   std::unique_ptr<ContextFreeMachine> context_free_;
   std::vector<SourceWords::Place> factor_places_;
   std::unordered_map<std::string, std::uint32_t> factor_ids_;

@@ -73,7 +73,7 @@ StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) c
     if (next.before_ == nullptr) {
       state = automaton.start(*next.prefix_);
     } else if (!next.ended_) {
-      state = automaton.step(state, program_->vocabulary()->bytes(next.token_));
+      state = automaton.step_token(state, next.token_);
     }
     next.state_ = state;
     next.generation_ = generation_;
@@ -168,9 +168,8 @@ bool Matcher::advance(TokenId token) {
       if (!a.may_end(s)) return false;
       next->ended_ = true;
     } else {
-      const std::string_view bytes = vocabulary.bytes(token);
-      if (bytes.empty()) return false;
-      to = a.step(s, bytes);
+      if (vocabulary.bytes(token).empty()) return false;
+      to = a.step_token(s, token);
       if (!a.live(to)) return false;
     }
     next->state_ = to;
@@ -245,7 +244,7 @@ std::vector<TokenId> Matcher::forced(std::uint32_t tokens_left) const {
     std::uint32_t left = tokens_left;
     StateId state = start;
     for (std::size_t i = 0; i < stable; ++i) {
-      const StateId next = a.step(state, vocabulary.bytes(ids[i]));
+      const StateId next = a.step_token(state, ids[i]);
       const std::uint32_t cost =
           a.accepting(state) ? 0 : 1;  // past the value only its follow is left
       if (!a.live(next) || left < cost || a.distance(next) > left - cost) return out;

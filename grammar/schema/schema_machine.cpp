@@ -366,8 +366,7 @@ std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& ke
 // ---- bytes ----
 
 SchemaMachine::Cursor SchemaMachine::step(Cursor at, unsigned char byte) {
-  fuel_ = Fuel("steps", kSteps);
-  return cursor(advance(State(states_[at]), byte));
+  return cursor(read(State(states_[at]), byte));
 }
 
 SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {

@@ -94,6 +94,11 @@ class SchemaMachine {
   [[nodiscard]] State state(Cursor at) const { return states_[at]; }
   Cursor cursor(const State& s);
   /// step() without a number for the place.
+  State read(const State& at, unsigned char byte) {
+    fuel_ = Fuel("steps", kSteps);
+    return advance(at, byte);
+  }
+  /// The same with the fuel that is left.
   State advance(State at, unsigned char byte);
   bool accepting(const State& at);
   /// The budget of one mask's questions.
