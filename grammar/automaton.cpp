@@ -106,8 +106,17 @@ StateId Automaton::schema_step(StateId state, std::string_view bytes, std::size_
     place = schema.read(place, static_cast<unsigned char>(bytes[i++]));
     if (place.phase == SchemaMachine::Phase::kDead) return kDead;
   } while (i < bytes.size() && !schema.accepting(place));
-  const PositionId p = position({at.expr, 1 + schema.cursor(place), at.next, at.depth});
-  return intern(closure(p), kNoScan);
+  return state_at(position({at.expr, 1 + schema.cursor(place), at.next, at.depth}));
+}
+
+// The state of a position's closure alone, where no follow is looked for.
+StateId Automaton::state_at(PositionId p) {
+  if (position_states_.size() <= p) position_states_.resize(positions_.size());
+  if (position_states_[p] == 0) {
+    const StateId state = intern(closure(p), kNoScan);
+    position_states_[p] = state;
+  }
+  return position_states_[p];
 }
 
 // Depth-first over what reads nothing. `work` is a stack, so alternatives are pushed last first.

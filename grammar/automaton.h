@@ -193,7 +193,8 @@ class Automaton {
     std::vector<PositionId> items;
     std::uint32_t scan = kNoScan;
     bool accepting = false, done = false, may_end = false, in_prefix = false, operand_end = false;
-    bool steps_kept = false;  // some in token_steps_
+    bool steps_kept = false;        // some in token_steps_
+    std::uint8_t schema_place = 0;  // see in_schema(): 0 not known, 1 no, 2 yes
     std::uint32_t distance = kUnknown;
     std::uint32_t largest_after = 0;  // over `mask`'s tokens: the largest distance they lead to
     std::unique_ptr<std::uint32_t[]> row;
@@ -225,6 +226,7 @@ class Automaton {
   StateId intern(std::vector<PositionId> items, std::uint32_t scan);
   StateId compute_step(StateId state, unsigned char byte);
   StateId schema_step(StateId state, std::string_view bytes, std::size_t& i);
+  StateId state_at(PositionId p);
   const Tail& tail(PositionId p);
   std::uint64_t closing_size(PositionId p);
   std::uint64_t closing_estimate(StateId state);
@@ -283,6 +285,7 @@ class Automaton {
   std::vector<std::unique_ptr<Tail>> tails_;
   std::vector<std::uint64_t> closing_sizes_;
   std::vector<State> states_;
+  std::vector<StateId> position_states_;  // see state_at(); 0: not known
   std::unordered_multimap<std::size_t, StateId> state_ids_;
   std::unordered_map<std::uint64_t, StateId> token_steps_;  // in schemas, by state and token
   std::unique_ptr<ContextFreeMachine> context_free_;

@@ -202,10 +202,16 @@ bool Automaton::spelled(StateId state) {
 
 // The state is one place inside a schema's value, which does not end here.
 bool Automaton::in_schema(StateId state) {
-  if (states_[state].items.size() != 1 || states_[state].may_end || !spelled(state)) return false;
-  const Position at = positions_[states_[state].items[0]];
-  return at.expr < kBottomExpr && pool_.node(Expr{at.expr}).op == Op::kSchema &&
-         !machine(Expr{at.expr}).accepting(at.progress - 1);
+  if (states_[state].schema_place == 0) {
+    bool yes = states_[state].items.size() == 1 && !states_[state].may_end;
+    if (yes) {
+      const Position at = positions_[states_[state].items[0]];
+      yes = at.expr < kBottomExpr && pool_.node(Expr{at.expr}).op == Op::kSchema &&
+            !machine(Expr{at.expr}).accepting(at.progress - 1);
+    }
+    states_[state].schema_place = yes ? 2 : 1;
+  }
+  return states_[state].schema_place == 2 && spelled(state);
 }
 
 // As walk(), over the schema's places while the value goes on; where it may end, over states.
@@ -215,9 +221,7 @@ void Automaton::walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* lar
   schema.refuel();
   SchemaWalk walk(schema, *program_->vocabulary(),
                   {[&](const SchemaMachine::State& s) {
-                     return intern(
-                         closure(position({at.expr, 1 + schema.cursor(s), at.next, at.depth})),
-                         kNoScan);
+                     return state_at(position({at.expr, 1 + schema.cursor(s), at.next, at.depth}));
                    },
                    [&](StateId s, unsigned char byte) { return step(s, byte); },
                    [&](StateId s) { return distance(s); }},
