@@ -65,7 +65,7 @@ class Mask {
   static constexpr std::uint32_t kListed = 1024;
 
  private:
-  static constexpr unsigned kAsFound = 2;  // rows
+  static constexpr unsigned kAsFound = 1;  // rows
   void written() const {
     if (!written_.load(std::memory_order_acquire)) std::call_once(write_once_, [this] { write(); });
   }
