@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "grammar/hash.h"
+
 namespace espalier::grammar {
 namespace {
 
@@ -41,8 +43,12 @@ Mask::Mask(std::vector<std::uint64_t> words)
 
 Mask::Mask(std::vector<TokenId> ids, std::size_t words) : size_(words), single_(std::move(ids)) {}
 
-Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenId> ids, std::size_t words)
-    : size_(words), tables_(std::move(tables)), single_(std::move(ids)) {}
+Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenListRef> lists,
+           std::vector<TokenId> ids, std::size_t words)
+    : size_(words),
+      tables_(std::move(tables)),
+      lists_(std::move(lists)),
+      single_(std::move(ids)) {}
 
 void Mask::fill(std::byte* to, std::size_t bytes) const {
   bytes = std::min(bytes, size_bytes());
@@ -69,23 +75,28 @@ void Mask::fill(std::byte* to, std::size_t bytes) const {
     }
     for (; i < bytes; ++i) to[i] |= from[i];
   }
-  for (const TokenId id : single_) {
-    const auto byte = static_cast<std::size_t>(id) / 8;
-    if (byte < bytes) to[byte] |= std::byte{1} << (id % 8);
-  }
+  const auto set = [&](std::span<const TokenId> ids) {
+    for (const TokenId id : ids) {
+      const auto byte = static_cast<std::size_t>(id) / 8;
+      if (byte < bytes) to[byte] |= std::byte{1} << (id % 8);
+    }
+  };
+  for (const TokenListRef& list : lists_) set(list.ids);
+  set(single_);
 }
 
 void Mask::write() const {
   if (!dense_ && tables_.empty()) words_.assign(size_, 0);
   if (!tables_.empty()) words_ = tables_[0]->words;
   for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
+  for (const TokenListRef& list : lists_) add(words_, list.ids);
   add(words_, single_);
   written_.store(true, std::memory_order_release);
 }
 
 void Mask::tally() const {
   constexpr std::size_t kSorted = 48;  // from where on looking for them in the words is cheaper
-  if (!dense_ && tables_.empty() && single_.size() <= kSorted) {
+  if (!dense_ && tables_.empty() && lists_.empty() && single_.size() <= kSorted) {
     ids_ = single_;
     std::sort(ids_.begin(), ids_.end());
     ids_.erase(std::unique(ids_.begin(), ids_.end()), ids_.end());
@@ -109,11 +120,14 @@ void MaskBuilder::allow(MaskTableRef table) {
   }
 }
 
-void MaskBuilder::allow(std::span<const TokenId> ids) {
-  if (words_.empty() && ids_.size() + ids.size() < kKeyed) {
-    ids_.insert(ids_.end(), ids.begin(), ids.end());
+void MaskBuilder::allow(TokenListRef list) {
+  constexpr std::size_t kShort = 8;  // which the key may as well hold
+  if (!words_.empty()) {
+    add(words_, list.ids);
+  } else if (list.ids.size() <= kShort) {
+    for (const TokenId id : list.ids) allow(id);
   } else {
-    add(words(), ids);
+    lists_.push_back(std::move(list));
   }
 }
 
@@ -125,6 +139,7 @@ std::vector<std::uint64_t>& MaskBuilder::words() {
     words_ = tables_[0]->words;
   }
   for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
+  for (const TokenListRef& list : lists_) add(words_, list.ids);
   add(words_, ids_);
   return words_;
 }
@@ -132,11 +147,14 @@ std::vector<std::uint64_t>& MaskBuilder::words() {
 std::string MaskBuilder::key() const {
   if (!words_.empty()) return {};
   std::string out;
-  out.reserve(1 + tables_.size() * sizeof(void*) + ids_.size() * sizeof(TokenId));
+  out.reserve(2 + (tables_.size() + 2 * lists_.size()) * sizeof(void*) +
+              ids_.size() * sizeof(TokenId));
   out += static_cast<char>(tables_.size());
-  for (const MaskTableRef& table : tables_) {
-    const MaskTable* at = table.get();
-    out.append(reinterpret_cast<const char*>(&at), sizeof at);
+  append_bytes(out, static_cast<std::uint16_t>(lists_.size()));
+  for (const MaskTableRef& table : tables_) append_bytes(out, table.get());
+  for (const TokenListRef& list : lists_) {
+    append_bytes(out, list.ids.data());
+    append_bytes(out, list.ids.size());
   }
   out.append(reinterpret_cast<const char*>(ids_.data()), std::span(ids_).size_bytes());
   return out;
@@ -144,7 +162,7 @@ std::string MaskBuilder::key() const {
 
 MaskRef MaskBuilder::build() && {
   if (!words_.empty()) return std::make_shared<const Mask>(std::move(words_));
-  return std::make_shared<const Mask>(std::move(tables_), std::move(ids_), size_);
+  return std::make_shared<const Mask>(std::move(tables_), std::move(lists_), std::move(ids_), size_);
 }
 
 }  // namespace espalier::grammar

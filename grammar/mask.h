@@ -28,6 +28,12 @@ struct MaskTable {
 };
 using MaskTableRef = std::shared_ptr<const MaskTable>;
 
+/// The same where they are few: ids in any order, alive as long as the owner.
+struct TokenListRef {
+  std::shared_ptr<const void> owner;
+  std::span<const TokenId> ids;
+};
+
 class Mask {
  public:
   /// `words` is a bitset over the vocabulary, bit i%64 of word i/64 for token i; bits past the
@@ -35,8 +41,9 @@ class Mask {
   explicit Mask(std::vector<std::uint64_t> words);
   /// Of these tokens of a vocabulary of `words` times 64, in any order.
   Mask(std::vector<TokenId> ids, std::size_t words);
-  /// Of the tokens of the tables, which are that long, and these beside them.
-  Mask(std::vector<MaskTableRef> tables, std::vector<TokenId> ids, std::size_t words);
+  /// Of the tokens of the tables, which are that long, of the lists, and these beside them.
+  Mask(std::vector<MaskTableRef> tables, std::vector<TokenListRef> lists, std::vector<TokenId> ids,
+       std::size_t words);
 
   [[nodiscard]] bool allows(TokenId id) const {
     const auto i = static_cast<std::size_t>(id);
@@ -77,6 +84,7 @@ class Mask {
 
   std::size_t size_;                  // words
   std::vector<MaskTableRef> tables_;  // as it was found: all of these
+  std::vector<TokenListRef> lists_;   // and these
   std::vector<TokenId> single_;       // and these, in any order, perhaps twice
   bool dense_ = false;                // as words_, and nothing else
   mutable std::atomic<unsigned> filled_ = 0;
@@ -89,7 +97,7 @@ class Mask {
 
 using MaskRef = std::shared_ptr<const Mask>;
 
-/// Collects a mask: a table or two, and single tokens beside them. What was collected the same way
+/// Collects a mask: a table or two, lists, and single tokens beside them. What was collected the same way
 /// has the same key(), so that it need not be written out to be found again; masks of many single
 /// tokens have none and are compared by their words.
 class MaskBuilder {
@@ -105,12 +113,12 @@ class MaskBuilder {
     words_[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
                                                  << (static_cast<std::size_t>(id) % 64);
   }
-  void allow(std::span<const TokenId> ids);
+  void allow(TokenListRef list);
   void allow(MaskTableRef table);
   /// The mask so far, to be written to.
   std::vector<std::uint64_t>& words();
-  /// Names what was collected; only while the masks of such names hold the tables alive. Empty
-  /// where there is none.
+  /// Names what was collected, as long as a mask of that name holds the tables and lists. Empty where
+  /// there is none.
   [[nodiscard]] std::string key() const;
   /// Bytes that the mask will hold when it is written out.
   [[nodiscard]] std::size_t bytes() const {
@@ -123,6 +131,7 @@ class MaskBuilder {
   static constexpr std::size_t kKeyed = 4096;
   std::size_t size_;
   std::vector<MaskTableRef> tables_;
+  std::vector<TokenListRef> lists_;
   std::vector<TokenId> ids_;
   std::vector<std::uint64_t> words_;  // once they are written out
 };

@@ -164,20 +164,14 @@ std::uint32_t TokenTrie::child(std::uint32_t i, std::uint8_t byte) const {
 
 void TokenTrie::children(std::uint32_t i, const ByteSet& bytes,
                          std::vector<std::uint32_t>& out) const {
-  constexpr std::size_t kMany = 24;
   const Children all = children(i);
-  if (all.bytes.size() < kMany) {
+  if (i != kRoot && all.bytes.size() < 8 * std::size_t{bytes.count()}) {
     for (std::size_t e = 0; e < all.bytes.size(); ++e) {
       if (bytes.has(all.bytes[e])) out.push_back(all.nodes[e]);
     }
     return;
   }
-  ByteSet here;
-  if (i != kRoot) {
-    for (const std::uint8_t b : all.bytes) here.add(b);
-  }
-  ByteSet rest = i == kRoot ? bytes : bytes & here;
-  for (; !rest.none(); rest.remove(rest.lowest())) {
+  for (ByteSet rest = bytes; !rest.none(); rest.remove(rest.lowest())) {
     const std::uint32_t c = child(i, static_cast<std::uint8_t>(rest.lowest()));
     if (c != kNone) out.push_back(c);
   }

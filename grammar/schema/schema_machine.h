@@ -176,7 +176,7 @@ class SchemaMachine {
   struct List {
     bool known = false;  // else it depends on what stands around the whole value
     std::vector<std::uint32_t> fit, unsure, ends;
-    std::vector<TokenId> ids;  // exits: of `fit`
+    std::shared_ptr<const std::vector<TokenId>> ids;  // of `fit`
     std::uint64_t largest = 0;
   };
   struct ListKey {

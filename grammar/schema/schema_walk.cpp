@@ -46,27 +46,23 @@ void SchemaWalk::run(const State& from) {
 
 // Depth first over what can be read below `node`.
 void SchemaWalk::below(const Tokens& tokens, std::uint32_t node, const Place& place) {
-  struct Frame {
-    std::size_t first = 0;  // of its children in todo_, the last being next
-    Place place;
-  };
   const auto open = [&](std::uint32_t at, const Place& p) {
-    Frame out{todo_.size(), p};
-    tokens.trie->children(at, bytes_of(tokens, at, p), todo_);
-    return out;
+    const ByteSet bytes = bytes_of(tokens, at, p);  // may walk itself
+    open_.push_back({todo_.size(), p});
+    tokens.trie->children(at, bytes, todo_);
   };
-  std::vector<Frame> stack;
-  stack.push_back(open(node, place));
-  while (!stack.empty()) {
-    const Frame& top = stack.back();
+  const std::size_t bottom = open_.size();
+  open(node, place);
+  while (open_.size() > bottom) {
+    const Open& top = open_.back();
     if (todo_.size() == top.first) {
-      stack.pop_back();
+      open_.pop_back();
       continue;
     }
     const std::uint32_t child = todo_.back();
     todo_.pop_back();
     Place next;
-    if (visit(tokens, child, Place(top.place), next)) stack.push_back(open(child, next));
+    if (visit(tokens, child, Place(top.place), next)) open(child, next);
   }
 }
 

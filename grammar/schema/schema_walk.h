@@ -142,7 +142,12 @@ class SchemaWalk {
   bool noted_fits_ = false;
   bool listing_ = false, unlistable_ = false;  // a list is being made; it is of no use elsewhere
   std::vector<unsigned char> path_, exit_path_;
-  std::vector<std::uint32_t> todo_;  // children to visit, of all open nodes
+  struct Open {
+    std::size_t first = 0;  // of its children in todo_, the last being next
+    Place place;
+  };
+  std::vector<Open> open_;           // nodes whose children are being visited
+  std::vector<std::uint32_t> todo_;  // those children
 };
 
 }  // namespace espalier::grammar

@@ -75,9 +75,12 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     largest_ = before;
     noted_ = {};
     machine_.text_missed_ = missed;
-    if (tokens.piece != nullptr) {
-      for (const std::uint32_t i : list.fit) list.ids.push_back(tokens.piece->exits[i].id);
+    std::vector<TokenId> ids;
+    ids.reserve(list.fit.size());
+    for (const std::uint32_t i : list.fit) {
+      ids.push_back(tokens.piece != nullptr ? tokens.piece->exits[i].id : static_cast<TokenId>(i));
     }
+    list.ids = std::make_shared<const std::vector<TokenId>>(std::move(ids));
     machine_.bytes_ += (2 * list.fit.size() + list.unsure.size() + list.ends.size()) * 4 + 160;
     known = machine_.lists_.emplace(key, std::move(list)).first;
   }
@@ -87,18 +90,17 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   }
   const SchemaMachine::List& list = known->second;  // stays where it is
   largest_ = std::max(largest_, list.largest + stem.own_bound);
-  if (tokens.piece == nullptr) {
-    mask_.allow(std::span(reinterpret_cast<const TokenId*>(list.fit.data()), list.fit.size()));
-    for (const std::uint32_t id : list.unsure) {
-      if (fits(static_cast<TokenId>(id))) mask_.allow(static_cast<TokenId>(id));
-    }
+  if (tokens.piece == nullptr || tokens.which->all()) {
+    mask_.allow(TokenListRef{list.ids, *list.ids});
   } else {
-    if (tokens.which->all()) {
-      mask_.allow(list.ids);
-    } else {
-      for (const std::uint32_t i : list.fit) emit_one(tokens, static_cast<TokenId>(i));
+    for (const std::uint32_t i : list.fit) emit_one(tokens, static_cast<TokenId>(i));
+  }
+  for (const std::uint32_t i : list.unsure) {
+    if (tokens.piece != nullptr) {
+      try_exit(tokens, i);
+    } else if (fits(static_cast<TokenId>(i))) {
+      mask_.allow(static_cast<TokenId>(i));
     }
-    for (const std::uint32_t i : list.unsure) try_exit(tokens, i);
   }
   if (list.ends.empty()) return;
   Place after;

@@ -104,7 +104,7 @@ bool SchemaWalk::dfa_piece(const Part& part) {
     }
     exits.only = &fitting;
   } else {
-    mask_.allow(tokens->stay);
+    mask_.allow(TokenListRef{tokens, tokens->stay});
     if (tokens->many.count > 0) mask_.allow(MaskTableRef(tokens, &tokens->many));
   }
   const bool at_once = dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q);
@@ -335,10 +335,11 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
 }
 
 void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
-  for (const Piece::Stay& stay : piece.stay) {
-    if (stay.begun > most) break;
-    mask_.allow(stay.id);
-  }
+  const auto beyond = std::upper_bound(
+      piece.stay.begin(), piece.stay.end(), most,
+      [](std::uint32_t m, const Piece::Stay& stay) { return m < stay.begun; });
+  const auto few = static_cast<std::size_t>(beyond - piece.stay.begin());
+  if (few > 0) mask_.allow(TokenListRef{machine_.library_, std::span(piece.stay_ids).first(few)});
   const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);
   if (longer == piece.lengths.begin()) return;
   const auto which = static_cast<std::size_t>(longer - piece.lengths.begin()) - 1;

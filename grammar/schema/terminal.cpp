@@ -53,6 +53,7 @@ std::unique_ptr<const Terminal> Terminal::create(const ProgramRef& program, bool
   if (!string && !(anywhere & ByteSet::of(",]} \n")).none()) return nullptr;
   if (string) out->boundary_ = out->next(out->start_, '"');
   out->find_closings(program->vocabulary()->single_bytes());
+  out->root_pieces_ = std::vector<std::atomic<const Piece*>>(out->facts_.size());
   return out;
 }
 
@@ -102,12 +103,19 @@ void Terminal::find_closings(const ByteSet& preferred) {
 
 const Terminal::Piece* Terminal::piece(const Vocabulary& vocabulary, State q,
                                        std::uint32_t node) const {
+  if (node == TokenTrie::kRoot) {
+    if (const Piece* known = root_pieces_[q].load(std::memory_order_acquire)) return known;
+  }
   const std::uint64_t key = (std::uint64_t{q} << 32) | node;
   const std::lock_guard lock(mutex_);
-  const auto known = pieces_.find(key);
-  if (known != pieces_.end()) return known->second.get();
-  if (pieces_.size() == kMaxPieces) return nullptr;
-  return pieces_.emplace(key, make_piece(vocabulary, q, node)).first->second.get();
+  auto known = pieces_.find(key);
+  if (known == pieces_.end()) {
+    if (pieces_.size() == kMaxPieces) return nullptr;
+    known = pieces_.emplace(key, make_piece(vocabulary, q, node)).first;
+  }
+  const Piece* piece = known->second.get();
+  if (node == TokenTrie::kRoot) root_pieces_[q].store(piece, std::memory_order_release);
+  return piece;
 }
 
 void Terminal::make_root_pieces(const Vocabulary& vocabulary) const {
@@ -185,6 +193,7 @@ std::unique_ptr<const Terminal::Piece> Terminal::make_piece(const Vocabulary& vo
   } else {
     std::stable_sort(out->stay.begin(), out->stay.end(),
                      [](const auto& a, const auto& b) { return a.begun < b.begun; });
+    for (const Piece::Stay& stay : out->stay) out->stay_ids.push_back(stay.id);
   }
   set_exits(vocabulary, boundary_ != kDead ? 1 : 0, std::move(found), *out);
   return out;

@@ -11,6 +11,7 @@
 // minLength and maxLength. Immutable but for the kept pieces; thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -70,6 +71,7 @@ class Terminal {
     };
     /// Tokens that end inside: few as a list by rising `begun`, many as cumulative mask words.
     std::vector<Stay> stay;
+    std::vector<TokenId> stay_ids;       // of `stay`
     std::vector<std::uint32_t> lengths;  // of `dense`, rising
     std::vector<MaskTable> dense;        // tokens that begin at most lengths[i]
     /// Tokens that leave the scalar later than at once, by the bytes they have inside.
@@ -112,6 +114,7 @@ class Terminal {
   unsigned char filler_ = 0;
   mutable std::mutex mutex_;
   mutable std::unordered_map<std::uint64_t, std::unique_ptr<const Piece>> pieces_;
+  mutable std::vector<std::atomic<const Piece*>> root_pieces_;  // by state, of those
 };
 
 }  // namespace espalier::grammar
