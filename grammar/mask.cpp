@@ -131,6 +131,17 @@ void MaskBuilder::allow(TokenListRef list) {
   }
 }
 
+void MaskBuilder::allow(const MaskBuilder& other) {
+  if (other.dense()) {
+    auto& to = words();
+    for (std::size_t w = 0; w < to.size(); ++w) to[w] |= other.words_[w];
+    return;
+  }
+  for (const MaskTableRef& table : other.tables_) allow(table);
+  for (const TokenListRef& list : other.lists_) allow(list);
+  for (const TokenId id : other.ids_) allow(id);
+}
+
 std::vector<std::uint64_t>& MaskBuilder::words() {
   if (!words_.empty()) return words_;
   if (tables_.empty()) {

@@ -115,6 +115,10 @@ class MaskBuilder {
   }
   void allow(TokenListRef list);
   void allow(MaskTableRef table);
+  /// All that another one collected.
+  void allow(const MaskBuilder& other);
+  /// Whether words() was asked for.
+  [[nodiscard]] bool dense() const { return !words_.empty(); }
   /// The mask so far, to be written to.
   std::vector<std::uint64_t>& words();
   /// Names what was collected, as long as a mask of that name holds the tables and lists. Empty where

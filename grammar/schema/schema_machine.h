@@ -193,6 +193,23 @@ class SchemaMachine {
              k.stands_in + (k.ends ? 4 : 0);
     }
   };
+  // A mask without what stands around its place (see schema_walk_record.cpp).
+  struct Record {
+    bool known = false;  // else it is of no use to other places
+    MaskBuilder mask;
+    struct Way {  // on from where the value ends, or from where a key begins
+      const Terminal::Piece* piece = nullptr;  // of the exits of one, else of the vocabulary
+      std::uint32_t fewest = 0, most = UINT32_MAX;
+      std::optional<std::vector<std::uint32_t>> only;
+      std::vector<std::uint32_t> without;
+      std::uint32_t node = 0;
+      bool exits = false;  // all of the piece's
+      bool emit = false;   // the tokens that end at the node too
+      std::optional<LeafId> key;
+    };
+    std::vector<Way> ways;
+    std::uint64_t largest = 0;
+  };
   struct Scalar {
     ScalarRun run;  // empty: no scalar
     std::string closing;
@@ -365,6 +382,7 @@ class SchemaMachine {
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<ListKey, List, ListKeyHash> lists_;
+  std::unordered_map<State, Record, StateHash> records_;
   LevelId value_end_ = 0;
   std::unordered_map<std::uint64_t, LevelId> object_stems_;
   std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar

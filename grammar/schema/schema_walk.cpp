@@ -30,6 +30,7 @@ SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Out
 void SchemaWalk::run(const State& from) {
   from_ = from;
   machine_.text_missed_ = false;
+  if (record_ == nullptr && recorded(from)) return;
   Place place;
   place.inside = from;
   const bool covered =
@@ -88,6 +89,17 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     }
     next = *after;
     if (tokens.list != nullptr && ends_list(tokens, node, before, next)) return false;
+    if (tokens.list == nullptr && record_ != nullptr) {
+      if (next.inside.phase == Phase::kKey && next.inside.b == record_object_) {
+        way(tokens, node, true);
+        record_->ways.back().key = next.inside.a;
+        return false;
+      }
+      if (ends_record(next)) {
+        way(tokens, node, true);
+        if (next.inside.phase == Phase::kNext) return false;
+      }
+    }
     if (next.inside.phase == Phase::kDead) return false;
     if (machine_.accepting(next.inside)) {
       unlistable_ = true;
@@ -101,11 +113,15 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
       at.next - node < kFewNodes) {
     return true;
   }
-  if (next.inside.phase == Phase::kLeaf) {
-    return depends(next) || !leaf_pieces(node, next.inside, next.stands_in);
+  return descend(node, next);
+}
+
+// Allows what pieces know below a node; whether there is more.
+bool SchemaWalk::descend(std::uint32_t node, Place& place) {
+  if (place.inside.phase == Phase::kLeaf) {
+    return depends(place) || !leaf_pieces(node, place.inside, place.stands_in);
   }
-  if (next.inside.phase == Phase::kKey) return !key_pieces(node, next);
-  return true;
+  return place.inside.phase != Phase::kKey || !key_pieces(node, place);
 }
 
 // Tokens that depend on the text before.
@@ -288,6 +304,7 @@ bool SchemaWalk::note(const Place& place) {
 
 // One token, byte by byte from the walk's beginning.
 bool SchemaWalk::fits(TokenId token) {
+  if (record_ != nullptr) record_->known = false;
   Place at;
   at.inside = from_;
   for (const char c : vocabulary_.bytes(token)) {

@@ -99,6 +99,15 @@ class SchemaWalk {
     std::uint64_t own_bound = 0, stem_bound = 0;
   };
   void try_each(const Tokens& tokens, std::span<const TokenId> ids);
+  // schema_walk_record.cpp
+  bool recorded(const State& from);
+  const SchemaMachine::Record& record(const Stem& stem);
+  [[nodiscard]] bool ends_record(const Place& place) const;
+  void way(const Tokens& tokens, std::uint32_t node, bool emit);
+  void way(const Exits& which);
+  void go(const SchemaMachine::Record::Way& way, const Place& after, SchemaMachine::LevelId object);
+  bool descend(std::uint32_t node, Place& place);
+
   bool fits(TokenId token);
   bool note(const Place& place);
 
@@ -140,6 +149,8 @@ class SchemaWalk {
   std::uint64_t largest_ = 0;
   State noted_;  // the last place whose bound was taken
   bool noted_fits_ = false;
+  SchemaMachine::Record* record_ = nullptr;  // being made
+  SchemaMachine::LevelId record_object_ = 0;
   bool listing_ = false, unlistable_ = false;  // a list is being made; it is of no use elsewhere
   std::vector<unsigned char> path_, exit_path_;
   struct Open {

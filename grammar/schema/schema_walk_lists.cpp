@@ -25,7 +25,7 @@ SchemaWalk::Stem SchemaWalk::stem_of(const Place& place) {
     out.place.a = stem;
     out.end = next;
     out.own_bound = machine_.level_bound(next);
-  } else if (s.phase == Phase::kNext) {
+  } else if (s.phase == Phase::kNext || s.phase == Phase::kComma) {
     const SchemaMachine::LevelId stem = machine_.object_stem(s.a);
     if (stem == 0) return out;
     const auto bound = [&](SchemaMachine::LevelId object) {
@@ -111,6 +111,10 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   if (after.outside == Automaton::kDead) return;
   for (const std::uint32_t end : list.ends) {
+    if (record_ != nullptr && ends_record(after)) {
+      way(tokens, end, true);
+      continue;
+    }
     if (tokens.trie->nodes()[end].token_count > 0) emit(tokens, end, after);
     if (tokens.trie->nodes()[end].next != end + 1) listed(tokens, end, after, false);
   }
@@ -118,7 +122,8 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
 
 // Inside a scalar that may be complete, and with it the value that a list is of.
 bool SchemaWalk::ends_value(const Tokens& tokens, const Place& place) const {
-  if (tokens.list == nullptr || place.inside.phase != Phase::kLeaf) return false;
+  if (tokens.list == nullptr && record_ == nullptr) return false;
+  if (place.inside.phase != Phase::kLeaf) return false;
   const auto& leaf = machine_.leaves_[place.inside.a];
   return leaf.accepting && leaf.parts[0].next == machine_.value_end_ && machine_.value_end_ != 0;
 }

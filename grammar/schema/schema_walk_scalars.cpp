@@ -159,8 +159,6 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
                        bool at_once) {
   const bool none = exits.only != nullptr ? exits.only->empty() : exits.piece->exits.empty();
   if (none && !at_once) return;
-  const Place after = after_part(part);
-  if (after.outside == Automaton::kDead) return;
   const ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   std::vector<std::uint32_t> taken;
   if (const std::uint32_t at = run.taken_node(part.leaf.state); at != 0) {
@@ -171,17 +169,25 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
     std::sort(taken.begin(), taken.end());
     exits.without = taken;
   }
-  if (!none) this->exits(exits, after, part.each);
+  const Place after = after_part(part);
+  if (after.outside == Automaton::kDead) return;
+  const bool recording = record_ != nullptr && ends_record(after);
+  if (!none && recording) way(exits);
+  if (!none && !recording) this->exits(exits, after, part.each);
   if (!at_once) return;
   Tokens tokens = all_;
   tokens.each = part.each;
   if (!quoted) {
-    listed(tokens, node, after, false);
+    recording ? way(tokens, node, false) : listed(tokens, node, after, false);
     return;
   }
   const std::uint32_t quote = all_.trie->child(node, '"');
   if (quote == TokenTrie::kNone) return;
   path_[all_.trie->nodes()[quote].depth] = '"';
+  if (recording) {
+    way(tokens, quote, true);
+    return;
+  }
   emit(tokens, quote, after);
   listed(tokens, quote, after, false);
 }
@@ -220,8 +226,16 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
     if (!after) after = after_part(part);
     return after->outside != Automaton::kDead;
   };
+  const auto end = [&](std::uint32_t at, bool emits) {
+    if (record_ != nullptr && ends_record(*after)) {
+      way(tokens, at, emits);
+      return;
+    }
+    if (emits) emit(tokens, at, *after);
+    below(tokens, at, *after);
+  };
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
-  if (run.accepting(part.leaf.state) && live_after()) below(tokens, node, *after);
+  if (run.accepting(part.leaf.state) && live_after()) end(node, false);
   const auto nodes = all_.trie->nodes();
   const std::size_t base = node == TokenTrie::kRoot ? 0 : nodes[node].depth;
   std::vector<std::uint32_t> path(all_.trie->longest() + 1);
@@ -251,8 +265,7 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
       }
       if (ends && live_after()) {
         path_[at.depth] = at.byte;
-        if (!goes_on && at.token_count > 0) emit(tokens, i, *after);
-        below(tokens, i, *after);
+        end(i, !goes_on && at.token_count > 0);
       }
       i = goes_on ? i + 1 : at.next;
     }

@@ -1,0 +1,113 @@
+// Masks that are kept without what stands around their place: before a value, and after a comma of
+// an object.
+//
+// A record is made by a walk of its own over the stem (see schema_walk_lists.cpp). Where the value is
+// complete, or a key begins, it notes the way on, and each mask goes that way from where it stands.
+#include <algorithm>
+#include <utility>
+
+#include "grammar/schema/schema_walk.h"
+
+namespace espalier::grammar {
+
+// Allows the tokens that may come at `from` by its record; false where it has none.
+bool SchemaWalk::recorded(const State& from) {
+  if ((from.phase != Phase::kValue && from.phase != Phase::kComma) || from.text != 0) return false;
+  Place place;
+  place.inside = from;
+  const Stem stem = stem_of(place);
+  if (stem.end == 0 && stem.object == 0) return false;
+  const SchemaMachine::Record& record = this->record(stem);
+  if (!record.known) return false;
+  mask_.allow(record.mask);
+  largest_ = std::max(largest_, record.largest + stem.own_bound);
+  Place after;
+  after.inside = {Phase::kNext, 0, stem.end, 0, 0};
+  for (const auto& way : record.ways) go(way, after, from.a);
+  return true;
+}
+
+const SchemaMachine::Record& SchemaWalk::record(const Stem& stem) {
+  const auto known = machine_.records_.find(stem.place);
+  if (known != machine_.records_.end()) return known->second;
+  SchemaMachine::Record out{true, MaskBuilder(vocabulary_.size()), {}, 0};
+  Outside outside = outside_;
+  outside.enter = [&](const State&) {
+    out.known = false;
+    return Automaton::kDead;
+  };
+  SchemaWalk walk(machine_, vocabulary_, std::move(outside), out.mask);
+  walk.record_ = &out;
+  walk.record_object_ = stem.object;
+  walk.run(stem.place);
+  out.known = out.known && !out.mask.dense() && !machine_.text_missed_;
+  if (!out.known) out = {false, MaskBuilder(0), {}, 0};
+  out.largest = walk.largest() - std::min(walk.largest(), stem.stem_bound);
+  machine_.text_missed_ = false;
+  std::size_t size = sizeof out;
+  for (const auto& way : out.ways) {
+    size += sizeof way + (way.without.size() + (way.only ? way.only->size() : 0)) * 4;
+  }
+  machine_.bytes_ += size + out.mask.bytes();
+  return machine_.records_.emplace(stem.place, std::move(out)).first->second;
+}
+
+// Behind the value that a record is of; a number may go on.
+bool SchemaWalk::ends_record(const Place& place) const {
+  if (machine_.value_end_ == 0) return false;
+  if (place.inside.phase == Phase::kNext) return place.inside.a == machine_.value_end_;
+  if (place.inside.phase != Phase::kLeaf) return false;
+  const auto& leaf = machine_.leaves_[place.inside.a];
+  return leaf.accepting && leaf.parts[0].next == machine_.value_end_;
+}
+
+void SchemaWalk::way(const Tokens& tokens, std::uint32_t node, bool emit) {
+  if (tokens.piece != nullptr) {
+    way(*tokens.which);
+    record_->ways.back().exits = false;
+  } else {
+    record_->ways.emplace_back();
+  }
+  record_->ways.back().node = node;
+  record_->ways.back().emit = emit;
+}
+
+void SchemaWalk::way(const Exits& which) {
+  SchemaMachine::Record::Way out;
+  out.piece = which.piece;
+  out.fewest = which.fewest;
+  out.most = which.most;
+  if (which.only != nullptr) out.only = *which.only;
+  out.without.assign(which.without.begin(), which.without.end());
+  out.node = TokenTrie::kRoot;
+  out.exits = true;
+  record_->ways.push_back(std::move(out));
+}
+
+// Goes on from the place after the value, or with a key of the object.
+void SchemaWalk::go(const SchemaMachine::Record::Way& way, const Place& after,
+                    SchemaMachine::LevelId object) {
+  Tokens tokens = all_;
+  Exits which;
+  if (way.piece != nullptr) {
+    which = {way.piece, way.fewest, way.most, way.only ? &*way.only : nullptr, way.without};
+    tokens.trie = way.piece->after.get();
+    tokens.piece = way.piece;
+    tokens.which = &which;
+    tokens.path = &exit_path_;
+  }
+  const bool root = way.node == TokenTrie::kRoot;
+  const bool deeper = root || tokens.trie->nodes()[way.node].next != way.node + 1;
+  if (!way.key) {
+    if (way.emit) emit(tokens, way.node, after);
+    if (deeper) listed(tokens, way.node, after, way.exits);
+    return;
+  }
+  Place key;
+  key.inside = {Phase::kKey, 0, *way.key, object, 0};
+  key.key = tokens.trie->nodes()[way.node].depth;
+  emit(tokens, way.node, key);
+  if (deeper && descend(way.node, key)) below(tokens, way.node, key);
+}
+
+}  // namespace espalier::grammar
