@@ -317,20 +317,33 @@ std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_s
   return {levels_[value]->stem, levels_[value]->alternatives[0].next};
 }
 
-// The first object that has the same keys left and may, or may not, end as this one; 0 where the
-// text makes a difference.
-SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object) {
-  if (!levels_[object]->stem_known) {
-    levels_[object]->stem_known = true;
-    if (levels_[object]->kind == Kind::kObject && !levels_[object]->recorded) {
-      const std::uint64_t keys = keys_of(object);
-      const bool ends = may_end(object);
-      const bool any = levels_[object]->any_key;
-      const auto it = object_stems_.try_emplace(keys * 4 + (ends ? 2 : 0) + (any ? 1 : 0), object);
-      levels_[object]->stem = it.first->second;
+// The first object that may, or may not, end as this one and has keys left as this one: the same
+// ones, or (not `keys_alike`) any, where those are names. 0 where the text makes a difference.
+SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object, bool keys_alike) {
+  const auto find = [&](bool& known, LevelId& stem, auto& stems) {
+    if (known) return stem;
+    known = true;
+    if (levels_[object]->kind != Kind::kObject || levels_[object]->recorded) return stem;
+    const std::uint64_t leaf = keys_of(object);
+    const bool any = levels_[object]->any_key;
+    const std::uint64_t keys = keys_alike || any ? leaf : (leaf != 0 ? 1 : 0);
+    const std::uint64_t like = keys * 4 + (may_end(object) ? 2 : 0) + (any ? 1 : 0);
+    return stem = stems.try_emplace(like, object).first->second;
+  };
+  Level& at = *levels_[object];
+  return keys_alike ? find(at.stem_known, at.stem, object_stems_)
+                    : find(at.next_stem_known, at.next_stem, next_stems_);
+}
+
+// For the closings of what stands before the next key of an object, and before its value.
+std::uint64_t SchemaMachine::object_bound(LevelId object) {
+  std::uint64_t key = 0;
+  if (const LeafId keys = keys_of(object)) {
+    for (const LeafPart& part : leaves_[keys].parts) {
+      key = std::max(key, scalars_[part.scalar].run.closing_size(part.state));
     }
   }
-  return levels_[object]->stem;
+  return std::max(level_bound(object), levels_[object]->after_key) + key;
 }
 
 bool SchemaMachine::may_end(LevelId container) {

@@ -145,8 +145,8 @@ class SchemaMachine {
     std::uint64_t after_key = 0;  // kObject: a bound for what follows a key that may come
     LevelId item = 0;             // kArray: the next item's level
     bool item_known = false;
-    LevelId stem = 0;  // see value_stem(), object_stem()
-    bool stem_known = false;
+    LevelId stem = 0, next_stem = 0;  // see value_stem(), object_stem()
+    bool stem_known = false, next_stem_known = false;
   };
   struct LeafPart {
     std::uint32_t scalar = 0;
@@ -267,7 +267,8 @@ class SchemaMachine {
   LevelId other_value(LevelId object);
   LevelId value_end();
   std::pair<LevelId, LevelId> value_stem(LevelId value);
-  LevelId object_stem(LevelId object);
+  LevelId object_stem(LevelId object, bool keys_alike);
+  std::uint64_t object_bound(LevelId object);
   LevelId value_of(const Level& container, const Key* key, std::uint32_t seen);
   LevelId next_item(LevelId array);
   bool may_end(LevelId container);
@@ -384,7 +385,7 @@ class SchemaMachine {
   std::unordered_map<ListKey, List, ListKeyHash> lists_;
   std::unordered_map<State, Record, StateHash> records_;
   LevelId value_end_ = 0;
-  std::unordered_map<std::uint64_t, LevelId> object_stems_;
+  std::unordered_map<std::uint64_t, LevelId> object_stems_, next_stems_;
   std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;

@@ -2,9 +2,10 @@
 // around them.
 //
 // Before a value the list is that of the value alone: where it is complete, what stands after it
-// goes on. After a member the list is that of every object with the same keys left that may, or may
-// not, end here: where the object ends, what stands after it goes on, and tokens that hold a whole
-// key are tried one by one. All other places have a list of their own.
+// goes on. After a member the list is that of every object with keys left that may, or may not, end
+// here: where the object ends, what stands after it goes on, and tokens that hold a whole key, or the
+// beginning of one where only some may come, are tried one by one. All other places have a list of
+// their own.
 #include <algorithm>
 #include <utility>
 
@@ -26,13 +27,10 @@ SchemaWalk::Stem SchemaWalk::stem_of(const Place& place) {
     out.end = next;
     out.own_bound = machine_.level_bound(next);
   } else if (s.phase == Phase::kNext || s.phase == Phase::kComma) {
-    const SchemaMachine::LevelId stem = machine_.object_stem(s.a);
+    const SchemaMachine::LevelId stem = machine_.object_stem(s.a, s.phase == Phase::kComma);
     if (stem == 0) return out;
-    const auto bound = [&](SchemaMachine::LevelId object) {
-      return std::max(machine_.level_bound(object), machine_.levels_[object]->after_key);
-    };
-    out.own_bound = bound(s.a);
-    out.stem_bound = bound(stem);
+    out.own_bound = machine_.object_bound(s.a);
+    out.stem_bound = machine_.object_bound(stem);
     if (std::max(out.own_bound, out.stem_bound) + kSlack > Program::kLongestClosing) return out;
     out.place.a = stem;
     out.object = stem;
@@ -129,7 +127,7 @@ bool SchemaWalk::ends_value(const Tokens& tokens, const Place& place) const {
 }
 
 // Whether the list of a place before a value, or of an object, goes no further than here; notes
-// where either is complete.
+// where either is complete, or a key of few begins.
 bool SchemaWalk::ends_list(const Tokens& tokens, std::uint32_t node, const Place& before,
                            const Place& next) {
   const std::uint8_t byte = tokens.trie->nodes()[node].byte;
@@ -137,6 +135,15 @@ bool SchemaWalk::ends_list(const Tokens& tokens, std::uint32_t node, const Place
                       before.inside.a == tokens.object && byte == '}';
   const bool value = next.inside.phase == Phase::kDone ||
                      (next.inside.phase == Phase::kNext && next.inside.a == machine_.value_end_);
+  if (tokens.object != 0 && next.inside.phase == Phase::kKey && next.inside.b == tokens.object &&
+      before.inside.phase != Phase::kKey && !machine_.levels_[tokens.object]->any_key) {
+    emit(tokens, node, next);
+    const TokenTrie::Children deeper = tokens.trie->children(node);
+    for (const std::uint32_t child : deeper.nodes) {
+      try_each(tokens, tokens.trie->tokens_below(child));
+    }
+    return true;
+  }
   if (ends_value(tokens, next)) tokens.list->ends.push_back(node);  // a number, which may go on
   if (!object && !value) return false;
   if (next.inside.phase != Phase::kDead) tokens.list->ends.push_back(node);
