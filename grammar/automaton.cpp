@@ -89,7 +89,7 @@ StateId Automaton::step_token(StateId state, TokenId token) {
   }
   const std::string_view bytes = program_->vocabulary()->bytes(token);
   const StateId next = step(state, bytes);
-  if (state == kDead || bytes.size() < 2 || !in_schema(state)) return next;
+  if (next == state || bytes.size() < 2 || !in_schema(state)) return next;
   token_steps_.emplace(key, next);
   states_[state].steps_kept = true;
   bytes_ += 48;
@@ -101,11 +101,13 @@ StateId Automaton::step_token(StateId state, TokenId token) {
 StateId Automaton::schema_step(StateId state, std::string_view bytes, std::size_t& i) {
   const Position at = positions_[states_[state].items[0]];
   SchemaMachine& schema = machine(Expr{at.expr});
-  SchemaMachine::State place = schema.state(at.progress - 1);
+  const SchemaMachine::State from = schema.state(at.progress - 1);
+  SchemaMachine::State place = from;
   do {
     place = schema.read(place, static_cast<unsigned char>(bytes[i++]));
     if (place.phase == SchemaMachine::Phase::kDead) return kDead;
   } while (i < bytes.size() && !schema.accepting(place));
+  if (place == from) return state;  // in a string
   return state_at(position({at.expr, 1 + schema.cursor(place), at.next, at.depth}));
 }
 
