@@ -229,6 +229,37 @@ void ScalarDfa::count_characters(const Terminal& characters) {
   counts_ = true;
 }
 
+std::shared_ptr<const ScalarDfa> ScalarDfa::without_empty(const ByteSet& preferred,
+                                                          const Terminal* characters) const {
+  const State open = next(start_, '"');
+  if (facts_.size() >= kMaxStates) return nullptr;
+  auto out = std::make_shared<ScalarDfa>();
+  out->rows_ = rows_;
+  out->facts_ = facts_;
+  out->start_ = start_;
+  out->quoted_ = true;
+  // The state after the quote once more, without the one that ends it there.
+  const auto own = static_cast<State>(facts_.size());
+  out->facts_.push_back(facts_[open]);
+  out->facts_[own].bytes.remove('"');
+  if (out->facts_[own].bytes.none()) return nullptr;
+  const auto from = static_cast<std::ptrdiff_t>(std::size_t{open} * 256);
+  std::vector<State> row(rows_.begin() + from, rows_.begin() + from + 256);
+  row['"'] = kDead;
+  out->rows_.insert(out->rows_.end(), row.begin(), row.end());
+  out->rows_[std::size_t{start_} * 256 + '"'] = own;
+  for (Facts& facts : out->facts_) {
+    Facts fresh;
+    fresh.bytes = facts.bytes;
+    fresh.accepting = facts.accepting;
+    facts = fresh;
+  }
+  out->find_closings(preferred);
+  out->count_completions();
+  if (characters != nullptr) out->count_characters(*characters);
+  return out;
+}
+
 std::string ScalarDfa::closing_word(State q) const {
   std::string out;
   while (!accepting(q)) {
@@ -245,8 +276,13 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   }
   auto out = std::make_shared<Tokens>();
   std::vector<std::uint64_t> words((tables.vocabulary->size() + 63) / 64);
-  const bool by_table = quoted_ && (add_all(tables, q, words) || add_by_table(tables, q, words));
-  if (!by_table) add_by_walk(tables, q, words);
+  const bool many = facts_.size() >= kFewStates && tables.longer != nullptr;
+  bool added = quoted_ && ((!many && add_all(tables, q, words)) || add_by_table(tables, q, words));
+  if (!added && many) added = add_by_like(tables, q, words);
+  if (!added) {
+    if (!quoted_ || !many || !add_all(tables, q, words)) add_by_walk(tables, q, words);
+    if (many) remember(q, words);
+  }
   const std::uint32_t count = count_bits(words);
   if (count <= kListedTokens) {
     out->stay.reserve(count);
@@ -314,6 +350,77 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
       }
       ++i;
     }
+  }
+}
+
+// From the tokens of a state that does the same with short ones; false where none is remembered.
+bool ScalarDfa::add_by_like(const Tables& tables, State q,
+                            std::vector<std::uint64_t>& words) const {
+  std::call_once(alike_once_, [&] { find_alike(); });
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = alike_tokens_.find(alike_[q]);
+    if (known == alike_tokens_.end()) return false;
+    words = *known->second;
+  }
+  for (const TokenId id : *tables.longer) {
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    std::uint64_t& word = words[static_cast<std::size_t>(id) / 64];
+    word = stays(q, tables.vocabulary->bytes(id)) ? word | bit : word & ~bit;
+  }
+  return true;
+}
+
+void ScalarDfa::remember(State q, const std::vector<std::uint64_t>& words) const {
+  const std::lock_guard lock(mutex_);
+  if (alike_tokens_.size() == kMostAlike) return;
+  alike_tokens_.try_emplace(alike_[q], std::make_shared<const std::vector<std::uint64_t>>(words));
+}
+
+bool ScalarDfa::stays(State q, std::string_view text) const {
+  for (const char c : text) {
+    q = next(q, static_cast<unsigned char>(c));
+    if (q == kDead || (quoted_ && accepting(q))) return false;
+  }
+  return true;
+}
+
+// kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to do
+// with texts of n. Bytes that lead alike are mostly neighbours.
+void ScalarDfa::find_alike() const {
+  struct Run {
+    unsigned char first = 0;
+    State to = kDead;
+  };
+  std::vector<Run> runs;
+  std::vector<std::size_t> begins{0, 0};  // of state 1: 0
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const State to = next(static_cast<State>(q), static_cast<unsigned char>(byte));
+      if (byte == 0 || runs.back().to != to) runs.push_back({static_cast<unsigned char>(byte), to});
+    }
+    begins.push_back(runs.size());
+  }
+  const auto stir = [](std::uint64_t h, std::uint64_t v) {
+    h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
+    return h ^ (h >> 32);
+  };
+  alike_.assign(facts_.size(), {});
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    alike_[q] = {facts_[q].accepting ? 3U : 1U, facts_[q].accepting ? 7U : 5U};
+  }
+  std::vector<Digest> further(alike_.size());
+  for (std::size_t round = 0; round < kHorizon; ++round) {
+    for (std::size_t q = 1; q < facts_.size(); ++q) {
+      Digest made{alike_[q].a * 31, alike_[q].b * 37};
+      for (std::size_t i = begins[q]; i < begins[q + 1]; ++i) {
+        const Digest& to = alike_[runs[i].to];
+        made.a = stir(made.a + runs[i].first, to.a);
+        made.b = stir(made.b ^ (to.b * 0xBF58476D1CE4E5B9ULL), runs[i].first + 1U);
+      }
+      further[q] = made;
+    }
+    alike_.swap(further);
   }
 }
 

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,7 +33,7 @@ class ScalarDfa {
  public:
   using State = std::uint16_t;
   static constexpr State kDead = 0;
-  static constexpr std::size_t kMaxStates = 4096;
+  static constexpr std::size_t kMaxStates = 8192;
   static constexpr std::uint32_t kMany = UINT32_MAX;
   static constexpr std::size_t kMostKept = std::size_t{512} << 10;  // bytes of tokens
 
@@ -41,6 +42,10 @@ class ScalarDfa {
   /// quoted nor bare. `characters`: all strings, for their lengths; may be nullptr.
   static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps,
                                                  const Terminal* characters);
+  /// The same strings but for the empty one; nullptr where there is no other. `preferred`: bytes that
+  /// are tokens; `characters` as above.
+  [[nodiscard]] std::shared_ptr<const ScalarDfa> without_empty(const ByteSet& preferred,
+                                                               const Terminal* characters) const;
 
   [[nodiscard]] State start() const { return start_; }
   [[nodiscard]] State next(State q, unsigned char byte) const {
@@ -49,6 +54,7 @@ class ScalarDfa {
   [[nodiscard]] bool accepting(State q) const { return facts_[q].accepting; }
   [[nodiscard]] const ByteSet& bytes(State q) const { return facts_[q].bytes; }
   [[nodiscard]] bool quoted() const { return quoted_; }
+  [[nodiscard]] std::size_t size() const { return facts_.size(); }
   /// How many texts complete the scalar from `q`; kMany for that many or more.
   [[nodiscard]] std::uint32_t completions(State q) const { return facts_[q].completions; }
   /// The shortest way to the end: its first byte, its length, all of it.
@@ -90,11 +96,16 @@ class ScalarDfa {
     const Terminal* string = nullptr;
     const Terminal::Piece* inside = nullptr;
     const std::vector<MaskTable>* holding = nullptr;
+    /// Tokens of more than kHorizon bytes.
+    const std::vector<TokenId>* longer = nullptr;
     /// The same of strings in canonical spelling alone.
     const Terminal* canonical = nullptr;
     const Terminal::Piece* canonical_inside = nullptr;
   };
   [[nodiscard]] std::shared_ptr<const Tokens> tokens(const Tables& tables, State q) const;
+  /// States that do the same with every text of that many bytes share what their tokens do; longer
+  /// ones are tried.
+  static constexpr std::size_t kHorizon = 16;
 
  private:
   struct Facts {
@@ -126,6 +137,10 @@ class ScalarDfa {
       const Tables& tables, const ByteSet& alphabet) const;
   bool add_by_table(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   void add_by_walk(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  bool add_by_like(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  void remember(State q, const std::vector<std::uint64_t>& words) const;
+  [[nodiscard]] bool stays(State q, std::string_view text) const;
+  void find_alike() const;
 
   std::vector<State> rows_;
   std::vector<Facts> facts_;
@@ -138,8 +153,19 @@ class ScalarDfa {
   // By state: the bytes that it or a state behind it reads.
   mutable std::once_flag alphabets_once_;
   mutable std::vector<ByteSet> alphabets_;
-  // By alphabet: tokens of strings that hold a character without any byte of it.
+  // By state, where there are many: a digest of what it does with every text of kHorizon bytes; and by
+  // digest, the tokens that stay inside of the first such state.
   using Words = std::shared_ptr<const std::vector<std::uint64_t>>;
+  struct Digest {
+    std::uint64_t a = 0, b = 0;
+    friend auto operator<=>(const Digest&, const Digest&) = default;
+  };
+  static constexpr std::size_t kFewStates = 512;
+  static constexpr std::size_t kMostAlike = 64;
+  mutable std::once_flag alike_once_;
+  mutable std::vector<Digest> alike_;
+  mutable std::map<Digest, Words> alike_tokens_;
+  // By alphabet: tokens of strings that hold a character without any byte of it.
   mutable std::vector<std::pair<ByteSet, Words>> foreign_;
 };
 

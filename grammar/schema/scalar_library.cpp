@@ -201,6 +201,11 @@ void ScalarLibrary::find_exits(const Vocabulary& vocabulary) {
   }
   Terminal::set_exits(vocabulary, 1, std::move(quoted), quoted_exits_);
   Terminal::set_exits(vocabulary, 0, std::move(bare), bare_exits_);
+  for (std::size_t id = 0; id < vocabulary.size(); ++id) {
+    const auto token = static_cast<TokenId>(id);
+    if (vocabulary.bytes(token).size() > ScalarDfa::kHorizon) longer_.push_back(token);
+  }
+  tables_.longer = &longer_;
   tables_.vocabulary = &vocabulary;
   tables_.quoted = &quoted_exits_;
   tables_.bare = &bare_exits_;

@@ -60,6 +60,7 @@ class ScalarLibrary {
   std::unique_ptr<const Terminal> string_, canonical_string_, null_, boolean_, integer_, number_;
   std::vector<MaskTable> holding_;  // by byte
   Terminal::Piece quoted_exits_, bare_exits_;
+  std::vector<TokenId> longer_;  // than ScalarDfa::kHorizon
   ScalarDfa::Tables tables_;
   std::mutex mutex_;
   std::unordered_map<std::string, Entry> entries_;

@@ -360,6 +360,7 @@ class SchemaMachine {
   bool spelled_ = true;
   std::size_t bytes_ = 0;
   Fuel fuel_{"steps", kSteps};
+  std::size_t large_steps_ = 40'000;  // left for automata that take more than kDfaSteps
 
   std::vector<State> states_;
   std::unordered_map<State, Cursor, StateHash> cursor_ids_;

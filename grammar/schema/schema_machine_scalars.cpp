@@ -146,10 +146,15 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
     if (!run || run->empty()) return run;
     const ScalarDfa* dfa = run->dfa();
     if (dfa == nullptr || !dfa->counts()) return std::nullopt;
-    const std::uint32_t least = dfa->characters_left(dfa->start());
+    std::shared_ptr<const ScalarDfa> own = run->dfa_ref();
+    if (low == 1 && dfa->characters_left(dfa->start()) == 0) {
+      own = own->without_empty(vocabulary_->single_bytes(), library_->string());
+      if (own == nullptr || !own->counts()) continue;
+    }
+    const std::uint32_t least = own->characters_left(own->start());
     if (low > least) continue;
     if (least > high) return ScalarRun();
-    return ScalarRun(run->dfa_ref(), static_cast<std::uint32_t>(high));
+    return ScalarRun(std::move(own), static_cast<std::uint32_t>(high));
   }
   return std::nullopt;
 }
@@ -310,8 +315,18 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
-  ScalarLibrary::Entry entry{
-      *program, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, library_->string())};
+  bool own = false;  // of a schema's own pattern; formats are made for all, ahead
+  formulas_.map(f, [&](FormulaId l) {
+    const Atom atom = formulas_.atom(l);
+    own = own || (atom.kind == AtomKind::kPattern && formulas_.pattern_of(atom.a).search);
+    return l;
+  });
+  const std::size_t steps =
+      own ? std::max(ScalarLibrary::kDfaSteps, large_steps_) : ScalarLibrary::kDfaSteps;
+  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string())};
+  // Not many large ones a schema.
+  const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;
+  if (made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
   if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead)
     return ScalarLibrary::Entry{};
   return entry;
