@@ -45,10 +45,7 @@ Mask::Mask(std::vector<TokenId> ids, std::size_t words) : size_(words), single_(
 
 Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenListRef> lists,
            std::vector<TokenId> ids, std::size_t words)
-    : size_(words),
-      tables_(std::move(tables)),
-      lists_(std::move(lists)),
-      single_(std::move(ids)) {}
+    : size_(words), tables_(std::move(tables)), lists_(std::move(lists)), single_(std::move(ids)) {}
 
 void Mask::fill(std::byte* to, std::size_t bytes) const {
   bytes = std::min(bytes, size_bytes());
@@ -173,7 +170,8 @@ std::string MaskBuilder::key() const {
 
 MaskRef MaskBuilder::build() && {
   if (!words_.empty()) return std::make_shared<const Mask>(std::move(words_));
-  return std::make_shared<const Mask>(std::move(tables_), std::move(lists_), std::move(ids_), size_);
+  return std::make_shared<const Mask>(std::move(tables_), std::move(lists_), std::move(ids_),
+                                      size_);
 }
 
 }  // namespace espalier::grammar

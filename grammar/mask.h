@@ -97,9 +97,9 @@ class Mask {
 
 using MaskRef = std::shared_ptr<const Mask>;
 
-/// Collects a mask: a table or two, lists, and single tokens beside them. What was collected the same way
-/// has the same key(), so that it need not be written out to be found again; masks of many single
-/// tokens have none and are compared by their words.
+/// Collects a mask: a table or two, lists, and single tokens beside them. What was collected the
+/// same way has the same key(), so that it need not be written out to be found again; masks of many
+/// single tokens have none and are compared by their words.
 class MaskBuilder {
  public:
   explicit MaskBuilder(std::size_t vocabulary) : size_((vocabulary + 63) / 64) {}
@@ -121,8 +121,8 @@ class MaskBuilder {
   [[nodiscard]] bool dense() const { return !words_.empty(); }
   /// The mask so far, to be written to.
   std::vector<std::uint64_t>& words();
-  /// Names what was collected, as long as a mask of that name holds the tables and lists. Empty where
-  /// there is none.
+  /// Names what was collected, as long as a mask of that name holds the tables and lists. Empty
+  /// where there is none.
   [[nodiscard]] std::string key() const;
   /// Bytes that the mask will hold when it is written out.
   [[nodiscard]] std::size_t bytes() const {

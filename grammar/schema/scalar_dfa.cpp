@@ -385,8 +385,8 @@ bool ScalarDfa::stays(State q, std::string_view text) const {
   return true;
 }
 
-// kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to do
-// with texts of n. Bytes that lead alike are mostly neighbours.
+// kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to
+// do with texts of n. Bytes that lead alike are mostly neighbours.
 void ScalarDfa::find_alike() const {
   struct Run {
     unsigned char first = 0;

@@ -42,8 +42,8 @@ class ScalarDfa {
   /// quoted nor bare. `characters`: all strings, for their lengths; may be nullptr.
   static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps,
                                                  const Terminal* characters);
-  /// The same strings but for the empty one; nullptr where there is no other. `preferred`: bytes that
-  /// are tokens; `characters` as above.
+  /// The same strings but for the empty one; nullptr where there is no other. `preferred`: bytes
+  /// that are tokens; `characters` as above.
   [[nodiscard]] std::shared_ptr<const ScalarDfa> without_empty(const ByteSet& preferred,
                                                                const Terminal* characters) const;
 
@@ -153,8 +153,8 @@ class ScalarDfa {
   // By state: the bytes that it or a state behind it reads.
   mutable std::once_flag alphabets_once_;
   mutable std::vector<ByteSet> alphabets_;
-  // By state, where there are many: a digest of what it does with every text of kHorizon bytes; and by
-  // digest, the tokens that stay inside of the first such state.
+  // By state, where there are many: a digest of what it does with every text of kHorizon bytes; and
+  // by digest, the tokens that stay inside of the first such state.
   using Words = std::shared_ptr<const std::vector<std::uint64_t>>;
   struct Digest {
     std::uint64_t a = 0, b = 0;

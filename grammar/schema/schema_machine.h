@@ -171,8 +171,8 @@ class SchemaMachine {
     std::size_t operator()(const State& s) const;
   };
   // What fits below a node of a trie where a place stands (see schema_walk_lists.cpp): tokens or
-  // exits of a piece, by their numbers; those that depend on the text before; nodes where the value,
-  // or the object, is complete; a bound for the closings they lead to.
+  // exits of a piece, by their numbers; those that depend on the text before; nodes where the
+  // value, or the object, is complete; a bound for the closings they lead to.
   struct List {
     bool known = false;  // else it depends on what stands around the whole value
     std::vector<std::uint32_t> fit, unsure, ends;
@@ -237,7 +237,7 @@ class SchemaMachine {
     // other key.
     bool plain = false;
     std::optional<std::uint32_t> members;
-    FormulaId other = 0;  // plain: what any other key's value satisfies
+    FormulaId other = 0;               // plain: what any other key's value satisfies
     std::vector<std::uint32_t> names;  // that the formula speaks of
     std::vector<FormulaId> patterns;
   };

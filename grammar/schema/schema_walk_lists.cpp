@@ -3,9 +3,9 @@
 //
 // Before a value the list is that of the value alone: where it is complete, what stands after it
 // goes on. After a member the list is that of every object with keys left that may, or may not, end
-// here: where the object ends, what stands after it goes on, and tokens that hold a whole key, or the
-// beginning of one where only some may come, are tried one by one. All other places have a list of
-// their own.
+// here: where the object ends, what stands after it goes on, and tokens that hold a whole key, or
+// the beginning of one where only some may come, are tried one by one. All other places have a list
+// of their own.
 #include <algorithm>
 #include <utility>
 
@@ -103,9 +103,10 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   if (list.ends.empty()) return;
   Place after;
   after.stands_in = place.stands_in;
-  after.inside = stem.end != 0      ? State{Phase::kNext, 0, stem.end, 0, 0}
-                 : stem.object != 0 ? machine_.after_value(machine_.levels_[place.inside.a]->ends, 0)
-                                    : State{Phase::kDone, 0, 0, 0, 0};
+  after.inside = stem.end != 0 ? State{Phase::kNext, 0, stem.end, 0, 0}
+                 : stem.object != 0
+                     ? machine_.after_value(machine_.levels_[place.inside.a]->ends, 0)
+                     : State{Phase::kDone, 0, 0, 0, 0};
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   if (after.outside == Automaton::kDead) return;
   for (const std::uint32_t end : list.ends) {

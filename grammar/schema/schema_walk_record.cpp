@@ -1,8 +1,9 @@
 // Masks that are kept without what stands around their place: before a value, and after a comma of
 // an object.
 //
-// A record is made by a walk of its own over the stem (see schema_walk_lists.cpp). Where the value is
-// complete, or a key begins, it notes the way on, and each mask goes that way from where it stands.
+// A record is made by a walk of its own over the stem (see schema_walk_lists.cpp). Where the value
+// is complete, or a key begins, it notes the way on, and each mask goes that way from where it
+// stands.
 #include <algorithm>
 #include <utility>
 

@@ -348,9 +348,9 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
 }
 
 void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
-  const auto beyond = std::upper_bound(
-      piece.stay.begin(), piece.stay.end(), most,
-      [](std::uint32_t m, const Piece::Stay& stay) { return m < stay.begun; });
+  const auto beyond =
+      std::upper_bound(piece.stay.begin(), piece.stay.end(), most,
+                       [](std::uint32_t m, const Piece::Stay& stay) { return m < stay.begun; });
   const auto few = static_cast<std::size_t>(beyond - piece.stay.begin());
   if (few > 0) mask_.allow(TokenListRef{machine_.library_, std::span(piece.stay_ids).first(few)});
   const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);

@@ -37,6 +37,58 @@ bool row_is(const MaskSlots& slots, std::uint32_t slot, const Mask& mask) {
                             mask.words());
 }
 
+// However a mask was collected and however often it was asked: the row is the bitset's beginning.
+TEST(Mask, FillsRowsAsItsBitsetSays) {
+  std::mt19937_64 random(3);
+  constexpr std::size_t kWords = 9;
+  const auto owner = std::make_shared<std::vector<TokenId>>();
+  for (int i = 0; i < 40; ++i) owner->push_back(static_cast<TokenId>(random() % (kWords * 64)));
+  for (int round = 0; round < 200; ++round) {
+    MaskBuilder builder(kWords * 64);
+    std::vector<bool> wanted(kWords * 64);
+    for (std::uint64_t n = random() % 4; n > 0; --n) {
+      auto table = std::make_shared<MaskTable>();
+      for (std::size_t w = 0; w < kWords; ++w)
+        table->words.push_back(random() & random() & random());
+      for_each_bit(table->words, [&](TokenId id) { wanted[static_cast<std::size_t>(id)] = true; });
+      builder.allow(MaskTableRef(std::move(table)));
+    }
+    for (std::uint64_t n = random() % 3; n > 0; --n) {
+      const std::span ids = std::span(*owner).first(random() % owner->size());
+      for (const TokenId id : ids) wanted[static_cast<std::size_t>(id)] = true;
+      builder.allow(TokenListRef{owner, ids});
+    }
+    for (std::uint64_t n = random() % 20; n > 0; --n) {
+      const auto id = static_cast<TokenId>(random() % (kWords * 64));
+      wanted[static_cast<std::size_t>(id)] = true;
+      builder.allow(id);
+    }
+    if (random() % 4 == 0) static_cast<void>(builder.words());
+    const MaskRef mask = std::move(builder).build();
+    for (int row = 0; row < 3; ++row) {
+      const std::size_t bytes = random() % (kWords * 8 + 9);
+      std::vector<std::byte> out(kWords * 8 + 16, std::byte{0xA5});
+      mask->fill(out.data() + 1, bytes);
+      for (std::size_t i = 0; i < kWords * 8 + 8; ++i) {
+        std::byte expected{0xA5};
+        if (i < std::min(bytes, mask->size_bytes())) {
+          expected = std::byte{0};
+          for (unsigned b = 0; b < 8; ++b) expected |= std::byte(wanted[i * 8 + b] ? 1U << b : 0U);
+        }
+        ASSERT_EQ(out[i + 1], expected) << round << " row " << row << " byte " << i;
+      }
+    }
+    std::uint32_t count = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      count += wanted[i] ? 1 : 0;
+      ASSERT_EQ(mask->allows(static_cast<TokenId>(i)), wanted[i]);
+    }
+    ASSERT_EQ(mask->count(), count);
+    ASSERT_TRUE(std::ranges::is_sorted(mask->ids()));
+    ASSERT_EQ(mask->ids().size(), count);
+  }
+}
+
 TEST(MaskRows, AreTheSameOnAnyNumberOfThreads) {
   const VocabularyRef vocabulary = byte_vocabulary();
   std::vector<GrammarRef> grammars;

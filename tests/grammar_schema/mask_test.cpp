@@ -269,6 +269,78 @@ TEST(SchemaMask, ItemsOfOneTokenDifferWhereFewTextsAreLeft) {
   EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words()));
 }
 
+// An automaton of thousands of states, whose masks are shared by those that do the same with short
+// tokens: near the bound of its repeats, near the greatest length, and far from both. Some tokens
+// are longer than what is shared.
+TEST(SchemaMask, CountedWordsBesideLengthsAreExactNearEachBound) {
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  for (const char* text : {"a b", " c", "dd ", "a b c d e f g h i j k l m", "                    ",
+                           "abcdefghijklmnopqrstuvwxyz", "a b\"", "\",", "é ", "x y z \"}"}) {
+    spec.bytes.emplace_back(text);
+  }
+  for (int i = 0; i < 40; ++i) spec.bytes.push_back("w" + std::to_string(i) + (i % 3 ? " " : ""));
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  const VocabularyRef vocabulary = Vocabulary::create(std::move(spec)).value();
+  for (const char* bounds : {R"("minLength":1,"maxLength":230)", R"("minLength":1)",
+                             R"("minLength":3,"maxLength":230)", R"("maxLength":230)"}) {
+    const std::string schema =
+        std::string(R"({"type":"object","properties":{"t":{"type":"string",)") +
+        R"x("pattern":"^$|(^(?:\\S+\\s+){0,99}\\S+$)",)x" + bounds +
+        R"(}},"required":["t"],"additionalProperties":false})";
+    const GrammarRef grammar = compile_json_schema(vocabulary, Json::parse(schema)).value();
+    std::string text = "{\"t\": \"";
+    for (int words = 0; words <= 100; ++words) {
+      Matcher matcher = grammar->start();
+      bool fits = true;
+      for (const char c : text) fits = fits && matcher.advance(static_cast<unsigned char>(c));
+      EXPECT_EQ(fits, words < 100) << bounds << " after " << words;  // 99 and the last
+      if (!fits) break;
+      if (words < 3 || words > 90) {
+        EXPECT_TRUE(
+            std::ranges::equal(matcher.mask(UINT32_MAX)->words(), matcher.plain_mask()->words()))
+            << bounds << " after " << words;
+      }
+      text += "a ";
+    }
+  }
+}
+
+// Places that share what a walk found of their value or their keys, and differ in what follows: the
+// last member or not, another one owed, deeper or at the top, an array around it or a map.
+TEST(SchemaMask, AlikeValuesInUnlikePlacesAreExact) {
+  const Json string = {{"type", "string"}};
+  const Json number = {{"type", "integer"}};
+  const Json either = {{"anyOf", {string, number, {{"type", "array"}, {"items", string}}}}};
+  std::mt19937_64 random(5);
+  const std::uint64_t seeds = std::getenv("ESPALIER_LONG") != nullptr ? 200 : 10;
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
+    Json schema = seed % 2 == 0 ? string : either;
+    for (int around = 0; around < 4; ++around) {
+      Json next = {{"type", "object"}};
+      switch (random() % 4) {
+        case 0:
+          next = {{"type", "array"}, {"items", schema}, {"maxItems", 2}};
+          break;
+        case 1:
+          next["additionalProperties"] = schema;
+          break;
+        default:
+          next["properties"] = {{"a", schema}, {"ab", schema}, {"name", either}, {"c", schema}};
+          if (random() % 2 == 0) next["required"] = {"a", "c"};
+          if (random() % 2 == 0)
+            next["additionalProperties"] = random() % 2 == 0 ? Json(false) : number;
+          if (random() % 4 == 0) next["minProperties"] = 2;
+      }
+      schema = next;
+    }
+    MaskCheck check(random_vocabulary(seed), schema, seed);
+    for (int i = 0; i < 2; ++i) check.walk(40, i == 0);
+    ASSERT_FALSE(HasFailure()) << schema.dump() << " seed " << seed;
+  }
+}
+
 // What one schema's pool made of a scalar serves all others, which met its parts in another order.
 TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   const Atom longer{AtomKind::kLength, 3, 0};
