@@ -226,7 +226,7 @@ void Checker::config(const ConfigDecl& decl) {
     std::optional<double> Config::*real;
     std::optional<std::int64_t> Config::*whole;
   };
-  static const std::array<Key, 11> kKeys = {{
+  static const std::array<Key, 14> kKeys = {{
       {"temperature", false, 0, 100, &Config::temperature, nullptr},
       {"top_p", false, 0, 1, &Config::top_p, nullptr},
       {"min_p", false, 0, 1, &Config::min_p, nullptr},
@@ -238,6 +238,9 @@ void Checker::config(const ConfigDecl& decl) {
       {"max", true, 1, 1e9, nullptr, &Config::max},
       {"priority", true, -10, 10, nullptr, &Config::priority},
       {"deadline", false, 0.001, 1e7, &Config::deadline, nullptr},
+      {"retain", true, 0, 10, nullptr, &Config::retain},
+      {"retain_tokens", true, 1, 1e9, nullptr, &Config::retain_tokens},
+      {"retain_steps", true, 1, 1e9, nullptr, &Config::retain_steps},
   }};
   std::set<std::string> seen;
   for (const ConfigEntry& entry : decl.entries) {

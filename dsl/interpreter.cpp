@@ -48,6 +48,15 @@ Interpreter::Interpreter(Runner& runner, const Program& program, const RunOption
       cancellation_(cancellation),
       observer_(options.observer == nullptr ? silent() : *options.observer) {
   terms_.priority = static_cast<std::int32_t>(program.config.priority.value_or(0));
+  const auto setting = [&](std::optional<std::int64_t> Config::*key, std::int64_t otherwise) {
+    const auto& said = options_.overrides.*key;
+    return (said ? said : program.config.*key).value_or(otherwise);
+  };
+  radix_cache::Retention& keeps = terms_.retention;
+  keeps.level = static_cast<std::uint32_t>(setting(&Config::retain, 0));
+  keeps.tokens = static_cast<std::uint32_t>(setting(&Config::retain_tokens, keeps.tokens));
+  keeps.steps = static_cast<std::uint64_t>(
+      setting(&Config::retain_steps, static_cast<std::int64_t>(keeps.steps)));
   if (program.config.deadline) {
     terms_.deadline =
         System::Clock::now() + std::chrono::duration_cast<System::Clock::duration>(

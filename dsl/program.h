@@ -131,6 +131,9 @@ enum class Overflow : std::uint8_t { kRefuse, kDropOldest };
 struct Config {
   std::optional<std::int64_t> priority;  // of all that a run asks of the engine (runtime::Terms)
   std::optional<double> deadline;        // seconds that a run may take, its tools included
+  // What of its prompts stays longer in the cache (radix_cache::Retention): the level, the leading
+  // tokens, and the steps after which the level falls by one.
+  std::optional<std::int64_t> retain, retain_tokens, retain_steps;
   std::optional<double> temperature, top_p, min_p, repetition, presence, frequency;
   std::optional<std::int64_t> top_k, seed, max;
   Overflow overflow = Overflow::kRefuse;

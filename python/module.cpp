@@ -106,6 +106,18 @@ dsl::Config overrides_of(const py::dict& options) {
   whole("top_k", config.top_k);
   whole("seed", config.seed);
   whole("max", config.max);
+  // Ranges as in `config` (dsl/check.cpp).
+  const auto bounded = [&](const char* key, std::optional<std::int64_t>& out, std::int64_t low,
+                           std::int64_t high) {
+    whole(key, out);
+    if (out && (*out < low || *out > high)) {
+      raise({ErrorCode::kInvalid, std::string(key) + " goes from " + std::to_string(low) + " to " +
+                                      std::to_string(high)});
+    }
+  };
+  bounded("retain", config.retain, 0, radix_cache::Retention::kHighest);
+  bounded("retain_tokens", config.retain_tokens, 1, 1'000'000'000);
+  bounded("retain_steps", config.retain_steps, 1, 1'000'000'000);
   return config;
 }
 
@@ -243,6 +255,7 @@ PYBIND11_MODULE(_core, module) {
         out["pages_total"] = s.pages_total;
         out["pages_free"] = s.pages_free;
         out["pages_held"] = s.pages_held;
+        out["pages_retained"] = s.pages_retained;
         out["prefill_rows"] = s.prefill_rows;
         out["decode_rows"] = s.decode_rows;
         out["logits_rows"] = s.logits_rows;

@@ -32,9 +32,11 @@ struct PageCount {
 Status RadixCache::Impl::check() const {
   std::vector<std::uint32_t> children(nodes.size());
   std::vector<std::uint32_t> active_children(nodes.size());
+  std::vector<std::uint32_t> retained_children(nodes.size());
   std::vector<PageCount> pages(pool.total());
   std::vector<std::uint32_t> users;  // of token buffers
   std::size_t edges = 0, tokens = 0, root_count = 0, leases = 0, queued = 0;
+  std::size_t wished = 0, retained = 0;
 
   for (std::uint32_t n = 0; n < nodes.size(); ++n) {
     const Node& x = nodes[n];
@@ -108,6 +110,22 @@ Status RadixCache::Impl::check() const {
       if (!goes_on) ESP_INVARIANT(++page.chains == 1, "I2 pages: owners on two paths", n);
     }
 
+    ESP_INVARIANT(x.retained == (x.level > 0 || x.retained_children > 0),
+                  "I11 retention: a node's state", n);
+    ESP_INVARIANT(x.retained_pages == (x.retained ? x.pages.size() : 0), "I11 retention: pages", n);
+    retained += x.retained_pages;
+    if (x.retained) ++retained_children[x.parent];
+    if (x.level > 0) {
+      ++wished;
+      ESP_INVARIANT(x.level <= x.wished && x.wished <= Retention::kHighest && x.falls > time,
+                    "I11 retention: level", n);
+      const std::uint64_t* falls_at = falls.key_of(n);
+      const std::uint64_t* order = wishes.key_of(n);
+      ESP_INVARIANT(falls_at != nullptr && *falls_at == x.falls && order != nullptr &&
+                        *order == retention_key(x),
+                    "I11 retention: order", n);
+    }
+
     const EvictionClass wanted = class_of(x);
     ESP_INVARIANT(queue.class_of(n) == wanted, "I6 leaves: eviction class", n);
     if (wanted != EvictionClass::kNone) {
@@ -120,7 +138,12 @@ Status RadixCache::Impl::check() const {
     if (!nodes[n].live) continue;
     ESP_INVARIANT(children[n] == nodes[n].children, "I3 tree: number of children", n);
     ESP_INVARIANT(active_children[n] == nodes[n].active_children, "I4 leases: active children", n);
+    ESP_INVARIANT(retained_children[n] == nodes[n].retained_children, "I11 retention: children", n);
   }
+  ESP_INVARIANT(wished == falls.size() && wished == wishes.size(),
+                "I11 retention: a wish of nobody", 0);
+  ESP_INVARIANT(retained == retained_pages, "I11 retention: pages in all", retained_pages);
+  ESP_INVARIANT(retained <= max_retained, "I11 retention: over the budget", retained_pages);
   ESP_INVARIANT(root_count == roots.size(), "I3 tree: roots", 0);
   ESP_INVARIANT(edges == table.size(), "I3 tree: edges in the table", 0);
   ESP_INVARIANT(queued == queue.size(), "I6 leaves: the queue holds others", 0);

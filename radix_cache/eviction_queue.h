@@ -1,4 +1,4 @@
-// Which leaf tail goes next: three classes in order, the smallest key first inside each, ties by
+// Which leaf tail goes next: four classes in order, the smallest key first inside each, ties by
 // node index.
 //
 // One indexed binary heap a class (a leaf that appears because its children went is older than what
@@ -114,15 +114,16 @@ class EvictionQueue {
     return *heaps_[static_cast<std::size_t>(in_[node])].key_of(node);
   }
   [[nodiscard]] std::size_t size() const {
-    return heaps_[0].size() + heaps_[1].size() + heaps_[2].size();
+    return heaps_[0].size() + heaps_[1].size() + heaps_[2].size() + heaps_[3].size();
   }
 
  private:
   IndexedHeap& heap(EvictionClass c) { return heaps_[static_cast<std::size_t>(c)]; }
 
-  std::array<IndexedHeap, 3> heaps_;  // kDead, kOrdinary, kExpected (by the complement of when)
-  IndexedHeap returns_;               // of kExpected, by when
-  std::vector<EvictionClass> in_;     // by node
+  // kDead, kOrdinary, kExpected (by the complement of when), kRetained
+  std::array<IndexedHeap, 4> heaps_;
+  IndexedHeap returns_;            // of kExpected, by when
+  std::vector<EvictionClass> in_;  // by node
 };
 
 }  // namespace espalier::radix_cache

@@ -107,6 +107,7 @@ RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint3
       update(node);
     }
   }
+  bound_retained();
   if (opening && plan.rows_.empty()) plan.epoch_ = open_epoch = 0;
   return {begin, static_cast<std::uint32_t>(plan.rows_.size())};
 }

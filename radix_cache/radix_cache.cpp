@@ -190,6 +190,11 @@ void RadixCache::forget(Space space, std::span<const TokenId> tokens, bool dead,
   impl_->forget(space, tokens, dead ? from : kNil);
 }
 
+void RadixCache::retain(const Lease& lease, const Retention& wish) {
+  ESP_CHECK(lease.cache_ == this);
+  impl_->retain(lease.anchor_, wish);
+}
+
 void RadixCache::set_time(std::uint64_t step) { impl_->set_time(step); }
 
 void RadixCache::clear() { impl_->clear(); }
@@ -201,6 +206,7 @@ Usage RadixCache::usage() const {
   out.free = pool.free();
   out.held = pool.held();
   out.evictable = out.held - pool.pinned();
+  out.retained = impl_->retained_pages;
   out.nodes = static_cast<std::uint32_t>(impl_->table.size());
   return out;
 }

@@ -26,6 +26,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -125,6 +126,7 @@ struct Usage {
   std::uint32_t free = 0;
   std::uint32_t held = 0;       // by nodes
   std::uint32_t evictable = 0;  // of those held: would be given back under pressure
+  std::uint32_t retained = 0;   // in nodes that a user's wish keeps, shared ones counted in each
   std::uint32_t nodes = 0;
 };
 
@@ -133,6 +135,7 @@ enum class EvictionClass : std::uint8_t {
   kDead,      // declared so: nobody comes back
   kOrdinary,  // by value: recency and how often it was found
   kExpected,  // declared so: the farthest return first
+  kRetained,  // a user asked for it: the lowest level first, then what falls soonest
   kNone,      // protected, or not a leaf
 };
 
@@ -142,6 +145,19 @@ struct Evicted {
   std::uint64_t once = 0;      // never found again
   std::uint64_t again = 0;     // found again at least once
   std::uint64_t expected = 0;  // a return was declared
+  std::uint64_t retained = 0;  // though a user had asked for it: nothing else was left
+};
+
+/// A user's wish that the beginning of a path stays longer than what nobody asked for. Never a pin:
+/// it goes after everything else, but it goes; it decays; and all wishes together stand under a
+/// budget of pages (Options::retained_pages).
+struct Retention {
+  static constexpr std::uint32_t kHighest = 10;
+
+  std::uint32_t level = 0;            // 1 to kHighest, the higher the longer; 0: no wish
+  std::uint32_t tokens = UINT32_MAX;  // leading tokens of the path: what stands before a token is
+                                      // needed for it, so every range begins at the path's start
+  std::uint64_t steps = 1024;         // the level falls by one after as many without a use
 };
 
 /// A node as view() shows it.
@@ -161,6 +177,9 @@ struct NodeView {
   std::uint64_t last = 0;    // step of the last use
   std::uint64_t value = 0;   // what kOrdinary is ordered by
   std::uint64_t next_use = 0;
+  std::uint32_t level = 0;   // of its retention now; 0: there is none
+  std::uint64_t falls = 0;   // step at which that falls by one
+  bool keeps_below = false;  // something below it is retained, and so it is
   EvictionClass eviction = EvictionClass::kNone;
 };
 
@@ -170,6 +189,9 @@ class RadixCache {
     std::uint32_t pages = 0;
     std::uint32_t max_tokens =
         64u << 20;  // token ids in all nodes; beyond it what no lease holds goes at once
+    // Pages in nodes that users' wishes keep; what is beyond loses its wish, the lowest level
+    // first. None: a quarter of `pages`.
+    std::optional<std::uint32_t> retained_pages = std::nullopt;
     std::uint64_t hash_mask =
         ~std::uint64_t{0};  // of the child table; 0 (tests) makes every key collide
   };
@@ -242,6 +264,10 @@ class RadixCache {
   /// The same without a lease, for whoever gave his up: nobody comes back to the path after all.
   /// Takes back expect(); with `dead`, also does what mark_dead() does. Adds nothing to the tree.
   void forget(Space space, std::span<const TokenId> tokens, bool dead, std::uint32_t from = 0);
+  /// The path's first `wish.tokens` (at most those of the lease) stay longer than what nobody asked
+  /// for. A place keeps the highest wish. Walking over a node starts its decay anew; a wish beats
+  /// mark_dead(). O(depth), and O(pages) where the range ends inside a node, which it splits.
+  void retain(const Lease& lease, const Retention& wish);
   /// The step counter that recency is measured in. Never goes back.
   void set_time(std::uint64_t step);
   /// Drops whatever no lease holds.

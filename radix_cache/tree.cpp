@@ -53,6 +53,7 @@ void RadixCache::Impl::remove(std::uint32_t node) {
     roots.erase(x.space);
   } else {
     drop_pages(node, 0);
+    if (x.level > 0) set_level(node, 0, 0);
     Node& parent = nodes[x.parent];
     if (x.active) --parent.active_children;
     --parent.children;
@@ -80,6 +81,10 @@ std::uint32_t RadixCache::Impl::split(std::uint32_t node, std::uint32_t at) {
   head.hits = tail.hits;
   head.last = tail.last;
   head.value = tail.value;
+  head.fall_steps = tail.fall_steps;
+  head.wished = tail.wished;
+  head.retained = tail.retained;
+  head.retained_children = tail.retained ? 1 : 0;
   head.buffer = tail.buffer;
   head.buffer_offset = tail.buffer_offset;
   store.share(head.buffer);
@@ -121,6 +126,9 @@ std::uint32_t RadixCache::Impl::split(std::uint32_t node, std::uint32_t at) {
   head.active = head.anchors != kNil || tail.active || head.planned > head.ready;
   ESP_CHECK(head.active == was_active);
   if (head.planned > head.ready) pending.push_back(head_index);
+  if (tail.level > 0) set_level(head_index, tail.level, tail.falls);
+  count_retained(node);
+  count_retained(head_index);
   repin(head_index);
   repin(node);
   requeue(node);
@@ -214,6 +222,9 @@ void RadixCache::Impl::count_eviction(const Node& x) {
     case EvictionClass::kExpected:
       ++evicted.expected;
       return;
+    case EvictionClass::kRetained:
+      ++evicted.retained;
+      return;
     default:
       break;
   }
@@ -234,6 +245,7 @@ EvictionClass RadixCache::Impl::class_of(const Node& x) const {
   const std::uint32_t stays = x.protected_length();
   if (stays > 0 && x.pages.size() <= pages_for(x.start, std::min(stays, x.planned)))
     return EvictionClass::kNone;
+  if (x.level > 0) return EvictionClass::kRetained;
   if (x.dead_from < x.length) return EvictionClass::kDead;
   return x.next_use > time ? EvictionClass::kExpected : EvictionClass::kOrdinary;
 }
@@ -280,6 +292,7 @@ void RadixCache::Impl::update(std::uint32_t node) {
     }
     repin(node);
     requeue(node);
+    count_retained(node);
     if (!changed) return;
     node = parent;
   }
@@ -333,6 +346,7 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
       Node& used = nodes[node];
       if (found && used.hits < UINT32_MAX) ++used.hits;
       touch(used);
+      renew(node);
       used.next_use = 0;
       if (offset > used.dead_from) used.dead_from = kNil;
       if (done == count) break;
@@ -347,9 +361,9 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
   if (done < count) {
     const auto rest = tokens.subspan(done);
     Node& x = nodes[node];
-    // A leaf grows in place; one that others came back to stays as it is, so that what follows has
-    // a value of its own.
-    if (!x.is_root() && x.children == 0 && x.hits == 0) {
+    // A leaf grows in place; one that others came back to, or a user wants kept, stays as it is, so
+    // that what follows has a value of its own.
+    if (!x.is_root() && x.children == 0 && x.hits == 0 && x.level == 0) {
       store.append(x.buffer, rest);
       x.length += static_cast<std::uint32_t>(rest.size());
       touch(x);
@@ -362,6 +376,7 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
   }
   move(anchor, node, offset);
   bound_tokens();
+  bound_retained();
   return out;
 }
 
@@ -463,6 +478,7 @@ void RadixCache::Impl::forget(Space space, std::span<const TokenId> tokens,
 
 void RadixCache::Impl::set_time(std::uint64_t step) {
   time = std::max(time, step);
+  decay();
   for (std::uint32_t node; (node = queue.overdue(time)) != EvictionQueue::kNoNode;) requeue(node);
 }
 

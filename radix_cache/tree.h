@@ -16,6 +16,7 @@
 // open plan) keeps it alive.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <unordered_map>
@@ -55,6 +56,14 @@ struct Node {
   std::uint64_t value = 0;     // EvictionClass::kOrdinary's order: see value_of()
   std::uint64_t next_use = 0;  // declared by expect(); 0 or past: not known
   Space space = 0;             // roots only
+  // Retention (retention.cpp). Whole nodes have one: a range that ends inside a node splits it.
+  std::uint64_t falls = 0;       // step at which the level falls by one
+  std::uint64_t fall_steps = 0;  // from one fall to the next
+  std::uint32_t retained_children = 0;
+  std::uint32_t retained_pages = 0;  // what of `pages` the budget counts
+  std::uint8_t level = 0;            // now
+  std::uint8_t wished = 0;           // what a use brings it back to
+  bool retained = false;             // its own level, or something below
   bool live = false;
   bool active = false;  // a lease in the subtree, or planned rows here
   std::vector<PageId> pages;
@@ -84,6 +93,7 @@ class RadixCache::Impl {
       : table(options.hash_mask),
         pool(options.pages),
         max_tokens(options.max_tokens),
+        max_retained(options.retained_pages.value_or(options.pages / 4)),
         written(options.pages) {}
 
   // tree.cpp: leases
@@ -113,6 +123,9 @@ class RadixCache::Impl {
   void set_time(std::uint64_t step);
   void clear();
 
+  // retention.cpp
+  void retain(std::uint32_t anchor, const Retention& wish);
+
   // plan.cpp
   RowRange plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows);
   void close(bool computed);
@@ -135,6 +148,10 @@ class RadixCache::Impl {
   PagePool pool;
   EvictionQueue queue;
   std::uint32_t max_tokens;
+  std::uint32_t max_retained;
+  std::uint32_t retained_pages = 0;  // the sum over all nodes
+  IndexedHeap falls;                 // nodes with a level, by when it falls
+  IndexedHeap wishes;                // the same by retention_key(), for the budget
   std::uint64_t time = 0;
   Evicted evicted;
   std::uint64_t changes = 0;  // of what match() may find
@@ -168,10 +185,22 @@ class RadixCache::Impl {
   void requeue(std::uint32_t node);
   void declare_dead(std::uint32_t node, std::uint32_t offset, std::uint32_t from);
   void bound_tokens();
+  void set_level(std::uint32_t node, std::uint32_t level, std::uint64_t falls);
+  void renew(std::uint32_t node);
+  void decay();
+  void count_retained(std::uint32_t node);
+  void bound_retained();
+  /// The lowest level first, then what falls soonest.
+  [[nodiscard]] static std::uint64_t retention_key(const Node& node) {
+    constexpr unsigned kStepBits = 56;
+    return std::uint64_t{node.level} << kStepBits |
+           std::min(node.falls, (std::uint64_t{1} << kStepBits) - 1);
+  }
   void touch(Node& node);
   void count_eviction(const Node& node);
   [[nodiscard]] EvictionClass class_of(const Node& node) const;
   [[nodiscard]] static std::uint64_t key_of(const Node& node, EvictionClass c) {
+    if (c == EvictionClass::kRetained) return retention_key(node);
     return c == EvictionClass::kExpected ? ~node.next_use : node.value;
   }
   [[nodiscard]] const TokenId* tokens_of(const Node& node) const {

@@ -38,6 +38,9 @@ std::vector<NodeView> RadixCache::Impl::view() const {
         v.last = x.last;
         v.value = x.value;
         v.next_use = x.next_use > time ? x.next_use : 0;
+        v.level = x.level;
+        v.falls = x.level > 0 ? x.falls : 0;
+        v.keeps_below = x.retained_children > 0;
         v.eviction = class_of(x);
         out.push_back(std::move(v));
       }

@@ -15,8 +15,9 @@ from espalier import _core
 from espalier._errors import Error
 from espalier._tools import Tools
 
-_SAMPLING = {
+_OPTIONS = {
     "temperature", "top_k", "top_p", "min_p", "repetition", "presence", "frequency", "seed", "max",
+    "retain", "retain_tokens", "retain_steps",
 }  # fmt: skip
 
 
@@ -90,8 +91,8 @@ class Engine:
         tool_seconds: float,
         sampling: dict[str, float],
     ) -> Program:
-        if unknown := set(sampling) - _SAMPLING:
-            raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(_SAMPLING))}")
+        if unknown := set(sampling) - _OPTIONS:
+            raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(_OPTIONS))}")
         program, messages = _core.compile(name, text)
         if program is None:
             raise Error(messages.rstrip().splitlines()[0], "invalid", messages.rstrip())

@@ -101,6 +101,9 @@ class Engine::Impl {
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
                                                const EngineOptions& options, System& system) {
+  if (!(options.retained_share >= 0 && options.retained_share <= 1)) {
+    return fail(ErrorCode::kInvalid, "the share of the pool that may be retained goes from 0 to 1");
+  }
   if (options.max_rows == 0) return fail(ErrorCode::kInvalid, "max_rows must be at least 1");
   if (backend->info().pages < 2) {
     return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(backend->info().pages) +

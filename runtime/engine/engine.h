@@ -54,7 +54,8 @@ struct Stats {
   double mask_seconds = 0;
   std::uint32_t pages_total = 0;
   std::uint32_t pages_free = 0;
-  std::uint32_t pages_held = 0;  // by the tree: free + held == total
+  std::uint32_t pages_held = 0;      // by the tree: free + held == total
+  std::uint32_t pages_retained = 0;  // by users' wishes
 
   // What steps were made of: rows that compute KV, and rows that run again for their logits alone.
   std::uint64_t prefill_rows = 0;
@@ -85,6 +86,8 @@ struct EngineOptions {
   // Tokens are guessed from the path and the tree where that is likely to pay, and kept only where
   // they are what is sampled; off: never. The text is the same.
   bool draft = true;
+  // At most so much of the pool is kept by retention (Terms), 0 to 1.
+  double retained_share = 0.25;
   // Where KV pages are kept for the next run; empty: nowhere. Read and written only for the very
   // same model file, whose digest the caller gives, and backend format. Trouble with the folder
   // never fails a request: it is `note`d.
@@ -102,6 +105,10 @@ struct Terms {
   std::int32_t priority = 0;
   // A request that has not ended by then ends with kTimeout.
   System::Clock::time_point deadline = System::Clock::time_point::max();
+  // What of each request's path, its answer included, stays longer than what nobody asked for, once
+  // the request has ended. All wishes share EngineOptions::retained_share of the pool; steps are
+  // the engine's, so that nothing decays while it rests. Changes no text.
+  radix_cache::Retention retention = {};
 
   static constexpr std::int32_t kMaxPriority = 10;
 };

@@ -29,6 +29,8 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
       cache_([&] {
         radix_cache::RadixCache::Options cache;
         cache.pages = backend.info().pages;
+        cache.retained_pages =
+            static_cast<std::uint32_t>(options_.retained_share * backend.info().pages);
         return cache;
       }()) {
   if (store) tier_ = std::make_unique<DiskTier>(std::move(store), backend_, system_);
@@ -79,6 +81,7 @@ Stats Scheduler::stats() const {
   out.pages_total = usage.total;
   out.pages_free = usage.free;
   out.pages_held = usage.held;
+  out.pages_retained = usage.retained;
   out.evicted_pages = cache_.evicted();
   if (tier_) {
     out.disk_read_pages = tier_->counts().read_pages;
@@ -115,6 +118,7 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   const bool comes_back = ok && !state.dead;
   if (ok && state.dead && !job->strands().empty())
     cache_.mark_dead(job->strands()[0].lease, static_cast<std::uint32_t>(state.forked_at));
+  if (ok && !job->strands().empty()) cache_.retain(job->strands()[0].lease, state.terms.retention);
   const std::uint32_t evictable = cache_.usage().evictable;
   job->stop(cache_, comes_back ? expected_back() : 0);
   const std::uint32_t pages = cache_.usage().evictable - evictable;

@@ -21,6 +21,8 @@ const char* name_of(EvictionClass c) {
       return "ordinary";
     case EvictionClass::kExpected:
       return "expected";
+    case EvictionClass::kRetained:
+      return "retained";
     case EvictionClass::kNone:
       return "none";
   }
@@ -59,6 +61,12 @@ std::string draw_tree(std::span<const NodeView> nodes, const TokenText& text) {
     if (x.eviction == EvictionClass::kDead || x.eviction == EvictionClass::kExpected) {
       out += std::string(", ") + name_of(x.eviction);
     }
+    if (x.level > 0) {
+      out += ", retained at level " + std::to_string(x.level) + " until step " +
+             std::to_string(x.falls);
+    } else if (x.keeps_below) {
+      out += ", retained for what is below";
+    }
     // As many tokens as can be shown, not a whole document.
     const auto shown = std::span(x.tokens).first(std::min(x.tokens.size(), kShownBytes + 1));
     out += "  " + quoted(text(shown)) + "\n";
@@ -83,6 +91,8 @@ std::string tree_json(std::span<const NodeView> nodes) {
     node["last"] = x.last;
     node["next_use"] =
         x.next_use == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.next_use);
+    node["level"] = x.level;
+    node["falls"] = x.level == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.falls);
     node["eviction"] = name_of(x.eviction);
     out.push_back(std::move(node));
   }

@@ -46,6 +46,7 @@ std::vector<PageId> brute_force(std::vector<NodeView> nodes, std::uint64_t time)
     for (const PageId page : x.pages) ++owners[page];
   }
   const auto rank = [&](const NodeView& x) {
+    if (x.level > 0) return std::tuple(3, std::uint64_t{x.level}, x.falls, x.node);
     if (x.dead_from < x.tokens.size()) return std::tuple(0, std::uint64_t{0}, x.value, x.node);
     if (x.next_use > time) return std::tuple(2, ~x.next_use, std::uint64_t{0}, x.node);
     return std::tuple(1, std::uint64_t{0}, x.value, x.node);
@@ -99,6 +100,9 @@ TEST_P(EvictionOrder, IsThatOfASorterOverAllLeaves) {
     compute(cache, lease);
     if (below(5) == 0) cache.mark_dead(lease);
     if (below(4) == 0) cache.expect(lease, now + below(200));
+    if (below(4) == 0)
+      cache.retain(lease,
+                   {.level = 1 + below(10), .tokens = 1 + below(200), .steps = 1 + below(99)});
     cache.set_time(now += below(3));
     lease = Lease();
     if (below(8) == 0) cache.forget(0, path, below(2) == 0);
@@ -126,7 +130,7 @@ TEST_P(EvictionOrder, IsThatOfASorterOverAllLeaves) {
   }
   EXPECT_EQ(freed, expected);
   const Evicted by = cache.evicted();
-  EXPECT_GE(by.dead + by.once + by.again + by.expected, expected.size());
+  EXPECT_GE(by.dead + by.once + by.again + by.expected + by.retained, expected.size());
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, EvictionOrder,

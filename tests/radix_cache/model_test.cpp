@@ -73,6 +73,12 @@ TEST(RadixModel, EightPagesThrash) {
   EXPECT_GT(t.evicted, 1000u);
 }
 
+TEST(RadixModel, WishesUnderABudget) {
+  try_seeds({.pages = 64, .alphabet = 3, .leases = 8, .retained = 6}, 100, 500);
+  try_seeds({.pages = 12, .alphabet = 2, .longest = 90, .retained = 3}, 150, 400);
+  try_seeds({.pages = 64, .alphabet = 2, .retained = 0}, 20, 300);
+}
+
 TEST(RadixModel, AlmostNoPages) {
   try_seeds({.pages = 1, .alphabet = 2, .longest = 40}, 60, 300);
   try_seeds({.pages = 2, .alphabet = 2, .longest = 40}, 60, 300);

@@ -19,6 +19,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -46,6 +47,7 @@ struct Operation {
     kShuffle,
     kCompact,
     kGuess,
+    kRetain,
     kKinds
   };
   std::uint8_t kind = 0;
@@ -61,6 +63,7 @@ struct Setting {
   std::uint32_t alphabet = 3;
   std::uint32_t longest = 200;  // tokens of a path
   std::size_t leases = 12;
+  std::uint32_t retained = 1u << 20;  // pages that wishes may keep; so many: none is dropped
 };
 
 /// Runs operations on a real cache and the model. The first broken promise ends it.
@@ -70,6 +73,7 @@ class Model {
       : setting_(setting),
         cache_({.pages = setting.pages,
                 .max_tokens = setting.max_tokens,
+                .retained_pages = setting.retained,
                 .hash_mask = setting.hash_mask}),
         kv_(std::size_t{setting.pages} * kPageTokens) {
     // A bound that drops ids without freeing pages shows in nothing we are told of.
@@ -196,6 +200,8 @@ class Model {
         const std::uint32_t before = cache_.usage().nodes;
         cache_.forget(path.space, tokens, op.seed % 2 == 0);
         if (cache_.usage().nodes != before) breaks("forget() changed the tree");
+      } else if (kind == Operation::kRetain) {
+        retain(path, op);
       } else if (kind == Operation::kGuess) {
         if (row_hash_.empty()) guess(path, op);
       } else if (kind == Operation::kCompact) {
@@ -214,6 +220,60 @@ class Model {
     if (freed_ == before) return;
     evicted_ += freed_ - before;
     lossy_ = true;
+  }
+
+  // Wishes by token: a level that falls by one every kFallSteps since the token was last walked
+  // over. The tree keeps them by node, and a walk into a node is one over all of it, so it may keep
+  // a level longer, but never above the highest that was asked for.
+  struct Wish {
+    std::uint32_t highest = 0;  // ever
+    std::uint32_t wished = 0;   // what a walk brings it back to
+    std::uint32_t level = 0;
+    std::uint64_t since = 0;
+  };
+  static constexpr std::uint64_t kFallSteps = 4;
+  [[nodiscard]] std::uint64_t level_now(const Wish& wish) const {
+    const std::uint64_t fallen = (time_ - wish.since) / kFallSteps;
+    return wish.level > fallen ? wish.level - fallen : 0;
+  }
+
+  void retain(const Path& path, const Operation& op) {
+    const std::uint32_t level = op.seed % (Retention::kHighest + 2);
+    const std::uint32_t count = op.count % 2 == 0 ? UINT32_MAX : op.count;
+    cache_.retain(path.lease, {.level = level, .tokens = count, .steps = kFallSteps});
+    const std::size_t end = std::min<std::size_t>(count, path.tokens.size());
+    for (std::size_t i = 0; i < end && level > 0; ++i) {
+      Wish& wish = wishes_[path.prefix[i]];
+      const std::uint32_t asked = std::min(level, Retention::kHighest);
+      wish.highest = std::max(wish.highest, asked);
+      if (level_now(wish) <= asked) {
+        wish.level = wish.wished = asked;
+        wish.since = time_;
+      }
+    }
+  }
+
+  void check_retention() {
+    const std::vector<NodeView> nodes = cache_.view();
+    std::vector<std::uint64_t> ends(nodes.size());  // hash of the path to each node's end
+    std::uint32_t pages = 0;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const NodeView& x = nodes[i];
+      std::uint64_t hash = x.parent == NodeView::kRoot ? mix(77, x.space) : ends[x.parent];
+      if (x.level > 0 || x.keeps_below) pages += static_cast<std::uint32_t>(x.pages.size());
+      for (std::size_t t = 0; t < x.tokens.size(); ++t) {
+        hash = mix(hash, static_cast<std::uint64_t>(x.tokens[t]) + 1);
+        const auto found = wishes_.find(hash);
+        const Wish wish = found == wishes_.end() ? Wish{} : found->second;
+        if (x.level > wish.highest) breaks("a level that nobody asked for");
+        // What was taken back or went may have come again without its wish.
+        const bool certain = !lossy_ && t < x.ready && setting_.retained == 1u << 20;
+        if (certain && x.level < level_now(wish)) breaks("a wish was dropped");
+      }
+      ends[i] = hash;
+    }
+    if (pages != cache_.usage().retained) breaks("usage: retained pages");
+    if (pages > setting_.retained) breaks("wishes keep more than their budget");
   }
 
   // Tokens that are computed and then taken back: what was new of them leaves no trace.
@@ -239,7 +299,10 @@ class Model {
       const bool others = std::any_of(leases_.begin(), leases_.end(), [&](const Path& other) {
         return &other != &path && other.prefix.size() > i && other.prefix[i] == path.prefix[i];
       });
-      if (!others) computed_.erase(path.prefix[i]);
+      if (!others) {
+        computed_.erase(path.prefix[i]);
+        wishes_.erase(path.prefix[i]);
+      }
     }
     path.tokens.resize(length);
     path.prefix.resize(length);
@@ -296,6 +359,16 @@ class Model {
       return leased.count(h) + computed_.count(h) + planned_.count(h) > 0;
     });
     const std::size_t at = old + found.reused;
+    for (std::size_t i = old; i < path.prefix.size(); ++i) {
+      const auto wish = wishes_.find(path.prefix[i]);
+      if (wish == wishes_.end()) continue;
+      if (i >= at) {
+        wishes_.erase(wish);  // it had gone, and its wish with it
+      } else if (level_now(wish->second) > 0) {
+        wish->second.level = wish->second.wished;
+        wish->second.since = time_;
+      }
+    }
     if (found.reused + found.fresh != tokens.size()) breaks("extend: reused + fresh");
     if (at < std::max<std::size_t>(certain, old)) breaks("extend missed what another lease holds");
     if (at > possible) breaks("extend found what nobody had");
@@ -452,6 +525,7 @@ class Model {
       read_back(path, ready);
       if (!broken_.empty()) return;
     }
+    check_retention();
     // Leases on one path agree on how much of it is computed.
     for (const Path& a : leases_) {
       for (const Path& b : leases_) {
@@ -476,6 +550,7 @@ class Model {
   std::vector<std::uint64_t> row_hash_;  // of the open plan's rows
   std::unordered_set<std::uint64_t> planned_;
   std::unordered_set<std::uint64_t> computed_;
+  std::unordered_map<std::uint64_t, Wish> wishes_;
 
   std::uint64_t time_ = 0;
   std::uint64_t freed_ = 0;
@@ -490,7 +565,7 @@ class Model {
 /// A random list that plans and commits often enough to get somewhere.
 inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
   constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1,
-                                                        2, 2, 1,  1,  6, 1, 2,  4};
+                                                        2, 2, 1,  1,  6, 1, 2,  4,  3};
   std::mt19937_64 random(seed);
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Operation> out(count);
@@ -527,7 +602,7 @@ inline std::string print(const std::vector<Operation>& operations) {
       "rollback", "release",   "plan",    "commit",
       "abandon",  "mark_dead", "expect",  "forget",
       "clear",    "tick",      "shuffle", "compact",
-      "guess"};
+      "guess",    "retain"};
   std::string out;
   for (const Operation& op : operations) {
     out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) +

@@ -39,7 +39,9 @@ struct Program {
   std::uint32_t cancelled_after = UINT32_MAX;  // steps since it arrived
   std::uint32_t deadline = UINT32_MAX;         // likewise
   std::int32_t priority = 0;
-  std::uint32_t kind = 0;  // 0..5 generate, 6 score, 7 probe: the last turn
+  std::uint32_t retain = 0;         // level
+  std::uint32_t retain_tokens = 0;  // of its path
+  std::uint32_t kind = 0;           // 0..5 generate, 6 score, 7 probe: the last turn
   std::uint32_t seed = 0;
   bool dead = false;
 };
@@ -50,6 +52,7 @@ struct Setting {
   std::uint64_t fail_at = 0;
   bool jump = true;
   bool draft = true;
+  double retained_share = 0.25;
 };
 
 Ids ids_of(std::uint32_t seed, std::size_t count) {
@@ -70,6 +73,7 @@ class Simulation {
                    {.max_rows = setting.rows,
                     .jump = setting.jump,
                     .draft = setting.draft,
+                    .retained_share = setting.retained_share,
                     .poison = true},
                    clock_, [this](std::shared_ptr<BranchState> state) { ended(*state); }) {
     for (const Program& program : programs) runs_.emplace_back().program = program;
@@ -95,6 +99,10 @@ class Simulation {
       for (Run& run : runs_) act(run);
       if (!scheduler_.idle()) scheduler_.step();
       if (const Status ok = scheduler_.check(); !ok) breaks(ok.error().message);
+      const std::uint32_t retained = scheduler_.stats().pages_retained;
+      retained_ = std::max(retained_, retained);
+      if (retained > setting_.retained_share * setting_.pages)
+        breaks("more is retained than may be");
     }
     for (Run& run : runs_) run.state.reset();
     if (!scheduler_.idle()) breaks("requests are left");
@@ -107,6 +115,7 @@ class Simulation {
   }
   [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
   [[nodiscard]] std::uint64_t texts() const { return texts_; }
+  [[nodiscard]] std::uint32_t retained() const { return retained_; }  // pages, at most at once
   [[nodiscard]] std::uint64_t failures(ErrorCode code) { return failures_[code]; }
 
  private:
@@ -140,6 +149,8 @@ class Simulation {
       Ids trunk = ids_of(p.trunk, p.trunk_tokens);
       append(*run.state, trunk);
       run.state->terms.priority = p.priority;
+      run.state->terms.retention = {
+          .level = p.retain, .tokens = p.retain_tokens, .steps = 1 + p.retain_tokens};
       if (p.deadline != UINT32_MAX)
         run.state->terms.deadline = clock_.now() + std::chrono::milliseconds(p.deadline);
       start_turn(run);
@@ -253,6 +264,7 @@ class Simulation {
   std::uint64_t now_ = 0;
   std::uint64_t preemptions_ = 0;
   std::uint64_t texts_ = 0;
+  std::uint32_t retained_ = 0;
   std::map<ErrorCode, std::uint64_t> failures_;
   std::string broken_;
 };
@@ -267,6 +279,8 @@ Setting random_setting(std::uint64_t seed) {
   setting.fail_at = random() % 4 == 0 ? 1 + random() % 60 : 0;
   setting.jump = random() % 2 == 0;
   setting.draft = random() % 4 != 0;
+  constexpr double kShares[] = {0, 0.25, 1};
+  setting.retained_share = kShares[random() % 3];
   return setting;
 }
 
@@ -287,6 +301,10 @@ std::vector<Program> random_programs(std::uint64_t seed, std::size_t count) {
     if (below(5) == 0) p.cancelled_after = below(40);
     if (below(6) == 0) p.deadline = below(60);
     p.priority = below(3) == 0 ? static_cast<std::int32_t>(below(21)) - 10 : 0;
+    if (below(3) == 0) {
+      p.retain = 1 + below(10);
+      p.retain_tokens = 1 + below(100);
+    }
     p.kind = below(8);
     p.seed = below(1000);
     p.dead = below(3) == 0;
@@ -318,6 +336,7 @@ std::string print(const std::vector<Program>& programs) {
            std::to_string(p.turns) + ", tokens " + std::to_string(p.tokens) + ", delay " +
            std::to_string(p.delay) + ", cancelled after " + std::to_string(p.cancelled_after) +
            ", deadline " + std::to_string(p.deadline) + ", priority " + std::to_string(p.priority) +
+           ", retain " + std::to_string(p.retain) + " x " + std::to_string(p.retain_tokens) +
            ", kind " + std::to_string(p.kind) + ", seed " + std::to_string(p.seed) + "\n";
   }
   return out;
@@ -329,7 +348,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   constexpr std::size_t kPrograms = 24;
   const auto seeds =
       static_cast<std::uint64_t>(many != nullptr ? std::atoll(many) : 3000) / kPrograms + 1;
-  std::uint64_t texts = 0, preemptions = 0, cancelled = 0, late = 0, broke = 0;
+  std::uint64_t texts = 0, retained = 0, preemptions = 0, cancelled = 0, late = 0, broke = 0;
   for (std::uint64_t i = 1; i <= seeds; ++i) {
     const std::uint64_t seed = one != nullptr ? static_cast<std::uint64_t>(std::atoll(one)) : i;
     const Setting setting = random_setting(seed);
@@ -343,6 +362,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
              << print(few);
     }
     texts += simulation.texts();
+    retained += simulation.retained();
     preemptions += simulation.preemptions();
     cancelled += simulation.failures(ErrorCode::kCancelled);
     late += simulation.failures(ErrorCode::kTimeout);
@@ -352,6 +372,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   // Everything that is meant to happen happened.
   EXPECT_GT(texts, seeds * kPrograms / 2);
   EXPECT_GT(preemptions, seeds / 30);
+  EXPECT_GT(retained, seeds);
   EXPECT_GT(cancelled, seeds / 8);
   EXPECT_GT(late, seeds / 8);
   EXPECT_GT(broke, seeds / 8);
