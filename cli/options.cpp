@@ -92,6 +92,9 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
                "Compute every prompt anew; the text is the same, only slower");
   add_text(app, "--kv-dir", kv_dir, "PATH",
            "Keep computed prompts in this folder and find them again in the next run");
+  add_text(app, "--draft", draft, "M",
+           "A smaller model of the same tokens that guesses ahead where that is measured to pay; "
+           "the text is the same");
 }
 
 void SamplingOptions::declare(CLI::App& app) {

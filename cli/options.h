@@ -30,6 +30,7 @@ struct ModelOptions {
   std::optional<std::int64_t> threads, context;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
+  std::optional<std::string> draft;
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);

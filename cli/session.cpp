@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/cpu/cpu_backend.h"
+#include "runtime/cpu/draft_backend.h"
 #include "runtime/engine/fingerprint.h"
 #include "runtime/store/model_store.h"
 
@@ -25,15 +26,23 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
   ESP_ASSIGN(auto backend, runtime::CpuBackend::create(session->model_, cpu, context.system));
   runtime::EngineOptions engine;
   engine.cache = !options.no_cache;
+  // Called from threads of the engine's while the program may be writing: a line at once.
+  engine.note = [&console = context.console](const std::string& message) {
+    console.err() << "espalier: " + message + "\n" << std::flush;
+  };
   if (options.kv_dir) {
     engine.kv_folder = *options.kv_dir;
     ESP_ASSIGN(engine.model_digest, runtime::model_fingerprint(*session->model_, context.system));
-    // Called from threads of the engine's while the program may be writing: a line at once.
-    engine.note = [&console = context.console](const std::string& message) {
-      console.err() << "espalier: --kv-dir: " + message + "\n" << std::flush;
-    };
   }
-  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(backend), engine, context.system));
+  std::unique_ptr<runtime::Backend> draft;
+  if (options.draft) {
+    ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));
+    ESP_ASSIGN(const std::string path, store.resolve(*options.draft));
+    ESP_ASSIGN(draft, runtime::load_draft(path, *session->model_, backend->info().pages, cpu,
+                                          context.system));
+  }
+  ESP_ASSIGN(session->engine_,
+             runtime::Engine::create(std::move(backend), engine, context.system, std::move(draft)));
   session->load_seconds_ = session->wall_seconds();
   if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
   return session;

@@ -193,16 +193,17 @@ PYBIND11_MODULE(_core, module) {
            py::arg("directory"), py::arg("allow"));
 
   py::class_<Session, std::unique_ptr<Session, WithoutLock>>(module, "Session")
-      .def(py::init(
-               [](const std::string& model, unsigned threads, std::uint64_t kv_bytes, bool cache) {
-                 Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
-                 {
-                   const py::gil_scoped_release unlocked;
-                   session = Session::open({model, threads, kv_bytes, cache});
-                 }
-                 return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
-               }),
-           py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"))
+      .def(py::init([](const std::string& model, unsigned threads, std::uint64_t kv_bytes,
+                       bool cache, const std::string& draft, double retained_share) {
+             Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
+             {
+               const py::gil_scoped_release unlocked;
+               session = Session::open({model, threads, kv_bytes, cache, draft, retained_share});
+             }
+             return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
+           }),
+           py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"),
+           py::arg("draft"), py::arg("retained_share"))
       .def("start",
            [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,
               const std::string& arguments, const py::dict& options, bool partials, py::object tool,
@@ -261,6 +262,9 @@ PYBIND11_MODULE(_core, module) {
         out["logits_rows"] = s.logits_rows;
         out["drafted_tokens"] = s.drafted_tokens;
         out["accepted_tokens"] = s.accepted_tokens;
+        out["model_drafted_tokens"] = s.model_drafted_tokens;
+        out["model_accepted_tokens"] = s.model_accepted_tokens;
+        out["draft_seconds"] = s.draft_seconds;
         out["requests"] = s.requests;
         out["preemptions"] = s.preemptions;
         out["queue_steps"] = s.queue_steps;

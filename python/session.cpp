@@ -5,6 +5,7 @@
 
 #include "dsl/value.h"
 #include "runtime/cpu/cpu_backend.h"
+#include "runtime/cpu/draft_backend.h"
 #include "runtime/store/model_store.h"
 
 namespace espalier::python {
@@ -89,7 +90,15 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(auto backend, runtime::CpuBackend::create(session->model_, cpu, system));
   runtime::EngineOptions engine;
   engine.cache = options.cache;
-  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(backend), engine, system));
+  engine.retained_share = options.retained_share;
+  std::unique_ptr<runtime::Backend> draft;
+  if (!options.draft.empty()) {
+    ESP_ASSIGN(const std::string draft_path, store.resolve(options.draft));
+    ESP_ASSIGN(draft, runtime::load_draft(draft_path, *session->model_, backend->info().pages, cpu,
+                                          system));
+  }
+  ESP_ASSIGN(session->engine_,
+             runtime::Engine::create(std::move(backend), engine, system, std::move(draft)));
   session->runner_ = std::make_unique<dsl::Runner>(*session->engine_, session->model_->tokenizer(),
                                                    session->model_->chat_template());
   return session;

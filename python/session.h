@@ -30,6 +30,8 @@ struct SessionOptions {
   unsigned threads = 0;        // 0: all processors
   std::uint64_t kv_bytes = 0;  // 0: the default pool
   bool cache = true;
+  std::string draft = {};        // a smaller model of the same tokens; empty: none
+  double retained_share = 0.25;  // of the pool, that retention may keep
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.

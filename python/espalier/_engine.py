@@ -44,9 +44,22 @@ class Partial(NamedTuple):
 class Engine:
     """One model, ready to run programs. Thread-safe; programs that run at the same time share their prefixes."""
 
-    def __init__(self, model: str = "smollm2", *, threads: int = 0, kv_bytes: int = 0, cache: bool = True) -> None:
-        """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default."""
-        self._session = _core.Session(model, threads, kv_bytes, cache)
+    def __init__(
+        self,
+        model: str = "smollm2",
+        *,
+        threads: int = 0,
+        kv_bytes: int = 0,
+        cache: bool = True,
+        draft: str = "",
+        retained_share: float = 0.25,
+    ) -> None:
+        """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
+
+        draft: a smaller model of the same tokens, which guesses ahead where that pays; the text is the same.
+        retained_share: of the pool of pages, what the wishes of programs (`retain`) may keep.
+        """
+        self._session = _core.Session(model, threads, kv_bytes, cache, draft, retained_share)
         _open.add(self)
 
     def load(
@@ -113,7 +126,8 @@ class Engine:
         """The prompts that the engine holds, as nodes of a tree, parents first.
 
         Each has `parent` (its place in the list, None at a root), `start` (position of its first token), `tokens`,
-        `ready` (of them, computed), `pages`, `leases`, `active`, `hits`, `last` (step), `next_use` and `eviction`.
+        `ready` (of them, computed), `pages`, `leases`, `active`, `hits`, `last` (step), `next_use`, `level` and
+        `falls` (of its retention: the level, and the step at which that falls) and `eviction`.
         """
         return json.loads(self._session.tree())
 

@@ -14,6 +14,9 @@ std::uint64_t hash_of(std::span<const TokenId> tokens) {
   return hash ^ (hash >> 32);
 }
 
+// What a step and its row take, in parts of a step of one row, until it is known.
+constexpr double kBase = 0.9, kRow = 0.1;
+
 }  // namespace
 
 void NGramIndex::enter(std::span<const TokenId> path) {
@@ -75,19 +78,23 @@ void StepCost::record(double rows, double seconds) {
   xy_ = xy_ * kKeep + rows * seconds;
 }
 
-double StepCost::threshold(double rows) const {
-  // Until steps of several sizes were seen: a row costs a tenth of a step of one.
-  double base = 0.9, row = 0.1;
+std::optional<StepCost::Line> StepCost::line() const {
+  if (n_ == 0) return std::nullopt;
   const double spread = n_ * xx_ - x_ * x_;
   if (n_ > 8 && spread > 0.05 * n_ * n_) {
     const double slope = (n_ * xy_ - x_ * y_) / spread;
     const double rest = (y_ - slope * x_) / n_;
-    if (slope > 0 && rest > 0) {
-      base = rest;
-      row = slope;
-    }
+    if (slope > 0 && rest > 0) return Line{rest, slope};
   }
-  return rows * row / (base + rows * row);
+  const double unit = y_ / (kBase * n_ + kRow * x_);
+  return Line{kBase * unit, kRow * unit};
+}
+
+double StepCost::threshold(double rows, double more) const {
+  const auto known = line();
+  if (!known && more > 0) return 1;
+  const Line l = known && known->row > 0 ? *known : Line{kBase, kRow};
+  return (rows * l.row + more) / (l.base + rows * l.row);
 }
 
 }  // namespace espalier::runtime

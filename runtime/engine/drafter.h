@@ -1,5 +1,6 @@
-// Guesses of the tokens that come next, from what was said before: n-grams of the branch's own
-// path, and what another branch said at the same place of the tree.
+// Guesses of the tokens that come next: what another branch said at the same place of the tree,
+// n-grams of the branch's own path, or what a smaller model would say (draft_model.h); and when
+// they pay.
 //
 // A draft costs rows and never a text: the engine samples at each drafted place as it would have,
 // and keeps a drafted token only where it is the one that was sampled. Prompt lookup (Saxena 2023)
@@ -11,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,8 +21,8 @@
 namespace espalier::runtime {
 
 /// Where a guess comes from; the surer first.
-enum class DraftSource : std::uint8_t { kTree, kTrigram, kBigram };
-inline constexpr std::size_t kDraftSources = 3;
+enum class DraftSource : std::uint8_t { kTree, kTrigram, kBigram, kModel };
+inline constexpr std::size_t kDraftSources = 4;
 
 /// What follows the latest earlier place of a path's last two or three tokens.
 class NGramIndex {
@@ -51,7 +53,7 @@ class DraftTrust {
   void record(DraftSource source, bool right);
 
  private:
-  std::array<double, kDraftSources> right_{0.9, 0.6, 0.4};
+  std::array<double, kDraftSources> right_{0.9, 0.6, 0.4, 0.6};
   std::uint32_t passed_over_ = 0;
 };
 
@@ -59,9 +61,15 @@ class DraftTrust {
 class StepCost {
  public:
   void record(double rows, double seconds);
+  struct Line {
+    double base = 0, row = 0;  // seconds
+  };
+  /// None before the first step. Until steps of several sizes were seen, a row counts as a tenth of
+  /// a step of one.
+  [[nodiscard]] std::optional<Line> line() const;
   /// How likely a further row must give a token for it to be worth its time, where `rows` rows give
-  /// a token each.
-  [[nodiscard]] double threshold(double rows) const;
+  /// a token each, and a further row for all of them takes `more` seconds besides. Above 1: never.
+  [[nodiscard]] double threshold(double rows, double more = 0) const;
 
  private:
   // Weighted sums of 1, rows, seconds, rows^2, rows * seconds: what was is forgotten slowly.

@@ -17,7 +17,7 @@ constexpr std::chrono::microseconds kMoment{400};
 class Engine::Impl {
  public:
   Impl(std::unique_ptr<Backend> backend, const EngineOptions& options, System& system,
-       std::unique_ptr<PageStore> store)
+       std::unique_ptr<PageStore> store, std::unique_ptr<Backend> draft)
       : core(std::make_shared<EngineCore>()),
         backend_(std::move(backend)),
         scheduler_(
@@ -27,7 +27,7 @@ class Engine::Impl {
                   scheduler_.stats());  // whoever reads them after the answer sees it counted
               complete(state);
             },
-            std::move(store)) {
+            std::move(store), std::move(draft)) {
     core->info = backend_->info();
     core->cache = options.cache;
     core->set_stats(scheduler_.stats());
@@ -100,7 +100,8 @@ class Engine::Impl {
 };
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
-                                               const EngineOptions& options, System& system) {
+                                               const EngineOptions& options, System& system,
+                                               std::unique_ptr<Backend> draft) {
   if (!(options.retained_share >= 0 && options.retained_share <= 1)) {
     return fail(ErrorCode::kInvalid, "the share of the pool that may be retained goes from 0 to 1");
   }
@@ -110,6 +111,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
                                            " pages of " + std::to_string(kPageTokens) +
                                            " tokens; at least 2 are needed");
   }
+  if (draft != nullptr && draft->info().vocabulary != backend->info().vocabulary) {
+    return fail(ErrorCode::kInvalid,
+                "the draft model has " + std::to_string(draft->info().vocabulary) +
+                    " tokens, the model " + std::to_string(backend->info().vocabulary));
+  }
   std::unique_ptr<PageStore> store;
   if (!options.kv_folder.empty()) {
     const BackendInfo& info = backend->info();
@@ -118,11 +124,13 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
     kept.page_bytes = info.page_bytes;
     kept.fingerprint = "model " + options.model_digest + ", " + info.kv_format + ", " +
                        std::to_string(kPageTokens) + " tokens a page";
-    auto note = options.note ? options.note : [](const std::string&) {};
+    auto note = [note = options.note](const std::string& message) {
+      if (note) note("the folder of kept prompts: " + message);
+    };
     ESP_ASSIGN(store, PageStore::open(std::move(kept), system, std::move(note)));
   }
-  return std::unique_ptr<Engine>(
-      new Engine(std::make_unique<Impl>(std::move(backend), options, system, std::move(store))));
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(
+      std::move(backend), options, system, std::move(store), std::move(draft))));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -61,8 +61,11 @@ struct Stats {
   std::uint64_t prefill_rows = 0;
   std::uint64_t decode_rows = 0;  // forced spans of at most a page too
   std::uint64_t logits_rows = 0;
-  std::uint64_t drafted_tokens = 0;   // rows that ran for a guess
-  std::uint64_t accepted_tokens = 0;  // guesses that were right
+  std::uint64_t drafted_tokens = 0;         // rows that ran for a guess
+  std::uint64_t accepted_tokens = 0;        // guesses that were right
+  std::uint64_t model_drafted_tokens = 0;   // of those that ran, a draft model's
+  std::uint64_t model_accepted_tokens = 0;  // of those that were right
+  double draft_seconds = 0;                 // that the draft model took
   // The queue.
   std::uint64_t requests = 0;  // admitted, each once
   std::uint64_t preemptions = 0;
@@ -237,10 +240,12 @@ class Branch {
 
 class Engine {
  public:
-  /// Starts the engine thread. `system` and `backend` are used by it alone from now on.
-  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(std::unique_ptr<Backend> backend,
-                                                              const EngineOptions& options,
-                                                              System& system);
+  /// Starts the engine thread. `system` and the backends are used by it alone from now on.
+  /// `draft`, where there is one and drafts are on: a smaller model that guesses (draft_model.h).
+  /// Its tokens must be the first one's (draft_difference()).
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(
+      std::unique_ptr<Backend> backend, const EngineOptions& options, System& system,
+      std::unique_ptr<Backend> draft = nullptr);
   ~Engine();  // cancels what runs, joins the thread; branches may outlive it and then only fail
 
   /// The empty path. `space` separates paths that must not share (0 for all ordinary ones).

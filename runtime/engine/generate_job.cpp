@@ -64,26 +64,64 @@ void GenerateJob::start(radix_cache::RadixCache& cache) {
   strands_.push_back(std::move(strand));
 }
 
-void GenerateJob::propose(radix_cache::RadixCache& cache, double threshold) {
+bool GenerateJob::may_guess(const radix_cache::RadixCache& cache) const {
   // A row with penalties depends on what was counted before it.
   if (strands_.empty() || finished_ || !forced_.empty() || !draft_.tokens.empty() ||
       request_.sampling.has_penalties())
-    return;
-  Strand& strand = strands_[0];
-  if (cache.ready(strand.lease) + 1 < strand.end) return;  // the prompt is not computed
-  guess(cache, strand, threshold);
+    return false;
+  const Strand& strand = strands_[0];
+  return cache.ready(strand.lease) + 1 >= strand.end;  // the prompt is computed
+}
+
+std::size_t GenerateJob::most_guessed() const {
+  constexpr std::size_t kMost = 7;
+  // The row behind the last guessed token gives one more; at the budget's end a follow may still
+  // come.
+  return tokens_left() < 2 ? 0 : std::min<std::size_t>(kMost, tokens_left() - 1);
+}
+
+void GenerateJob::propose(radix_cache::RadixCache& cache, double threshold) {
+  if (!may_guess(cache)) return;
+  guess(cache, strands_[0], threshold);
+  enter_guess(cache);
+}
+
+void GenerateJob::enter_guess(radix_cache::RadixCache& tree) {
   if (draft_.tokens.empty()) return;
+  Strand& strand = strands_[0];
   const std::vector<TokenId> tokens(draft_.tokens.begin(), draft_.tokens.end());
-  const radix_cache::Extended found = cache.extend(strand.lease, tokens, tokens.size());
+  const radix_cache::Extended found = tree.extend(strand.lease, tokens, tokens.size());
   strand.end = strand.lease.length();
   draft_.fresh = strand.end - found.fresh;
 }
 
+void GenerateJob::begin_guess(DraftSource source) {
+  draft_ = {};
+  draft_.source = source;
+  draft_.left = tokens_left();
+  draft_.matcher = out_.matcher;
+  if (draft_.matcher.valid()) draft_.mask = draft_.matcher.mask(draft_.left);
+}
+
+bool GenerateJob::add_guess(TokenId token) {
+  grammar::Matcher& matcher = draft_.matcher;
+  if (matcher.valid()) {
+    if (draft_.mask == nullptr || !draft_.mask->allows(token) || !matcher.advance(token))
+      return false;
+    if (matcher.done()) return false;  // the row behind it would have nothing to allow
+    draft_.mask = matcher.mask(--draft_.left);
+    // A guess must never end a request.
+    if (draft_.mask == nullptr || draft_.mask->count() == 0) return false;
+  }
+  draft_.tokens.push_back(token);
+  draft_.masks.push_back(draft_.mask);
+  // What follows an end, or what is forced then, is not guessed.
+  return matcher.valid() ? matcher.forced(draft_.left).empty() : !ends(token);
+}
+
 void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold) {
-  constexpr std::size_t kMost = 7;
-  // The row behind the last guessed token gives one more.
-  if (tokens_left() < 2) return;  // at the budget's end a follow may still come
-  const std::size_t most = std::min<std::size_t>(kMost, tokens_left() - 1);
+  const std::size_t most = most_guessed();
+  if (most == 0) return;
   NGramIndex::Guess found{DraftSource::kTree, cache.following(strand.lease, most)};
   if (found.tokens.empty()) {
     if (path_.empty()) path_ = state().ids;
@@ -91,24 +129,33 @@ void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, do
     found = index_.guess(path_, most);
   }
   if (found.tokens.empty()) return;
-  const std::size_t worth = trust_.worth(found.source, threshold, found.tokens.size());
-  if (worth == 0) return;
-  draft_.source = found.source;
-  grammar::Matcher matcher = out_.matcher;
-  std::uint32_t left = tokens_left();
-  grammar::MaskRef mask = matcher.valid() ? matcher.mask(left) : nullptr;
-  for (const TokenId token : found.tokens.first(worth)) {
-    if (matcher.valid()) {
-      if (mask == nullptr || !mask->allows(token) || !matcher.advance(token)) return;
-      if (matcher.done()) return;  // the row behind it would have nothing to allow
-      mask = matcher.mask(--left);
-      if (mask == nullptr || mask->count() == 0) return;  // a guess must never end a request
-    }
-    draft_.tokens.push_back(token);
-    draft_.masks.push_back(mask);
-    // What follows an end, or what is forced then, is not guessed.
-    if (matcher.valid() ? !matcher.forced(left).empty() : ends(token)) return;
+  const std::size_t count = trust_.worth(found.source, threshold, found.tokens.size());
+  if (count == 0) return;
+  begin_guess(found.source);
+  for (const TokenId token : found.tokens.first(count)) {
+    if (!add_guess(token)) return;
   }
+}
+
+DraftPath* GenerateJob::draft_path(const radix_cache::RadixCache& cache) {
+  return may_guess(cache) && most_guessed() > 0 ? this : nullptr;
+}
+
+std::size_t GenerateJob::worth(double threshold, std::size_t most) {
+  const std::size_t count =
+      trust_.worth(DraftSource::kModel, threshold, std::min(most, most_guessed()));
+  if (count > 0) begin_guess(DraftSource::kModel);
+  return count;
+}
+
+RowPlan GenerateJob::next_guess() const {
+  RowPlan plan;
+  plan.want = Want::kToken;
+  plan.mask = draft_.mask;
+  plan.sampling = &request_.sampling;
+  plan.key = request_.key;
+  plan.counter = out_.ids.size() + draft_.tokens.size();
+  return plan;
 }
 
 void GenerateJob::retract(radix_cache::RadixCache& cache) {
@@ -220,8 +267,11 @@ Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result,
   if (!draft_.tokens.empty()) {
     const bool right = draft_.tokens.front() == out_.ids[before];
     trust_.record(draft_.source, right);
+    const std::uint64_t by_model = draft_.source == DraftSource::kModel ? 1 : 0;
     ++stats.drafted_tokens;
     stats.accepted_tokens += right ? 1 : 0;
+    stats.model_drafted_tokens += by_model;
+    stats.model_accepted_tokens += right ? by_model : 0;
     if (right) {
       draft_.tokens.pop_front();
       draft_.masks.pop_front();
@@ -230,6 +280,7 @@ Status GenerateJob::take(Strand& strand, std::uint32_t, RowResult& result,
     if (right && !finished_ && out_.ids.size() == before + 1)
       return {};  // the next row answers too
     stats.drafted_tokens += draft_.tokens.size();
+    stats.model_drafted_tokens += by_model * draft_.tokens.size();
     cache.retract(strand.lease, kept, std::max(kept, draft_.fresh));
     draft_ = {};
     allowed_.clear();

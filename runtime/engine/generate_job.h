@@ -6,12 +6,13 @@
 #include <memory>
 #include <vector>
 
+#include "runtime/engine/draft_model.h"
 #include "runtime/engine/drafter.h"
 #include "runtime/engine/job.h"
 
 namespace espalier::runtime {
 
-class GenerateJob final : public Job {
+class GenerateJob final : public Job, private DraftPath {
  public:
   GenerateJob(std::shared_ptr<BranchState> state, GenerateRequest request, bool jump);
   [[nodiscard]] Status check() const;
@@ -24,6 +25,7 @@ class GenerateJob final : public Job {
   }
   [[nodiscard]] std::vector<TokenId> path() const override;
   void propose(radix_cache::RadixCache& cache, double threshold) override;
+  [[nodiscard]] DraftPath* draft_path(const radix_cache::RadixCache& cache) override;
   void retract(radix_cache::RadixCache& cache) override;
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,
@@ -34,6 +36,18 @@ class GenerateJob final : public Job {
   [[nodiscard]] std::uint32_t tokens_left() const;
   [[nodiscard]] std::uint32_t length() const;  // of ids and answer
   [[nodiscard]] bool ends(TokenId token) const;
+
+  [[nodiscard]] std::size_t worth(double threshold, std::size_t most) override;
+  [[nodiscard]] std::vector<TokenId> known() const override { return path(); }
+  [[nodiscard]] std::uint64_t space() const override { return state().space; }
+  [[nodiscard]] std::uint32_t to_come() const override { return tokens_left(); }
+  [[nodiscard]] RowPlan next_guess() const override;
+  [[nodiscard]] bool add_guess(TokenId token) override;
+  void enter_guess(radix_cache::RadixCache& tree) override;
+
+  [[nodiscard]] bool may_guess(const radix_cache::RadixCache& cache) const;
+  [[nodiscard]] std::size_t most_guessed() const;
+  void begin_guess(DraftSource source);
   void guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold);
   void append(TokenId token, bool forced, Stats& stats,
               std::span<const std::pair<TokenId, float>> best = {});
@@ -54,6 +68,10 @@ class GenerateJob final : public Job {
     std::deque<TokenId> tokens;
     std::deque<grammar::MaskRef> masks;
     std::uint32_t fresh = 0;
+    // While it grows: where it ends.
+    grammar::Matcher matcher;
+    grammar::MaskRef mask;
+    std::uint32_t left = 0;  // of the budget
   };
   Draft draft_;
   std::vector<TokenId> path_;  // ids and answer, where guesses are looked for

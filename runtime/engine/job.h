@@ -21,6 +21,8 @@
 
 namespace espalier::runtime {
 
+class DraftPath;
+
 struct Strand {
   radix_cache::Lease lease;
   bool stale = false;        // the rest of this step's logits are behind a guess that was wrong
@@ -80,6 +82,11 @@ class Job {
   /// Before a step is planned: may add guessed tokens to a strand, where a row that gives a token
   /// with a probability above `threshold` pays.
   virtual void propose(radix_cache::RadixCache& /*cache*/, double /*threshold*/) {}
+  /// Where a draft model may guess now, after propose(): null where it may not, or nothing is
+  /// gained.
+  [[nodiscard]] virtual DraftPath* draft_path(const radix_cache::RadixCache& /*cache*/) {
+    return nullptr;
+  }
   /// Takes guessed tokens out of the tree again.
   virtual void retract(radix_cache::RadixCache& /*cache*/) {}
 

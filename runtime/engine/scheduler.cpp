@@ -21,7 +21,7 @@ double seconds(System::Clock::duration duration) {
 }  // namespace
 
 Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete,
-                     std::unique_ptr<PageStore> store)
+                     std::unique_ptr<PageStore> store, std::unique_ptr<Backend> draft)
     : backend_(backend),
       options_(std::move(options)),
       system_(system),
@@ -34,6 +34,11 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
         return cache;
       }()) {
   if (store) tier_ = std::make_unique<DiskTier>(std::move(store), backend_, system_);
+  if (draft != nullptr && options_.draft) {
+    draft_model_ = std::make_unique<DraftModel>(
+        std::move(draft), DraftModel::Options{options_.max_rows, options_.poison}, system_,
+        options_.note);
+  }
   if (options_.poison) {
     cache_.on_free([](void* context, PageId page) { static_cast<Backend*>(context)->poison(page); },
                    &backend_);
@@ -82,6 +87,7 @@ Stats Scheduler::stats() const {
   out.pages_free = usage.free;
   out.pages_held = usage.held;
   out.pages_retained = usage.retained;
+  if (draft_model_) out.draft_seconds = draft_model_->seconds();
   out.evicted_pages = cache_.evicted();
   if (tier_) {
     out.disk_read_pages = tier_->counts().read_pages;
@@ -185,6 +191,18 @@ std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
   return slices;
 }
 
+void Scheduler::propose() {
+  const auto rows = static_cast<double>(running_.size());
+  const double threshold = cost_.threshold(rows);
+  for (const auto& job : running_) job->propose(cache_, threshold);
+  if (!draft_model_) return;
+  std::vector<DraftPath*> paths;
+  for (const auto& job : running_) {
+    if (DraftPath* path = job->draft_path(cache_); path != nullptr) paths.push_back(path);
+  }
+  draft_model_->guess(paths, rows, cost_, output_tokens_, cache_);
+}
+
 void Scheduler::step() {
   cache_.set_time(++stats_.steps);
   drop_ended();
@@ -200,10 +218,7 @@ void Scheduler::step() {
     finish(std::move(job), {});
   }
   if (running_.empty()) return;
-  if (options_.draft) {
-    const double threshold = cost_.threshold(static_cast<double>(running_.size()));
-    for (const auto& job : running_) job->propose(cache_, threshold);
-  }
+  if (options_.draft) propose();
 
   for (;;) {
     radix_cache::StepPlan step_plan;

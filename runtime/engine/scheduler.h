@@ -37,6 +37,7 @@
 #include "radix_cache/radix_cache.h"
 #include "runtime/backend.h"
 #include "runtime/engine/disk_tier.h"
+#include "runtime/engine/draft_model.h"
 #include "runtime/engine/drafter.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/job.h"
@@ -54,9 +55,9 @@ class Scheduler {
   using Complete = std::function<void(std::shared_ptr<BranchState>)>;
 
   /// `complete` is called once for every request, with its answer in the state's slot.
-  /// `store`, where there is one, is the tree's second tier.
+  /// `store`, where there is one, is the tree's second tier; `draft` a model that guesses.
   Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete,
-            std::unique_ptr<PageStore> store = nullptr);
+            std::unique_ptr<PageStore> store = nullptr, std::unique_ptr<Backend> draft = nullptr);
 
   /// Takes a request in; a request that can never run is answered at once.
   void add(std::shared_ptr<BranchState> state);
@@ -107,6 +108,8 @@ class Scheduler {
   [[nodiscard]] bool preempt_last();
   [[nodiscard]] std::uint64_t expected_back() const;
 
+  /// Guesses of what the running ones will say next.
+  void propose();
   /// Gives back what running paths hold twice: true where that is a page or more.
   bool compact_running();
   std::vector<Slice> plan(radix_cache::StepPlan& step);
@@ -120,6 +123,7 @@ class Scheduler {
   Complete complete_;
   radix_cache::RadixCache cache_;
   std::unique_ptr<DiskTier> tier_;
+  std::unique_ptr<DraftModel> draft_model_;
   std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Job>> reading_;  // whose turn it was, while pages of theirs are read
   std::vector<std::unique_ptr<Job>> running_;  // in order of precedence

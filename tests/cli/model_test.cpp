@@ -121,7 +121,7 @@ TEST_F(WithModel, TheNextRunFindsThePromptInTheKvFolder) {
     const Ran ran = run_line({"complete", "--prompt", prompt, "--max", "4", "--kv-dir",
                               folder.path("kv"), "--stats", folder.path("stats.json")});
     ASSERT_EQ(ran.code, kDone) << ran.err;
-    EXPECT_EQ(ran.err.find("--kv-dir"), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find("kept prompts"), std::string::npos) << ran.err;
     texts.push_back(ran.out);
     const Json stats = Json::parse(folder.read("stats.json"));
     EXPECT_EQ(stats["reused_tokens"].get<int>() > 100, run == 1);

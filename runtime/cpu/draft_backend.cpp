@@ -1,0 +1,20 @@
+#include "runtime/cpu/draft_backend.h"
+
+#include "runtime/tokenizer/same_tokens.h"
+
+namespace espalier::runtime {
+
+Result<std::unique_ptr<Backend>> load_draft(const std::string& path, const Model& model,
+                                            std::uint32_t pages, CpuOptions options,
+                                            System& system) {
+  ESP_ASSIGN(const auto draft, Model::load(path, system));
+  if (const auto difference = token_difference(*model.tokenizer(), *draft->tokenizer())) {
+    return fail(ErrorCode::kInvalid, path + " cannot draft for " + model.path() + ": " +
+                                         *difference +
+                                         "; a draft model has the very tokens of the model");
+  }
+  options.kv_bytes = pages * CpuBackend::memory(*draft, kPageTokens).keys_values;
+  return CpuBackend::create(draft, options, system);
+}
+
+}  // namespace espalier::runtime
