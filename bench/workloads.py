@@ -10,14 +10,16 @@ requests of its user), extraction (receipts behind two worked examples, JSON by 
 criticisms of it), apart (receipts that share nothing). Each is written as a file for `espalier bench sharing`, which
 measures our side; --out keeps the files. "undrafted": how much longer decoding takes where no token is guessed.
 
-The peer is llama-cpp-python where $ESPALIER_PEER_PYTHON (else python3) has it: the same requests, in the order in which
-one client would send them, each answer as long as ours, with its RAM prompt cache.
+The peer is llama.cpp's server where $ESPALIER_LLAMA_SERVER (else llama-server on PATH) is: the same programs, all at
+once, each answer as long as ours, with its prompt cache; else llama-cpp-python where $ESPALIER_PEER_PYTHON (else python3)
+has it: the same requests one after the other, with its RAM prompt cache. Last line: the geometric mean of the ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import llama_peer
+import llama_server
 from llama_peer import ROOT, data_folder, model_file
 
 Request = dict[str, Any]
@@ -200,13 +203,22 @@ def main() -> int:
             command += ["--pool", args.pool]
         report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         job = {"model": model_file(args.model), "threads": args.threads, "workloads": programs}
-        peer = llama_peer.run(PEER, job, Path(name))
+        server = llama_server.program()
+        peer: dict[str, dict[str, float]] | None = None
+        if server is not None:
+            model = model_file(args.model)
+            peer = {title: llama_server.run(server, model, args.threads, lines) for title, lines in programs.items()}
+        else:
+            alone = llama_peer.run(PEER, job, Path(name))
+            peer = None if alone is None else {title: {"seconds": seconds} for title, seconds in alone.items()}
 
     print(f"{args.model}, {args.threads} threads; saved: share of the prompts' tokens that nothing was computed for")
     heads = ["programs/s", "first p50", "first p99", "saved", "of best"]
     heads += [run["run"] for run in report["workloads"][0]["runs"][3:]]
     heads += ["off", "gain", "of bound", "undrafted", *(["llama.cpp", "ratio"] if peer is not None else [])]
+    heads += ["its p50", "its p99", "it saved"] if server is not None else []
     print(" " * 12 + "".join(f"{head:>11}" for head in heads))
+    ratios: list[float] = []
     for title, work in zip(programs, report["workloads"]):
         on, off, drawn = work["runs"][:3]
         cells = [
@@ -221,11 +233,20 @@ def main() -> int:
             f"{drawn['decode_seconds'] / on['decode_seconds']:.2f} x",
         ]
         if peer is not None:
-            rate = work["programs"] / peer[title]
-            cells += [f"{rate:.2f}", f"{on['programs_per_second'] / rate:.2f} x"]
+            theirs = peer[title]
+            rate = work["programs"] / theirs["seconds"]
+            ratios.append(on["programs_per_second"] / rate)
+            cells += [f"{rate:.2f}", f"{ratios[-1]:.2f} x"]
+            if server is not None:
+                cells += [f"{1000 * theirs['first_p50']:.0f} ms", f"{1000 * theirs['first_p99']:.0f} ms"]
+                cells += [f"{100 * theirs['hit_rate']:.1f} %"]
         print(f"{title:12}" + "".join(f"{cell:>11}" for cell in cells))
     if peer is None:
-        print("llama.cpp is absent (pip install llama-cpp-python, ESPALIER_PEER_PYTHON=its python)")
+        print("llama.cpp is absent (llama-server on PATH or in ESPALIER_LLAMA_SERVER; or pip install llama-cpp-python, "
+              "ESPALIER_PEER_PYTHON=its python)")  # fmt: skip
+    else:
+        mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+        print(f"against {'llama-server' if server is not None else 'llama-cpp-python'}: {mean:.2f} x on average")
     return 0
 
 

@@ -94,6 +94,45 @@ TEST(MakeModel, SaysWhatDoesNotFit) {
   EXPECT_EQ(folder.read("m.gguf"), "") << "nothing was written";
 }
 
+TEST(DraftModel, OfTheSameTokensChangesNoText) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf"), draft = folder.path("d.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  ASSERT_EQ(run_line(small(draft, {"--layers", "1", "--width", "128", "--seed", "2"})).code, kDone);
+  for (const char* temperature : {"0", "0.9"}) {
+    std::vector<std::string> line{"complete",  "--model", path,        "--prompt", "abcabc",
+                                  "--max",     "40",      "--threads", "1",        "--temperature",
+                                  temperature, "--seed",  "4"};
+    const Ran plain = run_line(line);
+    ASSERT_EQ(plain.code, kDone) << plain.err;
+    for (const std::string& with : {path, draft}) {
+      auto drafted = line;
+      drafted.insert(drafted.end(), {"--draft", with});
+      const Ran ran = run_line(drafted);
+      EXPECT_EQ(ran.code, kDone) << ran.err;
+      EXPECT_EQ(ran.out, plain.out);
+    }
+  }
+}
+
+TEST(DraftModel, OfOtherTokensIsRefusedWithTheFirstDifference) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf"), draft = folder.path("d.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  const auto refusal = [&](const std::string& with) {
+    const Ran ran = run_line({"complete", "--model", path, "--prompt", "a", "--draft", with});
+    EXPECT_NE(ran.code, kDone);
+    return ran.err;
+  };
+  ASSERT_EQ(run_line(small(draft, {"--vocab", "401"})).code, kDone);
+  EXPECT_THAT(refusal(draft), HasSubstr("it has 401 tokens, the model 400"));
+  const std::string gemma =
+      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
+  EXPECT_THAT(refusal(gemma), HasSubstr("tokens"));
+  EXPECT_THAT(refusal("/nowhere/d.gguf"), HasSubstr("/nowhere/d.gguf"));
+  EXPECT_THAT(refusal("no-such-model"), HasSubstr("no-such-model"));
+}
+
 TEST(Bench, ReportsEveryCaseBesideTheLimits) {
   const Folder folder;
   const std::string path = folder.path("m.gguf");

@@ -13,6 +13,7 @@
 #include <set>
 #include <thread>
 
+#include "base/fault_system.h"
 #include "runtime/cpu/cpu_backend.h"
 #include "tests/dsl_run/support.h"
 
@@ -120,6 +121,9 @@ struct Way {
   std::size_t at_once = 16;  // programs
   std::uint64_t order = 0;   // of arrival; 0: as they are
   std::uint64_t pages = 4096;
+  std::int64_t retain = 0;
+  // A model that guesses; with one, time stands still, so that it is always thought to pay.
+  std::shared_ptr<const runtime::Model> draft = nullptr;
   // What must have happened, or nothing was tried.
   std::function<bool(const runtime::Stats&)> tried = [](const runtime::Stats&) { return true; };
 };
@@ -137,7 +141,15 @@ std::vector<std::string> say(const std::vector<Work>& all, const ProgramRef& pro
   probe->reset();
   auto backend = runtime::CpuBackend::create(model, options, real_system());
   EXPECT_TRUE(backend) << backend.error().message;
-  auto engine = runtime::Engine::create(std::move(*backend), way.engine, real_system());
+  FaultSystem clock(real_system());
+  std::unique_ptr<runtime::Backend> draft;
+  if (way.draft != nullptr) {
+    auto made = runtime::CpuBackend::create(way.draft, options, real_system());
+    EXPECT_TRUE(made) << made.error().message;
+    draft = std::move(*made);
+  }
+  System& time = way.draft != nullptr ? static_cast<System&>(clock) : real_system();
+  auto engine = runtime::Engine::create(std::move(*backend), way.engine, time, std::move(draft));
   EXPECT_TRUE(engine) << engine.error().message;
   RunnerOptions runner_options;
   runner_options.threads = way.runners;
@@ -165,6 +177,7 @@ std::vector<std::string> say(const std::vector<Work>& all, const ProgramRef& pro
         run.tools = &tools;
         run.observer = &recorder;
         run.overrides.temperature = one.sampled ? 0.8 : 0.0;
+        if (way.retain > 0) run.overrides.retain = way.retain;
         run.overrides.seed = static_cast<std::int64_t>(order[at]);
         const auto value = runner.run_now(program, one.gen, one.arguments, run);
         out[order[at]] =
@@ -201,8 +214,19 @@ TEST(Identity, MixedProgramsSayTheSameHoweverTheyAreRun) {
   ways.back().engine.cache = false;
   ways.push_back({.name = "without forced spans"});
   ways.back().engine.jump = false;
+  ways.push_back({.name = "with wishes to retain",
+                  .retain = 5,
+                  .tried = [](const runtime::Stats& stats) { return stats.pages_retained > 0; }});
   ways.push_back({.name = "without drafts"});
   ways.back().engine.draft = false;
+  const auto guessed = [](const runtime::Stats& stats) { return stats.model_drafted_tokens > 0; };
+  ways.push_back({.name = "its own draft model", .tried = [](const runtime::Stats& stats) {
+                    return stats.model_accepted_tokens > 100;
+                  }});
+  ways.back().draft = tiny_model();
+  ways.push_back(
+      {.name = "another draft model, small pools", .order = 3, .pages = 96, .tried = guessed});
+  ways.back().draft = testing::load_tiny({.layers = 1, .seed = 2});
   ways.push_back({.name = "small steps", .threads = 2});
   ways.back().engine.max_rows = 24;
   for (const unsigned threads : {2U, 4U})

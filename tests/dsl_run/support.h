@@ -23,18 +23,20 @@
 
 namespace espalier::dsl::testing {
 
+inline std::shared_ptr<const runtime::Model> load_tiny(
+    const espalier::testing::TinyLlama& description) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("espalier_dsl_run_" + std::to_string(::getpid()) + ".gguf");
+  espalier::testing::write_file(path.string(), description.writer().finish().bytes);
+  auto loaded = runtime::Model::load(path.string(), real_system());
+  std::filesystem::remove(path);  // the mapping stays
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return loaded ? *loaded : nullptr;
+}
+
 /// The tiny model, loaded once a test program.
 inline const std::shared_ptr<const runtime::Model>& tiny_model() {
-  static const std::shared_ptr<const runtime::Model> model = [] {
-    const auto path = std::filesystem::temp_directory_path() /
-                      ("espalier_dsl_run_" + std::to_string(::getpid()) + ".gguf");
-    espalier::testing::write_file(path.string(),
-                                  espalier::testing::TinyLlama{}.writer().finish().bytes);
-    auto loaded = runtime::Model::load(path.string(), real_system());
-    std::filesystem::remove(path);  // the mapping stays
-    EXPECT_TRUE(loaded) << loaded.error().message;
-    return loaded ? *loaded : nullptr;
-  }();
+  static const auto model = load_tiny(espalier::testing::TinyLlama{});
   return model;
 }
 

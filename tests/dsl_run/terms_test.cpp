@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "tests/dsl_run/support.h"
@@ -48,6 +49,27 @@ TEST(Terms, ARunThatIsInTimeIsNotChanged) {
       "gen main() -> string { user \"Go.\" assistant \"$[text: string, max=30]\" return text }";
   World with, without;
   EXPECT_EQ(with.json("config { deadline: 1000, priority: 10 }\n" + source), without.json(source));
+}
+
+TEST(Terms, WhatARunAsksToRetainIsInTheTree) {
+  const std::string source =
+      "gen main() -> string { user \"Go.\" assistant \"$[text: string, max=30]\" return text }";
+  const auto levels = [](World& world) {
+    std::set<std::uint32_t> out;
+    for (const auto& node : world.engine->tree()) out.insert(node.level);
+    return out;
+  };
+  World without, with, half, over;
+  const std::string text = without.json(source);
+  EXPECT_EQ(levels(without), std::set<std::uint32_t>{0});
+  EXPECT_EQ(with.json("config { retain: 7, retain_steps: 100000 }\n" + source), text);
+  EXPECT_EQ(levels(with), std::set<std::uint32_t>{7});
+  EXPECT_EQ(half.json("config { retain: 7, retain_tokens: 4 }\n" + source), text);
+  EXPECT_EQ(levels(half), (std::set<std::uint32_t>{0, 7}));
+  RunOptions options;
+  options.overrides.retain = 2;
+  ASSERT_TRUE(over.run("config { retain: 7 }\n" + source, Json::object(), options));
+  EXPECT_EQ(levels(over), std::set<std::uint32_t>{2}) << "what the caller says stands above";
 }
 
 // Says when its hole is about to ask the engine.

@@ -57,6 +57,31 @@ def test_the_same_seed_gives_the_same_value_whatever_else_runs(engine: espalier.
     assert together == alone
 
 
+def test_what_a_program_retains_is_in_the_tree_and_under_the_budget() -> None:
+    engine = espalier.Engine(kv_bytes=64 << 20, retained_share=0.5)
+    program = engine.compile(PET, retain=3, retain_tokens=20, retain_steps=10_000)
+    program.pet(text="Rex is our dog; he is five.")
+    kept = [node for node in engine.tree() if node["level"] > 0]
+    assert sum(len(node["tokens"]) for node in kept) == 20
+    assert all(node["level"] == 3 and node["falls"] > 0 for node in kept)
+    assert 0 < engine.stats()["pages_retained"] <= engine.stats()["pages_total"] / 2
+    for wrong in ({"retain": 11}, {"retain": 1, "retain_tokens": 0}, {"retain": -1}):
+        with pytest.raises(espalier.Error, match="goes from"):
+            engine.compile(PET, **wrong).pet(text="Rex")
+    with pytest.raises(espalier.Error, match="from 0 to 1"):
+        espalier.Engine(retained_share=1.5)
+
+
+def test_a_draft_model_changes_no_text(engine: espalier.Engine) -> None:
+    drafted = espalier.Engine(draft="smollm2", kv_bytes=256 << 20)
+    for temperature in (0.0, 0.8):
+        texts = [
+            each.compile(PET, temperature=temperature, seed=5).pet(text="Mia the cat is four.")
+            for each in (engine, drafted)
+        ]
+        assert texts[0] == texts[1]
+
+
 def test_a_prefix_is_shared_between_calls(engine: espalier.Engine) -> None:
     program = engine.compile(PET.replace("Extract the pet", "Extract the one pet " + "of this text " * 40))
     program.pet(text="a")

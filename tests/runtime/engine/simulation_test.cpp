@@ -53,6 +53,7 @@ struct Setting {
   bool jump = true;
   bool draft = true;
   double retained_share = 0.25;
+  std::uint32_t draft_pages = 0;  // of a draft model; 0: there is none
 };
 
 Ids ids_of(std::uint32_t seed, std::size_t count) {
@@ -69,13 +70,15 @@ class Simulation {
       : setting_(setting),
         clock_(real_system()),
         backend_(toy(setting)),
-        scheduler_(backend_,
-                   {.max_rows = setting.rows,
-                    .jump = setting.jump,
-                    .draft = setting.draft,
-                    .retained_share = setting.retained_share,
-                    .poison = true},
-                   clock_, [this](std::shared_ptr<BranchState> state) { ended(*state); }) {
+        scheduler_(
+            backend_,
+            {.max_rows = setting.rows,
+             .jump = setting.jump,
+             .draft = setting.draft,
+             .retained_share = setting.retained_share,
+             .poison = true},
+            clock_, [this](std::shared_ptr<BranchState> state) { ended(*state); }, nullptr,
+            draft_of(setting)) {
     for (const Program& program : programs) runs_.emplace_back().program = program;
   }
 
@@ -110,11 +113,13 @@ class Simulation {
     if (stats.reused_tokens + stats.computed_tokens != stats.prompt_tokens)
       breaks("reused + computed != prompt");
     preemptions_ = stats.preemptions;
+    accepted_ = stats.model_accepted_tokens;
     if (broken_.empty()) return std::nullopt;
     return "step " + std::to_string(now_) + ": " + broken_;
   }
   [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
   [[nodiscard]] std::uint64_t texts() const { return texts_; }
+  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }  // of a draft model's guesses
   [[nodiscard]] std::uint32_t retained() const { return retained_; }  // pages, at most at once
   [[nodiscard]] std::uint64_t failures(ErrorCode code) { return failures_[code]; }
 
@@ -128,6 +133,14 @@ class Simulation {
     Ids expected;  // ids before the outstanding request
   };
 
+  // Right now and then, and it fails later than the model or not at all.
+  static std::unique_ptr<Backend> draft_of(const Setting& setting) {
+    if (setting.draft_pages == 0) return nullptr;
+    ToyOptions options;
+    options.pages = setting.draft_pages;
+    options.fail_at_step = 3 * setting.fail_at;
+    return std::make_unique<ToyBackend>(std::move(options));
+  }
   static ToyOptions toy(const Setting& setting) {
     ToyOptions options;
     options.pages = setting.pages;
@@ -265,6 +278,7 @@ class Simulation {
   std::uint64_t preemptions_ = 0;
   std::uint64_t texts_ = 0;
   std::uint32_t retained_ = 0;
+  std::uint64_t accepted_ = 0;
   std::map<ErrorCode, std::uint64_t> failures_;
   std::string broken_;
 };
@@ -279,6 +293,8 @@ Setting random_setting(std::uint64_t seed) {
   setting.fail_at = random() % 4 == 0 ? 1 + random() % 60 : 0;
   setting.jump = random() % 2 == 0;
   setting.draft = random() % 4 != 0;
+  constexpr std::uint32_t kDraftPages[] = {0, 0, 3, 40};
+  setting.draft_pages = kDraftPages[random() % 4];
   constexpr double kShares[] = {0, 0.25, 1};
   setting.retained_share = kShares[random() % 3];
   return setting;
@@ -348,7 +364,8 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   constexpr std::size_t kPrograms = 24;
   const auto seeds =
       static_cast<std::uint64_t>(many != nullptr ? std::atoll(many) : 3000) / kPrograms + 1;
-  std::uint64_t texts = 0, retained = 0, preemptions = 0, cancelled = 0, late = 0, broke = 0;
+  std::uint64_t texts = 0, retained = 0, accepted = 0, preemptions = 0, cancelled = 0, late = 0,
+                broke = 0;
   for (std::uint64_t i = 1; i <= seeds; ++i) {
     const std::uint64_t seed = one != nullptr ? static_cast<std::uint64_t>(std::atoll(one)) : i;
     const Setting setting = random_setting(seed);
@@ -363,6 +380,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
     }
     texts += simulation.texts();
     retained += simulation.retained();
+    accepted += simulation.accepted();
     preemptions += simulation.preemptions();
     cancelled += simulation.failures(ErrorCode::kCancelled);
     late += simulation.failures(ErrorCode::kTimeout);
@@ -373,6 +391,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   EXPECT_GT(texts, seeds * kPrograms / 2);
   EXPECT_GT(preemptions, seeds / 30);
   EXPECT_GT(retained, seeds);
+  EXPECT_GT(accepted, seeds);
   EXPECT_GT(cancelled, seeds / 8);
   EXPECT_GT(late, seeds / 8);
   EXPECT_GT(broke, seeds / 8);
