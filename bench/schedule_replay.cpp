@@ -2,14 +2,16 @@
 // virtual time, so that two policies can be compared to the token.
 //
 // Usage: schedule_replay WORKLOAD.jsonl... [--pool 10,25,50] [--gap MICROSECONDS,...] [--at-once N]
+//        [--step MICROSECONDS] [--row MICROSECONDS]
 //
 // The workload's format is that of `espalier bench sharing` (docs/cli.md). A text's tokens are its
 // pieces of four bytes; what is said is a hash of the path, as long as the answer may be. Time is
-// what steps would take: kStep and kRow, and kMoment where the engine waits for a program. `--gap`
-// is how long a program takes from an answer to its next request. Printed is, for each pool, the
-// share of the prompts' tokens that nothing was computed for, beside the best that any order and
-// any room can give (each distinct token of the prompts computed once), and beside the programs one
-// after the other in an order by their texts ("in turn"), which is an order that needs little room.
+// what steps would take (`--step`, `--row`), and kMoment where the engine waits for a program.
+// `--gap` is how long a program takes from an answer to its next request. Printed is, for each
+// pool, the share of the prompts' tokens that nothing was computed for, and the time, beside the
+// best that any order and any room can give (each distinct token of the prompts computed once), and
+// beside the programs one after the other in an order by their texts ("in turn"), which is an order
+// that needs little room.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -32,8 +34,12 @@ namespace {
 using namespace std::chrono_literals;
 using runtime::BranchState;
 
-// Of SmolLM2 on two processors.
-constexpr std::chrono::microseconds kStep = 8000us, kRow = 700us, kMoment = 400us;
+constexpr std::chrono::microseconds kMoment = 400us;  // Engine's
+
+/// What a step takes, and each of its rows.
+struct Cost {
+  std::chrono::microseconds step, row;
+};
 constexpr std::uint32_t kVocabulary = 1024;
 
 std::vector<TokenId> tokens_of(const std::string& text) {
@@ -119,11 +125,12 @@ struct Outcome {
 class Replay {
  public:
   Replay(const cli::Workload& workload, std::vector<std::size_t> order, std::uint32_t pages,
-         std::chrono::microseconds gap, std::size_t at_once)
+         std::chrono::microseconds gap, std::size_t at_once, Cost cost)
       : workload_(workload),
         order_(std::move(order)),
         gap_(gap),
         at_once_(at_once),
+        cost_(cost),
         clock_(real_system()),
         began_(clock_.now()),
         backend_(pages),
@@ -144,7 +151,7 @@ class Replay {
       const std::uint64_t before = done_rows();
       scheduler_.step();
       const std::uint64_t rows = done_rows() - before;
-      clock_.advance(rows > 0 ? kStep + kRow * static_cast<int>(rows) : kMoment);
+      clock_.advance(rows > 0 ? cost_.step + cost_.row * static_cast<int>(rows) : kMoment);
     }
     Outcome out;
     out.stats = scheduler_.stats();
@@ -255,6 +262,7 @@ class Replay {
   std::vector<std::size_t> order_;
   std::chrono::microseconds gap_;
   std::size_t at_once_;
+  Cost cost_;
   FaultSystem clock_;
   System::Clock::time_point began_;
   Hasher backend_;
@@ -287,10 +295,14 @@ int run(int argc, char** argv) {
   std::vector<std::string> files;
   std::string pool_text = "10,25,50", gap_text = "300,3000,30000";
   std::size_t at_once = 0;
+  int step = 8000, row = 700;  // of SmolLM2 on two processors
   app.add_option("WORKLOAD", files)->required();
   app.add_option("--pool", pool_text, "Percents of the distinct tokens");
   app.add_option("--gap", gap_text, "Microseconds from an answer to the next request");
   app.add_option("--at-once", at_once, "Programs that run together; 0: all");
+  app.add_option("--step", step, "Microseconds of a step [8000]")->check(CLI::Range(0, 1'000'000));
+  app.add_option("--row", row, "Microseconds of each of its rows [700]")
+      ->check(CLI::Range(0, 1'000'000));
   CLI11_PARSE(app, argc, argv);
   const auto pools = cli::parse_numbers(pool_text, 1, 1000);
   const auto gaps = cli::parse_numbers(gap_text, 0, 1'000'000'000);
@@ -298,6 +310,7 @@ int run(int argc, char** argv) {
     std::fprintf(stderr, "schedule_replay: --pool and --gap take lists of whole numbers\n");
     return 2;
   }
+  const Cost cost{std::chrono::microseconds(step), std::chrono::microseconds(row)};
   for (const std::string& file : files) {
     const auto workload = cli::read_workload(file, real_system());
     if (!workload) {
@@ -311,28 +324,27 @@ int run(int argc, char** argv) {
       return workload->programs[a].requests[0].text < workload->programs[b].requests[0].text;
     });
     const std::size_t together = at_once == 0 ? as_given.size() : at_once;
-    const Outcome roomy = Replay(*workload, as_given, 1u << 16, 300us, together).run();
+    const Outcome roomy = Replay(*workload, as_given, 1u << 16, 300us, together, cost).run();
     std::printf(
         "%s: %zu programs, %llu prompt tokens, %llu distinct, best %.2f %%, roomy %.2f %%\n",
         file.c_str(), as_given.size(), static_cast<unsigned long long>(roomy.prompt),
         static_cast<unsigned long long>(roomy.distinct), 100 * roomy.best(), 100 * roomy.hit());
     std::printf("  %6s %9s %8s %8s %10s %10s %11s %8s %8s\n", "pool", "gap", "of best", "in turn",
-                "computed", "recomputed", "preemptions", "s", "s roomy");
+                "computed", "recomputed", "preemptions", "s", "s turn");
     for (const std::uint32_t percent : *pools) {
       const std::uint64_t tokens =
           std::max<std::uint64_t>(roomy.distinct * percent / 100, longest(*workload) + 16);
       const auto pages = static_cast<std::uint32_t>((tokens + 15) / 16);
       for (const std::uint32_t gap : *gaps) {
         const std::chrono::microseconds wait(gap);
-        const Outcome small = Replay(*workload, as_given, pages, wait, together).run();
-        const Outcome turn = Replay(*workload, by_text, pages, wait, 1).run();
-        const Outcome open = Replay(*workload, as_given, 1u << 16, wait, together).run();
+        const Outcome small = Replay(*workload, as_given, pages, wait, together, cost).run();
+        const Outcome turn = Replay(*workload, by_text, pages, wait, 1, cost).run();
         std::printf("  %5u%% %6u us %7.2f%% %7.2f%% %10llu %10llu %11llu %8.1f %8.1f\n", percent,
                     gap, 100 * small.hit() / roomy.best(), 100 * turn.hit() / roomy.best(),
                     static_cast<unsigned long long>(small.stats.computed_tokens),
                     static_cast<unsigned long long>(small.stats.recomputed_tokens),
                     static_cast<unsigned long long>(small.stats.preemptions), small.seconds,
-                    open.seconds);
+                    turn.seconds);
       }
     }
   }
