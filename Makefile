@@ -4,7 +4,8 @@
 #                  and the ARM kernels under qemu (make test-arm)
 #   make build     everything; the program is build/bin/espalier
 #   make bench     measurements, each beside a peer or a limit
-#   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be
+#   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be and
+#                  llama.cpp's server, where it is on PATH or in ESPALIER_LLAMA_SERVER
 #   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
 #   make bench-bfcl  function calling, beside the same models free and llama.cpp with a JSON schema: STRIDE=20
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
@@ -73,7 +74,8 @@ bench-cache: model build
 	@for trace in $(ESPALIER_DATA)/traces/*.jsonl*; do for capacity in 1% 5% 20%; do \
 	  build/bin/cache_replay $$trace --capacity $$capacity --policy all --oracle; done; done
 	@build/bin/radix_ops --benchmark_min_time=0.1 2>/dev/null
-	@python3 bench/workloads.py --threads $(JOBS)
+	@python3 bench/workloads.py --threads $(JOBS) --out build/workloads
+	@test ! -d build/workloads || build/bin/schedule_replay build/workloads/*.jsonl
 
 PROGRAMS ?= 20000
 simulate: build
