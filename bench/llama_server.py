@@ -34,7 +34,7 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.log = tempfile.TemporaryFile()
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close())
         self.process = subprocess.Popen(
             [path, "--model", model, "--threads", str(threads), "--threads-batch", str(threads), "--parallel",
              str(SLOTS), "--ctx-size", str(SLOTS * CONTEXT), "--host", "127.0.0.1", "--port", str(self.port)],
@@ -60,7 +60,8 @@ class Server:
     def complete(self, prompt: str, request: dict[str, Any]) -> dict[str, Any]:
         """Text, seconds to the first token, prompt tokens and those of them that were computed."""
         body: dict[str, Any] = {
-            "prompt": prompt, "n_predict": request["max_tokens"], "temperature": 0, "cache_prompt": True, "stream": True,
+            "prompt": prompt, "n_predict": request["max_tokens"], "temperature": 0, "cache_prompt": True,
+            "stream": True,
         }  # fmt: skip
         if "schema" in request:
             body["json_schema"] = request["schema"]

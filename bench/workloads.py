@@ -11,8 +11,9 @@ criticisms of it), apart (receipts that share nothing). Each is written as a fil
 measures our side; --out keeps the files. "undrafted": how much longer decoding takes where no token is guessed.
 
 The peer is llama.cpp's server where $ESPALIER_LLAMA_SERVER (else llama-server on PATH) is: the same programs, all at
-once, each answer as long as ours, with its prompt cache; else llama-cpp-python where $ESPALIER_PEER_PYTHON (else python3)
-has it: the same requests one after the other, with its RAM prompt cache. Last line: the geometric mean of the ratios.
+once, each answer as long as ours, with its prompt cache; else llama-cpp-python where $ESPALIER_PEER_PYTHON (else
+python3) has it: the same requests one after the other, with its RAM prompt cache. Last line: the geometric mean of the
+ratios.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ class ProcessTools:
     def __init__(self, directory: str, allow: list[str]) -> None: ...
 
 class Session:
-    def __init__(self, model: str, threads: int, kv_bytes: int, cache: bool, draft: str, retained_share: float) -> None: ...
+    def __init__(
+        self, model: str, threads: int, kv_bytes: int, cache: bool, draft: str, retained_share: float
+    ) -> None: ...
     def start(
         self,
         program: Program,
