@@ -124,6 +124,11 @@ class MaskBuilder {
   /// Names what was collected, as long as a mask of that name holds the tables and lists. Empty
   /// where there is none.
   [[nodiscard]] std::string key() const;
+  /// Bytes that are held now.
+  [[nodiscard]] std::size_t held() const {
+    return tables_.size() * sizeof(MaskTableRef) + lists_.size() * sizeof(TokenListRef) +
+           ids_.size() * sizeof(TokenId) + words_.size() * sizeof(std::uint64_t);
+  }
   /// Bytes that the mask will hold when it is written out.
   [[nodiscard]] std::size_t bytes() const {
     return size_ * sizeof(std::uint64_t) + ids_.size() * sizeof(TokenId) +

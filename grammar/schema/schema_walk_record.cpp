@@ -49,7 +49,7 @@ const SchemaMachine::Record& SchemaWalk::record(const Stem& stem) {
   for (const auto& way : out.ways) {
     size += sizeof way + (way.without.size() + (way.only ? way.only->size() : 0)) * 4;
   }
-  machine_.bytes_ += size + out.mask.bytes();
+  machine_.bytes_ += size + out.mask.held();
   return machine_.records_.emplace(stem.place, std::move(out)).first->second;
 }
 
