@@ -48,7 +48,7 @@ PositionId Automaton::position(const Position& p) {
     closing_sizes_.push_back(UINT64_MAX);
     visited_.push_back(0);
     entered_.push_back(0);
-    bytes_ += 2 * sizeof(Position) + 64;
+    bytes_ += 2 * sizeof(Position) + sizeof(StateId) + 64;
   }
   return it->second;
 }

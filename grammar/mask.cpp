@@ -21,6 +21,22 @@ void add(std::vector<std::uint64_t>& words, const MaskTable& table) {
   for (std::size_t w = 0; w < words.size(); ++w) words[w] |= table.words[w];
 }
 
+// The bitset of what was found.
+std::vector<std::uint64_t> written_out(std::span<const MaskTableRef> tables,
+                                       std::span<const TokenListRef> lists,
+                                       std::span<const TokenId> ids, std::size_t size) {
+  std::vector<std::uint64_t> words;
+  if (tables.empty()) {
+    words.assign(size, 0);
+  } else {
+    words = tables[0]->words;
+  }
+  for (std::size_t t = 1; t < tables.size(); ++t) add(words, *tables[t]);
+  for (const TokenListRef& list : lists) add(words, list.ids);
+  add(words, ids);
+  return words;
+}
+
 }  // namespace
 
 // Without the instruction, which the baseline machine does not promise; compilers make vectors of
@@ -39,7 +55,7 @@ std::uint32_t count_bits(std::span<const std::uint64_t> words) {
 }
 
 Mask::Mask(std::vector<std::uint64_t> words)
-    : size_(words.size()), dense_(true), words_(std::move(words)) {}
+    : size_(words.size()), dense_(true), written_(true), words_(std::move(words)) {}
 
 Mask::Mask(std::vector<TokenId> ids, std::size_t words) : size_(words), single_(std::move(ids)) {}
 
@@ -49,9 +65,9 @@ Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenListRef> lists,
 
 void Mask::fill(std::byte* to, std::size_t bytes) const {
   bytes = std::min(bytes, size_bytes());
-  if (dense_ || written_.load(std::memory_order_acquire) ||
+  if (written_.load(std::memory_order_acquire) ||
       filled_.fetch_add(1, std::memory_order_relaxed) >= kAsFound) {
-    if (!dense_) written();
+    written();
     std::memcpy(to, words_.data(), bytes);
     return;
   }
@@ -83,11 +99,7 @@ void Mask::fill(std::byte* to, std::size_t bytes) const {
 }
 
 void Mask::write() const {
-  if (!dense_ && tables_.empty()) words_.assign(size_, 0);
-  if (!tables_.empty()) words_ = tables_[0]->words;
-  for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
-  for (const TokenListRef& list : lists_) add(words_, list.ids);
-  add(words_, single_);
+  words_ = written_out(tables_, lists_, single_, size_);
   written_.store(true, std::memory_order_release);
 }
 
@@ -140,25 +152,17 @@ void MaskBuilder::allow(const MaskBuilder& other) {
 }
 
 std::vector<std::uint64_t>& MaskBuilder::words() {
-  if (!words_.empty()) return words_;
-  if (tables_.empty()) {
-    words_.assign(size_, 0);
-  } else {
-    words_ = tables_[0]->words;
-  }
-  for (std::size_t t = 1; t < tables_.size(); ++t) add(words_, *tables_[t]);
-  for (const TokenListRef& list : lists_) add(words_, list.ids);
-  add(words_, ids_);
+  if (words_.empty()) words_ = written_out(tables_, lists_, ids_, size_);
   return words_;
 }
 
 std::string MaskBuilder::key() const {
   if (!words_.empty()) return {};
   std::string out;
-  out.reserve(2 + (tables_.size() + 2 * lists_.size()) * sizeof(void*) +
+  out.reserve((2 + tables_.size() + 2 * lists_.size()) * sizeof(void*) +
               ids_.size() * sizeof(TokenId));
-  out += static_cast<char>(tables_.size());
-  append_bytes(out, static_cast<std::uint16_t>(lists_.size()));
+  append_bytes(out, tables_.size());
+  append_bytes(out, lists_.size());
   for (const MaskTableRef& table : tables_) append_bytes(out, table.get());
   for (const TokenListRef& list : lists_) {
     append_bytes(out, list.ids.data());

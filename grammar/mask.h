@@ -24,7 +24,6 @@ namespace espalier::grammar {
 /// A table of tokens that masks are made of: a bitset over the vocabulary.
 struct MaskTable {
   std::vector<std::uint64_t> words;
-  std::uint32_t count = 0;
 };
 using MaskTableRef = std::shared_ptr<const MaskTable>;
 

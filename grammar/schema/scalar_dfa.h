@@ -79,7 +79,6 @@ class ScalarDfa {
 
   /// What the tokens do that are read from a state on.
   struct Tokens {
-    bool kept = false;          // as long as the automaton, so that masks may refer to it
     std::vector<TokenId> stay;  // end inside: where they are few
     MaskTable many;             // the same, where they are many
     std::vector<std::uint32_t>
@@ -138,7 +137,6 @@ class ScalarDfa {
   bool add_by_table(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   void add_by_walk(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   bool add_by_like(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
-  void remember(State q, const std::vector<std::uint64_t>& words) const;
   [[nodiscard]] bool stays(State q, std::string_view text) const;
   void find_alike() const;
 
@@ -161,10 +159,9 @@ class ScalarDfa {
     friend auto operator<=>(const Digest&, const Digest&) = default;
   };
   static constexpr std::size_t kFewStates = 512;
-  static constexpr std::size_t kMostAlike = 64;
   mutable std::once_flag alike_once_;
   mutable std::vector<Digest> alike_;
-  mutable std::map<Digest, Words> alike_tokens_;
+  mutable std::map<Digest, std::shared_ptr<const Tokens>> alike_tokens_;
   // By alphabet: tokens of strings that hold a character without any byte of it.
   mutable std::vector<std::pair<ByteSet, Words>> foreign_;
 };

@@ -287,65 +287,6 @@ SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
   return levels_[array]->item;
 }
 
-// What stands after the values of value_stem(): no place of any text.
-SchemaMachine::LevelId SchemaMachine::value_end() {
-  if (value_end_ == 0) {
-    Level end;
-    end.kind = Kind::kObject;  // others have a depth
-    end.alternatives.push_back({Formulas::kTrue, 0});
-    value_end_ = level(std::move(end));
-    levels_[value_end_]->closing_bound = 1;
-  }
-  return value_end_;
-}
-
-// The same value before value_end(), and what stands after it here; 0 where there is more than one
-// way on, or its text makes a difference.
-std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_stem(LevelId value) {
-  if (!levels_[value]->stem_known) {
-    levels_[value]->stem_known = true;
-    const Level& at = *levels_[value];
-    if (at.kind == Kind::kValue && at.alternatives.size() == 1 && at.alternatives[0].next != 0 &&
-        !at.recorded) {
-      Level stem;
-      stem.depth = at.depth;
-      stem.alternatives.push_back({at.alternatives[0].formula, value_end()});
-      const LevelId made = level(std::move(stem));
-      levels_[value]->stem = made;
-    }
-  }
-  return {levels_[value]->stem, levels_[value]->alternatives[0].next};
-}
-
-// The first object that may, or may not, end as this one and has keys left as this one: the same
-// ones, or (not `keys_alike`) any, where those are names. 0 where the text makes a difference.
-SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object, bool keys_alike) {
-  const auto find = [&](bool& known, LevelId& stem, auto& stems) {
-    if (known) return stem;
-    known = true;
-    if (levels_[object]->kind != Kind::kObject || levels_[object]->recorded) return stem;
-    const std::uint64_t leaf = keys_of(object);
-    const bool any = levels_[object]->any_key;
-    const std::uint64_t keys = keys_alike || any ? leaf : (leaf != 0 ? 1 : 0);
-    const std::uint64_t like = keys * 4 + (may_end(object) ? 2 : 0) + (any ? 1 : 0);
-    return stem = stems.try_emplace(like, object).first->second;
-  };
-  Level& at = *levels_[object];
-  return keys_alike ? find(at.stem_known, at.stem, object_stems_)
-                    : find(at.next_stem_known, at.next_stem, next_stems_);
-}
-
-// For the closings of what stands before the next key of an object, and before its value.
-std::uint64_t SchemaMachine::object_bound(LevelId object) {
-  std::uint64_t key = 0;
-  if (const LeafId keys = keys_of(object)) {
-    for (const LeafPart& part : leaves_[keys].parts) {
-      key = std::max(key, scalars_[part.scalar].run.closing_size(part.state));
-    }
-  }
-  return std::max(level_bound(object), levels_[object]->after_key) + key;
-}
-
 bool SchemaMachine::may_end(LevelId container) {
   Level& at = *levels_[container];
   if (!at.end_known) {

@@ -193,8 +193,8 @@ class SchemaMachine {
              k.stands_in + (k.ends ? 4 : 0);
     }
   };
-  // A mask without what stands around its place (see schema_walk_record.cpp).
-  struct Record {
+  // A mask without what stands around its place (see schema_walk_stem.cpp).
+  struct StemMask {
     bool known = false;  // else it is of no use to other places
     MaskBuilder mask;
     struct Way {  // on from where the value ends, or from where a key begins
@@ -343,6 +343,8 @@ class SchemaMachine {
   std::optional<ScalarRun> automaton(FormulaId f, FormulaId key, bool canonical);
   std::optional<ScalarRun> with_texts_taken(FormulaId f);
   std::optional<ScalarRun> with_length(FormulaId f);
+  std::shared_ptr<const ScalarDfa> without_empty(const std::shared_ptr<const ScalarDfa>& dfa,
+                                                 FormulaId f);
   std::vector<FormulaId> ways(FormulaId f);
   void append_texts(std::uint32_t set, std::vector<std::string>& out) const;
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f, bool canonical);
@@ -384,7 +386,7 @@ class SchemaMachine {
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<ListKey, List, ListKeyHash> lists_;
-  std::unordered_map<State, Record, StateHash> records_;
+  std::unordered_map<State, StemMask, StateHash> stem_masks_;
   LevelId value_end_ = 0;
   std::unordered_map<std::uint64_t, LevelId> object_stems_, next_stems_;
   std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar

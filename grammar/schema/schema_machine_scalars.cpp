@@ -112,8 +112,8 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
   return run;
 }
 
-// Of strings under a pattern that may not be too long: the pattern's automaton, its characters
-// counted while they are read. Nothing where that would leave other spellings than
+// Of strings under a pattern that may not be too long, or not empty: the pattern's automaton, its
+// characters counted while they are read. Nothing where that would leave other spellings than
 // scalar_program().
 std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
   if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
@@ -137,7 +137,9 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
     string = string || part == formulas_.types(JsonTypes::kString);
     rest.push_back(part);
   }
-  if (!pattern || !string || high >= ScalarRun::kMostCounted) return std::nullopt;
+  const bool counted = high < ScalarRun::kMostCounted;
+  const bool unbounded = high == ScalarRun::kUnbounded;
+  if (!pattern || !string || (!counted && !(unbounded && low == 1))) return std::nullopt;
   // The least length is the pattern's own, or becomes part of the automaton.
   for (const bool with_lower : {false, true}) {
     if (with_lower) rest.insert(rest.end(), lower.begin(), lower.end());
@@ -148,15 +150,28 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
     if (dfa == nullptr || !dfa->counts()) return std::nullopt;
     std::shared_ptr<const ScalarDfa> own = run->dfa_ref();
     if (low == 1 && dfa->characters_left(dfa->start()) == 0) {
-      own = own->without_empty(vocabulary_->single_bytes(), library_->string());
-      if (own == nullptr || !own->counts()) continue;
+      rest.insert(rest.end(), lower.begin(), lower.end());
+      own = without_empty(own, formulas_.all(rest));
+      if (own == nullptr || !own->counts()) return std::nullopt;
     }
     const std::uint32_t least = own->characters_left(own->start());
     if (low > least) continue;
     if (least > high) return ScalarRun();
+    if (unbounded) return ScalarRun(std::move(own));
     return ScalarRun(std::move(own), static_cast<std::uint32_t>(high));
   }
   return std::nullopt;
+}
+
+// Of the strings of `f`, which are those of `dfa` but for the empty one: kept for all schemas.
+std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
+    const std::shared_ptr<const ScalarDfa>& dfa, FormulaId f) {
+  const std::optional<std::string> name = scalar_key(formulas_, f);
+  const std::optional<ScalarLibrary::Entry> entry = name ? library_->find(*name) : std::nullopt;
+  if (entry && entry->dfa != nullptr) return entry->dfa;
+  auto made = dfa->without_empty(vocabulary_->single_bytes(), library_->string());
+  if (made != nullptr && name) library_->add(*name, {nullptr, made});
+  return made;
 }
 
 // The strings of a set, as they are written.
@@ -324,7 +339,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   const std::size_t steps =
       own ? std::max(ScalarLibrary::kDfaSteps, large_steps_) : ScalarLibrary::kDfaSteps;
   ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string())};
-  // Not many large ones a schema.
+  // Not many large ones a schema; a state takes some six steps.
   const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;
   if (made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
   if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead)

@@ -30,7 +30,7 @@ SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Out
 void SchemaWalk::run(const State& from) {
   from_ = from;
   machine_.text_missed_ = false;
-  if (record_ == nullptr && recorded(from)) return;
+  if (stem_mask_ == nullptr && by_stem(from)) return;
   Place place;
   place.inside = from;
   const bool covered =
@@ -89,13 +89,13 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     }
     next = *after;
     if (tokens.list != nullptr && ends_list(tokens, node, before, next)) return false;
-    if (tokens.list == nullptr && record_ != nullptr) {
-      if (next.inside.phase == Phase::kKey && next.inside.b == record_object_) {
+    if (tokens.list == nullptr && stem_mask_ != nullptr) {
+      if (next.inside.phase == Phase::kKey && next.inside.b == stem_object_) {
         way(tokens, node, true);
-        record_->ways.back().key = next.inside.a;
+        stem_mask_->ways.back().key = next.inside.a;
         return false;
       }
-      if (ends_record(next)) {
+      if (ends_stem(next)) {
         way(tokens, node, true);
         if (next.inside.phase == Phase::kNext) return false;
       }
@@ -304,7 +304,7 @@ bool SchemaWalk::note(const Place& place) {
 
 // One token, byte by byte from the walk's beginning.
 bool SchemaWalk::fits(TokenId token) {
-  if (record_ != nullptr) record_->known = false;
+  if (stem_mask_ != nullptr) stem_mask_->known = false;
   Place at;
   at.inside = from_;
   for (const char c : vocabulary_.bytes(token)) {

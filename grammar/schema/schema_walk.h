@@ -5,6 +5,9 @@
 // being read, the terminal's piece has the tokens that stay inside; only the endings of those that
 // leave are walked. Exact: the same tokens as trying each with SchemaMachine::step.
 //
+// What it finds of a value, or of an object's next key, is kept in the machine without what stands
+// around the place (its stem), and serves all places that have the same stem.
+//
 // Used once a mask: make one, call run(), take what it found.
 #pragma once
 
@@ -99,13 +102,14 @@ class SchemaWalk {
     std::uint64_t own_bound = 0, stem_bound = 0;
   };
   void try_each(const Tokens& tokens, std::span<const TokenId> ids);
-  // schema_walk_record.cpp
-  bool recorded(const State& from);
-  const SchemaMachine::Record& record(const Stem& stem);
-  [[nodiscard]] bool ends_record(const Place& place) const;
+  // schema_walk_stem.cpp
+  bool by_stem(const State& from);
+  const SchemaMachine::StemMask& stem_mask(const Stem& stem);
+  [[nodiscard]] bool ends_stem(const Place& place) const;
   void way(const Tokens& tokens, std::uint32_t node, bool emit);
   void way(const Exits& which);
-  void go(const SchemaMachine::Record::Way& way, const Place& after, SchemaMachine::LevelId object);
+  void go(const SchemaMachine::StemMask::Way& way, const Place& after,
+          SchemaMachine::LevelId object);
   bool descend(std::uint32_t node, Place& place);
 
   bool fits(TokenId token);
@@ -149,9 +153,9 @@ class SchemaWalk {
   std::uint64_t largest_ = 0;
   State noted_;  // the last place whose bound was taken
   bool noted_fits_ = false;
-  SchemaMachine::Record* record_ = nullptr;  // being made
-  SchemaMachine::LevelId record_object_ = 0;
-  bool listing_ = false, unlistable_ = false;  // a list is being made; it is of no use elsewhere
+  SchemaMachine::StemMask* stem_mask_ = nullptr;  // being made
+  SchemaMachine::LevelId stem_object_ = 0;        // after a comma: whose keys are its ways on
+  bool listing_ = false, unlistable_ = false;     // a list is being made; it is of no use elsewhere
   std::vector<unsigned char> path_, exit_path_;
   struct Open {
     std::size_t first = 0;  // of its children in todo_, the last being next

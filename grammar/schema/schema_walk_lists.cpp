@@ -110,7 +110,7 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   if (after.outside == Automaton::kDead) return;
   for (const std::uint32_t end : list.ends) {
-    if (record_ != nullptr && ends_record(after)) {
+    if (stem_mask_ != nullptr && ends_stem(after)) {
       way(tokens, end, true);
       continue;
     }
@@ -121,7 +121,7 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
 
 // Inside a scalar that may be complete, and with it the value that a list is of.
 bool SchemaWalk::ends_value(const Tokens& tokens, const Place& place) const {
-  if (tokens.list == nullptr && record_ == nullptr) return false;
+  if (tokens.list == nullptr && stem_mask_ == nullptr) return false;
   if (place.inside.phase != Phase::kLeaf) return false;
   const auto& leaf = machine_.leaves_[place.inside.a];
   return leaf.accepting && leaf.parts[0].next == machine_.value_end_ && machine_.value_end_ != 0;

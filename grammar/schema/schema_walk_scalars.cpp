@@ -105,7 +105,7 @@ bool SchemaWalk::dfa_piece(const Part& part) {
     exits.only = &fitting;
   } else {
     mask_.allow(TokenListRef{tokens, tokens->stay});
-    if (tokens->many.count > 0) mask_.allow(MaskTableRef(tokens, &tokens->many));
+    if (!tokens->many.words.empty()) mask_.allow(MaskTableRef(tokens, &tokens->many));
   }
   const bool at_once = dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q);
   leave(TokenTrie::kRoot, part, exits, dfa.quoted(), at_once);
@@ -130,7 +130,7 @@ void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens
     if (reads(run, part.leaf.state, text) != ScalarRun::kNone) mask_.allow(id);
   };
   for (const TokenId id : tokens.stay) try_token(id);
-  if (tokens.many.count == 0) return;
+  if (tokens.many.words.empty()) return;
   // Tokens that begin at most so many characters; nullptr: none.
   const auto beginning = [&](std::uint32_t most) -> const std::vector<std::uint64_t>* {
     if (tables.inside == nullptr) return nullptr;
@@ -171,20 +171,20 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
   }
   const Place after = after_part(part);
   if (after.outside == Automaton::kDead) return;
-  const bool recording = record_ != nullptr && ends_record(after);
-  if (!none && recording) way(exits);
-  if (!none && !recording) this->exits(exits, after, part.each);
+  const bool ends_here = stem_mask_ != nullptr && ends_stem(after);
+  if (!none && ends_here) way(exits);
+  if (!none && !ends_here) this->exits(exits, after, part.each);
   if (!at_once) return;
   Tokens tokens = all_;
   tokens.each = part.each;
   if (!quoted) {
-    recording ? way(tokens, node, false) : listed(tokens, node, after, false);
+    ends_here ? way(tokens, node, false) : listed(tokens, node, after, false);
     return;
   }
   const std::uint32_t quote = all_.trie->child(node, '"');
   if (quote == TokenTrie::kNone) return;
   path_[all_.trie->nodes()[quote].depth] = '"';
-  if (recording) {
+  if (ends_here) {
     way(tokens, quote, true);
     return;
   }
@@ -227,7 +227,7 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
     return after->outside != Automaton::kDead;
   };
   const auto end = [&](std::uint32_t at, bool emits) {
-    if (record_ != nullptr && ends_record(*after)) {
+    if (stem_mask_ != nullptr && ends_stem(*after)) {
       way(tokens, at, emits);
       return;
     }

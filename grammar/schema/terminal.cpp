@@ -131,13 +131,11 @@ void Terminal::make_dense(std::size_t vocabulary, Piece& piece) {
   std::vector<std::uint32_t> counts(std::size_t{most} + 1);
   for (const Piece::Stay& stay : piece.stay) ++counts[stay.begun];
   std::vector<std::size_t> table(counts.size());
-  std::uint32_t sum = 0;
   for (std::uint32_t begun = 0; begun <= most; ++begun) {
     if (counts[begun] == 0) continue;
     table[begun] = piece.dense.size();
-    sum += counts[begun];
     piece.lengths.push_back(begun);
-    piece.dense.push_back({std::vector<std::uint64_t>((vocabulary + 63) / 64), sum});
+    piece.dense.push_back({std::vector<std::uint64_t>((vocabulary + 63) / 64)});
   }
   for (const Piece::Stay& stay : piece.stay) {
     const auto id = static_cast<std::size_t>(stay.id);

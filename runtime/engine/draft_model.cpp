@@ -7,8 +7,6 @@
 namespace espalier::runtime {
 namespace {
 
-// The most tokens of one guess.
-constexpr std::size_t kMostGuessed = 7;
 // Rows that a path may lack without being asked whether catching up pays: what one step of the
 // engine adds to it.
 constexpr std::uint32_t kBehind = kMostGuessed + 2;

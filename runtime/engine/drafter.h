@@ -23,6 +23,8 @@ namespace espalier::runtime {
 /// Where a guess comes from; the surer first.
 enum class DraftSource : std::uint8_t { kTree, kTrigram, kBigram, kModel };
 inline constexpr std::size_t kDraftSources = 4;
+/// The most tokens of one guess.
+inline constexpr std::size_t kMostGuessed = 7;
 
 /// What follows the latest earlier place of a path's last two or three tokens.
 class NGramIndex {

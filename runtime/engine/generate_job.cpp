@@ -74,10 +74,9 @@ bool GenerateJob::may_guess(const radix_cache::RadixCache& cache) const {
 }
 
 std::size_t GenerateJob::most_guessed() const {
-  constexpr std::size_t kMost = 7;
   // The row behind the last guessed token gives one more; at the budget's end a follow may still
   // come.
-  return tokens_left() < 2 ? 0 : std::min<std::size_t>(kMost, tokens_left() - 1);
+  return tokens_left() < 2 ? 0 : std::min<std::size_t>(kMostGuessed, tokens_left() - 1);
 }
 
 void GenerateJob::propose(radix_cache::RadixCache& cache, double threshold) {

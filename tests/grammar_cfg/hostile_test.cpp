@@ -6,13 +6,14 @@
 #include "grammar/gbnf.h"
 #include "grammar/lark.h"
 #include "testing.h"
+#include "tests/support/small_stack.h"
 
 namespace espalier::grammar {
 namespace {
 
+using espalier::testing::on_a_small_stack;
 using ::testing::AnyOf;
 using testing::bytes_and;
-using testing::on_small_stack;
 using testing::verdict;
 
 constexpr std::size_t kMany = 1'000'000;
@@ -27,7 +28,7 @@ std::string outcome(const Result<ContextFreeGrammar>& compiled) {
 }
 
 TEST(HostileGrammar, NestsAMillionDeepEndInAnErrorOrCompile) {
-  on_small_stack([] {
+  on_a_small_stack([] {
     const VocabularyRef v = bytes_and();
     EXPECT_EQ(outcome(compile_gbnf(v, "root ::= " + times("(", kMany))), "invalid");
     EXPECT_EQ(
@@ -66,7 +67,7 @@ std::string chain(std::size_t rules, std::string_view before, std::string_view a
 }
 
 TEST(HostileGrammar, ChainsOfRulesEndInAnErrorOrCompile) {
-  on_small_stack([] {
+  on_a_small_stack([] {
     const VocabularyRef v = bytes_and();
     for (const char* before : {"", "\"a\" ", "\"a\"? ", "\"a\"* "}) {
       for (const char* after : {"", " \"b\"", " \"b\"?", " | \"c\""}) {
@@ -90,7 +91,7 @@ TEST(HostileGrammar, ChainsOfRulesEndInAnErrorOrCompile) {
 }
 
 TEST(HostileGrammar, DeepTextsAreFollowedUntilTheyCannotClose) {
-  on_small_stack([] {
+  on_a_small_stack([] {
     const auto compiled = compile_gbnf(bytes_and(), "root ::= \"(\" root \")\" | \"x\"");
     ASSERT_TRUE(compiled);
     const std::size_t most = Program::kLongestClosing - 1;

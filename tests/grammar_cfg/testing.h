@@ -1,9 +1,6 @@
-// What the context-free tests share: texts followed a byte at a time, and a small machine stack.
+// What the context-free tests share: texts followed a byte at a time.
 #pragma once
 
-#include <pthread.h>
-
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,21 +28,6 @@ inline std::string verdict(const GrammarRef& grammar, std::string_view text) {
     if (!at.advance(static_cast<unsigned char>(text[i]))) return std::to_string(i);
   }
   return at.accepting() ? "yes" : "begins";
-}
-
-/// Runs `work` on a stack of 256 KiB.
-inline void on_small_stack(std::function<void()> work) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, 256 << 10);
-  pthread_t thread{};
-  const auto enter = [](void* argument) -> void* {
-    (*static_cast<std::function<void()>*>(argument))();
-    return nullptr;
-  };
-  pthread_create(&thread, &attributes, enter, &work);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
 }
 
 }  // namespace espalier::grammar::testing

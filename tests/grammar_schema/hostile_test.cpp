@@ -2,7 +2,6 @@
 // 256 KiB, destructors included.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <pthread.h>
 
 #include <cmath>
 #include <functional>
@@ -10,39 +9,17 @@
 #include <vector>
 
 #include "tests/grammar_schema/verdicts.h"
+#include "tests/support/small_stack.h"
 
 namespace espalier::grammar {
 namespace {
 
+using espalier::testing::on_a_small_stack;
 using ::testing::AnyOf;
 using testing::byte_vocabulary;
 using ::testing::HasSubstr;
 using testing::refusal_of;
 using ::testing::StartsWith;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(NDEBUG)
-constexpr std::size_t kStack = 8U << 20;  // frames are several times larger
-#else
-constexpr std::size_t kStack = 256U << 10;
-#endif
-
-// Runs `f` on a small stack.
-void confined(const std::function<void()>& f) {
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, kStack);
-  pthread_t thread{};
-  ASSERT_EQ(pthread_create(
-                &thread, &attributes,
-                [](void* arg) -> void* {
-                  (*static_cast<const std::function<void()>*>(arg))();
-                  return nullptr;
-                },
-                const_cast<std::function<void()>*>(&f)),
-            0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-}
 
 Json chain(int n, const char* keyword, bool in_list) {
   Json out = true;
@@ -55,7 +32,7 @@ Json chain(int n, const char* keyword, bool in_list) {
 }
 
 TEST(HostileSchemas, NestsAMillionDeepAreALimit) {
-  confined([] {
+  on_a_small_stack([] {
     for (const char* keyword : {"items", "not", "additionalProperties"}) {
       const Json deep = chain(1'000'000, keyword, false);
       EXPECT_THAT(refusal_of(deep), StartsWith("limit: schema: nested more than")) << keyword;
@@ -67,7 +44,7 @@ TEST(HostileSchemas, NestsAMillionDeepAreALimit) {
 }
 
 TEST(HostileSchemas, ReferencesThatLeadBackOrFarAreNamed) {
-  confined([] {
+  on_a_small_stack([] {
     const Json mutual = Json::parse(R"({"$ref":"#/$defs/a","$defs":{
         "a":{"allOf":[{"$ref":"#/$defs/b"}]},"b":{"$ref":"#/$defs/a"}}})");
     EXPECT_THAT(refusal_of(mutual), HasSubstr("lead back to itself"));
@@ -82,7 +59,7 @@ TEST(HostileSchemas, ReferencesThatLeadBackOrFarAreNamed) {
 }
 
 TEST(HostileSchemas, CountsWithoutEndCostNothing) {
-  confined([] {
+  on_a_small_stack([] {
     EXPECT_EQ(refusal_of(Json{{"type", "string"}, {"maxLength", 1'000'000'000}}), "accepted");
     EXPECT_EQ(refusal_of(Json{{"type", "array"}, {"maxItems", 1'000'000'000}}), "accepted");
     EXPECT_THAT(refusal_of(Json{{"type", "string"}, {"minLength", 1'000'000'000}}),
@@ -95,7 +72,7 @@ TEST(HostileSchemas, CountsWithoutEndCostNothing) {
 }
 
 TEST(HostileSchemas, ChoicesThatMultiplyAreBounded) {
-  confined([] {
+  on_a_small_stack([] {
     std::string wide;
     for (int i = 0; i < 10'000; ++i) {
       wide += std::string(i > 0 ? "," : "") + R"({"required":["k)" + std::to_string(i) + R"("]})";
@@ -122,7 +99,7 @@ TEST(HostileSchemas, ChoicesThatMultiplyAreBounded) {
 }
 
 TEST(HostileSchemas, BranchesWithoutNumberAreTakenWhereAMemberTellsThemApart) {
-  confined([] {
+  on_a_small_stack([] {
     Json tagged = {{"oneOf", Json::array()}};
     for (int i = 0; i < 10'000; ++i) {
       const Json tag = {{"const", "k" + std::to_string(i)}};
@@ -134,7 +111,7 @@ TEST(HostileSchemas, BranchesWithoutNumberAreTakenWhereAMemberTellsThemApart) {
 }
 
 TEST(HostileSchemas, NumbersBeyondAnyRangeAreNamed) {
-  confined([] {
+  on_a_small_stack([] {
     EXPECT_THAT(refusal_of(Json{{"maximum", HUGE_VAL}}), HasSubstr("invalid: schema: a number"));
     EXPECT_EQ(refusal_of(Json{{"const", -0.0}}), "accepted");
     EXPECT_THAT(refusal_of(Json{{"minimum", 1e308}, {"maximum", 1e308}, {"type", "number"}}),
@@ -159,7 +136,7 @@ TEST(HostileSchemas, NumbersBeyondAnyRangeAreNamed) {
 }
 
 TEST(HostileSchemas, StringsThatAreNoTextAreNamed) {
-  confined([] {
+  on_a_small_stack([] {
     EXPECT_THAT(refusal_of(Json{{"const", "\xed\xa0\x80"}}), HasSubstr("not well-formed UTF-8"));
     EXPECT_THAT(refusal_of(Json{{"pattern", "\xff"}}), HasSubstr("not well-formed UTF-8"));
     EXPECT_THAT(refusal_of(Json{{"properties", {{"\xc0\x80", true}}}}),
@@ -175,7 +152,7 @@ TEST(HostileSchemas, StringsThatAreNoTextAreNamed) {
 }
 
 TEST(HostileSchemas, ConjunctionsThatNothingSatisfiesEnd) {
-  confined([] {
+  on_a_small_stack([] {
     Json all = {{"type", "string"}, {"allOf", Json::array()}};
     for (int i = 0; i < 40; ++i) {
       all["allOf"].push_back({{"pattern", "^(?:[ab]{" + std::to_string(7 + i) + "})*$"},
@@ -229,7 +206,7 @@ TEST(HostileVocabularies, MasksAreThoseOfTheBytes) {
 }
 
 TEST(HostileSchemas, PatternsThatHangOthersAreCompiled) {
-  confined([] {
+  on_a_small_stack([] {
     const auto grammar =
         compile_json_schema(byte_vocabulary(), Json{{"type", "string"}, {"pattern", "^(a+)+$"}});
     ASSERT_TRUE(grammar.has_value());
@@ -240,7 +217,7 @@ TEST(HostileSchemas, PatternsThatHangOthersAreCompiled) {
 }
 
 TEST(HostileSchemas, TextsMayBeHostileToo) {
-  confined([] {
+  on_a_small_stack([] {
     const auto grammar = compile_json_schema(byte_vocabulary(), true);
     ASSERT_TRUE(grammar.has_value());
     EXPECT_FALSE(testing::accepts(*grammar, std::string(100'000, '[')));

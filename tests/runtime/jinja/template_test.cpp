@@ -4,16 +4,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <pthread.h>
 
 #include <functional>
 #include <string>
 
 #include "runtime/jinja/strings.h"
+#include "tests/support/small_stack.h"
 
 namespace espalier::runtime::jinja {
 namespace {
 
+using espalier::testing::on_a_small_stack;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
@@ -44,27 +45,6 @@ std::string repeated(std::string_view part, std::size_t times) {
   out.reserve(part.size() * times);
   for (std::size_t i = 0; i < times; ++i) out += part;
   return out;
-}
-
-// Runs `body` on a stack of 256 KiB (more under a sanitizer, whose frames are larger).
-void on_a_small_stack(const std::function<void()>& body) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr std::size_t kStack = std::size_t{2} << 20;
-#else
-  constexpr std::size_t kStack = std::size_t{256} << 10;
-#endif
-  pthread_attr_t attributes;
-  ASSERT_EQ(pthread_attr_init(&attributes), 0);
-  ASSERT_EQ(pthread_attr_setstacksize(&attributes, kStack), 0);
-  pthread_t thread{};
-  const auto run = [](void* it) -> void* {
-    (*static_cast<const std::function<void()>*>(it))();
-    return nullptr;
-  };
-  ASSERT_EQ(pthread_create(&thread, &attributes, run, const_cast<std::function<void()>*>(&body)),
-            0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
 }
 
 // --- Errors

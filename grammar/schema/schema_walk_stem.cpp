@@ -1,9 +1,9 @@
 // Masks that are kept without what stands around their place: before a value, and after a comma of
 // an object.
 //
-// A record is made by a walk of its own over the stem (see schema_walk_lists.cpp). Where the value
-// is complete, or a key begins, it notes the way on, and each mask goes that way from where it
-// stands.
+// Such a mask is made by a walk of its own over the stem (see schema_walk_lists.cpp). Where the
+// value is complete, or a key begins, it notes the way on, and each mask goes that way from where
+// it stands.
 #include <algorithm>
 #include <utility>
 
@@ -11,35 +11,35 @@
 
 namespace espalier::grammar {
 
-// Allows the tokens that may come at `from` by its record; false where it has none.
-bool SchemaWalk::recorded(const State& from) {
+// Allows the tokens that may come at `from` by its stem's mask; false where it has none.
+bool SchemaWalk::by_stem(const State& from) {
   if ((from.phase != Phase::kValue && from.phase != Phase::kComma) || from.text != 0) return false;
   Place place;
   place.inside = from;
   const Stem stem = stem_of(place);
   if (stem.end == 0 && stem.object == 0) return false;
-  const SchemaMachine::Record& record = this->record(stem);
-  if (!record.known) return false;
-  mask_.allow(record.mask);
-  largest_ = std::max(largest_, record.largest + stem.own_bound);
+  const SchemaMachine::StemMask& known = stem_mask(stem);
+  if (!known.known) return false;
+  mask_.allow(known.mask);
+  largest_ = std::max(largest_, known.largest + stem.own_bound);
   Place after;
   after.inside = {Phase::kNext, 0, stem.end, 0, 0};
-  for (const auto& way : record.ways) go(way, after, from.a);
+  for (const auto& way : known.ways) go(way, after, from.a);
   return true;
 }
 
-const SchemaMachine::Record& SchemaWalk::record(const Stem& stem) {
-  const auto known = machine_.records_.find(stem.place);
-  if (known != machine_.records_.end()) return known->second;
-  SchemaMachine::Record out{true, MaskBuilder(vocabulary_.size()), {}, 0};
+const SchemaMachine::StemMask& SchemaWalk::stem_mask(const Stem& stem) {
+  const auto known = machine_.stem_masks_.find(stem.place);
+  if (known != machine_.stem_masks_.end()) return known->second;
+  SchemaMachine::StemMask out{true, MaskBuilder(vocabulary_.size()), {}, 0};
   Outside outside = outside_;
   outside.enter = [&](const State&) {
     out.known = false;
     return Automaton::kDead;
   };
   SchemaWalk walk(machine_, vocabulary_, std::move(outside), out.mask);
-  walk.record_ = &out;
-  walk.record_object_ = stem.object;
+  walk.stem_mask_ = &out;
+  walk.stem_object_ = stem.object;
   walk.run(stem.place);
   out.known = out.known && !out.mask.dense() && !machine_.text_missed_;
   if (!out.known) out = {false, MaskBuilder(0), {}, 0};
@@ -50,11 +50,11 @@ const SchemaMachine::Record& SchemaWalk::record(const Stem& stem) {
     size += sizeof way + (way.without.size() + (way.only ? way.only->size() : 0)) * 4;
   }
   machine_.bytes_ += size + out.mask.held();
-  return machine_.records_.emplace(stem.place, std::move(out)).first->second;
+  return machine_.stem_masks_.emplace(stem.place, std::move(out)).first->second;
 }
 
-// Behind the value that a record is of; a number may go on.
-bool SchemaWalk::ends_record(const Place& place) const {
+// Behind the value that a stem's mask is of; a number may go on.
+bool SchemaWalk::ends_stem(const Place& place) const {
   if (machine_.value_end_ == 0) return false;
   if (place.inside.phase == Phase::kNext) return place.inside.a == machine_.value_end_;
   if (place.inside.phase != Phase::kLeaf) return false;
@@ -65,16 +65,16 @@ bool SchemaWalk::ends_record(const Place& place) const {
 void SchemaWalk::way(const Tokens& tokens, std::uint32_t node, bool emit) {
   if (tokens.piece != nullptr) {
     way(*tokens.which);
-    record_->ways.back().exits = false;
+    stem_mask_->ways.back().exits = false;
   } else {
-    record_->ways.emplace_back();
+    stem_mask_->ways.emplace_back();
   }
-  record_->ways.back().node = node;
-  record_->ways.back().emit = emit;
+  stem_mask_->ways.back().node = node;
+  stem_mask_->ways.back().emit = emit;
 }
 
 void SchemaWalk::way(const Exits& which) {
-  SchemaMachine::Record::Way out;
+  SchemaMachine::StemMask::Way out;
   out.piece = which.piece;
   out.fewest = which.fewest;
   out.most = which.most;
@@ -82,11 +82,11 @@ void SchemaWalk::way(const Exits& which) {
   out.without.assign(which.without.begin(), which.without.end());
   out.node = TokenTrie::kRoot;
   out.exits = true;
-  record_->ways.push_back(std::move(out));
+  stem_mask_->ways.push_back(std::move(out));
 }
 
 // Goes on from the place after the value, or with a key of the object.
-void SchemaWalk::go(const SchemaMachine::Record::Way& way, const Place& after,
+void SchemaWalk::go(const SchemaMachine::StemMask::Way& way, const Place& after,
                     SchemaMachine::LevelId object) {
   Tokens tokens = all_;
   Exits which;

@@ -1,0 +1,383 @@
+// What a vocabulary's tokens do at a state of a finished automaton: by tables, by states that do
+// alike, or by a walk.
+#include <algorithm>
+#include <span>
+#include <unordered_set>
+#include <utility>
+
+#include "grammar/schema/scalar_dfa.h"
+#include "grammar/strong_components.h"
+#include "grammar/token_trie.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr unsigned kWide = 20;                // characters of ASCII from which tables are looked at
+constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
+
+// Adds the tokens that hold a character which begins with one of the bytes.
+void add_holding(const ScalarDfa::Tables& tables, const ByteSet& bytes,
+                 std::vector<std::uint64_t>& words) {
+  for (ByteSet rest = bytes; !rest.none(); rest.remove(rest.lowest())) {
+    const auto& holding = (*tables.holding)[rest.lowest()].words;
+    for (std::size_t w = 0; w < holding.size(); ++w) words[w] |= holding[w];
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables, State q) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = tokens_.find(q); known != tokens_.end()) return known->second;
+  }
+  auto out = std::make_shared<Tokens>();
+  std::vector<std::uint64_t> words((tables.vocabulary->size() + 63) / 64);
+  const bool large = facts_.size() >= kFewStates && tables.longer != nullptr;
+  const bool added =
+      quoted_ && ((!large && add_all(tables, q, words)) || add_by_table(tables, q, words));
+  const bool like = !added && large && add_by_like(tables, q, words);
+  const bool first = !added && large && !like;  // of those that do alike
+  if (!added && !like && (!quoted_ || !large || !add_all(tables, q, words))) {
+    add_by_walk(tables, q, words);
+  }
+  const std::uint32_t count = count_bits(words);
+  if (count <= kListedTokens) {
+    out->stay.reserve(count);
+    for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
+  } else {
+    out->many = {std::move(words)};
+  }
+  // Exits are sorted by what they have inside: each text is read once.
+  const Terminal::Piece& exits = quoted_ ? *tables.quoted : *tables.bare;
+  std::string_view text;
+  bool fit = false;
+  std::size_t common = 0;
+  std::vector<State> path{q};  // by bytes of `text`; ends where it dies
+  for (std::uint32_t i = 0; i < exits.exits.size(); ++i) {
+    const Terminal::Piece::Exit& exit = exits.exits[i];
+    const std::string_view own = tables.vocabulary->bytes(exit.id).substr(0, exit.size);
+    if (i == 0 || own != text) {
+      common = 0;
+      while (common < text.size() && common < own.size() && text[common] == own[common]) ++common;
+      text = own;
+      if (path.size() > common + 1) path.resize(common + 1);
+      while (path.size() <= own.size() && path.back() != kDead) {
+        path.push_back(next(path.back(), static_cast<unsigned char>(own[path.size() - 1])));
+      }
+      State to = path.size() == own.size() + 1 ? path.back() : kDead;
+      if (quoted_ && to != kDead) to = next(to, '"');
+      fit = to != kDead && accepting(to);
+    }
+    if (fit) out->exits.push_back(i);
+  }
+  const std::size_t bytes = out->stay.size() * sizeof(TokenId) + out->many.words.size() * 8 +
+                            out->exits.size() * sizeof(std::uint32_t) + 128;
+  const std::lock_guard lock(mutex_);
+  if (const auto known = tokens_.find(q); known != tokens_.end()) return known->second;
+  // Those that others are found by are worth more.
+  if (kept_ + bytes > (like ? kMostKept / 2 : kMostKept)) return out;
+  kept_ += bytes;
+  tokens_.emplace(q, out);
+  if (first) alike_tokens_.try_emplace(alike_[q], out);
+  return out;
+}
+
+// Along the automaton over the vocabulary's trie.
+void ScalarDfa::add_by_walk(const Tables& tables, State q,
+                            std::vector<std::uint64_t>& words) const {
+  const TokenTrie& trie = tables.vocabulary->trie();
+  const auto nodes = trie.nodes();
+  std::vector<State> path(trie.longest() + 1);
+  path[0] = q;
+  std::vector<std::uint32_t> tops;
+  trie.children(TokenTrie::kRoot, bytes(q), tops);
+  for (const std::uint32_t top : tops) {
+    const std::uint32_t end = nodes[top].next;
+    for (std::uint32_t i = top; i < end;) {
+      const TokenTrie::Node& at = nodes[i];
+      const State to = next(path[at.depth - 1U], at.byte);
+      if (to == kDead || (quoted_ && accepting(to))) {
+        i = at.next;
+        continue;
+      }
+      path[at.depth] = to;
+      if (at.token_count > 0) {
+        for (const TokenId id : trie.tokens_at(i)) {
+          words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+        }
+      }
+      ++i;
+    }
+  }
+}
+
+// From the tokens of a state that does the same with short ones; false where none is remembered.
+bool ScalarDfa::add_by_like(const Tables& tables, State q,
+                            std::vector<std::uint64_t>& words) const {
+  std::call_once(alike_once_, [&] { find_alike(); });
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = alike_tokens_.find(alike_[q]);
+    if (known == alike_tokens_.end()) return false;
+    if (!known->second->many.words.empty()) words = known->second->many.words;
+    for (const TokenId id : known->second->stay) {
+      words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+    }
+  }
+  for (const TokenId id : *tables.longer) {
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    std::uint64_t& word = words[static_cast<std::size_t>(id) / 64];
+    word = stays(q, tables.vocabulary->bytes(id)) ? word | bit : word & ~bit;
+  }
+  return true;
+}
+
+bool ScalarDfa::stays(State q, std::string_view text) const {
+  for (const char c : text) {
+    q = next(q, static_cast<unsigned char>(c));
+    if (q == kDead || (quoted_ && accepting(q))) return false;
+  }
+  return true;
+}
+
+// kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to
+// do with texts of n. Bytes that lead alike are mostly neighbours.
+void ScalarDfa::find_alike() const {
+  struct Run {
+    unsigned char first = 0;
+    State to = kDead;
+  };
+  std::vector<Run> runs;
+  std::vector<std::size_t> begins{0, 0};  // of state 1: 0
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      const State to = next(static_cast<State>(q), static_cast<unsigned char>(byte));
+      if (byte == 0 || runs.back().to != to) runs.push_back({static_cast<unsigned char>(byte), to});
+    }
+    begins.push_back(runs.size());
+  }
+  const auto stir = [](std::uint64_t h, std::uint64_t v) {
+    h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
+    return h ^ (h >> 32);
+  };
+  alike_.assign(facts_.size(), {});
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    alike_[q] = {facts_[q].accepting ? 3U : 1U, facts_[q].accepting ? 7U : 5U};
+  }
+  std::vector<Digest> further(alike_.size());
+  for (std::size_t round = 0; round < kHorizon; ++round) {
+    for (std::size_t q = 1; q < facts_.size(); ++q) {
+      Digest made{alike_[q].a * 31, alike_[q].b * 37};
+      for (std::size_t i = begins[q]; i < begins[q + 1]; ++i) {
+        const Digest& to = alike_[runs[i].to];
+        made.a = stir(made.a + runs[i].first, to.a);
+        made.b = stir(made.b ^ (to.b * 0xBF58476D1CE4E5B9ULL), runs[i].first + 1U);
+      }
+      further[q] = made;
+    }
+    alike_.swap(further);
+  }
+}
+
+// Whether what can be read from `q` on, up to the closing quote, are the strings of `characters`.
+bool ScalarDfa::reads_all(const Terminal& characters, State q) const {
+  using Pair = std::pair<State, Terminal::State>;
+  std::vector<Pair> open{{q, characters.boundary()}};
+  std::unordered_set<std::uint32_t> known;
+  while (!open.empty()) {
+    const auto [at, there] = open.back();
+    open.pop_back();
+    ByteSet rest = characters.bytes(there), own = bytes(at);
+    if (there == characters.boundary()) {
+      rest.remove('"');
+      own.remove('"');
+    }
+    if (own != rest) return false;
+    Pair last;  // neighbours lead alike
+    for (; !rest.none(); rest.remove(rest.lowest())) {
+      const auto byte = static_cast<unsigned char>(rest.lowest());
+      const Pair to{next(at, byte), characters.next(there, byte)};
+      if (to == last) continue;
+      last = to;
+      if (known.insert((std::uint32_t{to.first} << 16) | to.second).second) open.push_back(to);
+    }
+  }
+  return true;
+}
+
+// Where any string may follow.
+bool ScalarDfa::add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const {
+  const auto add = [&](const Terminal* characters, const Terminal::Piece* inside) {
+    if (characters == nullptr || !reads_all(*characters, q)) return false;
+    for (const Terminal::Piece::Stay& stay : inside->stay) {
+      words[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
+    }
+    if (!inside->dense.empty()) words = inside->dense.back().words;
+    return true;
+  };
+  return add(tables.string, tables.inside) || add(tables.canonical, tables.canonical_inside);
+}
+
+const ByteSet& ScalarDfa::alphabet(State q) const {
+  std::call_once(alphabets_once_, [&] {
+    const auto each_target = [&](std::uint32_t from, auto&& f) {
+      const State* row = &rows_[std::size_t{from} * 256];
+      for (unsigned b = 0; b < 256; ++b) {
+        if (row[b] != kDead && (b == 0 || row[b] != row[b - 1])) f(std::uint32_t{row[b]});
+      }
+    };
+    const auto components = strong_components(facts_.size(), each_target);
+    alphabets_.resize(facts_.size());
+    for (const auto& component : components) {  // those that one leads to stand before it
+      ByteSet all;
+      for (const std::uint32_t from : component) {
+        all |= facts_[from].bytes;
+        each_target(from, [&](std::uint32_t to) { all |= alphabets_[to]; });
+      }
+      for (const std::uint32_t from : component) alphabets_[from] = all;
+    }
+  });
+  return alphabets_[q];
+}
+
+ScalarDfa::Words ScalarDfa::foreign(const Tables& tables, const ByteSet& alphabet) const {
+  constexpr std::size_t kMostAlphabets = 8;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [known, words] : foreign_) {
+      if (known == alphabet) return words;
+    }
+  }
+  std::vector<std::uint64_t> out((tables.vocabulary->size() + 63) / 64);
+  add_holding(tables, ~alphabet, out);
+  auto made = std::make_shared<const std::vector<std::uint64_t>>(std::move(out));
+  const std::lock_guard lock(mutex_);
+  if (foreign_.size() < kMostAlphabets) foreign_.emplace_back(alphabet, made);
+  return made;
+}
+
+// Where most characters lead along a chain. False where tables would not help.
+bool ScalarDfa::add_by_table(const Tables& tables, State q,
+                             std::vector<std::uint64_t>& words) const {
+  if (tables.inside == nullptr) return false;
+  const Chain chain = this->chain(q, tables.vocabulary->longest_token());
+  if (chain.bytes.count() < kWide) return false;
+  const ByteSet& read = alphabet(q);
+  const Words foreign_words = foreign(tables, read);
+  const auto& foreign = *foreign_words;
+  std::vector<std::uint64_t> others(words.size());
+  add_holding(tables, read & ~chain.bytes, others);
+  for (std::size_t w = 0; w < words.size(); ++w) others[w] &= ~foreign[w];
+  if (count_bits(others) > kFewOthers) return false;
+  const auto apart = [&](std::size_t w) { return others[w] | foreign[w]; };
+  const Terminal::Piece& inside = *tables.inside;
+  for (const Terminal::Piece::Stay& stay : inside.stay) {
+    const auto id = static_cast<std::size_t>(stay.id);
+    if (stay.begun > chain.steps || ((apart(id / 64) >> (id % 64)) & 1) != 0) continue;
+    words[id / 64] |= std::uint64_t{1} << (id % 64);
+  }
+  const auto longer = std::upper_bound(inside.lengths.begin(), inside.lengths.end(), chain.steps);
+  if (longer != inside.lengths.begin()) {
+    const auto& most =
+        inside.dense[static_cast<std::size_t>(longer - inside.lengths.begin()) - 1].words;
+    for (std::size_t w = 0; w < words.size(); ++w) words[w] |= most[w] & ~apart(w);
+  }
+  for_each_bit(others, [&](TokenId id) {
+    State at = q;
+    for (const char c : tables.vocabulary->bytes(id)) {
+      at = next(at, static_cast<unsigned char>(c));
+      if (at == kDead || accepting(at)) return;
+    }
+    words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+  });
+  return true;
+}
+
+ScalarDfa::Chain ScalarDfa::chain(State q, std::size_t longest) const {
+  // Between characters of a string, that is: not before its quote, nor inside a character.
+  if (!(this->bytes(q) & ByteSet::range(0x80, 0xBF)).none()) return {};
+  Chain out;
+  out.bytes = ByteSet::range(0x20, 0xFF);
+  out.bytes.remove('"');
+  out.bytes.remove('\\');
+  State at = q;
+  while (out.steps < longest) {
+    // To the state that most of ASCII leads to.
+    std::vector<std::pair<State, unsigned>> counts;
+    ByteSet rest = out.bytes & this->bytes(at) & ByteSet::range(0, 0x7F);
+    for (; !rest.none(); rest.remove(rest.lowest())) {
+      const State to = next(at, static_cast<unsigned char>(rest.lowest()));
+      const auto known =
+          std::find_if(counts.begin(), counts.end(), [&](const auto& c) { return c.first == to; });
+      if (known == counts.end()) {
+        counts.emplace_back(to, 1U);
+      } else {
+        ++known->second;
+      }
+    }
+    const auto most =
+        std::max_element(counts.begin(), counts.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most == counts.end()) break;  // no character follows: longer tokens are not inside
+    out.bytes = leading(at, most->first, out.bytes);
+    if ((out.bytes & ByteSet::range(0, 0x7F)).count() < kWide) return {};
+    ++out.steps;
+    if (most->first == at) {
+      out.steps = static_cast<std::uint32_t>(longest);
+      return out;
+    }
+    at = most->first;
+  }
+  const bool ends = (this->bytes(at) & out.bytes).none();
+  return out.steps > 0 && (ends || out.steps == longest) ? out : Chain{};
+}
+
+// Of `first`, the bytes all of whose characters lead from `from` to `to`.
+ByteSet ScalarDfa::leading(State from, State to, const ByteSet& first) const {
+  struct Range {
+    unsigned low, high;
+  };
+  // As deep as a character has bytes.
+  const auto leads = [&](auto&& self, State at, std::span<const Range> ranges) -> bool {
+    if (ranges.empty()) return at == to;
+    State last = kDead;  // neighbours lead alike
+    for (unsigned b = ranges[0].low; b <= ranges[0].high; ++b) {
+      const State on = next(at, static_cast<unsigned char>(b));
+      if (on == kDead) return false;
+      if (on != last && !self(self, on, ranges.subspan(1))) return false;
+      last = on;
+    }
+    return true;
+  };
+  static constexpr Range kLast{0x80, 0xBF};
+  struct Shape {
+    Range first;
+    Range rest[3];
+    std::size_t size;
+  };
+  static constexpr Shape kShapes[] = {{{0x00, 0x7F}, {}, 0},
+                                      {{0xC2, 0xDF}, {kLast}, 1},
+                                      {{0xE0, 0xE0}, {{0xA0, 0xBF}, kLast}, 2},
+                                      {{0xE1, 0xEC}, {kLast, kLast}, 2},
+                                      {{0xED, 0xED}, {{0x80, 0x9F}, kLast}, 2},
+                                      {{0xEE, 0xEF}, {kLast, kLast}, 2},
+                                      {{0xF0, 0xF0}, {{0x90, 0xBF}, kLast, kLast}, 3},
+                                      {{0xF1, 0xF3}, {kLast, kLast, kLast}, 3},
+                                      {{0xF4, 0xF4}, {{0x80, 0x8F}, kLast, kLast}, 3}};
+  ByteSet out;
+  for (const Shape& shape : kShapes) {
+    State last = kDead;
+    bool fits = false;
+    for (unsigned b = shape.first.low; b <= shape.first.high; ++b) {
+      const State on = first.has(b) ? next(from, static_cast<unsigned char>(b)) : kDead;
+      if (on == kDead) continue;
+      if (on != last) fits = leads(leads, on, std::span(shape.rest).first(shape.size));
+      last = on;
+      if (fits) out.add(b);
+    }
+  }
+  return out;
+}
+
+}  // namespace espalier::grammar
