@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cfenv>
 #include <new>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -12,7 +11,7 @@
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/cpu/matrix.h"
 #include "runtime/cpu/worker_pool.h"
-#include "runtime/sampling/sampler.h"
+#include "runtime/sampling/plan_answers.h"
 
 namespace espalier::runtime {
 namespace {
@@ -49,18 +48,18 @@ class PanelBackend final : public Backend {
         workers_(std::move(workers)),
         forward_(std::move(forward)),
         pool_(std::move(pool)),
-        samplers_(workers_->threads(), Sampler(kernels)) {
+        answers_(kernels, *workers_) {
     info_.vocabulary = model_->shape().vocabulary;
     info_.context = model_->shape().context;
     info_.pages = pool_.pages();
     info_.page_bytes = cpu::KvPool::page_bytes(model_->shape());
-    info_.kv_format = "numerics 1, layout cpu 1, f16";
+    info_.kv_format = "numerics 2, layout cpu 1, f16";
   }
 
   const BackendInfo& info() const override { return info_; }
 
   Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) override {
-    check(batch, plans);
+    check_step(info_, batch, plans);
     const DefaultRounding rounding;
     try {
       for (const PageCopy& copy : batch.copies) pool_.copy(copy.from, copy.to, copy.slots);
@@ -89,28 +88,17 @@ class PanelBackend final : public Backend {
 
  private:
   Result<std::vector<RowResult>> run(const Batch& batch, std::span<const RowPlan> plans) {
-    std::vector<std::uint32_t> wanted;
-    for (const RowPlan& plan : plans) wanted.push_back(plan.row);
-    std::sort(wanted.begin(), wanted.end());
-    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-    forward_->run(batch, wanted, pool_);
-
-    // Plans by row, so that a group of rows has its plans together.
-    std::vector<std::uint32_t> order(plans.size());
-    for (std::uint32_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return plans[a].row < plans[b].row; });
+    const PlannedRows planned(plans);
+    forward_->run(batch, planned.rows, pool_);
     std::vector<RowResult> results(plans.size());
-    std::size_t next = 0;
-    for (std::size_t first = 0; first < wanted.size(); first += kHeadRows) {
-      const std::size_t count = std::min(kHeadRows, wanted.size() - first);
-      const std::size_t begin = next;
-      std::vector<HeadRow> rows(count);
-      for (std::size_t i = 0; i < count; ++i) {
-        HeadRow& row = rows[i];
-        row.row = wanted[first + i];
-        for (; next < order.size() && plans[order[next]].row == row.row; ++next) {
-          const RowPlan& plan = plans[order[next]];
+    for (std::size_t begin = 0; begin < planned.rows.size(); begin += kHeadRows) {
+      const std::size_t end = std::min(begin + kHeadRows, planned.rows.size());
+      std::vector<HeadRow> rows(end - begin);
+      for (std::size_t i = begin; i < end; ++i) {
+        HeadRow& row = rows[i - begin];
+        row.row = planned.rows[i];
+        for (std::uint32_t at = planned.first[i]; at < planned.first[i + 1]; ++at) {
+          const RowPlan& plan = plans[planned.order[at]];
           if (plan.want == Want::kLogprobs || plan.count > 0 || plan.mask == nullptr) {
             row.all = true;
           } else {
@@ -119,88 +107,12 @@ class PanelBackend final : public Backend {
         }
       }
       const std::size_t stride = forward_->logits_stride();
-      if (logits_.size() < count * stride) logits_.resize(count * stride);
+      if (logits_.size() < rows.size() * stride) logits_.resize(rows.size() * stride);
       forward_->logits(rows, logits_.data());
-      ESP_TRY(answer(plans, std::span(order).subspan(begin, next - begin), rows, results));
+      ESP_TRY(answers_.answer(plans, planned, begin, end, logits_.data(), stride, info_.vocabulary,
+                              results));
     }
     return results;
-  }
-
-  Status answer(std::span<const RowPlan> plans, std::span<const std::uint32_t> order,
-                std::span<const HeadRow> rows, std::vector<RowResult>& results) {
-    std::vector<std::optional<Error>> errors(order.size());
-    workers_->for_each(
-        static_cast<std::uint32_t>(order.size()), [&](std::uint32_t item, unsigned thread) {
-          const RowPlan& plan = plans[order[item]];
-          const auto row =
-              std::lower_bound(rows.begin(), rows.end(), plan.row,
-                               [](const HeadRow& a, std::uint32_t b) { return a.row < b; });
-          const auto index = static_cast<std::size_t>(row - rows.begin());
-          const std::span<const float> logits(logits_.data() + index * forward_->logits_stride(),
-                                              info_.vocabulary);
-          errors[item] = answer_one(plan, logits, samplers_[thread], results[order[item]]);
-        });
-    for (auto& error : errors) {
-      if (error) return fail(std::move(*error));
-    }
-    return {};
-  }
-
-  // Runs on any thread, so memory that lacks is caught here.
-  static std::optional<Error> answer_one(const RowPlan& plan, std::span<const float> logits,
-                                         Sampler& sampler, RowResult& result) {
-    try {
-      if (plan.want == Want::kToken) {
-        auto sampled = sampler.sample(logits, plan.mask.get(), *plan.sampling, plan.counts,
-                                      plan.key, plan.counter);
-        if (!sampled) return std::move(sampled).error();
-        result.sampled = *sampled;
-      }
-      if (plan.count == 0 && plan.want == Want::kToken) return std::nullopt;
-      const auto normaliser = sampler.log_normaliser(logits);
-      if (!normaliser) return normaliser.error();
-      result.best = Sampler::best(logits, plan.count, *normaliser);
-      if (plan.want == Want::kLogprobs) {
-        for (const TokenId id : plan.ids) {
-          const double logit = logits[static_cast<std::size_t>(id)];
-          result.logprobs.push_back(static_cast<float>(logit - *normaliser));
-        }
-      }
-      return std::nullopt;
-    } catch (const std::bad_alloc&) {
-      return Error{ErrorCode::kExhausted, "sampling: out of memory"};
-    }
-  }
-
-  // What would read or write outside memory is checked always: it is short beside a step.
-  void check(const Batch& batch, std::span<const RowPlan> plans) const {
-    for (const auto& table : batch.sequences) {
-      for (const PageId page : table) ESP_CHECK(page < info_.pages);
-    }
-    for (std::size_t i = 0; i < batch.rows.size(); ++i) {
-      const Row& row = batch.rows[i];
-      ESP_CHECK(row.token >= 0 && static_cast<std::uint32_t>(row.token) < info_.vocabulary);
-      ESP_CHECK(row.sequence < batch.sequences.size());
-      ESP_CHECK(row.position / kPageTokens < batch.sequences[row.sequence].size());
-      ESP_CHECK(row.first_write <= batch.writes.size() &&
-                row.writes <= batch.writes.size() - row.first_write);
-      ESP_DCHECK(row.position < info_.context);
-      ESP_DCHECK(i == 0 || batch.rows[i - 1].sequence != row.sequence ||
-                 batch.rows[i - 1].position < row.position);
-    }
-    for (const KvSlot& slot : batch.writes) {
-      ESP_CHECK(slot.page < info_.pages && slot.slot < kPageTokens);
-    }
-    for (const PageCopy& copy : batch.copies) {
-      ESP_CHECK(copy.from < info_.pages && copy.to < info_.pages && copy.slots <= kPageTokens);
-    }
-    for (const RowPlan& plan : plans) {
-      ESP_CHECK(plan.row < batch.rows.size());
-      ESP_CHECK(plan.want != Want::kToken || plan.sampling != nullptr);
-      for (const TokenId id : plan.ids) {
-        ESP_CHECK(id >= 0 && static_cast<std::uint32_t>(id) < info_.vocabulary);
-      }
-    }
   }
 
   std::shared_ptr<const Model> model_;
@@ -208,7 +120,7 @@ class PanelBackend final : public Backend {
   std::unique_ptr<cpu::Forward> forward_;
   cpu::KvPool pool_;
   BackendInfo info_;
-  std::vector<Sampler> samplers_;
+  PlanAnswers answers_;
   std::vector<float> logits_;
 };
 

@@ -338,8 +338,8 @@ void exponentials(const float* x, size_t n, float shift, float factor, float* ou
   }
 }
 
-// fp32 activations against F32, F16 and BF16 weights: lane k mod 16, columns in order, then the
-// tree.
+// fp32 activations against F32, F16 and BF16 weights: lane k mod 16, a segment's columns in order,
+// then the segments lane by lane, then the tree.
 template <DenseType kType>
 inline Lanes load_weights(const unsigned char* row, size_t column) {
   if constexpr (kType == DenseType::kF32) return load(reinterpret_cast<const float*>(row) + column);
@@ -360,25 +360,32 @@ inline Lanes load_weights_first(const unsigned char* row, size_t column, size_t 
 template <DenseType kType, int kRows>
 inline void dense_rows(const unsigned char* weights, size_t columns, const float* x,
                        size_t x_stride, float* out, size_t stride, bool add_to) {
-  Lanes acc[kRows];
-  ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = splat(0.0F);
-  size_t k = 0;
-  for (; k + kLanes <= columns; k += kLanes) {
-    const Lanes w = load_weights<kType>(weights, k);
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-      acc[m] = fma(w, load(x + static_cast<size_t>(m) * x_stride + k), acc[m]);
+  Lanes total[kRows];
+  for (size_t begin = 0; begin < columns; begin += kProductSegment) {
+    const size_t end = columns - begin < kProductSegment ? columns : begin + kProductSegment;
+    Lanes acc[kRows];
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = splat(0.0F);
+    size_t k = begin;
+    for (; k + kLanes <= end; k += kLanes) {
+      const Lanes w = load_weights<kType>(weights, k);
+      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+        acc[m] = fma(w, load(x + static_cast<size_t>(m) * x_stride + k), acc[m]);
+      }
     }
-  }
-  if (k < columns) {
-    const Lanes w = load_weights_first<kType>(weights, k, columns - k);
+    if (k < end) {
+      const Lanes w = load_weights_first<kType>(weights, k, end - k);
+      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+        const float* row = x + static_cast<size_t>(m) * x_stride + k;
+        acc[m] = fma(w, load_first(row, end - k, 0.0F), acc[m]);
+      }
+    }
     ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-      const float* row = x + static_cast<size_t>(m) * x_stride + k;
-      acc[m] = fma(w, load_first(row, columns - k, 0.0F), acc[m]);
+      total[m] = begin == 0 ? acc[m] : add(total[m], acc[m]);
     }
   }
   for (int m = 0; m < kRows; ++m) {
     float& to = out[static_cast<size_t>(m) * stride];
-    const float dot = sum_tree(acc[m]);
+    const float dot = sum_tree(total[m]);
     to = add_to ? to + dot : dot;
   }
 }

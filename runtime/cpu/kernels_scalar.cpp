@@ -183,8 +183,15 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
   for (size_t start = 0; start < rows; start += kTogether) {
     const size_t count = rows - start < kTogether ? rows - start : kTogether;
     Lanes acc[kTogether];
-    for (Lanes& lanes : acc) lanes = splat(0.0F);
+    Lanes total[kTogether];
+    for (size_t m = 0; m < count; ++m) acc[m] = total[m] = splat(0.0F);
     for (size_t b = 0; b < blocks; ++b) {
+      if (b % kProductSegmentBlocks == 0) {
+        for (size_t m = 0; m < count; ++m) {
+          total[m] = b == kProductSegmentBlocks ? acc[m] : add(total[m], acc[m]);
+          acc[m] = splat(0.0F);
+        }
+      }
       PanelBlock block;
       take_apart(type, static_cast<const unsigned char*>(panel), b, block);
       for (size_t m = 0; m < count; ++m) {
@@ -209,7 +216,8 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
     }
     for (size_t m = 0; m < count; ++m) {
       float* to = out + (start + m) * stride;
-      for (size_t n = 0; n < kPanelRows; ++n) to[n] = add_to ? to[n] + acc[m].v[n] : acc[m].v[n];
+      const Lanes product = blocks > kProductSegmentBlocks ? add(total[m], acc[m]) : acc[m];
+      for (size_t n = 0; n < kPanelRows; ++n) to[n] = add_to ? to[n] + product.v[n] : product.v[n];
     }
   }
 }

@@ -1,5 +1,5 @@
 // The codes of a weight panel as vectors of bytes, 4 columns of each output (kernels.h:
-// PanelFormat).
+// PanelFormat); the segments of its products.
 //
 // Included by a vector kernel file inside its anonymous namespace, after it has defined `Bytes`
 // and:
@@ -32,4 +32,17 @@ inline Bytes column_codes(const unsigned char* planes) {
     codes = join(codes, move_bits<kHigh*(kJ / kHigh), kShift + kLow>(upper), splat_byte(kMask));
   }
   return codes;
+}
+
+// Products of a panel's outputs in a vector with kRows rows: a segment's blocks from `from` to
+// `end` are summed by `add_blocks(acc, from, end)`, the segments in order here. The totals are
+// wanted once a segment: where registers are few they lie in memory meanwhile.
+template <class Vector, int kRows, class AddBlocks>
+inline void sum_segments(size_t blocks, Vector (&total)[kRows], const AddBlocks& add_blocks) {
+  for (size_t from = 0; from < blocks; from += kProductSegmentBlocks) {
+    const size_t left = blocks - from;
+    Vector acc[kRows] = {};
+    add_blocks(acc, from, from + (left < kProductSegmentBlocks ? left : kProductSegmentBlocks));
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) total[m] = from == 0 ? acc[m] : total[m] + acc[m];
+  }
 }

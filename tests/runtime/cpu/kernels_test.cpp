@@ -17,6 +17,8 @@
 #include "runtime/cpu/isa.h"
 #include "runtime/cpu/matrix.h"
 #include "runtime/model/half.h"
+#include "runtime/model/quantised_block.h"
+#include "tests/support/random_tensor.h"
 
 namespace espalier::runtime::cpu {
 #if defined(__x86_64__)
@@ -25,6 +27,7 @@ extern const Kernels kAvxVnniByEvexKernels;
 namespace {
 
 using Random = std::mt19937_64;
+using testing::RandomTensor;
 
 template <class T>
 ::testing::AssertionResult same_bits(const std::vector<T>& a, const std::vector<T>& b) {
@@ -47,69 +50,6 @@ std::vector<float> normal(Random& random, std::size_t n, float spread = 1.0F) {
 
 std::size_t up_to(Random& random, std::size_t most) { return 1 + random() % most; }
 
-// Where a block of the type has its binary16 scale and minimum.
-std::vector<std::size_t> half_offsets(TensorType type) {
-  switch (type) {
-    case TensorType::kQ4_1:
-    case TensorType::kQ5_1:
-    case TensorType::kQ4_K:
-    case TensorType::kQ5_K:
-      return {0, 2};
-    case TensorType::kQ2_K:
-      return {80, 82};
-    case TensorType::kQ3_K:
-      return {108};
-    case TensorType::kQ6_K:
-      return {208};
-    case TensorType::kMXFP4:
-      return {};
-    default:
-      return {0};
-  }
-}
-
-// A tensor of random blocks; scales of moderate size.
-struct RandomTensor {
-  /// Codes (and small integer scales) of random bytes, or of one repeated.
-  RandomTensor(Random& random, TensorType type, std::size_t rows, std::size_t columns,
-               std::optional<unsigned> fill = std::nullopt) {
-    tensor.type = type;
-    tensor.rows = rows;
-    tensor.columns = columns;
-    bytes.resize(rows * tensor.row_bytes());
-    for (auto& byte : bytes) byte = static_cast<std::byte>(fill.value_or(random()));
-    const auto place = [&](std::size_t at, float value) {
-      const std::uint16_t half = float_to_half(value);
-      std::memcpy(bytes.data() + at, &half, sizeof half);
-    };
-    std::uniform_real_distribution<float> scale(-0.1F, 0.1F);
-    if (type == TensorType::kF32) {
-      for (std::size_t i = 0; i < rows * columns; ++i) {
-        const float value = scale(random);
-        std::memcpy(bytes.data() + 4 * i, &value, sizeof value);
-      }
-    } else if (type == TensorType::kF16) {
-      for (std::size_t i = 0; i < rows * columns; ++i) place(2 * i, scale(random));
-    } else if (type == TensorType::kBF16) {
-      for (std::size_t i = 0; i < rows * columns; ++i) {
-        const std::uint16_t value = float_to_bfloat16(scale(random));
-        std::memcpy(bytes.data() + 2 * i, &value, sizeof value);
-      }
-    } else {
-      const std::size_t block = tensor_traits(type)->block_bytes;
-      for (std::size_t at = 0; at < bytes.size(); at += block) {
-        if (type == TensorType::kMXFP4) {
-          bytes[at] = static_cast<std::byte>(110 + random() % 12);
-        }
-        for (const std::size_t half : half_offsets(type)) place(at + half, scale(random));
-      }
-    }
-    tensor.data = bytes;
-  }
-  std::vector<std::byte> bytes;
-  Tensor tensor;
-};
-
 struct Panels {
   explicit Panels(const Tensor& tensor) : memory(Matrix::panel_bytes(tensor)) {
     matrix = Matrix(tensor, memory.data());
@@ -127,6 +67,46 @@ Activations activations(const Kernels& kernels, const Matrix& matrix, const std:
   return out;
 }
 
+// The numerics contract's item 4 word by word, for one output and one row of activations: chains of
+// at most `segment` columns, added in order.
+float product_by_the_contract(const Tensor& tensor, std::size_t output, const QuantisedRows& x,
+                              std::size_t row, std::size_t segment) {
+  const TensorTraits& traits = *tensor_traits(tensor.type);
+  const QuantisedFormat& format = *quantised_format(tensor.type);
+  const std::size_t group = format.group_weights;
+  std::optional<float> product;
+  float chain = 0.0F;
+  QuantisedBlock block;
+  for (std::size_t k = 0; k < tensor.columns; k += group) {
+    const std::size_t in_block = k % traits.block_weights;
+    if (in_block == 0) {
+      format.take_apart(tensor.data.data() + output * tensor.row_bytes() +
+                            k / traits.block_weights * traits.block_bytes,
+                        block);
+    }
+    std::int32_t products = 0;
+    std::int32_t codes = 0;
+    for (std::size_t i = 0; i < group; ++i) {
+      const std::uint8_t stored = block.codes[in_block + i];
+      const int weight = format.values != nullptr ? format.values[stored] : stored - format.bias;
+      const int code = x.codes[row * tensor.columns + k + i];
+      products += weight * code;
+      codes += code;
+    }
+    const float scale = x.scales[(row * tensor.columns + k) / kBlock];
+    const float d = block.scale * static_cast<float>(block.scales[in_block / group]);
+    chain = std::fma(static_cast<float>(products), d * scale, chain);
+    if (format.has_minima) {
+      const float m = block.minimum * static_cast<float>(block.minima[in_block / group]);
+      chain = std::fma(m, scale * static_cast<float>(codes), chain);
+    }
+    if ((k + group) % segment != 0 && k + group != tensor.columns) continue;
+    product = product ? *product + chain : chain;
+    chain = 0.0F;
+  }
+  return *product;
+}
+
 class EachIsa : public ::testing::TestWithParam<const Kernels*> {
  protected:
   const Kernels& kernels = *GetParam();
@@ -140,7 +120,8 @@ TEST_P(EachIsa, ProductsHaveTheScalarBitsWhateverTheShape) {
     const TensorType type = types[trial % types.size()];
     const std::size_t block = tensor_traits(type)->block_weights;
     const std::size_t rows = up_to(random, 70);
-    const std::size_t columns = block * up_to(random, block == 1 ? 200 : block == 32 ? 7 : 2);
+    const std::size_t most = block == 1 ? 200 : block == 32 ? 40 : 5;  // columns over two segments
+    const std::size_t columns = block * up_to(random, most);
     const std::size_t m = up_to(random, 40);
     SCOPED_TRACE(std::string(tensor_traits(type)->name) + " rows " + std::to_string(rows) +
                  " columns " + std::to_string(columns) + " m " + std::to_string(m));
@@ -169,6 +150,46 @@ TEST_P(EachIsa, ProductsHaveTheScalarBitsWhateverTheShape) {
                             alone.data() + i * stride, stride, false);
     }
     ASSERT_TRUE(same_bits(together, alone));
+  }
+}
+
+// Of one segment and of several, whose last ends early or does not.
+TEST_P(EachIsa, ProductsAreTheContractsOperationsInItsOrder) {
+  constexpr std::size_t kSegment = kProductSegmentBlocks * kBlock;
+  static_assert(kSegment == 512);
+  constexpr std::size_t kOutputs = 2 * kPanelRows;
+  constexpr std::size_t kRows = 31;  // every number of rows that a tile has
+  for (const TensorType type : tensor_types()) {
+    if (quantised_format(type) == nullptr) continue;
+    const std::size_t block = tensor_traits(type)->block_weights;
+    for (const std::size_t columns : {block, kSegment, kSegment + block, 2 * kSegment,
+                                      2 * kSegment + block, 3 * kSegment - block}) {
+      SCOPED_TRACE(std::string(tensor_traits(type)->name) + " columns " + std::to_string(columns));
+      const RandomTensor source(random, type, kOutputs, columns);
+      const Panels panels(source.tensor);
+      const auto codes =
+          activations(kernels, panels.matrix, normal(random, kRows * columns), kRows);
+      const auto residual = normal(random, kRows * kOutputs);
+      std::vector<float> expected(kRows * kOutputs);
+      std::vector<float> in_one_chain(kRows * kOutputs);
+      for (std::size_t m = 0; m < kRows; ++m) {
+        for (std::size_t n = 0; n < kOutputs; ++n) {
+          const auto by = [&](std::size_t segment) {
+            return product_by_the_contract(source.tensor, n, codes.quantised(), m, segment);
+          };
+          expected[m * kOutputs + n] = by(kSegment);
+          in_one_chain[m * kOutputs + n] = by(columns);
+        }
+      }
+      EXPECT_EQ(same_bits(expected, in_one_chain), columns <= kSegment);
+      std::vector<float> actual(kRows * kOutputs);
+      panels.matrix.product(kernels, codes, 0, kRows, 0, 2, actual.data(), kOutputs, false);
+      EXPECT_TRUE(same_bits(expected, actual));
+      actual = residual;
+      panels.matrix.product(kernels, codes, 0, kRows, 0, 2, actual.data(), kOutputs, true);
+      for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += residual[i];
+      EXPECT_TRUE(same_bits(expected, actual));
+    }
   }
 }
 

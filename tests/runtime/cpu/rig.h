@@ -54,6 +54,13 @@ class Rig {
     }
     backend = std::move(*made);
   }
+  explicit Rig(Result<std::unique_ptr<Backend>> made) {
+    if (!made) {
+      ADD_FAILURE() << made.error().message;
+      return;
+    }
+    backend = std::move(*made);
+  }
   explicit operator bool() const { return backend != nullptr; }
 
   /// A sequence with room for `tokens`, on pages that nobody has.

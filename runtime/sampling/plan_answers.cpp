@@ -1,0 +1,105 @@
+#include "runtime/sampling/plan_answers.h"
+
+#include <algorithm>
+#include <new>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+namespace espalier::runtime {
+namespace {
+
+// Runs on any thread, so memory that lacks is caught here.
+std::optional<Error> answer_one(const RowPlan& plan, std::span<const float> logits,
+                                Sampler& sampler, RowResult& result) {
+  try {
+    if (plan.want == Want::kToken) {
+      auto sampled = sampler.sample(logits, plan.mask.get(), *plan.sampling, plan.counts, plan.key,
+                                    plan.counter);
+      if (!sampled) return std::move(sampled).error();
+      result.sampled = *sampled;
+    }
+    if (plan.count == 0 && plan.want == Want::kToken) return std::nullopt;
+    const auto normaliser = sampler.log_normaliser(logits);
+    if (!normaliser) return normaliser.error();
+    result.best = Sampler::best(logits, plan.count, *normaliser);
+    if (plan.want == Want::kLogprobs) {
+      for (const TokenId id : plan.ids) {
+        const double logit = logits[static_cast<std::size_t>(id)];
+        result.logprobs.push_back(static_cast<float>(logit - *normaliser));
+      }
+    }
+    return std::nullopt;
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::kExhausted, "sampling: out of memory"};
+  }
+}
+
+}  // namespace
+
+PlannedRows::PlannedRows(std::span<const RowPlan> plans) : order(plans.size()) {
+  std::iota(order.begin(), order.end(), 0U);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return plans[a].row < plans[b].row; });
+  for (std::uint32_t i = 0; i < order.size(); ++i) {
+    const std::uint32_t row = plans[order[i]].row;
+    if (!rows.empty() && rows.back() == row) continue;
+    rows.push_back(row);
+    first.push_back(i);
+  }
+  first.push_back(static_cast<std::uint32_t>(order.size()));
+}
+
+void check_step(const BackendInfo& info, const Batch& batch, std::span<const RowPlan> plans) {
+  for (const auto& table : batch.sequences) {
+    for (const PageId page : table) ESP_CHECK(page < info.pages);
+  }
+  for (std::size_t i = 0; i < batch.rows.size(); ++i) {
+    const Row& row = batch.rows[i];
+    ESP_CHECK(row.token >= 0 && static_cast<std::uint32_t>(row.token) < info.vocabulary);
+    ESP_CHECK(row.sequence < batch.sequences.size());
+    ESP_CHECK(row.position / kPageTokens < batch.sequences[row.sequence].size());
+    ESP_CHECK(row.first_write <= batch.writes.size() &&
+              row.writes <= batch.writes.size() - row.first_write);
+    ESP_DCHECK(row.position < info.context);
+    ESP_DCHECK(i == 0 || batch.rows[i - 1].sequence != row.sequence ||
+               batch.rows[i - 1].position < row.position);
+  }
+  for (const KvSlot& slot : batch.writes) {
+    ESP_CHECK(slot.page < info.pages && slot.slot < kPageTokens);
+  }
+  for (const PageCopy& copy : batch.copies) {
+    ESP_CHECK(copy.from < info.pages && copy.to < info.pages && copy.slots <= kPageTokens);
+  }
+  for (const RowPlan& plan : plans) {
+    ESP_CHECK(plan.row < batch.rows.size());
+    ESP_CHECK(plan.want != Want::kToken || plan.sampling != nullptr);
+    for (const TokenId id : plan.ids) {
+      ESP_CHECK(id >= 0 && static_cast<std::uint32_t>(id) < info.vocabulary);
+    }
+  }
+}
+
+Status PlanAnswers::answer(std::span<const RowPlan> plans, const PlannedRows& planned,
+                           std::size_t begin, std::size_t end, const float* logits,
+                           std::size_t stride, std::uint32_t vocabulary,
+                           std::span<RowResult> results) {
+  const std::uint32_t first = planned.first[begin];
+  const std::uint32_t count = planned.first[end] - first;
+  std::vector<std::optional<Error>> errors(count);
+  workers_.for_each(count, [&](std::uint32_t item, unsigned thread) {
+    const std::uint32_t index = planned.order[first + item];
+    const RowPlan& plan = plans[index];
+    const auto row = std::lower_bound(planned.rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                                      planned.rows.end(), plan.row);
+    const auto at = static_cast<std::size_t>(row - planned.rows.begin()) - begin;
+    errors[item] = answer_one(plan, {logits + at * stride, vocabulary}, samplers_[thread],
+                              results[index]);
+  });
+  for (auto& error : errors) {
+    if (error) return fail(std::move(*error));
+  }
+  return {};
+}
+
+}  // namespace espalier::runtime

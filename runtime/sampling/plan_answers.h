@@ -1,0 +1,46 @@
+// From logits to the answers of a step's plans: what all backends that sample on the host share.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/backend.h"
+#include "runtime/cpu/kernels.h"
+#include "runtime/cpu/worker_pool.h"
+#include "runtime/sampling/sampler.h"
+
+namespace espalier::runtime {
+
+/// The rows that plans name, rising and once each, with their plans. May throw bad_alloc.
+struct PlannedRows {
+  explicit PlannedRows(std::span<const RowPlan> plans);
+
+  std::vector<std::uint32_t> rows;
+  std::vector<std::uint32_t> order;  // of plans: by row, then as they were given
+  std::vector<std::uint32_t> first;  // rows[i] has the plans order[first[i]] to order[first[i + 1]]
+};
+
+/// Checks what would make a step read or write outside memory, always: it is short beside a step.
+void check_step(const BackendInfo& info, const Batch& batch, std::span<const RowPlan> plans);
+
+class PlanAnswers {
+ public:
+  /// Both outlive it.
+  PlanAnswers(const cpu::Kernels& kernels, cpu::WorkerPool& workers)
+      : workers_(workers), samplers_(workers.threads(), Sampler(kernels)) {}
+
+  /// Answers the plans of rows [begin, end) of `planned`; logits[(i - begin) * stride] on are those
+  /// of planned.rows[i]. kInternal where a logit that matters is not finite, kExhausted.
+  [[nodiscard]] Status answer(std::span<const RowPlan> plans, const PlannedRows& planned,
+                              std::size_t begin, std::size_t end, const float* logits,
+                              std::size_t stride, std::uint32_t vocabulary,
+                              std::span<RowResult> results);
+
+ private:
+  cpu::WorkerPool& workers_;
+  std::vector<Sampler> samplers_;
+};
+
+}  // namespace espalier::runtime
