@@ -3,6 +3,8 @@
 #   make test      every C++ and Python test (what CI runs); make test-all adds the long ones
 #                  and the ARM kernels under qemu (make test-arm)
 #   make build     everything; the program is build/bin/espalier
+#   make test-cuda   the CUDA backend on this machine's GPU, bit for bit against the CPU;  make bench-cuda  what it reaches
+#   make cuda-check  every CUDA kernel compiled for real devices, and what the compiler made of it (where nvcc is)
 #   make bench     measurements, each beside a peer or a limit
 #   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be and
 #                  llama.cpp's server, where it is on PATH or in ESPALIER_LLAMA_SERVER
@@ -20,7 +22,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: setup program build model demo test test-all test-arm simulate bench bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
+.PHONY: setup program build model demo test test-all test-arm test-cuda bench-cuda cuda-check simulate bench bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -57,7 +59,17 @@ test-arm:
 	@tools/setup.sh g++-aarch64-linux-gnu qemu-user
 	@tools/test_arm.sh
 
-test-all: test wheel test-arm
+# On a machine with a GPU: `make test` tries the same sources on the CPU.
+test-cuda: build
+	@build/bin/cuda_device_test --gtest_brief=1
+
+bench-cuda: build
+	@tools/bench_cuda.sh
+
+cuda-check: $(VENV)/.ready
+	@tools/cuda_check.sh $(VENV)/bin/python
+
+test-all: test wheel test-arm cuda-check
 	@ESPALIER_LONG=1 ctest --test-dir build --output-on-failure --timeout 3600
 
 # `pip install .` as a user does it, in an environment of its own, and the README's example with it.

@@ -15,8 +15,8 @@
 #include "cli/session.h"
 #include "cli/step_bench.h"
 #include "grammar/json_schema.h"
-#include "runtime/cpu/cpu_backend.h"
-#include "runtime/cpu/limits.h"
+#include "runtime/cpu/kv_pool.h"
+#include "runtime/device.h"
 
 namespace espalier::cli {
 namespace {
@@ -44,7 +44,7 @@ class Bench final : public Command {
                    "A model's name (see: espalier list) or the path of a .gguf file")
         ->type_name("M")
         ->capture_default_str();
-    add_integer(app, "--threads", model_.threads, 1, 1024, "Threads [all processors]");
+    model_.declare_backend(app);
     add_integer(app, "--prefill", prefill_, 1, 1 << 20, "Tokens of the prompt that is timed [512]");
     add_integer(app, "--decode", decode_, 1, 1 << 20, "Tokens that each branch decodes [128]");
     add_text(app, "--batch", batches_, "N,...", "Branches that decode together [1,8,16,32]");
@@ -78,21 +78,19 @@ class Bench final : public Command {
                                            " tokens is asked for; the model has positions for " +
                                            std::to_string(model->shape().context));
     }
-    runtime::CpuOptions cpu;
-    cpu.threads = static_cast<unsigned>(
-        model_.threads.value_or(static_cast<std::int64_t>(context.system.processors())));
-    cpu.kv_bytes =
+    ESP_ASSIGN(runtime::BackendOptions on, model_.backend());
+    if (on.threads == 0) on.threads = context.system.processors();
+    on.kv_bytes =
         std::max(StepBench::pages(widest, deepest, tokens), StepBench::pages(0, prompt, 0)) *
-        runtime::CpuBackend::memory(*model, runtime::kPageTokens).keys_values;
-    ESP_ASSIGN(const auto backend, runtime::CpuBackend::create(model, cpu, context.system));
-    const std::uint64_t weights = runtime::CpuBackend::memory(*model, 0).weights;
-    ESP_ASSIGN(limits_, runtime::cpu::measure_limits(
-                            cpu.threads, context.system.environment("ESPALIER_ISA").value_or(""),
-                            weights, context.system));
-    StepBench bench(*backend, context.system);
+        runtime::cpu::KvPool::page_bytes(model->shape());
+    ESP_ASSIGN(const auto made, runtime::create_backend(model, on, context.system));
+    ESP_ASSIGN(limits_, runtime::measure_limits(made, *model, on, context.system));
+    const std::uint64_t weights = limits_.weight_bytes;
+    StepBench bench(*made.backend, context.system);
     report_ = Json{{"model", model->path()},
-                   {"isa", limits_.isa},
-                   {"threads", cpu.threads},
+                   {"device", made.device},
+                   {"arithmetic", limits_.arithmetic},
+                   {"threads", on.threads},
                    {"read_bytes_per_second", limits_.bytes_per_second},
                    {"int8_products_per_second", limits_.products_per_second},
                    {"cases", Json::array()}};
@@ -106,7 +104,7 @@ class Bench final : public Command {
         products * prompt - (prompt - 1) * static_cast<double>(head_products(*model));
     add_case({{"name", "prefill"}, {"tokens", prompt}}, speed,
              speed / prompt * static_cast<double>(weights) / limits_.bytes_per_second,
-             speed / prompt * of_prompt / limits_.products_per_second, context.console);
+             of_products(speed / prompt * of_prompt), context.console);
 
     std::map<std::string, grammar::GrammarRef> grammars{{"", nullptr}};
     if (masked_) {
@@ -128,16 +126,13 @@ class Bench final : public Command {
                      }));
           const double steps = rate / batch;
           const std::uint32_t mean_length = tokens / 2;  // of what is decoded, while it grows
-          const double read = static_cast<double>(
-              weights + runtime::CpuBackend::memory(*model, depth).keys_values +
-              batch * runtime::CpuBackend::memory(*model, mean_length).keys_values);
+          const double read = static_cast<double>(weights + keys_values(*model, depth) +
+                                                  batch * keys_values(*model, mean_length));
           // With a mask the head reads what it must: how much is not known here.
           const bool whole = compiled == nullptr;
-          add_case(
-              std::move(what), rate,
-              whole ? std::optional(steps * read / limits_.bytes_per_second) : std::nullopt,
-              whole ? std::optional(rate * products / limits_.products_per_second) : std::nullopt,
-              context.console);
+          add_case(std::move(what), rate,
+                   whole ? std::optional(steps * read / limits_.bytes_per_second) : std::nullopt,
+                   whole ? of_products(rate * products) : std::nullopt, context.console);
         }
       }
     }
@@ -146,9 +141,20 @@ class Bench final : public Command {
   }
 
  private:
+  // Where the most that the device can do was not measured: none.
+  [[nodiscard]] std::optional<double> of_products(double rate) const {
+    if (limits_.products_per_second == 0) return std::nullopt;
+    return rate / limits_.products_per_second;
+  }
   static std::uint64_t head_products(const runtime::Model& model) {
     const runtime::Tensor& head = model.weights().output;
     return head.rows * head.columns;
+  }
+  // Of so many tokens, in whole pages.
+  static std::uint64_t keys_values(const runtime::Model& model, std::uint32_t tokens) {
+    const std::uint64_t pages =
+        (std::uint64_t{tokens} + runtime::kPageTokens - 1) / runtime::kPageTokens;
+    return pages * runtime::cpu::KvPool::page_bytes(model.shape());
   }
   static double products_of_a_token(const runtime::Model& model) {
     std::uint64_t out = head_products(model);
@@ -184,11 +190,16 @@ class Bench final : public Command {
   void print_head(Console& console) const {
     if (json_) return;
     char text[160];
-    std::snprintf(text, sizeof text,
-                  "%s, %u threads; limits: reads %.1f GB/s, int8 products %.0f G/s",
-                  limits_.isa.c_str(), report_["threads"].get<unsigned>(),
-                  limits_.bytes_per_second / 1e9, limits_.products_per_second / 1e9);
-    console.print_text(text);
+    std::snprintf(text, sizeof text, "%s, %s, %u threads; limits: reads %.1f GB/s",
+                  report_["device"].get<std::string>().c_str(), limits_.arithmetic.c_str(),
+                  report_["threads"].get<unsigned>(), limits_.bytes_per_second / 1e9);
+    std::string head = text;
+    if (limits_.products_per_second != 0) {
+      std::snprintf(text, sizeof text, ", int8 products %.0f G/s",
+                    limits_.products_per_second / 1e9);
+      head += text;
+    }
+    console.print_text(head);
     std::snprintf(text, sizeof text, "%-38s %10s %8s %8s", "", "tokens/s", "memory", "compute");
     console.print_text(text);
   }
@@ -218,7 +229,7 @@ class Bench final : public Command {
   std::optional<std::string> batches_, depths_;
   bool masked_ = false;
   bool json_ = false;
-  runtime::cpu::MachineLimits limits_;
+  runtime::DeviceLimits limits_;
   Json report_;
 };
 

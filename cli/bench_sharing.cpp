@@ -100,7 +100,7 @@ class BenchSharing final : public Command {
                    "A model's name (see: espalier list) or the path of a .gguf file")
         ->type_name("M")
         ->capture_default_str();
-    add_integer(app, "--threads", model_.threads, 1, 1024, "Threads [all processors]");
+    model_.declare_backend(app);
     add_integer(app, "--at-once", at_once_, 1, 1'000'000,
                 "Programs that run together [all of them]");
     add_text(app, "--pool", pools_, "P,...",
@@ -146,7 +146,7 @@ class BenchSharing final : public Command {
                        const std::shared_ptr<const runtime::Model>& model,
                        const std::vector<std::uint32_t>& pools, Context& context) const {
     SharingOptions options;
-    options.threads = static_cast<unsigned>(model_.threads.value_or(0));
+    ESP_ASSIGN(options.on, model_.backend());
     options.at_once = static_cast<std::size_t>(at_once_.value_or(0));
     ProgressLine line(context.console, context.system);
     const std::size_t runs = 3 + pools.size();

@@ -82,8 +82,7 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
       ->type_name("M")
       ->capture_default_str();
   if (!engine) return;
-  add_integer(app, "--threads", threads, 1, 1024,
-              "Threads of the model's arithmetic [all processors]");
+  declare_backend(app);
   add_integer(
       app, "--context", context, 1, runtime::kMaxContext,
       "Positions to use at most; models with factors for short and for long texts take those "
@@ -95,6 +94,21 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
   add_text(app, "--draft", draft, "M",
            "A smaller model of the same tokens that guesses ahead where that is measured to pay; "
            "the text is the same");
+}
+
+void ModelOptions::declare_backend(CLI::App& app) {
+  add_integer(app, "--threads", threads, 1, 1024,
+              "Threads of the model's arithmetic [all processors]");
+  add_text(app, "--device", device, "D",
+           "Where the model runs: cpu, cuda, cuda:N, or auto: a GPU where there is one that takes "
+           "the model; the text is the same [auto]");
+}
+
+Result<runtime::BackendOptions> ModelOptions::backend() const {
+  runtime::BackendOptions out;
+  ESP_ASSIGN(out.device, runtime::Device::parse(device.value_or("auto")));
+  out.threads = static_cast<unsigned>(threads.value_or(0));
+  return out;
 }
 
 void SamplingOptions::declare(CLI::App& app) {

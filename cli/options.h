@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/system.h"
+#include "runtime/device.h"
 #include "runtime/sampling/sampling.h"
 
 namespace espalier::cli {
@@ -28,12 +29,17 @@ CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std:
 struct ModelOptions {
   std::string model = "smollm2";
   std::optional<std::int64_t> threads, context;
+  std::optional<std::string> device;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
   std::optional<std::string> draft;
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);
+  /// --threads and --device alone.
+  void declare_backend(CLI::App& app);
+  /// kInvalid where the device has no such name.
+  [[nodiscard]] Result<runtime::BackendOptions> backend() const;
 };
 
 /// What the command line says of sampling; what it does not say is left to the

@@ -3,8 +3,8 @@
 #include <chrono>
 #include <utility>
 
-#include "runtime/cpu/cpu_backend.h"
-#include "runtime/cpu/draft_backend.h"
+#include "runtime/device.h"
+#include "runtime/draft_backend.h"
 #include "runtime/engine/fingerprint.h"
 #include "runtime/store/model_store.h"
 
@@ -21,9 +21,8 @@ Result<std::shared_ptr<const runtime::Model>> load_model(const ModelOptions& opt
 Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Context& context) {
   auto session = std::unique_ptr<Session>(new Session(context.system));
   ESP_ASSIGN(session->model_, load_model(options, context));
-  runtime::CpuOptions cpu;
-  cpu.threads = static_cast<unsigned>(options.threads.value_or(0));
-  ESP_ASSIGN(auto backend, runtime::CpuBackend::create(session->model_, cpu, context.system));
+  ESP_ASSIGN(const runtime::BackendOptions on, options.backend());
+  ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, context.system));
   runtime::EngineOptions engine;
   engine.cache = !options.no_cache;
   // Called from threads of the engine's while the program may be writing: a line at once.
@@ -38,11 +37,11 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
   if (options.draft) {
     ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));
     ESP_ASSIGN(const std::string path, store.resolve(*options.draft));
-    ESP_ASSIGN(draft, runtime::load_draft(path, *session->model_, backend->info().pages, cpu,
+    ESP_ASSIGN(draft, runtime::load_draft(path, *session->model_, made.backend->info().pages, on,
                                           context.system));
   }
-  ESP_ASSIGN(session->engine_,
-             runtime::Engine::create(std::move(backend), engine, context.system, std::move(draft)));
+  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(made.backend), engine,
+                                                       context.system, std::move(draft)));
   session->load_seconds_ = session->wall_seconds();
   if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
   return session;

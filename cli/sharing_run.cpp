@@ -11,7 +11,7 @@
 #include "dsl/join.h"
 #include "grammar/json_schema.h"
 #include "grammar/json_text.h"
-#include "runtime/cpu/cpu_backend.h"
+#include "runtime/cpu/kv_pool.h"
 
 namespace espalier::cli {
 namespace {
@@ -179,17 +179,16 @@ Result<EncodedWorkload> encode_workload(const Workload& workload, const runtime:
 Result<SharingRun> run_workload(const EncodedWorkload& workload,
                                 const std::shared_ptr<const runtime::Model>& model,
                                 const SharingOptions& options, Context& context) {
-  runtime::CpuOptions cpu;
-  cpu.threads = options.threads;
+  runtime::BackendOptions on = options.on;
   const std::uint64_t pages =
       (options.pool_tokens + runtime::kPageTokens - 1) / runtime::kPageTokens;
-  cpu.kv_bytes = pages * runtime::CpuBackend::memory(*model, runtime::kPageTokens).keys_values;
-  ESP_ASSIGN(auto backend, runtime::CpuBackend::create(model, cpu, context.system));
+  on.kv_bytes = pages * runtime::cpu::KvPool::page_bytes(model->shape());
+  ESP_ASSIGN(auto made, runtime::create_backend(model, on, context.system));
   runtime::EngineOptions engine_options;
   engine_options.cache = options.cache;
   engine_options.draft = options.draft;
   ESP_ASSIGN(const auto engine,
-             runtime::Engine::create(std::move(backend), engine_options, context.system));
+             runtime::Engine::create(std::move(made.backend), engine_options, context.system));
   WorkloadRun run(workload, *engine, options.cache, context.system);
   SharingRun out;
   const System::Clock::time_point began = context.system.now();

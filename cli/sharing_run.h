@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/workload.h"
 #include "grammar/program.h"
+#include "runtime/device.h"
 #include "runtime/engine/engine.h"
 #include "runtime/model/model.h"
 
@@ -43,7 +44,7 @@ struct EncodedWorkload {
 struct SharingOptions {
   bool cache = true;              // off: each request computes its whole path
   bool draft = true;              // off: no token is guessed
-  unsigned threads = 0;           // 0: all processors
+  runtime::BackendOptions on;     // its pool is not looked at
   std::uint64_t pool_tokens = 0;  // 0: the backend's own pool
   std::size_t at_once = 0;        // programs that run together; 0: all of them
 };

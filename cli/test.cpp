@@ -29,8 +29,7 @@ class Test final : public Command {
     add_text(app, "--only", only_, "TEXT", "Run the tests whose name contains TEXT");
     add_text(app, "--model", model_, "M",
              "Holes without a mock are this model's; without it no model is loaded");
-    add_integer(app, "--threads", threads_, 1, 1024,
-                "Threads of the model's arithmetic [all processors]");
+    options_.declare_backend(app);
     app.add_flag("--json", json_, "Print a JSON list of {\"file\", \"test\", \"ok\", \"message\"}");
     settings_.declare(app);
   }
@@ -44,10 +43,8 @@ class Test final : public Command {
     std::unique_ptr<dsl::Runner> on_model;
     std::unique_ptr<dsl::MockModel> mock;
     if (model_) {
-      ModelOptions options;
-      options.model = *model_;
-      options.threads = threads_;
-      ESP_ASSIGN(session, Session::open(options, context));
+      options_.model = *model_;
+      ESP_ASSIGN(session, Session::open(options_, context));
       on_model = make_runner(*session);
     } else {
       ESP_ASSIGN(mock, dsl::MockModel::create(context.system));
@@ -152,7 +149,7 @@ class Test final : public Command {
   std::vector<std::string> paths_;
   std::optional<std::string> only_;
   std::optional<std::string> model_;
-  std::optional<std::int64_t> threads_;
+  ModelOptions options_;
   bool json_ = false;
   RunSettings settings_;
 };

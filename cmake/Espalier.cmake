@@ -15,23 +15,20 @@ if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 # -ffp-contract=off: the numerics contract writes every fused multiply-add out.
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -ffp-contract=off
-                    -fno-math-errno -fdiagnostics-color=auto)
+add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-ffp-contract=off;-fno-math-errno;-fdiagnostics-color=auto>")
 # Warnings are errors where CI builds; what a newer compiler finds new must not keep a newcomer from building.
 if((CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
    OR (CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 15))
-  add_compile_options(-Werror)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12 reports these inside its own library's inlined strings and vectors (bugs 105329, 105562).
-  add_compile_options(-Wno-restrict -Wno-stringop-overflow -Wno-array-bounds -Wno-maybe-uninitialized
-                      -Wno-dangling-pointer)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-stringop-overflow;-Wno-array-bounds;-Wno-maybe-uninitialized;-Wno-dangling-pointer>")
   # It takes a coroutine's own lambda for a type without linkage where the source is included by another.
-  add_compile_options(-Wno-subobject-linkage)
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
 endif()
 if(ESPALIER_SANITIZE)
-  add_compile_options(-fsanitize=${ESPALIER_SANITIZE} -fno-omit-frame-pointer
-                      -fno-sanitize-recover=all -D_GLIBCXX_ASSERTIONS)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${ESPALIER_SANITIZE};-fno-omit-frame-pointer;-fno-sanitize-recover=all;-D_GLIBCXX_ASSERTIONS>")
   if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     # Its check of function pointers' types does not assemble for coroutines (clang 14).
     add_compile_options(-fno-sanitize=function)
@@ -89,12 +86,15 @@ function(espalier_together out)
   set(${out} "${alone}" PARENT_SCOPE)
 endfunction()
 
-# espalier_room(NAME DEPENDS lib...): the library espalier::NAME from every .cpp below this folder. Sources
+# espalier_room(NAME [EXCLUDE regex] DEPENDS lib...): the library espalier::NAME from every .cpp below this folder. Sources
 # that need compiler flags of their own get them by set_source_files_properties in the room's CMakeLists.txt, before.
 function(espalier_room name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
   list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
+  endif()
   if(sources)
     espalier_together(sources ${sources})
     add_library(espalier_${name} STATIC ${sources})

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "dsl/value.h"
-#include "runtime/cpu/cpu_backend.h"
-#include "runtime/cpu/draft_backend.h"
+#include "runtime/device.h"
+#include "runtime/draft_backend.h"
 #include "runtime/store/model_store.h"
 
 namespace espalier::python {
@@ -84,21 +84,22 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(const std::string path, store.resolve(options.model));
   std::unique_ptr<Session> session(new Session());
   ESP_ASSIGN(session->model_, runtime::Model::load(path, system));
-  runtime::CpuOptions cpu;
-  cpu.threads = options.threads;
-  cpu.kv_bytes = options.kv_bytes;
-  ESP_ASSIGN(auto backend, runtime::CpuBackend::create(session->model_, cpu, system));
+  runtime::BackendOptions on;
+  ESP_ASSIGN(on.device, runtime::Device::parse(options.device));
+  on.threads = options.threads;
+  on.kv_bytes = options.kv_bytes;
+  ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, system));
   runtime::EngineOptions engine;
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;
   std::unique_ptr<runtime::Backend> draft;
   if (!options.draft.empty()) {
     ESP_ASSIGN(const std::string draft_path, store.resolve(options.draft));
-    ESP_ASSIGN(draft, runtime::load_draft(draft_path, *session->model_, backend->info().pages, cpu,
-                                          system));
+    ESP_ASSIGN(draft, runtime::load_draft(draft_path, *session->model_, made.backend->info().pages,
+                                          on, system));
   }
   ESP_ASSIGN(session->engine_,
-             runtime::Engine::create(std::move(backend), engine, system, std::move(draft)));
+             runtime::Engine::create(std::move(made.backend), engine, system, std::move(draft)));
   session->runner_ = std::make_unique<dsl::Runner>(*session->engine_, session->model_->tokenizer(),
                                                    session->model_->chat_template());
   return session;

@@ -32,6 +32,7 @@ struct SessionOptions {
   bool cache = true;
   std::string draft = {};        // a smaller model of the same tokens; empty: none
   double retained_share = 0.25;  // of the pool, that retention may keep
+  std::string device = "auto";   // as runtime::Device::parse has it
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.

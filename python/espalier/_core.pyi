@@ -20,7 +20,7 @@ class ProcessTools:
 
 class Session:
     def __init__(
-        self, model: str, threads: int, kv_bytes: int, cache: bool, draft: str, retained_share: float
+        self, model: str, threads: int, kv_bytes: int, cache: bool, draft: str, retained_share: float, device: str
     ) -> None: ...
     def start(
         self,

@@ -53,13 +53,15 @@ class Engine:
         cache: bool = True,
         draft: str = "",
         retained_share: float = 0.25,
+        device: str = "auto",
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
         draft: a smaller model of the same tokens, which guesses ahead where that pays; the text is the same.
         retained_share: of the pool of pages, what the wishes of programs (`retain`) may keep.
+        device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one that takes the model; the text is the same.
         """
-        self._session = _core.Session(model, threads, kv_bytes, cache, draft, retained_share)
+        self._session = _core.Session(model, threads, kv_bytes, cache, draft, retained_share, device)
         _open.add(self)
 
     def load(

@@ -49,6 +49,29 @@ class BadInput : public ::testing::Test {
 
 // ---- models
 
+// A device that there is none of is said before anything runs; the CPU is always there.
+TEST(BadDevice, IsRefusedByNameWithWhatThereIs) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string model =
+      folder.write("tiny.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  const auto run = [&](const std::string& device) {
+    return run_line({"run", program, "--model", model, "--device", device});
+  };
+  for (const std::string& device :
+       std::vector<std::string>{"gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "CPU"}) {
+    const Ran ran = run(device);
+    EXPECT_NE(ran.code, kDone) << device;
+    EXPECT_THAT(ran.err,
+                HasSubstr("device '" + device + "': there are auto, cpu, cuda and cuda:N"));
+  }
+  const Ran far = run("cuda:63");
+  EXPECT_EQ(far.code, kFailed);
+  EXPECT_THAT(far.err, AnyOf(HasSubstr("without CUDA"), HasSubstr("CUDA: ")));
+  EXPECT_EQ(run("cpu").code, kDone);
+  EXPECT_EQ(run("auto").code, kDone);
+}
+
 TEST(BadModel, AFileThatIsNoWholeModelIsRefusedByNameAndPlace) {
   const Folder folder;
   const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");

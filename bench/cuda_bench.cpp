@@ -1,0 +1,260 @@
+// What the CUDA backend's kernels reach on this machine's device, beside its measured limits.
+//
+// Products: matrices of an 8B model's shapes and each tensor type, rotated so that the cache holds
+// none of them; microseconds, bytes a second as a share of what a large copy reaches, and
+// multiplications a second. Attention: 32 branches over one prompt, which share its pages, beside
+// as many that have copies of their own. Choices: a token of 128,256 under a mask, beside one read
+// of the logits.
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/backend.h"
+#include "runtime/cuda/activation_room.h"
+#include "runtime/cuda/attention.h"
+#include "runtime/cuda/device.h"
+#include "runtime/cuda/kernels.h"
+#include "runtime/cuda/limits.h"
+#include "runtime/cuda/sample.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime::cuda {
+namespace {
+
+struct Shape {
+  const char* name;
+  std::uint32_t outputs, columns;
+};
+constexpr Shape kShapes[] = {{"qkv", 6144, 4096},      {"output", 4096, 4096},
+                             {"gate+up", 28672, 4096}, {"down", 4096, 14336},
+                             {"head", 128256, 4096},   {"135M gate+up", 3072, 576}};
+struct Format {
+  const char* name;
+  WeightFormat format;
+};
+constexpr Format kFormats[] = {{"Q4_0", WeightFormat::kQ4_0}, {"Q4_K", WeightFormat::kQ4_K},
+                               {"Q6_K", WeightFormat::kQ6_K}, {"Q8_0", WeightFormat::kQ8_0},
+                               {"BF16", WeightFormat::kBF16}, {"F32", WeightFormat::kF32}};
+// Far more than any cache.
+constexpr std::uint64_t kRotated = std::uint64_t{512} << 20;
+
+// Median seconds of `run(i)`, called back to back, i from 0 on.
+template <class Run>
+Result<double> seconds(const Stream& stream, int count, Run&& run) {
+  std::vector<double> out;
+  cudaEvent_t begin = nullptr;
+  cudaEvent_t end = nullptr;
+  ESP_TRY(check(cudaEventCreate(&begin), "event"));
+  ESP_TRY(check(cudaEventCreate(&end), "event"));
+  int next = 0;
+  for (int round = 0; round < 6; ++round) {
+    cudaEventRecord(begin, stream.get());
+    for (int i = 0; i < count; ++i) run(next++);
+    cudaEventRecord(end, stream.get());
+    ESP_TRY(stream.wait("measuring"));
+    float milliseconds = 0;
+    cudaEventElapsedTime(&milliseconds, begin, end);
+    if (round > 0) out.push_back(static_cast<double>(milliseconds) / 1e3 / count);
+  }
+  cudaEventDestroy(begin);
+  cudaEventDestroy(end);
+  std::sort(out.begin(), out.end());
+  return out[out.size() / 2];
+}
+
+Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
+  ESP_ASSIGN(const Stream stream, Stream::create());
+  ESP_ASSIGN(DeviceMemory weights, DeviceMemory::allocate(2 * kRotated, "weights"));
+  // Any bytes are weights; some repeat as small scales, so that nothing is infinite.
+  ESP_TRY(check(cudaMemset(weights.data(), 0x21, weights.size()), "filling"));
+  std::printf("%-14s %-5s %5s %10s %8s %10s\n", "product", "type", "rows", "us", "of copy",
+              "T mul/s");
+  for (const Shape& shape : kShapes) {
+    for (const Format& format : kFormats) {
+      const std::uint64_t bytes = matrix_bytes(format.format, shape.outputs, shape.columns);
+      const std::uint64_t step = (bytes + 255) / 256 * 256;
+      if (step > weights.size()) continue;
+      const auto copies = static_cast<int>(std::min<std::uint64_t>(weights.size() / step, 64));
+      for (const std::uint32_t m : rows) {
+        MatrixGroup group;
+        group.codes = !is_dense(format.format);
+        group.floats = !group.codes;
+        group.halves = group.codes && packing(format.format).groups == 2;
+        ActivationRoom room;
+        ESP_TRY(room.fit(m, shape.columns, group));
+        // Codes and scales of some size: zeros would be quicker.
+        const std::uint64_t values = (m + kTileRows - 1) / kTileRows * kTileRows * shape.columns;
+        if (group.codes) {
+          cudaMemset(room.view().coded.codes, 0x15, values);
+          cudaMemset(room.view().coded.scales, 0x3D, values / kBlock * sizeof(float));
+        } else {
+          cudaMemset(room.view().floats, 0x3D, std::uint64_t{m} * shape.columns * sizeof(float));
+        }
+        ESP_ASSIGN(const DeviceMemory out,
+                   DeviceMemory::allocate(std::uint64_t{m} * shape.outputs * 4, "outputs"));
+        const auto run = [&](int i) {
+          DeviceMatrix matrix;
+          matrix.data = weights.as<unsigned char>(static_cast<std::uint64_t>(i % copies) * step);
+          matrix.rows = shape.outputs;
+          matrix.columns = shape.columns;
+          matrix.format = format.format;
+          product(stream.get(), matrix, room.view(), m, out.as<float>(), shape.outputs, false);
+        };
+        ESP_ASSIGN(const double time, seconds(stream, m > 256 ? 4 : 30, run));
+        std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f\n", shape.name, format.name, m,
+                    time * 1e6, 100 * static_cast<double>(bytes) / time / copy_rate,
+                    static_cast<double>(shape.outputs) * shape.columns * m / time / 1e12);
+      }
+    }
+  }
+  return {};
+}
+
+// Decode rows of `branches` texts of `tokens` tokens, whose whole pages are the same or copies.
+Batch branches_of(std::uint32_t branches, std::uint32_t tokens, bool shared) {
+  Batch batch;
+  const std::uint32_t whole = tokens / kPageTokens;
+  PageId next = whole;
+  for (std::uint32_t b = 0; b < branches; ++b) {
+    std::vector<PageId> pages(whole);
+    for (std::uint32_t p = 0; p < whole; ++p) pages[p] = shared ? p : next++;
+    pages.push_back(next++);
+    batch.sequences.push_back(std::move(pages));
+    batch.rows.push_back({0, tokens + 3, b, 0, 0});
+  }
+  return batch;
+}
+
+Status attention() {
+  ESP_ASSIGN(const Stream stream, Stream::create());
+  ModelShape shape;
+  shape.layers = 1;
+  shape.heads = 32;
+  shape.kv_heads = 8;
+  shape.head_width = 128;
+  shape.query_scale = 0.088F;
+  constexpr std::uint32_t kBranches = 32;
+  std::printf("%-34s %10s %10s %8s\n", "attention, 32 branches", "shared us", "copies us", "ratio");
+  for (const std::uint32_t tokens : {512U, 2048U, 8192U}) {
+    double times[2];
+    for (const bool shared : {true, false}) {
+      const Batch batch = branches_of(kBranches, tokens, shared);
+      const std::uint64_t pages = batch.sequences.back().back() + 1;
+      const std::uint64_t page = std::uint64_t{4} * shape.kv_heads * shape.head_width * kPageTokens;
+      ESP_ASSIGN(const DeviceMemory pool, DeviceMemory::allocate(pages * page, "pages"));
+      ESP_TRY(check(cudaMemset(pool.data(), 0x2B, pool.size()), "filling"));
+      AttentionPlan plan(shape, 0);
+      std::vector<std::uint32_t> rows(kBranches);
+      for (std::uint32_t i = 0; i < kBranches; ++i) rows[i] = i;
+      plan.plan(batch, rows);
+      std::vector<std::byte> bytes(plan.bytes());
+      plan.write_to(bytes);
+      ESP_ASSIGN(const DeviceMemory on_device, DeviceMemory::allocate(bytes.size(), "plan"));
+      ESP_TRY(
+          check(cudaMemcpy(on_device.data(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice),
+                "plan"));
+      const std::size_t width = std::size_t{shape.heads} * shape.head_width;
+      ESP_ASSIGN(const DeviceMemory queries,
+                 DeviceMemory::allocate(kBranches * width * sizeof(float), "queries"));
+      ESP_TRY(check(cudaMemset(queries.data(), 0x3D, queries.size()), "filling"));
+      ESP_ASSIGN(const DeviceMemory out,
+                 DeviceMemory::allocate(kBranches * width * sizeof(float), "results"));
+      ESP_ASSIGN(const DeviceMemory parts,
+                 DeviceMemory::allocate(std::uint64_t{plan.parts()} * shape.heads *
+                                                part_floats(shape.head_width) * sizeof(float) +
+                                            16,
+                                        "parts"));
+      AttentionCall call;
+      call.plan = on_device.as<unsigned char>();
+      call.pool = {pool.as<std::uint16_t>(), 1, shape.kv_heads, shape.head_width};
+      call.heads = shape.heads;
+      call.scale = shape.query_scale;
+      call.queries = queries.as<float>();
+      call.query_stride = width;
+      call.out = out.as<float>();
+      call.out_stride = width;
+      call.parts = parts.as<float>();
+      ESP_ASSIGN(times[shared ? 0 : 1],
+                 seconds(stream, 20, [&](int) { attend(stream.get(), plan.grid(), call); }));
+    }
+    std::printf("prompt of %-24u %10.1f %10.1f %8.2f\n", tokens, times[0] * 1e6, times[1] * 1e6,
+                times[1] / times[0]);
+  }
+  return {};
+}
+
+Status choices(double copy_rate) {
+  constexpr std::uint32_t kVocabulary = 128'256;
+  ESP_ASSIGN(const Stream stream, Stream::create());
+  std::printf("%-34s %10s %10s %8s\n", "choices of 128,256 tokens", "us", "a read us", "ratio");
+  for (const std::uint32_t rows : {1U, 64U, 256U}) {
+    for (const std::uint32_t one_in : {1U, 2U, 1000U}) {
+      std::vector<float> logits(std::size_t{rows} * kVocabulary);
+      std::uint64_t state = 1;
+      const auto random = [&] {
+        return (state = state * 6364136223846793005U + 1442695040888963407U) >> 33U;
+      };
+      for (float& it : logits) it = static_cast<float>(random() % 4096) / 256.0F;
+      std::vector<std::uint32_t> mask((kVocabulary + 31) / 32);
+      for (std::uint32_t id = 0; id < kVocabulary; ++id) {
+        if (random() % one_in == 0) mask[id / 32] |= 1U << (id % 32);
+      }
+      ESP_ASSIGN(const DeviceMemory on_device,
+                 DeviceMemory::allocate(logits.size() * sizeof(float), "logits"));
+      ESP_ASSIGN(const DeviceMemory words, DeviceMemory::allocate(mask.size() * 4, "mask"));
+      std::vector<SampleRow> wanted(rows);
+      for (std::uint32_t i = 0; i < rows; ++i) {
+        wanted[i].logits_row = i;
+        wanted[i].mask = words.as<std::uint32_t>();
+        wanted[i].mask_words = static_cast<std::uint32_t>(mask.size());
+      }
+      ESP_ASSIGN(const DeviceMemory row, DeviceMemory::allocate(rows * sizeof(SampleRow), "rows"));
+      ESP_ASSIGN(const DeviceMemory out,
+                 DeviceMemory::allocate(rows * sizeof(SampleResult), "results"));
+      cudaMemcpy(on_device.data(), logits.data(), on_device.size(), cudaMemcpyHostToDevice);
+      cudaMemcpy(words.data(), mask.data(), words.size(), cudaMemcpyHostToDevice);
+      cudaMemcpy(row.data(), wanted.data(), row.size(), cudaMemcpyHostToDevice);
+      ESP_ASSIGN(const double time, seconds(stream, 10, [&](int) {
+                   sample(stream.get(), rows, row.as<SampleRow>(), on_device.as<float>(),
+                          kVocabulary, kVocabulary, out.as<SampleResult>());
+                 }));
+      const double read = static_cast<double>(on_device.size()) / copy_rate;
+      std::printf("%4u rows, one in %-17u %10.1f %10.1f %8.2f\n", rows, one_in, time * 1e6,
+                  read * 1e6, time / read);
+    }
+  }
+  return {};
+}
+
+Status run(const std::vector<std::uint32_t>& rows) {
+  ESP_ASSIGN(const auto all, devices());
+  ESP_TRY(use_device(all.front().number));
+  ESP_ASSIGN(const MeasuredLimits limits, measure_limits(all.front().number));
+  std::printf("%s (%s), %u multiprocessors; a large copy: %.0f GB/s read and written\n",
+              all.front().name.c_str(), limits.architecture.c_str(), all.front().multiprocessors,
+              limits.bytes_per_second / 1e9);
+  ESP_TRY(products(rows, limits.bytes_per_second));
+  ESP_TRY(attention());
+  return choices(limits.bytes_per_second);
+}
+
+}  // namespace
+}  // namespace espalier::runtime::cuda
+
+int main(int count, char** arguments) {
+  std::vector<std::uint32_t> rows;
+  for (int i = 1; i < count; ++i)
+    rows.push_back(static_cast<std::uint32_t>(std::stoul(arguments[i])));
+  if (rows.empty()) rows = {1, 2, 8, 16, 32, 64, 512};
+  const auto status = espalier::runtime::cuda::run(rows);
+  if (status) return 0;
+  std::fprintf(stderr, "cuda_bench: %s\n", status.error().message.c_str());
+  return 1;
+}

@@ -1,0 +1,110 @@
+// The forward pass of a transformer over a ragged batch on a CUDA device: the stages of
+// ../cpu/forward.h, each a few kernels on one stream, with the same bits.
+//
+// What a step knows (rows, slots, page tables, embeddings) goes to the device in one copy. Rows
+// whose logits nobody wants stop at the last layer's K and V. Owns the weights and scratch that
+// grows with the largest batch. Used by one thread, on whose current device it lives.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/backend.h"
+#include "runtime/cpu/worker_pool.h"
+#include "runtime/cuda/activation_room.h"
+#include "runtime/cuda/attention.h"
+#include "runtime/cuda/device.h"
+#include "runtime/cuda/graph_cache.h"
+#include "runtime/cuda/rope_tables.h"
+#include "runtime/cuda/step_input.h"
+#include "runtime/cuda/weights.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime::cuda {
+
+/// Rows whose logits exist at one time.
+inline constexpr std::uint32_t kHeadRows = 64;
+
+/// kUnsupported, naming the limit, where the kernels cannot take a model of this shape.
+[[nodiscard]] Status check_shape(const ModelShape& shape);
+
+class Forward {
+ public:
+  /// `workers` outlives it.
+  [[nodiscard]] static Result<std::unique_ptr<Forward>> create(std::shared_ptr<const Model> model,
+                                                               cpu::WorkerPool& workers);
+
+  /// Enqueues the layers, which write K and V; `wanted` (rising, unique) are the rows whose logits
+  /// may be asked for afterwards. kExhausted.
+  [[nodiscard]] Status run(const Batch& batch, std::span<const std::uint32_t> wanted,
+                           const KvView& pool);
+  /// Logits of wanted rows [begin, end), logits_stride() apart, in device memory that the next call
+  /// overwrites, once what was enqueued is done. `end - begin` is kHeadRows, or up to the last row.
+  [[nodiscard]] Result<const float*> logits(std::uint32_t begin, std::uint32_t end);
+  [[nodiscard]] std::uint32_t logits_stride() const { return weights_.head.outputs; }
+  [[nodiscard]] const Stream& stream() const { return stream_; }
+
+ private:
+  struct Planned {
+    AttentionPlan plan;
+    StepInput::Place place;
+    AttentionGrid grid;  // the plan's, rounded up
+  };
+  // What layers that see everything, or local ones, share.
+  struct View {
+    View(const ModelShape& shape, const Rope& rope, std::uint32_t window)
+        : tables(rope, shape.rope_width),
+          all{AttentionPlan(shape, window), {}, {}},
+          wanted{AttentionPlan(shape, window), {}, {}} {}
+    RopeTables tables;
+    Planned all;     // of all rows
+    Planned wanted;  // of those alone, in the last layer
+  };
+
+  Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers);
+  [[nodiscard]] Status reserve(std::uint32_t rows);
+  [[nodiscard]] Status enqueue(std::uint32_t rows, std::uint32_t wanted, const KvView& pool);
+  [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
+  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted);
+  void embed(const Batch& batch, std::span<float> out);
+  [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t rows, std::uint32_t wanted,
+                                 const KvView& pool);
+  void multiply(const MatrixGroup& group, const Activations& x, std::uint32_t rows, float* out,
+                std::size_t stride, bool add);
+  void add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
+                 const float* post);
+  [[nodiscard]] View& view(std::uint32_t layer) {
+    return shape_.is_local(layer) ? *local_ : *global_;
+  }
+
+  std::shared_ptr<const Model> model_;
+  cpu::WorkerPool& workers_;
+  const ModelShape& shape_;
+  Stream stream_;
+  DeviceWeights weights_;
+  std::unique_ptr<View> global_, local_;  // null where no layer is so
+  TemperatureTable temperatures_;
+
+  StepInput input_;
+  GraphCache graphs_;
+  GraphCache::Key key_;
+  std::uint64_t moves_ = 0;
+  // Scratch by rows: the residual stream, Q K V, attention's result, gate and up, a block's output.
+  DeviceMemory x_, heads_, attended_, hidden_, block_, logits_, parts_;
+  ActivationRoom normal_, attended_codes_, hidden_codes_, head_;
+  std::vector<std::uint32_t> all_rows_;
+  // Of the step, on the device. The residual stream begins in the input and moves to x_ where only
+  // wanted rows go on.
+  float* embeddings_ = nullptr;
+  float* residual_ = nullptr;
+  const DeviceRow* rows_ = nullptr;
+  const DeviceSlot* slots_ = nullptr;
+  const DeviceCopy* copies_ = nullptr;
+  const std::uint32_t* kept_rows_ = nullptr;
+  std::vector<std::uint32_t> waves_;  // of copies: one may read what an earlier one wrote
+};
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,112 @@
+// The kernels of the CUDA backend as functions that the host calls: each enqueues its work on a
+// stream and returns. All obey the numerics contract (../cpu/README.md) and give the bits of
+// cpu::Kernels, whatever the number of rows.
+//
+// Pointers are to device memory unless said otherwise. Nothing here allocates or waits. Errors of
+// launches stay with the CUDA runtime (cudaGetLastError).
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime/cuda/layout.h"
+
+namespace espalier::runtime::cuda {
+
+/// Activations of some rows for the next products: as floats, as codes, or both (a null pointer:
+/// not wanted).
+struct Activations {
+  float* floats = nullptr;
+  std::size_t stride = 0;  // of floats, in elements
+  CodedRows coded;
+};
+
+/// The weights of one matrix, on the device.
+struct DeviceMatrix {
+  const unsigned char* data = nullptr;  // panels (layout.h) or dense rows
+  std::uint32_t rows = 0;               // outputs
+  std::uint32_t columns = 0;
+  WeightFormat format = WeightFormat::kF32;
+};
+
+/// out[m * stride + n] = matrix[n] . x[m] (or +=), n < matrix.rows, m < rows.
+void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
+             std::uint32_t rows, float* out, std::size_t stride, bool add);
+
+/// out[m] = rms_norm(x[from[m]]) (from null: m). `x` rows are `stride` apart.
+void rms_norm(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,
+              const std::uint32_t* from, const float* weight, std::uint32_t width, float epsilon,
+              const Activations& out);
+/// x[m] += rms_norm(block[m]): a block's output norm, then the residual.
+void add_normed(cudaStream_t stream, std::uint32_t rows, const float* block, std::size_t stride,
+                const float* weight, std::uint32_t width, float epsilon, float* x,
+                std::size_t x_stride);
+/// out[m] = x[from[m]] (from null: m), in the wanted form.
+void set_activations(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,
+                     const std::uint32_t* from, std::uint32_t width, const Activations& out);
+/// out[m] = activation(gate[m]) * up[m]; silu, or gelu by the tanh formula.
+void gate(cudaStream_t stream, std::uint32_t rows, const float* gate, const float* up,
+          std::size_t stride, std::uint32_t width, bool gelu, const Activations& out);
+/// x[m] = cap * tanh(x[m] / cap), in place.
+void soft_cap(cudaStream_t stream, std::uint32_t rows, float* x, std::size_t stride,
+              std::uint32_t width, float cap);
+/// to[m] = from[index[m]], rows of `width` floats; the ranges do not overlap.
+void gather_rows(cudaStream_t stream, std::uint32_t rows, const float* from,
+                 std::size_t from_stride, const std::uint32_t* index, std::uint32_t width,
+                 float* to, std::size_t to_stride);
+
+/// The KV pages (../cpu/kv_pool.h has the layout; a page's bytes are the same on every backend).
+struct KvView {
+  std::uint16_t* pages = nullptr;
+  std::uint32_t layers = 0;
+  std::uint32_t kv_heads = 0;
+  std::uint32_t width = 0;  // of a head
+};
+
+/// A row of the step, on the device.
+struct DeviceRow {
+  std::uint32_t position = 0;
+  std::uint32_t first_write = 0;
+  std::uint32_t writes = 0;
+};
+struct DeviceSlot {
+  std::uint32_t page = 0;
+  std::uint32_t slot = 0;
+};
+struct DeviceCopy {
+  std::uint32_t from = 0;
+  std::uint32_t to = 0;
+  std::uint32_t slots = 0;
+};
+
+/// Q, K and V of a layer after their products: biases, norms of heads, rotation, the temperature
+/// of Q; K and V go to their pages in binary16.
+struct Heads {
+  float* queries = nullptr;  // rows of heads * width
+  float* keys = nullptr;     // rows of kv_heads * width
+  float* values = nullptr;
+  std::size_t query_stride = 0;
+  std::size_t key_stride = 0;
+  const float* query_bias = nullptr;  // null: none; so with the next
+  const float* key_bias = nullptr;
+  const float* value_bias = nullptr;
+  const float* query_norm = nullptr;
+  const float* key_norm = nullptr;
+  float epsilon = 0;
+  std::uint32_t heads = 0;
+  std::uint32_t pairs = 0;              // that turn
+  bool adjacent = false;                // pairs are 2i and 2i + 1, else i and i + pairs
+  const float* cosines = nullptr;       // [position][pairs]
+  const float* sines = nullptr;         // [position][pairs]
+  const float* temperatures = nullptr;  // [position], or null
+};
+void turn_heads(cudaStream_t stream, std::uint32_t rows, const Heads& heads, const DeviceRow* row,
+                const DeviceSlot* slots, std::uint32_t layer, const KvView& pool);
+
+/// Copies slots [0, slots) of pages, all layers.
+void copy_pages(cudaStream_t stream, std::uint32_t count, const DeviceCopy* copies,
+                const KvView& pool);
+
+}  // namespace espalier::runtime::cuda

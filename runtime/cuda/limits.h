@@ -1,0 +1,19 @@
+// What a CUDA device can do at most, measured: the limits that figures stand beside.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+namespace espalier::runtime::cuda {
+
+struct MeasuredLimits {
+  std::string architecture;     // "sm_90"
+  double bytes_per_second = 0;  // of a large copy within the device, read and written
+};
+
+/// The best of several copies of a block far larger than the cache. kExhausted where the device has
+/// no room for it.
+[[nodiscard]] Result<MeasuredLimits> measure_limits(int device);
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,608 @@
+// Products of quantised weights with rows of int8 codes, on tensor cores (numerics contract 4).
+//
+// A piece of 16 outputs x 32 columns x 8 rows is one integer product of a warp, exact in any order.
+// What has an order are the scaled sums: within a segment of 512 columns one chain of fmaf an
+// output and row, block by block; then the segments in order. Two kernels keep it:
+//
+// - product_split: the warps of a thread block share a panel's segments, since memory is what they
+//   wait for; a chain stays in a lane's registers, and the segments meet in shared memory.
+// - product_many: a warp takes all columns of its panel for some tiles of 8 rows; weights and codes
+//   come through a ring in shared memory.
+//
+// Both give the same bits, those of cpu::Kernels::panel_product.
+#pragma once
+
+#include "runtime/cuda/kernels.h"
+#include "runtime/cuda/layout.h"
+#include "runtime/cuda/numbers.cuh"
+#include "runtime/cuda/ptx.cuh"
+#include "runtime/cuda/simt.cuh"
+#include "runtime/model/code_values.h"
+
+namespace espalier::runtime::cuda {
+
+// A row's share of a matrix: where panels lie and how many columns they have.
+struct PanelView {
+  const unsigned char* data;
+  std::uint32_t rows;
+  std::uint32_t panels;
+  std::uint32_t blocks;  // of 32 columns
+  std::uint32_t chunks;
+  std::uint64_t panel_bytes;
+};
+
+template <int kWords>
+__device__ inline void load_words(std::uint32_t* to, const unsigned char* from) {
+  if constexpr (kWords == 1) {
+    to[0] = *reinterpret_cast<const std::uint32_t*>(from);
+  } else if constexpr (kWords == 2) {
+    const uint2 v = *reinterpret_cast<const uint2*>(from);
+    to[0] = v.x;
+    to[1] = v.y;
+  } else {
+    static_assert(kWords == 4, "a lane loads 4, 8 or 16 bytes");
+    const uint4 v = *reinterpret_cast<const uint4*>(from);
+    to[0] = v.x;
+    to[1] = v.y;
+    to[2] = v.z;
+    to[3] = v.w;
+  }
+}
+
+// Four values of a table of 16 by the nibbles in the bytes of `codes`.
+__device__ inline std::uint32_t look_up(const std::uint32_t (&table)[4], std::uint32_t codes) {
+  const std::uint32_t low = codes & 0x07070707U;
+  const std::uint32_t selector =
+      (low & 0x7U) | (low >> 4 & 0x70U) | (low >> 8 & 0x700U) | (low >> 12 & 0x7000U);
+  const std::uint32_t first = __byte_perm(table[0], table[1], selector);
+  const std::uint32_t second = __byte_perm(table[2], table[3], selector);
+  const std::uint32_t upper = (codes >> 3 & 0x01010101U) * 0xFFU;
+  return (first & ~upper) | (second & upper);
+}
+
+constexpr std::uint32_t table_word(const std::int8_t* values, int word) {
+  std::uint32_t out = 0;
+  for (int i = 0; i < 4; ++i) {
+    out |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(values[4 * word + i])) << (8 * i);
+  }
+  return out;
+}
+
+// A lane's part of a chunk: codes and scales of outputs g and g + 8, two blocks.
+template <WeightFormat kFormat>
+struct Piece {
+  static constexpr Packing kPacking = packing(kFormat);
+  static constexpr int kLow = kPacking.low;
+  static constexpr int kHigh = kPacking.high;
+  static constexpr int kGroups = kPacking.groups;
+  static constexpr int kScaleWords = static_cast<int>(scale_bytes(kPacking) / 4);
+  static constexpr float kDown = 1.0F / static_cast<float>(1U << kPacking.counted);
+
+  std::uint32_t low[kLow];
+  std::uint32_t high[kHigh > 0 ? kHigh : 1];
+  std::uint32_t scales[kScaleWords];
+
+  __device__ void load(const unsigned char* chunk, unsigned lane) {
+    if constexpr (kLow == 8) {
+      load_words<4>(low, chunk + lane * 16);
+      load_words<4>(low + 4, chunk + 512 + lane * 16);
+    } else {
+      load_words<kLow>(low, chunk + lane * 4 * kLow);
+    }
+    if constexpr (kHigh > 0) load_words<kHigh>(high, chunk + 128 * kLow + lane * 4 * kHigh);
+    load_words<kScaleWords>(scales, chunk + 128 * (kLow + kHigh) + lane / 4 * 4 * kScaleWords);
+  }
+
+  // The four words of codes of a block: a0 to a3 of layout.h, as the product wants them.
+  __device__ void codes(int block, std::uint32_t (&a)[4]) const {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      std::uint32_t v;
+      if constexpr (kLow == 8) {
+        v = low[4 * block + j];
+      } else if constexpr (kLow == 4) {
+        v = low[2 * block + (j & 1)] >> (4 * (j >> 1)) & 0x0F0F0F0FU;
+      } else {
+        v = low[block] >> (2 * j) & 0x03030303U;
+      }
+      if constexpr (kHigh == 2) {
+        v |= (high[block] >> (2 * j) & 0x03030303U) << kLow;
+      } else if constexpr (kHigh == 1) {
+        v |= (high[0] >> (j + 4 * block) & 0x01010101U) << kLow;
+      }
+      if constexpr (kPacking.values == Values::kIq4) {
+        constexpr std::uint32_t kTable[4] = {table_word(kIq4Values, 0), table_word(kIq4Values, 1),
+                                             table_word(kIq4Values, 2), table_word(kIq4Values, 3)};
+        v = look_up(kTable, v);
+      } else if constexpr (kPacking.values == Values::kMxfp4) {
+        constexpr std::uint32_t kTable[4] = {
+            table_word(kMxfp4Values, 0), table_word(kMxfp4Values, 1), table_word(kMxfp4Values, 2),
+            table_word(kMxfp4Values, 3)};
+        v = look_up(kTable, v);
+      }
+      if constexpr (kPacking.centred) v <<= 8 - kPacking.bits();
+      a[j] = v;
+    }
+  }
+
+  // Of output g + 8 * row, a block and a group (which need not be constants): the scale, with a
+  // super-block's where there are such, and the minimum.
+  __device__ float scale(int row, int block, int group, float super) const {
+    if constexpr (kPacking.super) {
+      return super * static_cast<float>(step(0, row, block, group));
+    } else {
+      return sixteen(row == 0 ? scales[0] : scales[1], block) * kDown;
+    }
+  }
+  __device__ float minimum(int row, int block, int group, float super) const {
+    if constexpr (kPacking.super) {
+      return super * static_cast<float>(step(kScaleWords / 2, row, block, group));
+    } else {
+      return sixteen(row == 0 ? scales[2] : scales[3], block);
+    }
+  }
+
+ private:
+  __device__ static float sixteen(std::uint32_t word, int block) {
+    const auto bits = static_cast<std::uint16_t>(block == 0 ? word & 0xFFFFU : word >> 16);
+    if constexpr (kPacking.bf16) return bfloat16_to_float(bits);
+    return half_to_float(bits);
+  }
+  __device__ std::int32_t step(int first, int row, int block, int group) const {
+    const int at = row * 2 * kGroups + block * kGroups + group;
+    std::uint32_t word = scales[first];
+    if constexpr (kGroups == 2) word = row == 0 ? scales[first] : scales[first + 1];
+    return static_cast<std::int8_t>(word >> (8 * (at % 4)) & 0xFFU);
+  }
+};
+
+// The scales of a super-block of 256 columns, of outputs g and g + 8.
+template <WeightFormat kFormat>
+struct Super {
+  static constexpr Packing kPacking = packing(kFormat);
+  float scale[2] = {0.0F, 0.0F};
+  float minimum[2] = {0.0F, 0.0F};
+
+  __device__ void load(const unsigned char* panel, std::uint32_t chunks, std::uint32_t chunk,
+                       unsigned lane) {
+    if constexpr (kPacking.super) {
+      constexpr int kWords = kPacking.minima ? 2 : 1;
+      std::uint32_t words[kWords];
+      load_words<kWords>(words, panel + static_cast<std::size_t>(chunks) * chunk_bytes(kPacking) +
+                                    (chunk / kSuperChunks * 8 + lane / 4) * super_bytes(kPacking));
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        scale[row] = half_to_float(static_cast<std::uint16_t>(words[0] >> (16 * row))) *
+                     Piece<kFormat>::kDown;
+        if constexpr (kPacking.minima) {
+          minimum[row] = half_to_float(static_cast<std::uint16_t>(words[kWords - 1] >> (16 * row)));
+        }
+      }
+    }
+  }
+};
+
+// Sums begin here: the bits of 1.5 * 2^23, so that an integer below 2^22 added to them makes the
+// float that is so much more. Conversions by the unit for them would take longer than all the rest.
+inline constexpr std::int32_t kFloatBits = 0x4B400000;
+inline constexpr float kFloatOffset = 12582912.0F;
+
+// A piece's integer product, of a whole block or of the half `group`, as counted() takes it. b: a
+// lane's codes of the activations.
+template <WeightFormat kFormat>
+__device__ inline void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], uint2 b,
+                                int group) {
+  constexpr Packing kPacking = packing(kFormat);
+  constexpr bool kSigned = kPacking.centred || kPacking.values != Values::kCodes;
+  if constexpr (kPacking.groups == 2) {
+    const std::uint32_t half[2] = {a[2 * group], a[2 * group + 1]};
+    const std::uint32_t codes = group == 0 ? b.x : b.y;
+    if constexpr (kSigned) {
+      mma_16x8x16_s8(c, half, codes, kFloatBits);
+    } else {
+      mma_16x8x16_u8(c, half, codes, kFloatBits);
+    }
+  } else {
+    const std::uint32_t codes[2] = {b.x, b.y};
+    if constexpr (kSigned) {
+      mma_16x8x32_s8(c, a, codes, kFloatBits);
+    } else {
+      mma_16x8x32_u8(c, a, codes, kFloatBits);
+    }
+  }
+}
+
+// The sum that the contract scales, exactly.
+template <WeightFormat kFormat>
+__device__ inline float counted(std::int32_t bits) {
+  constexpr float kDown = 1.0F / static_cast<float>(1U << packing(kFormat).excess());
+  const float sum = __int_as_float(bits);
+  if constexpr (packing(kFormat).excess() == 0) return sum - kFloatOffset;
+  return fmaf(sum, kDown, -kFloatOffset * kDown);
+}
+
+// A segment of columns: 16 blocks.
+inline constexpr std::uint32_t kSegmentBlocks = 16;
+inline constexpr std::uint32_t kSegmentChunks = kSegmentBlocks / kChunkBlocks;
+
+// What a lane holds of a chunk of activations: of each block its codes, and the scales and sums of
+// rows 2t and 2t + 1.
+template <WeightFormat kFormat, int kTiles>
+struct Lanes {
+  static constexpr int kGroups = packing(kFormat).groups;
+  static constexpr bool kMinima = packing(kFormat).minima;
+  uint2 codes[kChunkBlocks][kTiles];
+  float2 scales[kChunkBlocks][kTiles];
+  float2 sums[kChunkBlocks][kTiles][kMinima ? kGroups : 1];
+
+  // `first[i]`: the block 0 of tile i. kOne: there is one row, the first of its tile.
+  template <bool kOne>
+  __device__ void load(const CodedRows& x, const std::size_t (&first)[kTiles], std::uint32_t chunk,
+                       std::uint32_t blocks, unsigned lane) {
+#pragma unroll
+    for (std::uint32_t half = 0; half < kChunkBlocks; ++half) {
+      // The last chunk may have no second block: what is loaded for it is not used.
+      const std::uint32_t block = min(chunk * kChunkBlocks + half, blocks - 1);
+#pragma unroll
+      for (int i = 0; i < kTiles; ++i) {
+        const std::size_t of = first[i] + block;
+        codes[half][i] = make_uint2(0, 0);
+        if (!kOne || lane < 4) {
+          codes[half][i] = *reinterpret_cast<const uint2*>(x.codes + (of * 32 + lane) * 8);
+        }
+        const std::size_t row = of * kTileRows + (kOne ? 0 : 2 * (lane % 4));
+        scales[half][i] = *reinterpret_cast<const float2*>(x.scales + row);
+        if constexpr (kMinima && kGroups == 2) {
+          const float4 both = *reinterpret_cast<const float4*>(x.scaled_half_sums + 2 * row);
+          sums[half][i][0] = make_float2(both.x, both.z);
+          sums[half][i][1] = make_float2(both.y, both.w);
+        } else if constexpr (kMinima) {
+          sums[half][i][0] = *reinterpret_cast<const float2*>(x.scaled_sums + row);
+        }
+      }
+    }
+  }
+};
+
+// Goes on with the chains of a segment over one block of a chunk: of outputs g and g + 8, rows 2t
+// and 2t + 1.
+template <WeightFormat kFormat, int kTiles>
+__device__ inline void add_block(
+    float (&acc)[kTiles][4], const Piece<kFormat>& piece, const Super<kFormat>& super, int half,
+    const uint2 (&codes)[kTiles], const float2 (&scales)[kTiles],
+    const float2 (&sums)[kTiles][Lanes<kFormat, kTiles>::kMinima ? packing(kFormat).groups : 1]) {
+  constexpr Packing kPacking = packing(kFormat);
+  std::uint32_t a[4];
+  piece.codes(half, a);
+#pragma unroll
+  for (int group = 0; group < kPacking.groups; ++group) {
+    float d[2];
+    float m[2] = {0.0F, 0.0F};
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      d[r] = piece.scale(r, half, group, super.scale[r]);
+      if constexpr (kPacking.minima) m[r] = piece.minimum(r, half, group, super.minimum[r]);
+    }
+#pragma unroll
+    for (int i = 0; i < kTiles; ++i) {
+      std::int32_t c[4];
+      multiply<kFormat>(c, a, codes[i], group);
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        float& first = acc[i][2 * r];
+        float& second = acc[i][2 * r + 1];
+        first = fmaf(counted<kFormat>(c[2 * r]), d[r] * scales[i].x, first);
+        second = fmaf(counted<kFormat>(c[2 * r + 1]), d[r] * scales[i].y, second);
+        if constexpr (kPacking.minima) {
+          first = fmaf(m[r], sums[i][group].x, first);
+          second = fmaf(m[r], sums[i][group].y, second);
+        }
+      }
+    }
+  }
+}
+
+// kAhead: chunks whose loads a warp has under way together (a divisor of a super-block's four).
+// More hide more of memory's latency; fewer leave registers for more warps.
+inline constexpr unsigned kSplitWarps = 8;
+// Floats of a segment in shared memory, for a row: 16 outputs, and room so that rows begin at
+// different banks.
+inline constexpr unsigned kSplitStride = 20;
+
+// Thread blocks of product_split that a multiprocessor should hold: as many as its registers are
+// enough for.
+template <WeightFormat kFormat>
+constexpr int split_blocks(int tiles, int ahead) {
+  if (tiles > 1) return 1;
+  if (ahead > 2) return 2;
+  return packing(kFormat).groups == 2 && packing(kFormat).minima ? 3 : 4;
+}
+
+template <WeightFormat kFormat, int kTiles, bool kOne, int kAhead>
+__global__ void __launch_bounds__(kSplitWarps * 32, split_blocks<kFormat>(kTiles, kAhead))
+    product_split(PanelView w, CodedRows x, std::uint32_t rows, float* out, std::size_t stride,
+                  bool add) {
+  constexpr unsigned kRows = kOne ? 1 : kTiles * kTileRows;
+  const unsigned lane = threadIdx.x % kWarp;
+  const unsigned warp = threadIdx.x / kWarp;
+  const unsigned warps = blockDim.x / kWarp;
+  const unsigned g = lane / 4;
+  const unsigned t = lane % 4;
+  // [segment][row][output]
+  float* const parts = reinterpret_cast<float*>(dynamic_shared());
+  const unsigned char* panel = w.data + blockIdx.x * w.panel_bytes;
+  let_next_start();
+  // Where rows are few, the first weights are asked for before the activations are there.
+  constexpr bool kEarly = kTiles == 1;
+  Piece<kFormat> pieces[kAhead];
+  const auto fetch = [&](std::uint32_t chunk) {
+    const std::uint32_t last =
+        min(chunk / kSegmentChunks * kSegmentChunks + kSegmentChunks, w.chunks) - 1;
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      // Past the end, the last chunk again: loads without branches; it is not used.
+      const std::uint32_t at = min(chunk + static_cast<std::uint32_t>(i), last);
+      pieces[i].load(panel + static_cast<std::size_t>(at) * chunk_bytes(packing(kFormat)), lane);
+    }
+  };
+  if constexpr (kEarly) fetch(warp * kSegmentChunks);
+  wait_for_inputs();
+  const std::uint32_t tiles = (rows + kTileRows - 1) / kTileRows;
+  // Tiles past the last one repeat it and are not stored.
+  std::size_t first[kTiles];
+#pragma unroll
+  for (int i = 0; i < kTiles; ++i) {
+    const unsigned tile = kOne ? 0 : min(blockIdx.y * kTiles + static_cast<unsigned>(i), tiles - 1);
+    first[i] = static_cast<std::size_t>(tile) * w.blocks;
+  }
+  const std::uint32_t segments = (w.blocks + kSegmentBlocks - 1) / kSegmentBlocks;
+  for (std::uint32_t segment = warp; segment < segments; segment += warps) {
+    float acc[kTiles][4];
+#pragma unroll
+    for (int i = 0; i < kTiles; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) acc[i][j] = 0.0F;
+    }
+    const std::uint32_t begin = segment * kSegmentChunks;
+    const std::uint32_t end = min(begin + kSegmentChunks, w.chunks);
+    Super<kFormat> super;
+    for (std::uint32_t chunk = begin; chunk < end; chunk += kAhead) {
+      if (!kEarly || chunk > warp * kSegmentChunks) fetch(chunk);
+      Lanes<kFormat, kTiles> lanes[kAhead];
+#pragma unroll
+      for (int i = 0; i < kAhead; ++i) {
+        lanes[i].template load<kOne>(x, first, min(chunk + static_cast<std::uint32_t>(i), end - 1),
+                                     w.blocks, lane);
+      }
+      if (chunk % kSuperChunks == 0) super.load(panel, w.chunks, chunk, lane);
+#pragma unroll
+      for (int i = 0; i < kAhead; ++i) {
+#pragma unroll
+        for (int half = 0; half < static_cast<int>(kChunkBlocks); ++half) {
+          if ((chunk + i) * kChunkBlocks + half >= w.blocks || chunk + i >= end) continue;
+          add_block<kFormat, kTiles>(acc, pieces[i], super, half, lanes[i].codes[half],
+                                     lanes[i].scales[half], lanes[i].sums[half]);
+        }
+      }
+    }
+    float* const part = parts + std::size_t{segment} * kRows * kSplitStride;
+#pragma unroll
+    for (int i = 0; i < kTiles; ++i) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const unsigned row = i * kTileRows + 2 * t + j % 2;
+        if (row < kRows) part[row * kSplitStride + g + 8 * (j / 2)] = acc[i][j];
+      }
+    }
+  }
+  __syncthreads();
+  for (unsigned i = threadIdx.x; i < kRows * kPanelRows; i += blockDim.x) {
+    const unsigned row = i / kPanelRows;
+    const std::uint32_t m = blockIdx.y * kRows + row;
+    const std::uint32_t n = blockIdx.x * kPanelRows + i % kPanelRows;
+    if (m >= rows || n >= w.rows) continue;
+    const float* part = parts + row * kSplitStride + i % kPanelRows;
+    float sum = part[0];
+#pragma unroll 4
+    for (std::uint32_t s = 1; s < segments; ++s) sum = sum + part[s * kRows * kSplitStride];
+    float* to = out + m * stride + n;
+    *to = add ? *to + sum : sum;
+  }
+}
+
+// A stage of product_many: a chunk's columns of the activations, for some tiles; after it the same
+// of each warp's panel.
+template <WeightFormat kFormat, int kTiles>
+struct ManyStage {
+  static constexpr Packing kPacking = packing(kFormat);
+  static constexpr int kSums = kPacking.minima ? kPacking.groups : 0;
+  std::uint8_t codes[kTiles][kChunkBlocks][256];
+  float scales[kTiles][kChunkBlocks][kTileRows];
+  float sums[kTiles][kChunkBlocks][kTileRows * (kSums > 0 ? kSums : 1)];
+
+  static constexpr std::size_t bytes(unsigned warps) {
+    return sizeof(ManyStage) + std::size_t{warps} * chunk_bytes(kPacking);
+  }
+};
+template <int kTiles>
+inline constexpr int kManyStages = 6;
+
+template <WeightFormat kFormat, int kTiles>
+__global__ void __launch_bounds__(256) product_many(PanelView w, CodedRows x, std::uint32_t rows,
+                                                    float* out, std::size_t stride, bool add) {
+  constexpr Packing kPacking = packing(kFormat);
+  constexpr int kGroups = kPacking.groups;
+  constexpr std::uint32_t kBytes = chunk_bytes(kPacking);
+  constexpr int kStages = kManyStages<kTiles>;
+  using Stage = ManyStage<kFormat, kTiles>;
+  const unsigned lane = threadIdx.x % kWarp;
+  const unsigned warp = threadIdx.x / kWarp;
+  const unsigned warps = blockDim.x / kWarp;
+  const unsigned g = lane / 4;
+  const unsigned t = lane % 4;
+  const std::uint32_t panel_number = blockIdx.x * warps + warp;
+  // Panels and tiles past the last one repeat it and are not stored.
+  const unsigned char* panel = w.data + min(panel_number, w.panels - 1) * w.panel_bytes;
+  const std::uint32_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const std::size_t stage_bytes = Stage::bytes(warps);
+  const auto stage_at = [&](std::uint32_t chunk) {
+    return dynamic_shared() + chunk % kStages * stage_bytes;
+  };
+
+  const auto copy = [&](void* to, const void* from, std::uint32_t bytes, std::uint32_t piece) {
+    if (piece * 16 < bytes) {
+      copy_async_16(static_cast<unsigned char*>(to) + piece * 16,
+                    static_cast<const unsigned char*>(from) + piece * 16);
+    }
+  };
+  const auto fetch = [&](std::uint32_t chunk) {
+    if (chunk < w.chunks) {
+      unsigned char* const at = stage_at(chunk);
+      Stage& stage = *reinterpret_cast<Stage*>(at);
+      unsigned char* const weights = at + sizeof(Stage) + warp * kBytes;
+      for (std::uint32_t piece = lane; piece * 16 < kBytes; piece += kWarp) {
+        copy(weights, panel + static_cast<std::size_t>(chunk) * kBytes, kBytes, piece);
+      }
+      const std::uint32_t block = chunk * kChunkBlocks;
+      const std::uint32_t blocks = min(w.blocks - block, kChunkBlocks);
+      for (std::uint32_t tile = warp; tile < kTiles; tile += warps) {
+        const std::size_t of =
+            static_cast<std::size_t>(min(blockIdx.y * kTiles + tile, tiles - 1)) * w.blocks + block;
+        copy(stage.codes[tile], x.codes + of * 256, blocks * 256, lane);
+        copy(stage.scales[tile], x.scales + of * kTileRows, blocks * 32, lane);
+        if constexpr (packing(kFormat).minima) {
+          const float* sums = kGroups == 2 ? x.scaled_half_sums : x.scaled_sums;
+          copy(stage.sums[tile], sums + of * kTileRows * kGroups, blocks * 32 * kGroups, lane);
+        }
+      }
+    }
+    copy_async_commit();
+  };
+  let_next_start();
+  wait_for_inputs();
+  for (std::uint32_t i = 0; i + 1 < kStages; ++i) fetch(i);
+
+  float acc[kTiles][4];    // of the segment
+  float total[kTiles][4];  // of those before
+#pragma unroll
+  for (int i = 0; i < kTiles; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) acc[i][j] = total[i][j] = 0.0F;
+  }
+  Super<kFormat> super;
+  Super<kFormat> next_super;
+  next_super.load(panel, w.chunks, 0, lane);
+  for (std::uint32_t chunk = 0; chunk < w.chunks; ++chunk) {
+    copy_async_wait<kStages - 2>();
+    __syncthreads();
+    fetch(chunk + kStages - 1);
+    const unsigned char* const at = stage_at(chunk);
+    const Stage& stage = *reinterpret_cast<const Stage*>(at);
+    Piece<kFormat> piece;
+    piece.load(at + sizeof(Stage) + warp * kBytes, lane);
+    if (kPacking.super && chunk % kSuperChunks == 0) {
+      super = next_super;
+      if (chunk + kSuperChunks < w.chunks) {
+        next_super.load(panel, w.chunks, chunk + kSuperChunks, lane);
+      }
+    }
+#pragma unroll
+    for (int half = 0; half < static_cast<int>(kChunkBlocks); ++half) {
+      if (chunk * kChunkBlocks + half >= w.blocks) break;
+      uint2 codes[kTiles];
+      float2 scales[kTiles];
+      float2 sums[kTiles][kPacking.minima ? kGroups : 1];
+#pragma unroll
+      for (int i = 0; i < kTiles; ++i) {
+        codes[i] = *reinterpret_cast<const uint2*>(&stage.codes[i][half][lane * 8]);
+        scales[i] = *reinterpret_cast<const float2*>(&stage.scales[i][half][2 * t]);
+        if constexpr (kPacking.minima) {
+#pragma unroll
+          for (int group = 0; group < kGroups; ++group) {
+            const float* both = &stage.sums[i][half][2 * t * kGroups + group];
+            sums[i][group] = make_float2(both[0], both[kGroups]);
+          }
+        }
+      }
+      add_block<kFormat, kTiles>(acc, piece, super, half, codes, scales, sums);
+    }
+    if ((chunk + 1) % kSegmentChunks == 0 || chunk + 1 == w.chunks) {
+#pragma unroll
+      for (int i = 0; i < kTiles; ++i) {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          total[i][j] = total[i][j] + acc[i][j];
+          acc[i][j] = 0.0F;
+        }
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kTiles; ++i) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const std::uint32_t row =
+          (blockIdx.y * kTiles + static_cast<std::uint32_t>(i)) * kTileRows + 2 * t + j % 2;
+      const std::uint32_t n = panel_number * kPanelRows + g + 8 * (j / 2);
+      if (row >= rows || n >= w.rows) continue;
+      float* to = out + row * stride + n;
+      *to = add ? *to + total[i][j] : total[i][j];
+    }
+  }
+}
+
+// Thread blocks that fill a large device twice.
+inline constexpr std::uint32_t kManyThreadBlocks = 264;
+// Panels x tiles of 64 rows from which on warps that take all columns are enough for it.
+inline constexpr std::uint32_t kManyPieces = 1024;
+
+template <WeightFormat kFormat>
+void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const CodedRows& x,
+                       std::uint32_t rows, float* out, std::size_t stride, bool add) {
+  PanelView w{};
+  w.data = matrix.data;
+  w.rows = matrix.rows;
+  w.panels = (matrix.rows + kPanelRows - 1) / kPanelRows;
+  w.blocks = matrix.columns / kBlock;
+  w.chunks = (w.blocks + kChunkBlocks - 1) / kChunkBlocks;
+  w.panel_bytes = panel_bytes(kFormat, matrix.columns);
+  const std::uint32_t segments = (w.blocks + kSegmentBlocks - 1) / kSegmentBlocks;
+  const std::uint32_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const auto split_by = [&]<int kTiles, bool kOne, int kAhead>() {
+    const std::size_t shared =
+        std::size_t{segments} * (kOne ? 1 : kTiles * kTileRows) * kSplitStride * sizeof(float);
+    launch(product_split<kFormat, kTiles, kOne, kAhead>,
+           dim3(w.panels, (tiles + kTiles - 1) / kTiles), dim3(min(segments, kSplitWarps) * kWarp),
+           shared, stream, w, x, rows, out, stride, add);
+  };
+  const auto split = [&]<int kTiles, bool kOne>() {
+    if constexpr (kTiles == 1) {
+      if (w.panels < kManyPieces) return split_by.template operator()<kTiles, kOne, 4>();
+    }
+    split_by.template operator()<kTiles, kOne, 2>();
+  };
+  const auto many = [&]<int kTiles>() {
+    const std::uint32_t columns = (tiles + kTiles - 1) / kTiles;
+    // As many warps to a thread block, up to 8, as leave enough of them for a large device.
+    std::uint32_t warps = 1;
+    while (warps < 8 && std::uint64_t{w.panels} * columns >= 2 * warps * kManyThreadBlocks) {
+      warps *= 2;
+    }
+    launch(product_many<kFormat, kTiles>, dim3((w.panels + warps - 1) / warps, columns),
+           dim3(warps * kWarp), kManyStages<kTiles> * ManyStage<kFormat, kTiles>::bytes(warps),
+           stream, w, x, rows, out, stride, add);
+  };
+  if (rows == 1) {
+    split.template operator()<1, true>();
+  } else if (rows <= 8) {
+    split.template operator()<1, false>();
+  } else if (rows <= 16) {
+    split.template operator()<2, false>();
+  } else if (rows <= 32 || std::uint64_t{w.panels} * ((tiles + 7) / 8) < kManyPieces) {
+    split.template operator()<4, false>();
+  } else {
+    many.template operator()<8>();
+  }
+}
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,12 @@
+// One function a tensor type: each is a kernel family of its own, compiled apart.
+#pragma once
+
+#include "runtime/cuda/kernels.h"
+
+namespace espalier::runtime::cuda {
+
+template <WeightFormat kFormat>
+void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const CodedRows& x,
+                       std::uint32_t rows, float* out, std::size_t stride, bool add);
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,15 @@
+#include "runtime/cuda/product.cuh"
+
+namespace espalier::runtime::cuda {
+
+template void quantised_product<WeightFormat::kQ4_K>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+template void quantised_product<WeightFormat::kQ5_K>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+template void quantised_product<WeightFormat::kIQ4_XS>(cudaStream_t, const DeviceMatrix&,
+                                                       const CodedRows&, std::uint32_t, float*,
+                                                       std::size_t, bool);
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,15 @@
+#include "runtime/cuda/product.cuh"
+
+namespace espalier::runtime::cuda {
+
+template void quantised_product<WeightFormat::kQ2_K>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+template void quantised_product<WeightFormat::kQ3_K>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+template void quantised_product<WeightFormat::kQ6_K>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+
+}  // namespace espalier::runtime::cuda

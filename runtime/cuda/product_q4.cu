@@ -1,0 +1,18 @@
+#include "runtime/cuda/product.cuh"
+
+namespace espalier::runtime::cuda {
+
+template void quantised_product<WeightFormat::kQ4_0>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+template void quantised_product<WeightFormat::kQ4_1>(cudaStream_t, const DeviceMatrix&,
+                                                     const CodedRows&, std::uint32_t, float*,
+                                                     std::size_t, bool);
+template void quantised_product<WeightFormat::kIQ4_NL>(cudaStream_t, const DeviceMatrix&,
+                                                       const CodedRows&, std::uint32_t, float*,
+                                                       std::size_t, bool);
+template void quantised_product<WeightFormat::kMXFP4>(cudaStream_t, const DeviceMatrix&,
+                                                      const CodedRows&, std::uint32_t, float*,
+                                                      std::size_t, bool);
+
+}  // namespace espalier::runtime::cuda

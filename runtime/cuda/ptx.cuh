@@ -1,0 +1,235 @@
+// What needs an instruction by name, each with a twin for the host that does what the PTX ISA says.
+//
+// Products of small matrices by a whole warp (mma.sync): c += a * b, a of 16 rows, b of 8 columns.
+// With g = lane / 4 and t = lane % 4, a lane holds (PTX ISA, "Matrix Fragments for mma.m16n8k..")
+//
+//   a, bytes:  word 0: row g,     k = 4t..4t+3       word 1: row g + 8, the same
+//              word 2: row g,     k = 16 + 4t..      word 3: row g + 8, the same   (k 32 only)
+//   b, bytes:  word 0: column g,  k = 4t..4t+3       word 1: k = 16 + 4t..         (k 32 only)
+//   a, bf16:   word 0: row g,     k = 2t, 2t+1       word 1: row g + 8, the same
+//              word 2: row g,     k = 8 + 2t, +1     word 3: row g + 8, the same
+//   b, bf16:   word 0: column g,  k = 2t, 2t+1       word 1: k = 8 + 2t, +1
+//   c:         0, 1: row g, columns 2t and 2t+1      2, 3: row g + 8, the same
+//
+// Low bytes come first. All 32 lanes must take part. Integer products are exact (they wrap where
+// they would pass 32 bits, which these do not).
+#pragma once
+
+#include "runtime/cuda/simt.cuh"
+
+#ifdef ESPALIER_HOST_CUDA
+#include <cstring>
+
+#include "runtime/model/half.h"
+#endif
+
+namespace espalier::runtime::cuda {
+
+#ifndef ESPALIER_HOST_CUDA
+
+/// d = start + the product of 16 x 32 codes of 0..255 with 32 x 8 of -128..127.
+__device__ inline void mma_16x8x32_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                                      const std::uint32_t (&b)[2], std::int32_t start) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(start));
+}
+/// The same with -128..127 on both sides.
+__device__ inline void mma_16x8x32_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                                      const std::uint32_t (&b)[2], std::int32_t start) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(start));
+}
+/// 16 x 16 codes of 0..255 with 16 x 8 of -128..127.
+__device__ inline void mma_16x8x16_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[2],
+                                      std::uint32_t b, std::int32_t start) {
+  asm("mma.sync.aligned.m16n8k16.row.col.s32.u8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b), "r"(start));
+}
+/// The same with -128..127 on both sides.
+__device__ inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[2],
+                                      std::uint32_t b, std::int32_t start) {
+  asm("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(b), "r"(start));
+}
+/// 16 x 16 with 16 x 8 of bfloat16, added up in fp32 in an order that the chip chooses.
+__device__ inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4],
+                                        const std::uint32_t (&b)[2]) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+/// Where kernels start early (simt.cuh): waits until those before have ended and what they wrote
+/// can be seen. Every kernel calls it, before it reads or writes what another one might have.
+__device__ inline void wait_for_inputs() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// Lets the next kernel start as far as there is room, up to its wait_for_inputs().
+__device__ inline void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/// Starts to copy 16 bytes from global to shared memory, both aligned to 16.
+__device__ inline void copy_async_16(void* shared, const void* global) {
+  const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(global) : "memory");
+}
+/// Ends a group of the copies that this thread started.
+__device__ inline void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+/// Waits until at most the newest kPending of this thread's groups are under way. What others
+/// copied is there after a barrier behind it.
+template <int kPending>
+__device__ inline void copy_async_wait() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
+}
+
+/// binary16 -> float, exact.
+__device__ inline float half_bits_to_float(std::uint16_t half) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
+  return value;
+}
+/// float -> binary16, to nearest even.
+__device__ inline std::uint16_t float_to_half_bits(float value) {
+  std::uint16_t half;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
+  return half;
+}
+
+#else
+
+// A lane's share of a product: kK of bytes or bf16, of which a word holds some.
+template <class Sum>
+struct MatrixFragments {
+  Sum* c;
+  const std::uint32_t* a;
+  const std::uint32_t* b;
+};
+
+// c += a * b from all lanes' fragments. kWords: of a row's k in a lane (1 for k 16 of bytes, else
+// 2); get_a and get_b take element i of a word of a and of b.
+template <class Sum, int kWords, int kPerWord, class GetA, class GetB>
+inline void multiply_fragments(void* const* payloads, GetA get_a, GetB get_b) {
+  const auto lane = [&](int g, int t) {
+    return static_cast<const MatrixFragments<Sum>*>(payloads[4 * g + t]);
+  };
+  Sum sums[16][8] = {};
+  for (int m = 0; m < 16; ++m) {
+    for (int n = 0; n < 8; ++n) {
+      for (int word = 0; word < kWords; ++word) {
+        for (int t = 0; t < 4; ++t) {
+          for (int i = 0; i < kPerWord; ++i) {
+            sums[m][n] +=
+                get_a(lane(m % 8, t)->a[2 * word + m / 8], i) * get_b(lane(n, t)->b[word], i);
+          }
+        }
+      }
+    }
+  }
+  for (int g = 0; g < 8; ++g) {
+    for (int t = 0; t < 4; ++t) {
+      for (int i = 0; i < 4; ++i) lane(g, t)->c[i] += sums[g + i / 2 * 8][2 * t + i % 2];
+    }
+  }
+}
+
+inline std::int32_t signed_byte(std::uint32_t word, int i) {
+  return static_cast<std::int8_t>(word >> 8 * i & 0xFFU);
+}
+inline std::int32_t unsigned_byte(std::uint32_t word, int i) {
+  return static_cast<std::uint8_t>(word >> 8 * i & 0xFFU);
+}
+inline float bf16_of(std::uint32_t word, int i) {
+  return runtime::bfloat16_to_float(static_cast<std::uint16_t>(word >> 16 * i & 0xFFFFU));
+}
+
+template <class Sum>
+inline void mma(const char* name, host_cuda::Complete complete, Sum* c, const std::uint32_t* a,
+                const std::uint32_t* b, const host_cuda::Where& where) {
+  MatrixFragments<Sum> mine{c, a, b};
+  host_cuda::warp_collective(name, kFullWarp, complete, &mine, where);
+}
+
+inline void mma_16x8x32_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                           const std::uint32_t (&b)[2], std::int32_t start,
+                           host_cuda::Where where = host_cuda::Where::current()) {
+  std::fill_n(d, 4, start);
+  mma(
+      "mma_16x8x32_u8",
+      [](void* const* all) {
+        multiply_fragments<std::int32_t, 2, 4>(all, unsigned_byte, signed_byte);
+      },
+      d, a, b, where);
+}
+inline void mma_16x8x32_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                           const std::uint32_t (&b)[2], std::int32_t start,
+                           host_cuda::Where where = host_cuda::Where::current()) {
+  std::fill_n(d, 4, start);
+  mma(
+      "mma_16x8x32_s8",
+      [](void* const* all) {
+        multiply_fragments<std::int32_t, 2, 4>(all, signed_byte, signed_byte);
+      },
+      d, a, b, where);
+}
+inline void mma_16x8x16_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], std::uint32_t b,
+                           std::int32_t start,
+                           host_cuda::Where where = host_cuda::Where::current()) {
+  std::fill_n(d, 4, start);
+  mma(
+      "mma_16x8x16_u8",
+      [](void* const* all) {
+        multiply_fragments<std::int32_t, 1, 4>(all, unsigned_byte, signed_byte);
+      },
+      d, a, &b, where);
+}
+inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], std::uint32_t b,
+                           std::int32_t start,
+                           host_cuda::Where where = host_cuda::Where::current()) {
+  std::fill_n(d, 4, start);
+  mma(
+      "mma_16x8x16_s8",
+      [](void* const* all) {
+        multiply_fragments<std::int32_t, 1, 4>(all, signed_byte, signed_byte);
+      },
+      d, a, &b, where);
+}
+inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4],
+                             const std::uint32_t (&b)[2],
+                             host_cuda::Where where = host_cuda::Where::current()) {
+  mma(
+      "mma_16x8x16_bf16",
+      [](void* const* all) { multiply_fragments<float, 2, 2>(all, bf16_of, bf16_of); }, c, a, b,
+      where);
+}
+
+inline void wait_for_inputs() {}
+inline void let_next_start() {}
+inline void copy_async_16(void* shared, const void* global) {
+  host_cuda::copy_async(shared, global, 16);
+}
+inline void copy_async_commit() { host_cuda::copy_async_commit(); }
+template <int kPending>
+inline void copy_async_wait() {
+  host_cuda::copy_async_wait(kPending);
+}
+
+inline float half_bits_to_float(std::uint16_t half) { return runtime::half_to_float(half); }
+inline std::uint16_t float_to_half_bits(float value) { return runtime::float_to_half(value); }
+
+#endif
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,382 @@
+// Work on rows of floats: norms, gates, the cap of logits, gathering, and activations in the forms
+// that products read.
+//
+// A thread takes columns 4t to 4t + 3 and 16 + 4t to 16 + 4t + 3 of a block of 32, as the codes of
+// products lie (layout.h): four neighbouring lanes share a block, and each writes its 8 codes at
+// once. A norm is one thread block's, since its sum is; all else is cut into pieces of a row.
+#include <cmath>
+
+#include "runtime/cuda/chain.cuh"
+#include "runtime/cuda/kernels.h"
+#include "runtime/cuda/math.cuh"
+#include "runtime/cuda/ptx.cuh"
+#include "runtime/cuda/simt.cuh"
+
+namespace espalier::runtime::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr unsigned kMostNormThreads = 512;
+constexpr unsigned kItemColumns = 8;  // that a thread takes at a time
+constexpr unsigned kCopyColumns = 4;  // where there are no blocks
+
+template <bool kWide>
+__device__ inline float4 load_four(const float* from) {
+  if constexpr (kWide) return *reinterpret_cast<const float4*>(from);
+  return make_float4(from[0], from[1], from[2], from[3]);
+}
+
+template <bool kWide>
+__device__ inline void store_four(float* to, float4 four) {
+  if constexpr (kWide) {
+    *reinterpret_cast<float4*>(to) = four;
+  } else {
+    to[0] = four.x;
+    to[1] = four.y;
+    to[2] = four.z;
+    to[3] = four.w;
+  }
+}
+
+template <class F>
+__device__ inline float4 each(float4 a, F f) {
+  return make_float4(f(a.x), f(a.y), f(a.z), f(a.w));
+}
+template <class F>
+__device__ inline float4 each(float4 a, float4 b, F f) {
+  return make_float4(f(a.x, b.x), f(a.y, b.y), f(a.z, b.z), f(a.w, b.w));
+}
+
+__device__ inline std::uint32_t largest_bits(float4 v, std::uint32_t top) {
+  top = max(top, __float_as_uint(v.x) & 0x7FFFFFFFU);
+  top = max(top, __float_as_uint(v.y) & 0x7FFFFFFFU);
+  top = max(top, __float_as_uint(v.z) & 0x7FFFFFFFU);
+  return max(top, __float_as_uint(v.w) & 0x7FFFFFFFU);
+}
+
+// The codes of four values as bytes, and their sum.
+struct FourCodes {
+  std::uint32_t bytes;
+  std::int32_t sum;
+};
+
+// Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
+__device__ inline FourCodes codes_of(float4 v, float inverse) {
+  constexpr std::uint32_t kZero = 0x4B400000U;
+  // A scale of NaN or 0 has the inverse 0, which must not meet an infinity.
+  const auto code = [inverse](float x) {
+    return inverse == 0.0F ? kZero : __float_as_uint(x * inverse + 12582912.0F);
+  };
+  const std::uint32_t a = code(v.x);
+  const std::uint32_t b = code(v.y);
+  const std::uint32_t c = code(v.z);
+  const std::uint32_t d = code(v.w);
+  return {__byte_perm(__byte_perm(a, b, 0x0040U), __byte_perm(c, d, 0x0040U), 0x5410U),
+          static_cast<std::int32_t>(a + b + c + d - 4U * kZero)};
+}
+
+// A row's place among the activations of the next products.
+template <bool kWide>
+struct RowOut {
+  Activations to;
+  std::uint32_t row;
+
+  // Writes the 8 columns of an item. The four lanes of a block must call together, and the whole
+  // warp at once; `real` is false in lanes that have none.
+  __device__ void put(std::uint32_t item, float4 first, float4 second, bool real) const {
+    const std::uint32_t block = item / 4;
+    const std::uint32_t t = item % 4;
+    if (to.floats != nullptr && real) {
+      float* floats = to.floats + row * to.stride + block * kBlock + 4 * t;
+      store_four<kWide>(floats, first);
+      store_four<kWide>(floats + 16, second);
+    }
+    if (to.coded.codes == nullptr) return;
+    std::uint32_t top = largest_bits(second, largest_bits(first, 0));
+    top = max(top, __shfl_xor_sync(kFullWarp, top, 1));
+    top = max(top, __shfl_xor_sync(kFullWarp, top, 2));
+    // Bits compare as magnitudes do, NaN above infinity (contract 3).
+    float scale = 0.0F;
+    float inverse = 0.0F;
+    if (top >= 0x7F800000U) {
+      scale = __uint_as_float(0x7FC00000U);
+    } else if (__uint_as_float(top) >= 0x1p-100F) {
+      scale = __uint_as_float(top) / 127.0F;
+      inverse = 127.0F / __uint_as_float(top);
+    }
+    const FourCodes a = codes_of(first, inverse);
+    const FourCodes b = codes_of(second, inverse);
+    std::int32_t first_sum = a.sum;
+    std::int32_t second_sum = b.sum;
+#pragma unroll
+    for (int by = 1; by <= 2; by *= 2) {
+      first_sum += __shfl_xor_sync(kFullWarp, first_sum, by);
+      second_sum += __shfl_xor_sync(kFullWarp, second_sum, by);
+    }
+    if (!real) return;
+    const CodedRows& coded = to.coded;
+    const std::size_t place =
+        (static_cast<std::size_t>(row / kTileRows) * coded.blocks + block) * kTileRows +
+        row % kTileRows;
+    *reinterpret_cast<uint2*>(coded.codes + (place * 4 + t) * 8) = make_uint2(a.bytes, b.bytes);
+    // The four share the writing of scales.
+    const std::int32_t sum = first_sum + second_sum;
+    if (t == 0) coded.scales[place] = scale;
+    if (t == 1) coded.scaled_sums[place] = scale * static_cast<float>(sum);
+    if (t == 2 && coded.scaled_half_sums != nullptr) {
+      *reinterpret_cast<float2*>(coded.scaled_half_sums + 2 * place) = make_float2(
+          scale * static_cast<float>(first_sum), scale * static_cast<float>(second_sum));
+    }
+  }
+};
+
+// Puts a row whose values `source` gives: four(k) is columns k to k + 3, at(k) is column k. The
+// threads of `threads` share it; this one is `thread`, of a whole warp.
+template <bool kWide, class Source>
+__device__ inline void put_row(const RowOut<kWide>& out, std::uint32_t width, std::uint32_t thread,
+                               std::uint32_t threads, const Source& source) {
+  const std::uint32_t items = width / kBlock * 4;
+  const std::uint32_t lane = thread % kWarp;
+  for (std::uint32_t start = thread - lane; start < items; start += threads) {
+    const std::uint32_t item = min(start + lane, items - 1);
+    const std::uint32_t column = item / 4 * kBlock + item % 4 * 4;
+    out.put(item, source.four(column), source.four(column + 16), start + lane < items);
+  }
+  // The rest of a width that is no multiple of 32, which only floats have.
+  if (out.to.floats == nullptr) return;
+  for (std::uint32_t k = items * kItemColumns + thread; k < width; k += threads) {
+    out.to.floats[out.row * out.to.stride + k] = source.at(k);
+  }
+}
+
+struct RowsIn {
+  const float* x;
+  std::size_t stride;
+  const std::uint32_t* from;  // null: row m
+
+  __device__ const float* row(std::uint32_t m) const {
+    return x + (from == nullptr ? m : from[m]) * stride;
+  }
+};
+
+// The factor of a row's norm. The row is left in shared memory, 16 bytes aligned.
+template <bool kWide>
+__device__ inline float norm_factor(const float* x, std::uint32_t width, float epsilon,
+                                    float* shared_row) {
+  ESP_SHARED float shared_factor;
+  const std::uint32_t whole = width / 4 * 4;
+  for (std::uint32_t k = 4 * threadIdx.x; k < whole; k += 4 * blockDim.x) {
+    store_four<true>(shared_row + k, load_four<kWide>(x + k));
+  }
+  if (threadIdx.x < width - whole) shared_row[whole + threadIdx.x] = x[whole + threadIdx.x];
+  __syncthreads();
+  // 16 lanes, each a chain in rising k; the other half of the warp does the same again.
+  if (threadIdx.x < kWarp) {
+    float squares = 0.0F;
+    for_lane(shared_row, threadIdx.x % kSumLanes, width,
+             [&squares](float v) { squares = fmaf(v, v, squares); });
+    squares = tree_sum(squares);
+    const float mean = squares / static_cast<float>(width);
+    if (threadIdx.x == 0) shared_factor = 1.0F / sqrtf(mean + epsilon);
+  }
+  __syncthreads();
+  return shared_factor;
+}
+
+template <bool kWide>
+struct Normed {
+  const float* row;  // in shared memory
+  const float* weight;
+  float factor;
+
+  __device__ float4 four(std::uint32_t k) const {
+    const float scale = factor;
+    return each(load_four<true>(row + k), load_four<kWide>(weight + k),
+                [scale](float x, float w) { return (x * scale) * w; });
+  }
+  __device__ float at(std::uint32_t k) const { return (row[k] * factor) * weight[k]; }
+};
+
+template <bool kWide>
+__global__ void __launch_bounds__(kMostNormThreads)
+    rms_norm_rows(RowsIn in, const float* weight, std::uint32_t width, float epsilon,
+                  Activations out) {
+  let_next_start();
+  wait_for_inputs();
+  auto* row = reinterpret_cast<float*>(dynamic_shared());
+  const float factor = norm_factor<kWide>(in.row(blockIdx.x), width, epsilon, row);
+  put_row(RowOut<kWide>{out, blockIdx.x}, width, threadIdx.x, blockDim.x,
+          Normed<kWide>{row, weight, factor});
+}
+
+template <bool kWide>
+__global__ void __launch_bounds__(kMostNormThreads)
+    add_normed_rows(RowsIn in, const float* weight, std::uint32_t width, float epsilon, float* x,
+                    std::size_t x_stride) {
+  let_next_start();
+  wait_for_inputs();
+  auto* row = reinterpret_cast<float*>(dynamic_shared());
+  const Normed<kWide> normed{row, weight,
+                             norm_factor<kWide>(in.row(blockIdx.x), width, epsilon, row)};
+  float* const to = x + blockIdx.x * x_stride;
+  const std::uint32_t whole = width / 4 * 4;
+  for (std::uint32_t k = 4 * threadIdx.x; k < whole; k += 4 * blockDim.x) {
+    store_four<kWide>(to + k, each(load_four<kWide>(to + k), normed.four(k),
+                                   [](float residual, float add) { return residual + add; }));
+  }
+  const std::uint32_t k = whole + threadIdx.x;
+  if (k < width) to[k] += normed.at(k);
+}
+
+template <bool kWide>
+struct Plain {
+  const float* row;
+
+  __device__ float4 four(std::uint32_t k) const { return load_four<kWide>(row + k); }
+  __device__ float at(std::uint32_t k) const { return row[k]; }
+};
+
+// Blocks: rows x pieces of a row.
+template <bool kWide>
+__global__ void __launch_bounds__(kThreads)
+    set_rows(RowsIn in, std::uint32_t width, Activations out) {
+  let_next_start();
+  wait_for_inputs();
+  put_row(RowOut<kWide>{out, blockIdx.x}, width, blockIdx.y * kThreads + threadIdx.x,
+          gridDim.y * kThreads, Plain<kWide>{in.row(blockIdx.x)});
+}
+
+// Contract 7.
+__device__ inline float silu(float gate) { return gate / (1.0F + exponential(0.0F - gate)); }
+__device__ inline float gelu(float gate) {
+  const float inner = fmaf(gate * gate, 0.044715F, 1.0F);
+  return gate / (1.0F + exponential((gate * inner) * -1.5957691216F));
+}
+
+template <bool kWide, bool kGelu>
+struct Gated {
+  const float* gate;
+  const float* up;
+
+  __device__ static float value(float g, float u) { return (kGelu ? gelu(g) : silu(g)) * u; }
+  __device__ float4 four(std::uint32_t k) const {
+    return each(load_four<kWide>(gate + k), load_four<kWide>(up + k), value);
+  }
+  __device__ float at(std::uint32_t k) const { return value(gate[k], up[k]); }
+};
+
+template <bool kWide, bool kGelu>
+__global__ void __launch_bounds__(kThreads)
+    gate_rows(const float* gates, const float* up, std::size_t stride, std::uint32_t width,
+              Activations out) {
+  let_next_start();
+  wait_for_inputs();
+  const std::size_t at = blockIdx.x * stride;
+  put_row(RowOut<kWide>{out, blockIdx.x}, width, blockIdx.y * kThreads + threadIdx.x,
+          gridDim.y * kThreads, Gated<kWide, kGelu>{gates + at, up + at});
+}
+
+// to[m] = f(from row m), by fours. Blocks: rows x pieces of a row.
+template <bool kWide, class F>
+__device__ inline void map_row(const float* from, float* to, std::uint32_t width, F f) {
+  const std::uint32_t whole = width / kCopyColumns * kCopyColumns;
+  const std::uint32_t thread = blockIdx.y * kThreads + threadIdx.x;
+  const std::uint32_t k = thread * kCopyColumns;
+  if (k < whole) store_four<kWide>(to + k, each(load_four<kWide>(from + k), f));
+  if (thread < width - whole) to[whole + thread] = f(from[whole + thread]);
+}
+
+// Contract 10: tanh(y) = 1 - 2 / (1 + exp(2 y)).
+template <bool kWide>
+__global__ void __launch_bounds__(kThreads)
+    soft_cap_rows(float* x, std::size_t stride, std::uint32_t width, float cap) {
+  let_next_start();
+  wait_for_inputs();
+  float* const row = x + blockIdx.x * stride;
+  map_row<kWide>(row, row, width, [cap](float value) {
+    const float y = value / cap;
+    const float tanh = 1.0F - 2.0F / (1.0F + exponential(y + y));
+    return tanh * cap;
+  });
+}
+
+template <bool kWide>
+__global__ void __launch_bounds__(kThreads)
+    copy_rows(RowsIn in, std::uint32_t width, float* to, std::size_t to_stride) {
+  let_next_start();
+  wait_for_inputs();
+  map_row<kWide>(in.row(blockIdx.x), to + blockIdx.x * to_stride, width,
+                 [](float value) { return value; });
+}
+
+// Whether rows can be read 16 bytes at a time.
+bool is_wide(const float* rows, std::size_t stride) {
+  return (reinterpret_cast<std::uintptr_t>(rows) | stride * sizeof(float)) % sizeof(float4) == 0;
+}
+
+unsigned norm_threads(std::uint32_t width) {
+  const unsigned wanted = (width / kItemColumns + kWarp - 1) / kWarp * kWarp;
+  return min(max(wanted, kWarp), kMostNormThreads);
+}
+
+// Blocks of kThreads for a row of which a thread takes `columns` at a time.
+dim3 row_grid(std::uint32_t rows, std::uint32_t width, unsigned columns) {
+  return dim3(rows, max(1U, (width / columns + kThreads - 1) / kThreads));
+}
+
+}  // namespace
+
+void rms_norm(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,
+              const std::uint32_t* from, const float* weight, std::uint32_t width, float epsilon,
+              const Activations& out) {
+  if (rows == 0) return;
+  const bool wide = is_wide(x, stride) && is_wide(weight, 0) && is_wide(out.floats, out.stride);
+  launch(wide ? rms_norm_rows<true> : rms_norm_rows<false>, dim3(rows), dim3(norm_threads(width)),
+         width * sizeof(float), stream, RowsIn{x, stride, from}, weight, width, epsilon, out);
+}
+
+void add_normed(cudaStream_t stream, std::uint32_t rows, const float* block, std::size_t stride,
+                const float* weight, std::uint32_t width, float epsilon, float* x,
+                std::size_t x_stride) {
+  if (rows == 0) return;
+  const bool wide = is_wide(block, stride) && is_wide(weight, 0) && is_wide(x, x_stride);
+  launch(wide ? add_normed_rows<true> : add_normed_rows<false>, dim3(rows),
+         dim3(norm_threads(width)), width * sizeof(float), stream, RowsIn{block, stride, nullptr},
+         weight, width, epsilon, x, x_stride);
+}
+
+void set_activations(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,
+                     const std::uint32_t* from, std::uint32_t width, const Activations& out) {
+  if (rows == 0) return;
+  const bool wide = is_wide(x, stride) && is_wide(out.floats, out.stride);
+  launch(wide ? set_rows<true> : set_rows<false>, row_grid(rows, width, kItemColumns),
+         dim3(kThreads), 0, stream, RowsIn{x, stride, from}, width, out);
+}
+
+void gate(cudaStream_t stream, std::uint32_t rows, const float* gate, const float* up,
+          std::size_t stride, std::uint32_t width, bool gelu, const Activations& out) {
+  if (rows == 0) return;
+  const bool wide = is_wide(gate, stride) && is_wide(up, stride) && is_wide(out.floats, out.stride);
+  const auto kernel = wide ? (gelu ? gate_rows<true, true> : gate_rows<true, false>)
+                           : (gelu ? gate_rows<false, true> : gate_rows<false, false>);
+  launch(kernel, row_grid(rows, width, kItemColumns), dim3(kThreads), 0, stream, gate, up, stride,
+         width, out);
+}
+
+void soft_cap(cudaStream_t stream, std::uint32_t rows, float* x, std::size_t stride,
+              std::uint32_t width, float cap) {
+  if (rows == 0) return;
+  launch(is_wide(x, stride) ? soft_cap_rows<true> : soft_cap_rows<false>,
+         row_grid(rows, width, kCopyColumns), dim3(kThreads), 0, stream, x, stride, width, cap);
+}
+
+void gather_rows(cudaStream_t stream, std::uint32_t rows, const float* from,
+                 std::size_t from_stride, const std::uint32_t* index, std::uint32_t width,
+                 float* to, std::size_t to_stride) {
+  if (rows == 0) return;
+  const bool wide = is_wide(from, from_stride) && is_wide(to, to_stride);
+  launch(wide ? copy_rows<true> : copy_rows<false>, row_grid(rows, width, kCopyColumns),
+         dim3(kThreads), 0, stream, RowsIn{from, from_stride, index}, width, to, to_stride);
+}
+
+}  // namespace espalier::runtime::cuda

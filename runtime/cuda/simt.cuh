@@ -1,0 +1,87 @@
+// What kernels are written against: CUDA under nvcc, and the host shim (tests/support/host_cuda)
+// under a C++ compiler, which runs the same source on the CPU.
+//
+// Kernels use the names below and CUDA's own (`threadIdx`, `__shfl_xor_sync`, `__syncthreads`, …)
+// as far as the shim knows them; what needs an instruction by name stands in ptx.cuh with a twin
+// for the host. Static shared memory is declared with ESP_SHARED; the dynamic block is
+// dynamic_shared(). Arithmetic is IEEE, round to nearest, no contraction (-fmad=false): a fused
+// operation is written out as fmaf.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace espalier::runtime::cuda {
+
+inline constexpr unsigned kWarp = 32;
+inline constexpr unsigned kFullWarp = 0xFFFFFFFFU;
+
+#ifdef ESPALIER_HOST_CUDA
+
+#define ESP_SHARED HOST_CUDA_SHARED
+inline unsigned char* dynamic_shared() { return host_cuda::dynamic_shared(); }
+
+template <class... P, class... A>
+inline void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
+                   cudaStream_t stream, A... arguments) {
+  host_cuda::launch(grid, block, shared, stream, [=] { kernel(static_cast<P>(arguments)...); });
+}
+
+#else
+
+#define ESP_SHARED __shared__
+__device__ inline unsigned char* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char espalier_dynamic_shared[];
+  return espalier_dynamic_shared;
+}
+
+/// Empty: what is known of its machine code holds for the other kernels too.
+template <int = 0>
+__global__ void known_kernel() {}
+
+/// Whether kernels may start before the ones before them have ended, as those of Hopper and later
+/// can (programmatic dependent launch): on the current device, with the code that it has loaded.
+inline bool start_early() {
+  constexpr int kMostDevices = 64;
+  static std::atomic<signed char> known[kMostDevices];
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || device >= kMostDevices) return false;
+  signed char state = known[device].load(std::memory_order_relaxed);
+  if (state == 0) {
+    cudaFuncAttributes attributes{};
+    const bool can = cudaFuncGetAttributes(&attributes, known_kernel<0>) == cudaSuccess &&
+                     attributes.binaryVersion >= 90 && attributes.ptxVersion >= 90;
+    state = can ? 1 : -1;
+    known[device].store(state, std::memory_order_relaxed);
+  }
+  return state > 0;
+}
+
+/// Launches on a stream. Errors stay with the runtime: the backend asks once a step.
+template <class... P, class... A>
+inline void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
+                   cudaStream_t stream, A... arguments) {
+  // More than 48 KB must be asked for; a kernel's static shared memory counts too.
+  if (shared > 32U * 1024U) {
+    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                         cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+  }
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = start_early() ? 1 : 0;
+  (void)cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...);
+}
+
+#endif
+
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,69 @@
+// A model's weights on the device: matrices laid out for the products, and the small vectors.
+//
+// Q, K and V, and gate and up, of one tensor type lie side by side and are one matrix: one product
+// for all. One block of memory for all matrices. Loading lays out on all threads of `workers` while
+// the part before is being copied; the file's pages are given back as they have been read.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "runtime/cpu/worker_pool.h"
+#include "runtime/cuda/device.h"
+#include "runtime/cuda/kernels.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime::cuda {
+
+/// Matrices that read the same activations; their outputs stand side by side.
+struct MatrixGroup {
+  struct Part {
+    DeviceMatrix matrix;
+    std::uint32_t first = 0;  // where its outputs begin
+  };
+  std::vector<Part> parts;
+  std::uint32_t outputs = 0;  // of all, each matrix's rounded up to 16
+  bool codes = false;         // what they read
+  bool halves = false;
+  bool floats = false;
+};
+
+/// Pointers are null where the model has no such vector.
+struct DeviceLayer {
+  const float* attention_norm = nullptr;
+  const float* feed_forward_norm = nullptr;
+  const float* query_bias = nullptr;
+  const float* key_bias = nullptr;
+  const float* value_bias = nullptr;
+  const float* query_norm = nullptr;
+  const float* key_norm = nullptr;
+  const float* post_attention_norm = nullptr;
+  const float* post_feed_forward_norm = nullptr;
+  MatrixGroup heads;   // Q, K, V
+  MatrixGroup output;  // of attention
+  MatrixGroup hidden;  // gate, up
+  MatrixGroup down;
+  std::uint32_t key_first = 0;  // outputs of `heads`
+  std::uint32_t value_first = 0;
+  std::uint32_t up_first = 0;  // output of `hidden`
+};
+
+class DeviceWeights {
+ public:
+  /// Bytes on the device.
+  [[nodiscard]] static std::uint64_t bytes(const Model& model);
+  /// kExhausted where the device lacks memory.
+  [[nodiscard]] static Result<DeviceWeights> load(const Model& model, cpu::WorkerPool& workers,
+                                                  const Stream& stream);
+
+  std::vector<DeviceLayer> layers;
+  const float* output_norm = nullptr;
+  MatrixGroup head;
+
+ private:
+  DeviceMemory matrices_, vectors_;
+};
+
+}  // namespace espalier::runtime::cuda

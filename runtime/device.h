@@ -1,0 +1,60 @@
+// Where a model runs: the choice of a backend, made in one place for all who load models.
+//
+// Every backend computes the same numbers (cpu/README.md), so the choice is one of speed alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/system.h"
+#include "runtime/backend.h"
+#include "runtime/model/model.h"
+
+namespace espalier::runtime {
+
+/// "auto": the first CUDA device that can be used and that takes the weights, else the CPU; "cpu";
+/// "cuda" (device 0) or "cuda:N".
+struct Device {
+  enum class Kind : std::uint8_t { kAuto, kCpu, kCuda };
+  Kind kind = Kind::kAuto;
+  int number = 0;
+
+  /// kInvalid, with what there is.
+  [[nodiscard]] static Result<Device> parse(std::string_view text);
+};
+
+struct BackendOptions {
+  Device device;
+  unsigned threads = 0;        // 0: as many as processors
+  std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
+};
+
+/// What a backend was made for: "cpu", "cuda:0 (NVIDIA H200)".
+struct MadeBackend {
+  std::unique_ptr<Backend> backend;
+  std::string device;
+  Device on;  // never kAuto
+};
+
+/// kUnsupported where a device was asked for that this build or this machine does not have; else as
+/// the backends' own create().
+[[nodiscard]] Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
+                                                 const BackendOptions& options, System& system);
+
+/// What a device can do at most, measured, and what it reads of a model in each step.
+struct DeviceLimits {
+  std::string arithmetic;  // the kernels' name: "avx512vnni", "sm_90"
+  double bytes_per_second = 0;
+  double products_per_second = 0;  // of int8 codes; 0: not measured
+  std::uint64_t weight_bytes = 0;
+};
+
+/// Takes some tenths of a second, and memory as much as the weights.
+[[nodiscard]] Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
+                                                  const BackendOptions& options, System& system);
+
+}  // namespace espalier::runtime

@@ -1,0 +1,332 @@
+// The law between backends: a step's answers and pages are the same bits on a CUDA device and on
+// the CPU.
+#include "runtime/cuda/cuda_backend.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/model/random_model.h"
+#include "tests/runtime/cpu/rig.h"
+#include "tests/runtime/cuda/rig.h"
+#include "tests/support/gguf_writer.h"
+
+namespace espalier::runtime::cuda {
+namespace {
+
+using espalier::testing::TinyLlama;
+using testing::BatchBuilder;
+using testing::Rig;
+using testing::Sequence;
+using Random = std::mt19937_64;
+
+constexpr std::uint64_t kPool = std::uint64_t{24} << 20;
+
+std::shared_ptr<const Model> load(const std::string& bytes) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("espalier_cuda_" + std::to_string(::getpid()) + ".gguf");
+  espalier::testing::write_file(path.string(), bytes);
+  auto model = Model::load(path.string(), real_system());
+  std::filesystem::remove(path);
+  if (!model) {
+    ADD_FAILURE() << model.error().message;
+    return nullptr;
+  }
+  return *model;
+}
+
+std::vector<TokenId> random_ids(Random& random, const Model& model, std::size_t n) {
+  std::vector<TokenId> ids(n);
+  for (auto& id : ids) id = static_cast<TokenId>(random() % model.shape().vocabulary);
+  return ids;
+}
+
+// Both backends with the same pages, full of NaN.
+struct Twins {
+  explicit Twins(const std::shared_ptr<const Model>& model)
+      : cpu(model, {.threads = 1, .kv_bytes = kPool, .isa = ""}),
+        device(CudaBackend::create(model, {.threads = 2, .kv_bytes = kPool}, real_system())) {
+    if (!*this) return;
+    std::vector<std::byte> bytes(cpu.backend->info().page_bytes);
+    for (PageId page = 0; page < 200; ++page) {
+      cpu.backend->poison(page);
+      cpu.backend->export_page(page, bytes);
+      device.backend->import_page(page, bytes);
+    }
+  }
+  explicit operator bool() const { return cpu.backend != nullptr && device.backend != nullptr; }
+
+  // Log-probabilities of rows, the same on both.
+  void step(const Batch& batch, const std::vector<std::uint32_t>& rows) {
+    const auto expected = cpu.logprobs(batch, rows);
+    const auto actual = device.logprobs(batch, rows);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      ASSERT_TRUE(same_bits(expected[i], actual[i])) << "row " << rows[i];
+    }
+  }
+  void expect_same_page(PageId page) {
+    std::vector<std::byte> a(cpu.backend->info().page_bytes);
+    std::vector<std::byte> b(a.size());
+    cpu.backend->export_page(page, a);
+    device.backend->export_page(page, b);
+    EXPECT_TRUE(a == b) << "page " << page;
+  }
+  Rig cpu, device;
+};
+
+// A prompt in chunks, forks that share whole pages and copy the head of a boundary page, and steps
+// of decode rows and chunks together.
+void run_branches(const std::shared_ptr<const Model>& model, std::uint64_t seed,
+                  std::size_t prompt) {
+  Random random(seed);
+  set_order(seed + 1);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  const auto room = static_cast<std::uint32_t>(prompt + 60);
+  std::vector<Sequence> branches{twins.cpu.sequence(room)};
+  for (std::size_t done = 0; done < prompt;) {
+    BatchBuilder builder;
+    const std::size_t count = std::min<std::size_t>(prompt - done, 1 + random() % 90);
+    const auto first = builder.append(branches[0], random_ids(random, *model, count));
+    std::vector<std::uint32_t> rows;  // of some chunks nothing is wanted
+    if (random() % 3 != 0) rows.push_back(first + static_cast<std::uint32_t>(random() % count));
+    if (random() % 3 == 0 && rows != std::vector{first}) rows.insert(rows.begin(), first);
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, rows));
+    done += count;
+  }
+  std::vector<PageCopy> copies;
+  const std::size_t forks = 1 + random() % 12;
+  while (branches.size() <= forks) {
+    const Sequence from = branches[random() % branches.size()];
+    Sequence fork;
+    fork.length = from.length -
+                  static_cast<std::uint32_t>(random() % std::min<std::uint32_t>(40, from.length));
+    const std::uint32_t whole = fork.length / kPageTokens;
+    fork.pages.assign(from.pages.begin(), from.pages.begin() + whole);
+    const Sequence own = twins.cpu.sequence(room - whole * kPageTokens);
+    fork.pages.insert(fork.pages.end(), own.pages.begin(), own.pages.end());
+    if (fork.length % kPageTokens != 0) {
+      copies.push_back({from.pages[whole], own.pages[0], fork.length % kPageTokens});
+    }
+    branches.push_back(std::move(fork));
+  }
+  for (int step = 0; step < 3; ++step) {
+    BatchBuilder builder;
+    builder.batch.copies = std::exchange(copies, {});
+    std::vector<std::uint32_t> rows;
+    for (Sequence& branch : branches) {
+      if (step > 0 && random() % 4 == 0) continue;
+      const auto more = random_ids(random, *model, random() % 3 == 0 ? 1 + random() % 9 : 1);
+      const auto first = builder.append(branch, more);
+      rows.push_back(first + static_cast<std::uint32_t>(more.size()) - 1);
+    }
+    if (rows.empty()) continue;
+    ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, rows));
+  }
+  for (const Sequence& branch : branches) {
+    for (const PageId page : branch.pages) twins.expect_same_page(page);
+  }
+}
+
+class EveryType : public ::testing::TestWithParam<TensorType> {};
+
+TEST_P(EveryType, HasTheSameBitsOnADeviceAsOnTheCpu) {
+  TinyLlama description;
+  description.matrix_type = static_cast<std::uint32_t>(GetParam());
+  if (tensor_traits(GetParam())->block_weights == 256) {
+    description.width = 256;
+    description.feed_forward = 256;
+  }
+  description.tied = GetParam() != TensorType::kQ4_1;
+  description.context = 700;
+  description.kv_heads = GetParam() == TensorType::kQ8_0 ? 4 : 2;
+  description.window = GetParam() == TensorType::kF16 ? 33 : 0;
+  const auto model = load(description.writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  // Types that many models have see several segments.
+  run_branches(model, static_cast<std::uint64_t>(GetParam()),
+               GetParam() == TensorType::kQ4_0 || GetParam() == TensorType::kF16 ? 300 : 45);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, EveryType,
+                         ::testing::ValuesIn(tensor_types().begin(), tensor_types().end()),
+                         [](const auto& named) {
+                           return std::string(tensor_traits(named.param)->name);
+                         });
+
+// Greedy and tempered choices, with and without masks, filtered ones and reports among them.
+TEST(ChoiceOfABackend, IsTheSameOnADeviceAsOnTheCpu) {
+  TinyLlama description;
+  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
+  const auto model = load(description.writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  const std::uint32_t vocabulary = model->shape().vocabulary;
+  Random random(11);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  std::vector<grammar::MaskRef> masks{nullptr};
+  for (int i = 0; i < 5; ++i) {
+    std::vector<std::uint64_t> words((vocabulary + 63) / 64);
+    for (std::uint32_t id = 0; id < vocabulary; ++id) {
+      if (id == 7U || random() % (i == 0 ? 200 : 3) == 0) words[id / 64] |= 1ULL << (id % 64);
+    }
+    masks.push_back(std::make_shared<grammar::Mask>(std::move(words)));
+  }
+  for (int step = 0; step < 24; ++step) {
+    SCOPED_TRACE(step);
+    Sequence sequence = twins.cpu.sequence(8);
+    BatchBuilder builder;
+    const auto ids = random_ids(random, *model, 6);
+    builder.append(sequence, ids);
+    std::vector<Sampling> samplings(8);
+    std::vector<RowPlan> plans(8);
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      if (random() % 2 == 0) samplings[i].temperature = 0.25F * static_cast<float>(random() % 9);
+      // Some steps have choices that only the host makes.
+      if (step % 3 == 0 && random() % 4 == 0) samplings[i].top_k = 3;
+      plans[i].row = static_cast<std::uint32_t>(random() % ids.size());
+      plans[i].sampling = &samplings[i];
+      plans[i].mask = masks[random() % masks.size()];
+      plans[i].key = RandomKey(random());
+      plans[i].counter = random();
+      if (step % 4 == 1) plans[i].count = 2;
+    }
+    const auto expected = twins.cpu.backend->step(builder.batch, plans);
+    const auto actual = twins.device.backend->step(builder.batch, plans);
+    ASSERT_TRUE(expected && actual);
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      EXPECT_EQ((*expected)[i].sampled.token, (*actual)[i].sampled.token) << i;
+      EXPECT_EQ((*expected)[i].sampled.probability, (*actual)[i].sampled.probability) << i;
+      EXPECT_EQ((*expected)[i].best, (*actual)[i].best) << i;
+    }
+    twins.cpu.next_page -= static_cast<PageId>(sequence.pages.size());
+  }
+}
+
+// Decode steps, which are recorded and then replayed; a chunk between them moves the memory that
+// recordings name.
+TEST(StepsThatComeAgain, HaveTheSameBitsOnADeviceAsOnTheCpu) {
+  TinyLlama description;
+  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
+  description.context = 700;
+  const auto model = load(description.writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  Random random(5);
+  set_order(3);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+#ifdef ESPALIER_HOST_CUDA
+  const std::uint64_t replayed = host_cuda::graph_launches();
+#endif
+  std::vector<Sequence> branches;
+  for (int i = 0; i < 3; ++i) branches.push_back(twins.cpu.sequence(400));
+  for (int step = 0; step < 16; ++step) {
+    SCOPED_TRACE(step);
+    BatchBuilder builder;
+    std::vector<std::uint32_t> rows;
+    for (Sequence& branch : branches) {
+      const std::size_t count = step == 0 ? 5 : step == 8 ? 100 : 1;
+      const auto first = builder.append(branch, random_ids(random, *model, count));
+      rows.push_back(first + static_cast<std::uint32_t>(count) - 1);
+    }
+    ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, rows));
+  }
+#ifdef ESPALIER_HOST_CUDA
+  EXPECT_GT(host_cuda::graph_launches(), replayed + 8);
+#endif
+  set_order(0);
+}
+
+#ifdef ESPALIER_HOST_CUDA
+
+TEST(CudaBackendErrors, NameWhatIsMissingAndLeaveNothing) {
+  const auto model = load(TinyLlama().writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  const auto refused = [&](const CudaOptions& options) {
+    auto made = CudaBackend::create(model, options, real_system());
+    return made ? Error{ErrorCode::kInternal, "made"} : made.error();
+  };
+  host_cuda::set_devices(0, cudaErrorInsufficientDriver);
+  EXPECT_EQ(refused({}).code, ErrorCode::kUnsupported);
+  EXPECT_NE(refused({}).message.find("older than this build's CUDA"), std::string::npos);
+  host_cuda::set_devices(0, cudaErrorNoDevice);
+  EXPECT_EQ(refused({}).code, ErrorCode::kUnsupported);
+  host_cuda::reset_device();
+  EXPECT_EQ(refused({.device = 7}).code, ErrorCode::kUnsupported);
+  EXPECT_EQ(refused({.kv_bytes = 100}).code, ErrorCode::kLimit);
+  EXPECT_EQ(refused({.threads = 1000}).code, ErrorCode::kInvalid);
+  for (unsigned n = 1; n < 5; ++n) {
+    host_cuda::fail_next_malloc(n);
+    const Error error = refused({.kv_bytes = kPool});
+    EXPECT_EQ(error.code, ErrorCode::kExhausted) << n << ": " << error.message;
+    host_cuda::reset_device();
+  }
+}
+
+// Memory that runs out in the middle of a run fails that step; the next one is whole.
+TEST(CudaBackendErrors, AStepThatLacksMemoryFailsAlone) {
+  const auto model = load(TinyLlama().writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  Random random(3);
+  Sequence sequence = twins.cpu.sequence(40);
+  const auto ids = random_ids(random, *model, 20);
+  for (unsigned n = 1; n < 5; ++n) {
+    Sequence lost = sequence;
+    BatchBuilder builder;
+    builder.append(lost, ids);
+    host_cuda::fail_next_malloc(n);
+    const auto failed = twins.device.backend->step(builder.batch, {});
+    ASSERT_FALSE(failed) << n;
+    EXPECT_EQ(failed.error().code, ErrorCode::kExhausted) << failed.error().message;
+    EXPECT_NE(failed.error().message.find("MiB"), std::string::npos) << failed.error().message;
+  }
+  host_cuda::reset_device();
+  BatchBuilder builder;
+  const auto first = builder.append(sequence, ids);
+  twins.step(builder.batch, {first + 19});
+}
+
+// A lost device answers every call with an error: so do the steps, wherever it goes.
+TEST(CudaBackendErrors, ALostDeviceFailsTheStepsAndNothingElse) {
+  const auto model = load(TinyLlama().writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  Random random(4);
+  for (const unsigned calls : {0U, 1U, 3U, 10U, 25U, 60U}) {
+    host_cuda::reset_device();
+    Rig rig(CudaBackend::create(model, {.threads = 1, .kv_bytes = kPool}, real_system()));
+    ASSERT_TRUE(rig);
+    Sequence sequence = rig.sequence(40);
+    BatchBuilder builder;
+    builder.append(sequence, random_ids(random, *model, 20));
+    RowPlan plan;
+    const Sampling greedy;
+    plan.row = 19;
+    plan.sampling = &greedy;
+    host_cuda::lose_device_after(calls);
+    for (int again = 0; again < 2; ++again) {
+      const auto failed = rig.backend->step(builder.batch, std::span(&plan, 1));
+      if (failed) continue;  // the device outlived the first step
+      EXPECT_EQ(failed.error().code, ErrorCode::kInternal);
+      EXPECT_NE(failed.error().message.find("CUDA: "), std::string::npos);
+    }
+    ASSERT_FALSE(rig.backend->step(builder.batch, std::span(&plan, 1))) << calls;
+    std::vector<std::byte> page(rig.backend->info().page_bytes);
+    rig.backend->export_page(0, page);  // survives, whatever it reads
+  }
+  host_cuda::reset_device();
+}
+
+#endif
+
+}  // namespace
+}  // namespace espalier::runtime::cuda

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# What the CUDA backend reaches on this machine's first GPU: its products beside a large copy, and models of random weights
+# from prompt to token. Takes about two minutes and 6 GB of disk for the time being.
+#   tools/bench_cuda.sh   ESPALIER_BIN: the folder of the programs, else build/bin
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${ESPALIER_BIN:-build/bin}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$bin/cuda_bench"
+for model in smollm2-135m:q4_1 llama-3.1-8b:q4_k_m llama-3.2-1b:bf16; do
+  shape=${model%:*}
+  type=${model#*:}
+  "$bin/espalier" mkmodel "$work/model.gguf" --like "$shape" --type "$type" > /dev/null
+  echo "== $shape, $type"
+  "$bin/espalier" bench --model "$work/model.gguf" --device cuda --prefill 2048 --decode 64 --batch 1,8,32,64 --depth 0,512
+done
