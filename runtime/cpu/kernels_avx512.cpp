@@ -125,7 +125,7 @@ inline void dot4(__m512i& sum, __m512i codes, const int8_t* activations) {
 // All codes are unsigned here: those of a table are 128 more, and those with a bias fill their
 // byte, so that but for Q4_0 every bias is 128 and starts the sum.
 template <PanelType kType, int kRows>
-inline void panel_tile(const unsigned char* panel, const QuantisedRows& x, size_t row, float* out,
+inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, float* out,
                        size_t stride, bool add_to) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr size_t kUnit = panel_unit_bytes(kType);
@@ -148,76 +148,79 @@ inline void panel_tile(const unsigned char* panel, const QuantisedRows& x, size_
                                   reinterpret_cast<const __m128i*>(code_values(kFormat.table)))),
                               splat_byte(-128));
   }
+  Lanes acc[kRows] = {};
   Lanes total[kRows] = {};
-  sum_segments(blocks, total, [&](Lanes(&acc)[kRows], size_t from, size_t end) {
-    const unsigned char* unit = panel + from / kFormat.blocks * kUnit;
-    for (size_t first_block = from; first_block < end;
-         first_block += kFormat.blocks, unit += kUnit) {
-      ESP_UNROLL for (size_t i = 0; i < kUnit - kFormat.blocks * kCodes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(unit) + kAhead + i, _MM_HINT_T0);
+  for (size_t first_block = 0; first_block < blocks; first_block += kFormat.blocks, unit += kUnit) {
+    if (first_block % kProductSegmentBlocks == 0 && first_block > 0) [[unlikely]] {
+      end_segment(acc, total, first_block == kProductSegmentBlocks);
+    }
+    ESP_UNROLL for (size_t i = 0; i < kUnit - kFormat.blocks * kCodes; i += 64) {
+      _mm_prefetch(reinterpret_cast<const char*>(unit) + kAhead + i, _MM_HINT_T0);
+    }
+    const unsigned char* at_scales = unit + panel_scales_at(kType);
+    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales);
+    Lanes unit_scale = kFormat.bf16_scales ? load_bf16(halves) : load_half(halves);
+    if constexpr (kFormat.shift > 0)
+      unit_scale = mul(unit_scale, splat(1.0F / (1 << kFormat.shift)));
+    const Lanes unit_minimum = kFormat.minima ? load_half(halves + kPanelRows) : splat(0.0F);
+    const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows;
+    const unsigned char* codes = unit + panel_codes_at(kType);
+    for (size_t b = first_block; b < first_block + kFormat.blocks; ++b, codes += kCodes) {
+      ESP_UNROLL for (size_t i = 0; i < kCodes; i += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(codes) + kAhead + i, _MM_HINT_T0);
       }
-      const unsigned char* at_scales = unit + panel_scales_at(kType);
-      const auto* halves = reinterpret_cast<const uint16_t*>(at_scales);
-      Lanes unit_scale = kFormat.bf16_scales ? load_bf16(halves) : load_half(halves);
-      if constexpr (kFormat.shift > 0)
-        unit_scale = mul(unit_scale, splat(1.0F / (1 << kFormat.shift)));
-      const Lanes unit_minimum = kFormat.minima ? load_half(halves + kPanelRows) : splat(0.0F);
-      const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows;
-      const unsigned char* codes = unit + panel_codes_at(kType);
-      for (size_t b = first_block; b < first_block + kFormat.blocks; ++b, codes += kCodes) {
-        ESP_UNROLL for (size_t i = 0; i < kCodes; i += 64) {
-          _mm_prefetch(reinterpret_cast<const char*>(codes) + kAhead + i, _MM_HINT_T0);
+      Bytes w[8] = {column_codes<kType, kFormat.shift, 0>(codes),
+                    column_codes<kType, kFormat.shift, 1>(codes),
+                    column_codes<kType, kFormat.shift, 2>(codes),
+                    column_codes<kType, kFormat.shift, 3>(codes),
+                    column_codes<kType, kFormat.shift, 4>(codes),
+                    column_codes<kType, kFormat.shift, 5>(codes),
+                    column_codes<kType, kFormat.shift, 6>(codes),
+                    column_codes<kType, kFormat.shift, 7>(codes)};
+      if constexpr (kFormat.table != CodeTable::kNone) {
+        ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_shuffle_epi8(values, w[j]);
+      }
+      Lanes d[kGroups];
+      Lanes minimum[kGroups];
+      ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+        d[g] = unit_scale;
+        minimum[g] = unit_minimum;
+        if constexpr (kFormat.blocks > 1) {
+          const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
+          d[g] = mul(d[g], load_steps(steps + kPanelRows * set));
+          if constexpr (kFormat.minima) {
+            minimum[g] =
+                mul(minimum[g], load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
+          }
         }
-        Bytes w[8] = {column_codes<kType, kFormat.shift, 0>(codes),
-                      column_codes<kType, kFormat.shift, 1>(codes),
-                      column_codes<kType, kFormat.shift, 2>(codes),
-                      column_codes<kType, kFormat.shift, 3>(codes),
-                      column_codes<kType, kFormat.shift, 4>(codes),
-                      column_codes<kType, kFormat.shift, 5>(codes),
-                      column_codes<kType, kFormat.shift, 6>(codes),
-                      column_codes<kType, kFormat.shift, 7>(codes)};
-        if constexpr (kFormat.table != CodeTable::kNone) {
-          ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_shuffle_epi8(values, w[j]);
-        }
-        Lanes d[kGroups];
-        Lanes minimum[kGroups];
+      }
+      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+        const int8_t* a = activations + static_cast<size_t>(m) * x.columns + b * kBlock;
+        const size_t at = static_cast<size_t>(m) * blocks + b;
         ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-          d[g] = unit_scale;
-          minimum[g] = unit_minimum;
-          if constexpr (kFormat.blocks > 1) {
-            const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
-            d[g] = mul(d[g], load_steps(steps + kPanelRows * set));
-            if constexpr (kFormat.minima) {
-              minimum[g] = mul(minimum[g],
-                               load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
-            }
+          const size_t part = kGroups * at + static_cast<size_t>(g);
+          __m512i s = kBiased ? _mm512_set1_epi32(bias[part]) : _mm512_setzero_si512();
+          if constexpr (kGroups == 1 && kRows < 4) {  // two chains: few rows do not hide latency
+            __m512i second = _mm512_setzero_si512();
+            ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);
+            ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], a + 4 * j);
+            s = _mm512_add_epi32(s, second);
+          } else {
+            constexpr int kEach = 8 / kGroups;
+            ESP_UNROLL for (int j = kEach * g; j < kEach * (g + 1); ++j) dot4(s, w[j], a + 4 * j);
           }
-        }
-        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-          const int8_t* a = activations + static_cast<size_t>(m) * x.columns + b * kBlock;
-          const size_t at = static_cast<size_t>(m) * blocks + b;
-          ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-            const size_t part = kGroups * at + static_cast<size_t>(g);
-            __m512i s = kBiased ? _mm512_set1_epi32(bias[part]) : _mm512_setzero_si512();
-            if constexpr (kGroups == 1 && kRows < 4) {  // two chains: few rows do not hide latency
-              __m512i second = _mm512_setzero_si512();
-              ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);
-              ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], a + 4 * j);
-              s = _mm512_add_epi32(s, second);
-            } else {
-              constexpr int kEach = 8 / kGroups;
-              ESP_UNROLL for (int j = kEach * g; j < kEach * (g + 1); ++j) dot4(s, w[j], a + 4 * j);
-            }
-            acc[m] = fma(_mm512_cvtepi32_ps(s), mul(d[g], splat(scales[at])), acc[m]);
-            if constexpr (kFormat.minima) acc[m] = fma(minimum[g], splat(sums[part]), acc[m]);
-          }
+          acc[m] = fma(_mm512_cvtepi32_ps(s), mul(d[g], splat(scales[at])), acc[m]);
+          if constexpr (kFormat.minima) acc[m] = fma(minimum[g], splat(sums[part]), acc[m]);
         }
       }
     }
-  });
+  }
+  if (blocks > kProductSegmentBlocks) {
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
+  }
   ESP_UNROLL for (int m = 0; m < kRows; ++m) {
     float* to = out + static_cast<size_t>(m) * stride;
-    store(to, add_to ? add(load(to), total[m]) : total[m]);
+    store(to, add_to ? add(load(to), acc[m]) : acc[m]);
   }
 }
 

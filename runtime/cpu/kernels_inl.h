@@ -361,6 +361,7 @@ template <DenseType kType, int kRows>
 inline void dense_rows(const unsigned char* weights, size_t columns, const float* x,
                        size_t x_stride, float* out, size_t stride, bool add_to) {
   Lanes total[kRows];
+  ESP_UNROLL for (int m = 0; m < kRows; ++m) total[m] = splat(0.0F);
   for (size_t begin = 0; begin < columns; begin += kProductSegment) {
     const size_t end = columns - begin < kProductSegment ? columns : begin + kProductSegment;
     Lanes acc[kRows];

@@ -34,15 +34,16 @@ inline Bytes column_codes(const unsigned char* planes) {
   return codes;
 }
 
-// Products of a panel's outputs in a vector with kRows rows: a segment's blocks from `from` to
-// `end` are summed by `add_blocks(acc, from, end)`, the segments in order here. The totals are
-// wanted once a segment: where registers are few they lie in memory meanwhile.
-template <class Vector, int kRows, class AddBlocks>
-inline void sum_segments(size_t blocks, Vector (&total)[kRows], const AddBlocks& add_blocks) {
-  for (size_t from = 0; from < blocks; from += kProductSegmentBlocks) {
-    const size_t left = blocks - from;
-    Vector acc[kRows] = {};
-    add_blocks(acc, from, from + (left < kProductSegmentBlocks ? left : kProductSegmentBlocks));
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) total[m] = from == 0 ? acc[m] : total[m] + acc[m];
+// The numerics contract's segments, of kRows rows with a vector of outputs each: at a segment's end
+// its sums go to those before, and the next begins at 0. Within the loop over blocks, not around
+// it: compilers then keep `acc` in registers and `total`, which is seldom wanted, in memory.
+template <class Vector, int kRows>
+inline void end_segment(Vector (&acc)[kRows], Vector (&total)[kRows], bool first) {
+  if (!first) {
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
+  }
+  ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+    total[m] = acc[m];
+    acc[m] = Vector{};
   }
 }
