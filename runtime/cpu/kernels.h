@@ -18,10 +18,11 @@
 
 namespace espalier::runtime::cpu {
 
-inline constexpr size_t kLanes = 16;            // fp32 lanes of every reduction
-inline constexpr size_t kBlock = 32;            // activations that share a scale
-inline constexpr size_t kPanelRows = 16;        // outputs of a weight panel
-inline constexpr size_t kProductSegment = 512;  // columns that a product sums in one chain
+inline constexpr size_t kLanes = 16;      // fp32 lanes of every reduction
+inline constexpr size_t kBlock = 32;      // activations that share a scale
+inline constexpr size_t kPanelRows = 16;  // outputs of a weight panel
+// Columns that a product sums in one chain: short enough that a GPU's warps share a row's columns.
+inline constexpr size_t kProductSegment = 512;
 inline constexpr size_t kProductSegmentBlocks = kProductSegment / kBlock;
 inline constexpr size_t kTileTokens = 16;      // tokens of an attention tile (a KV page)
 inline constexpr size_t kSegmentTokens = 256;  // tokens of an attention segment
