@@ -75,12 +75,12 @@ Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
   const auto devices = cuda::devices();
   if (options.device.kind == Device::Kind::kCuda) {
     if (!devices) return fail(devices.error());
+    cuda::DeviceFacts asked;  // refused where there is none of its number
+    asked.number = options.device.number;
     for (const cuda::DeviceFacts& device : *devices) {
-      if (device.number == options.device.number) return on_cuda(model, options, device, system);
+      if (device.number == asked.number) asked = device;
     }
-    return fail(ErrorCode::kUnsupported,
-                "CUDA: there is no device " + std::to_string(options.device.number) +
-                    " that can be used; espalier saw " + std::to_string(devices->size()));
+    return on_cuda(model, options, asked, system);
   }
   if (devices) {
     for (const cuda::DeviceFacts& device : *devices) {

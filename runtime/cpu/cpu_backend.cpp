@@ -53,7 +53,7 @@ class PanelBackend final : public Backend {
     info_.context = model_->shape().context;
     info_.pages = pool_.pages();
     info_.page_bytes = cpu::KvPool::page_bytes(model_->shape());
-    info_.kv_format = "numerics 2, layout cpu 1, f16";
+    info_.kv_format = cpu::KvPool::kFormat;
   }
 
   const BackendInfo& info() const override { return info_; }

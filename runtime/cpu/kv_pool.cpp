@@ -11,7 +11,7 @@ std::uint64_t KvPool::page_bytes(const ModelShape& shape) {
   return std::uint64_t{2} * 2 * shape.layers * shape.kv_heads * shape.head_width * kPageTokens;
 }
 
-Result<KvPool> KvPool::create(const ModelShape& shape, std::uint64_t bytes) {
+Result<std::uint32_t> KvPool::pages_in(const ModelShape& shape, std::uint64_t bytes) {
   const std::uint64_t page = page_bytes(shape);
   const std::uint64_t pages =
       std::min<std::uint64_t>(bytes / page, std::numeric_limits<std::uint32_t>::max() - 1);
@@ -20,9 +20,15 @@ Result<KvPool> KvPool::create(const ModelShape& shape, std::uint64_t bytes) {
                                        " bytes: one page of this model needs " +
                                        std::to_string(page));
   }
+  return static_cast<std::uint32_t>(pages);
+}
+
+Result<KvPool> KvPool::create(const ModelShape& shape, std::uint64_t bytes) {
+  const std::uint64_t page = page_bytes(shape);
+  ESP_ASSIGN(const std::uint32_t pages, pages_in(shape, bytes));
   KvPool pool;
   ESP_ASSIGN(pool.memory_, Memory::reserve(pages * page, Memory::Use::kSparse, "KV pool"));
-  pool.pages_ = static_cast<std::uint32_t>(pages);
+  pool.pages_ = pages;
   pool.layers_ = shape.layers;
   pool.heads_ = shape.kv_heads;
   pool.width_ = shape.head_width;

@@ -21,7 +21,11 @@ static_assert(kTileTokens == kPageTokens, "an attention tile is a page");
 
 class KvPool {
  public:
+  /// What a page's bits depend on beside the model: on every backend the same (BackendInfo).
+  static constexpr const char* kFormat = "numerics 2, layout cpu 1, f16";
   [[nodiscard]] static std::uint64_t page_bytes(const ModelShape& shape);
+  /// Whole pages in `bytes`. kLimit where not one fits.
+  [[nodiscard]] static Result<std::uint32_t> pages_in(const ModelShape& shape, std::uint64_t bytes);
   /// As many pages as fit in `bytes`. kLimit where not one does, kExhausted where memory lacks.
   [[nodiscard]] static Result<KvPool> create(const ModelShape& shape, std::uint64_t bytes);
 

@@ -41,7 +41,7 @@ class DeviceBackend final : public Backend {
     info_.context = shape.context;
     info_.pages = pages;
     info_.page_bytes = cpu::KvPool::page_bytes(shape);
-    info_.kv_format = "numerics 2, layout cpu 1, f16";
+    info_.kv_format = cpu::KvPool::kFormat;
     view_.pages = pool_.as<std::uint16_t>();
     view_.layers = shape.layers;
     view_.kv_heads = shape.kv_heads;
@@ -184,23 +184,12 @@ class DeviceBackend final : public Backend {
   cuda::DeviceMemory choices_in_, chosen_;
 };
 
-Result<std::uint64_t> pool_bytes(const ModelShape& shape, std::uint64_t asked) {
-  const std::uint64_t page = cpu::KvPool::page_bytes(shape);
-  std::uint64_t bytes = asked;
-  if (asked == 0) {
-    ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
-    bytes = std::min(kMostDefaultKv, free > kSpare ? (free - kSpare) / 2 : 0);
-  }
-  const std::uint64_t pages =
-      std::min<std::uint64_t>(bytes / page, std::numeric_limits<std::uint32_t>::max() - 1);
-  if (pages == 0) {
-    return fail(ErrorCode::kLimit, "KV pool of " + std::to_string(bytes) +
-                                       " bytes: one page of this model needs " +
-                                       std::to_string(page));
-  }
-  return pages * page;
+Result<std::uint32_t> pool_pages(const ModelShape& shape, std::uint64_t asked) {
+  if (asked != 0) return cpu::KvPool::pages_in(shape, asked);
+  ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
+  return cpu::KvPool::pages_in(shape,
+                               std::min(kMostDefaultKv, free > kSpare ? (free - kSpare) / 2 : 0));
 }
-
 }  // namespace
 
 Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model> model,
@@ -226,11 +215,11 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_ASSIGN(const cpu::Kernels* kernels,
                cpu::choose_kernels(system.environment("ESPALIER_ISA").value_or("")));
     ESP_ASSIGN(auto workers, cpu::WorkerPool::create(threads));
-    ESP_ASSIGN(auto forward, cuda::Forward::create(model, *workers));
-    ESP_ASSIGN(const std::uint64_t bytes, pool_bytes(shape, options.kv_bytes));
-    ESP_ASSIGN(auto pool, cuda::DeviceMemory::allocate(bytes, "KV pool"));
+    ESP_ASSIGN(auto forward, cuda::Forward::create(model, *workers, found->multiprocessors));
+    ESP_ASSIGN(const std::uint32_t pages, pool_pages(shape, options.kv_bytes));
+    ESP_ASSIGN(auto pool,
+               cuda::DeviceMemory::allocate(pages * cpu::KvPool::page_bytes(shape), "KV pool"));
     ESP_ASSIGN(auto masks, cuda::MaskTable::create(shape.vocabulary, kMasks));
-    const auto pages = static_cast<std::uint32_t>(bytes / cpu::KvPool::page_bytes(shape));
     return std::make_unique<DeviceBackend>(std::move(model), options.device, *kernels,
                                            std::move(workers), std::move(forward), std::move(pool),
                                            pages, std::move(masks));

@@ -72,7 +72,6 @@ Result<std::vector<DeviceFacts>> devices() {
     facts.name = properties.name;
     facts.architecture = std::to_string(properties.major) + "." + std::to_string(properties.minor);
     facts.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
-    facts.memory_bytes = properties.totalGlobalMem;
     if (properties.major >= kLeastMajor) {
       out.push_back(std::move(facts));
     } else {

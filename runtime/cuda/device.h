@@ -27,7 +27,6 @@ struct DeviceFacts {
   std::string name;
   std::string architecture;  // "9.0"
   std::uint32_t multiprocessors = 0;
-  std::uint64_t memory_bytes = 0;
 };
 /// The devices that this build can use. kUnsupported, saying why, where there is none.
 [[nodiscard]] Result<std::vector<DeviceFacts>> devices();

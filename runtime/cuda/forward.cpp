@@ -31,19 +31,25 @@ Status check_shape(const ModelShape& shape) {
   return {};
 }
 
-Forward::Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers)
+Forward::Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers,
+                 std::uint32_t multiprocessors)
     : model_(std::move(model)), workers_(workers), shape_(model_->shape()) {
+  AttentionLimits limits;
+  limits.multiprocessors = multiprocessors;
+  limits.busy_blocks = multiprocessors + multiprocessors / 2;
   for (std::uint32_t l = 0; l < shape_.layers; ++l) {
     std::unique_ptr<View>& to = shape_.is_local(l) ? local_ : global_;
     if (to != nullptr) continue;
-    to = shape_.is_local(l) ? std::make_unique<View>(shape_, shape_.local_rope, shape_.window)
-                            : std::make_unique<View>(shape_, shape_.rope, 0);
+    to = shape_.is_local(l)
+             ? std::make_unique<View>(shape_, shape_.local_rope, shape_.window, limits)
+             : std::make_unique<View>(shape_, shape_.rope, 0, limits);
   }
 }
 
 Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> model,
-                                                 cpu::WorkerPool& workers) {
-  std::unique_ptr<Forward> forward(new Forward(std::move(model), workers));
+                                                 cpu::WorkerPool& workers,
+                                                 std::uint32_t multiprocessors) {
+  std::unique_ptr<Forward> forward(new Forward(std::move(model), workers, multiprocessors));
   ESP_ASSIGN(forward->stream_, Stream::create());
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
   return forward;

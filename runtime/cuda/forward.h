@@ -33,9 +33,10 @@ inline constexpr std::uint32_t kHeadRows = 64;
 
 class Forward {
  public:
-  /// `workers` outlives it.
+  /// `workers` outlives it; `multiprocessors` are the device's.
   [[nodiscard]] static Result<std::unique_ptr<Forward>> create(std::shared_ptr<const Model> model,
-                                                               cpu::WorkerPool& workers);
+                                                               cpu::WorkerPool& workers,
+                                                               std::uint32_t multiprocessors);
 
   /// Enqueues the layers, which write K and V; `wanted` (rising, unique) are the rows whose logits
   /// may be asked for afterwards. kExhausted.
@@ -55,16 +56,18 @@ class Forward {
   };
   // What layers that see everything, or local ones, share.
   struct View {
-    View(const ModelShape& shape, const Rope& rope, std::uint32_t window)
+    View(const ModelShape& shape, const Rope& rope, std::uint32_t window,
+         const AttentionLimits& limits)
         : tables(rope, shape.rope_width),
-          all{AttentionPlan(shape, window), {}, {}},
-          wanted{AttentionPlan(shape, window), {}, {}} {}
+          all{AttentionPlan(shape, window, limits), {}, {}},
+          wanted{AttentionPlan(shape, window, limits), {}, {}} {}
     RopeTables tables;
     Planned all;     // of all rows
     Planned wanted;  // of those alone, in the last layer
   };
 
-  Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers);
+  Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers,
+          std::uint32_t multiprocessors);
   [[nodiscard]] Status reserve(std::uint32_t rows);
   [[nodiscard]] Status enqueue(std::uint32_t rows, std::uint32_t wanted, const KvView& pool);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);

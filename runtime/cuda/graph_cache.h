@@ -2,8 +2,7 @@
 // them one by one takes longer than they do.
 //
 // A key is everything that a launch depends on but the memory's contents: counts, offsets, grids.
-// The second time that a key is seen its launches are recorded, from then on replayed. Where the
-// runtime cannot record, they are made one by one.
+// The second time that a key is seen its launches are recorded, from then on replayed.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -34,12 +33,9 @@ class GraphCache {
     if (entry.graph != nullptr) {
       return check(cudaGraphLaunch(entry.graph, stream.get()), "replaying a step");
     }
-    if (!supported_ || ++entry.seen < kRecordAt) return work();
-    if (cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
-      (void)cudaGetLastError();
-      supported_ = false;
-      return work();
-    }
+    if (++entry.seen < kRecordAt) return work();
+    ESP_TRY(check(cudaStreamBeginCapture(stream.get(), cudaStreamCaptureModeThreadLocal),
+                  "recording a step"));
     Status status = work();
     cudaGraph_t graph = nullptr;
     const cudaError_t ended = cudaStreamEndCapture(stream.get(), &graph);
@@ -69,7 +65,6 @@ class GraphCache {
 
   std::map<Key, Entry> entries_;
   std::uint64_t clock_ = 0;
-  bool supported_ = true;
 };
 
 }  // namespace espalier::runtime::cuda

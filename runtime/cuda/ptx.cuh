@@ -59,15 +59,6 @@ __device__ inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t 
       : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(b), "r"(start));
 }
-/// 16 x 16 with 16 x 8 of bfloat16, added up in fp32 in an order that the chip chooses.
-__device__ inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4],
-                                        const std::uint32_t (&b)[2]) {
-  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-
 /// Where kernels start early (simt.cuh): waits until those before have ended and what they wrote
 /// can be seen. Every kernel calls it, before it reads or writes what another one might have.
 __device__ inline void wait_for_inputs() {
@@ -111,27 +102,26 @@ __device__ inline std::uint16_t float_to_half_bits(float value) {
 
 #else
 
-// A lane's share of a product: kK of bytes or bf16, of which a word holds some.
-template <class Sum>
+// A lane's share of a product.
 struct MatrixFragments {
-  Sum* c;
+  std::int32_t* c;
   const std::uint32_t* a;
   const std::uint32_t* b;
 };
 
 // c += a * b from all lanes' fragments. kWords: of a row's k in a lane (1 for k 16 of bytes, else
-// 2); get_a and get_b take element i of a word of a and of b.
-template <class Sum, int kWords, int kPerWord, class GetA, class GetB>
+// 2); get_a and get_b take byte i of a word of a and of b.
+template <int kWords, class GetA, class GetB>
 inline void multiply_fragments(void* const* payloads, GetA get_a, GetB get_b) {
   const auto lane = [&](int g, int t) {
-    return static_cast<const MatrixFragments<Sum>*>(payloads[4 * g + t]);
+    return static_cast<const MatrixFragments*>(payloads[4 * g + t]);
   };
-  Sum sums[16][8] = {};
+  std::int32_t sums[16][8] = {};
   for (int m = 0; m < 16; ++m) {
     for (int n = 0; n < 8; ++n) {
       for (int word = 0; word < kWords; ++word) {
         for (int t = 0; t < 4; ++t) {
-          for (int i = 0; i < kPerWord; ++i) {
+          for (int i = 0; i < 4; ++i) {
             sums[m][n] +=
                 get_a(lane(m % 8, t)->a[2 * word + m / 8], i) * get_b(lane(n, t)->b[word], i);
           }
@@ -152,14 +142,10 @@ inline std::int32_t signed_byte(std::uint32_t word, int i) {
 inline std::int32_t unsigned_byte(std::uint32_t word, int i) {
   return static_cast<std::uint8_t>(word >> 8 * i & 0xFFU);
 }
-inline float bf16_of(std::uint32_t word, int i) {
-  return runtime::bfloat16_to_float(static_cast<std::uint16_t>(word >> 16 * i & 0xFFFFU));
-}
 
-template <class Sum>
-inline void mma(const char* name, host_cuda::Complete complete, Sum* c, const std::uint32_t* a,
-                const std::uint32_t* b, const host_cuda::Where& where) {
-  MatrixFragments<Sum> mine{c, a, b};
+inline void mma(const char* name, host_cuda::Complete complete, std::int32_t* c,
+                const std::uint32_t* a, const std::uint32_t* b, const host_cuda::Where& where) {
+  MatrixFragments mine{c, a, b};
   host_cuda::warp_collective(name, kFullWarp, complete, &mine, where);
 }
 
@@ -169,10 +155,8 @@ inline void mma_16x8x32_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
   std::fill_n(d, 4, start);
   mma(
       "mma_16x8x32_u8",
-      [](void* const* all) {
-        multiply_fragments<std::int32_t, 2, 4>(all, unsigned_byte, signed_byte);
-      },
-      d, a, b, where);
+      [](void* const* all) { multiply_fragments<2>(all, unsigned_byte, signed_byte); }, d, a, b,
+      where);
 }
 inline void mma_16x8x32_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                            const std::uint32_t (&b)[2], std::int32_t start,
@@ -180,10 +164,8 @@ inline void mma_16x8x32_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
   std::fill_n(d, 4, start);
   mma(
       "mma_16x8x32_s8",
-      [](void* const* all) {
-        multiply_fragments<std::int32_t, 2, 4>(all, signed_byte, signed_byte);
-      },
-      d, a, b, where);
+      [](void* const* all) { multiply_fragments<2>(all, signed_byte, signed_byte); }, d, a, b,
+      where);
 }
 inline void mma_16x8x16_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], std::uint32_t b,
                            std::int32_t start,
@@ -191,10 +173,8 @@ inline void mma_16x8x16_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], st
   std::fill_n(d, 4, start);
   mma(
       "mma_16x8x16_u8",
-      [](void* const* all) {
-        multiply_fragments<std::int32_t, 1, 4>(all, unsigned_byte, signed_byte);
-      },
-      d, a, &b, where);
+      [](void* const* all) { multiply_fragments<1>(all, unsigned_byte, signed_byte); }, d, a, &b,
+      where);
 }
 inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], std::uint32_t b,
                            std::int32_t start,
@@ -202,20 +182,9 @@ inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], st
   std::fill_n(d, 4, start);
   mma(
       "mma_16x8x16_s8",
-      [](void* const* all) {
-        multiply_fragments<std::int32_t, 1, 4>(all, signed_byte, signed_byte);
-      },
-      d, a, &b, where);
-}
-inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4],
-                             const std::uint32_t (&b)[2],
-                             host_cuda::Where where = host_cuda::Where::current()) {
-  mma(
-      "mma_16x8x16_bf16",
-      [](void* const* all) { multiply_fragments<float, 2, 2>(all, bf16_of, bf16_of); }, c, a, b,
+      [](void* const* all) { multiply_fragments<1>(all, signed_byte, signed_byte); }, d, a, &b,
       where);
 }
-
 inline void wait_for_inputs() {}
 inline void let_next_start() {}
 inline void copy_async_16(void* shared, const void* global) {

@@ -1,10 +1,8 @@
 // The backend's law: a row's answer depends on its tokens alone. All comparisons are of bits.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
@@ -38,16 +36,7 @@ TinyLlama described(std::uint32_t type) {
 }
 
 std::shared_ptr<const Model> tiny(const TinyLlama& description) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("espalier_cpu_" + std::to_string(::getpid()) + ".gguf");
-  espalier::testing::write_file(path.string(), description.writer().finish().bytes);
-  auto model = Model::load(path.string(), real_system());
-  std::filesystem::remove(path);
-  if (!model) {
-    ADD_FAILURE() << model.error().message;
-    return nullptr;
-  }
-  return *model;
+  return load_bytes(description.writer().finish().bytes);
 }
 
 std::vector<TokenId> random_ids(Random& random, std::size_t n) {

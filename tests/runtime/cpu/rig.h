@@ -2,8 +2,10 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,8 +16,24 @@
 #include "runtime/backend.h"
 #include "runtime/cpu/cpu_backend.h"
 #include "runtime/model/model.h"
+#include "tests/support/gguf_writer.h"
 
 namespace espalier::runtime::testing {
+
+/// The model in a file of these bytes, which does not stay. Null, and the test fails, where it is
+/// refused.
+inline std::shared_ptr<const Model> load_bytes(const std::string& bytes) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("espalier_rig_" + std::to_string(::getpid()) + ".gguf");
+  espalier::testing::write_file(path.string(), bytes);
+  auto model = Model::load(path.string(), real_system());
+  std::filesystem::remove(path);
+  if (!model) {
+    ADD_FAILURE() << model.error().message;
+    return nullptr;
+  }
+  return *model;
+}
 
 /// A path of tokens with pages of its own, or pages it shares.
 struct Sequence {

@@ -3,10 +3,8 @@
 #include "runtime/cuda/cuda_backend.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <random>
 #include <string>
 #include <utility>
@@ -22,24 +20,12 @@ namespace {
 
 using espalier::testing::TinyLlama;
 using testing::BatchBuilder;
+using testing::load_bytes;
 using testing::Rig;
 using testing::Sequence;
 using Random = std::mt19937_64;
 
 constexpr std::uint64_t kPool = std::uint64_t{24} << 20;
-
-std::shared_ptr<const Model> load(const std::string& bytes) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("espalier_cuda_" + std::to_string(::getpid()) + ".gguf");
-  espalier::testing::write_file(path.string(), bytes);
-  auto model = Model::load(path.string(), real_system());
-  std::filesystem::remove(path);
-  if (!model) {
-    ADD_FAILURE() << model.error().message;
-    return nullptr;
-  }
-  return *model;
-}
 
 std::vector<TokenId> random_ids(Random& random, const Model& model, std::size_t n) {
   std::vector<TokenId> ids(n);
@@ -149,7 +135,7 @@ TEST_P(EveryType, HasTheSameBitsOnADeviceAsOnTheCpu) {
   description.context = 700;
   description.kv_heads = GetParam() == TensorType::kQ8_0 ? 4 : 2;
   description.window = GetParam() == TensorType::kF16 ? 33 : 0;
-  const auto model = load(description.writer().finish().bytes);
+  const auto model = load_bytes(description.writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   // Types that many models have see several segments.
   run_branches(model, static_cast<std::uint64_t>(GetParam()),
@@ -166,7 +152,7 @@ INSTANTIATE_TEST_SUITE_P(Types, EveryType,
 TEST(ChoiceOfABackend, IsTheSameOnADeviceAsOnTheCpu) {
   TinyLlama description;
   description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
-  const auto model = load(description.writer().finish().bytes);
+  const auto model = load_bytes(description.writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   const std::uint32_t vocabulary = model->shape().vocabulary;
   Random random(11);
@@ -217,7 +203,7 @@ TEST(StepsThatComeAgain, HaveTheSameBitsOnADeviceAsOnTheCpu) {
   TinyLlama description;
   description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
   description.context = 700;
-  const auto model = load(description.writer().finish().bytes);
+  const auto model = load_bytes(description.writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   Random random(5);
   set_order(3);
@@ -248,7 +234,7 @@ TEST(StepsThatComeAgain, HaveTheSameBitsOnADeviceAsOnTheCpu) {
 #ifdef ESPALIER_HOST_CUDA
 
 TEST(CudaBackendErrors, NameWhatIsMissingAndLeaveNothing) {
-  const auto model = load(TinyLlama().writer().finish().bytes);
+  const auto model = load_bytes(TinyLlama().writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   const auto refused = [&](const CudaOptions& options) {
     auto made = CudaBackend::create(model, options, real_system());
@@ -273,7 +259,7 @@ TEST(CudaBackendErrors, NameWhatIsMissingAndLeaveNothing) {
 
 // Memory that runs out in the middle of a run fails that step; the next one is whole.
 TEST(CudaBackendErrors, AStepThatLacksMemoryFailsAlone) {
-  const auto model = load(TinyLlama().writer().finish().bytes);
+  const auto model = load_bytes(TinyLlama().writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   Twins twins(model);
   ASSERT_TRUE(twins);
@@ -298,7 +284,7 @@ TEST(CudaBackendErrors, AStepThatLacksMemoryFailsAlone) {
 
 // A lost device answers every call with an error: so do the steps, wherever it goes.
 TEST(CudaBackendErrors, ALostDeviceFailsTheStepsAndNothingElse) {
-  const auto model = load(TinyLlama().writer().finish().bytes);
+  const auto model = load_bytes(TinyLlama().writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   Random random(4);
   for (const unsigned calls : {0U, 1U, 3U, 10U, 25U, 60U}) {

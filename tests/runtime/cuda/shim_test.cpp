@@ -432,40 +432,6 @@ TEST(Shim, ProductsOfBytesAreExact) {
   });
 }
 
-TEST(Shim, ProductsOfBfloat16AreThoseOfFloats) {
-  Random random(4);
-  Matrix<float> a(16, 16);
-  Matrix<float> b(16, 8);
-  Matrix<float> c(16, 8);
-  for (Matrix<float>* const it : {&a, &b, &c}) {  // exact in all orders
-    it->fill([&] { return static_cast<float>(random() % 64) - 32.0F; });
-  }
-  const std::vector<float> want = naive_product(a, b, c);
-  run(32, [&] {
-    const std::size_t group = threadIdx.x >> 2U;
-    const std::size_t in_group = threadIdx.x % 4;
-    std::uint32_t a_words[4] = {};
-    std::uint32_t b_words[2] = {};
-    float sums[4];
-    const auto bits = [](float value, std::size_t i) {
-      return static_cast<std::uint32_t>(float_to_bfloat16(value)) << 16 * (i % 2);
-    };
-    for (std::size_t i = 0; i < 8; ++i) {
-      const std::size_t row = i < 2 || (i >= 4 && i < 6) ? group : group + 8;
-      const std::size_t column = in_group * 2 + (i & 1U) + (i >= 4 ? 8 : 0);
-      a_words[i / 2] |= bits(a.at(row, column), i);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      const std::size_t row = in_group * 2 + (i & 1U) + (i >= 2 ? 8 : 0);
-      b_words[i / 2] |= bits(b.at(row, group), i);
-    }
-    for (std::size_t i = 0; i < 4; ++i) sums[i] = element_of_c(c, i);
-    mma_16x8x16_bf16(sums, a_words, b_words);
-    for (std::size_t i = 0; i < 4; ++i) element_of_c(c, i) = sums[i];
-  });
-  EXPECT_EQ(c.values, want);
-}
-
 TEST(Shim, SmallIntegerFunctions) {
   Random random(5);
   for (int round = 0; round < 1000; ++round) {
