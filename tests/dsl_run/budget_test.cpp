@@ -153,7 +153,7 @@ void check_seed(unsigned seed, World& world, World& narrow, int* ran) {
 }
 
 void check_world(World& world, unsigned seeds, unsigned first,
-                 const std::function<float(std::size_t)>& wants = {}) {
+                 const decltype(WorldOptions::wants)& wants = {}) {
   int ran = 0;
   WorldOptions small;
   small.context = kNarrow;
@@ -177,7 +177,7 @@ TEST(Budget, HolesCloseInsideItWhateverTheTypeAndTheTemperature) {
 TEST(Budget, HolesCloseInsideItWhenTheModelWantsWhiteSpaceQuotesAndDigits) {
   for (const std::string wanted : {" \n\t", "\"\\", "0123456789.eE-+"}) {
     WorldOptions options;
-    options.wants = [&wanted](std::size_t token) {
+    options.wants = [&wanted](auto, std::size_t token) {
       const auto bytes =
           tiny_model()->tokenizer()->vocabulary()->bytes(static_cast<TokenId>(token));
       return !bytes.empty() && bytes.find_first_not_of(wanted) == std::string_view::npos ? 50.0F

@@ -121,19 +121,24 @@ TEST(CallsOrText, TheTemplatesParserReadsWhatTheValueSays) {
   const std::string mark = "<tool_call>";
   for (const std::string wanted : {"", "<tool_ca>", "{[\"", " \n", "a call"}) {
     WorldOptions options{.chat = tagged_template()};
-    Recorder* said = nullptr;  // so far
     if (wanted == "a call") {
-      options.wants = [&](std::size_t token) {
-        const auto bytes =
-            tiny_model()->tokenizer()->vocabulary()->bytes(static_cast<TokenId>(token));
-        const std::string text = said->text();
-        const std::string turn = text.substr(text.find("<assistant>") + 11);
+      options.wants = [&](std::span<const TokenId> path, std::size_t token) {
+        const auto& words = tiny_model()->tokenizer()->vocabulary();
+        const auto bytes = words->bytes(static_cast<TokenId>(token));
+        const std::string header = "assistant\n";  // of the template
+        std::string turn;
+        for (const TokenId id : path.last(std::min<std::size_t>(path.size(), 40))) {
+          turn += words->bytes(id);
+        }
+        const std::size_t begin = turn.rfind(header);
+        if (begin == std::string::npos) return 0.0F;  // the mark is behind
+        turn = turn.substr(begin + header.size());
         const bool begins = turn.size() < mark.size() && mark.starts_with(turn);
         return begins && !bytes.empty() && mark.substr(turn.size()).starts_with(bytes) ? 40.0F
                                                                                        : 0.0F;
       };
     } else if (!wanted.empty()) {
-      options.wants = [&wanted](std::size_t token) {
+      options.wants = [&wanted](auto, std::size_t token) {
         const auto bytes =
             tiny_model()->tokenizer()->vocabulary()->bytes(static_cast<TokenId>(token));
         return !bytes.empty() && bytes.find_first_not_of(wanted) == std::string_view::npos ? 8.0F
@@ -145,7 +150,6 @@ TEST(CallsOrText, TheTemplatesParserReadsWhatTheValueSays) {
     ASSERT_NE(grammar, nullptr);
     for (int seed = 0; seed < 24; ++seed) {
       Recorder recorder;
-      said = &recorder;
       RunOptions run;
       run.observer = &recorder;
       run.overrides.seed = seed;

@@ -77,7 +77,8 @@ struct WorldOptions {
   std::uint32_t max_rows = 64;
   unsigned threads = 2;
   std::function<void(const runtime::Batch&)> on_step = {};
-  std::function<float(std::size_t)> wants = {};                 // added to a token's logit
+  // Added to a token's logit, after the tokens of its sequence so far.
+  std::function<float(std::span<const TokenId>, std::size_t)> wants = {};
   std::shared_ptr<const runtime::ChatTemplate> chat = nullptr;  // null: the tiny model's
 };
 

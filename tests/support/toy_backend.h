@@ -30,7 +30,8 @@ struct ToyOptions {
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
   std::function<void(const runtime::Batch&)> on_step;
-  std::function<float(std::size_t)> wants;  // added to a token's logit
+  // Added to a token's logit, after the tokens of its sequence so far.
+  std::function<float(std::span<const TokenId>, std::size_t)> wants;
 };
 
 class ToyBackend final : public runtime::Backend {
@@ -67,8 +68,8 @@ class ToyBackend final : public runtime::Backend {
     std::vector<runtime::RowResult> out;
     for (const auto& plan : plans) {
       const auto& row = batch.rows[plan.row];
-      ESP_ASSIGN(const std::uint64_t hash, read(batch.sequences[row.sequence], row));
-      out.push_back(answer(logits(hash), plan));
+      ESP_TRY(read(batch.sequences[row.sequence], row));
+      out.push_back(answer(logits_after(path_), plan));
     }
     return out;
   }
@@ -90,7 +91,12 @@ class ToyBackend final : public runtime::Backend {
   [[nodiscard]] std::vector<float> logits_after(std::span<const TokenId> tokens) const {
     std::uint64_t hash = kStart;
     for (const TokenId token : tokens) hash = absorb(hash, token);
-    return logits(hash);
+    std::vector<float> out(options_.vocabulary);
+    const RandomKey key(hash);
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(key.uniform(i)) * options_.sharpness +
+               (options_.wants ? options_.wants(tokens, i) : 0.0F);
+    return out;
   }
 
  private:
@@ -112,8 +118,9 @@ class ToyBackend final : public runtime::Backend {
     return slots_[std::size_t{page} * runtime::kPageTokens + slot];
   }
 
-  Result<std::uint64_t> read(const std::vector<runtime::PageId>& pages, const runtime::Row& row) {
-    std::uint64_t hash = kStart;
+  // The tokens of a row's sequence, into path_.
+  Status read(const std::vector<runtime::PageId>& pages, const runtime::Row& row) {
+    path_.clear();
     for (std::uint32_t p = 0; p <= row.position; ++p) {
       if (p / runtime::kPageTokens >= pages.size())
         return broken("a page table that is too short", p);
@@ -122,18 +129,9 @@ class ToyBackend final : public runtime::Backend {
       if (slot.position != p) return broken("a slot of another position", p);
       if (p == row.position && slot.token != row.token)
         return broken("a row whose slot holds another token", p);
-      hash = absorb(hash, slot.token);
+      path_.push_back(slot.token);
     }
-    return hash;
-  }
-
-  std::vector<float> logits(std::uint64_t hash) const {
-    std::vector<float> out(options_.vocabulary);
-    const RandomKey key(hash);
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = static_cast<float>(key.uniform(i)) * options_.sharpness +
-               (options_.wants ? options_.wants(i) : 0.0F);
-    return out;
+    return {};
   }
 
   static runtime::RowResult answer(const std::vector<float>& logits, const runtime::RowPlan& plan) {
@@ -185,6 +183,7 @@ class ToyBackend final : public runtime::Backend {
   ToyOptions options_;
   runtime::BackendInfo info_;
   std::vector<Slot> slots_;
+  std::vector<TokenId> path_;  // see read()
   std::uint64_t steps_ = 0;
   std::atomic<std::uint64_t> rows_ = 0;
 };

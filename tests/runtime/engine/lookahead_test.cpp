@@ -56,7 +56,7 @@ TEST(Engine, WhatEveryValueBeginsWithIsNeverDrawn) {
   for (const bool jump : {true, false}) {
     Given given;
     given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
-    given.toy.wants = [](std::size_t token) { return token < 256 ? 100.0F : 0.0F; };
+    given.toy.wants = [](auto, std::size_t token) { return token < 256 ? 100.0F : 0.0F; };
     given.options.jump = jump;
     auto engine = make_engine(given);
     Branch branch = engine->open();
@@ -96,7 +96,9 @@ TEST(Draft, TextIsTheSameWithAndWithout) {
         std::vector<std::uint64_t> steps;
         for (const bool draft : {true, false}) {
           Given given;
-          given.toy.wants = [=](std::size_t token) { return token % 16 == 5 ? liking : 0.0F; };
+          given.toy.wants = [=](auto, std::size_t token) {
+            return token % 16 == 5 ? liking : 0.0F;
+          };
           given.options.draft = draft;
           given.options.max_rows = seed % 2 == 0 ? 64 : 5;
           auto engine = make_engine(given, clock);
@@ -226,7 +228,7 @@ TEST(Draft, WrongGuessesLeaveNothingInTheTree) {
   std::vector<std::size_t> tokens, pages;
   for (const bool draft : {true, false}) {
     Given given;
-    given.toy.wants = [](std::size_t token) { return token < 4 ? 5.0F : 0.0F; };
+    given.toy.wants = [](auto, std::size_t token) { return token < 4 ? 5.0F : 0.0F; };
     given.options.draft = draft;
     auto engine = make_engine(given, clock);
     Branch branch = engine->open();
