@@ -78,6 +78,46 @@ def test_the_help_desk_reads_an_mcp_servers_notes(engine: espalier.Engine) -> No
         closed.desk(question="Is there a warranty on lamps?")
 
 
+def test_the_reasoning_agent_stops_within_eight_steps(engine: espalier.Engine) -> None:
+    react = engine.load(EXAMPLES / "react/react.gen", allow=["calc"])
+    text = react.react(question="How much is 2 * (3 + 4)?")
+    assert text is None or 1 <= len(text) <= 200
+
+
+def test_the_invoice_copies_what_stands_in_it(engine: espalier.Engine) -> None:
+    invoice = engine.load(EXAMPLES / "invoice/invoice.gen")
+    doc = (EXAMPLES / "invoice/invoice.txt").read_text()
+    for seed in range(3):
+        found = (
+            invoice.invoice(doc=doc)
+            if seed == 0
+            else engine.load(EXAMPLES / "invoice/invoice.gen", temperature=0.8, seed=seed).invoice(doc=doc)
+        )
+        facts, words = found["invoice"], " ".join(doc.split())
+        assert facts["number"] in words
+        assert all(item["name"] in words for item in facts["items"])
+        total = sum(item["amount"] for item in facts["items"])
+        assert not found["adds_up"] or abs(total - facts["total"]) <= 0.011
+        for place in found["seller_at"]:
+            assert " ".join(doc[place["start"] : place["end"]].split()) == facts["seller"]
+
+
+def test_the_moves_and_the_topic_are_of_their_types(engine: espalier.Engine) -> None:
+    move = engine.load(EXAMPLES / "tot/tot.gen").solve(numbers="4 9 10 13", width=2, depth=2)
+    assert move and "\n" not in move
+    found = engine.load(EXAMPLES / "topic/topic.gen").topic(message="Someone took my card", shots=[])
+    assert found["topic"] in ("card arrival", "extra charge", "lost card")
+    assert 0 <= found["p"] <= 1
+
+
+def test_the_help_centre_is_asked_where_the_route_says_so(engine: espalier.Engine) -> None:
+    chat = engine.load(EXAMPLES / "helpdesk/chat.gen", allow=["mcp:helpdesk"])
+    for message in ("Can I return a lamp?", "I want to speak to somebody."):
+        found = chat.reply(history=[{"role": "user", "text": "Hello"}], message=message)
+        assert found["route"] in ("answer", "search", "human")
+        assert found["text"]
+
+
 def test_the_readmes_example_runs() -> None:
     run = [sys.executable, "tools/readme_example.py", "README.md"]
     subprocess.run(run, cwd=ROOT, check=True, timeout=300)
