@@ -101,8 +101,8 @@ class Check final : public Command {
     for (const dsl::GenInfo* gen : program.own_gens()) {
       const dsl::Cost cost = dsl::cost_of(program, *gen);
       const std::pair<const char*, const dsl::Bound*> bounds[] = {
-          {"generated", &cost.generated}, {"holes", &cost.holes}, {"scored", &cost.scored},
-          {"calls", &cost.calls},         {"again", &cost.again},
+          {"generated", &cost.generated}, {"holes", &cost.holes}, {"steps", &cost.steps},
+          {"scored", &cost.scored},       {"calls", &cost.calls}, {"again", &cost.again},
       };
       if (json_) {
         Json one = {{"file", file}, {"generator", gen->name}};
@@ -110,13 +110,18 @@ class Check final : public Command {
         all.push_back(std::move(one));
         continue;
       }
+      const auto so_many = [](const dsl::Bound& bound, const std::string& noun) {
+        return bound.text() + " " + noun + (bound.text() == "1" ? "" : "s");
+      };
       const auto with = [](const dsl::Bound& bound, const std::string& what) {
-        return bound.zero() ? std::string() : ", " + bound.text() + " " + what;
+        return bound.zero() ? std::string() : ", " + what;
       };
       context.console.print_text(
-          gen->name + ": at most " + cost.generated.text() + " tokens in " + cost.holes.text() +
-          " holes" + with(cost.scored, "scored by select") + with(cost.calls, "tool calls") +
-          with(cost.again, "turns computed again after a thought"));
+          gen->name + ": at most " + so_many(cost.generated, "token") + " in " +
+          so_many(cost.holes, "hole") + " and " + so_many(cost.steps, "step") +
+          with(cost.scored, so_many(cost.scored, "token") + " scored by select") +
+          with(cost.calls, so_many(cost.calls, "tool call")) +
+          with(cost.again, so_many(cost.again, "turn") + " computed again after a thought"));
     }
   }
 

@@ -13,6 +13,7 @@
 #include "cli/row_arguments.h"
 #include "cli/session.h"
 #include "cli/stats.h"
+#include "dsl/static_types.h"
 #include "dsl/value.h"
 
 namespace espalier::cli {
@@ -56,7 +57,12 @@ class Eval final : public Command {
     std::vector<batch::Row> rows;
     std::vector<Json> expected;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      ESP_ASSIGN(batch::Row row, inputs.read(i, context.system));
+      auto read = inputs.read(i, context.system);
+      if (!read) {
+        return fail(
+            std::move(read).error().within("row " + inputs.id(i).dump() + " of '" + rows_ + "'"));
+      }
+      batch::Row row = std::move(*read);
       const auto answer = row.fields.find(expected_);
       if (answer == row.fields.end()) {
         return usage_error(
@@ -69,7 +75,7 @@ class Eval final : public Command {
     }
     ESP_TRY(stats_.open(context));
     ESP_ASSIGN(const auto programs, program_.session(file, context));
-    const std::vector<Result<Json>> values = work(context, file, rows, *arguments, *programs);
+    std::vector<Result<Json>> values = work(context, file, rows, *arguments, *programs);
     if (context.interrupt.requested()) {
       context.console.error("stopped");
       return context.interrupt.exit_code();
@@ -77,7 +83,7 @@ class Eval final : public Command {
     batch::FieldScores scores;
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (values[i]) {
-        scores.add(inputs.id(i), expected[i], *values[i]);
+        scores.add(inputs.id(i), expected[i], asked(*file.gen, expected[i], std::move(*values[i])));
       } else {
         scores.add_failure(inputs.id(i), expected[i], values[i].error().message);
       }
@@ -92,6 +98,24 @@ class Eval final : public Command {
   }
 
  private:
+  // Rows need not say every field: one that is never null or left out, and that the row leaves out,
+  // is not asked for.
+  static Json asked(const dsl::GenInfo& gen, const Json& expected, Json value) {
+    const dsl::TypeRef type = dsl::resolve(gen.result);
+    if (type == nullptr || type->kind != dsl::TypeKind::kRecord || !expected.is_object() ||
+        !value.is_object())
+      return value;
+    for (const auto& field : type->fields) {
+      const dsl::TypeRef of = dsl::resolve(field.type);
+      const bool always = !field.omittable && of != nullptr &&
+                          of->kind != dsl::TypeKind::kOptional &&
+                          of->kind != dsl::TypeKind::kUnion && of->kind != dsl::TypeKind::kNull &&
+                          of->kind != dsl::TypeKind::kJson;
+      if (always && !expected.contains(field.key)) value.erase(field.key);
+    }
+    return value;
+  }
+
   std::vector<Result<Json>> work(Context& context, const ProgramFile& file,
                                  const std::vector<batch::Row>& rows, RowArguments& arguments,
                                  const ProgramSession& programs) const {

@@ -6,6 +6,7 @@
 #include "cli/console.h"
 #include "cli/suggest.h"
 #include "dsl/explanations.h"
+#include "dsl/mock_model.h"
 #include "dsl/program.h"
 
 namespace espalier::cli {
@@ -41,7 +42,7 @@ class Explain final : public Command {
     app.add_option("CODE", code_, "As messages show it: E0302. Without one, all codes are listed")
         ->type_name("");
     app.add_flag("--json", json_,
-                 "Print {\"code\", \"text\", \"wrong\", \"right\"}, or a list of them");
+                 "Print {\"code\", \"text\", \"wrong\", \"right\", \"files\"}, or a list of them");
   }
 
   Result<int> run(Context& context) override {
@@ -71,20 +72,46 @@ class Explain final : public Command {
       return kDone;
     }
     std::string out = std::string(found->code) + "\n\n" + wrapped(found->text);
-    if (!found->wrong.empty()) {
-      const dsl::Compiled compiled = dsl::compile("wrong.gen", std::string(found->wrong));
-      out += "\n\nWrong:\n" + indented(found->wrong) + "\n\n" +
-             dsl::render(compiled.diagnostics, compiled.sources);
-      while (!out.empty() && out.back() == '\n') out.pop_back();
+    out += "\n\nWrong:\n" + indented(found->wrong);
+    ESP_ASSIGN(const std::string said, message(*found, context.system));
+    out += "\n\n" + said;
+    while (out.back() == '\n') out.pop_back();
+    out += "\n\nRight:\n" + indented(found->right);
+    for (const dsl::ExampleFile& file : found->files) {
+      out += "\n\n" + std::string(file.name) + ":\n" + indented(file.text);
     }
-    if (!found->right.empty()) out += "\n\nRight:\n" + indented(found->right);
     context.console.print_text(out);
     return kDone;
   }
 
  private:
+  // What is said of the wrong program.
+  static Result<std::string> message(const dsl::Explanation& one, System& system) {
+    const dsl::Compiled compiled =
+        dsl::compile("wrong.gen", std::string(one.wrong), dsl::example_files(one));
+    switch (one.said_by) {
+      case dsl::SaidBy::kCheck:
+        break;
+      case dsl::SaidBy::kModel:
+        return std::string("(by `check --model`, for a model that lacks tokens for some bytes)");
+      case dsl::SaidBy::kTest: {
+        ESP_ASSIGN(const auto model, dsl::MockModel::create(system));
+        const auto outcome =
+            model->runner().run_test(compiled.program, *compiled.program->tests.at(0), false, {});
+        return outcome ? std::string() : outcome.error().rendered;
+      }
+    }
+    return dsl::render(compiled.diagnostics, compiled.sources);
+  }
+
   static Json shown(const dsl::Explanation& one) {
-    return {{"code", one.code}, {"text", one.text}, {"wrong", one.wrong}, {"right", one.right}};
+    Json files = Json::object();
+    for (const dsl::ExampleFile& file : one.files) files[std::string(file.name)] = file.text;
+    return {{"code", one.code},
+            {"text", one.text},
+            {"wrong", one.wrong},
+            {"right", one.right},
+            {"files", std::move(files)}};
   }
 
   std::string code_;

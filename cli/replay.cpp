@@ -163,7 +163,8 @@ class Replay final : public Command {
     }
     if (!found) {
       context.console.print_text("the same: " + std::to_string(counted.tokens) + " tokens in " +
-                                 std::to_string(counted.holes) + " holes");
+                                 std::to_string(counted.holes) +
+                                 (counted.holes == 1 ? " hole" : " holes"));
       return;
     }
     const auto quoted = [](const std::string& text) { return printable(write_json(Json(text))); };

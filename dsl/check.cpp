@@ -244,10 +244,15 @@ void Checker::config(const ConfigDecl& decl) {
   }};
   std::set<std::string> seen;
   for (const ConfigEntry& entry : decl.entries) {
-    if (entry.key.text == "edition" || entry.key.text == "overflow") {
+    if (entry.key.text == "edition" || entry.key.text == "overflow" || entry.key.text == "calls") {
       if (!seen.insert(entry.key.text).second)
         error("E0105", entry.key.span, "`" + entry.key.text + "` is given twice");
-      if (entry.key.text == "overflow") overflow(entry);
+      if (entry.key.text == "overflow")
+        program_.config.overflow =
+            word_of(entry, "refuse", "drop_oldest") ? Overflow::kDropOldest : Overflow::kRefuse;
+      if (entry.key.text == "calls")
+        program_.config.calls =
+            word_of(entry, "template", "plain") ? CallsForm::kPlain : CallsForm::kTemplate;
       continue;  // the loader has looked at the edition
     }
     const auto key = std::find_if(kKeys.begin(), kKeys.end(),
@@ -255,7 +260,7 @@ void Checker::config(const ConfigDecl& decl) {
     if (key == kKeys.end()) {
       std::vector<std::string> names;
       for (const Key& k : kKeys) names.emplace_back(k.name);
-      names.insert(names.end(), {"edition", "overflow"});
+      names.insert(names.end(), {"edition", "overflow", "calls"});
       unknown_name(entry.key, "setting", names);
       continue;
     }
@@ -279,18 +284,20 @@ void Checker::config(const ConfigDecl& decl) {
   }
 }
 
-void Checker::overflow(const ConfigEntry& entry) {
+// Whether a setting of two words is the second of them.
+bool Checker::word_of(const ConfigEntry& entry, const std::string& first,
+                      const std::string& second) {
   const auto value = constant(*entry.value, basic_type(TypeKind::kString));
-  if (!value) return;
+  if (!value) return false;
   const auto word = value->get<std::string>();
-  if (word == "drop_oldest") {
-    program_.config.overflow = Overflow::kDropOldest;
-  } else if (word != "refuse") {
+  if (word != first && word != second) {
     Diagnostic& wrong =
-        error("E0211", entry.value->span, "`overflow` is \"refuse\" or \"drop_oldest\"");
-    if (const std::string near = suggest(word, {"refuse", "drop_oldest"}); !near.empty())
+        error("E0211", entry.value->span,
+              "`" + entry.key.text + "` is \"" + first + "\" or \"" + second + "\"");
+    if (const std::string near = suggest(word, {first, second}); !near.empty())
       wrong.help = "did you mean \"" + near + "\"?";
   }
+  return word == second;
 }
 
 void Checker::define_types() {

@@ -393,6 +393,11 @@ Static Checker::fork(const ForkExpr& written) {
       error("E0201", written.over->span,
             "a fork needs how many branches, an int, found " + type_name(over.type))
           .help = "for one branch an item write `fork x in xs { … }`";
+    } else if (const auto* count = std::get_if<NumberExpr>(&written.over->node);
+               count != nullptr && count->number.integer &&
+               count->number.int_value > static_cast<std::int64_t>(kMaxBranches)) {
+      error("E0306", written.over->span,
+            too_many_branches(static_cast<std::uint64_t>(count->number.int_value)));
     }
   }
   const std::uint32_t loops = loops_;

@@ -51,6 +51,7 @@ void Checker::gen(GenInfo& info) {
          SymbolKind::kParameter);
   const bool falls = block(info.decl->body, false);
   if (!mixed_) turn_order(info.decl->body);
+  if (!broken_) prefix_breaking(info.decl->body);
   close_scope();
   if (falls && info.returns && !broken_) {
     const Span end{info.decl->body.span.file, info.decl->body.span.end - 1,
@@ -167,7 +168,6 @@ bool Checker::role(const RoleStmt& node) {
   turn_ = {true, node.role, node.word};
   const bool falls = block(node.body, false);  // a turn exports what it binds
   turn_order(node.body);
-  prefix_breaking(node.body);
   turn_ = outer;
   return falls;
 }

@@ -264,6 +264,19 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
   } else if (!unknown && left.empty() && !cases.empty()) {
     diagnostics_.warning("W0601", node.span, "this arm is never reached",
                          "every case is taken before");
+  } else {
+    // A misspelt case in the last arm would take everything that is left.
+    std::vector<std::string> open;
+    for (const TypeRef& one : left)
+      if (one->kind == TypeKind::kEnum || one->kind == TypeKind::kCall)
+        open.push_back(case_name(one));
+    if (const std::string near = suggest(word, open); !near.empty()) {
+      diagnostics_
+          .warning("W0607", node.span,
+                   "`" + word + "` is no case of " + of + ", so it takes the rest",
+                   left.size() == 1 ? "" : std::to_string(left.size()) + " cases are left")
+          .help = "did you mean `" + near + "`? Else write another name, such as `other`";
+    }
   }
 }
 

@@ -10,8 +10,6 @@ namespace espalier::dsl {
 namespace {
 
 constexpr std::uint64_t kMaxChoices = 4096;
-constexpr std::size_t kSharedBytes =
-    400;  // constant bytes behind an insert that are worth a warning
 
 struct Option {
   std::string_view name;
@@ -30,19 +28,6 @@ constexpr std::array<Option, 9> kOptions = {{
     {"presence", false, -100, 100, false},
     {"frequency", false, -100, 100, false},
 }};
-
-const Expr* root_of(const Expr& node) {
-  const Expr* at = &node;
-  while (true) {
-    if (const auto* member = std::get_if<MemberExpr>(&at->node)) {
-      at = member->object.get();
-    } else if (const auto* index = std::get_if<IndexExpr>(&at->node)) {
-      at = index->object.get();
-    } else {
-      return at;
-    }
-  }
-}
 
 }  // namespace
 
@@ -262,43 +247,6 @@ void Checker::turn_order(const Block& body) {
       break;
     }
   }
-}
-
-void Checker::prefix_breaking(const Block& body) {
-  if (gen_ == nullptr || broken_) return;
-  const Insert* first = nullptr;
-  std::string behind;
-  for (const Stmt& statement : body.statements) {
-    const auto* text = std::get_if<TextStmt>(&statement.node);
-    if (text == nullptr) break;
-    for (const Chunk& chunk : text->text.chunks) {
-      if (std::holds_alternative<Hole>(chunk)) return;
-      if (const auto* literal = std::get_if<LiteralChunk>(&chunk);
-          literal != nullptr && first != nullptr)
-        behind += literal->bytes;
-      const auto* insert = std::get_if<Insert>(&chunk);
-      if (insert == nullptr || first != nullptr) continue;
-      const auto* root = std::get_if<NameExpr>(&root_of(*insert->value)->node);
-      const bool parameter =
-          root != nullptr &&
-          std::any_of(gen_->parameters.begin(), gen_->parameters.end(),
-                      [&](const Parameter& p) { return p.name == root->name.text; });
-      if (parameter) first = insert;
-    }
-  }
-  if (first == nullptr || behind.size() < kSharedBytes) return;
-  diagnostics_.add(unshared(first->span, std::to_string(behind.size()) + " constant bytes"));
-  program_.unshared.push_back({first->span, std::move(behind)});
-}
-
-Diagnostic unshared(const Span& insert, const std::string& text) {
-  return {Severity::kWarning,
-          "W0603",
-          "this insert stops " + text + " behind it from being shared",
-          {insert, "changes with every call"},
-          {},
-          "move it below the constant text",
-          {}};
 }
 
 }  // namespace espalier::dsl

@@ -85,7 +85,7 @@ class Checker {
   void against_lock(const ToolInfo& tool, const Json& pinned);
   void define_gens();
   void config(const ConfigDecl& decl);
-  void overflow(const ConfigEntry& entry);
+  bool word_of(const ConfigEntry& entry, const std::string& first, const std::string& second);
   [[nodiscard]] Parameter parameter(const FieldDecl& field, bool generated);
   /// The value of a constant expression of `type`, or nothing (reported).
   std::optional<Json> constant(const Expr& expr, const TypeRef& type);
@@ -216,7 +216,13 @@ class Checker {
   void choices(const Hole& node, const TypeRef& type);
   void follow(const Hole& node, const Text& text, std::size_t position, const TypeRef& type);
   void turn_order(const Block& body);
+  struct Written;
   void prefix_breaking(const Block& body);
+  void follow_writing(const Block& body, Written& written);
+  void follow_text(const Text& text, Written& written);
+  void follow_splice(const SpliceStmt& splice, Written& written);
+  void end_of_writing(Written& written);
+  [[nodiscard]] bool differs(const Insert& insert) const;
 
   // ---- the holes' automata (check_automata.cpp)
   void automata();

@@ -26,10 +26,10 @@ const Words kOperators = {"and",  "or",  "not",  "in",    "if",  "else",
 const Words kTypes = {"string", "line", "int",    "float",    "bool", "null",
                       "json",   "date", "time",   "datetime", "uuid", "email",
                       "url",    "map",  "schema", "span",     "cite", "think"};
-const Words kSettings = {"edition",   "overflow",    "priority",      "deadline",
-                         "max",       "temperature", "top_p",         "min_p",
-                         "top_k",     "seed",        "repetition",    "presence",
-                         "frequency", "retain",      "retain_tokens", "retain_steps"};
+const Words kSettings = {"edition",      "overflow", "priority",  "deadline", "max",
+                         "temperature",  "top_p",    "min_p",     "top_k",    "seed",
+                         "repetition",   "presence", "frequency", "retain",   "retain_tokens",
+                         "retain_steps", "calls"};
 const Words kHoleOptions = {"max",  "temperature", "top_p",    "min_p",    "top_k",
                             "seed", "repetition",  "presence", "frequency"};
 const Words kWays = {"total", "mean", "prior"};

@@ -24,18 +24,20 @@ std::uint64_t product(std::uint64_t a, std::uint64_t b) {
 Cost& operator+=(Cost& a, const Cost& b) {
   a.generated += b.generated;
   a.holes += b.holes;
+  a.steps += b.steps;
   a.scored += b.scored;
   a.calls += b.calls;
   a.again += b.again;
   return a;
 }
 Cost times(const Cost& a, const Bound& n) {
-  return {a.generated.times(n), a.holes.times(n), a.scored.times(n), a.calls.times(n),
-          a.again.times(n)};
+  return {a.generated.times(n), a.holes.times(n), a.steps.times(n),
+          a.scored.times(n),    a.calls.times(n), a.again.times(n)};
 }
 Cost larger(const Cost& a, const Cost& b) {
   return {a.generated.or_larger(b.generated), a.holes.or_larger(b.holes),
-          a.scored.or_larger(b.scored), a.calls.or_larger(b.calls), a.again.or_larger(b.again)};
+          a.steps.or_larger(b.steps),         a.scored.or_larger(b.scored),
+          a.calls.or_larger(b.calls),         a.again.or_larger(b.again)};
 }
 
 class CostWalker {
@@ -114,10 +116,13 @@ class CostWalker {
         for (const Choice& one : *choices) bytes = sum(bytes, one.text.size() + end(follow));
         cost.scored += Bound::of(info.by == SelectBy::kPrior ? product(bytes, 2) : bytes);
       }
+      cost.steps += Bound::of(info.by == SelectBy::kPrior ? 2 : 1);
       return cost;
     }
-    cost.generated += value_of(hole);
-    cost.generated += Bound::of(end(info.think ? Context::kThoughtEnd : follow));
+    Bound written = value_of(hole);
+    written += Bound::of(end(info.think ? Context::kThoughtEnd : follow));
+    cost.generated += written;
+    cost.steps += written;
     if (info.think) cost.again += Bound::of(1);
     return cost;
   }
@@ -206,8 +211,8 @@ class CostWalker {
       }
     }
     Cost callee = of(gen);
-    for (Bound* bound :
-         {&callee.generated, &callee.holes, &callee.scored, &callee.calls, &callee.again})
+    for (Bound* bound : {&callee.generated, &callee.holes, &callee.steps, &callee.scored,
+                         &callee.calls, &callee.again})
       *bound = bound->with(meaning);
     cost += callee;
     return cost;
@@ -245,7 +250,10 @@ class CostWalker {
       const auto number = constant(*node.over);
       count = number ? Bound::of(*number) : Bound::symbol(written(*node.over));
     }
-    cost += times(block(node.body), count);
+    const Cost branch = block(node.body);
+    Cost all = times(branch, count);
+    all.steps = branch.steps;  // they write together
+    cost += all;
     return cost;
   }
   template <class Leaf>

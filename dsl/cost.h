@@ -44,7 +44,10 @@ struct Cost {
   /// Tokens that holes generate, with the text that ends each; not what healing writes again (at
   /// most 8 tokens a hole).
   Bound generated;
-  Bound holes;   // `select` too
+  Bound holes;  // `select` too
+  /// Tokens and choices one after another: the branches of a fork write together, and count once.
+  /// Where there is no room for all of them at once, it takes more; prompts are not in it.
+  Bound steps;
   Bound scored;  // tokens that `select` scores
   Bound calls;   // of tools
   Bound again;   // turns that are computed again because something was thought in them

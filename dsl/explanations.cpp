@@ -7,6 +7,30 @@
 namespace espalier::dsl {
 namespace {
 
+using namespace std::string_view_literals;
+
+constexpr ExampleFile kItems[] = {{"items.gen", "record Item { name: string }\n"}};
+constexpr ExampleFile kCircle[] = {
+    {"lamps.gen", "use \"wrong.gen\" { Room }\nrecord Lamp { stands_in: Room? }\n"},
+    {"chairs.gen", "record Chair { legs: int }\n"}};
+constexpr ExampleFile kServers[] = {{"mcp.json",
+                                     R"({"mcpServers": {"clock": {"command": "clock-server"}}})"
+                                     "\n"}};
+constexpr ExampleFile kPinned[] = {kServers[0],
+                                   {"tools.lock",
+                                    R"({"version": 1, "servers": {"clock": {"get_time": {
+  "sha256": "3ab687fc0e545a009e59b9fe1f473dc5cf689a982e7fa0303907c1e5594aa00e",
+  "tool": {"name": "get_time", "description": "Current time.",
+    "inputSchema": {"type": "object", "required": ["timezone"],
+      "properties": {"timezone": {"type": "string"}, "format": {"type": "string"}}}}}}}}
+)"}};
+
+// 200 levels are the most that there may be.
+#define ESP_TEN(text) text text text text text text text text text text
+constexpr std::string_view kTooDeep = "type Deep = " ESP_TEN(ESP_TEN("("))
+    ESP_TEN(ESP_TEN("(")) "(int)" ESP_TEN(ESP_TEN(")")) ESP_TEN(ESP_TEN(")")) "\n";
+#undef ESP_TEN
+
 constexpr std::array kExplanations = {
     Explanation{
         "E0100",
@@ -69,8 +93,9 @@ constexpr std::array kExplanations = {
     Explanation{"E0113",
                 "Nested or chained deeper than 200 levels, or more syntax than a program may have. "
                 "Name the inner parts and use the names.",
-                "", ""},
-    Explanation{"E0114", "A program has at most 10 MiB, is UTF-8 and holds no NUL byte.", "", ""},
+                kTooDeep, "type Deep = ((((int))))\n"},
+    Explanation{"E0114", "A program has at most 10 MiB, is UTF-8 and holds no NUL byte.",
+                "gen g() {\n  user \"a\0b\"\n}\n"sv, "gen g() {\n  user \"a b\"\n}\n"},
     Explanation{"E0115", "A string, text, pattern or comment that is never closed.",
                 "gen g() {\n  user \"Hello\n}\n", "gen g() {\n  user \"Hello\"\n}\n"},
     Explanation{
@@ -82,9 +107,12 @@ constexpr std::array kExplanations = {
     Explanation{"E0117",
                 "A file that the program names cannot be read. Its path starts at the folder "
                 "of the file that names it.",
-                "use \"nowhere.gen\" { Item }\n", ""},
+                "use \"itms.gen\" { Item }\n", "use \"items.gen\" { Item }\n", SaidBy::kCheck,
+                kItems},
     Explanation{"E0118", "Files use each other in a circle. Move what both need into a third one.",
-                "", ""},
+                "use \"lamps.gen\" { Lamp }\nrecord Room { lamps: Lamp[] }\n",
+                "use \"chairs.gen\" { Chair }\nrecord Room { chairs: Chair[] }\n", SaidBy::kCheck,
+                kCircle},
     Explanation{"E0119",
                 "The file says in its `config` that it is written in an edition of the language "
                 "that this program does not know. What else it holds may mean something else "
@@ -181,7 +209,9 @@ constexpr std::array kExplanations = {
         "or the text that ends it: vocabularies without a token for every byte exist, and "
         "some characters are out of their reach. `espalier check --model M` says it without "
         "a run; a run says it before its first token.",
-        "", ""},
+        "gen g() -> string {\n  assistant \"$[mark: \"\u21af\" | \"\u2672\"]\"\n  return mark\n}\n",
+        "gen g() -> string {\n  assistant \"$[mark: \"yes\" | \"no\"]\"\n  return mark\n}\n",
+        SaidBy::kModel},
     Explanation{"E0306", "Larger than a limit that the message names.",
                 "gen g() -> string {\n  assistant \"$[x: /[a-z]{70000}/]\"\n  return x\n}\n",
                 "gen g() -> string {\n  assistant \"$[x: /[a-z]{70}/]\"\n  return x\n}\n"},
@@ -235,29 +265,57 @@ constexpr std::array kExplanations = {
         "E0503",
         "The tool's server is named in `mcp.json` beside the program, and it is not there, or "
         "the file cannot be read.",
-        "", ""},
+        "tool now(timezone: string) = mcp \"clok/get_time\"\n",
+        "tool now(timezone: string) = mcp \"clock/get_time\"\n", SaidBy::kCheck, kServers},
     Explanation{
         "E0504",
         "A tool is pinned in `tools.lock`, and what the server or the program declares now is "
         "another. Look at what changed; `espalier lock` pins it anew.",
-        "", ""},
+        "tool now(time_zone: string) = mcp \"clock/get_time\"\n",
+        "tool now(timezone: string) = mcp \"clock/get_time\"\n", SaidBy::kCheck, kPinned},
     Explanation{"E0701",
-                "While the program ran, a `require` did not hold, and no `retry` was left.", "",
-                ""},
+                "While the program ran, a `require` did not hold, and no `retry` was left.",
+                "gen g() -> int {\n  assistant \"$[n: int]\"\n  require n > 0\n  return n\n}\n"
+                "test \"t\" {\n  mock { n: -1 }\n  expect g() == 1\n}\n",
+                "gen g() -> int {\n  retry 3 {\n    assistant \"$[n: int]\"\n    require n > 0\n  "
+                "} else {\n"
+                "    return 1\n  }\n  return n\n}\n"
+                "test \"t\" {\n  mock { n: -1 }\n  expect g() == 1\n}\n",
+                SaidBy::kTest},
     Explanation{"E0702",
                 "While the program ran, a tool failed: it was refused, took too long, ended "
                 "badly, or gave what its type does not allow.",
-                "", ""},
+                "tool count(what: string) -> int(0..) = python \"shop:count\"\n"
+                "gen g() -> int {\n  let n = run count(\"lamps\")\n  return n\n}\n"
+                "test \"t\" {\n  mock { count: -1 }\n  expect g() == 0\n}\n",
+                "tool count(what: string) -> int(0..) = python \"shop:count\"\n"
+                "gen g() -> int {\n  retry 1 {\n    let n = run count(\"lamps\")\n  } else {\n"
+                "    return 0\n  }\n  return n\n}\n"
+                "test \"t\" {\n  mock { count: -1 }\n  expect g() == 0\n}\n",
+                SaidBy::kTest},
     Explanation{"E0703",
                 "While the program ran, a value was asked for that does not exist: an index "
                 "past a list's end, a division by zero, the largest of nothing.",
-                "", ""},
-    Explanation{"E0704",
-                "While the program ran, the model's side or a limit ended it: a prompt that "
-                "does not fit the context, a budget below a hole's shortest value, a deadline, "
-                "a stop.",
-                "", ""},
-    Explanation{"E0705", "An `expect` of a test did not hold.", "", ""},
+                "gen g(xs: int[]) -> int {\n  return xs[0]\n}\n"
+                "test \"t\" {\n  expect g([]) == 0\n}\n",
+                "gen g(xs: int[]) -> int {\n  return if len(xs) > 0 { xs[0] } else { 0 }\n}\n"
+                "test \"t\" {\n  expect g([]) == 0\n}\n",
+                SaidBy::kTest},
+    Explanation{
+        "E0704",
+        "While the program ran, the model's side or a limit ended it: a prompt that "
+        "does not fit the context, a budget below a hole's shortest value, a deadline, "
+        "a stop.",
+        "gen g(n: int) -> int {\n  let all = fork n {\n    assistant \"$[x: int]\"\n"
+        "    yield x\n  }\n  return len(all)\n}\n"
+        "test \"t\" {\n  mock { x: 1 }\n  expect g(5000) == 5000\n}\n",
+        "gen g(n: int(0..100)) -> int {\n  let all = fork n {\n    assistant \"$[x: int]\"\n"
+        "    yield x\n  }\n  return len(all)\n}\n"
+        "test \"t\" {\n  mock { x: 1 }\n  expect g(50) == 50\n}\n",
+        SaidBy::kTest},
+    Explanation{"E0705", "An `expect` of a test did not hold.",
+                "test \"t\" {\n  expect 1 + 1 == 3\n}\n", "test \"t\" {\n  expect 1 + 1 == 2\n}\n",
+                SaidBy::kTest},
     Explanation{"W0601", "Nothing leads here: what stands before always leaves.",
                 "gen g() -> int {\n  return 1\n  user \"Bye\"\n}\n",
                 "gen g() -> int {\n  user \"Bye\"\n  return 1\n}\n"},
@@ -295,11 +353,29 @@ constexpr std::array kExplanations = {
                 "text cannot be written: before a full stop a `float` is a whole number.",
                 "gen g() -> float {\n  assistant \"$[x: float].\"\n  return x\n}\n",
                 "gen g() -> float {\n  assistant \"$[x: float] m.\"\n  return x\n}\n"},
+    Explanation{
+        "W0607",
+        "A fresh name in the last arm takes whatever is left. This one is near the name of "
+        "a case that no arm takes, so it is most likely that case, misspelt; else another "
+        "name says what is meant, such as `other`.",
+        "enum V { yes, no, never }\ngen g(v: V) -> int {\n  match v {\n    yes => return 1\n"
+        "    nevr => return 0\n  }\n}\n",
+        "enum V { yes, no, never }\ngen g(v: V) -> int {\n  match v {\n    yes => return 1\n"
+        "    other => return 0\n  }\n}\n"},
 };
 
 }  // namespace
 
 std::span<const Explanation> explanations() { return kExplanations; }
+
+ReadFile example_files(const Explanation& explanation) {
+  return [&explanation](const std::string& path) -> Result<std::string> {
+    if (path == "wrong.gen") return std::string(explanation.wrong);
+    for (const ExampleFile& file : explanation.files)
+      if (file.name == path) return std::string(file.text);
+    return fail(ErrorCode::kNotFound, "cannot open '" + path + "': No such file or directory");
+  };
+}
 
 const Explanation* explanation(std::string_view code) {
   std::string wanted(code);

@@ -362,6 +362,7 @@ Interpreter::FlowTask Interpreter::retry(Frame& frame, const RetryStmt& stmt, co
   }
   if (!stmt.otherwise) co_return pass(std::move(*failure));
   observer_.on_retry(frame.branch, failure->error.message);
+  if (stmt.why) bind(frame, *stmt.why, Value::string(failure->error.message));
   auto task = block(frame, *stmt.otherwise);
   Outcome<Flow> flow = co_await task;
   co_return std::move(flow);

@@ -242,7 +242,7 @@ Outcome<void> Interpreter::check(const Hole& hole, std::string_view follow) {
   // What a source makes of spans is known when the hole is reached; all else is the same for any.
   auto source = info.copies ? runner_.source("x") : grammar::SpanSourceRef();
   if (!source) return engine_failure(hole.span, std::move(source).error());
-  auto grammar = runner_.grammar(info.type, follow, *source);
+  auto grammar = runner_.grammar(info.type, follow, *source, program_.config.calls);
   if (!grammar) {
     if (grammar.error().message.starts_with("E0301: "))
       return dead_end("any value of `" + hole.name.text + "`");
@@ -319,7 +319,7 @@ Outcome<Value> Interpreter::mocked(Frame& frame, const Hole& hole, std::string_v
   if (!value) return value_failure(hole.span, value.error().message);
   if (!info.think) {  // nobody reads on in a thought
     const bool none = value->kind() == ValueKind::kList && value->length() == 0 &&
-                      is_calls(info.type) && runner_.model().calls.form.several;
+                      is_calls(info.type) && model_for(*frame.gen).calls.form.several;
     if (is_calls(*value)) {
       if (auto done = write_calls(frame, *value, hole.span); !done)
         return pass(std::move(done).error());
@@ -361,8 +361,16 @@ Interpreter::ValueTask Interpreter::generate(Frame& frame, const Hole& hole,
                                              std::string_view follow, const HoleSettings& settings,
                                              const std::string& path) {
   const HoleInfo& info = program_.holes[hole.id];
-  auto grammar = runner_.grammar(info.type, follow, settings.source);
-  if (!grammar) co_return engine_failure(hole.span, std::move(grammar).error());
+  auto grammar = runner_.grammar(info.type, follow, settings.source, program_.config.calls);
+  if (!grammar) {
+    if (settings.source != nullptr && settings.source->empty()) {
+      co_return engine_failure(hole.from->span,
+                               {ErrorCode::kInvalid,
+                                "there is no word to copy: this text is empty, so no `span` fits "
+                                "(`span?` may be null)"});
+    }
+    co_return engine_failure(hole.span, std::move(grammar).error());
+  }
   if (auto enough = budget(hole, **grammar, settings.max); !enough) {
     co_return pass(std::move(enough).error());
   }

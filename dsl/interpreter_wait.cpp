@@ -266,10 +266,7 @@ Interpreter::ValueTask Interpreter::fork(Frame& frame, const ForkExpr& fork, con
     }
   }
   if (count > kMaxBranches) {
-    co_return engine_failure(
-        expr.span,
-        {ErrorCode::kLimit, "a fork of " + std::to_string(count) + " branches; at most " +
-                                std::to_string(kMaxBranches) + " run in one program"});
+    co_return engine_failure(expr.span, {ErrorCode::kLimit, too_many_branches(count)});
   }
   const std::set<HoleId> last = last_holes(program_, fork.body);
   std::vector<std::unique_ptr<Frame>> frames;

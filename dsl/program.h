@@ -38,6 +38,13 @@ struct Parameter {
   std::optional<Json> fallback;  // `= constant`
 };
 
+/// Branches and calls of a run, at most; and what is said of more.
+constexpr std::uint64_t kMaxBranches = 4096;
+[[nodiscard]] inline std::string too_many_branches(std::uint64_t count) {
+  return "a fork of " + std::to_string(count) + " branches; at most " +
+         std::to_string(kMaxBranches) + " run in one program";
+}
+
 /// Constant text that is not shared between calls because of an insert before it.
 struct UnsharedText {
   Span insert;
@@ -127,6 +134,10 @@ struct PatternInfo {
 /// or turns are dropped (turn_log.h).
 enum class Overflow : std::uint8_t { kRefuse, kDropOldest };
 
+/// In which form calls are written: that of the model's template where it has one, or the plain one
+/// (JSON, several in one list) whatever the model.
+enum class CallsForm : std::uint8_t { kTemplate, kPlain };
+
 /// The defaults of `config { … }`, already checked; the command line overrides those of sampling.
 struct Config {
   std::optional<std::int64_t> priority;  // of all that a run asks of the engine (runtime::Terms)
@@ -137,6 +148,7 @@ struct Config {
   std::optional<double> temperature, top_p, min_p, repetition, presence, frequency;
   std::optional<std::int64_t> top_k, seed, max;
   Overflow overflow = Overflow::kRefuse;
+  CallsForm calls = CallsForm::kTemplate;
 };
 
 struct Program {

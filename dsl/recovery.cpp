@@ -149,16 +149,26 @@ std::optional<std::size_t> find_arm(std::string_view text, std::size_t from, std
   return text.size();
 }
 
+/// Brackets that are open at `to` and were opened at or after `from`.
+int open_brackets(std::string_view text, std::size_t from, std::size_t to) {
+  Skipper skipper(text.substr(0, to), from);
+  while (!skipper.done()) skipper.step();
+  return std::max(skipper.brackets(), 0);
+}
+
 std::optional<std::size_t> find_item(std::string_view text, std::size_t from, std::size_t begin) {
+  // Closing what the item itself opened before the error does not end it, if that is on its line.
+  int own = open_brackets(text, std::min(begin, from), from);
   Skipper skipper(text, from);
   while (!skipper.done()) {
     const char c = skipper.here();
-    if (skipper.brackets() == 0 && (c == '}' || c == ')' || c == ']')) return skipper.at();
-    if (skipper.at() > begin && skipper.brackets() == 0 && c == ',') return skipper.at();
+    if (skipper.first_in_line()) own = std::min(own, std::max(-skipper.brackets(), 0));
+    const int open = skipper.brackets() + own;
+    if (open == 0 && (c == '}' || c == ')' || c == ']')) return skipper.at();
+    if (skipper.at() > begin && open == 0 && c == ',') return skipper.at();
     if (skipper.at() > begin && skipper.column_zero() && declaration_at(text, skipper.at()))
       return skipper.at();
-    if (skipper.at() > begin && skipper.brackets() == 0 && skipper.first_in_line() && !blank(c) &&
-        c != '\n')
+    if (skipper.at() > begin && open == 0 && skipper.first_in_line() && !blank(c) && c != '\n')
       return skipper.at();
     skipper.step();
   }
@@ -225,6 +235,10 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
           static_cast<unsigned char>(text[failure.offset]) >= 0x80)
         diagnostic.help =
             "names are made of ASCII letters, digits and `_`; texts hold any character";
+      if (const auto word = word_at(text, failure.offset);
+          diagnostic.help.empty() && (word == "true" || word == "false") &&
+          std::string_view(error.message).starts_with("expected a type"))
+        diagnostic.help = "the type of `true` and `false` is `bool`";
       break;
     case Hint::kUnterminated: {
       const std::uint32_t width = text.substr(failure.opening, 3) == "\"\"\"" ? 3

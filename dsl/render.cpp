@@ -1,17 +1,25 @@
 // A prompt as the model would see it, without a run: a plain walk over the tree with the
 // interpreter's own evaluator.
 //
-// Where turns may be dropped (`overflow`), the ids are written beside the text as a run writes
-// them, up to the first hole: how long the prompt is behind it, the model alone can say.
+// The ids are written beside the text as a run writes them, up to the first hole: how long the
+// prompt is behind it, the model alone can say. What every run begins with is found by walking once
+// more without any argument, up to the first thing that then is not known.
+#include "dsl/render.h"
+
+#include <algorithm>
+#include <limits>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/system.h"
 #include "dsl/convert.h"
+#include "dsl/cost.h"
 #include "dsl/hole_room.h"
 #include "dsl/holes.h"
 #include "dsl/interpreter.h"
 #include "dsl/mock_model.h"
+#include "dsl/rendered_turns.h"
 #include "dsl/runner.h"
 #include "dsl/static_types.h"
 #include "grammar/longest_text.h"
@@ -24,17 +32,38 @@ constexpr std::uint32_t kMaxRenderDepth = 100;  // of blocks, through what is sp
 
 class Renderer {
  public:
-  /// `path`: an empty context that turns may be dropped from, where they may.
-  Renderer(const ModelParts& model, const Program& program, std::optional<Context> path)
-      : model_(model), program_(program), path_(std::move(path)) {}
+  /// `path`: an empty context, which turns may be dropped from where they may be in a run.
+  Renderer(const ModelParts& model, const Program& program, Context path)
+      : model_(model), program_(program), path_(std::move(path)), turns_(*model.tokenizer) {}
 
-  Outcome<std::string> run(const GenInfo& gen, std::vector<Value> arguments) {
+  Outcome<RenderedPrompt> run(const GenInfo& gen, std::vector<Value> arguments) {
     for (std::size_t i = 0; i < gen.parameters.size(); ++i) {
       scope_.bind(gen.parameters[i].name, std::move(arguments[i]));
     }
     auto next = block(gen.decl->body);
     if (!next) return pass(std::move(next).error());
-    return std::move(out_);
+    if (path_) stop_counting("");
+    RenderedPrompt out;
+    out.text = std::move(out_);
+    out.turns = turns_.take();
+    out.tokens = ids_.size();
+    out.until = until_;
+    return out;
+  }
+  /// The ids of what run() counted.
+  [[nodiscard]] const std::vector<TokenId>& ids() const { return ids_; }
+
+  /// The ids that every run begins with, whatever the arguments.
+  std::vector<TokenId> head(const GenInfo& gen) {
+    head_ = true;
+    const auto next = block(gen.decl->body);
+    if (path_) {
+      // Of text that goes on otherwise, the last tokens may be others.
+      const bool open = !next || *next == Next::kStop;
+      if (open ? path_->heal().has_value() : path_->flush().has_value())
+        ids_ = path_->branch().ids();
+    }
+    return std::move(ids_);
   }
 
  private:
@@ -45,8 +74,10 @@ class Renderer {
   // failures.
   Step unknown(Failure failure) {
     if (failure.kind != FailureKind::kUnknown) return pass(std::move(failure));
-    const Source& source = program_.sources[failure.span.file];
-    out_ += "\n[what follows depends on " + std::string(source.slice(failure.span)) + "]\n";
+    if (!head_) {
+      stop_counting(written(failure.span));
+      out_ += "\n[what follows depends on " + written(failure.span) + "]\n";
+    }
     return Next::kStop;
   }
 
@@ -81,16 +112,27 @@ class Renderer {
       } else if (const auto* hole = std::get_if<Hole>(&chunk)) {
         if (auto room = make_room(*hole, follow_of(stmt.text, i)); !room)
           return pass(std::move(room).error());
-        const std::string select = hole->select ? "select " : "";
-        write("$[" + hole->name.text + ": " + select + describe(program_.holes[hole->id].type) +
-              "]");
+        if (head_) {
+          stop_counting("");
+          return Next::kStop;
+        }
+        const std::string type =
+            (hole->select ? "select " : "") + describe(program_.holes[hole->id].type);
+        start_text();
+        out_ += "$[" + hole->name.text + ": " + type + "]";
+        turns_.hole(
+            {hole->name.text, type, hole->select ? "" : value_tokens(program_, *hole).text()});
       } else {
         const Expr& expr = *std::get<Insert>(chunk).value;
         auto text = evaluate_text(program_, scope_, expr, {});
         if (text) {
           write(*text);
         } else if (text.error().kind == FailureKind::kUnknown) {
-          write("${" + std::string(program_.sources[expr.span.file].slice(expr.span)) + "}");
+          if (head_) return Next::kStop;
+          stop_counting(written(expr.span));
+          start_text();
+          out_ += "${" + written(expr.span) + "}";
+          turns_.unknown();
         } else {
           return pass(std::move(text).error());
         }
@@ -119,6 +161,7 @@ class Renderer {
     if (!started_) put(model_.chat->begin(*role));
     started_ = true;
     along([&](Context& path) { return path.open(*role); });
+    turns_.open(name(*role));
     put(model_.chat->open(*role, previous_));
     form_ = model_.chat->text_form(*role);
     opened_ = out_.size();
@@ -126,9 +169,12 @@ class Renderer {
     if (next && *next != Next::kStop) {
       if (form_ == runtime::TextForm::kTrimmed) {
         const auto text = std::string_view(out_).substr(opened_);
-        out_.resize(opened_ + runtime::without_trailing_space(text).size());
+        const std::size_t kept = runtime::without_trailing_space(text).size();
+        turns_.take_back(text.size() - kept);
+        out_.resize(opened_ + kept);
       }
       put(model_.chat->close(*role));
+      turns_.close();
       along([&](Context& path) { return path.close(); });
     }
     form_ = runtime::TextForm::kPlain;
@@ -137,6 +183,7 @@ class Renderer {
   }
 
   Step at(const LetStmt& stmt, const Span&) {
+    if (auto forked = fork(*stmt.value); !forked) return forked;
     auto value = evaluate(program_, scope_, *stmt.value, {});
     if (value) {
       scope_.bind(stmt.name.text, bound_by(program_, stmt, std::move(*value)));
@@ -222,9 +269,60 @@ class Renderer {
   }
 
   Step at(const RequireStmt&, const Span&) { return Next::kOn; }
-  Step at(const ReturnStmt&, const Span&) { return Next::kLeave; }
-  Step at(const YieldStmt&, const Span&) { return Next::kLeave; }
+  Step at(const ReturnStmt& stmt, const Span&) {
+    if (stmt.value != nullptr)
+      if (auto forked = fork(*stmt.value); !forked) return forked;
+    return Next::kLeave;
+  }
+  Step at(const YieldStmt& stmt, const Span&) {
+    if (auto forked = fork(*stmt.value); !forked) return forked;
+    return Next::kLeave;
+  }
   Step at(const BreakStmt&, const Span&) { return Next::kBreak; }
+
+  // Where `expr` is a fork: its branch, once. What comes behind it stands where the fork began.
+  Step fork(const Expr& expr) {
+    const auto* node = std::get_if<ForkExpr>(&expr.node);
+    if (node == nullptr || head_) return Next::kOn;
+    const std::size_t mark = scope_.mark();
+    std::string label = "fork";
+    if (node->over != nullptr) {
+      const auto over = evaluate(program_, scope_, *node->over, {});
+      if (!over && over.error().kind != FailureKind::kUnknown) return pass(Failure(over.error()));
+      const bool list =
+          over && (over->kind() == ValueKind::kList || over->kind() == ValueKind::kRange);
+      label += " " + (!over  ? written(node->over->span)
+                      : list ? std::to_string(over->length())
+                             : print(*over).substr(0, 40));
+      if (node->variable && list) {
+        if (over->length() == 0) return Next::kOn;
+        scope_.bind(node->variable->text, over->item(0));
+      }
+    }
+    out_ += "\n[" + label + ", each branch:\n";
+    turns_.enter(label);
+    auto trunk = std::make_tuple(std::move(path_), started_, previous_, form_, opened_);
+    path_.reset();
+    auto next = block(node->body);
+    std::tie(path_, started_, previous_, form_, opened_) = std::move(trunk);
+    turns_.leave();
+    scope_.back_to(mark);
+    out_ += "\n]\n";
+    if (!next) return next;
+    return Next::kOn;
+  }
+
+  [[nodiscard]] std::string written(const Span& span) const {
+    return std::string(program_.sources[span.file].slice(span));
+  }
+
+  // The prompt is known up to here.
+  void stop_counting(std::string until) {
+    if (!path_) return;
+    if (path_->flush()) ids_ = path_->branch().ids();
+    until_ = std::move(until);
+    path_.reset();
+  }
 
   // What is done to the text is done to the path.
   template <class Step>
@@ -234,9 +332,11 @@ class Renderer {
 
   // Before the first hole: what a run would drop so that the value fits. Fails where a run does.
   Outcome<void> make_room(const Hole& hole, std::string_view follow) {
-    if (!path_) return {};
-    Context path = std::move(*path_);
-    path_.reset();
+    if (!path_ || head_) return {};
+    Context path = *std::exchange(path_, std::nullopt);
+    until_ = hole.name.text;
+    if (path.flush()) ids_ = path.branch().ids();
+    if (program_.config.overflow != Overflow::kDropOldest) return {};
     if (hole.select) return {};  // takes no more room than its longest choice
     auto max = program_.config.max.value_or(256);
     for (const HoleOption& option : hole.options) {
@@ -270,6 +370,8 @@ class Renderer {
     std::size_t tokens = 0;
     for (const DroppedTurn& turn : *dropped) tokens += turn.tokens;
     const std::size_t open = out_.size() - opened_;
+    ids_ = path.branch().ids();
+    turns_.dropped(ids_.size());
     out_ = "[" + std::to_string(dropped->size()) + (dropped->size() == 1 ? " turn" : " turns") +
            " of " + std::to_string(tokens) + " tokens dropped to make room for `" + hole.name.text +
            "`]\n" + model_.tokenizer->decode(path.branch().ids(), true);
@@ -283,21 +385,31 @@ class Renderer {
       path.text(bytes, constant);
       return Status();
     });
+    start_text();
+    const std::string text = form_ == runtime::TextForm::kPlain
+                                 ? std::string(bytes)
+                                 : runtime::in_form(form_, bytes, out_.size() > opened_);
+    out_ += text;
+    turns_.add(text);
+  }
+  void start_text() {
     const runtime::Tokenizer& tokenizer = *model_.tokenizer;
     if (!started_ && tokenizer.add_bos() && tokenizer.bos() != kNoToken)
       put({{tokenizer.bos(), ""}});
     started_ = true;
-    out_ += form_ == runtime::TextForm::kPlain
-                ? std::string(bytes)
-                : runtime::in_form(form_, bytes, out_.size() > opened_);
   }
   void put(const runtime::Segments& segments) {
     out_ += runtime::text_of(*model_.tokenizer, segments);
+    turns_.add(segments);
   }
 
   const ModelParts& model_;
   const Program& program_;
-  std::optional<Context> path_;  // until the first hole
+  std::optional<Context> path_;  // until the first hole, or what only a run knows
+  std::vector<TokenId> ids_;     // of the path, where it ended
+  std::string until_;
+  RenderedTurns turns_;
+  bool head_ = false;  // nothing is known of the arguments
   Scope scope_;
   std::string out_;
   std::uint64_t steps_ = 0;
@@ -310,23 +422,26 @@ class Renderer {
 
 }  // namespace
 
-Result<std::string> render_prompt(const ModelParts& model, const Program& program,
-                                  std::string_view gen, const Json& arguments) {
+Result<RenderedPrompt> render_prompt(const ModelParts& model, const Program& program,
+                                     std::string_view gen, const Json& arguments) {
   ESP_ASSIGN(const GenInfo* entry, find_gen(program, gen));
   auto values = arguments_from_json(program, entry->parameters, arguments);
   if (!values) return fail(std::move(values).error().within("`" + entry->name + "`"));
-  ModelParts parts = model;
-  if (const Json definitions = tool_definitions(program, *entry); !definitions.empty())
-    parts.chat = declaring(model, definitions);
-  std::unique_ptr<MockModel> ids;  // outlives the path
-  std::optional<Context> path;
-  if (program.config.overflow == Overflow::kDropOldest) {
-    ESP_ASSIGN(ids, MockModel::create(parts, real_system()));
-    path.emplace(parts, ids->runner().engine().open(), true);
-  }
-  auto out = Renderer(parts, program, std::move(path)).run(*entry, std::move(*values));
-  if (out) return std::move(*out);
-  return fail(located(program, std::move(out).error()).error);
+  const ModelParts parts = parts_for(model, program, tool_definitions(program, *entry));
+  const bool drops = program.config.overflow == Overflow::kDropOldest;
+  // A prompt that is too long is shown as well: a run says that it does not fit.
+  ModelParts roomy = parts;
+  if (!drops) roomy.context = std::numeric_limits<std::uint32_t>::max();
+  ESP_ASSIGN(const auto ids, MockModel::create(parts, real_system()));  // outlives the paths
+  const auto path = [&] { return Context(roomy, ids->runner().engine().open(), drops); };
+  Renderer renderer(parts, program, path());
+  auto out = renderer.run(*entry, std::move(*values));
+  if (!out) return fail(located(program, std::move(out).error()).error);
+  const std::vector<TokenId> head = Renderer(parts, program, path()).head(*entry);
+  const std::vector<TokenId>& all = renderer.ids();
+  out->shared = static_cast<std::size_t>(
+      std::mismatch(all.begin(), all.end(), head.begin(), head.end()).first - all.begin());
+  return std::move(*out);
 }
 
 }  // namespace espalier::dsl

@@ -136,19 +136,20 @@ Result<grammar::SpanSourceRef> Runner::source(const std::string& text) {
 }
 
 Result<grammar::GrammarRef> Runner::grammar(const grammar::TypeRef& type, std::string_view follow,
-                                            const grammar::SpanSourceRef& source) {
-  const GrammarKey key{type, std::string(follow), source};
+                                            const grammar::SpanSourceRef& source, CallsForm calls) {
+  const bool plain = calls == CallsForm::kPlain && writes_calls(type);
+  const GrammarKey key{type, std::string(follow), source, plain};
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = grammars_.find(key); found != grammars_.end()) return found->second;
   }
   // Outside the lock: compiling takes time. Two that need the same one at once both compile it; the
   // first is kept.
-  const bool with_controls = model_.calls.vocabulary != nullptr && writes_calls(type);
-  ESP_ASSIGN(
-      auto compiled,
-      grammar::compile(with_controls ? model_.calls.vocabulary : model_.tokenizer->vocabulary(),
-                       type, follow, options_.limits, source, model_.calls.form));
+  const bool with_controls = model_.calls.vocabulary != nullptr && !plain && writes_calls(type);
+  ESP_ASSIGN(auto compiled,
+             grammar::compile(
+                 with_controls ? model_.calls.vocabulary : model_.tokenizer->vocabulary(), type,
+                 follow, options_.limits, source, plain ? grammar::kPlainCall : model_.calls.form));
   const std::lock_guard lock(mutex_);
   const auto [place, fresh] = grammars_.emplace(key, std::move(compiled));
   const grammar::GrammarRef result = place->second;
@@ -167,12 +168,12 @@ std::shared_ptr<const ModelParts> Runner::model_for(const Program& program, cons
   const Json definitions = tool_definitions(program, gen);
   std::string key;
   if (!definitions.empty()) key = definitions.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (program.config.calls == CallsForm::kPlain) key += " plain";
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = declared_.find(key); found != declared_.end()) return found->second;
   }
-  ModelParts parts = model_;
-  if (!definitions.empty()) parts.chat = declaring(model_, definitions);
+  ModelParts parts = parts_for(model_, program, definitions);
   const std::lock_guard lock(mutex_);
   if (declared_.size() >= kMaxDeclared) declared_.clear();  // runs hold what they use
   return declared_.emplace(std::move(key), std::make_shared<const ModelParts>(std::move(parts)))

@@ -131,7 +131,8 @@ class Runner {
   /// kMaxGrammars are kept, of those with a source kMaxSources, the oldest goes first.
   [[nodiscard]] Result<grammar::GrammarRef> grammar(const grammar::TypeRef& type,
                                                     std::string_view follow,
-                                                    const grammar::SpanSourceRef& source = nullptr);
+                                                    const grammar::SpanSourceRef& source = nullptr,
+                                                    CallsForm calls = CallsForm::kTemplate);
   static constexpr std::size_t kMaxGrammars = 4096;
   /// `text` ready for spans; kMaxSources are kept, so that forks and retries share one.
   [[nodiscard]] Result<grammar::SpanSourceRef> source(const std::string& text);
@@ -139,7 +140,7 @@ class Runner {
 
  private:
   // The type is kept alive with its grammar, so that an address in the key stays its own.
-  using GrammarKey = std::tuple<grammar::TypeRef, std::string, grammar::SpanSourceRef>;
+  using GrammarKey = std::tuple<grammar::TypeRef, std::string, grammar::SpanSourceRef, bool>;
 
   runtime::Engine& engine_;
   ModelParts model_;
@@ -157,12 +158,5 @@ class Runner {
 
 /// The generator that `gen` names ("": `main`, or the only one). kNotFound listing what there is.
 [[nodiscard]] Result<const GenInfo*> find_gen(const Program& program, std::string_view gen);
-
-/// What the model would see, without running it: text, control tokens by their names, holes as
-/// $[name: type]. Stops with a note where the program goes on by a value that only the model or a
-/// tool can give. Turns that a run would drop before its first hole (`overflow`) are left out,
-/// which the first line says; where a run would fail there for want of room, so does this.
-[[nodiscard]] Result<std::string> render_prompt(const ModelParts& model, const Program& program,
-                                                std::string_view gen, const Json& arguments);
 
 }  // namespace espalier::dsl

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dsl/grammar_blocks.h"
+#include "dsl/text_formats.h"
 #include "grammar/json_text.h"
 
 namespace espalier::dsl {
@@ -14,6 +15,13 @@ namespace {
 using grammar::Type;
 using grammar::TypeKind;
 using grammar::TypeRef;
+
+// JSON Schema's word for a type that is a text of a well-known form: models know these words, and
+// they are a tenth of the patterns' length.
+std::string_view format_word(const Type& type) {
+  if (type.name.empty() || type.pattern != text_format(type.name)) return {};
+  return type.name == "datetime" ? "date-time" : type.name == "url" ? "uri" : type.name;
+}
 
 class Writer {
  public:
@@ -130,7 +138,11 @@ class Writer {
         break;
       case TypeKind::kRegex:
         out["type"] = "string";
-        out["pattern"] = "^(?:" + type.pattern + ")$";
+        if (const std::string_view format = format_word(type); !format.empty()) {
+          out["format"] = format;
+        } else {
+          out["pattern"] = "^(?:" + type.pattern + ")$";
+        }
         break;
       case TypeKind::kUnion: {
         Json words = Json::array();

@@ -197,18 +197,28 @@ Json tool_definitions(const Program& program, const GenInfo& gen) {
 }
 
 std::shared_ptr<const runtime::ChatTemplate> declaring(const ModelParts& model,
-                                                       const Json& definitions) {
+                                                       const Json& definitions, bool plain) {
   const std::shared_ptr<const runtime::ChatTemplate>& chat = model.chat;
   if (!chat->supports(runtime::Role::kUser) && !chat->supports(runtime::Role::kSystem)) return chat;
-  if (auto made = chat->with_tools(definitions)) return *made;
-  // Some templates write each parameter's description, and fail where there is none.
-  Json described = definitions;
-  for (Json& one : described)
-    for (auto& [key, schema] : one["function"]["parameters"]["properties"].items())
-      if (schema.is_object() && !schema.contains("description")) schema["description"] = "";
-  if (auto made = chat->with_tools(described)) return *made;
+  if (!plain) {
+    if (auto made = chat->with_tools(definitions)) return *made;
+    // Some templates write each parameter's description, and fail where there is none.
+    Json described = definitions;
+    for (Json& one : described)
+      for (auto& [key, schema] : one["function"]["parameters"]["properties"].items())
+        if (schema.is_object() && !schema.contains("description")) schema["description"] = "";
+    if (auto made = chat->with_tools(described)) return *made;
+  }
   return std::make_shared<const PlainDeclarations>(chat, definitions,
                                                    /*plain_calls=*/model.calls.texts == nullptr);
+}
+
+ModelParts parts_for(const ModelParts& model, const Program& program, const Json& definitions) {
+  ModelParts parts = model;
+  const bool plain = program.config.calls == CallsForm::kPlain;
+  if (plain) parts.calls = {};
+  if (!definitions.empty()) parts.chat = declaring(parts, definitions, plain);
+  return parts;
 }
 
 }  // namespace espalier::dsl

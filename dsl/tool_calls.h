@@ -43,8 +43,13 @@ namespace espalier::dsl {
 [[nodiscard]] Json tool_definitions(const Program& program, const GenInfo& gen);
 
 /// The model's template with these definitions (not empty) in every conversation, in its own form
-/// or in the plain one. The same template where it has no turns at all.
+/// or in the plain one, which `plain` asks for. The same template where it has no turns at all.
 [[nodiscard]] std::shared_ptr<const runtime::ChatTemplate> declaring(const ModelParts& model,
-                                                                     const Json& definitions);
+                                                                     const Json& definitions,
+                                                                     bool plain = false);
+/// What of the model a program's contexts need: calls in the form that its `config` asks for, and
+/// `definitions` (if any) declared.
+[[nodiscard]] ModelParts parts_for(const ModelParts& model, const Program& program,
+                                   const Json& definitions);
 
 }  // namespace espalier::dsl

@@ -111,10 +111,17 @@ Result<Json> ProcessTools::call_program(const ToolRequest& request) {
   if (program.find('/') != std::string::npos && program[0] != '/' && !options_.directory.empty()) {
     program = options_.directory + "/" + program;
   }
-  ESP_ASSIGN(const auto process, Process::start({{program}, "", inherited_environment()}));
+  auto process = Process::start({{program}, "", inherited_environment()});
+  if (!process) {
+    Error error = std::move(process).error();
+    if (program.find('/') == std::string::npos)
+      error.message +=
+          "; it was looked for in PATH (a file beside the program is \"./" + program + "\")";
+    return fail(std::move(error));
+  }
   ESP_ASSIGN(const ProcessOutput output,
-             process->communicate(write_json(request.arguments) + "\n",
-                                  {request.timeout, options_.output_bytes, request.cancelled}));
+             (*process)->communicate(write_json(request.arguments) + "\n",
+                                     {request.timeout, options_.output_bytes, request.cancelled}));
   if (output.signal != 0 || output.exit_code != 0) {
     std::string message = output.signal != 0
                               ? "it was killed by signal " + std::to_string(output.signal)

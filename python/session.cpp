@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "dsl/render.h"
 #include "dsl/value.h"
 #include "runtime/device.h"
 #include "runtime/draft_backend.h"
@@ -155,7 +156,8 @@ std::shared_ptr<Run> Session::start(dsl::ProgramRef program, std::string gen, Js
 
 Result<std::string> Session::render(const dsl::Program& program, std::string_view gen,
                                     const Json& arguments) const {
-  return dsl::render_prompt(runner_->model(), program, gen, arguments);
+  ESP_ASSIGN(auto rendered, dsl::render_prompt(runner_->model(), program, gen, arguments));
+  return std::move(rendered.text);
 }
 
 }  // namespace espalier::python

@@ -176,6 +176,8 @@ def fine(x): print("noise"); return 5
               HasSubstr("more than 16777216 bytes"));
   EXPECT_THAT(error(script("closed.sh", "echo 1")), HasSubstr("--allow t"));
   EXPECT_THAT(error("exec \"bin/none.sh\"", {"--allow", "exec"}), HasSubstr("cannot start"));
+  EXPECT_THAT(error("exec \"none.sh\"", {"--allow", "exec"}),
+              HasSubstr("looked for in PATH (a file beside the program is \"./none.sh\")"));
 }
 
 TEST(BadLine, AllowNamesAnExecToolOfTheProgram) {

@@ -68,11 +68,14 @@ TEST(CheckCost, BoundsStandInTheParameters) {
   const std::string file = folder.write("solve.gen", kTree);
   const Ran ran = run_line({"check", "--cost", file});
   EXPECT_EQ(ran.code, kDone) << ran.err;
-  EXPECT_EQ(ran.out, "solve: at most 41·depth·width + 11 tokens in depth·width + 1 holes\n");
+  EXPECT_EQ(ran.out,
+            "solve: at most 41·depth·width + 11 tokens in depth·width + 1 holes and 41·depth + 11 "
+            "steps\n");
   const Json costs = json_of(run_line({"check", "--cost", "--json", file}));
   ASSERT_EQ(costs.size(), 1U);
   EXPECT_EQ(costs[0]["generator"], "solve");
   EXPECT_EQ(costs[0]["holes"], "depth·width + 1");
+  EXPECT_EQ(costs[0]["steps"], "41·depth + 11");
   EXPECT_EQ(costs[0]["calls"], "0");
 }
 
@@ -123,6 +126,27 @@ TEST_F(OnATinyModel, EvalCountsEachFieldAndNamesWhatItMissed) {
   EXPECT_EQ(report["right"], 1);
   EXPECT_EQ(report["fields"]["n"]["right"], 1);
   EXPECT_EQ(report["misses"].size(), 1U);
+}
+
+TEST_F(OnATinyModel, EvalAsksForTheFieldsThatARowSays) {
+  const std::string file = folder_.write(
+      "size.gen",
+      "gen size(a: string) -> { text: string, n: int, why: string?, more?: string } {\n"
+      "  user \"${a}\"\n  return { text: a, n: len(a), why: null, more: a }\n}\n");
+  // What is never null or left out is not asked for; what may be is expected to be absent.
+  const std::string rows =
+      folder_.write("gold.jsonl", "{\"a\": \"x\", \"expected\": {\"n\": 1, \"why\": null}}\n");
+  const Ran ran = on_model({"eval", file, "--rows", rows});
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  EXPECT_EQ(ran.out,
+            "more  0.0 %  0/1\n"
+            "n     100.0 %  1/1\n"
+            "why   100.0 %  1/1\n"
+            "rows  0.0 %  0/1\n"
+            "row 1 more: expected null, got \"x\"\n");
+  const std::string broken = folder_.write("broken.jsonl", "{\"a\": \"x\", \"expected\": 1}\nno\n");
+  EXPECT_THAT(on_model({"eval", file, "--rows", broken}).err,
+              HasSubstr("row 2 of '" + broken + "': not JSON"));
 }
 
 // Never silently: stderr, --stats and a trace say that turns were dropped.

@@ -228,6 +228,11 @@ TEST(Programs, AProgramWithErrorsIsNotRun) {
 
 TEST(Tests, TheExamplesPassTheirOwnWithoutAModel) {
   const Ran ran = run_line({"test", ESPALIER_EXAMPLES});
+  std::vector<std::string> laid_out = {"fmt", "--check"};
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(ESPALIER_EXAMPLES))
+    if (entry.path().extension() == ".gen") laid_out.push_back(entry.path().string());
+  EXPECT_GT(laid_out.size(), 8U);
+  EXPECT_EQ(run_line(laid_out).out, "");
   EXPECT_EQ(ran.code, kDone) << ran.out << ran.err;
   EXPECT_THAT(ran.out, AllOf(HasSubstr("ok    "), Not(HasSubstr("FAIL"))));
   EXPECT_THAT(ran.err, HasSubstr(" 0 failed"));

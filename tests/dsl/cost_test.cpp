@@ -64,6 +64,25 @@ TEST(Cost, IsSymbolicInTheParameters) {
   EXPECT_EQ(loops.holes.text(), "depth·width + len(shots) + 3");
 }
 
+// A step writes a token of each branch: forks multiply tokens, not steps.
+TEST(Cost, StepsCountTheBranchesOfAForkOnce) {
+  const Cost one = cost(R"(
+    gen main(depth: int, width: int) -> int {
+      for i in 1..depth {
+        let xs = fork width {
+          let ys = fork 3 { assistant "$[m: line, max=9]" yield 1 }
+          assistant "$[s: select bool]"
+          yield 1
+        }
+      }
+      assistant "$[p: select bool by prior]"
+      return helper(2)
+    }
+    gen helper(n: int) -> int { for i in 1..n { assistant "$[h: line, max=4]" } return 1 })");
+  EXPECT_EQ(one.generated.text(), "30·depth·width + 10");
+  EXPECT_EQ(one.steps.text(), "11·depth + 12");
+}
+
 TEST(Cost, OfACallIsTheCalleesWithItsArguments) {
   const Cost called = cost(R"(
     gen inner(n: int, xs: int[], k: int = 4) -> int {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <numeric>
 #include <random>
 
 #include "dsl/convert.h"
@@ -21,6 +22,11 @@ constexpr const char* kDeclarations = R"gen(
 enum Colour { red, deep_red as "deep red", blue }
 grammar Sum { start = part (/[-+]/ part)* part = /[0-9]{1,3}/ | "(" start ")" }
 record Tree { name: line(1..8), inside: Tree[0..2] }
+type Shape = { kind: "dot" } | { kind: "ring", r: float(0..9) } | { kind: "list", of: string[0..2] }
+type Mixed = int | "none" | null | Shape
+record Spare { a: int(0..9) = 3, b?: line, c: Colour = Colour.blue }
+tool look(topic: string(1..8), deep?: bool) -> string = python "m:f"
+tool stop(why: line)
 )gen";
 
 constexpr std::uint32_t kNarrow = 24;  // a context that few holes fit
@@ -30,7 +36,7 @@ std::string random_type(std::mt19937& random, bool json, int depth) {
   const auto pick = [&](unsigned n) { return random() % n; };
   const auto inner = [&] { return random_type(random, true, depth + 1); };
   const auto bound = [&] { return std::to_string(pick(3)) + ".." + std::to_string(3 + pick(20)); };
-  switch (pick(depth >= 3 ? 14 : json ? 20 : 18)) {
+  switch (pick(depth >= 3 ? 22 : json ? 30 : 28)) {
     case 0:
       return "string(1.." + std::to_string(1 + pick(30)) + ")";
     case 1:
@@ -60,23 +66,52 @@ std::string random_type(std::mt19937& random, bool json, int depth) {
       return "string";
     case 13:
       return "uuid";
-    case 14: {
+    case 14:
+      return "time";
+    case 15:
+      return "datetime";
+    case 16:
+      return "email";
+    case 17:
+      return "url";
+    case 18:
+      return "float";
+    case 19:
+      return "int(" + std::to_string(static_cast<int>(pick(2000)) - 1000) + "..)";
+    case 20:
+      return "/(?<code>[A-Z]{2})-(?<rest>[0-9a-f]+)/";
+    case 21:
+      return "(1 | 2.5 | \"x y\")";
+    case 22: {
       std::string out = "{ ";
       for (unsigned i = 0; i <= pick(4); ++i)
         out += "f" + std::to_string(i) + (pick(4) == 0 ? "?: " : ": ") + inner() + ", ";
       return out + "}";
     }
-    case 15:
+    case 23:
       return "(" + inner() + ")[" + bound() + "]";
-    case 16:
+    case 24:
       return "map(" + inner() + ", 1.." + std::to_string(1 + pick(3)) + ")";
-    case 17:
-      return "Tree";
-    case 18:
+    case 25:
+      return pick(2) == 0 ? "Tree" : "Spare";
+    case 26:
+      return "Mixed";
+    case 27:
+      return json ? "json" : depth == 0 ? "(look | stop)[1..2]" : "Shape";
+    case 28:
       return "(" + inner() + ")?";
     default:
       return "cite(" + inner() + ")";
   }
+}
+
+/// What a hole has beyond its least budget: in the long form every budget from that one up.
+std::vector<std::uint32_t> budgets() {
+  if (std::getenv("ESPALIER_LONG") == nullptr) return {0, 1, 3, 40};
+  std::vector<std::uint32_t> all(17);
+  std::iota(all.begin(), all.end(), 0U);
+  all.push_back(40);
+  return all;
 }
 
 /// The room that a hole asked for where there was none; nothing where it ran.
@@ -124,7 +159,7 @@ void check_seed(unsigned seed, World& world, World& narrow, int* ran) {
   const auto follow_ids =
       tiny_model()->tokenizer()->encode(follow, runtime::TextStart::kContinuation);
   ASSERT_TRUE(follow_ids);
-  for (const std::uint32_t more : {0U, 1U, 3U, 40U}) {
+  for (const std::uint32_t more : budgets()) {
     for (const double temperature : {0.0, 0.7, 1.5}) {
       Recorder recorder;
       RunOptions options;
@@ -174,10 +209,11 @@ TEST(Budget, HolesCloseInsideItWhateverTheTypeAndTheTemperature) {
   check_world(world, kSeeds, 0);
 }
 
-TEST(Budget, HolesCloseInsideItWhenTheModelWantsWhiteSpaceQuotesAndDigits) {
-  for (const std::string wanted : {" \n\t", "\"\\", "0123456789.eE-+"}) {
+TEST(Budget, HolesCloseInsideItWhenTheModelWantsWhiteSpaceQuotesDigitsBracketsOrLetters) {
+  for (const std::string wanted :
+       {" \n\t", "\"\\", "0123456789.eE-+", "{}[],:", "abcdefghijklmnopqrstuvwxyz"}) {
     WorldOptions options;
-    options.wants = [&wanted](auto, std::size_t token) {
+    options.wants = [&wanted](std::span<const TokenId>, std::size_t token) {
       const auto bytes =
           tiny_model()->tokenizer()->vocabulary()->bytes(static_cast<TokenId>(token));
       return !bytes.empty() && bytes.find_first_not_of(wanted) == std::string_view::npos ? 50.0F
@@ -186,6 +222,16 @@ TEST(Budget, HolesCloseInsideItWhenTheModelWantsWhiteSpaceQuotesAndDigits) {
     World world(options);
     check_world(world, kSeeds / 2, 100'000, options.wants);
   }
+}
+
+// One that has begun to say something says it for ever.
+TEST(Budget, HolesCloseInsideItWhenTheModelRepeatsItself) {
+  WorldOptions options;
+  options.wants = [](std::span<const TokenId> path, std::size_t token) {
+    return !path.empty() && static_cast<std::size_t>(path.back()) == token ? 50.0F : 0.0F;
+  };
+  World world(options);
+  check_world(world, kSeeds / 2, 200'000, options.wants);
 }
 
 TEST(Budget, TruncatedTellsWhetherItClosedTheHole) {

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 
+#include "dsl/render.h"
 #include "dsl/tool_calls.h"
 #include "runtime/chat/tool_syntax.h"
 #include "tests/dsl_run/call_templates.h"
@@ -34,11 +35,43 @@ TEST(CallSyntax, TheToolsThatHolesCanCallAreDeclaredWhereTheTemplateHasThem) {
   ASSERT_NE(compiled.program, nullptr);
   const auto prompt = render_prompt(world.runner->model(), *compiled.program, "main", Json());
   ASSERT_TRUE(prompt) << prompt.error().message;
-  EXPECT_THAT(*prompt, HasSubstr("<|im_start|>system\nBe good.\nTools:\n{\"type\": \"function\", "
-                                 "\"function\": {\"name\": \"words.look\", \"description\": "
-                                 "\"Look a word up.\""));
-  EXPECT_THAT(*prompt, HasSubstr("\"name\": \"stop\""));
-  EXPECT_THAT(*prompt, Not(HasSubstr("other")));
+  EXPECT_THAT(prompt->text,
+              HasSubstr("<|im_start|>system\nBe good.\nTools:\n{\"type\": \"function\", "
+                        "\"function\": {\"name\": \"words.look\", \"description\": "
+                        "\"Look a word up.\""));
+  EXPECT_THAT(prompt->text, HasSubstr("\"name\": \"stop\""));
+  EXPECT_THAT(prompt->text, Not(HasSubstr("other")));
+}
+
+TEST(CallSyntax, AProgramMayAskForThePlainForm) {
+  World world({.chat = testing::tagged_template()});
+  const std::string source = "config { calls: \"plain\", max: 200 }" + std::string(kTools) +
+                             R"(gen main() -> json {
+        system "S."
+        user "Go."
+        assistant "$[c: (look | stop)[2..3]]"
+        tool "ok"
+        assistant "$[d: stop]"
+        return [c, d] })";
+  const Compiled compiled = compile("test.gen", source);
+  ASSERT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
+  const auto prompt = render_prompt(world.runner->model(), *compiled.program, "main", Json());
+  ASSERT_TRUE(prompt) << prompt.error().message;
+  EXPECT_THAT(prompt->text, HasSubstr("You can call these functions. A call is a JSON object"));
+  EXPECT_THAT(prompt->text, Not(HasSubstr("Tools:")));
+  for (int seed = 0; seed < 8; ++seed) {
+    Recorder recorder;
+    RunOptions options;
+    options.observer = &recorder;
+    options.overrides.seed = seed;
+    options.overrides.temperature = 1.0;
+    const auto out = world.run(source, {}, std::move(options));
+    ASSERT_TRUE(out) << out.error().rendered;
+    const Json calls = to_json(*out)[0];
+    EXPECT_GE(calls.size(), 2U);
+    EXPECT_THAT(recorder.text(), Not(HasSubstr("<tool_call>")));
+    EXPECT_THAT(recorder.text(), HasSubstr("\"arguments\""));
+  }
 }
 
 TEST(CallSyntax, AModelWithoutAFormIsToldThePlainOne) {
@@ -48,7 +81,7 @@ TEST(CallSyntax, AModelWithoutAFormIsToldThePlainOne) {
     EXPECT_NE(compiled.program, nullptr);
     const auto prompt = render_prompt(world.runner->model(), *compiled.program, "main", Json());
     EXPECT_TRUE(prompt) << prompt.error().message;
-    return prompt.value_or("");
+    return prompt ? prompt->text : "";
   };
   const std::string list =
       "You can call these functions. A call is a JSON object with the function's name and its "

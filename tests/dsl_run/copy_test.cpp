@@ -57,7 +57,7 @@ TEST(Spans, StandInTheSourceWhateverTheModelWantsAndKnowWhere) {
 TEST(Spans, AnEmptySourceFailsAtItsHoleAndNullStaysPossible) {
   World world;
   EXPECT_THAT(world.json("gen main() -> span { assistant \"$[x: span from \"  \"]\" return x }"),
-              AllOf(HasSubstr("error"), HasSubstr("no text fits")));
+              AllOf(HasSubstr("error"), HasSubstr("there is no word to copy")));
   EXPECT_EQ(world.json(R"(gen main() -> { a: span? } {
     assistant "$[x: { a: span? } from ""]"
     return x

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "dsl/render.h"
 #include "runtime/chat/load_chat_template.h"
 #include "tests/dsl_run/support.h"
 
@@ -95,7 +96,7 @@ TEST(Overflow, IsRefusedWithBothNumbersUnlessTheProgramSaysOtherwise) {
 std::string rendered(const World& world, const std::string& source, const Json& arguments) {
   const Compiled compiled = compile("test.gen", source);
   const auto text = render_prompt(world.runner->model(), *compiled.program, "main", arguments);
-  return text ? *text : "error: " + text.error().message;
+  return text ? text->text : "error: " + text.error().message;
 }
 
 // What is rendered is what a run asks for: the prompt of a program without the dropped turns. That

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "dsl/convert.h"
+#include "dsl/render.h"
 #include "tests/dsl_run/support.h"
 #include "tests/support/small_stack.h"
 
@@ -270,7 +271,7 @@ TEST(Render, ShowsWhatTheModelWouldSee) {
   ASSERT_NE(compiled.program, nullptr) << render(compiled.diagnostics, compiled.sources);
   const auto text = render_prompt(world.runner->model(), *compiled.program, "", {{"name", "Ann"}});
   ASSERT_TRUE(text) << text.error().message;
-  EXPECT_EQ(*text,
+  EXPECT_EQ(text->text,
             "<|im_start|>user\nHello Ann.<|im_end|>\n<|im_start|>assistant\nAge: $[n: "
             "int(0..120)].<|im_end|>\n"
             "\n[what follows depends on n]\n");

@@ -80,5 +80,14 @@ record All {
           }());
 }
 
+TEST(SchemaText, OfTextsOfAWellKnownFormIsTheirFormat) {
+  EXPECT_EQ(printed("record R { d: date, t: time?, w: datetime, i: uuid, m: email, u: url }", "R"),
+            R"({"type":"object","properties":{"d":{"type":"string","format":"date"},)"
+            R"("t":{"anyOf":[{"type":"string","format":"time"},{"type":"null"}]},)"
+            R"("w":{"type":"string","format":"date-time"},"i":{"type":"string","format":"uuid"},)"
+            R"("m":{"type":"string","format":"email"},"u":{"type":"string","format":"uri"}},)"
+            R"("required":["d","t","w","i","m","u"],"additionalProperties":false})");
+}
+
 }  // namespace
 }  // namespace espalier::dsl

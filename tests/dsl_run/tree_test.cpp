@@ -186,5 +186,19 @@ TEST(Run, ARequireInACalledGeneratorReachesTheCallersRetry) {
             "9");
 }
 
+TEST(Retry, ItsElseBlockKnowsWhyTheLastTryFailed) {
+  World world;
+  EXPECT_EQ(world.json(R"(gen main() -> string? {
+      retry 2 as why {
+        assistant "$[x: bool]"
+        require false, "not ${if why == null { 1 } else { 2 }}"
+      } else {
+        return why
+      }
+      return "x"
+    })"),
+            R"("not 2")");
+}
+
 }  // namespace
 }  // namespace espalier::dsl

@@ -1,6 +1,7 @@
 // Holes that a model's vocabulary cannot spell: said with a model at hand, and before a run.
 #include <gmock/gmock.h>
 
+#include "dsl/explanations.h"
 #include "dsl/mock_model.h"
 #include "runtime/chat/load_chat_template.h"
 #include "tests/dsl_run/support.h"
@@ -10,13 +11,13 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// A token for each byte but `q`, `7` and `!`, and one for "!?".
+/// A token for each byte but those `missing`, and one for "!?".
 class Toy final : public runtime::Tokenizer {
  public:
-  Toy() {
+  explicit Toy(std::string_view missing = "q7!") {
     grammar::Vocabulary::Spec spec;
     for (int byte = 0; byte < 256; ++byte)
-      spec.bytes.emplace_back(std::strchr("q7!", byte) != nullptr && byte != 0
+      spec.bytes.emplace_back(missing.find(static_cast<char>(byte)) != std::string_view::npos
                                   ? std::string()
                                   : std::string(1, static_cast<char>(byte)));
     spec.bytes.emplace_back("!?");
@@ -65,8 +66,8 @@ class Toy final : public runtime::Tokenizer {
 
 class VocabularyTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    auto tokenizer = std::make_shared<const Toy>();
+  void SetUp() override { use(std::make_shared<const Toy>()); }
+  void use(const std::shared_ptr<const Toy>& tokenizer) {
     auto chat = runtime::make_chat_template(
         "{%- for m in messages -%}{{ m.role + ': ' + m.content + '\n' }}{%- endfor -%}", tokenizer);
     ASSERT_TRUE(chat) << chat.error().message;
@@ -96,6 +97,18 @@ TEST_F(VocabularyTest, AHoleThatNoTokensSpellIsNamedWithItsPlaceAndAFix) {
             "  |              ^^^^^^^^^^^^^^^^^^^^^^\n"
             "  = help: write it with other characters, or take a model that has a token for every "
             "byte\n");
+}
+
+TEST_F(VocabularyTest, TheExampleOfTheCodeIsOneAndItsRightProgramIsNone) {
+  use(std::make_shared<const Toy>("\xE2"));
+  int examples = 0;
+  for (const Explanation& one : explanations()) {
+    if (one.said_by != SaidBy::kModel) continue;
+    ++examples;
+    EXPECT_THAT(said(std::string(one.wrong)), HasSubstr("error[" + std::string(one.code) + "]"));
+    EXPECT_EQ(said(std::string(one.right)), "");
+  }
+  EXPECT_EQ(examples, 1);
 }
 
 TEST_F(VocabularyTest, SoAreAFollowAndAChoiceThatItCannotSpell) {
