@@ -111,7 +111,7 @@ STRIDE ?= 20
 BFCL_MODELS ?= smollm2 $(HOME)/.cache/espalier/models/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
 bench-bfcl: model python
 	@for model in $(BFCL_MODELS); do PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/bfcl.py --model $$model \
-	  --every $(STRIDE) --free --llama || exit 1; done
+	  --every $(STRIDE) --plain --free --llama || exit 1; done
 
 # The sources that clang-format lays out: not the generated tables.
 FORMATTED = $(filter-out %_tables.cpp,$(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'))

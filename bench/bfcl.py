@@ -1,12 +1,13 @@
 """Function calling: the Berkeley leaderboard's questions as .gen programs, beside the same model free and llama.cpp.
 
 Usage: PYTHONPATH=build/python python3 bench/bfcl.py [--model smollm2] [--every 20] [--category simple_python ...]
-                                                    [--temperature 0] [--free] [--llama] [--show]
+                                                    [--temperature 0] [--plain] [--free] [--llama] [--show]
 
 The data is BFCL v4 (ESPALIER_DATA, else ../shared/data): every Nth row of a category. Each row's function documents
 become tools of a program of its own: dotted names, real keys, enums, nested objects, what may be left out. The model
 writes one call for `simple` and `multiple`, one to eight for the parallel categories, and for `irrelevance` either one
 to four or a text.
+--plain asks for the calls in the plain form as well (`config { calls: "plain" }`), whatever the model's template has.
 --free runs the same prompts with a plain text hole as well, and reads calls out of what was written. --llama runs them
 under llama.cpp too, held to the JSON Schema of those calls by its own grammar, where this Python has llama_cpp.
 
@@ -395,8 +396,13 @@ def single_turns(
         before, start = engine.stats(), time.perf_counter()
         value = program.held(question=question)
         tallies["held"].sharing(before, engine.stats())
-        value = json.loads(value) if isinstance(value, str) else value
-        judge("held", row, named(value, functions), start)
+        judge("held", row, named(as_json(value), functions), start)
+        if args.plain:
+            plainly = engine.compile(
+                'config { calls: "plain" }\n' + program_of(functions, hole), temperature=args.temperature, seed=1
+            )
+            start = time.perf_counter()
+            judge("plain", row, named(as_json(plainly.held(question=question)), functions), start)
         if args.free:
             start = time.perf_counter()
             judge("free", row, calls_in(program.free(question=question)), start)
@@ -405,6 +411,10 @@ def single_turns(
             start = time.perf_counter()
             judge("llama.cpp", row, peer.calls(prompt, functions, hole, args.temperature), start)
     return tallies
+
+
+def as_json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def named(value: Any, functions: list[Schema]) -> list[Call]:
@@ -456,6 +466,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=20)
     parser.add_argument("--category", nargs="*", default=list(CATEGORIES), choices=CATEGORIES)
     parser.add_argument("--temperature", type=float, default=0.0)
+    parser.add_argument("--plain", action="store_true")
     parser.add_argument("--free", action="store_true")
     parser.add_argument("--llama", action="store_true")
     parser.add_argument("--show", action="store_true", help="print every row's calls")
