@@ -202,7 +202,7 @@ void check_world(World& world, unsigned seeds, unsigned first,
   EXPECT_TRUE(world.engine->check_idle());
 }
 
-const unsigned kSeeds = std::getenv("ESPALIER_LONG") != nullptr ? 2000 : 60;
+const unsigned kSeeds = std::getenv("ESPALIER_LONG") != nullptr ? 600 : 60;
 
 TEST(Budget, HolesCloseInsideItWhateverTheTypeAndTheTemperature) {
   World world;
