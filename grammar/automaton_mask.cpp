@@ -219,13 +219,19 @@ void Automaton::walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* lar
   const Position at = positions_[states_[state].items[0]];
   SchemaMachine& schema = machine(Expr{at.expr});
   schema.refuel();
-  SchemaWalk walk(schema, *program_->vocabulary(),
-                  {[&](const SchemaMachine::State& s) {
-                     return state_at(position({at.expr, 1 + schema.cursor(s), at.next, at.depth}));
-                   },
-                   [&](StateId s, unsigned char byte) { return step(s, byte); },
-                   [&](StateId s) { return distance(s); }},
-                  mask);
+  struct States final : SchemaWalk::Outside {
+    States(Automaton& automaton, SchemaMachine& machine, const Position& position)
+        : own(automaton), places(machine), from(position) {}
+    StateId enter(const SchemaMachine::State& s) override {
+      return own.state_at(own.position({from.expr, 1 + places.cursor(s), from.next, from.depth}));
+    }
+    StateId step(StateId s, unsigned char byte) override { return own.step(s, byte); }
+    std::uint32_t distance(StateId s) override { return own.distance(s); }
+    Automaton& own;
+    SchemaMachine& places;
+    const Position& from;
+  } outside(*this, schema, at);
+  SchemaWalk walk(schema, *program_->vocabulary(), outside, mask);
   walk.run(schema.state(at.progress - 1));
   const std::uint64_t rest = closing_size(at.next);  // of what stands after the value
   *largest_after =

@@ -64,14 +64,12 @@ FormulaId Formulas::intern(Node node, std::span<const FormulaId> children) {
                          static_cast<std::uint64_t>(node.atom.kind));
   hash = mix(mix(hash, node.atom.a), node.atom.b);
   for (const FormulaId c : children) hash = mix(hash, c);
-  const auto [from, to] = by_hash_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    const Node& known = nodes_[it->second];
-    if (known.op == node.op && known.negated == node.negated && known.atom == node.atom &&
-        std::ranges::equal(this->children(it->second), children)) {
-      return it->second;
-    }
-  }
+  const FormulaId same = by_hash_.find(hash, [&](FormulaId f) {
+    const Node& known = nodes_[f];
+    return known.op == node.op && known.negated == node.negated && known.atom == node.atom &&
+           std::ranges::equal(this->children(f), children);
+  });
+  if (same != InternTable::kNone) return same;
   node.ordered = node.op == Op::kLiteral && node.atom.kind == AtomKind::kOrder;
   for (const FormulaId c : children) node.ordered = node.ordered || nodes_[c].ordered;
   node.first = static_cast<std::uint32_t>(children_.size());
@@ -79,7 +77,7 @@ FormulaId Formulas::intern(Node node, std::span<const FormulaId> children) {
   children_.insert(children_.end(), children.begin(), children.end());
   const auto id = static_cast<FormulaId>(nodes_.size());
   nodes_.push_back(node);
-  by_hash_.emplace(hash, id);
+  by_hash_.insert(hash, id);
   return id;
 }
 
@@ -159,11 +157,19 @@ FormulaId Formulas::negate(FormulaId f) {
   return out;
 }
 
+FormulaId Formulas::without(FormulaId f, FormulaId part) {
+  if (f == part) return kTrue;
+  std::vector<FormulaId> kept(children(f).begin(), children(f).end());
+  std::erase(kept, part);
+  return kept.size() == 1 ? kept[0] : intern({Op::kAnd, false, {}, 0, 0, 0}, kept);
+}
+
 FormulaId Formulas::all(const std::vector<FormulaId>& parts) { return combine(Op::kAnd, parts); }
 FormulaId Formulas::any(const std::vector<FormulaId>& parts) { return combine(Op::kOr, parts); }
 
 // Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
 FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
+  if (parts.size() == 1) return parts[0];
   const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;
   const FormulaId one = 1 - zero;
   const Op dual = op == Op::kAnd ? Op::kOr : Op::kAnd;

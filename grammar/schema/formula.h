@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "grammar/byte_set.h"
+#include "grammar/intern_table.h"
 #include "grammar/json.h"
 #include "grammar/json_schema_keywords.h"
 
@@ -94,6 +95,8 @@ class Formulas {
   FormulaId any(const std::vector<FormulaId>& parts);
   /// Order is how a value is written, not what it is: it has no negation, and falls away in one.
   FormulaId negate(FormulaId f);
+  /// A conjunction without one of its parts, which may be all of it.
+  FormulaId without(FormulaId f, FormulaId part);
   /// The value is this one.
   FormulaId equals(const Json& value);
 
@@ -130,8 +133,10 @@ class Formulas {
   /// `f` with every literal replaced by `to(literal)`; shared parts are visited once.
   template <class To>
   FormulaId map(FormulaId f, To&& to) {
+    if (f <= kTrue) return f;
+    if (nodes_[f].op == Op::kLiteral) return to(f);
     std::unordered_map<FormulaId, FormulaId> known;
-    return map_into(f, to, known);
+    return map_parts(f, to, known);
   }
   /// `f` for a value of the types `only` (those of one JSON type): what speaks of others is gone.
   FormulaId restrict(FormulaId f, JsonTypes only);
@@ -150,21 +155,30 @@ class Formulas {
     if (f <= kTrue) return f;
     if (nodes_[f].op == Op::kLiteral) return to(f);
     if (const auto it = known.find(f); it != known.end()) return it->second;
-    std::vector<FormulaId> parts;
-    const std::uint32_t count = nodes_[f].count;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      parts.push_back(map_into(children_[nodes_[f].first + i], to, known));
-    }
-    const FormulaId out = nodes_[f].op == Op::kAnd ? all(parts) : any(parts);
+    const FormulaId out = map_parts(f, to, known);
     known.emplace(f, out);
     return out;
+  }
+  template <class To>
+  FormulaId map_parts(FormulaId f, To& to, std::unordered_map<FormulaId, FormulaId>& known) {
+    const std::uint32_t count = nodes_[f].count;
+    std::vector<FormulaId> parts;
+    parts.reserve(count);
+    bool same = true;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const FormulaId part = children_[nodes_[f].first + i];
+      parts.push_back(map_into(part, to, known));
+      same = same && parts.back() == part;
+    }
+    if (same) return f;
+    return nodes_[f].op == Op::kAnd ? all(parts) : any(parts);
   }
   FormulaId intern(Node node, std::span<const FormulaId> children);
   FormulaId combine(Op op, const std::vector<FormulaId>& parts);
 
   std::vector<Node> nodes_;
   std::vector<FormulaId> children_;
-  std::unordered_multimap<std::size_t, FormulaId> by_hash_;
+  InternTable by_hash_;
   std::unordered_map<std::uint64_t, FormulaId> restricted_;
   std::vector<std::string> names_;
   std::unordered_map<std::string, std::uint32_t> name_ids_;

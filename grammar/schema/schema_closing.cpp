@@ -28,8 +28,7 @@ const SchemaMachine::Alternative* SchemaMachine::closing_alternative(LevelId con
 // Bytes that close a container and those around it by the plans of its alternatives, the best of
 // them. What a closing goes by: each piece of it lowers this, so that it ends. (The least text of
 // the container alone may leave what is around it owing as much as before, without end.)
-std::uint64_t SchemaMachine::closing_cost(LevelId start) {
-  if (start == 0) return 0;
+std::uint64_t SchemaMachine::find_closing_cost(LevelId start) {
   std::vector<LevelId> work{start};
   while (!work.empty()) {
     const LevelId at = work.back();
@@ -60,7 +59,7 @@ std::uint64_t SchemaMachine::closing_cost(LevelId start) {
 void SchemaMachine::find_leaf_closing(LeafId leaf) {
   std::string word;
   std::uint64_t least = UINT64_MAX;
-  for (const LeafPart& part : std::vector<LeafPart>(leaves_[leaf].parts)) {
+  for (const LeafPart& part : leaves_[leaf].parts) {
     std::string closing = scalars_[part.scalar].run.closing_word(part.state);
     std::uint64_t size = closing.size();
     size += closing_cost(part.next);
@@ -83,8 +82,9 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
 }
 
 // Sets how a key goes on, and all that it leads through: at its start to the key that the object's
-// plan has, else to any that may still come.
-bool SchemaMachine::find_key_closing(Cursor at) {
+// plan has, else to any that may still come. Goes that way to its end, or to where it is known,
+// appending what is read; kDead where there is none.
+SchemaMachine::Cursor SchemaMachine::find_key_closing(Cursor at, std::string& read) {
   constexpr std::size_t kFillers = 32;  // characters after which some key is new
   const State s = states_[at];
   const bool begins = key_so_far(s.b, s.text).empty();
@@ -96,8 +96,7 @@ bool SchemaMachine::find_key_closing(Cursor at) {
       if (leaf == 0 || leaves_[leaf].accepting != (i + 1 == word.size())) return false;
       if (!leaves_[leaf].accepting) text = extend(text, static_cast<unsigned char>(word[i]));
     }
-    const Json key = Json::parse("\"" + key_so_far(s.b, text) + "\"", nullptr, false);
-    return key.is_string() && value_after_key(s.b, key.get_ref<const std::string&>()) != 0;
+    return value_after_spelled(s.b, key_so_far(s.b, text)) != 0;
   };
   std::optional<std::string> word;
   const Level& object = *levels_[s.b];
@@ -106,7 +105,7 @@ bool SchemaMachine::find_key_closing(Cursor at) {
     if (!closing.end) word = Json(closing.key).dump().substr(1);
     if (word && !leads(*word)) word.reset();
   }
-  const std::vector<LeafPart> parts = leaves_[s.a].parts;
+  const std::vector<LeafPart>& parts = leaves_[s.a].parts;
   // A key of nobody's is worth the same wherever it starts: those of this object last.
   const bool others = levels_[s.b]->any_key;
   std::string filler;
@@ -124,15 +123,16 @@ bool SchemaMachine::find_key_closing(Cursor at) {
     filler += 'a';
     if (leads(filler + "\"")) word = filler + "\"";
   }
-  if (!word) return false;
+  if (!word) return kDead;
   Cursor key = at;
   for (const char c : *word) {
     const auto byte = static_cast<unsigned char>(c);
     if (!key_closings_.emplace(key, byte).second) break;
     bytes_ += 48;
+    read += c;
     key = step(key, byte);
   }
-  return true;
+  return key;
 }
 
 SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
@@ -162,7 +162,7 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
       const LeafId scalars = scalars_of(s.a);
       std::optional<Kind> kind;
       std::tuple<std::uint64_t, std::uint32_t> least;
-      const std::vector<Alternative> from = levels_[s.a]->alternatives;
+      const std::vector<Alternative>& from = levels_[s.a]->alternatives;
       for (const Alternative& a : from) {
         const ValueFacts facts = value_facts(a.formula);
         if (facts.verdict != Verdict::kYes) continue;
@@ -196,10 +196,14 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
     case Phase::kKey: {
       Cursor key = at;
       while (states_[key].phase == Phase::kKey) {
-        if (!key_closings_.contains(key) && !find_key_closing(key)) return kDead;
-        const unsigned char byte = key_closings_.at(key);
-        word += static_cast<char>(byte);
-        key = step(key, byte);
+        const auto known = key_closings_.find(key);
+        if (known == key_closings_.end()) {
+          key = find_key_closing(key, word);
+          if (key == kDead) return kDead;
+          continue;
+        }
+        word += static_cast<char>(known->second);
+        key = step(key, known->second);
       }
       return key;
     }

@@ -307,6 +307,34 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
   return true;
 }
 
+// split() of what `f` becomes after a member.
+bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>& out) {
+  const KeyFacts& facts = key_facts(f);
+  if (!facts.plain || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
+  const std::uint32_t name = formulas_.name(*key.text);
+  FormulaId value = facts.other;
+  if (facts.members) {
+    const auto& named = formulas_.members_of(*facts.members).named;
+    const auto own =
+        std::lower_bound(named.begin(), named.end(), std::pair<std::uint32_t, FormulaId>(name, 0));
+    if (own != named.end() && own->first == name) value = own->second;
+  }
+  const auto comes = [&](FormulaId l) {
+    return formulas_.op(l) == Formulas::Op::kLiteral && formulas_.atom(l).kind == AtomKind::kHas &&
+           formulas_.atom(l).a == name;
+  };
+  FormulaId rest = f;
+  if (comes(f)) {
+    rest = Formulas::kTrue;
+  } else if (formulas_.op(f) == Formulas::Op::kAnd) {
+    const auto parts = formulas_.children(f);
+    const auto has = std::ranges::find_if(parts, comes);
+    if (has != parts.end()) rest = formulas_.without(f, *has);
+  }
+  if (value != Formulas::kFalse) out.push_back({value, rest});
+  return true;
+}
+
 const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
   KeyFacts facts;

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "grammar/hash.h"
 #include "grammar/json_expression.h"
 #include "grammar/schema/schema_machine.h"
 
@@ -16,13 +17,16 @@ constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
 }  // namespace
 
 std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
-  const auto [it, fresh] = text_ids_.try_emplace((std::uint64_t{text} << 8) | byte,
-                                                 static_cast<std::uint32_t>(texts_.size()));
-  if (fresh) {
+  const std::size_t hash = mix(text, byte);
+  std::uint32_t id = text_ids_.find(
+      hash, [&](std::uint32_t t) { return texts_[t].before == text && texts_[t].byte == byte; });
+  if (id == InternTable::kNone) {
+    id = static_cast<std::uint32_t>(texts_.size());
+    text_ids_.insert(hash, id);
     texts_.push_back({text, byte});
     bytes_ += 48;
   }
-  return it->second;
+  return id;
 }
 
 // A name as it is read: canonical, without quotes.
@@ -61,10 +65,12 @@ std::string SchemaMachine::key_so_far(LevelId object, std::uint32_t text) const 
 
 SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
   if (parts.empty()) return 0;
-  std::string key(reinterpret_cast<const char*>(parts.data()), parts.size() * sizeof(LeafPart));
-  const auto [it, fresh] =
-      leaf_ids_.try_emplace(std::move(key), static_cast<LeafId>(leaves_.size()));
-  if (fresh) {
+  std::size_t hash = parts.size();
+  for (const LeafPart& part : parts) hash = mix(mix(mix(hash, part.scalar), part.state), part.next);
+  LeafId id = leaf_ids_.find(hash, [&](LeafId other) { return leaves_[other].parts == parts; });
+  if (id == InternTable::kNone) {
+    id = static_cast<LeafId>(leaves_.size());
+    leaf_ids_.insert(hash, id);
     Leaf made;
     for (const LeafPart& part : parts) {
       const ScalarRun& run = scalars_[part.scalar].run;
@@ -81,7 +87,7 @@ SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
     made.parts = std::move(parts);
     leaves_.push_back(std::move(made));
   }
-  return it->second;
+  return id;
 }
 
 SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
@@ -98,7 +104,7 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
     }
   }
   std::vector<LeafPart> parts;
-  for (const LeafPart& part : std::vector<LeafPart>(leaves_[at].parts)) {
+  for (const LeafPart& part : leaves_[at].parts) {
     ScalarRun& run = scalars_[part.scalar].run;
     const std::size_t before = run.bytes();
     const std::uint32_t next = run.step(part.state, byte);
@@ -152,7 +158,7 @@ SchemaMachine::LevelId SchemaMachine::after_any_item(const LeafPart& part) {
     next.kind = levels_[part.next]->kind;
     next.depth = levels_[part.next]->depth;
     next.seen = levels_[part.next]->seen;
-    for (const Alternative& a : std::vector<Alternative>(levels_[part.next]->alternatives)) {
+    for (const Alternative& a : levels_[part.next]->alternatives) {
       if (!alike_and_unique(a.formula)) return 0;
       const FormulaId f = with_value(a.formula, witness);
       if (plan(next.kind, f, next.seen).verdict != Verdict::kYes) return 0;
@@ -187,7 +193,7 @@ bool SchemaMachine::alike_and_unique(FormulaId f) const {
 SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
   if (levels_[value]->has_leaf) return levels_[value]->leaf;
   std::vector<LeafPart> parts;
-  const std::vector<Alternative> from = levels_[value]->alternatives;
+  const std::vector<Alternative>& from = levels_[value]->alternatives;
   for (const Alternative& a : from) {
     for (const std::uint32_t s : scalars(a.formula)) {
       parts.push_back({s, scalars_[s].run.start(), a.next});
@@ -206,7 +212,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   KeyFacts facts;
   facts.plain = true;
   const std::uint32_t seen = levels_[object]->seen;
-  const std::vector<Alternative> from = levels_[object]->alternatives;
+  const std::vector<Alternative>& from = levels_[object]->alternatives;
   for (const Alternative& a : from) {
     const KeyFacts& own = key_facts(a.formula);
     facts.plain = facts.plain && own.plain;
@@ -279,7 +285,7 @@ SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
   if (levels_[object]->other_value != 0) return levels_[object]->other_value;
   std::vector<std::pair<FormulaId, std::vector<Alternative>>> values;
   const std::uint32_t depth = levels_[object]->depth;
-  for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
+  for (const Alternative& a : levels_[object]->alternatives) {
     const FormulaId value = expand(key_facts(a.formula).other);
     const ValueFacts& facts = value_facts(value);
     if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
@@ -307,7 +313,7 @@ SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
 bool SchemaMachine::may_come(LevelId object, std::uint32_t name) {
   bool known = true;  // for all alternatives, by their members' values
   bool out = false;
-  for (const Alternative& a : std::vector<Alternative>(levels_[object]->alternatives)) {
+  for (const Alternative& a : levels_[object]->alternatives) {
     const std::optional<std::uint32_t> members = key_facts(a.formula).members;
     known = known && members.has_value();
     if (!known) break;

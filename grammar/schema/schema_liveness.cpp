@@ -145,10 +145,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
   static const Plan kNoForNow{Verdict::kNo, false, {}, 0, 0, 0, 0, 0};
   static const Plan kUndecidedForNow{Verdict::kUndecided, false, {}, 0, 0, 0, 0, 0};
   const auto id_of = [&](FormulaId f, std::uint32_t seen) {
-    std::string id(1, static_cast<char>(kind));
-    id.append(reinterpret_cast<const char*>(&f), sizeof f);
-    id.append(reinterpret_cast<const char*>(&seen), sizeof seen);
-    return id;
+    return (std::uint64_t{f} << 32) | (std::uint64_t{seen} << 1) | (kind == Kind::kObject ? 1 : 0);
   };
   struct Step {
     std::string key;
@@ -167,9 +164,9 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
   const auto steps_of = [&](FormulaId f, std::uint32_t seen, std::vector<Step>& out) -> bool {
     bool whole = true;
     const auto add = [&](const Key* key, const std::string& text, std::uint32_t after) {
-      const FormulaId mixed = key != nullptr ? after_member(f, *key) : after_item(f);
       std::vector<Pair> pairs;
-      whole = split(mixed, pairs) && whole;
+      whole =
+          (key != nullptr ? split_member(f, *key, pairs) : split(after_item(f), pairs)) && whole;
       for (const Pair& pair : pairs) {
         if (pair.rest == Formulas::kFalse || (pair.rest == f && !wants_repeat(f))) continue;
         FormulaId value = expand(pair.value);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "grammar/hash.h"
+#include "grammar/schema/standard_stems.h"
 
 namespace espalier::grammar {
 namespace {
@@ -60,6 +61,7 @@ SchemaMachine::SchemaMachine(std::shared_ptr<const SchemaGraph> graph, Vocabular
       library_(ScalarLibrary::of(vocabulary_)),
       max_depth_(max_depth),
       formulas_(graph_->formulas()) {
+  standard_stems_ = StandardStems::of(vocabulary_);
   states_.resize(2);
   states_[1].phase = Phase::kDone;
   closing_sizes_.assign(2, UINT64_MAX);
@@ -89,13 +91,16 @@ SchemaMachine::~SchemaMachine() = default;
 SchemaMachine::Cursor SchemaMachine::cursor(const State& s) {
   if (s.phase == Phase::kDead) return kDead;
   if (s.phase == Phase::kDone) return kDone;
-  const auto [it, fresh] = cursor_ids_.try_emplace(s, static_cast<Cursor>(states_.size()));
-  if (fresh) {
+  const std::size_t hash = StateHash()(s);
+  Cursor id = cursor_ids_.find(hash, [&](Cursor c) { return states_[c] == s; });
+  if (id == InternTable::kNone) {
+    id = static_cast<Cursor>(states_.size());
+    cursor_ids_.insert(hash, id);
     states_.push_back(s);
     closing_sizes_.push_back(UINT64_MAX);
     bytes_ += 2 * sizeof(State) + 48;
   }
-  return it->second;
+  return id;
 }
 
 SchemaMachine::LevelId SchemaMachine::level(Level level) {
@@ -104,24 +109,27 @@ SchemaMachine::LevelId SchemaMachine::level(Level level) {
   // One formula for each way on.
   std::sort(alternatives.begin(), alternatives.end(),
             [](const Alternative& a, const Alternative& b) { return a.next < b.next; });
-  std::vector<Alternative> merged;
-  for (std::size_t i = 0; i < alternatives.size();) {
-    std::vector<FormulaId> any;
+  std::size_t kept = 0;
+  std::vector<FormulaId> any;
+  for (std::size_t i = 0; i < alternatives.size(); ++kept) {
+    any.clear();
     const LevelId next = alternatives[i].next;
     for (; i < alternatives.size() && alternatives[i].next == next; ++i) {
       any.push_back(alternatives[i].formula);
     }
-    merged.push_back({formulas_.any(any), next});
+    alternatives[kept] = {formulas_.any(any), next};
   }
-  alternatives = std::move(merged);
-  std::string key;
-  append_bytes(key, level.kind);
-  append_bytes(key, level.depth);
-  append_bytes(key, level.seen);
-  for (const Alternative& a : alternatives) append_bytes(key, a);
-  const auto [it, fresh] =
-      level_ids_.try_emplace(std::move(key), static_cast<LevelId>(levels_.size()));
-  if (fresh) {
+  alternatives.resize(kept);
+  std::size_t hash = mix(mix(static_cast<std::size_t>(level.kind), level.depth), level.seen);
+  for (const Alternative& a : alternatives) hash = mix(mix(hash, a.formula), a.next);
+  LevelId id = level_ids_.find(hash, [&](LevelId other) {
+    const Level& known = *levels_[other];
+    return known.kind == level.kind && known.depth == level.depth && known.seen == level.seen &&
+           known.alternatives == alternatives;
+  });
+  if (id == InternTable::kNone) {
+    id = static_cast<LevelId>(levels_.size());
+    level_ids_.insert(hash, id);
     for (const Alternative& a : alternatives) {
       level.recorded =
           level.recorded || joins_list(a.next) || (a.next != 0 && levels_[a.next]->recorded);
@@ -129,7 +137,7 @@ SchemaMachine::LevelId SchemaMachine::level(Level level) {
     bytes_ += sizeof(Level) + 2 * alternatives.size() * sizeof(Alternative) + 96;
     levels_.push_back(std::make_unique<Level>(std::move(level)));
   }
-  return it->second;
+  return id;
 }
 
 // The level that stands for any of several, which differ in their alternatives only.
@@ -163,7 +171,7 @@ SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends
     if (!joins_list(end)) continue;
     if (!value) value = last_value(text_of(text));
     if (!value) {  // asked for a bound, or by a walk that tries what it finds
-      for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
+      for (const Alternative& a : levels_[end]->alternatives) {
         text_missed_ = text_missed_ || wants_repeat(a.formula);
       }
       continue;
@@ -172,7 +180,7 @@ SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends
     next.kind = Kind::kArray;
     next.depth = levels_[end]->depth;
     next.seen = levels_[end]->seen;
-    for (const Alternative& a : std::vector<Alternative>(levels_[end]->alternatives)) {
+    for (const Alternative& a : levels_[end]->alternatives) {
       const FormulaId f = with_value(a.formula, *value);
       if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
         next.alternatives.push_back({f, a.next});
@@ -201,7 +209,7 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind, std::uint32_
   Level inside;
   inside.kind = kind;
   inside.depth = levels_[value]->depth + 1;
-  const std::vector<Alternative> from = levels_[value]->alternatives;
+  const std::vector<Alternative>& from = levels_[value]->alternatives;
   for (const Alternative& a : from) {
     const FormulaId f = formulas_.restrict(a.formula, type);
     if (f == Formulas::kFalse) continue;
@@ -220,16 +228,17 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
                                                std::uint32_t seen) {
   const Kind kind = container.kind;
   const std::uint32_t depth = container.depth;
-  const std::vector<Alternative> from = container.alternatives;
+  const std::vector<Alternative>& from = container.alternatives;
   std::vector<std::pair<FormulaId, std::vector<Alternative>>> values;
   std::unordered_map<FormulaId, std::size_t> at;
   std::vector<Pair> pairs;
   for (const Alternative& a : from) {
-    const FormulaId after = key != nullptr ? after_member(a.formula, *key) : after_item(a.formula);
     // What must come still can then: this container can be completed.
     const bool plain = key != nullptr && key_facts(a.formula).plain;
     pairs.clear();
-    if (!split(after, pairs)) undecided_ = true;
+    const bool whole =
+        key != nullptr ? split_member(a.formula, *key, pairs) : split(after_item(a.formula), pairs);
+    if (!whole) undecided_ = true;
     for (const Pair& pair : pairs) {
       FormulaId value = expand(pair.value);
       if (value == Formulas::kFalse || pair.rest == Formulas::kFalse) continue;
@@ -278,6 +287,15 @@ SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std:
   return value;
 }
 
+SchemaMachine::LevelId SchemaMachine::value_after_spelled(LevelId object, std::string spelled) {
+  if (spelled.find('\\') != std::string::npos) {
+    const Json key = Json::parse("\"" + spelled + "\"", nullptr, false);
+    if (!key.is_string()) return 0;
+    spelled = key.get_ref<const std::string&>();
+  }
+  return value_after_key(object, spelled);
+}
+
 SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
   if (!levels_[array]->item_known) {
     const LevelId item = value_of(*levels_[array], nullptr, 0);
@@ -291,7 +309,7 @@ bool SchemaMachine::may_end(LevelId container) {
   Level& at = *levels_[container];
   if (!at.end_known) {
     at.end_known = true;
-    for (const Alternative& a : std::vector<Alternative>(at.alternatives)) {
+    for (const Alternative& a : at.alternatives) {
       if (at_end(a.formula)) at.ends.push_back(a.next);
     }
     at.may_end = !at.ends.empty();
@@ -307,14 +325,16 @@ std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& ke
   const std::uint32_t name = formulas_.name(key);
   std::vector<std::uint32_t> set = seen_sets_[seen];
   set.insert(std::lower_bound(set.begin(), set.end(), name), name);
-  std::string id(reinterpret_cast<const char*>(set.data()), set.size() * sizeof(std::uint32_t));
-  const auto [it, fresh] =
-      seen_ids_.try_emplace(std::move(id), static_cast<std::uint32_t>(seen_sets_.size()));
-  if (fresh) {
+  std::size_t hash = set.size();
+  for (const std::uint32_t n : set) hash = mix(hash, n);
+  std::uint32_t id = seen_ids_.find(hash, [&](std::uint32_t s) { return seen_sets_[s] == set; });
+  if (id == InternTable::kNone) {
+    id = static_cast<std::uint32_t>(seen_sets_.size());
+    seen_ids_.insert(hash, id);
     bytes_ += 2 * set.size() * sizeof(std::uint32_t) + 96;
     seen_sets_.push_back(std::move(set));
   }
-  return it->second;
+  return id;
 }
 
 // ---- bytes ----
@@ -391,9 +411,7 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         if (!leaves_[next].accepting) {
           return State{Phase::kKey, 0, next, s.b, extend(s.text, byte)};
         }
-        const Json key = Json::parse("\"" + key_so_far(s.b, s.text) + "\"", nullptr, false);
-        if (!key.is_string()) return kDeadState;
-        const LevelId value = value_after_key(s.b, key.get_ref<const std::string&>());
+        const LevelId value = value_after_spelled(s.b, key_so_far(s.b, s.text));
         if (value == 0) return kDeadState;
         return {Phase::kColon, 0, value, 0, punctuated(s.b, s.text, byte)};
       }
@@ -425,7 +443,7 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
 void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
   const State s = states_[at];
   const auto leaf_classes = [&](LeafId id) {
-    for (const LeafPart& part : std::vector<LeafPart>(leaves_[id].parts)) {
+    for (const LeafPart& part : leaves_[id].parts) {
       scalars_[part.scalar].run.byte_classes(part.state, classes);
     }
   };
@@ -444,8 +462,7 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
 
 // At least the bytes of any closing that starts at the level: it goes along alternatives whose
 // plans are never longer than the longest here.
-std::uint64_t SchemaMachine::level_bound(LevelId start) {
-  if (start == 0) return 0;
+std::uint64_t SchemaMachine::find_level_bound(LevelId start) {
   std::vector<LevelId> work{start};
   while (!work.empty()) {
     const LevelId at = work.back();

@@ -31,11 +31,14 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/intern_table.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/scalar_run.h"
 #include "grammar/schema/schema_graph.h"
 
 namespace espalier::grammar {
+
+class StandardStems;
 
 class SchemaMachine {
  public:
@@ -112,6 +115,7 @@ class SchemaMachine {
 
  private:
   friend class SchemaWalk;
+  friend class StandardStems;
   using LevelId = std::uint32_t;  // 0: the whole value is complete
   using LeafId = std::uint32_t;   // 0: dead
   enum class Kind : std::uint8_t { kValue, kObject, kArray };
@@ -147,6 +151,7 @@ class SchemaMachine {
     bool item_known = false;
     LevelId stem = 0, next_stem = 0;  // see value_stem(), object_stem()
     bool stem_known = false, next_stem_known = false;
+    std::uint8_t standard = 0;  // a stem: types, where the value may be anything of these
   };
   struct LeafPart {
     std::uint32_t scalar = 0;
@@ -176,7 +181,7 @@ class SchemaMachine {
   struct List {
     bool known = false;  // else it depends on what stands around the whole value
     std::vector<std::uint32_t> fit, unsure, ends;
-    std::shared_ptr<const std::vector<TokenId>> ids;  // of `fit`
+    std::vector<TokenId> ids;  // of `fit`
     std::uint64_t largest = 0;
   };
   struct ListKey {
@@ -251,7 +256,12 @@ class SchemaMachine {
   };
 
   // schema_machine.cpp
-  std::uint64_t level_bound(LevelId level);
+  std::uint64_t level_bound(LevelId level) {
+    if (level == 0) return 0;
+    const std::uint64_t known = levels_[level]->closing_bound;
+    return known != 0 ? known : find_level_bound(level);
+  }
+  std::uint64_t find_level_bound(LevelId level);
   static bool own_key(const Level& object, const std::string& spelled) {
     return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
   }
@@ -264,9 +274,13 @@ class SchemaMachine {
   LevelId merge(const std::vector<LevelId>& levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
   LevelId value_after_key(LevelId object, const std::string& key);
+  // The same after a key as it is spelled; 0 where that is no string.
+  LevelId value_after_spelled(LevelId object, std::string spelled);
   LevelId other_value(LevelId object);
   LevelId value_end();
   std::pair<LevelId, LevelId> value_stem(LevelId value);
+  // `place` at a stem of a value that says no more than types: the same in all machines.
+  [[nodiscard]] std::optional<State> standard(State place) const;
   LevelId object_stem(LevelId object, bool keys_alike);
   std::uint64_t object_bound(LevelId object);
   LevelId value_of(const Level& container, const Key* key, std::uint32_t seen);
@@ -284,7 +298,7 @@ class SchemaMachine {
   LevelId after_any_item(const LeafPart& part);
   bool alike_and_unique(FormulaId f) const;
   void find_leaf_closing(LeafId leaf);
-  bool find_key_closing(Cursor at);
+  Cursor find_key_closing(Cursor at, std::string& read);
   bool joins_list(LevelId after);
   std::uint32_t extend(std::uint32_t text, unsigned char byte);
   // `text` and a byte of punctuation, where the place at `level` is recorded.
@@ -296,7 +310,12 @@ class SchemaMachine {
   std::string text_of(std::uint32_t text) const;
   std::uint32_t seen_with(std::uint32_t seen, const std::string& key);
   const Alternative* closing_alternative(LevelId container);
-  std::uint64_t closing_cost(LevelId container);
+  std::uint64_t closing_cost(LevelId container) {
+    if (container == 0) return 0;
+    const std::optional<std::uint64_t>& known = levels_[container]->closing_cost;
+    return known ? *known : find_closing_cost(container);
+  }
+  std::uint64_t find_closing_cost(LevelId container);
   [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
   std::vector<Key> key_classes(const KeyFacts& facts);
   FormulaId class_language(const Key& key, const std::vector<std::uint32_t>& names,
@@ -309,6 +328,7 @@ class SchemaMachine {
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
   bool split(FormulaId f, std::vector<Pair>& out);
+  bool split_member(FormulaId f, const Key& key, std::vector<Pair>& out);
   void group(std::vector<Pair>& pairs);
   static constexpr std::size_t kMaxPairs = 4096;
   bool has_child(FormulaId f);
@@ -365,34 +385,35 @@ class SchemaMachine {
   std::size_t large_steps_ = 40'000;  // left for automata that take more than kDfaSteps
 
   std::vector<State> states_;
-  std::unordered_map<State, Cursor, StateHash> cursor_ids_;
+  InternTable cursor_ids_;
   std::vector<std::uint64_t> closing_sizes_;
   std::unordered_map<Cursor, unsigned char> key_closings_;  // by Phase::kKey: the next byte
   std::vector<std::unique_ptr<Level>> levels_;
-  std::unordered_map<std::string, LevelId> level_ids_;
-  std::vector<Leaf> leaves_;
-  std::unordered_map<std::string, LeafId> leaf_ids_;
+  InternTable level_ids_;
+  std::deque<Leaf> leaves_;  // never moved
+  InternTable leaf_ids_;
   struct Text {
     std::uint32_t before = 0;
     unsigned char byte = 0;
   };
   std::vector<Text> texts_;
-  std::unordered_map<std::uint64_t, std::uint32_t> text_ids_;
+  InternTable text_ids_;
   std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;         // by names
   std::map<std::vector<std::uint32_t>, std::uint32_t> key_words_;  // scalars, by names
   std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
-  std::unordered_map<std::string, std::uint32_t> seen_ids_;
+  InternTable seen_ids_;
   std::deque<Scalar> scalars_;  // never moved
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
-  std::unordered_map<ListKey, List, ListKeyHash> lists_;
-  std::unordered_map<State, StemMask, StateHash> stem_masks_;
+  std::unordered_map<ListKey, std::shared_ptr<const List>, ListKeyHash> lists_;
+  std::unordered_map<State, std::shared_ptr<const StemMask>, StateHash> stem_masks_;
+  std::shared_ptr<StandardStems> standard_stems_;
   LevelId value_end_ = 0;
   std::unordered_map<std::uint64_t, LevelId> object_stems_, next_stems_;
   std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar
   std::unordered_map<FormulaId, FormulaId> expanded_;
   std::unordered_map<FormulaId, ValueFacts> value_facts_;
-  std::unordered_map<std::string, Plan> plans_;
+  std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;
   std::unordered_map<FormulaId, bool> has_child_, has_unique_;
   std::unordered_map<std::string, bool> key_matches_;

@@ -26,14 +26,34 @@ std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_s
     const Level& at = *levels_[value];
     if (at.kind == Kind::kValue && at.alternatives.size() == 1 && at.alternatives[0].next != 0 &&
         !at.recorded) {
+      // A token opens no more containers than it has bytes: where those surely fit, and where there
+      // are none, the depth makes no difference.
+      const FormulaId f = at.alternatives[0].formula;
+      const bool types = f == Formulas::kTrue || (formulas_.op(f) == Formulas::Op::kLiteral &&
+                                                  formulas_.atom(f).kind == AtomKind::kType);
+      const bool free = formulas_.restrict(f, JsonTypes::kObject) == Formulas::kFalse &&
+                        formulas_.restrict(f, JsonTypes::kArray) == Formulas::kFalse;
+      const bool roomy = types && fits(at.depth + 2, vocabulary_->longest_token());
       Level stem;
-      stem.depth = at.depth;
-      stem.alternatives.push_back({at.alternatives[0].formula, value_end()});
+      stem.depth = free || roomy ? 0 : at.depth;
+      stem.alternatives.push_back({f, value_end()});
       const LevelId made = level(std::move(stem));
+      if (types && spelled_ && (free || roomy)) {
+        levels_[made]->standard = f == Formulas::kTrue
+                                      ? std::uint8_t{JsonTypes::kAll}
+                                      : static_cast<std::uint8_t>(formulas_.atom(f).a);
+      }
       levels_[value]->stem = made;
     }
   }
   return {levels_[value]->stem, levels_[value]->alternatives[0].next};
+}
+
+std::optional<SchemaMachine::State> SchemaMachine::standard(State place) const {
+  if (place.phase != Phase::kColon && place.phase != Phase::kValue) return std::nullopt;
+  if (levels_[place.a]->standard == 0) return std::nullopt;
+  place.a = levels_[place.a]->standard;
+  return place;
 }
 
 // The first object that may, or may not, end as this one and has keys left as this one: the same

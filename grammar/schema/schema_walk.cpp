@@ -15,16 +15,18 @@ const ByteSet kContainers = ByteSet::of("{[");
 
 }  // namespace
 
-SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside outside,
+SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside& outside,
                        MaskBuilder& mask)
     : machine_(machine),
       vocabulary_(vocabulary),
-      outside_(std::move(outside)),
+      outside_(outside),
       mask_(mask),
       path_(vocabulary.trie().longest() + 1),
       exit_path_(vocabulary.trie().longest() + 1) {
   all_.trie = &vocabulary.trie();
   all_.path = &path_;
+  open_.reserve(16);
+  todo_.reserve(64);
 }
 
 void SchemaWalk::run(const State& from) {
@@ -187,9 +189,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
     value = machine_.other_value(s.b);
     next.stands_in |= kKey;
   } else {
-    const Json key = Json::parse("\"" + text + "\"", nullptr, false);
-    if (!key.is_string()) return next;
-    value = machine_.value_after_key(s.b, key.get_ref<const std::string&>());
+    value = machine_.value_after_spelled(s.b, text);
   }
   if (value != 0) next.inside = {Phase::kColon, 0, value, 0, 0};
   return next;
@@ -256,7 +256,7 @@ ByteSet SchemaWalk::begin_value(const Tokens& tokens, std::uint32_t node, const 
       tokens.piece != nullptr || tokens.each || tokens.list != nullptr || depends(place);
   const bool recorded = machine_.leaves_[scalars].recorded;
   ByteSet out = kContainers;
-  for (const LeafPart part : std::vector<LeafPart>(machine_.leaves_[scalars].parts)) {
+  for (const LeafPart& part : machine_.leaves_[scalars].parts) {
     if (!alone && part_piece(node, value_part(part, recorded, place.stands_in))) continue;
     out |= machine_.scalars_[part.scalar].run.next_bytes(part.state);
   }

@@ -12,7 +12,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,13 +27,17 @@ namespace espalier::grammar {
 class SchemaWalk {
  public:
   /// What follows where the value may be complete: the caller's states.
-  struct Outside {
-    std::function<StateId(const SchemaMachine::State&)> enter;  // Automaton::kDead: nothing
-    std::function<StateId(StateId, unsigned char)> step;
-    std::function<std::uint32_t(StateId)> distance;  // Automaton::kNever: not live
+  class Outside {
+   public:
+    virtual StateId enter(const SchemaMachine::State& at) = 0;  // Automaton::kDead: nothing
+    virtual StateId step(StateId state, unsigned char byte) = 0;
+    virtual std::uint32_t distance(StateId state) = 0;  // Automaton::kNever: not live
+
+   protected:
+    ~Outside() = default;
   };
 
-  SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside outside,
+  SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside& outside,
              MaskBuilder& mask);
 
   /// Allows the tokens that may come at `from`, which is not accepting.
@@ -146,7 +149,7 @@ class SchemaWalk {
 
   SchemaMachine& machine_;
   const Vocabulary& vocabulary_;
-  Outside outside_;
+  Outside& outside_;
   MaskBuilder& mask_;
   Tokens all_;
   State from_;

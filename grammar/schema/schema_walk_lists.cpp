@@ -11,6 +11,7 @@
 
 #include "grammar/program.h"
 #include "grammar/schema/schema_walk.h"
+#include "grammar/schema/standard_stems.h"
 
 namespace espalier::grammar {
 
@@ -52,8 +53,14 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   }
   const Stem stem = stem_of(place);
   const SchemaMachine::ListKey key{tokens.trie, node, stem.place, place.stands_in, ends};
-  auto known = machine_.lists_.find(key);
-  if (known == machine_.lists_.end()) {
+  std::shared_ptr<const SchemaMachine::List>& known = machine_.lists_[key];
+  const std::optional<State> standard = known ? std::nullopt : machine_.standard(stem.place);
+  SchemaMachine::ListKey shared = key;
+  if (standard) {
+    shared.place = *standard;
+    known = machine_.standard_stems_->list(shared);
+  }
+  if (known == nullptr) {
     SchemaMachine::List list;
     Tokens listing = tokens;
     listing.list = &list;
@@ -73,23 +80,23 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     largest_ = before;
     noted_ = {};
     machine_.text_missed_ = missed;
-    std::vector<TokenId> ids;
-    ids.reserve(list.fit.size());
+    list.ids.reserve(list.fit.size());
     for (const std::uint32_t i : list.fit) {
-      ids.push_back(tokens.piece != nullptr ? tokens.piece->exits[i].id : static_cast<TokenId>(i));
+      list.ids.push_back(tokens.piece != nullptr ? tokens.piece->exits[i].id
+                                                 : static_cast<TokenId>(i));
     }
-    list.ids = std::make_shared<const std::vector<TokenId>>(std::move(ids));
     machine_.bytes_ += (2 * list.fit.size() + list.unsure.size() + list.ends.size()) * 4 + 160;
-    known = machine_.lists_.emplace(key, std::move(list)).first;
+    known = std::make_shared<const SchemaMachine::List>(std::move(list));
+    if (standard) machine_.standard_stems_->add(shared, known);
   }
-  if (!known->second.known) {
+  if (!known->known) {
     walk(tokens, place);
     return;
   }
-  const SchemaMachine::List& list = known->second;  // stays where it is
+  const SchemaMachine::List& list = *known;
   largest_ = std::max(largest_, list.largest + stem.own_bound);
   if (tokens.piece == nullptr || tokens.which->all()) {
-    mask_.allow(TokenListRef{list.ids, *list.ids});
+    mask_.allow(TokenListRef{known, list.ids});
   } else {
     for (const std::uint32_t i : list.fit) emit_one(tokens, static_cast<TokenId>(i));
   }

@@ -12,7 +12,7 @@ namespace espalier::grammar {
 // none are left.
 bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in) {
   const bool recorded = machine_.leaves_[leaf.a].recorded;
-  const std::vector<LeafPart> parts = machine_.leaves_[leaf.a].parts;
+  const std::vector<LeafPart>& parts = machine_.leaves_[leaf.a].parts;
   std::vector<LeafPart> rest;
   for (const LeafPart& part : parts) {
     if (!part_piece(node, value_part(part, recorded, stands_in))) rest.push_back(part);
@@ -279,7 +279,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   if (level.any_key) return key_piece(node, key);
   if (level.key_values.empty()) return false;
   const bool each = (key.stands_in & kKey) != 0 || level.recorded;
-  const std::vector<LeafPart> parts = machine_.leaves_[key.inside.a].parts;
+  const std::vector<LeafPart>& parts = machine_.leaves_[key.inside.a].parts;
   std::vector<LeafPart> rest;  // the object's own names
   for (const LeafPart& part : parts) {
     const auto value = std::find_if(level.key_values.begin(), level.key_values.end(),

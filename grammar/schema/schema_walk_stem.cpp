@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "grammar/schema/schema_walk.h"
+#include "grammar/schema/standard_stems.h"
 
 namespace espalier::grammar {
 
@@ -29,19 +30,26 @@ bool SchemaWalk::by_stem(const State& from) {
 }
 
 const SchemaMachine::StemMask& SchemaWalk::stem_mask(const Stem& stem) {
-  const auto known = machine_.stem_masks_.find(stem.place);
-  if (known != machine_.stem_masks_.end()) return known->second;
+  std::shared_ptr<const SchemaMachine::StemMask>& known = machine_.stem_masks_[stem.place];
+  if (known != nullptr) return *known;
+  const std::optional<State> standard = machine_.standard(stem.place);
+  if (standard) known = machine_.standard_stems_->mask(*standard);
+  if (known != nullptr) return *known;
   SchemaMachine::StemMask out{true, MaskBuilder(vocabulary_.size()), {}, 0};
-  Outside outside = outside_;
-  outside.enter = [&](const State&) {
-    out.known = false;
-    return Automaton::kDead;
-  };
-  SchemaWalk walk(machine_, vocabulary_, std::move(outside), out.mask);
+  struct NoneOutside final : Outside {
+    bool entered = false;
+    StateId enter(const State&) override {
+      entered = true;
+      return Automaton::kDead;
+    }
+    StateId step(StateId, unsigned char) override { return Automaton::kDead; }
+    std::uint32_t distance(StateId) override { return Automaton::kNever; }
+  } outside;
+  SchemaWalk walk(machine_, vocabulary_, outside, out.mask);
   walk.stem_mask_ = &out;
   walk.stem_object_ = stem.object;
   walk.run(stem.place);
-  out.known = out.known && !out.mask.dense() && !machine_.text_missed_;
+  out.known = out.known && !outside.entered && !out.mask.dense() && !machine_.text_missed_;
   if (!out.known) out = {false, MaskBuilder(0), {}, 0};
   out.largest = walk.largest() - std::min(walk.largest(), stem.stem_bound);
   machine_.text_missed_ = false;
@@ -50,7 +58,9 @@ const SchemaMachine::StemMask& SchemaWalk::stem_mask(const Stem& stem) {
     size += sizeof way + (way.without.size() + (way.only ? way.only->size() : 0)) * 4;
   }
   machine_.bytes_ += size + out.mask.held();
-  return machine_.stem_masks_.emplace(stem.place, std::move(out)).first->second;
+  known = std::make_shared<const SchemaMachine::StemMask>(std::move(out));
+  if (standard) machine_.standard_stems_->add(*standard, known);
+  return *known;
 }
 
 // Behind the value that a stem's mask is of; a number may go on.

@@ -14,7 +14,7 @@
 namespace espalier::grammar {
 namespace {
 
-VocabularyRef random_vocabulary(std::uint64_t seed) {
+VocabularyRef random_vocabulary(std::uint64_t seed, const std::vector<std::string>& more = {}) {
   static const char* const kPieces[] = {
       "\"",   "\"",       "\"",       "a",  "b",     "c",     "ab",     "name", ":",    ",",
       "{",    "}",        "[",        "]",  " ",     "\n",    "\\",     "\\n",  "\\u0", "0a",
@@ -30,6 +30,7 @@ VocabularyRef random_vocabulary(std::uint64_t seed) {
       token += kPieces[random() % std::size(kPieces)];
     spec.bytes.push_back(std::move(token));
   }
+  spec.bytes.insert(spec.bytes.end(), more.begin(), more.end());
   spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
   spec.bytes.emplace_back();
   return Vocabulary::create(std::move(spec)).value();
@@ -37,11 +38,12 @@ VocabularyRef random_vocabulary(std::uint64_t seed) {
 
 class MaskCheck {
  public:
-  MaskCheck(VocabularyRef vocabulary, const Json& schema, std::uint64_t seed)
+  MaskCheck(VocabularyRef vocabulary, const Json& schema, std::uint64_t seed,
+            const Limits& limits = {})
       : vocabulary_(std::move(vocabulary)), schema_(schema), random_(seed) {
     SchemaOptions options;
     options.unknown_keywords = true;
-    auto made = compile_json_schema(vocabulary_, schema, {}, options);
+    auto made = compile_json_schema(vocabulary_, schema, {}, options, limits);
     if (made) grammar_ = *made;
   }
 
@@ -342,6 +344,35 @@ TEST(SchemaMask, AlikeValuesInUnlikePlacesAreExact) {
 }
 
 // What one schema's pool made of a scalar serves all others, which met its parts in another order.
+// Places before a value of plain types share what follows, in all schemas of a vocabulary; not
+// where the containers that a token opens may be more than are allowed there.
+TEST(SchemaMask, OfPlainTypesIsSharedByNoneWithLessRoomForContainers) {
+  const std::vector<Json> schemas = {
+      Json::parse(R"({})"), Json::parse(R"({"type": ["array", "string"]})"),
+      Json::parse(R"({"properties": {"a": {"type": "object"}, "b": {"type": "array"}}})"),
+      Json::parse(R"({"items": {"items": {"type": ["integer", "object"]}}})")};
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    std::vector<std::string> opening;  // many containers
+    for (std::size_t n = 2; n <= 12; ++n) {
+      opening.push_back(std::string(n, '['));
+      opening.push_back("\":" + std::string(n, '['));
+      opening.push_back(":" + std::string(n / 2, '[') + "{\"a\":[");
+      opening.push_back("]," + std::string(n, '['));
+    }
+    const VocabularyRef vocabulary = random_vocabulary(seed, opening);
+    for (const std::uint32_t depth : {64U, 3U, 1U, 12U, 2U, 40U, 5U, 20U, 8U}) {
+      for (const Json& schema : schemas) {
+        SCOPED_TRACE("seed " + std::to_string(seed) + " depth " + std::to_string(depth) + " " +
+                     schema.dump());
+        Limits limits;
+        limits.max_depth = depth;
+        MaskCheck(vocabulary, schema, seed * 100 + depth, limits).walk(40, false);
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
 TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   const Atom longer{AtomKind::kLength, 3, 0};
   Formulas one, other;
