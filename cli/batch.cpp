@@ -93,12 +93,17 @@ class Batch final : public Command {
 
  private:
   Json identity(const ProgramFile& file, const RowArguments& rows, const Session& session) const {
+    Json model{{"file", std::filesystem::path(session.model().path()).filename().string()},
+               {"bytes", session.model().file_bytes()}};
+    // Another type of K and V gives other numbers. What is not said is f16.
+    const auto& kv_type = program_.model().kv_type;
+    if (kv_type && *kv_type != runtime::kv_type_name(runtime::KvType::kF16)) {
+      model["kv_type"] = *kv_type;
+    }
     return {{"program", file.contents()},
             {"generator", file.gen->name},
             {"arguments", rows.given()},
-            {"model",
-             {{"file", std::filesystem::path(session.model().path()).filename().string()},
-              {"bytes", session.model().file_bytes()}}},
+            {"model", std::move(model)},
             {"sampling", program_.settings().identity()}};
   }
 

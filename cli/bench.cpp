@@ -82,7 +82,7 @@ class Bench final : public Command {
     if (on.threads == 0) on.threads = context.system.processors();
     on.kv_bytes =
         std::max(StepBench::pages(widest, deepest, tokens), StepBench::pages(0, prompt, 0)) *
-        runtime::cpu::KvPool::page_bytes(model->shape());
+        runtime::cpu::KvPool::page_bytes(model->shape(), on.kv_type);
     ESP_ASSIGN(const auto made, runtime::create_backend(model, on, context.system));
     ESP_ASSIGN(limits_, runtime::measure_limits(made, *model, on, context.system));
     const std::uint64_t weights = limits_.weight_bytes;
@@ -91,6 +91,7 @@ class Bench final : public Command {
                    {"device", made.device},
                    {"arithmetic", limits_.arithmetic},
                    {"threads", on.threads},
+                   {"kv_type", runtime::kv_type_name(on.kv_type)},
                    {"read_bytes_per_second", limits_.bytes_per_second},
                    {"int8_products_per_second", limits_.products_per_second},
                    {"cases", Json::array()}};
@@ -126,8 +127,8 @@ class Bench final : public Command {
                      }));
           const double steps = rate / batch;
           const std::uint32_t mean_length = tokens / 2;  // of what is decoded, while it grows
-          const double read = static_cast<double>(weights + keys_values(*model, depth) +
-                                                  batch * keys_values(*model, mean_length));
+          const double read = static_cast<double>(weights + keys_values(*made.backend, depth) +
+                                                  batch * keys_values(*made.backend, mean_length));
           // With a mask the head reads what it must: how much is not known here.
           const bool whole = compiled == nullptr;
           add_case(std::move(what), rate,
@@ -151,10 +152,10 @@ class Bench final : public Command {
     return head.rows * head.columns;
   }
   // Of so many tokens, in whole pages.
-  static std::uint64_t keys_values(const runtime::Model& model, std::uint32_t tokens) {
+  static std::uint64_t keys_values(const runtime::Backend& backend, std::uint32_t tokens) {
     const std::uint64_t pages =
         (std::uint64_t{tokens} + runtime::kPageTokens - 1) / runtime::kPageTokens;
-    return pages * runtime::cpu::KvPool::page_bytes(model.shape());
+    return pages * backend.info().page_bytes;
   }
   static double products_of_a_token(const runtime::Model& model) {
     std::uint64_t out = head_products(model);

@@ -26,19 +26,23 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, std::optional<do
 CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std::string>& target,
                       const std::string& placeholder, const std::string& about);
 
+/// --kv-type, and what it says: kInvalid for what there is not.
+void add_kv_type(CLI::App& app, std::optional<std::string>& target);
+[[nodiscard]] Result<runtime::KvType> kv_type_of(const std::optional<std::string>& text);
+
 struct ModelOptions {
   std::string model = "smollm2";
   std::optional<std::int64_t> threads, context;
-  std::optional<std::string> device;
+  std::optional<std::string> device, kv_type;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
   std::optional<std::string> draft;
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);
-  /// --threads and --device alone.
+  /// --threads, --device and --kv-type alone.
   void declare_backend(CLI::App& app);
-  /// kInvalid where the device has no such name.
+  /// kInvalid where no device or type has such a name.
   [[nodiscard]] Result<runtime::BackendOptions> backend() const;
 };
 

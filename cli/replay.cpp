@@ -61,6 +61,7 @@ class RecordedTools final : public dsl::ToolHost {
 /// The settings of the `run` event of a trace.
 struct Recorded {
   std::string program, gen, model;
+  std::optional<std::string> kv_type;
   Json arguments, sampling, contents;
 };
 
@@ -78,6 +79,7 @@ Result<Recorded> recorded_run(const TraceEvents& events) {
   if (!text("program", out.program) || !text("gen", out.gen) || !text("model", out.model) ||
       !run.contains("arguments") || !run["arguments"].is_object())
     return fail(ErrorCode::kInvalid, "its `run` event lacks the program, the model or arguments");
+  if (std::string type; text("kv_type", type)) out.kv_type = std::move(type);
   out.arguments = run["arguments"];
   if (const auto sampling = run.find("sampling"); sampling != run.end()) out.sampling = *sampling;
   if (const auto contents = run.find("contents"); contents != run.end()) out.contents = *contents;
@@ -134,6 +136,7 @@ class Replay final : public Command {
       return unusable(typed.error());
     ModelOptions model = model_;
     if (model.model.empty()) model.model = recorded->model;
+    if (!model.kv_type) model.kv_type = recorded->kv_type;
     ESP_ASSIGN(const auto programs, ProgramSession::open(model, *settings, file, context));
 
     RecordedTools tools(*events);

@@ -75,14 +75,16 @@ class Run final : public Command {
  private:
   // What `replay` needs to do it again.
   [[nodiscard]] Json run_event(const ProgramOptions::Opened& opened, const Session& session) const {
-    return {{"event", "run"},
-            {"program", opened.file.path},
-            {"gen", opened.file.gen->name},
-            {"arguments", opened.arguments},
-            {"model", program_.model().model},
-            {"vocabulary", session.model().tokenizer()->vocabulary()->size()},
-            {"sampling", program_.settings().identity()},
-            {"contents", opened.file.contents()}};
+    Json out{{"event", "run"},
+             {"program", opened.file.path},
+             {"gen", opened.file.gen->name},
+             {"arguments", opened.arguments},
+             {"model", program_.model().model},
+             {"vocabulary", session.model().tokenizer()->vocabulary()->size()},
+             {"sampling", program_.settings().identity()},
+             {"contents", opened.file.contents()}};
+    if (program_.model().kv_type) out["kv_type"] = *program_.model().kv_type;
+    return out;
   }
 
   ProgramOptions program_;

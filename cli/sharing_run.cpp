@@ -182,7 +182,7 @@ Result<SharingRun> run_workload(const EncodedWorkload& workload,
   runtime::BackendOptions on = options.on;
   const std::uint64_t pages =
       (options.pool_tokens + runtime::kPageTokens - 1) / runtime::kPageTokens;
-  on.kv_bytes = pages * runtime::cpu::KvPool::page_bytes(model->shape());
+  on.kv_bytes = pages * runtime::cpu::KvPool::page_bytes(model->shape(), on.kv_type);
   ESP_ASSIGN(auto made, runtime::create_backend(model, on, context.system));
   runtime::EngineOptions engine_options;
   engine_options.cache = options.cache;

@@ -55,6 +55,7 @@ class Show final : public Command {
         ->capture_default_str();
     add_integer(app, "--context", context_, 1, runtime::kMaxContext,
                 "Tokens of the text whose memory is shown [all that the model has]");
+    add_kv_type(app, kv_type_);
     app.add_flag("--json", json_, "Print one JSON object (fields: docs/cli.md)");
   }
 
@@ -67,8 +68,9 @@ class Show final : public Command {
                                            ": the model has positions for " + std::to_string(most) +
                                            " tokens");
     }
+    ESP_ASSIGN(const runtime::KvType kv_type, kv_type_of(kv_type_));
     const auto shares = runtime::weight_shares(model->weights());
-    const Need need{tokens, runtime::CpuBackend::memory(*model, tokens)};
+    const Need need{tokens, runtime::CpuBackend::memory(*model, tokens, kv_type)};
     if (json_) {
       context.console.print_json(as_json(*model, shares, need));
     } else {
@@ -217,6 +219,7 @@ class Show final : public Command {
 
   ModelOptions model_;
   std::optional<std::int64_t> context_;
+  std::optional<std::string> kv_type_;
   bool json_ = false;
 };
 

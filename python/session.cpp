@@ -87,6 +87,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(session->model_, runtime::Model::load(path, system));
   runtime::BackendOptions on;
   ESP_ASSIGN(on.device, runtime::Device::parse(options.device));
+  ESP_ASSIGN(on.kv_type, runtime::parse_kv_type(options.kv_type));
   on.threads = options.threads;
   on.kv_bytes = options.kv_bytes;
   ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, system));

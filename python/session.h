@@ -33,6 +33,7 @@ struct SessionOptions {
   std::string draft = {};        // a smaller model of the same tokens; empty: none
   double retained_share = 0.25;  // of the pool, that retention may keep
   std::string device = "auto";   // as runtime::Device::parse has it
+  std::string kv_type = "f16";   // as runtime::parse_kv_type has it
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.

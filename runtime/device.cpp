@@ -21,6 +21,7 @@ Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const Back
   CpuOptions cpu;
   cpu.threads = options.threads;
   cpu.kv_bytes = options.kv_bytes;
+  cpu.kv_type = options.kv_type;
   ESP_ASSIGN(auto backend, CpuBackend::create(model, cpu, system));
   return MadeBackend{std::move(backend), "cpu", {Device::Kind::kCpu, 0}};
 }
@@ -68,9 +69,23 @@ Result<Device> Device::parse(std::string_view text) {
                                        "': there are auto, cpu, cuda and cuda:N (N from 0)");
 }
 
+Result<KvType> parse_kv_type(std::string_view text) {
+  for (const KvType type : {KvType::kF16, KvType::kBF16, KvType::kQ8}) {
+    if (text == kv_type_name(type)) return type;
+  }
+  return fail(ErrorCode::kInvalid,
+              "KV type '" + std::string(text) + "': there are f16, bf16 and q8");
+}
+
 Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
                                    const BackendOptions& options, System& system) {
   if (options.device.kind == Device::Kind::kCpu) return on_cpu(model, options, system);
+  if (options.kv_type != KvType::kF16) {
+    if (options.device.kind == Device::Kind::kAuto) return on_cpu(model, options, system);
+    return fail(ErrorCode::kUnsupported, std::string("KV type ") + kv_type_name(options.kv_type) +
+                                             ": CUDA devices keep K and V in f16 alone; the CPU "
+                                             "takes all types");
+  }
 #ifdef ESPALIER_CUDA
   const auto devices = cuda::devices();
   if (options.device.kind == Device::Kind::kCuda) {
@@ -110,7 +125,7 @@ Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
   }
 #endif
   (void)made;
-  out.weight_bytes = CpuBackend::memory(model, 0).weights;
+  out.weight_bytes = CpuBackend::memory(model, 0, options.kv_type).weights;
   ESP_ASSIGN(const cpu::MachineLimits limits,
              cpu::measure_limits(options.threads, system.environment("ESPALIER_ISA").value_or(""),
                                  out.weight_bytes, system));

@@ -12,12 +12,13 @@
 #include "base/result.h"
 #include "base/system.h"
 #include "runtime/backend.h"
+#include "runtime/cpu/kv_type.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime {
 
-/// "auto": the first CUDA device that can be used and that takes the weights, else the CPU; "cpu";
-/// "cuda" (device 0) or "cuda:N".
+/// "auto": the first CUDA device that can be used, that takes the weights and keeps K and V in the
+/// type asked for, else the CPU; "cpu"; "cuda" (device 0) or "cuda:N".
 struct Device {
   enum class Kind : std::uint8_t { kAuto, kCpu, kCuda };
   Kind kind = Kind::kAuto;
@@ -31,7 +32,11 @@ struct BackendOptions {
   Device device;
   unsigned threads = 0;        // 0: as many as processors
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
+  KvType kv_type = KvType::kF16;  // others are the CPU's alone
 };
+
+/// "f16", "bf16" or "q8"; kInvalid, with what there is.
+[[nodiscard]] Result<KvType> parse_kv_type(std::string_view text);
 
 /// What a backend was made for: "cpu", "cuda:0 (NVIDIA H200)".
 struct MadeBackend {
@@ -40,8 +45,8 @@ struct MadeBackend {
   Device on;  // never kAuto
 };
 
-/// kUnsupported where a device was asked for that this build or this machine does not have; else as
-/// the backends' own create().
+/// kUnsupported where a device was asked for that this build or this machine does not have, or one
+/// that does not keep K and V in the type asked for; else as the backends' own create().
 [[nodiscard]] Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
                                                  const BackendOptions& options, System& system);
 

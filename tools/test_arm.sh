@@ -8,7 +8,8 @@ mkdir -p "$out/include"
 ln -sfn /usr/include/tl "$out/include/tl"
 googletest=/usr/src/googletest/googletest
 sources=(
-  base/result.cpp runtime/model/tensor.cpp runtime/model/quantised_block.cpp runtime/cpu/{fixed_math,isa,matrix}.cpp
+  base/result.cpp runtime/model/tensor.cpp runtime/model/quantised_block.cpp
+  runtime/cpu/{fixed_math,hadamard,isa,kv_pool,kv_type,matrix,memory}.cpp
   runtime/cpu/kernels_{scalar,neon}.cpp tests/runtime/cpu/kernels_test.cpp "$googletest"/src/{gtest-all,gtest_main}.cc
 )
 objects=()

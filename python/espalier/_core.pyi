@@ -20,7 +20,15 @@ class ProcessTools:
 
 class Session:
     def __init__(
-        self, model: str, threads: int, kv_bytes: int, cache: bool, draft: str, retained_share: float, device: str
+        self,
+        model: str,
+        threads: int,
+        kv_bytes: int,
+        cache: bool,
+        draft: str,
+        retained_share: float,
+        device: str,
+        kv_type: str,
     ) -> None: ...
     def start(
         self,

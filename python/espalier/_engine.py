@@ -54,14 +54,17 @@ class Engine:
         draft: str = "",
         retained_share: float = 0.25,
         device: str = "auto",
+        kv_type: str = "f16",
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
         draft: a smaller model of the same tokens, which guesses ahead where that pays; the text is the same.
         retained_share: of the pool of pages, what the wishes of programs (`retain`) may keep.
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one that takes the model; the text is the same.
+        kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more;
+        on the CPU alone, but for "f16".
         """
-        self._session = _core.Session(model, threads, kv_bytes, cache, draft, retained_share, device)
+        self._session = _core.Session(model, threads, kv_bytes, cache, draft, retained_share, device, kv_type)
         _open.add(self)
 
     def load(

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include "runtime/cpu/matrix.h"
+#include "runtime/cpu/hadamard.h"
 
 namespace espalier::runtime::cpu {
 namespace {
@@ -24,7 +24,7 @@ Attention::Attention(const ModelShape& shape, std::uint32_t window, const Kernel
       kv_heads_(shape.kv_heads),
       group_(shape.heads / shape.kv_heads),
       width_(shape.head_width),
-      stride_(round_up(shape.head_width, kLanes)),
+      stride_(round_up(shape.head_width, kBlock)),
       window_(window),
       scale_(shape.query_scale),
       scratch_(workers.threads()) {}
@@ -48,8 +48,9 @@ Attention::Span Attention::span(std::uint32_t row, std::uint32_t segment) const 
   return {within(first_token(row)), within(tokens(row))};
 }
 
-void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted) {
+void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted, KvType type) {
   batch_ = &batch;
+  type_ = type;
   const auto rows = static_cast<std::uint32_t>(wanted.size());
   order_.assign(wanted.begin(), wanted.end());
   // Branches that share a prefix become neighbours; rows of one sequence stay in order.
@@ -109,6 +110,7 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted) 
   }
   const std::size_t queries = most_rows * group_;
   for (Scratch& scratch : scratch_) {
+    if (type_ == KvType::kQ8) scratch.codes.reshape_codes(queries, stride_);
     if (scratch.maxima.size() >= queries) continue;
     scratch.queries.resize(queries * stride_);
     scratch.scores.resize(queries * kSegmentTokens);
@@ -193,11 +195,47 @@ void Attention::add_runs(const Block& block, std::uint32_t segment, std::uint32_
 void Attention::gather(const Block& block, std::size_t head, const float* queries,
                        std::size_t stride, Scratch& scratch) const {
   float* to = scratch.queries.data();
+  std::size_t query = 0;
   for (std::uint32_t at = block.row_begin; at < block.row_end; ++at) {
     const float* from = queries + order_[at] * stride + head * group_ * width_;
-    for (std::size_t g = 0; g < group_; ++g, to += stride_) {
+    for (std::size_t g = 0; g < group_; ++g, to += stride_, ++query) {
       kernels_.scale(from + g * width_, scale_, width_, to);
+      if (type_ == KvType::kQ8) code(to, query, scratch);
     }
+  }
+}
+
+// A query as K is kept in codes. Transformed, both count 32 times as much together.
+void Attention::code(float* query, std::size_t index, Scratch& scratch) const {
+  std::fill(query + width_, query + stride_, 0.0F);
+  hadamard(query, stride_ / kBlock);
+  kernels_.scale(query, 1.0F / kBlock, stride_, query);
+  scratch.codes.set(kernels_, index, query);
+}
+
+// One run's scores. K tiles of codes are panels, whose outputs are tokens.
+void Attention::score(const Run& run, const void* const* tiles, std::size_t tile_count,
+                      const void* const* soon, std::size_t soon_count, Scratch& scratch) const {
+  const std::size_t first = run.row_begin * group_;
+  const std::size_t count = (run.row_end - run.row_begin) * group_;
+  float* to = scratch.scores.data() + first * kSegmentTokens + run.tile_begin * kTileTokens;
+  if (type_ != KvType::kQ8) {
+    kernels_.scores(type_, tiles, tile_count, soon, soon_count, width_,
+                    scratch.queries.data() + first * stride_, stride_, count, to, kSegmentTokens);
+    return;
+  }
+  const auto fetch = [&](const void* tile) {
+    const auto* bytes = static_cast<const std::byte*>(tile);
+    for (std::size_t i = 0; i < stride_ / kBlock * panel_unit_bytes(PanelType::kQ8_0); i += 64) {
+      __builtin_prefetch(bytes + i);
+    }
+  };
+  std::size_t fetched = 0;
+  for (std::size_t t = 0; t < tile_count; ++t) {
+    if (t + 1 < tile_count) fetch(tiles[t + 1]);
+    for (; fetched < soon_count * (t + 1) / tile_count; ++fetched) fetch(soon[fetched]);
+    kernels_.panel_product(PanelType::kQ8_0, tiles[t], scratch.codes.quantised(), first, count,
+                           to + t * kTileTokens, kSegmentTokens, false);
   }
 }
 
@@ -206,8 +244,8 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
                         std::uint32_t number, Scratch& scratch) const {
   const Segment& it = segments_[block.segment_begin + number - block.first_segment];
   const std::uint32_t first_tile = number * kSegmentTiles;
-  const std::uint16_t* tiles[kSegmentTiles];
-  const std::uint16_t* soon[2 * kSegmentTiles];
+  const void* tiles[kSegmentTiles];
+  const void* soon[2 * kSegmentTiles];
   const auto tile_count = [](const Run& run) {
     return (run.skip + run.tokens + kTileTokens - 1) / kTileTokens;
   };
@@ -228,12 +266,7 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
         soon[soon_count++] = pool.keys(pages_of(next)[t], layer, head);
       }
     }
-    kernels_.scores(tiles, tile_count(run), soon, soon_count, width_,
-                    scratch.queries.data() + run.row_begin * group_ * stride_, stride_,
-                    (run.row_end - run.row_begin) * group_,
-                    scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +
-                        run.tile_begin * kTileTokens,
-                    kSegmentTokens);
+    score(run, tiles, tile_count(run), soon, soon_count, scratch);
   }
   for (std::uint32_t row = 0; row < block.row_end - block.row_begin; ++row) {
     const Span seen = span(order_[block.row_begin + row], number);
@@ -251,9 +284,9 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
   for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
     const Run& run = runs_[r];
     for (std::size_t t = 0; t < tile_count(run); ++t) {
-      tiles[t] = pool.values(pages_of(run)[t], layer, head) + run.skip * width_;
+      tiles[t] = pool.values(pages_of(run)[t], layer, head) + run.skip * pool.value_bytes();
     }
-    kernels_.values(tiles, run.tokens, width_,
+    kernels_.values(type_, tiles, run.tokens, width_,
                     scratch.scores.data() + run.row_begin * group_ * kSegmentTokens +
                         run.tile_begin * kTileTokens + run.skip,
                     kSegmentTokens, (run.row_end - run.row_begin) * group_,

@@ -25,6 +25,7 @@
 #include "runtime/backend.h"
 #include "runtime/cpu/kernels.h"
 #include "runtime/cpu/kv_pool.h"
+#include "runtime/cpu/matrix.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/model/model.h"
 
@@ -36,11 +37,11 @@ class Attention {
   Attention(const ModelShape& shape, std::uint32_t window, const Kernels& kernels,
             WorkerPool& workers);
 
-  /// Plans the attention of some rows. The batch stays alive until the last run(). May throw
-  /// bad_alloc.
-  void plan(const Batch& batch, std::span<const std::uint32_t> rows);
+  /// Plans the attention of some rows over a pool of type `type`. The batch stays alive until the
+  /// last run(). May throw bad_alloc.
+  void plan(const Batch& batch, std::span<const std::uint32_t> rows, KvType type);
   /// out[row] = attention of queries[row] (rotated, all heads) over layer `layer`, for the planned
-  /// rows.
+  /// rows. `pool` is of the planned type.
   void run(const KvPool& pool, std::size_t layer, const float* queries, std::size_t query_stride,
            float* out, std::size_t out_stride);
 
@@ -63,6 +64,7 @@ class Attention {
   };
   struct Scratch {
     std::vector<float> queries, scores, values, carried, maxima, sums, later_maxima, later_sums;
+    Activations codes;  // of the queries, where K are codes
   };
 
   [[nodiscard]] const PageId* table(std::uint32_t row) const;
@@ -74,6 +76,9 @@ class Attention {
                 std::uint32_t tile);
   void gather(const Block& block, std::size_t head, const float* queries, std::size_t stride,
               Scratch& scratch) const;
+  void code(float* query, std::size_t index, Scratch& scratch) const;
+  void score(const Run& run, const void* const* tiles, std::size_t tile_count,
+             const void* const* soon, std::size_t soon_count, Scratch& scratch) const;
   void segment(const KvPool& pool, std::size_t layer, const Block& block, std::size_t head,
                std::uint32_t number, Scratch& scratch) const;
 
@@ -84,6 +89,7 @@ class Attention {
   float scale_;
 
   const Batch* batch_ = nullptr;
+  KvType type_ = KvType::kF16;
   std::vector<std::uint32_t> order_;
   std::vector<Block> blocks_;
   std::vector<Segment> segments_;

@@ -52,8 +52,8 @@ class PanelBackend final : public Backend {
     info_.vocabulary = model_->shape().vocabulary;
     info_.context = model_->shape().context;
     info_.pages = pool_.pages();
-    info_.page_bytes = cpu::KvPool::page_bytes(model_->shape());
-    info_.kv_format = cpu::KvPool::kFormat;
+    info_.page_bytes = cpu::KvPool::page_bytes(model_->shape(), pool_.type());
+    info_.kv_format = cpu::KvPool::format(pool_.type());
   }
 
   const BackendInfo& info() const override { return info_; }
@@ -126,7 +126,7 @@ class PanelBackend final : public Backend {
 
 }  // namespace
 
-CpuMemory CpuBackend::memory(const Model& model, std::uint32_t context) {
+CpuMemory CpuBackend::memory(const Model& model, std::uint32_t context, KvType kv_type) {
   CpuMemory out;
   const auto add = [&](const Tensor& tensor) {
     const std::uint64_t panels = cpu::Matrix::panel_bytes(tensor);
@@ -140,7 +140,7 @@ CpuMemory CpuBackend::memory(const Model& model, std::uint32_t context) {
   }
   add(model.weights().output);
   const std::uint64_t pages = (std::uint64_t{context} + kPageTokens - 1) / kPageTokens;
-  out.keys_values = pages * cpu::KvPool::page_bytes(model.shape());
+  out.keys_values = pages * cpu::KvPool::page_bytes(model.shape(), kv_type);
   return out;
 }
 
@@ -160,7 +160,7 @@ Result<std::unique_ptr<Backend>> CpuBackend::create(std::shared_ptr<const Model>
                                      : std::min(kMostDefaultKv, system.memory_bytes() / 4);
   try {
     ESP_ASSIGN(auto workers, cpu::WorkerPool::create(threads));
-    ESP_ASSIGN(auto pool, cpu::KvPool::create(model->shape(), kv_bytes));
+    ESP_ASSIGN(auto pool, cpu::KvPool::create(model->shape(), options.kv_type, kv_bytes));
     ESP_ASSIGN(auto forward, cpu::Forward::create(model, *kernels, *workers));
     return std::make_unique<PanelBackend>(std::move(model), *kernels, std::move(workers),
                                           std::move(forward), std::move(pool));

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/system.h"
 #include "runtime/backend.h"
+#include "runtime/cpu/kv_type.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime {
@@ -16,6 +17,7 @@ namespace espalier::runtime {
 struct CpuOptions {
   unsigned threads = 0;        // 0: as many as processors
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the smaller of 4 GiB and a quarter of memory
+  KvType kv_type = KvType::kF16;
   std::string isa;  // "scalar", "avx2", "avx512vnni"; empty: $ESPALIER_ISA, else the best
 };
 
@@ -29,7 +31,7 @@ class CpuBackend {
  public:
   /// With one sequence of `context` tokens. The embedding is looked up in the mapped file, row by
   /// row, and is not counted.
-  [[nodiscard]] static CpuMemory memory(const Model& model, std::uint32_t context);
+  [[nodiscard]] static CpuMemory memory(const Model& model, std::uint32_t context, KvType kv_type);
   /// Makes panels from the model's weights (O(file size), in parallel) and reserves the KV pool.
   /// kInvalid / kUnsupported: an instruction set that is unknown or missing; too many threads.
   /// kLimit: a KV pool smaller than a page. kExhausted: memory or threads.

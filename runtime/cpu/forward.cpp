@@ -59,8 +59,6 @@ Forward::Forward(std::shared_ptr<const Model> model, const Kernels& kernels, Wor
     scratch.row.resize(width_stride_);
     scratch.gate.resize(kFeedForwardRowTile * kBlock);
     scratch.up.resize(kFeedForwardRowTile * kBlock);
-    scratch.key.resize(key_stride_);
-    scratch.value.resize(key_stride_);
   }
 }
 
@@ -218,12 +216,10 @@ void Forward::write_keys(const Batch& batch, std::size_t l, const View& view, Kv
     turn(key, shape_.kv_heads, layer.key_bias, layer.key_norm, cosines, sines);
     float* value = values_.data() + m * key_stride_;
     for (std::size_t i = 0; i < layer.value_bias.size(); ++i) value[i] += layer.value_bias[i];
-    Scratch& scratch = scratch_[thread];
-    const std::size_t n = std::size_t{shape_.kv_heads} * shape_.head_width;
-    kernels_.to_half(key, n, scratch.key.data());
-    kernels_.to_half(value, n, scratch.value.data());
+    KvRow& kept = scratch_[thread].kept;
+    pool.encode(kernels_, key, value, kept);
     for (std::uint32_t w = 0; w < row.writes; ++w) {
-      pool.write(batch.writes[row.first_write + w], l, scratch.key.data(), scratch.value.data());
+      pool.write(batch.writes[row.first_write + w], l, kept);
     }
   });
 }
@@ -274,10 +270,11 @@ void Forward::add_block(const Matrix& matrix, const Activations& x, std::size_t 
 }
 
 // Plans the attention of some rows: of all layers, or of one alone.
-void Forward::plan(const Batch& batch, std::span<const std::uint32_t> rows, const Layer* only) {
+void Forward::plan(const Batch& batch, std::span<const std::uint32_t> rows, KvType type,
+                   const Layer* only) {
   for (View* view : {global_.get(), local_.get()}) {
     if (view == nullptr || (only != nullptr && view != &this->view(*only))) continue;
-    view->attention.plan(batch, rows);
+    view->attention.plan(batch, rows, type);
   }
 }
 
@@ -288,6 +285,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
   fit(keys_, rows * key_stride_);
   fit(values_, rows * key_stride_);
   fit(attended_, rows * query_stride_);
+  for (Scratch& scratch : scratch_) pool.reserve(scratch.kept);
   for (View* view : {global_.get(), local_.get()}) {
     if (view == nullptr) continue;
     fit(view->cosines, rows * view->rope.pairs());
@@ -310,7 +308,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
   all_rows_.resize(rows);
   std::iota(all_rows_.begin(), all_rows_.end(), 0U);
   kept_.assign(wanted.begin(), wanted.end());
-  plan(batch, all_rows_, nullptr);
+  plan(batch, all_rows_, pool.type(), nullptr);
 
   std::size_t live = rows;
   for (std::size_t l = 0; l < layers_.size(); ++l) {
@@ -325,7 +323,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
     if (l + 1 == layers_.size() && kept_.size() < rows) {
       live = kept_.size();
       if (live == 0) return;
-      plan(batch, kept_, &layer);
+      plan(batch, kept_, pool.type(), &layer);
     }
     view(layer).attention.run(pool, l, queries_.data(), query_stride_, attended_.data(),
                               query_stride_);

@@ -93,7 +93,8 @@ class Forward {
   void add_block(const Matrix& matrix, const Activations& x, std::size_t rows,
                  const std::vector<float>& post);
   [[nodiscard]] View& view(const Layer& layer) { return layer.local ? *local_ : *global_; }
-  void plan(const Batch& batch, std::span<const std::uint32_t> rows, const Layer* only);
+  void plan(const Batch& batch, std::span<const std::uint32_t> rows, KvType type,
+            const Layer* only);
 
   std::shared_ptr<const Model> model_;
   const Kernels& kernels_;
@@ -111,7 +112,7 @@ class Forward {
   Activations normal_, attended_codes_, hidden_, head_;
   struct Scratch {
     std::vector<float> row, gate, up;
-    std::vector<std::uint16_t> key, value;
+    KvRow kept;
   };
   std::vector<Scratch> scratch_;
   std::vector<std::uint32_t> all_rows_;

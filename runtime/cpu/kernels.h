@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/cpu/kv_type.h"
 #include "runtime/model/code_values.h"
 
 namespace espalier::runtime::cpu {
@@ -123,6 +124,9 @@ constexpr size_t panel_unit_bytes(PanelType type) {
   return panel_code_bytes(type) + (f.minima ? 4 : 2) * kPanelRows;
 }
 
+/// A token's row of V in q8: for each 32 dimensions a binary16 scale and 32 signed codes.
+inline constexpr size_t kValueBlockBytes = 2 + kBlock;
+
 /// Weights of fp32 products, row-major as files store them.
 enum class DenseType : uint8_t { kF32, kF16, kBF16 };
 
@@ -165,17 +169,20 @@ struct Kernels {
   void (*rotate_halves)(float* x, const float* cosines, const float* sines, size_t pairs);
   void (*to_half)(const float* x, size_t n, uint16_t* out);
 
-  /// scores[r * score_stride + 16 * t + i] = q[r] . K[tile t][.][i]; a K tile is [width][16]. The
-  /// tiles `soon` will be read after these and come nearer meanwhile.
-  void (*scores)(const uint16_t* const* tiles, size_t tile_count, const uint16_t* const* soon,
+  /// scores[r * score_stride + 16 * t + i] = q[r] . K[tile t][.][i]; a K tile is [width][16] of
+  /// f16 or bf16 (those of q8 are panels: panel_product). The tiles `soon` will be read after these
+  /// and come nearer meanwhile.
+  void (*scores)(KvType type, const void* const* tiles, size_t tile_count, const void* const* soon,
                  size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
                  float* scores, size_t score_stride);
   /// In place: weights exp(score - maximum) of the first `count` scores; their maximum and sum.
   /// May write up to the next multiple of 16.
   void (*softmax)(float* scores, size_t count, float* maximum, float* sum);
-  /// out[r] += sum over the first `count` tokens of weights[r][token] * V[token]; V is [16][width].
-  void (*values)(const uint16_t* const* tiles, size_t count, size_t width, const float* weights,
-                 size_t weight_stride, size_t rows, float* out, size_t out_stride);
+  /// out[r] += sum over the first `count` tokens of weights[r][token] * V[token]; a V tile is 16
+  /// tokens' rows: `width` numbers of f16 or bf16, or q8's blocks.
+  void (*values)(KvType type, const void* const* tiles, size_t count, size_t width,
+                 const float* weights, size_t weight_stride, size_t rows, float* out,
+                 size_t out_stride);
   /// Folds a later segment's (maximum, sum, values) into the carried ones.
   void (*merge)(float* maximum, float* sum, float* values, float later_maximum, float later_sum,
                 const float* later_values, size_t width);

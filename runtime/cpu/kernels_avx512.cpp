@@ -13,6 +13,9 @@ namespace {
 using Lanes = __m512;
 
 inline Lanes splat(float x) { return _mm512_set1_ps(x); }
+inline Lanes splat_half(uint16_t x) {
+  return _mm512_cvtph_ps(_mm256_set1_epi16(static_cast<int16_t>(x)));
+}
 inline __mmask16 first(size_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
 inline Lanes load(const float* p) { return _mm512_loadu_ps(p); }
 inline Lanes load_first(const float* p, size_t n, float fill) {
@@ -34,6 +37,10 @@ inline Lanes load_bf16(const uint16_t* p) {
 }
 inline Lanes load_bf16_first(const uint16_t* p, size_t n) {
   return widen_bf16(_mm256_maskz_loadu_epi16(first(n), p));
+}
+inline Lanes load_codes(const unsigned char* p) {  // 16 int8 values
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 inline void store_half(uint16_t* p, Lanes a) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
@@ -109,11 +116,6 @@ inline Bytes join(Bytes a, Bytes v, Bytes mask) {
 }
 #include "runtime/cpu/panel_inl.h"
 
-inline Lanes load_steps(const unsigned char* p) {  // 16 int8 values
-  return _mm512_cvtepi32_ps(
-      _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
-}
-
 // sum += codes . (4 activations broadcast), 16 outputs. gcc 12 never folds the broadcast into the
 // instruction by itself, which costs a register and a load port slot a product.
 inline void dot4(__m512i& sum, __m512i codes, const int8_t* activations) {
@@ -187,10 +189,10 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
         minimum[g] = unit_minimum;
         if constexpr (kFormat.blocks > 1) {
           const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
-          d[g] = mul(d[g], load_steps(steps + kPanelRows * set));
+          d[g] = mul(d[g], load_codes(steps + kPanelRows * set));
           if constexpr (kFormat.minima) {
             minimum[g] =
-                mul(minimum[g], load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
+                mul(minimum[g], load_codes(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
           }
         }
       }

@@ -1,9 +1,9 @@
 // The kernels that are the same for every instruction set but for the type of 16 float lanes.
 //
 // Included by each kernel file inside its anonymous namespace, after it has defined `Lanes` and:
-//   splat load load_first(p, n, fill) store store_first load_half load_half_first load_bf16
-//   load_bf16_first store_half add sub mul div fma maximum(a > b ? a : b) minimum(a < b ? a : b)
-//   sum_tree max_tree power(t) keep_from(x, bound, v)
+//   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
+//   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
+//   : b) minimum(a < b ? a : b) sum_tree max_tree power(t) keep_from(x, bound, v)
 // and the constants kScoreRegisters and kValueRows. The order of operations here is the numerics
 // contract.
 // No include guard: a file includes it once.
@@ -116,9 +116,17 @@ void soft_cap(float* x, float cap, size_t n) {
   }
 }
 
+// 16 numbers that are kept in 16 bits.
+template <KvType kType>
+inline Lanes load_kept(const uint16_t* p) {
+  static_assert(kType != KvType::kQ8);
+  if constexpr (kType == KvType::kF16) return load_half(p);
+  return load_bf16(p);
+}
+
 // One accumulator per score, over the dimensions in order.
-template <int kRows, int kTiles>
-inline void score_block(const uint16_t* const* tiles, size_t width, const float* q, size_t q_stride,
+template <KvType kType, int kRows, int kTiles>
+inline void score_block(const void* const* tiles, size_t width, const float* q, size_t q_stride,
                         float* scores, size_t score_stride) {
   Lanes acc[kRows][kTiles];
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -126,7 +134,9 @@ inline void score_block(const uint16_t* const* tiles, size_t width, const float*
   }
   for (size_t d = 0; d < width; ++d) {
     Lanes k[kTiles];
-    ESP_UNROLL for (int t = 0; t < kTiles; ++t) k[t] = load_half(tiles[t] + d * kTileTokens);
+    ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
+      k[t] = load_kept<kType>(static_cast<const uint16_t*>(tiles[t]) + d * kTileTokens);
+    }
     ESP_UNROLL for (int r = 0; r < kRows; ++r) {
       const Lanes value = splat(q[static_cast<size_t>(r) * q_stride + d]);
       ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = fma(k[t], value, acc[r][t]);
@@ -140,13 +150,13 @@ inline void score_block(const uint16_t* const* tiles, size_t width, const float*
   }
 }
 
-inline void fetch_tile(const uint16_t* tile, size_t width) {
-  constexpr size_t kLine = 64 / sizeof *tile;
-  for (size_t i = 0; i < kTileTokens * width; i += kLine) __builtin_prefetch(tile + i);
+inline void fetch_tile(const void* tile, size_t width) {
+  const auto* bytes = static_cast<const unsigned char*>(tile);
+  for (size_t i = 0; i < 2 * kTileTokens * width; i += 64) __builtin_prefetch(bytes + i);
 }
 
-template <int kRows>
-inline void score_rows(const uint16_t* const* tiles, size_t tile_count, const uint16_t* const* soon,
+template <KvType kType, int kRows>
+inline void score_rows(const void* const* tiles, size_t tile_count, const void* const* soon,
                        size_t soon_count, size_t width, const float* q, size_t q_stride,
                        float* scores, size_t score_stride) {
   constexpr int kTiles = kScoreRegisters / kRows > 0 ? kScoreRegisters / kRows : 1;
@@ -161,22 +171,23 @@ inline void score_rows(const uint16_t* const* tiles, size_t tile_count, const ui
       for (; fetched < soon_count * (t + kCount) / tile_count; ++fetched) {
         fetch_tile(soon[fetched], width);
       }
-      score_block<kRows, kCount>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
-                                 score_stride);
+      score_block<kType, kRows, kCount>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
+                                        score_stride);
     }
   };
   next.template operator()<kTiles>();
   if constexpr (kTiles > 1) next.template operator()<1>();
 }
 
-void scores(const uint16_t* const* tiles, size_t tile_count, const uint16_t* const* soon,
-            size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
-            float* out, size_t score_stride) {
+template <KvType kType>
+void scores_of(const void* const* tiles, size_t tile_count, const void* const* soon,
+               size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
+               float* out, size_t score_stride) {
   size_t r = 0;
   const auto next = [&]<int kRows>() {
     while (rows - r >= kRows) {
-      score_rows<kRows>(tiles, tile_count, soon, r == 0 ? soon_count : 0, width, q + r * q_stride,
-                        q_stride, out + r * score_stride, score_stride);
+      score_rows<kType, kRows>(tiles, tile_count, soon, r == 0 ? soon_count : 0, width,
+                               q + r * q_stride, q_stride, out + r * score_stride, score_stride);
       r += kRows;
     }
   };
@@ -185,6 +196,13 @@ void scores(const uint16_t* const* tiles, size_t tile_count, const uint16_t* con
   if constexpr (kScoreRegisters >= 4) next.template operator()<4>();
   if constexpr (kScoreRegisters >= 3) next.template operator()<3>();
   next.template operator()<1>();
+}
+
+void scores(KvType type, const void* const* tiles, size_t tile_count, const void* const* soon,
+            size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
+            float* out, size_t score_stride) {
+  const auto of = type == KvType::kBF16 ? scores_of<KvType::kBF16> : scores_of<KvType::kF16>;
+  of(tiles, tile_count, soon, soon_count, width, q, q_stride, rows, out, score_stride);
 }
 
 void softmax(float* x, size_t count, float* top, float* sum) {
@@ -209,9 +227,27 @@ void softmax(float* x, size_t count, float* top, float* sum) {
   *sum = sum_tree(total);
 }
 
+// A token's row of V: its bytes, and where those of a column begin (of a multiple of 32, in q8).
+template <KvType kType>
+inline size_t value_bytes(size_t width) {
+  if constexpr (kType != KvType::kQ8) return sizeof(uint16_t) * width;
+  return (width + kBlock - 1) / kBlock * kValueBlockBytes;
+}
+// Columns [16 * chunk, 16 * chunk + 16) of such a row.
+template <KvType kType>
+inline Lanes load_values(const unsigned char* row, size_t chunk) {
+  if constexpr (kType != KvType::kQ8) {
+    return load_kept<kType>(reinterpret_cast<const uint16_t*>(row) + chunk * kLanes);
+  }
+  const unsigned char* block = row + chunk / 2 * kValueBlockBytes;
+  uint16_t step;
+  __builtin_memcpy(&step, block, sizeof step);
+  return mul(load_codes(block + sizeof step + chunk % 2 * kLanes), splat_half(step));
+}
+
 // One accumulator per output, over the tokens in order.
-template <int kRows, int kChunks>
-inline void value_block(const uint16_t* const* tiles, size_t count, size_t width,
+template <KvType kType, int kRows, int kChunks>
+inline void value_block(const unsigned char* const* tiles, size_t count, size_t row_bytes,
                         const float* weights, size_t weight_stride, float* out, size_t out_stride) {
   Lanes acc[kRows][kChunks];
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -220,12 +256,12 @@ inline void value_block(const uint16_t* const* tiles, size_t count, size_t width
     }
   }
   for (size_t start = 0; start < count; start += kTileTokens) {
-    const uint16_t* v = tiles[start / kTileTokens];
+    const unsigned char* v = tiles[start / kTileTokens];
     const size_t tokens = count - start < kTileTokens ? count - start : kTileTokens;
-    for (size_t j = 0; j < tokens; ++j, v += width) {
+    for (size_t j = 0; j < tokens; ++j, v += row_bytes) {
       Lanes value[kChunks];
       ESP_UNROLL for (int c = 0; c < kChunks; ++c) {
-        value[c] = load_half(v + static_cast<size_t>(c) * kLanes);
+        value[c] = load_values<kType>(v, static_cast<size_t>(c));
       }
       ESP_UNROLL for (int r = 0; r < kRows; ++r) {
         const Lanes w = splat(weights[static_cast<size_t>(r) * weight_stride + start + j]);
@@ -240,31 +276,40 @@ inline void value_block(const uint16_t* const* tiles, size_t count, size_t width
   }
 }
 
-// The last columns of a head whose width is no multiple of 16.
-inline void value_tail(const uint16_t* const* tiles, size_t count, size_t width, size_t column,
-                       const float* weights, float* out) {
-  const size_t n = width - column;
-  Lanes acc = load_first(out + column, n, 0.0F);
+// The last `n` columns of a head whose width is no multiple of 16.
+template <KvType kType>
+inline void value_tail(const unsigned char* const* tiles, size_t count, size_t row_bytes,
+                       size_t chunk, size_t n, const float* weights, float* out) {
+  Lanes acc = load_first(out, n, 0.0F);
   for (size_t j = 0; j < count; ++j) {
-    const uint16_t* v = tiles[j / kTileTokens] + j % kTileTokens * width + column;
-    acc = fma(splat(weights[j]), load_half_first(v, n), acc);
+    const unsigned char* v = tiles[j / kTileTokens] + j % kTileTokens * row_bytes;
+    Lanes value;
+    if constexpr (kType == KvType::kQ8) {
+      value = load_values<kType>(v, chunk);  // its blocks are whole
+    } else {
+      const uint16_t* from = reinterpret_cast<const uint16_t*>(v) + chunk * kLanes;
+      value = kType == KvType::kF16 ? load_half_first(from, n) : load_bf16_first(from, n);
+    }
+    acc = fma(splat(weights[j]), value, acc);
   }
-  store_first(out + column, n, acc);
+  store_first(out, n, acc);
 }
 
-template <int kRows>
-inline void value_rows(const uint16_t* const* tiles, size_t count, size_t width,
+template <KvType kType, int kRows>
+inline void value_rows(const unsigned char* const* tiles, size_t count, size_t width,
                        const float* weights, size_t weight_stride, float* out, size_t out_stride) {
+  const size_t row_bytes = value_bytes<kType>(width);
   // The block's columns start at `column` of every V row: shift the tiles' origins instead.
-  const uint16_t* shifted[kSegmentTokens / kTileTokens];
+  const unsigned char* shifted[kSegmentTokens / kTileTokens];
   const size_t tile_count = (count + kTileTokens - 1) / kTileTokens;
   size_t column = 0;
   const auto next = [&]<int kChunks>() {
     constexpr size_t kWide = kChunks * kLanes;
     for (; column + kWide <= width; column += kWide) {
-      for (size_t t = 0; t < tile_count; ++t) shifted[t] = tiles[t] + column;
-      value_block<kRows, kChunks>(shifted, count, width, weights, weight_stride, out + column,
-                                  out_stride);
+      // Blocks of more than one chunk come first, so in q8 this is a multiple of 32.
+      for (size_t t = 0; t < tile_count; ++t) shifted[t] = tiles[t] + value_bytes<kType>(column);
+      value_block<kType, kRows, kChunks>(shifted, count, row_bytes, weights, weight_stride,
+                                         out + column, out_stride);
     }
   };
   if constexpr (kValueChunks >= 4) next.template operator()<4>();
@@ -272,25 +317,39 @@ inline void value_rows(const uint16_t* const* tiles, size_t count, size_t width,
   next.template operator()<1>();
   if (column < width) {
     for (int r = 0; r < kRows; ++r) {
-      value_tail(tiles, count, width, column, weights + static_cast<size_t>(r) * weight_stride,
-                 out + static_cast<size_t>(r) * out_stride);
+      value_tail<kType>(tiles, count, row_bytes, column / kLanes, width - column,
+                        weights + static_cast<size_t>(r) * weight_stride,
+                        out + static_cast<size_t>(r) * out_stride + column);
     }
   }
 }
 
-void values(const uint16_t* const* tiles, size_t count, size_t width, const float* weights,
-            size_t weight_stride, size_t rows, float* out, size_t out_stride) {
+template <KvType kType>
+void values_of(const unsigned char* const* tiles, size_t count, size_t width, const float* weights,
+               size_t weight_stride, size_t rows, float* out, size_t out_stride) {
   size_t r = 0;
   const auto next = [&]<int kRows>() {
     while (rows - r >= kRows) {
-      value_rows<kRows>(tiles, count, width, weights + r * weight_stride, weight_stride,
-                        out + r * out_stride, out_stride);
+      value_rows<kType, kRows>(tiles, count, width, weights + r * weight_stride, weight_stride,
+                               out + r * out_stride, out_stride);
       r += kRows;
     }
   };
   if constexpr (kValueRows >= 6) next.template operator()<6>();
   if constexpr (kValueRows >= 3) next.template operator()<3>();
   next.template operator()<1>();
+}
+
+void values(KvType type, const void* const* tiles, size_t count, size_t width, const float* weights,
+            size_t weight_stride, size_t rows, float* out, size_t out_stride) {
+  const unsigned char* bytes[kSegmentTokens / kTileTokens];
+  for (size_t t = 0; t * kTileTokens < count; ++t) {
+    bytes[t] = static_cast<const unsigned char*>(tiles[t]);
+  }
+  const auto of = type == KvType::kQ8     ? values_of<KvType::kQ8>
+                  : type == KvType::kBF16 ? values_of<KvType::kBF16>
+                                          : values_of<KvType::kF16>;
+  of(bytes, count, width, weights, weight_stride, rows, out, out_stride);
 }
 
 float exponential_of(float x) {

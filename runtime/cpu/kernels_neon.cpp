@@ -52,6 +52,19 @@ inline Lanes load_half(const uint16_t* p) {
 inline Lanes load_bf16(const uint16_t* p) {
   return each([&](int i) { return widen_bf16(p + 4 * i); });
 }
+inline Lanes splat_half(uint16_t x) {
+  const float32x4_t all = vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(x)));
+  return each([&](int) { return all; });
+}
+inline float32x4_t load_steps(const unsigned char* p) {  // 4 int8 values
+  int32_t four;
+  __builtin_memcpy(&four, p, sizeof four);
+  const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
+}
+inline Lanes load_codes(const unsigned char* p) {
+  return each([&](int i) { return load_steps(p + 4 * i); });
+}
 inline Lanes load_half_first(const uint16_t* p, size_t n) {
   uint16_t lanes[kLanes];
   for (size_t i = 0; i < kLanes; ++i) lanes[i] = i < n ? p[i] : 0;
@@ -161,13 +174,6 @@ inline Bytes shift_right(Bytes v) {
 inline Bytes keep(Bytes v, Bytes mask) { return vandq_u8(v, mask); }
 inline Bytes join(Bytes a, Bytes v, Bytes mask) { return vorrq_u8(a, vandq_u8(v, mask)); }
 #include "runtime/cpu/panel_inl.h"
-
-inline float32x4_t load_steps(const unsigned char* p) {  // 4 int8 values
-  int32_t four;
-  __builtin_memcpy(&four, p, sizeof four);
-  const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
-  return vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)));
-}
 
 // Columns 4 * kJ to 4 * kJ + 3 of 4 outputs, as signed weights (times 2^shift).
 template <PanelType kType, int kJ>

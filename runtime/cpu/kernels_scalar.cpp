@@ -21,6 +21,7 @@ inline Lanes each(F f) {
 inline Lanes splat(float x) {
   return each([&](size_t) { return x; });
 }
+inline Lanes splat_half(uint16_t x) { return splat(half_to_float(x)); }
 inline Lanes load(const float* p) {
   Lanes out;
   std::memcpy(out.v, p, sizeof out.v);
@@ -44,6 +45,9 @@ inline Lanes load_bf16(const uint16_t* p) {
 }
 inline Lanes load_bf16_first(const uint16_t* p, size_t n) {
   return each([&](size_t i) { return i < n ? bfloat16_to_float(p[i]) : 0.0F; });
+}
+inline Lanes load_codes(const unsigned char* p) {
+  return each([&](size_t i) { return static_cast<float>(static_cast<int8_t>(p[i])); });
 }
 inline void store_half(uint16_t* p, const Lanes& a) {
   for (size_t i = 0; i < kLanes; ++i) p[i] = float_to_half(a.v[i]);

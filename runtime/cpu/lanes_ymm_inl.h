@@ -7,6 +7,10 @@ struct Lanes {
 };
 
 inline Lanes splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline Lanes splat_half(uint16_t x) {
+  const __m256 all = _mm256_cvtph_ps(_mm_set1_epi16(static_cast<int16_t>(x)));
+  return {all, all};
+}
 inline Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 inline Lanes load_first(const float* p, size_t n, float fill) {
   float lanes[kLanes];
@@ -32,6 +36,11 @@ inline __m256 widen_bf16(const uint16_t* p) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
 }
 inline Lanes load_bf16(const uint16_t* p) { return {widen_bf16(p), widen_bf16(p + 8)}; }
+inline __m256 load_steps(const unsigned char* p) {  // 8 int8 values
+  return _mm256_cvtepi32_ps(
+      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+inline Lanes load_codes(const unsigned char* p) { return {load_steps(p), load_steps(p + 8)}; }
 inline Lanes load_half_first(const uint16_t* p, size_t n) {
   uint16_t lanes[kLanes];
   for (size_t i = 0; i < kLanes; ++i) lanes[i] = i < n ? p[i] : 0;
@@ -151,8 +160,4 @@ inline __m256i four_codes(const int8_t* codes) {
 inline __m256 load_eight(const uint16_t* p, bool bf16) {
   const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return bf16 ? widen_bf16(p) : _mm256_cvtph_ps(words);
-}
-inline __m256 load_steps(const unsigned char* p) {  // 8 int8 values
-  return _mm256_cvtepi32_ps(
-      _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }

@@ -120,6 +120,13 @@ void Activations::reshape(std::size_t rows, std::size_t columns,
   reserve(rows, any([](const Matrix* it) { return it->halves(); }));
 }
 
+void Activations::reshape_codes(std::size_t rows, std::size_t columns) {
+  floats_ = false;
+  codes_ = true;
+  columns_ = columns;
+  reserve(rows, false);
+}
+
 void Activations::reserve(std::size_t rows, bool halves) {
   const auto fit = [](auto& vector, std::size_t size) {
     if (vector.size() < size) vector.resize(size);

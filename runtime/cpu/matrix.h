@@ -28,6 +28,9 @@ class Activations {
   /// undefined afterwards. May throw bad_alloc.
   void reshape(std::size_t rows, std::size_t columns, std::initializer_list<const Matrix*> readers);
 
+  /// The same as codes alone; `columns` is a multiple of 32.
+  void reshape_codes(std::size_t rows, std::size_t columns);
+
   [[nodiscard]] bool has_floats() const { return floats_; }
   [[nodiscard]] bool has_codes() const { return codes_; }
   [[nodiscard]] float* row(std::size_t m) { return values_.data() + m * stride_; }

@@ -19,6 +19,7 @@ namespace espalier::runtime {
 namespace {
 
 constexpr unsigned kMostThreads = 256;
+constexpr KvType kKvType = KvType::kF16;  // what its attention reads
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
 // What is left free of a device for scratch and for CUDA itself.
 constexpr std::uint64_t kSpare = std::uint64_t{512} << 20;
@@ -40,8 +41,8 @@ class DeviceBackend final : public Backend {
     info_.vocabulary = shape.vocabulary;
     info_.context = shape.context;
     info_.pages = pages;
-    info_.page_bytes = cpu::KvPool::page_bytes(shape);
-    info_.kv_format = cpu::KvPool::kFormat;
+    info_.page_bytes = cpu::KvPool::page_bytes(shape, kKvType);
+    info_.kv_format = cpu::KvPool::format(kKvType);
     view_.pages = pool_.as<std::uint16_t>();
     view_.layers = shape.layers;
     view_.kv_heads = shape.kv_heads;
@@ -185,9 +186,9 @@ class DeviceBackend final : public Backend {
 };
 
 Result<std::uint32_t> pool_pages(const ModelShape& shape, std::uint64_t asked) {
-  if (asked != 0) return cpu::KvPool::pages_in(shape, asked);
+  if (asked != 0) return cpu::KvPool::pages_in(shape, kKvType, asked);
   ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
-  return cpu::KvPool::pages_in(shape,
+  return cpu::KvPool::pages_in(shape, kKvType,
                                std::min(kMostDefaultKv, free > kSpare ? (free - kSpare) / 2 : 0));
 }
 }  // namespace
@@ -217,8 +218,8 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_ASSIGN(auto workers, cpu::WorkerPool::create(threads));
     ESP_ASSIGN(auto forward, cuda::Forward::create(model, *workers, found->multiprocessors));
     ESP_ASSIGN(const std::uint32_t pages, pool_pages(shape, options.kv_bytes));
-    ESP_ASSIGN(auto pool,
-               cuda::DeviceMemory::allocate(pages * cpu::KvPool::page_bytes(shape), "KV pool"));
+    ESP_ASSIGN(auto pool, cuda::DeviceMemory::allocate(
+                              pages * cpu::KvPool::page_bytes(shape, kKvType), "KV pool"));
     ESP_ASSIGN(auto masks, cuda::MaskTable::create(shape.vocabulary, kMasks));
     return std::make_unique<DeviceBackend>(std::move(model), options.device, *kernels,
                                            std::move(workers), std::move(forward), std::move(pool),

@@ -72,6 +72,30 @@ TEST(BadDevice, IsRefusedByNameWithWhatThereIs) {
   EXPECT_EQ(run("auto").code, kDone);
 }
 
+TEST(BadKvType, IsRefusedByNameWithWhatThereIs) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string model =
+      folder.write("tiny.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  const auto run = [&](const std::string& type, const std::string& device) {
+    return run_line({"run", program, "--model", model, "--kv-type", type, "--device", device});
+  };
+  for (const std::string& type : std::vector<std::string>{"Q8", "q4", "f32", "q8 "}) {
+    const Ran ran = run(type, "cpu");
+    EXPECT_EQ(ran.code, kFailed) << type;
+    EXPECT_THAT(ran.err, HasSubstr("KV type '" + type + "': there are f16, bf16 and q8"));
+  }
+  for (const char* type : {"bf16", "q8"}) {
+    EXPECT_EQ(run(type, "cpu").code, kDone);
+    EXPECT_EQ(run(type, "auto").code, kDone);  // a GPU is not among what takes it
+    const Ran ran = run(type, "cuda");
+    EXPECT_EQ(ran.code, kFailed);
+    EXPECT_THAT(ran.err, HasSubstr(std::string("KV type ") + type +
+                                   ": CUDA devices keep K and V in f16 alone"));
+  }
+  EXPECT_EQ(run("f16", "cpu").code, kDone);
+}
+
 TEST(BadModel, AFileThatIsNoWholeModelIsRefusedByNameAndPlace) {
   const Folder folder;
   const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");

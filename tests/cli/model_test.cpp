@@ -130,6 +130,22 @@ TEST_F(WithModel, TheNextRunFindsThePromptInTheKvFolder) {
   EXPECT_EQ(texts[0], texts[1]);
 }
 
+// Another type of K and V is another arithmetic: its pages are not those of f16.
+TEST_F(WithModel, TheKvFolderKnowsTheTypeOfKeysAndValues) {
+  const Folder folder;
+  std::string prompt;
+  for (int i = 0; i < 20; ++i) prompt += "House " + std::to_string(i) + " has two rooms. ";
+  const auto reused = [&](const char* type) {
+    const Ran ran = run_line({"complete", "--prompt", prompt, "--max", "2", "--kv-type", type,
+                              "--kv-dir", folder.path("kv"), "--stats", folder.path("stats.json")});
+    EXPECT_EQ(ran.code, kDone) << ran.err;
+    return Json::parse(folder.read("stats.json"))["reused_tokens"].get<int>();
+  };
+  EXPECT_EQ(reused("f16"), 0);
+  EXPECT_EQ(reused("bf16"), 0);
+  EXPECT_GT(reused("bf16"), 100);
+}
+
 TEST_F(WithModel, StatsHaveEveryFieldAndAddUp) {
   const Folder folder;
   const Ran ran = run_line({"complete", "--prompt", "The capital of France is", "--max", "4",
@@ -243,7 +259,10 @@ TEST_F(WithModel, BatchGivesEachInputItsRowAndGoesOn) {
   folder.write("out.jsonl", whole.substr(0, whole.size() - 20));
   run_line(line);
   EXPECT_EQ(folder.read("out.jsonl"), whole);
-  // Another program is refused.
+  // Another type of K and V, or another program, is refused.
+  auto in_bytes = line;
+  in_bytes.insert(in_bytes.end(), {"--kv-type", "q8"});
+  EXPECT_THAT(run_line(in_bytes).err, HasSubstr("the model changed since"));
   folder.write("ask.gen", std::string(kProgram) + "// changed\n");
   EXPECT_THAT(run_line(line).err, HasSubstr("the program changed since"));
 }

@@ -276,6 +276,23 @@ TEST_F(OnATinyModel, AReplayIsTheSameAndRunsNoTool) {
   EXPECT_EQ(report["same"], true);
 }
 
+TEST_F(OnATinyModel, AReplayKeepsKeysAndValuesAsTheRunDid) {
+  const std::string file = folder_.write("f.gen",
+                                         "gen f() -> line {\n  user \"a\"\n  assistant "
+                                         "\"$[x: line, max=8]\"\n  return x\n}\n");
+  const std::string trace = folder_.path("t.jsonl");
+  ASSERT_EQ(on_model({"run", file, "--kv-type", "q8", "--trace", trace}).code, kDone);
+  EXPECT_THAT(folder_.read("t.jsonl"), HasSubstr(R"("kv_type":"q8")"));
+  const Ran ran = run_line({"replay", trace});
+  EXPECT_EQ(ran.code, kDone) << ran.err;
+  // What the trace says is taken, and taken as a word of the command line is.
+  std::string other = folder_.read("t.jsonl");
+  other.replace(other.find(R"("q8")"), 4, R"("q9")");
+  EXPECT_THAT(run_line({"replay", folder_.write("other.jsonl", other)}).err,
+              HasSubstr("KV type 'q9': there are"));
+  EXPECT_EQ(run_line({"replay", folder_.path("other.jsonl"), "--kv-type", "q8"}).code, kDone);
+}
+
 TEST_F(OnATinyModel, AReplayNamesTheFirstTokenThatDiffers) {
   const std::string file = folder_.write("talk.gen", kTalk);
   folder_.write("sums.py", "def add(a, b):\n    return a + b\n");

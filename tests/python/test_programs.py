@@ -72,6 +72,18 @@ def test_what_a_program_retains_is_in_the_tree_and_under_the_budget() -> None:
         espalier.Engine(retained_share=1.5)
 
 
+def test_keys_and_values_in_8_bits_take_half_the_memory() -> None:
+    pages = {}
+    for kv_type in ("f16", "bf16", "q8"):
+        engine = espalier.Engine(kv_bytes=64 << 20, kv_type=kv_type, device="cpu")
+        assert is_pet(engine.compile(PET).pet(text="Rex is our dog; he is five."))
+        pages[kv_type] = engine.stats()["pages_total"]
+    assert pages["f16"] == pages["bf16"]
+    assert pages["q8"] / pages["f16"] == pytest.approx(32 / 17, abs=0.01)
+    with pytest.raises(espalier.Error, match="KV type 'q4': there are f16, bf16 and q8"):
+        espalier.Engine(kv_type="q4")
+
+
 def test_a_draft_model_changes_no_text(engine: espalier.Engine) -> None:
     drafted = espalier.Engine(draft="smollm2", kv_bytes=256 << 20)
     for temperature in (0.0, 0.8):

@@ -45,14 +45,16 @@ std::vector<TokenId> random_ids(Random& random, std::size_t n) {
   return ids;
 }
 
-CpuOptions options(const std::string& isa, unsigned threads) {
-  return {.threads = threads, .kv_bytes = std::uint64_t{64} << 20, .isa = isa};
+constexpr KvType kKvTypes[] = {KvType::kF16, KvType::kBF16, KvType::kQ8};
+
+CpuOptions options(const std::string& isa, unsigned threads, KvType kv_type = KvType::kF16) {
+  return {.threads = threads, .kv_bytes = std::uint64_t{64} << 20, .kv_type = kv_type, .isa = isa};
 }
 
 // The oracle: one thread, scalar, everything in one step.
-std::vector<float> alone(const std::shared_ptr<const Model>& model,
-                         const std::vector<TokenId>& ids) {
-  Rig rig(model, options("scalar", 1));
+std::vector<float> alone(const std::shared_ptr<const Model>& model, const std::vector<TokenId>& ids,
+                         KvType kv_type = KvType::kF16) {
+  Rig rig(model, options("scalar", 1, kv_type));
   Sequence sequence = rig.sequence(static_cast<std::uint32_t>(ids.size()));
   return rig.feed(sequence, ids);
 }
@@ -85,6 +87,24 @@ TEST(CpuForward, IsCloseToTheDefinitionForEveryTensorType) {
   }
 }
 
+// Rounding K and V to 8 bits and a scale, or to 8 bits of a bfloat16.
+TEST(CpuForward, IsCloseToTheDefinitionForEveryTypeOfKeysAndValues) {
+  Random random(11);
+  for (const KvType kv_type : kKvTypes) {
+    const auto model = tiny(described(0));
+    ASSERT_NE(model, nullptr);
+    const auto ids = random_ids(random, 300);
+    const auto expected = ReferenceForward(*model).logprobs(ids).back();
+    const auto actual = alone(model, ids, kv_type);
+    double worst = 0;
+    for (std::size_t id = 0; id < expected.size(); ++id) {
+      worst = std::max(worst, std::abs(expected[id] - static_cast<double>(actual[id])));
+    }
+    EXPECT_LT(worst, kv_type == KvType::kF16 ? 0.01 : 0.05) << kv_type_name(kv_type);
+    EXPECT_GT(worst, 0);
+  }
+}
+
 TEST(CpuLaw, NeitherChunksNorThreadsNorInstructionSetChangeABit) {
   Random random(2);
   for (const std::uint32_t type : types()) {
@@ -95,12 +115,13 @@ TEST(CpuLaw, NeitherChunksNorThreadsNorInstructionSetChangeABit) {
     ASSERT_NE(model, nullptr);
     // Several segments, for types that are not slow there.
     const auto ids = random_ids(random, type == 3 ? 600 : description.width == 64 ? 290 : 60);
-    const auto expected = alone(model, ids);
+    const KvType kv_type = kKvTypes[type % std::size(kKvTypes)];
+    const auto expected = alone(model, ids, kv_type);
     for (const cpu::Kernels* kernels : cpu::supported_kernels()) {
       for (const unsigned threads : {1U, 2U, 3U}) {
-        SCOPED_TRACE(std::string(kernels->name) + " type " + std::to_string(type) + " threads " +
-                     std::to_string(threads));
-        Rig rig(model, options(kernels->name, threads));
+        SCOPED_TRACE(std::string(kernels->name) + " type " + std::to_string(type) + " KV " +
+                     kv_type_name(kv_type) + " threads " + std::to_string(threads));
+        Rig rig(model, options(kernels->name, threads, kv_type));
         ASSERT_TRUE(rig);
         Sequence sequence = rig.sequence(static_cast<std::uint32_t>(ids.size()));
         std::size_t done = 0;
@@ -131,7 +152,8 @@ TEST(CpuLaw, BranchesInABatchEqualBranchesAlone) {
     const auto model = tiny(description);
     ASSERT_NE(model, nullptr);
     const auto sets = cpu::supported_kernels();
-    Rig rig(model, options(sets[random() % sets.size()]->name, 1 + random() % 3));
+    const KvType kv_type = kKvTypes[seed / 3 % std::size(kKvTypes)];
+    Rig rig(model, options(sets[random() % sets.size()]->name, 1 + random() % 3, kv_type));
     ASSERT_TRUE(rig);
     for (PageId page = 0; page < rig.backend->info().pages; ++page) rig.backend->poison(page);
     rig.next_page = static_cast<PageId>(random() % 7);
@@ -186,7 +208,7 @@ TEST(CpuLaw, BranchesInABatchEqualBranchesAlone) {
     }
     for (std::size_t i = 0; i < branches.size(); ++i) {
       if (last[i].empty()) continue;
-      ASSERT_EQ(last[i], alone(model, branches[i].ids)) << "branch " << i;
+      ASSERT_EQ(last[i], alone(model, branches[i].ids, kv_type)) << "branch " << i;
     }
   }
 }
@@ -287,10 +309,10 @@ TEST(CpuLaw, ThePrunedHeadEqualsTheWholeHead) {
 
 TEST(CpuBackend, ReadingAPoisonedPageIsAnErrorAndNotAnAnswer) {
   Random random(9);
-  for (const std::uint32_t type : {0U, 3U}) {
-    const auto model = tiny({.matrix_type = type});
+  for (const KvType kv_type : kKvTypes) {
+    const auto model = tiny({.matrix_type = kv_type == KvType::kF16 ? 0U : 3U});
     ASSERT_NE(model, nullptr);
-    Rig rig(model, options("", 1));
+    Rig rig(model, options("", 1, kv_type));
     Sequence sequence = rig.sequence(64);
     rig.feed(sequence, random_ids(random, 40));
     rig.backend->poison(sequence.pages[1]);

@@ -96,7 +96,7 @@ std::shared_ptr<const Model> load(const std::string& name, const Text& text) {
 std::vector<std::vector<float>> logits_of(const std::shared_ptr<const Model>& model,
                                           const Text& text, const cpu::Kernels& kernels) {
   auto workers = cpu::WorkerPool::create(1);
-  auto pool = cpu::KvPool::create(model->shape(), std::uint64_t{64} << 20);
+  auto pool = cpu::KvPool::create(model->shape(), KvType::kF16, std::uint64_t{64} << 20);
   auto forward = cpu::Forward::create(model, kernels, **workers);
   if (!forward || !pool) {
     ADD_FAILURE() << "no backend";

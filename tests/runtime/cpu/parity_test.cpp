@@ -136,38 +136,111 @@ std::string text_of(const std::string& name) {
   return text.substr(0, characters);
 }
 
+// The mean negative log-likelihood of ids after the first.
+double mean_nll(Rig& rig, const std::vector<TokenId>& ids) {
+  Sequence sequence = rig.sequence(static_cast<std::uint32_t>(ids.size()));
+  double sum = 0;
+  constexpr std::size_t kChunk = 256;
+  for (std::size_t begin = 0; begin < ids.size(); begin += kChunk) {
+    const std::size_t count = std::min(kChunk, ids.size() - begin);
+    BatchBuilder builder;
+    builder.append(sequence, std::span(ids).subspan(begin, count));
+    std::vector<RowPlan> plans;
+    for (std::size_t i = 0; i < count && begin + i + 1 < ids.size(); ++i) {
+      RowPlan plan;
+      plan.row = static_cast<std::uint32_t>(i);
+      plan.want = Want::kLogprobs;
+      plan.ids = {ids[begin + i + 1]};
+      plans.push_back(std::move(plan));
+    }
+    const auto results = rig.backend->step(builder.batch, plans);
+    EXPECT_TRUE(results);
+    if (!results) return NAN;
+    for (const auto& result : *results) sum -= result.logprobs[0];
+  }
+  return sum / static_cast<double>(ids.size() - 1);
+}
+
+std::vector<TokenId> ids_of(const Model& model, const std::string& text) {
+  auto ids = model.tokenizer()->encode(text);
+  if (!ids) return {};
+  if (model.tokenizer()->add_bos()) ids->insert(ids->begin(), model.tokenizer()->bos());
+  return *ids;
+}
+
 TEST_P(Parity, NegativeLogLikelihoodOfTwoTexts) {
   Rig rig(model, {.threads = 2, .kv_bytes = 0, .isa = ""});
   ASSERT_TRUE(rig);
   for (const auto& it : reference["nll"]) {
-    auto ids = model->tokenizer()->encode(text_of(it["text"]));
-    ASSERT_TRUE(ids);
-    if (model->tokenizer()->add_bos()) ids->insert(ids->begin(), model->tokenizer()->bos());
-    ASSERT_EQ(ids->size(), it["n_tokens"].get<std::size_t>());
-    Sequence sequence = rig.sequence(static_cast<std::uint32_t>(ids->size()));
-    double sum = 0;
-    constexpr std::size_t kChunk = 256;
-    for (std::size_t begin = 0; begin < ids->size(); begin += kChunk) {
-      const std::size_t count = std::min(kChunk, ids->size() - begin);
-      BatchBuilder builder;
-      builder.append(sequence, std::span(*ids).subspan(begin, count));
-      std::vector<RowPlan> plans;
-      for (std::size_t i = 0; i < count && begin + i + 1 < ids->size(); ++i) {
-        RowPlan plan;
-        plan.row = static_cast<std::uint32_t>(i);
-        plan.want = Want::kLogprobs;
-        plan.ids = {(*ids)[begin + i + 1]};
-        plans.push_back(std::move(plan));
-      }
-      const auto results = rig.backend->step(builder.batch, plans);
-      ASSERT_TRUE(results) << results.error().message;
-      for (const auto& result : *results) sum -= result.logprobs[0];
-    }
-    const double mean = sum / static_cast<double>(ids->size() - 1);
+    const auto ids = ids_of(*model, text_of(it["text"]));
+    ASSERT_EQ(ids.size(), it["n_tokens"].get<std::size_t>());
+    const double mean = mean_nll(rig, ids);
     const double expected = it["mean_nll"];
     std::printf("%s: mean NLL %.5f, reference %.5f (%+.3f%%)\n", GetParam().name, mean, expected,
                 100 * (mean / expected - 1));
     EXPECT_NEAR(mean / expected, 1.0, 0.005);
+  }
+}
+
+// What a type of K and V costs, against f16: the gate that each must pass.
+TEST_P(Parity, EveryTypeOfKeysAndValuesAnswersAsF16Does) {
+  struct Gate {
+    KvType type;
+    double divergence, nll, agreement;
+  };
+  constexpr Gate kGates[] = {{KvType::kBF16, 0.005, 0.01, 0.93}, {KvType::kQ8, 0.005, 0.01, 0.93}};
+  constexpr std::size_t kEvery = 8;  // of the rows of the second half of each text
+  struct Answers {
+    std::vector<std::vector<float>> logprobs;  // of the whole vocabulary
+    double nll = 0;
+  };
+  const auto answers = [&](KvType type) {
+    Answers out;
+    Rig rig(model, {.threads = 2, .kv_bytes = 0, .kv_type = type, .isa = ""});
+    if (!rig) return out;
+    for (const auto& it : reference["nll"]) {
+      const auto ids = ids_of(*model, text_of(it["text"]));
+      Sequence sequence = rig.sequence(static_cast<std::uint32_t>(ids.size()));
+      BatchBuilder builder;
+      builder.append(sequence, ids);
+      std::vector<std::uint32_t> rows;
+      for (std::size_t row = ids.size() / 2; row + 1 < ids.size(); row += kEvery) {
+        rows.push_back(static_cast<std::uint32_t>(row));
+      }
+      auto all = rig.logprobs(builder.batch, rows);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        out.nll -= all[i][static_cast<std::size_t>(ids[rows[i] + 1])];
+        out.logprobs.push_back(std::move(all[i]));
+      }
+    }
+    return out;
+  };
+  const Answers f16 = answers(KvType::kF16);
+  ASSERT_FALSE(f16.logprobs.empty());
+  const auto rows = static_cast<double>(f16.logprobs.size());
+  for (const Gate& gate : kGates) {
+    const Answers other = answers(gate.type);
+    ASSERT_EQ(other.logprobs.size(), f16.logprobs.size());
+    double divergence = 0;
+    std::size_t agreed = 0;
+    for (std::size_t i = 0; i < f16.logprobs.size(); ++i) {
+      const auto& p = f16.logprobs[i];
+      const auto& q = other.logprobs[i];
+      for (std::size_t id = 0; id < p.size(); ++id) {
+        const auto log_p = static_cast<double>(p[id]);
+        divergence += std::exp(log_p) * (log_p - static_cast<double>(q[id]));
+      }
+      agreed += std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin();
+    }
+    const double nll = other.nll / f16.nll - 1;
+    std::printf(
+        "%s: %s against f16: mean divergence %.5f, first choice agrees in %.1f%% of %zu, "
+        "NLL %+.3f%%\n",
+        GetParam().name, kv_type_name(gate.type), divergence / rows,
+        100 * static_cast<double>(agreed) / rows, f16.logprobs.size(), 100 * nll);
+    EXPECT_LT(divergence / rows, gate.divergence);
+    EXPECT_LT(std::abs(nll), gate.nll);
+    EXPECT_GE(static_cast<double>(agreed) / rows, gate.agreement);
   }
 }
 

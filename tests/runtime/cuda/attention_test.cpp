@@ -43,7 +43,8 @@ class World {
       : shape_(shape),
         random_(seed),
         workers_(std::move(*cpu::WorkerPool::create(1))),
-        pool_(std::move(*cpu::KvPool::create(shape, kPages * cpu::KvPool::page_bytes(shape)))) {
+        pool_(std::move(*cpu::KvPool::create(
+            shape, KvType::kF16, kPages * cpu::KvPool::page_bytes(shape, KvType::kF16)))) {
     free_.resize(kPages);
     std::iota(free_.begin(), free_.end(), 0U);
     std::shuffle(free_.begin(), free_.end(), random_);
@@ -120,7 +121,7 @@ class World {
   [[nodiscard]] std::vector<float> on_cpu(std::uint32_t window,
                                           const std::vector<std::uint32_t>& wanted) {
     cpu::Attention attention(shape_, window, cpu::kScalarKernels, *workers_);
-    attention.plan(batch, wanted);
+    attention.plan(batch, wanted, KvType::kF16);
     std::vector<float> all(batch.rows.size() * row_floats());
     attention.run(pool_, kLayer, queries.data(), query_stride_, all.data(), row_floats());
     std::vector<float> out;
@@ -176,13 +177,14 @@ class World {
   void write(KvSlot slot, bool nan) {
     std::normal_distribution<float> normal;
     const std::size_t n = std::size_t{shape_.kv_heads} * shape_.head_width;
-    std::vector<std::uint16_t> key(n, kNan);
-    std::vector<std::uint16_t> value(n, kNan);
+    cpu::KvRow row;
+    row.key.assign(n, kNan);
+    row.value.assign(n, kNan);
     for (std::size_t i = 0; i < n && !nan; ++i) {
-      key[i] = float_to_half(normal(random_));
-      value[i] = float_to_half(normal(random_));
+      row.key[i] = float_to_half(normal(random_));
+      row.value[i] = float_to_half(normal(random_));
     }
-    pool_.write(slot, kLayer, key.data(), value.data());
+    pool_.write(slot, kLayer, row);
   }
 
   ModelShape shape_;

@@ -38,7 +38,8 @@ ModelShape shape_of(std::uint32_t kv_heads, std::uint32_t width) {
 // A pool on the CPU and what of it lies on the device.
 struct Pools {
   Pools(const ModelShape& shape, std::uint32_t pages)
-      : cpu(std::move(*cpu::KvPool::create(shape, pages * cpu::KvPool::page_bytes(shape)))) {
+      : cpu(std::move(*cpu::KvPool::create(shape, KvType::kF16,
+                                           pages * cpu::KvPool::page_bytes(shape, KvType::kF16)))) {
     for (PageId page = 0; page < pages; ++page) cpu.poison(page);
   }
   [[nodiscard]] std::vector<std::uint16_t> halves() const {
@@ -125,13 +126,12 @@ class Layer {
           values.begin() + static_cast<std::ptrdiff_t>(m * key_stride + key_width));
       turn_on_cpu(key.data(), kv_heads_, key_bias_, key_norm_, facts[m].position);
       for (std::size_t i = 0; i < key_width && features_.biases; ++i) value[i] += value_bias_[i];
-      std::vector<std::uint16_t> key_halves(key_width);
-      std::vector<std::uint16_t> value_halves(key_width);
-      kernels.to_half(key.data(), key_width, key_halves.data());
-      kernels.to_half(value.data(), key_width, value_halves.data());
+      cpu::KvRow kept;
+      pools.cpu.reserve(kept);
+      pools.cpu.encode(kernels, key.data(), value.data(), kept);
       for (std::uint32_t w = 0; w < facts[m].writes; ++w) {
         const DeviceSlot slot = slots[facts[m].first_write + w];
-        pools.cpu.write({slot.page, slot.slot}, layer, key_halves.data(), value_halves.data());
+        pools.cpu.write({slot.page, slot.slot}, layer, kept);
       }
     }
 
