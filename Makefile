@@ -6,6 +6,7 @@
 #   make test-cuda   the CUDA backend on this machine's GPU, bit for bit against the CPU;  make bench-cuda  what it reaches
 #   make cuda-check  every CUDA kernel compiled for real devices, and what the compiler made of it (where nvcc is)
 #   make bench     measurements, each beside a peer or a limit
+#   make bench-cpu  the CPU backend beside the machine's limits, ik_llama.cpp (IK_LLAMA_BIN) and llama.cpp
 #   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be and
 #                  llama.cpp's server, where it is on PATH or in ESPALIER_LLAMA_SERVER
 #   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
@@ -22,7 +23,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: setup program build model demo test test-all test-arm test-cuda bench-cuda cuda-check simulate bench bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
+.PHONY: setup program build model demo test test-all test-arm test-cuda bench-cuda cuda-check simulate bench bench-cpu bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -95,6 +96,9 @@ simulate: build
 
 bench: model python
 	@tools/bench.sh
+
+bench-cpu: model python
+	@tools/bench_cpu.sh
 
 # A Python that has the peers (pip install xgrammar llguidance), where there is one.
 ESPALIER_PEER_PYTHON ?= $(VENV)/bin/python

@@ -130,20 +130,27 @@ inline constexpr size_t kValueBlockBytes = 2 + kBlock;
 /// Weights of fp32 products, row-major as files store them.
 enum class DenseType : uint8_t { kF32, kF16, kBF16 };
 
-/// Activations as int8 codes in blocks of 32: value = code * scale. `columns` is the stride of
-/// codes; the others have columns / 32 entries a row.
-/// Sums are taken over a block's codes, those of halves over 16 each.
+/// Activations as int8 codes in blocks of 32: value = code * scale. A block stands at the place
+/// that code_place gives, beside those of the rows around its own: kernels then reach all rows of a
+/// tile from one address. Sums are taken over a block's codes, those of halves over 16 each.
 struct QuantisedRows {
-  int8_t* codes;
-  float* scales;
+  int8_t* codes;       // 32 a place
+  float* scales;       // one a place, as are the sums
   float* scaled_sums;  // scale * sum
   int32_t* minus_8_sums;
   int32_t* minus_128_sums;
-  // Two a block; both nullptr where no matrix has scales for half blocks.
+  // Two a place; both nullptr where no matrix has scales for half blocks.
   float* scaled_half_sums;
   int32_t* minus_128_half_sums;
   size_t columns;
 };
+
+inline constexpr size_t kRowGroup = 16;  // rows whose codes stand together
+/// The place of a row's block, among rows of `blocks` blocks. (Of internal linkage, as all that
+/// kernels call.)
+static constexpr size_t code_place(size_t row, size_t block, size_t blocks) {
+  return (row / kRowGroup * blocks + block) * kRowGroup + row % kRowGroup;
+}
 
 struct Kernels {
   const char* name;

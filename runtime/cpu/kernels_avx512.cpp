@@ -124,123 +124,62 @@ inline void dot4(__m512i& sum, __m512i codes, const int8_t* activations) {
       : "v"(codes), "m"(*reinterpret_cast<const int32_t*>(activations)));
 }
 
+using Outputs = Lanes;
+constexpr size_t kOutputs = 16;
+inline Outputs splat_outputs(float x) { return splat(x); }
+inline Outputs load_outputs(const float* p) { return load(p); }
+inline void store_outputs(float* p, Outputs x) { store(p, x); }
+inline Outputs load_scales(const uint16_t* p, bool bf16) {
+  return bf16 ? load_bf16(p) : load_half(p);
+}
+inline Outputs load_steps(const unsigned char* p) { return load_codes(p); }
+template <PanelType>
+constexpr int kMostRows = 16;
+constexpr size_t kAhead = 2048;  // a block takes 5 ns and more
+
 // All codes are unsigned here: those of a table are 128 more, and those with a bias fill their
 // byte, so that but for Q4_0 every bias is 128 and starts the sum.
-template <PanelType kType, int kRows>
-inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, float* out,
-                       size_t stride, bool add_to) {
+template <PanelType kType, int kRows, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t* bias,
+                                  const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
-  constexpr size_t kUnit = panel_unit_bytes(kType);
-  constexpr size_t kCodes = panel_code_bytes(kType);
   constexpr int kGroups = kFormat.groups;
-  constexpr bool kBiased = kFormat.bias != 0 || kFormat.table != CodeTable::kNone;
-  constexpr size_t kAhead = 2048;  // what is asked for early; a block takes 5 ns and more
-  const size_t blocks = x.columns / kBlock;
-  const int8_t* activations = x.codes + row * x.columns;
-  const float* scales = x.scales + row * blocks;
-  const float* sums = kGroups == 1 ? x.scaled_sums : x.scaled_half_sums;
-  const int32_t* bias = kFormat.bias == 8 ? x.minus_8_sums
-                        : kGroups == 1    ? x.minus_128_sums
-                                          : x.minus_128_half_sums;
-  sums += kGroups * row * blocks;
-  bias += kGroups * row * blocks;
-  Bytes values = _mm512_setzero_si512();
-  if constexpr (kFormat.table != CodeTable::kNone) {
-    values = _mm512_xor_si512(_mm512_broadcast_i32x4(_mm_loadu_si128(
-                                  reinterpret_cast<const __m128i*>(code_values(kFormat.table)))),
-                              splat_byte(-128));
+  constexpr bool kTable = kFormat.table != CodeTable::kNone;
+  constexpr bool kBiased = kFormat.bias != 0 || kTable;
+  // Few rows do not hide latency: their sums go in two chains. The second takes columns whose codes
+  // of 4 bits are the upper halves of bytes, as 16 times themselves: no shift but of the sum.
+  constexpr bool kTwoChains = kGroups == 1 && kRows < 4;
+  constexpr int kUpper =
+      kTwoChains && kFormat.low_bits == 4 && kFormat.high_bits == 0 && !kTable ? 4 : kFormat.shift;
+  Bytes w[8] = {
+      column_codes<kType, kFormat.shift, 0>(codes), column_codes<kType, kFormat.shift, 1>(codes),
+      column_codes<kType, kFormat.shift, 2>(codes), column_codes<kType, kFormat.shift, 3>(codes),
+      column_codes<kType, kUpper, 4>(codes),        column_codes<kType, kUpper, 5>(codes),
+      column_codes<kType, kUpper, 6>(codes),        column_codes<kType, kUpper, 7>(codes)};
+  if constexpr (kTable) {
+    const Bytes values = _mm512_xor_si512(
+        _mm512_broadcast_i32x4(
+            _mm_loadu_si128(reinterpret_cast<const __m128i*>(code_values(kFormat.table)))),
+        splat_byte(-128));
+    ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_shuffle_epi8(values, w[j]);
   }
-  Lanes acc[kRows] = {};
-  Lanes total[kRows] = {};
-  for (size_t first_block = 0; first_block < blocks; first_block += kFormat.blocks, unit += kUnit) {
-    if (first_block % kProductSegmentBlocks == 0 && first_block > 0) [[unlikely]] {
-      end_segment(acc, total, first_block == kProductSegmentBlocks);
-    }
-    ESP_UNROLL for (size_t i = 0; i < kUnit - kFormat.blocks * kCodes; i += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(unit) + kAhead + i, _MM_HINT_T0);
-    }
-    const unsigned char* at_scales = unit + panel_scales_at(kType);
-    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales);
-    Lanes unit_scale = kFormat.bf16_scales ? load_bf16(halves) : load_half(halves);
-    if constexpr (kFormat.shift > 0)
-      unit_scale = mul(unit_scale, splat(1.0F / (1 << kFormat.shift)));
-    const Lanes unit_minimum = kFormat.minima ? load_half(halves + kPanelRows) : splat(0.0F);
-    const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows;
-    const unsigned char* codes = unit + panel_codes_at(kType);
-    for (size_t b = first_block; b < first_block + kFormat.blocks; ++b, codes += kCodes) {
-      ESP_UNROLL for (size_t i = 0; i < kCodes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(codes) + kAhead + i, _MM_HINT_T0);
+  decltype(scales(0)) of_group[kGroups];
+  ESP_UNROLL for (int g = 0; g < kGroups; ++g) of_group[g] = scales(g);
+  ESP_UNROLL for (int m = 0; m < kRows; ++m, a += kBlock) {
+    ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+      __m512i s = kBiased ? _mm512_set1_epi32(bias[kGroups * m + g]) : _mm512_setzero_si512();
+      if constexpr (kTwoChains) {
+        __m512i second = _mm512_setzero_si512();
+        ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);
+        ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], a + 4 * j);
+        s = _mm512_add_epi32(s, _mm512_srai_epi32(second, kUpper - kFormat.shift));
+      } else {
+        constexpr int kEach = 8 / kGroups;
+        ESP_UNROLL for (int j = kEach * g; j < kEach * (g + 1); ++j) dot4(s, w[j], a + 4 * j);
       }
-      Bytes w[8] = {column_codes<kType, kFormat.shift, 0>(codes),
-                    column_codes<kType, kFormat.shift, 1>(codes),
-                    column_codes<kType, kFormat.shift, 2>(codes),
-                    column_codes<kType, kFormat.shift, 3>(codes),
-                    column_codes<kType, kFormat.shift, 4>(codes),
-                    column_codes<kType, kFormat.shift, 5>(codes),
-                    column_codes<kType, kFormat.shift, 6>(codes),
-                    column_codes<kType, kFormat.shift, 7>(codes)};
-      if constexpr (kFormat.table != CodeTable::kNone) {
-        ESP_UNROLL for (int j = 0; j < 8; ++j) w[j] = _mm512_shuffle_epi8(values, w[j]);
-      }
-      Lanes d[kGroups];
-      Lanes minimum[kGroups];
-      ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-        d[g] = unit_scale;
-        minimum[g] = unit_minimum;
-        if constexpr (kFormat.blocks > 1) {
-          const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
-          d[g] = mul(d[g], load_codes(steps + kPanelRows * set));
-          if constexpr (kFormat.minima) {
-            minimum[g] =
-                mul(minimum[g], load_codes(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
-          }
-        }
-      }
-      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-        const int8_t* a = activations + static_cast<size_t>(m) * x.columns + b * kBlock;
-        const size_t at = static_cast<size_t>(m) * blocks + b;
-        ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-          const size_t part = kGroups * at + static_cast<size_t>(g);
-          __m512i s = kBiased ? _mm512_set1_epi32(bias[part]) : _mm512_setzero_si512();
-          if constexpr (kGroups == 1 && kRows < 4) {  // two chains: few rows do not hide latency
-            __m512i second = _mm512_setzero_si512();
-            ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);
-            ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], a + 4 * j);
-            s = _mm512_add_epi32(s, second);
-          } else {
-            constexpr int kEach = 8 / kGroups;
-            ESP_UNROLL for (int j = kEach * g; j < kEach * (g + 1); ++j) dot4(s, w[j], a + 4 * j);
-          }
-          acc[m] = fma(_mm512_cvtepi32_ps(s), mul(d[g], splat(scales[at])), acc[m]);
-          if constexpr (kFormat.minima) acc[m] = fma(minimum[g], splat(sums[part]), acc[m]);
-        }
-      }
+      add(m, g, _mm512_cvtepi32_ps(s), of_group[g]);
     }
   }
-  if (blocks > kProductSegmentBlocks) {
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
-  }
-  ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-    float* to = out + static_cast<size_t>(m) * stride;
-    store(to, add_to ? add(load(to), acc[m]) : acc[m]);
-  }
-}
-
-template <PanelType kType>
-void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first_row, size_t rows,
-                float* out, size_t stride, bool add_to) {
-  size_t m = 0;
-  const auto next = [&]<int kRows>() {
-    while (rows - m >= kRows) {
-      panel_tile<kType, kRows>(panel, x, first_row + m, out + m * stride, stride, add_to);
-      m += kRows;
-    }
-  };
-  next.template operator()<16>();
-  next.template operator()<8>();
-  next.template operator()<4>();
-  next.template operator()<2>();
-  next.template operator()<1>();
 }
 
 #include "runtime/cpu/panel_product_inl.h"

@@ -24,117 +24,50 @@ inline __m256i dot4(__m256i sum, Bytes codes, __m256i activations) {
 #endif
 }
 
-// One half panel (8 outputs from `half` * 8 on) against kRows rows.
-template <PanelType kType, int kRows>
-inline void half_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, size_t half,
-                      float* out, size_t stride, bool add_to) {
+// Two sums a row where a block has two groups: 16 registers hold those of 4 rows.
+template <PanelType kType>
+constexpr int kMostRows = panel_format(kType).groups == 1 ? 6 : 4;
+
+template <PanelType kType, int kRows, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t* bias,
+                                  const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr int kGroups = kFormat.groups;
   constexpr int kEach = 8 / kGroups;
-  constexpr bool kBiased = kFormat.bias != 0 || kFormat.table != CodeTable::kNone;
-  const size_t blocks = x.columns / kBlock;
-  const int32_t* bias = kFormat.bias == 8 ? x.minus_8_sums
-                        : kGroups == 1    ? x.minus_128_sums
-                                          : x.minus_128_half_sums;
-  const float* sums = kGroups == 1 ? x.scaled_sums : x.scaled_half_sums;
+  constexpr bool kTable = kFormat.table != CodeTable::kNone;
+  constexpr bool kBiased = kFormat.bias != 0 || kTable;
   __m256i values = _mm256_setzero_si256();
-  if constexpr (kFormat.table != CodeTable::kNone) {
+  if constexpr (kTable) {
     values = _mm256_xor_si256(_mm256_broadcastsi128_si256(_mm_loadu_si128(
                                   reinterpret_cast<const __m128i*>(code_values(kFormat.table)))),
                               splat_byte(-128));
   }
-  __m256 acc[kRows] = {};
-  __m256 total[kRows] = {};
-  for (size_t first_block = 0; first_block < blocks;
-       first_block += kFormat.blocks, unit += panel_unit_bytes(kType)) {
-    if (first_block % kProductSegmentBlocks == 0 && first_block > 0) [[unlikely]] {
-      end_segment(acc, total, first_block == kProductSegmentBlocks);
-    }
-    const unsigned char* at_scales = unit + panel_scales_at(kType);
-    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales) + 8 * half;
-    __m256 unit_scale = load_eight(halves, kFormat.bf16_scales);
-    if constexpr (kFormat.shift > 0) {
-      unit_scale = _mm256_mul_ps(unit_scale, _mm256_set1_ps(1.0F / (1 << kFormat.shift)));
-    }
-    const __m256 unit_minimum =
-        kFormat.minima ? load_eight(halves + kPanelRows, false) : _mm256_setzero_ps();
-    const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows + 8 * half;
-    const unsigned char* codes = unit + panel_codes_at(kType) + 32 * half;
-    for (size_t b = first_block; b < first_block + kFormat.blocks;
-         ++b, codes += panel_code_bytes(kType)) {
-      const int8_t* a = x.codes + row * x.columns + b * kBlock;
-      __m256i s[kGroups][kRows];
-      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-        const size_t at = (row + static_cast<size_t>(m)) * blocks + b;
-        ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-          s[g][m] = kBiased ? _mm256_set1_epi32(bias[kGroups * at + static_cast<size_t>(g)])
-                            : _mm256_setzero_si256();
-        }
-      }
-      const auto column = [&]<int kJ>() {
-        Bytes w = column_codes<kType, kFormat.shift, kJ>(codes);
-        if constexpr (kFormat.table != CodeTable::kNone) w = _mm256_shuffle_epi8(values, w);
-        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-          __m256i& sum = s[kJ / kEach][m];
-          sum = dot4(sum, w, four_codes(a + static_cast<size_t>(m) * x.columns + 4 * kJ));
-        }
-      };
-      column.template operator()<0>();
-      column.template operator()<1>();
-      column.template operator()<2>();
-      column.template operator()<3>();
-      column.template operator()<4>();
-      column.template operator()<5>();
-      column.template operator()<6>();
-      column.template operator()<7>();
-      ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-        __m256 d = unit_scale;
-        __m256 minimum = unit_minimum;
-        if constexpr (kFormat.blocks > 1) {
-          const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
-          d = _mm256_mul_ps(d, load_steps(steps + kPanelRows * set));
-          if constexpr (kFormat.minima) {
-            minimum = _mm256_mul_ps(
-                minimum, load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
-          }
-        }
-        ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-          const size_t at = (row + static_cast<size_t>(m)) * blocks + b;
-          const __m256 factor = _mm256_mul_ps(d, _mm256_set1_ps(x.scales[at]));
-          acc[m] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s[g][m]), factor, acc[m]);
-          if constexpr (kFormat.minima) {
-            const size_t part = kGroups * at + static_cast<size_t>(g);
-            acc[m] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(sums[part]), acc[m]);
-          }
-        }
-      }
-    }
-  }
-  if (blocks > kProductSegmentBlocks) {
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
-  }
+  __m256i s[kGroups][kRows];
   ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-    float* to = out + static_cast<size_t>(m) * stride + 8 * half;
-    _mm256_storeu_ps(to, add_to ? _mm256_add_ps(_mm256_loadu_ps(to), acc[m]) : acc[m]);
+    ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+      s[g][m] = kBiased ? _mm256_set1_epi32(bias[kGroups * m + g]) : _mm256_setzero_si256();
+    }
   }
-}
-
-template <PanelType kType>
-void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first_row, size_t rows,
-                float* out, size_t stride, bool add_to) {
-  size_t m = 0;
-  const auto next = [&]<int kRows>() {
-    while (rows - m >= kRows) {
-      half_tile<kType, kRows>(panel, x, first_row + m, 0, out + m * stride, stride, add_to);
-      half_tile<kType, kRows>(panel, x, first_row + m, 1, out + m * stride, stride, add_to);
-      m += kRows;
+  const auto column = [&]<int kJ>() ESP_INLINE {
+    Bytes w = column_codes<kType, kFormat.shift, kJ>(codes);
+    if constexpr (kTable) w = _mm256_shuffle_epi8(values, w);
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+      __m256i& sum = s[kJ / kEach][m];
+      sum = dot4(sum, w, four_codes(a + static_cast<size_t>(m) * kBlock + 4 * kJ));
     }
   };
-  // Two sums a row where a block has two groups: 16 registers hold those of 4 rows.
-  if constexpr (panel_format(kType).groups == 1) next.template operator()<6>();
-  next.template operator()<4>();
-  next.template operator()<2>();
-  next.template operator()<1>();
+  column.template operator()<0>();
+  column.template operator()<1>();
+  column.template operator()<2>();
+  column.template operator()<3>();
+  column.template operator()<4>();
+  column.template operator()<5>();
+  column.template operator()<6>();
+  column.template operator()<7>();
+  ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+    const auto of_group = scales(g);
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) add(m, g, _mm256_cvtepi32_ps(s[g][m]), of_group);
+  }
 }
 
 #include "runtime/cpu/panel_product_inl.h"

@@ -13,6 +13,7 @@
 #else
 #define ESP_UNROLL _Pragma("GCC unroll 32")
 #endif
+#define ESP_INLINE __attribute__((always_inline))
 
 constexpr float kInfinity = __builtin_inff();
 
@@ -500,9 +501,9 @@ inline BlockScale block_scale(uint32_t top_bits) {
 }
 
 void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t row, size_t first) {
-  int8_t* codes = out.codes + row * out.columns + first * kBlock;
-  const size_t at = row * (out.columns / kBlock) + first;
-  for (size_t b = 0; b < blocks; ++b, x += kBlock, codes += kBlock) {
+  for (size_t b = 0; b < blocks; ++b, x += kBlock) {
+    const size_t at = code_place(row, first + b, out.columns / kBlock);
+    int8_t* codes = out.codes + at * kBlock;
     const BlockScale s = block_scale(largest_magnitude_bits(x));
     HalfSums sums{0, 0};
     // A scale of NaN or 0 has the inverse 0, which must not meet an infinity.
@@ -512,14 +513,14 @@ void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t ro
       __builtin_memset(codes, 0, kBlock);
     }
     const int32_t sum = sums.first + sums.second;
-    out.scales[at + b] = s.scale;
-    out.scaled_sums[at + b] = s.scale * static_cast<float>(sum);
-    out.minus_8_sums[at + b] = -8 * sum;
-    out.minus_128_sums[at + b] = -128 * sum;
+    out.scales[at] = s.scale;
+    out.scaled_sums[at] = s.scale * static_cast<float>(sum);
+    out.minus_8_sums[at] = -8 * sum;
+    out.minus_128_sums[at] = -128 * sum;
     if (out.scaled_half_sums == nullptr) continue;
-    out.scaled_half_sums[2 * (at + b)] = s.scale * static_cast<float>(sums.first);
-    out.scaled_half_sums[2 * (at + b) + 1] = s.scale * static_cast<float>(sums.second);
-    out.minus_128_half_sums[2 * (at + b)] = -128 * sums.first;
-    out.minus_128_half_sums[2 * (at + b) + 1] = -128 * sums.second;
+    out.scaled_half_sums[2 * at] = s.scale * static_cast<float>(sums.first);
+    out.scaled_half_sums[2 * at + 1] = s.scale * static_cast<float>(sums.second);
+    out.minus_128_half_sums[2 * at] = -128 * sums.first;
+    out.minus_128_half_sums[2 * at + 1] = -128 * sums.second;
   }
 }

@@ -186,106 +186,52 @@ inline int8x16_t column_weights(const unsigned char* codes, [[maybe_unused]] int
   return vreinterpretq_s8_u8(w);
 }
 
-// One quarter of a panel (4 outputs from `quarter` * 4 on) against kRows rows.
-template <PanelType kType, int kRows>
-inline void quarter_tile(const unsigned char* unit, const QuantisedRows& x, size_t row,
-                         size_t quarter, float* out, size_t stride, bool add_to) {
+using Outputs = float32x4_t;
+constexpr size_t kOutputs = 4;
+constexpr size_t kAhead = 0;
+inline Outputs mul(Outputs a, Outputs b) { return vmulq_f32(a, b); }
+inline Outputs fma(Outputs a, Outputs b, Outputs c) { return vfmaq_f32(c, a, b); }
+inline Outputs splat_outputs(float x) { return vdupq_n_f32(x); }
+inline Outputs load_outputs(const float* p) { return vld1q_f32(p); }
+inline void store_outputs(float* p, Outputs x) { vst1q_f32(p, x); }
+inline Outputs load_scales(const uint16_t* p, bool bf16) {
+  return bf16 ? widen_bf16(p) : widen_half(p);
+}
+template <PanelType>
+constexpr int kMostRows = 8;
+
+template <PanelType kType, int kRows, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t*,
+                                  const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   static_assert(kFormat.bias == 0 || kFormat.bias == 8 || kFormat.bias == 128);
   static_assert(kFormat.bias == 128 || kFormat.low_bits + kFormat.high_bits < 8);
   constexpr int kGroups = kFormat.groups;
   constexpr int kEach = 8 / kGroups;
-  const size_t blocks = x.columns / kBlock;
-  const float* sums = kGroups == 1 ? x.scaled_sums : x.scaled_half_sums;
   int8x16_t values = vdupq_n_s8(0);
   if constexpr (kFormat.table != CodeTable::kNone) values = vld1q_s8(code_values(kFormat.table));
-  float32x4_t acc[kRows] = {};
-  float32x4_t total[kRows] = {};
-  for (size_t first_block = 0; first_block < blocks;
-       first_block += kFormat.blocks, unit += panel_unit_bytes(kType)) {
-    if (first_block % kProductSegmentBlocks == 0 && first_block > 0) [[unlikely]] {
-      end_segment(acc, total, first_block == kProductSegmentBlocks);
-    }
-    const unsigned char* at_scales = unit + panel_scales_at(kType);
-    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales) + 4 * quarter;
-    float32x4_t unit_scale = kFormat.bf16_scales ? widen_bf16(halves) : widen_half(halves);
-    if constexpr (kFormat.shift > 0) {
-      unit_scale = vmulq_n_f32(unit_scale, 1.0F / (1 << kFormat.shift));
-    }
-    const float32x4_t unit_minimum =
-        kFormat.minima ? widen_half(halves + kPanelRows) : vdupq_n_f32(0.0F);
-    const unsigned char* steps = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows + 4 * quarter;
-    const unsigned char* codes = unit + panel_codes_at(kType) + 16 * quarter;
-    for (size_t b = first_block; b < first_block + kFormat.blocks;
-         ++b, codes += panel_code_bytes(kType)) {
-      const int8x16_t w[8] = {
-          column_weights<kType, 0>(codes, values), column_weights<kType, 1>(codes, values),
-          column_weights<kType, 2>(codes, values), column_weights<kType, 3>(codes, values),
-          column_weights<kType, 4>(codes, values), column_weights<kType, 5>(codes, values),
-          column_weights<kType, 6>(codes, values), column_weights<kType, 7>(codes, values)};
-      float32x4_t d[kGroups];
-      float32x4_t minimum[kGroups];
-      ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-        d[g] = unit_scale;
-        minimum[g] = unit_minimum;
-        if constexpr (kFormat.blocks > 1) {
-          const size_t set = (b - first_block) * kGroups + static_cast<size_t>(g);
-          d[g] = vmulq_f32(d[g], load_steps(steps + kPanelRows * set));
-          if constexpr (kFormat.minima) {
-            minimum[g] = vmulq_f32(
-                minimum[g], load_steps(steps + kPanelRows * (kFormat.blocks * kGroups + set)));
-          }
-        }
-      }
-      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-        const size_t at = (row + static_cast<size_t>(m)) * blocks + b;
-        const int8_t* a = x.codes + (row + static_cast<size_t>(m)) * x.columns + b * kBlock;
-        const int8x16_t activations[2] = {vld1q_s8(a), vld1q_s8(a + 16)};
-        ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-          int32x4_t s = vdupq_n_s32(0);
-          const auto four = [&]<int kHalf>() {
-            s = vdotq_laneq_s32(s, w[4 * kHalf], activations[kHalf], 0);
-            s = vdotq_laneq_s32(s, w[4 * kHalf + 1], activations[kHalf], 1);
-            s = vdotq_laneq_s32(s, w[4 * kHalf + 2], activations[kHalf], 2);
-            s = vdotq_laneq_s32(s, w[4 * kHalf + 3], activations[kHalf], 3);
-          };
-          if (kEach == 8 || g == 0) four.template operator()<0>();
-          if (kEach == 8 || g == 1) four.template operator()<1>();
-          const size_t part = kGroups * at + static_cast<size_t>(g);
-          acc[m] = vfmaq_f32(acc[m], vcvtq_f32_s32(s), vmulq_n_f32(d[g], x.scales[at]));
-          if constexpr (kFormat.minima) {
-            acc[m] = vfmaq_f32(acc[m], minimum[g], vdupq_n_f32(sums[part]));
-          }
-        }
-      }
+  const int8x16_t w[8] = {
+      column_weights<kType, 0>(codes, values), column_weights<kType, 1>(codes, values),
+      column_weights<kType, 2>(codes, values), column_weights<kType, 3>(codes, values),
+      column_weights<kType, 4>(codes, values), column_weights<kType, 5>(codes, values),
+      column_weights<kType, 6>(codes, values), column_weights<kType, 7>(codes, values)};
+  decltype(scales(0)) of_group[kGroups];
+  ESP_UNROLL for (int g = 0; g < kGroups; ++g) of_group[g] = scales(g);
+  ESP_UNROLL for (int m = 0; m < kRows; ++m, a += kBlock) {
+    const int8x16_t activations[2] = {vld1q_s8(a), vld1q_s8(a + 16)};
+    ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
+      int32x4_t s = vdupq_n_s32(0);
+      const auto four = [&]<int kHalf>() ESP_INLINE {
+        s = vdotq_laneq_s32(s, w[4 * kHalf], activations[kHalf], 0);
+        s = vdotq_laneq_s32(s, w[4 * kHalf + 1], activations[kHalf], 1);
+        s = vdotq_laneq_s32(s, w[4 * kHalf + 2], activations[kHalf], 2);
+        s = vdotq_laneq_s32(s, w[4 * kHalf + 3], activations[kHalf], 3);
+      };
+      if (kEach == 8 || g == 0) four.template operator()<0>();
+      if (kEach == 8 || g == 1) four.template operator()<1>();
+      add(m, g, vcvtq_f32_s32(s), of_group[g]);
     }
   }
-  if (blocks > kProductSegmentBlocks) {
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
-  }
-  ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-    float* to = out + static_cast<size_t>(m) * stride + 4 * quarter;
-    vst1q_f32(to, add_to ? vaddq_f32(vld1q_f32(to), acc[m]) : acc[m]);
-  }
-}
-
-template <PanelType kType>
-void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first_row, size_t rows,
-                float* out, size_t stride, bool add_to) {
-  size_t m = 0;
-  const auto next = [&]<int kRows>() {
-    while (rows - m >= kRows) {
-      for (size_t quarter = 0; quarter < 4; ++quarter) {
-        quarter_tile<kType, kRows>(panel, x, first_row + m, quarter, out + m * stride, stride,
-                                   add_to);
-      }
-      m += kRows;
-    }
-  };
-  next.template operator()<8>();
-  next.template operator()<4>();
-  next.template operator()<2>();
-  next.template operator()<1>();
 }
 
 #include "runtime/cpu/panel_product_inl.h"

@@ -200,8 +200,8 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
       take_apart(type, static_cast<const unsigned char*>(panel), b, block);
       for (size_t m = 0; m < count; ++m) {
         const size_t row = first + start + m;
-        const int8_t* a = x.codes + row * x.columns + b * kBlock;
-        const size_t at = row * blocks + b;
+        const size_t at = code_place(row, b, blocks);
+        const int8_t* a = x.codes + at * kBlock;
         for (size_t n = 0; n < kPanelRows; ++n) {
           for (size_t g = 0; g < f.groups; ++g) {
             int32_t sum = 0;

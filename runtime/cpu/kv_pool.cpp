@@ -117,20 +117,21 @@ void KvPool::write_codes(KvSlot slot, std::size_t layer, std::size_t head,
   std::byte* k = at(slot.page, layer, head);
   std::byte* v = at(slot.page, layer, heads_ + head) + slot.slot * value_bytes();
   for (std::size_t b = 0; b < blocks; ++b, k += kKeyUnit, v += kValueBlockBytes) {
-    const std::int8_t* codes = rows.codes + head * rows.columns + b * kBlock;
+    const std::size_t of_key = code_place(head, b, blocks);
+    const std::size_t of_value = code_place(heads_ + head, b, blocks);
+    const std::int8_t* codes = rows.codes + of_key * kBlock;
     for (std::size_t t = 0; t < kBlock / 4; ++t) {
       std::uint32_t word;
       std::memcpy(&word, codes + 4 * t, sizeof word);
       word ^= 0x80808080U;  // a panel's codes are 128 more
       std::memcpy(k + 4 * kPanelRows * t + 4 * slot.slot, &word, sizeof word);
     }
-    const std::uint16_t scale = float_to_half(rows.scales[head * blocks + b]);
+    const std::uint16_t scale = float_to_half(rows.scales[of_key]);
     std::memcpy(k + kKeyScales + 2 * slot.slot, &scale, sizeof scale);
 
-    const std::size_t of_value = heads_ + head;
-    const std::uint16_t value_scale = float_to_half(rows.scales[of_value * blocks + b]);
+    const std::uint16_t value_scale = float_to_half(rows.scales[of_value]);
     std::memcpy(v, &value_scale, sizeof value_scale);
-    std::memcpy(v + sizeof value_scale, rows.codes + of_value * rows.columns + b * kBlock, kBlock);
+    std::memcpy(v + sizeof value_scale, rows.codes + of_value * kBlock, kBlock);
   }
 }
 

@@ -157,7 +157,15 @@ inline __m256i four_codes(const int8_t* codes) {
   return _mm256_set1_epi32(value);
 }
 
-inline __m256 load_eight(const uint16_t* p, bool bf16) {
+using Outputs = __m256;
+constexpr size_t kOutputs = 8;
+constexpr size_t kAhead = 0;
+inline Outputs mul(Outputs a, Outputs b) { return _mm256_mul_ps(a, b); }
+inline Outputs fma(Outputs a, Outputs b, Outputs c) { return _mm256_fmadd_ps(a, b, c); }
+inline Outputs splat_outputs(float x) { return _mm256_set1_ps(x); }
+inline Outputs load_outputs(const float* p) { return _mm256_loadu_ps(p); }
+inline void store_outputs(float* p, Outputs x) { _mm256_storeu_ps(p, x); }
+inline Outputs load_scales(const uint16_t* p, bool bf16) {
   const __m128i words = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return bf16 ? widen_bf16(p) : _mm256_cvtph_ps(words);
 }

@@ -133,8 +133,8 @@ void Activations::reserve(std::size_t rows, bool halves) {
   };
   if (floats_) fit(values_, rows * stride_);
   if (!codes_) return;
-  const std::size_t blocks = rows * (columns_ / kBlock);
-  fit(code_bytes_, rows * columns_);
+  const std::size_t blocks = round_up(rows, kRowGroup) * (columns_ / kBlock);
+  fit(code_bytes_, blocks * kBlock);
   fit(scales_, blocks);
   fit(scaled_sums_, blocks);
   fit(minus_8_sums_, blocks);

@@ -1,7 +1,127 @@
-// From a panel's type to the function that is made for it. Included by a vector kernel file inside
-// its anonymous namespace, after it has defined `panel_rows<type>`. No include guard: a file
-// includes it once.
+// The product of a weight panel with rows of codes: everything but the integer sums of a block.
+//
+// Included by a vector kernel file inside its anonymous namespace, after panel_inl.h and after it
+// has defined
+//   Outputs           a vector of kOutputs outputs, 16 or a part of them: a panel is taken in parts
+//   mul fma           of Outputs, besides those of Lanes
+//   splat_outputs load_outputs store_outputs
+//   load_scales(p, bf16)  numbers of 16 bits;  load_steps(p)  int8 values, as floats
+//   kMostRows<type>   rows that a tile takes at most;  kAhead  bytes that are asked for early, or 0
+//   block_sums<type, rows>(codes, a, bias, scales, add): calls add(m, g, sum, scales(g)) for row m
+//       and group g of a block, whose sum (as floats) is that of codes * activations, with what
+//       belongs to the type's bias; a: 32 activations a row, bias: kGroups numbers a row
+// No include guard: a file includes it once.
 
+// A group's scale and minimum.
+struct GroupScale {
+  Outputs d, minimum;
+};
+
+// One part of a panel against kRows rows, from `row` on, of one group of rows.
+template <PanelType kType, int kRows>
+inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, size_t part,
+                       float* out, size_t stride, bool add_to) {
+  constexpr PanelFormat kFormat = panel_format(kType);
+  constexpr size_t kUnit = panel_unit_bytes(kType);
+  constexpr size_t kCodes = panel_code_bytes(kType);
+  constexpr int kGroups = kFormat.groups;
+  const size_t blocks = x.columns / kBlock;
+  const size_t first = code_place(row, 0, blocks);
+  const int8_t* a = x.codes + first * kBlock;
+  const float* row_scales = x.scales + first;
+  const float* sums = (kGroups == 1 ? x.scaled_sums : x.scaled_half_sums) + kGroups * first;
+  const int32_t* bias = (kFormat.bias == 8 ? x.minus_8_sums
+                         : kGroups == 1    ? x.minus_128_sums
+                                           : x.minus_128_half_sums) +
+                        kGroups * first;
+  Outputs acc[kRows] = {};
+  Outputs total[kRows];  // of the segments before; nothing yet
+  for (size_t first_block = 0; first_block < blocks; first_block += kFormat.blocks, unit += kUnit) {
+    if (first_block % kProductSegmentBlocks == 0 && first_block > 0) [[unlikely]] {
+      end_segment(acc, total, first_block == kProductSegmentBlocks);
+    }
+    const unsigned char* at_scales = unit + panel_scales_at(kType);
+    if constexpr (kAhead > 0) {
+      ESP_UNROLL for (size_t i = 0; i < kUnit - kFormat.blocks * kCodes; i += 64) {
+        __builtin_prefetch(at_scales + kAhead + i);
+      }
+    }
+    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales) + kOutputs * part;
+    GroupScale of_unit{load_scales(halves, kFormat.bf16_scales), splat_outputs(0.0F)};
+    if constexpr (kFormat.shift > 0) {
+      of_unit.d = mul(of_unit.d, splat_outputs(1.0F / (1 << kFormat.shift)));
+    }
+    if constexpr (kFormat.minima) of_unit.minimum = load_scales(halves + kPanelRows, false);
+    const unsigned char* steps =
+        at_scales + (kFormat.minima ? 4 : 2) * kPanelRows + kOutputs * part;
+    const unsigned char* codes = unit + panel_codes_at(kType) + 4 * kOutputs * part;
+    for (size_t b = 0; b < kFormat.blocks; ++b, codes += kCodes) {
+      if constexpr (kAhead > 0) {
+        ESP_UNROLL for (size_t i = 0; i < kCodes; i += 64) __builtin_prefetch(codes + kAhead + i);
+      }
+      const auto scales = [&](int g) ESP_INLINE {
+        GroupScale scale = of_unit;
+        if constexpr (kFormat.blocks > 1) {
+          const size_t set = b * kGroups + static_cast<size_t>(g);
+          scale.d = mul(scale.d, load_steps(steps + kPanelRows * set));
+          if constexpr (kFormat.minima) {
+            scale.minimum =
+                mul(scale.minimum,
+                    load_steps(steps + kPanelRows * (size_t{kFormat.blocks} * kGroups + set)));
+          }
+        }
+        return scale;
+      };
+      const auto add = [&](int m, int g, Outputs sum, const GroupScale& scale) ESP_INLINE {
+        acc[m] = fma(sum, mul(scale.d, splat_outputs(row_scales[m])), acc[m]);
+        if constexpr (kFormat.minima) {
+          acc[m] = fma(scale.minimum, splat_outputs(sums[kGroups * m + g]), acc[m]);
+        }
+      };
+      block_sums<kType, kRows>(codes, a, bias, scales, add);
+      a += kRowGroup * kBlock;
+      row_scales += kRowGroup;
+      sums += kGroups * kRowGroup;
+      bias += kGroups * kRowGroup;
+    }
+  }
+  if (blocks > kProductSegmentBlocks) {
+    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
+  }
+  ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+    float* to = out + static_cast<size_t>(m) * stride + kOutputs * part;
+    store_outputs(to, add_to ? load_outputs(to) + acc[m] : acc[m]);
+  }
+}
+
+// Tiles that do not cross from one group of rows to the next.
+template <PanelType kType>
+void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first_row, size_t rows,
+                float* out, size_t stride, bool add_to) {
+  size_t m = 0;
+  size_t left = 0;  // of those of the group that are wanted
+  const auto next = [&]<int kRows>() {
+    if constexpr (kRows <= kMostRows<kType>) {
+      for (; left >= kRows; left -= kRows, m += kRows) {
+        for (size_t part = 0; part < kPanelRows / kOutputs; ++part) {
+          panel_tile<kType, kRows>(panel, x, first_row + m, part, out + m * stride, stride, add_to);
+        }
+      }
+    }
+  };
+  while (m < rows) {
+    const size_t in_group = kRowGroup - (first_row + m) % kRowGroup;
+    left = rows - m < in_group ? rows - m : in_group;
+    next.template operator()<16>();
+    next.template operator()<8>();
+    next.template operator()<6>();
+    next.template operator()<4>();
+    next.template operator()<2>();
+    next.template operator()<1>();
+  }
+}
+
+// From a panel's type to the function that is made for it.
 void panel_product(PanelType type, const void* panel, const QuantisedRows& x, size_t first_row,
                    size_t rows, float* out, size_t stride, bool add_to) {
   const auto* bytes = static_cast<const unsigned char*>(panel);

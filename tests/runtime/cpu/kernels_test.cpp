@@ -80,6 +80,7 @@ float product_by_the_contract(const Tensor& tensor, std::size_t output, const Qu
   QuantisedBlock block;
   for (std::size_t k = 0; k < tensor.columns; k += group) {
     const std::size_t in_block = k % traits.block_weights;
+    const std::size_t place = code_place(row, k / kBlock, tensor.columns / kBlock);
     if (in_block == 0) {
       format.take_apart(tensor.data.data() + output * tensor.row_bytes() +
                             k / traits.block_weights * traits.block_bytes,
@@ -90,11 +91,11 @@ float product_by_the_contract(const Tensor& tensor, std::size_t output, const Qu
     for (std::size_t i = 0; i < group; ++i) {
       const std::uint8_t stored = block.codes[in_block + i];
       const int weight = format.values != nullptr ? format.values[stored] : stored - format.bias;
-      const int code = x.codes[row * tensor.columns + k + i];
+      const int code = x.codes[place * kBlock + k % kBlock + i];
       products += weight * code;
       codes += code;
     }
-    const float scale = x.scales[(row * tensor.columns + k) / kBlock];
+    const float scale = x.scales[place];
     const float d = block.scale * static_cast<float>(block.scales[in_block / group]);
     chain = std::fma(static_cast<float>(products), d * scale, chain);
     if (format.has_minima) {
@@ -447,8 +448,10 @@ Attended attend_by_the_contract(KvType type, const KeptTokens& kept, const std::
     if (type == KvType::kQ8) {
       const Activations codes = coded(whole_blocks(x.data(), kept.width, false));
       for (std::size_t d = 0; d < kept.width; ++d) {
-        const float scale = half_to_float(float_to_half(codes.quantised().scales[d / kBlock]));
-        out[d] = static_cast<float>(codes.quantised().codes[d]) * scale;
+        const std::size_t place = code_place(0, d / kBlock, blocks);
+        const float scale = half_to_float(float_to_half(codes.quantised().scales[place]));
+        const std::int8_t code = codes.quantised().codes[place * kBlock + d % kBlock];
+        out[d] = static_cast<float>(code) * scale;
       }
       return out;
     }
@@ -471,11 +474,13 @@ Attended attend_by_the_contract(KvType type, const KeptTokens& kept, const std::
         const Activations of_key = coded(whole_blocks(kept.keys[t].data(), kept.width, true));
         for (std::size_t b = 0; b < blocks; ++b) {
           std::int32_t sum = 0;
-          for (std::size_t d = b * kBlock; d < (b + 1) * kBlock; ++d) {
+          const std::size_t place = code_place(0, b, blocks);
+          for (std::size_t d = place * kBlock; d < (place + 1) * kBlock; ++d) {
             sum += of_key.quantised().codes[d] * of_query.quantised().codes[d];
           }
-          const float scale = half_to_float(float_to_half(of_key.quantised().scales[b]));
-          score = std::fma(static_cast<float>(sum), scale * of_query.quantised().scales[b], score);
+          const float scale = half_to_float(float_to_half(of_key.quantised().scales[place]));
+          score =
+              std::fma(static_cast<float>(sum), scale * of_query.quantised().scales[place], score);
         }
       } else {
         const auto key = rounded(kept.keys[t]);
@@ -571,10 +576,12 @@ TEST(ScalarKernels, ProductsAreCloseToExactArithmetic) {
       double exact = 0;
       double size = 0;
       for (std::size_t k = 0; k < kColumns; ++k) {
-        const double a = panels.matrix.quantised()
-                             ? static_cast<double>(codes.quantised().codes[k]) *
-                                   codes.quantised().scales[k / kBlock]
-                             : x[k];
+        const std::size_t place = code_place(0, k / kBlock, kColumns / kBlock);
+        const double a =
+            panels.matrix.quantised()
+                ? static_cast<double>(codes.quantised().codes[place * kBlock + k % kBlock]) *
+                      codes.quantised().scales[place]
+                : x[k];
         exact += weights[k] * a;
         size += std::abs(weights[k] * a);
       }

@@ -40,13 +40,13 @@ struct Rows {
     for (std::size_t m = 0; m < rows; ++m) {
       for (std::size_t b = 0; b < blocks; ++b) {
         const std::size_t block = m / 8 * blocks + b;
-        const std::int8_t* code = from.codes + m * columns + b * kBlock;
+        const std::size_t at = cpu::code_place(m, b, blocks);
+        const std::int8_t* code = from.codes + at * kBlock;
         for (std::size_t t = 0; t < 4; ++t) {
           std::int8_t* to = codes.data() + (block * 32 + m % 8 * 4 + t) * 8;
           std::memcpy(to, code + 4 * t, 4);
           std::memcpy(to + 4, code + 16 + 4 * t, 4);
         }
-        const std::size_t at = m * blocks + b;
         scales[block * 8 + m % 8] = from.scales[at];
         scaled_sums[block * 8 + m % 8] = from.scaled_sums[at];
         if (from.scaled_half_sums == nullptr) continue;

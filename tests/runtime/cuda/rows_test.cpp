@@ -125,15 +125,16 @@ class ActivationsOut {
       scalar.quantise(row.data(), blocks_, q.view, 0, 0);
       for (std::size_t b = 0; b < blocks_; ++b) {
         const std::size_t at = (m / 8 * blocks_ + b) * 8 + m % 8;
+        const std::size_t place = cpu::code_place(0, b, blocks_);
         for (std::size_t k = 0; k < kBlock; ++k) {
           const std::size_t t = k % 16 / 4;
-          ASSERT_EQ(codes[(at * 4 + t) * 8 + k / 16 * 4 + k % 4], q.codes[b * kBlock + k])
+          ASSERT_EQ(codes[(at * 4 + t) * 8 + k / 16 * 4 + k % 4], q.codes[place * kBlock + k])
               << m << " " << b << " " << k;
         }
-        ASSERT_TRUE(same_number(scales[at], q.scales[b])) << m << " " << b;
-        ASSERT_TRUE(same_number(scaled_sums[at], q.scaled_sums[b])) << m << " " << b;
+        ASSERT_TRUE(same_number(scales[at], q.scales[place])) << m << " " << b;
+        ASSERT_TRUE(same_number(scaled_sums[at], q.scaled_sums[place])) << m << " " << b;
         for (std::size_t h = 0; scaled_half_sums_.has_value() && h < 2; ++h) {
-          ASSERT_TRUE(same_number(scaled_half_sums[2 * at + h], q.scaled_half_sums[2 * b + h]));
+          ASSERT_TRUE(same_number(scaled_half_sums[2 * at + h], q.scaled_half_sums[2 * place + h]));
         }
       }
     }
@@ -145,13 +146,13 @@ class ActivationsOut {
   // A row as the CPU quantises it.
   struct Quantised {
     explicit Quantised(std::size_t blocks)
-        : codes(blocks * kBlock),
-          scales(blocks),
-          scaled_sums(blocks),
-          minus_8_sums(blocks),
-          minus_128_sums(blocks),
-          scaled_half_sums(2 * blocks),
-          minus_128_half_sums(2 * blocks),
+        : codes(blocks * cpu::kRowGroup * kBlock),
+          scales(blocks * cpu::kRowGroup),
+          scaled_sums(scales.size()),
+          minus_8_sums(scales.size()),
+          minus_128_sums(scales.size()),
+          scaled_half_sums(2 * scales.size()),
+          minus_128_half_sums(2 * scales.size()),
           view{codes.data(),
                scales.data(),
                scaled_sums.data(),
