@@ -51,8 +51,9 @@ def overhead(args: argparse.Namespace) -> None:
             shares.append(1 - (it["prefill_seconds"] + it["decode_seconds"]) / wall)
             rates.append(it["generated_tokens"] / wall)
     print(
-        f"batch {BATCH}: {statistics.median(rates):.0f} tokens/s by a program; outside the backend's steps "
-        f"{100 * statistics.median(shares):.1f} % of the time ({100 * min(shares):.1f}-{100 * max(shares):.1f}; limit 3)"
+        f"batch {BATCH}: {statistics.median(rates):.0f} tokens/s by a program; outside the backend's "
+        f"steps {100 * statistics.median(shares):.1f} % of the time "
+        f"({100 * min(shares):.1f}-{100 * max(shares):.1f}; limit 3)"
     )
 
 
@@ -72,8 +73,8 @@ def more_threads(args: argparse.Namespace) -> None:
     for batch, name in ((0, "prefill 512"), (1, "decode, batch 1"), (BATCH, f"decode, batch {BATCH}")):
         ratios = [crowded[batch] / alone[batch] for alone, crowded in rounds]
         print(
-            f"{many} threads on {os.cpu_count()} processors, {name}: {100 * statistics.median(ratios):.0f} % of the speed "
-            f"with {args.threads} ({100 * min(ratios):.0f}-{100 * max(ratios):.0f}; limit 80)"
+            f"{many} threads on {os.cpu_count()} processors, {name}: {100 * statistics.median(ratios):.0f} % of the "
+            f"speed with {args.threads} ({100 * min(ratios):.0f}-{100 * max(ratios):.0f}; limit 80)"
         )
 
 
@@ -96,8 +97,8 @@ def loading(args: argparse.Namespace) -> None:
     most = 1.15 * need["weights"] + need["keys_values"] + 100e6
     print(
         f"loading {shown['bytes'] / 1e6:.0f} MB: {statistics.median(seconds):.2f} s (limit "
-        f"{shown['bytes'] / 1e8:.2f}); peak memory {max(peaks) / 1e6:.0f} MB, weights {need['weights'] / 1e6:.0f}, keys "
-        f"and values {need['keys_values'] / 1e6:.0f} (limit {most / 1e6:.0f})"
+        f"{shown['bytes'] / 1e8:.2f}); peak memory {max(peaks) / 1e6:.0f} MB, weights {need['weights'] / 1e6:.0f}, "
+        f"keys and values {need['keys_values'] / 1e6:.0f} (limit {most / 1e6:.0f})"
     )
 
 

@@ -24,6 +24,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,17 @@ def output_of(*command: str) -> str:
     return done.stdout
 
 
+def table_of(*command: str) -> str:
+    """What a program prints to either stream: ik_llama.cpp's tables go to stderr. It leaves a log where it runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=folder
+        )
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-2000:]}")
+    return done.stdout
+
+
 def ours(args: argparse.Namespace) -> Figures:
     line = output_of(
         args.espalier, "bench", "--model", args.model, "--threads", str(args.threads),
@@ -62,7 +74,7 @@ def ours(args: argparse.Namespace) -> Figures:
 
 def programs(bench: str, batched: str, args: argparse.Namespace) -> Figures:
     """By llama-bench and llama-batched-bench of either project."""
-    common = ["-m", args.model, "-t", str(args.threads)]
+    common = ["-m", os.path.abspath(args.model), "-t", str(args.threads)]
     out = {}
     after = ["-gp", f"{PREFILL},{args.decode}"]
     if "-gp" not in subprocess.run([bench, "--help"], capture_output=True, text=True, check=False).stdout:
@@ -79,7 +91,7 @@ def programs(bench: str, batched: str, args: argparse.Namespace) -> Figures:
     for depth, prompt in ((0, [str(SHORT_PROMPT)]), (PREFILL, [str(PREFILL), "-pps"])):
         context = (max(BATCHES) * (args.decode + SHORT_PROMPT) + PREFILL + 255) // 256 * 256
         lengths = ["-npp", *prompt, "-ntg", str(args.decode), "-npl", batches]
-        for row in output_of(batched, *common, "-c", str(context), *lengths).splitlines():
+        for row in table_of(batched, *common, "-c", str(context), *lengths).splitlines():
             cells = [cell.strip() for cell in row.split("|")]
             if len(cells) > 8 and cells[3].isdigit():
                 out[decode_case(int(cells[3]), depth)] = float(cells[8])
@@ -141,7 +153,7 @@ def peers(args: argparse.Namespace) -> dict[str, Callable[[], Figures]]:
     found: dict[str, Callable[[], Figures]] = {}
     folder = os.environ.get("IK_LLAMA_BIN")
     if folder:
-        ik = [str(Path(folder, name)) for name in names]
+        ik = [str(Path(folder, name).resolve()) for name in names]
         found["ik_llama.cpp"] = lambda: programs(*ik, args)
     on_path = [shutil.which(name) for name in names]
     if all(on_path):

@@ -16,7 +16,7 @@ objects=()
 for source in "${sources[@]}"; do
   object="$out/$(basename "$source").o"
   objects+=("$object")
-  flags=(-Wall -Wextra -Werror)
+  flags=(-Wall -Wextra -Werror -Wno-maybe-uninitialized)  # as the build has them
   case "$source" in
     *kernels_neon.cpp) flags+=(-march=armv8.2-a+dotprod) ;;
     "$googletest"/*) flags=(-I"$googletest") ;;

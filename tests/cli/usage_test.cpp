@@ -102,8 +102,8 @@ TEST(Show, SaysWhatAFileHoldsAndWhatItTakes) {
   EXPECT_EQ(shown["memory"]["keys_values"], 7 * 16 * 2 * 2 * 7 * 16);
   EXPECT_EQ(shown["memory"]["total"].get<std::int64_t>(),
             shown["memory"]["weights"].get<std::int64_t>() + 7 * 16 * 2 * 2 * 7 * 16);
-  const Json halved = Json::parse(
-      run_line({"show", file, "--context", "100", "--kv-type", "q8", "--json"}).out);
+  const Json halved =
+      Json::parse(run_line({"show", file, "--context", "100", "--kv-type", "q8", "--json"}).out);
   // Heads of 16 take a block of 32 codes and a binary16 scale.
   EXPECT_EQ(halved["memory"]["keys_values"], 7 * 16 * 2 * 34 * 7);
   const Ran beyond = run_line({"show", file, "--context", "1025"});
