@@ -63,6 +63,15 @@ std::string SchemaMachine::key_so_far(LevelId object, std::uint32_t text) const 
   return out.substr(start);
 }
 
+SchemaMachine::LevelId SchemaMachine::value_after_spelled(LevelId object, std::string spelled) {
+  if (spelled.find('\\') != std::string::npos) {
+    const Json key = Json::parse("\"" + spelled + "\"", nullptr, false);
+    if (!key.is_string()) return 0;
+    spelled = key.get_ref<const std::string&>();
+  }
+  return value_after_key(object, spelled);
+}
+
 SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
   if (parts.empty()) return 0;
   std::size_t hash = parts.size();

@@ -287,15 +287,6 @@ SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std:
   return value;
 }
 
-SchemaMachine::LevelId SchemaMachine::value_after_spelled(LevelId object, std::string spelled) {
-  if (spelled.find('\\') != std::string::npos) {
-    const Json key = Json::parse("\"" + spelled + "\"", nullptr, false);
-    if (!key.is_string()) return 0;
-    spelled = key.get_ref<const std::string&>();
-  }
-  return value_after_key(object, spelled);
-}
-
 SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
   if (!levels_[array]->item_known) {
     const LevelId item = value_of(*levels_[array], nullptr, 0);
