@@ -7,6 +7,7 @@
 
 #include "grammar/json_expression.h"
 #include "grammar/number_expression.h"
+#include "grammar/per_vocabulary.h"
 
 namespace espalier::grammar {
 namespace {
@@ -236,17 +237,8 @@ const Terminal* ScalarLibrary::terminal(JsonTypes types) const {
 }
 
 std::shared_ptr<ScalarLibrary> ScalarLibrary::of(const VocabularyRef& vocabulary) {
-  struct Kept {
-    std::weak_ptr<const Vocabulary> vocabulary;
-    std::shared_ptr<ScalarLibrary> library;
-  };
-  static std::mutex mutex;
-  static std::unordered_map<const Vocabulary*, Kept> libraries;
-  const std::lock_guard lock(mutex);
-  std::erase_if(libraries, [](const auto& entry) { return entry.second.vocabulary.expired(); });
-  Kept& kept = libraries[vocabulary.get()];
-  if (kept.library == nullptr) kept = {vocabulary, std::make_shared<ScalarLibrary>(*vocabulary)};
-  return kept.library;
+  return per_vocabulary<ScalarLibrary>(
+      vocabulary, [&] { return std::make_shared<ScalarLibrary>(*vocabulary); });
 }
 
 std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) {

@@ -183,6 +183,9 @@ class SchemaMachine {
     std::vector<std::uint32_t> fit, unsure, ends;
     std::vector<TokenId> ids;  // of `fit`
     std::uint64_t largest = 0;
+    [[nodiscard]] std::size_t bytes() const {  // with its place in a table
+      return (2 * fit.size() + unsure.size() + ends.size()) * 4 + 160;
+    }
   };
   struct ListKey {
     const TokenTrie* trie = nullptr;
@@ -214,6 +217,7 @@ class SchemaMachine {
     };
     std::vector<Way> ways;
     std::uint64_t largest = 0;
+    [[nodiscard]] std::size_t bytes() const;
   };
   struct Scalar {
     ScalarRun run;  // empty: no scalar

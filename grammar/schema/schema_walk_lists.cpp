@@ -85,7 +85,7 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
       list.ids.push_back(tokens.piece != nullptr ? tokens.piece->exits[i].id
                                                  : static_cast<TokenId>(i));
     }
-    machine_.bytes_ += (2 * list.fit.size() + list.unsure.size() + list.ends.size()) * 4 + 160;
+    machine_.bytes_ += list.bytes();
     known = std::make_shared<const SchemaMachine::List>(std::move(list));
     if (standard) machine_.standard_stems_->add(shared, known);
   }

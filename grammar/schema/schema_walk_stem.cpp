@@ -12,6 +12,14 @@
 
 namespace espalier::grammar {
 
+std::size_t SchemaMachine::StemMask::bytes() const {
+  std::size_t out = sizeof *this + mask.held();
+  for (const Way& way : ways) {
+    out += sizeof way + (way.without.size() + (way.only ? way.only->size() : 0)) * 4;
+  }
+  return out;
+}
+
 // Allows the tokens that may come at `from` by its stem's mask; false where it has none.
 bool SchemaWalk::by_stem(const State& from) {
   if ((from.phase != Phase::kValue && from.phase != Phase::kComma) || from.text != 0) return false;
@@ -53,11 +61,7 @@ const SchemaMachine::StemMask& SchemaWalk::stem_mask(const Stem& stem) {
   if (!out.known) out = {false, MaskBuilder(0), {}, 0};
   out.largest = walk.largest() - std::min(walk.largest(), stem.stem_bound);
   machine_.text_missed_ = false;
-  std::size_t size = sizeof out;
-  for (const auto& way : out.ways) {
-    size += sizeof way + (way.without.size() + (way.only ? way.only->size() : 0)) * 4;
-  }
-  machine_.bytes_ += size + out.mask.held();
+  machine_.bytes_ += out.bytes();
   known = std::make_shared<const SchemaMachine::StemMask>(std::move(out));
   if (standard) machine_.standard_stems_->add(*standard, known);
   return *known;

@@ -2,20 +2,13 @@
 
 #include <utility>
 
+#include "grammar/per_vocabulary.h"
+
 namespace espalier::grammar {
 
 std::shared_ptr<StandardStems> StandardStems::of(const VocabularyRef& vocabulary) {
-  struct Kept {
-    std::weak_ptr<const Vocabulary> vocabulary;
-    std::shared_ptr<StandardStems> stems;
-  };
-  static std::mutex mutex;
-  static std::unordered_map<const Vocabulary*, Kept> all;
-  const std::lock_guard lock(mutex);
-  std::erase_if(all, [](const auto& entry) { return entry.second.vocabulary.expired(); });
-  Kept& kept = all[vocabulary.get()];
-  if (kept.stems == nullptr) kept = {vocabulary, std::make_shared<StandardStems>()};
-  return kept.stems;
+  return per_vocabulary<StandardStems>(vocabulary,
+                                       [] { return std::make_shared<StandardStems>(); });
 }
 
 StandardStems::ListRef StandardStems::list(const SchemaMachine::ListKey& key) {
@@ -26,7 +19,10 @@ StandardStems::ListRef StandardStems::list(const SchemaMachine::ListKey& key) {
 
 void StandardStems::add(const SchemaMachine::ListKey& key, ListRef list) {
   const std::lock_guard lock(mutex_);
-  if (lists_.size() < kEntries) lists_.try_emplace(key, std::move(list));
+  if (bytes_ + list->bytes() > kBytes) return;
+  if (const auto [it, fresh] = lists_.try_emplace(key, std::move(list)); fresh) {
+    bytes_ += it->second->bytes();
+  }
 }
 
 StandardStems::StemMaskRef StandardStems::mask(const SchemaMachine::State& place) {
@@ -37,7 +33,10 @@ StandardStems::StemMaskRef StandardStems::mask(const SchemaMachine::State& place
 
 void StandardStems::add(const SchemaMachine::State& place, StemMaskRef mask) {
   const std::lock_guard lock(mutex_);
-  if (masks_.size() < kEntries) masks_.try_emplace(place, std::move(mask));
+  if (bytes_ + mask->bytes() > kBytes) return;
+  if (const auto [it, fresh] = masks_.try_emplace(place, std::move(mask)); fresh) {
+    bytes_ += it->second->bytes();
+  }
 }
 
 }  // namespace espalier::grammar

@@ -2,8 +2,8 @@
 // follows there is the vocabulary's alone, so all schemas share it.
 //
 // Made by the first walk that comes by (schema_walk_lists.cpp, schema_walk_stem.cpp), at most
-// kEntries of each a vocabulary; further ones stay their machine's own. Thread-safe. It refers to
-// the vocabulary without owning it; whoever runs a machine owns that.
+// kBytes a vocabulary; further ones stay their machine's own. Thread-safe. It refers to the
+// vocabulary without owning it; whoever runs a machine owns that.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace espalier::grammar {
 
 class StandardStems {
  public:
-  static constexpr std::size_t kEntries = 4096;
+  static constexpr std::size_t kBytes = std::size_t{8} << 20;
   using ListRef = std::shared_ptr<const SchemaMachine::List>;
   using StemMaskRef = std::shared_ptr<const SchemaMachine::StemMask>;
 
@@ -32,6 +32,7 @@ class StandardStems {
 
  private:
   std::mutex mutex_;
+  std::size_t bytes_ = 0;
   std::unordered_map<SchemaMachine::ListKey, ListRef, SchemaMachine::ListKeyHash> lists_;
   std::unordered_map<SchemaMachine::State, StemMaskRef, SchemaMachine::StateHash> masks_;
 };
