@@ -10,7 +10,7 @@ googletest=/usr/src/googletest/googletest
 sources=(
   base/result.cpp runtime/model/tensor.cpp runtime/model/quantised_block.cpp
   runtime/cpu/{fixed_math,hadamard,isa,kv_pool,kv_type,matrix,memory}.cpp
-  runtime/cpu/kernels_{scalar,neon}.cpp tests/runtime/cpu/kernels_test.cpp "$googletest"/src/{gtest-all,gtest_main}.cc
+  runtime/cpu/kernels_{scalar,neon}.cpp tests/runtime/cpu/{kernels,attention_kernels}_test.cpp "$googletest"/src/{gtest-all,gtest_main}.cc
 )
 objects=()
 for source in "${sources[@]}"; do
@@ -21,7 +21,7 @@ for source in "${sources[@]}"; do
     *kernels_neon.cpp) flags+=(-march=armv8.2-a+dotprod) ;;
     "$googletest"/*) flags=(-I"$googletest") ;;
   esac
-  newest=$(ls -t "$source" runtime/cpu/*.h runtime/model/*.h | head -1)
+  newest=$(ls -t "$source" runtime/cpu/*.h runtime/model/*.h tests/runtime/cpu/*.h | head -1)
   [ "$object" -nt "$newest" ] && continue
   aarch64-linux-gnu-g++ -std=c++20 -O2 -ffp-contract=off -fno-math-errno "${flags[@]}" -I. -isystem "$out/include" \
     -isystem "$googletest/include" -c "$source" -o "$object"
