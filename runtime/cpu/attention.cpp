@@ -13,6 +13,9 @@ constexpr std::uint32_t kSegmentTiles = kSegmentTokens / kTileTokens;
 // Queries of a block: their scores of a segment (24 KiB) stay in the first-level cache, and each
 // widened K or V vector serves two register blocks of 12.
 constexpr std::size_t kBlockQueries = 24;
+// K tiles of later runs that are asked for: the runs of branches' own tokens are often of one or
+// two, which take less time than a line from memory.
+constexpr std::size_t kTilesAhead = 8;
 
 }  // namespace
 
@@ -245,13 +248,15 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
   const Segment& it = segments_[block.segment_begin + number - block.first_segment];
   const std::uint32_t first_tile = number * kSegmentTiles;
   const void* tiles[kSegmentTiles];
-  const void* soon[2 * kSegmentTiles];
+  const void* soon[3 * kSegmentTiles];
   const auto tile_count = [](const Run& run) {
     return (run.skip + run.tokens + kTileTokens - 1) / kTileTokens;
   };
   const auto pages_of = [&](const Run& run) {
     return table(order_[block.row_begin + run.row_begin]) + first_tile + run.tile_begin;
   };
+  std::uint32_t asked = it.runs_begin + 1;  // runs whose K are here or on their way
+  std::size_t tiles_ahead = 0;              // theirs, of runs after the one at hand
   for (std::uint32_t r = it.runs_begin; r < it.runs_end; ++r) {
     const Run& run = runs_[r];
     const PageId* pages = pages_of(run);
@@ -260,11 +265,13 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
       tiles[t] = pool.keys(pages[t], layer, head);
       soon[soon_count++] = pool.values(pages[t], layer, head);
     }
-    if (r + 1 < it.runs_end) {
-      const Run& next = runs_[r + 1];
-      for (std::size_t t = 0; t < tile_count(next); ++t) {
-        soon[soon_count++] = pool.keys(pages_of(next)[t], layer, head);
+    if (r > it.runs_begin) tiles_ahead -= tile_count(run);
+    for (; asked < it.runs_end && tiles_ahead < kTilesAhead; ++asked) {
+      const Run& later = runs_[asked];
+      for (std::size_t t = 0; t < tile_count(later); ++t) {
+        soon[soon_count++] = pool.keys(pages_of(later)[t], layer, head);
       }
+      tiles_ahead += tile_count(later);
     }
     score(run, tiles, tile_count(run), soon, soon_count, scratch);
   }

@@ -130,18 +130,27 @@ inline constexpr size_t kValueBlockBytes = 2 + kBlock;
 /// Weights of fp32 products, row-major as files store them.
 enum class DenseType : uint8_t { kF32, kF16, kBF16 };
 
+/// What products need of a block of codes beside the codes: its scale and sums of its codes, and
+/// those of its halves. 16 bytes, so that what threads write for four rows each, in turn, is never
+/// in one line of the cache.
+struct CodeBlock {
+  float scale;
+  float scaled_sum;  // scale * sum
+  int32_t minus_8_sum;
+  int32_t minus_128_sum;
+};
+struct CodeHalves {
+  float scaled_sums[2];
+  int32_t minus_128_sums[2];
+};
+
 /// Activations as int8 codes in blocks of 32: value = code * scale. A block stands at the place
 /// that code_place gives, beside those of the rows around its own: kernels then reach all rows of a
-/// tile from one address. Sums are taken over a block's codes, those of halves over 16 each.
+/// tile from one address.
 struct QuantisedRows {
   int8_t* codes;       // 32 a place
-  float* scales;       // one a place, as are the sums
-  float* scaled_sums;  // scale * sum
-  int32_t* minus_8_sums;
-  int32_t* minus_128_sums;
-  // Two a place; both nullptr where no matrix has scales for half blocks.
-  float* scaled_half_sums;
-  int32_t* minus_128_half_sums;
+  CodeBlock* blocks;   // one a place
+  CodeHalves* halves;  // one a place; nullptr where no matrix has scales for half blocks
   size_t columns;
 };
 

@@ -16,8 +16,8 @@ namespace {
 template <PanelType>
 constexpr int kMostRows = 4;
 
-template <PanelType kType, int kRows, class Scales, class Add>
-ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t* bias,
+template <PanelType kType, int kRows, class Bias, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const Bias& bias,
                                   const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr bool kTable = kFormat.table != CodeTable::kNone;
@@ -66,7 +66,7 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
     ESP_UNROLL for (int m = 0; m < kRows; ++m) {
       __m256i sum = _mm256_slli_epi32(s[g][m], kFormat.shift);
       if constexpr (kFormat.bias != 0 && !kSigned) {
-        sum = _mm256_add_epi32(sum, _mm256_set1_epi32(bias[kGroups * m + g]));
+        sum = _mm256_add_epi32(sum, _mm256_set1_epi32(bias(m, g)));
       }
       add(m, g, _mm256_cvtepi32_ps(sum), of_group);
     }

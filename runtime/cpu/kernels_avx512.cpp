@@ -94,9 +94,8 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
   return {_mm256_cvtsi256_si32(sums), _mm_cvtsi128_si32(_mm256_extracti128_si256(sums, 1))};
 }
 
-constexpr int kScoreRegisters = 12;
-constexpr int kValueRows = 6;
-constexpr int kValueChunks = 4;
+constexpr int kScoreRegisters = 24;
+constexpr int kValueRegisters = 24;
 #include "runtime/cpu/kernels_inl.h"
 
 using Bytes = __m512i;
@@ -139,8 +138,8 @@ constexpr size_t kAhead = 2048;  // a block takes 5 ns and more
 
 // All codes are unsigned here: those of a table are 128 more, and those with a bias fill their
 // byte, so that but for Q4_0 every bias is 128 and starts the sum.
-template <PanelType kType, int kRows, class Scales, class Add>
-ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t* bias,
+template <PanelType kType, int kRows, class Bias, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const Bias& bias,
                                   const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr int kGroups = kFormat.groups;
@@ -167,7 +166,7 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
   ESP_UNROLL for (int g = 0; g < kGroups; ++g) of_group[g] = scales(g);
   ESP_UNROLL for (int m = 0; m < kRows; ++m, a += kBlock) {
     ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-      __m512i s = kBiased ? _mm512_set1_epi32(bias[kGroups * m + g]) : _mm512_setzero_si512();
+      __m512i s = kBiased ? _mm512_set1_epi32(bias(m, g)) : _mm512_setzero_si512();
       if constexpr (kTwoChains) {
         __m512i second = _mm512_setzero_si512();
         ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);

@@ -28,8 +28,8 @@ inline __m256i dot4(__m256i sum, Bytes codes, __m256i activations) {
 template <PanelType kType>
 constexpr int kMostRows = panel_format(kType).groups == 1 ? 6 : 4;
 
-template <PanelType kType, int kRows, class Scales, class Add>
-ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t* bias,
+template <PanelType kType, int kRows, class Bias, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const Bias& bias,
                                   const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr int kGroups = kFormat.groups;
@@ -45,7 +45,7 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
   __m256i s[kGroups][kRows];
   ESP_UNROLL for (int m = 0; m < kRows; ++m) {
     ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-      s[g][m] = kBiased ? _mm256_set1_epi32(bias[kGroups * m + g]) : _mm256_setzero_si256();
+      s[g][m] = kBiased ? _mm256_set1_epi32(bias(m, g)) : _mm256_setzero_si256();
     }
   }
   const auto column = [&]<int kJ>() ESP_INLINE {

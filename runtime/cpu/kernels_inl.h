@@ -4,9 +4,8 @@
 //   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
 //   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
 //   : b) minimum(a < b ? a : b) sum_tree max_tree power(t) keep_from(x, bound, v)
-// and the constants kScoreRegisters and kValueRows. The order of operations here is the numerics
-// contract.
-// No include guard: a file includes it once.
+// and the constants kScoreRegisters and kValueRegisters. The order of operations here is the
+// numerics contract. No include guard: a file includes it once.
 
 #if defined(__clang__)
 #define ESP_UNROLL _Pragma("clang loop unroll(full)")
@@ -133,15 +132,21 @@ inline void score_block(const void* const* tiles, size_t width, const float* q, 
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = splat(0.0F);
   }
+  // A pointer for four rows: with one a row, most would be loaded from the stack at each step.
+  const float* rows[(kRows + 3) / 4];
+  ESP_UNROLL for (int r = 0; r < kRows; r += 4) {
+    rows[r / 4] = q + static_cast<size_t>(r) * q_stride;
+  }
   for (size_t d = 0; d < width; ++d) {
     Lanes k[kTiles];
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
       k[t] = load_kept<kType>(static_cast<const uint16_t*>(tiles[t]) + d * kTileTokens);
     }
     ESP_UNROLL for (int r = 0; r < kRows; ++r) {
-      const Lanes value = splat(q[static_cast<size_t>(r) * q_stride + d]);
+      const Lanes value = splat(rows[r / 4][static_cast<size_t>(r % 4) * q_stride]);
       ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = fma(k[t], value, acc[r][t]);
     }
+    ESP_UNROLL for (int r = 0; r < kRows; r += 4)++ rows[r / 4];
   }
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
@@ -160,7 +165,8 @@ template <KvType kType, int kRows>
 inline void score_rows(const void* const* tiles, size_t tile_count, const void* const* soon,
                        size_t soon_count, size_t width, const float* q, size_t q_stride,
                        float* scores, size_t score_stride) {
-  constexpr int kTiles = kScoreRegisters / kRows > 0 ? kScoreRegisters / kRows : 1;
+  constexpr int kFit = kScoreRegisters / kRows;
+  constexpr int kTiles = kFit < 1 ? 1 : kFit > 8 ? 8 : kFit;
   size_t fetched = 0;
   size_t t = 0;
   const auto next = [&]<int kCount>() {
@@ -177,6 +183,8 @@ inline void score_rows(const void* const* tiles, size_t tile_count, const void* 
     }
   };
   next.template operator()<kTiles>();
+  if constexpr (kTiles > 4) next.template operator()<4>();
+  if constexpr (kTiles > 2) next.template operator()<2>();
   if constexpr (kTiles > 1) next.template operator()<1>();
 }
 
@@ -256,6 +264,10 @@ inline void value_block(const unsigned char* const* tiles, size_t count, size_t 
       acc[r][c] = load(out + static_cast<size_t>(r) * out_stride + static_cast<size_t>(c) * kLanes);
     }
   }
+  const float* rows[(kRows + 3) / 4];  // as score_block has them
+  ESP_UNROLL for (int r = 0; r < kRows; r += 4) {
+    rows[r / 4] = weights + static_cast<size_t>(r) * weight_stride;
+  }
   for (size_t start = 0; start < count; start += kTileTokens) {
     const unsigned char* v = tiles[start / kTileTokens];
     const size_t tokens = count - start < kTileTokens ? count - start : kTileTokens;
@@ -265,9 +277,10 @@ inline void value_block(const unsigned char* const* tiles, size_t count, size_t 
         value[c] = load_values<kType>(v, static_cast<size_t>(c));
       }
       ESP_UNROLL for (int r = 0; r < kRows; ++r) {
-        const Lanes w = splat(weights[static_cast<size_t>(r) * weight_stride + start + j]);
+        const Lanes w = splat(rows[r / 4][static_cast<size_t>(r % 4) * weight_stride]);
         ESP_UNROLL for (int c = 0; c < kChunks; ++c) acc[r][c] = fma(w, value[c], acc[r][c]);
       }
+      ESP_UNROLL for (int r = 0; r < kRows; r += 4)++ rows[r / 4];
     }
   }
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -313,8 +326,8 @@ inline void value_rows(const unsigned char* const* tiles, size_t count, size_t w
                                          out + column, out_stride);
     }
   };
-  if constexpr (kValueChunks >= 4) next.template operator()<4>();
-  next.template operator()<2>();
+  if constexpr (kValueRegisters / kRows >= 4) next.template operator()<4>();
+  if constexpr (kValueRegisters / kRows >= 2) next.template operator()<2>();
   next.template operator()<1>();
   if (column < width) {
     for (int r = 0; r < kRows; ++r) {
@@ -336,8 +349,9 @@ void values_of(const unsigned char* const* tiles, size_t count, size_t width, co
       r += kRows;
     }
   };
-  if constexpr (kValueRows >= 6) next.template operator()<6>();
-  if constexpr (kValueRows >= 3) next.template operator()<3>();
+  if constexpr (kValueRegisters >= 24) next.template operator()<12>();
+  if constexpr (kValueRegisters >= 24) next.template operator()<6>();
+  if constexpr (kValueRegisters >= 6) next.template operator()<3>();
   next.template operator()<1>();
 }
 
@@ -501,8 +515,8 @@ inline BlockScale block_scale(uint32_t top_bits) {
 }
 
 void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t row, size_t first) {
-  for (size_t b = 0; b < blocks; ++b, x += kBlock) {
-    const size_t at = code_place(row, first + b, out.columns / kBlock);
+  size_t at = code_place(row, first, out.columns / kBlock);
+  for (size_t b = 0; b < blocks; ++b, x += kBlock, at += kRowGroup) {
     int8_t* codes = out.codes + at * kBlock;
     const BlockScale s = block_scale(largest_magnitude_bits(x));
     HalfSums sums{0, 0};
@@ -513,14 +527,10 @@ void quantise(const float* x, size_t blocks, const QuantisedRows& out, size_t ro
       __builtin_memset(codes, 0, kBlock);
     }
     const int32_t sum = sums.first + sums.second;
-    out.scales[at] = s.scale;
-    out.scaled_sums[at] = s.scale * static_cast<float>(sum);
-    out.minus_8_sums[at] = -8 * sum;
-    out.minus_128_sums[at] = -128 * sum;
-    if (out.scaled_half_sums == nullptr) continue;
-    out.scaled_half_sums[2 * at] = s.scale * static_cast<float>(sums.first);
-    out.scaled_half_sums[2 * at + 1] = s.scale * static_cast<float>(sums.second);
-    out.minus_128_half_sums[2 * at] = -128 * sums.first;
-    out.minus_128_half_sums[2 * at + 1] = -128 * sums.second;
+    out.blocks[at] = {s.scale, s.scale * static_cast<float>(sum), -8 * sum, -128 * sum};
+    if (out.halves == nullptr) continue;
+    out.halves[at] = {
+        {s.scale * static_cast<float>(sums.first), s.scale * static_cast<float>(sums.second)},
+        {-128 * sums.first, -128 * sums.second}};
   }
 }

@@ -156,8 +156,7 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 }
 
 constexpr int kScoreRegisters = 4;
-constexpr int kValueRows = 3;
-constexpr int kValueChunks = 2;
+constexpr int kValueRegisters = 6;
 #include "runtime/cpu/kernels_inl.h"
 
 using Bytes = uint8x16_t;
@@ -200,8 +199,8 @@ inline Outputs load_scales(const uint16_t* p, bool bf16) {
 template <PanelType>
 constexpr int kMostRows = 8;
 
-template <PanelType kType, int kRows, class Scales, class Add>
-ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const int32_t*,
+template <PanelType kType, int kRows, class Bias, class Scales, class Add>
+ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const Bias&,
                                   const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   static_assert(kFormat.bias == 0 || kFormat.bias == 8 || kFormat.bias == 128);

@@ -125,8 +125,7 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 }
 
 constexpr int kScoreRegisters = 1;
-constexpr int kValueRows = 1;
-constexpr int kValueChunks = 1;
+constexpr int kValueRegisters = 1;
 #include "runtime/cpu/kernels_inl.h"
 
 // A panel's block, taken apart: 16 outputs' weights as integers and scales.
@@ -209,10 +208,11 @@ void panel_product(PanelType type, const void* panel, const QuantisedRows& x, si
               sum += block.weights[n][k] * a[k];
             }
             float& to = acc[m].v[n];
-            const float factor = block.scales[n][g] * x.scales[at];
+            const float factor = block.scales[n][g] * x.blocks[at].scale;
             to = std::fma(static_cast<float>(sum), factor, to);
             if (!f.minima) continue;
-            const float scaled = f.groups == 1 ? x.scaled_sums[at] : x.scaled_half_sums[2 * at + g];
+            const float scaled =
+                f.groups == 1 ? x.blocks[at].scaled_sum : x.halves[at].scaled_sums[g];
             to = std::fma(block.minima[n][g], scaled, to);
           }
         }

@@ -126,10 +126,10 @@ void KvPool::write_codes(KvSlot slot, std::size_t layer, std::size_t head,
       word ^= 0x80808080U;  // a panel's codes are 128 more
       std::memcpy(k + 4 * kPanelRows * t + 4 * slot.slot, &word, sizeof word);
     }
-    const std::uint16_t scale = float_to_half(rows.scales[of_key]);
+    const std::uint16_t scale = float_to_half(rows.blocks[of_key].scale);
     std::memcpy(k + kKeyScales + 2 * slot.slot, &scale, sizeof scale);
 
-    const std::uint16_t value_scale = float_to_half(rows.scales[of_value]);
+    const std::uint16_t value_scale = float_to_half(rows.blocks[of_value].scale);
     std::memcpy(v, &value_scale, sizeof value_scale);
     std::memcpy(v + sizeof value_scale, rows.codes + of_value * kBlock, kBlock);
   }

@@ -127,8 +127,7 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 }
 
 constexpr int kScoreRegisters = 4;
-constexpr int kValueRows = 3;
-constexpr int kValueChunks = 2;
+constexpr int kValueRegisters = 6;
 #include "runtime/cpu/kernels_inl.h"
 
 using Bytes = __m256i;

@@ -135,21 +135,11 @@ void Activations::reserve(std::size_t rows, bool halves) {
   if (!codes_) return;
   const std::size_t blocks = round_up(rows, kRowGroup) * (columns_ / kBlock);
   fit(code_bytes_, blocks * kBlock);
-  fit(scales_, blocks);
-  fit(scaled_sums_, blocks);
-  fit(minus_8_sums_, blocks);
-  fit(minus_128_sums_, blocks);
-  if (halves) {
-    fit(scaled_half_sums_, 2 * blocks);
-    fit(minus_128_half_sums_, 2 * blocks);
-  }
+  fit(code_blocks_, blocks);
+  if (halves) fit(code_halves_, blocks);
   quantised_ = {.codes = code_bytes_.data(),
-                .scales = scales_.data(),
-                .scaled_sums = scaled_sums_.data(),
-                .minus_8_sums = minus_8_sums_.data(),
-                .minus_128_sums = minus_128_sums_.data(),
-                .scaled_half_sums = halves ? scaled_half_sums_.data() : nullptr,
-                .minus_128_half_sums = halves ? minus_128_half_sums_.data() : nullptr,
+                .blocks = code_blocks_.data(),
+                .halves = halves ? code_halves_.data() : nullptr,
                 .columns = columns_};
 }
 

@@ -49,8 +49,8 @@ class Activations {
   std::size_t stride_ = 0;
   std::vector<float> values_;
   std::vector<std::int8_t> code_bytes_;
-  std::vector<float> scales_, scaled_sums_, scaled_half_sums_;
-  std::vector<std::int32_t> minus_8_sums_, minus_128_sums_, minus_128_half_sums_;
+  std::vector<CodeBlock> code_blocks_;
+  std::vector<CodeHalves> code_halves_;
   QuantisedRows quantised_{};
 };
 

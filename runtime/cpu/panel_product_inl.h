@@ -9,7 +9,7 @@
 //   kMostRows<type>   rows that a tile takes at most;  kAhead  bytes that are asked for early, or 0
 //   block_sums<type, rows>(codes, a, bias, scales, add): calls add(m, g, sum, scales(g)) for row m
 //       and group g of a block, whose sum (as floats) is that of codes * activations, with what
-//       belongs to the type's bias; a: 32 activations a row, bias: kGroups numbers a row
+//       belongs to the type's bias, bias(m, g); a: 32 activations a row
 // No include guard: a file includes it once.
 
 // A group's scale and minimum.
@@ -28,12 +28,12 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
   const size_t blocks = x.columns / kBlock;
   const size_t first = code_place(row, 0, blocks);
   const int8_t* a = x.codes + first * kBlock;
-  const float* row_scales = x.scales + first;
-  const float* sums = (kGroups == 1 ? x.scaled_sums : x.scaled_half_sums) + kGroups * first;
-  const int32_t* bias = (kFormat.bias == 8 ? x.minus_8_sums
-                         : kGroups == 1    ? x.minus_128_sums
-                                           : x.minus_128_half_sums) +
-                        kGroups * first;
+  const CodeBlock* of_rows = x.blocks + first;
+  const CodeHalves* halves_of_rows = kGroups == 1 ? nullptr : x.halves + first;
+  const auto bias = [&](int m, int g) ESP_INLINE {
+    if constexpr (kGroups == 2) return halves_of_rows[m].minus_128_sums[g];
+    return kFormat.bias == 8 ? of_rows[m].minus_8_sum : of_rows[m].minus_128_sum;
+  };
   Outputs acc[kRows] = {};
   Outputs total[kRows];  // of the segments before; nothing yet
   for (size_t first_block = 0; first_block < blocks; first_block += kFormat.blocks, unit += kUnit) {
@@ -73,16 +73,17 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
         return scale;
       };
       const auto add = [&](int m, int g, Outputs sum, const GroupScale& scale) ESP_INLINE {
-        acc[m] = fma(sum, mul(scale.d, splat_outputs(row_scales[m])), acc[m]);
+        acc[m] = fma(sum, mul(scale.d, splat_outputs(of_rows[m].scale)), acc[m]);
         if constexpr (kFormat.minima) {
-          acc[m] = fma(scale.minimum, splat_outputs(sums[kGroups * m + g]), acc[m]);
+          const float sum_of_codes =
+              kGroups == 1 ? of_rows[m].scaled_sum : halves_of_rows[m].scaled_sums[g];
+          acc[m] = fma(scale.minimum, splat_outputs(sum_of_codes), acc[m]);
         }
       };
       block_sums<kType, kRows>(codes, a, bias, scales, add);
       a += kRowGroup * kBlock;
-      row_scales += kRowGroup;
-      sums += kGroups * kRowGroup;
-      bias += kGroups * kRowGroup;
+      of_rows += kRowGroup;
+      if constexpr (kGroups == 2) halves_of_rows += kRowGroup;
     }
   }
   if (blocks > kProductSegmentBlocks) {

@@ -129,7 +129,7 @@ Attended attend_by_the_contract(KvType type, const KeptTokens& kept, const std::
       const Activations codes = coded(whole_blocks(x.data(), kept.width, false));
       for (std::size_t d = 0; d < kept.width; ++d) {
         const std::size_t place = code_place(0, d / kBlock, blocks);
-        const float scale = half_to_float(float_to_half(codes.quantised().scales[place]));
+        const float scale = half_to_float(float_to_half(codes.quantised().blocks[place].scale));
         const std::int8_t code = codes.quantised().codes[place * kBlock + d % kBlock];
         out[d] = static_cast<float>(code) * scale;
       }
@@ -158,9 +158,9 @@ Attended attend_by_the_contract(KvType type, const KeptTokens& kept, const std::
           for (std::size_t d = place * kBlock; d < (place + 1) * kBlock; ++d) {
             sum += of_key.quantised().codes[d] * of_query.quantised().codes[d];
           }
-          const float scale = half_to_float(float_to_half(of_key.quantised().scales[place]));
-          score =
-              std::fma(static_cast<float>(sum), scale * of_query.quantised().scales[place], score);
+          const float scale = half_to_float(float_to_half(of_key.quantised().blocks[place].scale));
+          score = std::fma(static_cast<float>(sum),
+                           scale * of_query.quantised().blocks[place].scale, score);
         }
       } else {
         const auto key = rounded(kept.keys[t]);

@@ -69,7 +69,7 @@ float product_by_the_contract(const Tensor& tensor, std::size_t output, const Qu
       products += weight * code;
       codes += code;
     }
-    const float scale = x.scales[place];
+    const float scale = x.blocks[place].scale;
     const float d = block.scale * static_cast<float>(block.scales[in_block / group]);
     chain = std::fma(static_cast<float>(products), d * scale, chain);
     if (format.has_minima) {
@@ -225,22 +225,22 @@ TEST_P(EachIsa, QuantisingHasTheScalarBitsOnTiesExtremesAndNonFiniteValues) {
     const auto a = run(scalar);
     const auto b = run(kernels);
     EXPECT_EQ(std::memcmp(a.quantised().codes, b.quantised().codes, 32), 0);
-    EXPECT_EQ(a.quantised().minus_8_sums[0], b.quantised().minus_8_sums[0]);
-    EXPECT_EQ(a.quantised().minus_128_sums[0], b.quantised().minus_128_sums[0]);
+    EXPECT_EQ(a.quantised().blocks[0].minus_8_sum, b.quantised().blocks[0].minus_8_sum);
+    EXPECT_EQ(a.quantised().blocks[0].minus_128_sum, b.quantised().blocks[0].minus_128_sum);
     for (std::size_t half = 0; half < 2; ++half) {
       int sum = 0;
       for (std::size_t i = 16 * half; i < 16 * half + 16; ++i) sum += b.quantised().codes[i];
-      EXPECT_EQ(a.quantised().minus_128_half_sums[half], -128 * sum);
-      EXPECT_EQ(b.quantised().minus_128_half_sums[half], -128 * sum);
+      EXPECT_EQ(a.quantised().halves[0].minus_128_sums[half], -128 * sum);
+      EXPECT_EQ(b.quantised().halves[0].minus_128_sums[half], -128 * sum);
     }
     bool finite = true;
     for (const float x : block) finite = finite && std::isfinite(x);
-    EXPECT_EQ(std::isnan(b.quantised().scales[0]), !finite);
+    EXPECT_EQ(std::isnan(b.quantised().blocks[0].scale), !finite);
     if (finite) {
-      EXPECT_EQ(a.quantised().scales[0], b.quantised().scales[0]);
-      EXPECT_EQ(a.quantised().scaled_sums[0], b.quantised().scaled_sums[0]);
-      EXPECT_EQ(a.quantised().scaled_half_sums[0], b.quantised().scaled_half_sums[0]);
-      EXPECT_EQ(a.quantised().scaled_half_sums[1], b.quantised().scaled_half_sums[1]);
+      EXPECT_EQ(a.quantised().blocks[0].scale, b.quantised().blocks[0].scale);
+      EXPECT_EQ(a.quantised().blocks[0].scaled_sum, b.quantised().blocks[0].scaled_sum);
+      EXPECT_EQ(a.quantised().halves[0].scaled_sums[0], b.quantised().halves[0].scaled_sums[0]);
+      EXPECT_EQ(a.quantised().halves[0].scaled_sums[1], b.quantised().halves[0].scaled_sums[1]);
     }
   }
 }
@@ -327,7 +327,7 @@ TEST(ScalarKernels, ProductsAreCloseToExactArithmetic) {
         const double a =
             panels.matrix.quantised()
                 ? static_cast<double>(codes.quantised().codes[place * kBlock + k % kBlock]) *
-                      codes.quantised().scales[place]
+                      codes.quantised().blocks[place].scale
                 : x[k];
         exact += weights[k] * a;
         size += std::abs(weights[k] * a);

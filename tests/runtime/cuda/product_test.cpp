@@ -47,11 +47,11 @@ struct Rows {
           std::memcpy(to, code + 4 * t, 4);
           std::memcpy(to + 4, code + 16 + 4 * t, 4);
         }
-        scales[block * 8 + m % 8] = from.scales[at];
-        scaled_sums[block * 8 + m % 8] = from.scaled_sums[at];
-        if (from.scaled_half_sums == nullptr) continue;
+        scales[block * 8 + m % 8] = from.blocks[at].scale;
+        scaled_sums[block * 8 + m % 8] = from.blocks[at].scaled_sum;
+        if (from.halves == nullptr) continue;
         for (std::size_t h = 0; h < 2; ++h) {
-          scaled_half_sums[(block * 8 + m % 8) * 2 + h] = from.scaled_half_sums[2 * at + h];
+          scaled_half_sums[(block * 8 + m % 8) * 2 + h] = from.halves[at].scaled_sums[h];
         }
       }
     }

@@ -131,10 +131,11 @@ class ActivationsOut {
           ASSERT_EQ(codes[(at * 4 + t) * 8 + k / 16 * 4 + k % 4], q.codes[place * kBlock + k])
               << m << " " << b << " " << k;
         }
-        ASSERT_TRUE(same_number(scales[at], q.scales[place])) << m << " " << b;
-        ASSERT_TRUE(same_number(scaled_sums[at], q.scaled_sums[place])) << m << " " << b;
+        ASSERT_TRUE(same_number(scales[at], q.view.blocks[place].scale)) << m << " " << b;
+        ASSERT_TRUE(same_number(scaled_sums[at], q.view.blocks[place].scaled_sum)) << m << " " << b;
         for (std::size_t h = 0; scaled_half_sums_.has_value() && h < 2; ++h) {
-          ASSERT_TRUE(same_number(scaled_half_sums[2 * at + h], q.scaled_half_sums[2 * place + h]));
+          ASSERT_TRUE(
+              same_number(scaled_half_sums[2 * at + h], q.view.halves[place].scaled_sums[h]));
         }
       }
     }
@@ -147,25 +148,12 @@ class ActivationsOut {
   struct Quantised {
     explicit Quantised(std::size_t blocks)
         : codes(blocks * cpu::kRowGroup * kBlock),
-          scales(blocks * cpu::kRowGroup),
-          scaled_sums(scales.size()),
-          minus_8_sums(scales.size()),
-          minus_128_sums(scales.size()),
-          scaled_half_sums(2 * scales.size()),
-          minus_128_half_sums(2 * scales.size()),
-          view{codes.data(),
-               scales.data(),
-               scaled_sums.data(),
-               minus_8_sums.data(),
-               minus_128_sums.data(),
-               scaled_half_sums.data(),
-               minus_128_half_sums.data(),
-               blocks * kBlock} {}
+          code_blocks(blocks * cpu::kRowGroup),
+          code_halves(blocks * cpu::kRowGroup),
+          view{codes.data(), code_blocks.data(), code_halves.data(), blocks * kBlock} {}
     std::vector<std::int8_t> codes;
-    std::vector<float> scales, scaled_sums;
-    std::vector<std::int32_t> minus_8_sums, minus_128_sums;
-    std::vector<float> scaled_half_sums;
-    std::vector<std::int32_t> minus_128_half_sums;
+    std::vector<cpu::CodeBlock> code_blocks;
+    std::vector<cpu::CodeHalves> code_halves;
     cpu::QuantisedRows view;
   };
 
