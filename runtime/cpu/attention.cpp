@@ -10,9 +10,13 @@ namespace espalier::runtime::cpu {
 namespace {
 
 constexpr std::uint32_t kSegmentTiles = kSegmentTokens / kTileTokens;
-// Queries of a block: their scores of a segment (24 KiB) stay in the first-level cache, and each
-// widened K or V vector serves two register blocks of 12.
-constexpr std::size_t kBlockQueries = 24;
+// Queries of a block: the more, the less it costs to widen K and V for them (their scores of a
+// segment, 96 KiB at most, are passed through once a kernel), and the fewer blocks there are to
+// deal out.
+constexpr std::size_t kFewestQueries = 24;
+constexpr std::size_t kMostQueries = 96;
+constexpr std::size_t kItemsAThread = 4;
+constexpr std::size_t kRowsToShareMerging = 16;  // fewer merge before another thread is there
 // K tiles of later runs that are asked for: the runs of branches' own tokens are often of one or
 // two, which take less time than a line from memory.
 constexpr std::size_t kTilesAhead = 8;
@@ -69,8 +73,9 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted, 
   segments_.clear();
   runs_.clear();
   most_segments_ = 1;
-  const auto most_rows =
-      static_cast<std::uint32_t>(std::max<std::size_t>(1, kBlockQueries / group_));
+  const std::size_t items = kItemsAThread * workers_.threads();
+  const auto most_rows = static_cast<std::uint32_t>(std::max<std::size_t>(
+      1, std::clamp(rows * heads_ / items, kFewestQueries, kMostQueries) / group_));
   for (std::uint32_t begin = 0; begin < rows;) {
     const auto related = [&](std::uint32_t a, std::uint32_t b) {
       if (batch.rows[a].sequence == batch.rows[b].sequence) return true;
@@ -101,8 +106,7 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted, 
     begin = end;
   }
 
-  split_ = workers_.threads() > 1 && most_segments_ > 1 &&
-           blocks_.size() * kv_heads_ < std::size_t{4} * workers_.threads();
+  split_ = workers_.threads() > 1 && most_segments_ > 1 && blocks_.size() * kv_heads_ < items;
   if (split_) {
     const std::size_t parts = std::size_t{rows} * heads_ * most_segments_;
     if (part_sums_.size() < parts) {
@@ -283,8 +287,18 @@ void Attention::segment(const KvPool& pool, std::size_t layer, const Block& bloc
     for (std::size_t q = row * group_; q < (row + 1) * group_; ++q) {
       float* scores = scratch.scores.data() + q * kSegmentTokens;
       std::fill(scores + start, scores + seen.begin, -std::numeric_limits<float>::infinity());
-      kernels_.softmax(scores + start, seen.end - start, &scratch.later_maxima[q],
-                       &scratch.later_sums[q]);
+      scratch.later_maxima[q] = kernels_.maximum(scores + start, seen.end - start);
+    }
+  }
+  // In a loop of their own: a row need not wait for its maximum then.
+  for (std::uint32_t row = 0; row < block.row_end - block.row_begin; ++row) {
+    const Span seen = span(order_[block.row_begin + row], number);
+    if (seen.begin >= seen.end) continue;
+    const std::uint32_t start = seen.begin / kTileTokens * kTileTokens;
+    for (std::size_t q = row * group_; q < (row + 1) * group_; ++q) {
+      scratch.later_sums[q] =
+          kernels_.weights_of(scratch.scores.data() + q * kSegmentTokens + start, seen.end - start,
+                              scratch.later_maxima[q]);
       std::fill_n(scratch.values.data() + q * stride_, width_, 0.0F);
     }
   }
@@ -363,13 +377,14 @@ void Attention::run(const KvPool& pool, std::size_t layer, const float* queries,
                   width_ * sizeof(float));
     }
   });
-  // Few rows, or their segments would not have been dealt out: merging is short.
-  for (const Block& block : blocks_) {
+  const auto merge = [&](std::uint32_t item, unsigned) {
+    const Block& block = blocks_[item / kv_heads];
+    const std::size_t head_begin = item % kv_heads * group_;
     for (std::size_t at = block.row_begin; at < block.row_end; ++at) {
       const std::uint32_t row = order_[at];
       const std::size_t begin = first_token(row) / kSegmentTokens - block.first_segment;
       const std::size_t end = (tokens(row) - 1) / kSegmentTokens + 1 - block.first_segment;
-      for (std::size_t head = 0; head < heads_; ++head) {
+      for (std::size_t head = head_begin; head < head_begin + group_; ++head) {
         const std::size_t first = part(at, head, begin);
         float* carried = part_values_.data() + first * stride_;
         for (std::size_t s = 1; begin + s < end; ++s) {
@@ -379,6 +394,11 @@ void Attention::run(const KvPool& pool, std::size_t layer, const float* queries,
         finish(row, head, carried, part_sums_[first]);
       }
     }
+  };
+  if (order_.size() >= kRowsToShareMerging) {
+    workers_.for_each(blocks * kv_heads, merge);
+  } else {
+    for (std::uint32_t item = 0; item < blocks * kv_heads; ++item) merge(item, 0);
   }
 }
 

@@ -191,9 +191,9 @@ struct Kernels {
   void (*scores)(KvType type, const void* const* tiles, size_t tile_count, const void* const* soon,
                  size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
                  float* scores, size_t score_stride);
-  /// In place: weights exp(score - maximum) of the first `count` scores; their maximum and sum.
-  /// May write up to the next multiple of 16.
-  void (*softmax)(float* scores, size_t count, float* maximum, float* sum);
+  /// In place: weights exp(score - maximum) of the first `count` scores; their sum. May write up to
+  /// the next multiple of 16.
+  float (*weights_of)(float* scores, size_t count, float maximum);
   /// out[r] += sum over the first `count` tokens of weights[r][token] * V[token]; a V tile is 16
   /// tokens' rows: `width` numbers of f16 or bf16, or q8's blocks.
   void (*values)(KvType type, const void* const* tiles, size_t count, size_t width,

@@ -97,7 +97,7 @@ uint64_t dot_peak(size_t rounds) {
 
 const Kernels kAvx2Kernels = {"avx2",   quantise,   panel_product, dense_product, rms_norm,
                               swiglu,   geglu,      rotate,        rotate_halves, to_half,
-                              scores,   softmax,    values,        merge,         scale,
+                              scores,   weights_of, values,        merge,         scale,
                               soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
 
 }  // namespace espalier::runtime::cpu

@@ -96,6 +96,8 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 
 constexpr int kScoreRegisters = 24;
 constexpr int kValueRegisters = 24;
+constexpr int kWideRows = 12;
+constexpr int kWideTiles = 2;
 #include "runtime/cpu/kernels_inl.h"
 
 using Bytes = __m512i;
@@ -201,7 +203,7 @@ uint64_t dot_peak(size_t rounds) {
 
 const Kernels kAvx512VnniKernels = {
     "avx512vnni", quantise,      panel_product, dense_product, rms_norm,     swiglu,  geglu,
-    rotate,       rotate_halves, to_half,       scores,        softmax,      values,  merge,
+    rotate,       rotate_halves, to_half,       scores,        weights_of,   values,  merge,
     scale,        soft_cap,      maximum_of,    sum_exp,       exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu

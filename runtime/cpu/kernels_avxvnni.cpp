@@ -98,7 +98,7 @@ const Kernels kAvxVnniByEvexKernels = {
 const Kernels kAvxVnniKernels = {
 #endif
     "avxvnni", quantise,      panel_product, dense_product, rms_norm,     swiglu,  geglu,
-    rotate,    rotate_halves, to_half,       scores,        softmax,      values,  merge,
+    rotate,    rotate_halves, to_half,       scores,        weights_of,   values,  merge,
     scale,     soft_cap,      maximum_of,    sum_exp,       exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu

@@ -4,8 +4,8 @@
 //   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
 //   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
 //   : b) minimum(a < b ? a : b) sum_tree max_tree power(t) keep_from(x, bound, v)
-// and the constants kScoreRegisters and kValueRegisters. The order of operations here is the
-// numerics contract. No include guard: a file includes it once.
+// and the constants kScoreRegisters, kValueRegisters, kWideRows and kWideTiles. The order of
+// operations here is the numerics contract. No include guard: a file includes it once.
 
 #if defined(__clang__)
 #define ESP_UNROLL _Pragma("clang loop unroll(full)")
@@ -116,18 +116,48 @@ void soft_cap(float* x, float cap, size_t n) {
   }
 }
 
-// 16 numbers that are kept in 16 bits.
-template <KvType kType>
-inline Lanes load_kept(const uint16_t* p) {
-  static_assert(kType != KvType::kQ8);
-  if constexpr (kType == KvType::kF16) return load_half(p);
-  return load_bf16(p);
+// What K and V are read as: a type of the pool, or the floats that they were widened to.
+enum class Read : unsigned char { kF16, kBF16, kQ8, kFloat };
+
+// 16 numbers of a type without scales, and their bytes.
+template <Read kType>
+constexpr size_t kPlainBytes = kLanes*(kType == Read::kFloat ? sizeof(float) : sizeof(uint16_t));
+template <Read kType>
+inline Lanes load_plain(const unsigned char* p) {
+  static_assert(kType != Read::kQ8);
+  if constexpr (kType == Read::kFloat) {
+    return load(reinterpret_cast<const float*>(p));
+  } else if constexpr (kType == Read::kF16) {
+    return load_half(reinterpret_cast<const uint16_t*>(p));
+  } else {
+    return load_bf16(reinterpret_cast<const uint16_t*>(p));
+  }
+}
+
+// Widening K and V takes the ports that products need, so for more than kWideRows rows it is done
+// once for all of them. These pass by kWideRows / 2 to kWideRows at a time, as evenly as can be.
+template <int kRows, class F>
+ESP_INLINE inline void pass_of(size_t count, size_t first, const F& f) {
+  if (count == kRows) {
+    f.template operator()<kRows>(first);
+  } else if constexpr (kRows > 1 && kRows > kWideRows / 2) {
+    pass_of<kRows - 1>(count, first, f);
+  }
+}
+template <class F>
+inline void each_pass(size_t rows, const F& f) {
+  size_t passes = (rows + kWideRows - 1) / kWideRows;
+  for (size_t first = 0; first < rows; --passes) {
+    const size_t count = (rows - first + passes - 1) / passes;
+    pass_of<kWideRows>(count, first, f);
+    first += count;
+  }
 }
 
 // One accumulator per score, over the dimensions in order.
-template <KvType kType, int kRows, int kTiles>
-inline void score_block(const void* const* tiles, size_t width, const float* q, size_t q_stride,
-                        float* scores, size_t score_stride) {
+template <Read kType, int kRows, int kTiles>
+inline void score_block(const unsigned char* const* tiles, size_t width, const float* q,
+                        size_t q_stride, float* scores, size_t score_stride) {
   Lanes acc[kRows][kTiles];
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = splat(0.0F);
@@ -140,7 +170,7 @@ inline void score_block(const void* const* tiles, size_t width, const float* q, 
   for (size_t d = 0; d < width; ++d) {
     Lanes k[kTiles];
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
-      k[t] = load_kept<kType>(static_cast<const uint16_t*>(tiles[t]) + d * kTileTokens);
+      k[t] = load_plain<kType>(tiles[t] + d * kPlainBytes<kType>);
     }
     ESP_UNROLL for (int r = 0; r < kRows; ++r) {
       const Lanes value = splat(rows[r / 4][static_cast<size_t>(r % 4) * q_stride]);
@@ -156,28 +186,47 @@ inline void score_block(const void* const* tiles, size_t width, const float* q, 
   }
 }
 
-inline void fetch_tile(const void* tile, size_t width) {
-  const auto* bytes = static_cast<const unsigned char*>(tile);
-  for (size_t i = 0; i < 2 * kTileTokens * width; i += 64) __builtin_prefetch(bytes + i);
+inline void fetch_tile(const unsigned char* tile, size_t width) {
+  for (size_t i = 0; i < 2 * kTileTokens * width; i += 64) __builtin_prefetch(tile + i);
 }
 
-template <KvType kType, int kRows>
-inline void score_rows(const void* const* tiles, size_t tile_count, const void* const* soon,
-                       size_t soon_count, size_t width, const float* q, size_t q_stride,
-                       float* scores, size_t score_stride) {
+// Asks for tiles while those before them are multiplied.
+class Fetches {
+ public:
+  Fetches(const unsigned char* const* tiles, size_t tile_count, const unsigned char* const* soon,
+          size_t soon_count, size_t width)
+      : tiles_(tiles),
+        soon_(soon),
+        tile_count_(tile_count),
+        soon_count_(soon_count),
+        width_(width) {}
+  // Tiles [t, t + count) come next.
+  void before(size_t t, size_t count) {
+    for (size_t i = t + count; i < tile_count_ && i < t + 2 * count; ++i) {
+      fetch_tile(tiles_[i], width_);
+    }
+    for (; fetched_ < soon_count_ * (t + count) / tile_count_; ++fetched_) {
+      fetch_tile(soon_[fetched_], width_);
+    }
+  }
+
+ private:
+  const unsigned char* const* tiles_;
+  const unsigned char* const* soon_;
+  size_t tile_count_, soon_count_, width_;
+  size_t fetched_ = 0;
+};
+
+template <Read kType, int kRows>
+inline void score_rows(const unsigned char* const* tiles, size_t tile_count, Fetches fetches,
+                       size_t width, const float* q, size_t q_stride, float* scores,
+                       size_t score_stride) {
   constexpr int kFit = kScoreRegisters / kRows;
   constexpr int kTiles = kFit < 1 ? 1 : kFit > 8 ? 8 : kFit;
-  size_t fetched = 0;
   size_t t = 0;
   const auto next = [&]<int kCount>() {
     for (; t + kCount <= tile_count; t += kCount) {
-      // Memory is waited for while the tiles at hand are multiplied.
-      for (size_t i = t + kCount; i < tile_count && i < t + 2 * kCount; ++i) {
-        fetch_tile(tiles[i], width);
-      }
-      for (; fetched < soon_count * (t + kCount) / tile_count; ++fetched) {
-        fetch_tile(soon[fetched], width);
-      }
+      fetches.before(t, kCount);
       score_block<kType, kRows, kCount>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
                                         score_stride);
     }
@@ -188,16 +237,57 @@ inline void score_rows(const void* const* tiles, size_t tile_count, const void* 
   if constexpr (kTiles > 1) next.template operator()<1>();
 }
 
-template <KvType kType>
-void scores_of(const void* const* tiles, size_t tile_count, const void* const* soon,
-               size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
-               float* out, size_t score_stride) {
+// The most dimensions of K that are widened: 16 KiB a tile.
+constexpr size_t kWideWidth = 256;
+
+template <Read kType>
+void scores_of_many(const unsigned char* const* tiles, size_t tile_count, Fetches fetches,
+                    size_t width, const float* q, size_t q_stride, size_t rows, float* out,
+                    size_t score_stride) {
+  alignas(64) float wide[kWideTiles][kWideWidth * kTileTokens];
+  const unsigned char* wide_tiles[kWideTiles];
+  for (int i = 0; i < kWideTiles; ++i) {
+    wide_tiles[i] = reinterpret_cast<const unsigned char*>(wide[i]);
+  }
+  size_t t = 0;
+  const auto next = [&]<int kCount>() {
+    for (; t + kCount <= tile_count; t += kCount) {
+      fetches.before(t, kCount);
+      for (int i = 0; i < kCount; ++i) {
+        const unsigned char* from = tiles[t + static_cast<size_t>(i)];
+        for (size_t d = 0; d < width; ++d) {
+          store(wide[i] + d * kTileTokens, load_plain<kType>(from + d * kPlainBytes<kType>));
+        }
+      }
+      each_pass(rows, [&]<int kRows>(size_t first) ESP_INLINE {
+        score_block<Read::kFloat, kRows, kCount>(wide_tiles, width, q + first * q_stride, q_stride,
+                                                 out + first * score_stride + t * kTileTokens,
+                                                 score_stride);
+      });
+    }
+  };
+  next.template operator()<kWideTiles>();
+  if constexpr (kWideTiles > 1) next.template operator()<1>();
+}
+
+template <Read kType>
+void scores_of(const unsigned char* const* tiles, size_t tile_count,
+               const unsigned char* const* soon, size_t soon_count, size_t width, const float* q,
+               size_t q_stride, size_t rows, float* out, size_t score_stride) {
+  Fetches fetches(tiles, tile_count, soon, soon_count, width);
+  if constexpr (kWideRows > 1) {
+    if (rows > kWideRows && width <= kWideWidth) {
+      return scores_of_many<kType>(tiles, tile_count, fetches, width, q, q_stride, rows, out,
+                                   score_stride);
+    }
+  }
   size_t r = 0;
   const auto next = [&]<int kRows>() {
     while (rows - r >= kRows) {
-      score_rows<kType, kRows>(tiles, tile_count, soon, r == 0 ? soon_count : 0, width,
-                               q + r * q_stride, q_stride, out + r * score_stride, score_stride);
+      score_rows<kType, kRows>(tiles, tile_count, fetches, width, q + r * q_stride, q_stride,
+                               out + r * score_stride, score_stride);
       r += kRows;
+      fetches = Fetches(tiles, tile_count, soon, 0, width);  // they are on their way
     }
   };
   if constexpr (kScoreRegisters >= 12) next.template operator()<12>();
@@ -210,16 +300,14 @@ void scores_of(const void* const* tiles, size_t tile_count, const void* const* s
 void scores(KvType type, const void* const* tiles, size_t tile_count, const void* const* soon,
             size_t soon_count, size_t width, const float* q, size_t q_stride, size_t rows,
             float* out, size_t score_stride) {
-  const auto of = type == KvType::kBF16 ? scores_of<KvType::kBF16> : scores_of<KvType::kF16>;
-  of(tiles, tile_count, soon, soon_count, width, q, q_stride, rows, out, score_stride);
+  const auto of = type == KvType::kBF16 ? scores_of<Read::kBF16> : scores_of<Read::kF16>;
+  of(reinterpret_cast<const unsigned char* const*>(tiles), tile_count,
+     reinterpret_cast<const unsigned char* const*>(soon), soon_count, width, q, q_stride, rows, out,
+     score_stride);
 }
 
-void softmax(float* x, size_t count, float* top, float* sum) {
-  Lanes m = splat(-kInfinity);
+float weights_of(float* x, size_t count, float shift) {
   const size_t whole = count / kLanes * kLanes;
-  for (size_t i = 0; i < whole; i += kLanes) m = maximum(load(x + i), m);
-  if (whole < count) m = maximum(load_first(x + whole, count - whole, -kInfinity), m);
-  const float shift = max_tree(m);
   Lanes total = splat(0.0F);
   for (size_t i = 0; i < whole; i += kLanes) {
     const Lanes e = exponential(sub(load(x + i), splat(shift)));
@@ -232,22 +320,19 @@ void softmax(float* x, size_t count, float* top, float* sum) {
     total = add(total, e);
     store(x + whole, e);
   }
-  *top = shift;
-  *sum = sum_tree(total);
+  return sum_tree(total);
 }
 
 // A token's row of V: its bytes, and where those of a column begin (of a multiple of 32, in q8).
-template <KvType kType>
+template <Read kType>
 inline size_t value_bytes(size_t width) {
-  if constexpr (kType != KvType::kQ8) return sizeof(uint16_t) * width;
+  if constexpr (kType != Read::kQ8) return kPlainBytes<kType> / kLanes * width;
   return (width + kBlock - 1) / kBlock * kValueBlockBytes;
 }
 // Columns [16 * chunk, 16 * chunk + 16) of such a row.
-template <KvType kType>
+template <Read kType>
 inline Lanes load_values(const unsigned char* row, size_t chunk) {
-  if constexpr (kType != KvType::kQ8) {
-    return load_kept<kType>(reinterpret_cast<const uint16_t*>(row) + chunk * kLanes);
-  }
+  if constexpr (kType != Read::kQ8) return load_plain<kType>(row + chunk * kPlainBytes<kType>);
   const unsigned char* block = row + chunk / 2 * kValueBlockBytes;
   uint16_t step;
   __builtin_memcpy(&step, block, sizeof step);
@@ -255,7 +340,7 @@ inline Lanes load_values(const unsigned char* row, size_t chunk) {
 }
 
 // One accumulator per output, over the tokens in order.
-template <KvType kType, int kRows, int kChunks>
+template <Read kType, int kRows, int kChunks>
 inline void value_block(const unsigned char* const* tiles, size_t count, size_t row_bytes,
                         const float* weights, size_t weight_stride, float* out, size_t out_stride) {
   Lanes acc[kRows][kChunks];
@@ -291,25 +376,25 @@ inline void value_block(const unsigned char* const* tiles, size_t count, size_t 
 }
 
 // The last `n` columns of a head whose width is no multiple of 16.
-template <KvType kType>
+template <Read kType>
 inline void value_tail(const unsigned char* const* tiles, size_t count, size_t row_bytes,
                        size_t chunk, size_t n, const float* weights, float* out) {
   Lanes acc = load_first(out, n, 0.0F);
   for (size_t j = 0; j < count; ++j) {
     const unsigned char* v = tiles[j / kTileTokens] + j % kTileTokens * row_bytes;
     Lanes value;
-    if constexpr (kType == KvType::kQ8) {
+    if constexpr (kType == Read::kQ8) {
       value = load_values<kType>(v, chunk);  // its blocks are whole
     } else {
       const uint16_t* from = reinterpret_cast<const uint16_t*>(v) + chunk * kLanes;
-      value = kType == KvType::kF16 ? load_half_first(from, n) : load_bf16_first(from, n);
+      value = kType == Read::kF16 ? load_half_first(from, n) : load_bf16_first(from, n);
     }
     acc = fma(splat(weights[j]), value, acc);
   }
   store_first(out, n, acc);
 }
 
-template <KvType kType, int kRows>
+template <Read kType, int kRows>
 inline void value_rows(const unsigned char* const* tiles, size_t count, size_t width,
                        const float* weights, size_t weight_stride, float* out, size_t out_stride) {
   const size_t row_bytes = value_bytes<kType>(width);
@@ -338,9 +423,57 @@ inline void value_rows(const unsigned char* const* tiles, size_t count, size_t w
   }
 }
 
-template <KvType kType>
+// The tokens whose V are widened at a time.
+constexpr size_t kWideTokens = 4 * kTileTokens;
+
+template <Read kType>
+void values_of_many(const unsigned char* const* tiles, size_t count, size_t width,
+                    const float* weights, size_t weight_stride, size_t rows, float* out,
+                    size_t out_stride) {
+  alignas(64) float wide[kWideTokens * kWideTiles * kLanes];
+  const unsigned char* wide_tiles[kWideTokens / kTileTokens];
+  const size_t row_bytes = value_bytes<kType>(width);
+  for (size_t start = 0; start < count; start += kWideTokens) {
+    const size_t tokens = count - start < kWideTokens ? count - start : kWideTokens;
+    const unsigned char* const* from = tiles + start / kTileTokens;
+    size_t column = 0;
+    const auto next = [&]<int kChunks>() {
+      constexpr size_t kWide = kChunks * kLanes;
+      for (size_t i = 0; i < kWideTokens / kTileTokens; ++i) {
+        wide_tiles[i] = reinterpret_cast<const unsigned char*>(wide + i * kTileTokens * kWide);
+      }
+      for (; column + kWide <= width; column += kWide) {
+        for (size_t j = 0; j < tokens; ++j) {
+          const unsigned char* v = from[j / kTileTokens] + j % kTileTokens * row_bytes;
+          ESP_UNROLL for (size_t c = 0; c < kChunks; ++c) {
+            store(wide + j * kWide + c * kLanes, load_values<kType>(v, column / kLanes + c));
+          }
+        }
+        each_pass(rows, [&]<int kRows>(size_t first) ESP_INLINE {
+          value_block<Read::kFloat, kRows, kChunks>(
+              wide_tiles, tokens, kWide * sizeof(float), weights + first * weight_stride + start,
+              weight_stride, out + first * out_stride + column, out_stride);
+        });
+      }
+    };
+    next.template operator()<kWideTiles>();
+    if constexpr (kWideTiles > 1) next.template operator()<1>();
+    for (size_t r = 0; column < width && r < rows; ++r) {
+      value_tail<kType>(from, tokens, row_bytes, column / kLanes, width - column,
+                        weights + r * weight_stride + start, out + r * out_stride + column);
+    }
+  }
+}
+
+template <Read kType>
 void values_of(const unsigned char* const* tiles, size_t count, size_t width, const float* weights,
                size_t weight_stride, size_t rows, float* out, size_t out_stride) {
+  if constexpr (kWideRows > 1) {
+    if (rows > kWideRows) {
+      return values_of_many<kType>(tiles, count, width, weights, weight_stride, rows, out,
+                                   out_stride);
+    }
+  }
   size_t r = 0;
   const auto next = [&]<int kRows>() {
     while (rows - r >= kRows) {
@@ -357,14 +490,11 @@ void values_of(const unsigned char* const* tiles, size_t count, size_t width, co
 
 void values(KvType type, const void* const* tiles, size_t count, size_t width, const float* weights,
             size_t weight_stride, size_t rows, float* out, size_t out_stride) {
-  const unsigned char* bytes[kSegmentTokens / kTileTokens];
-  for (size_t t = 0; t * kTileTokens < count; ++t) {
-    bytes[t] = static_cast<const unsigned char*>(tiles[t]);
-  }
-  const auto of = type == KvType::kQ8     ? values_of<KvType::kQ8>
-                  : type == KvType::kBF16 ? values_of<KvType::kBF16>
-                                          : values_of<KvType::kF16>;
-  of(bytes, count, width, weights, weight_stride, rows, out, out_stride);
+  const auto of = type == KvType::kQ8     ? values_of<Read::kQ8>
+                  : type == KvType::kBF16 ? values_of<Read::kBF16>
+                                          : values_of<Read::kF16>;
+  of(reinterpret_cast<const unsigned char* const*>(tiles), count, width, weights, weight_stride,
+     rows, out, out_stride);
 }
 
 float exponential_of(float x) {

@@ -157,6 +157,8 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 
 constexpr int kScoreRegisters = 4;
 constexpr int kValueRegisters = 6;
+constexpr int kWideRows = 6;
+constexpr int kWideTiles = 1;
 #include "runtime/cpu/kernels_inl.h"
 
 using Bytes = uint8x16_t;
@@ -256,7 +258,7 @@ uint64_t dot_peak(size_t rounds) {
 
 const Kernels kNeonKernels = {"neon",   quantise,   panel_product, dense_product, rms_norm,
                               swiglu,   geglu,      rotate,        rotate_halves, to_half,
-                              scores,   softmax,    values,        merge,         scale,
+                              scores,   weights_of, values,        merge,         scale,
                               soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
 
 }  // namespace espalier::runtime::cpu

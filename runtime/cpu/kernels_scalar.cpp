@@ -126,6 +126,8 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 
 constexpr int kScoreRegisters = 1;
 constexpr int kValueRegisters = 1;
+constexpr int kWideRows = 1;
+constexpr int kWideTiles = 1;
 #include "runtime/cpu/kernels_inl.h"
 
 // A panel's block, taken apart: 16 outputs' weights as integers and scales.
@@ -242,7 +244,7 @@ uint64_t dot_peak(size_t rounds) {
 
 const Kernels kScalarKernels = {"scalar", quantise,   panel_product, dense_product, rms_norm,
                                 swiglu,   geglu,      rotate,        rotate_halves, to_half,
-                                scores,   softmax,    values,        merge,         scale,
+                                scores,   weights_of, values,        merge,         scale,
                                 soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
 
 }  // namespace espalier::runtime::cpu

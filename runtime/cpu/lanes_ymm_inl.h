@@ -128,6 +128,8 @@ inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
 
 constexpr int kScoreRegisters = 4;
 constexpr int kValueRegisters = 6;
+constexpr int kWideRows = 6;
+constexpr int kWideTiles = 1;
 #include "runtime/cpu/kernels_inl.h"
 
 using Bytes = __m256i;
