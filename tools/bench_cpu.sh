@@ -33,5 +33,8 @@ for type in f16 bf16 q8; do
   echo "-- $type"; "${bench[@]}" --kv-type "$type" --batch 1,16 --depth 2048 --decode 64 --prefill 2048
 done
 
+echo "== attention over a shared prefix: rows together, row by row, with pages of each row's own"
+build/bin/attention_bench --threads "$threads"
+
 echo "== what a step costs beside the backend; more threads than processors; time and memory of loading"
 .venv/bin/python bench/cpu_limits.py --threads "$threads"
