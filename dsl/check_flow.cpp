@@ -307,6 +307,7 @@ bool Checker::return_statement(const ReturnStmt& node, const Span& span) {
   }
   if (!gen_->returns) {
     expr(*node.value);
+    if (gen_->name.empty()) return false;  // its head could not be read
     error("E0201", node.value->span, "`" + gen_->name + "` declares no result").help =
         "add `-> type` after its parameters";
     return false;
