@@ -118,6 +118,7 @@ class Formulas {
   }
   [[nodiscard]] const std::string& name_of(std::uint32_t i) const { return names_[i]; }
   [[nodiscard]] double number_of(std::uint32_t i) const { return numbers_[i]; }
+  [[nodiscard]] std::size_t patterns() const { return patterns_.size(); }
   [[nodiscard]] const StringPattern& pattern_of(std::uint32_t i) const { return patterns_[i]; }
   [[nodiscard]] const std::vector<Json>& set_of(std::uint32_t i) const { return sets_[i]; }
   [[nodiscard]] const std::vector<Json>& values_of(std::uint32_t i) const { return values_[i]; }

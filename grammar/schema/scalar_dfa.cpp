@@ -37,7 +37,6 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
   out->rows_.assign(256, kDead);
   const ByteSet& readable = program->vocabulary()->json_bytes();
   std::size_t steps = 0;
-  bool quotes = true, bare = true;
   for (std::size_t q = 1; q < states.size(); ++q) {
     const bool costly = steps + automaton.bytes() / kStepBytes > most_steps;
     if (states.size() > kMaxStates || costly) return nullptr;
@@ -58,58 +57,93 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
         for (; !rest.none(); rest.remove(rest.lowest())) out->rows_[q * 256 + rest.lowest()] = to;
       }
     }
-    if (q == 1) quotes = facts.bytes == ByteSet::of("\"") && !facts.accepting;
-    quotes = quotes && !(facts.accepting && !facts.bytes.none());
-    bare = bare && (facts.bytes & (kStructure | ByteSet::of("\""))).none();
-    if (!quotes && !bare) return nullptr;
     out->facts_.push_back(facts);
   }
-  out->quoted_ = quotes;
-  out->find_closings(program->vocabulary()->single_bytes());
+  if (!out->find_kind()) return nullptr;
   if (readable != ByteSet::all() && !out->drop_endless()) return nullptr;
-  out->count_completions();
-  if (quotes && characters != nullptr) out->count_characters(*characters);
+  out->find_facts(program->vocabulary()->single_bytes(), characters);
   return out;
+}
+
+ScalarDfa::Edges ScalarDfa::edges(const ByteSet& preferred) const {
+  Edges out;
+  out.first.assign(facts_.size() + 1, 0);
+  out.first_into.assign(facts_.size() + 1, 0);
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    const std::size_t begin = out.all.size();
+    out.first[q] = static_cast<std::uint32_t>(begin);
+    const std::span<const ByteRun> runs = runs_.of(q);
+    for (std::size_t r = 0; r < runs.size(); ++r) {
+      const State to = runs[r].to;
+      if (to == kDead) continue;
+      const unsigned end = ByteRuns::end(runs, r);
+      ByteSet run = ByteSet::range(runs[r].first, end - 1);
+      const ByteSet tokens = run & preferred;
+      const bool spelled = !tokens.none();
+      if (spelled) run = tokens;
+      std::size_t known = begin;
+      while (known < out.all.size() && out.all[known].to != to) ++known;
+      if (known == out.all.size()) out.all.push_back({static_cast<State>(q), to, 0, false, 0});
+      Edge& edge = out.all[known];
+      if (edge.count == 0 || (spelled && !edge.spelled)) {
+        edge.byte = static_cast<unsigned char>(run.lowest());
+        edge.spelled = spelled;
+      }
+      edge.count = static_cast<std::uint16_t>(edge.count + (end - runs[r].first));
+    }
+    for (std::size_t i = begin; i < out.all.size(); ++i) ++out.first_into[out.all[i].to];
+  }
+  out.first[facts_.size()] = static_cast<std::uint32_t>(out.all.size());
+  // Counts to beginnings, then each edge into its place.
+  std::uint32_t sum = 0;
+  for (std::uint32_t& n : out.first_into) sum += std::exchange(n, sum);
+  std::vector<std::uint32_t> place(out.first_into);
+  out.into.resize(out.all.size());
+  for (std::uint32_t i = 0; i < out.all.size(); ++i) out.into[place[out.all[i].to]++] = i;
+  return out;
+}
+
+// Whether it is quoted or bare; false: neither.
+bool ScalarDfa::find_kind() {
+  bool bare = true;
+  quoted_ = facts_[start_].bytes == ByteSet::of("\"") && !facts_[start_].accepting;
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    quoted_ = quoted_ && !(facts_[q].accepting && !facts_[q].bytes.none());
+    bare = bare && (facts_[q].bytes & (kStructure | ByteSet::of("\""))).none();
+  }
+  return quoted_ || bare;
+}
+
+void ScalarDfa::find_facts(const ByteSet& preferred, const Terminal* characters) {
+  runs_ = ByteRuns(rows_);
+  const Edges all = edges(preferred);
+  find_closings(all);
+  count_completions(all);
+  if (quoted_ && characters != nullptr) count_characters(all, *characters);
 }
 
 // Breadth first from the ends backwards; of the bytes that are nearest to an end, those first that
 // are tokens.
-void ScalarDfa::find_closings(const ByteSet& preferred) {
-  struct Edge {
-    State from = kDead;
-    unsigned char byte = 0;
-  };
-  std::vector<std::vector<Edge>> into(facts_.size());
+void ScalarDfa::find_closings(const Edges& edges) {
   std::vector<State> layer, further;
   for (std::size_t q = 1; q < facts_.size(); ++q) {
-    if (facts_[q].accepting) {
-      facts_[q].closing_size = 0;
-      layer.push_back(static_cast<State>(q));
-    }
-    for (const bool spelled : {true, false}) {
-      ByteSet rest = spelled ? facts_[q].bytes & preferred : facts_[q].bytes & ~preferred;
-      State last = kDead;
-      for (; !rest.none(); rest.remove(rest.lowest())) {
-        const auto byte = static_cast<unsigned char>(rest.lowest());
-        const State to = next(static_cast<State>(q), byte);
-        if (to != last) into[to].push_back({static_cast<State>(q), byte});
-        last = to;
-      }
-    }
+    if (!facts_[q].accepting) continue;
+    facts_[q].closing_size = 0;
+    layer.push_back(static_cast<State>(q));
   }
+  std::vector<bool> spelled(facts_.size(), false);
   for (std::uint32_t size = 1; !layer.empty(); ++size) {
     further.clear();
     for (const State to : layer) {
-      for (const Edge& e : into[to]) {
+      for (const std::uint32_t i : edges.to(to)) {
+        const Edge& e = edges.all[i];
         Facts& from = facts_[e.from];
-        if (from.closing_size <= size &&
-            (from.closing_size < size || preferred.has(from.closing_byte) ||
-             !preferred.has(e.byte))) {
-          continue;
-        }
+        if (from.closing_size < size) continue;
+        if (from.closing_size == size && (spelled[e.from] || !e.spelled)) continue;
         if (from.closing_size > size) further.push_back(e.from);
         from.closing_size = size;
         from.closing_byte = e.byte;
+        spelled[e.from] = e.spelled;
         longest_closing_ = size;
       }
     }
@@ -120,6 +154,8 @@ void ScalarDfa::find_closings(const ByteSet& preferred) {
 // Leaves out the steps to states that have no way to the end without bytes that no token has. False
 // where nothing is left.
 bool ScalarDfa::drop_endless() {
+  runs_ = ByteRuns(rows_);
+  find_closings(edges(ByteSet::all()));
   for (std::size_t q = 1; q < facts_.size(); ++q) {
     for (ByteSet rest = facts_[q].bytes; !rest.none(); rest.remove(rest.lowest())) {
       State& to = rows_[q * 256 + rest.lowest()];
@@ -128,23 +164,20 @@ bool ScalarDfa::drop_endless() {
       facts_[q].bytes.remove(rest.lowest());
     }
   }
-  return facts_[start_].closing_size != UINT32_MAX;
+  const bool some = facts_[start_].closing_size != UINT32_MAX;
+  for (Facts& facts : facts_) facts.closing_size = UINT32_MAX;
+  return some;
 }
 
 // From the ends backwards over states all of whose steps are counted; what is left lies on a cycle
 // or before one.
-void ScalarDfa::count_completions() {
-  std::vector<std::vector<State>> into(facts_.size());
-  std::vector<std::uint32_t> open(facts_.size(), 0);  // steps to states not counted yet
+void ScalarDfa::count_completions(const Edges& edges) {
+  std::vector<std::uint32_t> open(facts_.size(), 0);  // edges to states not counted yet
   std::vector<std::uint64_t> sum(facts_.size(), 0);
   std::vector<State> ready;
   for (std::size_t q = 1; q < facts_.size(); ++q) {
     sum[q] = facts_[q].accepting ? 1 : 0;
-    for (ByteSet rest = facts_[q].bytes; !rest.none(); rest.remove(rest.lowest())) {
-      into[next(static_cast<State>(q), static_cast<unsigned char>(rest.lowest()))].push_back(
-          static_cast<State>(q));
-      ++open[q];
-    }
+    open[q] = static_cast<std::uint32_t>(edges.from(static_cast<State>(q)).size());
     facts_[q].completions = kMany;
     if (open[q] == 0) ready.push_back(static_cast<State>(q));
   }
@@ -152,23 +185,34 @@ void ScalarDfa::count_completions() {
     const State q = ready.back();
     ready.pop_back();
     facts_[q].completions = static_cast<std::uint32_t>(std::min<std::uint64_t>(sum[q], kMany));
-    for (const State from : into[q]) {
-      sum[from] = std::min<std::uint64_t>(sum[from] + facts_[q].completions, kMany);
-      if (--open[from] == 0) ready.push_back(from);
+    for (const std::uint32_t i : edges.to(q)) {
+      const Edge& e = edges.all[i];
+      const std::uint64_t more = std::uint64_t{facts_[q].completions} * e.count;
+      sum[e.from] = std::min<std::uint64_t>(sum[e.from] + more, kMany);
+      if (--open[e.from] == 0) ready.push_back(e.from);
     }
   }
 }
 
+// visit(to, there) for all pairs of states that one byte leads to from a state and from one of the
+// characters', until it says false.
+template <class Visit>
+bool ScalarDfa::for_each_pair(State q, const Terminal& characters, std::uint16_t there,
+                              Visit&& visit) const {
+  const std::span<const ByteRun> a = runs_.of(q), b = characters.runs(there);
+  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    if (!visit(a[i].to, b[j].to)) return false;
+    const unsigned ends_a = ByteRuns::end(a, i), ends_b = ByteRuns::end(b, j);
+    if (ends_a <= ends_b) ++i;
+    if (ends_b <= ends_a) ++j;
+  }
+  return true;
+}
+
 // Each state goes with one of the characters' states, else lengths are not counted. Then from the
 // ends backwards: steps that begin a character cost one.
-void ScalarDfa::count_characters(const Terminal& characters) {
+void ScalarDfa::count_characters(const Edges& edges, const Terminal& characters) {
   std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
-  struct Edge {
-    State from = kDead;
-    std::uint8_t cost = 0;
-    unsigned char byte = 0;
-  };
-  std::vector<std::vector<Edge>> into(facts_.size());
   along[start_] = characters.start();
   std::vector<State> open{start_};
   std::vector<State> layer, further;
@@ -182,39 +226,122 @@ void ScalarDfa::count_characters(const Terminal& characters) {
       facts.left = 0;
       layer.push_back(q);
     }
-    for (ByteSet rest = facts.bytes; !rest.none(); rest.remove(rest.lowest())) {
-      const auto byte = static_cast<unsigned char>(rest.lowest());
-      const State to = next(q, byte);
-      const Terminal::State there = characters.next(here, byte);
-      if (there == Terminal::kDead) return;
+    const bool whole = for_each_pair(q, characters, here, [&](State to, Terminal::State there) {
+      if (to == kDead) return true;
+      if (there == Terminal::kDead) return false;
       if (along[to] == Terminal::kDead) {
         along[to] = there;
         open.push_back(to);
-      } else if (along[to] != there) {
-        return;
       }
-      const std::uint8_t cost = facts.between && byte != '"' ? 1 : 0;
-      const bool known =
-          !into[to].empty() && into[to].back().from == q && into[to].back().cost == cost;
-      if (!known) into[to].push_back({q, cost, byte});
-    }
+      return along[to] == there;
+    });
+    if (!whole) return;
   }
+  // The closing quote alone leads to the end.
+  const auto cost = [&](const Edge& e) {
+    return facts_[e.from].between && !facts_[e.to].accepting ? 1U : 0U;
+  };
   for (std::uint32_t left = 0; !layer.empty(); ++left) {
     further.clear();
     for (std::size_t i = 0; i < layer.size(); ++i) {  // grows
       const State to = layer[i];
       if (facts_[to].left != left) continue;  // nearer by another way
       most_left_ = left;
-      for (const Edge& e : into[to]) {
-        if (facts_[e.from].left <= left + e.cost) continue;
-        facts_[e.from].left = left + e.cost;
+      for (const std::uint32_t at : edges.to(to)) {
+        const Edge& e = edges.all[at];
+        if (facts_[e.from].left <= left + cost(e)) continue;
+        facts_[e.from].left = left + cost(e);
         facts_[e.from].fewest_byte = e.byte;
-        (e.cost == 0 ? layer : further).push_back(e.from);
+        (cost(e) == 0 ? layer : further).push_back(e.from);
       }
     }
     layer.swap(further);
   }
   counts_ = true;
+  find_stretches(edges);
+}
+
+const std::vector<bool>& ScalarDfa::settled(const Terminal& characters) const {
+  std::call_once(settled_once_, [&] {
+    settled_.assign(facts_.size(), false);
+    if (!quoted_) return;
+    // Along the characters, of which each state must stand at one; what does not read one of them
+    // is not settled, nor is what leads there.
+    std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
+    std::vector<std::vector<State>> into(facts_.size());
+    std::vector<State> reached{start_}, unsettled;
+    along[start_] = characters.start();
+    std::vector<bool> found(facts_.size(), true);
+    const auto unsettle = [&](State q) {
+      if (found[q]) unsettled.push_back(q);
+      found[q] = false;
+    };
+    for (std::size_t i = 0; i < reached.size(); ++i) {
+      const State q = reached[i];
+      if (accepting(q)) continue;
+      const bool whole =
+          for_each_pair(q, characters, along[q], [&](State to, Terminal::State there) {
+            if (there == Terminal::kDead) return true;
+            if (to == kDead) {
+              unsettle(q);
+              return true;
+            }
+            into[to].push_back(q);
+            if (along[to] == Terminal::kDead) {
+              along[to] = there;
+              reached.push_back(to);
+            }
+            return along[to] == there;
+          });
+      if (!whole) return;
+    }
+    for (std::size_t q = 1; q < facts_.size(); ++q) {
+      if (along[q] == Terminal::kDead) found[q] = false;
+    }
+    while (!unsettled.empty()) {
+      const State q = unsettled.back();
+      unsettled.pop_back();
+      for (const State from : into[q]) unsettle(from);
+    }
+    found[kDead] = false;
+    settled_ = std::move(found);
+  });
+  return settled_;
+}
+
+// A step behind which no more than one character more must begin than here: then there is a way
+// with any number more.
+void ScalarDfa::find_stretches(const Edges& edges) {
+  stretches_ = true;
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    Facts& facts = facts_[q];
+    if (facts.accepting || facts.left == UINT32_MAX) continue;
+    int best = -1;
+    for (const Edge& e : edges.from(static_cast<State>(q))) {
+      const std::uint32_t cost = facts.between && !facts_[e.to].accepting ? 1 : 0;
+      if (facts_[e.to].accepting || facts_[e.to].left + cost > facts.left + 1) continue;
+      const int worth = (e.spelled ? 2 : 0) + (facts_[e.to].between ? 1 : 0);
+      if (worth <= best) continue;
+      best = worth;
+      facts.stretching_byte = e.byte;
+    }
+    if (best < 0) {
+      stretches_ = false;
+      return;
+    }
+  }
+  // As deep as a character has bytes; on the way either byte may be taken.
+  const auto bytes_left = [&](auto&& self, State q) -> std::uint32_t {
+    if (facts_[q].between || facts_[q].accepting) return 0;
+    return 1 + std::max(self(self, next(q, facts_[q].stretching_byte)),
+                        self(self, next(q, facts_[q].fewest_byte)));
+  };
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    if (!facts_[q].between || facts_[q].left == UINT32_MAX) continue;
+    for (const unsigned char byte : {facts_[q].stretching_byte, facts_[q].fewest_byte}) {
+      widest_ = std::max(widest_, 1 + bytes_left(bytes_left, next(static_cast<State>(q), byte)));
+    }
+  }
 }
 
 std::shared_ptr<const ScalarDfa> ScalarDfa::without_empty(const ByteSet& preferred,
@@ -242,9 +369,7 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::without_empty(const ByteSet& preferr
     fresh.accepting = facts.accepting;
     facts = fresh;
   }
-  out->find_closings(preferred);
-  out->count_completions();
-  if (characters != nullptr) out->count_characters(*characters);
+  out->find_facts(preferred, characters);
   return out;
 }
 

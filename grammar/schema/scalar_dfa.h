@@ -18,16 +18,20 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "grammar/automaton.h"
 #include "grammar/mask.h"
+#include "grammar/schema/byte_runs.h"
 #include "grammar/schema/terminal.h"
 #include "grammar/vocabulary.h"
 
 namespace espalier::grammar {
+
+class ScalarCombination;
 
 class ScalarDfa {
  public:
@@ -42,6 +46,12 @@ class ScalarDfa {
   /// quoted nor bare. `characters`: all strings, for their lengths; may be nullptr.
   static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps,
                                                  const Terminal* characters);
+  /// The scalars that finished automata say together; nullptr where that takes more than
+  /// `most_states` states, or none satisfies it (then *empty). `preferred`: bytes that are tokens;
+  /// `characters` as above.
+  static std::shared_ptr<const ScalarDfa> combine(const ScalarCombination& what,
+                                                  std::size_t most_states, const ByteSet& preferred,
+                                                  const Terminal* characters, bool* empty);
   /// The same strings but for the empty one; nullptr where there is no other. `preferred`: bytes
   /// that are tokens; `characters` as above.
   [[nodiscard]] std::shared_ptr<const ScalarDfa> without_empty(const ByteSet& preferred,
@@ -51,6 +61,7 @@ class ScalarDfa {
   [[nodiscard]] State next(State q, unsigned char byte) const {
     return rows_[static_cast<std::size_t>(q) * 256 + byte];
   }
+  [[nodiscard]] std::span<const ByteRun> runs(State q) const { return runs_.of(q); }
   [[nodiscard]] bool accepting(State q) const { return facts_[q].accepting; }
   [[nodiscard]] const ByteSet& bytes(State q) const { return facts_[q].bytes; }
   [[nodiscard]] bool quoted() const { return quoted_; }
@@ -65,7 +76,7 @@ class ScalarDfa {
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
   /// Bytes, without the tokens that it keeps.
   [[nodiscard]] std::size_t memory() const {
-    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts);
+    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts) + runs_.bytes();
   }
   /// Of strings whose lengths can be counted while they are read: whether a state stands between
   /// two characters, and how many must still begin.
@@ -76,6 +87,17 @@ class ScalarDfa {
   [[nodiscard]] unsigned char fewest_byte(State q) const { return facts_[q].fewest_byte; }
   /// The most that must.
   [[nodiscard]] std::uint32_t most_left() const { return most_left_; }
+  /// From every state any number of characters more than must begin may begin before the end.
+  [[nodiscard]] bool stretches() const { return stretches_; }
+  /// Where stretches(): the first byte of a way to the end with one character more than must begin,
+  /// and with any number more.
+  [[nodiscard]] unsigned char stretching_byte(State q) const { return facts_[q].stretching_byte; }
+  /// The most bytes that one character of such a way has.
+  [[nodiscard]] std::uint32_t widest() const { return widest_; }
+
+  /// Whether every string of `characters` that goes on as they may from here is in, whatever comes;
+  /// of a quoted one.
+  [[nodiscard]] const std::vector<bool>& settled(const Terminal& characters) const;
 
   /// What the tokens do that are read from a state on.
   struct Tokens {
@@ -115,6 +137,7 @@ class ScalarDfa {
     std::uint32_t completions = 0;
     std::uint32_t left = UINT32_MAX;
     unsigned char fewest_byte = 0;
+    unsigned char stretching_byte = 0;
     bool between = false;
   };
   // Characters that lead from a state to one other, from there to one other and so on, at least
@@ -123,28 +146,59 @@ class ScalarDfa {
     ByteSet bytes;  // those that begin with one of these
     std::uint32_t steps = 0;
   };
-  void find_closings(const ByteSet& preferred);
+  // All steps from a state to one other.
+  struct Edge {
+    State from = kDead, to = kDead;
+    unsigned char byte = 0;  // one of them, a token where one is
+    bool spelled = false;    // it is
+    std::uint16_t count = 0;
+  };
+  // By the states they lead from, and by those they lead to.
+  struct Edges {
+    std::vector<Edge> all;
+    std::vector<std::uint32_t> first, into, first_into;
+    [[nodiscard]] std::span<const Edge> from(State q) const {
+      return std::span(all).subspan(first[q], first[q + 1U] - first[q]);
+    }
+    [[nodiscard]] std::span<const std::uint32_t> to(State q) const {
+      return std::span(into).subspan(first_into[q], first_into[q + 1U] - first_into[q]);
+    }
+  };
+  [[nodiscard]] Edges edges(const ByteSet& preferred) const;
+  bool find_kind();
+  void find_facts(const ByteSet& preferred, const Terminal* characters);
+  void find_closings(const Edges& edges);
   bool drop_endless();
-  void count_completions();
-  void count_characters(const Terminal& characters);
+  void count_completions(const Edges& edges);
+  void count_characters(const Edges& edges, const Terminal& characters);
+  void find_stretches(const Edges& edges);
+  template <class Visit>
+  bool for_each_pair(State q, const Terminal& characters, std::uint16_t there, Visit&& visit) const;
   [[nodiscard]] Chain chain(State q, std::size_t longest) const;
-  [[nodiscard]] ByteSet leading(State from, State to, const ByteSet& first) const;
+  [[nodiscard]] Chain closed(State q, std::size_t longest) const;
+  template <class Wanted>
+  [[nodiscard]] ByteSet leading(State from, const ByteSet& first, Wanted&& wanted) const;
   [[nodiscard]] bool reads_all(const Terminal& characters, State q) const;
   bool add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   [[nodiscard]] const ByteSet& alphabet(State q) const;
   [[nodiscard]] std::shared_ptr<const std::vector<std::uint64_t>> foreign(
       const Tables& tables, const ByteSet& alphabet) const;
   bool add_by_table(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  bool add_along(const Tables& tables, State q, const Chain& chain,
+                 std::vector<std::uint64_t>& words) const;
   void add_by_walk(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   bool add_by_like(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   [[nodiscard]] bool stays(State q, std::string_view text) const;
   void find_alike() const;
 
   std::vector<State> rows_;
+  ByteRuns runs_;
   std::vector<Facts> facts_;
   State start_ = kDead;
-  bool quoted_ = false, counts_ = false;
-  std::uint32_t longest_closing_ = 0, most_left_ = 0;
+  bool quoted_ = false, counts_ = false, stretches_ = false;
+  std::uint32_t longest_closing_ = 0, most_left_ = 0, widest_ = 0;
+  mutable std::once_flag settled_once_;
+  mutable std::vector<bool> settled_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
   mutable std::size_t kept_ = 0;

@@ -13,7 +13,7 @@ namespace espalier::grammar {
 namespace {
 
 constexpr unsigned kWide = 20;                // characters of ASCII from which tables are looked at
-constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
+constexpr std::uint32_t kFewOthers = 64'000;  // tokens that are tried one by one beside tables
 
 // Adds the tokens that hold a character which begins with one of the bytes.
 void add_holding(const ScalarDfa::Tables& tables, const ByteSet& bytes,
@@ -33,7 +33,7 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   }
   auto out = std::make_shared<Tokens>();
   std::vector<std::uint64_t> words((tables.vocabulary->size() + 63) / 64);
-  const bool large = facts_.size() >= kFewStates && tables.longer != nullptr;
+  const bool large = quoted_ && facts_.size() >= kFewStates && tables.longer != nullptr;
   const bool added =
       quoted_ && ((!large && add_all(tables, q, words)) || add_by_table(tables, q, words));
   const bool like = !added && large && add_by_like(tables, q, words);
@@ -144,19 +144,6 @@ bool ScalarDfa::stays(State q, std::string_view text) const {
 // kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to
 // do with texts of n. Bytes that lead alike are mostly neighbours.
 void ScalarDfa::find_alike() const {
-  struct Run {
-    unsigned char first = 0;
-    State to = kDead;
-  };
-  std::vector<Run> runs;
-  std::vector<std::size_t> begins{0, 0};  // of state 1: 0
-  for (std::size_t q = 1; q < facts_.size(); ++q) {
-    for (unsigned byte = 0; byte < 256; ++byte) {
-      const State to = next(static_cast<State>(q), static_cast<unsigned char>(byte));
-      if (byte == 0 || runs.back().to != to) runs.push_back({static_cast<unsigned char>(byte), to});
-    }
-    begins.push_back(runs.size());
-  }
   const auto stir = [](std::uint64_t h, std::uint64_t v) {
     h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
     return h ^ (h >> 32);
@@ -169,10 +156,10 @@ void ScalarDfa::find_alike() const {
   for (std::size_t round = 0; round < kHorizon; ++round) {
     for (std::size_t q = 1; q < facts_.size(); ++q) {
       Digest made{alike_[q].a * 31, alike_[q].b * 37};
-      for (std::size_t i = begins[q]; i < begins[q + 1]; ++i) {
-        const Digest& to = alike_[runs[i].to];
-        made.a = stir(made.a + runs[i].first, to.a);
-        made.b = stir(made.b ^ (to.b * 0xBF58476D1CE4E5B9ULL), runs[i].first + 1U);
+      for (const ByteRun& run : runs_.of(q)) {
+        const Digest& to = alike_[run.to];
+        made.a = stir(made.a + run.first, to.a);
+        made.b = stir(made.b ^ (to.b * 0xBF58476D1CE4E5B9ULL), run.first + 1U);
       }
       further[q] = made;
     }
@@ -222,9 +209,8 @@ bool ScalarDfa::add_all(const Tables& tables, State q, std::vector<std::uint64_t
 const ByteSet& ScalarDfa::alphabet(State q) const {
   std::call_once(alphabets_once_, [&] {
     const auto each_target = [&](std::uint32_t from, auto&& f) {
-      const State* row = &rows_[std::size_t{from} * 256];
-      for (unsigned b = 0; b < 256; ++b) {
-        if (row[b] != kDead && (b == 0 || row[b] != row[b - 1])) f(std::uint32_t{row[b]});
+      for (const ByteRun& run : runs_.of(from)) {
+        if (run.to != kDead) f(std::uint32_t{run.to});
       }
     };
     const auto components = strong_components(facts_.size(), each_target);
@@ -261,7 +247,13 @@ ScalarDfa::Words ScalarDfa::foreign(const Tables& tables, const ByteSet& alphabe
 bool ScalarDfa::add_by_table(const Tables& tables, State q,
                              std::vector<std::uint64_t>& words) const {
   if (tables.inside == nullptr) return false;
-  const Chain chain = this->chain(q, tables.vocabulary->longest_token());
+  const std::size_t longest = tables.vocabulary->longest_token();
+  return add_along(tables, q, chain(q, longest), words) ||
+         add_along(tables, q, closed(q, longest), words);
+}
+
+bool ScalarDfa::add_along(const Tables& tables, State q, const Chain& chain,
+                          std::vector<std::uint64_t>& words) const {
   if (chain.bytes.count() < kWide) return false;
   const ByteSet& read = alphabet(q);
   const Words foreign_words = foreign(tables, read);
@@ -294,53 +286,15 @@ bool ScalarDfa::add_by_table(const Tables& tables, State q,
   return true;
 }
 
-ScalarDfa::Chain ScalarDfa::chain(State q, std::size_t longest) const {
-  // Between characters of a string, that is: not before its quote, nor inside a character.
-  if (!(this->bytes(q) & ByteSet::range(0x80, 0xBF)).none()) return {};
-  Chain out;
-  out.bytes = ByteSet::range(0x20, 0xFF);
-  out.bytes.remove('"');
-  out.bytes.remove('\\');
-  State at = q;
-  while (out.steps < longest) {
-    // To the state that most of ASCII leads to.
-    std::vector<std::pair<State, unsigned>> counts;
-    ByteSet rest = out.bytes & this->bytes(at) & ByteSet::range(0, 0x7F);
-    for (; !rest.none(); rest.remove(rest.lowest())) {
-      const State to = next(at, static_cast<unsigned char>(rest.lowest()));
-      const auto known =
-          std::find_if(counts.begin(), counts.end(), [&](const auto& c) { return c.first == to; });
-      if (known == counts.end()) {
-        counts.emplace_back(to, 1U);
-      } else {
-        ++known->second;
-      }
-    }
-    const auto most =
-        std::max_element(counts.begin(), counts.end(),
-                         [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most == counts.end()) break;  // no character follows: longer tokens are not inside
-    out.bytes = leading(at, most->first, out.bytes);
-    if ((out.bytes & ByteSet::range(0, 0x7F)).count() < kWide) return {};
-    ++out.steps;
-    if (most->first == at) {
-      out.steps = static_cast<std::uint32_t>(longest);
-      return out;
-    }
-    at = most->first;
-  }
-  const bool ends = (this->bytes(at) & out.bytes).none();
-  return out.steps > 0 && (ends || out.steps == longest) ? out : Chain{};
-}
-
-// Of `first`, the bytes all of whose characters lead from `from` to `to`.
-ByteSet ScalarDfa::leading(State from, State to, const ByteSet& first) const {
+// Of `first`, the bytes all of whose characters lead from `from` to states that are `wanted`.
+template <class Wanted>
+ByteSet ScalarDfa::leading(State from, const ByteSet& first, Wanted&& wanted) const {
   struct Range {
     unsigned low, high;
   };
   // As deep as a character has bytes.
   const auto leads = [&](auto&& self, State at, std::span<const Range> ranges) -> bool {
-    if (ranges.empty()) return at == to;
+    if (ranges.empty()) return wanted(at);
     State last = kDead;  // neighbours lead alike
     for (unsigned b = ranges[0].low; b <= ranges[0].high; ++b) {
       const State on = next(at, static_cast<unsigned char>(b));
@@ -376,6 +330,69 @@ ByteSet ScalarDfa::leading(State from, State to, const ByteSet& first) const {
       last = on;
       if (fits) out.add(b);
     }
+  }
+  return out;
+}
+
+ScalarDfa::Chain ScalarDfa::chain(State q, std::size_t longest) const {
+  // Between characters of a string, that is: not before its quote, nor inside a character.
+  if (!(this->bytes(q) & ByteSet::range(0x80, 0xBF)).none()) return {};
+  Chain out;
+  out.bytes = ByteSet::range(0x20, 0xFF);
+  out.bytes.remove('"');
+  out.bytes.remove('\\');
+  State at = q;
+  while (out.steps < longest) {
+    // To the state that most of ASCII leads to.
+    std::vector<std::pair<State, unsigned>> counts;
+    ByteSet rest = out.bytes & this->bytes(at) & ByteSet::range(0, 0x7F);
+    for (; !rest.none(); rest.remove(rest.lowest())) {
+      const State to = next(at, static_cast<unsigned char>(rest.lowest()));
+      const auto known =
+          std::find_if(counts.begin(), counts.end(), [&](const auto& c) { return c.first == to; });
+      if (known == counts.end()) {
+        counts.emplace_back(to, 1U);
+      } else {
+        ++known->second;
+      }
+    }
+    const auto most =
+        std::max_element(counts.begin(), counts.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (most == counts.end()) break;  // no character follows: longer tokens are not inside
+    out.bytes = leading(at, out.bytes, [&](State to) { return to == most->first; });
+    if ((out.bytes & ByteSet::range(0, 0x7F)).count() < kWide) return {};
+    ++out.steps;
+    if (most->first == at) {
+      out.steps = static_cast<std::uint32_t>(longest);
+      return out;
+    }
+    at = most->first;
+  }
+  const bool ends = (this->bytes(at) & out.bytes).none();
+  return out.steps > 0 && (ends || out.steps == longest) ? out : Chain{};
+}
+
+// Characters after any of which, any number of times, the string can go on and none of them is
+// missing.
+ScalarDfa::Chain ScalarDfa::closed(State q, std::size_t longest) const {
+  constexpr std::size_t kMost = 256;  // states
+  if (!this->bytes(q).has(' ') && (this->bytes(q) & ByteSet::range(0x21, 0x7E)).count() < kWide) {
+    return {};
+  }
+  if (!(this->bytes(q) & ByteSet::range(0x80, 0xBF)).none()) return {};
+  Chain out;
+  out.bytes = ByteSet::range(0x20, 0xFF);
+  out.bytes.remove('"');
+  out.bytes.remove('\\');
+  out.steps = static_cast<std::uint32_t>(longest);
+  std::vector<State> reached{q};
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    out.bytes = leading(reached[i], out.bytes, [&](State to) {
+      if (std::find(reached.begin(), reached.end(), to) == reached.end()) reached.push_back(to);
+      return true;
+    });
+    if (reached.size() > kMost || (out.bytes & ByteSet::range(0, 0x7F)).count() < kWide) return {};
   }
   return out;
 }

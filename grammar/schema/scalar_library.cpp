@@ -188,16 +188,30 @@ void ScalarLibrary::find_exits(const Vocabulary& vocabulary) {
   std::vector<Terminal::FoundExit> quoted, bare;
   std::vector<std::uint32_t> path(trie.longest() + 1);
   std::size_t plain_to = 0;  // bytes of the path before the first that is not plain
+  // Inside a string, from between two characters on: where the path is, and what it began.
+  struct Characters {
+    Terminal::State q = Terminal::kDead;
+    std::uint32_t begun = 0;
+  };
+  std::vector<Characters> characters(trie.longest() + 1);
+  if (string() != nullptr) characters[0].q = string()->boundary();
   for (std::uint32_t i = 0; i < nodes.size(); ++i) {
     const std::uint8_t byte = nodes[i].byte;
     const auto size = static_cast<std::uint16_t>(nodes[i].depth - 1);
     path[nodes[i].depth] = i;
+    const Characters before = characters[size];
+    characters[nodes[i].depth] = {};
+    if (before.q != Terminal::kDead) {
+      const bool begins = before.q == string()->boundary();
+      characters[nodes[i].depth] = {string()->next(before.q, byte),
+                                    before.begun + (begins ? 1 : 0)};
+    }
     plain_to = std::min<std::size_t>(plain_to, size);
     const bool leaves_bare = size > 0 && plain_to == size && structure.has(byte);
     if (plain_to == size && plain.has(byte)) ++plain_to;
     if (size == 0 || (byte != '"' && !leaves_bare)) continue;
     for (const TokenId id : trie.tokens_below(i)) {
-      (leaves_bare ? bare : quoted).push_back({path[size], {id, 0, 0, size}});
+      (leaves_bare ? bare : quoted).push_back({path[size], {id, before.begun, 0, size}});
     }
   }
   Terminal::set_exits(vocabulary, 1, std::move(quoted), quoted_exits_);
@@ -247,11 +261,14 @@ std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) 
   return it == entries_.end() ? std::nullopt : std::optional(it->second);
 }
 
-void ScalarLibrary::add(const std::string& key, const Entry& entry) {
+bool ScalarLibrary::add(const std::string& key, const Entry& entry) {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = entry.dfa != nullptr ? entry.dfa->memory() : 0;
-  if (entries_.size() >= kEntries || dfa_bytes_ + bytes > kDfaBytes) return;
-  if (entries_.try_emplace(key, entry).second) dfa_bytes_ += bytes;
+  if (entries_.contains(key)) return true;
+  if (entries_.size() >= kEntries || dfa_bytes_ + bytes > kDfaBytes) return false;
+  entries_.emplace(key, entry);
+  dfa_bytes_ += bytes;
+  return true;
 }
 
 }  // namespace espalier::grammar

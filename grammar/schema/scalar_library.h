@@ -46,12 +46,14 @@ class ScalarLibrary {
   [[nodiscard]] const ScalarDfa::Tables& tables() const { return tables_; }
 
   static constexpr std::size_t kDfaSteps = 8000;  // of an automaton that is made for one schema
+  static constexpr std::size_t kCombinedStates = 4096;  // of one that others are combined to
   struct Entry {
     ProgramRef program;                    // none: no scalar satisfies the formula
     std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large
   };
   std::optional<Entry> find(const std::string& key);
-  void add(const std::string& key, const Entry& entry);
+  /// False where it is not kept.
+  bool add(const std::string& key, const Entry& entry);
 
  private:
   void sort_by_bytes(const Vocabulary& vocabulary);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/hash.h"
 #include "grammar/program.h"
 
 namespace espalier::grammar {
@@ -16,10 +17,12 @@ ScalarRun::ScalarRun(const ProgramRef& program) : automaton_(std::make_unique<Au
 ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa)
     : dfa_(std::move(dfa)), start_(dfa_->start()) {}
 
-ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t high)
-    : high_(high), dfa_(std::move(dfa)) {
+ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, std::uint32_t high)
+    : low_(low), high_(high), dfa_(std::move(dfa)) {
+  start_ = dfa_->start();
+  if (!counted()) return;
   pairs_.emplace_back();
-  start_ = pair(dfa_->start(), 0, 0);
+  start_ = pair({start_, 0, 0, UINT32_MAX});
 }
 
 ScalarRun::ScalarRun(WordTrie words)
@@ -151,38 +154,61 @@ ScalarRun::Place ScalarRun::inner_place(std::uint32_t state) const {
   return out;
 }
 
-// ---- texts that are taken away ----
+// ---- texts that are taken away, lengths of a finished automaton's ----
+
+// One byte on, taken texts aside. False where no text of such a length completes it.
+bool ScalarRun::read(Pair& at, unsigned char byte) {
+  const std::uint32_t from = at.inner;
+  at.inner = inner_step(from, byte);
+  if (at.inner == kNone || !counted()) return at.inner != kNone;
+  const auto to = static_cast<ScalarDfa::State>(at.inner);
+  if (dfa_->accepting(to)) return at.begun >= low_;
+  // Beyond the least no more is told apart where there is no end.
+  const bool begins = dfa_->between(static_cast<ScalarDfa::State>(from)) &&
+                      (high_ != kUnbounded || at.begun < low_);
+  if (begins) ++at.begun;
+  return std::uint64_t{at.begun} + dfa_->characters_left(to) <= high_;
+}
+
+bool ScalarRun::may_take_away() const {
+  constexpr std::size_t kMostCounts = 200'000;
+  if (dfa_ == nullptr) return terminal_ != nullptr;
+  const std::uint32_t most = high_ == kUnbounded ? low_ : high_;
+  return dfa_->quoted() && (!counted() || (dfa_->size() + 8) * std::size_t{most} <= kMostCounts);
+}
 
 void ScalarRun::take_away(std::vector<std::string> texts) {
-  const auto read = [&](const std::string& text, auto&& visit) {
-    std::uint32_t at = start_;
+  if (start_ == kNone) return;
+  const Pair start = at(start_);
+  const auto reads = [&](const std::string& text, auto&& visit) {
+    Pair at = start;
     for (std::size_t i = 0; i < text.size(); ++i) {
-      if (!visit(i, at)) return false;
-      at = inner_step(at, static_cast<unsigned char>(text[i]));
-      if (at == kNone) return false;
+      if (!visit(i, at) || !read(at, static_cast<unsigned char>(text[i]))) return false;
     }
-    return inner_accepting(at);
+    return inner_accepting(at.inner);
   };
   std::erase_if(texts, [&](const std::string& text) {
-    return !read(text, [](std::size_t, std::uint32_t) { return true; });
+    return !reads(text, [](std::size_t, const Pair&) { return true; });
   });
-  if (texts.empty() || start_ == kNone) return;
+  if (texts.empty()) return;
   taken_ = std::make_unique<const WordTrie>(texts);
   for (const std::string& text : texts) {
     longest_taken_ = std::max<std::uint64_t>(longest_taken_, text.size());
     std::uint32_t node = WordTrie::kStart;
-    static_cast<void>(read(text, [&](std::size_t i, std::uint32_t at) {
-      sparse_ = sparse_ && completions(at) > taken_->words_below(node);
+    static_cast<void>(reads(text, [&](std::size_t i, const Pair& at) {
+      sparse_ = sparse_ && exceeds(at, taken_->words_below(node));
       node = taken_->step(node, static_cast<unsigned char>(text[i]));
       return sparse_;
     }));
   }
-  pairs_.emplace_back();
-  start_ = completions(start_) > texts.size() ? pair(start_, WordTrie::kStart, 0) : kNone;
+  if (pairs_.empty()) pairs_.emplace_back();
+  start_ = exceeds(start, texts.size())
+               ? pair({start.inner, WordTrie::kStart, start.begun, UINT32_MAX})
+               : kNone;
 }
 
-// Texts that complete a state, UINT32_MAX for too many to matter.
-std::uint32_t ScalarRun::completions(std::uint32_t state) const {
+// Texts that complete a state, lengths aside; UINT32_MAX for too many to matter.
+std::uint32_t ScalarRun::inner_completions(std::uint32_t state) const {
   if (dfa_ != nullptr) return dfa_->completions(static_cast<ScalarDfa::State>(state));
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   if (terminal_->accepting(q)) return 1;
@@ -191,34 +217,94 @@ std::uint32_t ScalarRun::completions(std::uint32_t state) const {
   return q == terminal_->boundary() ? 1 : terminal_->ways(q);
 }
 
-std::uint32_t ScalarRun::pair(std::uint32_t inner, std::uint32_t node, std::uint32_t begun) {
-  // Never both: a node, or characters begun.
-  const std::uint64_t key = (std::uint64_t{inner} << 32) | (taken_ != nullptr ? node : begun);
-  const auto [it, fresh] = pair_ids_.try_emplace(key, static_cast<std::uint32_t>(pairs_.size()));
-  if (fresh) pairs_.push_back({inner, node, begun, UINT32_MAX});
-  return it->second;
+// Whether more texts than that complete it.
+bool ScalarRun::exceeds(const Pair& at, std::uint64_t count) {
+  if (!counted()) {
+    const std::uint32_t all = inner_completions(at.inner);
+    return all == UINT32_MAX || all > count;
+  }
+  if (dfa_->accepting(static_cast<ScalarDfa::State>(at.inner))) return count == 0;
+  if (high_ == kUnbounded) return true;  // what stretches has texts of every length
+  std::uint64_t sum = 0;
+  for (std::uint32_t n = at.begun < low_ ? low_ - at.begun : 0; n <= high_ - at.begun; ++n) {
+    const std::uint32_t more = level(n)[at.inner];
+    sum += more;
+    if (more == UINT32_MAX || sum > count) return true;
+  }
+  return false;
+}
+
+const ScalarRun::Level& ScalarRun::level(std::uint32_t characters) {
+  while (levels_.size() <= characters) {
+    Level made(dfa_->size(), 0);
+    std::vector<bool> known(dfa_->size(), false);
+    const auto more = [&](ScalarDfa::State q, const Level& by) {
+      std::uint64_t sum = 0;
+      for (ByteSet rest = dfa_->bytes(q); !rest.none(); rest.remove(rest.lowest())) {
+        const ScalarDfa::State to = dfa_->next(q, static_cast<unsigned char>(rest.lowest()));
+        if (!dfa_->accepting(to)) sum += by[to];
+      }
+      return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, UINT32_MAX));
+    };
+    // Between characters: one begins, or the string ends. Then, as deep as a character has bytes,
+    // inside them.
+    std::vector<ScalarDfa::State> inside;
+    for (std::size_t i = 1; i < dfa_->size(); ++i) {
+      const auto q = static_cast<ScalarDfa::State>(i);
+      known[q] = dfa_->between(q) || dfa_->accepting(q);
+      if (!known[q]) inside.push_back(q);
+      if (levels_.empty()) {
+        const bool ends =
+            dfa_->accepting(q) || (dfa_->between(q) && dfa_->accepting(dfa_->next(q, '"')));
+        made[q] = ends ? 1 : 0;
+      } else if (dfa_->between(q)) {
+        made[q] = more(q, levels_.back());
+      }
+    }
+    for (std::size_t before = 0; inside.size() != before;) {
+      before = inside.size();
+      std::erase_if(inside, [&](ScalarDfa::State q) -> bool {
+        for (ByteSet rest = dfa_->bytes(q); !rest.none(); rest.remove(rest.lowest())) {
+          if (!known[dfa_->next(q, static_cast<unsigned char>(rest.lowest()))]) return false;
+        }
+        made[q] = more(q, made);
+        return known[q] = true;
+      });
+    }
+    levels_.push_back(std::move(made));
+  }
+  return levels_[characters];
+}
+
+std::uint32_t ScalarRun::pair(const Pair& made) {
+  const std::size_t hash = mix(mix(made.inner, made.node), made.begun);
+  std::uint32_t id = pair_ids_.find(hash, [&](std::uint32_t other) {
+    const Pair& known = pairs_[other];
+    return known.inner == made.inner && known.node == made.node && known.begun == made.begun;
+  });
+  if (id == InternTable::kNone) {
+    id = static_cast<std::uint32_t>(pairs_.size());
+    pair_ids_.insert(hash, id);
+    pairs_.push_back(made);
+  }
+  return id;
 }
 
 std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
   if (pairs_.empty()) return inner_step(state, byte);
-  const Pair from = pairs_[state];
-  const std::uint32_t to = inner_step(from.inner, byte);
-  if (to == kNone) return kNone;
-  if (taken_ == nullptr) {
-    const bool begins = byte != '"' && dfa_->between(static_cast<ScalarDfa::State>(from.inner));
-    const std::uint32_t begun = from.begun + (begins ? 1 : 0);
-    const std::uint32_t left = dfa_->characters_left(static_cast<ScalarDfa::State>(to));
-    return std::uint64_t{begun} + left > high_ ? kNone : pair(to, 0, begun);
-  }
-  const std::uint32_t node = from.node == 0 ? 0 : taken_->step(from.node, byte);
-  if (node != 0 && completions(to) <= taken_->words_below(node)) return kNone;
-  return pair(to, node, 0);
+  Pair to = pairs_[state];
+  if (!read(to, byte)) return kNone;
+  if (to.node != 0) to.node = taken_->step(to.node, byte);
+  if (to.node != 0 && !exceeds(to, taken_->words_below(to.node))) return kNone;
+  to.closing_size = UINT32_MAX;
+  return pair(to);
 }
 
 bool ScalarRun::accepting(std::uint32_t state) const { return inner_accepting(inner(state)); }
 
 ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
   ByteSet out = inner_bytes(inner(state));
+  if (characters_owed(state) > 0 && dfa_->between(dfa_state(state))) out.remove('"');
   if (const std::uint32_t node = taken_node(state); node != 0) {
     const std::uint32_t end = taken_->step(node, '"');
     if (end != 0 && taken_->accepting(end)) out.remove('"');
@@ -229,73 +315,82 @@ ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
 // Where texts were taken away, the shortest that is none of them: along them, as far as they can be
 // shorter than the best that leaves them.
 std::string ScalarRun::closing_word(std::uint32_t state) {
-  if (taken_ == nullptr && !pairs_.empty()) return counted_closing(state);
-  if (taken_node(state) == 0) return inner_closing(inner(state));
+  if (taken_node(state) == 0) return closing(at(state));
   struct Open {
-    std::uint32_t state;
+    Pair at;
     std::string word;
   };
-  std::vector<Open> open{{state, {}}};
+  std::vector<Open> open{{pairs_[state], {}}};
   std::string best;
   bool found = false;
   for (std::size_t i = 0; i < open.size(); ++i) {
-    const Open at = open[i];
-    if (found && at.word.size() + 1 > best.size()) break;
-    const Pair from = pairs_[at.state];
-    if (inner_accepting(from.inner)) {
-      best = at.word;
+    const Open from = open[i];
+    if (found && from.word.size() + 1 > best.size()) break;
+    if (inner_accepting(from.at.inner)) {
+      best = from.word;
       found = true;
       break;  // they come by rising length
     }
-    const ByteSet along = taken_->bytes_of(from.node);
+    const ByteSet along = taken_->bytes_of(from.at.node);
     const auto try_byte = [&](unsigned b) {
       const auto byte = static_cast<unsigned char>(b);
-      const std::uint32_t next = step(at.state, byte);
-      if (next == kNone) return;
-      if (pairs_[next].node != 0) {
-        open.push_back({next, at.word + static_cast<char>(byte)});
+      Pair to = from.at;
+      if (!read(to, byte)) return;
+      to.node = taken_->step(to.node, byte);
+      if (to.node != 0) {
+        if (!exceeds(to, taken_->words_below(to.node))) return;
+        open.push_back({to, from.word + static_cast<char>(byte)});
         return;
       }
-      const std::uint64_t size = at.word.size() + 1 + inner_closing_size(pairs_[next].inner);
+      const std::uint64_t size = from.word.size() + 1 + closing_size(to);
       if (found && size >= best.size()) return;
-      best = at.word + static_cast<char>(byte) + inner_closing(pairs_[next].inner);
+      best = from.word + static_cast<char>(byte) + closing(to);
       found = true;
     };
     // Letters first: what they lead to is seldom longer than what others do.
-    ByteSet rest = inner_bytes(from.inner);
+    ByteSet rest = inner_bytes(from.at.inner);
     for (unsigned b = 'a'; b <= 'z'; ++b) {
       if (!rest.has(b)) continue;
       try_byte(b);
       rest.remove(b);
     }
-    const bool nearest = found && best.size() <= at.word.size() + 2;  // a character and the quote
+    // A character and the quote.
+    const bool nearest = found && best.size() <= from.word.size() + 2;
     if (nearest) rest &= along | ByteSet::of("\"");
     for (; !rest.none(); rest.remove(rest.lowest())) try_byte(rest.lowest());
   }
   return best;
 }
 
-// The shortest text where that is surely short enough, else the one of the fewest characters.
-std::string ScalarRun::counted_closing(std::uint32_t state) {
+// Taken texts aside: the shortest text where that is surely short and long enough, else one of the
+// fewest characters that may be.
+std::string ScalarRun::closing(const Pair& at) {
+  if (!counted()) return inner_closing(at.inner);
+  auto q = static_cast<ScalarDfa::State>(at.inner);
+  const std::uint32_t may = high_ == kUnbounded ? kUnbounded : high_ - at.begun;
+  std::uint32_t owed = at.begun < low_ ? low_ - at.begun : 0;
+  // At most a byte a character.
+  if (owed <= dfa_->characters_left(q) && dfa_->closing_size(q) <= may)
+    return dfa_->closing_word(q);
   std::string out;
-  auto q = static_cast<ScalarDfa::State>(inner(state));
-  const std::uint32_t may = high_ - pairs_[state].begun;
-  if (dfa_->closing_size(q) <= may) return dfa_->closing_word(q);  // a byte a character, at most
   while (!dfa_->accepting(q)) {
-    out += static_cast<char>(dfa_->fewest_byte(q));
-    q = dfa_->next(q, dfa_->fewest_byte(q));
+    const bool more = owed > dfa_->characters_left(q);
+    const unsigned char byte = more ? dfa_->stretching_byte(q) : dfa_->fewest_byte(q);
+    if (dfa_->between(q) && owed > 0) --owed;
+    out += static_cast<char>(byte);
+    q = dfa_->next(q, byte);
   }
   return out;
 }
 
+std::uint64_t ScalarRun::closing_size(const Pair& at) {
+  return counted() ? closing(at).size() : inner_closing_size(at.inner);
+}
+
 std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
-  if (taken_ == nullptr && !pairs_.empty()) {
-    if (pairs_[state].closing_size == UINT32_MAX) {
-      pairs_[state].closing_size = static_cast<std::uint32_t>(counted_closing(state).size());
-    }
-    return pairs_[state].closing_size;
+  if (pairs_.empty() || (taken_node(state) == 0 && !counted())) {
+    return inner_closing_size(inner(state));
   }
-  if (taken_node(state) == 0) return inner_closing_size(inner(state));
   if (pairs_[state].closing_size == UINT32_MAX) {
     const auto size = static_cast<std::uint32_t>(closing_word(state).size());
     pairs_[state].closing_size = size;
@@ -306,10 +401,11 @@ std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
 ScalarRun::Place ScalarRun::place(std::uint32_t state) const { return inner_place(inner(state)); }
 
 std::size_t ScalarRun::bytes() const {
-  std::size_t out = pairs_.size() * (sizeof(Pair) + 48);
+  std::size_t out = pairs_.size() * (2 * sizeof(Pair) + 16);
   if (automaton_ != nullptr) out += automaton_->bytes();
   if (words_ != nullptr) out += words_->bytes();
   if (taken_ != nullptr) out += taken_->bytes();
+  for (const Level& level : levels_) out += level.size() * sizeof(std::uint32_t);
   return out;
 }
 

@@ -10,10 +10,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/intern_table.h"
 #include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/terminal.h"
 #include "grammar/schema/word_trie.h"
@@ -30,8 +30,9 @@ class ScalarRun {
   ScalarRun() = default;
   explicit ScalarRun(const ProgramRef& program);
   explicit ScalarRun(std::shared_ptr<const ScalarDfa> dfa);
-  /// The same, of at most `high` characters, which some text has; it counts().
-  ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t high);
+  /// The same, of low..high characters (kUnbounded: no end), which some text has; it counts(), and
+  /// it stretches() where `low` is more than must begin anyway.
+  ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, std::uint32_t high);
   explicit ScalarRun(WordTrie words);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
@@ -40,6 +41,8 @@ class ScalarRun {
   /// Takes texts away, each with its quotes: of a string's terminal or a quoted ScalarDfa. Empty
   /// where nothing is left.
   void take_away(std::vector<std::string> texts);
+  /// Whether take_away() may be asked: what is held to lengths must be small.
+  [[nodiscard]] bool may_take_away() const;
 
   [[nodiscard]] bool empty() const { return start_ == kNone; }
   [[nodiscard]] std::uint32_t start() const { return start_; }
@@ -68,9 +71,14 @@ class ScalarRun {
   [[nodiscard]] ScalarDfa::State dfa_state(std::uint32_t state) const {
     return static_cast<ScalarDfa::State>(inner(state));
   }
-  /// Of a ScalarDfa that is held to a length: how many characters may still begin; else kUnbounded.
+  /// Of a ScalarDfa that is held to lengths: how many characters may still begin (else kUnbounded),
+  /// and how many must.
   [[nodiscard]] std::uint32_t characters_left(std::uint32_t state) const {
     return dfa_ == nullptr || high_ == kUnbounded ? kUnbounded : high_ - pairs_[state].begun;
+  }
+  [[nodiscard]] std::uint32_t characters_owed(std::uint32_t state) const {
+    return dfa_ == nullptr || low_ == 0 || pairs_[state].begun >= low_ ? 0
+                                                                       : low_ - pairs_[state].begun;
   }
   /// Every beginning of a text that was taken away can go on as another.
   [[nodiscard]] bool sparse() const { return sparse_; }
@@ -79,8 +87,8 @@ class ScalarRun {
     const bool string = dfa_ != nullptr
                             ? dfa_->quoted()
                             : terminal_ != nullptr && terminal_->boundary() != Terminal::kDead;
-    const bool free = dfa_ == nullptr || high_ == kUnbounded;
-    return string && free && completions(inner(state)) == UINT32_MAX;
+    if (!string || (dfa_ != nullptr && high_ != kUnbounded)) return false;
+    return inner_completions(inner(state)) == UINT32_MAX;
   }
   /// The longest text that was taken away.
   [[nodiscard]] std::uint64_t longest_taken() const { return longest_taken_; }
@@ -98,9 +106,11 @@ class ScalarRun {
   struct Pair {
     std::uint32_t inner = kNone;
     std::uint32_t node = 0;
-    std::uint32_t begun = 0;
+    std::uint32_t begun = 0;                  // of a ScalarDfa's that is held to lengths
     std::uint32_t closing_size = UINT32_MAX;  // not known
   };
+  // How many texts complete each state with so many more characters; UINT32_MAX for that many.
+  using Level = std::vector<std::uint32_t>;
 
   [[nodiscard]] std::uint32_t inner(std::uint32_t state) const {
     return pairs_.empty() ? state : pairs_[state].inner;
@@ -109,11 +119,22 @@ class ScalarRun {
   [[nodiscard]] bool inner_accepting(std::uint32_t state) const;
   [[nodiscard]] ByteSet inner_bytes(std::uint32_t state) const;
   std::string inner_closing(std::uint32_t state);
-  std::string counted_closing(std::uint32_t state);
   std::uint64_t inner_closing_size(std::uint32_t state);
   [[nodiscard]] Place inner_place(std::uint32_t state) const;
-  [[nodiscard]] std::uint32_t completions(std::uint32_t inner) const;
-  std::uint32_t pair(std::uint32_t inner, std::uint32_t node, std::uint32_t begun);
+  [[nodiscard]] std::uint32_t inner_completions(std::uint32_t inner) const;
+  [[nodiscard]] bool counted() const {
+    return dfa_ != nullptr && (low_ > 0 || high_ != kUnbounded);
+  }
+  // Without its node.
+  [[nodiscard]] Pair at(std::uint32_t state) const {
+    return pairs_.empty() ? Pair{state, 0, 0, UINT32_MAX} : pairs_[state];
+  }
+  bool read(Pair& at, unsigned char byte);
+  bool exceeds(const Pair& at, std::uint64_t count);
+  const Level& level(std::uint32_t characters);
+  std::string closing(const Pair& at);
+  std::uint64_t closing_size(const Pair& at);
+  std::uint32_t pair(const Pair& made);
 
   const Terminal* terminal_ = nullptr;
   std::uint32_t low_ = 0, high_ = kUnbounded;
@@ -123,7 +144,8 @@ class ScalarRun {
   std::uint32_t start_ = kNone;
   std::unique_ptr<const WordTrie> taken_;
   std::vector<Pair> pairs_;
-  std::unordered_map<std::uint64_t, std::uint32_t> pair_ids_;
+  InternTable pair_ids_;
+  std::vector<Level> levels_;
   bool sparse_ = true;
   std::uint64_t longest_taken_ = 0;
 };

@@ -270,7 +270,7 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
       } else {
         whole = split(part, out) && whole;
       }
-      if (out.size() > kMaxPairs || !fuel_.spend(1 + out.size() / 16)) return false;
+      if (out.size() > kMaxAlternatives || !fuel_.spend()) return false;
     }
     if (!plain.empty()) out.push_back({Formulas::kTrue, formulas_.any(plain)});
     group(out);

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/fuel.h"
+#include "grammar/regex_parser.h"
 #include "grammar/schema/formula.h"
 #include "grammar/schema/schema_documents.h"
 
@@ -100,6 +101,7 @@ class SchemaGraph {
   Result<FormulaId> unenforced(const std::string& pointer, const std::string& why);
   void note(const std::string& pointer, KeywordOutcome::Kind kind, std::string reason);
   Result<FormulaId> pattern(const std::string& pointer, const std::string& regex);
+  std::optional<FormulaId> counted_pattern(const std::string& text, const Regex& regex);
   /// Not `atom`, for values of the types it speaks of; others satisfy it.
   FormulaId unless(const Atom& atom, JsonTypes types);
   FormulaId value_formula(const Json& value);

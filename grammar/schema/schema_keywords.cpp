@@ -124,7 +124,113 @@ Result<FormulaId> SchemaGraph::pattern(const std::string& pointer, const std::st
     Error error = parsed.error();
     return fail(std::move(error).within("schema " + pointer));
   }
+  if (const auto counted = counted_pattern(regex, *parsed)) return *counted;
   return formulas_.literal({AtomKind::kPattern, formulas_.pattern({regex, true}), 0});
+}
+
+// Of a pattern such as `^[a-z][a-z0-9]{0,62}$`, all of whose words differ in how often one part of
+// it stands: that part any number of times, and how many characters that makes. Lengths are
+// counted, where the part that often would be written out.
+std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, const Regex& regex) {
+  constexpr std::uint32_t kFew = 16;
+  // Characters that a node has, and those that it may have besides: low..high times `width`.
+  struct Size {
+    std::uint64_t fixed = 0, width = 0;
+    std::uint32_t low = 0, high = 0;
+    bool known = true;
+  };
+  if (regex.looks || regex.nodes[regex.root].op != RegexOp::kConcat) return std::nullopt;
+  std::vector<Size> sizes(regex.nodes.size());
+  std::uint32_t counted = 0;
+  const auto child = [&](const RegexNode& node, std::uint32_t i) {
+    return regex.children[node.first + i];
+  };
+  for (std::uint32_t n = 0; n < regex.nodes.size(); ++n) {
+    const RegexNode& node = regex.nodes[n];
+    Size& size = sizes[n];
+    switch (node.op) {
+      case RegexOp::kEmpty:
+        break;
+      case RegexOp::kClass:
+        size.fixed = 1;
+        break;
+      case RegexOp::kConcat:
+      case RegexOp::kGroup:
+        for (std::uint32_t i = 0; i < node.count; ++i) {
+          const std::uint32_t c = child(node, i);
+          const RegexOp op = regex.nodes[c].op;
+          // The whole is between the text's ends, and no other part is.
+          const bool end = n == regex.root && ((i == 0 && op == RegexOp::kBegin) ||
+                                               (i + 1 == node.count && op == RegexOp::kEnd));
+          if (end) continue;
+          const Size& part = sizes[c];
+          size.known = size.known && part.known && (part.width == 0 || size.width == 0);
+          size.fixed += part.fixed;
+          if (part.width == 0) continue;
+          size.width = part.width;
+          size.low = part.low;
+          size.high = part.high;
+        }
+        break;
+      case RegexOp::kAlternate:
+        size = sizes[child(node, 0)];
+        for (std::uint32_t i = 0; i < node.count; ++i) {
+          const Size& part = sizes[child(node, i)];
+          size.known = size.known && part.known && part.width == 0 && part.fixed == size.fixed;
+        }
+        break;
+      case RegexOp::kRepeat: {
+        const Size& part = sizes[child(node, 0)];
+        size.known = part.known && part.width == 0 && part.fixed <= Regex::kMaxRepeat;
+        if (node.a == node.b && node.a < kFew) {
+          size.fixed = part.fixed * node.a;
+        } else {
+          size.known = size.known && counted == 0 && node.b != ExpressionPool::kUnbounded &&
+                       node.b >= kFew && part.fixed > 0;
+          size.width = part.fixed;
+          size.low = node.a;
+          size.high = node.b;
+          counted = n;
+        }
+        break;
+      }
+      default:
+        size.known = false;
+    }
+    if (size.fixed > Regex::kMaxRepeat) return std::nullopt;
+  }
+  const RegexNode& root = regex.nodes[regex.root];
+  const Size& whole = sizes[regex.root];
+  const bool anchored = root.count > 2 && regex.nodes[child(root, 0)].op == RegexOp::kBegin &&
+                        regex.nodes[child(root, root.count - 1)].op == RegexOp::kEnd;
+  if (!anchored || !whole.known || whole.width == 0) return std::nullopt;
+  // The same text with a star in the count's place: known by what it is read as.
+  const auto same = [&](const Regex& other) {
+    const bool alike = other.nodes.size() == regex.nodes.size() && other.root == regex.root &&
+                       other.children == regex.children && other.classes == regex.classes;
+    for (std::uint32_t n = 0; alike && n < regex.nodes.size(); ++n) {
+      const RegexNode& a = regex.nodes[n];
+      const RegexNode& b = other.nodes[n];
+      const bool counts =
+          n == counted ? b.a == 0 && b.b == ExpressionPool::kUnbounded : a.a == b.a && a.b == b.b;
+      if (a.op != b.op || a.first != b.first || a.count != b.count || !counts) return false;
+    }
+    return alike;
+  };
+  const std::uint64_t least = whole.fixed + whole.width * whole.low;
+  const std::uint64_t most = whole.fixed + whole.width * whole.high;
+  for (std::size_t at = text.find('{'); at != std::string::npos; at = text.find('{', at + 1)) {
+    const std::size_t end = text.find('}', at);
+    if (end == std::string::npos) break;
+    const std::string any = text.substr(0, at) + '*' + text.substr(end + 1);
+    const auto parsed = parse_regex(any, RegexDialect::kEcma);
+    if (!parsed || !same(*parsed)) continue;
+    Parts parts{formulas_.literal({AtomKind::kPattern, formulas_.pattern({any, true}), 0})};
+    if (least > 0) parts.push_back(formulas_.literal({AtomKind::kLength, clamp(least), 0}));
+    parts.push_back(unless({AtomKind::kLength, clamp(most + 1), 0}, JsonTypes::kString));
+    return formulas_.all(parts);
+  }
+  return std::nullopt;
 }
 
 Status SchemaGraph::read_strings(const SchemaPlace& at, Parts& parts) {

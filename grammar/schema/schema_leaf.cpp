@@ -234,10 +234,6 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
                        facts.patterns.end());
   std::vector<LeafPart> parts;
-  const auto add = [&](FormulaId language) {
-    const std::uint32_t s = scalar(language);
-    if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
-  };
   if (facts.patterns.empty()) {
     // Where any other key may come, every beginning can become one: whether a key may stand is
     // decided where it ends.
@@ -256,7 +252,8 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
       levels_[object]->after_key = level_bound(other);
     }
     if (levels_[object]->any_key) {
-      add(any_key_);
+      const std::uint32_t s = scalar(any_key_);
+      if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
       std::vector<std::uint32_t> own;
       std::set_union(facts.names.begin(), facts.names.end(), seen_sets_[seen].begin(),
                      seen_sets_[seen].end(), std::back_inserter(own));
@@ -266,10 +263,9 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
       return levels_[object]->leaf;
     }
   }
-  std::vector<std::uint32_t> live;
-  for (const std::uint32_t name : facts.names) {
-    if (!has_seen(seen, name) && may_come(object, name)) live.push_back(name);
-  }
+  std::vector<std::uint32_t> names = facts.names;
+  std::erase_if(names, [&](std::uint32_t name) { return has_seen(seen, name); });
+  std::vector<std::uint32_t> live = may_come(object, names);
   if (!live.empty()) {
     const std::uint32_t s = key_words(std::move(live));
     parts.push_back({s, scalars_[s].run.start(), 0});
@@ -279,8 +275,14 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar
     levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
-    add(class_language(key, facts.names, seen));
-    levels_[object]->key_values.emplace_back(parts.back().scalar, value);
+    for (const FormulaId language : class_languages(key, facts.names, seen)) {
+      const std::uint32_t s = scalar(language);
+      const bool known = std::any_of(parts.begin(), parts.end(),
+                                     [&](const LeafPart& part) { return part.scalar == s; });
+      if (scalars_[s].run.empty() || known) continue;
+      parts.push_back({s, scalars_[s].run.start(), 0});
+      levels_[object]->key_values.emplace_back(s, value);
+    }
   }
   const LeafId id = leaf(std::move(parts));
   levels_[object]->leaf = id;
@@ -318,30 +320,63 @@ SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
   return id;
 }
 
-// Whether a name that does not stand yet may.
-bool SchemaMachine::may_come(LevelId object, std::uint32_t name) {
-  bool known = true;  // for all alternatives, by their members' values
-  bool out = false;
-  for (const Alternative& a : levels_[object]->alternatives) {
-    const std::optional<std::uint32_t> members = key_facts(a.formula).members;
-    known = known && members.has_value();
-    if (!known) break;
-    const MemberMap& map = formulas_.members_of(*members);
-    const auto own = std::lower_bound(map.named.begin(), map.named.end(),
-                                      std::pair<std::uint32_t, FormulaId>(name, 0));
-    const bool named = own != map.named.end() && own->first == name;
-    const ValueFacts facts = value_facts(expand(named ? own->second : map.other));
-    if (facts.verdict != Verdict::kYes || !fits(levels_[object]->depth, facts.height)) continue;
-    out = true;
-    levels_[object]->after_key =
-        std::max(levels_[object]->after_key, facts.size + level_bound(object) + 8);
+// Of names that do not stand yet, sorted, those that may come.
+std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
+                                                   const std::vector<std::uint32_t>& names) {
+  std::vector<std::uint32_t> out;
+  Level& level = *levels_[object];
+  const bool known = std::ranges::all_of(level.alternatives, [&](const Alternative& a) {
+    return key_facts(a.formula).members.has_value();
+  });
+  if (!known) {
+    for (const std::uint32_t name : names) {
+      const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
+      if (value == 0) continue;
+      out.push_back(name);
+      levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
+    }
+    return out;
   }
-  if (known) return out;
-  const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
-  if (value != 0) {
-    levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
+  // By their members' values, one alternative after the other: what it names, and where any other
+  // may come all that it does not name.
+  enum : std::uint8_t { kLeft, kMay, kMayNot };
+  std::vector<std::uint8_t> found(names.size(), kLeft);
+  std::size_t left = names.size();
+  const auto lives = [&](FormulaId value) {
+    const ValueFacts facts = value_facts(expand(value));
+    if (facts.verdict != Verdict::kYes || !fits(level.depth, facts.height)) return false;
+    level.after_key = std::max(level.after_key, facts.size + level_bound(object) + 8);
+    return true;
+  };
+  std::vector<std::size_t> dead;
+  for (std::size_t i = 0; i < level.alternatives.size() && left > 0; ++i) {
+    const MemberMap map = formulas_.members_of(*key_facts(level.alternatives[i].formula).members);
+    dead.clear();
+    for (const auto& [name, value] : map.named) {
+      const auto at = std::lower_bound(names.begin(), names.end(), name);
+      const auto which = static_cast<std::size_t>(at - names.begin());
+      if (at == names.end() || *at != name || found[which] == kMay) continue;
+      if (lives(value)) {
+        found[which] = kMay;
+        --left;
+      } else {
+        found[which] = kMayNot;
+        dead.push_back(which);
+      }
+    }
+    if (left > dead.size() && lives(map.other)) {
+      for (std::uint8_t& one : found) {
+        if (one != kLeft) continue;
+        one = kMay;
+        --left;
+      }
+    }
+    for (const std::size_t which : dead) found[which] = kLeft;
   }
-  return value != 0;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (found[i] == kMay) out.push_back(names[i]);
+  }
+  return out;
 }
 
 // The scalar that is one of these names.
@@ -377,12 +412,15 @@ std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts
   return out;
 }
 
-// The keys of a class, without the names that formulas speak of. Where patterns narrow it, keys
-// that stand already are left out here, since the rest of a key may be forced; any other key can
-// always go on to become a new one.
-FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::uint32_t>& names,
-                                        std::uint32_t seen) {
-  std::vector<FormulaId> all{formulas_.types(JsonTypes::kString)};
+// The keys of a class, without the names that formulas speak of; where they are short, or long, or
+// under a pattern, each of these alone, so that lengths are counted and not written out. Where
+// patterns narrow it, keys that stand already are left out here, since the rest of a key may be
+// forced; any other key can always go on to become a new one.
+std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
+                                                      const std::vector<std::uint32_t>& names,
+                                                      std::uint32_t seen) {
+  constexpr std::size_t kMost = 12;
+  std::vector<FormulaId> all;
   for (const FormulaId p : key.patterns) {
     const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
     const FormulaId whole = expand_key(p);
@@ -394,7 +432,44 @@ FormulaId SchemaMachine::class_language(const Key& key, const std::vector<std::u
     for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
   }
   all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
-  return formulas_.all(all);
+  std::vector<FormulaId> out{formulas_.restrict(formulas_.all(all), JsonTypes::kString)};
+  // A way by its lengths: one that has none left.
+  const auto by_length = [&](FormulaId part) {
+    return formulas_.op(part) == Formulas::Op::kOr &&
+           std::ranges::any_of(formulas_.children(part), [&](FormulaId child) {
+             return formulas_.op(child) == Formulas::Op::kLiteral &&
+                    formulas_.atom(child).kind == AtomKind::kLength;
+           });
+  };
+  for (std::size_t i = 0; i < out.size();) {
+    const std::vector<FormulaId> parts = parts_of(out[i]);
+    const auto choice = std::find_if(parts.begin(), parts.end(), by_length);
+    if (choice == parts.end() || out.size() + formulas_.children(*choice).size() > kMost) {
+      ++i;
+      continue;
+    }
+    const std::vector<FormulaId> ways(formulas_.children(*choice).begin(),
+                                      formulas_.children(*choice).end());
+    std::vector<FormulaId> rest = parts;
+    rest.erase(rest.begin() + (choice - parts.begin()));
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
+    for (const FormulaId way : ways) {
+      rest.push_back(way);
+      out.push_back(formulas_.all(rest));
+      rest.pop_back();
+    }
+  }
+  for (FormulaId& language : out) {
+    // Keys stand in their canonical spelling, as those from which some are taken away do anyway.
+    const std::vector<FormulaId> parts = parts_of(language);
+    const bool searched = std::ranges::all_of(parts, [&](FormulaId part) {
+      return formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+             formulas_.atom(part).kind == AtomKind::kPattern;
+    });
+    language = formulas_.all({formulas_.types(JsonTypes::kString), language});
+    if (searched && !parts.empty()) language = in_canonical(language);
+  }
+  return out;
 }
 
 }  // namespace espalier::grammar

@@ -110,8 +110,8 @@ bool SchemaMachine::wants_repeat(FormulaId f) {
   return out;
 }
 
-// A member that every alternative of a disjunction must have.
-std::optional<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
+// The members that every alternative of a disjunction must have.
+std::vector<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
   std::optional<std::vector<std::uint32_t>> common;
   for (const FormulaId c : formulas_.children(f)) {
     const std::span<const FormulaId> parts = formulas_.op(c) == Formulas::Op::kAnd
@@ -131,10 +131,9 @@ std::optional<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
         return std::find(own.begin(), own.end(), name) == own.end();
       });
     }
-    if (common->empty()) return std::nullopt;
+    if (common->empty()) break;
   }
-  if (!common || common->empty()) return std::nullopt;
-  return common->front();
+  return common.value_or(std::vector<std::uint32_t>{});
 }
 
 // Depth first over what may be read next. What changes nothing in the formula can be left out of
@@ -198,7 +197,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     if (formulas_.op(f) == Formulas::Op::kAnd) {
       for (const FormulaId c : formulas_.children(f)) look(c);
     } else if (formulas_.op(f) == Formulas::Op::kOr) {
-      must = required_by_all(f);
+      if (const std::vector<std::uint32_t> all = required_by_all(f); !all.empty()) must = all[0];
     }
     if (const auto first = first_in_order(f); first || must) {
       // In an order the first of those that must come is tried first, but others may have to come
@@ -425,9 +424,14 @@ std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
         return text;
     }
   }
-  const std::uint32_t s = scalar(class_language(key, names, seen));
-  if (scalars_[s].run.empty()) return std::nullopt;
-  const Json text = Json::parse(scalars_[s].closing, nullptr, false);
+  const Scalar* least = nullptr;
+  for (const FormulaId language : class_languages(key, names, seen)) {
+    const Scalar& one = scalars_[scalar(language)];
+    if (one.run.empty()) continue;
+    if (least == nullptr || one.closing.size() < least->closing.size()) least = &one;
+  }
+  if (least == nullptr) return std::nullopt;
+  const Json text = Json::parse(least->closing, nullptr, false);
   return text.is_string() ? std::optional(text.get<std::string>()) : std::nullopt;
 }
 

@@ -83,7 +83,10 @@ SchemaMachine::SchemaMachine(std::shared_ptr<const SchemaGraph> graph, Vocabular
   Level value;
   value.alternatives.push_back({root, 0});
   start_ = cursor({Phase::kValue, kNoSpace, level(std::move(value)), 0, 0});
-  closing_size(start_);  // settles the closing before anything else asks
+  closing_size(start_);               // settles the closing before anything else asks
+  const bool undecided = undecided_;  // what the whole schema rests on is found
+  prepare();
+  undecided_ = undecided;
 }
 
 SchemaMachine::~SchemaMachine() = default;

@@ -32,6 +32,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/intern_table.h"
+#include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/scalar_run.h"
 #include "grammar/schema/schema_graph.h"
@@ -45,10 +46,10 @@ class SchemaMachine {
   using Cursor = std::uint32_t;
   static constexpr Cursor kDead = 0;
   static constexpr Cursor kDone = 1;
-  static constexpr std::uint64_t kSteps = 200'000;       // of one search for a text
-  static constexpr std::size_t kMaxNesting = 48;         // of values, while searching
-  static constexpr std::size_t kLongestPlan = 4096;      // members or items that must still come
-  static constexpr std::size_t kMaxAlternatives = 2048;  // of one level
+  static constexpr std::uint64_t kSteps = 200'000;         // of one search for a text
+  static constexpr std::size_t kMaxNesting = 48;           // of values, while searching
+  static constexpr std::size_t kLongestPlan = 4096;        // members or items that must still come
+  static constexpr std::size_t kMaxAlternatives = 16'384;  // of one level
 
   enum class Phase : std::uint8_t {
     kDead,
@@ -270,7 +271,7 @@ class SchemaMachine {
     return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
   }
   const OwnKeys* own_keys(std::vector<std::uint32_t> names);
-  bool may_come(LevelId object, std::uint32_t name);
+  std::vector<std::uint32_t> may_come(LevelId object, const std::vector<std::uint32_t>& names);
   std::uint32_t key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
   State after_value(const std::vector<LevelId>& ends, std::uint32_t text);
@@ -322,8 +323,8 @@ class SchemaMachine {
   std::uint64_t find_closing_cost(LevelId container);
   [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
   std::vector<Key> key_classes(const KeyFacts& facts);
-  FormulaId class_language(const Key& key, const std::vector<std::uint32_t>& names,
-                           std::uint32_t seen);
+  std::vector<FormulaId> class_languages(const Key& key, const std::vector<std::uint32_t>& names,
+                                         std::uint32_t seen);
 
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
@@ -348,7 +349,7 @@ class SchemaMachine {
   static constexpr std::uint32_t kNoName = UINT32_MAX;
   [[nodiscard]] std::optional<std::uint32_t> first_in_order(FormulaId f) const;
   bool wants_repeat(FormulaId f);
-  [[nodiscard]] std::optional<std::uint32_t> required_by_all(FormulaId f) const;
+  [[nodiscard]] std::vector<std::uint32_t> required_by_all(FormulaId f) const;
   const Plan& plan(Kind kind, FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
   std::optional<Json> witness(FormulaId value);
@@ -359,20 +360,33 @@ class SchemaMachine {
   std::optional<std::string> fresh_key(const Key& key, const std::vector<std::uint32_t>& names,
                                        std::uint32_t seen);
 
-  // schema_scalar.cpp
+  // schema_machine_scalars.cpp
   std::uint32_t scalar(FormulaId f);
   const std::vector<std::uint32_t>& scalars(FormulaId f);
   const Scalar* least_scalar(FormulaId f);
   std::optional<ScalarRun> terminal(FormulaId f);
   std::optional<ScalarRun> automaton(FormulaId f, FormulaId key, bool canonical);
-  std::optional<ScalarRun> with_texts_taken(FormulaId f);
-  std::optional<ScalarRun> with_length(FormulaId f);
-  std::shared_ptr<const ScalarDfa> without_empty(const std::shared_ptr<const ScalarDfa>& dfa,
-                                                 FormulaId f);
   std::vector<FormulaId> ways(FormulaId f);
   void append_texts(std::uint32_t set, std::vector<std::string>& out) const;
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f, bool canonical);
   bool holds(FormulaId f, const Json& scalar);
+
+  // schema_machine_combined.cpp
+  void prepare();
+  [[nodiscard]] std::vector<FormulaId> parts_of(FormulaId f) const;
+  FormulaId in_canonical(FormulaId f);
+  std::optional<ScalarRun> with_texts_taken(FormulaId f);
+  std::optional<ScalarRun> with_length(FormulaId f, bool canonical);
+  std::shared_ptr<const ScalarDfa> without_empty(const std::shared_ptr<const ScalarDfa>& dfa,
+                                                 FormulaId f);
+  std::optional<ScalarLibrary::Entry> known_entry(const std::optional<std::string>& name) const;
+  void keep_entry(const std::optional<std::string>& name, const ScalarLibrary::Entry& entry);
+  std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical);
+  std::optional<ScalarCombination::Node> combined_strings(ScalarCombination& what, FormulaId f,
+                                                          bool canonical);
+  std::optional<ScalarCombination::Node> combined_multiples(ScalarCombination& what,
+                                                            JsonTypes types,
+                                                            const std::vector<FormulaId>& parts);
 
   std::shared_ptr<const SchemaGraph> graph_;
   VocabularyRef vocabulary_;
@@ -409,6 +423,7 @@ class SchemaMachine {
   std::deque<Scalar> scalars_;  // never moved
   std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
+  std::unordered_map<std::string, ScalarLibrary::Entry> entries_;  // that the library did not keep
   std::unordered_map<ListKey, std::shared_ptr<const List>, ListKeyHash> lists_;
   std::unordered_map<State, std::shared_ptr<const StemMask>, StateHash> stem_masks_;
   std::shared_ptr<StandardStems> standard_stems_;

@@ -54,7 +54,7 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalar_ids_.emplace(own, id);
   std::optional<ScalarRun> run = terminal(own);
   if (!run) run = with_texts_taken(own);
-  if (!run) run = with_length(own);
+  if (!run) run = with_length(own, false);
   if (!run) run = automaton(own, own, false);
   if (!run) {
     undecided_ = true;
@@ -69,109 +69,44 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   return id;
 }
 
+// What the library has of that name, or this machine where that is full.
+std::optional<ScalarLibrary::Entry> SchemaMachine::known_entry(
+    const std::optional<std::string>& name) const {
+  if (!name) return std::nullopt;
+  if (auto known = library_->find(*name)) return known;
+  const auto own = entries_.find(*name);
+  return own != entries_.end() ? std::optional(own->second) : std::nullopt;
+}
+
+void SchemaMachine::keep_entry(const std::optional<std::string>& name,
+                               const ScalarLibrary::Entry& entry) {
+  if (!name || library_->add(*name, entry)) return;
+  if (entries_.try_emplace(*name, entry).second) {
+    bytes_ += name->size() + (entry.dfa != nullptr ? entry.dfa->memory() : 0) + 128;
+  }
+}
+
 // The scalars of `f`, strings in canonical spelling alone where `canonical`; `key` is a formula
 // that stands for both. Nothing where it could not be decided.
 std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bool canonical) {
   const std::optional<std::string> name = scalar_key(formulas_, key);
-  std::optional<ScalarLibrary::Entry> entry = name ? library_->find(*name) : std::nullopt;
+  std::optional<ScalarLibrary::Entry> entry = known_entry(name);
   if (!entry) {
-    entry = scalar_program(f, canonical);
+    const std::vector<FormulaId> parts = parts_of(f);
+    if (parts.size() > 1 && std::find(parts.begin(), parts.end(), canonical_) != parts.end()) {
+      f = formulas_.without(f, canonical_);
+      canonical = true;
+    }
+    entry = combined(f, canonical);
+    if (!entry) entry = scalar_program(f, canonical);
     if (!entry) return std::nullopt;
-    if (name) library_->add(*name, *entry);
+    keep_entry(name, *entry);
   }
   if (entry->dfa != nullptr) return ScalarRun(entry->dfa);
   if (entry->program == nullptr) return ScalarRun();
   spelled_ = spelled_ && (vocabulary_->single_bytes() == ByteSet::all() ||
                           (alphabet(entry->program->pool()) & ~vocabulary_->single_bytes()).none());
   return ScalarRun(entry->program);
-}
-
-// Of strings that are not some texts: the automaton of the others' language, which many places and
-// schemas share, with the texts taken away.
-std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
-  if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
-  std::vector<FormulaId> rest;
-  std::vector<std::string> texts;
-  bool string = false;
-  for (const FormulaId part : formulas_.children(f)) {
-    const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
-    if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
-      append_texts(formulas_.atom(part).a, texts);
-      continue;
-    }
-    string = string || part == formulas_.types(JsonTypes::kString);
-    rest.push_back(part);
-  }
-  if (!string || rest.size() == formulas_.children(f).size()) return std::nullopt;
-  const FormulaId others = formulas_.all(rest);
-  rest.push_back(canonical_);
-  std::optional<ScalarRun> run = automaton(others, formulas_.all(rest), true);
-  if (!run || run->empty()) return run;
-  if (run->dfa() == nullptr || !run->dfa()->quoted()) return std::nullopt;
-  run->take_away(std::move(texts));
-  return run;
-}
-
-// Of strings under a pattern that may not be too long, or not empty: the pattern's automaton, its
-// characters counted while they are read. Nothing where that would leave other spellings than
-// scalar_program().
-std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f) {
-  if (formulas_.op(f) != Formulas::Op::kAnd) return std::nullopt;
-  std::vector<FormulaId> rest, lower;
-  std::uint64_t low = 0, high = ScalarRun::kUnbounded;
-  bool pattern = false, string = false;
-  for (const FormulaId part : formulas_.children(f)) {
-    if (formulas_.op(part) != Formulas::Op::kLiteral) return std::nullopt;
-    const Atom& atom = formulas_.atom(part);
-    const bool negated = formulas_.negated(part);
-    if (atom.kind == AtomKind::kLength) {
-      if (negated) {
-        high = std::min<std::uint64_t>(high, atom.a - 1);
-      } else {
-        low = std::max<std::uint64_t>(low, atom.a);
-        lower.push_back(part);
-      }
-      continue;
-    }
-    pattern = pattern || atom.kind == AtomKind::kPattern;
-    string = string || part == formulas_.types(JsonTypes::kString);
-    rest.push_back(part);
-  }
-  const bool counted = high < ScalarRun::kMostCounted;
-  const bool unbounded = high == ScalarRun::kUnbounded;
-  if (!pattern || !string || (!counted && !(unbounded && low == 1))) return std::nullopt;
-  // The least length is the pattern's own, or becomes part of the automaton.
-  for (const bool with_lower : {false, true}) {
-    if (with_lower) rest.insert(rest.end(), lower.begin(), lower.end());
-    const FormulaId others = formulas_.all(rest);
-    std::optional<ScalarRun> run = automaton(others, others, false);
-    if (!run || run->empty()) return run;
-    const ScalarDfa* dfa = run->dfa();
-    if (dfa == nullptr || !dfa->counts()) return std::nullopt;
-    std::shared_ptr<const ScalarDfa> own = run->dfa_ref();
-    if (low == 1 && dfa->characters_left(dfa->start()) == 0) {
-      rest.insert(rest.end(), lower.begin(), lower.end());
-      own = without_empty(own, formulas_.all(rest));
-      if (own == nullptr || !own->counts()) return std::nullopt;
-    }
-    const std::uint32_t least = own->characters_left(own->start());
-    if (low > least) continue;
-    if (least > high) return ScalarRun();
-    if (unbounded) return ScalarRun(std::move(own));
-    return ScalarRun(std::move(own), static_cast<std::uint32_t>(high));
-  }
-  return std::nullopt;
-}
-
-// Of the strings of `f`, which are those of `dfa` but for the empty one: kept for all schemas.
-std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
-    const std::shared_ptr<const ScalarDfa>& dfa, FormulaId f) {
-  const std::optional<std::string> name = scalar_key(formulas_, f);
-  const std::optional<ScalarLibrary::Entry> entry = name ? library_->find(*name) : std::nullopt;
-  if (entry && entry->dfa != nullptr) return entry->dfa;
-  auto made = dfa->without_empty(vocabulary_->single_bytes(), library_->string());
-  if (made != nullptr && name) library_->add(*name, {nullptr, made});
-  return made;
 }
 
 // The strings of a set, as they are written.
@@ -290,7 +225,7 @@ const std::vector<std::uint32_t>& SchemaMachine::scalars(FormulaId f) {
 }
 
 // Of strings of several kinds, each kind alone: its automaton is small, or known. Values that are
-// listed stay one.
+// listed stay one, and so do kinds that exclude each other: their automata are of the same parts.
 std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
   constexpr std::size_t kMost = 12;
   if (formulas_.op(f) != Formulas::Op::kOr) return {f};
@@ -300,7 +235,14 @@ std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
                      formulas_.atom(part).kind == AtomKind::kIn;
     (set ? listed : out).push_back(part);
   }
+  const bool exclude = std::ranges::all_of(out, [&](FormulaId part) {
+    return std::ranges::any_of(parts_of(part), [&](FormulaId one) {
+      return formulas_.op(one) == Formulas::Op::kLiteral && formulas_.negated(one) &&
+             formulas_.atom(one).kind == AtomKind::kPattern;
+    });
+  });
   if (out.empty() || out.size() > kMost) return {f};
+  if (exclude && out.size() > 2) out = {formulas_.any(out)};
   if (!listed.empty()) out.push_back(formulas_.any(listed));
   return out;
 }
@@ -379,8 +321,11 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
         break;
       case AtomKind::kPattern:
         if (value.is_string()) {
+          // The text below is in its canonical spelling, and keys are asked for that way.
+          const FormulaId alone =
+              formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
           const std::uint32_t s =
-              scalar(formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)}));
+              scalar(formulas_.pattern_of(atom.a).search ? in_canonical(alone) : alone);
           yes = false;
           ScalarRun& run = scalars_[s].run;
           std::uint32_t at = run.start();

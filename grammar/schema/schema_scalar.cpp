@@ -160,7 +160,6 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
   return out;
 }
 
-// Numbers without an exponent; a leading zero is in where it stands alone or before a point.
 Expr ScalarExpressions::multiples(double of) {
   const std::optional<DecimalMultiple> multiple = DecimalMultiple::of(of);
   if (!multiple) {

@@ -30,12 +30,14 @@ class ScalarExpressions {
   /// The content's pattern, between the quotes; what it spells out in canonical spelling, what it
   /// only lets stand around that too where `canonical`.
   Expr pattern(const StringPattern& pattern, bool canonical);
+  /// The multiples of a number, without an exponent; a leading zero is in where it stands alone or
+  /// before a point.
+  Expr multiples(double of);
 
  private:
   Expr string(FormulaId f, bool canonical);
   Expr content(FormulaId f, bool canonical);
   Expr number(FormulaId f);
-  Expr multiples(double of);
   Expr words(const std::vector<Json>& values);
   std::vector<FormulaId> parts(FormulaId f) const;
 

@@ -84,31 +84,26 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   const ScalarDfa& dfa = *run.dfa();
   const ScalarDfa::State q = run.dfa_state(part.leaf.state);
   const std::uint32_t left = run.characters_left(part.leaf.state);
-  const bool counted = left != ScalarRun::kUnbounded;
-  if (counted && !dfa.between(q)) return false;
-  const std::uint64_t closing =
-      counted ? std::max<std::uint64_t>(dfa.longest_closing(), dfa.most_left() * kLongestCharacter)
-              : dfa.longest_closing();
+  const std::uint32_t owed = run.characters_owed(part.leaf.state);
+  const bool bounded = left != ScalarRun::kUnbounded;
+  if ((bounded || owed > 0) && !dfa.between(q)) return false;
+  std::uint64_t closing = dfa.longest_closing();
+  if (bounded) closing = std::max<std::uint64_t>(closing, dfa.most_left() * kLongestCharacter);
+  closing = std::max(closing, std::uint64_t{owed} * dfa.widest());
   if (!note_bound(closing + run.longest_taken() + part.after)) return false;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const std::shared_ptr<const ScalarDfa::Tokens> tokens = dfa.tokens(tables, q);
-  Exits exits{dfa.quoted() ? tables.quoted : tables.bare, 0, UINT32_MAX, &tokens->exits, {}};
-  std::vector<std::uint32_t> fitting;
-  if (counted && left < vocabulary_.longest_token() + dfa.most_left()) {
+  if (bounded && left < vocabulary_.longest_token() + dfa.most_left()) {
     allow_counted(part, *tokens, left);
-    for (const std::uint32_t i : tokens->exits) {
-      const Piece::Exit& e = exits.piece->exits[i];
-      const std::uint32_t to =
-          reads(run, part.leaf.state, vocabulary_.bytes(e.id).substr(0, e.size));
-      if (to != ScalarRun::kNone) fitting.push_back(i);
-    }
-    exits.only = &fitting;
   } else {
     mask_.allow(TokenListRef{tokens, tokens->stay});
     if (!tokens->many.words.empty()) mask_.allow(MaskTableRef(tokens, &tokens->many));
   }
-  const bool at_once = dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q);
-  leave(TokenTrie::kRoot, part, exits, dfa.quoted(), at_once);
+  const bool at_once =
+      owed == 0 && (dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q));
+  leave(TokenTrie::kRoot, part,
+        {dfa.quoted() ? tables.quoted : tables.bare, owed, left, &tokens->exits, {}}, dfa.quoted(),
+        at_once);
   return true;
 }
 

@@ -52,6 +52,7 @@ std::unique_ptr<const Terminal> Terminal::create(const ProgramRef& program, bool
   }
   if (!string && !(anywhere & ByteSet::of(",]} \n")).none()) return nullptr;
   if (string) out->boundary_ = out->next(out->start_, '"');
+  out->runs_ = ByteRuns(out->rows_);
   out->find_closings(program->vocabulary()->single_bytes());
   out->root_pieces_ = std::vector<std::atomic<const Piece*>>(out->facts_.size());
   return out;

@@ -21,6 +21,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/mask.h"
+#include "grammar/schema/byte_runs.h"
 #include "grammar/token_trie.h"
 #include "grammar/vocabulary.h"
 
@@ -45,6 +46,7 @@ class Terminal {
   [[nodiscard]] State next(State q, unsigned char byte) const {
     return rows_[static_cast<std::size_t>(q) * 256 + byte];
   }
+  [[nodiscard]] std::span<const ByteRun> runs(State q) const { return runs_.of(q); }
   [[nodiscard]] bool accepting(State q) const { return facts_[q].accepting; }
   /// Bytes it reads in `q`.
   [[nodiscard]] const ByteSet& bytes(State q) const { return facts_[q].bytes; }
@@ -109,6 +111,7 @@ class Terminal {
   void find_closings(const ByteSet& preferred);
 
   std::vector<State> rows_;
+  ByteRuns runs_;
   std::vector<Facts> facts_;
   State start_ = kDead, boundary_ = kDead;
   unsigned char filler_ = 0;

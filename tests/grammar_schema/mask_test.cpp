@@ -182,6 +182,18 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
           R"({"type":"object","propertyNames":{"pattern":"^[ab]{1,2}$","not":{"const":"ab"}},
         "minProperties":2})"),
       Json::parse(R"({"type":"object","propertyNames":{"maxLength":1},"properties":{"a":false}})"),
+      // Counts that are not written out, in values and in keys; lengths that must be reached.
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"^x[ab]{0,18}n?$"}})"),
+      Json::parse(R"({"type":"object","patternProperties":{"^[a-z]{1,16}$":{"type":"integer"}}})"),
+      Json::parse(R"({"type":"object","propertyNames":{"pattern":"^a{1,17}$"}})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"[0-9]","minLength":4,
+        "maxLength":6}})"),
+      Json::parse(R"({"type":"array","items":{"type":"string","pattern":"a","minLength":5,
+        "not":{"pattern":"name"}},"uniqueItems":true})"),
+      // Exactly one of several searched words; multiples within bounds.
+      Json::parse(R"({"type":"array","items":{"type":"string","oneOf":[{"pattern":"ab"},
+        {"pattern":"name"},{"pattern":"x|z9"}]}})"),
+      Json::parse(R"({"type":"array","items":{"type":"integer","minimum":-17,"multipleOf":5}})"),
       Json::parse(R"({"type":"integer"})"), Json::parse(R"({"type":"string","format":"date"})"),
       Json(true)};
   const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 200 : 3;

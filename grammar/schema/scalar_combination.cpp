@@ -1,0 +1,244 @@
+#include "grammar/schema/scalar_combination.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "grammar/hash.h"
+#include "grammar/intern_table.h"
+
+namespace espalier::grammar {
+
+ScalarCombination::Node ScalarCombination::add(Operator node) {
+  nodes_.push_back(std::move(node));
+  return static_cast<Node>(nodes_.size() - 1);
+}
+
+ScalarCombination::Node ScalarCombination::part(Part part) {
+  const auto known = std::find(parts_.begin(), parts_.end(), part);
+  const auto id = static_cast<std::uint32_t>(known - parts_.begin());
+  if (known == parts_.end()) parts_.push_back(std::move(part));
+  return add({Op::kPart, id, {}});
+}
+
+ScalarCombination::Node ScalarCombination::words(std::shared_ptr<const ScalarDfa> dfa) {
+  Part out;
+  out.dfa = std::move(dfa);
+  return part(std::move(out));
+}
+
+ScalarCombination::Node ScalarCombination::characters(const Terminal* string, std::uint32_t low,
+                                                      std::uint32_t high) {
+  Part out;
+  out.string = string;
+  out.low = low;
+  out.high = high;
+  return part(std::move(out));
+}
+
+ScalarCombination::Node ScalarCombination::nothing() { return add({Op::kNothing, 0, {}}); }
+
+ScalarCombination::Node ScalarCombination::all(std::vector<Node> of) {
+  return of.size() == 1 ? of[0] : add({Op::kAll, 0, std::move(of)});
+}
+
+ScalarCombination::Node ScalarCombination::any(std::vector<Node> of) {
+  return of.size() == 1 ? of[0] : add({Op::kAny, 0, std::move(of)});
+}
+
+ScalarCombination::Node ScalarCombination::negation(Node of) {
+  return add({Op::kNegation, 0, {of}});
+}
+
+void ScalarCombination::start(std::span<std::uint32_t> state) const {
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    state[i] = parts_[i].dfa != nullptr ? parts_[i].dfa->start() : parts_[i].string->start();
+  }
+}
+
+void ScalarCombination::settle(const Terminal& characters) {
+  for (Part& part : parts_) {
+    if (part.dfa != nullptr) part.settled = &part.dfa->settled(characters);
+  }
+}
+
+std::span<const ByteRun> ScalarCombination::runs(std::size_t part, std::uint32_t state) const {
+  const Part& of = parts_[part];
+  if (of.dfa != nullptr) return of.dfa->runs(static_cast<ScalarDfa::State>(state));
+  return of.string->runs(static_cast<Terminal::State>(state & ((1U << kShift) - 1)));
+}
+
+std::uint32_t ScalarCombination::read(std::size_t part, std::uint32_t state,
+                                      unsigned char byte) const {
+  const Part& of = parts_[part];
+  if (of.dfa != nullptr) return of.dfa->next(static_cast<ScalarDfa::State>(state), byte);
+  const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
+  const Terminal::State to = of.string->next(q, byte);
+  if (to == Terminal::kDead) return 0;
+  std::uint32_t count = state >> kShift;
+  if (q == of.string->boundary()) {
+    if (of.string->accepting(to)) return count < of.low ? 0 : to;
+    if (of.high != kUnbounded && count == of.high) return 0;
+    // Beyond the least no more is told apart where there is no end.
+    if (of.high != kUnbounded || count < of.low) ++count;
+  }
+  return to | (count << kShift);
+}
+
+// Whether a node may be `wanted`, where leaf(part, wanted) says it of a part.
+template <class Leaf>
+bool ScalarCombination::evaluate(Node at, bool wanted, Leaf&& leaf) const {
+  const Operator& node = nodes_[at];
+  const auto of = [&](Node n) { return evaluate(n, wanted, leaf); };
+  switch (node.op) {
+    case Op::kPart:
+      return leaf(node.part, wanted);
+    case Op::kNothing:
+      return !wanted;
+    case Op::kNegation:
+      return evaluate(node.of[0], !wanted, leaf);
+    case Op::kAll:
+      return wanted ? std::ranges::all_of(node.of, of) : std::ranges::any_of(node.of, of);
+    case Op::kAny:
+      return wanted ? std::ranges::any_of(node.of, of) : std::ranges::all_of(node.of, of);
+  }
+  return false;
+}
+
+bool ScalarCombination::accepting(std::span<const std::uint32_t> state) const {
+  return evaluate(root_, true, [&](std::size_t part, bool wanted) {
+    const Part& of = parts_[part];
+    const std::uint32_t at = state[part];
+    const bool yes =
+        of.dfa != nullptr
+            ? of.dfa->accepting(static_cast<ScalarDfa::State>(at))
+            : of.string->accepting(static_cast<Terminal::State>(at & ((1U << kShift) - 1)));
+    return yes == wanted;
+  });
+}
+
+bool ScalarCombination::hopeful(std::span<const std::uint32_t> state) const {
+  return evaluate(root_, true, [&](std::size_t part, bool wanted) {
+    if (wanted) return state[part] != 0;
+    return parts_[part].settled == nullptr || !(*parts_[part].settled)[state[part]];
+  });
+}
+
+std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& what,
+                                                    std::size_t most_states,
+                                                    const ByteSet& preferred,
+                                                    const Terminal* characters, bool* empty) {
+  *empty = false;
+  const std::size_t parts = what.parts();
+  if (parts == 0 || parts > ScalarCombination::kMostParts) return nullptr;
+  most_states = std::min(most_states, kMaxStates);
+  // States of the parts, one behind the other, by number here; 0 is dead.
+  std::vector<std::uint32_t> places(parts, 0);
+  InternTable numbers;
+  std::vector<std::uint32_t> next(parts);
+  const auto number = [&]() -> State {
+    if (!what.hopeful(next)) return kDead;
+    std::size_t hash = 0;
+    for (const std::uint32_t part : next) hash = mix(hash, part);
+    std::uint32_t id = numbers.find(hash, [&](std::uint32_t other) {
+      return std::equal(next.begin(), next.end(), places.begin() + other * parts);
+    });
+    if (id == InternTable::kNone) {
+      id = static_cast<std::uint32_t>(places.size() / parts);
+      numbers.insert(hash, id);
+      places.insert(places.end(), next.begin(), next.end());
+    }
+    return static_cast<State>(id);
+  };
+  what.start(next);
+  std::vector<State> rows(256, kDead);
+  std::vector<std::uint8_t> accepting(1, 0);
+  std::vector<std::pair<State, State>> steps;  // to, from
+  if (number() != 1) {
+    *empty = true;
+    return nullptr;
+  }
+  std::vector<std::span<const ByteRun>> runs(parts);
+  std::vector<std::size_t> run(parts);
+  std::vector<std::uint32_t> here(parts);
+  for (std::size_t q = 1; q < places.size() / parts; ++q) {
+    if (places.size() / parts > most_states) return nullptr;
+    std::copy_n(places.begin() + static_cast<std::ptrdiff_t>(q * parts), parts, here.begin());
+    accepting.push_back(what.accepting(here) ? 1 : 0);
+    rows.resize((q + 1) * 256, kDead);
+    for (std::size_t i = 0; i < parts; ++i) runs[i] = what.runs(i, here[i]);
+    std::fill(run.begin(), run.end(), 0);
+    State last = kDead;
+    for (unsigned b = 0; b < 256;) {
+      unsigned end = 256;
+      bool dead = true;
+      for (std::size_t i = 0; i < parts; ++i) {
+        dead = dead && runs[i][run[i]].to == 0;
+        end = std::min(end, ByteRuns::end(runs[i], run[i]));
+      }
+      if (!dead) {
+        for (std::size_t i = 0; i < parts; ++i) {
+          next[i] = what.read(i, here[i], static_cast<unsigned char>(b));
+        }
+        const State to = number();
+        if (to != kDead) {
+          if (to != last) steps.emplace_back(to, static_cast<State>(q));
+          last = to;
+          std::fill_n(rows.begin() + static_cast<std::ptrdiff_t>(q * 256 + b), end - b, to);
+        }
+      }
+      for (std::size_t i = 0; i < parts; ++i) {
+        if (ByteRuns::end(runs[i], run[i]) == end) ++run[i];
+      }
+      b = end;
+    }
+  }
+  // From the ends backwards, what can be completed; the others are dead.
+  const std::size_t count = places.size() / parts;
+  std::vector<std::uint32_t> first(count + 1, 0);
+  for (const auto& [to, from] : steps) ++first[to + 1U];
+  for (std::size_t q = 0; q < count; ++q) first[q + 1] += first[q];
+  std::vector<State> into(steps.size());
+  std::vector<std::uint32_t> place(first);
+  for (const auto& [to, from] : steps) into[place[to]++] = from;
+  std::vector<State> kept(count, kDead), open;
+  const auto keep = [&](State q) {
+    if (kept[q] != kDead) return;
+    kept[q] = 1;
+    open.push_back(q);
+  };
+  for (std::size_t q = 1; q < count; ++q) {
+    if (accepting[q] != 0) keep(static_cast<State>(q));
+  }
+  while (!open.empty()) {
+    const State q = open.back();
+    open.pop_back();
+    for (std::uint32_t i = first[q]; i < first[q + 1U]; ++i) keep(into[i]);
+  }
+  if (kept[1] == kDead) {
+    *empty = true;
+    return nullptr;
+  }
+  State last = kDead;
+  for (std::size_t q = 1; q < count; ++q) {
+    if (kept[q] != kDead) kept[q] = ++last;
+  }
+  auto out = std::make_shared<ScalarDfa>();
+  out->start_ = kept[1];
+  out->rows_.assign((std::size_t{last} + 1) * 256, kDead);
+  out->facts_.resize(std::size_t{last} + 1);
+  for (std::size_t q = 1; q < count; ++q) {
+    if (kept[q] == kDead) continue;
+    Facts& facts = out->facts_[kept[q]];
+    facts.accepting = accepting[q] != 0;
+    State* row = &out->rows_[std::size_t{kept[q]} * 256];
+    for (unsigned b = 0; b < 256; ++b) {
+      row[b] = kept[rows[q * 256 + b]];
+      if (row[b] != kDead) facts.bytes.add(b);
+    }
+  }
+  if (!out->find_kind()) return nullptr;
+  out->find_facts(preferred, characters);
+  return out;
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,299 @@
+// The scalars that a formula admits, made of what is known of its parts: an automaton whose
+// characters are counted while they are read, with texts taken away from it, or finished automata
+// run side by side.
+#include <algorithm>
+#include <utility>
+
+#include "grammar/schema/scalar_combination.h"
+#include "grammar/schema/schema_machine.h"
+#include "grammar/schema/schema_scalar.h"
+
+namespace espalier::grammar {
+
+// `f`, a conjunction's part or not, as a conjunction's parts.
+std::vector<FormulaId> SchemaMachine::parts_of(FormulaId f) const {
+  if (f == Formulas::kTrue) return {};
+  if (formulas_.op(f) != Formulas::Op::kAnd) return {f};
+  return {formulas_.children(f).begin(), formulas_.children(f).end()};
+}
+
+// Of strings that are not some texts: the automaton of the others' language, which many places and
+// schemas share, with the texts taken away.
+std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
+  std::vector<FormulaId> rest;
+  std::vector<std::string> texts;
+  bool string = false, takes = false;
+  for (const FormulaId part : parts_of(f)) {
+    const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
+    if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
+      append_texts(formulas_.atom(part).a, texts);
+      takes = true;
+      continue;
+    }
+    string = string || part == formulas_.types(JsonTypes::kString);
+    rest.push_back(part);
+  }
+  if (!string || !takes) return std::nullopt;
+  const FormulaId others = formulas_.all(rest);
+  std::optional<ScalarRun> run = with_length(others, true);
+  if (!run) run = automaton(others, in_canonical(others), true);
+  if (!run || run->empty()) return run;
+  if (run->dfa() == nullptr || !run->may_take_away()) return std::nullopt;
+  run->take_away(std::move(texts));
+  return run;
+}
+
+// What stands for the strings of `f` in canonical spelling alone.
+FormulaId SchemaMachine::in_canonical(FormulaId f) { return formulas_.all({f, canonical_}); }
+
+// Of strings under a pattern that may be neither too long nor too short: the pattern's automaton,
+// its characters counted while they are read. Nothing where it has to be made another way.
+std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f, bool canonical) {
+  std::vector<FormulaId> rest, lower;
+  std::uint64_t low = 0, high = ScalarRun::kUnbounded;
+  bool pattern = false, string = false;
+  for (const FormulaId part : parts_of(f)) {
+    const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
+    if (literal && formulas_.atom(part).kind == AtomKind::kLength) {
+      const std::uint64_t length = formulas_.atom(part).a;
+      if (formulas_.negated(part)) {
+        high = std::min(high, length - 1);
+      } else {
+        low = std::max(low, length);
+        lower.push_back(part);
+      }
+      continue;
+    }
+    pattern = pattern || !literal || formulas_.atom(part).kind == AtomKind::kPattern;
+    string = string || part == formulas_.types(JsonTypes::kString);
+    rest.push_back(part);
+  }
+  const bool bounded = high != ScalarRun::kUnbounded;
+  if (!pattern || !string || (low == 0 && !bounded)) return std::nullopt;
+  if (low > ScalarRun::kMostCounted || (bounded && high > ScalarRun::kMostCounted)) {
+    return std::nullopt;
+  }
+  if (low > high) return ScalarRun();
+  const auto made = [&](FormulaId own) {
+    return automaton(own, canonical ? in_canonical(own) : own, canonical);
+  };
+  const FormulaId others = formulas_.all(rest);
+  std::optional<ScalarRun> run = made(others);
+  if (!run || run->empty()) return run;
+  if (run->dfa() == nullptr || !run->dfa()->counts()) return std::nullopt;
+  std::shared_ptr<const ScalarDfa> own = run->dfa_ref();
+  if (low == 1 && own->characters_left(own->start()) == 0) {
+    rest.insert(rest.end(), lower.begin(), lower.end());
+    const FormulaId some = formulas_.all(rest);
+    own = without_empty(own, canonical ? in_canonical(some) : some);
+    if (own == nullptr) return ScalarRun();
+    if (!own->counts()) return std::nullopt;
+  }
+  if (low > own->characters_left(own->start()) && !own->stretches()) {
+    if (!bounded) return std::nullopt;  // the least length becomes part of the automaton
+    rest.insert(rest.end(), lower.begin(), lower.end());
+    run = made(formulas_.all(rest));
+    if (!run || run->empty()) return run;
+    if (run->dfa() == nullptr || !run->dfa()->counts()) return std::nullopt;
+    own = run->dfa_ref();
+  }
+  const std::uint32_t least = own->characters_left(own->start());
+  if (least > high) return ScalarRun();
+  const auto owed = low > least ? static_cast<std::uint32_t>(low) : 0;
+  if (std::uint64_t{owed} * own->widest() > Program::kLongestClosing / 2) return std::nullopt;
+  return ScalarRun(std::move(own), owed, static_cast<std::uint32_t>(high));
+}
+
+// Of the strings of `f`, which are those of `dfa` but for the empty one: kept for all schemas.
+std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
+    const std::shared_ptr<const ScalarDfa>& dfa, FormulaId f) {
+  const std::optional<std::string> name = scalar_key(formulas_, f);
+  const std::optional<ScalarLibrary::Entry> entry = known_entry(name);
+  if (entry && entry->dfa != nullptr) return entry->dfa;
+  auto made = dfa->without_empty(vocabulary_->single_bytes(), library_->string());
+  if (made != nullptr) keep_entry(name, {nullptr, made});
+  return made;
+}
+
+// The scalars of `f` from those of its parts, where it has several: their finished automata, which
+// many schemas share, side by side. Nothing where one of them is not finished or they are too many.
+std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool canonical) {
+  std::vector<FormulaId> rest;
+  JsonTypes types(JsonTypes::kAll);
+  for (const FormulaId part : parts_of(f)) {
+    const bool type = formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+                      formulas_.atom(part).kind == AtomKind::kType;
+    if (type) {
+      types = types & JsonTypes(static_cast<std::uint8_t>(formulas_.atom(part).a));
+    } else {
+      rest.push_back(part);
+    }
+  }
+  ScalarCombination what;
+  std::optional<ScalarCombination::Node> root;
+  if (types == JsonTypes(JsonTypes::kString)) {
+    const bool alone =
+        rest.size() == 1 && formulas_.op(rest[0]) == Formulas::Op::kLiteral &&
+        !(formulas_.negated(rest[0]) && formulas_.atom(rest[0]).kind == AtomKind::kPattern);
+    if (!rest.empty() && !alone) root = combined_strings(what, formulas_.all(rest), canonical);
+  } else if (!(types & JsonTypes(JsonTypes::kNumber)).none()) {
+    root = combined_multiples(what, types, rest);
+  }
+  if (!root) return std::nullopt;
+  what.set_root(*root);
+  if (types == JsonTypes(JsonTypes::kString) && library_->canonical_string() != nullptr) {
+    what.settle(*library_->canonical_string());
+  }
+  bool empty = false;
+  auto dfa = ScalarDfa::combine(what, ScalarLibrary::kCombinedStates, vocabulary_->single_bytes(),
+                                library_->string(), &empty);
+  if (empty) return ScalarLibrary::Entry{};
+  if (dfa == nullptr) return std::nullopt;
+  if (dfa->closing_size(dfa->start()) > Program::kLongestClosing) return ScalarLibrary::Entry{};
+  return ScalarLibrary::Entry{nullptr, std::move(dfa)};
+}
+
+// As ScalarExpressions::content().
+std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCombination& what,
+                                                                       FormulaId f,
+                                                                       bool canonical) {
+  using Node = ScalarCombination::Node;
+  if (f == Formulas::kFalse) return what.nothing();
+  std::uint64_t low = 0, high = ScalarCombination::kUnbounded;
+  std::vector<Node> all, none;
+  const std::vector<FormulaId> own = parts_of(f);
+  const bool plain = canonical || std::any_of(own.begin(), own.end(), [&](FormulaId part) {
+                       return formulas_.op(part) == Formulas::Op::kLiteral &&
+                              formulas_.negated(part) &&
+                              formulas_.atom(part).kind != AtomKind::kLength;
+                     });
+  for (const FormulaId part : own) {
+    if (formulas_.op(part) == Formulas::Op::kOr) {
+      std::vector<Node> any;
+      const std::vector<FormulaId> children(formulas_.children(part).begin(),
+                                            formulas_.children(part).end());
+      for (const FormulaId child : children) {
+        const std::optional<Node> node = combined_strings(what, child, plain);
+        if (!node) return std::nullopt;
+        any.push_back(*node);
+      }
+      all.push_back(what.any(std::move(any)));
+      continue;
+    }
+    if (formulas_.op(part) != Formulas::Op::kLiteral) return std::nullopt;
+    const Atom atom = formulas_.atom(part);
+    if (atom.kind == AtomKind::kLength) {
+      if (formulas_.negated(part)) {
+        high = std::min<std::uint64_t>(high, atom.a - 1);
+      } else {
+        low = std::max<std::uint64_t>(low, atom.a);
+      }
+      continue;
+    }
+    if (atom.kind != AtomKind::kPattern) return std::nullopt;
+    const FormulaId alone =
+        formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
+    // What is not searched for has no surroundings that could be spelled another way.
+    const bool spelled = plain && formulas_.pattern_of(atom.a).search;
+    const std::optional<ScalarRun> run =
+        automaton(alone, spelled ? in_canonical(alone) : alone, spelled);
+    if (!run || (!run->empty() && run->dfa() == nullptr)) return std::nullopt;
+    const Node node = run->empty() ? what.nothing() : what.words(run->dfa_ref());
+    (formulas_.negated(part) ? none : all).push_back(node);
+  }
+  if (low > high) return what.nothing();
+  if (all.empty() || low > 0 || high != ScalarCombination::kUnbounded) {
+    const Terminal* string = plain ? library_->canonical_string() : library_->string();
+    const bool counts =
+        low <= ScalarCombination::kMostCounted &&
+        (high == ScalarCombination::kUnbounded || high <= ScalarCombination::kMostCounted);
+    if (string == nullptr || !counts) return std::nullopt;
+    all.push_back(
+        what.characters(string, static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(high)));
+  }
+  Node out = what.all(std::move(all));
+  if (!none.empty()) out = what.all({out, what.negation(what.any(std::move(none)))});
+  return out;
+}
+
+// Numbers that are multiples: those of the rest, and the multiples of each.
+std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
+    ScalarCombination& what, JsonTypes types, const std::vector<FormulaId>& parts) {
+  std::vector<FormulaId> rest{formulas_.types(types)};
+  std::vector<double> steps;
+  for (const FormulaId part : parts) {
+    const bool multiple = formulas_.op(part) == Formulas::Op::kLiteral &&
+                          formulas_.atom(part).kind == AtomKind::kMultipleOf;
+    if (multiple && formulas_.negated(part)) return std::nullopt;
+    if (multiple) {
+      steps.push_back(formulas_.number_of(formulas_.atom(part).a));
+    } else {
+      rest.push_back(part);
+    }
+  }
+  if (steps.empty()) return std::nullopt;
+  std::vector<ScalarCombination::Node> all;
+  const Terminal* terminal = rest.size() == 1 ? library_->terminal(types) : nullptr;
+  if (terminal != nullptr) {
+    all.push_back(what.characters(terminal, 0, ScalarCombination::kUnbounded));
+  } else {
+    const FormulaId others = formulas_.all(rest);
+    const std::optional<ScalarRun> run = automaton(others, others, false);
+    if (!run || (!run->empty() && run->dfa() == nullptr)) return std::nullopt;
+    all.push_back(run->empty() ? what.nothing() : what.words(run->dfa_ref()));
+  }
+  for (const double step : steps) {
+    const std::string name = "multiples of " + Json(step).dump();
+    std::optional<ScalarLibrary::Entry> entry = known_entry(name);
+    if (!entry) {
+      Fuel fuel("steps", kSteps);
+      auto pool = std::make_shared<ExpressionPool>(fuel);
+      ScalarExpressions expressions(*pool, formulas_, nullptr);
+      const Expr root = expressions.multiples(step);
+      auto program = Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()),
+                                     {}, {}, fuel);
+      if (!program || (*program)->empty()) return std::nullopt;
+      entry = {nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr)};
+      keep_entry(name, *entry);
+    }
+    if (entry->dfa == nullptr) return std::nullopt;
+    all.push_back(what.words(entry->dfa));
+  }
+  return what.all(std::move(all));
+}
+
+// What some mask would be long for, made now. Of many objects of which one is meant (calls of
+// tools), what the members that all of them have may be: that takes some microseconds an object. Of
+// several patterns, their automata: one mask may need all of them, at some tenths of a millisecond
+// each.
+void SchemaMachine::prepare() {
+  constexpr std::size_t kManyObjects = 64, kManyPatterns = 4, kMostPatterns = 64,
+                        kMostStates = 3000;
+  std::vector<std::uint32_t> searched;
+  for (std::uint32_t i = 0; i < formulas_.patterns() && searched.size() < kMostPatterns; ++i) {
+    if (formulas_.pattern_of(i).search) searched.push_back(i);
+  }
+  std::size_t states = 0;
+  for (std::size_t i = 0; searched.size() >= kManyPatterns && i < searched.size(); ++i) {
+    fuel_ = Fuel("steps", kSteps);
+    const std::uint32_t s =
+        scalar(formulas_.all({formulas_.types(JsonTypes::kString),
+                              formulas_.literal({AtomKind::kPattern, searched[i], 0})}));
+    const ScalarDfa* dfa = scalars_[s].run.dfa();
+    states += dfa != nullptr ? dfa->size() : kMostStates / 4;
+    if (states > kMostStates) break;
+  }
+  const State open = enter(states_[start_].a, Kind::kObject);
+  if (open.phase == Phase::kDead || levels_[open.a]->alternatives.size() != 1) return;
+  const FormulaId objects = levels_[open.a]->alternatives[0].formula;
+  if (formulas_.op(objects) != Formulas::Op::kOr ||
+      formulas_.children(objects).size() < kManyObjects) {
+    return;
+  }
+  for (const std::uint32_t name : required_by_all(objects)) {
+    fuel_ = Fuel("steps", kSteps);
+    value_after_key(open.a, std::string(formulas_.name_of(name)));
+  }
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,196 @@
+// Scalars that are made of several conditions: every short text over a few pieces, against the
+// conditions one by one.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "tests/grammar_schema/verdicts.h"
+
+namespace espalier::grammar {
+namespace {
+
+GrammarRef compiled(const Json& schema) {
+  auto made = compile_json_schema(testing::byte_vocabulary(), schema);
+  EXPECT_TRUE(made) << schema.dump() << ": " << (made ? "" : made.error().message);
+  return made ? *made : nullptr;
+}
+
+// All texts of at most `most` of the pieces.
+std::vector<std::string> texts_of(const std::vector<std::string>& pieces, std::size_t most) {
+  std::vector<std::string> out{""};
+  for (std::size_t begin = 0; most > 0; --most) {
+    const std::size_t end = out.size();
+    for (; begin < end; ++begin) {
+      for (const std::string& piece : pieces) out.push_back(out[begin] + piece);
+    }
+  }
+  return out;
+}
+
+void expect_strings(const Json& schema, const std::vector<std::string>& texts,
+                    const std::function<bool(const std::string&)>& valid) {
+  const auto made = compile_json_schema(testing::byte_vocabulary(), schema);
+  EXPECT_TRUE(made || made.error().message.find("no value satisfies") != std::string::npos)
+      << schema.dump();
+  for (const std::string& text : texts) {
+    EXPECT_EQ(made && testing::accepts(*made, Json(text).dump()), valid(text))
+        << schema.dump() << " " << text;
+  }
+}
+
+std::size_t length(const std::string& text) {
+  std::size_t out = 0;
+  for (const char c : text) out += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
+  return out;
+}
+
+bool finds(const std::string& pattern, const std::string& text) {
+  return std::regex_search(text, std::regex(pattern));
+}
+
+TEST(CountedPatterns, MeanWhatTheyWriteOut) {
+  std::vector<std::string> texts = texts_of({"x", "a", "yz"}, 3);
+  for (std::size_t n = 0; n < 40; ++n) {
+    for (const char* around : {"", "x", "yz", "a"}) {
+      const std::string run(n, 'a');
+      texts.push_back(run + around);
+      texts.push_back(around + run);
+      texts.push_back("x" + run + around + "yz");
+      texts.push_back("x" + run + around + run + "yz");
+    }
+  }
+  for (const char* pattern : {"^[ab]{2,20}$", "^x[ab]{3,18}(yz)$", "^(aa){1,17}$",
+                              "^x(?:a[ab]){16}yz$", "^a{0,16}$", "^(x|a)a{2,30}y?z$", "^(a{1,16})$",
+                              "^a{1,2}a{3,18}$", "^((ab|aa){2}){2,17}$", "^[^x]{16,17}$"}) {
+    expect_strings({{"type", "string"}, {"pattern", pattern}}, texts,
+                   [&](const std::string& text) { return finds(pattern, text); });
+    expect_strings({{"type", "string"}, {"not", {{"pattern", pattern}}}}, texts,
+                   [&](const std::string& text) { return !finds(pattern, text); });
+    expect_strings({{"type", "string"}, {"pattern", pattern}, {"minLength", 5}, {"maxLength", 18}},
+                   texts, [&](const std::string& text) {
+                     return finds(pattern, text) && text.size() >= 5 && text.size() <= 18;
+                   });
+  }
+}
+
+// As keys each text stands once, and the last one leaves none.
+TEST(CountedPatterns, AsKeysAreUsedUp) {
+  const Json keys = {{"type", "object"},
+                     {"patternProperties", {{"^a{2,17}$", {{"type", "integer"}}}}},
+                     {"additionalProperties", false}};
+  const Json names = {{"type", "object"},
+                      {"propertyNames", {{"pattern", "^a{2,17}$"}}},
+                      {"additionalProperties", {{"type", "integer"}}}};
+  for (const Json& schema : {keys, names}) {
+    const GrammarRef grammar = compiled(schema);
+    ASSERT_NE(grammar, nullptr);
+    for (const bool falling : {false, true}) {
+      Matcher matcher = grammar->start();
+      std::string read = "{";
+      for (std::size_t i = 0; i < 16; ++i) {
+        const std::size_t size = falling ? 17 - i : 2 + i;
+        if (i > 0) read += ',';
+        read += '"' + std::string(size, 'a') + "\":1";
+        EXPECT_TRUE(testing::accepts(grammar, read + "}")) << schema.dump() << read;
+      }
+      bool fits = true;
+      for (const char c : read) fits = fits && matcher.advance(static_cast<unsigned char>(c));
+      ASSERT_TRUE(fits) << read;
+      EXPECT_FALSE(matcher.advance(',')) << "a key more after " << read;
+    }
+    EXPECT_FALSE(testing::accepts(grammar, R"({"a":1})"));
+    EXPECT_FALSE(testing::accepts(grammar, "{\"" + std::string(18, 'a') + "\":1}"));
+    EXPECT_FALSE(testing::accepts(grammar, R"({"aa":1,"aa":1})"));
+  }
+}
+
+TEST(CountedPatterns, TellKeysApartByTheirLength) {
+  const GrammarRef grammar =
+      compiled({{"type", "object"},
+                {"properties", {{"bb", {{"type", "null"}}}}},
+                {"patternProperties", {{"^[ab]{1,16}$", {{"type", "integer"}}}}},
+                {"additionalProperties", {{"type", "string"}}}});
+  ASSERT_NE(grammar, nullptr);
+  for (const std::string& key : {std::string("a"), std::string(16, 'b')}) {
+    EXPECT_TRUE(testing::accepts(grammar, "{\"" + key + "\":1}")) << key;
+    EXPECT_FALSE(testing::accepts(grammar, "{\"" + key + "\":\"s\"}")) << key;
+  }
+  for (const std::string& key :
+       {std::string(), std::string("c"), std::string(17, 'b'), std::string("aac"),
+        std::string(16, 'b') + "c", std::string(300, 'a')}) {
+    EXPECT_FALSE(testing::accepts(grammar, "{\"" + key + "\":1}")) << key;
+    EXPECT_TRUE(testing::accepts(grammar, "{\"" + key + "\":\"s\"}")) << key;
+    EXPECT_FALSE(testing::accepts(grammar, "{\"" + key + "\":\"s\",\"" + key + "\":\"s\"}")) << key;
+  }
+  EXPECT_FALSE(testing::accepts(grammar, R"({"bb":1})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"bb":null})"));  // it is under the pattern too
+}
+
+TEST(Lengths, BesidePatternsBoundBothEnds) {
+  const std::vector<std::string> texts = texts_of({"a", "1", "é", "\"", "\n"}, 5);
+  for (const char* pattern : {"[0-9]", "^a", "a$", "^[a1]*$", "1.*1", "^(a1)*$", "^(a|1é)+$"}) {
+    for (const std::size_t low : {0U, 1U, 2U, 3U, 4U}) {
+      for (const std::size_t high : {2U, 3U, 4U, 9U}) {
+        Json schema = {{"type", "string"}, {"pattern", pattern}};
+        if (low > 0) schema["minLength"] = low;
+        if (high < 9) schema["maxLength"] = high;
+        if (low > high) continue;
+        const auto valid = [&](const std::string& text) {
+          return finds(pattern, text) && length(text) >= low && length(text) <= high;
+        };
+        // `.` is one byte for the standard library: none of these depend on it.
+        expect_strings(schema, texts, valid);
+      }
+    }
+  }
+}
+
+TEST(Patterns, TogetherAndAgainstEachOtherAreWhatEachSays) {
+  const std::vector<std::string> texts = texts_of({"ab", "b", "ca", "\n", "é"}, 4);
+  const std::vector<std::string> patterns = {"ab", "^b", "ca$", "b.*b", "^(ab|ca)*$"};
+  Json one = {{"type", "string"}, {"oneOf", Json::array()}};
+  Json any = {{"type", "string"}, {"anyOf", Json::array()}};
+  Json all = {{"type", "string"}, {"allOf", Json::array()}};
+  Json none = {{"type", "string"}, {"allOf", Json::array()}};
+  for (const std::string& pattern : patterns) {
+    one["oneOf"].push_back({{"pattern", pattern}});
+    any["anyOf"].push_back({{"pattern", pattern}, {"maxLength", 5}});
+    if (all["allOf"].size() < 2) all["allOf"].push_back({{"pattern", pattern}});
+    none["allOf"].push_back({{"not", {{"pattern", pattern}}}});
+  }
+  const auto found = [&](const std::string& text, std::size_t of) {
+    std::size_t out = 0;
+    for (std::size_t i = 0; i < of; ++i) out += finds(patterns[i], text) ? 1 : 0;
+    return out;
+  };
+  expect_strings(one, texts, [&](const auto& text) { return found(text, 5) == 1; });
+  expect_strings(any, texts,
+                 [&](const auto& text) { return found(text, 5) > 0 && length(text) <= 5; });
+  expect_strings(all, texts, [&](const auto& text) { return found(text, 2) == 2; });
+  expect_strings(none, texts, [&](const auto& text) { return found(text, 5) == 0; });
+}
+
+TEST(Multiples, WithinBoundsAreThoseOfEach) {
+  const GrammarRef grammar =
+      compiled({{"type", "integer"}, {"minimum", -50}, {"maximum", 500}, {"multipleOf", 12}});
+  const GrammarRef both =
+      compiled({{"type", "integer"}, {"multipleOf", 4}, {"allOf", {{{"multipleOf", 6}}}}});
+  const GrammarRef halves = compiled({{"type", "number"}, {"minimum", 1}, {"multipleOf", 0.5}});
+  ASSERT_TRUE(grammar != nullptr && both != nullptr && halves != nullptr);
+  for (int n = -100; n <= 600; ++n) {
+    const std::string text = std::to_string(n);
+    EXPECT_EQ(testing::accepts(grammar, text), n % 12 == 0 && n >= -50 && n <= 500) << n;
+    EXPECT_EQ(testing::accepts(both, text), n % 12 == 0) << n;
+    EXPECT_EQ(testing::accepts(halves, text), n >= 1) << n;
+    EXPECT_EQ(testing::accepts(halves, text + ".5"), n >= 1) << n;
+    EXPECT_FALSE(testing::accepts(halves, text + ".25")) << n;
+  }
+  EXPECT_TRUE(
+      testing::accepts(compiled({{"type", "integer"}, {"multipleOf", 3}}), "9223372036854775806"));
+}
+
+}  // namespace
+}  // namespace espalier::grammar
