@@ -1,7 +1,8 @@
 """Rows for maskbench that are made to hurt: `python3 bench/hard_schemas.py > hard.jsonl`.
 
 Each row is one schema with a valid and an invalid text: enumerations and alternatives by the
-thousand, tool sets, deep nests, unique items, keys under patterns, long strings under a pattern.
+thousand, tool sets, calls whose arguments come before the name, deep nests, unique items, keys
+under patterns and counts, long strings under a pattern, patterns that exclude each other.
 The rows hold no token ids: maskbench spells the texts with the longest tokens.
 """
 
@@ -88,10 +89,113 @@ def tools(count: int) -> Row:
     return f"tools_{count}", {"anyOf": branches}, [calls[0], calls[-1]], [wrong]
 
 
+def calls(count: int, *, name_last: bool) -> Row:
+    branches = [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": f"tool{i}"},
+                "arguments": {
+                    "type": "object",
+                    "properties": {f"a{i}": {"type": "integer"}, "text": {"type": "string"}},
+                    "required": [f"a{i}"],
+                    "additionalProperties": False,
+                },
+            },
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for i in range(count)
+    ]
+
+    def call(tool: int, argument: int) -> dict[str, Any]:
+        members = [("name", f"tool{tool}"), ("arguments", {f"a{argument}": 1, "text": "t"})]
+        return dict(reversed(members) if name_last else members)
+
+    kind = f"oneof_{count}_calls" + ("_name_last" if name_last else "")
+    return kind, {"oneOf": branches}, [call(count - 1, count - 1)], [call(count - 1, 1)]
+
+
+def strings() -> Iterator[Row]:
+    yield (
+        "keys_255",
+        {
+            "type": "object",
+            "patternProperties": {"^.{1,255}$": {"type": "integer"}},
+            "additionalProperties": {"type": "string"},
+        },
+        [{"key one": 1, "k" * 255: 2, "k" * 256: "long", "": "short"}],
+        [{"k" * 256: 1}],
+    )
+    yield (
+        "words_that_exclude_each_other",
+        {
+            "type": "array",
+            "items": {
+                "type": "string",
+                "oneOf": [{"pattern": w} for w in ("customer", "operator", "admin", "designer")],
+            },
+        },
+        [["the customer", "an admin's desk"]],
+        [["an admin is no operator"]],
+    )
+    yield (
+        "format_beside_pattern",
+        {"type": "string", "format": "uri", "pattern": "^https://[^/]+/v[0-9]+/", "maxLength": 120},
+        ["https://example.com/v2/items?page=3"],
+        ["https://example.com/items"],
+    )
+    yield (
+        "lengths_beside_pattern",
+        {"type": "string", "pattern": "[0-9a-f]+", "minLength": 40, "maxLength": 64},
+        ["0123456789abcdef" * 3],
+        ["0123456789abcdef"],
+    )
+    yield (
+        "language_tags",
+        {
+            "type": "object",
+            "patternProperties": {
+                "^[a-zA-Z]{2,8}(-[a-zA-Z]{3}){0,2}(-[a-zA-Z]{4})?(-([a-zA-Z]{2}|[0-9]{3}))?$": {"type": "string"}
+            },
+            "additionalProperties": {"type": "integer"},
+        },
+        [{"en-US": "Hello", "zh-Hans-CN": "text", "x": 1}],
+        [{"en-US": 1}],
+    )
+    yield (
+        "multiples",
+        {"type": "array", "items": {"type": "integer", "minimum": 0, "multipleOf": 12}},
+        [[0, 144, 1200000]],
+        [[13]],
+    )
+    yield (
+        "sixteen_patterns",
+        {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "properties": {
+                        "kind": {"const": f"k{i}"},
+                        "id": {"type": "string", "pattern": f"K{i}-\\d{{{i % 7 + 2}}}"},
+                    },
+                }
+                for i in range(16)
+            ]
+        },
+        [{"id": "K3-12345", "kind": "k3"}],
+        [{"kind": "k3", "id": "K4-1"}],
+    )
+
+
 def rows() -> Iterator[Row]:
     rng = random.Random(0)
     for count in (10, 100, 500):
         yield tools(count)
+    for count in (1000, 2000):
+        yield calls(count, name_last=False)
+        yield calls(count, name_last=True)
+    yield from strings()
     many = sorted({name(rng, 3) for _ in range(10_000)})
     yield "enum_10000", {"enum": many}, [many[0], many[-1]], ["nobody"]
     yield (
