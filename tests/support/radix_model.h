@@ -1,8 +1,7 @@
 // A naive model of the radix cache and a simulated KV, run beside the real one: what every test of
 // it shares.
 //
-// An operation is four numbers, read modulo whatever exists when it runs, so that any list of
-// operations is valid and any part of a failing list can be tried alone: shrink() does that.
+// What is done to both is a list of operations (radix_operations.h), which shrink() makes shorter.
 //
 // The simulated KV. Each slot holds the hash of the whole prefix that its key and value would
 // depend on. A step runs the plan's copies and writes (in the order given or backwards, rows before
@@ -25,36 +24,9 @@
 #include <vector>
 
 #include "radix_cache/radix_cache.h"
+#include "tests/support/radix_operations.h"
 
 namespace espalier::radix_cache::model {
-
-struct Operation {
-  enum Kind : std::uint8_t {
-    kOpen,
-    kFork,
-    kExtend,
-    kExtendLikeAnother,
-    kRollback,
-    kRelease,
-    kPlan,
-    kCommit,
-    kAbandon,
-    kMarkDead,
-    kExpect,
-    kForget,
-    kClear,
-    kTick,
-    kShuffle,
-    kCompact,
-    kGuess,
-    kRetain,
-    kKinds
-  };
-  std::uint8_t kind = 0;
-  std::uint8_t lease = 0;
-  std::uint8_t count = 0;
-  std::uint8_t seed = 0;
-};
 
 struct Setting {
   std::uint32_t pages = 64;
@@ -562,22 +534,6 @@ class Model {
   std::uint64_t evicted_ = 0;
 };
 
-/// A random list that plans and commits often enough to get somewhere.
-inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
-  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1,
-                                                        2, 2, 1,  1,  6, 1, 2,  4,  3};
-  std::mt19937_64 random(seed);
-  std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
-  std::vector<Operation> out(count);
-  for (Operation& op : out) {
-    op.kind = static_cast<std::uint8_t>(kind(random));
-    op.lease = static_cast<std::uint8_t>(random());
-    op.count = static_cast<std::uint8_t>(random());
-    op.seed = static_cast<std::uint8_t>(random());
-  }
-  return out;
-}
-
 /// The smallest list found that still breaks something, by leaving out ever smaller pieces.
 inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operation> operations) {
   for (std::size_t piece = operations.size() / 2; piece > 0; piece /= 2) {
@@ -594,21 +550,6 @@ inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operati
     }
   }
   return operations;
-}
-
-inline std::string print(const std::vector<Operation>& operations) {
-  static constexpr const char* kNames[Operation::kKinds] = {
-      "open",     "fork",      "extend",  "extend_like_another",
-      "rollback", "release",   "plan",    "commit",
-      "abandon",  "mark_dead", "expect",  "forget",
-      "clear",    "tick",      "shuffle", "compact",
-      "guess",    "retain"};
-  std::string out;
-  for (const Operation& op : operations) {
-    out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) +
-           ", count " + std::to_string(op.count) + ", seed " + std::to_string(op.seed) + ")\n";
-  }
-  return out;
 }
 
 }  // namespace espalier::radix_cache::model
