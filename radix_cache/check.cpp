@@ -1,6 +1,7 @@
 // Every invariant, by walking the whole tree and counting anew. Names as in README.md.
 #include <algorithm>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "radix_cache/tree.h"
@@ -34,7 +35,7 @@ Status RadixCache::Impl::check() const {
   std::vector<std::uint32_t> active_children(nodes.size());
   std::vector<std::uint32_t> retained_children(nodes.size());
   std::vector<PageCount> pages(pool.total());
-  std::vector<std::uint32_t> users;  // of token buffers
+  std::unordered_map<const TokenBuffer*, std::uint32_t> users;
   std::size_t edges = 0, tokens = 0, root_count = 0, leases = 0, queued = 0;
   std::size_t wished = 0, retained = 0;
 
@@ -68,7 +69,7 @@ Status RadixCache::Impl::check() const {
     const Node& parent = nodes[x.parent];
     ESP_INVARIANT(parent.live && x.length > 0, "I3 tree: an empty edge or a dead parent", n);
     ESP_INVARIANT(x.start == parent.end(), "I3 tree: start position", n);
-    ESP_INVARIANT(table.find(x.parent, *tokens_of(x)) == n, "I3 tree: an edge is not in the table",
+    ESP_INVARIANT(table.find(x.parent, *x.tokens()) == n, "I3 tree: an edge is not in the table",
                   n);
     ++children[x.parent];
     if (x.active) ++active_children[x.parent];
@@ -88,10 +89,9 @@ Status RadixCache::Impl::check() const {
     if (x.children == 0) {
       ESP_INVARIANT(x.length <= std::max(x.protected_length(), x.ready),
                     "I6 leaves: tokens nobody needs", n);
-      ESP_INVARIANT(store.end(x.buffer) == x.buffer_offset + x.length,
+      ESP_INVARIANT(x.buffer->size == x.buffer_offset + x.length,
                     "I10 tokens: a leaf is not at the end", n);
     }
-    if (x.buffer >= users.size()) users.resize(x.buffer + 1);
     ++users[x.buffer];
 
     ESP_INVARIANT(x.pages.size() == pages_for(x.start, x.planned), "I2 pages: count", n);
@@ -149,9 +149,8 @@ Status RadixCache::Impl::check() const {
   ESP_INVARIANT(queued == queue.size(), "I6 leaves: the queue holds others", 0);
   ESP_INVARIANT(leases + free_anchors.size() == anchors.size(), "I4 leases: a lease in no list", 0);
   ESP_INVARIANT(tokens == store.size(), "I10 tokens: stored and not in a node", 0);
-  for (std::uint32_t b = 0; b < users.size(); ++b) {
-    ESP_INVARIANT(users[b] == 0 || users[b] == store.users(b), "I10 tokens: users of a buffer", b);
-  }
+  for (const auto& [buffer, pieces] : users)
+    ESP_INVARIANT(pieces == buffer->users, "I10 tokens: users of a buffer", pieces);
 
   std::uint32_t held = 0, pinned = 0;
   for (const PageId page : pool.free_list()) {

@@ -1,81 +1,116 @@
 // Which leaf tail goes next: four classes in order, the smallest key first inside each, ties by
 // node index.
 //
-// One indexed binary heap a class (a leaf that appears because its children went is older than what
-// was queued last, so plain lists would not stay in order). A node enters and leaves in O(log
-// leaves); trimming its next page while it stays first costs nothing here. Leaves whose return is
-// expected are in a further heap by when, so that those that did not come back leave the class.
+// One indexed heap a class (a leaf that appears because its children went is older than what was
+// queued last, so plain lists would not stay in order), each node with four below it, which lie in
+// one cache line. A node enters and leaves in O(log leaves); trimming its next page while it stays
+// first costs nothing here. Leaves whose return is expected are in a further heap by when, so that
+// those that did not come back leave the class.
 #pragma once
 
-#include <algorithm>
 #include <array>
+#include <compare>
+#include <cstddef>
 #include <cstdint>
-#include <utility>
-#include <vector>
 
 #include "base/result.h"
+#include "radix_cache/arena.h"
 #include "radix_cache/radix_cache.h"
 
 namespace espalier::radix_cache {
+
+/// Where nodes stand in heaps of which each is in one at most, and which one that is.
+struct HeapPlace {
+  static constexpr std::uint32_t kOut = UINT32_MAX;
+  std::uint32_t at = kOut;
+  EvictionClass in = EvictionClass::kNone;
+};
 
 /// Nodes by key, the smallest first, with their places, so that any of them can go. Keys must not
 /// change while their node is in.
 class IndexedHeap {
  public:
-  static constexpr std::uint32_t kNone = UINT32_MAX;
   struct Entry {
-    std::uint64_t key;
-    std::uint32_t node;
+    std::uint64_t key = 0;
+    std::uint32_t node = 0;
     friend auto operator<=>(const Entry&, const Entry&) = default;
   };
 
-  [[nodiscard]] bool empty() const { return entries_.empty(); }
-  [[nodiscard]] std::size_t size() const { return entries_.size(); }
-  [[nodiscard]] const Entry& first() const { return entries_.front(); }
-  /// The node's key, or null where it is not in.
+  /// `places` outlives it. Several heaps may share them, where no node is in two.
+  explicit IndexedHeap(Arena<HeapPlace>& places) : places_(places) { entries_.grow(kRoot); }
+
+  [[nodiscard]] bool empty() const { return entries_.size() == kRoot; }
+  [[nodiscard]] std::size_t size() const { return entries_.size() - kRoot; }
+  [[nodiscard]] const Entry& first() const { return entries_[kRoot]; }
+  /// The node's key, or null where it is in no heap of these places.
   [[nodiscard]] const std::uint64_t* key_of(std::uint32_t node) const {
-    return node < at_.size() && at_[node] != kNone ? &entries_[at_[node]].key : nullptr;
+    const bool in = node < places_.size() && places_[node].at != HeapPlace::kOut;
+    return in ? &entries_[places_[node].at].key : nullptr;
   }
   void add(std::uint32_t node, std::uint64_t key) {
-    if (node >= at_.size()) at_.resize(std::max<std::size_t>(node + 1, at_.size() * 2), kNone);
-    ESP_DCHECK(at_[node] == kNone);
-    entries_.push_back({key, node});
-    up(entries_.size() - 1);
+    places_.grow(std::size_t{node} + 1);
+    ESP_DCHECK(places_[node].at == HeapPlace::kOut);
+    ESP_CHECK(entries_.size() < HeapPlace::kOut);
+    entries_.emplace_back();
+    up(entries_.size() - 1, {key, node});
   }
   void remove(std::uint32_t node) {
-    const std::size_t at = std::exchange(at_[node], kNone);
-    const Entry moved = entries_.back();
+    const std::size_t at = places_[node].at;
+    places_[node].at = HeapPlace::kOut;
+    const Entry moved = entries_[entries_.size() - 1];
     entries_.pop_back();
     if (moved.node == node) return;
-    entries_[at] = moved;
-    up(at);
-    down(at_[moved.node]);
+    if (at > kRoot && moved < entries_[above(at)]) {
+      up(at, moved);
+    } else {
+      down(at, moved);
+    }
+  }
+
+  /// Calls `each(node)` for those that may be first once the first is gone.
+  template <class Each>
+  void next(const Each& each) const {
+    for (std::size_t i = below(kRoot); i < below(kRoot) + kBelow && i < entries_.size(); ++i)
+      each(entries_[i].node);
   }
 
  private:
+  // The first entry stands at 3, so that the four below any entry begin at a multiple of four.
+  static constexpr std::size_t kRoot = 3;
+  static constexpr std::size_t kBelow = 4;
+  static std::size_t above(std::size_t at) { return at / kBelow + 2; }
+  static std::size_t below(std::size_t at) { return kBelow * at - 8; }
+
   void put(std::size_t at, Entry entry) {
     entries_[at] = entry;
-    at_[entry.node] = static_cast<std::uint32_t>(at);
+    places_[entry.node].at = static_cast<std::uint32_t>(at);
   }
-  void up(std::size_t at) {
-    const Entry entry = entries_[at];
-    for (; at > 0 && entry < entries_[(at - 1) / 2]; at = (at - 1) / 2)
-      put(at, entries_[(at - 1) / 2]);
+  void up(std::size_t at, Entry entry) {
+    for (; at > kRoot && entry < entries_[above(at)]; at = above(at)) put(at, entries_[above(at)]);
     put(at, entry);
   }
-  void down(std::size_t at) {
-    const Entry entry = entries_[at];
-    for (std::size_t child = 2 * at + 1; child < entries_.size(); child = 2 * at + 1) {
-      if (child + 1 < entries_.size() && entries_[child + 1] < entries_[child]) ++child;
-      if (!(entries_[child] < entry)) break;
-      put(at, entries_[child]);
-      at = child;
+  void down(std::size_t at, Entry entry) {
+    const std::size_t end = entries_.size();
+    for (std::size_t first = below(at); first < end; first = below(at)) {
+      // The four lines below these four, of which one is read next: in a large heap each is far.
+      for (std::size_t i = first; i < first + kBelow && below(i) < end; ++i)
+        __builtin_prefetch(&entries_[below(i)]);
+      const Entry* least = &entries_[first];
+      std::size_t least_at = first;
+      for (std::size_t i = first + 1; i < first + kBelow && i < end; ++i) {
+        if (!(entries_[i] < *least)) continue;
+        least = &entries_[i];
+        least_at = i;
+      }
+      if (!(*least < entry)) break;
+      put(at, *least);
+      at = least_at;
     }
     put(at, entry);
   }
 
-  std::vector<Entry> entries_;
-  std::vector<std::uint32_t> at_;  // by node
+  Arena<HeapPlace>& places_;
+  Arena<Entry> entries_;
 };
 
 class EvictionQueue {
@@ -89,10 +124,8 @@ class EvictionQueue {
       return;
     if (now != EvictionClass::kNone) heap(now).remove(node);
     if (now == EvictionClass::kExpected) returns_.remove(node);
-    if (node >= in_.size()) in_.resize(node + 1, EvictionClass::kNone);
-    in_[node] = wanted;
-    if (wanted == EvictionClass::kNone) return;
-    heap(wanted).add(node, key);
+    if (wanted != EvictionClass::kNone) heap(wanted).add(node, key);
+    places_[node].in = wanted;
     if (wanted == EvictionClass::kExpected) returns_.add(node, ~key);
   }
 
@@ -103,15 +136,23 @@ class EvictionQueue {
     }
     return kNoNode;
   }
+  /// Calls `each(node)` for those that may be next once the first is gone, if the class goes on.
+  template <class Each>
+  void next(const Each& each) const {
+    for (const IndexedHeap& entries : heaps_) {
+      if (!entries.empty()) return entries.next(each);
+    }
+  }
+  void fetch(std::uint32_t node) const { __builtin_prefetch(&places_[node]); }
   /// A leaf that was expected by `time`, or kNoNode.
   [[nodiscard]] std::uint32_t overdue(std::uint64_t time) const {
     return !returns_.empty() && returns_.first().key <= time ? returns_.first().node : kNoNode;
   }
   [[nodiscard]] EvictionClass class_of(std::uint32_t node) const {
-    return node < in_.size() ? in_[node] : EvictionClass::kNone;
+    return node < places_.size() ? places_[node].in : EvictionClass::kNone;
   }
   [[nodiscard]] std::uint64_t key_of(std::uint32_t node) const {
-    return *heaps_[static_cast<std::size_t>(in_[node])].key_of(node);
+    return *heaps_[static_cast<std::size_t>(class_of(node))].key_of(node);
   }
   [[nodiscard]] std::size_t size() const {
     return heaps_[0].size() + heaps_[1].size() + heaps_[2].size() + heaps_[3].size();
@@ -120,10 +161,12 @@ class EvictionQueue {
  private:
   IndexedHeap& heap(EvictionClass c) { return heaps_[static_cast<std::size_t>(c)]; }
 
+  Arena<HeapPlace> places_;
   // kDead, kOrdinary, kExpected (by the complement of when), kRetained
-  std::array<IndexedHeap, 4> heaps_;
-  IndexedHeap returns_;            // of kExpected, by when
-  std::vector<EvictionClass> in_;  // by node
+  std::array<IndexedHeap, 4> heaps_{IndexedHeap(places_), IndexedHeap(places_),
+                                    IndexedHeap(places_), IndexedHeap(places_)};
+  Arena<HeapPlace> return_places_;
+  IndexedHeap returns_{return_places_};  // of kExpected, by when
 };
 
 }  // namespace espalier::radix_cache

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "radix_cache/memory_block.h"
 #include "radix_cache/radix_cache.h"
 
 namespace espalier::radix_cache {
@@ -51,6 +52,8 @@ class PagePool {
   }
   void set_fill(PageId page, std::uint32_t slots) { pages_[page].fill = slots; }
 
+  void fetch(PageId page) const { __builtin_prefetch(&pages_[page]); }
+
   [[nodiscard]] std::uint32_t refs(PageId page) const { return pages_[page].refs; }
   [[nodiscard]] std::uint32_t pins(PageId page) const { return pages_[page].pins; }
   [[nodiscard]] std::uint32_t fill(PageId page) const { return pages_[page].fill; }
@@ -71,7 +74,7 @@ class PagePool {
     std::uint32_t pins = 0;
     std::uint32_t fill = 0;
   };
-  std::vector<Page> pages_;
+  ZeroedArray<Page> pages_;
   std::vector<PageId> free_;
   std::uint32_t held_ = 0;    // pages that are not free, counted on their own
   std::uint32_t pinned_ = 0;  // pages with pins

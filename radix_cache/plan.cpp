@@ -58,6 +58,29 @@ void RadixCache::Impl::copy_head(const Node& x, PageId page, StepPlan& plan) {
   }
 }
 
+/// The node's next `count` tokens, all of them in its last page.
+void RadixCache::Impl::add_rows(Node& x, std::uint32_t count, StepPlan& plan) {
+  const PageId page = x.pages.back();
+  Written& w = written[page];
+  if (w.epoch != open_epoch) {
+    w.epoch = open_epoch;
+    w.copied = 0;
+  }
+  const auto first = static_cast<std::uint32_t>(plan.rows_.size());
+  const std::uint32_t position = x.start + x.planned;
+  const std::uint32_t slot = position % kPageTokens;
+  const TokenId* const tokens = x.tokens() + x.planned;
+  plan.rows_.resize(std::size_t{first} + count);
+  plan.writes_.resize(std::size_t{first} + count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    w.row[slot + i] = first + i;
+    plan.rows_[first + i] = {tokens[i], position + i, 0, 0};
+    plan.writes_[first + i] = {page, slot + i};
+  }
+  x.planned += count;
+  pool.set_fill(page, slot + count);
+}
+
 RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows) {
   ESP_CHECK(!plan.sealed_ || plan.epoch_ == 0);
   const bool opening = plan.epoch_ == 0;
@@ -69,7 +92,8 @@ RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint3
   ESP_CHECK(plan.epoch_ == open_epoch);
   const auto begin = static_cast<std::uint32_t>(plan.rows_.size());
 
-  std::vector<std::uint32_t> path;  // deepest first, up to where something is planned
+  std::vector<std::uint32_t>& path = planning;  // deepest first, up to where something is planned
+  path.clear();
   for (std::uint32_t n = anchor.node; !nodes[n].is_root(); n = nodes[n].parent) {
     path.push_back(n);
     if (nodes[n].planned > 0) break;
@@ -78,31 +102,21 @@ RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint3
   std::uint32_t left = max_rows;
   for (; !path.empty() && left > 0 && !dry; path.pop_back()) {
     const std::uint32_t node = path.back();
-    const std::uint32_t extent = node == anchor.node ? anchor.offset : nodes[node].length;
-    const std::uint32_t before = nodes[node].planned;
-    const bool listed = before > nodes[node].ready;
-    while (nodes[node].planned < extent && left > 0) {
+    Node& x = nodes[node];
+    const std::uint32_t extent = node == anchor.node ? anchor.offset : x.length;
+    const std::uint32_t before = x.planned;
+    const bool listed = before > x.ready;
+    while (x.planned < extent && left > 0) {
       if (!ensure_page(node, plan)) {
         dry = true;
         break;
       }
-      Node& x = nodes[node];
-      const std::uint32_t position = x.start + x.planned;
-      const std::uint32_t slot = position % kPageTokens;
-      const PageId page = x.pages.back();
-      Written& w = written[page];
-      if (w.epoch != open_epoch) {
-        w.epoch = open_epoch;
-        w.copied = 0;
-      }
-      w.row[slot] = static_cast<std::uint32_t>(plan.rows_.size());
-      plan.rows_.push_back({tokens_of(x)[x.planned], position, 0, 0});
-      plan.writes_.push_back({page, slot});
-      pool.set_fill(page, slot + 1);
-      ++x.planned;
-      --left;
+      const std::uint32_t slot = (x.start + x.planned) % kPageTokens;
+      const std::uint32_t rows = std::min({kPageTokens - slot, extent - x.planned, left});
+      add_rows(x, rows, plan);
+      left -= rows;
     }
-    if (nodes[node].planned > before) {
+    if (x.planned > before) {
       if (!listed) pending.push_back(node);
       update(node);
     }
@@ -164,7 +178,7 @@ std::uint32_t RadixCache::Impl::compact(std::uint32_t node) {
       const bool pinned = owner.pinned == owner.pages.size();
       const bool first = owner.pages.size() == 1 && owner.start % kPageTokens != 0;
       if (pinned) pool.unpin(old);
-      owner.pages.back() = copy;
+      owner.pages.set_back(copy);
       pool.share(copy);
       if (pinned) pool.pin(copy);
       freed += pool.drop(old) ? 1 : 0;

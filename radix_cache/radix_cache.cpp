@@ -75,8 +75,7 @@ std::span<const TokenId> RadixCache::following(const Lease& lease, std::size_t m
   const Anchor& a = impl_->anchors[lease.anchor_];
   const Node& x = impl_->nodes[a.node];
   if (x.is_root()) return {};
-  return {impl_->store.at(x.buffer, x.buffer_offset) + a.offset,
-          std::min<std::size_t>(most, x.length - a.offset)};
+  return {x.tokens() + a.offset, std::min<std::size_t>(most, x.length - a.offset)};
 }
 
 std::uint32_t RadixCache::ready(const Lease& lease) const {
@@ -164,7 +163,7 @@ std::vector<TokenId> RadixCache::tokens(const Lease& lease) const {
   for (std::uint32_t n = a.node; !impl_->nodes[n].is_root(); n = impl_->nodes[n].parent) {
     const Node& x = impl_->nodes[n];
     if (n != a.node) count = x.length;
-    std::copy_n(impl_->store.at(x.buffer, x.buffer_offset), count, out.begin() + x.start);
+    std::copy_n(x.tokens(), count, out.begin() + x.start);
   }
   return out;
 }

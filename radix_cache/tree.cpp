@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <memory>
 
 namespace espalier::radix_cache {
 
@@ -19,6 +20,12 @@ std::uint32_t common_prefix(const TokenId* a, const TokenId* b, std::uint32_t co
 }
 
 }  // namespace
+
+RadixCache::Impl::~Impl() {
+  for (std::size_t n = 0; n < nodes.size(); ++n) {
+    if (nodes[n].buffer != nullptr) store.drop(nodes[n].buffer);
+  }
+}
 
 std::uint32_t RadixCache::Impl::new_node() {
   std::uint32_t node = static_cast<std::uint32_t>(nodes.size());
@@ -46,6 +53,14 @@ std::uint32_t RadixCache::Impl::new_child(std::uint32_t parent, std::span<const 
   return child;
 }
 
+/// A buffer has moved: the node and those above it that have pieces of it.
+void RadixCache::Impl::rebase(std::uint32_t node, TokenBuffer* buffer) {
+  TokenBuffer* const old = nodes[node].buffer;
+  if (old == buffer) return;
+  for (; !nodes[node].is_root() && nodes[node].buffer == old; node = nodes[node].parent)
+    nodes[node].buffer = buffer;
+}
+
 void RadixCache::Impl::remove(std::uint32_t node) {
   Node& x = nodes[node];
   ESP_CHECK(x.children == 0 && x.anchors == kNil);
@@ -57,11 +72,14 @@ void RadixCache::Impl::remove(std::uint32_t node) {
     Node& parent = nodes[x.parent];
     if (x.active) --parent.active_children;
     --parent.children;
-    table.erase(x.parent, *tokens_of(x));
-    store.release(x.buffer, x.buffer_offset);
+    table.erase(x.parent, *x.tokens());
+    const bool shared = x.buffer->users > 1;
+    TokenBuffer* const left = store.release(x.buffer, x.buffer_offset);
+    if (shared) rebase(x.parent, left);
     queue.place(node, EvictionClass::kNone, 0);
   }
-  x = Node{};
+  std::destroy_at(&x);
+  std::construct_at(&x);
   free_nodes.push_back(node);
 }
 
@@ -80,34 +98,34 @@ std::uint32_t RadixCache::Impl::split(std::uint32_t node, std::uint32_t at) {
   head.children = 1;
   head.hits = tail.hits;
   head.last = tail.last;
-  head.value = tail.value;
+  head.bonus = tail.bonus;
   head.fall_steps = tail.fall_steps;
   head.wished = tail.wished;
   head.retained = tail.retained;
   head.retained_children = tail.retained ? 1 : 0;
   head.buffer = tail.buffer;
   head.buffer_offset = tail.buffer_offset;
-  store.share(head.buffer);
+  store.share(*head.buffer);
 
   // A page that the cut goes through belongs to both.
   const std::uint32_t head_pages = pages_for(head.start, head.planned);
-  head.pages.assign(tail.pages.begin(), tail.pages.begin() + head_pages);
+  head.pages.assign(tail.pages.all().first(head_pages));
   if (tail.planned > at) {
     const std::uint32_t first = (tail.start + at) / kPageTokens - tail.start / kPageTokens;
     if (first < head_pages) pool.share(tail.pages[first]);
-    tail.pages.erase(tail.pages.begin(), tail.pages.begin() + first);
+    tail.pages.drop_front(first);
   } else {
     tail.pages.clear();
   }
 
-  table.set(head.parent, *tokens_of(head), head_index);
+  table.set(head.parent, *head.tokens(), head_index);
   tail.parent = head_index;
   tail.start += at;
   tail.length -= at;
   tail.planned -= head.planned;
   tail.ready -= head.ready;
   tail.buffer_offset += at;
-  table.set(head_index, *tokens_of(tail), node);
+  table.set(head_index, *tail.tokens(), node);
   if (tail.dead_from != kNil) {
     if (tail.dead_from < at) head.dead_from = tail.dead_from;
     tail.dead_from = tail.dead_from > at ? tail.dead_from - at : 0;
@@ -140,7 +158,7 @@ void RadixCache::Impl::trim(std::uint32_t node, std::uint32_t length) {
   ESP_CHECK(x.children == 0 && length > 0 && length < x.length);
   if (x.planned > length) drop_pages(node, length);
   x.length = length;
-  store.cut(x.buffer, x.buffer_offset + length);
+  rebase(node, store.cut(x.buffer, x.buffer_offset + length));
   if (x.dead_from != kNil && x.dead_from >= length) x.dead_from = kNil;
 }
 
@@ -211,7 +229,8 @@ void RadixCache::Impl::touch(Node& x) {
   // Before anything was evicted, a leaf lives at least as long as there has been.
   const std::uint64_t lives = life > 0 ? life : std::min(time, kLongestLife) << kLifeBits;
   x.last = time;
-  x.value = time + ((lives / 4 * log2) >> (kMost + kLifeBits));
+  x.bonus = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>((lives / 4 * log2) >> (kMost + kLifeBits), UINT32_MAX));
 }
 
 void RadixCache::Impl::count_eviction(const Node& x) {
@@ -292,7 +311,7 @@ void RadixCache::Impl::update(std::uint32_t node) {
     }
     repin(node);
     requeue(node);
-    count_retained(node);
+    if (x.retained || x.level > 0) count_retained(node);
     if (!changed) return;
     node = parent;
   }
@@ -338,7 +357,7 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
   while (done < count) {
     if (offset < nodes[node].length) {
       const Node& x = nodes[node];
-      const std::uint32_t same = common_prefix(tokens_of(x) + offset, tokens.data() + done,
+      const std::uint32_t same = common_prefix(x.tokens() + offset, tokens.data() + done,
                                                std::min(x.length - offset, count - done));
       done += same;
       offset += same;
@@ -364,7 +383,7 @@ Extended RadixCache::Impl::extend(std::uint32_t anchor, std::span<const TokenId>
     // A leaf grows in place; one that others came back to, or a user wants kept, stays as it is, so
     // that what follows has a value of its own.
     if (!x.is_root() && x.children == 0 && x.hits == 0 && x.level == 0) {
-      store.append(x.buffer, rest);
+      rebase(node, store.append(x.buffer, rest));
       x.length += static_cast<std::uint32_t>(rest.size());
       touch(x);
       x.next_use = 0;
@@ -455,7 +474,7 @@ RadixCache::Impl::Place RadixCache::Impl::walk(Space space, std::span<const Toke
     const auto limit =
         static_cast<std::uint32_t>(std::min<std::size_t>(x.length, tokens.size() - at.found));
     at.node = child;
-    at.offset = common_prefix(tokens_of(x), tokens.data() + at.found, limit);
+    at.offset = common_prefix(x.tokens(), tokens.data() + at.found, limit);
     at.found += at.offset;
     if (at.offset < x.length) break;
   }
@@ -500,6 +519,29 @@ std::uint32_t RadixCache::Impl::prefix(std::uint32_t node, std::uint32_t offset,
   return 0;
 }
 
+/// What has not been used for longest is also farthest from the processor: asks for the memory of
+/// the nodes that are likely to go next, so that it comes while the first goes.
+void RadixCache::Impl::fetch_victims() const {
+  queue.next([this](std::uint32_t node) {
+    const char* const lines = reinterpret_cast<const char*>(&nodes[node]);
+    __builtin_prefetch(lines);
+    __builtin_prefetch(lines + MemoryBlock::kLine);
+    queue.fetch(node);
+  });
+}
+
+/// The same for what the first of them leads to, whose own memory is here by now.
+void RadixCache::Impl::fetch_next() const {
+  const std::uint32_t node = queue.first();
+  if (node == EvictionQueue::kNoNode) return;
+  const Node& x = nodes[node];
+  if (x.pages.empty()) return;
+  __builtin_prefetch(x.buffer);
+  __builtin_prefetch(x.tokens());
+  pool.fetch(x.pages.back());
+  __builtin_prefetch(&written[x.pages.back()]);
+}
+
 bool RadixCache::Impl::evict() {
   const std::uint32_t node = queue.first();
   if (node == EvictionQueue::kNoNode) return false;
@@ -508,6 +550,8 @@ bool RadixCache::Impl::evict() {
   const std::uint32_t keep =
       std::max(x.protected_length(), boundary > x.start ? boundary - x.start : 0);
   ESP_CHECK(keep < x.length);
+  table.fetch(x.parent, *x.tokens());
+  fetch_victims();
   ++changes;
   count_eviction(x);
   if (keep > 0) {
@@ -521,6 +565,7 @@ bool RadixCache::Impl::evict() {
     drop_pages(node, 0);
   }
   update(node);
+  fetch_next();
   return true;
 }
 

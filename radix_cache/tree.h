@@ -22,8 +22,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "radix_cache/arena.h"
 #include "radix_cache/child_table.h"
 #include "radix_cache/eviction_queue.h"
+#include "radix_cache/memory_block.h"
+#include "radix_cache/page_list.h"
 #include "radix_cache/page_pool.h"
 #include "radix_cache/radix_cache.h"
 #include "radix_cache/token_store.h"
@@ -37,7 +40,8 @@ constexpr std::uint32_t pages_for(std::uint32_t start, std::uint32_t tokens) {
   return tokens == 0 ? 0 : (start + tokens - 1) / kPageTokens - start / kPageTokens + 1;
 }
 
-struct Node {
+/// Two cache lines: what a walk reads, and what changes where one ends.
+struct alignas(64) Node {
   std::uint32_t parent = kNil;  // kNil: a space's root
   std::uint32_t start = 0;      // position of the first token
   std::uint32_t length = 0;     // tokens; 0 for roots only
@@ -46,36 +50,43 @@ struct Node {
   std::uint32_t cover = 0;      // largest offset at which a lease stands
   std::uint32_t children = 0;
   std::uint32_t active_children = 0;
+  TokenBuffer* buffer = nullptr;
+  std::uint32_t buffer_offset = 0;
   std::uint32_t anchors = kNil;    // list of leases that stand here
-  std::uint32_t pinned = 0;        // of `pages`, from the front: pinned by this node
   std::uint32_t dead_from = kNil;  // tokens from this offset on: declared dead
   std::uint32_t hits = 0;          // walks of others that found it
-  TokenStore::BufferId buffer = 0;
-  std::uint32_t buffer_offset = 0;
-  std::uint64_t last = 0;      // step of the last use
-  std::uint64_t value = 0;     // EvictionClass::kOrdinary's order: see value_of()
-  std::uint64_t next_use = 0;  // declared by expect(); 0 or past: not known
-  Space space = 0;             // roots only
-  // Retention (retention.cpp). Whole nodes have one: a range that ends inside a node splits it.
-  std::uint64_t falls = 0;       // step at which the level falls by one
-  std::uint64_t fall_steps = 0;  // from one fall to the next
-  std::uint32_t retained_children = 0;
-  std::uint32_t retained_pages = 0;  // what of `pages` the budget counts
-  std::uint8_t level = 0;            // now
-  std::uint8_t wished = 0;           // what a use brings it back to
-  bool retained = false;             // its own level, or something below
+  std::uint8_t level = 0;          // of retention, now
+  bool retained = false;           // its own level, or something below
   bool live = false;
-  bool active = false;  // a lease in the subtree, or planned rows here
-  std::vector<PageId> pages;
+  bool active = false;       // a lease in the subtree, or planned rows here
+  std::uint32_t pinned = 0;  // of `pages`, from the front: pinned by this node
+
+  PageList pages;
+  std::uint64_t last = 0;  // step of the last use
+  union {
+    std::uint64_t next_use = 0;  // declared by expect(); 0 or past: not known
+    Space space;                 // of roots only
+  };
+  // Retention (retention.cpp). Whole nodes have one: a range that ends inside a node splits it.
+  std::uint64_t falls = 0;           // step at which the level falls by one
+  std::uint64_t fall_steps = 0;      // from one fall to the next
+  std::uint32_t bonus = 0;           // what its past is worth, in steps: see touch()
+  std::uint32_t retained_pages = 0;  // what of `pages` the budget counts
+  std::uint32_t retained_children = 0;
+  std::uint8_t wished = 0;  // what a use brings the level back to
 
   [[nodiscard]] bool is_root() const { return parent == kNil; }
   [[nodiscard]] std::uint32_t end() const { return start + length; }
+  [[nodiscard]] const TokenId* tokens() const { return buffer->ids() + buffer_offset; }
+  /// EvictionClass::kOrdinary's order.
+  [[nodiscard]] std::uint64_t value() const { return last + bonus; }
   /// Tokens that must stay.
   [[nodiscard]] std::uint32_t protected_length() const {
     if (active_children > 0) return length;
     return planned > ready && planned > cover ? planned : cover;
   }
 };
+static_assert(sizeof(Node) == 128);
 
 /// Where a lease stands: `offset` tokens into `node` (0 at a root only).
 struct Anchor {
@@ -90,11 +101,12 @@ struct Anchor {
 class RadixCache::Impl {
  public:
   explicit Impl(const Options& options)
-      : table(options.hash_mask),
+      : table(options.hash_mask, options.pages),
         pool(options.pages),
         max_tokens(options.max_tokens),
         max_retained(options.retained_pages.value_or(options.pages / 4)),
         written(options.pages) {}
+  ~Impl();
 
   // tree.cpp: leases
   std::uint32_t open(Space space);
@@ -138,7 +150,7 @@ class RadixCache::Impl {
   [[nodiscard]] std::vector<NodeView> view() const;
 
   // The parts.
-  std::vector<Node> nodes;
+  Arena<Node> nodes;
   std::vector<std::uint32_t> free_nodes;
   std::vector<Anchor> anchors;
   std::vector<std::uint32_t> free_anchors;
@@ -150,8 +162,9 @@ class RadixCache::Impl {
   std::uint32_t max_tokens;
   std::uint32_t max_retained;
   std::uint32_t retained_pages = 0;  // the sum over all nodes
-  IndexedHeap falls;                 // nodes with a level, by when it falls
-  IndexedHeap wishes;                // the same by retention_key(), for the budget
+  Arena<HeapPlace> fall_places, wish_places;
+  IndexedHeap falls{fall_places};   // nodes with a level, by when it falls
+  IndexedHeap wishes{wish_places};  // the same by retention_key(), for the budget
   std::uint64_t time = 0;
   Evicted evicted;
   std::uint64_t changes = 0;  // of what match() may find
@@ -167,12 +180,14 @@ class RadixCache::Impl {
   std::uint64_t epochs = 0;            // plans so far
   std::uint64_t open_epoch = 0;        // 0: none is open
   std::vector<std::uint32_t> pending;  // every node with planned > ready (and perhaps some without)
-  std::vector<Written> written;        // by page
+  std::vector<std::uint32_t> planning;  // plan()'s own
+  ZeroedArray<Written> written;         // by page
 
  private:
   std::uint32_t new_node();
   std::uint32_t new_child(std::uint32_t parent, std::span<const TokenId> tokens);
   std::uint32_t new_anchor();
+  void rebase(std::uint32_t node, TokenBuffer* buffer);
   void remove(std::uint32_t node);  // a leaf that keeps nothing, or an unused root
   std::uint32_t split(std::uint32_t node, std::uint32_t at);  // the new head
   void trim(std::uint32_t node, std::uint32_t length);        // a leaf
@@ -201,18 +216,17 @@ class RadixCache::Impl {
   [[nodiscard]] EvictionClass class_of(const Node& node) const;
   [[nodiscard]] static std::uint64_t key_of(const Node& node, EvictionClass c) {
     if (c == EvictionClass::kRetained) return retention_key(node);
-    return c == EvictionClass::kExpected ? ~node.next_use : node.value;
+    return c == EvictionClass::kExpected ? ~node.next_use : node.value();
   }
-  [[nodiscard]] const TokenId* tokens_of(const Node& node) const {
-    return store.at(node.buffer, node.buffer_offset);
-  }
-
   // How long a leaf stays that nobody comes back to, in steps, times 2^kLifeBits: a running mean of
   // the ages at which pages were evicted.
   static constexpr unsigned kLifeBits = 8;
   static constexpr std::uint64_t kLongestLife = 1ULL << 40;
   std::uint64_t life = 0;
 
+  void add_rows(Node& node, std::uint32_t count, StepPlan& plan);
+  void fetch_victims() const;
+  void fetch_next() const;
   [[nodiscard]] bool ensure_page(std::uint32_t node, StepPlan& plan);
   [[nodiscard]] bool may_append(const Node& parent, std::uint32_t start) const;
   void copy_head(const Node& node, PageId page, StepPlan& plan);

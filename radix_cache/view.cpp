@@ -28,15 +28,15 @@ std::vector<NodeView> RadixCache::Impl::view() const {
         v.parent = parent;
         v.space = space;
         v.start = x.start;
-        v.tokens.assign(tokens_of(x), tokens_of(x) + x.length);
+        v.tokens.assign(x.tokens(), x.tokens() + x.length);
         v.ready = x.ready;
         v.dead_from = std::min(x.dead_from, x.length);
-        v.pages = x.pages;
+        v.pages.assign(x.pages.all().begin(), x.pages.all().end());
         for (std::uint32_t a = x.anchors; a != kNil; a = anchors[a].next) ++v.leases;
         v.active = x.active;
         v.hits = x.hits;
         v.last = x.last;
-        v.value = x.value;
+        v.value = x.value();
         v.next_use = x.next_use > time ? x.next_use : 0;
         v.level = x.level;
         v.falls = x.level > 0 ? x.falls : 0;
