@@ -148,20 +148,33 @@ void RadixCache::Impl::close(bool computed) {
   }
 }
 
-std::uint32_t RadixCache::Impl::pages_needed(const Anchor& anchor, std::uint32_t length) const {
-  std::uint32_t need = 0;
+void RadixCache::Impl::add_unplanned(const Anchor& anchor, std::uint32_t length,
+                                     std::vector<Unplanned>& out) const {
   for (std::uint32_t n = anchor.node; !nodes[n].is_root(); n = nodes[n].parent) {
     const Node& x = nodes[n];
     const std::uint32_t on_path = n == anchor.node ? anchor.offset : x.length;
     const std::uint32_t extent = length > x.start ? std::min(on_path, length - x.start) : 0;
-    if (extent > x.planned) {
-      need += pages_for(x.start, extent) - static_cast<std::uint32_t>(x.pages.size());
-      const bool inside = x.planned == 0 && x.start % kPageTokens != 0;
-      if (inside && may_append(nodes[x.parent], x.start)) --need;
-    }
+    if (extent > x.planned) out.push_back({n, extent});
     if (x.planned > 0) break;
   }
-  return need;
+}
+
+std::uint32_t RadixCache::Impl::pages_needed(std::vector<Unplanned>& unplanned) const {
+  // Of a node in several paths the farthest extent counts, which sorting puts last.
+  std::sort(unplanned.begin(), unplanned.end());
+  std::uint32_t need = 0;
+  std::vector<std::uint32_t> appended;  // nodes in whose last page a child writes on
+  for (std::size_t i = 0; i < unplanned.size(); ++i) {
+    if (i + 1 < unplanned.size() && unplanned[i + 1].node == unplanned[i].node) continue;
+    const Node& x = nodes[unplanned[i].node];
+    need += pages_for(x.start, unplanned[i].extent) - x.pages.size();
+    const bool inside = x.planned == 0 && x.start % kPageTokens != 0;
+    if (inside && may_append(nodes[x.parent], x.start)) appended.push_back(x.parent);
+  }
+  // One child each may.
+  std::sort(appended.begin(), appended.end());
+  const auto end = std::unique(appended.begin(), appended.end());
+  return need - static_cast<std::uint32_t>(end - appended.begin());
 }
 
 std::uint32_t RadixCache::Impl::compact(std::uint32_t node) {

@@ -1,10 +1,28 @@
 #include "radix_cache/radix_cache.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "radix_cache/tree.h"
 
 namespace espalier::radix_cache {
+
+/// From here to the end of the scope is time inside the cache.
+class RadixCache::Stopwatch {
+ public:
+  explicit Stopwatch(const Impl& impl) : impl_(impl) {
+    if (impl_.timed) began_ = std::chrono::steady_clock::now();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() {
+    if (impl_.timed) impl_.spent += std::chrono::steady_clock::now() - began_;
+  }
+
+ private:
+  const Impl& impl_;
+  std::chrono::steady_clock::time_point began_{};
+};
 
 Lease::Lease(Lease&& other) noexcept
     : cache_(std::exchange(other.cache_, nullptr)),
@@ -13,7 +31,7 @@ Lease::Lease(Lease&& other) noexcept
 
 Lease& Lease::operator=(Lease&& other) noexcept {
   if (this != &other) {
-    if (cache_ != nullptr) cache_->impl_->release(anchor_);
+    if (cache_ != nullptr) cache_->release(anchor_);
     cache_ = std::exchange(other.cache_, nullptr);
     anchor_ = std::exchange(other.anchor_, 0);
     length_ = std::exchange(other.length_, 0);
@@ -22,7 +40,7 @@ Lease& Lease::operator=(Lease&& other) noexcept {
 }
 
 Lease::~Lease() {
-  if (cache_ != nullptr) cache_->impl_->release(anchor_);
+  if (cache_ != nullptr) cache_->release(anchor_);
 }
 
 RadixCache::RadixCache(Options options) : impl_(std::make_unique<Impl>(options)) {}
@@ -31,7 +49,13 @@ RadixCache::~RadixCache() {
   ESP_CHECK(impl_->anchors.size() == impl_->free_anchors.size());  // leases die before their cache
 }
 
+void RadixCache::release(std::uint32_t anchor) {
+  const Stopwatch watch(*impl_);
+  impl_->release(anchor);
+}
+
 Lease RadixCache::open(Space space) {
+  const Stopwatch watch(*impl_);
   Lease lease;
   lease.anchor_ = impl_->open(space);
   lease.cache_ = this;
@@ -39,6 +63,7 @@ Lease RadixCache::open(Space space) {
 }
 
 Lease RadixCache::fork(const Lease& lease) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   Lease twin;
   twin.anchor_ = impl_->fork(lease.anchor_);
@@ -48,6 +73,7 @@ Lease RadixCache::fork(const Lease& lease) {
 }
 
 Extended RadixCache::extend(Lease& lease, std::span<const TokenId> tokens, std::size_t own) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   ESP_CHECK(tokens.size() <= std::size_t{INT32_MAX} - lease.length_);  // positions are 32 bits wide
   const Extended out = impl_->extend(lease.anchor_, tokens,
@@ -57,6 +83,7 @@ Extended RadixCache::extend(Lease& lease, std::span<const TokenId> tokens, std::
 }
 
 void RadixCache::rollback(Lease& lease, std::uint32_t length) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this && length <= lease.length_);
   if (length == lease.length_) return;
   impl_->rollback(lease.anchor_, length);
@@ -64,6 +91,7 @@ void RadixCache::rollback(Lease& lease, std::uint32_t length) {
 }
 
 void RadixCache::retract(Lease& lease, std::uint32_t length, std::uint32_t fresh) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this && length <= lease.length_);
   if (length == lease.length_) return;
   impl_->retract(lease.anchor_, length, std::max(length, fresh));
@@ -79,6 +107,7 @@ std::span<const TokenId> RadixCache::following(const Lease& lease, std::size_t m
 }
 
 std::uint32_t RadixCache::ready(const Lease& lease) const {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   const Anchor& a = impl_->anchors[lease.anchor_];
   return impl_->prefix(a.node, a.offset, &Node::ready);
@@ -86,22 +115,38 @@ std::uint32_t RadixCache::ready(const Lease& lease) const {
 
 std::uint32_t RadixCache::planned(const Lease& lease, const StepPlan& plan) const {
   if (plan.epoch_ == 0) return ready(lease);
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this && plan.epoch_ == impl_->open_epoch);
   const Anchor& a = impl_->anchors[lease.anchor_];
   return impl_->prefix(a.node, a.offset, &Node::planned);
 }
 
 std::uint32_t RadixCache::pages_needed(const Lease& lease, std::uint32_t length) const {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
-  return impl_->pages_needed(impl_->anchors[lease.anchor_], length);
+  std::vector<Impl::Unplanned> nodes;
+  impl_->add_unplanned(impl_->anchors[lease.anchor_], length, nodes);
+  return impl_->pages_needed(nodes);
+}
+
+std::uint32_t RadixCache::pages_needed(std::span<const Wanted> paths) const {
+  const Stopwatch watch(*impl_);
+  std::vector<Impl::Unplanned> nodes;
+  for (const Wanted& path : paths) {
+    ESP_CHECK(path.lease->cache_ == this);
+    impl_->add_unplanned(impl_->anchors[path.lease->anchor_], path.length, nodes);
+  }
+  return impl_->pages_needed(nodes);
 }
 
 RowRange RadixCache::plan(Lease& lease, StepPlan& plan, std::uint32_t max_rows) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   return impl_->plan(impl_->anchors[lease.anchor_], plan, max_rows);
 }
 
 void RadixCache::seal(StepPlan& plan) {
+  const Stopwatch watch(*impl_);
   if (plan.sealed_) return;
   plan.sealed_ = true;
   std::stable_sort(plan.extra_.begin(), plan.extra_.end(),
@@ -121,6 +166,7 @@ void RadixCache::seal(StepPlan& plan) {
 }
 
 void RadixCache::commit(StepPlan& plan) {
+  const Stopwatch watch(*impl_);
   if (plan.epoch_ == 0) return;
   ESP_CHECK(plan.epoch_ == impl_->open_epoch);
   impl_->close(true);
@@ -128,6 +174,7 @@ void RadixCache::commit(StepPlan& plan) {
 }
 
 void RadixCache::abandon(StepPlan& plan) {
+  const Stopwatch watch(*impl_);
   if (plan.epoch_ == 0) return;
   ESP_CHECK(plan.epoch_ == impl_->open_epoch);
   impl_->close(false);
@@ -135,12 +182,14 @@ void RadixCache::abandon(StepPlan& plan) {
 }
 
 std::uint32_t RadixCache::compact(const Lease& lease) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this && impl_->open_epoch == 0);
   return impl_->compact(impl_->anchors[lease.anchor_].node);
 }
 
 void RadixCache::page_table(const Lease& lease, std::uint32_t length,
                             std::vector<PageId>& out) const {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   const Anchor& a = impl_->anchors[lease.anchor_];
   ESP_CHECK(length <= impl_->prefix(a.node, a.offset, &Node::planned));
@@ -156,6 +205,7 @@ void RadixCache::page_table(const Lease& lease, std::uint32_t length,
 }
 
 std::vector<TokenId> RadixCache::tokens(const Lease& lease) const {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   const Anchor& a = impl_->anchors[lease.anchor_];
   std::vector<TokenId> out(lease.length_);
@@ -174,6 +224,7 @@ void RadixCache::mark_dead(const Lease& lease, std::uint32_t from) {
 }
 
 std::uint32_t RadixCache::match(Space space, std::span<const TokenId> tokens) const {
+  const Stopwatch watch(*impl_);
   return impl_->match(space, tokens);
 }
 
@@ -186,17 +237,25 @@ void RadixCache::expect(const Lease& lease, std::uint64_t when) {
 
 void RadixCache::forget(Space space, std::span<const TokenId> tokens, bool dead,
                         std::uint32_t from) {
+  const Stopwatch watch(*impl_);
   impl_->forget(space, tokens, dead ? from : kNil);
 }
 
 void RadixCache::retain(const Lease& lease, const Retention& wish) {
+  const Stopwatch watch(*impl_);
   ESP_CHECK(lease.cache_ == this);
   impl_->retain(lease.anchor_, wish);
 }
 
-void RadixCache::set_time(std::uint64_t step) { impl_->set_time(step); }
+void RadixCache::set_time(std::uint64_t step) {
+  const Stopwatch watch(*impl_);
+  impl_->set_time(step);
+}
 
-void RadixCache::clear() { impl_->clear(); }
+void RadixCache::clear() {
+  const Stopwatch watch(*impl_);
+  impl_->clear();
+}
 
 Usage RadixCache::usage() const {
   const PagePool& pool = impl_->pool;
@@ -211,6 +270,8 @@ Usage RadixCache::usage() const {
 }
 
 Evicted RadixCache::evicted() const { return impl_->evicted; }
+
+double RadixCache::seconds() const { return std::chrono::duration<double>(impl_->spent).count(); }
 
 std::vector<NodeView> RadixCache::view() const { return impl_->view(); }
 

@@ -194,6 +194,7 @@ class RadixCache {
     std::optional<std::uint32_t> retained_pages = std::nullopt;
     std::uint64_t hash_mask =
         ~std::uint64_t{0};  // of the child table; 0 (tests) makes every key collide
+    bool timed = false;     // counts the time inside: two readings of the clock a call
   };
   explicit RadixCache(Options options);
   ~RadixCache();
@@ -229,6 +230,14 @@ class RadixCache {
   [[nodiscard]] std::uint32_t planned(const Lease& lease, const StepPlan& plan) const;
   /// Pages that computing the path up to `length` would still take.
   [[nodiscard]] std::uint32_t pages_needed(const Lease& lease, std::uint32_t length) const;
+
+  /// The same for several paths, each up to its length: what they share is reckoned once.
+  /// O(nodes not yet planned, and the logarithm of these).
+  struct Wanted {
+    const Lease* lease = nullptr;
+    std::uint32_t length = 0;
+  };
+  [[nodiscard]] std::uint32_t pages_needed(std::span<const Wanted> paths) const;
 
   /// Adds to `plan` the rows that compute the path's next up to `max_rows` tokens that nobody has
   /// computed or planned, taking pages (evicting where it must). Rows are consecutive and start at
@@ -275,6 +284,9 @@ class RadixCache {
 
   [[nodiscard]] Usage usage() const;
   [[nodiscard]] Evicted evicted() const;
+  /// Time spent in calls of this cache and of its leases, but for view() and check(); 0 where it is
+  /// not `timed`.
+  [[nodiscard]] double seconds() const;
   /// Every node, parents before children, siblings in no particular order. O(tree).
   [[nodiscard]] std::vector<NodeView> view() const;
   /// Calls `freed` with each page as it becomes free (to poison it in tests). At most one; null
@@ -287,6 +299,8 @@ class RadixCache {
  private:
   friend class Lease;
   class Impl;
+  class Stopwatch;
+  void release(std::uint32_t anchor);
   std::unique_ptr<Impl> impl_;
 };
 

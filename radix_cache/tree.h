@@ -17,6 +17,8 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <unordered_map>
@@ -105,6 +107,7 @@ class RadixCache::Impl {
         pool(options.pages),
         max_tokens(options.max_tokens),
         max_retained(options.retained_pages.value_or(options.pages / 4)),
+        timed(options.timed),
         written(options.pages) {}
   ~Impl();
 
@@ -141,7 +144,15 @@ class RadixCache::Impl {
   // plan.cpp
   RowRange plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows);
   void close(bool computed);
-  [[nodiscard]] std::uint32_t pages_needed(const Anchor& anchor, std::uint32_t length) const;
+  struct Unplanned {  // tokens of a node up to `extent` that are to be planned
+    std::uint32_t node = 0;
+    std::uint32_t extent = 0;
+    friend auto operator<=>(const Unplanned&, const Unplanned&) = default;
+  };
+  /// Those of a path up to `length`.
+  void add_unplanned(const Anchor& anchor, std::uint32_t length, std::vector<Unplanned>& out) const;
+  /// Pages that planning all of these takes.
+  [[nodiscard]] std::uint32_t pages_needed(std::vector<Unplanned>& unplanned) const;
   std::uint32_t compact(std::uint32_t node);
 
   // check.cpp
@@ -168,6 +179,8 @@ class RadixCache::Impl {
   std::uint64_t time = 0;
   Evicted evicted;
   std::uint64_t changes = 0;  // of what match() may find
+  bool timed;
+  mutable std::chrono::steady_clock::duration spent{};  // in calls, if timed
 
   // The open plan.
   struct Written {  // which row writes a slot, and where a page's head is copied from; true while

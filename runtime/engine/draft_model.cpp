@@ -1,8 +1,9 @@
 #include "runtime/engine/draft_model.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "runtime/engine/elapsed.h"
 
 namespace espalier::runtime {
 namespace {
@@ -47,8 +48,7 @@ void DraftModel::measure() {
     const auto start = system_.now();
     const auto results = backend_->step(batch, {});
     if (!results) return fail(results.error().message);
-    if (steps_++ > 0)
-      cost_.record(rows, std::chrono::duration<double>(system_.now() - start).count());
+    if (steps_++ > 0) cost_.record(rows, elapsed(system_, start));
   }
   if (options_.poison) backend_->poison(0);
 }
@@ -138,7 +138,7 @@ bool DraftModel::round(std::vector<Ask>& asks, std::uint32_t budget) {
   if (batch.rows.empty()) return false;
   const auto start = system_.now();
   auto results = backend_->step(batch, plans);
-  const double took = std::chrono::duration<double>(system_.now() - start).count();
+  const double took = elapsed(system_, start);
   seconds_ += took;
   if (!results) {
     cache_.abandon(plan);

@@ -61,6 +61,10 @@ struct Stats {
   std::uint64_t prefill_rows = 0;
   std::uint64_t decode_rows = 0;  // forced spans of at most a page too
   std::uint64_t logits_rows = 0;
+  // Over all steps of the backend, for the line seconds = a + b * rows through them.
+  std::uint64_t backend_steps = 0;
+  double rows_squared = 0;
+  double rows_seconds = 0;
   std::uint64_t drafted_tokens = 0;         // rows that ran for a guess
   std::uint64_t accepted_tokens = 0;        // guesses that were right
   std::uint64_t model_drafted_tokens = 0;   // of those that ran, a draft model's
@@ -75,6 +79,7 @@ struct Stats {
   std::uint64_t looked_up_tokens = 0;
   std::uint64_t found_tokens = 0;
   radix_cache::Evicted evicted_pages;
+  double tree_seconds = 0;  // inside it
   // The disk tier.
   std::uint64_t disk_read_pages = 0;
   std::uint64_t disk_written_pages = 0;

@@ -1,8 +1,9 @@
 #include "runtime/engine/page_reader.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
+
+#include "runtime/engine/elapsed.h"
 
 namespace espalier::runtime {
 
@@ -73,7 +74,7 @@ void PageReader::run() {
       if (!store_.read(name, tokens, bytes)) break;
       read->pages.push_back(std::move(bytes));
     }
-    read->seconds = std::chrono::duration<double>(system_.now() - start).count();
+    read->seconds = elapsed(system_, start);
     read->done.store(true, std::memory_order_release);
     lock.lock();
   }

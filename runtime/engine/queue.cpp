@@ -1,9 +1,9 @@
 // Who is in the tree: order of admission, room, preemption, endings before the end.
 #include <algorithm>
-#include <chrono>
 #include <string>
 #include <utility>
 
+#include "runtime/engine/elapsed.h"
 #include "runtime/engine/scheduler.h"
 
 namespace espalier::runtime {
@@ -90,16 +90,26 @@ std::uint64_t Scheduler::expected_back() const {
   return stats_.steps + 16 + static_cast<std::uint64_t>(4 * park_steps_);
 }
 
-std::uint64_t Scheduler::demand(const Job& job) const {
-  // What is still to compute, a page a strand to go on with, and what the generation comes to, or
-  // usually comes to.
-  const double reserve = job.runs_to_its_budget()
-                             ? static_cast<double>(job.remaining())
-                             : std::min(static_cast<double>(job.remaining()), output_tokens_);
-  std::uint64_t pages = static_cast<std::uint64_t>(reserve) / kPageTokens;
-  for (const Strand& strand : job.strands())
-    pages += cache_.pages_needed(strand.lease, strand.end) + 1;
-  return pages;
+std::uint64_t Scheduler::growth(const Job& job) const {
+  const auto left = static_cast<double>(job.remaining());
+  const double comes =
+      job.runs_to_its_budget() ? left : std::min(left, output_tokens_.value_or(left));
+  // And a page a strand to go on with.
+  return static_cast<std::uint64_t>(comes) / kPageTokens + job.strands().size();
+}
+
+std::uint64_t Scheduler::demand_with(const Job& job) const {
+  std::uint64_t pages = growth(job);
+  std::vector<radix_cache::RadixCache::Wanted> paths;
+  const auto add = [&](const Job& it) {
+    for (const Strand& strand : it.strands()) paths.push_back({&strand.lease, strand.end});
+  };
+  add(job);
+  for (const auto& other : running_) {
+    pages += growth(*other);
+    add(*other);
+  }
+  return pages + cache_.pages_needed(paths);
 }
 
 std::uint64_t Scheduler::kept_for_others(const Job& job) const {
@@ -183,8 +193,7 @@ bool Scheduler::try_admit(std::size_t at) {
     }
     job.start(cache_);
     if (!running_.empty() || kept > 0) {
-      std::uint64_t need = demand(job) + kept;
-      for (const auto& other : running_) need += demand(*other);
+      const std::uint64_t need = demand_with(job) + kept;
       usage = cache_.usage();  // what the job pinned is no longer evictable
       if (need > usage.free + usage.evictable) {
         job.stop(cache_, 0);
@@ -199,8 +208,7 @@ bool Scheduler::try_admit(std::size_t at) {
   if (!job.queue.admitted) ++stats_.requests;
   job.queue.admitted = true;
   stats_.queue_steps += stats_.steps - job.queue.since;
-  stats_.queue_seconds +=
-      std::chrono::duration<double>(system_.now() - job.queue.since_time).count();
+  stats_.queue_seconds += elapsed(system_, job.queue.since_time);
   std::unique_ptr<Job> owned = std::move(waiting_[at]);
   waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(at));
   const auto place =

@@ -1,10 +1,11 @@
 #include "runtime/engine/scheduler.h"
 
 #include <algorithm>
-#include <chrono>
 #include <string>
 #include <unordered_map>
 #include <utility>
+
+#include "runtime/engine/elapsed.h"
 
 namespace espalier::runtime {
 namespace {
@@ -14,9 +15,8 @@ static_assert(kPageTokens == radix_cache::kPageTokens);
 // A strand with no more rows than this to go decodes (or feeds a forced span); it is served before
 // any prefill.
 constexpr std::uint32_t kDecodeRows = 16;
-double seconds(System::Clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+// Tokens that a text is taken to have before one has ended, where little hangs on it.
+constexpr double kUnknownText = 32;
 
 }  // namespace
 
@@ -29,6 +29,7 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
       cache_([&] {
         radix_cache::RadixCache::Options cache;
         cache.pages = backend.info().pages;
+        cache.timed = true;
         cache.retained_pages =
             static_cast<std::uint32_t>(options_.retained_share * backend.info().pages);
         return cache;
@@ -89,6 +90,7 @@ Stats Scheduler::stats() const {
   out.pages_retained = usage.retained;
   if (draft_model_) out.draft_seconds = draft_model_->seconds();
   out.evicted_pages = cache_.evicted();
+  out.tree_seconds = cache_.seconds();
   if (tier_) {
     out.disk_read_pages = tier_->counts().read_pages;
     out.disk_written_pages = tier_->counts().written_pages;
@@ -132,8 +134,11 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   if (comes_back)
     parked_.push_back(
         {state.lineage, job->queue.place, stats_.steps + kParkedSteps, state.ids, pages});
-  if (state.ids.size() > before)
-    output_tokens_ += (static_cast<double>(state.ids.size() - before) - output_tokens_) / 16;
+  if (state.ids.size() > before) {
+    const auto length = static_cast<double>(state.ids.size() - before);
+    const double mean = output_tokens_.value_or(length);
+    output_tokens_ = mean + (length - mean) / 16;
+  }
   state.computed = std::min(state.computed, state.ids.size());
   state.parked = comes_back ? stats_.steps : 0;
   complete_(job->shared());
@@ -200,7 +205,7 @@ void Scheduler::propose() {
   for (const auto& job : running_) {
     if (DraftPath* path = job->draft_path(cache_); path != nullptr) paths.push_back(path);
   }
-  draft_model_->guess(paths, rows, cost_, output_tokens_, cache_);
+  draft_model_->guess(paths, rows, cost_, output_tokens_.value_or(kUnknownText), cache_);
 }
 
 void Scheduler::step() {
@@ -317,18 +322,22 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     (slice.planned.size() > kDecodeRows ? prefill_rows : decode_rows) += slice.planned.size();
     if (batch.rows.size() > rows_before) batch.sequences.push_back(pages);
   }
-  stats_.mask_seconds += seconds(system_.now() - mask_start);
+  stats_.mask_seconds += elapsed(system_, mask_start);
   stats_.prefill_rows += prefill_rows;
   stats_.decode_rows += decode_rows;
   stats_.logits_rows += batch.rows.size() - prefill_rows - decode_rows;
 
   const auto start = system_.now();
   Result<std::vector<RowResult>> results = backend_.step(batch, plans);
-  const double took = seconds(system_.now() - start);
-  const double prefill = took * prefill_rows / static_cast<double>(batch.rows.size());
+  const double took = elapsed(system_, start);
+  const auto rows = static_cast<double>(batch.rows.size());
+  const double prefill = took * prefill_rows / rows;
+  ++stats_.backend_steps;
+  stats_.rows_squared += rows * rows;
+  stats_.rows_seconds += rows * took;
   stats_.prefill_seconds += prefill;
   stats_.decode_seconds += took - prefill;
-  if (prefill_rows == 0) cost_.record(static_cast<double>(batch.rows.size()), took);
+  if (prefill_rows == 0) cost_.record(rows, took);
   if (tier_ && results && prefill_rows > 0) tier_->prefill_took(prefill_rows, prefill);
   if (!results) {
     cache_.abandon(step);

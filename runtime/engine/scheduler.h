@@ -11,14 +11,14 @@
 //
 // Admission. Every kOldestEvery-th request admitted is the one that came first; the others go by
 // what of them is in the cache, their age and their program's priority. A request is admitted if
-// what it and all running ones are still to take fits what is free or evictable, and what earlier
-// programs gave up in the last few steps stays besides, since they may be back at once; where
-// nothing runs and nothing is kept so, it always is. While the oldest is in turn and does not fit,
-// nobody passes it, so the running ones end and make room. Hence a request waits for at most
-// (n + 1) * kOldestEvery admissions, whatever comes after it: n are the requests before it, and
-// those that earlier programs still send at their places (at most Lineage::kRequests each). A
-// request whose turn it is and of which pages are on disk stands aside while they are read; others
-// are admitted meanwhile.
+// what it and all running ones are still to take (a shared page once) fits what is free or
+// evictable, and what earlier programs gave up in the last few steps stays besides, since they may
+// be back at once; where nothing runs and nothing is kept so, it always is. While the oldest is in
+// turn and does not fit, nobody passes it, so the running ones end and make room. Hence a request
+// waits for at most (n + 1) * kOldestEvery admissions, whatever comes after it: n are the requests
+// before it, and those that earlier programs still send at their places (at most Lineage::kRequests
+// each). A request whose turn it is and of which pages are on disk stands aside while they are
+// read; others are admitted meanwhile.
 //
 // Preemption. When the running ones cannot all go on, pages whose slots the paths hold twice are
 // given back first (a branch that begins inside a page copies its head); then the last in
@@ -31,6 +31,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/system.h"
@@ -103,7 +104,10 @@ class Scheduler {
   void insert_waiting(std::unique_ptr<Job> job);
   void look_up();
   [[nodiscard]] std::size_t best_waiting() const;
-  [[nodiscard]] std::uint64_t demand(const Job& job) const;
+  /// Pages that a job's text will still grow by, as far as is known.
+  [[nodiscard]] std::uint64_t growth(const Job& job) const;
+  /// Pages that `job` and all that run are still to take; what they share is reckoned once.
+  [[nodiscard]] std::uint64_t demand_with(const Job& job) const;
   [[nodiscard]] std::uint64_t kept_for_others(const Job& job) const;
   [[nodiscard]] bool preempt_last();
   [[nodiscard]] std::uint64_t expected_back() const;
@@ -142,7 +146,9 @@ class Scheduler {
   std::size_t looked_ = 0;        // where look_up() goes on
   double park_steps_ = 64;        // running mean: steps between two requests of one branch
   StepCost cost_;                 // of steps that prefill nothing
-  double output_tokens_ = 32;     // running mean: length of a generation
+  // Running mean: length of a generation. None before the first has ended: until then each may take
+  // its whole budget.
+  std::optional<double> output_tokens_;
   System::Clock::time_point next_deadline_ = System::Clock::time_point::max();
   Stats stats_;
 };

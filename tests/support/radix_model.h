@@ -161,6 +161,8 @@ class Model {
         guarded([&] { leases_.erase(at); });
       } else if (kind == Operation::kPlan) {
         plan(path, op.count % 40 + 1u);
+      } else if (kind == Operation::kPlanAll) {
+        plan_all();
       } else if (kind == Operation::kMarkDead) {
         cache_.mark_dead(path.lease);
       } else if (kind == Operation::kExpect) {
@@ -388,6 +390,24 @@ class Model {
       row_hash_.push_back(hash);
     }
     if (cache_.planned(path.lease, plan_) != from + range.size()) breaks("planned() after plan()");
+  }
+
+  void plan_all() {
+    std::vector<RadixCache::Wanted> wanted;
+    for (const Path& path : leases_) wanted.push_back({&path.lease, path.lease.length()});
+    const std::uint32_t need = cache_.pages_needed(wanted);
+    const Usage before = cache_.usage();
+    const std::uint64_t evicted = evicted_;
+    bool whole = true;
+    for (Path& path : leases_) {
+      plan(path, UINT32_MAX);
+      whole = whole && cache_.planned(path.lease, plan_) == path.tokens.size();
+    }
+    const Usage after = cache_.usage();
+    if (need <= before.free && !whole) breaks("pages_needed of all: too few");
+    const bool undisturbed = evicted_ == evicted && after.nodes == before.nodes;
+    if (whole && undisturbed && after.held - before.held != need)
+      breaks("pages_needed of all is not exact");
   }
 
   void execute(const Operation& op) {

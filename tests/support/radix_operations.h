@@ -32,6 +32,7 @@ struct Operation {
     kCompact,
     kGuess,
     kRetain,
+    kPlanAll,
     kKinds
   };
   std::uint8_t kind = 0;
@@ -42,8 +43,8 @@ struct Operation {
 
 /// A random list that plans and commits often enough to get somewhere.
 inline std::vector<Operation> random_operations(std::uint64_t seed, std::size_t count) {
-  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1,
-                                                        2, 2, 1,  1,  6, 1, 2,  4,  3};
+  constexpr std::uint8_t kWeights[Operation::kKinds] = {5, 6, 14, 12, 3, 5, 20, 10, 1, 2,
+                                                        2, 1, 1,  6,  1, 2, 4,  3,  3};
   std::mt19937_64 random(seed);
   std::discrete_distribution<int> kind(std::begin(kWeights), std::end(kWeights));
   std::vector<Operation> out(count);
@@ -62,7 +63,7 @@ inline std::string print(const std::vector<Operation>& operations) {
       "rollback", "release",   "plan",    "commit",
       "abandon",  "mark_dead", "expect",  "forget",
       "clear",    "tick",      "shuffle", "compact",
-      "guess",    "retain"};
+      "guess",    "retain",    "plan_all"};
   std::string out;
   for (const Operation& op : operations) {
     out += std::string(kNames[op.kind % Operation::kKinds]) + "(lease " + std::to_string(op.lease) +
