@@ -1,14 +1,16 @@
 """What sharing saves on seven workloads, beside what it could save, and beside llama.cpp with its prompt cache.
 
 Usage: python3 bench/workloads.py [--model smollm2] [--threads 2] [--scale 1.0] [--only judge ...] [--pool 10,25,50]
-                                  [--out FOLDER]
+                                  [--repeat 3] [--out FOLDER]
 
 The workloads are those that prefix sharing is usually measured with, made of the reference data (ESPALIER_DATA, else
 ../shared/data): few_shot (grade-school problems behind five worked ones), chat (two turns, one system prompt), thoughts
 (a tree of thoughts: three first steps, two second ones behind each, a verdict), agent (a service's functions, four
 requests of its user), extraction (receipts behind two worked examples, JSON by a schema), judge (an answer, four
 criticisms of it), apart (receipts that share nothing). Each is written as a file for `espalier bench sharing`, which
-measures our side; --out keeps the files. "undrafted": how much longer decoding takes where no token is guessed.
+measures our side; --out keeps the files. Runs with the cache on and off are made in turn, --repeat times, and count by
+their fastest. "undrafted": how much longer decoding takes where no token is guessed; "tree": the share of the time
+that is spent in the radix cache.
 
 The peer is llama.cpp's server where $ESPALIER_LLAMA_SERVER (else llama-server on PATH) is: the same programs, all at
 once, each answer as long as ours, with its prompt cache; else llama-cpp-python where $ESPALIER_PEER_PYTHON (else
@@ -180,6 +182,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of programs")
     parser.add_argument("--only", nargs="+", choices=[make.__name__ for make in WORKLOADS])
     parser.add_argument("--pool", default="10,25,50")
+    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if not (data_folder() / "questions").exists():
@@ -199,7 +202,7 @@ def main() -> int:
             files.append(folder / f"{title}.jsonl")
             files[-1].write_text("".join(json.dumps(line) + "\n" for line in lines))
         command = [str(ROOT / "build/bin/espalier"), "bench", "sharing", "--json", *map(str, files)]
-        command += ["--model", args.model, "--threads", str(args.threads)]
+        command += ["--model", args.model, "--threads", str(args.threads), "--repeat", str(args.repeat)]
         if args.pool:
             command += ["--pool", args.pool]
         report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
@@ -216,7 +219,7 @@ def main() -> int:
     print(f"{args.model}, {args.threads} threads; saved: share of the prompts' tokens that nothing was computed for")
     heads = ["programs/s", "first p50", "first p99", "saved", "of best"]
     heads += [run["run"] for run in report["workloads"][0]["runs"][3:]]
-    heads += ["off", "gain", "of bound", "undrafted", *(["llama.cpp", "ratio"] if peer is not None else [])]
+    heads += ["off", "gain", "of bound", "undrafted", "tree", *(["llama.cpp", "ratio"] if peer is not None else [])]
     heads += ["its p50", "its p99", "it saved"] if server is not None else []
     print(" " * 12 + "".join(f"{head:>11}" for head in heads))
     ratios: list[float] = []
@@ -232,6 +235,7 @@ def main() -> int:
             f"{work['speedup']:.2f} x",
             f"{100 * work['speedup'] / work['speedup_bound']:.0f} %",
             f"{drawn['decode_seconds'] / on['decode_seconds']:.2f} x",
+            f"{100 * on['tree_seconds'] / on['seconds']:.2f} %",
         ]
         if peer is not None:
             theirs = peer[title]

@@ -45,6 +45,7 @@ Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped
       {"queue_seconds", stats.queue_seconds},
       {"looked_up_tokens", stats.looked_up_tokens},
       {"found_tokens", stats.found_tokens},
+      {"tree_seconds", stats.tree_seconds},
       {"evicted_pages",
        {{"dead", stats.evicted_pages.dead},
         {"once", stats.evicted_pages.once},

@@ -273,6 +273,7 @@ PYBIND11_MODULE(_core, module) {
         out["queue_seconds"] = s.queue_seconds;
         out["looked_up_tokens"] = s.looked_up_tokens;
         out["found_tokens"] = s.found_tokens;
+        out["tree_seconds"] = s.tree_seconds;
         const dsl::Runner::Dropped dropped = session.dropped();
         out["dropped_turns"] = dropped.turns;
         out["dropped_tokens"] = dropped.tokens;
