@@ -81,16 +81,21 @@ Json json_of(const Figures& it) {
           {"accepted_tokens", it.stats.accepted_tokens}};
 }
 
-// What a further row of a step takes, in seconds: the slope of the line through the run's steps, or
-// the mean where all are alike.
-double seconds_per_row(const runtime::Stats& stats) {
+// The line through the seconds that steps took by their rows; through nothing where all steps are
+// alike.
+struct StepCost {
+  double step = 0;  // seconds
+  double row = 0;
+};
+StepCost step_cost(const runtime::Stats& stats) {
   const auto n = static_cast<double>(stats.backend_steps);
   const auto rows = static_cast<double>(stats.prefill_rows + stats.decode_rows + stats.logits_rows);
+  if (rows == 0) return {};
   const double seconds = stats.prefill_seconds + stats.decode_seconds;
   const double spread = n * stats.rows_squared - rows * rows;
-  if (rows == 0) return 0;
   const double slope = spread > 0 ? (n * stats.rows_seconds - rows * seconds) / spread : 0;
-  return slope > 0 ? std::min(slope, seconds / rows) : seconds / rows;
+  if (slope <= 0 || slope * rows > seconds) return {0, seconds / rows};
+  return {(seconds - slope * rows) / n, slope};
 }
 
 bool same_texts(const SharingRun& a, const SharingRun& b) {
@@ -207,13 +212,18 @@ class BenchSharing final : public Command {
     line.clear();
 
     // The time that is left where each distinct token is computed once, at the rates of the run
-    // without sharing. Its steps stay, since answers are said a token a step: what goes are rows,
-    // and a row's price is what a step takes more for it.
+    // without sharing. A step that decodes stays, since answers are said a token a step, and loses
+    // rows; of the others as many go as rows do.
     const Figures& apart = table[1];
-    const double row = seconds_per_row(apart.stats);
+    const StepCost cost = step_cost(apart.stats);
     const auto saved =
         static_cast<double>(apart.computed - std::min(apart.computed, limit.must_compute));
-    const double bound = apart.seconds / (apart.seconds - row * saved);
+    const double saved_steps = apart.computed == 0
+                                   ? 0
+                                   : static_cast<double>(apart.stats.prefill_steps) * saved /
+                                         static_cast<double>(apart.computed);
+    const double bound =
+        apart.seconds / (apart.seconds - cost.row * saved - cost.step * saved_steps);
     const double speedup = apart.seconds / table[0].seconds;
     Json out{{"file", file},
              {"programs", on.answers.size()},
@@ -224,7 +234,8 @@ class BenchSharing final : public Command {
                                        static_cast<double>(limit.prompt_tokens)},
              {"speedup", speedup},
              {"speedup_bound", bound},
-             {"seconds_per_row", row},
+             {"seconds_per_step", cost.step},
+             {"seconds_per_row", cost.row},
              {"texts_identical", same},
              {"runs", Json::array()}};
     for (const Figures& it : table) out["runs"].push_back(json_of(it));

@@ -63,6 +63,7 @@ struct Stats {
   std::uint64_t logits_rows = 0;
   // Over all steps of the backend, for the line seconds = a + b * rows through them.
   std::uint64_t backend_steps = 0;
+  std::uint64_t prefill_steps = 0;  // of those, without a row that decodes
   double rows_squared = 0;
   double rows_seconds = 0;
   std::uint64_t drafted_tokens = 0;         // rows that ran for a guess

@@ -333,6 +333,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   const auto rows = static_cast<double>(batch.rows.size());
   const double prefill = took * prefill_rows / rows;
   ++stats_.backend_steps;
+  if (decode_rows == 0 && prefill_rows > 0) ++stats_.prefill_steps;
   stats_.rows_squared += rows * rows;
   stats_.rows_seconds += rows * took;
   stats_.prefill_seconds += prefill;

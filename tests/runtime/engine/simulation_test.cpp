@@ -389,7 +389,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   }
   // Everything that is meant to happen happened.
   EXPECT_GT(texts, seeds * kPrograms / 2);
-  EXPECT_GT(preemptions, seeds / 60);
+  EXPECT_GT(preemptions, seeds / 30);
   EXPECT_GT(retained, seeds);
   EXPECT_GT(accepted, seeds);
   EXPECT_GT(cancelled, seeds / 8);
