@@ -302,7 +302,7 @@ inline void value_rows(const unsigned char* const* tiles, size_t count, size_t w
     }
   };
   if constexpr (kValueRegisters / kRows >= 4) next.template operator()<4>();
-  if constexpr (kValueRegisters / kRows >= 2) next.template operator()<2>();
+  next.template operator()<2>();
   next.template operator()<1>();
   if (column < width) {
     for (int r = 0; r < kRows; ++r) {
