@@ -43,9 +43,20 @@ def overhead(args: argparse.Namespace) -> None:
         program.write_text(PROGRAM)
         for seed in range(args.rounds):
             output_of(
-                args.espalier, "run", str(program), "--arg", "topic=a town by the sea", "--model", args.model,
-                "--threads", str(args.threads), "--seed", str(seed), "--stats", str(stats),
-            )  # fmt: skip
+                args.espalier,
+                "run",
+                str(program),
+                "--arg",
+                "topic=a town by the sea",
+                "--model",
+                args.model,
+                "--threads",
+                str(args.threads),
+                "--seed",
+                str(seed),
+                "--stats",
+                str(stats),
+            )
             it = json.loads(stats.read_text())
             wall = it["wall_seconds"] - it["load_seconds"]
             shares.append(1 - (it["prefill_seconds"] + it["decode_seconds"]) / wall)
@@ -59,9 +70,24 @@ def overhead(args: argparse.Namespace) -> None:
 
 def decode_rates(args: argparse.Namespace, threads: int) -> dict[int, float]:
     line = output_of(
-        args.espalier, "bench", "--model", args.model, "--threads", str(threads), "--batch", f"1,{BATCH}",
-        "--depth", "0", "--decode", "64", "--prefill", "512", "--repeat", "1", "--json",
-    )  # fmt: skip
+        args.espalier,
+        "bench",
+        "--model",
+        args.model,
+        "--threads",
+        str(threads),
+        "--batch",
+        f"1,{BATCH}",
+        "--depth",
+        "0",
+        "--decode",
+        "64",
+        "--prefill",
+        "512",
+        "--repeat",
+        "1",
+        "--json",
+    )
     cases = json.loads(line)["cases"]
     return {case.get("batch", 0): case["tokens_per_second"] for case in cases}
 
@@ -86,9 +112,19 @@ def loading(args: argparse.Namespace) -> None:
         seconds, peaks = [], []
         for _ in range(args.rounds):
             output_of(
-                args.espalier, "complete", "--prompt", words, "--max", "16", "--model", args.model,
-                "--threads", str(args.threads), "--stats", str(stats),
-            )  # fmt: skip
+                args.espalier,
+                "complete",
+                "--prompt",
+                words,
+                "--max",
+                "16",
+                "--model",
+                args.model,
+                "--threads",
+                str(args.threads),
+                "--stats",
+                str(stats),
+            )
             it = json.loads(stats.read_text())
             seconds.append(it["load_seconds"])
             peaks.append(it["peak_rss_bytes"])

@@ -83,11 +83,11 @@ Json json_of(const Figures& it) {
 
 // The line through the seconds that steps took by their rows; through nothing where all steps are
 // alike.
-struct StepCost {
+struct StepLine {
   double step = 0;  // seconds
   double row = 0;
 };
-StepCost step_cost(const runtime::Stats& stats) {
+StepLine step_cost(const runtime::Stats& stats) {
   const auto n = static_cast<double>(stats.backend_steps);
   const auto rows = static_cast<double>(stats.prefill_rows + stats.decode_rows + stats.logits_rows);
   if (rows == 0) return {};
@@ -215,7 +215,7 @@ class BenchSharing final : public Command {
     // without sharing. A step that decodes stays, since answers are said a token a step, and loses
     // rows; of the others as many go as rows do.
     const Figures& apart = table[1];
-    const StepCost cost = step_cost(apart.stats);
+    const StepLine cost = step_cost(apart.stats);
     const auto saved =
         static_cast<double>(apart.computed - std::min(apart.computed, limit.must_compute));
     const double saved_steps = apart.computed == 0

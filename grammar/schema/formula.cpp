@@ -81,6 +81,18 @@ FormulaId Formulas::intern(Node node, std::span<const FormulaId> children) {
   return id;
 }
 
+std::vector<FormulaId> Formulas::parts(FormulaId f) const {
+  if (f == kTrue) return {};
+  if (op(f) != Op::kAnd) return {f};
+  return {children(f).begin(), children(f).end()};
+}
+
+bool Formulas::forbid_texts(std::span<const FormulaId> parts) const {
+  return std::ranges::any_of(parts, [&](FormulaId part) {
+    return op(part) == Op::kLiteral && negated(part) && atom(part).kind != AtomKind::kLength;
+  });
+}
+
 FormulaId Formulas::types(JsonTypes types) {
   if (types.none()) return kFalse;
   if (types == JsonTypes()) return kTrue;

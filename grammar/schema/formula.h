@@ -116,6 +116,10 @@ class Formulas {
   [[nodiscard]] std::span<const FormulaId> children(FormulaId f) const {
     return std::span(children_).subspan(nodes_[f].first, nodes_[f].count);
   }
+  /// What must all hold: a conjunction's children, nothing of kTrue, else the formula itself.
+  [[nodiscard]] std::vector<FormulaId> parts(FormulaId f) const;
+  /// Whether one of these forbids texts, so that none may be left in another spelling.
+  [[nodiscard]] bool forbid_texts(std::span<const FormulaId> parts) const;
   [[nodiscard]] const std::string& name_of(std::uint32_t i) const { return names_[i]; }
   [[nodiscard]] double number_of(std::uint32_t i) const { return numbers_[i]; }
   [[nodiscard]] std::size_t patterns() const { return patterns_.size(); }

@@ -442,7 +442,7 @@ std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
            });
   };
   for (std::size_t i = 0; i < out.size();) {
-    const std::vector<FormulaId> parts = parts_of(out[i]);
+    const std::vector<FormulaId> parts = formulas_.parts(out[i]);
     const auto choice = std::find_if(parts.begin(), parts.end(), by_length);
     if (choice == parts.end() || out.size() + formulas_.children(*choice).size() > kMost) {
       ++i;
@@ -461,7 +461,7 @@ std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
   }
   for (FormulaId& language : out) {
     // Keys stand in their canonical spelling, as those from which some are taken away do anyway.
-    const std::vector<FormulaId> parts = parts_of(language);
+    const std::vector<FormulaId> parts = formulas_.parts(language);
     const bool searched = std::ranges::all_of(parts, [&](FormulaId part) {
       return formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
              formulas_.atom(part).kind == AtomKind::kPattern;

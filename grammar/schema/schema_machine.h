@@ -373,7 +373,6 @@ class SchemaMachine {
 
   // schema_machine_combined.cpp
   void prepare();
-  [[nodiscard]] std::vector<FormulaId> parts_of(FormulaId f) const;
   FormulaId in_canonical(FormulaId f);
   std::optional<ScalarRun> with_texts_taken(FormulaId f);
   std::optional<ScalarRun> with_length(FormulaId f, bool canonical);

@@ -10,20 +10,13 @@
 
 namespace espalier::grammar {
 
-// `f`, a conjunction's part or not, as a conjunction's parts.
-std::vector<FormulaId> SchemaMachine::parts_of(FormulaId f) const {
-  if (f == Formulas::kTrue) return {};
-  if (formulas_.op(f) != Formulas::Op::kAnd) return {f};
-  return {formulas_.children(f).begin(), formulas_.children(f).end()};
-}
-
 // Of strings that are not some texts: the automaton of the others' language, which many places and
 // schemas share, with the texts taken away.
 std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
   std::vector<FormulaId> rest;
   std::vector<std::string> texts;
   bool string = false, takes = false;
-  for (const FormulaId part : parts_of(f)) {
+  for (const FormulaId part : formulas_.parts(f)) {
     const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
     if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
       append_texts(formulas_.atom(part).a, texts);
@@ -52,7 +45,7 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f, bool canonical)
   std::vector<FormulaId> rest, lower;
   std::uint64_t low = 0, high = ScalarRun::kUnbounded;
   bool pattern = false, string = false;
-  for (const FormulaId part : parts_of(f)) {
+  for (const FormulaId part : formulas_.parts(f)) {
     const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
     if (literal && formulas_.atom(part).kind == AtomKind::kLength) {
       const std::uint64_t length = formulas_.atom(part).a;
@@ -120,7 +113,7 @@ std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
 std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool canonical) {
   std::vector<FormulaId> rest;
   JsonTypes types(JsonTypes::kAll);
-  for (const FormulaId part : parts_of(f)) {
+  for (const FormulaId part : formulas_.parts(f)) {
     const bool type = formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
                       formulas_.atom(part).kind == AtomKind::kType;
     if (type) {
@@ -161,12 +154,8 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
   if (f == Formulas::kFalse) return what.nothing();
   std::uint64_t low = 0, high = ScalarCombination::kUnbounded;
   std::vector<Node> all, none;
-  const std::vector<FormulaId> own = parts_of(f);
-  const bool plain = canonical || std::any_of(own.begin(), own.end(), [&](FormulaId part) {
-                       return formulas_.op(part) == Formulas::Op::kLiteral &&
-                              formulas_.negated(part) &&
-                              formulas_.atom(part).kind != AtomKind::kLength;
-                     });
+  const std::vector<FormulaId> own = formulas_.parts(f);
+  const bool plain = canonical || formulas_.forbid_texts(own);
   for (const FormulaId part : own) {
     if (formulas_.op(part) == Formulas::Op::kOr) {
       std::vector<Node> any;

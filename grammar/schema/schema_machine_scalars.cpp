@@ -92,7 +92,7 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
   const std::optional<std::string> name = scalar_key(formulas_, key);
   std::optional<ScalarLibrary::Entry> entry = known_entry(name);
   if (!entry) {
-    const std::vector<FormulaId> parts = parts_of(f);
+    const std::vector<FormulaId> parts = formulas_.parts(f);
     if (parts.size() > 1 && std::find(parts.begin(), parts.end(), canonical_) != parts.end()) {
       f = formulas_.without(f, canonical_);
       canonical = true;
@@ -236,7 +236,7 @@ std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
     (set ? listed : out).push_back(part);
   }
   const bool exclude = std::ranges::all_of(out, [&](FormulaId part) {
-    return std::ranges::any_of(parts_of(part), [&](FormulaId one) {
+    return std::ranges::any_of(formulas_.parts(part), [&](FormulaId one) {
       return formulas_.op(one) == Formulas::Op::kLiteral && formulas_.negated(one) &&
              formulas_.atom(one).kind == AtomKind::kPattern;
     });

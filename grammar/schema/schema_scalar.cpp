@@ -28,11 +28,6 @@ std::vector<std::string> number_spellings(const Json& value) {
 
 }  // namespace
 
-std::vector<FormulaId> ScalarExpressions::parts(FormulaId f) const {
-  if (formulas_.op(f) != Formulas::Op::kAnd) return {f};
-  return {formulas_.children(f).begin(), formulas_.children(f).end()};
-}
-
 std::vector<std::string> ScalarExpressions::spellings(const std::vector<Json>& values) {
   std::vector<std::string> out;
   for (const Json& value : values) {
@@ -70,7 +65,7 @@ Expr ScalarExpressions::scalars(FormulaId f, bool canonical) {
 
 Expr ScalarExpressions::string(FormulaId f, bool canonical) {
   // Enumerated values that satisfy the rest, where one of the conditions enumerates.
-  for (const FormulaId part : parts(f)) {
+  for (const FormulaId part : formulas_.parts(f)) {
     if (formulas_.op(part) != Formulas::Op::kLiteral || formulas_.negated(part) ||
         formulas_.atom(part).kind != AtomKind::kIn) {
       continue;
@@ -103,13 +98,8 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
   std::vector<Expr> all;
   std::vector<Expr> none;
   std::vector<FormulaId> choices;
-  const std::vector<FormulaId> own = f == Formulas::kTrue ? std::vector<FormulaId>{} : parts(f);
-  // Where words are taken away, none may be left in another spelling.
-  const bool plain = canonical || std::any_of(own.begin(), own.end(), [&](FormulaId part) {
-                       return formulas_.op(part) == Formulas::Op::kLiteral &&
-                              formulas_.negated(part) &&
-                              formulas_.atom(part).kind != AtomKind::kLength;
-                     });
+  const std::vector<FormulaId> own = formulas_.parts(f);
+  const bool plain = canonical || formulas_.forbid_texts(own);
   for (const FormulaId part : own) {
     if (formulas_.op(part) == Formulas::Op::kOr) {
       choices.push_back(part);
@@ -189,7 +179,7 @@ Expr ScalarExpressions::number(FormulaId f) {
       range.high = bound;
     }
   };
-  for (const FormulaId part : f == Formulas::kTrue ? std::vector<FormulaId>{} : parts(f)) {
+  for (const FormulaId part : formulas_.parts(f)) {
     if (formulas_.op(part) == Formulas::Op::kOr) {
       choices.push_back(part);
       continue;

@@ -39,7 +39,6 @@ class ScalarExpressions {
   Expr content(FormulaId f, bool canonical);
   Expr number(FormulaId f);
   Expr words(const std::vector<Json>& values);
-  std::vector<FormulaId> parts(FormulaId f) const;
 
   ExpressionPool& pool_;
   JsonExpressions json_;

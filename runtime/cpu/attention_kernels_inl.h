@@ -66,7 +66,7 @@ inline void score_block(const unsigned char* const* tiles, size_t width, const f
       const Lanes value = splat(rows[r / 4][static_cast<size_t>(r % 4) * q_stride]);
       ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = fma(k[t], value, acc[r][t]);
     }
-    ESP_UNROLL for (int r = 0; r < kRows; r += 4)++ rows[r / 4];
+    ESP_UNROLL for (int r = 0; r < kRows; r += 4) { rows[r / 4] += 1; }
   }
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
@@ -255,7 +255,7 @@ inline void value_block(const unsigned char* const* tiles, size_t count, size_t 
         const Lanes w = splat(rows[r / 4][static_cast<size_t>(r % 4) * weight_stride]);
         ESP_UNROLL for (int c = 0; c < kChunks; ++c) acc[r][c] = fma(w, value[c], acc[r][c]);
       }
-      ESP_UNROLL for (int r = 0; r < kRows; r += 4)++ rows[r / 4];
+      ESP_UNROLL for (int r = 0; r < kRows; r += 4) { rows[r / 4] += 1; }
     }
   }
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {

@@ -131,8 +131,8 @@ inline constexpr size_t kValueBlockBytes = 2 + kBlock;
 enum class DenseType : uint8_t { kF32, kF16, kBF16 };
 
 /// What products need of a block of codes beside the codes: its scale and sums of its codes, and
-/// those of its halves. 16 bytes, so that what threads write for four rows each, in turn, is never
-/// in one line of the cache.
+/// those of its halves. 16 bytes: those of four rows fill a line of the cache, if the first begins
+/// one, and rows go to threads by four.
 struct CodeBlock {
   float scale;
   float scaled_sum;  // scale * sum

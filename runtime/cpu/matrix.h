@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "runtime/cpu/kernels.h"
+#include "runtime/cpu/memory.h"
 #include "runtime/model/tensor.h"
 
 namespace espalier::runtime::cpu {
@@ -48,9 +49,9 @@ class Activations {
   std::size_t columns_ = 0;
   std::size_t stride_ = 0;
   std::vector<float> values_;
-  std::vector<std::int8_t> code_bytes_;
-  std::vector<CodeBlock> code_blocks_;
-  std::vector<CodeHalves> code_halves_;
+  LineVector<std::int8_t> code_bytes_;
+  LineVector<CodeBlock> code_blocks_;
+  LineVector<CodeHalves> code_halves_;
   QuantisedRows quantised_{};
 };
 

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
+#include <vector>
 
 #include "base/result.h"
 
@@ -33,5 +35,22 @@ class Memory {
   std::byte* data_ = nullptr;
   std::uint64_t size_ = 0;
 };
+
+/// A vector that begins a line of the cache.
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+  LineAllocator() = default;
+  template <class U>
+  explicit LineAllocator(const LineAllocator<U>&) {}
+  [[nodiscard]] T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), kLine));
+  }
+  void deallocate(T* data, std::size_t) { ::operator delete(data, kLine); }
+  bool operator==(const LineAllocator&) const = default;
+};
+template <class T>
+using LineVector = std::vector<T, LineAllocator<T>>;
 
 }  // namespace espalier::runtime::cpu

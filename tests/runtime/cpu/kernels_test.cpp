@@ -245,6 +245,26 @@ TEST_P(EachIsa, QuantisingHasTheScalarBitsOnTiesExtremesAndNonFiniteValues) {
   }
 }
 
+// Threads take rows by four, and lines that two of them write are slow.
+TEST(Activations, RowsOfFoursLieInLinesOfTheirOwn) {
+  Random random(1);
+  const RandomTensor source(random, TensorType::kQ6_K, 16, 256);
+  const Panels panels(source.tensor);
+  Activations rows;
+  rows.reshape(40, 256, {&panels.matrix});
+  const QuantisedRows& q = rows.quantised();
+  const auto line = [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) / 64; };
+  for (std::size_t block = 0; block < 8; ++block) {
+    for (std::size_t row = 4; row < 40; row += 4) {
+      const std::size_t before = code_place(row - 1, block, 8);
+      const std::size_t at = code_place(row, block, 8);
+      EXPECT_NE(line(q.codes + before * kBlock + kBlock - 1), line(q.codes + at * kBlock));
+      EXPECT_NE(line(&q.blocks[before].minus_128_sum), line(&q.blocks[at]));
+      EXPECT_NE(line(&q.halves[before].minus_128_sums[1]), line(&q.halves[at]));
+    }
+  }
+}
+
 TEST_P(EachIsa, ElementwiseKernelsHaveTheScalarBits) {
   for (int trial = 0; trial < 60; ++trial) {
     const std::size_t n = up_to(random, 100);
