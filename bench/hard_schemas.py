@@ -320,6 +320,51 @@ def rows() -> Iterator[Row]:
         [{k: example(p) for k, p in list(wide.items())[:30]}],
         [{"nobody": 1}],
     )
+    yield parameters()
+
+
+def parameters() -> Row:
+    """Conditions on a member beside members that only some of them know (OpenAPI's parameters)."""
+
+    def where(place: str, then: dict[str, Any]) -> dict[str, Any]:
+        return {"if": {"properties": {"in": {"const": place}}, "required": ["in"]}, "then": then}
+
+    parameter = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "in": {"enum": ["query", "path", "header"]},
+            "required": {"type": "boolean"},
+            "schema": {"type": ["object", "boolean"]},
+            "content": {"type": "object", "minProperties": 1, "maxProperties": 1},
+        },
+        "required": ["name", "in"],
+        "oneOf": [{"required": ["schema"]}, {"required": ["content"]}],
+        **where("query", {"properties": {"allowEmptyValue": {"type": "boolean"}}}),
+        "dependentSchemas": {
+            "schema": {
+                "properties": {"style": {"type": "string"}, "explode": {"type": "boolean"}},
+                "allOf": [
+                    where(
+                        "path",
+                        {
+                            "properties": {"style": {"enum": ["matrix", "simple"]}, "required": {"const": True}},
+                            "required": ["required"],
+                        },
+                    ),
+                    where("header", {"properties": {"style": {"const": "simple"}}}),
+                ],
+            }
+        },
+        "patternProperties": {"^x-": True},
+        "unevaluatedProperties": False,
+    }
+    valid = [
+        {"name": "q", "in": "query", "schema": True, "allowEmptyValue": True, "style": "form"},
+        {"schema": {}, "x-note": 1, "required": True, "in": "path", "name": "p", "style": "matrix"},
+    ]
+    invalid = [{"name": "p", "in": "path", "schema": True}, {"name": "h", "in": "header", "explode": True}]
+    return "parameters_by_place", {"type": "array", "items": parameter}, [valid], [[i] for i in invalid]
 
 
 def main() -> None:

@@ -6,11 +6,11 @@
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
-std::size_t Automaton::PositionHash::operator()(const Position& p) const {
-  return mix(mix(mix(p.expr, p.progress), p.next), p.depth);
-}
 
-Automaton::Automaton(ProgramRef program) : program_(std::move(program)), pool_(program_->pool()) {
+Automaton::Automaton(ProgramRef program)
+    : program_(std::move(program)),
+      pool_(program_->pool()),
+      mask_builder_(program_->vocabulary()->size()) {
   for (std::uint32_t bottom = 0; bottom < 3; ++bottom) position({kBottomExpr, bottom, bottom, 0});
   states_.resize(2);
 }
@@ -40,17 +40,21 @@ SchemaMachine& Automaton::machine(Expr schema) const {
 }
 
 PositionId Automaton::position(const Position& p) {
-  const auto [it, fresh] = position_ids_.try_emplace(p, static_cast<PositionId>(positions_.size()));
-  if (fresh) {
+  const std::size_t hash = mix(mix(mix(p.expr, p.progress), p.next), p.depth);
+  PositionId id =
+      position_ids_.find(hash, [&](PositionId known) { return positions_[known] == p; });
+  if (id == InternTable::kNone) {
+    id = static_cast<PositionId>(positions_.size());
+    position_ids_.insert(hash, id);
     positions_.push_back(p);
-    closures_.emplace_back();
+    closures_.push_back({});
     tails_.emplace_back();
     closing_sizes_.push_back(UINT64_MAX);
     visited_.push_back(0);
     entered_.push_back(0);
     bytes_ += 2 * sizeof(Position) + sizeof(StateId) + 64;
   }
-  return it->second;
+  return id;
 }
 
 PositionId Automaton::follow_position(std::uint32_t read) {
@@ -85,12 +89,12 @@ StateId Automaton::step(StateId state, std::string_view bytes) {
 StateId Automaton::step_token(StateId state, TokenId token) {
   const std::uint64_t key = (std::uint64_t{state} << 32) | static_cast<std::uint32_t>(token);
   if (states_[state].steps_kept) {
-    if (const auto it = token_steps_.find(key); it != token_steps_.end()) return it->second;
+    if (const StateId* known = token_steps_.find(key)) return *known;
   }
   const std::string_view bytes = program_->vocabulary()->bytes(token);
   const StateId next = step(state, bytes);
   if (next == state || bytes.size() < 2 || !in_schema(state)) return next;
-  token_steps_.emplace(key, next);
+  token_steps_.set(key, next);
   states_[state].steps_kept = true;
   bytes_ += 48;
   return next;
@@ -284,16 +288,24 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
   }
 }
 
-const std::vector<PositionId>& Automaton::closure(PositionId from) {
-  if (closures_[from]) return *closures_[from];
+const Automaton::Items& Automaton::closure(PositionId from) {
+  Items& items = closures_[from];  // never moves
+  if (!items.empty()) return items;
+  const Position at = positions_[from];
+  if (at.expr < kBottomExpr && at.progress != 0 && pool_.node(Expr{at.expr}).op == Op::kSchema) {
+    const SchemaMachine::Cursor cursor = at.progress - 1;
+    if (cursor != SchemaMachine::kDead && !machine(Expr{at.expr}).accepting(cursor)) {
+      items.push_back(from);
+      bytes_ += 32 + sizeof(PositionId);
+      return items;
+    }
+  }
   std::vector<Reached> reached;
   expand(from, reached);
-  auto items = std::make_unique<std::vector<PositionId>>();
-  items->reserve(reached.size());
-  for (const Reached& r : reached) items->push_back(r.item);
-  bytes_ += 32 + items->size() * sizeof(PositionId);
-  closures_[from] = std::move(items);
-  return *closures_[from];
+  items.reserve(reached.size());
+  for (const Reached& r : reached) items.push_back(r.item);
+  bytes_ += 32 + items.size() * sizeof(PositionId);
+  return items;
 }
 
 std::optional<PositionId> Automaton::read(PositionId item, unsigned char byte) {
@@ -357,7 +369,7 @@ StateId Automaton::compute_step(StateId state, unsigned char byte) {
     next_scan = program_->follow_step(scan, byte);
     follow_matched = next_scan == program_->follow().size();
   }
-  std::vector<PositionId> items;
+  Items items;
   // By index: reading may make new states (of products' operands) and move states_.
   for (std::size_t i = 0; i < states_[state].items.size(); ++i) {
     const PositionId item = states_[state].items[i];
@@ -379,7 +391,7 @@ StateId Automaton::compute_step(StateId state, unsigned char byte) {
   return next;
 }
 
-StateId Automaton::intern(std::vector<PositionId> items, std::uint32_t scan) {
+StateId Automaton::intern(Items items, std::uint32_t scan) {
   const bool follows = !program_->follow().empty();
   if (follows) {
     bool ends = false;
@@ -388,20 +400,27 @@ StateId Automaton::intern(std::vector<PositionId> items, std::uint32_t scan) {
       ends = scan == kNoScan || program_->follow_may_start(scan);
       p = PositionId{UINT32_MAX};
     }
-    std::erase(items, PositionId{UINT32_MAX});
+    items.shorten(static_cast<std::size_t>(
+        std::remove(items.begin(), items.end(), PositionId{UINT32_MAX}) - items.begin()));
     if (ends) items.push_back(follow_position(0));
   }
-  std::sort(items.begin(), items.end());
-  items.erase(std::unique(items.begin(), items.end()), items.end());
+  if (items.size() > 1) {
+    std::sort(items.begin(), items.end());
+    items.shorten(
+        static_cast<std::size_t>(std::unique(items.begin(), items.end()) - items.begin()));
+  }
   if (items.empty()) return kDead;
   // The follow is read: the hole is over, whatever else could have gone on.
-  if (std::find(items.begin(), items.end(), kDone) != items.end()) items.assign(1, kDone);
+  if (std::find(items.begin(), items.end(), kDone) != items.end()) {
+    items.clear();
+    items.push_back(kDone);
+  }
   std::size_t hash = scan;
   for (const PositionId p : items) hash = mix(hash, p);
-  const auto [from, to] = state_ids_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    if (states_[it->second].scan == scan && states_[it->second].items == items) return it->second;
-  }
+  const StateId same = state_ids_.find(hash, [&](StateId known) {
+    return states_[known].scan == scan && states_[known].items == items;
+  });
+  if (same != InternTable::kNone) return same;
   State s;
   s.scan = scan;
   for (const PositionId p : items) {
@@ -416,7 +435,7 @@ StateId Automaton::intern(std::vector<PositionId> items, std::uint32_t scan) {
   s.items = std::move(items);
   const auto id = static_cast<StateId>(states_.size());
   states_.push_back(std::move(s));
-  state_ids_.emplace(hash, id);
+  state_ids_.insert(hash, id);
   return id;
 }
 

@@ -20,9 +20,13 @@
 #include <vector>
 
 #include "grammar/context_free_machine.h"
+#include "grammar/intern_table.h"
 #include "grammar/mask.h"
+#include "grammar/number_map.h"
 #include "grammar/program.h"
+#include "grammar/small_vector.h"
 #include "grammar/span_source.h"
+#include "grammar/stable_vector.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -180,17 +184,15 @@ class Automaton {
     std::uint32_t depth = 0;  // rules entered and not left
     friend bool operator==(const Position&, const Position&) = default;
   };
-  struct PositionHash {
-    std::size_t operator()(const Position& p) const;
-  };
   // What a position's closing starts with, and the least tokens that spell it from each of those
   // places on.
   struct Tail {
     std::string bytes;
     std::vector<std::uint32_t> costs;
   };
+  using Items = SmallVector<PositionId, 2>;
   struct State {
-    std::vector<PositionId> items;
+    Items items;
     std::uint32_t scan = kNoScan;
     bool accepting = false, done = false, may_end = false, in_prefix = false, operand_end = false;
     bool steps_kept = false;        // some in token_steps_
@@ -222,8 +224,8 @@ class Automaton {
   PositionId push(Expr e, PositionId next, std::uint32_t depth) {
     return position({e.id, 0, next, depth});
   }
-  const std::vector<PositionId>& closure(PositionId from);
-  StateId intern(std::vector<PositionId> items, std::uint32_t scan);
+  const Items& closure(PositionId from);
+  StateId intern(Items items, std::uint32_t scan);
   StateId compute_step(StateId state, unsigned char byte);
   StateId schema_step(StateId state, std::string_view bytes, std::size_t& i);
   StateId state_at(PositionId p);
@@ -264,7 +266,7 @@ class Automaton {
   bool spelled(StateId state);
   bool in_schema(StateId state);
   void walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
-  MaskRef intern_mask(MaskBuilder builder);
+  MaskRef intern_mask(MaskBuilder& builder);
 
   SchemaMachine& machine(Expr schema) const;
 
@@ -280,14 +282,15 @@ class Automaton {
   ProgramRef program_;
   const ExpressionPool& pool_;
   std::vector<Position> positions_;
-  std::unordered_map<Position, PositionId, PositionHash> position_ids_;
-  std::vector<std::unique_ptr<std::vector<PositionId>>> closures_;
+  InternTable position_ids_;
+  StableVector<Items, 32>
+      closures_;  // by position; empty where it is not known, or reaches nothing
   std::vector<std::unique_ptr<Tail>> tails_;
   std::vector<std::uint64_t> closing_sizes_;
   std::vector<State> states_;
   std::vector<StateId> position_states_;  // see state_at(); 0: not known
-  std::unordered_multimap<std::size_t, StateId> state_ids_;
-  std::unordered_map<std::uint64_t, StateId> token_steps_;  // in schemas, by state and token
+  InternTable state_ids_;
+  NumberMap<StateId> token_steps_;  // in schemas, by state and token
   std::unique_ptr<ContextFreeMachine> context_free_;
   std::vector<SourceWords::Place> factor_places_;
   std::unordered_map<std::string, std::uint32_t> factor_ids_;
@@ -295,9 +298,10 @@ class Automaton {
   std::unordered_map<std::string, std::uint32_t> pair_ids_;
   std::vector<std::string> prefixes_;
   mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
-      machines_;                                          // by kSchema
-  std::unordered_multimap<std::size_t, MaskRef> masks_;   // by their words
-  std::unordered_map<std::string, MaskRef> keyed_masks_;  // by MaskBuilder::key()
+      machines_;              // by kSchema
+  MaskBuilder mask_builder_;  // of the mask that is being made
+  std::vector<MaskRef> masks_;
+  InternTable mask_ids_;
   std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
   std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion
   std::uint32_t stamp_ = 0;

@@ -9,38 +9,20 @@
 
 namespace espalier::grammar {
 
-MaskRef Automaton::intern_mask(MaskBuilder builder) {
-  const std::string key = builder.key();
-  std::size_t hash = 0;
-  if (key.empty()) {
-    // Four chains at once, for speed.
-    const auto& words = builder.words();
-    std::uint64_t h[4] = {1, 2, 3, 4};
-    for (std::size_t w = 0; w < words.size(); ++w) {
-      h[w % 4] = (h[w % 4] ^ words[w]) * 0x9E3779B97F4A7C15ULL;
-      h[w % 4] ^= h[w % 4] >> 29;
-    }
-    hash = h[0] ^ (h[1] << 1) ^ (h[2] << 2) ^ (h[3] << 3);
-    const auto [from, to] = masks_.equal_range(hash);
-    for (auto it = from; it != to; ++it) {
-      if (std::ranges::equal(words, it->second->words())) return it->second;
-    }
-  } else if (const auto known = keyed_masks_.find(key); known != keyed_masks_.end()) {
-    return known->second;
-  }
-  bytes_ += builder.bytes() + key.size() + 192;
-  MaskRef mask = std::move(builder).build();
-  if (key.empty()) {
-    masks_.emplace(hash, mask);
-  } else {
-    keyed_masks_.emplace(key, mask);
-  }
-  return mask;
+MaskRef Automaton::intern_mask(MaskBuilder& builder) {
+  const std::size_t hash = builder.hash();
+  const std::uint32_t known =
+      mask_ids_.find(hash, [&](std::uint32_t m) { return builder.same_as(*masks_[m]); });
+  if (known != InternTable::kNone) return masks_[known];
+  bytes_ += builder.bytes() + 192;
+  mask_ids_.insert(hash, static_cast<std::uint32_t>(masks_.size()));
+  masks_.push_back(builder.build());
+  return masks_.back();
 }
 
 StateId Automaton::closed(StateId state) {
   if (state == kDead) return kDead;
-  std::vector<PositionId> ends;
+  Items ends;
   const std::uint32_t read = follow_read(state);
   for (const PositionId p : states_[state].items) {
     if (p == kValueEnd || (is_follow(p) && positions_[p].progress == read)) ends.push_back(p);
@@ -55,7 +37,8 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
     tokens_left = 1;
   }
   if (!live(state) || states_[state].done) {
-    return intern_mask(MaskBuilder(program_->vocabulary()->size()));
+    mask_builder_.clear();
+    return intern_mask(mask_builder_);
   }
   if (!states_[state].mask) {
     std::uint32_t largest = 0;
@@ -73,7 +56,7 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
 // the class starts with. (A follow that may begin here does not count: the slice leaves out tokens
 // that hold its first byte.)
 std::optional<Automaton::CharacterLoop> Automaton::character_loop(StateId state) {
-  const std::vector<PositionId> items = states_[state].items;
+  const Items items = states_[state].items;
   for (const PositionId item : items) {
     const Position at = positions_[item];
     if (at.expr >= kBottomExpr) continue;
@@ -186,7 +169,7 @@ MaskRef Automaton::plain_mask(StateId state) {
   if (live(state) && !states_[state].done) {
     walk_trie(state, vocabulary.trie(), kNever - 1, mask.words());
   }
-  return intern_mask(std::move(mask));
+  return intern_mask(mask);
 }
 
 // Whether the state closes in tokens where it closes in bytes: by the vocabulary, or because it is
@@ -306,21 +289,22 @@ void Automaton::walk_factor(StateId state, MaskBuilder& mask, std::uint32_t* lar
 // The tokens after which at most `most_after` more are needed.
 MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after) {
   const Vocabulary& vocabulary = *program_->vocabulary();
-  MaskBuilder mask(vocabulary.size());
+  MaskBuilder& mask = mask_builder_;
+  mask.clear();
   if (most_after == kNever - 1 && in_schema(state)) {
     walk_schema(state, mask, largest_after);
-    if (spelled(state)) return intern_mask(std::move(mask));
-    mask = MaskBuilder(vocabulary.size());  // the walk came by what may not be spelled
+    if (spelled(state)) return intern_mask(mask);
+    mask.clear();  // the walk came by what may not be spelled
   }
   if (most_after == kNever - 1 && in_factor(state)) {
     walk_factor(state, mask, largest_after);
-    return intern_mask(std::move(mask));
+    return intern_mask(mask);
   }
   std::vector<std::uint64_t>& words = mask.words();
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
   const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
   *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));
-  return intern_mask(std::move(mask));
+  return intern_mask(mask);
 }
 
 // Tries every token of the trie; the largest distance that an allowed one leads to.

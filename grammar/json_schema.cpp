@@ -55,9 +55,11 @@ Result<GrammarRef> compile_json_schema(VocabularyRef vocabulary, const Json& sch
 
 void prepare_schemas(const VocabularyRef& vocabulary) {
   const std::shared_ptr<ScalarLibrary> library = ScalarLibrary::of(vocabulary);
+  library->keep_for_good(true);
   for (const std::string_view format : schema_format_names()) {  // their automata stay there
     static_cast<void>(compile_json_schema(vocabulary, {{"type", "string"}, {"format", format}}));
   }
+  library->keep_for_good(false);
 }
 
 }  // namespace espalier::grammar

@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "grammar/hash.h"
-
 namespace espalier::grammar {
 namespace {
 
@@ -147,6 +145,11 @@ void MaskBuilder::allow(const MaskBuilder& other) {
     return;
   }
   for (const MaskTableRef& table : other.tables_) allow(table);
+  if (words_.empty() && ids_.size() + other.ids_.size() < kKeyed) {
+    lists_.insert(lists_.end(), other.lists_.begin(), other.lists_.end());
+    ids_.insert(ids_.end(), other.ids_.begin(), other.ids_.end());
+    return;
+  }
   for (const TokenListRef& list : other.lists_) allow(list);
   for (const TokenId id : other.ids_) allow(id);
 }
@@ -156,26 +159,46 @@ std::vector<std::uint64_t>& MaskBuilder::words() {
   return words_;
 }
 
-std::string MaskBuilder::key() const {
-  if (!words_.empty()) return {};
-  std::string out;
-  out.reserve((2 + tables_.size() + 2 * lists_.size()) * sizeof(void*) +
-              ids_.size() * sizeof(TokenId));
-  append_bytes(out, tables_.size());
-  append_bytes(out, lists_.size());
-  for (const MaskTableRef& table : tables_) append_bytes(out, table.get());
-  for (const TokenListRef& list : lists_) {
-    append_bytes(out, list.ids.data());
-    append_bytes(out, list.ids.size());
+std::size_t MaskBuilder::hash() const {
+  // Four chains at once, for speed.
+  std::uint64_t h[4] = {1, 2, 3, 4};
+  const auto stir = [&](std::size_t i, std::uint64_t v) {
+    h[i % 4] = (h[i % 4] ^ v) * 0x9E3779B97F4A7C15ULL;
+    h[i % 4] ^= h[i % 4] >> 29;
+  };
+  for (std::size_t w = 0; w < words_.size(); ++w) stir(w, words_[w]);
+  if (words_.empty()) {
+    for (const MaskTableRef& table : tables_) {
+      stir(0, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(table.get())));
+    }
+    for (const TokenListRef& list : lists_) {
+      stir(1, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(list.ids.data())));
+      stir(1, list.ids.size());
+    }
+    for (std::size_t i = 0; i < ids_.size(); ++i) stir(i, static_cast<std::uint64_t>(ids_[i]));
   }
-  out.append(reinterpret_cast<const char*>(ids_.data()), std::span(ids_).size_bytes());
-  return out;
+  return h[0] ^ (h[1] << 1) ^ (h[2] << 2) ^ (h[3] << 3);
 }
 
-MaskRef MaskBuilder::build() && {
+bool MaskBuilder::same_as(const Mask& mask) const {
+  if (!words_.empty()) return mask.dense_ && mask.words_ == words_;
+  const auto same_list = [](const TokenListRef& a, const TokenListRef& b) {
+    return a.ids.data() == b.ids.data() && a.ids.size() == b.ids.size();
+  };
+  return !mask.dense_ && mask.tables_ == tables_ && mask.single_ == ids_ &&
+         std::ranges::equal(mask.lists_, lists_, same_list);
+}
+
+void MaskBuilder::clear() {
+  tables_.clear();
+  lists_.clear();
+  ids_.clear();
+  words_.clear();
+}
+
+MaskRef MaskBuilder::build() {
   if (!words_.empty()) return std::make_shared<const Mask>(std::move(words_));
-  return std::make_shared<const Mask>(std::move(tables_), std::move(lists_), std::move(ids_),
-                                      size_);
+  return std::make_shared<const Mask>(tables_, lists_, ids_, size_);
 }
 
 }  // namespace espalier::grammar

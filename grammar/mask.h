@@ -71,6 +71,7 @@ class Mask {
   static constexpr std::uint32_t kListed = 1024;
 
  private:
+  friend class MaskBuilder;
   static constexpr unsigned kAsFound = 1;  // rows
   void written() const {
     if (!written_.load(std::memory_order_acquire)) std::call_once(write_once_, [this] { write(); });
@@ -97,8 +98,8 @@ class Mask {
 using MaskRef = std::shared_ptr<const Mask>;
 
 /// Collects a mask: a table or two, lists, and single tokens beside them. What was collected the
-/// same way has the same key(), so that it need not be written out to be found again; masks of many
-/// single tokens have none and are compared by their words.
+/// same way is found again by that, without being written out; masks of many single tokens are
+/// compared by their words.
 class MaskBuilder {
  public:
   explicit MaskBuilder(std::size_t vocabulary) : size_((vocabulary + 63) / 64) {}
@@ -120,9 +121,12 @@ class MaskBuilder {
   [[nodiscard]] bool dense() const { return !words_.empty(); }
   /// The mask so far, to be written to.
   std::vector<std::uint64_t>& words();
-  /// Names what was collected, as long as a mask of that name holds the tables and lists. Empty
-  /// where there is none.
-  [[nodiscard]] std::string key() const;
+  /// Of what was collected; as same_as().
+  [[nodiscard]] std::size_t hash() const;
+  /// Whether `mask` was built of the same, collected the same way.
+  [[nodiscard]] bool same_as(const Mask& mask) const;
+  /// Begins another mask.
+  void clear();
   /// Bytes that are held now.
   [[nodiscard]] std::size_t held() const {
     return tables_.size() * sizeof(MaskTableRef) + lists_.size() * sizeof(TokenListRef) +
@@ -133,7 +137,8 @@ class MaskBuilder {
     return size_ * sizeof(std::uint64_t) + ids_.size() * sizeof(TokenId) +
            Mask::kListed * sizeof(TokenId);
   }
-  [[nodiscard]] MaskRef build() &&;
+  /// What was collected; clear() before another one.
+  [[nodiscard]] MaskRef build();
 
  private:
   static constexpr std::size_t kKeyed = 4096;

@@ -176,21 +176,18 @@ FormulaId Formulas::without(FormulaId f, FormulaId part) {
   return kept.size() == 1 ? kept[0] : intern({Op::kAnd, false, {}, 0, 0, 0}, kept);
 }
 
-FormulaId Formulas::all(const std::vector<FormulaId>& parts) { return combine(Op::kAnd, parts); }
-FormulaId Formulas::any(const std::vector<FormulaId>& parts) { return combine(Op::kOr, parts); }
-
 // Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
-FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
+FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   if (parts.size() == 1) return parts[0];
   const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;
   const FormulaId one = 1 - zero;
   const Op dual = op == Op::kAnd ? Op::kOr : Op::kAnd;
-  std::vector<FormulaId> flat;
+  SmallVector<FormulaId, 24> flat;
   for (const FormulaId part : parts) {
     if (part == zero) return zero;
     if (part == one) continue;
     if (nodes_[part].op == op) {
-      flat.insert(flat.end(), children(part).begin(), children(part).end());
+      flat.append(children(part).begin(), children(part).end());
     } else {
       flat.push_back(part);
     }
@@ -198,24 +195,25 @@ FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
   // One literal for all types.
   JsonTypes types = op == Op::kAnd ? JsonTypes() : JsonTypes(0);
   bool typed = false;
-  std::erase_if(flat, [&](FormulaId f) {
+  const auto untyped = std::remove_if(flat.begin(), flat.end(), [&](FormulaId f) {
     if (nodes_[f].op != Op::kLiteral || nodes_[f].atom.kind != AtomKind::kType) return false;
     const JsonTypes own(static_cast<std::uint8_t>(nodes_[f].atom.a));
     types = op == Op::kAnd ? types & own : types | own;
     typed = true;
     return true;
   });
+  flat.shorten(static_cast<std::size_t>(untyped - flat.begin()));
   if (typed) {
     const FormulaId merged = this->types(types);
     if (merged == zero) return zero;
     if (merged != one) flat.push_back(merged);
   }
   std::sort(flat.begin(), flat.end());
-  flat.erase(std::unique(flat.begin(), flat.end()), flat.end());
+  flat.shorten(static_cast<std::size_t>(std::unique(flat.begin(), flat.end()) - flat.begin()));
   const auto holds = [&](FormulaId f) { return std::binary_search(flat.begin(), flat.end(), f); };
   // Units: a literal beside its opposite decides; inside a dual part it decides or falls away.
-  std::vector<FormulaId> changed;
-  std::vector<FormulaId> kept;
+  SmallVector<FormulaId, 8> changed;
+  SmallVector<FormulaId, 24> kept;
   for (const FormulaId f : flat) {
     if (nodes_[f].op == Op::kLiteral) {
       const FormulaId opposite = nodes_[f].negation;
@@ -224,7 +222,7 @@ FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
       continue;
     }
     bool decided = false;
-    std::vector<FormulaId> rest;
+    SmallVector<FormulaId, 16> rest;
     const std::uint32_t count = nodes_[f].count;
     for (std::uint32_t i = 0; i < count && !decided; ++i) {
       const FormulaId c = children_[nodes_[f].first + i];
@@ -256,7 +254,7 @@ FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
     }
   }
   if (!changed.empty()) {
-    kept.insert(kept.end(), changed.begin(), changed.end());
+    kept.append(changed.begin(), changed.end());
     return combine(op, kept);
   }
   if (kept.empty()) return one;
@@ -267,7 +265,7 @@ FormulaId Formulas::combine(Op op, const std::vector<FormulaId>& parts) {
 FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
   if (f <= kTrue) return f;
   const std::uint64_t key = (std::uint64_t{f} << 8) | only.bits();
-  if (const auto it = restricted_.find(key); it != restricted_.end()) return it->second;
+  if (const FormulaId* known = restricted_.find(key)) return *known;
   const FormulaId out = map(f, [&](FormulaId l) -> FormulaId {
     const Atom atom = nodes_[l].atom;
     const bool negated = nodes_[l].negated;
@@ -300,7 +298,7 @@ FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
     if ((spoken_of(atom.kind) & only).none()) return negated ? kFalse : kTrue;
     return l;
   });
-  restricted_.emplace(key, out);
+  restricted_.set(key, out);
   return out;
 }
 

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <string>
@@ -25,6 +26,8 @@
 #include "grammar/intern_table.h"
 #include "grammar/json.h"
 #include "grammar/json_schema_keywords.h"
+#include "grammar/number_map.h"
+#include "grammar/small_vector.h"
 
 namespace espalier::grammar {
 
@@ -91,8 +94,10 @@ class Formulas {
 
   FormulaId literal(const Atom& atom, bool negated = false);
   FormulaId types(JsonTypes types);
-  FormulaId all(const std::vector<FormulaId>& parts);
-  FormulaId any(const std::vector<FormulaId>& parts);
+  FormulaId all(std::span<const FormulaId> parts) { return combine(Op::kAnd, parts); }
+  FormulaId any(std::span<const FormulaId> parts) { return combine(Op::kOr, parts); }
+  FormulaId all(std::initializer_list<FormulaId> parts) { return all(std::span(parts)); }
+  FormulaId any(std::initializer_list<FormulaId> parts) { return any(std::span(parts)); }
   /// Order is how a value is written, not what it is: it has no negation, and falls away in one.
   FormulaId negate(FormulaId f);
   /// A conjunction without one of its parts, which may be all of it.
@@ -140,7 +145,7 @@ class Formulas {
   FormulaId map(FormulaId f, To&& to) {
     if (f <= kTrue) return f;
     if (nodes_[f].op == Op::kLiteral) return to(f);
-    std::unordered_map<FormulaId, FormulaId> known;
+    NumberMap<FormulaId> known;
     return map_parts(f, to, known);
   }
   /// `f` for a value of the types `only` (those of one JSON type): what speaks of others is gone.
@@ -156,18 +161,18 @@ class Formulas {
     bool ordered = false;    // an AtomKind::kOrder inside: its negation's negation is another
   };
   template <class To>
-  FormulaId map_into(FormulaId f, To& to, std::unordered_map<FormulaId, FormulaId>& known) {
+  FormulaId map_into(FormulaId f, To& to, NumberMap<FormulaId>& known) {
     if (f <= kTrue) return f;
     if (nodes_[f].op == Op::kLiteral) return to(f);
-    if (const auto it = known.find(f); it != known.end()) return it->second;
+    if (const FormulaId* mapped = known.find(f)) return *mapped;
     const FormulaId out = map_parts(f, to, known);
-    known.emplace(f, out);
+    known.set(f, out);
     return out;
   }
   template <class To>
-  FormulaId map_parts(FormulaId f, To& to, std::unordered_map<FormulaId, FormulaId>& known) {
+  FormulaId map_parts(FormulaId f, To& to, NumberMap<FormulaId>& known) {
     const std::uint32_t count = nodes_[f].count;
-    std::vector<FormulaId> parts;
+    SmallVector<FormulaId, 16> parts;
     parts.reserve(count);
     bool same = true;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -179,12 +184,12 @@ class Formulas {
     return nodes_[f].op == Op::kAnd ? all(parts) : any(parts);
   }
   FormulaId intern(Node node, std::span<const FormulaId> children);
-  FormulaId combine(Op op, const std::vector<FormulaId>& parts);
+  FormulaId combine(Op op, std::span<const FormulaId> parts);
 
   std::vector<Node> nodes_;
   std::vector<FormulaId> children_;
   InternTable by_hash_;
-  std::unordered_map<std::uint64_t, FormulaId> restricted_;
+  NumberMap<FormulaId> restricted_;
   std::vector<std::string> names_;
   std::unordered_map<std::string, std::uint32_t> name_ids_;
   std::vector<double> numbers_;

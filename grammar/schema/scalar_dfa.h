@@ -85,8 +85,9 @@ class ScalarDfa {
   [[nodiscard]] std::uint32_t characters_left(State q) const { return facts_[q].left; }
   /// The first byte of a way to the end with no more.
   [[nodiscard]] unsigned char fewest_byte(State q) const { return facts_[q].fewest_byte; }
-  /// The most that must.
+  /// The most that must, from any state, and from this one or any behind it.
   [[nodiscard]] std::uint32_t most_left() const { return most_left_; }
+  [[nodiscard]] std::uint32_t most_left(State q) const { return ahead(q).most_left; }
   /// From every state any number of characters more than must begin may begin before the end.
   [[nodiscard]] bool stretches() const { return stretches_; }
   /// Where stretches(): the first byte of a way to the end with one character more than must begin,
@@ -180,7 +181,12 @@ class ScalarDfa {
   [[nodiscard]] ByteSet leading(State from, const ByteSet& first, Wanted&& wanted) const;
   [[nodiscard]] bool reads_all(const Terminal& characters, State q) const;
   bool add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
-  [[nodiscard]] const ByteSet& alphabet(State q) const;
+  // Of a state and of those behind it.
+  struct Ahead {
+    ByteSet alphabet;  // bytes that are read
+    std::uint32_t most_left = 0;
+  };
+  [[nodiscard]] const Ahead& ahead(State q) const;
   [[nodiscard]] std::shared_ptr<const std::vector<std::uint64_t>> foreign(
       const Tables& tables, const ByteSet& alphabet) const;
   bool add_by_table(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
@@ -202,9 +208,8 @@ class ScalarDfa {
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
   mutable std::size_t kept_ = 0;
-  // By state: the bytes that it or a state behind it reads.
-  mutable std::once_flag alphabets_once_;
-  mutable std::vector<ByteSet> alphabets_;
+  mutable std::once_flag ahead_once_;
+  mutable std::vector<Ahead> ahead_;  // by state
   // By state, where there are many: a digest of what it does with every text of kHorizon bytes; and
   // by digest, the tokens that stay inside of the first such state.
   using Words = std::shared_ptr<const std::vector<std::uint64_t>>;

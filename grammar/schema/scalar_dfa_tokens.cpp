@@ -206,25 +206,29 @@ bool ScalarDfa::add_all(const Tables& tables, State q, std::vector<std::uint64_t
   return add(tables.string, tables.inside) || add(tables.canonical, tables.canonical_inside);
 }
 
-const ByteSet& ScalarDfa::alphabet(State q) const {
-  std::call_once(alphabets_once_, [&] {
+const ScalarDfa::Ahead& ScalarDfa::ahead(State q) const {
+  std::call_once(ahead_once_, [&] {
     const auto each_target = [&](std::uint32_t from, auto&& f) {
       for (const ByteRun& run : runs_.of(from)) {
         if (run.to != kDead) f(std::uint32_t{run.to});
       }
     };
     const auto components = strong_components(facts_.size(), each_target);
-    alphabets_.resize(facts_.size());
+    ahead_.resize(facts_.size());
     for (const auto& component : components) {  // those that one leads to stand before it
-      ByteSet all;
+      Ahead all;
       for (const std::uint32_t from : component) {
-        all |= facts_[from].bytes;
-        each_target(from, [&](std::uint32_t to) { all |= alphabets_[to]; });
+        all.alphabet |= facts_[from].bytes;
+        if (!facts_[from].accepting) all.most_left = std::max(all.most_left, facts_[from].left);
+        each_target(from, [&](std::uint32_t to) {
+          all.alphabet |= ahead_[to].alphabet;
+          all.most_left = std::max(all.most_left, ahead_[to].most_left);
+        });
       }
-      for (const std::uint32_t from : component) alphabets_[from] = all;
+      for (const std::uint32_t from : component) ahead_[from] = all;
     }
   });
-  return alphabets_[q];
+  return ahead_[q];
 }
 
 ScalarDfa::Words ScalarDfa::foreign(const Tables& tables, const ByteSet& alphabet) const {
@@ -255,7 +259,7 @@ bool ScalarDfa::add_by_table(const Tables& tables, State q,
 bool ScalarDfa::add_along(const Tables& tables, State q, const Chain& chain,
                           std::vector<std::uint64_t>& words) const {
   if (chain.bytes.count() < kWide) return false;
-  const ByteSet& read = alphabet(q);
+  const ByteSet& read = ahead(q).alphabet;
   const Words foreign_words = foreign(tables, read);
   const auto& foreign = *foreign_words;
   std::vector<std::uint64_t> others(words.size());

@@ -258,17 +258,42 @@ std::shared_ptr<ScalarLibrary> ScalarLibrary::of(const VocabularyRef& vocabulary
 std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) {
   const std::lock_guard lock(mutex_);
   const auto it = entries_.find(key);
-  return it == entries_.end() ? std::nullopt : std::optional(it->second);
+  if (it == entries_.end()) return std::nullopt;
+  Kept& kept = it->second;
+  if (kept.used != by_use_.end()) by_use_.splice(by_use_.begin(), by_use_, kept.used);
+  stay(kept);
+  return kept.entry;
 }
 
 bool ScalarLibrary::add(const std::string& key, const Entry& entry) {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = entry.dfa != nullptr ? entry.dfa->memory() : 0;
   if (entries_.contains(key)) return true;
-  if (entries_.size() >= kEntries || dfa_bytes_ + bytes > kDfaBytes) return false;
-  entries_.emplace(key, entry);
+  if (bytes > kDfaBytes) return false;
+  while (entries_.size() >= kEntries || dfa_bytes_ + bytes > kDfaBytes) {
+    if (by_use_.empty()) return false;
+    const auto oldest = entries_.find(*by_use_.back());
+    by_use_.pop_back();
+    dfa_bytes_ -= oldest->second.bytes;
+    entries_.erase(oldest);
+  }
+  const auto made = entries_.emplace(key, Kept{entry, bytes, by_use_.end()}).first;
+  made->second.used = by_use_.insert(by_use_.begin(), &made->first);
   dfa_bytes_ += bytes;
+  stay(made->second);
   return true;
+}
+
+void ScalarLibrary::keep_for_good(bool keep) {
+  const std::lock_guard lock(mutex_);
+  for_good_ = keep;
+}
+
+void ScalarLibrary::stay(Kept& kept) {
+  if (!for_good_ || kept.used == by_use_.end() || staying_ == kEntries / 4) return;
+  by_use_.erase(kept.used);
+  kept.used = by_use_.end();
+  ++staying_;
 }
 
 }  // namespace espalier::grammar

@@ -4,11 +4,12 @@
 // Keyed by what the formula says, so two schemas with the same constraint share one program; the
 // finished automata with it; those that are too large to finish stay each machine's own. JSON's
 // standard scalars are terminals (terminal.h), which all machines share. Thread-safe; at most
-// kEntries programs and kDfaBytes a vocabulary, further ones are simply not kept. A library goes
-// with its vocabulary: its programs refer to the vocabulary without owning it, and whoever runs one
-// owns it.
+// kEntries programs and kDfaBytes a vocabulary: for a further one those go that were not asked for
+// the longest, but for what stays for good. A library goes with its vocabulary: its programs refer
+// to the vocabulary without owning it, and whoever runs one owns it.
 #pragma once
 
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,6 +55,9 @@ class ScalarLibrary {
   std::optional<Entry> find(const std::string& key);
   /// False where it is not kept.
   bool add(const std::string& key, const Entry& entry);
+  /// From now on, or no longer: what is found or added stays for good, a quarter of kEntries at
+  /// most.
+  void keep_for_good(bool keep);
 
  private:
   void sort_by_bytes(const Vocabulary& vocabulary);
@@ -65,7 +69,16 @@ class ScalarLibrary {
   std::vector<TokenId> longer_;  // than ScalarDfa::kHorizon
   ScalarDfa::Tables tables_;
   std::mutex mutex_;
-  std::unordered_map<std::string, Entry> entries_;
+  struct Kept {
+    Entry entry;
+    std::size_t bytes = 0;
+    std::list<const std::string*>::iterator used;  // end: it stays for good
+  };
+  void stay(Kept& kept);
+  std::unordered_map<std::string, Kept> entries_;
+  std::list<const std::string*> by_use_;  // keys, the last used first
+  bool for_good_ = false;
+  std::size_t staying_ = 0;
   std::size_t dfa_bytes_ = 0;
 };
 

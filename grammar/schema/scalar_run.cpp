@@ -293,11 +293,22 @@ std::uint32_t ScalarRun::pair(const Pair& made) {
 std::uint32_t ScalarRun::step(std::uint32_t state, unsigned char byte) {
   if (pairs_.empty()) return inner_step(state, byte);
   Pair to = pairs_[state];
-  if (!read(to, byte)) return kNone;
-  if (to.node != 0) to.node = taken_->step(to.node, byte);
-  if (to.node != 0 && !exceeds(to, taken_->words_below(to.node))) return kNone;
+  if (!read_apart(to, byte)) return kNone;
   to.closing_size = UINT32_MAX;
   return pair(to);
+}
+
+// One byte on, apart from the texts that are taken away.
+bool ScalarRun::read_apart(Pair& at, unsigned char byte) {
+  if (!read(at, byte)) return false;
+  if (at.node != 0) at.node = taken_->step(at.node, byte);
+  return at.node == 0 || exceeds(at, taken_->words_below(at.node));
+}
+
+bool ScalarRun::reads(std::uint32_t state, std::string_view text) {
+  Pair place = at(state);
+  return std::ranges::all_of(
+      text, [&](char c) { return read_apart(place, static_cast<unsigned char>(c)); });
 }
 
 bool ScalarRun::accepting(std::uint32_t state) const { return inner_accepting(inner(state)); }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grammar/automaton.h"
@@ -47,6 +48,8 @@ class ScalarRun {
   [[nodiscard]] bool empty() const { return start_ == kNone; }
   [[nodiscard]] std::uint32_t start() const { return start_; }
   std::uint32_t step(std::uint32_t state, unsigned char byte);
+  /// Whether stepping along the text ends at a state; makes none.
+  bool reads(std::uint32_t state, std::string_view text);
   [[nodiscard]] bool accepting(std::uint32_t state) const;
   [[nodiscard]] ByteSet next_bytes(std::uint32_t state) const;
   /// A text that completes it.
@@ -130,6 +133,7 @@ class ScalarRun {
     return pairs_.empty() ? Pair{state, 0, 0, UINT32_MAX} : pairs_[state];
   }
   bool read(Pair& at, unsigned char byte);
+  bool read_apart(Pair& at, unsigned char byte);
   bool exceeds(const Pair& at, std::uint64_t count);
   const Level& level(std::uint32_t characters);
   std::string closing(const Pair& at);

@@ -10,7 +10,7 @@ namespace espalier::grammar {
 
 // The alternative of a container whose plan is shortest, and so closes it.
 const SchemaMachine::Alternative* SchemaMachine::closing_alternative(LevelId container) {
-  const Level& at = *levels_[container];
+  const Level& at = levels_[container];
   const Alternative* best = nullptr;
   std::uint64_t least = UINT64_MAX;
   for (const Alternative& a : at.alternatives) {
@@ -34,23 +34,23 @@ std::uint64_t SchemaMachine::find_closing_cost(LevelId start) {
     const LevelId at = work.back();
     const std::size_t size = work.size();
     std::uint64_t least = UINT64_MAX / 2;
-    for (std::size_t i = 0; i < levels_[at]->alternatives.size(); ++i) {
-      const Alternative a = levels_[at]->alternatives[i];
-      if (a.next != 0 && !levels_[a.next]->closing_cost) {
+    for (std::size_t i = 0; i < levels_[at].alternatives.size(); ++i) {
+      const Alternative a = levels_[at].alternatives[i];
+      if (a.next != 0 && !levels_[a.next].closing_cost) {
         work.push_back(a.next);
         continue;
       }
       if (work.size() > size) continue;
-      const Plan& closing = plan(levels_[at]->kind, a.formula, levels_[at]->seen);
+      const Plan& closing = plan(levels_[at].kind, a.formula, levels_[at].seen);
       if (closing.verdict != Verdict::kYes) continue;
-      const std::uint64_t after = a.next != 0 ? *levels_[a.next]->closing_cost : 0;
+      const std::uint64_t after = a.next != 0 ? *levels_[a.next].closing_cost : 0;
       least = std::min(least, closing.size + after);
     }
     if (work.size() > size) continue;
-    levels_[at]->closing_cost = least;
+    levels_[at].closing_cost = least;
     work.pop_back();
   }
-  return *levels_[start]->closing_cost;
+  return *levels_[start].closing_cost;
 }
 
 // Sets the closing of a scalar's leaf, and of all that it leads through: by the part that completes
@@ -99,19 +99,19 @@ SchemaMachine::Cursor SchemaMachine::find_key_closing(Cursor at, std::string& re
     return value_after_spelled(s.b, key_so_far(s.b, text)) != 0;
   };
   std::optional<std::string> word;
-  const Level& object = *levels_[s.b];
+  const Level& object = levels_[s.b];
   if (const Alternative* a = begins ? closing_alternative(s.b) : nullptr) {
     const Plan& closing = plan(object.kind, a->formula, object.seen);
     if (!closing.end) word = Json(closing.key).dump().substr(1);
     if (word && !leads(*word)) word.reset();
   }
-  const std::vector<LeafPart>& parts = leaves_[s.a].parts;
+  const LeafParts& parts = leaves_[s.a].parts;
   // A key of nobody's is worth the same wherever it starts: those of this object last.
-  const bool others = levels_[s.b]->any_key;
+  const bool others = levels_[s.b].any_key;
   std::string filler;
-  while (others && !word && filler.size() < kFillers + levels_[s.b]->own_keys->size()) {
+  while (others && !word && filler.size() < kFillers + levels_[s.b].own_keys->size()) {
     const std::string text = key_so_far(s.b, s.text) + filler;
-    if (!own_key(*levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
+    if (!own_key(levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
     filler += 'a';
   }
   for (std::size_t i = 0; i < parts.size() && !word; ++i) {
@@ -162,7 +162,7 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
       const LeafId scalars = scalars_of(s.a);
       std::optional<Kind> kind;
       std::tuple<std::uint64_t, std::uint32_t> least;
-      const std::vector<Alternative>& from = levels_[s.a]->alternatives;
+      const Alternatives& from = levels_[s.a].alternatives;
       for (const Alternative& a : from) {
         const ValueFacts facts = value_facts(a.formula);
         if (facts.verdict != Verdict::kYes) continue;
@@ -180,10 +180,10 @@ SchemaMachine::Cursor SchemaMachine::front(Cursor at, std::string& word) {
     case Phase::kOpen:
     case Phase::kComma:
     case Phase::kNext: {
-      const bool object = levels_[s.a]->kind == Kind::kObject;
+      const bool object = levels_[s.a].kind == Kind::kObject;
       const bool must_end = s.phase == Phase::kNext && s.space != 0;
       bool ends = s.phase != Phase::kComma && may_end(s.a);
-      if (ends && !must_end && levels_[s.a]->alternatives.size() > 1) {
+      if (ends && !must_end && levels_[s.a].alternatives.size() > 1) {
         const Alternative* best = closing_alternative(s.a);
         ends = best == nullptr || at_end(best->formula);
       }

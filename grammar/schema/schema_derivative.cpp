@@ -8,7 +8,7 @@ namespace espalier::grammar {
 // Schemas by number give way to what they say of the value at hand.
 FormulaId SchemaMachine::expand(FormulaId f) {
   if (f <= Formulas::kTrue) return f;
-  if (const auto it = expanded_.find(f); it != expanded_.end()) return it->second;
+  if (const FormulaId* known = expanded_.find(f)) return *known;
   FormulaId out = formulas_.map(f, [&](FormulaId l) -> FormulaId {
     const Atom atom = formulas_.atom(l);
     if (atom.kind != AtomKind::kNode) return l;
@@ -21,7 +21,7 @@ FormulaId SchemaMachine::expand(FormulaId f) {
       return formulas_.atom(l).kind == AtomKind::kUnknown ? Formulas::kTrue : l;
     });
   }
-  expanded_.emplace(f, out);
+  expanded_.set(f, out);
   return out;
 }
 
@@ -85,23 +85,21 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
       case AtomKind::kMembersAtLeast:
         return formulas_.literal({atom.kind, atom.a - 1, 0}, negated);
       case AtomKind::kMembers: {
-        const MemberMap map = formulas_.members_of(atom.a);
-        std::vector<FormulaId> all;
-        bool spoken = false;
-        for (const auto& [named, value] : map.named) {
-          if (name != named) continue;
-          spoken = true;
-          all.push_back(value);
+        SmallVector<FormulaId, 8> all;
+        if (name) {
+          const auto& named = formulas_.members_of(atom.a).named;
+          auto own = std::lower_bound(named.begin(), named.end(),
+                                      std::pair<std::uint32_t, FormulaId>(*name, 0));
+          for (; own != named.end() && own->first == *name; ++own) all.push_back(own->second);
         }
-        for (const auto& [pattern, value] : map.patterns) {
-          const bool matches = key.text ? key_matches(pattern, *key.text)
-                                        : std::find(key.matched.begin(), key.matched.end(),
-                                                    pattern) != key.matched.end();
-          if (!matches) continue;
-          spoken = true;
-          all.push_back(value);
+        // By index: whether a pattern matches may make formulas.
+        for (std::size_t i = 0; i < formulas_.members_of(atom.a).patterns.size(); ++i) {
+          const auto [pattern, value] = formulas_.members_of(atom.a).patterns[i];
+          const bool matches = name ? key_matches(pattern, *name)
+                                    : std::ranges::find(key.matched, pattern) != key.matched.end();
+          if (matches) all.push_back(value);
         }
-        if (!spoken) all.push_back(map.other);
+        if (all.empty()) all.push_back(formulas_.members_of(atom.a).other);
         const FormulaId child =
             formulas_.literal({AtomKind::kChild, formulas_.all(all), 0}, negated);
         return negated ? formulas_.any({child, l}) : formulas_.all({child, l});
@@ -191,14 +189,14 @@ bool SchemaMachine::at_end(FormulaId f) {
 
 bool SchemaMachine::has_unique(FormulaId f) {
   if (f <= Formulas::kTrue) return false;
-  if (const auto it = has_unique_.find(f); it != has_unique_.end()) return it->second;
+  if (const bool* known = has_unique_.find(f)) return *known;
   bool out = false;
   if (formulas_.op(f) == Formulas::Op::kLiteral) {
     out = formulas_.atom(f).kind == AtomKind::kUnique;
   } else {
     for (const FormulaId c : formulas_.children(f)) out = out || has_unique(c);
   }
-  has_unique_.emplace(f, out);
+  has_unique_.set(f, out);
   return out;
 }
 
@@ -216,19 +214,20 @@ FormulaId SchemaMachine::with_value(FormulaId f, const Json& value) {
 
 bool SchemaMachine::has_child(FormulaId f) {
   if (f <= Formulas::kTrue) return false;
-  if (const auto it = has_child_.find(f); it != has_child_.end()) return it->second;
+  if (const bool* known = has_child_.find(f)) return *known;
   bool out = false;
   if (formulas_.op(f) == Formulas::Op::kLiteral) {
     out = formulas_.atom(f).kind == AtomKind::kChild;
   } else {
     for (const FormulaId c : formulas_.children(f)) out = out || has_child(c);
   }
-  has_child_.emplace(f, out);
+  has_child_.set(f, out);
   return out;
 }
 
 // Equal rests join their values, equal values their rests.
 void SchemaMachine::group(std::vector<Pair>& pairs) {
+  if (pairs.size() < 2) return;
   const auto join = [&](auto key, auto other) {
     std::unordered_map<FormulaId, std::size_t> at;
     std::vector<std::pair<FormulaId, std::vector<FormulaId>>> groups;
@@ -358,7 +357,12 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   facts.other = facts.members ? formulas_.members_of(*facts.members).other : Formulas::kTrue;
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
+    const bool negated = formulas_.negated(l);
     if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);
+    if (atom.kind == AtomKind::kHas && !negated) facts.wanted.push_back(atom.a);
+    if (atom.kind == AtomKind::kDiffers || (atom.kind == AtomKind::kMembersAtLeast && !negated)) {
+      facts.any_wanted = true;
+    }
     if (atom.kind == AtomKind::kOrder) {
       const auto& names = formulas_.name_list_of(atom.a);
       facts.names.insert(facts.names.end(), names.begin(), names.end());
@@ -371,26 +375,33 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
     }
     if (atom.kind == AtomKind::kMembers) {
       const MemberMap& map = formulas_.members_of(atom.a);
-      for (const auto& [name, value] : map.named) facts.names.push_back(name);
-      for (const auto& [pattern, value] : map.patterns) facts.patterns.push_back(pattern);
+      for (const auto& [name, value] : map.named) {
+        facts.names.push_back(name);
+        if (negated && value != Formulas::kTrue) facts.wanted.push_back(name);
+      }
+      for (const auto& [pattern, value] : map.patterns) {
+        facts.patterns.push_back(pattern);
+        facts.any_wanted = facts.any_wanted || (negated && value != Formulas::kTrue);
+      }
+      facts.any_wanted = facts.any_wanted || (negated && map.other != Formulas::kTrue);
     }
     return l;
   });
-  std::sort(facts.names.begin(), facts.names.end());
-  facts.names.erase(std::unique(facts.names.begin(), facts.names.end()), facts.names.end());
+  for (auto* names : {&facts.names, &facts.wanted}) {
+    std::sort(names->begin(), names->end());
+    names->erase(std::unique(names->begin(), names->end()), names->end());
+  }
   std::sort(facts.patterns.begin(), facts.patterns.end());
   facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
                        facts.patterns.end());
   return key_facts_.emplace(f, std::move(facts)).first->second;
 }
 
-bool SchemaMachine::key_matches(FormulaId pattern, const std::string& key) {
-  std::string id(reinterpret_cast<const char*>(&pattern), sizeof pattern);
-  id += key;
-  const auto it = key_matches_.find(id);
-  if (it != key_matches_.end()) return it->second;
-  const bool out = holds(expand_key(pattern), Json(key));
-  key_matches_.emplace(std::move(id), out);
+bool SchemaMachine::key_matches(FormulaId pattern, std::uint32_t name) {
+  const std::uint64_t id = (std::uint64_t{pattern} << 32) | name;
+  if (const bool* known = key_matches_.find(id)) return *known;
+  const bool out = holds(expand_key(pattern), Json(formulas_.name_of(name)));
+  key_matches_.set(id, out);
   return out;
 }
 

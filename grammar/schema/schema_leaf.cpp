@@ -53,7 +53,7 @@ std::string SchemaMachine::text_of(std::uint32_t text) const {
 
 std::string SchemaMachine::key_so_far(LevelId object, std::uint32_t text) const {
   std::string out = text_of(text);
-  if (!levels_[object]->recorded) return out;
+  if (!levels_[object].recorded) return out;
   std::size_t start = 0;  // of the last string
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (out[i] != '"') continue;
@@ -72,7 +72,7 @@ SchemaMachine::LevelId SchemaMachine::value_after_spelled(LevelId object, std::s
   return value_after_key(object, spelled);
 }
 
-SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
+SchemaMachine::LeafId SchemaMachine::leaf(LeafParts parts) {
   if (parts.empty()) return 0;
   std::size_t hash = parts.size();
   for (const LeafPart& part : parts) hash = mix(mix(mix(hash, part.scalar), part.state), part.next);
@@ -88,8 +88,8 @@ SchemaMachine::LeafId SchemaMachine::leaf(std::vector<LeafPart> parts) {
         made.accepting = true;
         made.finishes = made.finishes || part.next == 0;
       }
-      made.recorded = made.recorded || joins_list(part.next) ||
-                      (part.next != 0 && levels_[part.next]->recorded);
+      made.recorded =
+          made.recorded || joins_list(part.next) || (part.next != 0 && levels_[part.next].recorded);
     }
     made.goes_on = !made.bytes.none();
     bytes_ += sizeof(Leaf) + 2 * parts.size() * sizeof(LeafPart) + 96;
@@ -112,7 +112,7 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
       }
     }
   }
-  std::vector<LeafPart> parts;
+  LeafParts parts;
   for (const LeafPart& part : leaves_[at].parts) {
     ScalarRun& run = scalars_[part.scalar].run;
     const std::size_t before = run.bytes();
@@ -132,13 +132,13 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
   if (from.row != nullptr) {
     from.row[byte] = to;
   } else {
-    from.known.emplace_back(byte, to);
+    from.known.push_back({byte, to});
   }
   return to;
 }
 
 SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
-  std::vector<LevelId> ends;
+  Levels ends;
   for (const LeafPart& part : leaves_[at].parts) {
     if (scalars_[part.scalar].run.accepting(part.state)) ends.push_back(part.next);
   }
@@ -157,17 +157,17 @@ bool SchemaMachine::roomy(LeafId leaf) const {
 // are alike, so a list one longer leaves what a string that can be anything has anyway.
 SchemaMachine::LevelId SchemaMachine::after_any_item(const LeafPart& part) {
   const std::uint64_t key = (std::uint64_t{part.next} << 32) | part.scalar;
-  if (const auto it = any_items_.find(key); it != any_items_.end()) return it->second;
+  if (const LevelId* known = any_items_.find(key)) return *known;
   const auto find = [&]() -> LevelId {
     const ScalarRun& run = scalars_[part.scalar].run;
-    if (part.next == 0 || levels_[part.next]->recorded || !run.roomy(run.start())) return 0;
+    if (part.next == 0 || levels_[part.next].recorded || !run.roomy(run.start())) return 0;
     const Json witness = Json::parse(scalars_[part.scalar].closing, nullptr, false);
     if (!witness.is_string()) return 0;
     Level next;
-    next.kind = levels_[part.next]->kind;
-    next.depth = levels_[part.next]->depth;
-    next.seen = levels_[part.next]->seen;
-    for (const Alternative& a : levels_[part.next]->alternatives) {
+    next.kind = levels_[part.next].kind;
+    next.depth = levels_[part.next].depth;
+    next.seen = levels_[part.next].seen;
+    for (const Alternative& a : levels_[part.next].alternatives) {
       if (!alike_and_unique(a.formula)) return 0;
       const FormulaId f = with_value(a.formula, witness);
       if (plan(next.kind, f, next.seen).verdict != Verdict::kYes) return 0;
@@ -176,7 +176,7 @@ SchemaMachine::LevelId SchemaMachine::after_any_item(const LeafPart& part) {
     return level(std::move(next));
   };
   const LevelId out = find();
-  any_items_.emplace(key, out);
+  any_items_.set(key, out);
   return out;
 }
 
@@ -200,28 +200,48 @@ bool SchemaMachine::alike_and_unique(FormulaId f) const {
 }
 
 SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
-  if (levels_[value]->has_leaf) return levels_[value]->leaf;
-  std::vector<LeafPart> parts;
-  const std::vector<Alternative>& from = levels_[value]->alternatives;
+  if (levels_[value].has_leaf) return levels_[value].leaf;
+  LeafParts parts;
+  const Alternatives& from = levels_[value].alternatives;
   for (const Alternative& a : from) {
     for (const std::uint32_t s : scalars(a.formula)) {
       parts.push_back({s, scalars_[s].run.start(), a.next});
     }
   }
   const LeafId id = leaf(std::move(parts));
-  levels_[value]->leaf = id;
-  levels_[value]->has_leaf = true;
+  levels_[value].leaf = id;
+  levels_[value].has_leaf = true;
+  return id;
+}
+
+bool SchemaMachine::has_seen(std::uint32_t seen, std::uint32_t name) const {
+  return std::binary_search(seen_sets_[seen].begin(), seen_sets_[seen].end(), name);
+}
+
+std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& key) {
+  const std::uint32_t name = formulas_.name(key);
+  std::vector<std::uint32_t> set = seen_sets_[seen];
+  set.insert(std::lower_bound(set.begin(), set.end(), name), name);
+  std::size_t hash = set.size();
+  for (const std::uint32_t n : set) hash = mix(hash, n);
+  std::uint32_t id = seen_ids_.find(hash, [&](std::uint32_t s) { return seen_sets_[s] == set; });
+  if (id == InternTable::kNone) {
+    id = static_cast<std::uint32_t>(seen_sets_.size());
+    seen_ids_.insert(hash, id);
+    bytes_ += 2 * set.size() * sizeof(std::uint32_t) + 96;
+    seen_sets_.push_back(std::move(set));
+  }
   return id;
 }
 
 // All keys that may come next: the names that formulas speak of, and the others by the patterns
 // they match. Keys of the last kind that stand already are excluded when they end.
 SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
-  if (levels_[object]->has_leaf) return levels_[object]->leaf;
+  if (levels_[object].has_leaf) return levels_[object].leaf;
   KeyFacts facts;
   facts.plain = true;
-  const std::uint32_t seen = levels_[object]->seen;
-  const std::vector<Alternative>& from = levels_[object]->alternatives;
+  const std::uint32_t seen = levels_[object].seen;
+  const Alternatives& from = levels_[object].alternatives;
   for (const Alternative& a : from) {
     const KeyFacts& own = key_facts(a.formula);
     facts.plain = facts.plain && own.plain;
@@ -233,34 +253,34 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   std::sort(facts.patterns.begin(), facts.patterns.end());
   facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
                        facts.patterns.end());
-  std::vector<LeafPart> parts;
+  LeafParts parts;
   if (facts.patterns.empty()) {
     // Where any other key may come, every beginning can become one: whether a key may stand is
     // decided where it ends.
     if (facts.plain) {
       for (const Alternative& a : from) {
         const ValueFacts value = value_facts(expand(key_facts(a.formula).other));
-        if (value.verdict != Verdict::kYes || !fits(levels_[object]->depth, value.height)) continue;
-        levels_[object]->any_key = true;
-        levels_[object]->after_key =
-            std::max(levels_[object]->after_key, value.size + level_bound(object) + 8);
+        if (value.verdict != Verdict::kYes || !fits(levels_[object].depth, value.height)) continue;
+        levels_[object].any_key = true;
+        levels_[object].after_key =
+            std::max(levels_[object].after_key, value.size + level_bound(object) + 8);
       }
     } else if (const auto fresh = fresh_key(Key{}, facts.names, seen)) {
       const LevelId other = value_after_key(object, *fresh);
-      levels_[object]->any_key = other != 0;
-      levels_[object]->other_value = other;
-      levels_[object]->after_key = level_bound(other);
+      levels_[object].any_key = other != 0;
+      levels_[object].other_value = other;
+      levels_[object].after_key = level_bound(other);
     }
-    if (levels_[object]->any_key) {
+    if (levels_[object].any_key) {
       const std::uint32_t s = scalar(any_key_);
       if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
       std::vector<std::uint32_t> own;
       std::set_union(facts.names.begin(), facts.names.end(), seen_sets_[seen].begin(),
                      seen_sets_[seen].end(), std::back_inserter(own));
-      levels_[object]->own_keys = own_keys(std::move(own));
-      levels_[object]->leaf = leaf(std::move(parts));
-      levels_[object]->has_leaf = true;
-      return levels_[object]->leaf;
+      levels_[object].own_keys = own_keys(std::move(own));
+      levels_[object].leaf = leaf(std::move(parts));
+      levels_[object].has_leaf = true;
+      return levels_[object].leaf;
     }
   }
   std::vector<std::uint32_t> names = facts.names;
@@ -274,31 +294,31 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const auto fresh = fresh_key(key, facts.names, seen);
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar
-    levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
+    levels_[object].after_key = std::max(levels_[object].after_key, level_bound(value));
     for (const FormulaId language : class_languages(key, facts.names, seen)) {
       const std::uint32_t s = scalar(language);
       const bool known = std::any_of(parts.begin(), parts.end(),
                                      [&](const LeafPart& part) { return part.scalar == s; });
       if (scalars_[s].run.empty() || known) continue;
       parts.push_back({s, scalars_[s].run.start(), 0});
-      levels_[object]->key_values.emplace_back(s, value);
+      levels_[object].key_values.emplace_back(s, value);
     }
   }
   const LeafId id = leaf(std::move(parts));
-  levels_[object]->leaf = id;
-  levels_[object]->has_leaf = true;
+  levels_[object].leaf = id;
+  levels_[object].has_leaf = true;
   return id;
 }
 
 // Where any_key: the value after a key that stands for all others. It need not be remembered as a
 // key that stands: no walk goes on to a second one.
 SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
-  if (levels_[object]->other_value != 0) return levels_[object]->other_value;
-  std::vector<std::pair<FormulaId, std::vector<Alternative>>> values;
-  const std::uint32_t depth = levels_[object]->depth;
-  for (const Alternative& a : levels_[object]->alternatives) {
+  if (levels_[object].other_value != 0) return levels_[object].other_value;
+  std::vector<std::pair<FormulaId, Alternatives>> values;
+  const std::uint32_t depth = levels_[object].depth;
+  for (const Alternative& a : levels_[object].alternatives) {
     const FormulaId value = expand(key_facts(a.formula).other);
-    const ValueFacts& facts = value_facts(value);
+    const ValueFacts facts = value_facts(value);
     if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
     auto at = std::find_if(values.begin(), values.end(),
                            [&](const auto& one) { return one.first == value; });
@@ -311,12 +331,12 @@ SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
     Level rest;
     rest.kind = Kind::kObject;
     rest.depth = depth;
-    rest.seen = levels_[object]->seen;
+    rest.seen = levels_[object].seen;
     rest.alternatives = std::move(rests);
     out.alternatives.push_back({value, level(std::move(rest))});
   }
   const LevelId id = level(std::move(out));
-  levels_[object]->other_value = id;
+  levels_[object].other_value = id;
   return id;
 }
 
@@ -324,7 +344,7 @@ SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
 std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
                                                    const std::vector<std::uint32_t>& names) {
   std::vector<std::uint32_t> out;
-  Level& level = *levels_[object];
+  Level& level = levels_[object];
   const bool known = std::ranges::all_of(level.alternatives, [&](const Alternative& a) {
     return key_facts(a.formula).members.has_value();
   });
@@ -333,7 +353,7 @@ std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
       const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
       if (value == 0) continue;
       out.push_back(name);
-      levels_[object]->after_key = std::max(levels_[object]->after_key, level_bound(value));
+      levels_[object].after_key = std::max(levels_[object].after_key, level_bound(value));
     }
     return out;
   }

@@ -26,9 +26,9 @@ std::size_t spelled_size(const std::string& key) {
 
 }  // namespace
 
-const SchemaMachine::ValueFacts& SchemaMachine::value_facts(FormulaId f) {
+SchemaMachine::ValueFacts SchemaMachine::value_facts(FormulaId f) {
   {
-    ValueFacts& known = value_facts_[f];
+    ValueFacts& known = value_facts_.at(f);
     if (known.verdict == Verdict::kOpen) ++taints_;
     if (known.verdict != Verdict::kNew) return known;
     known.verdict = Verdict::kOpen;
@@ -61,7 +61,7 @@ const SchemaMachine::ValueFacts& SchemaMachine::value_facts(FormulaId f) {
   }
   --open_;
   if (facts.verdict == Verdict::kUndecided) undecided_ = true;
-  ValueFacts& known = value_facts_[f];
+  ValueFacts& known = value_facts_.at(f);
   known = facts;
   if (facts.verdict == Verdict::kNo && taints_ != taints && open_ > 0) {
     static constexpr ValueFacts kNoForNow{Verdict::kNo, Kind::kValue, 0, 0};
@@ -136,9 +136,9 @@ std::vector<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
   return common.value_or(std::vector<std::uint32_t>{});
 }
 
-// Depth first over what may be read next. What changes nothing in the formula can be left out of
-// any text, so it is not tried; a member that must come is tried alone, since members come in any
-// order.
+// Depth first over what may be read next, derived as it is tried: most searches end with the first
+// that is. What changes nothing in the formula, or only leaves less, can be left out of any text,
+// so it is not tried; a member that must come is tried alone, since members come in any order.
 const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
                                                std::uint32_t seen_start) {
   static const Plan kNoForNow{Verdict::kNo, false, {}, 0, 0, 0, 0, 0};
@@ -154,35 +154,48 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
   struct Frame {
     FormulaId formula;
     std::uint32_t seen;
-    std::vector<Step> steps;
+    std::vector<Step> steps;  // so far
     std::size_t next = 0;
     bool opened = false;
     std::uint64_t taints = 0;
     bool undecided = false;
+    bool item = false;                 // an item is to be derived, or these members
+    std::vector<std::uint32_t> names;  // the last first
+    bool others = false;               // and, after the names, keys of the classes
+    std::vector<Key> classes;
+    const KeyFacts* facts = nullptr;
   };
-  const auto steps_of = [&](FormulaId f, std::uint32_t seen, std::vector<Step>& out) -> bool {
+  // False where it is not all.
+  const auto add = [&](Frame& frame, const std::optional<std::string>& text) -> bool {
+    const FormulaId f = frame.formula;
+    std::vector<Pair> pairs;
+    std::uint32_t after = 0;
     bool whole = true;
-    const auto add = [&](const Key* key, const std::string& text, std::uint32_t after) {
-      std::vector<Pair> pairs;
-      whole =
-          (key != nullptr ? split_member(f, *key, pairs) : split(after_item(f), pairs)) && whole;
-      for (const Pair& pair : pairs) {
-        if (pair.rest == Formulas::kFalse || (pair.rest == f && !wants_repeat(f))) continue;
-        FormulaId value = expand(pair.value);
-        if (value == Formulas::kFalse) continue;
-        if (has_unique(pair.rest)) value = without_dead_ends(value, pair.rest);
-        out.push_back({text, value, after_witness(pair.rest, value), after});
-      }
-    };
-    if (kind == Kind::kArray) {
-      add(nullptr, {}, 0);
-      return whole;
-    }
-    const auto add_name = [&](std::uint32_t name) {
+    if (text) {
       Key key;
-      key.text = formulas_.name_of(name);
-      add(&key, *key.text, seen_with(seen, *key.text));
-    };
+      key.text = text;
+      after = seen_with(frame.seen, *text);
+      whole = split_member(f, key, pairs);
+    } else {
+      whole = split(after_item(f), pairs);
+    }
+    for (const Pair& pair : pairs) {
+      if (pair.rest == Formulas::kFalse || (pair.rest == f && !wants_repeat(f))) continue;
+      FormulaId value = expand(pair.value);
+      if (value == Formulas::kFalse) continue;
+      if (has_unique(pair.rest)) value = without_dead_ends(value, pair.rest);
+      frame.steps.push_back(
+          {text.value_or(std::string()), value, after_witness(pair.rest, value), after});
+    }
+    return whole;
+  };
+  // What is to be derived, if need be.
+  const auto open = [&](Frame& frame) {
+    const FormulaId f = frame.formula;
+    if (kind == Kind::kArray) {
+      frame.item = true;
+      return;
+    }
     // A member that must come, if there is one.
     const auto required = [&](FormulaId l) {
       return formulas_.op(l) == Formulas::Op::kLiteral &&
@@ -204,26 +217,56 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       // before it.
       ordered = first.has_value();
       if (first && *first != kNoName) must = first;
-      if (must && !has_seen(seen, *must)) add_name(*must);
-      if (!ordered) return whole;
     }
-    const KeyFacts facts = key_facts(f);
-    for (const std::uint32_t name : facts.names) {
-      if (!fuel_.spend()) return false;
-      if (!has_seen(seen, name) && !(ordered && must == name)) add_name(name);
+    if (!must || ordered) {
+      frame.facts = &key_facts(f);
+      frame.others = frame.facts->any_wanted;
+      const auto& wanted = frame.facts->wanted;
+      const auto& names = frame.others ? frame.facts->names : wanted;
+      for (auto name = names.rbegin(); name != names.rend(); ++name) {
+        if (!has_seen(frame.seen, *name) && must != *name) frame.names.push_back(*name);
+      }
+      // Those that must come somewhere first.
+      std::stable_partition(frame.names.begin(), frame.names.end(), [&](std::uint32_t name) {
+        return !std::binary_search(wanted.begin(), wanted.end(), name);
+      });
     }
-    for (Key& key : key_classes(facts)) {
-      if (!fuel_.spend()) return false;
-      const auto fresh = fresh_key(key, facts.names, seen);
-      if (!fresh) continue;
-      Key one;
-      one.text = *fresh;
-      add(&one, *fresh, seen_with(seen, *fresh));
+    if (must && !has_seen(frame.seen, *must)) frame.names.push_back(*must);
+  };
+  // Derives some more; false where nothing is left.
+  const auto derive = [&](Frame& frame) -> bool {
+    if (frame.item) {
+      frame.item = false;
+      frame.undecided = !add(frame, std::nullopt) || frame.undecided;
+      return true;
     }
-    return whole;
+    if (frame.names.empty() && std::exchange(frame.others, false)) {
+      frame.classes = key_classes(*frame.facts);
+      std::reverse(frame.classes.begin(), frame.classes.end());
+    }
+    if (frame.names.empty() && frame.classes.empty()) return false;
+    if (!fuel_.spend()) {
+      frame.undecided = true;
+      return false;
+    }
+    std::optional<std::string> key;
+    if (!frame.names.empty()) {
+      key = formulas_.name_of(frame.names.back());
+      frame.names.pop_back();
+    } else {
+      key = fresh_key(frame.classes.back(), frame.facts->names, frame.seen);
+      frame.classes.pop_back();
+    }
+    if (key) frame.undecided = !add(frame, key) || frame.undecided;
+    return true;
   };
   std::vector<Frame> stack;
-  stack.push_back({start, seen_start, {}, 0, false, 0, false});
+  const auto push = [&](FormulaId f, std::uint32_t seen) {
+    Frame& frame = stack.emplace_back();
+    frame.formula = f;
+    frame.seen = seen;
+  };
+  push(start, seen_start);
   ++open_;
   const Plan* result = nullptr;  // of the frame that was just closed
   bool failed_undecided = false;
@@ -262,12 +305,11 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
         continue;
       }
       known.verdict = Verdict::kOpen;
-      const FormulaId formula = top.formula;
-      const std::uint32_t seen = top.seen;
-      std::vector<Step> steps;
-      const bool whole = fuel_.spend() && steps_of(formula, seen, steps);
-      stack.back().steps = std::move(steps);
-      stack.back().undecided = !whole;
+      if (fuel_.spend()) {
+        open(top);
+      } else {
+        top.undecided = true;
+      }
       result = nullptr;
     }
     Frame& frame = stack.back();
@@ -292,7 +334,8 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     }
     result = nullptr;
     bool descended = false;
-    while (frame.next < frame.steps.size()) {
+    while (frame.next < frame.steps.size() || derive(frame)) {
+      if (frame.next == frame.steps.size()) continue;
       const Step& step = frame.steps[frame.next++];
       if (!fuel_.spend() || stack.size() > kLongestPlan) {
         frame.undecided = true;
@@ -301,7 +344,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       const ValueFacts facts = value_facts(step.value);
       frame.undecided = frame.undecided || facts.verdict == Verdict::kUndecided;
       if (facts.verdict != Verdict::kYes) continue;
-      stack.push_back({step.rest, step.seen, {}, 0, false, 0, false});
+      push(step.rest, step.seen);
       descended = true;
       break;
     }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "grammar/hash.h"
+#include "grammar/schema/schema_walk.h"
 #include "grammar/schema/standard_stems.h"
 
 namespace espalier::grammar {
@@ -66,8 +67,8 @@ SchemaMachine::SchemaMachine(std::shared_ptr<const SchemaGraph> graph, Vocabular
   states_[1].phase = Phase::kDone;
   closing_sizes_.assign(2, UINT64_MAX);
   closing_sizes_[kDone] = 0;
-  levels_.emplace_back();
-  leaves_.emplace_back();
+  levels_.push_back({});
+  leaves_.push_back({});
   texts_.emplace_back();
   seen_sets_.emplace_back();
   fuel_ = Fuel("steps", kSteps);
@@ -106,27 +107,29 @@ SchemaMachine::Cursor SchemaMachine::cursor(const State& s) {
   return id;
 }
 
-SchemaMachine::LevelId SchemaMachine::level(Level level) {
+SchemaMachine::LevelId SchemaMachine::level(Level&& level) {
   auto& alternatives = level.alternatives;
   if (alternatives.empty()) return 0;
   // One formula for each way on.
-  std::sort(alternatives.begin(), alternatives.end(),
-            [](const Alternative& a, const Alternative& b) { return a.next < b.next; });
-  std::size_t kept = 0;
-  std::vector<FormulaId> any;
-  for (std::size_t i = 0; i < alternatives.size(); ++kept) {
-    any.clear();
-    const LevelId next = alternatives[i].next;
-    for (; i < alternatives.size() && alternatives[i].next == next; ++i) {
-      any.push_back(alternatives[i].formula);
+  if (alternatives.size() > 1) {
+    std::sort(alternatives.begin(), alternatives.end(),
+              [](const Alternative& a, const Alternative& b) { return a.next < b.next; });
+    std::size_t kept = 0;
+    std::vector<FormulaId> any;
+    for (std::size_t i = 0; i < alternatives.size(); ++kept) {
+      any.clear();
+      const LevelId next = alternatives[i].next;
+      for (; i < alternatives.size() && alternatives[i].next == next; ++i) {
+        any.push_back(alternatives[i].formula);
+      }
+      alternatives[kept] = {formulas_.any(any), next};
     }
-    alternatives[kept] = {formulas_.any(any), next};
+    alternatives.shorten(kept);
   }
-  alternatives.resize(kept);
   std::size_t hash = mix(mix(static_cast<std::size_t>(level.kind), level.depth), level.seen);
   for (const Alternative& a : alternatives) hash = mix(mix(hash, a.formula), a.next);
   LevelId id = level_ids_.find(hash, [&](LevelId other) {
-    const Level& known = *levels_[other];
+    const Level& known = levels_[other];
     return known.kind == level.kind && known.depth == level.depth && known.seen == level.seen &&
            known.alternatives == alternatives;
   });
@@ -135,55 +138,54 @@ SchemaMachine::LevelId SchemaMachine::level(Level level) {
     level_ids_.insert(hash, id);
     for (const Alternative& a : alternatives) {
       level.recorded =
-          level.recorded || joins_list(a.next) || (a.next != 0 && levels_[a.next]->recorded);
+          level.recorded || joins_list(a.next) || (a.next != 0 && levels_[a.next].recorded);
     }
     bytes_ += sizeof(Level) + 2 * alternatives.size() * sizeof(Alternative) + 96;
-    levels_.push_back(std::make_unique<Level>(std::move(level)));
+    levels_.push_back(std::move(level));
   }
   return id;
 }
 
 // The level that stands for any of several, which differ in their alternatives only.
-SchemaMachine::LevelId SchemaMachine::merge(const std::vector<LevelId>& levels) {
+SchemaMachine::LevelId SchemaMachine::merge(std::span<const LevelId> levels) {
   if (levels.size() == 1) return levels[0];
   Level out;
-  out.kind = levels_[levels[0]]->kind;
-  out.depth = levels_[levels[0]]->depth;
-  out.seen = levels_[levels[0]]->seen;
+  out.kind = levels_[levels[0]].kind;
+  out.depth = levels_[levels[0]].depth;
+  out.seen = levels_[levels[0]].seen;
   for (const LevelId id : levels) {
-    const auto& from = levels_[id]->alternatives;
-    out.alternatives.insert(out.alternatives.end(), from.begin(), from.end());
+    const auto& from = levels_[id].alternatives;
+    out.alternatives.append(from.begin(), from.end());
   }
   return level(std::move(out));
 }
 
 // Whether the value that ends before this level joins the list of its array's items.
 bool SchemaMachine::joins_list(LevelId after) {
-  if (after == 0 || levels_[after]->kind != Kind::kArray) return false;
-  const auto& alternatives = levels_[after]->alternatives;
+  if (after == 0 || levels_[after].kind != Kind::kArray) return false;
+  const auto& alternatives = levels_[after].alternatives;
   return std::any_of(alternatives.begin(), alternatives.end(),
                      [&](const Alternative& a) { return has_unique(a.formula); });
 }
 
 // Behind a value: `text` ends with it where it, or one around it, is recorded.
-SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends,
-                                                std::uint32_t text) {
-  std::vector<LevelId> levels = ends;
+SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, std::uint32_t text) {
+  Levels levels(ends.begin(), ends.end());
   std::optional<Json> value;
   for (LevelId& end : levels) {
     if (!joins_list(end)) continue;
     if (!value) value = last_value(text_of(text));
     if (!value) {  // asked for a bound, or by a walk that tries what it finds
-      for (const Alternative& a : levels_[end]->alternatives) {
+      for (const Alternative& a : levels_[end].alternatives) {
         text_missed_ = text_missed_ || wants_repeat(a.formula);
       }
       continue;
     }
     Level next;
     next.kind = Kind::kArray;
-    next.depth = levels_[end]->depth;
-    next.seen = levels_[end]->seen;
-    for (const Alternative& a : levels_[end]->alternatives) {
+    next.depth = levels_[end].depth;
+    next.seen = levels_[end].seen;
+    for (const Alternative& a : levels_[end].alternatives) {
       const FormulaId f = with_value(a.formula, *value);
       if (plan(next.kind, f, next.seen).verdict == Verdict::kYes) {
         next.alternatives.push_back({f, a.next});
@@ -191,13 +193,14 @@ SchemaMachine::State SchemaMachine::after_value(const std::vector<LevelId>& ends
     }
     end = next.alternatives.empty() ? UINT32_MAX : level(std::move(next));
   }
-  std::erase(levels, UINT32_MAX);
+  if (levels.size() > 1) std::sort(levels.begin(), levels.end());
+  levels.shorten(
+      static_cast<std::size_t>(std::unique(levels.begin(), levels.end()) - levels.begin()));
+  if (!levels.empty() && levels.back() == UINT32_MAX) levels.pop_back();
   if (levels.empty()) return {};
-  std::sort(levels.begin(), levels.end());
-  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
   if (levels[0] == 0) return {Phase::kDone, 0, 0, 0, 0};
   const LevelId next = merge(levels);
-  return {Phase::kNext, 0, next, 0, levels_[next]->recorded ? text : 0};
+  return {Phase::kNext, 0, next, 0, levels_[next].recorded ? text : 0};
 }
 
 // Into a container: what of the value's alternatives may be one.
@@ -207,12 +210,12 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind, std::uint32_
     return State{Phase::kOpen, 0, id, 0, punctuated(id, text, kind == Kind::kObject ? '{' : '[')};
   };
   const std::size_t which = kind == Kind::kObject ? 0 : 1;
-  if (const auto known = levels_[value]->inside[which]) return open(*known);
+  if (const auto known = levels_[value].inside[which]) return open(*known);
   const JsonTypes type = kind == Kind::kObject ? JsonTypes::kObject : JsonTypes::kArray;
   Level inside;
   inside.kind = kind;
-  inside.depth = levels_[value]->depth + 1;
-  const std::vector<Alternative>& from = levels_[value]->alternatives;
+  inside.depth = levels_[value].depth + 1;
+  const Alternatives& from = levels_[value].alternatives;
   for (const Alternative& a : from) {
     const FormulaId f = formulas_.restrict(a.formula, type);
     if (f == Formulas::kFalse) continue;
@@ -222,7 +225,7 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind, std::uint32_
     }
   }
   const LevelId id = level(std::move(inside));
-  levels_[value]->inside[which] = id;
+  levels_[value].inside[which] = id;
   return open(id);
 }
 
@@ -231,9 +234,9 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
                                                std::uint32_t seen) {
   const Kind kind = container.kind;
   const std::uint32_t depth = container.depth;
-  const std::vector<Alternative>& from = container.alternatives;
-  std::vector<std::pair<FormulaId, std::vector<Alternative>>> values;
-  std::unordered_map<FormulaId, std::size_t> at;
+  const Alternatives& from = container.alternatives;
+  std::vector<std::pair<FormulaId, Alternatives>> values;
+  NumberMap<std::uint32_t> at;  // by formula: 1 + its place in `values`, from where they are many
   std::vector<Pair> pairs;
   for (const Alternative& a : from) {
     // What must come still can then: this container can be completed.
@@ -252,9 +255,12 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
         const Plan& closing = plan(kind, after_witness(pair.rest, value), seen);
         if (closing.verdict != Verdict::kYes || !fits(depth, closing.height)) continue;
       }
-      const auto [it, fresh] = at.try_emplace(value, values.size());
-      if (fresh) values.emplace_back(value, std::vector<Alternative>{});
-      values[it->second].second.push_back({pair.rest, a.next});
+      std::uint32_t& place = at.at(value);
+      if (place == 0) {
+        values.emplace_back(value, Alternatives{});
+        place = static_cast<std::uint32_t>(values.size());
+      }
+      values[place - 1].second.push_back({pair.rest, a.next});
     }
   }
   if (values.size() > kMaxAlternatives) {
@@ -276,31 +282,31 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
 }
 
 SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std::string& text) {
-  const auto it = levels_[object]->by_key.find(text);
-  if (it != levels_[object]->by_key.end()) return it->second;
-  const std::uint32_t seen = levels_[object]->seen;
+  const std::uint32_t name = formulas_.name(text);
+  if (const LevelId* known = levels_[object].by_key.find(name)) return *known;
+  const std::uint32_t seen = levels_[object].seen;
   LevelId value = 0;
-  if (!has_seen(seen, formulas_.name(text))) {
+  if (!has_seen(seen, name)) {
     Key key;
     key.text = text;
-    value = value_of(*levels_[object], &key, seen_with(seen, text));
+    value = value_of(levels_[object], &key, seen_with(seen, text));
   }
   bytes_ += text.size() + 64;
-  levels_[object]->by_key.emplace(text, value);
+  levels_[object].by_key.set(name, value);
   return value;
 }
 
 SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
-  if (!levels_[array]->item_known) {
-    const LevelId item = value_of(*levels_[array], nullptr, 0);
-    levels_[array]->item = item;
-    levels_[array]->item_known = true;
+  if (!levels_[array].item_known) {
+    const LevelId item = value_of(levels_[array], nullptr, 0);
+    levels_[array].item = item;
+    levels_[array].item_known = true;
   }
-  return levels_[array]->item;
+  return levels_[array].item;
 }
 
 bool SchemaMachine::may_end(LevelId container) {
-  Level& at = *levels_[container];
+  Level& at = levels_[container];
   if (!at.end_known) {
     at.end_known = true;
     for (const Alternative& a : at.alternatives) {
@@ -309,26 +315,6 @@ bool SchemaMachine::may_end(LevelId container) {
     at.may_end = !at.ends.empty();
   }
   return at.may_end;
-}
-
-bool SchemaMachine::has_seen(std::uint32_t seen, std::uint32_t name) const {
-  return std::binary_search(seen_sets_[seen].begin(), seen_sets_[seen].end(), name);
-}
-
-std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& key) {
-  const std::uint32_t name = formulas_.name(key);
-  std::vector<std::uint32_t> set = seen_sets_[seen];
-  set.insert(std::lower_bound(set.begin(), set.end(), name), name);
-  std::size_t hash = set.size();
-  for (const std::uint32_t n : set) hash = mix(hash, n);
-  std::uint32_t id = seen_ids_.find(hash, [&](std::uint32_t s) { return seen_sets_[s] == set; });
-  if (id == InternTable::kNone) {
-    id = static_cast<std::uint32_t>(seen_sets_.size());
-    seen_ids_.insert(hash, id);
-    bytes_ += 2 * set.size() * sizeof(std::uint32_t) + 96;
-    seen_sets_.push_back(std::move(set));
-  }
-  return id;
 }
 
 // ---- bytes ----
@@ -373,10 +359,10 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
           s.space = *space;
           return s;
         }
-        const bool object = levels_[s.a]->kind == Kind::kObject;
+        const bool object = levels_[s.a].kind == Kind::kObject;
         const unsigned char close = object ? '}' : ']';
         if (byte == close) {
-          return may_end(s.a) ? after_value(levels_[s.a]->ends, punctuated(s.a, s.text, byte))
+          return may_end(s.a) ? after_value(levels_[s.a].ends, punctuated(s.a, s.text, byte))
                               : kDeadState;
         }
         if (!object) {
@@ -413,10 +399,10 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         if (byte != ':') return kDeadState;
         return {Phase::kValue, 0, s.a, 0, punctuated(s.a, s.text, byte)};
       case Phase::kNext: {
-        const bool object = levels_[s.a]->kind == Kind::kObject;
+        const bool object = levels_[s.a].kind == Kind::kObject;
         const unsigned char close = object ? '}' : ']';
         if (byte == close) {
-          return may_end(s.a) ? after_value(levels_[s.a]->ends, punctuated(s.a, s.text, byte))
+          return may_end(s.a) ? after_value(levels_[s.a].ends, punctuated(s.a, s.text, byte))
                               : kDeadState;
         }
         if (const auto space = space_step(s.space, byte)) {
@@ -443,7 +429,7 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
   };
   if (s.phase == Phase::kKey || s.phase == Phase::kLeaf) leaf_classes(s.a);
   LevelId value = s.phase == Phase::kValue ? s.a : 0;
-  if (s.phase == Phase::kOpen && levels_[s.a]->kind == Kind::kArray) value = next_item(s.a);
+  if (s.phase == Phase::kOpen && levels_[s.a].kind == Kind::kArray) value = next_item(s.a);
   if (value != 0) {
     if (const LeafId scalars = scalars_of(value)) leaf_classes(scalars);
   }
@@ -457,32 +443,33 @@ void SchemaMachine::byte_classes(Cursor at, std::vector<ByteSet>& classes) {
 // At least the bytes of any closing that starts at the level: it goes along alternatives whose
 // plans are never longer than the longest here.
 std::uint64_t SchemaMachine::find_level_bound(LevelId start) {
-  std::vector<LevelId> work{start};
+  Levels work;
+  work.push_back(start);
   while (!work.empty()) {
     const LevelId at = work.back();
-    if (levels_[at]->closing_bound != 0) {
+    if (levels_[at].closing_bound != 0) {
       work.pop_back();
       continue;
     }
     const std::size_t size = work.size();
     std::uint64_t own = 0, after = 0;
-    for (std::size_t i = 0; i < levels_[at]->alternatives.size(); ++i) {
-      const Alternative a = levels_[at]->alternatives[i];
-      if (a.next != 0 && levels_[a.next]->closing_bound == 0) {
+    for (std::size_t i = 0; i < levels_[at].alternatives.size(); ++i) {
+      const Alternative a = levels_[at].alternatives[i];
+      if (a.next != 0 && levels_[a.next].closing_bound == 0) {
         work.push_back(a.next);
         continue;
       }
-      if (a.next != 0) after = std::max(after, levels_[a.next]->closing_bound);
+      if (a.next != 0) after = std::max(after, levels_[a.next].closing_bound);
       if (work.size() > size) continue;
-      const Kind kind = levels_[at]->kind;
+      const Kind kind = levels_[at].kind;
       own = std::max(own, kind == Kind::kValue ? value_facts(a.formula).size
-                                               : plan(kind, a.formula, levels_[at]->seen).size);
+                                               : plan(kind, a.formula, levels_[at].seen).size);
     }
     if (work.size() > size) continue;
-    levels_[at]->closing_bound = own + after + 8;
+    levels_[at].closing_bound = own + after + 8;
     work.pop_back();
   }
-  return levels_[start]->closing_bound;
+  return levels_[start].closing_bound;
 }
 
 std::uint64_t SchemaMachine::closing_bound(const State& s) {
@@ -504,7 +491,7 @@ std::uint64_t SchemaMachine::closing_bound(const State& s) {
       for (const LeafPart& part : leaves_[s.a].parts) {
         most = std::max(most, scalars_[part.scalar].run.closing_size(part.state));
       }
-      return most + std::max(level_bound(s.b), levels_[s.b]->after_key) + kKeyStart;
+      return most + std::max(level_bound(s.b), levels_[s.b].after_key) + kKeyStart;
     }
     default:
       return level_bound(s.a) + 8;
@@ -517,7 +504,7 @@ std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
   // Inside a character, or where a key must be one of few, the way out may be no key that may
   // stand.
   const bool any_key =
-      s.phase == Phase::kKey && levels_[s.b]->any_key && leaves_[s.a].bytes.has('a');
+      s.phase == Phase::kKey && levels_[s.b].any_key && leaves_[s.a].bytes.has('a');
   if (s.phase == Phase::kKey && !any_key) return std::nullopt;
   return closing_bound(s);
 }
@@ -543,7 +530,7 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
     if (enter(value, Kind::kArray).phase != Phase::kDead) out.add('[');
   };
   const auto next = [&](const State& n) {
-    const bool object = levels_[n.a]->kind == Kind::kObject;
+    const bool object = levels_[n.a].kind == Kind::kObject;
     if (may_end(n.a)) {
       space(n.space);
       out.add(object ? '}' : ']');
@@ -568,8 +555,8 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
     }
     case Phase::kOpen:
       space(s.space);
-      if (may_end(s.a)) out.add(levels_[s.a]->kind == Kind::kObject ? '}' : ']');
-      if (levels_[s.a]->kind == Kind::kArray) {
+      if (may_end(s.a)) out.add(levels_[s.a].kind == Kind::kObject ? '}' : ']');
+      if (levels_[s.a].kind == Kind::kArray) {
         value_bytes(next_item(s.a));
       } else if (keys_of(s.a) != 0) {
         out.add('"');

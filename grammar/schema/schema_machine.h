@@ -32,13 +32,17 @@
 
 #include "grammar/automaton.h"
 #include "grammar/intern_table.h"
+#include "grammar/number_map.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/scalar_run.h"
 #include "grammar/schema/schema_graph.h"
+#include "grammar/small_vector.h"
+#include "grammar/stable_vector.h"
 
 namespace espalier::grammar {
 
+class SchemaWalk;
 class StandardStems;
 
 class SchemaMachine {
@@ -127,18 +131,20 @@ class SchemaMachine {
   };
   // Keys, by their spellings without quotes, sorted.
   using OwnKeys = std::vector<std::string>;
+  using Levels = SmallVector<LevelId, 4>;
+  using Alternatives = SmallVector<Alternative, 2>;
   struct Level {
     Kind kind = Kind::kValue;
     std::uint32_t depth = 0;  // containers around it, itself included
     std::uint32_t seen = 0;   // key set
     bool recorded = false;    // lies inside an item that must differ from others
-    std::vector<Alternative> alternatives;
+    Alternatives alternatives;
     LeafId leaf = 0;  // kValue: its scalars; kObject: its keys
     bool has_leaf = false;
     std::optional<LevelId> inside[2];  // kValue: in its object, in its array
     bool may_end = false, end_known = false;
-    std::vector<LevelId> ends;                        // where it leads when it ends here
-    std::unordered_map<std::string, LevelId> by_key;  // kObject: the value after a key
+    SmallVector<LevelId, 2> ends;  // where it leads when it ends here
+    NumberMap<LevelId> by_key;     // kObject: the value after a key, by its name's number
     // kObject: where any other key may come: which keys are not such, and see other_value().
     bool any_key = false;
     const OwnKeys* own_keys = nullptr;
@@ -160,9 +166,15 @@ class SchemaMachine {
     LevelId next = 0;         // of scalars: the level after the value
     friend bool operator==(const LeafPart&, const LeafPart&) = default;
   };
+  using LeafParts = SmallVector<LeafPart, 2>;
+  struct WalkRoom;  // see schema_walk.h
   struct Leaf {
-    std::vector<LeafPart> parts;
-    std::vector<std::pair<unsigned char, LeafId>> known;  // few steps: a list; many: the row
+    LeafParts parts;
+    struct Known {
+      unsigned char byte = 0;
+      LeafId to = 0;
+    };
+    SmallVector<Known, 2> known;  // few steps: a list; many: the row
     std::unique_ptr<LeafId[]> row;
     ByteSet bytes;  // that some part reads next
     bool accepting = false;
@@ -250,6 +262,11 @@ class SchemaMachine {
     FormulaId other = 0;               // plain: what any other key's value satisfies
     std::vector<std::uint32_t> names;  // that the formula speaks of
     std::vector<FormulaId> patterns;
+    // Which members bring an object closer to its end: those that must come, or be wrong, somewhere
+    // in the formula; any other where something asks for more members, for a difference, or for a
+    // wrong one of those. Without any other what is left to satisfy holds as well.
+    std::vector<std::uint32_t> wanted;
+    bool any_wanted = false;
   };
   // A key: one name, or any name that matches, of `patterns`, just those in `matched`.
   struct Key {
@@ -260,10 +277,12 @@ class SchemaMachine {
     FormulaId value, rest;
   };
 
+  std::unique_ptr<WalkRoom> walk_room();  // schema_walk.cpp
+
   // schema_machine.cpp
   std::uint64_t level_bound(LevelId level) {
     if (level == 0) return 0;
-    const std::uint64_t known = levels_[level]->closing_bound;
+    const std::uint64_t known = levels_[level].closing_bound;
     return known != 0 ? known : find_level_bound(level);
   }
   std::uint64_t find_level_bound(LevelId level);
@@ -274,9 +293,9 @@ class SchemaMachine {
   std::vector<std::uint32_t> may_come(LevelId object, const std::vector<std::uint32_t>& names);
   std::uint32_t key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
-  State after_value(const std::vector<LevelId>& ends, std::uint32_t text);
-  LevelId level(Level level);
-  LevelId merge(const std::vector<LevelId>& levels);
+  State after_value(std::span<const LevelId> ends, std::uint32_t text);
+  LevelId level(Level&& level);
+  LevelId merge(std::span<const LevelId> levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
   LevelId value_after_key(LevelId object, const std::string& key);
   // The same after a key as it is spelled; 0 where that is no string.
@@ -293,7 +312,7 @@ class SchemaMachine {
   bool may_end(LevelId container);
   LeafId scalars_of(LevelId value);
   LeafId keys_of(LevelId object);
-  LeafId leaf(std::vector<LeafPart> parts);
+  LeafId leaf(LeafParts parts);
   LeafId leaf_step(LeafId at, unsigned char byte);
   State leaf_end(LeafId at, std::uint32_t text);
   std::uint32_t recorded(LeafId leaf, std::uint32_t text, unsigned char byte) {
@@ -308,7 +327,7 @@ class SchemaMachine {
   std::uint32_t extend(std::uint32_t text, unsigned char byte);
   // `text` and a byte of punctuation, where the place at `level` is recorded.
   std::uint32_t punctuated(LevelId level, std::uint32_t text, unsigned char byte) {
-    return level != 0 && levels_[level]->recorded ? extend(text, byte) : 0;
+    return level != 0 && levels_[level].recorded ? extend(text, byte) : 0;
   }
   // The key that is being read at a place of `object`, as it is spelled.
   std::string key_so_far(LevelId object, std::uint32_t text) const;
@@ -317,7 +336,7 @@ class SchemaMachine {
   const Alternative* closing_alternative(LevelId container);
   std::uint64_t closing_cost(LevelId container) {
     if (container == 0) return 0;
-    const std::optional<std::uint64_t>& known = levels_[container]->closing_cost;
+    const std::optional<std::uint64_t>& known = levels_[container].closing_cost;
     return known ? *known : find_closing_cost(container);
   }
   std::uint64_t find_closing_cost(LevelId container);
@@ -342,10 +361,10 @@ class SchemaMachine {
   template <class Next>
   FormulaId still_differs(std::uint32_t values, Next&& next);
   const KeyFacts& key_facts(FormulaId f);
-  bool key_matches(FormulaId pattern, const std::string& key);
+  bool key_matches(FormulaId pattern, std::uint32_t name);
 
   // schema_liveness.cpp
-  const ValueFacts& value_facts(FormulaId f);
+  ValueFacts value_facts(FormulaId f);
   static constexpr std::uint32_t kNoName = UINT32_MAX;
   [[nodiscard]] std::optional<std::uint32_t> first_in_order(FormulaId f) const;
   bool wants_repeat(FormulaId f);
@@ -405,9 +424,9 @@ class SchemaMachine {
   InternTable cursor_ids_;
   std::vector<std::uint64_t> closing_sizes_;
   std::unordered_map<Cursor, unsigned char> key_closings_;  // by Phase::kKey: the next byte
-  std::vector<std::unique_ptr<Level>> levels_;
+  StableVector<Level> levels_;
   InternTable level_ids_;
-  std::deque<Leaf> leaves_;  // never moved
+  StableVector<Leaf, 16> leaves_;
   InternTable leaf_ids_;
   struct Text {
     std::uint32_t before = 0;
@@ -420,24 +439,25 @@ class SchemaMachine {
   std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
   InternTable seen_ids_;
   std::deque<Scalar> scalars_;  // never moved
-  std::unordered_map<FormulaId, std::uint32_t> scalar_ids_;
+  NumberMap<std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<std::string, ScalarLibrary::Entry> entries_;  // that the library did not keep
   std::unordered_map<ListKey, std::shared_ptr<const List>, ListKeyHash> lists_;
   std::unordered_map<State, std::shared_ptr<const StemMask>, StateHash> stem_masks_;
   std::shared_ptr<StandardStems> standard_stems_;
   LevelId value_end_ = 0;
-  std::unordered_map<std::uint64_t, LevelId> object_stems_, next_stems_;
-  std::unordered_map<std::uint64_t, LevelId> any_items_;  // by level and scalar
-  std::unordered_map<FormulaId, FormulaId> expanded_;
-  std::unordered_map<FormulaId, ValueFacts> value_facts_;
+  NumberMap<LevelId> object_stems_, next_stems_;
+  NumberMap<LevelId> any_items_;  // by level and scalar
+  NumberMap<FormulaId> expanded_;
+  NumberMap<ValueFacts> value_facts_;
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;
-  std::unordered_map<FormulaId, bool> has_child_, has_unique_;
-  std::unordered_map<std::string, bool> key_matches_;
-  std::uint64_t taints_ = 0;  // answers that rested on a question still open
-  std::size_t open_ = 0;      // such questions
+  NumberMap<bool> has_child_, has_unique_;
+  NumberMap<bool> key_matches_;  // by pattern and name
+  std::uint64_t taints_ = 0;     // answers that rested on a question still open
+  std::size_t open_ = 0;         // such questions
   std::size_t nesting_ = 0;
+  std::vector<std::unique_ptr<WalkRoom>> walk_rooms_;  // that no walk has now
   bool text_missed_ =
       false;  // after_value() was asked without a text where one may add to the language
 };

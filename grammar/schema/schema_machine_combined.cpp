@@ -273,8 +273,8 @@ void SchemaMachine::prepare() {
     if (states > kMostStates) break;
   }
   const State open = enter(states_[start_].a, Kind::kObject);
-  if (open.phase == Phase::kDead || levels_[open.a]->alternatives.size() != 1) return;
-  const FormulaId objects = levels_[open.a]->alternatives[0].formula;
+  if (open.phase == Phase::kDead || levels_[open.a].alternatives.size() != 1) return;
+  const FormulaId objects = levels_[open.a].alternatives[0].formula;
   if (formulas_.op(objects) != Formulas::Op::kOr ||
       formulas_.children(objects).size() < kManyObjects) {
     return;

@@ -38,20 +38,21 @@ ByteSet alphabet(const ExpressionPool& pool) {
 
 // The automaton of the scalars that `f` admits; one without an automaton where there is none.
 std::uint32_t SchemaMachine::scalar(FormulaId f) {
-  if (const auto it = scalar_ids_.find(f); it != scalar_ids_.end()) return it->second;
+  if (const std::uint32_t* known = scalar_ids_.find(f)) return *known;
   // By what it says of scalars alone: objects and arrays that differ share it.
   const FormulaId own = formulas_.restrict(
       formulas_.all({f, formulas_.types(static_cast<std::uint8_t>(
                             JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)))}),
       static_cast<std::uint8_t>(JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray)));
-  if (const auto it = scalar_ids_.find(own); own != f && it != scalar_ids_.end()) {
-    scalar_ids_.emplace(f, it->second);
-    return it->second;
+  if (const std::uint32_t* known = own != f ? scalar_ids_.find(own) : nullptr) {
+    const std::uint32_t id = *known;
+    scalar_ids_.set(f, id);
+    return id;
   }
   const auto id = static_cast<std::uint32_t>(scalars_.size());
   scalars_.emplace_back();
-  scalar_ids_.emplace(f, id);
-  scalar_ids_.emplace(own, id);
+  scalar_ids_.set(f, id);
+  scalar_ids_.set(own, id);
   std::optional<ScalarRun> run = terminal(own);
   if (!run) run = with_texts_taken(own);
   if (!run) run = with_length(own, false);

@@ -13,7 +13,7 @@ SchemaMachine::LevelId SchemaMachine::value_end() {
     end.kind = Kind::kObject;  // others have a depth
     end.alternatives.push_back({Formulas::kTrue, 0});
     value_end_ = level(std::move(end));
-    levels_[value_end_]->closing_bound = 1;
+    levels_[value_end_].closing_bound = 1;
   }
   return value_end_;
 }
@@ -21,9 +21,9 @@ SchemaMachine::LevelId SchemaMachine::value_end() {
 // The same value before value_end(), and what stands after it here; 0 where there is more than one
 // way on, or its text makes a difference.
 std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_stem(LevelId value) {
-  if (!levels_[value]->stem_known) {
-    levels_[value]->stem_known = true;
-    const Level& at = *levels_[value];
+  if (!levels_[value].stem_known) {
+    levels_[value].stem_known = true;
+    const Level& at = levels_[value];
     if (at.kind == Kind::kValue && at.alternatives.size() == 1 && at.alternatives[0].next != 0 &&
         !at.recorded) {
       // A token opens no more containers than it has bytes: where those surely fit, and where there
@@ -39,20 +39,20 @@ std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_s
       stem.alternatives.push_back({f, value_end()});
       const LevelId made = level(std::move(stem));
       if (types && spelled_ && (free || roomy)) {
-        levels_[made]->standard = f == Formulas::kTrue
-                                      ? std::uint8_t{JsonTypes::kAll}
-                                      : static_cast<std::uint8_t>(formulas_.atom(f).a);
+        levels_[made].standard = f == Formulas::kTrue
+                                     ? std::uint8_t{JsonTypes::kAll}
+                                     : static_cast<std::uint8_t>(formulas_.atom(f).a);
       }
-      levels_[value]->stem = made;
+      levels_[value].stem = made;
     }
   }
-  return {levels_[value]->stem, levels_[value]->alternatives[0].next};
+  return {levels_[value].stem, levels_[value].alternatives[0].next};
 }
 
 std::optional<SchemaMachine::State> SchemaMachine::standard(State place) const {
   if (place.phase != Phase::kColon && place.phase != Phase::kValue) return std::nullopt;
-  if (levels_[place.a]->standard == 0) return std::nullopt;
-  place.a = levels_[place.a]->standard;
+  if (levels_[place.a].standard == 0) return std::nullopt;
+  place.a = levels_[place.a].standard;
   return place;
 }
 
@@ -62,14 +62,16 @@ SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object, bool keys_alik
   const auto find = [&](bool& known, LevelId& stem, auto& stems) {
     if (known) return stem;
     known = true;
-    if (levels_[object]->kind != Kind::kObject || levels_[object]->recorded) return stem;
+    if (levels_[object].kind != Kind::kObject || levels_[object].recorded) return stem;
     const std::uint64_t leaf = keys_of(object);
-    const bool any = levels_[object]->any_key;
+    const bool any = levels_[object].any_key;
     const std::uint64_t keys = keys_alike || any ? leaf : (leaf != 0 ? 1 : 0);
     const std::uint64_t like = keys * 4 + (may_end(object) ? 2 : 0) + (any ? 1 : 0);
-    return stem = stems.try_emplace(like, object).first->second;
+    LevelId& first = stems.at(like);
+    if (first == 0) first = object;
+    return stem = first;
   };
-  Level& at = *levels_[object];
+  Level& at = levels_[object];
   return keys_alike ? find(at.stem_known, at.stem, object_stems_)
                     : find(at.next_stem_known, at.next_stem, next_stems_);
 }
@@ -82,7 +84,7 @@ std::uint64_t SchemaMachine::object_bound(LevelId object) {
       key = std::max(key, scalars_[part.scalar].run.closing_size(part.state));
     }
   }
-  return std::max(level_bound(object), levels_[object]->after_key) + key;
+  return std::max(level_bound(object), levels_[object].after_key) + key;
 }
 
 }  // namespace espalier::grammar

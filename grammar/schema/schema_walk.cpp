@@ -21,12 +21,31 @@ SchemaWalk::SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Out
       vocabulary_(vocabulary),
       outside_(outside),
       mask_(mask),
-      path_(vocabulary.trie().longest() + 1),
-      exit_path_(vocabulary.trie().longest() + 1) {
+      room_(machine.walk_room()),
+      path_(room_->path),
+      exit_path_(room_->exit_path),
+      open_(room_->open),
+      todo_(room_->todo) {
   all_.trie = &vocabulary.trie();
   all_.path = &path_;
-  open_.reserve(16);
-  todo_.reserve(64);
+}
+
+SchemaWalk::~SchemaWalk() { machine_.walk_rooms_.push_back(std::move(room_)); }
+
+std::unique_ptr<SchemaMachine::WalkRoom> SchemaMachine::walk_room() {
+  if (!walk_rooms_.empty()) {
+    std::unique_ptr<WalkRoom> room = std::move(walk_rooms_.back());
+    walk_rooms_.pop_back();
+    room->open.clear();
+    room->todo.clear();
+    return room;
+  }
+  auto room = std::make_unique<WalkRoom>();
+  room->path.resize(vocabulary_->trie().longest() + 1);
+  room->exit_path.resize(vocabulary_->trie().longest() + 1);
+  room->open.reserve(16);
+  room->todo.reserve(64);
+  return room;
 }
 
 void SchemaWalk::run(const State& from) {
@@ -161,14 +180,14 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
     }
     if (next.inside.phase == Phase::kKey) {
       // Where only some keys may come, which of them are left depends on the one that went by.
-      const bool any_key = machine_.levels_[next.inside.b]->any_key;
+      const bool any_key = machine_.levels_[next.inside.b].any_key;
       if ((before.stands_in & kKey) != 0 && !any_key) return std::nullopt;
       next.key = static_cast<std::uint16_t>(depth);
     }
     return next;
   }
   const State& s = before.inside;
-  if (machine_.levels_[s.b]->recorded) {  // the text of what is around it goes on
+  if (machine_.levels_[s.b].recorded) {  // the text of what is around it goes on
     next.inside = machine_.advance(s, byte);
     if (next.inside.phase == Phase::kKey) next.key = before.key;
     return next;
@@ -183,7 +202,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
   if ((before.stands_in & kKey) != 0) return std::nullopt;
   if (tokens.object != 0 && s.b == tokens.object) return std::nullopt;  // which value it has
   const std::string text = key_text(tokens, before, depth - 1);
-  const SchemaMachine::Level& object = *machine_.levels_[s.b];
+  const SchemaMachine::Level& object = machine_.levels_[s.b];
   SchemaMachine::LevelId value = 0;
   if (object.any_key && !machine_.own_key(object, text)) {
     value = machine_.other_value(s.b);
@@ -199,7 +218,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
 bool SchemaWalk::depends(const Place& place) const {
   if ((place.stands_in & kItem) == 0) return false;
   const State& s = place.inside;
-  if (s.phase == Phase::kValue) return machine_.levels_[s.a]->recorded;
+  if (s.phase == Phase::kValue) return machine_.levels_[s.a].recorded;
   return s.phase == Phase::kLeaf && machine_.leaves_[s.a].recorded;
 }
 
@@ -229,7 +248,7 @@ ByteSet SchemaWalk::bytes_of(const Tokens& tokens, std::uint32_t node, const Pla
       return leaf.accepting ? leaf.bytes | ByteSet::of(",]} \n") : leaf.bytes;
     }
     case Phase::kOpen:
-      if (machine_.levels_[s.a]->kind == Kind::kObject) return kSpace | ByteSet::of("\"}");
+      if (machine_.levels_[s.a].kind == Kind::kObject) return kSpace | ByteSet::of("\"}");
       if (const auto item = machine_.next_item(s.a)) {
         Place value = place;
         value.inside = {Phase::kValue, 0, item, 0, 0};

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,6 +40,9 @@ class SchemaWalk {
 
   SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside& outside,
              MaskBuilder& mask);
+  ~SchemaWalk();
+  SchemaWalk(const SchemaWalk&) = delete;
+  SchemaWalk& operator=(const SchemaWalk&) = delete;
 
   /// Allows the tokens that may come at `from`, which is not accepting.
   void run(const SchemaMachine::State& from);
@@ -46,6 +50,7 @@ class SchemaWalk {
   [[nodiscard]] std::uint64_t largest() const { return largest_; }
 
  private:
+  friend class SchemaMachine;
   using State = SchemaMachine::State;
   using Phase = SchemaMachine::Phase;
   using Kind = SchemaMachine::Kind;
@@ -135,7 +140,6 @@ class SchemaWalk {
   bool terminal_piece(std::uint32_t node, const Part& part);
   bool dfa_piece(const Part& part);
   void allow_counted(const Part& part, const ScalarDfa::Tokens& tokens, std::uint32_t left);
-  static std::uint32_t reads(ScalarRun& run, std::uint32_t state, std::string_view text);
   void part_below(std::uint32_t node, const Part& part);
   void leave(std::uint32_t node, const Part& part, Exits exits, bool quoted, bool at_once);
   void exits_of(const Piece& piece, std::string_view text, std::vector<std::uint32_t>& out) const;
@@ -159,13 +163,21 @@ class SchemaWalk {
   SchemaMachine::StemMask* stem_mask_ = nullptr;  // being made
   SchemaMachine::LevelId stem_object_ = 0;        // after a comma: whose keys are its ways on
   bool listing_ = false, unlistable_ = false;     // a list is being made; it is of no use elsewhere
-  std::vector<unsigned char> path_, exit_path_;
   struct Open {
     std::size_t first = 0;  // of its children in todo_, the last being next
     Place place;
   };
-  std::vector<Open> open_;           // nodes whose children are being visited
-  std::vector<std::uint32_t> todo_;  // those children
+  std::unique_ptr<SchemaMachine::WalkRoom> room_;
+  std::vector<unsigned char>&path_, &exit_path_;
+  std::vector<Open>& open_;           // nodes whose children are being visited
+  std::vector<std::uint32_t>& todo_;  // those children
+};
+
+// What walks of one machine take turns with, so that not each needs memory of its own.
+struct SchemaMachine::WalkRoom {
+  std::vector<unsigned char> path, exit_path;
+  std::vector<SchemaWalk::Open> open;
+  std::vector<std::uint32_t> todo;
 };
 
 }  // namespace espalier::grammar

@@ -110,10 +110,9 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   if (list.ends.empty()) return;
   Place after;
   after.stands_in = place.stands_in;
-  after.inside = stem.end != 0 ? State{Phase::kNext, 0, stem.end, 0, 0}
-                 : stem.object != 0
-                     ? machine_.after_value(machine_.levels_[place.inside.a]->ends, 0)
-                     : State{Phase::kDone, 0, 0, 0, 0};
+  after.inside = stem.end != 0      ? State{Phase::kNext, 0, stem.end, 0, 0}
+                 : stem.object != 0 ? machine_.after_value(machine_.levels_[place.inside.a].ends, 0)
+                                    : State{Phase::kDone, 0, 0, 0, 0};
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   if (after.outside == Automaton::kDead) return;
   for (const std::uint32_t end : list.ends) {
@@ -144,7 +143,7 @@ bool SchemaWalk::ends_list(const Tokens& tokens, std::uint32_t node, const Place
   const bool value = next.inside.phase == Phase::kDone ||
                      (next.inside.phase == Phase::kNext && next.inside.a == machine_.value_end_);
   if (tokens.object != 0 && next.inside.phase == Phase::kKey && next.inside.b == tokens.object &&
-      before.inside.phase != Phase::kKey && !machine_.levels_[tokens.object]->any_key) {
+      before.inside.phase != Phase::kKey && !machine_.levels_[tokens.object].any_key) {
     emit(tokens, node, next);
     const TokenTrie::Children deeper = tokens.trie->children(node);
     for (const std::uint32_t child : deeper.nodes) {

@@ -12,8 +12,8 @@ namespace espalier::grammar {
 // none are left.
 bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in) {
   const bool recorded = machine_.leaves_[leaf.a].recorded;
-  const std::vector<LeafPart>& parts = machine_.leaves_[leaf.a].parts;
-  std::vector<LeafPart> rest;
+  const SchemaMachine::LeafParts& parts = machine_.leaves_[leaf.a].parts;
+  SchemaMachine::LeafParts rest;
   for (const LeafPart& part : parts) {
     if (!part_piece(node, value_part(part, recorded, stands_in))) rest.push_back(part);
   }
@@ -42,7 +42,7 @@ SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
     after.inside = {Phase::kNext, 0, part.any_item, 0, 0};
     after.stands_in |= kItem;
   } else {
-    after.inside = machine_.after_value({part.leaf.next}, 0);
+    after.inside = machine_.after_value(std::span(&part.leaf.next, 1), 0);
     if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   }
   return after;
@@ -93,7 +93,7 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   if (!note_bound(closing + run.longest_taken() + part.after)) return false;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const std::shared_ptr<const ScalarDfa::Tokens> tokens = dfa.tokens(tables, q);
-  if (bounded && left < vocabulary_.longest_token() + dfa.most_left()) {
+  if (bounded && left < vocabulary_.longest_token() + dfa.most_left(q)) {
     allow_counted(part, *tokens, left);
   } else {
     mask_.allow(TokenListRef{tokens, tokens->stay});
@@ -107,13 +107,6 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   return true;
 }
 
-std::uint32_t SchemaWalk::reads(ScalarRun& run, std::uint32_t state, std::string_view text) {
-  for (std::size_t i = 0; i < text.size() && state != ScalarRun::kNone; ++i) {
-    state = run.step(state, static_cast<unsigned char>(text[i]));
-  }
-  return state;
-}
-
 // Of the tokens that stay inside, those after which the string can be completed while at most
 // `left` more characters begin: surely where they begin few, else by trying.
 void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens,
@@ -121,8 +114,7 @@ void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const auto try_token = [&](TokenId id) {
-    const std::string_view text = vocabulary_.bytes(id);
-    if (reads(run, part.leaf.state, text) != ScalarRun::kNone) mask_.allow(id);
+    if (run.reads(part.leaf.state, vocabulary_.bytes(id))) mask_.allow(id);
   };
   for (const TokenId id : tokens.stay) try_token(id);
   if (tokens.many.words.empty()) return;
@@ -134,7 +126,7 @@ void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens
     if (longer == lengths.begin()) return nullptr;
     return &tables.inside->dense[static_cast<std::size_t>(longer - lengths.begin()) - 1].words;
   };
-  const std::uint32_t most = run.dfa()->most_left();
+  const std::uint32_t most = run.dfa()->most_left(run.dfa_state(part.leaf.state));
   const auto* surely = left >= most ? beginning(left - most) : nullptr;
   const auto* perhaps = beginning(left);
   if (perhaps == nullptr) return;
@@ -270,12 +262,12 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
 // Inside a key: as leaf_pieces().
 bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   constexpr std::uint64_t kColon = 16;
-  const SchemaMachine::Level& level = *machine_.levels_[key.inside.b];
+  const SchemaMachine::Level& level = machine_.levels_[key.inside.b];
   if (level.any_key) return key_piece(node, key);
   if (level.key_values.empty()) return false;
   const bool each = (key.stands_in & kKey) != 0 || level.recorded;
-  const std::vector<LeafPart>& parts = machine_.leaves_[key.inside.a].parts;
-  std::vector<LeafPart> rest;  // the object's own names
+  const SchemaMachine::LeafParts& parts = machine_.leaves_[key.inside.a].parts;
+  SchemaMachine::LeafParts rest;  // the object's own names
   for (const LeafPart& part : parts) {
     const auto value = std::find_if(level.key_values.begin(), level.key_values.end(),
                                     [&](const auto& one) { return one.first == part.scalar; });
@@ -293,7 +285,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
 // Inside a key where any other key may come: every beginning can become one.
 bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   const SchemaMachine::LevelId object = key.inside.b;
-  const SchemaMachine::Level& level = *machine_.levels_[object];
+  const SchemaMachine::Level& level = machine_.levels_[object];
   const auto& parts = machine_.leaves_[key.inside.a].parts;
   if (!level.any_key || parts.size() != 1) return false;
   const ScalarRun& run = machine_.scalars_[parts[0].scalar].run;

@@ -64,7 +64,7 @@ TEST(Mask, FillsRowsAsItsBitsetSays) {
       builder.allow(id);
     }
     if (random() % 4 == 0) static_cast<void>(builder.words());
-    const MaskRef mask = std::move(builder).build();
+    const MaskRef mask = builder.build();
     for (int row = 0; row < 3; ++row) {
       const std::size_t bytes = random() % (kWords * 8 + 9);
       std::vector<std::byte> out(kWords * 8 + 16, std::byte{0xA5});

@@ -2,11 +2,15 @@
 // conditions one by one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <list>
+#include <random>
 #include <regex>
 #include <string>
 #include <vector>
 
+#include "grammar/schema/scalar_library.h"
 #include "tests/grammar_schema/verdicts.h"
 
 namespace espalier::grammar {
@@ -190,6 +194,61 @@ TEST(Multiples, WithinBoundsAreThoseOfEach) {
   }
   EXPECT_TRUE(
       testing::accepts(compiled({{"type", "integer"}, {"multipleOf", 3}}), "9223372036854775806"));
+}
+
+// Against a list in order of use, and a set beside it.
+TEST(ScalarLibrary, KeepsWhatWasUsedLastAndWhatStaysForGood) {
+  std::mt19937_64 random(1);
+  const VocabularyRef vocabulary = testing::byte_vocabulary();
+  ScalarLibrary library(*vocabulary);
+  std::list<std::string> model;
+  std::vector<std::string> stays;
+  library.keep_for_good(true);
+  for (int i = 0; i < 20; ++i) {
+    stays.push_back("for good " + std::to_string(i));
+    ASSERT_TRUE(library.add(stays.back(), {}));
+  }
+  library.keep_for_good(false);
+  for (int step = 0; step < 20'000; ++step) {
+    const std::string key = std::to_string(random() % 700);
+    const auto known = std::find(model.begin(), model.end(), key);
+    ASSERT_EQ(library.find(key).has_value(), known != model.end()) << step << " " << key;
+    if (known != model.end()) {
+      model.splice(model.begin(), model, known);
+      continue;
+    }
+    ASSERT_TRUE(library.add(key, {}));
+    model.push_front(key);
+    if (model.size() + stays.size() > ScalarLibrary::kEntries) model.pop_back();
+  }
+  for (const std::string& key : stays) EXPECT_TRUE(library.find(key)) << key;
+}
+
+// Objects that end by members which only some alternatives want: each text against what the
+// conditions say, one by one.
+TEST(Plans, FindTheMembersThatAnObjectStillWants) {
+  const Json schema = Json::parse(R"({"type": "object",
+      "properties": {"in": {"enum": ["q", "p"]}, "s": {"type": "null"}, "c": {"type": "null"}},
+      "required": ["in"], "oneOf": [{"required": ["s"]}, {"required": ["c"]}],
+      "if": {"properties": {"in": {"const": "p"}}}, "then": {"properties": {"r": {"const": 1}},
+      "required": ["r"]}, "patternProperties": {"^x": true}, "unevaluatedProperties": false})");
+  const GrammarRef made = compiled(schema);
+  ASSERT_NE(made, nullptr);
+  const std::vector<std::string> members{R"("in":"q")", R"("in":"p")", R"("s":null)",
+                                         R"("c":null)", R"("r":1)",    R"("xy":[])"};
+  for (unsigned set = 0; set < 64; ++set) {
+    const auto has = [&](unsigned i) { return (set >> i & 1) != 0; };
+    if (has(0) && has(1)) continue;
+    const bool valid = (has(0) || has(1)) && has(2) != has(3) && (has(1) ? has(4) : !has(4));
+    for (const bool backwards : {false, true}) {
+      std::string text;
+      for (unsigned n = 0; n < 6; ++n) {
+        const unsigned i = backwards ? 5 - n : n;
+        if (has(i)) text += (text.empty() ? "" : ",") + members[i];
+      }
+      EXPECT_EQ(testing::accepts(made, "{" + text + "}"), valid) << text;
+    }
+  }
 }
 
 }  // namespace
