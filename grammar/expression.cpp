@@ -11,9 +11,16 @@
 namespace espalier::grammar {
 namespace {
 
-template <class T>
-std::string raw(std::span<const T> values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+// The number of `value` among `values`, to which it is added where it is new.
+template <class T, class View>
+std::uint32_t number_of(const View& value, std::size_t hash, InternTable& ids,
+                        std::vector<T>& values) {
+  const std::uint32_t known = ids.find(hash, [&](std::uint32_t id) { return values[id] == value; });
+  if (known != InternTable::kNone) return known;
+  const auto id = static_cast<std::uint32_t>(values.size());
+  values.emplace_back(value);
+  ids.insert(hash, id);
+  return id;
 }
 
 }  // namespace
@@ -26,15 +33,13 @@ ExpressionPool::ExpressionPool(Fuel& fuel) : fuel_(&fuel) {
 Expr ExpressionPool::add(Node node, std::span<const Expr> children, std::size_t payload) {
   std::size_t hash = mix(mix(static_cast<std::size_t>(node.op), node.a), node.b);
   for (const Expr c : children) hash = mix(hash, c.id);
-  const auto [from, to] = nodes_by_hash_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    const Node& other = nodes_[it->second];
-    const auto theirs = this->children(Expr{it->second});
-    if (other.op == node.op && other.a == node.a && other.b == node.b &&
-        std::equal(theirs.begin(), theirs.end(), children.begin(), children.end())) {
-      return Expr{it->second};
-    }
-  }
+  const std::uint32_t known = node_ids_.find(hash, [&](std::uint32_t id) {
+    const Node& other = nodes_[id];
+    const auto theirs = this->children(Expr{id});
+    return other.op == node.op && other.a == node.a && other.b == node.b &&
+           std::equal(theirs.begin(), theirs.end(), children.begin(), children.end());
+  });
+  if (known != InternTable::kNone) return Expr{known};
   if (!ok()) return nothing();
   if (!fuel_->spend(1 + (payload + children.size_bytes()) / 64)) {
     status_ = fail(fuel_->error("grammar"));
@@ -45,15 +50,12 @@ Expr ExpressionPool::add(Node node, std::span<const Expr> children, std::size_t 
   children_.insert(children_.end(), children.begin(), children.end());
   const auto id = static_cast<std::uint32_t>(nodes_.size());
   nodes_.push_back(node);
-  nodes_by_hash_.emplace(hash, id);
+  node_ids_.insert(hash, id);
   return Expr{id};
 }
 
 std::uint32_t ExpressionPool::string_index(std::string_view text) {
-  const auto [it, fresh] =
-      string_ids_.try_emplace(std::string(text), static_cast<std::uint32_t>(strings_.size()));
-  if (fresh) strings_.emplace_back(text);
-  return it->second;
+  return number_of(text, std::hash<std::string_view>{}(text), string_ids_, strings_);
 }
 
 Expr ExpressionPool::bytes(std::string_view text) {
@@ -68,10 +70,9 @@ Expr ExpressionPool::byte_set(const ByteSet& set) {
     const char only = static_cast<char>(set.lowest());
     return bytes(std::string_view(&only, 1));
   }
-  const auto [it, fresh] = set_ids_.try_emplace(raw(std::span<const std::uint64_t>(set.words())),
-                                                static_cast<std::uint32_t>(sets_.size()));
-  if (fresh) sets_.push_back(set);
-  return add({Op::kSet, it->second, 0, 0, 0}, {});
+  std::size_t hash = 0;
+  for (const std::uint64_t word : set.words()) hash = mix(hash, word);
+  return add({Op::kSet, number_of(set, hash, set_ids_, sets_), 0, 0, 0}, {});
 }
 
 Expr ExpressionPool::concat(std::span<const Expr> parts) {
@@ -125,13 +126,14 @@ bool ExpressionPool::single_byte(Expr e, ByteSet* set) const {
 
 Expr ExpressionPool::choice(std::span<const Expr> parts) {
   std::vector<Expr> flat;
-  std::unordered_map<std::uint32_t, bool> seen;
+  last_choice_.resize(nodes_.size());
+  const std::uint32_t now = ++choices_;
   std::size_t set_at = 0;
   bool has_set = false;
   ByteSet merged;
   const auto put = [&](Expr e) {
-    if (e == nothing() || seen[e.id]) return;
-    seen[e.id] = true;
+    if (e == nothing() || last_choice_[e.id] == now) return;
+    last_choice_[e.id] = now;
     ByteSet set;
     if (single_byte(e, &set)) {  // single bytes have no captures, so their order says nothing
       merged |= set;
@@ -263,11 +265,11 @@ Expr ExpressionPool::code_points(std::span<const CodePointRange> ranges) {
     }
   }
   if (merged.empty()) return nothing();
-  const auto [it, fresh] = class_ids_.try_emplace(raw(std::span<const CodePointRange>(merged)),
-                                                  static_cast<std::uint32_t>(classes_.size()));
-  if (fresh) classes_.push_back(merged);
+  std::size_t hash = 0;
+  for (const CodePointRange& r : merged) hash = mix(mix(hash, r.first), r.second);
+  const std::uint32_t index = number_of(merged, hash, class_ids_, classes_);
   const Expr spelled = utf8_ranges(merged);
-  return add({Op::kCodePoints, it->second, 0, 0, 0}, std::span(&spelled, 1), merged.size() * 8);
+  return add({Op::kCodePoints, index, 0, 0, 0}, std::span(&spelled, 1), merged.size() * 8);
 }
 
 // Splits [low, high] until all code points of a piece have equal length and differ only in

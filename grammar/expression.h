@@ -53,6 +53,7 @@
 #include "base/result.h"
 #include "grammar/byte_set.h"
 #include "grammar/decimal_multiple.h"
+#include "grammar/intern_table.h"
 #include "grammar/json.h"
 
 namespace espalier::grammar {
@@ -254,11 +255,10 @@ class ExpressionPool {
   std::vector<std::shared_ptr<const SchemaGraph>> schemas_;
   std::vector<std::shared_ptr<const SourceWords>> factors_;
   std::vector<DecimalMultiple> multiples_;
-  std::unordered_multimap<std::size_t, std::uint32_t> nodes_by_hash_;
-  std::unordered_map<std::string, std::uint32_t> string_ids_;
-  std::unordered_map<std::string, std::uint32_t> set_ids_;
+  InternTable node_ids_, string_ids_, set_ids_, class_ids_;
   std::unordered_map<std::string, std::uint32_t> capture_ids_;
-  std::unordered_map<std::string, std::uint32_t> class_ids_;
+  std::vector<std::uint32_t> last_choice_;  // by node: the last call of choice() that met it
+  std::uint32_t choices_ = 0;
 };
 
 }  // namespace espalier::grammar

@@ -272,19 +272,45 @@ class DecimalBuilder {
     return pool_.concat({mantissa(low, high), exponents(exponent, exponent)});
   }
 
+  // An exponent from..to: e or E, a sign that may be left out unless it is -, one or two digits.
   Expr exponents(int from, int to) {
-    std::vector<std::string> words;
-    for (int e = std::max(from, -kExponent); e <= std::min(to, kExponent); ++e) {
-      const std::string text = std::to_string(std::abs(e));
-      for (const char mark : {'e', 'E'}) {
-        for (const char* sign : {"", "+", "-"}) {
-          if (e != 0 && (*sign == '-') != (e < 0)) continue;
-          words.push_back(mark + (sign + text));
-          if (text.size() == 1) words.push_back(mark + (sign + ("0" + text)));
-        }
-      }
+    from = std::max(from, -kExponent);
+    to = std::min(to, kExponent);
+    std::vector<Expr> signs;
+    if (to >= 0) {
+      signs.push_back(pool_.concat(
+          {pool_.optional(pool_.bytes("+")), one_or_two_digits(std::max(from, 0), to)}));
     }
-    return pool_.words(words);
+    if (from <= 0) {
+      signs.push_back(pool_.concat({pool_.bytes("-"), one_or_two_digits(std::max(-to, 0), -from)}));
+    }
+    return pool_.concat({pool_.byte_set(ByteSet::of("eE")), pool_.choice(signs)});
+  }
+
+  // low..high (0 <= low, high <= 99), those below ten also with a zero before; by the first digit,
+  // so that no two alternatives begin alike.
+  Expr one_or_two_digits(int low, int high) {
+    const auto among = [&](int from, int to) {  // as one digit
+      return from > to ? pool_.nothing()
+                       : pool_.byte_range(static_cast<unsigned char>('0' + from),
+                                          static_cast<unsigned char>('0' + to));
+    };
+    std::vector<Expr> out;
+    Expr tail;
+    int begin = 0;  // first digits begin.. share `tail`
+    for (int first = 0; first <= 10; ++first) {
+      Expr next = pool_.nothing();
+      if (first < 10) {
+        const Expr second = among(std::max(low - 10 * first, 0), std::min(high - 10 * first, 9));
+        next = first >= low && first <= high ? pool_.optional(second) : second;
+      }
+      if (first > 0 && (next != tail || first == 10)) {
+        out.push_back(pool_.concat({among(begin, first - 1), tail}));
+        begin = first;
+      }
+      tail = next;
+    }
+    return pool_.choice(out);
   }
 
   ExpressionPool& pool_;
