@@ -9,17 +9,13 @@
 #include "dsl/holes.h"
 #include "dsl/select.h"
 #include "dsl/static_types.h"
+#include "dsl/value_bounds.h"
 #include "grammar/longest_text.h"
 
 namespace espalier::dsl {
 namespace {
 
 constexpr std::uint64_t kDefaultMax = 256;  // of a hole that says nothing
-
-std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return std::min(a + b, Bound::kMost); }
-std::uint64_t product(std::uint64_t a, std::uint64_t b) {
-  return a != 0 && b > Bound::kMost / a ? Bound::kMost : a * b;
-}
 
 Cost& operator+=(Cost& a, const Cost& b) {
   a.generated += b.generated;
@@ -42,7 +38,7 @@ Cost larger(const Cost& a, const Cost& b) {
 
 class CostWalker {
  public:
-  explicit CostWalker(const Program& program) : program_(program) {}
+  explicit CostWalker(const Program& program) : program_(program), values_(program) {}
 
   // What a generator calls comes before it, with a stack of our own: chains may be long.
   Cost of(const GenInfo& gen) {
@@ -52,6 +48,7 @@ class CostWalker {
       if (known_.count(at) > 0) {
         open.pop_back();
       } else if (called) {
+        values_ = ValueBounds(program_);
         known_.emplace(at, block(at->decl->body));
         open.pop_back();
       } else {
@@ -70,9 +67,8 @@ class CostWalker {
     Bound value = Bound::of(most);
     for (const HoleOption& option : hole.options) {
       if (option.name.text != "max") continue;
-      const auto number = constant(*option.value);
-      value = number ? Bound::of(*number) : Bound::symbol(written(*option.value));
-      most = number.value_or(Bound::kMost);
+      value = values_.most(*option.value);
+      most = value.number().value_or(Bound::kMost);
     }
     const std::uint64_t room =
         hole_room({.budget = most, .longest = grammar::longest_text(program_.holes[hole.id].type)},
@@ -112,9 +108,9 @@ class CostWalker {
     };
     if (hole.select) {
       if (const auto choices = choices_of(info.type)) {
-        std::uint64_t bytes = 0;
-        for (const Choice& one : *choices) bytes = sum(bytes, one.text.size() + end(follow));
-        cost.scored += Bound::of(info.by == SelectBy::kPrior ? product(bytes, 2) : bytes);
+        Bound bytes;
+        for (const Choice& one : *choices) bytes += Bound::of(one.text.size() + end(follow));
+        cost.scored += bytes.times(Bound::of(info.by == SelectBy::kPrior ? 2 : 1));
       }
       cost.steps += Bound::of(info.by == SelectBy::kPrior ? 2 : 1);
       return cost;
@@ -133,7 +129,10 @@ class CostWalker {
     cost += block(stmt.body);
     return cost;
   }
-  Cost at(const LetStmt& stmt) { return expr(stmt.value); }
+  Cost at(const LetStmt& stmt) {
+    if (stmt.value != nullptr) values_.bind(stmt.name.text, *stmt.value);
+    return expr(stmt.value);
+  }
   Cost at(const IfStmt& stmt) {
     Cost conditions, most;
     for (const IfBranch& branch : stmt.branches) {
@@ -146,7 +145,8 @@ class CostWalker {
   }
   Cost at(const ForStmt& stmt) {
     Cost cost = expr(stmt.list);
-    cost += times(block(stmt.body), length(*stmt.list));
+    values_.bind_item(stmt.variable.text, *stmt.list);
+    cost += times(block(stmt.body), values_.length(*stmt.list));
     return cost;
   }
   Cost at(const MatchStmt& stmt) {
@@ -199,9 +199,8 @@ class CostWalker {
       const Parameter& parameter = gen.parameters[i];
       const Expr* given = i < call.arguments.size() ? call.arguments[i] : nullptr;
       if (given != nullptr) {
-        const auto number = constant(*given);
-        meaning[parameter.name] = number ? Bound::of(*number) : Bound::symbol(written(*given));
-        meaning["len(" + parameter.name + ")"] = length(*given);
+        meaning[parameter.name] = values_.most(*given);
+        meaning["len(" + parameter.name + ")"] = values_.length(*given);
       } else if (parameter.fallback) {
         if (parameter.fallback->is_number_unsigned() || parameter.fallback->is_number_integer())
           meaning[parameter.name] = Bound::of(static_cast<std::uint64_t>(
@@ -238,20 +237,14 @@ class CostWalker {
     Cost cost = expr(node.operand);
     const TypeRef type = resolve(program_.values[node.operand->id]);
     const bool several = type != nullptr && type->kind == TypeKind::kList;
-    cost.calls += several ? length(*node.operand) : Bound::of(1);
+    cost.calls += several ? values_.length(*node.operand) : Bound::of(1);
     return cost;
   }
   Cost inside(const Expr&, const ForkExpr& node) {
     Cost cost = expr(node.over);
-    Bound count = Bound::of(1);
-    if (node.variable) {
-      count = length(*node.over);
-    } else if (node.over != nullptr) {
-      const auto number = constant(*node.over);
-      count = number ? Bound::of(*number) : Bound::symbol(written(*node.over));
-    }
+    if (node.variable) values_.bind_item(node.variable->text, *node.over);
     const Cost branch = block(node.body);
-    Cost all = times(branch, count);
+    Cost all = times(branch, values_.branches(node));
     all.steps = branch.steps;  // they write together
     cost += all;
     return cost;
@@ -261,118 +254,12 @@ class CostWalker {
     return {};
   }
 
-  /// Items of a list or numbers of a range, at most.
-  Bound length(const Expr& list) {
-    if (const auto* range = std::get_if<BinaryExpr>(&list.node);
-        range != nullptr && range->op == BinaryOp::kRange) {
-      const auto low = constant(*range->left);
-      const auto high = constant(*range->right);
-      if (low && high) return Bound::of(*high >= *low ? *high - *low + 1 : 0);
-      if (low == std::uint64_t{1}) return Bound::symbol(written(*range->right));
-      return Bound::symbol("len(" + written(list) + ")");
-    }
-    if (const auto* items = std::get_if<ListExpr>(&list.node))
-      return Bound::of(items->items.size());
-    if (std::holds_alternative<NameExpr>(list.node) &&
-        program_.names[list.id].kind == NameKind::kType) {
-      const TypeRef named = resolve(program_.types[program_.names[list.id].index].type);
-      if (named != nullptr) return Bound::of(named->cases.size());
-    }
-    const TypeRef type = resolve(program_.values[list.id]);
-    if (type != nullptr && type->kind == TypeKind::kList && type->high)
-      return Bound::of(*type->high);
-    return Bound::symbol("len(" + written(list) + ")");
-  }
-
-  static std::optional<std::uint64_t> constant(const Expr& expr) {
-    const auto* number = std::get_if<NumberExpr>(&expr.node);
-    if (number == nullptr || !number->number.integer || number->number.int_value < 0)
-      return std::nullopt;
-    return static_cast<std::uint64_t>(number->number.int_value);
-  }
-  std::string written(const Expr& expr) const {
-    return std::string(program_.sources[expr.span.file].slice(expr.span));
-  }
-
   const Program& program_;
+  ValueBounds values_;  // of what the walk has met so far
   std::map<const GenInfo*, Cost> known_;
 };
 
 }  // namespace
-
-Bound Bound::of(std::uint64_t number) {
-  Bound out;
-  if (number > 0) out.terms_[{}] = std::min(number, kMost);
-  return out;
-}
-
-Bound Bound::symbol(std::string name) {
-  Bound out;
-  out.terms_[{std::move(name)}] = 1;
-  return out;
-}
-
-Bound& Bound::operator+=(const Bound& other) {
-  for (const auto& [symbols, number] : other.terms_) {
-    std::uint64_t& here = terms_[symbols];
-    here = sum(here, number);
-  }
-  if (terms_.size() > kMostTerms) *this = of(kMost);
-  return *this;
-}
-
-Bound Bound::times(const Bound& other) const {
-  Bound out;
-  for (const auto& [a, m] : terms_)
-    for (const auto& [b, n] : other.terms_) {
-      std::vector<std::string> both = a;
-      both.insert(both.end(), b.begin(), b.end());
-      std::sort(both.begin(), both.end());
-      std::uint64_t& here = out.terms_[both];
-      here = sum(here, product(m, n));
-      if (out.terms_.size() > kMostTerms) return of(kMost);
-    }
-  return out;
-}
-
-Bound Bound::or_larger(const Bound& other) const {
-  Bound out = *this;
-  for (const auto& [symbols, number] : other.terms_) {
-    std::uint64_t& here = out.terms_[symbols];
-    here = std::max(here, number);
-  }
-  return out;
-}
-
-Bound Bound::with(const std::map<std::string, Bound>& meaning) const {
-  Bound out;
-  for (const auto& [symbols, number] : terms_) {
-    Bound term = Bound::of(number);
-    for (const std::string& one : symbols) {
-      const auto known = meaning.find(one);
-      term = term.times(known == meaning.end() ? Bound::symbol(one) : known->second);
-    }
-    out += term;
-  }
-  return out;
-}
-
-std::string Bound::text() const {
-  if (terms_.empty()) return "0";
-  std::string out;
-  // Products with the most symbols first.
-  std::vector<std::pair<std::vector<std::string>, std::uint64_t>> order(terms_.begin(),
-                                                                        terms_.end());
-  std::stable_sort(order.begin(), order.end(),
-                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
-  for (const auto& [symbols, number] : order) {
-    if (number == kMost) return "more than " + std::to_string(kMost - 1);
-    std::string term = number == 1 && !symbols.empty() ? "" : std::to_string(number);
-    for (const std::string& one : symbols) term += (term.empty() ? "" : "·") + one;
-    out += (out.empty() ? "" : " + ") + term;
-  }
-  return out;
-}
 
 Cost cost_of(const Program& program, const GenInfo& gen) { return CostWalker(program).of(gen); }
 

@@ -64,6 +64,33 @@ TEST(Cost, IsSymbolicInTheParameters) {
   EXPECT_EQ(loops.holes.text(), "depth·width + len(shots) + 3");
 }
 
+TEST(Cost, FollowsNamesToWhatTheyStandFor) {
+  const auto loop = [](const std::string& before, const std::string& list) {
+    return cost("gen main(n: int, xs: int[], most: int(0..7), m: map(int), b: bool) -> int { " +
+                before + " for z in " + list +
+                " { assistant \"$[a: line, max=9]\" } return 0 }\n"
+                "gen inner(k: int) -> int { for i in 1..k { assistant \"$[q: line, max=9]\" } "
+                "return 1 }")
+        .generated.text();
+  };
+  EXPECT_EQ(loop("let ys = fork n { yield 1 }", "ys"), "10·n");
+  EXPECT_EQ(loop("let ys = fork x in xs { yield x }", "ys + [1, 2]"), "10·len(xs) + 20");
+  EXPECT_EQ(loop("let ys = if b { [1, 2, 3] } else { [4] }", "ys"), "30");
+  EXPECT_EQ(loop("let ys = xs let zs = ys", "zs"), "10·len(xs)");
+  EXPECT_EQ(loop("let k = 4", "1..k"), "40");
+  EXPECT_EQ(loop("let k = len(xs)", "0..k"), "10·len(xs) + 10");
+  EXPECT_EQ(loop("", "1..2 * n - 1"), "20·n");
+  EXPECT_EQ(loop("", "1..most"), "70");
+  EXPECT_EQ(loop("", "1..n * n"), "10·n * n");
+  EXPECT_EQ(loop("", "1..n % 4"), "30");
+  EXPECT_EQ(loop("", "3..1"), "0");
+  EXPECT_EQ(loop("", "-1..1"), "30");
+  EXPECT_EQ(loop("", "keys(m)"), "10·len(m)");
+  EXPECT_EQ(loop("for i in 1..3 { for j in 1..i { assistant \"$[c: line, max=4]\" } }", "[1]"),
+            "55");
+  EXPECT_EQ(loop("let ks = fork i in 1..2 { yield inner(i + n) }", "[1]"), "20·n + 50");
+}
+
 // A step writes a token of each branch: forks multiply tokens, not steps.
 TEST(Cost, StepsCountTheBranchesOfAForkOnce) {
   const Cost one = cost(R"(

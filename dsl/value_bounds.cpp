@@ -1,0 +1,149 @@
+#include "dsl/value_bounds.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "dsl/static_types.h"
+
+namespace espalier::dsl {
+namespace {
+
+const BinaryExpr* binary(const Expr& expr, BinaryOp op) {
+  const auto* node = std::get_if<BinaryExpr>(&expr.node);
+  return node != nullptr && node->op == op ? node : nullptr;
+}
+
+std::optional<std::int64_t> constant(const Expr& expr) {
+  const auto* number = std::get_if<NumberExpr>(&expr.node);
+  if (number == nullptr || !number->number.integer) return std::nullopt;
+  return number->number.int_value;
+}
+
+}  // namespace
+
+void ValueBounds::bind(const std::string& name, const Expr& value) {
+  bound_[name] = {known_length(value), known_most(value)};
+}
+
+void ValueBounds::bind_item(const std::string& name, const Expr& list) {
+  Meaning item;
+  if (const BinaryExpr* range = binary(list, BinaryOp::kRange)) item.most = most(*range->right);
+  bound_[name] = item;
+}
+
+const ValueBounds::Meaning* ValueBounds::meaning(const Expr& expr) const {
+  const auto* name = std::get_if<NameExpr>(&expr.node);
+  if (name == nullptr) return nullptr;
+  const auto found = bound_.find(name->name.text);
+  return found == bound_.end() ? nullptr : &found->second;
+}
+
+bool ValueBounds::names_itself(const Expr& expr) const {
+  return std::holds_alternative<NameExpr>(expr.node) && meaning(expr) == nullptr;
+}
+
+std::string ValueBounds::written(const Expr& expr) const {
+  return std::string(program_->sources[expr.span.file].slice(expr.span));
+}
+
+Bound ValueBounds::length(const Expr& list) const {
+  const auto known = known_length(list);
+  return known ? *known : Bound::symbol("len(" + written(list) + ")");
+}
+
+Bound ValueBounds::most(const Expr& number) const {
+  const auto known = known_most(number);
+  return known ? *known : Bound::symbol(written(number));
+}
+
+Bound ValueBounds::branches(const ForkExpr& fork) const {
+  if (fork.over == nullptr) return Bound::of(1);
+  return fork.variable ? length(*fork.over) : most(*fork.over);
+}
+
+std::optional<Bound> ValueBounds::known_length(const Expr& list) const {
+  if (const BinaryExpr* range = binary(list, BinaryOp::kRange)) {
+    const auto low = constant(*range->left);
+    const Bound high = most(*range->right);
+    if (!low || *low < 0) {
+      const auto end = constant(*range->right);
+      if (low && end)
+        return Bound::of(*end < *low ? 0 : static_cast<std::uint64_t>(*end - *low) + 1);
+      return std::nullopt;
+    }
+    const auto from = static_cast<std::uint64_t>(*low);
+    if (const auto to = high.number()) return Bound::of(*to >= from ? *to - from + 1 : 0);
+    Bound numbers = high;
+    if (from == 0) numbers += Bound::of(1);
+    return numbers;
+  }
+  if (const auto* items = std::get_if<ListExpr>(&list.node)) return Bound::of(items->items.size());
+  if (const auto* fork = std::get_if<ForkExpr>(&list.node)) return branches(*fork);
+  if (const BinaryExpr* both = binary(list, BinaryOp::kAdd)) {
+    Bound items = length(*both->left);
+    items += length(*both->right);
+    return items;
+  }
+  if (const auto* either = std::get_if<ConditionalExpr>(&list.node))
+    return length(*either->then).or_larger(length(*either->otherwise));
+  if (const auto* call = std::get_if<CallExpr>(&list.node); call != nullptr) {
+    const CallInfo& info = program_->calls[list.id];
+    if (info.kind == CalleeKind::kBuiltin && info.builtin == Builtin::kKeys &&
+        !info.arguments.empty() && info.arguments[0] != nullptr) {
+      return length(*info.arguments[0]);
+    }
+  }
+  if (std::holds_alternative<NameExpr>(list.node) &&
+      program_->names[list.id].kind == NameKind::kType) {
+    const TypeRef named = resolve(program_->types[program_->names[list.id].index].type);
+    if (named != nullptr) return Bound::of(named->cases.size());
+  }
+  if (const Meaning* name = meaning(list); name != nullptr && name->length) return name->length;
+  const TypeRef type = resolve(program_->values[list.id]);
+  if (type != nullptr && (type->kind == TypeKind::kList || type->kind == TypeKind::kMap) &&
+      type->high) {
+    return Bound::of(*type->high);
+  }
+  if (names_itself(list)) return Bound::symbol("len(" + written(list) + ")");
+  return std::nullopt;
+}
+
+std::optional<Bound> ValueBounds::known_most(const Expr& number) const {
+  if (const auto known = constant(number))
+    return Bound::of(static_cast<std::uint64_t>(std::max<std::int64_t>(0, *known)));
+  if (const Meaning* name = meaning(number); name != nullptr && name->most) return name->most;
+  if (const BinaryExpr* both = binary(number, BinaryOp::kAdd)) {
+    Bound total = most(*both->left);
+    total += most(*both->right);
+    return total;
+  }
+  // Of two that may be negative, neither difference nor product is bounded by what bounds them.
+  if (const auto* both = std::get_if<BinaryExpr>(&number.node)) {
+    const std::int64_t left = constant(*both->left).value_or(-1);
+    const std::int64_t right = constant(*both->right).value_or(-1);
+    if (both->op == BinaryOp::kSubtract && right >= 0) return most(*both->left);
+    if (both->op == BinaryOp::kRemainder && right >= 1)
+      return Bound::of(static_cast<std::uint64_t>(right) - 1);
+    if (both->op == BinaryOp::kMultiply && (left >= 0 || right >= 0))
+      return most(*both->left).times(most(*both->right));
+  }
+  if (const auto* either = std::get_if<ConditionalExpr>(&number.node))
+    return most(*either->then).or_larger(most(*either->otherwise));
+  if (const auto* call = std::get_if<CallExpr>(&number.node); call != nullptr) {
+    const CallInfo& info = program_->calls[number.id];
+    if (info.kind == CalleeKind::kBuiltin && info.builtin == Builtin::kLen &&
+        !info.arguments.empty() && info.arguments[0] != nullptr) {
+      return length(*info.arguments[0]);
+    }
+  }
+  const TypeRef type = resolve(program_->values[number.id]);
+  if (type != nullptr && type->kind == TypeKind::kInt && type->int_high) {
+    return Bound::of(static_cast<std::uint64_t>(std::max<std::int64_t>(0, *type->int_high)));
+  }
+  if (names_itself(number)) return Bound::symbol(written(number));
+  return std::nullopt;
+}
+
+}  // namespace espalier::dsl
