@@ -92,6 +92,7 @@ class Bench final : public Command {
                    {"arithmetic", limits_.arithmetic},
                    {"threads", on.threads},
                    {"kv_type", runtime::kv_type_name(on.kv_type)},
+                   {"tuning", made.backend->info().tuning},
                    {"read_bytes_per_second", limits_.bytes_per_second},
                    {"int8_products_per_second", limits_.products_per_second},
                    {"cases", Json::array()}};
@@ -201,6 +202,8 @@ class Bench final : public Command {
       head += text;
     }
     console.print_text(head);
+    const auto tuning = report_["tuning"].get<std::string>();
+    if (!tuning.empty()) console.print_text("sizes of work: " + tuning);
     std::snprintf(text, sizeof text, "%-38s %10s %8s %8s", "", "tokens/s", "memory", "compute");
     console.print_text(text);
   }

@@ -68,7 +68,7 @@ class PlainTemplate final : public runtime::ChatTemplate {
 class NoBackend final : public runtime::Backend {
  public:
   explicit NoBackend(std::size_t tokens)
-      : info_{static_cast<std::uint32_t>(tokens), 1U << 30, 64, 1, "none"} {}
+      : info_{static_cast<std::uint32_t>(tokens), 1U << 30, 64, 1, "none", ""} {}
   const runtime::BackendInfo& info() const override { return info_; }
   Result<std::vector<runtime::RowResult>> step(const runtime::Batch&,
                                                std::span<const runtime::RowPlan>) override {

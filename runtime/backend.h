@@ -92,6 +92,7 @@ struct BackendInfo {
   std::uint32_t pages = 0;       // KV pages in the pool
   std::uint64_t page_bytes = 0;  // all layers, K and V
   std::string kv_format;  // what a page's bits depend on beside the model: numerics, layout, type
+  std::string tuning;     // sizes of work, for people; empty where there are none to choose
 };
 
 class Backend {

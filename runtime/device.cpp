@@ -22,6 +22,7 @@ Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const Back
   cpu.threads = options.threads;
   cpu.kv_bytes = options.kv_bytes;
   cpu.kv_type = options.kv_type;
+  cpu.tune = true;
   ESP_ASSIGN(auto backend, CpuBackend::create(model, cpu, system));
   return MadeBackend{std::move(backend), "cpu", {Device::Kind::kCpu, 0}};
 }

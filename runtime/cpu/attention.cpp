@@ -10,11 +10,6 @@ namespace espalier::runtime::cpu {
 namespace {
 
 constexpr std::uint32_t kSegmentTiles = kSegmentTokens / kTileTokens;
-// Queries of a block: the more, the less it costs to widen K and V for them (their scores of a
-// segment, 96 KiB at most, are passed through once a kernel), and the fewer blocks there are to
-// deal out.
-constexpr std::size_t kFewestQueries = 24;
-constexpr std::size_t kMostQueries = 96;
 constexpr std::size_t kItemsAThread = 4;
 constexpr std::size_t kRowsToShareMerging = 16;  // fewer merge before another thread is there
 // K tiles of later runs that are asked for: the runs of branches' own tokens are often of one or
@@ -24,9 +19,10 @@ constexpr std::size_t kTilesAhead = 8;
 }  // namespace
 
 Attention::Attention(const ModelShape& shape, std::uint32_t window, const Kernels& kernels,
-                     WorkerPool& workers)
+                     WorkerPool& workers, const Tuning& tuning)
     : kernels_(kernels),
       workers_(workers),
+      tuning_(tuning),
       heads_(shape.heads),
       kv_heads_(shape.kv_heads),
       group_(shape.heads / shape.kv_heads),
@@ -74,8 +70,13 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted, 
   runs_.clear();
   most_segments_ = 1;
   const std::size_t items = kItemsAThread * workers_.threads();
+  // The more queries a block has, the less it costs to widen K and V for them (their scores of a
+  // segment, a KiB each, are passed through once a kernel), and the fewer blocks there are to deal
+  // out.
   const auto most_rows = static_cast<std::uint32_t>(std::max<std::size_t>(
-      1, std::clamp(rows * heads_ / items, kFewestQueries, kMostQueries) / group_));
+      1,
+      std::clamp<std::size_t>(rows * heads_ / items, tuning_.fewest_queries, tuning_.most_queries) /
+          group_));
   for (std::uint32_t begin = 0; begin < rows;) {
     const auto related = [&](std::uint32_t a, std::uint32_t b) {
       if (batch.rows[a].sequence == batch.rows[b].sequence) return true;

@@ -26,6 +26,7 @@
 #include "runtime/cpu/kernels.h"
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/cpu/matrix.h"
+#include "runtime/cpu/tuning.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/model/model.h"
 
@@ -34,8 +35,9 @@ namespace espalier::runtime::cpu {
 class Attention {
  public:
   /// `window`: positions that a row sees, its own among them; 0: all up to its own.
+  /// What is referred to outlives it; `tuning` is looked at by plan().
   Attention(const ModelShape& shape, std::uint32_t window, const Kernels& kernels,
-            WorkerPool& workers);
+            WorkerPool& workers, const Tuning& tuning);
 
   /// Plans the attention of some rows over a pool of type `type`. The batch stays alive until the
   /// last run(). May throw bad_alloc.
@@ -84,6 +86,7 @@ class Attention {
 
   const Kernels& kernels_;
   WorkerPool& workers_;
+  const Tuning& tuning_;
   std::size_t heads_, kv_heads_, group_, width_, stride_;
   std::uint32_t window_;
   float scale_;

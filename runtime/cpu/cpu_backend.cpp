@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/cpu/autotuner.h"
 #include "runtime/cpu/forward.h"
 #include "runtime/cpu/isa.h"
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/cpu/matrix.h"
+#include "runtime/cpu/tuning.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/sampling/plan_answers.h"
 
@@ -39,6 +41,37 @@ class DefaultRounding {
   std::fenv_t saved_;
 };
 
+// All that the best sizes of work depend on, beside the processor.
+std::string tuned_for(const Model& model, const std::string& isa, unsigned threads,
+                      KvType kv_type) {
+  const ModelShape& shape = model.shape();
+  std::string out = isa + ", " + std::to_string(threads) + " threads, " +
+                    cpu::KvPool::format(kv_type) + ", shape";
+  for (const std::uint32_t size : {shape.width, shape.heads, shape.kv_heads, shape.head_width,
+                                   shape.feed_forward, shape.window}) {
+    out += " " + std::to_string(size);
+  }
+  const LayerWeights& layer = model.weights().layers.at(0);
+  for (const Tensor* tensor : {&layer.query, &layer.gate, &layer.up, &layer.down})
+    out += " " + std::string(tensor_traits(tensor->type)->name);
+  return out;
+}
+
+// Where sizes cannot be kept they stay what they are: a start must not take longer each time.
+Status tune(cpu::Forward& forward, KvType kv_type, const Model& model, const std::string& what,
+            System& system) {
+  if (!cpu::Autotuner::worth_it(model.shape())) return {};
+  const auto file = cpu::TuningFile::open(what, system);
+  if (!file) return {};
+  if (const auto kept = file->read()) {
+    forward.set_tuning(*kept);
+    return {};
+  }
+  ESP_ASSIGN(const cpu::Tuning found, cpu::Autotuner::tune(forward, kv_type, system));
+  (void)file->write(found);
+  return {};
+}
+
 class PanelBackend final : public Backend {
  public:
   PanelBackend(std::shared_ptr<const Model> model, const cpu::Kernels& kernels,
@@ -54,6 +87,7 @@ class PanelBackend final : public Backend {
     info_.pages = pool_.pages();
     info_.page_bytes = cpu::KvPool::page_bytes(model_->shape(), pool_.type());
     info_.kv_format = cpu::KvPool::format(pool_.type());
+    info_.tuning = forward_->tuning().text();
   }
 
   const BackendInfo& info() const override { return info_; }
@@ -162,6 +196,10 @@ Result<std::unique_ptr<Backend>> CpuBackend::create(std::shared_ptr<const Model>
     ESP_ASSIGN(auto workers, cpu::WorkerPool::create(threads));
     ESP_ASSIGN(auto pool, cpu::KvPool::create(model->shape(), options.kv_type, kv_bytes));
     ESP_ASSIGN(auto forward, cpu::Forward::create(model, *kernels, *workers));
+    if (options.tune) {
+      const std::string what = tuned_for(*model, kernels->name, threads, options.kv_type);
+      ESP_TRY(tune(*forward, options.kv_type, *model, what, system));
+    }
     return std::make_unique<PanelBackend>(std::move(model), *kernels, std::move(workers),
                                           std::move(forward), std::move(pool));
   } catch (const std::bad_alloc&) {

@@ -18,6 +18,9 @@ struct CpuOptions {
   unsigned threads = 0;        // 0: as many as processors
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the smaller of 4 GiB and a quarter of memory
   KvType kv_type = KvType::kF16;
+  // Measure which sizes of work this machine is fastest with (cpu/autotuner.h), once: they are kept
+  // under ~/.cache/espalier/tuning. Without a place to keep them nothing is measured.
+  bool tune = false;
   std::string isa;  // "scalar", "avx2", "avx512vnni"; empty: $ESPALIER_ISA, else the best
 };
 

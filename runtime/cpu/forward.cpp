@@ -11,10 +11,7 @@ namespace {
 
 // From so many rows on, per-row stages are dealt out.
 constexpr std::size_t kRowsToShare = 8;
-// Rows that pass a chunk of panels together: their codes and the chunk stay in the nearest cache.
-constexpr std::size_t kRowTile = 64;
-constexpr std::size_t kFeedForwardRowTile = 32;
-constexpr std::size_t kSharedPanels = 4;
+constexpr std::size_t kPanelsMade = 4;  // at a time, by a thread
 // Panels are made from so much of the file at a time, which is then given back.
 constexpr std::size_t kLoadBytes = std::size_t{4} << 20;
 // Items a thread takes of a loop: more balance better, fewer cost less.
@@ -45,8 +42,10 @@ Forward::Forward(std::shared_ptr<const Model> model, const Kernels& kernels, Wor
       scratch_(workers.threads()) {
   const auto make = [&](std::unique_ptr<View>& to, const Rope& rope, std::uint32_t window) {
     if (to != nullptr) return;
-    to = std::make_unique<View>(View{
-        Attention(shape_, window, kernels, workers), RopeTable(rope, shape_.rope_width), {}, {}});
+    to = std::make_unique<View>(View{Attention(shape_, window, kernels, workers, tuning_),
+                                     RopeTable(rope, shape_.rope_width),
+                                     {},
+                                     {}});
   };
   for (std::uint32_t l = 0; l < shape_.layers; ++l) {
     if (shape_.is_local(l)) {
@@ -55,10 +54,16 @@ Forward::Forward(std::shared_ptr<const Model> model, const Kernels& kernels, Wor
       make(global_, shape_.rope, 0);
     }
   }
+  for (Scratch& scratch : scratch_) scratch.row.resize(width_stride_);
+  set_tuning({});
+}
+
+void Forward::set_tuning(const Tuning& tuning) {
+  ESP_CHECK(tuning.valid());
+  tuning_ = tuning;
   for (Scratch& scratch : scratch_) {
-    scratch.row.resize(width_stride_);
-    scratch.gate.resize(kFeedForwardRowTile * kBlock);
-    scratch.up.resize(kFeedForwardRowTile * kBlock);
+    scratch.gate.resize(tuning.feed_forward_tile * kBlock);
+    scratch.up.resize(tuning.feed_forward_tile * kBlock);
   }
 }
 
@@ -122,10 +127,10 @@ void Forward::make_panels(Matrix& matrix) {
       std::max<std::size_t>(1, kLoadBytes / std::max<std::size_t>(1, panel_source));
   for (std::size_t begin = 0; begin < matrix.panels(); begin += slice) {
     const std::size_t end = std::min(begin + slice, matrix.panels());
-    workers_.for_each(static_cast<std::uint32_t>((end - begin + kSharedPanels - 1) / kSharedPanels),
+    workers_.for_each(static_cast<std::uint32_t>((end - begin + kPanelsMade - 1) / kPanelsMade),
                       [&](std::uint32_t item, unsigned) {
-                        const std::size_t first = begin + item * kSharedPanels;
-                        matrix.make_panels(first, std::min(first + kSharedPanels, end));
+                        const std::size_t first = begin + item * kPanelsMade;
+                        matrix.make_panels(first, std::min(first + kPanelsMade, end));
                       });
     model_->discard(matrix.source(begin, end));
   }
@@ -157,8 +162,9 @@ void Forward::normalise(std::size_t rows, const std::vector<float>& weight, Acti
 void Forward::multiply(std::span<const Product> products, const Activations& x, std::size_t rows) {
   std::size_t panels = 0;
   for (const Product& product : products) panels += product.matrix->panels();
+  const std::size_t tile = tuning_.row_tile;
   const std::size_t chunk = std::max<std::size_t>(
-      1, std::min<std::size_t>(rows > kRowTile ? kSharedPanels : SIZE_MAX,
+      1, std::min<std::size_t>(rows > tile ? tuning_.chunk_panels : SIZE_MAX,
                                panels / (kItemsPerThread * workers_.threads())));
   // Chunks do not cross from one matrix to the next: number them by matrix.
   std::uint32_t items = 0;
@@ -176,8 +182,8 @@ void Forward::multiply(std::span<const Product> products, const Activations& x, 
     }
     const std::size_t begin = index * chunk;
     const std::size_t end = std::min(begin + chunk, product->matrix->panels());
-    for (std::size_t m = 0; m < rows; m += kRowTile) {
-      product->matrix->product(kernels_, x, m, std::min(kRowTile, rows - m), begin, end,
+    for (std::size_t m = 0; m < rows; m += tile) {
+      product->matrix->product(kernels_, x, m, std::min(tile, rows - m), begin, end,
                                product->out + m * product->stride + begin * kPanelRows,
                                product->stride, product->add);
     }
@@ -227,7 +233,8 @@ void Forward::write_keys(const Batch& batch, std::size_t l, const View& view, Kv
 // Items of 32 hidden columns: two panels of gate and of up, their activation, and one quantised
 // block.
 void Forward::feed_forward(const Layer& layer, std::size_t rows) {
-  const std::size_t columns = shape_.feed_forward;
+  const std::size_t columns = layer.gate.rows();
+  const std::size_t tile = tuning_.feed_forward_tile;
   const auto activate = shape_.activation == Activation::kSilu ? kernels_.swiglu : kernels_.geglu;
   const auto items = static_cast<std::uint32_t>((columns + kBlock - 1) / kBlock);
   workers_.for_each(items, [&](std::uint32_t item, unsigned thread) {
@@ -235,8 +242,8 @@ void Forward::feed_forward(const Layer& layer, std::size_t rows) {
     const std::size_t begin = item * (kBlock / kPanelRows);
     const std::size_t end = std::min(begin + kBlock / kPanelRows, layer.gate.panels());
     const std::size_t width = std::min(kBlock, columns - item * kBlock);
-    for (std::size_t m = 0; m < rows; m += kFeedForwardRowTile) {
-      const std::size_t count = std::min(kFeedForwardRowTile, rows - m);
+    for (std::size_t m = 0; m < rows; m += tile) {
+      const std::size_t count = std::min(tile, rows - m);
       layer.gate.product(kernels_, normal_, m, count, begin, end, scratch.gate.data(), kBlock,
                          false);
       layer.up.product(kernels_, normal_, m, count, begin, end, scratch.up.data(), kBlock, false);

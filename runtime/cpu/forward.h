@@ -24,6 +24,7 @@
 #include "runtime/cpu/matrix.h"
 #include "runtime/cpu/memory.h"
 #include "runtime/cpu/rope.h"
+#include "runtime/cpu/tuning.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/model/model.h"
 
@@ -53,7 +54,12 @@ class Forward {
   void logits(std::span<const HeadRow> rows, float* out);
   [[nodiscard]] std::size_t logits_stride() const;
 
+  /// valid(). Never changes a result.
+  void set_tuning(const Tuning& tuning);
+  [[nodiscard]] const Tuning& tuning() const { return tuning_; }
+
  private:
+  friend class Autotuner;  // runs stages by themselves
   struct Layer {
     std::vector<float> attention_norm, feed_forward_norm;
     std::vector<float> query_bias, key_bias, value_bias;             // empty: none
@@ -100,6 +106,7 @@ class Forward {
   const Kernels& kernels_;
   WorkerPool& workers_;
   ModelShape shape_;
+  Tuning tuning_;
   Memory memory_;
   std::vector<Layer> layers_;
   std::vector<float> output_norm_;

@@ -5,6 +5,7 @@
 // 16 outputs, called panels here.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -74,6 +75,12 @@ class Matrix {
   [[nodiscard]] std::size_t columns() const { return columns_; }
   [[nodiscard]] std::size_t panels() const { return (rows_ + kPanelRows - 1) / kPanelRows; }
   [[nodiscard]] bool quantised() const { return quantised_; }
+  /// The first `rows` of them (whole panels), in the same memory; all where it has no more.
+  [[nodiscard]] Matrix first_rows(std::size_t rows) const {
+    Matrix out = *this;
+    out.rows_ = std::min(rows, rows_);
+    return out;
+  }
   /// Whether it has scales for half blocks.
   [[nodiscard]] bool halves() const { return quantised_ && panel_format(panel_type_).groups == 2; }
 

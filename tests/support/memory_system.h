@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -64,6 +65,10 @@ class MemorySystem final : public System {
     node->content = std::move(content);
     node->synced = node->content.size();
     names_[path] = durable_names_[path] = node;
+  }
+  void set_environment(const std::string& variable, std::string value) {
+    const std::lock_guard lock(mutex_);
+    environment_[variable] = std::move(value);
   }
   /// A file's content, or "<absent>".
   std::string get(const std::string& path) {
@@ -160,12 +165,18 @@ class MemorySystem final : public System {
     return now_;
   }
   void sleep(Clock::duration duration) override { advance(duration); }
-  std::optional<std::string> environment(const std::string&) override { return std::nullopt; }
+  std::optional<std::string> environment(const std::string& variable) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = environment_.find(variable);
+    return found == environment_.end() ? std::nullopt : std::optional(found->second);
+  }
   std::uint64_t memory_bytes() override { return std::uint64_t{8} << 30; }
   unsigned processors() override { return 2; }
   std::uint64_t peak_rss_bytes() override { return 0; }
 
  private:
+  std::map<std::string, std::string> environment_;
+
   struct Node {
     std::string content;
     std::size_t synced = 0;
