@@ -92,7 +92,7 @@ class Case {
     std::vector<std::uint32_t> rows;
     for (std::uint32_t r = 0; r < batch_.rows.size(); ++r) rows.push_back(r);
     for (std::size_t at = 0; at < rows.size(); at += together ? rows.size() : 1) {
-      parts_.push_back(std::make_unique<Attention>(shape, 0, kernels, workers));
+      parts_.push_back(std::make_unique<Attention>(shape, 0, kernels, workers, tuning_));
       parts_.back()->plan(batch_, std::span(rows).subspan(at, together ? rows.size() : 1),
                           with.type);
     }
@@ -113,6 +113,7 @@ class Case {
  private:
   std::uint32_t layers_;
   Batch batch_;
+  Tuning tuning_;
   std::vector<std::unique_ptr<Attention>> parts_;
   std::size_t stride_ = 0;
   std::vector<float> queries_, out_;

@@ -28,6 +28,7 @@ class Bound {
   [[nodiscard]] Bound with(const std::map<std::string, Bound>& meaning) const;
 
   [[nodiscard]] bool zero() const { return terms_.empty(); }
+  [[nodiscard]] std::size_t terms() const { return terms_.size(); }
   /// Its value where it has no symbols.
   [[nodiscard]] std::optional<std::uint64_t> number() const;
   /// "0", "2688", "336·depth·width + 40"; "more than 4611686018427387903" where it saturated.

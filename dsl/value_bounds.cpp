@@ -4,11 +4,15 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "dsl/static_types.h"
 
 namespace espalier::dsl {
 namespace {
+
+// A longer sum is called by the name it is bound to: sums of sums would take no end of memory.
+constexpr std::size_t kMostTermsKept = 16;
 
 const BinaryExpr* binary(const Expr& expr, BinaryOp op) {
   const auto* node = std::get_if<BinaryExpr>(&expr.node);
@@ -24,13 +28,19 @@ std::optional<std::int64_t> constant(const Expr& expr) {
 }  // namespace
 
 void ValueBounds::bind(const std::string& name, const Expr& value) {
-  bound_[name] = {known_length(value), known_most(value)};
+  const auto kept = [](const std::optional<Bound>& known, std::string symbol) {
+    return known && known->terms() <= kMostTermsKept ? *known : Bound::symbol(std::move(symbol));
+  };
+  bound_[name] = {kept(known_length(value), "len(" + name + ")"), kept(known_most(value), name)};
 }
 
 void ValueBounds::bind_item(const std::string& name, const Expr& list) {
   Meaning item;
-  if (const BinaryExpr* range = binary(list, BinaryOp::kRange)) item.most = most(*range->right);
-  bound_[name] = item;
+  if (const BinaryExpr* range = binary(list, BinaryOp::kRange)) {
+    if (Bound last = most(*range->right); last.terms() <= kMostTermsKept)
+      item.most = std::move(last);
+  }
+  bound_[name] = std::move(item);
 }
 
 const ValueBounds::Meaning* ValueBounds::meaning(const Expr& expr) const {

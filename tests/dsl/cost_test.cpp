@@ -91,6 +91,30 @@ TEST(Cost, FollowsNamesToWhatTheyStandFor) {
   EXPECT_EQ(loop("let ks = fork i in 1..2 { yield inner(i + n) }", "[1]"), "20·n + 50");
 }
 
+TEST(Cost, OfManyNamesForLongSumsStaysSmall) {
+  std::string parameters, sum = "0", lets;
+  for (int i = 0; i < 150; ++i) {
+    parameters += "p" + std::to_string(i) + ": int, ";
+    sum += " + p" + std::to_string(i);
+  }
+  for (int i = 0; i < 20000; ++i)
+    lets +=
+        "let y" + std::to_string(i) + " = " + (i == 0 ? "x" : "y" + std::to_string(i - 1)) + " ";
+  EXPECT_EQ(cost("gen main(" + parameters + "q: int) -> int { let x = " + sum + "\n" + lets +
+                 "for i in 1..y19999 + q { assistant \"$[a: line, max=9]\" } return 0 }")
+                .generated.text(),
+            "10·q + 10·x");
+  std::string doubled = "let y0 = q ";
+  for (int i = 1; i < 200; ++i) {
+    const std::string before = "y" + std::to_string(i - 1);
+    doubled += "let y" + std::to_string(i) + " = " + before + " + " + before + " ";
+  }
+  EXPECT_EQ(cost("gen main(q: int) -> int { " + doubled +
+                 " for i in 1..y199 { assistant \"$[a: line, max=9]\" } return 0 }")
+                .generated.text(),
+            "more than 4611686018427387903");
+}
+
 // A step writes a token of each branch: forks multiply tokens, not steps.
 TEST(Cost, StepsCountTheBranchesOfAForkOnce) {
   const Cost one = cost(R"(

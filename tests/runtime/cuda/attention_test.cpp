@@ -120,7 +120,8 @@ class World {
   /// Result i is that of wanted[i].
   [[nodiscard]] std::vector<float> on_cpu(std::uint32_t window,
                                           const std::vector<std::uint32_t>& wanted) {
-    cpu::Attention attention(shape_, window, cpu::kScalarKernels, *workers_);
+    const cpu::Tuning tuning;
+    cpu::Attention attention(shape_, window, cpu::kScalarKernels, *workers_, tuning);
     attention.plan(batch, wanted, KvType::kF16);
     std::vector<float> all(batch.rows.size() * row_floats());
     attention.run(pool_, kLayer, queries.data(), query_stride_, all.data(), row_floats());
