@@ -84,6 +84,7 @@ class Bench final : public Command {
         std::max(StepBench::pages(widest, deepest, tokens), StepBench::pages(0, prompt, 0)) *
         runtime::cpu::KvPool::page_bytes(model->shape(), on.kv_type);
     ESP_ASSIGN(const auto made, runtime::create_backend(model, on, context.system));
+    if (!made.note.empty()) context.console.err() << "espalier: " + made.note + "\n";
     ESP_ASSIGN(limits_, runtime::measure_limits(made, *model, on, context.system));
     const std::uint64_t weights = limits_.weight_bytes;
     StepBench bench(*made.backend, context.system);
@@ -105,7 +106,7 @@ class Bench final : public Command {
     const double of_prompt =
         products * prompt - (prompt - 1) * static_cast<double>(head_products(*model));
     add_case({{"name", "prefill"}, {"tokens", prompt}}, speed,
-             speed / prompt * static_cast<double>(weights) / limits_.bytes_per_second,
+             of_bytes(speed / prompt * static_cast<double>(weights)),
              of_products(speed / prompt * of_prompt), context.console);
 
     std::map<std::string, grammar::GrammarRef> grammars{{"", nullptr}};
@@ -132,8 +133,7 @@ class Bench final : public Command {
                                                   batch * keys_values(*made.backend, mean_length));
           // With a mask the head reads what it must: how much is not known here.
           const bool whole = compiled == nullptr;
-          add_case(std::move(what), rate,
-                   whole ? std::optional(steps * read / limits_.bytes_per_second) : std::nullopt,
+          add_case(std::move(what), rate, whole ? of_bytes(steps * read) : std::nullopt,
                    whole ? of_products(rate * products) : std::nullopt, context.console);
         }
       }
@@ -144,6 +144,10 @@ class Bench final : public Command {
 
  private:
   // Where the most that the device can do was not measured: none.
+  [[nodiscard]] std::optional<double> of_bytes(double rate) const {
+    if (limits_.bytes_per_second == 0) return std::nullopt;
+    return rate / limits_.bytes_per_second;
+  }
   [[nodiscard]] std::optional<double> of_products(double rate) const {
     if (limits_.products_per_second == 0) return std::nullopt;
     return rate / limits_.products_per_second;
@@ -192,10 +196,12 @@ class Bench final : public Command {
   void print_head(Console& console) const {
     if (json_) return;
     char text[160];
-    std::snprintf(text, sizeof text, "%s, %s, %u threads; limits: reads %.1f GB/s",
-                  report_["device"].get<std::string>().c_str(), limits_.arithmetic.c_str(),
-                  report_["threads"].get<unsigned>(), limits_.bytes_per_second / 1e9);
-    std::string head = text;
+    std::string head = report_["device"].get<std::string>() + ", " + limits_.arithmetic + ", " +
+                       std::to_string(report_["threads"].get<unsigned>()) + " threads";
+    if (limits_.bytes_per_second != 0) {
+      std::snprintf(text, sizeof text, "; limits: reads %.1f GB/s", limits_.bytes_per_second / 1e9);
+      head += text;
+    }
     if (limits_.products_per_second != 0) {
       std::snprintf(text, sizeof text, ", int8 products %.0f G/s",
                     limits_.products_per_second / 1e9);

@@ -23,6 +23,7 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
   ESP_ASSIGN(session->model_, load_model(options, context));
   ESP_ASSIGN(const runtime::BackendOptions on, options.backend());
   ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, context.system));
+  if (!made.note.empty()) context.console.err() << "espalier: " + made.note + "\n" << std::flush;
   runtime::EngineOptions engine;
   engine.cache = !options.no_cache;
   // Called from threads of the engine's while the program may be writing: a line at once.

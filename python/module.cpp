@@ -195,17 +195,20 @@ PYBIND11_MODULE(_core, module) {
   py::class_<Session, std::unique_ptr<Session, WithoutLock>>(module, "Session")
       .def(py::init([](const std::string& model, unsigned threads, std::uint64_t kv_bytes,
                        bool cache, const std::string& draft, double retained_share,
-                       const std::string& device, const std::string& kv_type) {
+                       const std::string& device, const std::string& kv_type,
+                       std::optional<std::uint32_t> gpu_layers) {
              Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
              {
                const py::gil_scoped_release unlocked;
-               session = Session::open(
-                   {model, threads, kv_bytes, cache, draft, retained_share, device, kv_type});
+               session = Session::open({model, threads, kv_bytes, cache, draft, retained_share,
+                                        device, kv_type, gpu_layers});
              }
              return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
            }),
            py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"),
-           py::arg("draft"), py::arg("retained_share"), py::arg("device"), py::arg("kv_type"))
+           py::arg("draft"), py::arg("retained_share"), py::arg("device"), py::arg("kv_type"),
+           py::arg("gpu_layers"))
+      .def_property_readonly("device", [](const Session& session) { return session.device(); })
       .def("start",
            [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,
               const std::string& arguments, const py::dict& options, bool partials, py::object tool,

@@ -90,7 +90,9 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(on.kv_type, runtime::parse_kv_type(options.kv_type));
   on.threads = options.threads;
   on.kv_bytes = options.kv_bytes;
+  on.gpu_layers = options.gpu_layers;
   ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, system));
+  session->device_ = made.device;
   runtime::EngineOptions engine;
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;

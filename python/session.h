@@ -30,10 +30,11 @@ struct SessionOptions {
   unsigned threads = 0;        // 0: all processors
   std::uint64_t kv_bytes = 0;  // 0: the default pool
   bool cache = true;
-  std::string draft = {};        // a smaller model of the same tokens; empty: none
-  double retained_share = 0.25;  // of the pool, that retention may keep
-  std::string device = "auto";   // as runtime::Device::parse has it
-  std::string kv_type = "f16";   // as runtime::parse_kv_type has it
+  std::string draft = {};                        // a smaller model of the same tokens; empty: none
+  double retained_share = 0.25;                  // of the pool, that retention may keep
+  std::string device = "auto";                   // as runtime::Device::parse has it
+  std::string kv_type = "f16";                   // as runtime::parse_kv_type has it
+  std::optional<std::uint32_t> gpu_layers = {};  // as runtime::BackendOptions has it
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.
@@ -99,12 +100,15 @@ class Session {
   /// The tree of prompts as JSON; see runtime/engine/tree_text.h.
   [[nodiscard]] std::string tree() const { return runtime::tree_json(engine_->tree()); }
   [[nodiscard]] const runtime::Model& model() const { return *model_; }
+  /// As runtime::MadeBackend has it.
+  [[nodiscard]] const std::string& device() const { return device_; }
 
  private:
   Session() = default;
   void ended(const Run* run);
 
   std::shared_ptr<const runtime::Model> model_;
+  std::string device_;
   std::unique_ptr<runtime::Engine> engine_;
   std::unique_ptr<dsl::Runner> runner_;
   std::mutex mutex_;

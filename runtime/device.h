@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +19,8 @@
 namespace espalier::runtime {
 
 /// "auto": the first CUDA device that can be used, that takes the weights and keeps K and V in the
-/// type asked for, else the CPU; "cpu"; "cuda" (device 0) or "cuda:N".
+/// type asked for; else the one that takes most of the layers, the others on the CPU; else the CPU.
+/// "cpu"; "cuda" (device 0) or "cuda:N".
 struct Device {
   enum class Kind : std::uint8_t { kAuto, kCpu, kCuda };
   Kind kind = Kind::kAuto;
@@ -33,24 +35,33 @@ struct BackendOptions {
   unsigned threads = 0;        // 0: as many as processors
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
   KvType kv_type = KvType::kF16;  // others are the CPU's alone
+  // How many of the model's last layers the GPU has; none said: as many as its memory takes. 0: the
+  // CPU has all, whatever the device.
+  std::optional<std::uint32_t> gpu_layers;
 };
 
 /// "f16", "bf16" or "q8"; kInvalid, with what there is.
 [[nodiscard]] Result<KvType> parse_kv_type(std::string_view text);
 
-/// What a backend was made for: "cpu", "cuda:0 (NVIDIA H200)".
+/// What a backend was made for: "cpu", "cuda:0 (NVIDIA H200)", "cuda:0 (NVIDIA H200), the last 20
+/// of 32 layers".
 struct MadeBackend {
   std::unique_ptr<Backend> backend;
   std::string device;
-  Device on;  // never kAuto
+  Device on;          // never kAuto
+  std::string note;   // where layers were dealt to two places that nobody named: which, and why
+  bool whole = true;  // in one place
 };
 
+/// kInvalid where more layers are asked for than the model has, or some for the CPU's device.
 /// kUnsupported where a device was asked for that this build or this machine does not have, or one
-/// that does not keep K and V in the type asked for; else as the backends' own create().
+/// that does not keep K and V in the type asked for. kExhausted where the device that was asked for
+/// takes not one layer. Else as the backends' own create().
 [[nodiscard]] Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
                                                  const BackendOptions& options, System& system);
 
-/// What a device can do at most, measured, and what it reads of a model in each step.
+/// What a device can do at most, measured, and what it reads of a model in each step. Of a model in
+/// two places there is no one rate: 0.
 struct DeviceLimits {
   std::string arithmetic;  // the kernels' name: "avx512vnni", "sm_90"
   double bytes_per_second = 0;

@@ -29,7 +29,10 @@ class Session:
         retained_share: float,
         device: str,
         kv_type: str,
+        gpu_layers: int | None,
     ) -> None: ...
+    @property
+    def device(self) -> str: ...
     def start(
         self,
         program: Program,

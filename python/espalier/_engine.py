@@ -55,6 +55,7 @@ class Engine:
         retained_share: float = 0.25,
         device: str = "auto",
         kv_type: str = "f16",
+        gpu_layers: int | None = None,
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
@@ -63,8 +64,12 @@ class Engine:
         device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one that takes the model; the text is the same.
         kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more;
         on the CPU alone, but for "f16".
+        gpu_layers: how many of the model's last layers the GPU has, the CPU the others; None: as many as its memory
+        takes.
         """
-        self._session = _core.Session(model, threads, kv_bytes, cache, draft, retained_share, device, kv_type)
+        self._session = _core.Session(
+            model, threads, kv_bytes, cache, draft, retained_share, device, kv_type, gpu_layers
+        )
         _open.add(self)
 
     def load(
@@ -122,6 +127,11 @@ class Engine:
     @property
     def model_path(self) -> str:
         return self._session.model_path
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: "cpu", "cuda:0 (NVIDIA H200)", "cuda:0 (NVIDIA H200), the last 20 of 32 layers"."""
+        return self._session.device
 
     def stats(self) -> dict[str, float]:
         """Tokens, steps, seconds and pages since the engine started."""

@@ -1,12 +1,12 @@
 #include "runtime/cpu/cpu_backend.h"
 
 #include <algorithm>
-#include <cfenv>
 #include <new>
 #include <utility>
 #include <vector>
 
 #include "runtime/cpu/autotuner.h"
+#include "runtime/cpu/default_rounding.h"
 #include "runtime/cpu/forward.h"
 #include "runtime/cpu/isa.h"
 #include "runtime/cpu/kv_pool.h"
@@ -24,22 +24,6 @@ constexpr unsigned kMostThreads = 256;
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{4} << 30;
 // Rows whose logits exist at one time: bounds their memory to a few MB whatever the batch.
 constexpr std::size_t kHeadRows = 32;
-
-// Rounding to nearest and no flushing of subnormals while a step runs: the contract's arithmetic,
-// whatever the calling program has set.
-class DefaultRounding {
- public:
-  DefaultRounding() {
-    std::fegetenv(&saved_);
-    std::fesetenv(FE_DFL_ENV);
-  }
-  ~DefaultRounding() { std::fesetenv(&saved_); }
-  DefaultRounding(const DefaultRounding&) = delete;
-  DefaultRounding& operator=(const DefaultRounding&) = delete;
-
- private:
-  std::fenv_t saved_;
-};
 
 // All that the best sizes of work depend on, beside the processor.
 std::string tuned_for(const Model& model, const std::string& isa, unsigned threads,
@@ -94,7 +78,7 @@ class PanelBackend final : public Backend {
 
   Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) override {
     check_step(info_, batch, plans);
-    const DefaultRounding rounding;
+    const cpu::DefaultRounding rounding;
     try {
       for (const PageCopy& copy : batch.copies) pool_.copy(copy.from, copy.to, copy.slots);
       if (batch.rows.empty()) return std::vector<RowResult>(plans.size());
@@ -160,6 +144,10 @@ class PanelBackend final : public Backend {
 
 }  // namespace
 
+std::uint64_t CpuBackend::default_kv_bytes(System& system) {
+  return std::min(kMostDefaultKv, system.memory_bytes() / 4);
+}
+
 CpuMemory CpuBackend::memory(const Model& model, std::uint32_t context, KvType kv_type) {
   CpuMemory out;
   const auto add = [&](const Tensor& tensor) {
@@ -189,9 +177,8 @@ Result<std::unique_ptr<Backend>> CpuBackend::create(std::shared_ptr<const Model>
     return fail(ErrorCode::kInvalid,
                 std::to_string(threads) + " threads: the most is " + std::to_string(kMostThreads));
   }
-  const std::uint64_t kv_bytes = options.kv_bytes != 0
-                                     ? options.kv_bytes
-                                     : std::min(kMostDefaultKv, system.memory_bytes() / 4);
+  const std::uint64_t kv_bytes =
+      options.kv_bytes != 0 ? options.kv_bytes : default_kv_bytes(system);
   try {
     ESP_ASSIGN(auto workers, cpu::WorkerPool::create(threads));
     ESP_ASSIGN(auto pool, cpu::KvPool::create(model->shape(), options.kv_type, kv_bytes));

@@ -16,7 +16,7 @@ namespace espalier::runtime {
 
 struct CpuOptions {
   unsigned threads = 0;        // 0: as many as processors
-  std::uint64_t kv_bytes = 0;  // KV pool; 0: the smaller of 4 GiB and a quarter of memory
+  std::uint64_t kv_bytes = 0;  // KV pool; 0: default_kv_bytes()
   KvType kv_type = KvType::kF16;
   // Measure which sizes of work this machine is fastest with (cpu/autotuner.h), once: they are kept
   // under ~/.cache/espalier/tuning. Without a place to keep them nothing is measured.
@@ -41,6 +41,8 @@ class CpuBackend {
   [[nodiscard]] static Result<std::unique_ptr<Backend>> create(std::shared_ptr<const Model> model,
                                                                const CpuOptions& options,
                                                                System& system);
+  /// The KV pool where nobody asked for a size: the smaller of 4 GiB and a quarter of memory.
+  [[nodiscard]] static std::uint64_t default_kv_bytes(System& system);
 };
 
 }  // namespace espalier::runtime

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <utility>
 
+#include "runtime/model/model_part.h"
+
 namespace espalier::runtime::cpu {
 namespace {
 
@@ -86,7 +88,7 @@ Status Forward::load() {
       room(*tensor);
     }
   }
-  room(weights.output);
+  if (has_head(*model_)) room(weights.output);
   ESP_ASSIGN(memory_, Memory::reserve(bytes, Memory::Use::kDense, "weights"));
 
   std::byte* next = memory_.data();
@@ -116,7 +118,7 @@ Status Forward::load() {
     place(layer.down, it.down);
   }
   output_norm_ = floats(weights.output_norm);
-  place(output_, weights.output);
+  if (has_head(*model_)) place(output_, weights.output);
   return {};
 }
 
@@ -327,7 +329,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
                         Product{&layer.value, values_.data(), key_stride_, false}},
              normal_, rows);
     write_keys(batch, l, view(layer), pool);
-    if (l + 1 == layers_.size() && kept_.size() < rows) {
+    if (l + 1 == layers_.size() && kept_.size() < rows && has_head(*model_)) {
       live = kept_.size();
       if (live == 0) return;
       plan(batch, kept_, pool.type(), &layer);

@@ -45,8 +45,14 @@ class Forward {
                                                                WorkerPool& workers);
 
   /// Runs the layers and writes K and V; `wanted` (rising, unique) are the rows whose logits may be
-  /// asked for afterwards. May throw bad_alloc.
+  /// asked for afterwards. Without a head `wanted` is not looked at: all rows go on. May throw
+  /// bad_alloc.
   void run(const Batch& batch, std::span<const std::uint32_t> wanted, KvPool& pool);
+
+  /// Of a model without a head (model_part.h): what the last run's rows left in the residual
+  /// stream, residual_stride() apart.
+  [[nodiscard]] const float* residual() const { return x_.data(); }
+  [[nodiscard]] std::size_t residual_stride() const { return width_stride_; }
 
   /// Logits of rows wanted by the last run, row i at out + i * logits_stride(). Only panels of 16
   /// tokens with a wanted token are computed; the rest of `out` is left as it was. Every computed

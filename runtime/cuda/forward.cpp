@@ -92,7 +92,8 @@ void Forward::embed(const Batch& batch, std::span<float> out) {
 }
 
 // Everything of the step that the device must know, in one copy.
-Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wanted) {
+Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
+                        const Residual& earlier) {
   const auto rows = static_cast<std::uint32_t>(batch.rows.size());
   std::uint32_t positions = 0;
   for (const Row& row : batch.rows) positions = std::max(positions, row.position + 1);
@@ -116,7 +117,7 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   input_.clear();
   key_.assign({rows, wanted.size(), batch.writes.size(), batch.copies.size(),
                reinterpret_cast<std::uintptr_t>(temperatures_.values())});
-  const auto embeddings = input_.add<float>(std::uint64_t{rows} * shape_.width);
+  const auto begin = input_.add<float>(std::uint64_t{rows} * shape_.width);
   const auto row_facts = input_.add<DeviceRow>(rows);
   const auto slots = input_.add<DeviceSlot>(batch.writes.size());
   const auto copies = input_.add<DeviceCopy>(batch.copies.size());
@@ -132,7 +133,14 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   ESP_TRY(parts_.fit(parts * shape_.heads * part_floats(shape_.head_width) * sizeof(float),
                      "parts of attention"));
 
-  embed(batch, input_.host<float>(embeddings));
+  const std::span<float> x = input_.host<float>(begin);
+  if (earlier.rows == nullptr) {
+    embed(batch, x);
+  } else {
+    for (std::size_t m = 0; m < rows; ++m) {
+      std::copy_n(earlier.rows + m * earlier.stride, shape_.width, x.data() + m * shape_.width);
+    }
+  }
   const std::span<DeviceRow> facts = input_.host<DeviceRow>(row_facts);
   for (std::size_t m = 0; m < rows; ++m) {
     facts[m] = {batch.rows[m].position, batch.rows[m].first_write, batch.rows[m].writes};
@@ -167,7 +175,7 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
       write_plan(view->wanted);
     }
   }
-  embeddings_ = input_.device<float>(embeddings);
+  begin_ = input_.device<float>(begin);
   rows_ = input_.device<DeviceRow>(row_facts);
   slots_ = input_.device<DeviceSlot>(slots);
   copies_ = input_.device<DeviceCopy>(copies);
@@ -175,9 +183,10 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   return input_.send(stream_);
 }
 
-Status Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, const KvView& pool) {
+Status Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted,
+                    const Residual& earlier, const KvView& pool) {
   const auto rows = static_cast<std::uint32_t>(batch.rows.size());
-  ESP_TRY(prepare(batch, wanted));
+  ESP_TRY(prepare(batch, wanted, earlier));
   for (std::size_t i = 0; i + 1 < waves_.size(); ++i) {
     if (waves_[i] == waves_[i + 1]) continue;
     copy_pages(stream_.get(), waves_[i + 1] - waves_[i], copies_ + waves_[i], pool);
@@ -194,7 +203,7 @@ Status Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, c
 
 Status Forward::enqueue(std::uint32_t rows, std::uint32_t wanted, const KvView& pool) {
   ESP_TRY(reserve(rows));
-  residual_ = embeddings_;
+  residual_ = begin_;
   for (std::uint32_t l = 0; l < shape_.layers; ++l) ESP_TRY(run_layer(l, rows, wanted, pool));
   return head(0, std::min(wanted, kHeadRows));
 }

@@ -31,6 +31,13 @@ inline constexpr std::uint32_t kHeadRows = 64;
 /// kUnsupported, naming the limit, where the kernels cannot take a model of this shape.
 [[nodiscard]] Status check_shape(const ModelShape& shape);
 
+/// What earlier layers, elsewhere, left in the residual stream: rows of the model's width on the
+/// host.
+struct Residual {
+  const float* rows = nullptr;  // null: there are none, and the step begins with embeddings
+  std::size_t stride = 0;
+};
+
 class Forward {
  public:
   /// `workers` outlives it; `multiprocessors` are the device's.
@@ -41,7 +48,7 @@ class Forward {
   /// Enqueues the layers, which write K and V; `wanted` (rising, unique) are the rows whose logits
   /// may be asked for afterwards. kExhausted.
   [[nodiscard]] Status run(const Batch& batch, std::span<const std::uint32_t> wanted,
-                           const KvView& pool);
+                           const Residual& earlier, const KvView& pool);
   /// Logits of wanted rows [begin, end), logits_stride() apart, in device memory that the next call
   /// overwrites, once what was enqueued is done. `end - begin` is kHeadRows, or up to the last row.
   [[nodiscard]] Result<const float*> logits(std::uint32_t begin, std::uint32_t end);
@@ -71,7 +78,8 @@ class Forward {
   [[nodiscard]] Status reserve(std::uint32_t rows);
   [[nodiscard]] Status enqueue(std::uint32_t rows, std::uint32_t wanted, const KvView& pool);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
-  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted);
+  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
+                               const Residual& earlier);
   void embed(const Batch& batch, std::span<float> out);
   [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t rows, std::uint32_t wanted,
                                  const KvView& pool);
@@ -99,9 +107,9 @@ class Forward {
   DeviceMemory x_, heads_, attended_, hidden_, block_, logits_, parts_;
   ActivationRoom normal_, attended_codes_, hidden_codes_, head_;
   std::vector<std::uint32_t> all_rows_;
-  // Of the step, on the device. The residual stream begins in the input and moves to x_ where only
-  // wanted rows go on.
-  float* embeddings_ = nullptr;
+  // Of the step, on the device. The residual stream begins in the input, as embeddings or as what
+  // earlier layers left, and moves to x_ where only wanted rows go on.
+  float* begin_ = nullptr;
   float* residual_ = nullptr;
   const DeviceRow* rows_ = nullptr;
   const DeviceSlot* slots_ = nullptr;

@@ -72,6 +72,28 @@ TEST(BadDevice, IsRefusedByNameWithWhatThereIs) {
   EXPECT_EQ(run("auto").code, kDone);
 }
 
+TEST(BadGpuLayers, AreRefusedByNameWithTheLimit) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string model =
+      folder.write("tiny.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  const auto run = [&](const std::string& layers, const std::string& device) {
+    return run_line({"run", program, "--model", model, "--gpu-layers", layers, "--device", device});
+  };
+  for (const std::string& layers : std::vector<std::string>{"-1", "x", "1.5", "1025", ""}) {
+    const Ran ran = run(layers, "auto");
+    EXPECT_NE(ran.code, kDone) << layers;
+    EXPECT_THAT(ran.err, HasSubstr("--gpu-layers takes a whole number from 0 to 1024"));
+  }
+  const Ran many = run("3", "auto");
+  EXPECT_EQ(many.code, kFailed);
+  EXPECT_THAT(many.err, HasSubstr("GPU layers 3: the model has 2 layers"));
+  const Ran cpu = run("1", "cpu");
+  EXPECT_EQ(cpu.code, kFailed);
+  EXPECT_THAT(cpu.err, HasSubstr("the device asked for is the CPU"));
+  for (const char* device : {"auto", "cpu", "cuda"}) EXPECT_EQ(run("0", device).code, kDone);
+}
+
 TEST(BadKvType, IsRefusedByNameWithWhatThereIs) {
   const Folder folder;
   const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");

@@ -84,6 +84,15 @@ def test_keys_and_values_in_8_bits_take_half_the_memory() -> None:
         espalier.Engine(kv_type="q4")
 
 
+def test_layers_of_the_gpu_are_refused_by_name_with_the_limit() -> None:
+    engine = espalier.Engine(kv_bytes=64 << 20, gpu_layers=0)
+    assert engine.device == "cpu"
+    with pytest.raises(espalier.Error, match="GPU layers 31: the model has 30 layers"):
+        espalier.Engine(gpu_layers=31)
+    with pytest.raises(espalier.Error, match="the device asked for is the CPU"):
+        espalier.Engine(gpu_layers=1, device="cpu")
+
+
 def test_a_draft_model_changes_no_text(engine: espalier.Engine) -> None:
     drafted = espalier.Engine(draft="smollm2", kv_bytes=256 << 20)
     for temperature in (0.0, 0.8):

@@ -4,123 +4,17 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "runtime/model/random_model.h"
-#include "tests/runtime/cpu/rig.h"
-#include "tests/runtime/cuda/rig.h"
+#include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
 
 namespace espalier::runtime::cuda {
 namespace {
 
 using espalier::testing::TinyLlama;
-using testing::BatchBuilder;
-using testing::load_bytes;
-using testing::Rig;
-using testing::Sequence;
-using Random = std::mt19937_64;
-
-constexpr std::uint64_t kPool = std::uint64_t{24} << 20;
-
-std::vector<TokenId> random_ids(Random& random, const Model& model, std::size_t n) {
-  std::vector<TokenId> ids(n);
-  for (auto& id : ids) id = static_cast<TokenId>(random() % model.shape().vocabulary);
-  return ids;
-}
-
-// Both backends with the same pages, full of NaN.
-struct Twins {
-  explicit Twins(const std::shared_ptr<const Model>& model)
-      : cpu(model, {.threads = 1, .kv_bytes = kPool, .isa = ""}),
-        device(CudaBackend::create(model, {.threads = 2, .kv_bytes = kPool}, real_system())) {
-    if (!*this) return;
-    std::vector<std::byte> bytes(cpu.backend->info().page_bytes);
-    for (PageId page = 0; page < 200; ++page) {
-      cpu.backend->poison(page);
-      cpu.backend->export_page(page, bytes);
-      device.backend->import_page(page, bytes);
-    }
-  }
-  explicit operator bool() const { return cpu.backend != nullptr && device.backend != nullptr; }
-
-  // Log-probabilities of rows, the same on both.
-  void step(const Batch& batch, const std::vector<std::uint32_t>& rows) {
-    const auto expected = cpu.logprobs(batch, rows);
-    const auto actual = device.logprobs(batch, rows);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      ASSERT_TRUE(same_bits(expected[i], actual[i])) << "row " << rows[i];
-    }
-  }
-  void expect_same_page(PageId page) {
-    std::vector<std::byte> a(cpu.backend->info().page_bytes);
-    std::vector<std::byte> b(a.size());
-    cpu.backend->export_page(page, a);
-    device.backend->export_page(page, b);
-    EXPECT_TRUE(a == b) << "page " << page;
-  }
-  Rig cpu, device;
-};
-
-// A prompt in chunks, forks that share whole pages and copy the head of a boundary page, and steps
-// of decode rows and chunks together.
-void run_branches(const std::shared_ptr<const Model>& model, std::uint64_t seed,
-                  std::size_t prompt) {
-  Random random(seed);
-  set_order(seed + 1);
-  Twins twins(model);
-  ASSERT_TRUE(twins);
-  const auto room = static_cast<std::uint32_t>(prompt + 60);
-  std::vector<Sequence> branches{twins.cpu.sequence(room)};
-  for (std::size_t done = 0; done < prompt;) {
-    BatchBuilder builder;
-    const std::size_t count = std::min<std::size_t>(prompt - done, 1 + random() % 90);
-    const auto first = builder.append(branches[0], random_ids(random, *model, count));
-    std::vector<std::uint32_t> rows;  // of some chunks nothing is wanted
-    if (random() % 3 != 0) rows.push_back(first + static_cast<std::uint32_t>(random() % count));
-    if (random() % 3 == 0 && rows != std::vector{first}) rows.insert(rows.begin(), first);
-    std::sort(rows.begin(), rows.end());
-    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-    ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, rows));
-    done += count;
-  }
-  std::vector<PageCopy> copies;
-  const std::size_t forks = 1 + random() % 12;
-  while (branches.size() <= forks) {
-    const Sequence from = branches[random() % branches.size()];
-    Sequence fork;
-    fork.length = from.length -
-                  static_cast<std::uint32_t>(random() % std::min<std::uint32_t>(40, from.length));
-    const std::uint32_t whole = fork.length / kPageTokens;
-    fork.pages.assign(from.pages.begin(), from.pages.begin() + whole);
-    const Sequence own = twins.cpu.sequence(room - whole * kPageTokens);
-    fork.pages.insert(fork.pages.end(), own.pages.begin(), own.pages.end());
-    if (fork.length % kPageTokens != 0) {
-      copies.push_back({from.pages[whole], own.pages[0], fork.length % kPageTokens});
-    }
-    branches.push_back(std::move(fork));
-  }
-  for (int step = 0; step < 3; ++step) {
-    BatchBuilder builder;
-    builder.batch.copies = std::exchange(copies, {});
-    std::vector<std::uint32_t> rows;
-    for (Sequence& branch : branches) {
-      if (step > 0 && random() % 4 == 0) continue;
-      const auto more = random_ids(random, *model, random() % 3 == 0 ? 1 + random() % 9 : 1);
-      const auto first = builder.append(branch, more);
-      rows.push_back(first + static_cast<std::uint32_t>(more.size()) - 1);
-    }
-    if (rows.empty()) continue;
-    ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, rows));
-  }
-  for (const Sequence& branch : branches) {
-    for (const PageId page : branch.pages) twins.expect_same_page(page);
-  }
-}
 
 class EveryType : public ::testing::TestWithParam<TensorType> {};
 
