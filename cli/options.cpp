@@ -110,11 +110,15 @@ void ModelOptions::declare_backend(CLI::App& app) {
   add_integer(app, "--threads", threads, 1, 1024,
               "Threads of the model's arithmetic [all processors]");
   add_text(app, "--device", device, "D",
-           "Where the model runs: cpu, cuda, cuda:N, or auto: a GPU where there is one that takes "
-           "the model; the text is the same [auto]");
+           "Where the model runs: cpu, cuda, cuda:N, cuda:N,M,... (several GPUs for one model), or "
+           "auto: a GPU where there is one that takes the model; the text is the same [auto]");
   add_integer(app, "--gpu-layers", gpu_layers, 0, runtime::kMaxLayers,
               "How many of the model's last layers the GPU has, with the head; the CPU has the "
               "others [as many as the GPU's memory takes]");
+  add_integer(
+      app, "--tensor-parallel", tensor_parallel, 0, 1024,
+      "Of several GPUs, how many share each layer; the rest deals the layers out [as many as "
+      "the model lets]");
   add_kv_type(app, kv_type);
 }
 
@@ -123,6 +127,7 @@ Result<runtime::BackendOptions> ModelOptions::backend() const {
   ESP_ASSIGN(out.device, runtime::Device::parse(device.value_or("auto")));
   ESP_ASSIGN(out.kv_type, kv_type_of(kv_type));
   out.threads = static_cast<unsigned>(threads.value_or(0));
+  out.tensor_parallel = static_cast<std::uint32_t>(tensor_parallel.value_or(0));
   if (gpu_layers) out.gpu_layers = static_cast<std::uint32_t>(*gpu_layers);
   return out;
 }

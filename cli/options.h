@@ -32,7 +32,7 @@ void add_kv_type(CLI::App& app, std::optional<std::string>& target);
 
 struct ModelOptions {
   std::string model = "smollm2";
-  std::optional<std::int64_t> threads, context, gpu_layers;
+  std::optional<std::int64_t> threads, context, gpu_layers, tensor_parallel;
   std::optional<std::string> device, kv_type;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
@@ -40,7 +40,7 @@ struct ModelOptions {
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);
-  /// --threads, --device, --gpu-layers and --kv-type alone.
+  /// --threads, --kv-type and where the model runs alone.
   void declare_backend(CLI::App& app);
   /// kInvalid where no device or type has such a name.
   [[nodiscard]] Result<runtime::BackendOptions> backend() const;

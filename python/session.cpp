@@ -91,6 +91,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   on.threads = options.threads;
   on.kv_bytes = options.kv_bytes;
   on.gpu_layers = options.gpu_layers;
+  on.tensor_parallel = options.tensor_parallel;
   ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, system));
   session->device_ = made.device;
   runtime::EngineOptions engine;

@@ -35,6 +35,7 @@ struct SessionOptions {
   std::string device = "auto";                   // as runtime::Device::parse has it
   std::string kv_type = "f16";                   // as runtime::parse_kv_type has it
   std::optional<std::uint32_t> gpu_layers = {};  // as runtime::BackendOptions has it
+  std::uint32_t tensor_parallel = 0;             // the same
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.

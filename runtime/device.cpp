@@ -25,106 +25,163 @@ Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const Back
   cpu.kv_type = options.kv_type;
   cpu.tune = true;
   ESP_ASSIGN(auto backend, CpuBackend::create(model, cpu, system));
-  return MadeBackend{std::move(backend), "cpu", {Device::Kind::kCpu, 0}, {}, true};
+  return MadeBackend{std::move(backend), "cpu", {Device::Kind::kCpu, {0}}, {}, true};
 }
 
 #ifdef ESPALIER_CUDA
 
-std::string name_of(const cuda::DeviceFacts& device) {
-  return "cuda:" + std::to_string(device.number) + " (" + device.name + ")";
+CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices) {
+  CudaOptions out;
+  out.devices = std::move(devices);
+  out.tensor_parallel = options.tensor_parallel;
+  out.threads = options.threads;
+  out.kv_bytes = options.kv_bytes;
+  return out;
 }
 
-// The model's last `layers` on the device.
+// "cuda:0,1 (NVIDIA H200)"; of several, the name of each kind.
+std::string name_of(const std::vector<int>& numbers,
+                    const std::vector<cuda::DeviceFacts>& devices) {
+  std::string out = "cuda:";
+  std::vector<std::string> kinds;
+  for (const int number : numbers) {
+    if (out.back() != ':') out += ",";
+    out += std::to_string(number);
+    for (const cuda::DeviceFacts& device : devices) {
+      if (device.number != number) continue;
+      if (std::find(kinds.begin(), kinds.end(), device.name) == kinds.end()) {
+        kinds.push_back(device.name);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < kinds.size(); ++i) out += (i == 0 ? " (" : ", ") + kinds[i];
+  return kinds.empty() ? out : out + ")";
+}
+
+// As `cuda` says, which is settled and of which `layers` are asked for or fit.
 Result<MadeBackend> on_cuda(const std::shared_ptr<const Model>& model,
-                            const BackendOptions& options, const cuda::DeviceFacts& device,
-                            std::uint32_t layers, System& system) {
-  CudaOptions cuda;
-  cuda.device = device.number;
-  cuda.threads = options.threads;
-  cuda.kv_bytes = options.kv_bytes;
-  cuda.layers = layers;
+                            const BackendOptions& options, const CudaOptions& cuda,
+                            const std::vector<cuda::DeviceFacts>& devices, System& system) {
   ESP_ASSIGN(auto backend, CudaBackend::create(model, cuda, system));
-  MadeBackend made{
-      std::move(backend), name_of(device), {Device::Kind::kCuda, device.number}, {}, true};
+  const std::string name = name_of(cuda.devices, devices);
+  MadeBackend made{std::move(backend), name, {Device::Kind::kCuda, cuda.devices}, {}, true};
+  const std::size_t count = cuda.devices.size();
+  if (count > 1) {
+    made.whole = false;
+    if (cuda.tensor_parallel > 1) {
+      made.device += ", " + std::to_string(cuda.tensor_parallel) + " share each layer";
+    }
+    if (count > cuda.tensor_parallel) {
+      made.device += ", " + std::to_string(count / cuda.tensor_parallel) + " stages of layers";
+    }
+    made.device += cuda.links == CudaOptions::Links::kNccl ? ", NCCL" : ", copies between them";
+  }
   const std::uint32_t all = model->shape().layers;
-  if (layers < all) {
-    const std::string of_all = std::to_string(layers) + " of " + std::to_string(all) + " layers";
+  if (cuda.layers < all) {
+    const std::string of_all =
+        std::to_string(cuda.layers) + " of " + std::to_string(all) + " layers";
     made.whole = false;
     made.device += ", the last " + of_all;
     if (!options.gpu_layers) {
-      made.note = name_of(device) + " has memory for the last " + of_all + "; the first " +
-                  std::to_string(all - layers) + " are on the CPU (--gpu-layers says otherwise)";
+      made.note = name + (count > 1 ? " have" : " has") + " memory for the last " + of_all +
+                  "; the first " + std::to_string(all - cuda.layers) +
+                  " are on the CPU (--gpu-layers says otherwise)";
     }
   }
   return made;
 }
 
-// The device asked for, with the layers asked for or as many as it takes.
-Result<MadeBackend> on_one(const std::shared_ptr<const Model>& model, const BackendOptions& options,
-                           const std::vector<cuda::DeviceFacts>& devices, System& system) {
-  cuda::DeviceFacts asked;  // refused where there is none of its number
-  asked.number = options.device.number;
-  bool found = false;
-  for (const cuda::DeviceFacts& device : devices) {
-    if (device.number != asked.number) continue;
-    asked = device;
-    found = true;
+// The devices asked for, with the layers asked for or as many as they take.
+Result<MadeBackend> on_named(const std::shared_ptr<const Model>& model,
+                             const BackendOptions& options,
+                             const std::vector<cuda::DeviceFacts>& devices, System& system) {
+  CudaOptions cuda = cuda_options(options, options.device.numbers);
+  cuda.layers = options.gpu_layers.value_or(model->shape().layers);
+  ESP_ASSIGN(cuda, CudaBackend::settle(*model, std::move(cuda), system));
+  const bool there = std::all_of(cuda.devices.begin(), cuda.devices.end(), [&](int number) {
+    return std::any_of(devices.begin(), devices.end(),
+                       [&](const cuda::DeviceFacts& it) { return it.number == number; });
+  });
+  // What is not there or cannot be shared is refused by create().
+  if (options.gpu_layers || !there || !cuda::check_shape(model->shape())) {
+    return on_cuda(model, options, cuda, devices, system);
   }
-  if (options.gpu_layers || !found) {
-    return on_cuda(model, options, asked, options.gpu_layers.value_or(model->shape().layers),
-                   system);
-  }
-  ESP_TRY(cuda::check_shape(model->shape()));
-  ESP_ASSIGN(const std::uint32_t layers,
-             CudaBackend::layers_that_fit(model, asked.number, options.kv_bytes));
-  if (layers == 0) {
-    ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
+  ESP_ASSIGN(cuda.layers, CudaBackend::layers_that_fit(model, cuda));
+  if (cuda.layers == 0) {
+    std::uint64_t least = UINT64_MAX;
+    for (const int number : cuda.devices) {
+      ESP_TRY(cuda::use_device(number));
+      ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
+      least = std::min(least, free);
+    }
     return fail(ErrorCode::kExhausted,
-                name_of(asked) + ": " + std::to_string(free >> 20) +
+                name_of(cuda.devices, devices) + ": " + std::to_string(least >> 20) +
                     " MiB are free, which one layer of the model and its head do not leave room "
                     "in for keys and values and scratch; --gpu-layers says how many it has to "
                     "take, 0 leaves all to the CPU");
   }
-  return on_cuda(model, options, asked, layers, system);
+  return on_cuda(model, options, cuda, devices, system);
 }
 
 // The first device that takes all, else the one that takes most; the CPU where none takes any.
 Result<MadeBackend> on_any(const std::shared_ptr<const Model>& model, const BackendOptions& options,
                            const std::vector<cuda::DeviceFacts>& devices, System& system) {
   const std::uint32_t all = model->shape().layers;
-  if (options.gpu_layers) return on_cuda(model, options, devices[0], *options.gpu_layers, system);
-  if (!cuda::check_shape(model->shape())) return on_cpu(model, options, system);
-  const cuda::DeviceFacts* best = nullptr;
-  std::uint32_t most = 0;
-  for (const cuda::DeviceFacts& device : devices) {
-    const auto layers = CudaBackend::layers_that_fit(model, device.number, options.kv_bytes);
-    if (!layers || *layers <= most) continue;
-    best = &device;
-    most = *layers;
-    if (most == all) break;
+  const auto settled = [&](const cuda::DeviceFacts& device) {
+    return CudaBackend::settle(*model, cuda_options(options, {device.number}), system);
+  };
+  if (options.gpu_layers) {
+    ESP_ASSIGN(CudaOptions cuda, settled(devices[0]));
+    cuda.layers = *options.gpu_layers;
+    return on_cuda(model, options, cuda, devices, system);
   }
-  if (best == nullptr) return on_cpu(model, options, system);
-  return on_cuda(model, options, *best, most, system);
+  if (!cuda::check_shape(model->shape())) return on_cpu(model, options, system);
+  CudaOptions best;
+  for (const cuda::DeviceFacts& device : devices) {
+    ESP_ASSIGN(CudaOptions cuda, settled(device));
+    const auto layers = CudaBackend::layers_that_fit(model, cuda);
+    if (!layers || *layers <= best.layers) continue;
+    best = std::move(cuda);
+    best.layers = *layers;
+    if (best.layers == all) break;
+  }
+  if (best.layers == 0) return on_cpu(model, options, system);
+  return on_cuda(model, options, best, devices, system);
 }
 
 #endif
 
+// "0,2": numbers from 0, each once.
+std::optional<std::vector<int>> device_numbers(std::string_view text) {
+  std::vector<int> out;
+  for (const char* at = text.data();; ++at) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(at, text.data() + text.size(), number);
+    if (error != std::errc() || number < 0 ||
+        std::find(out.begin(), out.end(), number) != out.end()) {
+      return std::nullopt;
+    }
+    out.push_back(number);
+    at = end;
+    if (at == text.data() + text.size()) return out;
+    if (*at != ',') return std::nullopt;
+  }
+}
+
 }  // namespace
 
 Result<Device> Device::parse(std::string_view text) {
-  if (text == "auto") return Device{Kind::kAuto, 0};
-  if (text == "cpu") return Device{Kind::kCpu, 0};
-  if (text == "cuda") return Device{Kind::kCuda, 0};
+  if (text == "auto") return Device{Kind::kAuto, {0}};
+  if (text == "cpu") return Device{Kind::kCpu, {0}};
+  if (text == "cuda") return Device{Kind::kCuda, {0}};
   if (constexpr std::string_view kPrefix = "cuda:"; text.starts_with(kPrefix)) {
-    const std::string_view digits = text.substr(kPrefix.size());
-    int number = 0;
-    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), number);
-    if (error == std::errc() && end == digits.end() && number >= 0) {
-      return Device{Kind::kCuda, number};
+    if (const auto numbers = device_numbers(text.substr(kPrefix.size()))) {
+      return Device{Kind::kCuda, *numbers};
     }
   }
-  return fail(ErrorCode::kInvalid, "device '" + std::string(text) +
-                                       "': there are auto, cpu, cuda and cuda:N (N from 0)");
+  return fail(ErrorCode::kInvalid,
+              "device '" + std::string(text) +
+                  "': there are auto, cpu, cuda, cuda:N and cuda:N,M,... (N from 0, each once)");
 }
 
 Result<KvType> parse_kv_type(std::string_view text) {
@@ -143,6 +200,15 @@ Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
     return fail(ErrorCode::kInvalid,
                 asked + ": the model has " + std::to_string(model->shape().layers) + " layers");
   }
+  const std::size_t named_devices =
+      options.device.kind == Device::Kind::kCuda ? options.device.numbers.size() : 1;
+  if (options.tensor_parallel > named_devices) {
+    return fail(ErrorCode::kInvalid,
+                std::to_string(options.tensor_parallel) + " devices a layer: " +
+                    (named_devices == 1 ? "one device is"
+                                        : std::to_string(named_devices) + " devices are") +
+                    " asked for");
+  }
   if (options.gpu_layers == 0U) return on_cpu(model, options, system);
   if (options.device.kind == Device::Kind::kCpu) {
     if (!options.gpu_layers) return on_cpu(model, options, system);
@@ -160,7 +226,7 @@ Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
 #ifdef ESPALIER_CUDA
   const auto devices = cuda::devices();
   if (!devices && (named || options.gpu_layers)) return fail(devices.error());
-  if (devices && named) return on_one(model, options, *devices, system);
+  if (devices && named) return on_named(model, options, *devices, system);
   if (devices) return on_any(model, options, *devices, system);
 #else
   if (named || options.gpu_layers) {
@@ -177,7 +243,7 @@ Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
   DeviceLimits out;
 #ifdef ESPALIER_CUDA
   if (made.on.kind == Device::Kind::kCuda) {
-    ESP_ASSIGN(const cuda::MeasuredLimits limits, cuda::measure_limits(made.on.number));
+    ESP_ASSIGN(const cuda::MeasuredLimits limits, cuda::measure_limits(made.on.numbers[0]));
     out.arithmetic = limits.architecture;
     if (made.whole) out.bytes_per_second = limits.bytes_per_second;
     out.weight_bytes = cuda::DeviceWeights::bytes(model);

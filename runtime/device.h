@@ -20,11 +20,11 @@ namespace espalier::runtime {
 
 /// "auto": the first CUDA device that can be used, that takes the weights and keeps K and V in the
 /// type asked for; else the one that takes most of the layers, the others on the CPU; else the CPU.
-/// "cpu"; "cuda" (device 0) or "cuda:N".
+/// "cpu"; "cuda" (device 0), "cuda:N", or "cuda:N,M,…": several devices for one model.
 struct Device {
   enum class Kind : std::uint8_t { kAuto, kCpu, kCuda };
   Kind kind = Kind::kAuto;
-  int number = 0;
+  std::vector<int> numbers = {0};
 
   /// kInvalid, with what there is.
   [[nodiscard]] static Result<Device> parse(std::string_view text);
@@ -38,13 +38,16 @@ struct BackendOptions {
   // How many of the model's last layers the GPU has; none said: as many as its memory takes. 0: the
   // CPU has all, whatever the device.
   std::optional<std::uint32_t> gpu_layers;
+  // Of several devices, how many share each layer; the rest deals the layers out. 0: as many as the
+  // model lets.
+  std::uint32_t tensor_parallel = 0;
 };
 
 /// "f16", "bf16" or "q8"; kInvalid, with what there is.
 [[nodiscard]] Result<KvType> parse_kv_type(std::string_view text);
 
 /// What a backend was made for: "cpu", "cuda:0 (NVIDIA H200)", "cuda:0 (NVIDIA H200), the last 20
-/// of 32 layers".
+/// of 32 layers", "cuda:0,1 (NVIDIA H200), 2 share each layer, NCCL".
 struct MadeBackend {
   std::unique_ptr<Backend> backend;
   std::string device;
@@ -53,7 +56,8 @@ struct MadeBackend {
   bool whole = true;  // in one place
 };
 
-/// kInvalid where more layers are asked for than the model has, or some for the CPU's device.
+/// kInvalid where more layers are asked for than the model has, or some for the CPU's device, or
+/// more devices a layer than were named.
 /// kUnsupported where a device was asked for that this build or this machine does not have, or one
 /// that does not keep K and V in the type asked for. kExhausted where the device that was asked for
 /// takes not one layer. Else as the backends' own create().

@@ -30,6 +30,7 @@ class Session:
         device: str,
         kv_type: str,
         gpu_layers: int | None,
+        tensor_parallel: int,
     ) -> None: ...
     @property
     def device(self) -> str: ...

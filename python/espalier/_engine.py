@@ -56,19 +56,22 @@ class Engine:
         device: str = "auto",
         kv_type: str = "f16",
         gpu_layers: int | None = None,
+        tensor_parallel: int = 0,
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
         draft: a smaller model of the same tokens, which guesses ahead where that pays; the text is the same.
         retained_share: of the pool of pages, what the wishes of programs (`retain`) may keep.
-        device: "cpu", "cuda", "cuda:1", or "auto": a GPU where there is one that takes the model; the text is the same.
+        device: "cpu", "cuda", "cuda:1", "cuda:0,1" (several for one model), or "auto": a GPU where there is one that
+        takes the model; the text is the same.
         kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more;
         on the CPU alone, but for "f16".
         gpu_layers: how many of the model's last layers the GPU has, the CPU the others; None: as many as its memory
         takes.
+        tensor_parallel: of several GPUs, how many share each layer; 0: as many as the model lets.
         """
         self._session = _core.Session(
-            model, threads, kv_bytes, cache, draft, retained_share, device, kv_type, gpu_layers
+            model, threads, kv_bytes, cache, draft, retained_share, device, kv_type, gpu_layers, tensor_parallel
         )
         _open.add(self)
 

@@ -1,7 +1,10 @@
 #include "runtime/cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <new>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,16 +14,22 @@
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/device.h"
+#include "runtime/cuda/device_choices.h"
 #include "runtime/cuda/forward.h"
 #include "runtime/cuda/host_layers.h"
-#include "runtime/cuda/mask_table.h"
-#include "runtime/cuda/sample.h"
+#include "runtime/cuda/nccl_communicator.h"
+#include "runtime/cuda/rank.h"
+#include "runtime/cuda/rank_threads.h"
+#include "runtime/cuda/thread_communicator.h"
 #include "runtime/cuda/weights.h"
 #include "runtime/model/model_part.h"
 #include "runtime/sampling/plan_answers.h"
 
 namespace espalier::runtime {
 namespace {
+
+using cuda::Part;
+using cuda::Rank;
 
 constexpr unsigned kMostThreads = 256;
 constexpr KvType kKvType = KvType::kF16;  // what its attention reads
@@ -29,43 +38,97 @@ constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
 constexpr std::uint64_t kSpare = std::uint64_t{512} << 20;
 // What layers_that_fit() leaves for scratch and, where nobody asked for a size, the pool.
 constexpr std::uint64_t kRoom = std::uint64_t{1} << 30;
-// Masks that stay on the device: 16 KB each for a vocabulary of 128k.
-constexpr std::uint32_t kMasks = 1024;
+
+using MakeGroup = std::function<Result<cuda::Group>(const std::vector<int>& devices)>;
+
+// The ranks' links: those of a stage, and those of the same place in each stage.
+class Network {
+ public:
+  Network(MakeGroup make, std::vector<int> devices, std::uint32_t tensor)
+      : make_(std::move(make)), devices_(std::move(devices)), tensor_(tensor) {}
+
+  /// Makes what is not there: at first, and after give_up().
+  Status join() {
+    if (!gone_ && !links_.empty()) return {};
+    links_.assign(devices_.size(), {});
+    groups_.clear();
+    gone_ = false;
+    const auto stages = static_cast<std::uint32_t>(devices_.size()) / tensor_;
+    if (tensor_ > 1) {
+      for (std::uint32_t s = 0; s < stages; ++s) {
+        ESP_TRY(join(s * tensor_, 1, tensor_, &cuda::Links::across));
+      }
+    }
+    if (stages > 1) {
+      for (std::uint32_t r = 0; r < tensor_; ++r) {
+        ESP_TRY(join(r, tensor_, stages, &cuda::Links::along));
+      }
+    }
+    return {};
+  }
+  [[nodiscard]] const cuda::Links& of(std::uint32_t rank) const { return links_[rank]; }
+  /// From any rank's thread.
+  void give_up() {
+    gone_ = true;
+    for (const cuda::Group& group : groups_) {
+      for (const auto& it : group) it->give_up();
+    }
+  }
+
+ private:
+  Status join(std::uint32_t first, std::uint32_t step, std::uint32_t count,
+              cuda::Communicator* cuda::Links::*link) {
+    std::vector<int> devices;
+    for (std::uint32_t i = 0; i < count; ++i) devices.push_back(devices_[first + i * step]);
+    auto group = make_(devices);
+    if (!group) {
+      links_.clear();
+      return fail(std::move(group).error());
+    }
+    for (std::uint32_t i = 0; i < count; ++i) links_[first + i * step].*link = (*group)[i].get();
+    groups_.push_back(std::move(*group));
+    return {};
+  }
+
+  MakeGroup make_;
+  std::vector<int> devices_;
+  std::uint32_t tensor_;
+  std::vector<cuda::Group> groups_;
+  std::vector<cuda::Links> links_;
+  std::atomic<bool> gone_ = false;
+};
 
 class DeviceBackend final : public Backend {
  public:
-  // `here` are the model's layers on the device, `host` those before them (null: none).
-  DeviceBackend(const Model& model, const Model& here, int device, const cpu::Kernels& kernels,
-                std::unique_ptr<cpu::WorkerPool> workers, std::unique_ptr<cuda::HostLayers> host,
-                std::unique_ptr<cuda::Forward> forward, cuda::DeviceMemory pool,
-                std::uint32_t pages, cuda::MaskTable masks)
-      : device_(device),
-        workers_(std::move(workers)),
-        host_(std::move(host)),
-        forward_(std::move(forward)),
-        pool_(std::move(pool)),
-        answers_(kernels, *workers_),
-        masks_(std::move(masks)) {
+  // Where everything is: the ranks stage by stage, `host` the layers before them (null: none).
+  struct Places {
+    std::vector<std::unique_ptr<cpu::WorkerPool>> workers;  // the host's, then the ranks'
+    std::unique_ptr<cuda::HostLayers> host;
+    std::vector<std::unique_ptr<Rank>> ranks;
+    std::unique_ptr<cuda::RankThreads> threads;
+    std::unique_ptr<Network> network;
+    std::uint32_t tensor = 1;
+    std::uint32_t pages = 0;
+  };
+
+  DeviceBackend(const Model& model, Places places, cuda::DeviceChoices choices)
+      : places_(std::move(places)),
+        choices_(std::move(choices)),
+        head_(places_.ranks.size() - places_.tensor) {
     const ModelShape& shape = model.shape();
     info_.vocabulary = shape.vocabulary;
     info_.context = shape.context;
-    info_.pages = pages;
+    info_.pages = places_.pages;
     info_.page_bytes = cpu::KvPool::page_bytes(shape, kKvType);
     info_.kv_format = cpu::KvPool::format(kKvType);
-    device_page_bytes_ = cpu::KvPool::page_bytes(here.shape(), kKvType);
-    view_.pages = pool_.as<std::uint16_t>();
-    view_.layers = here.shape().layers;
-    view_.kv_heads = shape.kv_heads;
-    view_.width = shape.head_width;
   }
-  ~DeviceBackend() override { (void)cuda::use_device(device_); }
+  ~DeviceBackend() override { (void)places_.ranks[head_]->enter(); }  // where choices_ are
 
   const BackendInfo& info() const override { return info_; }
 
   Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) override {
     check_step(info_, batch, plans);
     try {
-      ESP_TRY(cuda::use_device(device_));
       return run(batch, plans);
     } catch (const std::bad_alloc&) {
       return fail(ErrorCode::kExhausted,
@@ -75,230 +138,312 @@ class DeviceBackend final : public Backend {
 
   void poison(PageId page) override {
     ESP_CHECK(page < info_.pages);
-    // Every byte 0x7E: a NaN of binary16.
-    (void)cuda::use_device(device_);
-    cudaMemsetAsync(at(page), 0x7E, device_page_bytes_, forward_->stream().get());
-    if (host_ != nullptr) host_->poison(page);
+    if (places_.host != nullptr) places_.host->poison(page);
+    for (const auto& rank : places_.ranks) {
+      (void)rank->enter();
+      rank->poison(page);
+    }
   }
   void export_page(PageId page, std::span<std::byte> out) const override {
     ESP_CHECK(page < info_.pages && out.size() == info_.page_bytes);
     const std::span<std::byte> early = earlier_part(page);
     std::copy(early.begin(), early.end(), out.begin());
-    out = out.subspan(early.size());
-    (void)cuda::use_device(device_);
-    copied(forward_->stream().copy_out(out.data(), at(page), out.size()));
+    for (const auto& rank : places_.ranks) {
+      (void)rank->enter();
+      rank->export_page(page, out);
+    }
   }
   void import_page(PageId page, std::span<const std::byte> bytes) override {
     ESP_CHECK(page < info_.pages && bytes.size() == info_.page_bytes);
     const std::span<std::byte> early = earlier_part(page);
     std::copy_n(bytes.begin(), early.size(), early.begin());
-    bytes = bytes.subspan(early.size());
-    (void)cuda::use_device(device_);
-    copied(forward_->stream().copy_in(at(page), bytes.data(), bytes.size()));
+    for (const auto& rank : places_.ranks) {
+      (void)rank->enter();
+      rank->import_page(page, bytes);
+    }
   }
 
  private:
-  [[nodiscard]] std::byte* at(PageId page) const {
-    return pool_.data() + page * device_page_bytes_;
-  }
   // A page's bytes of layers on the host: its first ones, or none.
   [[nodiscard]] std::span<std::byte> earlier_part(PageId page) const {
-    return host_ == nullptr ? std::span<std::byte>() : host_->page(page);
+    return places_.host == nullptr ? std::span<std::byte>() : places_.host->page(page);
   }
-  // A device that fails here fails in the next step too, which can say so.
-  void copied(Status enqueued) const {
-    if (enqueued) (void)cudaStreamSynchronize(forward_->stream().get());
+
+  // f(rank) on each rank's thread and device. Where one fails, the others do not wait for it.
+  template <class F>
+  Status each(F&& f) {
+    return places_.threads->each(
+        [&](std::uint32_t r) -> Status {
+          ESP_TRY(places_.ranks[r]->enter());
+          return f(*places_.ranks[r], r);
+        },
+        [this] { places_.network->give_up(); });
+  }
+  // After a failure: what was enqueued elsewhere may still read what the next step overwrites.
+  tl::unexpected<Error> settled(Status failed) {
+    if (places_.ranks.size() > 1) {
+      (void)each([](Rank& rank, std::uint32_t) { return rank.stream().wait("a step's end"); });
+      places_.network->give_up();
+    }
+    return fail(std::move(failed).error());
   }
 
   Result<std::vector<RowResult>> run(const Batch& batch, std::span<const RowPlan> plans) {
     const PlannedRows planned(plans);
     const std::string what = "step of " + std::to_string(batch.rows.size()) + " rows";
-    const cuda::Residual earlier = host_ == nullptr ? cuda::Residual() : host_->run(batch);
-    ESP_TRY(forward_->run(batch, planned.rows, earlier, view_));
+    ESP_TRY(places_.network->join());
+    const cuda::Residual earlier =
+        places_.host == nullptr ? cuda::Residual() : places_.host->run(batch);
+    if (Status ready = each([&](Rank& rank, std::uint32_t r) {
+          return rank.forward().prepare(batch, planned.rows, earlier, places_.network->of(r));
+        });
+        !ready) {
+      return settled(std::move(ready));
+    }
+    const bool alone = places_.ranks.size() == 1;
+    if (Status ran = each([&](Rank& rank, std::uint32_t) -> Status {
+          ESP_TRY(rank.forward().run(rank.pool()));
+          // Each rank on its own thread: one whose device failed must be heard while others wait.
+          return alone ? Status() : rank.stream().wait(what);
+        });
+        !ran) {
+      return settled(std::move(ran));
+    }
     std::vector<RowResult> results(plans.size());
+    Rank& head = *places_.ranks[head_];
     for (std::size_t begin = 0; begin < planned.rows.size(); begin += cuda::kHeadRows) {
       const std::size_t end = std::min<std::size_t>(begin + cuda::kHeadRows, planned.rows.size());
-      ESP_ASSIGN(const float* logits, forward_->logits(static_cast<std::uint32_t>(begin),
-                                                       static_cast<std::uint32_t>(end)));
-      ESP_TRY(answer(plans, planned, begin, end, logits, what, results));
+      const float* logits = nullptr;
+      if (Status formed = each([&](Rank& rank, std::uint32_t r) -> Status {
+            if (r < head_) return {};
+            ESP_ASSIGN(const float* its, rank.forward().logits(static_cast<std::uint32_t>(begin),
+                                                               static_cast<std::uint32_t>(end)));
+            if (r == head_) logits = its;
+            return alone || begin == 0 ? Status() : rank.stream().wait(what);
+          });
+          !formed) {
+        return settled(std::move(formed));
+      }
+      ESP_TRY(head.enter());
+      ESP_TRY(choices_.answer(plans, planned, begin, end, logits, head.forward().logits_stride(),
+                              head.stream(), what, results));
     }
     // Also where nothing is wanted: what the step was given may go when it returns.
-    ESP_TRY(forward_->stream().wait(what));
+    if (alone) ESP_TRY(head.stream().wait(what));
     return results;
   }
 
-  // What the kernel can answer; the rest is the host's.
-  static bool chosen_on_device(const RowPlan& plan) {
-    return plan.want == Want::kToken && plan.count == 0 && plan.sampling->top_k == 0 &&
-           plan.sampling->top_p >= 1.0F && plan.sampling->min_p <= 0.0F &&
-           (plan.counts == nullptr || !plan.sampling->has_penalties());
-  }
-
-  Status answer(std::span<const RowPlan> plans, const PlannedRows& planned, std::size_t begin,
-                std::size_t end, const float* logits, const std::string& what,
-                std::span<RowResult> results) {
-    const std::size_t stride = forward_->logits_stride();
-    const cuda::Stream& stream = forward_->stream();
-    const auto of_rows =
-        std::span(planned.order)
-            .subspan(planned.first[begin], planned.first[end] - planned.first[begin]);
-    bool host = !std::all_of(of_rows.begin(), of_rows.end(),
-                             [&](std::uint32_t i) { return chosen_on_device(plans[i]); });
-    if (!host) {
-      masks_.begin();
-      const auto count = static_cast<std::uint32_t>(of_rows.size());
-      ESP_TRY(choices_.fit(count * sizeof(cuda::SampleRow), "choices"));
-      ESP_TRY(choices_in_.fit(count * sizeof(cuda::SampleRow), "choices"));
-      ESP_TRY(chosen_.fit(count * sizeof(cuda::SampleResult), "choices"));
-      ESP_TRY(chosen_out_.fit(count * sizeof(cuda::SampleResult), "choices"));
-      std::size_t row = begin;
-      for (std::uint32_t i = 0; i < count && !host; ++i) {
-        const RowPlan& plan = plans[of_rows[i]];
-        while (planned.rows[row] != plan.row) ++row;
-        cuda::SampleRow& choice = choices_.as<cuda::SampleRow>()[i];
-        choice = {};
-        choice.logits_row = static_cast<std::uint32_t>(row - begin);
-        choice.temperature = plan.sampling->temperature;
-        if (choice.temperature > 0) choice.uniform = plan.key.uniform(plan.counter);
-        if (plan.mask == nullptr) continue;
-        ESP_ASSIGN(choice.mask, masks_.place(plan.mask, stream));
-        choice.mask_words = masks_.words();
-        host = choice.mask == nullptr;
-      }
-      if (!host) {
-        ESP_TRY(stream.copy_in(choices_in_.data(), choices_.bytes().data(),
-                               count * sizeof(cuda::SampleRow)));
-        cuda::sample(stream.get(), count, choices_in_.as<cuda::SampleRow>(), logits, stride,
-                     info_.vocabulary, chosen_.as<cuda::SampleResult>());
-        ESP_TRY(stream.copy_out(chosen_out_.bytes().data(), chosen_.data(),
-                                count * sizeof(cuda::SampleResult)));
-        ESP_TRY(stream.wait(what));
-        for (std::uint32_t i = 0; i < count; ++i) {
-          const cuda::SampleResult& chosen = chosen_out_.as<cuda::SampleResult>()[i];
-          switch (chosen.state) {
-            case cuda::SampleState::kChosen:
-              results[of_rows[i]].sampled = {chosen.token, chosen.probability};
-              break;
-            case cuda::SampleState::kNothingAllowed:
-            case cuda::SampleState::kNotFinite:
-            case cuda::SampleState::kTooClose:
-              host = true;  // which also words the errors
-              break;
-          }
-        }
-      }
-    }
-    if (!host) return {};
-    const std::uint64_t bytes = (end - begin) * stride * sizeof(float);
-    ESP_TRY(logits_.fit(bytes, "logits"));
-    ESP_TRY(stream.copy_out(logits_.bytes().data(), logits, bytes));
-    ESP_TRY(stream.wait(what));
-    return answers_.answer(plans, planned, begin, end, logits_.as<float>(), stride,
-                           info_.vocabulary, results);
-  }
-
-  int device_;
-  std::unique_ptr<cpu::WorkerPool> workers_;
-  std::unique_ptr<cuda::HostLayers> host_;
-  std::unique_ptr<cuda::Forward> forward_;
-  cuda::DeviceMemory pool_;
-  std::uint64_t device_page_bytes_ = 0;
-  cuda::KvView view_;
+  Places places_;
+  cuda::DeviceChoices choices_;
   BackendInfo info_;
-  PlanAnswers answers_;
-  cuda::MaskTable masks_;
-  cuda::PinnedMemory logits_, choices_, chosen_out_;
-  cuda::DeviceMemory choices_in_, chosen_;
+  std::size_t head_;  // the rank on whose device choices are made: the first of the last stage
 };
 
-// Pages of a pool: `asked` bytes of all layers, else what the device has room for with `here`, its
-// layers, and the host with `before` (null: it has none).
-Result<std::uint32_t> pool_pages(const Model& whole, const Model& here, const Model* before,
-                                 std::uint64_t asked, System& system) {
+std::uint32_t stages_of(const CudaOptions& options) {
+  return static_cast<std::uint32_t>(options.devices.size()) / options.tensor_parallel;
+}
+
+// What each rank has of the model's last `layers`, stage by stage.
+Result<std::vector<Part>> deal(const ModelShape& shape, const CudaOptions& options,
+                               std::uint32_t layers) {
+  const std::uint32_t stages = stages_of(options);
+  if (layers < stages) {
+    return fail(ErrorCode::kInvalid, std::to_string(layers) + " layers on the devices, which are " +
+                                         std::to_string(stages) +
+                                         " stages: each needs one at least");
+  }
+  ESP_ASSIGN(const Shares shares, share_layers(shape, options.tensor_parallel));
+  const std::uint32_t before = shape.layers - layers;
+  std::vector<Part> out;
+  for (std::uint32_t s = 0; s < stages; ++s) {
+    const std::uint32_t first = layers * s / stages;
+    const std::uint32_t count = layers * (s + 1) / stages - first;
+    for (std::uint32_t r = 0; r < options.tensor_parallel; ++r) {
+      out.push_back({{before + first, count}, shares, r});
+    }
+  }
+  return out;
+}
+
+// Pages of a pool: of `asked` bytes of all layers, else as many as every device has room for, and
+// the host with `before` (null: it has no layers).
+Result<std::uint32_t> pool_pages(const Model& whole,
+                                 const std::vector<std::unique_ptr<Rank>>& ranks,
+                                 const Model* before, std::uint64_t asked, System& system) {
   if (asked != 0) return cpu::KvPool::pages_in(whole.shape(), kKvType, asked);
-  ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
-  ESP_ASSIGN(
-      std::uint32_t pages,
-      cpu::KvPool::pages_in(here.shape(), kKvType,
-                            std::min(kMostDefaultKv, free > kSpare ? (free - kSpare) / 2 : 0)));
+  std::uint64_t pages = UINT32_MAX - 1;
+  for (const auto& rank : ranks) {
+    ESP_TRY(rank->enter());
+    ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
+    const std::uint64_t room = std::min(kMostDefaultKv, free > kSpare ? (free - kSpare) / 2 : 0);
+    pages = std::min(pages, room / rank->page_bytes());
+  }
   if (before != nullptr) {
     ESP_ASSIGN(
         const std::uint32_t of_host,
         cpu::KvPool::pages_in(before->shape(), kKvType, CpuBackend::default_kv_bytes(system)));
-    pages = std::min(pages, of_host);
+    pages = std::min<std::uint64_t>(pages, of_host);
   }
-  return pages;
+  // The error, where not one fits.
+  return cpu::KvPool::pages_in(whole.shape(), kKvType,
+                               pages * cpu::KvPool::page_bytes(whole.shape(), kKvType));
 }
 
-std::shared_ptr<const Model> last_layers(const std::shared_ptr<const Model>& model,
-                                         std::uint32_t layers) {
-  return layers_of(model, {model->shape().layers - layers, layers});
+Result<std::vector<cuda::DeviceFacts>> facts_of(const std::vector<int>& numbers) {
+  ESP_ASSIGN(const auto devices, cuda::devices());
+  std::vector<cuda::DeviceFacts> out;
+  for (const int number : numbers) {
+    const auto found = std::find_if(devices.begin(), devices.end(),
+                                    [&](const auto& it) { return it.number == number; });
+    if (found == devices.end()) {
+      return fail(ErrorCode::kUnsupported, "CUDA: there is no usable device " +
+                                               std::to_string(number) + "; there are " +
+                                               std::to_string(devices.size()));
+    }
+    out.push_back(*found);
+  }
+  return out;
+}
+
+std::string nccl_library(System& system) {
+  return system.environment("ESPALIER_NCCL").value_or("libnccl.so.2");
+}
+
+Result<MakeGroup> group_maker(const CudaOptions& options, System& system) {
+  if (options.links != CudaOptions::Links::kNccl) {
+    return [](const std::vector<int>& devices) -> Result<cuda::Group> {
+      return cuda::thread_group(static_cast<std::uint32_t>(devices.size()));
+    };
+  }
+  ESP_ASSIGN(const cuda::NcclFunctions nccl, cuda::load_nccl(nccl_library(system)));
+  return [nccl](const std::vector<int>& devices) { return cuda::nccl_group(nccl, devices); };
 }
 
 }  // namespace
 
-Result<std::uint32_t> CudaBackend::layers_that_fit(const std::shared_ptr<const Model>& model,
-                                                   int device, std::uint64_t kv_bytes) {
-  ESP_TRY(cuda::use_device(device));
-  ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
-  const std::uint32_t all = model->shape().layers;
-  // Each layer more takes more.
-  std::uint32_t fits = 0;
-  std::uint32_t beyond = all + 1;
-  while (beyond - fits > 1) {
-    const std::uint32_t layers = fits + (beyond - fits) / 2;
-    const std::uint64_t weights = cuda::DeviceWeights::bytes(*last_layers(model, layers));
-    const std::uint64_t keys_values = kv_bytes / all * layers;
-    (weights + keys_values + kRoom <= free ? fits : beyond) = layers;
+Result<CudaOptions> CudaBackend::settle(const Model& model, CudaOptions options, System& system) {
+  const std::size_t count = options.devices.size();
+  ESP_CHECK(count > 0);
+  const auto fits = [&](std::uint32_t tensor) {
+    const std::uint64_t layers = options.layers == 0 ? model.shape().layers : options.layers;
+    return tensor <= cuda::kMostRanks && count % tensor == 0 && count / tensor <= layers &&
+           share_layers(model.shape(), tensor).has_value();
+  };
+  if (options.tensor_parallel == 0) {
+    options.tensor_parallel = static_cast<std::uint32_t>(std::min<std::size_t>(count, 1024));
+    while (options.tensor_parallel > 1 && !fits(options.tensor_parallel)) --options.tensor_parallel;
   }
-  return fits;
+  if (options.tensor_parallel > cuda::kMostRanks || count % options.tensor_parallel != 0) {
+    return fail(ErrorCode::kInvalid, std::to_string(options.tensor_parallel) +
+                                         " devices a layer: there are " + std::to_string(count) +
+                                         " devices, of which a part with no rest must share "
+                                         "it, at most " +
+                                         std::to_string(cuda::kMostRanks));
+  }
+  if (options.links == CudaOptions::Links::kAuto) {
+    options.links = CudaOptions::Links::kThreads;
+    const std::set<int> once(options.devices.begin(), options.devices.end());
+    const auto named = system.environment("ESPALIER_NCCL");
+    if (count > 1 && once.size() == count && named != "none") {
+      // A library that was named must be there; else copies do.
+      const auto nccl = cuda::load_nccl(nccl_library(system));
+      if (!nccl && named) return fail(nccl.error());
+      if (nccl) options.links = CudaOptions::Links::kNccl;
+    }
+  }
+  return options;
+}
+
+Result<std::uint32_t> CudaBackend::layers_that_fit(const std::shared_ptr<const Model>& model,
+                                                   const CudaOptions& options) {
+  const std::uint32_t all = model->shape().layers;
+  std::vector<std::uint64_t> free;
+  for (const int device : options.devices) {
+    ESP_TRY(cuda::use_device(device));
+    ESP_ASSIGN(free.emplace_back(), cuda::free_bytes());
+  }
+  // Each layer more takes more; fewer than there are stages cannot be dealt out.
+  const std::uint32_t stages = stages_of(options);
+  std::uint32_t fits = stages - 1;
+  std::uint32_t beyond = all + 1;
+  while (fits + 1 < beyond) {
+    const std::uint32_t layers = fits + (beyond - fits) / 2;
+    ESP_ASSIGN(const auto parts, deal(model->shape(), options, layers));
+    bool fit = true;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const std::uint64_t weights = cuda::DeviceWeights::bytes(*parts[i].of(model));
+      const std::uint64_t keys_values =
+          options.kv_bytes / all * parts[i].layers.count / options.tensor_parallel;
+      fit = fit && weights + keys_values + kRoom <= free[i];
+    }
+    (fit ? fits : beyond) = layers;
+  }
+  return fits < stages ? 0 : fits;
 }
 
 Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model> model,
-                                                     const CudaOptions& options, System& system) {
-  const unsigned threads =
-      options.threads == 0 ? std::min(system.processors(), kMostThreads) : options.threads;
-  if (threads > kMostThreads) {
-    return fail(ErrorCode::kInvalid,
-                std::to_string(threads) + " threads: the most is " + std::to_string(kMostThreads));
-  }
+                                                     const CudaOptions& asked, System& system) {
   const ModelShape& shape = model->shape();
-  if (options.layers > shape.layers) {
-    return fail(ErrorCode::kInvalid, std::to_string(options.layers) +
+  if (asked.threads > kMostThreads) {
+    return fail(ErrorCode::kInvalid, std::to_string(asked.threads) + " threads: the most is " +
+                                         std::to_string(kMostThreads));
+  }
+  if (asked.layers > shape.layers) {
+    return fail(ErrorCode::kInvalid, std::to_string(asked.layers) +
                                          " layers on the device: the model has " +
                                          std::to_string(shape.layers));
   }
   ESP_TRY(cuda::check_shape(shape));
-  ESP_ASSIGN(const auto devices, cuda::devices());
-  const auto found = std::find_if(devices.begin(), devices.end(),
-                                  [&](const auto& it) { return it.number == options.device; });
-  if (found == devices.end()) {
-    return fail(ErrorCode::kUnsupported, "CUDA: there is no usable device " +
-                                             std::to_string(options.device) + "; there are " +
-                                             std::to_string(devices.size()));
-  }
+  ESP_ASSIGN(const auto devices, facts_of(asked.devices));
+  ESP_ASSIGN(const CudaOptions options, settle(*model, asked, system));
+  const unsigned threads =
+      options.threads == 0 ? std::min(system.processors(), kMostThreads) : options.threads;
   const std::uint32_t layers = options.layers == 0 ? shape.layers : options.layers;
-  const std::uint32_t before = shape.layers - layers;
+  ESP_ASSIGN(const auto parts, deal(shape, options, layers));
+  ESP_ASSIGN(auto make_group, group_maker(options, system));
+  const auto count = static_cast<std::uint32_t>(parts.size());
   try {
-    ESP_TRY(cuda::use_device(options.device));
     ESP_ASSIGN(const cpu::Kernels* kernels,
                cpu::choose_kernels(system.environment("ESPALIER_ISA").value_or("")));
-    ESP_ASSIGN(auto workers, cpu::WorkerPool::create(threads));
-    const auto here = last_layers(model, layers);
-    const auto earlier = before == 0 ? nullptr : layers_of(model, {0, before});
-    ESP_ASSIGN(auto forward, cuda::Forward::create(here, *workers, found->multiprocessors));
-    ESP_ASSIGN(const std::uint32_t pages,
-               pool_pages(*model, *here, earlier.get(), options.kv_bytes, system));
-    ESP_ASSIGN(auto pool, cuda::DeviceMemory::allocate(
-                              pages * cpu::KvPool::page_bytes(here->shape(), kKvType), "KV pool"));
-    ESP_ASSIGN(auto masks, cuda::MaskTable::create(shape.vocabulary, kMasks));
-    std::unique_ptr<cuda::HostLayers> host;
-    if (earlier != nullptr) {
-      ESP_ASSIGN(host, cuda::HostLayers::create(earlier, *kernels, *workers, pages));
+    DeviceBackend::Places places;
+    const auto add_workers = [&](unsigned of) -> Status {
+      ESP_ASSIGN(places.workers.emplace_back(), cpu::WorkerPool::create(of));
+      return {};
+    };
+    ESP_TRY(add_workers(threads));
+    for (std::uint32_t r = 0; r < count && count > 1; ++r) {
+      ESP_TRY(add_workers(std::max(1U, threads / count)));
     }
-    return std::make_unique<DeviceBackend>(*model, *here, options.device, *kernels,
-                                           std::move(workers), std::move(host), std::move(forward),
-                                           std::move(pool), pages, std::move(masks));
+    ESP_ASSIGN(places.threads, cuda::RankThreads::create(count));
+    places.ranks.resize(count);
+    // Devices are loaded side by side.
+    ESP_TRY(places.threads->each(
+        [&](std::uint32_t r) -> Status {
+          ESP_ASSIGN(places.ranks[r], Rank::create(model, parts[r], devices[r],
+                                                   *places.workers[count > 1 ? r + 1 : 0]));
+          return {};
+        },
+        [] {}));
+    const std::uint32_t before = shape.layers - layers;
+    const auto earlier = before == 0 ? nullptr : layers_of(model, {0, before});
+    ESP_ASSIGN(places.pages,
+               pool_pages(*model, places.ranks, earlier.get(), options.kv_bytes, system));
+    for (const auto& rank : places.ranks) {
+      ESP_TRY(rank->enter());
+      ESP_TRY(rank->reserve(places.pages));
+    }
+    places.tensor = options.tensor_parallel;
+    places.network =
+        std::make_unique<Network>(std::move(make_group), options.devices, options.tensor_parallel);
+    ESP_TRY(places.network->join());
+    if (earlier != nullptr) {
+      ESP_ASSIGN(places.host,
+                 cuda::HostLayers::create(earlier, *kernels, *places.workers[0], places.pages));
+    }
+    ESP_TRY(places.ranks[count - options.tensor_parallel]->enter());
+    ESP_ASSIGN(auto choices,
+               cuda::DeviceChoices::create(shape.vocabulary, *kernels, *places.workers[0]));
+    return std::make_unique<DeviceBackend>(*model, std::move(places), std::move(choices));
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kExhausted, "CUDA backend: out of memory");
   }

@@ -1,13 +1,15 @@
-// The CUDA backend: Backend on an NVIDIA device (README.md has layout and contract).
+// The CUDA backend: Backend on one NVIDIA device or several (README.md has layout and contract).
 //
-// A model that is larger than the device has its last layers there and the first ones on the CPU:
+// A model that is larger than the devices has its last layers there and the first ones on the CPU:
 // so the residual stream goes up where embeddings would, in the same copy, and the head, masks and
-// choices stay on the device. Each layer's K and V lie where the layer is; a page's bytes are those
-// of a pool in one place.
+// choices stay on the device. Several devices share each layer, or have the layers in turn, or
+// both. Each layer's K and V lie where the layer is, and of a shared one each head's where the head
+// is; a page's bytes are those of a pool in one place.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "base/system.h"
@@ -17,28 +19,43 @@
 namespace espalier::runtime {
 
 struct CudaOptions {
-  int device = 0;        // its number, as CUDA counts
+  /// How devices give each other what they have computed (cuda/communicator.h).
+  enum class Links : std::uint8_t {
+    kAuto,     // NCCL where its library is ($ESPALIER_NCCL, "none": nowhere) and no device is twice
+    kThreads,  // copies, one call at a time
+    kNccl,
+  };
+
+  std::vector<int> devices = {0};     // their numbers, as CUDA counts
+  std::uint32_t tensor_parallel = 0;  // so many share each layer; 0: as many as the model lets
+  Links links = Links::kAuto;
   unsigned threads = 0;  // of the host: loading and sampling; 0: as many as processors
-  // KV pool, of all layers; 0: half of what the weights leave, at most 16 GiB, on the device, and
+  // KV pool, of all layers; 0: half of what the weights leave, at most 16 GiB, on each device, and
   // on the CPU, where it has layers, no more than its own default.
   std::uint64_t kv_bytes = 0;
-  std::uint32_t layers = 0;  // on the device, the model's last ones; 0: all
+  std::uint32_t layers = 0;  // on the devices, the model's last ones; 0: all
 };
 
 class CudaBackend {
  public:
-  /// Lays the model's weights out on the device and reserves the KV pool.
-  /// kInvalid: more layers than the model has. kUnsupported: no driver, no such device, one too
-  /// old. kLimit: a KV pool smaller than a page.
-  /// kExhausted: memory of the device or the host, or threads.
+  /// Lays the model's weights out on the devices and reserves the KV pool.
+  /// kInvalid: more layers than the model has, or fewer than there are stages; a number of devices
+  /// that cannot be dealt out. kUnsupported: no driver, no such device, one too old; a model that
+  /// so many devices cannot share; no NCCL where it was asked for. kLimit: a KV pool smaller than a
+  /// page. kExhausted: memory of a device or the host, or threads.
   [[nodiscard]] static Result<std::unique_ptr<Backend>> create(std::shared_ptr<const Model> model,
                                                                const CudaOptions& options,
                                                                System& system);
 
-  /// How many of a model's last layers a device has memory for now, with its head, their part of
-  /// the KV pool and a GiB of scratch; the default pool counts as half of that GiB.
+  /// The options with tensor_parallel and links chosen. kInvalid, kUnsupported as create().
+  [[nodiscard]] static Result<CudaOptions> settle(const Model& model, CudaOptions options,
+                                                  System& system);
+
+  /// How many of a model's last layers the devices have memory for now, with the head, their part
+  /// of the KV pool and a GiB of scratch each; the default pool counts as half of that GiB. Of
+  /// settled options; their `layers` are not looked at.
   [[nodiscard]] static Result<std::uint32_t> layers_that_fit(
-      const std::shared_ptr<const Model>& model, int device, std::uint64_t kv_bytes);
+      const std::shared_ptr<const Model>& model, const CudaOptions& options);
 };
 
 }  // namespace espalier::runtime

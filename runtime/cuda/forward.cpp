@@ -31,9 +31,15 @@ Status check_shape(const ModelShape& shape) {
   return {};
 }
 
-Forward::Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers,
+Forward::Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
                  std::uint32_t multiprocessors)
-    : model_(std::move(model)), workers_(workers), shape_(model_->shape()) {
+    : model_(std::move(model)),
+      workers_(workers),
+      shape_(model_->shape()),
+      shares_(shares),
+      query_width_(shares.queries.back()),
+      hidden_width_(shares.feed_forward.back()),
+      logits_stride_((shape_.vocabulary + kPanelRows - 1) / kPanelRows * kPanelRows) {
   AttentionLimits limits;
   limits.multiprocessors = multiprocessors;
   limits.busy_blocks = multiprocessors + multiprocessors / 2;
@@ -47,30 +53,54 @@ Forward::Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers,
 }
 
 Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> model,
-                                                 cpu::WorkerPool& workers,
+                                                 const Shares& shares, cpu::WorkerPool& workers,
                                                  std::uint32_t multiprocessors) {
-  std::unique_ptr<Forward> forward(new Forward(std::move(model), workers, multiprocessors));
+  ESP_CHECK(shares.ranks() <= kMostRanks);
+  std::unique_ptr<Forward> forward(new Forward(std::move(model), shares, workers, multiprocessors));
   ESP_ASSIGN(forward->stream_, Stream::create());
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
   return forward;
 }
 
-Status Forward::reserve(std::uint32_t rows) {
+// All scratch of a step, so that nothing is allocated while one runs.
+Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
+  if (rows <= reserved_rows_ && head_rows <= reserved_head_rows_) return {};
+  rows = std::max(rows, reserved_rows_);
+  head_rows = std::max(head_rows, reserved_head_rows_);
+  // What grows is given back first: where one lacks memory, others may be gone.
+  reserved_rows_ = reserved_head_rows_ = 0;
   std::uint64_t heads = 0;
   std::uint64_t hidden = 0;
   bool post = false;
+  const std::uint64_t width = shape_.width;
   for (const DeviceLayer& it : weights_.layers) {
     heads = std::max<std::uint64_t>(heads, it.heads.outputs);
     hidden = std::max<std::uint64_t>(hidden, it.hidden.outputs);
     post = post || it.post_attention_norm != nullptr || it.post_feed_forward_norm != nullptr;
+    ESP_TRY(normal_.fit(rows, shape_.width, it.heads));
+    ESP_TRY(normal_.fit(rows, shape_.width, it.hidden));
+    ESP_TRY(attended_codes_.fit(rows, query_width_, it.output));
+    ESP_TRY(hidden_codes_.fit(rows, hidden_width_, it.down));
   }
-  const std::uint64_t width = shape_.width;
   const std::uint64_t bytes = rows * sizeof(float);
   ESP_TRY(x_.fit(bytes * width, "residual stream"));
+  if (links_.along != nullptr) ESP_TRY(received_.fit(bytes * width, "residual stream"));
   ESP_TRY(heads_.fit(bytes * heads, "queries, keys and values"));
-  ESP_TRY(attended_.fit(bytes * shape_.heads * shape_.head_width, "attention"));
+  ESP_TRY(attended_.fit(bytes * query_width_, "attention"));
   ESP_TRY(hidden_.fit(bytes * hidden, "feed forward"));
   if (post) ESP_TRY(block_.fit(bytes * width, "a block's output"));
+  std::uint64_t exchanged = rows * std::max<std::uint64_t>({query_width_, hidden_width_, width});
+  if (head_rows != 0) {
+    ESP_TRY(head_.fit(head_rows, shape_.width, weights_.head));
+    ESP_TRY(logits_.fit(std::uint64_t{head_rows} * logits_stride_ * sizeof(float), "logits"));
+    exchanged = std::max<std::uint64_t>(exchanged, std::uint64_t{head_rows} * shape_.vocabulary);
+  }
+  if (is_shared()) {
+    ESP_TRY(gated_.fit(bytes * hidden_width_, "feed forward"));
+    ESP_TRY(exchange_.fit(exchanged * sizeof(float), "columns of other devices"));
+  }
+  reserved_rows_ = rows;
+  reserved_head_rows_ = head_rows;
   return {};
 }
 
@@ -93,14 +123,20 @@ void Forward::embed(const Batch& batch, std::span<float> out) {
 
 // Everything of the step that the device must know, in one copy.
 Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
-                        const Residual& earlier) {
+                        const Residual& earlier, const Links& links) {
   const auto rows = static_cast<std::uint32_t>(batch.rows.size());
+  links_ = links;
+  if (!has_head(*model_)) wanted = {};
+  count_ = rows;
+  wanted_ = static_cast<std::uint32_t>(wanted.size());
+  ESP_TRY(reserve(rows, std::min(wanted_, kHeadRows)));
   std::uint32_t positions = 0;
   for (const Row& row : batch.rows) positions = std::max(positions, row.position + 1);
   ESP_TRY(temperatures_.reach(shape_, positions, stream_));
   all_rows_.resize(rows);
   std::iota(all_rows_.begin(), all_rows_.end(), 0U);
-  const bool prunes = wanted.size() < rows;
+  const bool prunes = wanted.size() < rows && has_head(*model_);
+  const bool begins = links.along == nullptr || links.along->rank() == 0;
   View& last = view(shape_.layers - 1);
   std::uint64_t parts = 0;
   const auto plan = [&](Planned& planned, std::span<const std::uint32_t> of) {
@@ -117,7 +153,7 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   input_.clear();
   key_.assign({rows, wanted.size(), batch.writes.size(), batch.copies.size(),
                reinterpret_cast<std::uintptr_t>(temperatures_.values())});
-  const auto begin = input_.add<float>(std::uint64_t{rows} * shape_.width);
+  const auto begin = input_.add<float>(begins ? std::uint64_t{rows} * shape_.width : 0);
   const auto row_facts = input_.add<DeviceRow>(rows);
   const auto slots = input_.add<DeviceSlot>(batch.writes.size());
   const auto copies = input_.add<DeviceCopy>(batch.copies.size());
@@ -134,7 +170,9 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
                      "parts of attention"));
 
   const std::span<float> x = input_.host<float>(begin);
-  if (earlier.rows == nullptr) {
+  if (!begins) {
+    // The stage before sends it.
+  } else if (earlier.rows == nullptr) {
     embed(batch, x);
   } else {
     for (std::size_t m = 0; m < rows; ++m) {
@@ -175,7 +213,7 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
       write_plan(view->wanted);
     }
   }
-  begin_ = input_.device<float>(begin);
+  begin_ = begins ? input_.device<float>(begin) : received_.as<float>();
   rows_ = input_.device<DeviceRow>(row_facts);
   slots_ = input_.device<DeviceSlot>(slots);
   copies_ = input_.device<DeviceCopy>(copies);
@@ -183,29 +221,56 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   return input_.send(stream_);
 }
 
-Status Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted,
-                    const Residual& earlier, const KvView& pool) {
-  const auto rows = static_cast<std::uint32_t>(batch.rows.size());
-  ESP_TRY(prepare(batch, wanted, earlier));
+Status Forward::run(const KvView& pool) {
   for (std::size_t i = 0; i + 1 < waves_.size(); ++i) {
     if (waves_[i] == waves_[i + 1]) continue;
     copy_pages(stream_.get(), waves_[i + 1] - waves_[i], copies_ + waves_[i], pool);
   }
-  if (rows == 0) return {};
-  const auto count = static_cast<std::uint32_t>(wanted.size());
-  if (rows > kMostRecordedRows) return enqueue(rows, count, pool);
+  if (count_ == 0) return {};
+  const auto records = [](const Communicator* with) { return with == nullptr || with->records(); };
+  if (count_ > kMostRecordedRows || !records(links_.across) || !records(links_.along)) {
+    return enqueue(pool);
+  }
   if (moves_ != DeviceMemory::moves()) {
     moves_ = DeviceMemory::moves();
     graphs_.clear();
   }
-  return graphs_.run(stream_, key_, [&] { return enqueue(rows, count, pool); });
+  return graphs_.run(stream_, key_, [&] { return enqueue(pool); });
 }
 
-Status Forward::enqueue(std::uint32_t rows, std::uint32_t wanted, const KvView& pool) {
-  ESP_TRY(reserve(rows));
+Status Forward::enqueue(const KvView& pool) {
+  Communicator* const along = links_.along;
+  const std::uint64_t floats = std::uint64_t{count_} * shape_.width;
+  std::uint32_t rows = count_;
   residual_ = begin_;
-  for (std::uint32_t l = 0; l < shape_.layers; ++l) ESP_TRY(run_layer(l, rows, wanted, pool));
-  return head(0, std::min(wanted, kHeadRows));
+  if (along != nullptr && along->rank() > 0) {
+    ESP_TRY(along->receive(residual_, floats, along->rank() - 1, stream_));
+  }
+  for (std::uint32_t l = 0; l < shape_.layers; ++l) ESP_TRY(run_layer(l, rows, pool));
+  if (has_head(*model_)) return head(0, std::min(wanted_, kHeadRows));
+  if (along == nullptr) return {};
+  return along->send(residual_, floats, along->rank() + 1, stream_);
+}
+
+Forward::Own Forward::own(const Shared& matrix, std::uint32_t rows) const {
+  if (!is_shared()) return {matrix.whole, matrix.stride};
+  const std::uint32_t rank = links_.across->rank();
+  const std::uint32_t first = (*matrix.cut)[rank];
+  return {exchange_.as<float>() + std::size_t{rows} * first, (*matrix.cut)[rank + 1] - first};
+}
+
+// After own() has been written: the whole rows, or onto them.
+Status Forward::gather(const Shared& matrix, std::uint32_t rows, bool add) {
+  if (!is_shared()) return {};
+  Pieces pieces;
+  pieces.ranks = shares_.ranks();
+  std::copy(matrix.cut->begin(), matrix.cut->end(), pieces.cuts);
+  offsets_.clear();
+  for (const std::uint32_t cut : *matrix.cut) offsets_.push_back(std::uint64_t{rows} * cut);
+  ESP_TRY(links_.across->all_gather(exchange_.as<float>(), offsets_, stream_));
+  join_columns(stream_.get(), rows, pieces, exchange_.as<float>(), matrix.whole, matrix.stride,
+               add);
+  return {};
 }
 
 void Forward::multiply(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
@@ -216,24 +281,25 @@ void Forward::multiply(const MatrixGroup& group, const Activations& x, std::uint
 }
 
 // The product onto the residual: through `post`, where there is one.
-void Forward::add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
-                        const float* post) {
-  if (post == nullptr) {
-    multiply(group, x, rows, residual_, shape_.width, true);
-    return;
+Status Forward::add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
+                          const float* post) {
+  const std::size_t width = shape_.width;
+  const Shared to{&shares_.width, post == nullptr ? residual_ : block_.as<float>(), width};
+  const Own out = own(to, rows);
+  multiply(group, x, rows, out.to, out.stride, post == nullptr && !is_shared());
+  ESP_TRY(gather(to, rows, post == nullptr));
+  if (post != nullptr) {
+    add_normed(stream_.get(), rows, block_.as<float>(), width, post, shape_.width,
+               shape_.norm_epsilon, residual_, width);
   }
-  multiply(group, x, rows, block_.as<float>(), shape_.width, false);
-  add_normed(stream_.get(), rows, block_.as<float>(), shape_.width, post, shape_.width,
-             shape_.norm_epsilon, residual_, shape_.width);
+  return {};
 }
 
-Status Forward::run_layer(std::uint32_t number, std::uint32_t rows, std::uint32_t wanted,
-                          const KvView& pool) {
+Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool) {
   const DeviceLayer& it = weights_.layers[number];
   View& view = this->view(number);
   cudaStream_t stream = stream_.get();
   const std::uint32_t width = shape_.width;
-  const std::uint32_t query_width = shape_.heads * shape_.head_width;
 
   ESP_TRY(normal_.fit(rows, width, it.heads));
   rms_norm(stream, rows, residual_, width, nullptr, it.attention_norm, width, shape_.norm_epsilon,
@@ -261,12 +327,13 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t rows, std::uint32_
   turn_heads(stream, rows, heads, rows_, slots_, number, pool);
 
   const Planned* planned = &view.all;
-  if (number + 1 == shape_.layers && wanted < rows) {  // the others' K and V were all
-    if (wanted == 0) return {};
+  // In the model's last layer the others' K and V were all.
+  if (number + 1 == shape_.layers && wanted_ < rows && has_head(*model_)) {
+    if (wanted_ == 0) return {};
     planned = &view.wanted;
-    gather_rows(stream, wanted, residual_, width, kept_rows_, width, x_.as<float>(), width);
+    gather_rows(stream, wanted_, residual_, width, kept_rows_, width, x_.as<float>(), width);
     residual_ = x_.as<float>();
-    rows = wanted;
+    rows = wanted_;
   }
   AttentionCall call;
   call.plan = input_.device<unsigned char>(planned->place);
@@ -276,26 +343,38 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t rows, std::uint32_
   call.scale = shape_.query_scale;
   call.queries = queries;
   call.query_stride = it.heads.outputs;
-  call.out = attended_.as<float>();
-  call.out_stride = query_width;
+  const Shared attended{&shares_.queries, attended_.as<float>(), query_width_};
+  const Own attention = own(attended, rows);
+  call.out = attention.to;
+  call.out_stride = attention.stride;
   call.parts = parts_.as<float>();
   attend(stream, planned->grid, call);
 
-  ESP_TRY(attended_codes_.fit(rows, query_width, it.output));
-  set_activations(stream, rows, attended_.as<float>(), query_width, nullptr, query_width,
+  ESP_TRY(gather(attended, rows, false));
+  ESP_TRY(attended_codes_.fit(rows, query_width_, it.output));
+  set_activations(stream, rows, attended.whole, attended.stride, nullptr, query_width_,
                   attended_codes_.view());
-  add_block(it.output, attended_codes_.view(), rows, it.post_attention_norm);
+  ESP_TRY(add_block(it.output, attended_codes_.view(), rows, it.post_attention_norm));
 
   ESP_TRY(normal_.fit(rows, width, it.hidden));
   rms_norm(stream, rows, residual_, width, nullptr, it.feed_forward_norm, width,
            shape_.norm_epsilon, normal_.view());
   float* gates = hidden_.as<float>();
   multiply(it.hidden, normal_.view(), rows, gates, it.hidden.outputs, false);
-  ESP_TRY(hidden_codes_.fit(rows, shape_.feed_forward, it.down));
+  ESP_TRY(hidden_codes_.fit(rows, hidden_width_, it.down));
+  // Where ranks share the columns, they are gathered as floats and each quantises all.
+  const Shared gated{&shares_.feed_forward, gated_.as<float>(), hidden_width_};
+  const Own columns = own(gated, rows);
+  Activations out = hidden_codes_.view();
+  if (is_shared()) out = {.floats = columns.to, .stride = columns.stride, .coded = {}};
   gate(stream, rows, gates, gates + it.up_first, it.hidden.outputs, shape_.feed_forward,
-       shape_.activation == Activation::kGeluTanh, hidden_codes_.view());
-  add_block(it.down, hidden_codes_.view(), rows, it.post_feed_forward_norm);
-  return {};
+       shape_.activation == Activation::kGeluTanh, out);
+  if (is_shared()) {
+    ESP_TRY(gather(gated, rows, false));
+    set_activations(stream, rows, gated.whole, gated.stride, nullptr, hidden_width_,
+                    hidden_codes_.view());
+  }
+  return add_block(it.down, hidden_codes_.view(), rows, it.post_feed_forward_norm);
 }
 
 Status Forward::head(std::uint32_t begin, std::uint32_t end) {
@@ -303,10 +382,12 @@ Status Forward::head(std::uint32_t begin, std::uint32_t end) {
   const std::uint32_t rows = end - begin;
   const std::uint32_t width = shape_.width;
   ESP_TRY(head_.fit(rows, width, weights_.head));
-  ESP_TRY(logits_.fit(std::uint64_t{rows} * logits_stride() * sizeof(float), "logits"));
   rms_norm(stream_.get(), rows, residual_ + std::size_t{begin} * width, width, nullptr,
            weights_.output_norm, width, shape_.norm_epsilon, head_.view());
-  multiply(weights_.head, head_.view(), rows, logits_.as<float>(), logits_stride(), false);
+  const Shared logits{&shares_.vocabulary, logits_.as<float>(), logits_stride_};
+  const Own out = own(logits, rows);
+  multiply(weights_.head, head_.view(), rows, out.to, out.stride, false);
+  ESP_TRY(gather(logits, rows, false));
   if (shape_.logit_cap != 0.0F) {
     soft_cap(stream_.get(), rows, logits_.as<float>(), logits_stride(), shape_.vocabulary,
              shape_.logit_cap);

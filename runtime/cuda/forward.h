@@ -3,7 +3,11 @@
 //
 // What a step knows (rows, slots, page tables, embeddings) goes to the device in one copy. Rows
 // whose logits nobody wants stop at the last layer's K and V. Owns the weights and scratch that
-// grows with the largest batch. Used by one thread, on whose current device it lives.
+// grows with the largest batch. Used by one thread at a time, on whose current device it lives.
+//
+// Several of them are one model: those of a stage share its layers (model_part.h), each forms its
+// columns of every product and gathers the others', and so all of them have the whole residual
+// stream; the stages have the model's layers in turn, and each sends the stream to the next.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +20,14 @@
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/activation_room.h"
 #include "runtime/cuda/attention.h"
+#include "runtime/cuda/communicator.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/graph_cache.h"
 #include "runtime/cuda/rope_tables.h"
 #include "runtime/cuda/step_input.h"
 #include "runtime/cuda/weights.h"
 #include "runtime/model/model.h"
+#include "runtime/model/model_part.h"
 
 namespace espalier::runtime::cuda {
 
@@ -38,21 +44,32 @@ struct Residual {
   std::size_t stride = 0;
 };
 
+/// With whom a forward pass works; both may change between steps, and outlive the step.
+struct Links {
+  Communicator* across = nullptr;  // those that share its layers; null: nobody
+  Communicator* along = nullptr;   // a rank a stage of layers, first to last; null: one stage
+};
+
 class Forward {
  public:
-  /// `workers` outlives it; `multiprocessors` are the device's.
+  /// `model` is what this device has: of `shares`, where it does not have its layers alone, this
+  /// rank's. `workers` outlives it; `multiprocessors` are the device's.
   [[nodiscard]] static Result<std::unique_ptr<Forward>> create(std::shared_ptr<const Model> model,
+                                                               const Shares& shares,
                                                                cpu::WorkerPool& workers,
                                                                std::uint32_t multiprocessors);
 
-  /// Enqueues the layers, which write K and V; `wanted` (rising, unique) are the rows whose logits
-  /// may be asked for afterwards. kExhausted.
-  [[nodiscard]] Status run(const Batch& batch, std::span<const std::uint32_t> wanted,
-                           const Residual& earlier, const KvView& pool);
+  /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
+  /// fail before they wait for each other. `wanted` (rising, unique) are the rows whose logits may
+  /// be asked for afterwards; without a head it is not looked at. kExhausted.
+  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
+                               const Residual& earlier, const Links& links);
+  /// Enqueues the layers, which write K and V.
+  [[nodiscard]] Status run(const KvView& pool);
   /// Logits of wanted rows [begin, end), logits_stride() apart, in device memory that the next call
   /// overwrites, once what was enqueued is done. `end - begin` is kHeadRows, or up to the last row.
   [[nodiscard]] Result<const float*> logits(std::uint32_t begin, std::uint32_t end);
-  [[nodiscard]] std::uint32_t logits_stride() const { return weights_.head.outputs; }
+  [[nodiscard]] std::uint32_t logits_stride() const { return logits_stride_; }
   [[nodiscard]] const Stream& stream() const { return stream_; }
 
  private:
@@ -73,20 +90,32 @@ class Forward {
     Planned wanted;  // of those alone, in the last layer
   };
 
-  Forward(std::shared_ptr<const Model> model, cpu::WorkerPool& workers,
+  // A matrix of rows, of which this rank forms some columns.
+  struct Shared {
+    const Cut* cut;
+    float* whole;
+    std::size_t stride;
+  };
+  // Where this rank's columns go: among the whole ones where it has all.
+  struct Own {
+    float* to;
+    std::size_t stride;
+  };
+
+  Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
           std::uint32_t multiprocessors);
-  [[nodiscard]] Status reserve(std::uint32_t rows);
-  [[nodiscard]] Status enqueue(std::uint32_t rows, std::uint32_t wanted, const KvView& pool);
+  [[nodiscard]] Status reserve(std::uint32_t rows, std::uint32_t head_rows);
+  [[nodiscard]] Status enqueue(const KvView& pool);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
-  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
-                               const Residual& earlier);
   void embed(const Batch& batch, std::span<float> out);
-  [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t rows, std::uint32_t wanted,
-                                 const KvView& pool);
+  [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool);
+  [[nodiscard]] bool is_shared() const { return shares_.ranks() > 1; }
+  [[nodiscard]] Own own(const Shared& matrix, std::uint32_t rows) const;
+  [[nodiscard]] Status gather(const Shared& matrix, std::uint32_t rows, bool add);
   void multiply(const MatrixGroup& group, const Activations& x, std::uint32_t rows, float* out,
                 std::size_t stride, bool add);
-  void add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
-                 const float* post);
+  [[nodiscard]] Status add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
+                                 const float* post);
   [[nodiscard]] View& view(std::uint32_t layer) {
     return shape_.is_local(layer) ? *local_ : *global_;
   }
@@ -94,6 +123,11 @@ class Forward {
   std::shared_ptr<const Model> model_;
   cpu::WorkerPool& workers_;
   const ModelShape& shape_;
+  const Shares shares_;
+  // Of all ranks; shape_ has this one's.
+  std::uint32_t query_width_ = 0;
+  std::uint32_t hidden_width_ = 0;
+  std::uint32_t logits_stride_ = 0;
   Stream stream_;
   DeviceWeights weights_;
   std::unique_ptr<View> global_, local_;  // null where no layer is so
@@ -103,12 +137,20 @@ class Forward {
   GraphCache graphs_;
   GraphCache::Key key_;
   std::uint64_t moves_ = 0;
-  // Scratch by rows: the residual stream, Q K V, attention's result, gate and up, a block's output.
-  DeviceMemory x_, heads_, attended_, hidden_, block_, logits_, parts_;
+  // Scratch by rows: the residual stream, Q K V, attention's result, gate and up, a block's output;
+  // what the stage before sent, what is gathered, and the gated columns of all ranks.
+  DeviceMemory x_, heads_, attended_, hidden_, block_, logits_, parts_, received_, exchange_,
+      gated_;
+  std::uint32_t reserved_rows_ = 0, reserved_head_rows_ = 0;
   ActivationRoom normal_, attended_codes_, hidden_codes_, head_;
   std::vector<std::uint32_t> all_rows_;
+  std::vector<std::uint64_t> offsets_;
+  Links links_;
+  std::uint32_t count_ = 0;   // rows of the step
+  std::uint32_t wanted_ = 0;  // of them
   // Of the step, on the device. The residual stream begins in the input, as embeddings or as what
-  // earlier layers left, and moves to x_ where only wanted rows go on.
+  // earlier layers left, or where the stage before sends it, and moves to x_ where only wanted rows
+  // go on.
   float* begin_ = nullptr;
   float* residual_ = nullptr;
   const DeviceRow* rows_ = nullptr;

@@ -57,6 +57,18 @@ void gather_rows(cudaStream_t stream, std::uint32_t rows, const float* from,
                  std::size_t from_stride, const std::uint32_t* index, std::uint32_t width,
                  float* to, std::size_t to_stride);
 
+/// The most devices that can share a layer.
+inline constexpr std::uint32_t kMostRanks = 16;
+/// Columns of rows that several ranks have formed, as they lie after a gathering: rank r's columns
+/// [cuts[r], cuts[r + 1]) of all `rows`, as rows of their own, from rows * cuts[r] on.
+struct Pieces {
+  std::uint32_t ranks = 0;
+  std::uint32_t cuts[kMostRanks + 1] = {};
+};
+/// to[m] = the columns of row m, side by side; or +=.
+void join_columns(cudaStream_t stream, std::uint32_t rows, const Pieces& pieces, const float* from,
+                  float* to, std::size_t stride, bool add);
+
 /// The KV pages (../cpu/kv_pool.h has the layout; a page's bytes are the same on every backend).
 struct KvView {
   std::uint16_t* pages = nullptr;

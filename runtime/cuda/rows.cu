@@ -309,6 +309,29 @@ __global__ void __launch_bounds__(kThreads)
                  [](float value) { return value; });
 }
 
+// The pieces are asked for by numbers that the compiler knows: they stay where parameters are.
+__global__ void __launch_bounds__(kThreads)
+    join_rows(Pieces pieces, std::uint32_t columns, const float* from, float* to,
+              std::size_t stride, bool add) {
+  let_next_start();
+  wait_for_inputs();
+  const std::uint32_t column = blockIdx.y * kThreads + threadIdx.x;
+  if (column >= columns) return;
+  std::uint32_t first = 0;
+  std::uint32_t end = columns;
+#pragma unroll
+  for (std::uint32_t r = 0; r < kMostRanks; ++r) {
+    if (r < pieces.ranks && column >= pieces.cuts[r]) {
+      first = pieces.cuts[r];
+      end = pieces.cuts[r + 1];
+    }
+  }
+  const float value = from[static_cast<std::size_t>(gridDim.x) * first +
+                           static_cast<std::size_t>(blockIdx.x) * (end - first) + (column - first)];
+  float* const place = to + blockIdx.x * stride + column;
+  *place = add ? *place + value : value;
+}
+
 // Whether rows can be read 16 bytes at a time.
 bool is_wide(const float* rows, std::size_t stride) {
   return (reinterpret_cast<std::uintptr_t>(rows) | stride * sizeof(float)) % sizeof(float4) == 0;
@@ -368,6 +391,14 @@ void soft_cap(cudaStream_t stream, std::uint32_t rows, float* x, std::size_t str
   if (rows == 0) return;
   launch(is_wide(x, stride) ? soft_cap_rows<true> : soft_cap_rows<false>,
          row_grid(rows, width, kCopyColumns), dim3(kThreads), 0, stream, x, stride, width, cap);
+}
+
+void join_columns(cudaStream_t stream, std::uint32_t rows, const Pieces& pieces, const float* from,
+                  float* to, std::size_t stride, bool add) {
+  if (rows == 0) return;
+  const std::uint32_t columns = pieces.cuts[pieces.ranks];
+  launch(join_rows, row_grid(rows, columns, 1), dim3(kThreads), 0, stream, pieces, columns, from,
+         to, stride, add);
 }
 
 void gather_rows(cudaStream_t stream, std::uint32_t rows, const float* from,

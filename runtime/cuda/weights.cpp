@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "runtime/cuda/panels.h"
+#include "runtime/model/model_part.h"
 
 namespace espalier::runtime::cuda {
 namespace {
@@ -133,7 +134,7 @@ std::uint64_t DeviceWeights::bytes(const Model& model) {
     out += group_size(
         {&it.query, &it.key, &it.value, &it.attention_output, &it.gate, &it.up, &it.down});
   }
-  return out + group_size({&model.weights().output});
+  return has_head(model) ? out + group_size({&model.weights().output}) : out;
 }
 
 Result<DeviceWeights> DeviceWeights::load(const Model& model, cpu::WorkerPool& workers,
@@ -173,7 +174,7 @@ Result<DeviceWeights> DeviceWeights::load(const Model& model, cpu::WorkerPool& w
     ESP_TRY(loader.group({&it.down}, layer.down));
   }
   vector(model.weights().output_norm, out.output_norm);
-  ESP_TRY(loader.group({&model.weights().output}, out.head));
+  if (has_head(model)) ESP_TRY(loader.group({&model.weights().output}, out.head));
   ESP_ASSIGN(out.vectors_, DeviceMemory::allocate(values.size() * sizeof(float), "vectors"));
   for (const auto& [place, at] : places) *place = out.vectors_.as<float>() + at;
   ESP_TRY(stream.copy_in(out.vectors_.data(), values.data(), values.size() * sizeof(float)));

@@ -59,7 +59,7 @@ class DeviceWeights {
                                                   const Stream& stream);
 
   std::vector<DeviceLayer> layers;
-  const float* output_norm = nullptr;
+  const float* output_norm = nullptr;  // null, and no head, in a part without one (model_part.h)
   MatrixGroup head;
 
  private:

@@ -59,11 +59,12 @@ TEST(BadDevice, IsRefusedByNameWithWhatThereIs) {
     return run_line({"run", program, "--model", model, "--device", device});
   };
   for (const std::string& device :
-       std::vector<std::string>{"gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "CPU"}) {
+       std::vector<std::string>{"gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "CPU", "cuda:0,",
+                                "cuda:,1", "cuda:0,0", "cuda:0;1"}) {
     const Ran ran = run(device);
     EXPECT_NE(ran.code, kDone) << device;
-    EXPECT_THAT(ran.err,
-                HasSubstr("device '" + device + "': there are auto, cpu, cuda and cuda:N"));
+    EXPECT_THAT(ran.err, HasSubstr("device '" + device +
+                                   "': there are auto, cpu, cuda, cuda:N and cuda:N,M"));
   }
   const Ran far = run("cuda:63");
   EXPECT_EQ(far.code, kFailed);
@@ -92,6 +93,25 @@ TEST(BadGpuLayers, AreRefusedByNameWithTheLimit) {
   EXPECT_EQ(cpu.code, kFailed);
   EXPECT_THAT(cpu.err, HasSubstr("the device asked for is the CPU"));
   for (const char* device : {"auto", "cpu", "cuda"}) EXPECT_EQ(run("0", device).code, kDone);
+}
+
+TEST(BadTensorParallel, IsRefusedByNameWithTheLimit) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string model =
+      folder.write("tiny.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  const auto run = [&](const std::string& ranks, const std::string& device) {
+    return run_line(
+        {"run", program, "--model", model, "--tensor-parallel", ranks, "--device", device});
+  };
+  EXPECT_THAT(run("x", "cpu").err, HasSubstr("--tensor-parallel takes a whole number from 0"));
+  for (const char* device : {"auto", "cpu", "cuda"}) {
+    const Ran ran = run("2", device);
+    EXPECT_EQ(ran.code, kFailed);
+    EXPECT_THAT(ran.err, HasSubstr("2 devices a layer: one device is asked for"));
+  }
+  EXPECT_THAT(run("3", "cuda:0,1").err, HasSubstr("3 devices a layer: 2 devices are asked for"));
+  for (const char* ranks : {"0", "1"}) EXPECT_EQ(run(ranks, "cpu").code, kDone);
 }
 
 TEST(BadKvType, IsRefusedByNameWithWhatThereIs) {

@@ -140,7 +140,7 @@ TEST(CudaBackendErrors, NameWhatIsMissingAndLeaveNothing) {
   host_cuda::set_devices(0, cudaErrorNoDevice);
   EXPECT_EQ(refused({}).code, ErrorCode::kUnsupported);
   host_cuda::reset_device();
-  EXPECT_EQ(refused({.device = 7}).code, ErrorCode::kUnsupported);
+  EXPECT_EQ(refused({.devices = {7}}).code, ErrorCode::kUnsupported);
   EXPECT_EQ(refused({.kv_bytes = 100}).code, ErrorCode::kLimit);
   EXPECT_EQ(refused({.threads = 1000}).code, ErrorCode::kInvalid);
   for (unsigned n = 1; n < 5; ++n) {

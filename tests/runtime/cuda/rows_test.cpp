@@ -347,6 +347,43 @@ TEST(CudaRows, RowsAreGathered) {
   });
 }
 
+TEST(CudaRows, ColumnsOfSeveralRanksAreJoined) {
+  on_random_shapes([](Random& random, const Shape& shape) {
+    Pieces pieces;
+    pieces.ranks = 1 + below(random, std::min(shape.width, kMostRanks));
+    std::vector<std::uint32_t> cuts;
+    while (cuts.size() + 1 < pieces.ranks) {
+      const std::uint32_t cut = 1 + below(random, shape.width - 1);
+      if (std::find(cuts.begin(), cuts.end(), cut) == cuts.end()) cuts.push_back(cut);
+    }
+    std::sort(cuts.begin(), cuts.end());
+    std::copy(cuts.begin(), cuts.end(), pieces.cuts + 1);
+    pieces.cuts[pieces.ranks] = shape.width;
+    const Rows whole = random_rows(random, shape.rows, shape.width, 0);
+    Rows want = random_rows(random, shape.rows, shape.width, shape.extra);
+    const DeviceArray<float> to(want.values);
+    std::vector<float> gathered;
+    for (std::uint32_t r = 0; r < pieces.ranks; ++r) {
+      for (std::uint32_t m = 0; m < shape.rows; ++m) {
+        gathered.insert(gathered.end(), whole.row(m) + pieces.cuts[r],
+                        whole.row(m) + pieces.cuts[r + 1]);
+      }
+    }
+    const DeviceArray<float> from(gathered);
+    const bool add = random() % 2 == 0;
+    join_columns(nullptr, shape.rows, pieces, from.get(), to.get(), want.stride, add);
+    for (std::uint32_t m = 0; m < shape.rows; ++m) {
+      for (std::uint32_t k = 0; k < shape.width; ++k) {
+        want.row(m)[k] = add ? want.row(m)[k] + whole.row(m)[k] : whole.row(m)[k];
+      }
+    }
+    const std::vector<float> got = to.read();
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      ASSERT_TRUE(same_number(got[i], want.values[i])) << i;
+    }
+  });
+}
+
 // Norms of rows that need more shared memory than a kernel has without asking.
 TEST(CudaRows, RowsMayBeLong) {
   Random random(9);

@@ -2,6 +2,8 @@
 // either place, whatever the tree does with its pages.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -81,11 +83,17 @@ std::unique_ptr<Backend> on_cpu(const std::shared_ptr<const Model>& model, std::
   return std::move(*made);
 }
 
+// The last `layers` on the device; or on so many ranks of it, in stages, so many of which share
+// each layer.
 std::unique_ptr<Backend> in_two_places(const std::shared_ptr<const Model>& model,
-                                       std::uint32_t pages, std::uint32_t layers) {
+                                       std::uint32_t pages, std::uint32_t layers,
+                                       std::size_t ranks = 1, std::uint32_t tensor = 1) {
   CudaOptions options;
   options.threads = 2;
   options.layers = layers;
+  options.devices.assign(ranks, 0);
+  options.tensor_parallel = tensor;
+  options.links = CudaOptions::Links::kThreads;
   options.kv_bytes = pages * cpu::KvPool::page_bytes(model->shape(), KvType::kF16);
   auto made = CudaBackend::create(model, options, real_system());
   EXPECT_TRUE(made.has_value());
@@ -174,6 +182,31 @@ TEST(SplitLayers, ADraftModelChangesNoText) {
   EXPECT_EQ(said.texts, expected.texts);
 }
 
+// All of it on ranks that share layers (two heads of keys and values each), have them in turn, or
+// both, some of them behind layers on the CPU.
+TEST(LayersOnSeveralRanks, SayTheSameThroughTheTreeTheDiskAndDrafts) {
+  const auto model = tiny();
+  const Said expected = say(on_cpu(model, 64), real_system(), false);
+  const auto ranks = [&](std::uint32_t pages, std::uint32_t layers, std::size_t count,
+                         std::uint32_t tensor) {
+    return in_two_places(model, pages, layers, count, tensor);
+  };
+  EXPECT_EQ(say(ranks(64, 4, 2, 2), real_system(), false).texts, expected.texts);
+  EXPECT_EQ(say(ranks(64, 4, 4, 2), real_system(), false).texts, expected.texts);
+  EXPECT_EQ(say(ranks(8, 3, 2, 1), real_system(), false).texts, expected.texts);  // evicts
+  EXPECT_EQ(say(ranks(8, 4, 4, 2), real_system(), false).texts, expected.texts);
+  EXPECT_EQ(say(ranks(64, 4, 2, 2), real_system(), false, ranks(64, 3, 2, 1)).texts,
+            expected.texts);
+  MemorySystem disk;
+  EXPECT_EQ(say(ranks(64, 4, 4, 2), disk, true).texts, expected.texts);
+  const Said again = say(ranks(64, 3, 2, 2), disk, true);
+  EXPECT_EQ(again.texts, expected.texts);
+  EXPECT_GT(again.stats.disk_read_pages, 0U);
+  const Said cpu = say(on_cpu(model, 64), disk, true);
+  EXPECT_EQ(cpu.texts, expected.texts);
+  EXPECT_GT(cpu.stats.disk_read_pages, 0U);
+}
+
 // ---- which layers go where
 
 BackendOptions on(Device::Kind kind, std::optional<std::uint32_t> layers = std::nullopt) {
@@ -236,6 +269,39 @@ TEST(GpuLayers, SaidOrNotAreWhereTheyAreSaidToBe) {
   host_cuda::reset_device();
 }
 
+TEST(GpuLayers, OfSeveralDevicesAreWhereTheyAreSaidToBe) {
+  const auto model = tiny();
+  host_cuda::reset_device();
+  host_cuda::set_devices(4);
+  ASSERT_EQ(setenv("ESPALIER_NCCL", "none", 1), 0);
+  const auto where = [&](const std::string& device, std::uint32_t tensor,
+                         std::optional<std::uint32_t> layers = std::nullopt) {
+    BackendOptions options = on(Device::Kind::kCuda, layers);
+    auto parsed = Device::parse(device);
+    EXPECT_TRUE(parsed.has_value());
+    options.device = *parsed;
+    options.tensor_parallel = tensor;
+    const auto made = create_backend(model, options, real_system());
+    EXPECT_TRUE(made.has_value()) << made.error().message;
+    return made ? made->device.substr(made->device.find("), ") + 3) : "";
+  };
+  // Two heads of keys and values: two can share a layer.
+  EXPECT_EQ(where("cuda:0,1", 0), "2 share each layer, copies between them");
+  EXPECT_EQ(where("cuda:3,1", 1), "2 stages of layers, copies between them");
+  EXPECT_EQ(where("cuda:0,1,2,3", 0),
+            "2 share each layer, 2 stages of layers, copies between them");
+  EXPECT_EQ(where("cuda:0,2", 0, 3),
+            "2 share each layer, copies between them, the last 3 of 4 layers");
+  ASSERT_EQ(setenv("ESPALIER_NCCL", "/nowhere/libnccl.so.2", 1), 0);
+  BackendOptions options = on(Device::Kind::kCuda);
+  options.device.numbers = {0, 1};
+  const auto made = create_backend(model, options, real_system());
+  ASSERT_FALSE(made.has_value());
+  EXPECT_NE(made.error().message.find("/nowhere/libnccl.so.2"), std::string::npos);
+  unsetenv("ESPALIER_NCCL");
+  host_cuda::reset_device();
+}
+
 // From much memory to none: all layers, then ever fewer, then none, and a line that says so.
 TEST(GpuLayers, AreAsManyAsTheMemoryTakes) {
   const auto model = tiny(6);
@@ -247,7 +313,8 @@ TEST(GpuLayers, AreAsManyAsTheMemoryTakes) {
   std::vector<std::uint32_t> seen;
   for (std::uint64_t mib = 2000; mib >= 1000; mib -= 50) {
     host_cuda::set_memory_limit(mib * kMiB);
-    const auto fit = CudaBackend::layers_that_fit(model, 0, options.kv_bytes);
+    const auto fit =
+        CudaBackend::layers_that_fit(model, {.tensor_parallel = 1, .kv_bytes = options.kv_bytes});
     ASSERT_TRUE(fit.has_value());
     EXPECT_LE(*fit, before);
     // 100 MiB a layer beside a GiB, and what a small model's weights take.

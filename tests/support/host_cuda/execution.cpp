@@ -4,6 +4,7 @@
 #include <link.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +16,7 @@
 #include <random>
 #include <sstream>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "fiber.h"
@@ -160,7 +162,10 @@ class Engine {
   void copy_async_commit() { ++current_->group; }
   void copy_async_wait(std::size_t pending) { finish_copies(*current_, pending); }
 
-  bool in_kernel() const { return current_ != nullptr; }
+  // The calling thread: another one may run a kernel meanwhile.
+  bool in_kernel() const {
+    return runner_.load() == std::this_thread::get_id() && current_ != nullptr;
+  }
   unsigned lane() const { return number(*current_) % kWarp; }
   unsigned char* dynamic_shared() { return dynamic_; }
 
@@ -184,6 +189,7 @@ class Engine {
   std::unique_ptr<Thread[]> threads_{new Thread[kMostThreads]};
   Fiber* scheduler_ = nullptr;
   Thread* current_ = nullptr;
+  std::atomic<std::thread::id> runner_;
   const std::function<void()>* body_ = nullptr;
   unsigned count_ = 0;
   unsigned ready_[kMostThreads / kWarp] = {};    // lanes of each warp
@@ -431,6 +437,7 @@ void Engine::run_block() {
 void Engine::run(dim3 grid, dim3 block, std::size_t shared_bytes,
                  const std::function<void()>& body) {
   Fiber scheduler;
+  runner_ = std::this_thread::get_id();
   scheduler_ = &scheduler;
   storage_ = thread_storage();
   body_ = &body;
@@ -471,6 +478,7 @@ void Engine::run(dim3 grid, dim3 block, std::size_t shared_bytes,
   }
   dynamic_ = nullptr;
   scheduler_ = nullptr;
+  runner_ = std::thread::id();
   if (failed_) set_last_error(cudaErrorLaunchFailure);
 }
 

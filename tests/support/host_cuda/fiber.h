@@ -29,6 +29,7 @@ class Fiber {
   bool owned_ = false;
   [[maybe_unused]] void* fake_stack_ = nullptr;  // AddressSanitizer's
   [[maybe_unused]] void* tsan_fiber_ = nullptr;  // ThreadSanitizer's
+  [[maybe_unused]] unsigned starts_ = 0;
 };
 
 }  // namespace host_cuda

@@ -1,0 +1,83 @@
+#include "runtime/cuda/rank.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/cpu/kv_pool.h"
+
+namespace espalier::runtime::cuda {
+
+Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& model,
+                                           const Part& part, const DeviceFacts& device,
+                                           cpu::WorkerPool& workers) {
+  std::unique_ptr<Rank> out(new Rank(*model, part, device.number));
+  ESP_TRY(out->enter());
+  const auto here = part.of(model);
+  const ModelShape& shape = here->shape();
+  out->page_bytes_ = cpu::KvPool::page_bytes(shape, KvType::kF16);
+  out->tile_bytes_ = out->page_bytes_ / (std::uint64_t{2} * shape.layers * shape.kv_heads);
+  out->view_.layers = shape.layers;
+  out->view_.kv_heads = shape.kv_heads;
+  out->view_.width = shape.head_width;
+  ESP_ASSIGN(out->forward_, Forward::create(here, part.shares, workers, device.multiprocessors));
+  return out;
+}
+
+Rank::~Rank() { (void)enter(); }
+
+Status Rank::reserve(std::uint32_t pages) {
+  ESP_ASSIGN(pool_, DeviceMemory::allocate(pages * page_bytes_, "KV pool"));
+  view_.pages = pool_.as<std::uint16_t>();
+  return {};
+}
+
+std::uint64_t Rank::layers_at() const {
+  return std::uint64_t{2} * part_.layers.first * kv_heads_ * tile_bytes_;
+}
+
+// K and V of each layer are a run of tiles, some of the whole page's.
+template <class F>
+void Rank::each_run(F&& f) const {
+  const std::uint64_t run = view_.kv_heads * tile_bytes_;
+  const std::uint64_t first = part_.shares.kv_heads[part_.rank] * tile_bytes_;
+  for (std::uint64_t i = 0; i < std::uint64_t{2} * view_.layers; ++i) {
+    f(i * run, i * kv_heads_ * tile_bytes_ + first, run);
+  }
+}
+
+void Rank::poison(PageId page) {
+  // Every byte 0x7E: a NaN of binary16.
+  cudaMemsetAsync(at(page), 0x7E, page_bytes_, stream().get());
+}
+
+void Rank::copied(Status enqueued) const {
+  if (enqueued) (void)cudaStreamSynchronize(stream().get());
+}
+
+void Rank::export_page(PageId page, std::span<std::byte> out) const {
+  std::byte* const layers = out.data() + layers_at();
+  if (part_.shares.ranks() == 1) {
+    copied(stream().copy_out(layers, at(page), page_bytes_));
+    return;
+  }
+  std::vector<std::byte> bytes(page_bytes_);
+  copied(stream().copy_out(bytes.data(), at(page), page_bytes_));
+  each_run([&](std::uint64_t here, std::uint64_t there, std::uint64_t count) {
+    std::copy_n(bytes.data() + here, count, layers + there);
+  });
+}
+
+void Rank::import_page(PageId page, std::span<const std::byte> from) {
+  const std::byte* const layers = from.data() + layers_at();
+  if (part_.shares.ranks() == 1) {
+    copied(stream().copy_in(at(page), layers, page_bytes_));
+    return;
+  }
+  std::vector<std::byte> bytes(page_bytes_);
+  each_run([&](std::uint64_t here, std::uint64_t there, std::uint64_t count) {
+    std::copy_n(layers + there, count, bytes.data() + here);
+  });
+  copied(stream().copy_in(at(page), bytes.data(), page_bytes_));
+}
+
+}  // namespace espalier::runtime::cuda
