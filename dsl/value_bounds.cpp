@@ -50,6 +50,13 @@ const ValueBounds::Meaning* ValueBounds::meaning(const Expr& expr) const {
   return found == bound_.end() ? nullptr : &found->second;
 }
 
+const Expr* ValueBounds::given_to(Builtin function, const Expr& call) const {
+  if (!std::holds_alternative<CallExpr>(call.node)) return nullptr;
+  const CallInfo& info = program_->calls[call.id];
+  const bool is_it = info.kind == CalleeKind::kBuiltin && info.builtin == function;
+  return is_it && !info.arguments.empty() ? info.arguments[0] : nullptr;
+}
+
 bool ValueBounds::names_itself(const Expr& expr) const {
   return std::holds_alternative<NameExpr>(expr.node) && meaning(expr) == nullptr;
 }
@@ -98,13 +105,7 @@ std::optional<Bound> ValueBounds::known_length(const Expr& list) const {
   }
   if (const auto* either = std::get_if<ConditionalExpr>(&list.node))
     return length(*either->then).or_larger(length(*either->otherwise));
-  if (const auto* call = std::get_if<CallExpr>(&list.node); call != nullptr) {
-    const CallInfo& info = program_->calls[list.id];
-    if (info.kind == CalleeKind::kBuiltin && info.builtin == Builtin::kKeys &&
-        !info.arguments.empty() && info.arguments[0] != nullptr) {
-      return length(*info.arguments[0]);
-    }
-  }
+  if (const Expr* map = given_to(Builtin::kKeys, list)) return length(*map);
   if (std::holds_alternative<NameExpr>(list.node) &&
       program_->names[list.id].kind == NameKind::kType) {
     const TypeRef named = resolve(program_->types[program_->names[list.id].index].type);
@@ -141,13 +142,7 @@ std::optional<Bound> ValueBounds::known_most(const Expr& number) const {
   }
   if (const auto* either = std::get_if<ConditionalExpr>(&number.node))
     return most(*either->then).or_larger(most(*either->otherwise));
-  if (const auto* call = std::get_if<CallExpr>(&number.node); call != nullptr) {
-    const CallInfo& info = program_->calls[number.id];
-    if (info.kind == CalleeKind::kBuiltin && info.builtin == Builtin::kLen &&
-        !info.arguments.empty() && info.arguments[0] != nullptr) {
-      return length(*info.arguments[0]);
-    }
-  }
+  if (const Expr* list = given_to(Builtin::kLen, number)) return length(*list);
   const TypeRef type = resolve(program_->values[number.id]);
   if (type != nullptr && type->kind == TypeKind::kInt && type->int_high) {
     return Bound::of(static_cast<std::uint64_t>(std::max<std::int64_t>(0, *type->int_high)));

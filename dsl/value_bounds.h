@@ -35,6 +35,8 @@ class ValueBounds {
     std::optional<Bound> length, most;
   };
   [[nodiscard]] const Meaning* meaning(const Expr& expr) const;
+  /// The first argument of a call of this function; null where it is none.
+  [[nodiscard]] const Expr* given_to(Builtin function, const Expr& call) const;
   /// A name that no expression explains: a parameter's, a hole's.
   [[nodiscard]] bool names_itself(const Expr& expr) const;
   [[nodiscard]] std::optional<Bound> known_length(const Expr& list) const;

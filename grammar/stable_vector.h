@@ -1,4 +1,5 @@
-// A vector that only grows and whose elements never move: blocks of some elements each.
+// A vector that only grows and whose elements never move: blocks of some elements each. Empty it
+// owns nothing and its blocks are small, where a std::deque begins with half a KiB and a table.
 #pragma once
 
 #include <cstddef>

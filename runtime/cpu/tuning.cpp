@@ -37,9 +37,7 @@ std::string processor(System& system) {
     for (const std::string_view field :
          {"vendor_id", "cpu family", "model", "stepping", "cache size", "CPU implementer",
           "CPU part", "CPU variant"}) {
-      if (line.substr(0, field.size()) != field) continue;
-      if (line.find_first_not_of(" \t", field.size()) != line.find(':') && field != "model")
-        continue;
+      if (!line.starts_with(field)) continue;
       out += std::string(line) + "; ";
       break;
     }
@@ -95,16 +93,19 @@ std::optional<Tuning> TuningFile::read() const {
   return out;
 }
 
-Status TuningFile::write(const Tuning& tuning) const {
+Status TuningFile::put(const std::string& path, const Tuning& tuning) const {
   Json kept = {{"of", key_}};
   for (const auto& [name, field] : kFields) kept[name] = tuning.*field;
   const std::string text = kept.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-  const std::string begun = path_ + ".begun";
-  {
-    ESP_ASSIGN(const auto file, system_->open(begun, OpenMode::kTruncate));
-    ESP_TRY(file->append(std::as_bytes(std::span(text))));
-  }
-  return system_->rename(begun, path_);
+  ESP_ASSIGN(const auto file, system_->open(path, OpenMode::kTruncate));
+  return file->append(std::as_bytes(std::span(text)));
+}
+
+Status TuningFile::begin() const { return put(begun(), {}); }
+
+Status TuningFile::write(const Tuning& tuning) const {
+  ESP_TRY(put(begun(), tuning));
+  return system_->rename(begun(), path_);
 }
 
 }  // namespace espalier::runtime::cpu

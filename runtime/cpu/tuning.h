@@ -40,12 +40,17 @@ class TuningFile {
 
   /// What is kept; nothing where there is none, or it is not whole, of another machine or shape.
   [[nodiscard]] std::optional<Tuning> read() const;
+  /// Whether there is room for a file and leave to write it: what cannot be kept need not be
+  /// measured. Leaves a file beside it that write() takes.
+  [[nodiscard]] Status begin() const;
   [[nodiscard]] Status write(const Tuning& tuning) const;
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
   TuningFile(std::string path, std::string key, System& system)
       : path_(std::move(path)), key_(std::move(key)), system_(&system) {}
+  [[nodiscard]] std::string begun() const { return path_ + ".begun"; }
+  [[nodiscard]] Status put(const std::string& path, const Tuning& tuning) const;
 
   std::string path_, key_;
   System* system_;

@@ -118,6 +118,12 @@ TEST(Tuning, IsReadBackAsWrittenForTheSameMachineAndShapeAlone) {
   const Tuning tuning{16, 2, 64, 12, 48};
   ASSERT_TRUE(file->write(tuning));
   EXPECT_EQ(TuningFile::open("shape 1", system)->read(), tuning);
+  ASSERT_TRUE(file->begin()) << "what is kept stays until something else is";
+  EXPECT_EQ(file->read(), tuning);
+  MemorySystem full;
+  full.set_environment("HOME", "/home/x");
+  full.limit_disk(20);
+  EXPECT_FALSE(TuningFile::open("shape 1", full)->begin());
   EXPECT_FALSE(TuningFile::open("shape 2", system)->read());
   system.put("/proc/cpuinfo", "processor : 0\nmodel name : B\ncache size : 32 MB\n");
   EXPECT_FALSE(TuningFile::open("shape 1", system)->read());

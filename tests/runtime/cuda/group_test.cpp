@@ -285,20 +285,7 @@ TEST(Ranks, WhoseDeviceIsLostDoNotWaitForEachOther) {
     options.kv_bytes = kPool;
     Rig rig(CudaBackend::create(model, options, real_system()));
     ASSERT_TRUE(rig);
-    Sequence sequence = rig.sequence(40);
-    BatchBuilder builder;
-    builder.append(sequence, random_ids(random, *model, 20));
-    RowPlan plan;
-    const Sampling greedy;
-    plan.row = 19;
-    plan.sampling = &greedy;
-    host_cuda::lose_device_after(calls);
-    for (int again = 0; again < 2; ++again) {
-      const auto failed = rig.backend->step(builder.batch, std::span(&plan, 1));
-      if (failed) continue;  // the device outlived the first step
-      EXPECT_EQ(failed.error().code, ErrorCode::kInternal) << failed.error().message;
-      EXPECT_NE(failed.error().message.find("CUDA: "), std::string::npos);
-    }
+    ASSERT_NO_FATAL_FAILURE(expect_the_loss_is_said(rig, *model, random, calls));
   }
   host_cuda::reset_device();
 }

@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <random>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -126,5 +128,33 @@ inline void run_branches(const std::shared_ptr<const Model>& model, std::uint64_
     for (const PageId page : branch.pages) twins.expect_same_page(page);
   }
 }
+
+#ifdef ESPALIER_HOST_CUDA
+/// Steps on a device that is lost after so many calls: they go on until one says so, and so does
+/// the next.
+inline void expect_the_loss_is_said(Rig& rig, const Model& model, Random& random, unsigned calls) {
+  Sequence sequence = rig.sequence(40);
+  BatchBuilder builder;
+  builder.append(sequence, random_ids(random, model, 20));
+  RowPlan plan;
+  const Sampling greedy;
+  plan.row = 19;
+  plan.sampling = &greedy;
+  host_cuda::lose_device_after(calls);
+  bool lost = false;
+  for (int step = 0; step < 50; ++step) {
+    const auto result = rig.backend->step(builder.batch, std::span(&plan, 1));
+    if (result) {
+      ASSERT_FALSE(lost) << "a lost device came back";
+      continue;
+    }
+    EXPECT_EQ(result.error().code, ErrorCode::kInternal) << result.error().message;
+    EXPECT_NE(result.error().message.find("CUDA: "), std::string::npos);
+    if (lost) return;
+    lost = true;
+  }
+  FAIL() << "not lost after " << calls << " calls";
+}
+#endif
 
 }  // namespace espalier::runtime::cuda
