@@ -60,6 +60,8 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
     out->facts_.push_back(facts);
   }
   if (!out->find_kind()) return nullptr;
+  if (!out->quoted_)
+    out->merge_alike();  // numbers: a tenth is left, of which combinations are made
   if (readable != ByteSet::all() && !out->drop_endless()) return nullptr;
   out->find_facts(program->vocabulary()->single_bytes(), characters);
   return out;
@@ -120,6 +122,7 @@ void ScalarDfa::find_facts(const ByteSet& preferred, const Terminal* characters)
   find_closings(all);
   count_completions(all);
   if (quoted_ && characters != nullptr) count_characters(all, *characters);
+  if (quoted_ && facts_.size() >= kFewStates) find_alike();
 }
 
 // Breadth first from the ends backwards; of the bytes that are nearest to an end, those first that
@@ -261,52 +264,62 @@ void ScalarDfa::count_characters(const Edges& edges, const Terminal& characters)
   find_stretches(edges);
 }
 
-const std::vector<bool>& ScalarDfa::settled(const Terminal& characters) const {
-  std::call_once(settled_once_, [&] {
-    settled_.assign(facts_.size(), false);
-    if (!quoted_) return;
-    // Along the characters, of which each state must stand at one; what does not read one of them
-    // is not settled, nor is what leads there.
-    std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
-    std::vector<std::vector<State>> into(facts_.size());
-    std::vector<State> reached{start_}, unsettled;
-    along[start_] = characters.start();
-    std::vector<bool> found(facts_.size(), true);
-    const auto unsettle = [&](State q) {
-      if (found[q]) unsettled.push_back(q);
-      found[q] = false;
-    };
-    for (std::size_t i = 0; i < reached.size(); ++i) {
-      const State q = reached[i];
-      if (accepting(q)) continue;
-      const bool whole =
-          for_each_pair(q, characters, along[q], [&](State to, Terminal::State there) {
-            if (there == Terminal::kDead) return true;
-            if (to == kDead) {
-              unsettle(q);
-              return true;
-            }
-            into[to].push_back(q);
-            if (along[to] == Terminal::kDead) {
-              along[to] = there;
-              reached.push_back(to);
-            }
-            return along[to] == there;
-          });
-      if (!whole) return;
-    }
-    for (std::size_t q = 1; q < facts_.size(); ++q) {
-      if (along[q] == Terminal::kDead) found[q] = false;
-    }
-    while (!unsettled.empty()) {
-      const State q = unsettled.back();
-      unsettled.pop_back();
-      for (const State from : into[q]) unsettle(from);
-    }
-    found[kDead] = false;
-    settled_ = std::move(found);
-  });
-  return settled_;
+const std::vector<bool>& ScalarDfa::along(const Terminal& characters, Along what) const {
+  const std::lock_guard lock(along_mutex_);
+  for (const auto& known : along_) {
+    if (known->characters == &characters && known->what == what) return known->states;
+  }
+  along_.push_back(std::make_unique<const KnownAlong>(
+      KnownAlong{&characters, what, find_along(characters, what)}));
+  return along_.back()->states;
+}
+
+// Along the characters, of which each state must stand at one; where it does not hold of a state,
+// it holds of none that leads there.
+std::vector<bool> ScalarDfa::find_along(const Terminal& characters, Along what) const {
+  std::vector<bool> none(facts_.size(), false);
+  if (!quoted_) return none;
+  std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
+  std::vector<std::vector<State>> into(facts_.size());
+  std::vector<State> reached{start_}, lost;
+  along[start_] = characters.start();
+  std::vector<bool> found(facts_.size(), true);
+  const auto lose = [&](State q) {
+    if (found[q]) lost.push_back(q);
+    found[q] = false;
+  };
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    const State q = reached[i];
+    if (accepting(q)) continue;
+    const bool whole = for_each_pair(q, characters, along[q], [&](State to, Terminal::State there) {
+      if (there == Terminal::kDead) {
+        if (what == kSame && to != kDead) lose(q);
+        return true;
+      }
+      if (what == kSame && characters.accepting(there)) return true;
+      if (to == kDead) {
+        lose(q);
+        return true;
+      }
+      into[to].push_back(q);
+      if (along[to] == Terminal::kDead) {
+        along[to] = there;
+        reached.push_back(to);
+      }
+      return along[to] == there;
+    });
+    if (!whole) return none;
+  }
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    if (along[q] == Terminal::kDead) found[q] = false;
+  }
+  while (!lost.empty()) {
+    const State q = lost.back();
+    lost.pop_back();
+    for (const State from : into[q]) lose(from);
+  }
+  found[kDead] = false;
+  return found;
 }
 
 // A step behind which no more than one character more must begin than here: then there is a way

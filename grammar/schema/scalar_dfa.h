@@ -76,7 +76,8 @@ class ScalarDfa {
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
   /// Bytes, without the tokens that it keeps.
   [[nodiscard]] std::size_t memory() const {
-    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts) + runs_.bytes();
+    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts) + runs_.bytes() +
+           alike_.size() * sizeof(Digest);
   }
   /// Of strings whose lengths can be counted while they are read: whether a state stands between
   /// two characters, and how many must still begin.
@@ -98,7 +99,9 @@ class ScalarDfa {
 
   /// Whether every string of `characters` that goes on as they may from here is in, whatever comes;
   /// of a quoted one.
-  [[nodiscard]] const std::vector<bool>& settled(const Terminal& characters) const;
+  [[nodiscard]] const std::vector<bool>& settled(const Terminal& characters) const {
+    return along(characters, kSettled);
+  }
 
   /// What the tokens do that are read from a state on.
   struct Tokens {
@@ -167,6 +170,7 @@ class ScalarDfa {
   };
   [[nodiscard]] Edges edges(const ByteSet& preferred) const;
   bool find_kind();
+  void merge_alike();  // scalar_dfa_merge.cpp
   void find_facts(const ByteSet& preferred, const Terminal* characters);
   void find_closings(const Edges& edges);
   bool drop_endless();
@@ -179,7 +183,11 @@ class ScalarDfa {
   [[nodiscard]] Chain closed(State q, std::size_t longest) const;
   template <class Wanted>
   [[nodiscard]] ByteSet leading(State from, const ByteSet& first, Wanted&& wanted) const;
-  [[nodiscard]] bool reads_all(const Terminal& characters, State q) const;
+  // What holds of states that strings of `characters` lead to: every one that goes on is in; or, up
+  // to its end, those that go on are the ones that are read. Never of others.
+  enum Along : std::uint8_t { kSettled, kSame };
+  [[nodiscard]] const std::vector<bool>& along(const Terminal& characters, Along what) const;
+  [[nodiscard]] std::vector<bool> find_along(const Terminal& characters, Along what) const;
   bool add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   // Of a state and of those behind it.
   struct Ahead {
@@ -195,7 +203,7 @@ class ScalarDfa {
   void add_by_walk(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   bool add_by_like(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   [[nodiscard]] bool stays(State q, std::string_view text) const;
-  void find_alike() const;
+  void find_alike();
 
   std::vector<State> rows_;
   ByteRuns runs_;
@@ -203,8 +211,14 @@ class ScalarDfa {
   State start_ = kDead;
   bool quoted_ = false, counts_ = false, stretches_ = false;
   std::uint32_t longest_closing_ = 0, most_left_ = 0, widest_ = 0;
-  mutable std::once_flag settled_once_;
-  mutable std::vector<bool> settled_;
+  // What was asked of along().
+  struct KnownAlong {
+    const Terminal* characters = nullptr;
+    Along what = kSettled;
+    std::vector<bool> states;
+  };
+  mutable std::mutex along_mutex_;
+  mutable std::vector<std::unique_ptr<const KnownAlong>> along_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
   mutable std::size_t kept_ = 0;
@@ -218,8 +232,7 @@ class ScalarDfa {
     friend auto operator<=>(const Digest&, const Digest&) = default;
   };
   static constexpr std::size_t kFewStates = 512;
-  mutable std::once_flag alike_once_;
-  mutable std::vector<Digest> alike_;
+  std::vector<Digest> alike_;
   mutable std::map<Digest, std::shared_ptr<const Tokens>> alike_tokens_;
   // By alphabet: tokens of strings that hold a character without any byte of it.
   mutable std::vector<std::pair<ByteSet, Words>> foreign_;

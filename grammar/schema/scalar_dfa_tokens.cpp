@@ -1,8 +1,8 @@
 // What a vocabulary's tokens do at a state of a finished automaton: by tables, by states that do
 // alike, or by a walk.
 #include <algorithm>
+#include <bit>
 #include <span>
-#include <unordered_set>
 #include <utility>
 
 #include "grammar/schema/scalar_dfa.h"
@@ -13,7 +13,7 @@ namespace espalier::grammar {
 namespace {
 
 constexpr unsigned kWide = 20;                // characters of ASCII from which tables are looked at
-constexpr std::uint32_t kFewOthers = 64'000;  // tokens that are tried one by one beside tables
+constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
 
 // Adds the tokens that hold a character which begins with one of the bytes.
 void add_holding(const ScalarDfa::Tables& tables, const ByteSet& bytes,
@@ -33,13 +33,12 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   }
   auto out = std::make_shared<Tokens>();
   std::vector<std::uint64_t> words((tables.vocabulary->size() + 63) / 64);
-  const bool large = quoted_ && facts_.size() >= kFewStates && tables.longer != nullptr;
-  const bool added =
-      quoted_ && ((!large && add_all(tables, q, words)) || add_by_table(tables, q, words));
-  const bool like = !added && large && add_by_like(tables, q, words);
-  const bool first = !added && large && !like;  // of those that do alike
-  if (!added && !like && (!quoted_ || !large || !add_all(tables, q, words))) {
+  const bool large = !alike_.empty() && tables.longer != nullptr;
+  const bool like = large && add_by_like(tables, q, words);
+  bool first = false;  // of those that do alike
+  if (!like && !(quoted_ && (add_all(tables, q, words) || add_by_table(tables, q, words)))) {
     add_by_walk(tables, q, words);
+    first = large;
   }
   const std::uint32_t count = count_bits(words);
   if (count <= kListedTokens) {
@@ -83,11 +82,17 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   return out;
 }
 
-// Along the automaton over the vocabulary's trie.
+// Along the automaton over the vocabulary's trie, some nanoseconds a node. Whether a token ends at
+// a node is no branch: it would be guessed wrong at every other node.
 void ScalarDfa::add_by_walk(const Tables& tables, State q,
                             std::vector<std::uint64_t>& words) const {
   const TokenTrie& trie = tables.vocabulary->trie();
   const auto nodes = trie.nodes();
+  const auto tokens = trie.tokens();
+  std::vector<std::uint8_t> stops(facts_.size());
+  for (std::size_t s = 0; s < facts_.size(); ++s) {
+    stops[s] = s == kDead || (quoted_ && facts_[s].accepting) ? 1 : 0;
+  }
   std::vector<State> path(trie.longest() + 1);
   path[0] = q;
   std::vector<std::uint32_t> tops;
@@ -97,12 +102,14 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
     for (std::uint32_t i = top; i < end;) {
       const TokenTrie::Node& at = nodes[i];
       const State to = next(path[at.depth - 1U], at.byte);
-      if (to == kDead || (quoted_ && accepting(to))) {
+      if (stops[to] != 0) {
         i = at.next;
         continue;
       }
       path[at.depth] = to;
-      if (at.token_count > 0) {
+      const auto first = static_cast<std::size_t>(tokens[at.tokens]);  // one below it, at least
+      words[first / 64] |= std::uint64_t{at.token_count != 0} << (first % 64);
+      if (at.token_count > 1) {
         for (const TokenId id : trie.tokens_at(i)) {
           words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
         }
@@ -115,7 +122,6 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
 // From the tokens of a state that does the same with short ones; false where none is remembered.
 bool ScalarDfa::add_by_like(const Tables& tables, State q,
                             std::vector<std::uint64_t>& words) const {
-  std::call_once(alike_once_, [&] { find_alike(); });
   {
     const std::lock_guard lock(mutex_);
     const auto known = alike_tokens_.find(alike_[q]);
@@ -143,7 +149,7 @@ bool ScalarDfa::stays(State q, std::string_view text) const {
 
 // kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to
 // do with texts of n. Bytes that lead alike are mostly neighbours.
-void ScalarDfa::find_alike() const {
+void ScalarDfa::find_alike() {
   const auto stir = [](std::uint64_t h, std::uint64_t v) {
     h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
     return h ^ (h >> 32);
@@ -167,36 +173,10 @@ void ScalarDfa::find_alike() const {
   }
 }
 
-// Whether what can be read from `q` on, up to the closing quote, are the strings of `characters`.
-bool ScalarDfa::reads_all(const Terminal& characters, State q) const {
-  using Pair = std::pair<State, Terminal::State>;
-  std::vector<Pair> open{{q, characters.boundary()}};
-  std::unordered_set<std::uint32_t> known;
-  while (!open.empty()) {
-    const auto [at, there] = open.back();
-    open.pop_back();
-    ByteSet rest = characters.bytes(there), own = bytes(at);
-    if (there == characters.boundary()) {
-      rest.remove('"');
-      own.remove('"');
-    }
-    if (own != rest) return false;
-    Pair last;  // neighbours lead alike
-    for (; !rest.none(); rest.remove(rest.lowest())) {
-      const auto byte = static_cast<unsigned char>(rest.lowest());
-      const Pair to{next(at, byte), characters.next(there, byte)};
-      if (to == last) continue;
-      last = to;
-      if (known.insert((std::uint32_t{to.first} << 16) | to.second).second) open.push_back(to);
-    }
-  }
-  return true;
-}
-
 // Where any string may follow.
 bool ScalarDfa::add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const {
   const auto add = [&](const Terminal* characters, const Terminal::Piece* inside) {
-    if (characters == nullptr || !reads_all(*characters, q)) return false;
+    if (characters == nullptr || !between(q) || !along(*characters, kSame)[q]) return false;
     for (const Terminal::Piece::Stay& stay : inside->stay) {
       words[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
     }
@@ -263,8 +243,16 @@ bool ScalarDfa::add_along(const Tables& tables, State q, const Chain& chain,
   const Words foreign_words = foreign(tables, read);
   const auto& foreign = *foreign_words;
   std::vector<std::uint64_t> others(words.size());
-  add_holding(tables, read & ~chain.bytes, others);
-  for (std::size_t w = 0; w < words.size(); ++w) others[w] &= ~foreign[w];
+  for (ByteSet rest = read & ~chain.bytes; !rest.none(); rest.remove(rest.lowest())) {
+    const auto& holding = (*tables.holding)[rest.lowest()].words;
+    std::uint32_t count = 0;
+    for (std::size_t w = 0; w < holding.size(); ++w) {
+      const std::uint64_t more = holding[w] & ~foreign[w];
+      count += static_cast<std::uint32_t>(std::popcount(more));
+      others[w] |= more;
+    }
+    if (count > kFewOthers) return false;
+  }
   if (count_bits(others) > kFewOthers) return false;
   const auto apart = [&](std::size_t w) { return others[w] | foreign[w]; };
   const Terminal::Piece& inside = *tables.inside;

@@ -399,7 +399,10 @@ class SchemaMachine {
                                                  FormulaId f);
   std::optional<ScalarLibrary::Entry> known_entry(const std::optional<std::string>& name) const;
   void keep_entry(const std::optional<std::string>& name, const ScalarLibrary::Entry& entry);
+  std::optional<ScalarLibrary::Entry> in_canonical_spelling(FormulaId f);
   std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical);
+  std::optional<ScalarLibrary::Entry> finished(ScalarCombination& what,
+                                               ScalarCombination::Node root);
   std::optional<ScalarCombination::Node> combined_strings(ScalarCombination& what, FormulaId f,
                                                           bool canonical);
   std::optional<ScalarCombination::Node> combined_multiples(ScalarCombination& what,

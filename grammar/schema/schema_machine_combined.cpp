@@ -39,6 +39,19 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
 // What stands for the strings of `f` in canonical spelling alone.
 FormulaId SchemaMachine::in_canonical(FormulaId f) { return formulas_.all({f, canonical_}); }
 
+// The strings of `f` in canonical spelling, where their automaton in any is known: of that one.
+std::optional<ScalarLibrary::Entry> SchemaMachine::in_canonical_spelling(FormulaId f) {
+  const std::optional<ScalarLibrary::Entry> any = known_entry(scalar_key(formulas_, f));
+  if (!any || any->dfa == nullptr || !any->dfa->quoted() ||
+      library_->canonical_string() == nullptr) {
+    return std::nullopt;
+  }
+  ScalarCombination what;
+  const ScalarCombination::Node spelled =
+      what.characters(library_->canonical_string(), 0, ScalarCombination::kUnbounded);
+  return finished(what, what.all({what.words(any->dfa), spelled}));
+}
+
 // Of strings under a pattern that may be neither too long nor too short: the pattern's automaton,
 // its characters counted while they are read. Nothing where it has to be made another way.
 std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f, bool canonical) {
@@ -133,10 +146,16 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool ca
     root = combined_multiples(what, types, rest);
   }
   if (!root) return std::nullopt;
-  what.set_root(*root);
   if (types == JsonTypes(JsonTypes::kString) && library_->canonical_string() != nullptr) {
     what.settle(*library_->canonical_string());
   }
+  return finished(what, *root);
+}
+
+// The automaton of a combination; nothing where it would be too large.
+std::optional<ScalarLibrary::Entry> SchemaMachine::finished(ScalarCombination& what,
+                                                            ScalarCombination::Node root) {
+  what.set_root(root);
   bool empty = false;
   auto dfa = ScalarDfa::combine(what, ScalarLibrary::kCombinedStates, vocabulary_->single_bytes(),
                                 library_->string(), &empty);

@@ -98,7 +98,8 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
       f = formulas_.without(f, canonical_);
       canonical = true;
     }
-    entry = combined(f, canonical);
+    if (canonical) entry = in_canonical_spelling(f);
+    if (!entry) entry = combined(f, canonical);
     if (!entry) entry = scalar_program(f, canonical);
     if (!entry) return std::nullopt;
     keep_entry(name, *entry);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "grammar/number_expression.h"
+#include "grammar/program.h"
 #include "grammar/schema/scalar_library.h"
 #include "tests/grammar_schema/verdicts.h"
 
@@ -197,6 +199,80 @@ TEST(Multiples, WithinBoundsAreThoseOfEach) {
 }
 
 // Against a list in order of use, and a set beside it.
+TEST(FinishedNumbers, AreTheRangeAndNoTwoStatesSayTheSame) {
+  const VocabularyRef vocabulary = testing::byte_vocabulary();
+  for (const auto& [low, high] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {0, INT64_MAX}, {-120, 998}, {7, 1000}, {INT64_MIN, -31}}) {
+    Fuel fuel("steps", 1'000'000);
+    const auto pool = std::make_shared<ExpressionPool>(fuel);
+    const Expr root = integer_range(*pool, low, high);
+    const auto program = Program::create(pool, root, vocabulary, {}, {}, fuel);
+    ASSERT_TRUE(program);
+    const auto dfa = ScalarDfa::create(*program, 1'000'000, nullptr);
+    ASSERT_NE(dfa, nullptr);
+    const auto reads = [&](const std::string& text) {
+      ScalarDfa::State q = dfa->start();
+      for (const char c : text) q = dfa->next(q, static_cast<unsigned char>(c));
+      return dfa->accepting(q);
+    };
+    for (std::int64_t n = -2000; n < 2000; ++n) {
+      EXPECT_EQ(reads(std::to_string(n)), low <= n && n <= high) << n;
+    }
+    EXPECT_EQ(reads(std::to_string(low)) && reads(std::to_string(high)), true);
+    EXPECT_FALSE(reads("01") || reads("-") || reads("9223372036854775808") ||
+                 reads("-9223372036854775809"));
+    // Pairs that some text tells apart, by its length.
+    const std::size_t count = dfa->size();
+    std::vector<bool> apart(count * count, false);
+    for (std::size_t i = 0; i < count * count; ++i) {
+      const auto p = static_cast<ScalarDfa::State>(i / count);
+      const auto q = static_cast<ScalarDfa::State>(i % count);
+      apart[i] = dfa->accepting(p) != dfa->accepting(q);
+    }
+    for (bool more = true; more;) {
+      more = false;
+      for (std::size_t i = 0; i < count * count; ++i) {
+        const auto p = static_cast<ScalarDfa::State>(i / count);
+        const auto q = static_cast<ScalarDfa::State>(i % count);
+        for (const char c : std::string_view("-0123456789")) {
+          const auto byte = static_cast<unsigned char>(c);
+          if (apart[i] || !apart[dfa->next(p, byte) * count + dfa->next(q, byte)]) continue;
+          apart[i] = more = true;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < count * count; ++i) EXPECT_EQ(apart[i], i / count != i % count);
+  }
+}
+
+TEST(Patterns, AreTheSameInAnySpellingAndInOne) {
+  const std::vector<std::string> texts = texts_of({"a", "b", "\u00e9", "/"}, 3);
+  for (const std::string pattern : {"ab", "^a/*b?$", "b$", "[^a]a"}) {
+    const GrammarRef grammar =
+        compiled({{"type", "object"},
+                  {"properties", {{"v", {{"type", "string"}, {"pattern", pattern}}}}},
+                  {"patternProperties", {{pattern, {{"type", "integer"}}}}},
+                  {"additionalProperties", {{"type", "boolean"}}}});
+    for (const std::string& text : texts) {
+      if (text == "v") continue;
+      const std::string spelled = Json(text).dump();
+      const auto value = testing::accepts(grammar, "{\"v\":" + spelled + "}");
+      EXPECT_EQ(value, finds(pattern, text)) << pattern << " " << text;
+      // As a key, after a value under the same pattern.
+      const std::string before = pattern == "^a/*b?$" ? R"({"v":"ab",)"
+                                 : pattern == "b$"    ? R"({"v":"b",)"
+                                 : pattern == "ab"    ? R"({"v":"ab",)"
+                                                      : R"({"v":"ba",)";
+      EXPECT_EQ(testing::accepts(grammar, before + spelled + ":1}"), finds(pattern, text));
+      EXPECT_EQ(testing::accepts(grammar, before + spelled + ":true}"), !finds(pattern, text));
+      if (text.starts_with('/')) {
+        EXPECT_FALSE(testing::accepts(grammar, before + "\"\\" + spelled.substr(1) + ":1}"));
+        EXPECT_FALSE(testing::accepts(grammar, before + "\"\\" + spelled.substr(1) + ":true}"));
+      }
+    }
+  }
+}
+
 TEST(ScalarLibrary, KeepsWhatWasUsedLastAndWhatStaysForGood) {
   std::mt19937_64 random(1);
   const VocabularyRef vocabulary = testing::byte_vocabulary();
