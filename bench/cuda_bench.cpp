@@ -4,7 +4,7 @@
 // none of them; microseconds, bytes a second as a share of what a large copy reaches, and
 // multiplications a second. Attention: 32 branches over one prompt, which share its pages, beside
 // as many that have copies of their own. Choices: a token of 128,256 under a mask, beside one read
-// of the logits.
+// of the logits. Pages to host memory and back, beside one copy of as many bytes.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -22,6 +22,7 @@
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/limits.h"
+#include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/sample.h"
 #include "runtime/model/model.h"
 
@@ -233,6 +234,55 @@ Status choices(double copy_rate) {
   return {};
 }
 
+// Pages of a Llama-3.1-8B shape.
+Status pages_beside() {
+  constexpr std::uint32_t kLayers = 32;
+  constexpr std::uint64_t kPage = std::uint64_t{kLayers} * 4 * 8 * 128 * kPageTokens;
+  constexpr std::uint32_t kPages = 64;
+  ESP_ASSIGN(const Stream steps, Stream::create());
+  ESP_ASSIGN(const DeviceMemory pool, DeviceMemory::allocate(kPages * kPage, "pages"));
+  ESP_TRY(check(cudaMemset(pool.data(), 0x2B, pool.size()), "filling"));
+  PinnedMemory whole;
+  ESP_TRY(whole.fit(kPages * kPage, "pages"));
+  PageTransfers transfers(pool.data(), kPages, kPage, kLayers, steps);
+  ESP_TRY(transfers.reserve(kPages));
+  std::vector<HostCopy> copies;
+  // What a step waits for.
+  const auto waited = [&](auto&& begin) {
+    return seconds(steps, 1, [&](int) {
+      begin();
+      for (const HostCopy& it : copies) (void)transfers.before_touching(it.page);
+    });
+  };
+  Status status;
+  const auto keep = [&](Status now) {
+    if (status && !now) status = std::move(now);
+  };
+  std::printf("%-34s %10s %10s %8s\n", "pages of 2 MiB to host and back", "us", "a copy us",
+              "ratio");
+  for (const std::uint32_t count : {1U, 8U, 32U, kPages}) {
+    copies.clear();
+    for (std::uint32_t i = 0; i < count; ++i) copies.push_back({i, kPages - 1 - i});
+    const std::uint64_t bytes = count * kPage;
+    ESP_ASSIGN(const double out, seconds(steps, 1, [&](int) {
+                 keep(steps.copy_out(whole.bytes().data(), pool.data(), bytes));
+               }));
+    ESP_ASSIGN(const double in, seconds(steps, 1, [&](int) {
+                 keep(steps.copy_in(pool.data(), whole.bytes().data(), bytes));
+               }));
+    ESP_ASSIGN(const double saved, waited([&] {
+                 for (const HostCopy& it : copies) keep(transfers.save(it));
+               }));
+    ESP_ASSIGN(const double loaded, waited([&] { keep(transfers.load(copies)); }));
+    std::printf("%4u saved %23s %10.1f %10.1f %8.2f\n", count, "", saved * 1e6, out * 1e6,
+                saved / out);
+    std::printf("%4u loaded %22s %10.1f %10.1f %8.2f\n", count, "", loaded * 1e6, in * 1e6,
+                loaded / in);
+  }
+  transfers.finish();
+  return status;
+}
+
 Status run(const std::vector<std::uint32_t>& rows) {
   ESP_ASSIGN(const auto all, devices());
   ESP_TRY(use_device(all.front().number));
@@ -242,7 +292,8 @@ Status run(const std::vector<std::uint32_t>& rows) {
               limits.bytes_per_second / 1e9);
   ESP_TRY(products(rows, limits.bytes_per_second));
   ESP_TRY(attention());
-  return choices(limits.bytes_per_second);
+  ESP_TRY(choices(limits.bytes_per_second));
+  return pages_beside();
 }
 
 }  // namespace

@@ -101,6 +101,9 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
                "Compute every prompt anew; the text is the same, only slower");
   add_text(app, "--kv-dir", kv_dir, "PATH",
            "Keep computed prompts in this folder and find them again in the next run");
+  add_integer(app, "--host-kv", host_kv, 1, std::int64_t{1} << 50,
+              "Bytes of host memory where computed prompts go that a GPU's pool has no room for, "
+              "and come back from where that is measured to be cheaper than computing [none]");
   add_text(app, "--draft", draft, "M",
            "A smaller model of the same tokens that guesses ahead where that is measured to pay; "
            "the text is the same");

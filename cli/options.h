@@ -36,6 +36,7 @@ struct ModelOptions {
   std::optional<std::string> device, kv_type;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
+  std::optional<std::int64_t> host_kv;
   std::optional<std::string> draft;
 
   /// `engine`: also what only matters where the model runs.

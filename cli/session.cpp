@@ -34,6 +34,7 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
     engine.kv_folder = *options.kv_dir;
     ESP_ASSIGN(engine.model_digest, runtime::model_fingerprint(*session->model_, context.system));
   }
+  engine.host_kv_bytes = static_cast<std::uint64_t>(options.host_kv.value_or(0));
   std::unique_ptr<runtime::Backend> draft;
   if (options.draft) {
     ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));

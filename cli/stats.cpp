@@ -55,6 +55,12 @@ Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped
       {"disk_read_pages", stats.disk_read_pages},
       {"disk_written_pages", stats.disk_written_pages},
       {"disk_read_seconds", stats.disk_read_seconds},
+      {"host_pages_total", stats.host_pages_total},
+      {"host_pages_held", stats.host_pages_held},
+      {"host_saved_pages", stats.host_saved_pages},
+      {"host_loaded_pages", stats.host_loaded_pages},
+      {"host_dropped_pages", stats.host_dropped_pages},
+      {"host_load_seconds", stats.host_load_seconds},
   };
 }
 

@@ -32,14 +32,29 @@ class Tree final : public Command {
         programs->run(opened.file, std::move(opened.arguments), programs->options(), context);
     if (!outcome) return run_failure(outcome.error(), context);
     const auto nodes = session.engine().tree();
+    const runtime::Stats stats = session.engine().stats();
+    const bool beside = stats.host_pages_total > 0;
     if (json_) {
-      context.console.print_json(Json{{"nodes", Json::parse(runtime::tree_json(nodes))},
-                                      {"value", dsl::to_json(*outcome)}});
+      Json object{{"nodes", Json::parse(runtime::tree_json(nodes))}};
+      if (beside) {
+        object["host"] = {{"pages", stats.host_pages_total},
+                          {"held", stats.host_pages_held},
+                          {"saved", stats.host_saved_pages},
+                          {"loaded", stats.host_loaded_pages}};
+      }
+      object["value"] = dsl::to_json(*outcome);
+      context.console.print_json(object);
       return kDone;
     }
     const runtime::Tokenizer& tokenizer = *session.model().tokenizer();
-    const std::string lines = runtime::draw_tree(
+    std::string lines = runtime::draw_tree(
         nodes, [&](std::span<const TokenId> ids) { return tokenizer.decode(ids, true); });
+    if (beside) {
+      lines += "host memory: " + std::to_string(stats.host_pages_held) + " of " +
+               std::to_string(stats.host_pages_total) + " pages held, " +
+               std::to_string(stats.host_saved_pages) + " saved, " +
+               std::to_string(stats.host_loaded_pages) + " loaded\n";
+    }
     context.console.print_text(lines.empty() ? "nothing is held"
                                              : lines.substr(0, lines.size() - 1));
     return kDone;

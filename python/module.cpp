@@ -196,18 +196,20 @@ PYBIND11_MODULE(_core, module) {
       .def(py::init([](const std::string& model, unsigned threads, std::uint64_t kv_bytes,
                        bool cache, const std::string& draft, double retained_share,
                        const std::string& device, const std::string& kv_type,
-                       std::optional<std::uint32_t> gpu_layers, std::uint32_t tensor_parallel) {
+                       std::optional<std::uint32_t> gpu_layers, std::uint32_t tensor_parallel,
+                       std::uint64_t host_kv_bytes) {
              Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
              {
                const py::gil_scoped_release unlocked;
-               session = Session::open({model, threads, kv_bytes, cache, draft, retained_share,
-                                        device, kv_type, gpu_layers, tensor_parallel});
+               session =
+                   Session::open({model, threads, kv_bytes, cache, draft, retained_share, device,
+                                  kv_type, gpu_layers, tensor_parallel, host_kv_bytes});
              }
              return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
            }),
            py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"),
            py::arg("draft"), py::arg("retained_share"), py::arg("device"), py::arg("kv_type"),
-           py::arg("gpu_layers"), py::arg("tensor_parallel"))
+           py::arg("gpu_layers"), py::arg("tensor_parallel"), py::arg("host_kv_bytes"))
       .def_property_readonly("device", [](const Session& session) { return session.device(); })
       .def("start",
            [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,
@@ -262,6 +264,10 @@ PYBIND11_MODULE(_core, module) {
         out["pages_free"] = s.pages_free;
         out["pages_held"] = s.pages_held;
         out["pages_retained"] = s.pages_retained;
+        out["host_pages_total"] = s.host_pages_total;
+        out["host_pages_held"] = s.host_pages_held;
+        out["host_saved_pages"] = s.host_saved_pages;
+        out["host_loaded_pages"] = s.host_loaded_pages;
         out["prefill_rows"] = s.prefill_rows;
         out["decode_rows"] = s.decode_rows;
         out["logits_rows"] = s.logits_rows;

@@ -97,6 +97,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   runtime::EngineOptions engine;
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;
+  engine.host_kv_bytes = options.host_kv_bytes;
   std::unique_ptr<runtime::Backend> draft;
   if (!options.draft.empty()) {
     ESP_ASSIGN(const std::string draft_path, store.resolve(options.draft));

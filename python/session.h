@@ -36,6 +36,7 @@ struct SessionOptions {
   std::string kv_type = "f16";                   // as runtime::parse_kv_type has it
   std::optional<std::uint32_t> gpu_layers = {};  // as runtime::BackendOptions has it
   std::uint32_t tensor_parallel = 0;             // the same
+  std::uint64_t host_kv_bytes = 0;               // as runtime::EngineOptions has it
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.

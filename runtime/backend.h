@@ -95,6 +95,36 @@ struct BackendInfo {
   std::string tuning;     // sizes of work, for people; empty where there are none to choose
 };
 
+/// A page of the pool, and a slot of the host memory beside it.
+struct HostCopy {
+  std::uint32_t slot = 0;
+  PageId page = 0;
+};
+
+/// Host memory beside a device's pool, where pages go and come back from while steps run. Copies
+/// are in the order in which they were begun, after the steps before them. Whatever reads or writes
+/// a page of which a copy is under way waits for it by itself: a later step, poison(),
+/// export_page(), import_page(). A copy that could not be begun leaves of each byte that it goes to
+/// what was there or what was to come; one that fails after that fails every step from then on.
+/// Engine thread only.
+class HostPages {
+ public:
+  virtual ~HostPages() = default;
+  /// Room for slots [0, slots). kExhausted; what there was stays.
+  [[nodiscard]] virtual Status reserve(std::uint32_t slots) = 0;
+  /// Begins to copy a page to its slot.
+  [[nodiscard]] virtual Status save(HostCopy copy) = 0;
+  /// Begins to copy slots to their pages. The next step waits for each layer when it comes to it.
+  [[nodiscard]] virtual Status load(std::span<const HostCopy> copies) = 0;
+  /// Of loads that have ended since it was last asked: pages, and the time they took. Not all of
+  /// them need to be counted.
+  struct Took {
+    std::uint64_t pages = 0;
+    double seconds = 0;
+  };
+  [[nodiscard]] virtual Took loads_took() = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -109,6 +139,8 @@ class Backend {
   /// A page's page_bytes bytes out of the pool and into it, bit for bit. Not while a step runs.
   virtual void export_page(PageId page, std::span<std::byte> out) const = 0;
   virtual void import_page(PageId page, std::span<const std::byte> bytes) = 0;
+  /// Null where the pool is host memory already. Lives as long as the backend.
+  [[nodiscard]] virtual HostPages* host_pages() { return nullptr; }
 };
 
 }  // namespace espalier::runtime

@@ -31,6 +31,7 @@ class Session:
         kv_type: str,
         gpu_layers: int | None,
         tensor_parallel: int,
+        host_kv_bytes: int,
     ) -> None: ...
     @property
     def device(self) -> str: ...

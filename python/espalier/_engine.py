@@ -57,6 +57,7 @@ class Engine:
         kv_type: str = "f16",
         gpu_layers: int | None = None,
         tensor_parallel: int = 0,
+        host_kv_bytes: int = 0,
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
@@ -69,9 +70,21 @@ class Engine:
         gpu_layers: how many of the model's last layers the GPU has, the CPU the others; None: as many as its memory
         takes.
         tensor_parallel: of several GPUs, how many share each layer; 0: as many as the model lets.
+        host_kv_bytes: host memory where computed prompts go that a GPU's pool has no room for; 0: none. The CPU's pool
+        is host memory already, so there it is refused.
         """
         self._session = _core.Session(
-            model, threads, kv_bytes, cache, draft, retained_share, device, kv_type, gpu_layers, tensor_parallel
+            model,
+            threads,
+            kv_bytes,
+            cache,
+            draft,
+            retained_share,
+            device,
+            kv_type,
+            gpu_layers,
+            tensor_parallel,
+            host_kv_bytes,
         )
         _open.add(self)
 

@@ -98,7 +98,7 @@ class Network {
   std::atomic<bool> gone_ = false;
 };
 
-class DeviceBackend final : public Backend {
+class DeviceBackend final : public Backend, public HostPages {
  public:
   // Where everything is: the ranks stage by stage, `host` the layers before them (null: none).
   struct Places {
@@ -163,7 +163,64 @@ class DeviceBackend final : public Backend {
     }
   }
 
+  HostPages* host_pages() override { return this; }
+  Status reserve(std::uint32_t slots) override {
+    return on_each_rank([&](Rank& rank) -> Status {
+      ESP_TRY(rank.transfers().reserve(slots));
+      if (places_.host == nullptr) return {};
+      try {
+        earlier_.resize(std::max<std::size_t>(earlier_.size(), slots));
+      } catch (const std::bad_alloc&) {
+        return fail(ErrorCode::kExhausted, "pages beside the KV pool: out of memory");
+      }
+      return {};
+    });
+  }
+  Status save(HostCopy copy) override {
+    ESP_TRY(on_each_rank([&](Rank& rank) { return rank.transfers().save(copy); }));
+    const std::span<const std::byte> early = earlier_part(copy.page);
+    if (early.empty()) return {};
+    try {
+      earlier_[copy.slot].assign(early.begin(), early.end());
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kExhausted, "pages beside the KV pool: out of memory");
+    }
+    return {};
+  }
+  Status load(std::span<const HostCopy> copies) override {
+    ESP_TRY(on_each_rank([&](Rank& rank) { return rank.transfers().load(copies); }));
+    if (places_.host == nullptr) return {};
+    for (const HostCopy& copy : copies) {
+      std::copy(earlier_[copy.slot].begin(), earlier_[copy.slot].end(),
+                earlier_part(copy.page).begin());
+    }
+    return {};
+  }
+  Took loads_took() override {
+    Took out;
+    (void)on_each_rank([&](Rank& rank) -> Status {
+      const Took took = rank.transfers().loads_took();
+      out.pages = std::max(out.pages, took.pages);
+      out.seconds = std::max(out.seconds, took.seconds);
+      return {};
+    });
+    return out;
+  }
+
  private:
+  // f(rank) one after the other on this thread, each with its device. What fails is told here, and
+  // not once more by the next step; a device that is lost says so again.
+  template <class F>
+  Status on_each_rank(F&& f) {
+    for (const auto& rank : places_.ranks) {
+      Status status = rank->enter();
+      if (status) status = f(*rank);
+      if (status) continue;
+      (void)cudaGetLastError();
+      return status;
+    }
+    return {};
+  }
   // A page's bytes of layers on the host: its first ones, or none.
   [[nodiscard]] std::span<std::byte> earlier_part(PageId page) const {
     return places_.host == nullptr ? std::span<std::byte>() : places_.host->page(page);
@@ -194,7 +251,8 @@ class DeviceBackend final : public Backend {
     ESP_TRY(places_.network->join());
     const cuda::Residual earlier =
         places_.host == nullptr ? cuda::Residual() : places_.host->run(batch);
-    if (Status ready = each([&](Rank& rank, std::uint32_t r) {
+    if (Status ready = each([&](Rank& rank, std::uint32_t r) -> Status {
+          ESP_TRY(rank.transfers().before_writing(batch));
           return rank.forward().prepare(batch, planned.rows, earlier, places_.network->of(r));
         });
         !ready) {
@@ -202,7 +260,7 @@ class DeviceBackend final : public Backend {
     }
     const bool alone = places_.ranks.size() == 1;
     if (Status ran = each([&](Rank& rank, std::uint32_t) -> Status {
-          ESP_TRY(rank.forward().run(rank.pool()));
+          ESP_TRY(rank.forward().run(rank.pool(), rank.transfers()));
           // Each rank on its own thread: one whose device failed must be heard while others wait.
           return alone ? Status() : rank.stream().wait(what);
         });
@@ -236,6 +294,7 @@ class DeviceBackend final : public Backend {
   Places places_;
   cuda::DeviceChoices choices_;
   BackendInfo info_;
+  std::vector<std::vector<std::byte>> earlier_;  // by slot: what host pages have of layers there
   std::size_t head_;  // the rank on whose device choices are made: the first of the last stage
 };
 

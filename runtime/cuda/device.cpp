@@ -182,6 +182,34 @@ Status Stream::copy_out(void* to, const void* from, std::uint64_t bytes) const {
                "copying from the device");
 }
 
+Result<Event> Event::create(bool timed) {
+  Event out;
+  ESP_TRY(check(
+      cudaEventCreateWithFlags(&out.event_, timed ? cudaEventDefault : cudaEventDisableTiming),
+      "event"));
+  return out;
+}
+
+Event::~Event() {
+  if (event_ != nullptr) cudaEventDestroy(event_);
+}
+
+Status Event::record(const Stream& stream) const {
+  return check(cudaEventRecord(event_, stream.get()), "recording an event");
+}
+
+Status Event::hold(const Stream& stream) const {
+  return check(cudaStreamWaitEvent(stream.get(), event_, 0), "waiting for an event");
+}
+
+bool Event::reached() const { return cudaEventQuery(event_) == cudaSuccess; }
+
+Result<double> Event::seconds_since(const Event& begin) const {
+  float milliseconds = 0;
+  ESP_TRY(check(cudaEventElapsedTime(&milliseconds, begin.event_, event_), "timing"));
+  return static_cast<double>(milliseconds) / 1e3;
+}
+
 Status Stream::wait(const std::string& what) const {
   const cudaError_t launched = cudaGetLastError();
   ESP_TRY(check(cudaStreamSynchronize(stream_), what));

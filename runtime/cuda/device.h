@@ -104,4 +104,29 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
+/// A place in a stream's work.
+class Event {
+ public:
+  /// `timed`: seconds_since() may be asked.
+  [[nodiscard]] static Result<Event> create(bool timed);
+  Event() = default;
+  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
+  Event& operator=(Event&& other) noexcept {
+    std::swap(event_, other.event_);
+    return *this;
+  }
+  ~Event();
+
+  /// Behind all that the stream has so far.
+  [[nodiscard]] Status record(const Stream& stream) const;
+  /// What the stream is given from now on waits for it; the host does not.
+  [[nodiscard]] Status hold(const Stream& stream) const;
+  [[nodiscard]] bool reached() const;
+  /// From `begin` to this one, both reached.
+  [[nodiscard]] Result<double> seconds_since(const Event& begin) const;
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
 }  // namespace espalier::runtime::cuda

@@ -221,24 +221,26 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   return input_.send(stream_);
 }
 
-Status Forward::run(const KvView& pool) {
+Status Forward::run(const KvView& pool, PageTransfers& transfers) {
+  const auto records = [](const Communicator* with) { return with == nullptr || with->records(); };
+  const bool recorded =
+      count_ <= kMostRecordedRows && records(links_.across) && records(links_.along);
+  // What is replayed does not wait between layers, nor do copies of pages.
+  if (recorded || waves_.size() > 1) ESP_TRY(transfers.before_reading());
   for (std::size_t i = 0; i + 1 < waves_.size(); ++i) {
     if (waves_[i] == waves_[i + 1]) continue;
     copy_pages(stream_.get(), waves_[i + 1] - waves_[i], copies_ + waves_[i], pool);
   }
   if (count_ == 0) return {};
-  const auto records = [](const Communicator* with) { return with == nullptr || with->records(); };
-  if (count_ > kMostRecordedRows || !records(links_.across) || !records(links_.along)) {
-    return enqueue(pool);
-  }
+  if (!recorded) return enqueue(pool, transfers);
   if (moves_ != DeviceMemory::moves()) {
     moves_ = DeviceMemory::moves();
     graphs_.clear();
   }
-  return graphs_.run(stream_, key_, [&] { return enqueue(pool); });
+  return graphs_.run(stream_, key_, [&] { return enqueue(pool, transfers); });
 }
 
-Status Forward::enqueue(const KvView& pool) {
+Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
   Communicator* const along = links_.along;
   const std::uint64_t floats = std::uint64_t{count_} * shape_.width;
   std::uint32_t rows = count_;
@@ -246,7 +248,10 @@ Status Forward::enqueue(const KvView& pool) {
   if (along != nullptr && along->rank() > 0) {
     ESP_TRY(along->receive(residual_, floats, along->rank() - 1, stream_));
   }
-  for (std::uint32_t l = 0; l < shape_.layers; ++l) ESP_TRY(run_layer(l, rows, pool));
+  for (std::uint32_t l = 0; l < shape_.layers; ++l) {
+    ESP_TRY(transfers.before_layer(l));
+    ESP_TRY(run_layer(l, rows, pool));
+  }
   if (has_head(*model_)) return head(0, std::min(wanted_, kHeadRows));
   if (along == nullptr) return {};
   return along->send(residual_, floats, along->rank() + 1, stream_);

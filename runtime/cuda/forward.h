@@ -23,6 +23,7 @@
 #include "runtime/cuda/communicator.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/graph_cache.h"
+#include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
 #include "runtime/cuda/step_input.h"
 #include "runtime/cuda/weights.h"
@@ -64,8 +65,8 @@ class Forward {
   /// be asked for afterwards; without a head it is not looked at. kExhausted.
   [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
                                const Residual& earlier, const Links& links);
-  /// Enqueues the layers, which write K and V.
-  [[nodiscard]] Status run(const KvView& pool);
+  /// Enqueues the layers, which write K and V, each behind what it reads of pages that arrive.
+  [[nodiscard]] Status run(const KvView& pool, PageTransfers& transfers);
   /// Logits of wanted rows [begin, end), logits_stride() apart, in device memory that the next call
   /// overwrites, once what was enqueued is done. `end - begin` is kHeadRows, or up to the last row.
   [[nodiscard]] Result<const float*> logits(std::uint32_t begin, std::uint32_t end);
@@ -105,7 +106,7 @@ class Forward {
   Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
           std::uint32_t multiprocessors);
   [[nodiscard]] Status reserve(std::uint32_t rows, std::uint32_t head_rows);
-  [[nodiscard]] Status enqueue(const KvView& pool);
+  [[nodiscard]] Status enqueue(const KvView& pool, PageTransfers& transfers);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
   void embed(const Batch& batch, std::span<float> out);
   [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool);

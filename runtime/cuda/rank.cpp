@@ -23,11 +23,15 @@ Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& m
   return out;
 }
 
-Rank::~Rank() { (void)enter(); }
+Rank::~Rank() {
+  (void)enter();
+  transfers_.finish();
+}
 
 Status Rank::reserve(std::uint32_t pages) {
   ESP_ASSIGN(pool_, DeviceMemory::allocate(pages * page_bytes_, "KV pool"));
   view_.pages = pool_.as<std::uint16_t>();
+  transfers_ = PageTransfers(pool_.data(), pages, page_bytes_, view_.layers, stream());
   return {};
 }
 
@@ -46,6 +50,7 @@ void Rank::each_run(F&& f) const {
 }
 
 void Rank::poison(PageId page) {
+  (void)transfers_.before_touching(page);
   // Every byte 0x7E: a NaN of binary16.
   cudaMemsetAsync(at(page), 0x7E, page_bytes_, stream().get());
 }
@@ -54,7 +59,8 @@ void Rank::copied(Status enqueued) const {
   if (enqueued) (void)cudaStreamSynchronize(stream().get());
 }
 
-void Rank::export_page(PageId page, std::span<std::byte> out) const {
+void Rank::export_page(PageId page, std::span<std::byte> out) {
+  (void)transfers_.before_touching(page);
   std::byte* const layers = out.data() + layers_at();
   if (part_.shares.ranks() == 1) {
     copied(stream().copy_out(layers, at(page), page_bytes_));
@@ -68,6 +74,7 @@ void Rank::export_page(PageId page, std::span<std::byte> out) const {
 }
 
 void Rank::import_page(PageId page, std::span<const std::byte> from) {
+  (void)transfers_.before_touching(page);
   const std::byte* const layers = from.data() + layers_at();
   if (part_.shares.ranks() == 1) {
     copied(stream().copy_in(at(page), layers, page_bytes_));

@@ -16,6 +16,7 @@
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/forward.h"
 #include "runtime/cuda/kernels.h"
+#include "runtime/cuda/page_transfers.h"
 #include "runtime/model/model_part.h"
 
 namespace espalier::runtime::cuda {
@@ -51,11 +52,13 @@ class Rank {
   [[nodiscard]] Forward& forward() { return *forward_; }
   [[nodiscard]] const Stream& stream() const { return forward_->stream(); }
   [[nodiscard]] const KvView& pool() const { return view_; }
+  /// Of its part of pages, after reserve().
+  [[nodiscard]] PageTransfers& transfers() { return transfers_; }
 
   void poison(PageId page);
   /// This part of a page of the whole model. A device that fails here fails in the next step too,
   /// which can say so.
-  void export_page(PageId page, std::span<std::byte> out) const;
+  void export_page(PageId page, std::span<std::byte> out);
   void import_page(PageId page, std::span<const std::byte> bytes);
 
  private:
@@ -77,6 +80,7 @@ class Rank {
   std::unique_ptr<Forward> forward_;
   DeviceMemory pool_;
   KvView view_;
+  PageTransfers transfers_;
 };
 
 }  // namespace espalier::runtime::cuda

@@ -23,6 +23,9 @@ namespace espalier::runtime {
 
 class EngineCore;
 
+/// Spaces from here on are of one branch alone (the cache turned off): nothing of them is kept.
+inline constexpr std::uint64_t kOwnSpaces = 1ULL << 63;
+
 /// Prompt ids [begin, end) that no request has counted yet. Forks share the flag, so a trunk is
 /// counted once.
 struct PromptSegment {

@@ -22,7 +22,7 @@ class EngineCore {
   Inbox inbox;
   BackendInfo info;
   bool cache = true;
-  std::atomic<std::uint64_t> next_space = 1ULL << 63;  // spaces for branches that share with nobody
+  std::atomic<std::uint64_t> next_space = kOwnSpaces;
 
   [[nodiscard]] Stats stats() const {
     const std::lock_guard lock(mutex_);

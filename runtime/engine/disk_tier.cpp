@@ -4,16 +4,15 @@
 #include <chrono>
 #include <utility>
 
+#include "runtime/engine/branch_state.h"
+#include "runtime/engine/page_import.h"
+
 namespace espalier::runtime {
 namespace {
-
-constexpr std::uint64_t kOwnSpaces = 1ULL << 63;
 
 PageStore::Tokens page_of(std::span<const TokenId> path, std::size_t index) {
   return PageStore::Tokens(path.data() + index * kPageTokens, kPageTokens);
 }
-
-void mean(double& so_far, double now) { so_far = so_far == 0 ? now : so_far + (now - so_far) / 8; }
 
 }  // namespace
 
@@ -53,20 +52,9 @@ void DiskTier::write() {
   }
 }
 
-void DiskTier::prefill_took(std::uint32_t rows, double seconds) {
-  mean(prefill_page_seconds_, seconds / rows * kPageTokens);
-}
-
-bool DiskTier::pays(std::size_t pages) {
-  if (pages == 0) return false;
-  if (prefill_page_seconds_ == 0 || read_page_seconds_ == 0) return true;
-  return read_page_seconds_ < prefill_page_seconds_ || ++asked_ % 32 == 0;
-}
-
 std::shared_ptr<PageRead> DiskTier::fetch(std::uint64_t space, std::span<const TokenId> path,
                                           std::uint32_t matched) {
-  // A page of which the tree has the head is left alone: its slots may be somebody's.
-  if (space >= kOwnSpaces || matched % kPageTokens != 0 || store_->size() == 0) return nullptr;
+  if (space >= kOwnSpaces || store_->size() == 0) return nullptr;
   const std::size_t first = matched / kPageTokens;
   std::vector<PageStore::Name> names;
   PageStore::Name name = store_->root(space);
@@ -76,7 +64,7 @@ std::shared_ptr<PageRead> DiskTier::fetch(std::uint64_t space, std::span<const T
     if (!store_->has(name)) break;
     names.push_back(name);
   }
-  if (!pays(names.size())) return nullptr;
+  if (names.empty() || !cost_.pays()) return nullptr;
   return reader_.read({path.begin(), path.end()}, first, std::move(names));
 }
 
@@ -84,36 +72,26 @@ bool DiskTier::import(radix_cache::RadixCache& cache, std::uint64_t space,
                       std::span<const TokenId> path, PageRead& read) {
   if (read.seconds > 0 && !read.pages.empty()) {  // the first time
     counts_.read_seconds += read.seconds;
-    mean(read_page_seconds_, read.seconds / static_cast<double>(read.pages.size()));
+    cost_.bringing_took(read.pages.size(), read.seconds);
   }
   read.seconds = 0;
-  const std::uint32_t matched = cache.match(space, path);
-  const std::size_t first = matched / kPageTokens;
+  const std::size_t first = cache.match(space, path) / kPageTokens;
   const auto same = std::mismatch(path.begin(), path.end(), read.path.begin(), read.path.end());
   const std::size_t end =
       std::min(read.first + read.pages.size(),
                static_cast<std::size_t>(same.first - path.begin()) / kPageTokens);
-  // What the tree lost meanwhile, or has got the middle of a page of, is computed.
-  if (matched % kPageTokens != 0 || first < read.first || first >= end) return false;
+  // What the tree lost meanwhile is computed.
+  if (first < read.first || first >= end) return false;
   const std::size_t last = std::min(end, first + kImportPages);
-  radix_cache::Lease lease = cache.open(space);
-  cache.extend(lease, path.first(last * kPageTokens), last * kPageTokens);
-  if (cache.ready(lease) != matched) return false;
-  std::vector<radix_cache::PageId> pages;
-  std::size_t done = first;
-  for (; done < last; ++done) {
-    radix_cache::StepPlan plan;
-    if (cache.plan(lease, plan, kPageTokens).size() != kPageTokens) {
-      cache.abandon(plan);
-      break;
-    }
-    cache.page_table(lease, static_cast<std::uint32_t>((done + 1) * kPageTokens), pages);
-    backend_.import_page(pages[done], read.pages[done - read.first]);
-    cache.commit(plan);
-  }
-  counts_.read_pages += done - first;
-  cache.rollback(lease, static_cast<std::uint32_t>(done * kPageTokens));
-  return done == last && last < end;
+  const auto done = import_pages(
+      cache, space, path, first, last, [&](std::span<const radix_cache::PageId> pages) -> Status {
+        for (std::size_t i = 0; i < pages.size(); ++i) {
+          backend_.import_page(pages[i], read.pages[first + i - read.first]);
+        }
+        return {};
+      });
+  counts_.read_pages += *done;
+  return *done == last - first && last < end;
 }
 
 void DiskTier::save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease,

@@ -1,14 +1,12 @@
-// The tree's second tier: pages of finished requests go to a PageStore, and come back where a later
-// path wants them.
+// The tree's tier on disk: pages of finished requests go to a PageStore, and come back where a
+// later path wants them.
 //
 // Writing is behind: a finished request's whole pages that the store lacks are copied out of the
 // pool at once and appended by a thread of the tier's own, whose queue is bounded (what does not
 // fit is not written). Reading is before admission and beside the steps: fetch() has the pages that
 // follow what the tree has read and checked by another thread (PageReader); import() puts them into
 // the pool, a few at a time, through a plan of the tree, whose rows count as computed. It happens
-// only where it is cheaper than computing: seconds a page read against seconds a page of prefill,
-// both measured as the engine runs; while one of them is not known yet, and every 32nd time, it is
-// tried.
+// only where it is measured to be cheaper than computing (TierCost).
 //
 // Spaces that are nobody else's (the cache turned off) are neither written nor read. Engine thread
 // only.
@@ -29,6 +27,7 @@
 #include "runtime/backend.h"
 #include "runtime/engine/page_reader.h"
 #include "runtime/engine/page_store.h"
+#include "runtime/engine/tier_cost.h"
 
 namespace espalier::runtime {
 
@@ -56,7 +55,7 @@ class DiskTier {
   void save(const radix_cache::RadixCache& cache, const radix_cache::Lease& lease,
             std::uint64_t space);
   /// A measurement: `rows` rows of prefill took so long.
-  void prefill_took(std::uint32_t rows, double seconds);
+  void prefill_took(std::uint32_t rows, double seconds) { cost_.computing_took(rows, seconds); }
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
@@ -71,16 +70,13 @@ class DiskTier {
     std::vector<std::byte> bytes;
   };
   void write();
-  [[nodiscard]] bool pays(std::size_t pages);
 
   std::unique_ptr<PageStore> store_;
   Backend& backend_;
   System& system_;
   PageReader reader_;
   Counts counts_;
-  double prefill_page_seconds_ = 0;  // running means; 0: not measured
-  double read_page_seconds_ = 0;
-  std::uint64_t asked_ = 0;
+  TierCost cost_;
   std::unordered_set<PageStore::Name> sent_;  // queued or written by us
 
   std::mutex mutex_;

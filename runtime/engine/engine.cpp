@@ -116,6 +116,18 @@ Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
                 "the draft model has " + std::to_string(draft->info().vocabulary) +
                     " tokens, the model " + std::to_string(backend->info().vocabulary));
   }
+  if (options.host_kv_bytes > 0) {
+    if (backend->host_pages() == nullptr) {
+      return fail(ErrorCode::kUnsupported,
+                  "room for pages in host memory: the pool of this device is host memory already");
+    }
+    if (options.host_kv_bytes < backend->info().page_bytes) {
+      return fail(ErrorCode::kInvalid,
+                  "room for pages in host memory: " + std::to_string(options.host_kv_bytes) +
+                      " bytes hold no page, which has " +
+                      std::to_string(backend->info().page_bytes));
+    }
+  }
   std::unique_ptr<PageStore> store;
   if (!options.kv_folder.empty()) {
     const BackendInfo& info = backend->info();

@@ -86,6 +86,13 @@ struct Stats {
   std::uint64_t disk_written_pages = 0;
   std::uint64_t disk_dropped_pages = 0;  // not written: the writer was too far behind
   double disk_read_seconds = 0;
+  // The tier in host memory.
+  std::uint32_t host_pages_total = 0;
+  std::uint32_t host_pages_held = 0;
+  std::uint64_t host_saved_pages = 0;
+  std::uint64_t host_loaded_pages = 0;
+  std::uint64_t host_dropped_pages = 0;  // not saved: no room, or a failure
+  double host_load_seconds = 0;          // of loads whose end was seen
 };
 
 struct EngineOptions {
@@ -103,6 +110,9 @@ struct EngineOptions {
   std::string kv_folder = {};
   std::string model_digest = {};
   std::function<void(const std::string& message)> note = {};
+  // Of host memory, for pages that leave a device's pool (host_tier.h); 0: none. Taken as it is
+  // needed. Refused for a backend whose pool is host memory already.
+  std::uint64_t host_kv_bytes = 0;
   bool poison = false;  // tests: freed pages become NaN
   bool check = false;   // tests: the tree's invariants after every step
 };

@@ -69,6 +69,7 @@ class Job {
     std::uint64_t denied_pages = UINT64_MAX;  // it did not fit when so many could be had
     std::shared_ptr<PageRead> read;           // pages of its path that come from disk
     std::uint32_t reads = 0;                  // asked for since it was last enqueued or denied
+    std::size_t host_pages = 0;               // that came from host memory since then
   };
   Queue queue;
   [[nodiscard]] virtual bool finished() const = 0;

@@ -39,7 +39,7 @@ void Scheduler::enqueue(std::unique_ptr<Job> job) {
   job->queue.since = stats_.steps;
   job->queue.since_time = system_.now();
   job->queue.matched_at = job->queue.denied_pages = UINT64_MAX;
-  job->queue.reads = 0;
+  job->queue.reads = job->queue.host_pages = 0;
   next_deadline_ = std::min(next_deadline_, job->state().terms.deadline);
   insert_waiting(std::move(job));
 }
@@ -171,6 +171,16 @@ Scheduler::Disk Scheduler::from_disk(Job& job) {
   }
 }
 
+bool Scheduler::from_host(Job& job) {
+  if (!host_) return false;
+  const std::vector<TokenId> path = job.path();
+  // As many as it has: what comes must not be evicted and come again for ever.
+  if (job.queue.host_pages >= path.size() / kPageTokens) return false;
+  const HostTier::Loaded loaded = host_->load(cache_, job.state().space, path);
+  job.queue.host_pages += loaded.pages;
+  return loaded.more;
+}
+
 bool Scheduler::try_admit(std::size_t at) {
   Job& job = *waiting_[at];
   if (!job.finished()) {
@@ -181,6 +191,7 @@ bool Scheduler::try_admit(std::size_t at) {
     // Entering the tree is not free: not again before there is more room than when it did not fit.
     if (!running_.empty() && job.queue.denied_pages != UINT64_MAX && room <= job.queue.denied_pages)
       return false;
+    if (from_host(job)) return false;
     switch (from_disk(job)) {
       case Disk::kReading:
         reading_.push_back(std::move(waiting_[at]));
@@ -198,7 +209,7 @@ bool Scheduler::try_admit(std::size_t at) {
       if (need > usage.free + usage.evictable) {
         job.stop(cache_, 0);
         job.queue.denied_pages = room;
-        job.queue.reads = 0;
+        job.queue.reads = job.queue.host_pages = 0;
         holding_ = running_.empty();
         return false;
       }
@@ -244,6 +255,11 @@ bool Scheduler::preempt_last() {
   if (running_.size() <= 1) return false;
   std::unique_ptr<Job> job = std::move(running_.back());
   running_.pop_back();
+  if (host_) {
+    for (const Strand& strand : job->strands()) {
+      host_->save(cache_, strand.lease, job->state().space);
+    }
+  }
   job->stop(cache_, expected_back());
   ++job->queue.preempted;
   ++stats_.preemptions;

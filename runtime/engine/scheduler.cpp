@@ -35,6 +35,12 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
         return cache;
       }()) {
   if (store) tier_ = std::make_unique<DiskTier>(std::move(store), backend_, system_);
+  if (options_.host_kv_bytes > 0) {
+    const std::uint64_t pages = options_.host_kv_bytes / backend_.info().page_bytes;
+    host_.emplace(*backend_.host_pages(),
+                  static_cast<std::uint32_t>(std::min<std::uint64_t>(pages, UINT32_MAX - 1)),
+                  options_.note);
+  }
   if (draft != nullptr && options_.draft) {
     draft_model_ = std::make_unique<DraftModel>(
         std::move(draft), DraftModel::Options{options_.max_rows, options_.poison}, system_,
@@ -97,6 +103,15 @@ Stats Scheduler::stats() const {
     out.disk_dropped_pages = tier_->counts().dropped_pages;
     out.disk_read_seconds = tier_->counts().read_seconds;
   }
+  if (host_) {
+    const HostTier::Counts counts = host_->counts();
+    out.host_pages_total = counts.total;
+    out.host_pages_held = counts.held;
+    out.host_saved_pages = counts.saved;
+    out.host_loaded_pages = counts.loaded;
+    out.host_dropped_pages = counts.dropped;
+    out.host_load_seconds = counts.load_seconds;
+  }
   return out;
 }
 
@@ -119,21 +134,20 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   BranchState& state = job->state();
   const std::uint64_t space = state.space;
   const bool ok = status.has_value();
+  const bool dead = state.dead;
+  const auto trunk = static_cast<std::uint32_t>(state.forked_at);
   const std::size_t before = state.ids.size();
   job->retract(cache_);
-  radix_cache::Lease stored;  // the answer does not wait for the disk tier
-  if (tier_ && ok && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
-  const bool comes_back = ok && !state.dead;
-  if (ok && state.dead && !job->strands().empty())
-    cache_.mark_dead(job->strands()[0].lease, static_cast<std::uint32_t>(state.forked_at));
+  radix_cache::Lease stored;  // the answer does not wait for the tiers
+  if ((tier_ || host_) && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
+  const bool comes_back = ok && !dead;
+  if (ok && dead && !job->strands().empty()) cache_.mark_dead(job->strands()[0].lease, trunk);
   if (ok && !job->strands().empty()) cache_.retain(job->strands()[0].lease, state.terms.retention);
+  const std::uint64_t back = comes_back ? expected_back() : 0;
   const std::uint32_t evictable = cache_.usage().evictable;
-  job->stop(cache_, comes_back ? expected_back() : 0);
-  const std::uint32_t pages = cache_.usage().evictable - evictable;
+  job->stop(cache_, back);
   job->answer(std::move(status));
-  if (comes_back)
-    parked_.push_back(
-        {state.lineage, job->queue.place, stats_.steps + kParkedSteps, state.ids, pages});
+  Parked parked{state.lineage, job->queue.place, stats_.steps + kParkedSteps, state.ids, 0};
   if (state.ids.size() > before) {
     const auto length = static_cast<double>(state.ids.size() - before);
     const double mean = output_tokens_.value_or(length);
@@ -141,8 +155,18 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   }
   state.computed = std::min(state.computed, state.ids.size());
   state.parked = comes_back ? stats_.steps : 0;
-  complete_(job->shared());
-  if (stored.valid()) tier_->save(cache_, stored, space);
+  complete_(job->shared());  // from here on the state is the program's
+  if (stored.valid()) {
+    // What nobody comes back to needs no second place.
+    if (host_) host_->save(cache_, stored, space, dead ? trunk : UINT32_MAX);
+    if (tier_ && ok) tier_->save(cache_, stored, space);
+    // It left last, so it says what becomes of the path.
+    if (ok && dead) cache_.mark_dead(stored, trunk);
+    cache_.expect(stored, back);
+    stored = {};
+  }
+  parked.pages = cache_.usage().evictable - evictable;
+  if (comes_back) parked_.push_back(std::move(parked));
 }
 
 void Scheduler::fail_job(const Job* job, Error error) {
@@ -339,7 +363,10 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   stats_.prefill_seconds += prefill;
   stats_.decode_seconds += took - prefill;
   if (prefill_rows == 0) cost_.record(rows, took);
-  if (tier_ && results && prefill_rows > 0) tier_->prefill_took(prefill_rows, prefill);
+  if (results && prefill_rows > 0) {
+    if (tier_) tier_->prefill_took(prefill_rows, prefill);
+    if (host_) host_->prefill_took(prefill_rows, prefill);
+  }
   if (!results) {
     cache_.abandon(step);
     std::vector<std::unique_ptr<Job>> all = std::exchange(running_, {});

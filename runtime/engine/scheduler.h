@@ -41,6 +41,7 @@
 #include "runtime/engine/draft_model.h"
 #include "runtime/engine/drafter.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/host_tier.h"
 #include "runtime/engine/job.h"
 
 namespace espalier::runtime {
@@ -56,7 +57,8 @@ class Scheduler {
   using Complete = std::function<void(std::shared_ptr<BranchState>)>;
 
   /// `complete` is called once for every request, with its answer in the state's slot.
-  /// `store`, where there is one, is the tree's second tier; `draft` a model that guesses.
+  /// `store`, where there is one, is the tree's tier on disk; `draft` a model that guesses. With
+  /// EngineOptions::host_kv_bytes the backend has host pages.
   Scheduler(Backend& backend, EngineOptions options, System& system, Complete complete,
             std::unique_ptr<PageStore> store = nullptr, std::unique_ptr<Backend> draft = nullptr);
 
@@ -100,6 +102,8 @@ class Scheduler {
   /// are still to be put into the pool.
   enum class Disk { kReady, kReading, kImporting };
   [[nodiscard]] Disk from_disk(Job& job);
+  /// True where pages of it came from host memory and some are left to come.
+  [[nodiscard]] bool from_host(Job& job);
   void enqueue(std::unique_ptr<Job> job);
   void insert_waiting(std::unique_ptr<Job> job);
   void look_up();
@@ -127,6 +131,7 @@ class Scheduler {
   Complete complete_;
   radix_cache::RadixCache cache_;
   std::unique_ptr<DiskTier> tier_;
+  std::optional<HostTier> host_;
   std::unique_ptr<DraftModel> draft_model_;
   std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Job>> reading_;  // whose turn it was, while pages of theirs are read

@@ -146,6 +146,13 @@ TEST_F(WithModel, TheKvFolderKnowsTheTypeOfKeysAndValues) {
   EXPECT_GT(reused("bf16"), 100);
 }
 
+TEST_F(WithModel, HostMemoryForPagesIsRefusedWhereThePoolIsThere) {
+  const Ran ran = run_line(
+      {"complete", "--prompt", "a", "--max", "1", "--device", "cpu", "--host-kv", "1000000000"});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_NE(ran.err.find("host memory already"), std::string::npos) << ran.err;
+}
+
 TEST_F(WithModel, StatsHaveEveryFieldAndAddUp) {
   const Folder folder;
   const Ran ran = run_line({"complete", "--prompt", "The capital of France is", "--max", "4",

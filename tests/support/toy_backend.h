@@ -30,11 +30,17 @@ struct ToyOptions {
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
   std::function<void(const runtime::Batch&)> on_step;
+  // Host memory beside the pool: slots that there is memory for, and which saves and loads cannot
+  // be begun (1-based, every so many-th; 0: none).
+  std::uint32_t host_slots = 0;
+  std::uint64_t fail_saves = 0;
+  std::uint64_t fail_loads = 0;
+  double load_seconds = 1e-9;  // that a page is said to take
   // Added to a token's logit, after the tokens of its sequence so far.
   std::function<float(std::span<const TokenId>, std::size_t)> wants;
 };
 
-class ToyBackend final : public runtime::Backend {
+class ToyBackend final : public runtime::Backend, public runtime::HostPages {
  public:
   explicit ToyBackend(ToyOptions options)
       : options_(std::move(options)), slots_(std::size_t{options_.pages} * runtime::kPageTokens) {
@@ -85,6 +91,34 @@ class ToyBackend final : public runtime::Backend {
     std::memcpy(&at(page, 0), bytes.data(), bytes.size());
   }
 
+  runtime::HostPages* host_pages() override { return options_.host_slots > 0 ? this : nullptr; }
+  Status reserve(std::uint32_t slots) override {
+    if (slots > options_.host_slots) {
+      return fail(ErrorCode::kExhausted, "toy backend: no host memory");
+    }
+    host_.resize(std::max<std::size_t>(host_.size(), std::size_t{slots} * runtime::kPageTokens));
+    return {};
+  }
+  Status save(runtime::HostCopy copy) override {
+    const bool fails = options_.fail_saves > 0 && ++saves_ % options_.fail_saves == 0;
+    for (std::uint32_t s = 0; s < runtime::kPageTokens; ++s) {
+      host(copy.slot, s) = fails ? Slot{} : at(copy.page, s);
+    }
+    return fails ? Status(fail(ErrorCode::kInternal, "toy backend: a save that fails")) : Status();
+  }
+  Status load(std::span<const runtime::HostCopy> copies) override {
+    const bool fails = options_.fail_loads > 0 && ++loads_ % options_.fail_loads == 0;
+    for (const auto& copy : copies) {
+      for (std::uint32_t s = 0; s < runtime::kPageTokens; ++s) {
+        if (!fails || s < runtime::kPageTokens / 2) at(copy.page, s) = host(copy.slot, s);
+      }
+    }
+    if (fails) return fail(ErrorCode::kInternal, "toy backend: a load that fails");
+    took_ = {copies.size(), options_.load_seconds * static_cast<double>(copies.size())};
+    return {};
+  }
+  Took loads_took() override { return std::exchange(took_, {}); }
+
   [[nodiscard]] std::uint64_t rows() const { return rows_; }
 
   /// The logits after a sequence of tokens: what step() must reproduce whatever the pages.
@@ -116,6 +150,10 @@ class ToyBackend final : public runtime::Backend {
   }
   Slot& at(runtime::PageId page, std::uint32_t slot) {
     return slots_[std::size_t{page} * runtime::kPageTokens + slot];
+  }
+
+  Slot& host(std::uint32_t slot, std::uint32_t place) {
+    return host_.at(std::size_t{slot} * runtime::kPageTokens + place);
   }
 
   // The tokens of a row's sequence, into path_.
@@ -182,7 +220,9 @@ class ToyBackend final : public runtime::Backend {
 
   ToyOptions options_;
   runtime::BackendInfo info_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_, host_;
+  std::uint64_t saves_ = 0, loads_ = 0;
+  Took took_;
   std::vector<TokenId> path_;  // see read()
   std::uint64_t steps_ = 0;
   std::atomic<std::uint64_t> rows_ = 0;

@@ -54,6 +54,10 @@ struct Setting {
   bool draft = true;
   double retained_share = 0.25;
   std::uint32_t draft_pages = 0;  // of a draft model; 0: there is none
+  // In host memory: asked for, and of them those that there is memory for; how often a copy fails.
+  std::uint32_t host_pages = 0;
+  std::uint32_t host_slots = 0;
+  std::uint32_t host_fails = 0;
 };
 
 Ids ids_of(std::uint32_t seed, std::size_t count) {
@@ -62,6 +66,8 @@ Ids ids_of(std::uint32_t seed, std::size_t count) {
   for (TokenId& id : out) id = static_cast<TokenId>(random() % 4);
   return out;
 }
+
+const std::uint64_t kPageBytes = ToyBackend(ToyOptions{}).info().page_bytes;
 
 /// Runs one list of programs to its end.
 class Simulation {
@@ -76,6 +82,7 @@ class Simulation {
              .jump = setting.jump,
              .draft = setting.draft,
              .retained_share = setting.retained_share,
+             .host_kv_bytes = setting.host_pages * kPageBytes,
              .poison = true},
             clock_, [this](std::shared_ptr<BranchState> state) { ended(*state); }, nullptr,
             draft_of(setting)) {
@@ -114,12 +121,16 @@ class Simulation {
       breaks("reused + computed != prompt");
     preemptions_ = stats.preemptions;
     accepted_ = stats.model_accepted_tokens;
+    loaded_ = stats.host_loaded_pages;
+    if (stats.host_pages_held > std::min(setting_.host_pages, setting_.host_slots))
+      breaks("more pages are in host memory than it has");
     if (broken_.empty()) return std::nullopt;
     return "step " + std::to_string(now_) + ": " + broken_;
   }
   [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
   [[nodiscard]] std::uint64_t texts() const { return texts_; }
   [[nodiscard]] std::uint64_t accepted() const { return accepted_; }  // of a draft model's guesses
+  [[nodiscard]] std::uint64_t loaded() const { return loaded_; }      // pages, from host memory
   [[nodiscard]] std::uint32_t retained() const { return retained_; }  // pages, at most at once
   [[nodiscard]] std::uint64_t failures(ErrorCode code) { return failures_[code]; }
 
@@ -145,6 +156,9 @@ class Simulation {
     ToyOptions options;
     options.pages = setting.pages;
     options.fail_at_step = setting.fail_at;
+    options.host_slots = setting.host_slots;
+    options.fail_saves = 7 * setting.host_fails;
+    options.fail_loads = setting.host_fails;
     return options;
   }
   void breaks(const std::string& what) {
@@ -279,6 +293,7 @@ class Simulation {
   std::uint64_t texts_ = 0;
   std::uint32_t retained_ = 0;
   std::uint64_t accepted_ = 0;
+  std::uint64_t loaded_ = 0;
   std::map<ErrorCode, std::uint64_t> failures_;
   std::string broken_;
 };
@@ -297,6 +312,12 @@ Setting random_setting(std::uint64_t seed) {
   setting.draft_pages = kDraftPages[random() % 4];
   constexpr double kShares[] = {0, 0.25, 1};
   setting.retained_share = kShares[random() % 3];
+  constexpr std::uint32_t kHostPages[] = {0, 1, 30, 400};
+  setting.host_slots = kHostPages[random() % 4];
+  // Where there is no such memory it cannot be asked for.
+  if (setting.host_slots > 0) setting.host_pages = kHostPages[random() % 4];
+  constexpr std::uint32_t kHostFails[] = {0, 2, 5};
+  setting.host_fails = kHostFails[random() % 3];
   return setting;
 }
 
@@ -364,8 +385,8 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   constexpr std::size_t kPrograms = 24;
   const auto seeds =
       static_cast<std::uint64_t>(many != nullptr ? std::atoll(many) : 3000) / kPrograms + 1;
-  std::uint64_t texts = 0, retained = 0, accepted = 0, preemptions = 0, cancelled = 0, late = 0,
-                broke = 0;
+  std::uint64_t texts = 0, retained = 0, accepted = 0, loaded = 0, preemptions = 0, cancelled = 0,
+                late = 0, broke = 0;
   for (std::uint64_t i = 1; i <= seeds; ++i) {
     const std::uint64_t seed = one != nullptr ? static_cast<std::uint64_t>(std::atoll(one)) : i;
     const Setting setting = random_setting(seed);
@@ -381,6 +402,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
     texts += simulation.texts();
     retained += simulation.retained();
     accepted += simulation.accepted();
+    loaded += simulation.loaded();
     preemptions += simulation.preemptions();
     cancelled += simulation.failures(ErrorCode::kCancelled);
     late += simulation.failures(ErrorCode::kTimeout);
@@ -392,6 +414,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   EXPECT_GT(preemptions, seeds / 30);
   EXPECT_GT(retained, seeds);
   EXPECT_GT(accepted, seeds);
+  EXPECT_GT(loaded, seeds);
   EXPECT_GT(cancelled, seeds / 8);
   EXPECT_GT(late, seeds / 8);
   EXPECT_GT(broke, seeds / 8);

@@ -41,6 +41,7 @@ struct Device {
   cudaError_t devices_error = cudaSuccess;
   unsigned failing_malloc = 0;
   unsigned failing_malloc_host = 0;
+  unsigned failing_copy = 0;
   std::optional<unsigned> calls_left;
   cudaError_t lost_error = cudaSuccess;
   bool lost = false;
@@ -208,6 +209,7 @@ void reset_device() {
   it.devices_error = cudaSuccess;
   it.failing_malloc = 0;
   it.failing_malloc_host = 0;
+  it.failing_copy = 0;
   it.calls_left.reset();
   it.lost = false;
   last_error = cudaSuccess;
@@ -228,6 +230,11 @@ void set_memory_limit(std::size_t bytes) {
 void fail_next_malloc(unsigned n) {
   const std::lock_guard lock(device().mutex);
   device().failing_malloc = n;
+}
+
+void fail_next_copy(unsigned n) {
+  const std::lock_guard lock(device().mutex);
+  device().failing_copy = n;
 }
 
 void fail_next_malloc_host(unsigned n) {
@@ -425,6 +432,10 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  {
+    const std::lock_guard lock(device().mutex);
+    if (host_cuda::due(device().failing_copy)) return failed(cudaErrorInvalidValue);
+  }
   return host_cuda::start_copy({to, bytes, from, bytes, bytes, 1, kind}, stream);
 }
 

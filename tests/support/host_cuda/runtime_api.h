@@ -167,6 +167,8 @@ void set_memory_limit(std::size_t bytes);
 void fail_next_malloc(unsigned n);
 /// The same of cudaMallocHost.
 void fail_next_malloc_host(unsigned n);
+/// The nth cudaMemcpyAsync from now (1: the next) is refused; 0: none.
+void fail_next_copy(unsigned n);
 /// After so many more calls and launches the device is lost: all give `error`, which stays.
 void lose_device_after(unsigned calls, cudaError_t error = cudaErrorLaunchFailure);
 /// How many graphs were launched so far.
