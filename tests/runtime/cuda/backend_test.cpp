@@ -145,7 +145,7 @@ TEST(CudaBackendErrors, NameWhatIsMissingAndLeaveNothing) {
   EXPECT_EQ(refused({.threads = 1000}).code, ErrorCode::kInvalid);
   for (unsigned n = 1; n < 5; ++n) {
     host_cuda::fail_next_malloc(n);
-    const Error error = refused({.kv_bytes = kPool});
+    const Error error = refused({.kv_bytes = pool_bytes(*model)});
     EXPECT_EQ(error.code, ErrorCode::kExhausted) << n << ": " << error.message;
     host_cuda::reset_device();
   }
@@ -183,7 +183,8 @@ TEST(CudaBackendErrors, ALostDeviceFailsTheStepsAndNothingElse) {
   Random random(4);
   for (const unsigned calls : {0U, 1U, 3U, 10U, 25U, 60U}) {
     host_cuda::reset_device();
-    Rig rig(CudaBackend::create(model, {.threads = 1, .kv_bytes = kPool}, real_system()));
+    Rig rig(
+        CudaBackend::create(model, {.threads = 1, .kv_bytes = pool_bytes(*model)}, real_system()));
     ASSERT_TRUE(rig);
     ASSERT_NO_FATAL_FAILURE(expect_the_loss_is_said(rig, *model, random, calls));
     std::vector<std::byte> page(rig.backend->info().page_bytes);

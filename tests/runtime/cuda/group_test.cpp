@@ -239,7 +239,7 @@ TEST(Ranks, ThatLackMemoryFailTheStepAlone) {
   for (unsigned n = 1; n < 9; ++n) {
     host_cuda::fail_next_malloc(n);
     CudaOptions options = ranks(2, 2);
-    options.kv_bytes = kPool;
+    options.kv_bytes = pool_bytes(*model);
     const auto made = CudaBackend::create(model, options, real_system());
     ASSERT_FALSE(made.has_value()) << n;
     EXPECT_EQ(made.error().code, ErrorCode::kExhausted) << made.error().message;
@@ -282,7 +282,7 @@ TEST(Ranks, WhoseDeviceIsLostDoNotWaitForEachOther) {
   for (const unsigned calls : {0U, 1U, 7U, 20U, 60U, 90U, 150U, 300U}) {
     host_cuda::reset_device();
     CudaOptions options = ranks(2, 2);
-    options.kv_bytes = kPool;
+    options.kv_bytes = pool_bytes(*model);
     Rig rig(CudaBackend::create(model, options, real_system()));
     ASSERT_TRUE(rig);
     ASSERT_NO_FATAL_FAILURE(expect_the_loss_is_said(rig, *model, random, calls));

@@ -12,6 +12,7 @@ using ::testing::HasSubstr;
 
 class ShimApi : public ::testing::Test {
  protected:
+  void SetUp() override { host_cuda::reset_device(); }
   void TearDown() override {
     host_cuda::reset_device();
     EXPECT_EQ(host_cuda::allocated_bytes(), before_);

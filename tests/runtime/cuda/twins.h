@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/cpu/kv_pool.h"
 #include "runtime/cuda/cuda_backend.h"
 #include "tests/runtime/cpu/rig.h"
 #include "tests/runtime/cuda/rig.h"
@@ -24,7 +25,11 @@ using testing::Rig;
 using testing::Sequence;
 using Random = std::mt19937_64;
 
-inline constexpr std::uint64_t kPool = std::uint64_t{24} << 20;
+/// Pages of a pool. Few bytes: the shim protects all of them before and after each kernel.
+inline constexpr PageId kPages = 200;
+inline std::uint64_t pool_bytes(const Model& model) {
+  return kPages * cpu::KvPool::page_bytes(model.shape(), KvType::kF16);
+}
 
 inline std::vector<TokenId> random_ids(Random& random, const Model& model, std::size_t n) {
   std::vector<TokenId> ids(n);
@@ -37,10 +42,11 @@ struct Twins {
   explicit Twins(const std::shared_ptr<const Model>& model, CudaOptions options = {})
       : Twins(model, made(model, std::move(options))) {}
   Twins(const std::shared_ptr<const Model>& model, Result<std::unique_ptr<Backend>> other)
-      : cpu(model, {.threads = 1, .kv_bytes = kPool, .isa = ""}), device(std::move(other)) {
+      : cpu(model, {.threads = 1, .kv_bytes = pool_bytes(*model), .isa = ""}),
+        device(std::move(other)) {
     if (!*this) return;
     std::vector<std::byte> bytes(cpu.backend->info().page_bytes);
-    for (PageId page = 0; page < 200; ++page) {
+    for (PageId page = 0; page < kPages; ++page) {
       cpu.backend->poison(page);
       cpu.backend->export_page(page, bytes);
       device.backend->import_page(page, bytes);
@@ -66,7 +72,7 @@ struct Twins {
   static Result<std::unique_ptr<Backend>> made(const std::shared_ptr<const Model>& model,
                                                CudaOptions options) {
     options.threads = 2;
-    options.kv_bytes = kPool;
+    options.kv_bytes = pool_bytes(*model);
     return CudaBackend::create(model, options, real_system());
   }
 

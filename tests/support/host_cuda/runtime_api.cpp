@@ -20,6 +20,10 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kAlignment = 256;  // what cudaMalloc promises
+// So many times the host is kept from device memory as soon as nothing runs on it; after that every
+// kThenEvery-th time, for a long program would spend half its time on it.
+constexpr unsigned kAlwaysClosed = 2000;
+constexpr unsigned kThenEvery = 16;
 constexpr std::size_t kDefaultMemory = std::size_t{16} << 30;
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
@@ -35,7 +39,9 @@ struct Device {
   std::map<std::uintptr_t, Allocation> allocations;  // by address
   std::map<std::uintptr_t, std::size_t> pinned;      // host memory: address, bytes
   std::size_t allocated = 0;
-  unsigned open = 0;  // DeviceAccess
+  unsigned open = 0;      // DeviceAccess
+  bool closed = true;     // to the host; see kAlwaysClosed
+  unsigned accesses = 0;  // since the last reset
   std::size_t memory = kDefaultMemory;
   int devices = 1;
   cudaError_t devices_error = cudaSuccess;
@@ -69,6 +75,12 @@ const Allocation* find(const void* memory) {
   --next;
   return address < next->first + std::max<std::size_t>(1, next->second.bytes) ? &next->second
                                                                               : nullptr;
+}
+
+void close(Device& it) {
+  if (it.closed) return;
+  it.closed = true;
+  for (const auto& [address, allocation] : it.allocations) protect(allocation, PROT_NONE);
 }
 
 bool within(const void* memory, std::size_t bytes) {
@@ -187,7 +199,8 @@ bool is_lost() {
 DeviceAccess::DeviceAccess() {
   Device& it = device();
   it.mutex.lock();
-  if (it.open++ > 0) return;
+  if (it.open++ > 0 || !it.closed) return;
+  it.closed = false;
   for (const auto& [address, allocation] : it.allocations) {
     protect(allocation, PROT_READ | PROT_WRITE);
   }
@@ -195,8 +208,8 @@ DeviceAccess::DeviceAccess() {
 
 DeviceAccess::~DeviceAccess() {
   Device& it = device();
-  if (--it.open == 0) {
-    for (const auto& [address, allocation] : it.allocations) protect(allocation, PROT_NONE);
+  if (--it.open == 0 && (++it.accesses < kAlwaysClosed || it.accesses % kThenEvery == 0)) {
+    close(it);
   }
   it.mutex.unlock();
 }
@@ -204,6 +217,8 @@ DeviceAccess::~DeviceAccess() {
 void reset_device() {
   Device& it = device();
   const std::lock_guard lock(it.mutex);
+  it.accesses = 0;
+  if (it.open == 0) close(it);
   it.memory = kDefaultMemory;
   it.devices = 1;
   it.devices_error = cudaSuccess;
@@ -341,7 +356,7 @@ cudaError_t cudaMalloc(void** to, std::size_t bytes) {
   std::memset(pages, host_cuda::kDevicePoison, page_bytes);
   mprotect(pages + page_bytes, host_cuda::kPage, PROT_NONE);
   const host_cuda::Allocation allocation{pages, page_bytes, bytes};
-  if (it.open == 0) host_cuda::protect(allocation, PROT_NONE);
+  if (it.closed) host_cuda::protect(allocation, PROT_NONE);
   unsigned char* const memory = pages + page_bytes - padded;
   it.allocations.emplace(reinterpret_cast<std::uintptr_t>(memory), allocation);
   it.allocated += bytes;
