@@ -15,10 +15,16 @@ inline void pause() {
 #endif
 }
 
+constexpr std::uint64_t range(std::uint32_t begin, std::uint32_t end) {
+  return std::uint64_t{end} << 32 | begin;
+}
+
 }  // namespace
 
+WorkerPool::WorkerPool(unsigned threads) : shares_(threads) {}
+
 Result<std::unique_ptr<WorkerPool>> WorkerPool::create(unsigned threads) {
-  std::unique_ptr<WorkerPool> pool(new WorkerPool);
+  std::unique_ptr<WorkerPool> pool(new WorkerPool(threads > 1 ? threads : 1));
   try {
     pool->workers_.reserve(threads);
     for (unsigned i = 1; i < threads; ++i) {
@@ -38,17 +44,36 @@ WorkerPool::~WorkerPool() {
   for (auto& worker : workers_) worker.join();
 }
 
-// Takes one item of the current loop and runs it; false where none is left.
-bool WorkerPool::take_and_run(unsigned thread) {
-  std::uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  do {
-    if ((ticket & 0xFFFFFFFFU) == 0) return false;
-  } while (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
-                                          std::memory_order_acquire));
-  const auto left = static_cast<std::uint32_t>(ticket);
-  call_(context_, count_ - left, thread);
-  if (unfinished_.fetch_sub(1) == 1 && owner_sleeps_.load()) unfinished_.notify_one();
-  return true;
+// Runs items of one share, from its front or from its back, until none is left there; how many.
+std::uint32_t WorkerPool::run_share(unsigned owner, unsigned thread) {
+  std::atomic<std::uint64_t>& items = shares_[owner].items;
+  std::uint32_t done = 0;
+  std::uint64_t seen = items.load(std::memory_order_acquire);
+  while (true) {
+    const auto begin = static_cast<std::uint32_t>(seen),
+               end = static_cast<std::uint32_t>(seen >> 32);
+    if (begin == end) return done;
+    const bool own = owner == thread;
+    const std::uint64_t rest = own ? range(begin + 1, end) : range(begin, end - 1);
+    // Where it succeeds the item is one of the loop that is on now, whichever was when `seen` was
+    // read: what follows is read after it.
+    if (!items.compare_exchange_weak(seen, rest, std::memory_order_acq_rel,
+                                     std::memory_order_acquire))
+      continue;
+    call_(context_, own ? begin : end - 1, thread);
+    ++done;
+    seen = rest;
+  }
+}
+
+// Runs items of the current loop until none is left that nobody has taken.
+void WorkerPool::run_items(unsigned thread) {
+  const auto threads = static_cast<unsigned>(shares_.size());
+  for (unsigned i = 0; i < threads; ++i) {
+    const std::uint32_t done = run_share((thread + i) % threads, thread);
+    if (done > 0 && unfinished_.fetch_sub(done) == done && owner_sleeps_.load())
+      unfinished_.notify_one();
+  }
 }
 
 void WorkerPool::run(std::uint32_t count, Call call, void* context) {
@@ -58,14 +83,17 @@ void WorkerPool::run(std::uint32_t count, Call call, void* context) {
   }
   call_ = call;
   context_ = context;
-  count_ = count;
   unfinished_.store(count, std::memory_order_relaxed);
-  const std::uint64_t loop = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(loop << 32 | count, std::memory_order_release);
+  const std::uint64_t threads = shares_.size();
+  std::uint32_t begin = 0;
+  for (std::uint64_t i = 0; i < threads; ++i) {
+    const auto end = static_cast<std::uint32_t>(count * (i + 1) / threads);
+    shares_[i].items.store(range(begin, end), std::memory_order_release);
+    begin = end;
+  }
   loops_.fetch_add(1);
   if (sleepers_.load() > 0) loops_.notify_all();
-  while (take_and_run(0)) {
-  }
+  run_items(0);
   for (int spin = 0; unfinished_.load(std::memory_order_acquire) != 0; ++spin) {
     if (spin < kSpins) {
       pause();
@@ -82,8 +110,7 @@ void WorkerPool::work(unsigned thread) {
   std::fesetenv(FE_DFL_ENV);  // to nearest, no flushing of subnormals, whatever the owner's mode
   std::uint32_t seen = 0;
   while (true) {
-    while (take_and_run(thread)) {
-    }
+    run_items(thread);
     if (stop_.load(std::memory_order_relaxed)) return;
     int spin = 0;
     while (loops_.load(std::memory_order_acquire) == seen && spin < kSpins) {

@@ -1,10 +1,12 @@
 // A few threads that share the items of one loop at a time.
 //
-// for_each publishes a loop and takes part in it; items are handed out by a counter, so a thread
-// that the system has put aside only delays the item it holds. Workers that find nothing spin for a
-// few microseconds (the next stage of a step is usually that near) and then sleep, so that neither
-// an idle process nor an oversubscribed machine burns time. With one thread there is no worker and
-// no synchronisation. No thread is pinned.
+// for_each publishes a loop and takes part in it. Each thread has a share of neighbouring items,
+// which it takes from the front, in a word of its own; then it takes from the back of others'. So
+// what a kernel asks for behind its item is mostly its own next one, threads meet on no word but at
+// a loop's end, and one that the system has put aside only delays the item it holds. Workers that
+// find nothing spin for a few microseconds (the next stage of a step is usually that near) and then
+// sleep, so that neither an idle process nor an oversubscribed machine burns time. With one thread
+// there is no worker and no synchronisation. No thread is pinned.
 //
 // Owned by one thread, which alone calls for_each; items may run on any thread and in any order.
 #pragma once
@@ -44,19 +46,22 @@ class WorkerPool {
  private:
   using Call = void (*)(void* context, std::uint32_t item, unsigned thread);
 
-  WorkerPool() = default;
+  // A thread's items that nobody has taken yet: the first (lower half) and the end (upper half).
+  struct alignas(64) Share {
+    std::atomic<std::uint64_t> items = 0;
+  };
+
+  explicit WorkerPool(unsigned threads);
   void run(std::uint32_t count, Call call, void* context);
-  bool take_and_run(unsigned thread);
+  std::uint32_t run_share(unsigned owner, unsigned thread);
+  void run_items(unsigned thread);
   void work(unsigned thread);
 
+  std::vector<Share> shares_;  // one a thread
   std::vector<std::thread> workers_;
-  // The loop. call_, context_ and count_ are stable while an item of it is held.
+  // The loop. Both are stable while an item of it is held.
   Call call_ = nullptr;
   void* context_ = nullptr;
-  std::uint32_t count_ = 0;
-  // Loop number (upper half) and items not yet taken (lower half), in one word: a stale thread
-  // cannot take an item of a loop it does not know.
-  alignas(64) std::atomic<std::uint64_t> ticket_ = 0;
   alignas(64) std::atomic<std::uint32_t> unfinished_ = 0;
   alignas(64) std::atomic<std::uint32_t> loops_ = 0;  // what sleepers wait on
   std::atomic<std::uint32_t> sleepers_ = 0;

@@ -40,5 +40,22 @@ TEST(WorkerPool, SlowItemsAreWaitedFor) {
   EXPECT_EQ(done.load(), 6);
 }
 
+// Whichever item it is: the first of a thread's own, or one that it took from another.
+TEST(WorkerPool, AThreadThatIsHeldUpDelaysOnlyTheItemItHolds) {
+  for (const unsigned threads : {2U, 3U}) {
+    auto pool = WorkerPool::create(threads);
+    ASSERT_TRUE(pool);
+    constexpr std::uint32_t kCount = 24;
+    for (std::uint32_t held = 0; held < kCount; ++held) {
+      std::atomic<std::uint32_t> done = 0;
+      (*pool)->for_each(kCount, [&](std::uint32_t item, unsigned) {
+        while (item == held && done.load() < kCount - 1) std::this_thread::yield();
+        done.fetch_add(1);
+      });
+      ASSERT_EQ(done.load(), kCount);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace espalier::runtime::cpu
