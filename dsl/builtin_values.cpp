@@ -75,12 +75,12 @@ Outcome<Value> extreme(bool largest, const Value& list, std::string_view selecto
 
 Outcome<Value> join(const Value& list, std::string_view with, const Span& span) {
   if (!listed(list)) return wrong(span, "join", list);
-  if (list.weight() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+  if (list.weight() > Value::kMaxWeight) return text_too_long(span);
   std::string out;
   for (std::uint64_t i = 0; i < list.length(); ++i) {
     if (i > 0) out += with;
     out += print(list.item(i));
-    if (out.size() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+    if (out.size() > Value::kMaxWeight) return text_too_long(span);
   }
   return Value::string(std::move(out));
 }
@@ -190,7 +190,7 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
     case Builtin::kFloat:
       return to_float(x, span);
     case Builtin::kStr:
-      if (x.weight() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+      if (x.weight() > Value::kMaxWeight) return text_too_long(span);
       return Value::string(print(x));
     case Builtin::kRound:
       return round(x, argument(1), span);
@@ -224,7 +224,7 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
       return wrong(span, "contains", x);
     }
     case Builtin::kJson:
-      if (x.weight() > Value::kMaxWeight) return value_failure(span, "the text would be too long");
+      if (x.weight() > Value::kMaxWeight) return text_too_long(span);
       return Value::string(to_json(x).dump(-1, ' ', false, Json::error_handler_t::replace));
   }
   return value_failure(span, "unknown function");

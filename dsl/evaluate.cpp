@@ -69,8 +69,7 @@ Outcome<Value> arithmetic(BinaryOp op, const Value& a, const Value& b, bool whol
     }
   }
   if (op == BinaryOp::kAdd && a.kind() == ValueKind::kString && b.kind() == ValueKind::kString) {
-    if (a.weight() + b.weight() > Value::kMaxWeight)
-      return value_failure(span, "the text would be too long");
+    if (a.weight() + b.weight() > Value::kMaxWeight) return text_too_long(span);
     return Value::string(a.as_string() + b.as_string());
   }
   if (op == BinaryOp::kAdd && a.kind() == ValueKind::kList && b.kind() == ValueKind::kList) {
@@ -120,8 +119,7 @@ class Evaluator {
         if (!piece) return tl::unexpected<Failure>(std::move(piece).error());
         out += piece->text;
       }
-      if (out.size() > Value::kMaxWeight)
-        return value_failure(text.span, "the text would be too long");
+      if (out.size() > Value::kMaxWeight) return text_too_long(text.span);
     }
     return out;
   }
@@ -134,8 +132,7 @@ class Evaluator {
       return Insertion{tool_text(program_.tools[info.index]), nullptr, {}};
     auto value = run(expr);
     if (!value) return tl::unexpected<Failure>(std::move(value).error());
-    if (value->weight() > Value::kMaxWeight)
-      return value_failure(expr.span, "the text would be too long");
+    if (value->weight() > Value::kMaxWeight) return text_too_long(expr.span);
     std::string text = print(*value);
     auto origin = value->shared_origin();
     return Insertion{std::move(text), std::move(origin), std::move(*value)};

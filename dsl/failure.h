@@ -5,12 +5,14 @@
 // asked for.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
 
 #include "base/result.h"
 #include "dsl/source.h"
+#include "dsl/value.h"
 
 namespace espalier::dsl {
 
@@ -37,6 +39,9 @@ struct Failure {
 template <class T>
 using Outcome = tl::expected<T, Failure>;
 
+/// Statements of a run, or of a rendered prompt, at most.
+inline constexpr std::uint64_t kMaxSteps = 1'000'000;
+
 /// The failure as an Outcome.
 [[nodiscard]] inline tl::unexpected<Failure> pass(Failure failure) {
   return tl::unexpected<Failure>(std::move(failure));
@@ -45,8 +50,17 @@ using Outcome = tl::expected<T, Failure>;
   return tl::unexpected<Failure>(
       Failure{FailureKind::kValue, {ErrorCode::kInvalid, std::move(message)}, span});
 }
+/// A text of more than Value::kMaxWeight bytes.
+[[nodiscard]] inline tl::unexpected<Failure> text_too_long(const Span& span) {
+  return value_failure(
+      span, "the text would be longer than " + std::to_string(Value::kMaxWeight) + " bytes");
+}
 [[nodiscard]] inline tl::unexpected<Failure> engine_failure(const Span& span, Error error) {
   return tl::unexpected<Failure>(Failure{FailureKind::kEngine, std::move(error), span});
+}
+[[nodiscard]] inline tl::unexpected<Failure> too_many_steps(const Span& span) {
+  return engine_failure(span, {ErrorCode::kLimit, "the program took more than " +
+                                                      std::to_string(kMaxSteps) + " steps"});
 }
 
 /// The value, or its error as a failure at `span`.

@@ -118,10 +118,7 @@ Outcome<void> Interpreter::tick(const Span& span) {
     return engine_failure(span, {ErrorCode::kCancelled, "the run was stopped"});
   }
   if (program_.config.deadline && System::Clock::now() >= terms_.deadline) return too_late(span);
-  if (steps_.fetch_add(1, std::memory_order_relaxed) >= kMaxSteps) {
-    return engine_failure(span, {ErrorCode::kLimit, "the program took more than " +
-                                                        std::to_string(kMaxSteps) + " steps"});
-  }
+  if (steps_.fetch_add(1, std::memory_order_relaxed) >= kMaxSteps) return too_many_steps(span);
   return {};
 }
 

@@ -38,7 +38,6 @@ struct Flow {
 
 class Interpreter {
  public:
-  static constexpr std::uint64_t kMaxSteps = 1'000'000;
   static constexpr std::uint64_t kMaxBranches = dsl::kMaxBranches;
   static constexpr std::uint32_t kMaxCalls = 100;
   /// A branch goes to the end of the executor's queue after so many statements: others run, and

@@ -81,8 +81,7 @@ Interpreter::FlowTask Interpreter::results(Frame& frame, const Insert& insert, c
     if (Status s = frame.context->open(runtime::Role::kTool); !s)
       co_return engine_failure(span, std::move(s).error());
     observer_.on_turn(frame.branch, name(runtime::Role::kTool));
-    if (one.weight() > Value::kMaxWeight)
-      co_return value_failure(insert.span, "the text would be too long");
+    if (one.weight() > Value::kMaxWeight) co_return text_too_long(insert.span);
     write(frame, print(one));
     if (Status s = frame.context->close(); !s) co_return engine_failure(span, std::move(s).error());
     observer_.on_turn(frame.branch, "");

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -27,7 +28,6 @@
 namespace espalier::dsl {
 namespace {
 
-constexpr std::uint64_t kMaxRenderSteps = 1'000'000;
 constexpr std::uint32_t kMaxRenderDepth = 100;  // of blocks, through what is spliced
 
 class Renderer {
@@ -70,6 +70,13 @@ class Renderer {
   enum class Next : std::uint8_t { kOn, kBreak, kLeave, kStop };
   using Step = Outcome<Next>;
 
+  // Tokens of its value at most, found once however often a loop comes by.
+  const std::string& most(const Hole& hole) {
+    std::string& known = most_[hole.id];
+    if (known.empty()) known = value_tokens(program_, hole).text();
+    return known;
+  }
+
   // An outcome that a run alone can give ends the rendering with a note; other failures are
   // failures.
   Step unknown(Failure failure) {
@@ -95,9 +102,8 @@ class Renderer {
             {ErrorCode::kLimit, "blocks and spliced generators stand more than " +
                                     std::to_string(kMaxRenderDepth) + " levels in each other"});
       }
-      if (++steps_ > kMaxRenderSteps || out_.size() > Value::kMaxWeight) {
-        return engine_failure(stmt.span, {ErrorCode::kLimit, "the rendered prompt is too long"});
-      }
+      if (++steps_ > kMaxSteps) return too_many_steps(stmt.span);
+      if (out_.size() > Value::kMaxWeight) return text_too_long(stmt.span);
       auto next = std::visit([&](const auto& node) { return at(node, stmt.span); }, stmt.node);
       if (!next || *next != Next::kOn) return next;
     }
@@ -120,8 +126,7 @@ class Renderer {
             (hole->select ? "select " : "") + describe(program_.holes[hole->id].type);
         start_text();
         out_ += "$[" + hole->name.text + ": " + type + "]";
-        turns_.hole(
-            {hole->name.text, type, hole->select ? "" : value_tokens(program_, *hole).text()});
+        turns_.hole({hole->name.text, type, hole->select ? "" : most(*hole)});
       } else {
         const Expr& expr = *std::get<Insert>(chunk).value;
         auto text = evaluate_text(program_, scope_, expr, {});
@@ -211,10 +216,7 @@ class Renderer {
     }
     const std::size_t mark = scope_.mark();
     for (std::uint64_t i = 0; i < list->length(); ++i) {
-      if (++steps_ > kMaxRenderSteps) {
-        return engine_failure(stmt.list->span,
-                              {ErrorCode::kLimit, "the rendered prompt is too long"});
-      }
+      if (++steps_ > kMaxSteps) return too_many_steps(stmt.list->span);
       scope_.back_to(mark);
       scope_.bind(stmt.variable.text, list->item(i));
       auto next = block(stmt.body);
@@ -412,6 +414,7 @@ class Renderer {
   bool head_ = false;  // nothing is known of the arguments
   Scope scope_;
   std::string out_;
+  std::map<HoleId, std::string> most_;
   std::uint64_t steps_ = 0;
   std::uint32_t depth_ = 0;
   bool started_ = false;

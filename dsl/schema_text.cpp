@@ -20,7 +20,8 @@ using grammar::TypeRef;
 // they are a tenth of the patterns' length.
 std::string_view format_word(const Type& type) {
   if (type.name.empty() || type.pattern != text_format(type.name)) return {};
-  return type.name == "datetime" ? "date-time" : type.name == "url" ? "uri" : type.name;
+  const std::string_view name = type.name;
+  return name == "datetime" ? "date-time" : name == "url" ? "uri" : name;
 }
 
 class Writer {

@@ -34,7 +34,9 @@ bool few_members(std::string_view text) {
 
 Result<Json> read_answer(std::string_view text) {
   if (!few_members(text))
-    return fail(ErrorCode::kLimit, "its objects have too many members to be read in order");
+    return fail(ErrorCode::kLimit,
+                "its objects have too many members: finding each in order would take more than " +
+                    std::to_string(kMaxMemberWork) + " comparisons");
   return read_json(text);
 }
 
