@@ -136,7 +136,7 @@ inline Outputs load_scales(const uint16_t* p, bool bf16) {
 inline Outputs load_steps(const unsigned char* p) { return load_codes(p); }
 template <PanelType>
 constexpr int kMostRows = 16;
-constexpr size_t kAhead = 6144;  // a block takes 5 ns and more, the last cache 100
+constexpr size_t kAhead = 6144;
 
 // All codes are unsigned here: those of a table are 128 more, and those with a bias fill their
 // byte, so that but for Q4_0 every bias is 128 and starts the sum.

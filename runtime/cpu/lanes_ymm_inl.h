@@ -160,7 +160,7 @@ inline __m256i four_codes(const int8_t* codes) {
 
 using Outputs = __m256;
 constexpr size_t kOutputs = 8;
-constexpr size_t kAhead = 0;
+constexpr size_t kAhead = 6144;
 inline Outputs mul(Outputs a, Outputs b) { return _mm256_mul_ps(a, b); }
 inline Outputs fma(Outputs a, Outputs b, Outputs c) { return _mm256_fmadd_ps(a, b, c); }
 inline Outputs splat_outputs(float x) { return _mm256_set1_ps(x); }
