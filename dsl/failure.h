@@ -52,8 +52,11 @@ inline constexpr std::uint64_t kMaxSteps = 1'000'000;
 }
 /// A text of more than Value::kMaxWeight bytes.
 [[nodiscard]] inline tl::unexpected<Failure> text_too_long(const Span& span) {
-  return value_failure(
-      span, "the text would be longer than " + std::to_string(Value::kMaxWeight) + " bytes");
+  return tl::unexpected<Failure>(
+      Failure{FailureKind::kValue,
+              {ErrorCode::kLimit,
+               "the text would be longer than " + std::to_string(Value::kMaxWeight) + " bytes"},
+              span});
 }
 [[nodiscard]] inline tl::unexpected<Failure> engine_failure(const Span& span, Error error) {
   return tl::unexpected<Failure>(Failure{FailureKind::kEngine, std::move(error), span});

@@ -209,6 +209,21 @@ TEST(Run, EndlessWorkIsCutOffByItsLimit) {
       HasSubstr("steps"));
 }
 
+TEST(Run, ATextThatGrowsTooLongIsRefusedByItsLimit) {
+  World world;
+  std::string source = "gen main() -> int {\n  let t0 = \"0123456789abcdef\"\n";
+  for (int i = 1; i <= 8; ++i) {  // eight times as long each time
+    std::string eight;
+    for (int k = 0; k < 8; ++k) eight += "${t" + std::to_string(i - 1) + "}";
+    source += "  let t" + std::to_string(i) + " = \"" + eight + "\"\n";
+  }
+  const auto out = world.run(source + "  return len(t8)\n}");
+  ASSERT_FALSE(out);
+  EXPECT_EQ(out.error().error.code, ErrorCode::kLimit);
+  EXPECT_THAT(out.error().error.message, HasSubstr("longer than 67108864 bytes"));
+  EXPECT_THAT(out.error().error.message, HasSubstr("test.gen:10:"));
+}
+
 TEST(Run, LongChainsOfStatementsUseNoStack) {
   World world;
   EXPECT_EQ(
