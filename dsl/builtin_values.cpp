@@ -225,7 +225,7 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
     }
     case Builtin::kJson:
       if (x.weight() > Value::kMaxWeight) return text_too_long(span);
-      return Value::string(to_json(x).dump(-1, ' ', false, Json::error_handler_t::replace));
+      return Value::string(written_json(x).dump(-1, ' ', false, Json::error_handler_t::replace));
   }
   return value_failure(span, "unknown function");
 }

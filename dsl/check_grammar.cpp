@@ -42,9 +42,7 @@ TypeRef Checker::grammar_type(const GrammarDecl& decl, TypeInfo& info) {
         if (rules.count(item.text) == 0 && !tainted(item.text))
           unknown_name({item.text, item.span}, "rule", names);
       } else if (item.kind == GrammarItem::Kind::kRegex) {
-        if (const auto why = pattern_error(item.text))
-          error("E0308", item.span, "this pattern does not parse: " + *why).help =
-              "patterns have RE2's syntax: no look-around, no back-references";
+        (void)unreadable_pattern(item.text, item.span);
       }
       Type bounds;
       if (item.count) length_bounds(*item.count, bounds);

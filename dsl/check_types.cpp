@@ -37,6 +37,22 @@ bool Checker::too_many(std::size_t count, const Span& span, const std::string& w
   return true;
 }
 
+/// Says what is against a pattern; false where it can be a type.
+bool Checker::unreadable_pattern(const std::string& pattern, const Span& span) {
+  const auto why = pattern_error(pattern);
+  if (!why) return false;
+  const std::string_view code = why->code == ErrorCode::kLimit         ? "E0306"
+                                : why->code == ErrorCode::kUnsupported ? "E0309"
+                                                                       : "E0308";
+  Diagnostic& said = error(std::string(code), span,
+                           code == "E0308" ? "this pattern does not parse: " + why->message
+                                           : "this pattern cannot be enforced: " + why->message);
+  if (why->code != ErrorCode::kLimit) {
+    said.help = "patterns have RE2's syntax: no look-around, no back-references";
+  }
+  return true;
+}
+
 TypeRef Checker::type(const TypeExpr& written, Place place) { return type_at(written, place); }
 
 TypeRef Checker::type_at(const TypeExpr& written, Place place) {
@@ -61,11 +77,7 @@ TypeRef Checker::type_inside(const TypeExpr& written, Place place) {
             "this pattern is longer than the limit of " + std::to_string(kMaxPattern) + " bytes");
       return nullptr;
     }
-    if (const auto why = pattern_error(node->pattern)) {
-      error("E0308", written.span, "this pattern does not parse: " + *why).help =
-          "patterns have RE2's syntax: no look-around, no back-references";
-      return nullptr;
-    }
+    if (unreadable_pattern(node->pattern, written.span)) return nullptr;
     auto made = std::make_shared<Type>();
     made->kind = TypeKind::kRegex;
     made->pattern = node->pattern;

@@ -95,6 +95,7 @@ class Checker {
   // ---- types (check_types.cpp)
   enum class Place : std::uint8_t { kValue, kJson, kPlain };
   TypeRef type(const TypeExpr& written, Place place);
+  bool unreadable_pattern(const std::string& pattern, const Span& span);
   TypeRef type_at(const TypeExpr& written, Place place);
   TypeRef named_type(const TypeExpr& written, const NamedType& named);
   TypeRef builtin_type(const TypeExpr& written, const NamedType& named);

@@ -1,13 +1,12 @@
 #include "dsl/convert.h"
 
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "base/utf8.h"
 #include "dsl/grammar_blocks.h"
+#include "dsl/patterns.h"
 
 namespace espalier::dsl {
 namespace {
@@ -326,34 +325,24 @@ class Reader {
 
   [[gnu::noinline]] Result<Value> pattern(const Json& json, const TypeRef& type, const Path& path,
                                           std::uint32_t depth) {
-    // The matcher gives the captures of named groups as an object.
-    if (json.is_object()) return any(json, path, depth);
+    if (json.is_object()) {  // groups that were found before
+      const TypeRef groups = group_record(type->pattern);
+      return groups == nullptr ? wrong(json, type, path) : read(json, groups, path, depth + 1);
+    }
     if (!json.is_string()) return wrong(json, type, path);
-    std::string source = type->pattern;  // RE2 of 2022 spells named groups (?P<n>
-    for (std::size_t at = 0; (at = source.find("(?<", at)) != std::string::npos; at += 4) {
-      const bool escaped = at > 0 && source[at - 1] == '\\';
-      if (!escaped) source.insert(at + 2, "P");
-    }
-    const RE2 re(source, RE2::Quiet);
-    if (!re.ok())
-      return fail(ErrorCode::kInvalid,
-                  path.text() + ": pattern /" + type->pattern + "/: " + re.error());
-    const auto& content = json.get_ref<const std::string&>();
-    const auto& names = re.CapturingGroupNames();
-    const int groups = re.NumberOfCapturingGroups();
-    std::vector<re2::StringPiece> pieces(static_cast<std::size_t>(groups) + 1);
-    if (!re.Match(content, 0, content.size(), RE2::ANCHOR_BOTH, pieces.data(), groups + 1)) {
-      return wrong(json, type, path);
-    }
-    if (names.empty()) return checked_text(json, path);
+    const auto& text = json.get_ref<const std::string&>();
+    auto found = pattern_value(type->pattern, text);
+    if (!found) return fail(found.error().code, path.text() + ": " + found.error().message);
+    if (!*found) return wrong(json, type, path);
+    auto whole = checked_text(json, path);
+    if (!whole || !(*found)->is_object()) return whole;
     Value::Entries entries;
-    for (const auto& [index, group] : names) {
-      const auto& piece = pieces[static_cast<std::size_t>(index)];
-      entries.push_back({group, piece.data() == nullptr
-                                    ? Value()
-                                    : Value::string(std::string(piece.data(), piece.size()))});
+    for (const auto& [name, captured] : (*found)->items()) {
+      auto value = any(captured, path, depth);
+      if (!value) return value;
+      entries.push_back({name, std::move(*value)});
     }
-    return Value::record(std::move(entries));
+    return Value::groups(text, std::move(entries));
   }
 
   [[gnu::noinline]] Result<Value> list(const Json& json, const TypeRef& type, const Path& path,

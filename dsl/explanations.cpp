@@ -221,14 +221,11 @@ constexpr std::array kExplanations = {
     Explanation{"E0308",
                 "The pattern does not parse. Patterns have RE2's syntax: no look-around, no "
                 "back-references.",
-                "type T = /(?=a)b/\n", "type T = /ab/\n"},
+                "type T = /(ab/\n", "type T = /(ab)/\n"},
     Explanation{"E0309",
                 "A JSON Schema, or a type, that no mask can enforce. It is refused rather "
                 "than enforced in part.",
-                "record R { code: /(?<n>[0-9])x/ }\ngen g() -> R {\n  assistant \"$[r: R]\"\n  "
-                "return r\n}\n",
-                "record R { code: /[0-9]x/ }\ngen g() -> R {\n  assistant \"$[r: R]\"\n  return "
-                "r\n}\n"},
+                "type T = /[a-z]+\\b.*/\n", "type T = /[a-z]+( .*)?/\n"},
     Explanation{"E0401", "The model writes in assistant turns only, and in programs without turns.",
                 "gen g() {\n  user \"$[x: line]\"\n}\n",
                 "gen g() {\n  assistant \"$[x: line]\"\n}\n"},

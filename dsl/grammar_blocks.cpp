@@ -124,7 +124,7 @@ std::set<std::string> productive_rules(const grammar::GrammarRules& rules) {
 
 std::set<std::string> nullable_rules(const grammar::GrammarRules& rules) {
   return fixpoint(rules, [](const Item& one) {
-    return one.kind == Item::Kind::kString ? one.text.empty() : pattern_matches(one.text, "");
+    return one.kind == Item::Kind::kString ? one.text.empty() : pattern_holds(one.text, "");
   });
 }
 

@@ -47,7 +47,7 @@ runtime::Task<Outcome<void>> Interpreter::test(const TestDecl& test, Mocks& mock
         auto task = value(frame, *entry.value);
         Outcome<Value> given = co_await task;
         if (!given) co_return pass(std::move(given).error());
-        mocks.add(entry.key.text, to_json(*given));
+        mocks.add(entry.key.text, written_json(*given));
       }
     } else if (const auto* let = std::get_if<LetStmt>(&item)) {
       auto task = value(frame, *let->value);

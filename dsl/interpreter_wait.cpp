@@ -155,7 +155,7 @@ Interpreter::ValueTask Interpreter::run_call(Frame& frame, Value call, Span span
   };
   ToolRequest request;
   request.tool = tool;
-  request.arguments = to_json(call.arguments());
+  request.arguments = written_json(call.arguments());
   request.timeout = options_.tool_timeout;
   if (program_.config.deadline) {
     const auto left =

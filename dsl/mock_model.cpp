@@ -85,11 +85,14 @@ class NoBackend final : public runtime::Backend {
 }  // namespace
 
 Result<grammar::VocabularyRef> byte_vocabulary() {
-  grammar::Vocabulary::Spec spec;
-  spec.bytes.resize(kTokens);
-  for (std::size_t i = 0; i < 256; ++i) spec.bytes[i] = std::string(1, static_cast<char>(i));
-  spec.end_of_turn = kEnd;
-  return grammar::Vocabulary::create(std::move(spec));
+  static const Result<grammar::VocabularyRef> made = [] {
+    grammar::Vocabulary::Spec spec;
+    spec.bytes.resize(kTokens);
+    for (std::size_t i = 0; i < 256; ++i) spec.bytes[i] = std::string(1, static_cast<char>(i));
+    spec.end_of_turn = kEnd;
+    return grammar::Vocabulary::create(std::move(spec));
+  }();
+  return made;
 }
 
 Result<std::unique_ptr<MockModel>> MockModel::create(System& system) {

@@ -1,89 +1,73 @@
 #include "dsl/patterns.h"
 
-#include <re2/re2.h>
+#include <utility>
+#include <vector>
 
-#include <algorithm>
+#include "dsl/mock_model.h"
+#include "grammar/matcher.h"
+#include "grammar/regex.h"
 
 namespace espalier::dsl {
-namespace {
 
-std::string re2_pattern(const std::string& pattern) {
-  std::string result;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    result += pattern[i];
-    if (pattern[i] == '\\' && i + 1 < pattern.size()) {
-      result += pattern[++i];
-    } else if (pattern.compare(i, 3, "(?<") == 0 && i + 3 < pattern.size() &&
-               pattern[i + 3] != '=' && pattern[i + 3] != '!') {
-      result += "?P<";
-      i += 2;
-    }
-  }
-  return result;
+std::optional<Error> pattern_error(const std::string& pattern) {
+  auto groups = grammar::regex_groups(pattern);
+  if (groups) return std::nullopt;
+  Error why = std::move(groups).error();
+  why.message.erase(0, why.message.find(": ") + 2);  // what is read is known here
+  return why;
 }
 
-RE2::Options quiet() {
-  RE2::Options options;
-  options.set_log_errors(false);
-  return options;
+namespace {
+
+// The matcher after all of `text`, where that is a match.
+Result<std::optional<grammar::Matcher>> matched(const std::string& pattern, std::string_view text) {
+  ESP_ASSIGN(auto vocabulary, byte_vocabulary());
+  ESP_ASSIGN(const auto compiled, grammar::compile_regex(std::move(vocabulary), pattern));
+  grammar::Matcher matcher = compiled->start();
+  for (const char c : text) {
+    if (!matcher.advance(static_cast<unsigned char>(c))) return std::optional<grammar::Matcher>();
+  }
+  if (!matcher.accepting()) return std::optional<grammar::Matcher>();
+  return std::optional(std::move(matcher));
 }
 
 }  // namespace
 
-bool pattern_matches(const std::string& pattern, const std::string& text) {
-  const RE2 compiled(re2_pattern(pattern), quiet());
-  return compiled.ok() && RE2::FullMatch(text, compiled);
+bool pattern_holds(const std::string& pattern, std::string_view text) {
+  const auto match = matched(pattern, text);
+  return match && match->has_value();
 }
 
-std::optional<std::string> pattern_error(const std::string& pattern) {
-  const RE2 compiled(re2_pattern(pattern), quiet());
-  if (compiled.ok()) return std::nullopt;
-  // RE2 stops at repeats of 1,000; the language's own parser does not.
-  if (compiled.error_code() == RE2::ErrorRepeatSize ||
-      compiled.error_code() == RE2::ErrorPatternTooLarge)
-    return std::nullopt;
-  return compiled.error();
+Result<std::optional<Json>> pattern_value(const std::string& pattern, std::string_view text) {
+  ESP_ASSIGN(const auto match, matched(pattern, text));
+  if (!match) return std::optional<Json>();
+  const auto groups = grammar::regex_groups(pattern);
+  if (!groups) return tl::unexpected(groups.error());
+  if (groups->empty()) return std::optional<Json>(std::string(text));
+  Json out = Json::object();
+  for (const auto& group : *groups) out[group.name] = nullptr;
+  const Json captured = match->value();
+  for (const auto& [name, text_of_it] : captured.items()) out[name] = text_of_it;
+  return std::optional<Json>(std::move(out));
 }
 
 TypeRef group_record(const std::string& pattern) {
-  std::vector<grammar::Field> fields;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '\\') {
-      ++i;
-    } else if (pattern[i] == '[') {  // a class: `]` first in it is a character
-      ++i;
-      if (i < pattern.size() && pattern[i] == '^') ++i;
-      if (i < pattern.size() && pattern[i] == ']') ++i;
-      for (; i < pattern.size() && pattern[i] != ']'; ++i)
-        if (pattern[i] == '\\') ++i;
-    } else if (pattern.compare(i, 3, "(?<") == 0 || pattern.compare(i, 4, "(?P<") == 0) {
-      const std::size_t name = pattern.find('<', i) + 1;
-      const std::size_t end = pattern.find('>', name);
-      if (end == std::string::npos || pattern[name] == '=' || pattern[name] == '!') continue;
-      const std::size_t body = end + 1;
-      const std::size_t stop = pattern.find_first_of(".[]()*+?{}\\^$", body);
-      grammar::Field field;
-      field.name = field.key = pattern.substr(name, end - name);
-      field.type = basic_type(TypeKind::kString);
-      if (stop != std::string::npos && pattern[stop] == ')' && stop > body &&
-          (stop + 1 >= pattern.size() ||
-           std::string_view("*?+{").find(pattern[stop + 1]) == std::string_view::npos)) {
-        std::vector<TypeRef> words;
-        std::size_t from = body;
-        while (from <= stop) {
-          const std::size_t bar = std::min(pattern.find('|', from), stop);
-          words.push_back(literal_type(pattern.substr(from, bar - from)));
-          from = bar + 1;
-        }
-        field.type = union_type(std::move(words));
-      }
-      fields.push_back(std::move(field));
-    }
-  }
-  if (fields.empty()) return nullptr;
+  const auto groups = grammar::regex_groups(pattern);
+  if (!groups || groups->empty()) return nullptr;
   auto made = std::make_shared<Type>();
   made->kind = TypeKind::kRecord;
-  made->fields = std::move(fields);
+  for (const grammar::NamedGroup& group : *groups) {
+    grammar::Field field;
+    field.name = field.key = group.name;
+    field.type = basic_type(TypeKind::kString);
+    if (group.literals) {
+      std::vector<TypeRef> words;
+      for (const std::string& word : *group.literals) words.push_back(literal_type(word));
+      field.type = union_type(std::move(words));
+    }
+    if (!group.always) field.type = optional_type(std::move(field.type));
+    made->fields.push_back(std::move(field));
+  }
   return made;
 }
 

@@ -118,7 +118,7 @@ std::string clash(const TypeRef& a_given, const TypeRef& b_given, bool json, int
   const auto by_pattern = [&](const TypeRef& pattern,
                               const std::vector<std::string>& strings) -> std::string {
     for (const std::string& one : strings)
-      if (pattern_matches(pattern->pattern, one)) return "the pattern matches " + quoted(one);
+      if (pattern_holds(pattern->pattern, one)) return "the pattern matches " + quoted(one);
     return {};
   };
   if (a->kind == TypeKind::kRegex && b_fixed) return by_pattern(a, *b_fixed);
@@ -251,7 +251,7 @@ bool may_be_empty(const TypeRef& given) {
       return std::any_of(type->cases.begin(), type->cases.end(),
                          [](const auto& c) { return c.surface.empty(); });
     case TypeKind::kRegex:
-      return pattern_matches(type->pattern, "");
+      return pattern_holds(type->pattern, "");
     case TypeKind::kGrammar:
       return nullable_rules(*type->rules).count(grammar::GrammarRules::kStart) > 0;
     case TypeKind::kUnion:

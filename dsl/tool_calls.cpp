@@ -167,7 +167,7 @@ std::vector<runtime::ToolCall> calls_of(const Program& program, const Value& val
   const auto one = [&](const Value& call) {
     const ToolInfo* tool = program.tool(call.tool());
     return runtime::ToolCall{
-        tool == nullptr ? call.tool() : tool->real_name, to_json(call.arguments()), {}};
+        tool == nullptr ? call.tool() : tool->real_name, written_json(call.arguments()), {}};
   };
   std::vector<runtime::ToolCall> out;
   if (value.kind() == ValueKind::kCall) {

@@ -15,6 +15,7 @@ struct Value::ListData {
 struct Value::RecordData {
   Entries entries;
   grammar::TypeRef type;
+  std::optional<std::string> text;  // of a pattern's groups
   std::uint64_t weight = 1;
   std::uint32_t depth = 1;
 };
@@ -115,7 +116,16 @@ Result<Value> Value::list(List items) {
 }
 
 Result<Value> Value::record(Entries entries, grammar::TypeRef type) {
+  return made_record(std::move(entries), std::move(type), std::nullopt);
+}
+Result<Value> Value::groups(std::string text, Entries entries) {
+  return made_record(std::move(entries), nullptr, std::move(text));
+}
+
+Result<Value> Value::made_record(Entries entries, grammar::TypeRef type,
+                                 std::optional<std::string> text) {
   RecordData data;
+  data.weight += text ? text->size() : 0;
   for (const Entry& entry : entries) {
     data.weight += entry.name.size() + entry.value.weight();
     data.depth = std::max(data.depth, entry.value.depth() + 1);
@@ -123,6 +133,7 @@ Result<Value> Value::record(Entries entries, grammar::TypeRef type) {
   }
   data.entries = std::move(entries);
   data.type = std::move(type);
+  data.text = std::move(text);
   Value out;
   out.data_ = std::make_shared<const RecordData>(std::move(data));
   return out;
@@ -244,12 +255,15 @@ std::string print(const Value& value) {
       return "null";
     case ValueKind::kBool:
       return value.as_bool() ? "true" : "false";
-    default:
-      return to_json(value).dump(-1, ' ', false, Json::error_handler_t::replace);
+    default: {
+      const Json json = written_json(value);
+      if (json.is_string()) return json.get<std::string>();  // of a pattern's groups
+      return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    }
   }
 }
 
-Json to_json(const Value& value) {
+Json json_of(const Value& value, bool written) {
   switch (value.kind()) {
     case ValueKind::kNull:
       return nullptr;
@@ -267,32 +281,36 @@ Json to_json(const Value& value) {
     case ValueKind::kRange: {
       Json out = Json::array();
       const std::uint64_t n = std::min(value.length(), Value::kMaxWeight / 8);
-      for (std::uint64_t i = 0; i < n; ++i) out.push_back(to_json(value.item(i)));
+      for (std::uint64_t i = 0; i < n; ++i) out.push_back(json_of(value.item(i), written));
       return out;
     }
     case ValueKind::kRecord: {
+      const Value::RecordData& data = *std::get<Value::RecordRef>(value.data_);
+      if (written && data.text) return *data.text;
       Json out = Json::object();
-      const auto& type = std::get<Value::RecordRef>(value.data_)->type;
       for (const Value::Entry& entry : value.as_record()) {
         const std::string* key = &entry.name;
-        if (type != nullptr) {
-          for (const auto& field : type->fields) {
+        if (data.type != nullptr) {
+          for (const auto& field : data.type->fields) {
             if (field.name == entry.name) key = &field.key;
           }
         }
-        out[*key] = to_json(entry.value);
+        out[*key] = json_of(entry.value, written);
       }
       return out;
     }
     case ValueKind::kCall: {
       Json out = Json::object();
       out["name"] = value.tool();
-      out["arguments"] = to_json(value.arguments());
+      out["arguments"] = json_of(value.arguments(), written);
       return out;
     }
   }
   return nullptr;
 }
+
+Json to_json(const Value& value) { return json_of(value, false); }
+Json written_json(const Value& value) { return json_of(value, true); }
 
 bool equal(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) return compare(a, b) == 0;

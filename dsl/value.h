@@ -79,6 +79,8 @@ class Value {
   /// uses.
   static Result<Value> list(List items);
   static Result<Value> record(Entries entries, grammar::TypeRef type = nullptr);
+  /// The groups that a pattern found in `text`: a record that is written as that text.
+  static Result<Value> groups(std::string text, Entries entries);
   /// A tool call: `tool` is the name in the program; the arguments are a record.
   static Result<Value> call(std::string tool, Value arguments);
 
@@ -122,6 +124,8 @@ class Value {
     std::int64_t low = 0;
     std::int64_t high = -1;
   };
+  static Result<Value> made_record(Entries entries, grammar::TypeRef type,
+                                   std::optional<std::string> text);
   struct ListData;
   struct RecordData;
   struct VariantData;
@@ -132,7 +136,7 @@ class Value {
   using VariantRef = std::shared_ptr<const VariantData>;
   using CallRef = std::shared_ptr<const CallData>;
 
-  friend Json to_json(const Value& value);
+  friend Json json_of(const Value& value, bool written);
   std::variant<std::monostate, bool, std::int64_t, double, StringRef, ListRef, RecordRef,
                VariantRef, CallRef, Range>
       data_;
@@ -145,7 +149,8 @@ struct Value::Entry {
 };
 
 /// As `${…}` inserts it: strings as they are, cases by their surface, floats by their shortest form
-/// that reads back (with ".0" where it would read as an int), everything else as compact JSON.
+/// that reads back (with ".0" where it would read as an int), a pattern's groups as the text that
+/// they were found in, everything else as compact JSON (written_json).
 [[nodiscard]] std::string print(const Value& value);
 /// A string, or the spelling of an enum's case; nothing of any other value.
 [[nodiscard]] std::optional<std::string> text_of(const Value& value);
@@ -155,6 +160,8 @@ struct Value::Entry {
 /// Records by their JSON keys, cases by their surface, calls as {"name", "arguments"}, ranges as
 /// lists.
 [[nodiscard]] Json to_json(const Value& value);
+/// The same as a hole of its type writes it: a pattern's groups as the text they were found in.
+[[nodiscard]] Json written_json(const Value& value);
 
 /// Structural; ints and floats compare as numbers; a case equals a string that is its surface.
 [[nodiscard]] bool equal(const Value& a, const Value& b);

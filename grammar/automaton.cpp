@@ -202,7 +202,8 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
           work.push_back({at.next, events});
           break;
         }
-        if (at.progress >= node.a) work.push_back({at.next, events});
+        const bool enough = at.progress >= node.a;  // what is pushed last comes first
+        if (enough && !node.lazy) work.push_back({at.next, events});
         if (at.progress < node.b && fits(child, at.depth)) {
           const std::uint32_t cap = node.b == ExpressionPool::kUnbounded ? node.a : node.b;
           const PositionId again =
@@ -210,6 +211,7 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
           if (again != p) entered_[again] = stamp;
           work.push_back({push(child, again, at.depth), events});
         }
+        if (enough && node.lazy) work.push_back({at.next, events});
         break;
       }
       case Op::kRule: {

@@ -137,8 +137,12 @@ Json CaptureRun::build(const Thread& thread, std::uint32_t text_end, bool open) 
       case Capture::kField: {
         if (cut && !done.has) break;
         Json value = done.has ? std::move(done.made) : Json(std::string(text));
-        if (stack.back().info != nullptr && stack.back().info->kind == Capture::kObject) {
-          stack.back().made[done.info->name] = std::move(value);
+        // A field right inside a field is a pattern's group inside a group: both are the object's.
+        std::size_t holder = stack.size() - 1;
+        while (stack[holder].info != nullptr && stack[holder].info->kind == Capture::kField)
+          --holder;
+        if (stack[holder].info != nullptr && stack[holder].info->kind == Capture::kObject) {
+          stack[holder].made[done.info->name] = std::move(value);
         }
         break;
       }

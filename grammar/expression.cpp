@@ -26,8 +26,8 @@ std::uint32_t number_of(const View& value, std::size_t hash, InternTable& ids,
 }  // namespace
 
 ExpressionPool::ExpressionPool(Fuel& fuel) : fuel_(&fuel) {
-  nodes_.push_back({Op::kNothing, 0, 0, 0, 0});
-  nodes_.push_back({Op::kEmpty, 0, 0, 0, 0});
+  nodes_.push_back({Op::kNothing, false, 0, 0, 0, 0});
+  nodes_.push_back({Op::kEmpty, false, 0, 0, 0, 0});
 }
 
 Expr ExpressionPool::add(Node node, std::span<const Expr> children, std::size_t payload) {
@@ -36,7 +36,8 @@ Expr ExpressionPool::add(Node node, std::span<const Expr> children, std::size_t 
   const std::uint32_t known = node_ids_.find(hash, [&](std::uint32_t id) {
     const Node& other = nodes_[id];
     const auto theirs = this->children(Expr{id});
-    return other.op == node.op && other.a == node.a && other.b == node.b &&
+    return other.op == node.op && other.lazy == node.lazy && other.a == node.a &&
+           other.b == node.b &&
            std::equal(theirs.begin(), theirs.end(), children.begin(), children.end());
   });
   if (known != InternTable::kNone) return Expr{known};
@@ -61,7 +62,7 @@ std::uint32_t ExpressionPool::string_index(std::string_view text) {
 Expr ExpressionPool::bytes(std::string_view text) {
   if (!ok()) return nothing();
   if (text.empty()) return empty();
-  return add({Op::kBytes, string_index(text), 0, 0, 0}, {}, text.size());
+  return add({Op::kBytes, false, string_index(text), 0, 0, 0}, {}, text.size());
 }
 
 Expr ExpressionPool::byte_set(const ByteSet& set) {
@@ -72,7 +73,7 @@ Expr ExpressionPool::byte_set(const ByteSet& set) {
   }
   std::size_t hash = 0;
   for (const std::uint64_t word : set.words()) hash = mix(hash, word);
-  return add({Op::kSet, number_of(set, hash, set_ids_, sets_), 0, 0, 0}, {});
+  return add({Op::kSet, false, number_of(set, hash, set_ids_, sets_), 0, 0, 0}, {});
 }
 
 Expr ExpressionPool::concat(std::span<const Expr> parts) {
@@ -108,7 +109,7 @@ Expr ExpressionPool::concat(std::span<const Expr> parts) {
   flush();
   if (flat.empty()) return empty();
   if (flat.size() == 1) return flat[0];
-  return add({Op::kConcat, 0, 0, 0, 0}, flat);
+  return add({Op::kConcat, false, 0, 0, 0, 0}, flat);
 }
 
 bool ExpressionPool::single_byte(Expr e, ByteSet* set) const {
@@ -156,7 +157,7 @@ Expr ExpressionPool::choice(std::span<const Expr> parts) {
   if (has_set) flat[set_at] = byte_set(merged);
   if (flat.empty()) return nothing();
   if (flat.size() == 1) return flat[0];
-  return add({Op::kChoice, 0, 0, 0, 0}, flat);
+  return add({Op::kChoice, false, 0, 0, 0, 0}, flat);
 }
 
 Expr ExpressionPool::repeat(Expr child, std::uint32_t low, std::uint32_t high) {
@@ -165,7 +166,13 @@ Expr ExpressionPool::repeat(Expr child, std::uint32_t low, std::uint32_t high) {
   if (child == empty() || high == 0) return empty();
   if (low == 1 && high == 1) return child;
   if (low == 0 && high == 1) return optional(child);
-  return add({Op::kRepeat, low, high, 0, 0}, std::span(&child, 1));
+  return add({Op::kRepeat, false, low, high, 0, 0}, std::span(&child, 1));
+}
+
+Expr ExpressionPool::lazy_repeat(Expr child, std::uint32_t low, std::uint32_t high) {
+  const Expr greedy = repeat(child, low, high);
+  if (low >= high || greedy == nothing() || greedy == empty()) return greedy;
+  return add({Op::kRepeat, true, low, high, 0, 0}, std::span(&child, 1));
 }
 
 Expr ExpressionPool::separated(Expr child, Expr separator, std::uint32_t low, std::uint32_t high) {
@@ -181,14 +188,14 @@ Expr ExpressionPool::intersection(Expr a, Expr b) {
   if (a == b) return a;
   if (a == nothing() || b == nothing()) return nothing();
   const Expr both[] = {a, b};
-  return add({Op::kIntersection, 0, 0, 0, 0}, both);
+  return add({Op::kIntersection, false, 0, 0, 0, 0}, both);
 }
 
 Expr ExpressionPool::difference(Expr a, Expr b) {
   if (a == b || a == nothing()) return nothing();
   if (b == nothing()) return a;
   const Expr both[] = {a, b};
-  return add({Op::kDifference, 0, 0, 0, 0}, both);
+  return add({Op::kDifference, false, 0, 0, 0, 0}, both);
 }
 
 Expr ExpressionPool::words(std::span<const std::string> texts) {
@@ -230,12 +237,12 @@ Expr ExpressionPool::multiple(const DecimalMultiple& multiple) {
   const auto known = std::find(multiples_.begin(), multiples_.end(), multiple);
   const auto index = static_cast<std::uint32_t>(known - multiples_.begin());
   if (known == multiples_.end()) multiples_.push_back(multiple);
-  return add({Op::kMultiple, index, 0, 0, 0}, {});
+  return add({Op::kMultiple, false, index, 0, 0, 0}, {});
 }
 
 Expr ExpressionPool::schema(std::shared_ptr<const SchemaGraph> schema) {
   schemas_.push_back(std::move(schema));
-  return add({Op::kSchema, static_cast<std::uint32_t>(schemas_.size() - 1), 0, 0, 0}, {});
+  return add({Op::kSchema, false, static_cast<std::uint32_t>(schemas_.size() - 1), 0, 0, 0}, {});
 }
 
 Expr ExpressionPool::factor(const std::shared_ptr<const SpanSource>& source, bool json) {
@@ -243,7 +250,8 @@ Expr ExpressionPool::factor(const std::shared_ptr<const SpanSource>& source, boo
   if (words->closing_size(words->start()) == SourceWords::kNever) return nothing();
   auto known = std::find(factors_.begin(), factors_.end(), words);
   if (known == factors_.end()) known = factors_.insert(known, words);
-  return add({Op::kFactor, static_cast<std::uint32_t>(known - factors_.begin()), 0, 0, 0}, {});
+  return add({Op::kFactor, false, static_cast<std::uint32_t>(known - factors_.begin()), 0, 0, 0},
+             {});
 }
 
 Expr ExpressionPool::code_points(std::span<const CodePointRange> ranges) {
@@ -269,7 +277,7 @@ Expr ExpressionPool::code_points(std::span<const CodePointRange> ranges) {
   for (const CodePointRange& r : merged) hash = mix(mix(hash, r.first), r.second);
   const std::uint32_t index = number_of(merged, hash, class_ids_, classes_);
   const Expr spelled = utf8_ranges(merged);
-  return add({Op::kCodePoints, index, 0, 0, 0}, std::span(&spelled, 1), merged.size() * 8);
+  return add({Op::kCodePoints, false, index, 0, 0, 0}, std::span(&spelled, 1), merged.size() * 8);
 }
 
 // Splits [low, high] until all code points of a piece have equal length and differ only in
@@ -357,11 +365,11 @@ void ExpressionPool::define_rule(Rule rule, Expr body) {
   rules_[rule.id].defined = true;
 }
 
-Expr ExpressionPool::rule(Rule rule) { return add({Op::kRule, rule.id, 0, 0, 0}, {}); }
+Expr ExpressionPool::rule(Rule rule) { return add({Op::kRule, false, rule.id, 0, 0, 0}, {}); }
 
 Expr ExpressionPool::context_free(Expr child) {
   if (child == nothing() || child == empty()) return child;
-  return add({Op::kContextFree, 0, 0, 0, 0}, std::span(&child, 1));
+  return add({Op::kContextFree, false, 0, 0, 0, 0}, std::span(&child, 1));
 }
 
 Expr ExpressionPool::add_capture(CaptureInfo info, Expr child) {
@@ -376,7 +384,7 @@ Expr ExpressionPool::add_capture(CaptureInfo info, Expr child) {
       capture_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(captures_.size()));
   const std::size_t payload = it->first.size();
   if (fresh) captures_.push_back(std::move(info));
-  return add({Op::kCapture, it->second, 0, 0, 0}, std::span(&child, 1), payload);
+  return add({Op::kCapture, false, it->second, 0, 0, 0}, std::span(&child, 1), payload);
 }
 
 Expr ExpressionPool::capture(Capture kind, Expr child) {

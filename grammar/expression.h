@@ -149,6 +149,8 @@ class ExpressionPool {
   }
   /// low..high times; high == kUnbounded: no end. low > high is the empty language.
   Expr repeat(Expr child, std::uint32_t low, std::uint32_t high = kUnbounded);
+  /// The same texts, but captures take the fewest turns that fit.
+  Expr lazy_repeat(Expr child, std::uint32_t low, std::uint32_t high = kUnbounded);
   Expr optional(Expr child) { return choice({child, empty()}); }
   /// `child (separator child)*`, low..high children.
   Expr separated(Expr child, Expr separator, std::uint32_t low, std::uint32_t high = kUnbounded);
@@ -202,6 +204,7 @@ class ExpressionPool {
   // ---- reading (automata, analyses, tests) ----
   struct Node {
     Op op = Op::kNothing;
+    bool lazy = false;        // kRepeat: the fewest turns come first
     std::uint32_t a = 0;      // kBytes: string; kSet: set; kRepeat: low; kRule: rule; kCapture,
                               // kCodePoints, kSchema, kFactor, kMultiple: info
     std::uint32_t b = 0;      // kRepeat: high

@@ -35,7 +35,9 @@ class RegexBuilder {
   Result<Expr> run() {
     if (use_.search && !regex_.looks && !use_.captures) trim();
     if (use_.search || regex_.looks) pad();
-    bool named = false;
+    named_ =
+        use_.captures && std::any_of(regex_.groups.begin(), regex_.groups.end(),
+                                     [](const RegexGroup& group) { return !group.name.empty(); });
     anchors_ = regex_.looks;
     for (const RegexNode& node : regex_.nodes) {
       anchors_ = anchors_ || node.op == RegexOp::kBegin || node.op == RegexOp::kEnd;
@@ -43,16 +45,12 @@ class RegexBuilder {
     tables_.reserve(regex_.nodes.size());
     for (const RegexNode& node : regex_.nodes) {
       if (!pool_.ok()) break;
-      if (use_.captures && node.op == RegexOp::kGroup && !regex_.groups[node.a].name.empty()) {
-        named = true;
-        ESP_TRY(check_not_nested(node));
-      }
       tables_.push_back(build(node));
     }
     ESP_TRY(pool_.status());
     if (regex_.looks) return looked_around();
     const Expr whole = tables_[regex_.root].at[context(true, true)].whole;
-    return named ? pool_.capture(Capture::kObject, whole) : whole;
+    return named_ ? pool_.capture(Capture::kObject, whole) : whole;
   }
 
  private:
@@ -111,23 +109,6 @@ class RegexBuilder {
     return std::span(regex_.children).subspan(node.first, node.count);
   }
 
-  // A captured string has one value; a group inside it would be a second one.
-  Status check_not_nested(const RegexNode& outer) {
-    std::vector<std::uint32_t> work(children(outer).begin(), children(outer).end());
-    while (!work.empty()) {
-      const RegexNode& node = regex_.nodes[work.back()];
-      work.pop_back();
-      if (node.op == RegexOp::kGroup && !regex_.groups[node.a].name.empty()) {
-        return fail(ErrorCode::kUnsupported,
-                    "regex: the named group " + regex_.groups[node.a].name +
-                        " inside the named group " + regex_.groups[outer.a].name + " at offset " +
-                        std::to_string(node.offset));
-      }
-      work.insert(work.end(), children(node).begin(), children(node).end());
-    }
-    return {};
-  }
-
   static Table same(Parts parts) { return {false, {parts, parts, parts, parts}}; }
 
   // The table of words `whole` of which `empty` is the empty one; the others are `rest`.
@@ -157,6 +138,7 @@ class RegexBuilder {
       case RegexOp::kAlternate:
         return alternate(children(node));
       case RegexOp::kRepeat:
+        lazy_ = node.lazy && named_;
         return repeat(tables_[children(node)[0]], node.a, node.b);
       case RegexOp::kAhead:
       case RegexOp::kNotAhead:
@@ -166,7 +148,7 @@ class RegexBuilder {
       case RegexOp::kGroup: {
         Table out = tables_[children(node)[0]];
         const std::string& name = regex_.groups[node.a].name;
-        if (!use_.captures || name.empty()) return out;
+        if (!named_ || name.empty()) return out;
         for (Parts& parts : out.at) {
           for (Expr* e : {&parts.empty, &parts.rest, &parts.whole}) *e = pool_.field(name, *e);
         }
@@ -275,17 +257,19 @@ class RegexBuilder {
     return out.anchored ? out : same(out.at[0]);
   }
 
+  [[nodiscard]] Expr turns(Expr child, std::uint32_t low, std::uint32_t high) {
+    return lazy_ ? pool_.lazy_repeat(child, low, high) : pool_.repeat(child, low, high);
+  }
   Table repeat(const Table& child, std::uint32_t low, std::uint32_t high) {
     const bool endless = high == ExpressionPool::kUnbounded;
     if (!child.anchored) {
       const Parts& one = child.at[0];
-      const Expr whole = pool_.repeat(one.whole, low, high);
+      const Expr whole = turns(one.whole, low, high);
       const bool nullable = one.empty != pool_.nothing();
       const Expr empty = low == 0 ? pool_.empty() : one.empty;
-      const Expr rest = !anchors_ ? whole
-                        : high == 0
-                            ? pool_.nothing()
-                            : pool_.repeat(one.rest, nullable ? 1 : std::max(low, 1U), high);
+      const Expr rest = !anchors_   ? whole
+                        : high == 0 ? pool_.nothing()
+                                    : turns(one.rest, nullable ? 1 : std::max(low, 1U), high);
       return plain(empty, rest, whole);
     }
     Table out;
@@ -306,7 +290,7 @@ class RegexBuilder {
         const std::uint32_t least = fill ? 2 : std::max(low, 2U);
         if (high >= least) {
           const Expr between =
-              pool_.repeat(middle.rest, least - 2, endless ? ExpressionPool::kUnbounded : high - 2);
+              turns(middle.rest, least - 2, endless ? ExpressionPool::kUnbounded : high - 2);
           parts.rest = pool_.choice({parts.rest, pool_.concat({first.rest, between, last.rest})});
         }
         parts.whole = pool_.choice({parts.empty, parts.rest});
@@ -425,6 +409,8 @@ class RegexBuilder {
   JsonExpressions json_;
   Regex regex_;
   RegexUse use_;
+  bool named_ = false;    // groups are captured
+  bool lazy_ = false;     // the repeat at hand prefers fewer turns
   bool anchors_ = false;  // without anchors nobody asks for the empty and the other words apart
   std::vector<Table> tables_;
   std::uint32_t padding_ = 0;  // any text, where the pattern is searched for or looks around
@@ -486,6 +472,23 @@ Words words_of(const Regex& regex, const RegexNode& node, std::span<const Words>
   }
 }
 
+// The groups that take part in every match.
+std::vector<std::uint32_t> groups_of_every_match(const Regex& regex) {
+  std::vector<std::uint32_t> out;
+  std::vector<std::uint32_t> work{regex.root};
+  while (!work.empty()) {
+    const RegexNode& node = regex.nodes[work.back()];
+    work.pop_back();
+    if (node.op == RegexOp::kGroup) out.push_back(node.a);
+    if (node.op == RegexOp::kGroup || node.op == RegexOp::kConcat ||
+        (node.op == RegexOp::kRepeat && node.a > 0)) {
+      const auto children = std::span(regex.children).subspan(node.first, node.count);
+      work.insert(work.end(), children.begin(), children.end());
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern, const RegexUse& use) {
@@ -510,9 +513,12 @@ Result<std::vector<NamedGroup>> regex_groups(std::string_view pattern) {
   for (std::size_t i = 0; i < regex.groups.size(); ++i) {
     if (regex.groups[i].name.empty()) continue;
     slot[i] = out.size();
-    out.push_back({regex.groups[i].name, regex.groups[i].offset, std::nullopt});
+    out.push_back({regex.groups[i].name, regex.groups[i].offset, std::nullopt, false});
   }
   if (out.empty()) return out;
+  for (const std::uint32_t group : groups_of_every_match(regex)) {
+    if (!regex.groups[group].name.empty()) out[slot[group]].always = true;
+  }
   std::vector<Words> known;
   known.reserve(regex.nodes.size());
   for (const RegexNode& node : regex.nodes) {

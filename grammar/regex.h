@@ -30,9 +30,8 @@ struct RegexUse {
   bool canonical = false;
 };
 
-/// Errors: those of parse_regex; kUnsupported for a named group inside a named group where
-/// `captures`. A pattern that no text matches is not an error here: the expression is the empty
-/// language.
+/// Errors: those of parse_regex. A pattern that no text matches is not an error here: the
+/// expression is the empty language.
 [[nodiscard]] Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern,
                                             const RegexUse& use = {});
 
@@ -48,6 +47,9 @@ struct NamedGroup {
   /// All that it can capture, where that is a short list of literals (`year|month`): it is then
   /// typed as their union.
   std::optional<std::vector<std::string>> literals;
+  /// Whether it takes part in every match. False too where each of several alternatives has it, or
+  /// something else only a closer look would tell.
+  bool always = false;
 };
 /// The named groups in the order of their parentheses; the errors of parse_regex.
 [[nodiscard]] Result<std::vector<NamedGroup>> regex_groups(std::string_view pattern);

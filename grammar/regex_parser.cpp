@@ -225,10 +225,12 @@ class PatternParser : private RegexReader {
       return error(ErrorCode::kLimit, "a repeat above " + std::to_string(Regex::kMaxRepeat),
                    offset);
     }
-    if (at_ < text_.size() && text_[at_] == '?') ++at_;  // lazy: the same language
+    const bool marked = at_ < text_.size() && text_[at_] == '?';
+    if (marked) ++at_;
     after_quantifier_ = true;
     std::uint32_t& last = frames_.back().sequence.back();
     last = add(RegexOp::kRepeat, offset, low, high, std::span(&last, 1));
+    regex_.nodes[last].lazy = marked != flags_.lazy;
     return {};
   }
 
@@ -310,7 +312,9 @@ class PatternParser : private RegexReader {
         flags.multi_line = on;
       } else if (c == 's') {
         flags.dot_all = on;
-      } else if (c != 'U') {  // U swaps greedy and lazy: the same language
+      } else if (c == 'U') {
+        flags.lazy = on;
+      } else {
         return error(ErrorCode::kInvalid, "unknown group or flag", at_);
       }
     }

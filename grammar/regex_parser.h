@@ -6,7 +6,7 @@
 // of an alternative, so that what it looks at is the rest of the text (`^(?=.*\d)(?!admin).{8,}$`).
 // Elsewhere it is refused, and so is what is not regular (back references), needs the text around
 // the match (\b, \B, (?m) anchors) or is not text (\C), by name with its byte offset. Greedy and
-// lazy repeats have the same language.
+// lazy repeats have the same language; only captures tell them apart.
 //
 // The parser keeps its own stack, so nesting costs no machine stack; patterns above kMaxBytes,
 // nesting above kMaxDepth and repeats above kMaxRepeat are kLimit errors. A node's children stand
@@ -54,6 +54,7 @@ struct RegexNode {
   std::uint32_t first = 0;  // children[first, first + count)
   std::uint32_t count = 0;
   std::uint32_t offset = 0;  // byte in the pattern
+  bool lazy = false;         // kRepeat: the fewest turns come first
 };
 
 struct RegexGroup {

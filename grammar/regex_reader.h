@@ -21,6 +21,7 @@ class RegexReader {
     bool fold_case = false;   // i
     bool multi_line = false;  // m
     bool dot_all = false;     // s
+    bool lazy = false;        // U: unmarked repeats are lazy, marked ones greedy
   };
   RegexReader(std::string_view pattern, RegexDialect dialect)
       : text_(pattern), ecma_(dialect == RegexDialect::kEcma) {}

@@ -16,18 +16,18 @@
 namespace espalier::grammar {
 
 enum class TypeKind : std::uint8_t {
-  kString,   // plain: >= 1 character up to the follow; json: a JSON string; low/high count code
-             // points
-  kLine,     // kString without \n
-  kInt,      // -?(0|[1-9][0-9]*) within [int_low, int_high]
-  kFloat,    // JSON number, <= 17 significant digits, exponent <= 2 digits, within [float_low,
-             // float_high]
-  kBool,     // true | false
-  kNull,     // null
-  kLiteral,  // one fixed string or number: `literal`
-  kEnum,     // one of `cases`
-  kUnion,    // one of `items`
-  kRegex,    // `pattern` (RE2 syntax, anchored at both ends); named groups give a record of strings
+  kString,    // plain: >= 1 character up to the follow; json: a JSON string; low/high count code
+              // points
+  kLine,      // kString without \n
+  kInt,       // -?(0|[1-9][0-9]*) within [int_low, int_high]
+  kFloat,     // JSON number, <= 17 significant digits, exponent <= 2 digits, within [float_low,
+              // float_high]
+  kBool,      // true | false
+  kNull,      // null
+  kLiteral,   // one fixed string or number: `literal`
+  kEnum,      // one of `cases`
+  kUnion,     // one of `items`
+  kRegex,     // `pattern` (RE2 syntax, anchored at both ends); its value is the text
   kOptional,  // items[0] or null (json places only)
   kList,      // JSON array of items[0], length in [low, high]
   kRecord,    // JSON object, `fields` in declared order, no others

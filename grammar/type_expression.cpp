@@ -289,17 +289,12 @@ Result<Expr> TypeExpressions::alternatives(const Type& type, bool json, int dept
   return pool_.choice(choices);
 }
 
-// Plain, named groups make a record; inside JSON the whole is one string.
+// The text alone: its named groups are found again by whoever reads the value, in JSON and out of
+// it.
 Result<Expr> TypeExpressions::pattern(const Type& type, bool json) {
-  if (!json) return regex_expression(pool_, type.pattern);
-  ESP_ASSIGN(const std::vector<NamedGroup> groups, regex_groups(type.pattern));
-  if (!groups.empty()) {
-    return fail(ErrorCode::kUnsupported, "the named group " + groups[0].name + " of " +
-                                             described(type) + " inside a record or list");
-  }
   ESP_ASSIGN(const Expr body,
-             regex_expression(pool_, type.pattern, {RegexDialect::kRe2, false, true, false}));
-  return json_.string_of(body);
+             regex_expression(pool_, type.pattern, {RegexDialect::kRe2, false, json, false}));
+  return json ? json_.string_of(body) : body;
 }
 
 Result<Expr> TypeExpressions::span(bool json) {

@@ -218,6 +218,41 @@ TEST(Convert, NamedGroupsOfAPatternBecomeARecord) {
   EXPECT_FALSE(from_json(program, "30 years", pattern, "x"));
 }
 
+TEST(Convert, GroupsAreWrittenAsTheTextTheyWereFoundIn) {
+  Type type = of(TypeKind::kRegex);
+  type.pattern = "(?<n>[0-9]+?)(?<zeros>0*)(?: (?<unit>day|month)s?)?";
+  const auto pattern = make(std::move(type));
+  const Program program;
+  const auto values = from_json(program, {"300 days", "7"}, list_of(pattern), "x");
+  ASSERT_TRUE(values) << values.error().message;
+  const Json objects = {{{"n", "3"}, {"zeros", "00"}, {"unit", "day"}},
+                        {{"n", "7"}, {"zeros", ""}, {"unit", nullptr}}};
+  EXPECT_EQ(to_json(*values), objects);
+  EXPECT_EQ(print(*values), R"(["300 days","7"])");
+  EXPECT_EQ(print(values->item(0)), "300 days");
+  // Given back as they came out, they have no text any more.
+  const auto again = from_json(program, objects, list_of(pattern), "x");
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_TRUE(equal(*again, *values));
+  for (const Json& wrong :
+       {Json{{"n", "3"}}, Json{{"n", nullptr}, {"zeros", ""}, {"unit", nullptr}},
+        Json{{"n", "3"}, {"zeros", ""}, {"unit", "year"}}, Json(3), Json("x")}) {
+    EXPECT_FALSE(from_json(program, wrong, pattern, "x")) << wrong;
+  }
+}
+
+TEST(Convert, PatternsMayRepeatMoreThanRE2Takes) {
+  Type type = of(TypeKind::kRegex);
+  type.pattern = "(?<head>[a-c]{1,2000}?)(?<tail>c{0,1500})";
+  const auto pattern = make(std::move(type));
+  const Program program;
+  const auto value = from_json(program, std::string(1500, 'a') + "ccc", pattern, "x");
+  ASSERT_TRUE(value) << value.error().message;
+  EXPECT_EQ(value->field("head")->as_string(), std::string(1500, 'a'));
+  EXPECT_EQ(value->field("tail")->as_string(), "ccc");
+  EXPECT_FALSE(from_json(program, std::string(3501, 'c'), pattern, "x"));
+}
+
 TEST(Convert, TextOnACommandLineIsReadByItsType) {
   EXPECT_EQ(argument_from_text(simple(TypeKind::kString), "12"), Json("12"));
   EXPECT_EQ(argument_from_text(simple(TypeKind::kInt), "12"), Json(12));

@@ -151,12 +151,20 @@ TEST(Regex, NamedGroupsAreFoundWithTheirLiterals) {
   EXPECT_EQ((*groups)[0].offset, 0U);
   EXPECT_FALSE((*groups)[0].literals.has_value());
   EXPECT_THAT((*groups)[1].literals.value(), ElementsAre("day", "month", "year"));
+  EXPECT_TRUE((*groups)[0].always);
+  EXPECT_TRUE((*groups)[1].always);
   EXPECT_THAT(refusal("(?<a>x)(?<a>y)"), HasSubstr("a second group named a"));
-  Fuel fuel("expressions", 1000);
-  ExpressionPool pool(fuel);
-  const auto nested = regex_expression(pool, "(?<a>x(?<b>y))");
-  ASSERT_FALSE(nested.has_value());
-  EXPECT_THAT(nested.error().message, HasSubstr("named group b inside the named group a"));
+}
+
+TEST(Regex, GroupsOfEveryMatchAreTold) {
+  const auto groups =
+      regex_groups("(?<a>x)?(?:(?<b>y)|z)(?:(?<c>w)+v){2}(?:(?<d>u)){0,3}((?<e>t))");
+  ASSERT_TRUE(groups.has_value());
+  std::string always;
+  for (const NamedGroup& group : *groups) {
+    if (group.always) always += group.name;
+  }
+  EXPECT_EQ(always, "ce");
 }
 
 }  // namespace
