@@ -120,7 +120,8 @@ class PosixFileLock final : public FileLock {
 class PosixSystem final : public System {
  public:
   Result<std::unique_ptr<Mapping>> map(const std::string& path) override {
-    const Descriptor fd(open_retrying(path, O_RDONLY));
+    // To open a pipe would wait for its writer.
+    const Descriptor fd(open_retrying(path, O_RDONLY | O_NONBLOCK));
     if (fd.get() < 0) return fail(io_error(errno, "open", path));
     struct stat st {};
     if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));

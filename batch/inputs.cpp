@@ -54,7 +54,11 @@ Status expand(std::vector<std::string>& paths, const std::string& part, bool las
     for (const std::string& name : names) {
       std::string path = join_path(folder, name);
       auto info = system.info(path);
-      if (!info && is_absence(info.error())) continue;
+      if (!info && is_absence(info.error())) {
+        // A name that was listed and leads nowhere is an input that fails, not one that is missed.
+        if (last && is_pattern(part)) found.push_back(std::move(path));
+        continue;
+      }
       if (!info) return fail(std::move(info).error());
       if (info->is_directory != last) found.push_back(std::move(path));
     }
@@ -106,6 +110,7 @@ Result<Inputs> Inputs::open(const std::string& pattern, System& system) {
     }
   }
   Inputs inputs;
+  inputs.found_ = !info || info->is_directory;
   for (std::string& path : paths) {
     if (ends_with_jsonl(path) && paths.size() > 1) {
       return fail(ErrorCode::kInvalid,
@@ -189,6 +194,13 @@ Result<Row> Inputs::read(std::size_t index, System& system) const {
     return row;
   }
   row.is_document = true;
+  if (found_) {  // whoever names a pipe wants it read; one that was found may never end
+    ESP_ASSIGN(const FileInfo info, system.info(entry.path));
+    if (!info.is_regular) {
+      return fail(bad_row(ErrorCode::kInvalid,
+                          "'" + entry.path + "' is a pipe, a socket or a device, not a file"));
+    }
+  }
   ESP_ASSIGN(row.document, system.read(entry.path, kMaxDocumentBytes));
   if (row.document.starts_with("\xEF\xBB\xBF")) row.document.erase(0, 3);
   if (const auto at = utf8::find_malformed(row.document); at != std::string_view::npos) {

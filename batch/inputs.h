@@ -1,17 +1,16 @@
 // The inputs of a job: text documents found by a pattern, or the rows of a .jsonl file.
 //
 // What is given        inputs                                        id of each
-//   rows.jsonl         one a line; blank lines do not count          the row's "id" (string or
-//   integer), else the
-//                                                                    number of its line
-//   a folder           its regular files, sorted by name             the path, as given and found
+//   rows.jsonl         one a line; blank lines do not count          the row's "id" (text or
+//                                                                    integer), else its line
+//   a folder           its files, sorted by name                     the path, as given and found
 //   a pattern          the files it matches (* ? [a-z], in any       the path, as given and found
 //                      part of the path), sorted by path
 //
 // Finding inputs reads no document; a document is read when its turn comes, so memory does not grow
-// with the folder. A row's own trouble (not UTF-8, not JSON, not an object, too large) is found by
-// read() and costs that row alone; what makes the job as a whole meaningless (no input, two inputs
-// with one id) is an error of open().
+// with the folder. A row's own trouble (not UTF-8, not JSON, not an object, too large, a link that
+// leads nowhere, a pipe among files) is found by read() and costs that row alone; what makes the
+// job as a whole meaningless (no input, two inputs with one id) is an error of open().
 #pragma once
 
 #include <cstdint>
@@ -61,6 +60,7 @@ class Inputs {
   std::vector<Entry> entries_;
   std::shared_ptr<const Mapping> rows_;
   std::string rows_path_;
+  bool found_ = false;  // by a pattern or in a folder, not named by itself
 };
 
 /// The files that `pattern` matches, sorted. A part without * ? [ is taken as it is. kNotFound is

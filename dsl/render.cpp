@@ -122,8 +122,9 @@ class Renderer {
           stop_counting("");
           return Next::kStop;
         }
-        const std::string type =
-            (hole->select ? "select " : "") + describe(program_.holes[hole->id].type);
+        const std::string type = (hole->select ? "select " : "") +
+                                 describe(program_.holes[hole->id].type) +
+                                 (hole->by ? " by " + hole->by->text : "");
         start_text();
         out_ += "$[" + hole->name.text + ": " + type + "]";
         turns_.hole({hole->name.text, type, hole->select ? "" : most(*hole)});

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "tests/support/memory_system.h"
 
@@ -105,6 +109,25 @@ TEST(Inputs, ADocumentThatIsNotUtf8NamesTheByte) {
   ASSERT_TRUE(inputs);
   EXPECT_THAT(inputs->read(0, system).error().message,
               HasSubstr("'in/a.txt' is not UTF-8: byte 2"));
+}
+
+TEST(Inputs, LinksThatLeadNowhereAndPipesAreRowsThatFail) {
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "inputs_that_are_no_files";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder / "folder.txt");
+  std::ofstream(folder / "a.txt") << "A";
+  std::filesystem::create_symlink("nowhere", folder / "link.txt");
+  ASSERT_EQ(::mkfifo((folder / "pipe.txt").c_str(), 0600), 0);
+  System& system = real_system();
+  for (const std::string& where : {folder.string(), (folder / "*.txt").string()}) {
+    const auto inputs = Inputs::open(where, system);
+    ASSERT_TRUE(inputs) << inputs.error().message;
+    ASSERT_EQ(inputs->size(), 3U);
+    EXPECT_EQ(inputs->read(0, system)->document, "A");
+    EXPECT_EQ(inputs->read(1, system).error().code, ErrorCode::kNotFound);
+    EXPECT_THAT(inputs->read(2, system).error().message, HasSubstr("pipe.txt' is a pipe"));
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Inputs, RowsAmongDocumentsAreRefused) {
