@@ -210,14 +210,18 @@ class Generator:
         self.__doc__ = doc or None
         self.parameters = parameters
 
-    def _start(self, arguments: dict[str, Any], partials: bool, on_end: Callable[[], None] | None) -> _core.Run:
-        program = self._program
+    def _written(self, arguments: dict[str, Any]) -> str:
         try:
             text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
+            text.encode()  # a string may hold half a surrogate pair, which is no text
+        except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(f"{self.__name__}: an argument is not a JSON value: {error}") from error
+        return text
+
+    def _start(self, arguments: dict[str, Any], partials: bool, on_end: Callable[[], None] | None) -> _core.Run:
+        program = self._program
         return program._engine._session.start(
-            program._core, self.__name__, text, program._sampling, partials, program._tools.call,
+            program._core, self.__name__, self._written(arguments), program._sampling, partials, program._tools.call,
             program._others, program._tool_seconds, on_end,
         )  # fmt: skip
 
@@ -245,7 +249,7 @@ class Generator:
     def render(self, **arguments: Any) -> str:
         """The prompt as the model would see it, without a run."""
         program = self._program
-        return program._engine._session.render(program._core, self.__name__, json.dumps(arguments))
+        return program._engine._session.render(program._core, self.__name__, self._written(arguments))
 
 
 class Stream(Generic[T]):

@@ -222,6 +222,16 @@ def test_wrong_arguments_are_named(engine: espalier.Engine) -> None:
         program.pett(text="x")
 
 
+def test_an_argument_that_is_no_json_value_is_a_type_error(engine: espalier.Engine) -> None:
+    pet = engine.compile(PET).pet
+    circle: list = []
+    circle.append(circle)
+    for wrong in ("half a pair \ud800", float("nan"), {1, 2}, circle, b"bytes"):
+        for use in (pet, pet.render, pet.stream):
+            with pytest.raises(TypeError, match="pet: an argument is not a JSON value"):
+                use(text=wrong)
+
+
 def test_a_program_with_errors_shows_all_of_them(engine: espalier.Engine) -> None:
     with pytest.raises(espalier.Error) as caught:
         engine.compile('gen a() { user "${x}" }\ngen b() { user "${y}" }')
