@@ -8,9 +8,12 @@
 #include "base/ascii.h"
 #include "base/utf8.h"
 #include "dsl/evaluate.h"
+#include "runtime/jinja/characters.h"
 
 namespace espalier::dsl {
 namespace {
+
+namespace jinja = runtime::jinja;
 
 tl::unexpected<Failure> wrong(const Span& span, std::string_view function, const Value& value) {
   return value_failure(
@@ -132,11 +135,25 @@ Outcome<Value> round(const Value& value, const Value* digits, const Span& span) 
   return Value::number(std::nearbyint(scaled) / scale);
 }
 
-std::string ascii_case(std::string text, char first, char last, int shift) {
-  for (char& c : text) {
-    if (c >= first && c <= last) c = static_cast<char>(c + shift);
+std::string in_case(std::string_view text, jinja::Case wanted) {
+  std::string out;
+  out.reserve(text.size());
+  bool cased_before = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const jinja::Character c = jinja::character_at(text, at);
+    at += c.length;
+    if (c.code == 0x3A3 && wanted == jinja::Case::kLower) {  // at the end of a word it is ς
+      const char32_t next =
+          at < text.size() ? jinja::character_at(text, at).code : jinja::kMalformed;
+      const bool goes_on =
+          next != jinja::kMalformed && (jinja::has_upper(next) || jinja::has_lower(next));
+      utf8::append(out, cased_before && !goes_on ? 0x3C2 : 0x3C3);
+    } else {
+      jinja::append_in_case(out, c.code, wanted);
+    }
+    cased_before = jinja::has_upper(c.code) || jinja::has_lower(c.code);
   }
-  return text;
+  return out;
 }
 
 }  // namespace
@@ -202,10 +219,10 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
       }
       return Value::integer(std::abs(x.as_int()));
     case Builtin::kLower:
-      if (auto s = text(0)) return Value::string(ascii_case(std::move(*s), 'A', 'Z', 'a' - 'A'));
+      if (const auto s = text(0)) return Value::string(in_case(*s, jinja::Case::kLower));
       return wrong(span, "lower", x);
     case Builtin::kUpper:
-      if (auto s = text(0)) return Value::string(ascii_case(std::move(*s), 'a', 'z', 'A' - 'a'));
+      if (const auto s = text(0)) return Value::string(in_case(*s, jinja::Case::kUpper));
       return wrong(span, "upper", x);
     case Builtin::kTrim:
       if (const auto s = text(0)) return Value::string(std::string(trimmed(*s)));

@@ -27,9 +27,9 @@ enum class Builtin : std::uint8_t {
   kRound,  // round(x): to the nearest int, ties to even; round(x, digits) stays a float    -> int
            // or float
   kAbs,    // abs(x)                                                                        -> as x
-  kLower,  // lower(s): ASCII letters                                                       ->
+  kLower,  // lower(s), by Unicode                                                          ->
            // string
-  kUpper,  // upper(s): ASCII letters                                                       ->
+  kUpper,  // upper(s), by Unicode                                                          ->
            // string
   kTrim,  // trim(s): without spaces, tabs and line breaks at both ends                    -> string
   kContains,  // contains(x, part): a text in a text, or an item in a list                     ->

@@ -35,6 +35,16 @@ TEST(Run, ExpressionsWithoutAModel) {
       "5");
 }
 
+TEST(Run, CaseGoesByUnicode) {
+  World world;
+  const auto gives = [&](const std::string& call) {
+    return world.json("gen main() -> string { return " + call + " }");
+  };
+  EXPECT_EQ(gives(R"(upper("straße, ǆ, ﬁn"))"), R"("STRASSE, Ǆ, FIN")");
+  EXPECT_EQ(gives(R"(lower("ÀÉ ΟΔΟΣ ΣΑΣ, 漢"))"), R"("àé οδος σας, 漢")");
+  EXPECT_EQ(gives(R"(lower(upper("İ")))"), R"("i̇")");
+}
+
 // A field that was left out has its default wherever a value becomes one of its record's type.
 TEST(Run, DefaultsAreThereHoweverARecordIsMade) {
   World world;
