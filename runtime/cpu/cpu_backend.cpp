@@ -107,9 +107,9 @@ class PanelBackend final : public Backend {
 
  private:
   Result<std::vector<RowResult>> run(const Batch& batch, std::span<const RowPlan> plans) {
-    const PlannedRows planned(plans);
-    forward_->run(batch, planned.rows, pool_);
     std::vector<RowResult> results(plans.size());
+    const PlannedRows planned(plans, info_.vocabulary, results);
+    forward_->run(batch, planned.rows, pool_);
     for (std::size_t begin = 0; begin < planned.rows.size(); begin += kHeadRows) {
       const std::size_t end = std::min(begin + kHeadRows, planned.rows.size());
       std::vector<HeadRow> rows(end - begin);

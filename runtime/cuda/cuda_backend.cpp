@@ -246,14 +246,21 @@ class DeviceBackend final : public Backend, public HostPages {
   }
 
   Result<std::vector<RowResult>> run(const Batch& batch, std::span<const RowPlan> plans) {
-    const PlannedRows planned(plans);
+    std::vector<RowResult> results(plans.size());
+    const PlannedRows planned(plans, info_.vocabulary, results);
+    std::vector<std::vector<std::uint64_t>> tokens;
+    for (std::size_t begin = 0; begin < planned.rows.size(); begin += cuda::kHeadRows) {
+      const std::size_t end = std::min<std::size_t>(begin + cuda::kHeadRows, planned.rows.size());
+      tokens.push_back(wanted_tokens(plans, planned, begin, end));
+    }
     const std::string what = "step of " + std::to_string(batch.rows.size()) + " rows";
     ESP_TRY(places_.network->join());
     const cuda::Residual earlier =
         places_.host == nullptr ? cuda::Residual() : places_.host->run(batch);
     if (Status ready = each([&](Rank& rank, std::uint32_t r) -> Status {
           ESP_TRY(rank.transfers().before_writing(batch));
-          return rank.forward().prepare(batch, planned.rows, earlier, places_.network->of(r));
+          return rank.forward().prepare(batch, {planned.rows, tokens}, earlier,
+                                        places_.network->of(r));
         });
         !ready) {
       return settled(std::move(ready));
@@ -267,7 +274,6 @@ class DeviceBackend final : public Backend, public HostPages {
         !ran) {
       return settled(std::move(ran));
     }
-    std::vector<RowResult> results(plans.size());
     Rank& head = *places_.ranks[head_];
     for (std::size_t begin = 0; begin < planned.rows.size(); begin += cuda::kHeadRows) {
       const std::size_t end = std::min<std::size_t>(begin + cuda::kHeadRows, planned.rows.size());

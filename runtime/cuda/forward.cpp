@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t kRowsToShare = 8;
 // Steps of more rows seldom come again with the same counts.
 constexpr std::uint32_t kMostRecordedRows = 64;
+// From this part of the head's panels on all are computed: reckoned, not measured.
+constexpr std::uint32_t kMostOfHead[] = {3, 4};
 
 // Sizes that grow with a text are rounded up, so that most steps look like the one before.
 std::uint64_t rounded(std::uint64_t n, std::uint64_t least) {
@@ -121,12 +123,34 @@ void Forward::embed(const Batch& batch, std::span<float> out) {
   }
 }
 
+// The panels of this rank's outputs with a token of `tokens`, as a bitset; false where leaving the
+// others out saves little.
+bool Forward::plan_head(const std::vector<std::uint64_t>& tokens,
+                        std::vector<std::uint32_t>& panels) const {
+  if (tokens.empty()) return false;
+  const std::uint32_t rank = is_shared() ? links_.across->rank() : 0;
+  const std::uint32_t first = shares_.vocabulary[rank];
+  const std::uint32_t count = (weights_.head.outputs + kPanelRows - 1) / kPanelRows;
+  panels.assign((count + 31) / 32, 0);
+  std::uint32_t wanted = 0;
+  for (std::uint32_t p = 0; p < count; ++p) {
+    // Ranks have whole panels, so one lies in one word.
+    const std::uint32_t token = first + p * kPanelRows;
+    if (token / 64 >= tokens.size()) break;
+    if ((tokens[token / 64] >> token % 64 & 0xFFFFU) == 0) continue;
+    panels[p / 32] |= 1U << p % 32;
+    ++wanted;
+  }
+  return wanted * kMostOfHead[1] < count * kMostOfHead[0];
+}
+
 // Everything of the step that the device must know, in one copy.
-Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
-                        const Residual& earlier, const Links& links) {
+Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Residual& earlier,
+                        const Links& links) {
   const auto rows = static_cast<std::uint32_t>(batch.rows.size());
   links_ = links;
-  if (!has_head(*model_)) wanted = {};
+  const std::span<const std::uint32_t> wanted =
+      has_head(*model_) ? logits.rows : std::span<const std::uint32_t>();
   count_ = rows;
   wanted_ = static_cast<std::uint32_t>(wanted.size());
   ESP_TRY(reserve(rows, std::min(wanted_, kHeadRows)));
@@ -158,6 +182,16 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   const auto slots = input_.add<DeviceSlot>(batch.writes.size());
   const auto copies = input_.add<DeviceCopy>(batch.copies.size());
   const auto kept = input_.add<std::uint32_t>(wanted.size());
+  const std::size_t chunks = (wanted.size() + kHeadRows - 1) / kHeadRows;
+  ESP_CHECK(wanted.empty() || logits.tokens.size() == chunks);
+  std::vector<std::vector<std::uint32_t>> panels(chunks);
+  std::vector<StepInput::Place> panels_at(chunks);
+  for (std::size_t i = 0; i < chunks; ++i) {
+    if (!plan_head(logits.tokens[i], panels[i])) panels[i].clear();
+    panels_at[i] = input_.add<std::uint32_t>(panels[i].size());
+  }
+  // What is recorded has the first of them.
+  key_.push_back(chunks > 0 && !panels[0].empty() ? 1 + panels_at[0].offset : 0);
   for (View* view : {global_.get(), local_.get()}) {
     if (view == nullptr) continue;
     ESP_TRY(view->tables.reach(positions, stream_));
@@ -203,6 +237,9 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   }
   waves_.push_back(static_cast<std::uint32_t>(pages.size()));
   std::copy(wanted.begin(), wanted.end(), input_.host<std::uint32_t>(kept).begin());
+  for (std::size_t i = 0; i < chunks; ++i) {
+    std::copy(panels[i].begin(), panels[i].end(), input_.host<std::uint32_t>(panels_at[i]).begin());
+  }
   const auto write_plan = [&](const Planned& planned) {
     planned.plan.write_to(input_.host<std::byte>(planned.place).first(planned.plan.bytes()));
   };
@@ -218,6 +255,11 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   slots_ = input_.device<DeviceSlot>(slots);
   copies_ = input_.device<DeviceCopy>(copies);
   kept_rows_ = input_.device<std::uint32_t>(kept);
+  head_panels_.clear();
+  for (std::size_t i = 0; i < chunks; ++i) {
+    head_panels_.push_back(panels[i].empty() ? nullptr
+                                             : input_.device<std::uint32_t>(panels_at[i]));
+  }
   return input_.send(stream_);
 }
 
@@ -391,7 +433,9 @@ Status Forward::head(std::uint32_t begin, std::uint32_t end) {
            weights_.output_norm, width, shape_.norm_epsilon, head_.view());
   const Shared logits{&shares_.vocabulary, logits_.as<float>(), logits_stride_};
   const Own out = own(logits, rows);
-  multiply(weights_.head, head_.view(), rows, out.to, out.stride, false);
+  ESP_CHECK(weights_.head.parts.size() == 1);
+  product(stream_.get(), weights_.head.parts[0].matrix, head_.view(), rows, out.to, out.stride,
+          false, head_panels_[begin / kHeadRows]);
   ESP_TRY(gather(logits, rows, false));
   if (shape_.logit_cap != 0.0F) {
     soft_cap(stream_.get(), rows, logits_.as<float>(), logits_stride(), shape_.vocabulary,

@@ -2,8 +2,10 @@
 // ../cpu/forward.h, each a few kernels on one stream, with the same bits.
 //
 // What a step knows (rows, slots, page tables, embeddings) goes to the device in one copy. Rows
-// whose logits nobody wants stop at the last layer's K and V. Owns the weights and scratch that
-// grows with the largest batch. Used by one thread at a time, on whose current device it lives.
+// whose logits nobody wants stop at the last layer's K and V, and of the head those panels alone
+// are computed that have a token which some row may choose (of all rows: what takes time is to read
+// them; but the others' logits are then anything). Owns the weights and scratch that grows with the
+// largest batch. Used by one thread at a time, on whose current device it lives.
 //
 // Several of them are one model: those of a stage share its layers (model_part.h), each forms its
 // columns of every product and gathers the others', and so all of them have the whole residual
@@ -38,6 +40,13 @@ inline constexpr std::uint32_t kHeadRows = 64;
 /// kUnsupported, naming the limit, where the kernels cannot take a model of this shape.
 [[nodiscard]] Status check_shape(const ModelShape& shape);
 
+/// Rows of the batch, rising and unique; and of each kHeadRows of them the tokens that matter, as
+/// the words of a mask of the whole vocabulary (empty: all).
+struct WantedLogits {
+  std::span<const std::uint32_t> rows;
+  std::span<const std::vector<std::uint64_t>> tokens;
+};
+
 /// What earlier layers, elsewhere, left in the residual stream: rows of the model's width on the
 /// host.
 struct Residual {
@@ -61,9 +70,9 @@ class Forward {
                                                                std::uint32_t multiprocessors);
 
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
-  /// fail before they wait for each other. `wanted` (rising, unique) are the rows whose logits may
-  /// be asked for afterwards; without a head it is not looked at. kExhausted.
-  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
+  /// fail before they wait for each other. `wanted` says which logits may be asked for afterwards;
+  /// without a head it is not looked at. kExhausted.
+  [[nodiscard]] Status prepare(const Batch& batch, const WantedLogits& wanted,
                                const Residual& earlier, const Links& links);
   /// Enqueues the layers, which write K and V, each behind what it reads of pages that arrive.
   [[nodiscard]] Status run(const KvView& pool, PageTransfers& transfers);
@@ -115,6 +124,8 @@ class Forward {
   [[nodiscard]] Status gather(const Shared& matrix, std::uint32_t rows, bool add);
   void multiply(const MatrixGroup& group, const Activations& x, std::uint32_t rows, float* out,
                 std::size_t stride, bool add);
+  [[nodiscard]] bool plan_head(const std::vector<std::uint64_t>& tokens,
+                               std::vector<std::uint32_t>& panels) const;
   [[nodiscard]] Status add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
                                  const float* post);
   [[nodiscard]] View& view(std::uint32_t layer) {
@@ -158,6 +169,7 @@ class Forward {
   const DeviceSlot* slots_ = nullptr;
   const DeviceCopy* copies_ = nullptr;
   const std::uint32_t* kept_rows_ = nullptr;
+  std::vector<const std::uint32_t*> head_panels_;  // of each kHeadRows wanted rows; null: all
   std::vector<std::uint32_t> waves_;  // of copies: one may read what an earlier one wrote
 };
 

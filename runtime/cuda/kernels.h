@@ -31,9 +31,12 @@ struct DeviceMatrix {
   WeightFormat format = WeightFormat::kF32;
 };
 
-/// out[m * stride + n] = matrix[n] . x[m] (or +=), n < matrix.rows, m < rows.
+/// out[m * stride + n] = matrix[n] . x[m] (or +=), n < matrix.rows, m < rows. `wanted`: a bitset of
+/// panels of 16 outputs, of those alone that are needed; the others may be computed or not. Null:
+/// all. It must have been there before the kernel before this one began.
 void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
-             std::uint32_t rows, float* out, std::size_t stride, bool add);
+             std::uint32_t rows, float* out, std::size_t stride, bool add,
+             const std::uint32_t* wanted = nullptr);
 
 /// out[m] = rms_norm(x[from[m]]) (from null: m). `x` rows are `stride` apart.
 void rms_norm(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,

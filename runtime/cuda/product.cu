@@ -42,7 +42,8 @@ template <WeightFormat kFormat, int kOutputs, int kCols>
 __global__ void __launch_bounds__(kDenseHalves * 16)
     product_dense(const unsigned char* data, std::uint32_t outputs, std::uint32_t columns,
                   std::uint64_t row_bytes, unsigned spread, const float* x, std::size_t x_stride,
-                  std::uint32_t rows, float* out, std::size_t stride, bool add) {
+                  std::uint32_t rows, float* out, std::size_t stride, bool add,
+                  const std::uint32_t* wanted) {
   // Strips whose weights are asked for at once.
   constexpr int kAhead = kCols == 1 ? static_cast<int>(kSegmentStrips) : kCols == 2 ? 2 : 1;
   constexpr std::uint32_t kBytes = Strip<kFormat>::kWords * 4;
@@ -79,9 +80,18 @@ __global__ void __launch_bounds__(kDenseHalves * 16)
     }
   };
   let_next_start();
+  // Outputs of a thread block: a panel's part, or some panels.
+  bool skipped = wanted != nullptr;
+  for (std::uint32_t n = blockIdx.x * groups * kOutputs;
+       skipped && n < min((blockIdx.x + 1) * groups * kOutputs, outputs); n += kPanelRows) {
+    skipped = (wanted[n / kPanelRows / 32] >> n / kPanelRows % 32 & 1U) == 0;
+  }
   // The first weights are asked for before the activations are there.
-  if constexpr (kAhead > 1) fetch(half % spread * kSegmentStrips);
+  if constexpr (kAhead > 1) {
+    if (!skipped) fetch(half % spread * kSegmentStrips);
+  }
   wait_for_inputs();
+  if (skipped) return;
   for (std::uint32_t segment = half % spread; segment < segments; segment += spread) {
     float acc[kOutputs][kCols];
 #pragma unroll
@@ -135,7 +145,8 @@ __global__ void __launch_bounds__(kDenseHalves * 16)
 
 template <WeightFormat kFormat>
 void dense_product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
-                   std::uint32_t rows, float* out, std::size_t stride, bool add) {
+                   std::uint32_t rows, float* out, std::size_t stride, bool add,
+                   const std::uint32_t* wanted) {
   const std::uint32_t segments = (matrix.columns + kDenseSegment - 1) / kDenseSegment;
   const auto run = [&]<int kOutputs, int kCols>() {
     // Half warps that share an output's segments: a power of two, up to 8.
@@ -148,7 +159,7 @@ void dense_product(cudaStream_t stream, const DeviceMatrix& matrix, const Activa
            dim3(kDenseHalves * 16), std::size_t{segments} * of_block * kCols * 16 * sizeof(float),
            stream, matrix.data, matrix.rows, matrix.columns,
            dense_row_bytes(kFormat, matrix.columns), spread, x.floats, x.stride, rows, out, stride,
-           add);
+           add, wanted);
   };
   if (rows == 1) {
     run.template operator()<2, 1>();
@@ -164,9 +175,10 @@ void dense_product(cudaStream_t stream, const DeviceMatrix& matrix, const Activa
 }  // namespace
 
 void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
-             std::uint32_t rows, float* out, std::size_t stride, bool add) {
+             std::uint32_t rows, float* out, std::size_t stride, bool add,
+             const std::uint32_t* wanted) {
   const auto quantised = [&]<WeightFormat kFormat>() {
-    quantised_product<kFormat>(stream, matrix, x.coded, rows, out, stride, add);
+    quantised_product<kFormat>(stream, matrix, x.coded, rows, out, stride, add, wanted);
   };
   switch (matrix.format) {
     case WeightFormat::kQ4_0:
@@ -196,11 +208,11 @@ void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations&
     case WeightFormat::kMXFP4:
       return quantised.template operator()<WeightFormat::kMXFP4>();
     case WeightFormat::kF32:
-      return dense_product<WeightFormat::kF32>(stream, matrix, x, rows, out, stride, add);
+      return dense_product<WeightFormat::kF32>(stream, matrix, x, rows, out, stride, add, wanted);
     case WeightFormat::kF16:
-      return dense_product<WeightFormat::kF16>(stream, matrix, x, rows, out, stride, add);
+      return dense_product<WeightFormat::kF16>(stream, matrix, x, rows, out, stride, add, wanted);
     case WeightFormat::kBF16:
-      return dense_product<WeightFormat::kBF16>(stream, matrix, x, rows, out, stride, add);
+      return dense_product<WeightFormat::kBF16>(stream, matrix, x, rows, out, stride, add, wanted);
   }
 }
 

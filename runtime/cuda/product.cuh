@@ -9,7 +9,8 @@
 // - product_many: a warp takes all columns of its panel for some tiles of 8 rows; weights and codes
 //   come through a ring in shared memory.
 //
-// Both give the same bits, those of cpu::Kernels::panel_product.
+// Both give the same bits, those of cpu::Kernels::panel_product. Thread blocks none of whose panels
+// are wanted read no weights and end once what comes before them has.
 #pragma once
 
 #include "runtime/cuda/kernels.h"
@@ -29,6 +30,11 @@ struct PanelView {
   std::uint32_t chunks;
   std::uint64_t panel_bytes;
 };
+
+// Whether panel `number` of a bitset is wanted; null: all are.
+__device__ inline bool is_wanted(const std::uint32_t* wanted, std::uint32_t number) {
+  return wanted == nullptr || (wanted[number / 32] >> number % 32 & 1U) != 0;
+}
 
 // A segment of columns: 16 blocks.
 inline constexpr std::uint32_t kSegmentBlocks = 16;
@@ -130,7 +136,7 @@ constexpr int split_blocks(int tiles, int ahead) {
 template <WeightFormat kFormat, int kTiles, bool kOne, int kAhead>
 __global__ void __launch_bounds__(kSplitWarps * 32, split_blocks<kFormat>(kTiles, kAhead))
     product_split(PanelView w, CodedRows x, std::uint32_t rows, float* out, std::size_t stride,
-                  bool add) {
+                  bool add, const std::uint32_t* wanted) {
   constexpr unsigned kRows = kOne ? 1 : kTiles * kTileRows;
   const unsigned lane = threadIdx.x % kWarp;
   const unsigned warp = threadIdx.x / kWarp;
@@ -154,8 +160,12 @@ __global__ void __launch_bounds__(kSplitWarps * 32, split_blocks<kFormat>(kTiles
       pieces[i].load(panel + static_cast<std::size_t>(at) * chunk_bytes(packing(kFormat)), lane);
     }
   };
-  if constexpr (kEarly) fetch(warp * kSegmentChunks);
+  const bool skipped = !is_wanted(wanted, blockIdx.x);
+  if constexpr (kEarly) {
+    if (!skipped) fetch(warp * kSegmentChunks);
+  }
   wait_for_inputs();
+  if (skipped) return;
   const std::uint32_t tiles = (rows + kTileRows - 1) / kTileRows;
   // Tiles past the last one repeat it and are not stored.
   std::size_t first[kTiles];
@@ -237,8 +247,9 @@ template <int kTiles>
 inline constexpr int kManyStages = 6;
 
 template <WeightFormat kFormat, int kTiles>
-__global__ void __launch_bounds__(256) product_many(PanelView w, CodedRows x, std::uint32_t rows,
-                                                    float* out, std::size_t stride, bool add) {
+__global__ void __launch_bounds__(256)
+    product_many(PanelView w, CodedRows x, std::uint32_t rows, float* out, std::size_t stride,
+                 bool add, const std::uint32_t* wanted) {
   constexpr Packing kPacking = packing(kFormat);
   constexpr int kGroups = kPacking.groups;
   constexpr std::uint32_t kBytes = chunk_bytes(kPacking);
@@ -289,6 +300,12 @@ __global__ void __launch_bounds__(256) product_many(PanelView w, CodedRows x, st
   };
   let_next_start();
   wait_for_inputs();
+  // The warps of a thread block share its activations: they go on together.
+  bool skipped = wanted != nullptr;
+  for (std::uint32_t i = 0; skipped && i < warps; ++i) {
+    skipped = !is_wanted(wanted, min(blockIdx.x * warps + i, w.panels - 1));
+  }
+  if (skipped) return;
   for (std::uint32_t i = 0; i + 1 < kStages; ++i) fetch(i);
 
   float acc[kTiles][4];    // of the segment
@@ -367,7 +384,8 @@ inline constexpr std::uint32_t kManyPieces = 1024;
 
 template <WeightFormat kFormat>
 void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const CodedRows& x,
-                       std::uint32_t rows, float* out, std::size_t stride, bool add) {
+                       std::uint32_t rows, float* out, std::size_t stride, bool add,
+                       const std::uint32_t* wanted) {
   PanelView w{};
   w.data = matrix.data;
   w.rows = matrix.rows;
@@ -382,7 +400,7 @@ void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const Co
         std::size_t{segments} * (kOne ? 1 : kTiles * kTileRows) * kSplitStride * sizeof(float);
     launch(product_split<kFormat, kTiles, kOne, kAhead>,
            dim3(w.panels, (tiles + kTiles - 1) / kTiles), dim3(min(segments, kSplitWarps) * kWarp),
-           shared, stream, w, x, rows, out, stride, add);
+           shared, stream, w, x, rows, out, stride, add, wanted);
   };
   const auto split = [&]<int kTiles, bool kOne>() {
     if constexpr (kTiles == 1) {
@@ -399,7 +417,7 @@ void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const Co
     }
     launch(product_many<kFormat, kTiles>, dim3((w.panels + warps - 1) / warps, columns),
            dim3(warps * kWarp), kManyStages<kTiles> * ManyStage<kFormat, kTiles>::bytes(warps),
-           stream, w, x, rows, out, stride, add);
+           stream, w, x, rows, out, stride, add, wanted);
   };
   if (rows == 1) {
     split.template operator()<1, true>();

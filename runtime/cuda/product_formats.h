@@ -7,6 +7,7 @@ namespace espalier::runtime::cuda {
 
 template <WeightFormat kFormat>
 void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const CodedRows& x,
-                       std::uint32_t rows, float* out, std::size_t stride, bool add);
+                       std::uint32_t rows, float* out, std::size_t stride, bool add,
+                       const std::uint32_t* wanted);
 
 }  // namespace espalier::runtime::cuda

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <new>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -37,8 +36,25 @@ std::optional<Error> answer_one(const RowPlan& plan, std::span<const float> logi
 
 }  // namespace
 
-PlannedRows::PlannedRows(std::span<const RowPlan> plans) : order(plans.size()) {
-  std::iota(order.begin(), order.end(), 0U);
+TokenId only_token(const RowPlan& plan, std::uint32_t vocabulary) {
+  if (plan.want != Want::kToken || plan.count > 0 || plan.mask == nullptr ||
+      plan.mask->count() != 1) {
+    return kNoToken;
+  }
+  const TokenId token = plan.mask->ids()[0];
+  return static_cast<std::uint32_t>(token) < vocabulary ? token : kNoToken;
+}
+
+PlannedRows::PlannedRows(std::span<const RowPlan> plans, std::uint32_t vocabulary,
+                         std::span<RowResult> results) {
+  for (std::uint32_t i = 0; i < plans.size(); ++i) {
+    const TokenId only = only_token(plans[i], vocabulary);
+    if (only == kNoToken) {
+      order.push_back(i);
+    } else {
+      results[i].sampled = {only, 1.0F};
+    }
+  }
   std::stable_sort(order.begin(), order.end(),
                    [&](std::uint32_t a, std::uint32_t b) { return plans[a].row < plans[b].row; });
   for (std::uint32_t i = 0; i < order.size(); ++i) {
@@ -48,6 +64,21 @@ PlannedRows::PlannedRows(std::span<const RowPlan> plans) : order(plans.size()) {
     first.push_back(i);
   }
   first.push_back(static_cast<std::uint32_t>(order.size()));
+}
+
+std::vector<std::uint64_t> wanted_tokens(std::span<const RowPlan> plans, const PlannedRows& planned,
+                                         std::size_t begin, std::size_t end) {
+  std::vector<std::uint64_t> out;
+  const grammar::Mask* before = nullptr;  // rows of one place often have one mask
+  for (std::uint32_t at = planned.first[begin]; at < planned.first[end]; ++at) {
+    const RowPlan& plan = plans[planned.order[at]];
+    if (plan.want != Want::kToken || plan.count > 0 || plan.mask == nullptr) return {};
+    if (std::exchange(before, plan.mask.get()) == plan.mask.get()) continue;
+    const auto words = plan.mask->words();
+    out.resize(std::max(out.size(), words.size()));
+    for (std::size_t i = 0; i < words.size(); ++i) out[i] |= words[i];
+  }
+  return out;
 }
 
 void check_step(const BackendInfo& info, const Batch& batch, std::span<const RowPlan> plans) {
@@ -93,8 +124,8 @@ Status PlanAnswers::answer(std::span<const RowPlan> plans, const PlannedRows& pl
     const auto row = std::lower_bound(planned.rows.begin() + static_cast<std::ptrdiff_t>(begin),
                                       planned.rows.end(), plan.row);
     const auto at = static_cast<std::size_t>(row - planned.rows.begin()) - begin;
-    errors[item] = answer_one(plan, {logits + at * stride, vocabulary}, samplers_[thread],
-                              results[index]);
+    errors[item] =
+        answer_one(plan, {logits + at * stride, vocabulary}, samplers_[thread], results[index]);
   });
   for (auto& error : errors) {
     if (error) return fail(std::move(*error));

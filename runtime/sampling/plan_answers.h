@@ -13,14 +13,27 @@
 
 namespace espalier::runtime {
 
-/// The rows that plans name, rising and once each, with their plans. May throw bad_alloc.
+/// What a plan is answered without logits: the token where its mask allows one alone and nothing
+/// else is asked for, else kNoToken.
+[[nodiscard]] TokenId only_token(const RowPlan& plan, std::uint32_t vocabulary);
+
+/// The rows whose logits plans need, rising and once each, with their plans. Plans with
+/// only_token() need none: they are answered with it in `results`, and rows that only they name are
+/// not among these. May throw bad_alloc.
 struct PlannedRows {
-  explicit PlannedRows(std::span<const RowPlan> plans);
+  PlannedRows(std::span<const RowPlan> plans, std::uint32_t vocabulary,
+              std::span<RowResult> results);
 
   std::vector<std::uint32_t> rows;
   std::vector<std::uint32_t> order;  // of plans: by row, then as they were given
   std::vector<std::uint32_t> first;  // rows[i] has the plans order[first[i]] to order[first[i + 1]]
 };
+
+/// The tokens whose logits the plans of rows [begin, end) of `planned` may look at, as the words of
+/// a mask: empty where it is all of them.
+[[nodiscard]] std::vector<std::uint64_t> wanted_tokens(std::span<const RowPlan> plans,
+                                                       const PlannedRows& planned,
+                                                       std::size_t begin, std::size_t end);
 
 /// Checks what would make a step read or write outside memory, always: it is short beside a step.
 void check_step(const BackendInfo& info, const Batch& batch, std::span<const RowPlan> plans);

@@ -141,6 +141,56 @@ TEST_P(Product, HasTheBitsOfTheCpuWhateverTheNumberOfRows) {
   }
 }
 
+// Of a bitset of panels those that are wanted have the same bits, and where a thread block has none
+// of them nothing is written, which it would be after a read of its weights.
+TEST_P(Product, OfWantedPanelsHasTheSameBitsAndLeavesOthersAlone) {
+  const TensorType type = GetParam();
+  std::mt19937_64 random(8);
+  constexpr std::uint32_t kOutputs = 390;  // 25 panels, the last one not whole
+  constexpr std::uint64_t kColumns = 256;
+  RandomTensor made(random, type, kOutputs, kColumns);
+  std::vector<std::byte> panels(cpu::Matrix::panel_bytes(made.tensor));
+  const cpu::Matrix reader(made.tensor, panels.data());
+  std::vector<std::byte> laid_out(device_bytes(made.tensor));
+  lay_out(made.tensor, 0, groups_of(made.tensor), laid_out);
+  const DeviceArray<std::byte> weights(laid_out);
+  DeviceMatrix matrix;
+  matrix.data = reinterpret_cast<const unsigned char*>(weights.get());
+  matrix.rows = kOutputs;
+  matrix.columns = kColumns;
+  matrix.format = weight_format(type);
+  constexpr std::size_t kStride = 25 * 16;
+  for (const std::uint32_t rows : {1U, 3U, 9U, 40U}) {
+    SCOPED_TRACE(std::to_string(rows) + " rows");
+    const DeviceRows x(Rows(random, rows, kColumns, reader), kColumns);
+    const std::vector<float> before(rows * kStride, -77.0F);
+    const auto run = [&](const std::uint32_t* wanted) {
+      const DeviceArray<float> result(before);
+      product(nullptr, matrix, x.view, rows, result.get(), kStride, false, wanted);
+      return result.read();
+    };
+    const std::vector<float> whole = run(nullptr);
+    // The first and the last panel, then none: no thread block has as many as lie between.
+    for (const std::uint32_t bits : {1U | 1U << 24, 1U << 5 | 1U << 6, 0U}) {
+      const DeviceArray<std::uint32_t> wanted(std::vector<std::uint32_t>{bits});
+      const std::vector<float> out = run(wanted.get());
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::size_t n = i % kStride;
+        if (n >= kOutputs) continue;
+        const bool is_wanted = (bits >> n / 16 & 1U) != 0;
+        // A thread block has at most eight panels.
+        const bool alone = (bits >> n / 128 * 8 & 0xFFU) == 0;
+        if (is_wanted) {
+          ASSERT_EQ(out[i], whole[i]) << i;
+        }
+        if (alone) {
+          ASSERT_EQ(out[i], -77.0F) << i;
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Product,
                          ::testing::ValuesIn(tensor_types().begin(), tensor_types().end()),
                          [](const auto& named) {
