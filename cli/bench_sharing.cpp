@@ -119,6 +119,7 @@ class BenchSharing final : public Command {
         ->type_name("M")
         ->capture_default_str();
     model_.declare_backend(app);
+    model_.declare_engines(app);
     add_integer(app, "--at-once", at_once_, 1, 1'000'000,
                 "Programs that run together [all of them]");
     add_integer(
@@ -172,38 +173,43 @@ class BenchSharing final : public Command {
     options.at_once = static_cast<std::size_t>(at_once_.value_or(0));
     ProgressLine line(context.console, context.system);
     const auto times = static_cast<std::size_t>(repeat_.value_or(1));
-    const std::size_t runs = 3 * times + pools.size();
-    const auto next = [&](std::size_t run, const char* what) { line.show(file, run, runs, what); };
-
+    const std::size_t engines = model_.engines();
     // In turn, since the speed of a machine that does other things as well drifts.
     struct Kind {
       const char* name;
       bool cache, draft;
+      std::size_t engines;
       std::optional<SharingRun> fastest;
     };
-    Kind kinds[] = {{"cache on", true, true, {}},
-                    {"cache off", false, true, {}},
-                    {"no drafts", true, false, {}}};
+    std::vector<Kind> kinds;
+    kinds.push_back({"cache on", true, true, engines, {}});
+    kinds.push_back({"cache off", false, true, engines, {}});
+    kinds.push_back({"no drafts", true, false, engines, {}});
+    if (engines > 1) kinds.push_back({"one engine", true, true, 1, {}});
+    const std::size_t runs = kinds.size() * times + pools.size();
+    const auto next = [&](std::size_t run, const char* what) { line.show(file, run, runs, what); };
     bool same = true;
-    for (std::size_t i = 0; i < 3 * times; ++i) {
-      Kind& kind = kinds[i % 3];
+    for (std::size_t i = 0; i < kinds.size() * times; ++i) {
+      Kind& kind = kinds[i % kinds.size()];
       next(i, kind.name);
       options.cache = kind.cache;
       options.draft = kind.draft;
+      options.engines = kind.engines;
       ESP_ASSIGN(SharingRun run, run_workload(workload, model, options, context));
       if (i > 0) same = same && same_texts(*kinds[0].fastest, run);
       if (!kind.fastest || run.seconds < kind.fastest->seconds) kind.fastest = std::move(run);
     }
     options.cache = options.draft = true;
+    options.engines = engines;
     const SharingRun& on = *kinds[0].fastest;
     const SharingLimit limit = sharing_limit(on);
     std::vector<Figures> table;
     for (const Kind& kind : kinds) table.push_back(figures_of(kind.name, *kind.fastest, limit));
     for (std::size_t i = 0; i < pools.size(); ++i) {
-      next(3 * times + i, "small pool");
+      next(kinds.size() * times + i, "small pool");
       // A request needs its own path and, at worst, a page that it does not fill.
-      options.pool_tokens = std::max<std::uint64_t>(limit.distinct * pools[i] / 100,
-                                                    workload.longest + runtime::kPageTokens);
+      options.pool_tokens = std::max<std::uint64_t>(
+          limit.distinct * pools[i] / 100, engines * (workload.longest + runtime::kPageTokens));
       ESP_ASSIGN(const SharingRun small, run_workload(workload, model, options, context));
       same = same && same_texts(on, small);
       table.push_back(figures_of("pool " + std::to_string(pools[i]) + " %", small, limit));
@@ -222,11 +228,14 @@ class BenchSharing final : public Command {
                                    ? 0
                                    : static_cast<double>(apart.stats.prefill_steps) * saved /
                                          static_cast<double>(apart.computed);
-    const double bound =
-        apart.seconds / (apart.seconds - cost.row * saved - cost.step * saved_steps);
+    // Engines side by side save at once, at best each the same.
+    const double saved_seconds =
+        (cost.row * saved + cost.step * saved_steps) / static_cast<double>(engines);
+    const double bound = apart.seconds / (apart.seconds - saved_seconds);
     const double speedup = apart.seconds / table[0].seconds;
     Json out{{"file", file},
              {"programs", on.answers.size()},
+             {"engines", engines},
              {"prompt_tokens", limit.prompt_tokens},
              {"must_compute_tokens", limit.must_compute},
              {"distinct_tokens", limit.distinct},
@@ -263,6 +272,11 @@ class BenchSharing final : public Command {
                     1000 * it.first_token_p99, static_cast<unsigned long long>(it.computed),
                     100 * it.hit_rate, 100 * it.of_best, it.stats.decode_seconds,
                     100 * it.stats.tree_seconds / it.seconds);
+      console.print_text(text);
+    }
+    if (const auto engines = report["engines"].get<std::size_t>(); engines > 1) {
+      std::snprintf(text, sizeof text, "  %zu engines against one %.2f x", engines,
+                    table[3].seconds / table[0].seconds);
       console.print_text(text);
     }
     const double speedup = report["speedup"].get<double>();

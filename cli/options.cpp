@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 
+#include "runtime/engine/engine.h"
 #include "runtime/model/hyper_parameters.h"
 
 namespace espalier::cli {
@@ -93,6 +94,7 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
       ->capture_default_str();
   if (!engine) return;
   declare_backend(app);
+  declare_engines(app);
   add_integer(
       app, "--context", context, 1, runtime::kMaxContext,
       "Positions to use at most; models with factors for short and for long texts take those "
@@ -123,6 +125,14 @@ void ModelOptions::declare_backend(CLI::App& app) {
       "Of several GPUs, how many share each layer; the rest deals the layers out [as many as "
       "the model lets]");
   add_kv_type(app, kv_type);
+}
+
+void ModelOptions::declare_engines(CLI::App& app) {
+  add_integer(
+      app, "--data-parallel", data_parallel, 1, runtime::Engine::kMostEngines,
+      "Engines side by side, each with the whole model and a pool of its own; a program runs "
+      "on the one that holds most of its prompt. GPUs that are named are dealt out, the "
+      "CPU's threads divided; the text is the same [1]");
 }
 
 Result<runtime::BackendOptions> ModelOptions::backend() const {

@@ -36,15 +36,20 @@ struct ModelOptions {
   std::optional<std::string> device, kv_type;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
-  std::optional<std::int64_t> host_kv;
+  std::optional<std::int64_t> host_kv, data_parallel;
   std::optional<std::string> draft;
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);
   /// --threads, --kv-type and where the model runs alone.
   void declare_backend(CLI::App& app);
+  /// --data-parallel alone.
+  void declare_engines(CLI::App& app);
   /// kInvalid where no device or type has such a name.
   [[nodiscard]] Result<runtime::BackendOptions> backend() const;
+  [[nodiscard]] std::size_t engines() const {
+    return static_cast<std::size_t>(data_parallel.value_or(1));
+  }
 };
 
 /// What the command line says of sampling; what it does not say is left to the

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "runtime/device.h"
-#include "runtime/draft_backend.h"
 #include "runtime/engine/fingerprint.h"
+#include "runtime/engine_backends.h"
 #include "runtime/store/model_store.h"
 
 namespace espalier::cli {
@@ -22,8 +22,15 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
   auto session = std::unique_ptr<Session>(new Session(context.system));
   ESP_ASSIGN(session->model_, load_model(options, context));
   ESP_ASSIGN(const runtime::BackendOptions on, options.backend());
-  ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, context.system));
-  if (!made.note.empty()) context.console.err() << "espalier: " + made.note + "\n" << std::flush;
+  std::optional<std::string> draft;
+  if (options.draft) {
+    ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));
+    ESP_ASSIGN(draft, store.resolve(*options.draft));
+  }
+  ESP_ASSIGN(auto made, runtime::make_engine_backends(session->model_, on, options.engines(), draft,
+                                                      context.system));
+  for (const std::string& note : made.notes)
+    context.console.err() << "espalier: " + note + "\n" << std::flush;
   runtime::EngineOptions engine;
   engine.cache = !options.no_cache;
   // Called from threads of the engine's while the program may be writing: a line at once.
@@ -34,16 +41,10 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
     engine.kv_folder = *options.kv_dir;
     ESP_ASSIGN(engine.model_digest, runtime::model_fingerprint(*session->model_, context.system));
   }
-  engine.host_kv_bytes = static_cast<std::uint64_t>(options.host_kv.value_or(0));
-  std::unique_ptr<runtime::Backend> draft;
-  if (options.draft) {
-    ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));
-    ESP_ASSIGN(const std::string path, store.resolve(*options.draft));
-    ESP_ASSIGN(draft, runtime::load_draft(path, *session->model_, made.backend->info().pages, on,
-                                          context.system));
-  }
-  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(made.backend), engine,
-                                                       context.system, std::move(draft)));
+  engine.host_kv_bytes =
+      static_cast<std::uint64_t>(options.host_kv.value_or(0)) / options.engines();
+  ESP_ASSIGN(session->engine_,
+             runtime::Engine::create(std::move(made.backends), engine, context.system));
   session->load_seconds_ = session->wall_seconds();
   if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
   return session;

@@ -12,6 +12,7 @@
 #include "grammar/json_schema.h"
 #include "grammar/json_text.h"
 #include "runtime/cpu/kv_pool.h"
+#include "runtime/engine_backends.h"
 
 namespace espalier::cli {
 namespace {
@@ -180,15 +181,16 @@ Result<SharingRun> run_workload(const EncodedWorkload& workload,
                                 const std::shared_ptr<const runtime::Model>& model,
                                 const SharingOptions& options, Context& context) {
   runtime::BackendOptions on = options.on;
-  const std::uint64_t pages =
-      (options.pool_tokens + runtime::kPageTokens - 1) / runtime::kPageTokens;
+  const std::uint64_t part = (options.pool_tokens + options.engines - 1) / options.engines;
+  const std::uint64_t pages = (part + runtime::kPageTokens - 1) / runtime::kPageTokens;
   on.kv_bytes = pages * runtime::cpu::KvPool::page_bytes(model->shape(), on.kv_type);
-  ESP_ASSIGN(auto made, runtime::create_backend(model, on, context.system));
+  ESP_ASSIGN(auto made, runtime::make_engine_backends(model, on, options.engines, std::nullopt,
+                                                      context.system));
   runtime::EngineOptions engine_options;
   engine_options.cache = options.cache;
   engine_options.draft = options.draft;
   ESP_ASSIGN(const auto engine,
-             runtime::Engine::create(std::move(made.backend), engine_options, context.system));
+             runtime::Engine::create(std::move(made.backends), engine_options, context.system));
   WorkloadRun run(workload, *engine, options.cache, context.system);
   SharingRun out;
   const System::Clock::time_point began = context.system.now();

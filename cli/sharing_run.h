@@ -45,7 +45,8 @@ struct SharingOptions {
   bool cache = true;              // off: each request computes its whole path
   bool draft = true;              // off: no token is guessed
   runtime::BackendOptions on;     // its pool is not looked at
-  std::uint64_t pool_tokens = 0;  // 0: the backend's own pool
+  std::size_t engines = 1;        // side by side
+  std::uint64_t pool_tokens = 0;  // of all engines together; 0: the backends' own pools
   std::size_t at_once = 0;        // programs that run together; 0: all of them
 };
 

@@ -64,6 +64,20 @@ Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped
   };
 }
 
+Json engine_json(const runtime::EngineStats& engine) {
+  const runtime::Stats& stats = engine.stats;
+  return {{"requests", stats.requests},
+          {"reused_tokens", stats.reused_tokens},
+          {"computed_tokens", stats.computed_tokens},
+          {"recomputed_tokens", stats.recomputed_tokens},
+          {"generated_tokens", stats.generated_tokens},
+          {"prefill_seconds", stats.prefill_seconds},
+          {"decode_seconds", stats.decode_seconds},
+          {"pages_total", stats.pages_total},
+          {"pages_free_at_end", stats.pages_free},
+          {"failed", engine.failed}};
+}
+
 void StatsOption::declare(CLI::App& app) {
   add_text(app, "--stats", path_, "PATH", "Write what it cost as one JSON object; - is stderr");
 }
@@ -77,8 +91,11 @@ Status StatsOption::open(Context& context) {
 Status StatsOption::write(const Session& session, Context& context,
                           const dsl::Runner::Dropped& dropped) const {
   if (!path_) return {};
-  const Json object = stats_json(session.engine().stats(), dropped, session.load_seconds(),
-                                 session.wall_seconds(), context.system.peak_rss_bytes());
+  Json object = stats_json(session.engine().stats(), dropped, session.load_seconds(),
+                           session.wall_seconds(), context.system.peak_rss_bytes());
+  if (const auto engines = session.engine().stats_of_each(); engines.size() > 1) {
+    for (const runtime::EngineStats& it : engines) object["engines"].push_back(engine_json(it));
+  }
   const std::string line = write_json(object) + "\n";
   if (file_ != nullptr) return file_->append(std::as_bytes(std::span(line.data(), line.size())));
   context.console.err() << line << std::flush;

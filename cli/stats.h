@@ -18,6 +18,9 @@ namespace espalier::cli {
 
 class Session;
 
+/// Of one engine among several.
+[[nodiscard]] Json engine_json(const runtime::EngineStats& engine);
+
 [[nodiscard]] Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped,
                               double load_seconds, double wall_seconds,
                               std::uint64_t peak_rss_bytes);

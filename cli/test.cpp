@@ -30,6 +30,7 @@ class Test final : public Command {
     add_text(app, "--model", model_, "M",
              "Holes without a mock are this model's; without it no model is loaded");
     options_.declare_backend(app);
+    options_.declare_engines(app);
     app.add_flag("--json", json_, "Print a JSON list of {\"file\", \"test\", \"ok\", \"message\"}");
     settings_.declare(app);
   }

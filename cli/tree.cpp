@@ -31,11 +31,11 @@ class Tree final : public Command {
     const auto outcome =
         programs->run(opened.file, std::move(opened.arguments), programs->options(), context);
     if (!outcome) return run_failure(outcome.error(), context);
-    const auto nodes = session.engine().tree();
+    const auto trees = session.engine().trees();
     const runtime::Stats stats = session.engine().stats();
     const bool beside = stats.host_pages_total > 0;
     if (json_) {
-      Json object{{"nodes", Json::parse(runtime::tree_json(nodes))}};
+      Json object{{"nodes", Json::parse(runtime::tree_json(trees))}};
       if (beside) {
         object["host"] = {{"pages", stats.host_pages_total},
                           {"held", stats.host_pages_held},
@@ -47,8 +47,16 @@ class Tree final : public Command {
       return kDone;
     }
     const runtime::Tokenizer& tokenizer = *session.model().tokenizer();
-    std::string lines = runtime::draw_tree(
-        nodes, [&](std::span<const TokenId> ids) { return tokenizer.decode(ids, true); });
+    const auto text = [&](std::span<const TokenId> ids) { return tokenizer.decode(ids, true); };
+    std::string lines;
+    for (std::size_t i = 0; i < trees.size(); ++i) {
+      const std::string drawn = runtime::draw_tree(trees[i], text);
+      if (trees.size() > 1) {
+        lines += "engine " + std::to_string(i + 1) + " of " + std::to_string(trees.size()) + ":" +
+                 (drawn.empty() ? " nothing is held\n" : "\n");
+      }
+      lines += drawn;
+    }
     if (beside) {
       lines += "host memory: " + std::to_string(stats.host_pages_held) + " of " +
                std::to_string(stats.host_pages_total) + " pages held, " +

@@ -6,7 +6,7 @@
 #include "dsl/render.h"
 #include "dsl/value.h"
 #include "runtime/device.h"
-#include "runtime/draft_backend.h"
+#include "runtime/engine_backends.h"
 #include "runtime/store/model_store.h"
 
 namespace espalier::python {
@@ -92,20 +92,18 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   on.kv_bytes = options.kv_bytes;
   on.gpu_layers = options.gpu_layers;
   on.tensor_parallel = options.tensor_parallel;
-  ESP_ASSIGN(auto made, runtime::create_backend(session->model_, on, system));
+  std::optional<std::string> draft;
+  if (!options.draft.empty()) {
+    ESP_ASSIGN(draft, store.resolve(options.draft));
+  }
+  ESP_ASSIGN(auto made, runtime::make_engine_backends(session->model_, on, options.data_parallel,
+                                                      draft, system));
   session->device_ = made.device;
   runtime::EngineOptions engine;
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;
-  engine.host_kv_bytes = options.host_kv_bytes;
-  std::unique_ptr<runtime::Backend> draft;
-  if (!options.draft.empty()) {
-    ESP_ASSIGN(const std::string draft_path, store.resolve(options.draft));
-    ESP_ASSIGN(draft, runtime::load_draft(draft_path, *session->model_, made.backend->info().pages,
-                                          on, system));
-  }
-  ESP_ASSIGN(session->engine_,
-             runtime::Engine::create(std::move(made.backend), engine, system, std::move(draft)));
+  engine.host_kv_bytes = options.host_kv_bytes / options.data_parallel;
+  ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(made.backends), engine, system));
   session->runner_ = std::make_unique<dsl::Runner>(*session->engine_, session->model_->tokenizer(),
                                                    session->model_->chat_template());
   return session;

@@ -36,7 +36,8 @@ struct SessionOptions {
   std::string kv_type = "f16";                   // as runtime::parse_kv_type has it
   std::optional<std::uint32_t> gpu_layers = {};  // as runtime::BackendOptions has it
   std::uint32_t tensor_parallel = 0;             // the same
-  std::uint64_t host_kv_bytes = 0;               // as runtime::EngineOptions has it
+  std::uint64_t host_kv_bytes = 0;               // of all engines together
+  std::uint32_t data_parallel = 1;               // engines side by side
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.
@@ -99,10 +100,10 @@ class Session {
   void close();
   [[nodiscard]] runtime::Stats stats() const { return engine_->stats(); }
   [[nodiscard]] dsl::Runner::Dropped dropped() const { return runner_->dropped(); }
-  /// The tree of prompts as JSON; see runtime/engine/tree_text.h.
-  [[nodiscard]] std::string tree() const { return runtime::tree_json(engine_->tree()); }
+  /// The engines' trees of prompts as JSON; see runtime/engine/tree_text.h.
+  [[nodiscard]] std::string tree() const { return runtime::tree_json(engine_->trees()); }
   [[nodiscard]] const runtime::Model& model() const { return *model_; }
-  /// As runtime::MadeBackend has it.
+  /// As runtime::MadeEngines has it.
   [[nodiscard]] const std::string& device() const { return device_; }
 
  private:

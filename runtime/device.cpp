@@ -238,6 +238,25 @@ Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
   return on_cpu(model, options, system);
 }
 
+std::vector<int> devices_that_take(const std::shared_ptr<const Model>& model,
+                                   const BackendOptions& options, System& system) {
+  std::vector<int> out;
+#ifdef ESPALIER_CUDA
+  const auto devices = cuda::devices();
+  if (!devices || !cuda::check_shape(model->shape())) return out;
+  const std::uint32_t wanted = options.gpu_layers.value_or(model->shape().layers);
+  for (const cuda::DeviceFacts& device : *devices) {
+    const auto cuda = CudaBackend::settle(*model, cuda_options(options, {device.number}), system);
+    if (!cuda) continue;
+    const auto layers = CudaBackend::layers_that_fit(model, *cuda);
+    if (layers && *layers >= wanted) out.push_back(device.number);
+  }
+#else
+  (void)model, (void)options, (void)system;
+#endif
+  return out;
+}
+
 Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
                                     const BackendOptions& options, System& system) {
   DeviceLimits out;

@@ -64,6 +64,11 @@ struct MadeBackend {
 [[nodiscard]] Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
                                                  const BackendOptions& options, System& system);
 
+/// The numbers of the CUDA devices that can be used and each take the whole model alone, or the
+/// layers asked for where some are. None where there are none, or the model's shape suits none.
+[[nodiscard]] std::vector<int> devices_that_take(const std::shared_ptr<const Model>& model,
+                                                 const BackendOptions& options, System& system);
+
 /// What a device can do at most, measured, and what it reads of a model in each step. Of a model in
 /// two places there is no one rate: 0.
 struct DeviceLimits {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the CUDA backend reaches on this machine's first GPU: its products beside a large copy, and models of random weights
 # from prompt to token. Takes about two minutes and 6 GB of disk for the time being.
+# Where there are two, also what two engines side by side reach beside one.
 #   tools/bench_cuda.sh   ESPALIER_BIN: the folder of the programs, else build/bin
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,5 +15,14 @@ for model in smollm2-135m:q4_1 llama-3.1-8b:q4_k_m llama-3.2-1b:bf16; do
   type=${model#*:}
   "$bin/espalier" mkmodel "$work/model.gguf" --like "$shape" --type "$type" > /dev/null
   echo "== $shape, $type"
-  "$bin/espalier" bench --model "$work/model.gguf" --device cuda --prefill 2048 --decode 64 --batch 1,8,32,64 --depth 0,512
+  "$bin/espalier" bench --model "$work/model.gguf" --device cuda --prefill 2048 --decode 64 --batch 1,8,32,64 --depth 0,512 --masked
 done
+
+if [ "$(nvidia-smi --list-gpus 2> /dev/null | wc -l)" -gt 1 ]; then
+  echo "== two engines, programs of four heads"
+  for i in $(seq 128); do
+    head=$(printf "head $((i % 4)) of what many programs read first. %.0s" $(seq 40))
+    echo "{\"id\": \"$i\", \"requests\": [{\"text\": \"$head $i\", \"max_tokens\": 64}]}"
+  done > "$work/programs.jsonl"
+  "$bin/espalier" bench sharing "$work/programs.jsonl" --model "$work/model.gguf" --device cuda:0,1 --data-parallel 2
+fi

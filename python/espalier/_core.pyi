@@ -32,6 +32,7 @@ class Session:
         gpu_layers: int | None,
         tensor_parallel: int,
         host_kv_bytes: int,
+        data_parallel: int,
     ) -> None: ...
     @property
     def device(self) -> str: ...

@@ -58,6 +58,7 @@ class Engine:
         gpu_layers: int | None = None,
         tensor_parallel: int = 0,
         host_kv_bytes: int = 0,
+        data_parallel: int = 1,
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
@@ -72,6 +73,8 @@ class Engine:
         tensor_parallel: of several GPUs, how many share each layer; 0: as many as the model lets.
         host_kv_bytes: host memory where computed prompts go that a GPU's pool has no room for; 0: none. The CPU's pool
         is host memory already, so there it is refused.
+        data_parallel: engines side by side, each with the whole model and a pool of its own; a program runs on the one
+        that holds most of its prompt. GPUs that are named are dealt out, the CPU's threads divided; texts are the same.
         """
         self._session = _core.Session(
             model,
@@ -85,6 +88,7 @@ class Engine:
             gpu_layers,
             tensor_parallel,
             host_kv_bytes,
+            data_parallel,
         )
         _open.add(self)
 

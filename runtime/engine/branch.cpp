@@ -4,6 +4,7 @@
 
 #include "runtime/engine/core.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/engine_group.h"
 #include "runtime/engine/together.h"
 
 namespace espalier::runtime {
@@ -31,6 +32,7 @@ Result<Answer> wait_for(const std::shared_ptr<BranchState>& state, Request reque
   state->request = std::move(request);
   state->blocking = true;
   state->outstanding = true;
+  state->lineage->group->place(*state);
   if (state->core->inbox.push(state)) {
     state->done.acquire();
   } else {
@@ -85,7 +87,7 @@ Together::Together() {
 
 Together::~Together() {
   together = nullptr;
-  // All branches of one program are of one engine; were they not, each engine has its own at once.
+  // Each engine has its own at once; all branches of one program are of one.
   for (auto from = kept_.begin(); from != kept_.end();) {
     const auto to = std::stable_partition(
         from, kept_.end(), [&](const auto& state) { return state->core == (*from)->core; });
@@ -113,6 +115,7 @@ bool Operation<Answer>::await_suspend(std::coroutine_handle<> handle) {
   state_->outstanding = true;
   // The answer may arrive, and this object go, before push returns: keep the state by a local.
   const std::shared_ptr<BranchState> state = state_;
+  state->lineage->group->place(*state);
   if (Together::keep(state) || state->core->inbox.push(state)) return true;
   state->executor = nullptr;
   refuse<Answer>(*state);
@@ -142,7 +145,11 @@ Branch::~Branch() {
   if (!state_) return;
   if (state_->outstanding) {
     cancel();
-  } else if (state_->computed > 0 && (state_->dead || state_->parked > 0)) {
+    return;
+  }
+  if (state_->computed == 0) return;
+  if (!state_->dead) state_->lineage->group->left(*state_);
+  if (state_->core != nullptr && (state_->dead || state_->parked > 0)) {
     state_->request = ForgetRequest{};
     (void)state_->core->inbox.push(state_);  // an engine that has ended has forgotten already
   }
@@ -165,13 +172,14 @@ void Branch::append_selected(std::span<const TokenId> ids) {
 Branch Branch::fork() const {
   ESP_CHECK(!state_->outstanding);
   auto child = std::make_shared<BranchState>();
+  EngineGroup& group = *state_->lineage->group;
   child->core = state_->core;
-  child->space = state_->core->cache ? state_->space : state_->core->next_space++;
+  child->space = group.space_of(state_->space);
   child->ids = state_->ids;
   child->segments = state_->segments;
   child->terms = state_->terms;
   child->lineage = state_->lineage;
-  child->computed = state_->core->cache ? state_->computed : 0;
+  child->computed = group.cache() ? state_->computed : 0;
   child->forked_at = child->ids.size();
   return Branch(std::move(child));
 }

@@ -22,6 +22,7 @@
 namespace espalier::runtime {
 
 class EngineCore;
+class EngineGroup;
 
 /// Spaces from here on are of one branch alone (the cache turned off): nothing of them is kept.
 inline constexpr std::uint64_t kOwnSpaces = 1ULL << 63;
@@ -36,10 +37,19 @@ struct PromptSegment {
 
 /// What a program's branches have in common: a root and all forks of it. Its place in the queue is
 /// that of the first of its requests, so that what was begun is ended before more is begun; after
-/// kRequests it takes a new one, so that no program keeps others out for ever. Engine thread only.
+/// kRequests it takes a new one, so that no program keeps others out for ever.
 struct Lineage {
   static constexpr std::uint32_t kRequests = 64;
 
+  Lineage() = default;
+  Lineage(const Lineage&) = delete;
+  Lineage& operator=(const Lineage&) = delete;
+  ~Lineage();  // it lives no longer where it was placed
+
+  std::shared_ptr<EngineGroup> group;       // null: a scheduler alone
+  std::atomic<EngineCore*> home = nullptr;  // where it was placed among several engines
+
+  // Engine thread only.
   std::uint64_t place = 0;  // in the order of arrival; 0: none yet
   std::uint64_t since = 0;  // step at which the place was taken
   std::uint32_t left = 0;   // requests for which it holds
@@ -53,7 +63,7 @@ struct CheckRequest {};  // answer once nothing runs: do all invariants hold?
 
 class BranchState {
  public:
-  std::shared_ptr<EngineCore> core;
+  EngineCore* core = nullptr;  // where its requests go, from the first one on; its lineage keeps it
   std::uint64_t space = 0;
   std::vector<TokenId> ids;
   std::vector<PromptSegment> segments;

@@ -1,8 +1,8 @@
 // What branches and the engine thread share: the inbox, the last statistics, and the way an answer
 // goes back.
 //
-// Kept alive by every branch, so a branch that outlives its engine finds a closed inbox rather than
-// nothing.
+// Kept alive by every branch (through its EngineGroup), so a branch that outlives its engine finds
+// a closed inbox rather than nothing.
 #pragma once
 
 #include <atomic>
@@ -10,7 +10,6 @@
 #include <mutex>
 #include <vector>
 
-#include "runtime/backend.h"
 #include "runtime/engine/branch_state.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/inbox.h"
@@ -20,9 +19,8 @@ namespace espalier::runtime {
 class EngineCore {
  public:
   Inbox inbox;
-  BackendInfo info;
-  bool cache = true;
-  std::atomic<std::uint64_t> next_space = kOwnSpaces;
+  std::atomic<std::uint64_t> programs = 0;  // that were placed here and live; of several engines
+  std::atomic<bool> failed = false;         // its last step, for another reason than lacking memory
 
   [[nodiscard]] Stats stats() const {
     const std::lock_guard lock(mutex_);

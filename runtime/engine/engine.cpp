@@ -1,148 +1,150 @@
 #include "runtime/engine/engine.h"
 
-#include <chrono>
-#include <thread>
+#include <algorithm>
 #include <utility>
 
-#include "runtime/engine/core.h"
-#include "runtime/engine/scheduler.h"
+#include "runtime/engine/engine_group.h"
+#include "runtime/engine/engine_loop.h"
 
 namespace espalier::runtime {
 
 namespace {
-// In which a program's thread looks at an answer and sends its next request.
-constexpr std::chrono::microseconds kMoment{400};
+
+Status check_options(const EngineOptions& options) {
+  if (!(options.retained_share >= 0 && options.retained_share <= 1)) {
+    return fail(ErrorCode::kInvalid, "the share of the pool that may be retained goes from 0 to 1");
+  }
+  if (options.max_rows == 0) return fail(ErrorCode::kInvalid, "max_rows must be at least 1");
+  return {};
+}
+
+Status check_backends(const EngineBackends& it, const EngineOptions& options) {
+  const BackendInfo& info = it.backend->info();
+  if (info.pages < 2) {
+    return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(info.pages) +
+                                           " pages of " + std::to_string(kPageTokens) +
+                                           " tokens; at least 2 are needed");
+  }
+  if (it.draft != nullptr && it.draft->info().vocabulary != info.vocabulary) {
+    return fail(ErrorCode::kInvalid, "the draft model has " +
+                                         std::to_string(it.draft->info().vocabulary) +
+                                         " tokens, the model " + std::to_string(info.vocabulary));
+  }
+  if (options.host_kv_bytes > 0) {
+    if (it.backend->host_pages() == nullptr) {
+      return fail(ErrorCode::kUnsupported,
+                  "room for pages in host memory: the pool of this device is host memory already");
+    }
+    if (options.host_kv_bytes < info.page_bytes) {
+      return fail(ErrorCode::kInvalid,
+                  "room for pages in host memory: " + std::to_string(options.host_kv_bytes) +
+                      " bytes hold no page, which has " + std::to_string(info.page_bytes));
+    }
+  }
+  return {};
+}
+
+// Texts must not depend on the engine.
+Status check_alike(const BackendInfo& first, const BackendInfo& other) {
+  if (first.vocabulary == other.vocabulary && first.context == other.context &&
+      first.page_bytes == other.page_bytes && first.kv_format == other.kv_format) {
+    return {};
+  }
+  return fail(ErrorCode::kInvalid, "it does not run the same model in the same way as engine 1");
+}
+
+// Several stores may have one folder (page_store.h).
+Result<std::unique_ptr<PageStore>> open_store(const BackendInfo& info, const EngineOptions& options,
+                                              System& system) {
+  if (options.kv_folder.empty()) return nullptr;
+  PageStore::Options kept;
+  kept.folder = options.kv_folder;
+  kept.page_bytes = info.page_bytes;
+  kept.fingerprint = "model " + options.model_digest + ", " + info.kv_format + ", " +
+                     std::to_string(kPageTokens) + " tokens a page";
+  auto note = [note = options.note](const std::string& message) {
+    if (note) note("the folder of kept prompts: " + message);
+  };
+  return PageStore::open(std::move(kept), system, std::move(note));
+}
+
+// Waits for the answer to an errand; nothing where the engine has ended.
+template <class Answer, class Errand>
+std::optional<Answer> run_errand(EngineCore& core, Errand errand) {
+  auto state = std::make_shared<BranchState>();
+  state->request = errand;
+  state->blocking = true;
+  if (!core.inbox.push(state)) return std::nullopt;
+  state->done.acquire();
+  return std::move(std::get<Answer>(state->answer));
+}
+
 }  // namespace
 
 class Engine::Impl {
  public:
-  Impl(std::unique_ptr<Backend> backend, const EngineOptions& options, System& system,
-       std::unique_ptr<PageStore> store, std::unique_ptr<Backend> draft)
-      : core(std::make_shared<EngineCore>()),
-        backend_(std::move(backend)),
-        scheduler_(
-            *backend_, options, system,
-            [this](const std::shared_ptr<BranchState>& state) {
-              core->set_stats(
-                  scheduler_.stats());  // whoever reads them after the answer sees it counted
-              complete(state);
-            },
-            std::move(store), std::move(draft)) {
-    core->info = backend_->info();
-    core->cache = options.cache;
-    core->set_stats(scheduler_.stats());
-    thread_ = std::thread([this] { loop(); });
-  }
-
-  ~Impl() {
-    stop_.store(true, std::memory_order_relaxed);
-    auto wake = std::make_shared<BranchState>();
-    wake->request = ForgetRequest{};
-    (void)core->inbox.push(wake);
-    thread_.join();
-  }
-
-  const std::shared_ptr<EngineCore> core;
-
- private:
-  void loop() {
-    std::vector<std::shared_ptr<BranchState>> arrived;
-    while (!stop_.load(std::memory_order_relaxed)) {
-      if (scheduler_.idle()) {
-        answer_checks();
-        core->inbox.wait();
-      }
-      arrived.clear();
-      core->inbox.take(arrived);
-      for (auto& state : arrived) receive(std::move(state));
-      if (!scheduler_.idle()) scheduler_.step();
-      if (scheduler_.holding()) std::this_thread::sleep_for(kMoment);
-    }
-    scheduler_.cancel_all();
-    answer_checks();
-    arrived.clear();
-    core->inbox.close(arrived);
-    for (auto& state : arrived) {
-      if (std::holds_alternative<ForgetRequest>(state->request)) continue;
-      state->cancelled = true;
-      receive(std::move(state));
-    }
-    scheduler_.cancel_all();
-    answer_checks();
-  }
-
-  void receive(std::shared_ptr<BranchState> state) {
-    if (std::holds_alternative<ForgetRequest>(state->request)) {
-      if (!state->ids.empty()) scheduler_.forget(*state);
-    } else if (std::holds_alternative<CheckRequest>(state->request)) {
-      checks_.push_back(std::move(state));
-    } else if (std::holds_alternative<TreeRequest>(state->request)) {
-      state->answer = scheduler_.tree();
-      complete(state);
-    } else {
-      scheduler_.add(std::move(state));
-    }
-  }
-
-  void answer_checks() {
-    for (auto& state : std::exchange(checks_, {})) {
-      state->answer = scheduler_.check();
-      core->set_stats(scheduler_.stats());
-      complete(state);
-    }
-  }
-
-  std::unique_ptr<Backend> backend_;
-  Scheduler scheduler_;
-  std::vector<std::shared_ptr<BranchState>> checks_;
-  std::atomic<bool> stop_ = false;
-  std::thread thread_;
+  BackendInfo info;
+  std::shared_ptr<EngineGroup> group;
+  std::vector<std::unique_ptr<EngineLoop>> loops;
 };
 
 Result<std::unique_ptr<Engine>> Engine::create(std::unique_ptr<Backend> backend,
                                                const EngineOptions& options, System& system,
                                                std::unique_ptr<Backend> draft) {
-  if (!(options.retained_share >= 0 && options.retained_share <= 1)) {
-    return fail(ErrorCode::kInvalid, "the share of the pool that may be retained goes from 0 to 1");
+  std::vector<EngineBackends> one;
+  one.push_back({std::move(backend), std::move(draft)});
+  return create(std::move(one), options, system);
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(std::vector<EngineBackends> backends,
+                                               const EngineOptions& options, System& system) {
+  const std::size_t count = backends.size();
+  if (count == 0 || count > kMostEngines) {
+    return fail(ErrorCode::kInvalid, std::to_string(count) + " engines: there may be 1 to " +
+                                         std::to_string(kMostEngines));
   }
-  if (options.max_rows == 0) return fail(ErrorCode::kInvalid, "max_rows must be at least 1");
-  if (backend->info().pages < 2) {
-    return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(backend->info().pages) +
-                                           " pages of " + std::to_string(kPageTokens) +
-                                           " tokens; at least 2 are needed");
-  }
-  if (draft != nullptr && draft->info().vocabulary != backend->info().vocabulary) {
-    return fail(ErrorCode::kInvalid,
-                "the draft model has " + std::to_string(draft->info().vocabulary) +
-                    " tokens, the model " + std::to_string(backend->info().vocabulary));
-  }
-  if (options.host_kv_bytes > 0) {
-    if (backend->host_pages() == nullptr) {
-      return fail(ErrorCode::kUnsupported,
-                  "room for pages in host memory: the pool of this device is host memory already");
-    }
-    if (options.host_kv_bytes < backend->info().page_bytes) {
-      return fail(ErrorCode::kInvalid,
-                  "room for pages in host memory: " + std::to_string(options.host_kv_bytes) +
-                      " bytes hold no page, which has " +
-                      std::to_string(backend->info().page_bytes));
-    }
-  }
-  std::unique_ptr<PageStore> store;
-  if (!options.kv_folder.empty()) {
-    const BackendInfo& info = backend->info();
-    PageStore::Options kept;
-    kept.folder = options.kv_folder;
-    kept.page_bytes = info.page_bytes;
-    kept.fingerprint = "model " + options.model_digest + ", " + info.kv_format + ", " +
-                       std::to_string(kPageTokens) + " tokens a page";
-    auto note = [note = options.note](const std::string& message) {
-      if (note) note("the folder of kept prompts: " + message);
+  ESP_TRY(check_options(options));
+  auto impl = std::make_unique<Impl>();
+  impl->info = backends[0].backend->info();
+  std::vector<EngineOptions> each(count, options);
+  std::vector<std::unique_ptr<PageStore>> stores(count);
+  std::vector<std::unique_ptr<EngineCore>> cores;
+  std::vector<std::uint64_t> pages;
+  for (std::size_t i = 0; i < count; ++i) {
+    const BackendInfo& info = backends[i].backend->info();
+    const std::string name = "engine " + std::to_string(i + 1) + " of " + std::to_string(count);
+    const auto prepare = [&]() -> Status {
+      ESP_TRY(check_alike(impl->info, info));
+      ESP_TRY(check_backends(backends[i], options));
+      ESP_ASSIGN(stores[i], open_store(info, each[i], system));
+      return {};
     };
-    ESP_ASSIGN(store, PageStore::open(std::move(kept), system, std::move(note)));
+    if (count > 1 && options.note) {
+      each[i].note = [note = options.note, name](const std::string& message) {
+        note(name + ": " + message);
+      };
+    }
+    if (Status ready = prepare(); !ready) {
+      Error error = std::move(ready).error();
+      return fail(count > 1 ? std::move(error).within(name) : std::move(error));
+    }
+    impl->info.pages = std::min(impl->info.pages, info.pages);
+    cores.push_back(std::make_unique<EngineCore>());
+    pages.push_back(info.pages + options.host_kv_bytes / info.page_bytes);
   }
-  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(
-      std::move(backend), options, system, std::move(store), std::move(draft))));
+  impl->group = std::make_shared<EngineGroup>(std::move(cores), pages, options.cache);
+  for (std::size_t i = 0; i < count; ++i) {
+    EngineLoop::Failed failed;
+    if (count > 1 && each[i].note) {
+      failed = [note = each[i].note](const Error& error) {
+        note("a step failed, so it gets no new programs while others work: " + error.message);
+      };
+    }
+    impl->loops.push_back(std::make_unique<EngineLoop>(impl->group->core(i), std::move(backends[i]),
+                                                       each[i], system, std::move(stores[i]),
+                                                       std::move(failed)));
+  }
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -150,30 +152,45 @@ Engine::~Engine() = default;
 
 Branch Engine::open(std::uint64_t space) {
   auto state = std::make_shared<BranchState>();
-  state->core = impl_->core;
-  state->space = impl_->core->cache ? space : impl_->core->next_space++;
+  state->lineage->group = impl_->group;
+  state->space = impl_->group->space_of(space);
   return Branch(std::move(state));
 }
 
-Stats Engine::stats() const { return impl_->core->stats(); }
-const BackendInfo& Engine::info() const { return impl_->core->info; }
+Stats Engine::stats() const {
+  Stats out;
+  for (std::size_t i = 0; i < impl_->group->size(); ++i) out += impl_->group->core(i).stats();
+  return out;
+}
 
-std::vector<radix_cache::NodeView> Engine::tree() {
-  auto state = std::make_shared<BranchState>();
-  state->request = TreeRequest{};
-  state->blocking = true;
-  if (!impl_->core->inbox.push(state)) return {};
-  state->done.acquire();
-  return std::move(std::get<std::vector<radix_cache::NodeView>>(state->answer));
+std::vector<EngineStats> Engine::stats_of_each() const {
+  std::vector<EngineStats> out;
+  for (std::size_t i = 0; i < impl_->group->size(); ++i) {
+    const EngineCore& core = impl_->group->core(i);
+    out.push_back({core.stats(), core.programs.load(std::memory_order_relaxed),
+                   core.failed.load(std::memory_order_relaxed)});
+  }
+  return out;
+}
+
+const BackendInfo& Engine::info() const { return impl_->info; }
+
+std::vector<std::vector<radix_cache::NodeView>> Engine::trees() {
+  using Nodes = std::vector<radix_cache::NodeView>;
+  std::vector<Nodes> out;
+  for (std::size_t i = 0; i < impl_->group->size(); ++i) {
+    out.push_back(run_errand<Nodes>(impl_->group->core(i), TreeRequest{}).value_or(Nodes()));
+  }
+  return out;
 }
 
 Status Engine::check_idle() {
-  auto state = std::make_shared<BranchState>();
-  state->request = CheckRequest{};
-  state->blocking = true;
-  if (!impl_->core->inbox.push(state)) return fail(ErrorCode::kCancelled, "the engine has ended");
-  state->done.acquire();
-  return std::get<Status>(state->answer);
+  for (std::size_t i = 0; i < impl_->group->size(); ++i) {
+    const auto status = run_errand<Status>(impl_->group->core(i), CheckRequest{});
+    if (!status) return fail(ErrorCode::kCancelled, "the engine has ended");
+    ESP_TRY(*status);
+  }
+  return {};
 }
 
 }  // namespace espalier::runtime

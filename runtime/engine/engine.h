@@ -1,4 +1,8 @@
-// The Engine: programs' branches on one side, one model's backend and radix cache on the other.
+// The Engine: programs' branches on one side, one model's backend and radix cache on the other; or
+// several of these (data parallel), each with a thread, a pool and a tree of its own, of which
+// every program has one: that which probably holds most of its first prompt, unless others have
+// much less to do (prefix_router.h has the rule, engine_group.h what becomes of an engine that
+// fails).
 //
 // A Branch is a path of token ids with the KV that belongs to it. Its verbs: append (extend),
 // generate, score, fork, rollback; releasing it is its destructor. generate() and score() are
@@ -93,6 +97,15 @@ struct Stats {
   std::uint64_t host_loaded_pages = 0;
   std::uint64_t host_dropped_pages = 0;  // not saved: no room, or a failure
   double host_load_seconds = 0;          // of loads whose end was seen
+
+  Stats& operator+=(const Stats& other);
+};
+
+/// Of one engine among several.
+struct EngineStats {
+  Stats stats;
+  std::uint64_t programs = 0;  // that live there now
+  bool failed = false;         // gets no new ones while there are others
 };
 
 struct EngineOptions {
@@ -111,7 +124,7 @@ struct EngineOptions {
   std::string model_digest = {};
   std::function<void(const std::string& message)> note = {};
   // Of host memory, for pages that leave a device's pool (host_tier.h); 0: none. Taken as it is
-  // needed. Refused for a backend whose pool is host memory already.
+  // needed, by each engine. Refused for a backend whose pool is host memory already.
   std::uint64_t host_kv_bytes = 0;
   bool poison = false;  // tests: freed pages become NaN
   bool check = false;   // tests: the tree's invariants after every step
@@ -254,23 +267,41 @@ class Branch {
   std::shared_ptr<BranchState> state_;
 };
 
+/// What an engine runs on.
+struct EngineBackends {
+  std::unique_ptr<Backend> backend;
+  // Where there is one and drafts are on: a smaller model that guesses (draft_model.h). Its tokens
+  // must be the first one's (draft_difference()).
+  std::unique_ptr<Backend> draft;
+};
+
 class Engine {
  public:
-  /// Starts the engine thread. `system` and the backends are used by it alone from now on.
-  /// `draft`, where there is one and drafts are on: a smaller model that guesses (draft_model.h).
-  /// Its tokens must be the first one's (draft_difference()).
+  /// Starts the engine's thread. `system` and the backends are used by it alone from now on.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(
       std::unique_ptr<Backend> backend, const EngineOptions& options, System& system,
       std::unique_ptr<Backend> draft = nullptr);
-  ~Engine();  // cancels what runs, joins the thread; branches may outlive it and then only fail
+  /// The same with an engine for each of `backends` (1 to kMostEngines): all of one model, so that
+  /// texts do not depend on which has a program. `options` are each one's; `system` takes calls
+  /// from several threads.
+  [[nodiscard]] static Result<std::unique_ptr<Engine>> create(std::vector<EngineBackends> backends,
+                                                              const EngineOptions& options,
+                                                              System& system);
+  ~Engine();  // cancels what runs, joins the threads; branches may outlive it and then only fail
+
+  static constexpr std::size_t kMostEngines = 64;
 
   /// The empty path. `space` separates paths that must not share (0 for all ordinary ones).
   [[nodiscard]] Branch open(std::uint64_t space = 0);
+  /// Of all engines together.
   [[nodiscard]] Stats stats() const;
+  [[nodiscard]] std::vector<EngineStats> stats_of_each() const;
+  /// What all have in common; of the pages, those of the smallest pool.
   [[nodiscard]] const BackendInfo& info() const;
-  /// The tree as it stands between two steps (see tree_text.h). Empty once the engine has ended.
-  [[nodiscard]] std::vector<radix_cache::NodeView> tree();
-  /// Waits until nothing runs, then checks the tree's invariants and the page equality.
+  /// The tree of each engine as it stands between two steps (see tree_text.h). Empty once the
+  /// engine has ended.
+  [[nodiscard]] std::vector<std::vector<radix_cache::NodeView>> trees();
+  /// Waits until nothing runs, then checks the trees' invariants and the page equality.
   [[nodiscard]] Status check_idle();
 
  private:

@@ -37,15 +37,26 @@ void PageIndex::link_behind(Slot slot, Slot newer) {
   place = slot;
 }
 
-void PageIndex::find(std::uint64_t space, std::span<const TokenId> path, std::vector<Slot>& out) {
-  out.clear();
+template <class F>
+void PageIndex::walk(std::uint64_t space, std::span<const TokenId> path, F f) const {
   Slot before = kNone;
   for (std::size_t at = 0; at + kPageTokens <= path.size(); at += kPageTokens) {
     const auto found = slots_of_.find(key_of(space, before, Tokens(path.data() + at, kPageTokens)));
     if (found == slots_of_.end()) break;
     before = found->second;
-    out.push_back(before);
+    f(before);
   }
+}
+
+PageIndex::Slot PageIndex::count(std::uint64_t space, std::span<const TokenId> path) const {
+  Slot out = 0;
+  walk(space, path, [&](Slot) { ++out; });
+  return out;
+}
+
+void PageIndex::find(std::uint64_t space, std::span<const TokenId> path, std::vector<Slot>& out) {
+  out.clear();
+  walk(space, path, [&](Slot slot) { out.push_back(slot); });
   for (auto slot = out.rbegin(); slot != out.rend(); ++slot) {
     unlink(*slot);
     link_behind(*slot, kNone);

@@ -30,6 +30,8 @@ class PageIndex {
 
   explicit PageIndex(Slot slots) : capacity_(slots) {}
 
+  /// How many of the path's leading whole pages are there. No use of them.
+  [[nodiscard]] Slot count(std::uint64_t space, std::span<const TokenId> path) const;
   /// The slots of the path's leading whole pages that are there, and a use of each.
   void find(std::uint64_t space, std::span<const TokenId> path, std::vector<Slot>& out);
   /// A slot for the page of these tokens behind `before` (kNone: the first of a path of `space`),
@@ -65,6 +67,9 @@ class PageIndex {
     bool used = false;
   };
   [[nodiscard]] static Key key_of(std::uint64_t space, Slot before, Tokens tokens);
+  /// Calls f(slot) for each of the path's leading whole pages that are there.
+  template <class F>
+  void walk(std::uint64_t space, std::span<const TokenId> path, F f) const;
   void unlink(Slot slot);
   void link_behind(Slot slot, Slot newer);  // kNone: at the front
 

@@ -61,7 +61,11 @@ void Scheduler::add(std::shared_ptr<BranchState> state) {
   if (job) {
     (*job)->queue.arrival = ++arrivals_;
     Lineage& lineage = *(*job)->state().lineage;
-    if (lineage.left == 0) lineage = {arrivals_, stats_.steps, Lineage::kRequests};
+    if (lineage.left == 0) {
+      lineage.place = arrivals_;
+      lineage.since = stats_.steps;
+      lineage.left = Lineage::kRequests;
+    }
     --lineage.left;
     (*job)->queue.place = lineage.place;
     enqueue(std::move(*job));
@@ -367,7 +371,9 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     if (tier_) tier_->prefill_took(prefill_rows, prefill);
     if (host_) host_->prefill_took(prefill_rows, prefill);
   }
+  failure_.reset();
   if (!results) {
+    if (results.error().code != ErrorCode::kExhausted) failure_ = results.error();
     cache_.abandon(step);
     std::vector<std::unique_ptr<Job>> all = std::exchange(running_, {});
     for (auto& job : all) finish(std::move(job), fail(results.error()));

@@ -78,6 +78,9 @@ class Scheduler {
   /// Ends every request with kCancelled.
   void cancel_all();
   [[nodiscard]] Stats stats() const;
+  /// Why the backend's last step failed; null where it did not, or where memory was lacking, which
+  /// says nothing of the next one.
+  [[nodiscard]] const Error* failure() const { return failure_ ? &*failure_ : nullptr; }
   [[nodiscard]] std::vector<radix_cache::NodeView> tree() const { return cache_.view(); }
   /// The tree's invariants and the page equality. O(tree).
   [[nodiscard]] Status check() const;
@@ -156,6 +159,7 @@ class Scheduler {
   std::optional<double> output_tokens_;
   System::Clock::time_point next_deadline_ = System::Clock::time_point::max();
   Stats stats_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace espalier::runtime

@@ -74,27 +74,31 @@ std::string draw_tree(std::span<const NodeView> nodes, const TokenText& text) {
   return out;
 }
 
-std::string tree_json(std::span<const NodeView> nodes) {
+std::string tree_json(std::span<const std::vector<NodeView>> trees) {
   nlohmann::ordered_json out = nlohmann::ordered_json::array();
-  for (const NodeView& x : nodes) {
-    nlohmann::ordered_json node;
-    node["parent"] =
-        x.parent == NodeView::kRoot ? nlohmann::ordered_json() : nlohmann::ordered_json(x.parent);
-    node["space"] = x.space;
-    node["start"] = x.start;
-    node["tokens"] = x.tokens;
-    node["ready"] = x.ready;
-    node["pages"] = x.pages;
-    node["leases"] = x.leases;
-    node["active"] = x.active;
-    node["hits"] = x.hits;
-    node["last"] = x.last;
-    node["next_use"] =
-        x.next_use == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.next_use);
-    node["level"] = x.level;
-    node["falls"] = x.level == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.falls);
-    node["eviction"] = name_of(x.eviction);
-    out.push_back(std::move(node));
+  for (std::size_t engine = 0; engine < trees.size(); ++engine) {
+    const std::size_t first = out.size();
+    for (const NodeView& x : trees[engine]) {
+      nlohmann::ordered_json node;
+      if (trees.size() > 1) node["engine"] = engine + 1;
+      node["parent"] = x.parent == NodeView::kRoot ? nlohmann::ordered_json()
+                                                   : nlohmann::ordered_json(first + x.parent);
+      node["space"] = x.space;
+      node["start"] = x.start;
+      node["tokens"] = x.tokens;
+      node["ready"] = x.ready;
+      node["pages"] = x.pages;
+      node["leases"] = x.leases;
+      node["active"] = x.active;
+      node["hits"] = x.hits;
+      node["last"] = x.last;
+      node["next_use"] =
+          x.next_use == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.next_use);
+      node["level"] = x.level;
+      node["falls"] = x.level == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(x.falls);
+      node["eviction"] = name_of(x.eviction);
+      out.push_back(std::move(node));
+    }
   }
   return out.dump();
 }

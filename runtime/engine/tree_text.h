@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "radix_cache/radix_cache.h"
 
@@ -16,7 +17,8 @@ using TokenText = std::function<std::string(std::span<const TokenId>)>;
 /// its text. Branches are indented, a node that has no siblings stands below its parent.
 [[nodiscard]] std::string draw_tree(std::span<const radix_cache::NodeView> nodes,
                                     const TokenText& text);
-/// One JSON array of nodes, each with the place of its parent in it (null at a root).
-[[nodiscard]] std::string tree_json(std::span<const radix_cache::NodeView> nodes);
+/// The trees of one or several engines as one JSON array of nodes, each with the place of its
+/// parent in it (null at a root) and, of several engines, the number of its own (from 1).
+[[nodiscard]] std::string tree_json(std::span<const std::vector<radix_cache::NodeView>> trees);
 
 }  // namespace espalier::runtime

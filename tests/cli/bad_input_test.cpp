@@ -114,6 +114,25 @@ TEST(BadTensorParallel, IsRefusedByNameWithTheLimit) {
   for (const char* ranks : {"0", "1"}) EXPECT_EQ(run(ranks, "cpu").code, kDone);
 }
 
+TEST(BadDataParallel, IsRefusedByNameWithTheLimit) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string model =
+      folder.write("tiny.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  const auto run = [&](const std::string& engines, const std::string& device) {
+    return run_line(
+        {"run", program, "--model", model, "--data-parallel", engines, "--device", device});
+  };
+  for (const char* wrong : {"0", "65", "x", "-1", "2.5"}) {
+    const Ran ran = run(wrong, "cpu");
+    EXPECT_EQ(ran.code, kUsage);
+    EXPECT_THAT(ran.err, HasSubstr("--data-parallel takes a whole number from 1 to 64"));
+  }
+  EXPECT_THAT(run("2", "cuda").err, HasSubstr("2 engines have as many devices each: 1 is named"));
+  EXPECT_THAT(run("2", "cuda:0,1,2").err, HasSubstr("as many devices each: 3 are named"));
+  for (const char* engines : {"1", "3"}) EXPECT_EQ(run(engines, "cpu").code, kDone);
+}
+
 TEST(BadKvType, IsRefusedByNameWithWhatThereIs) {
   const Folder folder;
   const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");

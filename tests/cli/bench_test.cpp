@@ -205,6 +205,32 @@ TEST(BenchSharing, SharesWhatCanBeSharedAndChangesNoText) {
               HasSubstr("texts identical: yes"));
 }
 
+TEST(BenchSharing, ComparesEnginesSideBySideWithOne) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  std::string programs;
+  for (int i = 0; i < 6; ++i) {
+    programs += R"({"id": ")" + std::to_string(i) + R"(", "requests": [{"text": "a head )" +
+                std::to_string(i) + R"(", "max_tokens": 3}]})" + "\n";
+  }
+  folder.write("w.jsonl", programs);
+  const std::vector<std::string> line{"bench",   "sharing", folder.path("w.jsonl"),
+                                      "--model", path,      "--data-parallel",
+                                      "2",       "--pool",  "1"};
+  std::vector<std::string> as_json = line;
+  as_json.emplace_back("--json");
+  const Ran ran = run_line(as_json);
+  ASSERT_EQ(ran.code, kDone) << ran.err;
+  const Json work = Json::parse(ran.out)["workloads"][0];
+  EXPECT_EQ(work["engines"], 2);
+  EXPECT_TRUE(work["texts_identical"].get<bool>());
+  ASSERT_EQ(work["runs"].size(), 5U);
+  EXPECT_EQ(work["runs"][3]["run"], "one engine");
+  EXPECT_GE(work["runs"][0]["computed_tokens"], work["runs"][3]["computed_tokens"]);
+  EXPECT_THAT(run_line(line).out, HasSubstr("2 engines against one "));
+}
+
 TEST(BenchSharing, SaysWhatIsWrongWithAWorkload) {
   const Folder folder;
   const std::string path = folder.path("m.gguf");

@@ -234,6 +234,35 @@ TEST_F(WithModel, TreeShowsWhatBranchesShareOnce) {
   EXPECT_EQ(with_question, 1U) << "one root";
 }
 
+TEST_F(WithModel, SeveralEnginesSayTheSameAndAreShownEach) {
+  const Folder folder;
+  const std::string file = folder.write("ask.gen", kProgram);
+  const std::string arguments = R"({"question": "Which colour has grass?", "times": 2})";
+  const Json value = json_of(run_line({"run", file, "--args", arguments}));
+  const Ran two = run_line({"run", file, "--args", arguments, "--data-parallel", "2", "--stats",
+                            folder.path("stats.json")});
+  EXPECT_EQ(json_of(two), value);
+  const Json stats = Json::parse(folder.read("stats.json"));
+  ASSERT_EQ(stats["engines"].size(), 2U);
+  for (const char* field : {"requests", "computed_tokens", "reused_tokens", "generated_tokens",
+                            "pages_total", "pages_free_at_end"}) {
+    EXPECT_EQ(stats["engines"][0][field].get<int>() + stats["engines"][1][field].get<int>(),
+              stats[field].get<int>())
+        << field;
+  }
+  // One program stays in one place.
+  EXPECT_EQ(std::min(stats["engines"][0]["requests"].get<int>(),
+                     stats["engines"][1]["requests"].get<int>()),
+            0);
+  const Ran tree = run_line({"tree", file, "--args", arguments, "--data-parallel", "2"});
+  EXPECT_THAT(tree.out,
+              AllOf(HasSubstr("engine 1 of 2:\n0.."), HasSubstr("engine 2 of 2: nothing is held")));
+  const Json nodes = json_of(
+      run_line({"tree", file, "--args", arguments, "--data-parallel", "2", "--json"}))["nodes"];
+  ASSERT_FALSE(nodes.empty());
+  for (const Json& node : nodes) EXPECT_EQ(node["engine"], 1);
+}
+
 TEST_F(WithModel, RenderShowsThePromptWithoutARun) {
   const Folder folder;
   const Ran ran = run_line({"render", folder.write("ask.gen", kProgram), "--arg", "question=Why?"});

@@ -1,6 +1,6 @@
 // The text of many programs at once does not depend on how they are run: with the cache, forced
-// spans, drafts and the disk tier each on and off, on one thread or several, in any order of
-// arrival, and with a pool in which they cannot all stand.
+// spans, drafts and the disk tier each on and off, on one thread or several, by one engine or
+// several, in any order of arrival, and with a pool in which they cannot all stand.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -121,6 +121,7 @@ struct Way {
   std::size_t at_once = 16;  // programs
   std::uint64_t order = 0;   // of arrival; 0: as they are
   std::uint64_t pages = 4096;
+  std::size_t engines = 1;  // side by side, each with so many pages
   std::int64_t retain = 0;
   // A model that guesses; with one, time stands still, so that it is always thought to pay.
   std::shared_ptr<const runtime::Model> draft = nullptr;
@@ -139,17 +140,19 @@ std::vector<std::string> say(const std::vector<Work>& all, const ProgramRef& pro
   EXPECT_TRUE(probe) << probe.error().message;
   options.kv_bytes = way.pages * (*probe)->info().page_bytes;
   probe->reset();
-  auto backend = runtime::CpuBackend::create(model, options, real_system());
-  EXPECT_TRUE(backend) << backend.error().message;
   FaultSystem clock(real_system());
-  std::unique_ptr<runtime::Backend> draft;
-  if (way.draft != nullptr) {
+  std::vector<runtime::EngineBackends> backends;
+  for (std::size_t i = 0; i < way.engines; ++i) {
+    auto backend = runtime::CpuBackend::create(model, options, real_system());
+    EXPECT_TRUE(backend) << backend.error().message;
+    backends.push_back({std::move(*backend), nullptr});
+    if (way.draft == nullptr) continue;
     auto made = runtime::CpuBackend::create(way.draft, options, real_system());
     EXPECT_TRUE(made) << made.error().message;
-    draft = std::move(*made);
+    backends.back().draft = std::move(*made);
   }
   System& time = way.draft != nullptr ? static_cast<System&>(clock) : real_system();
-  auto engine = runtime::Engine::create(std::move(*backend), way.engine, time, std::move(draft));
+  auto engine = runtime::Engine::create(std::move(backends), way.engine, time);
   EXPECT_TRUE(engine) << engine.error().message;
   RunnerOptions runner_options;
   runner_options.threads = way.runners;
@@ -190,6 +193,10 @@ std::vector<std::string> say(const std::vector<Work>& all, const ProgramRef& pro
   const auto stats = (*engine)->stats();
   EXPECT_EQ(stats.reused_tokens + stats.computed_tokens, stats.prompt_tokens) << way.name;
   EXPECT_TRUE(way.tried(stats)) << way.name;
+  for (const auto& each : (*engine)->stats_of_each()) {
+    EXPECT_GT(each.stats.requests, 0U) << way.name;
+    EXPECT_EQ(each.programs, 0U) << way.name;
+  }
   return out;
 }
 
@@ -248,6 +255,9 @@ TEST(Identity, MixedProgramsSayTheSameHoweverTheyAreRun) {
          .order = 9,
          .pages = pages,
          .tried = [](const runtime::Stats& stats) { return stats.evicted_pages.once > 0; }});
+  for (const std::size_t engines : {2U, 3U})
+    ways.push_back({.name = std::to_string(engines) + " engines", .order = 5, .engines = engines});
+  ways.push_back({.name = "two engines of few pages", .order = 6, .pages = 64, .engines = 2});
   const std::string folder =
       ::testing::TempDir() + "espalier_identity_" + std::to_string(::getpid());
   for (const char* time : {"first", "second"}) {
@@ -255,7 +265,11 @@ TEST(Identity, MixedProgramsSayTheSameHoweverTheyAreRun) {
     ways.back().engine.kv_folder = folder;
     ways.back().engine.model_digest = "tiny";
   }
-  ways.back().tried = [](const runtime::Stats& stats) { return stats.disk_read_pages > 0; };
+  ways.push_back(ways.back());
+  ways.back().name = "the disk tier, two engines of one folder";
+  ways.back().engines = 2;
+  for (std::size_t i = ways.size() - 2; i < ways.size(); ++i)
+    ways[i].tried = [](const runtime::Stats& stats) { return stats.disk_read_pages > 0; };
   for (const Way& way : ways) {
     const std::vector<std::string> said = say(all, compiled.program, way);
     for (std::size_t i = 0; i < all.size(); ++i)

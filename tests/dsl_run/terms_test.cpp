@@ -56,7 +56,8 @@ TEST(Terms, WhatARunAsksToRetainIsInTheTree) {
       "gen main() -> string { user \"Go.\" assistant \"$[text: string, max=30]\" return text }";
   const auto levels = [](World& world) {
     std::set<std::uint32_t> out;
-    for (const auto& node : world.engine->tree()) out.insert(node.level);
+    for (const auto trees = world.engine->trees(); const auto& node : trees[0])
+      out.insert(node.level);
     return out;
   };
   World without, with, half, over;

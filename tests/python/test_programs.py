@@ -93,6 +93,22 @@ def test_layers_of_the_gpu_are_refused_by_name_with_the_limit() -> None:
         espalier.Engine(gpu_layers=1, device="cpu")
 
 
+def test_engines_side_by_side_say_the_same() -> None:
+    texts = ["Rex is our dog; he is five.", "Mia the cat is four.", "Bo is a horse of nine."]
+    programs = []
+    for engines in (1, 2):
+        engine = espalier.Engine(kv_bytes=64 << 20, data_parallel=engines, device="cpu")
+        assert engine.device == "; ".join(["cpu"] * engines)
+        programs.append((engine, engine.compile(PET, temperature=0.8, seed=3)))
+    (one, alone), (two, beside) = programs
+    assert [beside.pet(text=text) for text in texts] == [alone.pet(text=text) for text in texts]
+    assert two.stats()["pages_total"] == 2 * one.stats()["pages_total"]
+    assert {node["engine"] for node in two.tree()} <= {1, 2}
+    for wrong in (0, 65):
+        with pytest.raises(espalier.Error, match=f"{wrong} engines: there may be 1 to 64"):
+            espalier.Engine(data_parallel=wrong)
+
+
 def test_a_draft_model_changes_no_text(engine: espalier.Engine) -> None:
     drafted = espalier.Engine(draft="smollm2", kv_bytes=256 << 20)
     for temperature in (0.0, 0.8):

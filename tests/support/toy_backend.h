@@ -29,7 +29,8 @@ struct ToyOptions {
   std::uint32_t pages = 64;
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
-  std::function<void(const runtime::Batch&)> on_step;
+  std::function<void(const runtime::Batch&)> on_step = {};
+  std::function<Status()> lost = {};  // a step ends with what it says, where that is an error
   // Host memory beside the pool: slots that there is memory for, and which saves and loads cannot
   // be begun (1-based, every so many-th; 0: none).
   std::uint32_t host_slots = 0;
@@ -37,7 +38,7 @@ struct ToyOptions {
   std::uint64_t fail_loads = 0;
   double load_seconds = 1e-9;  // that a page is said to take
   // Added to a token's logit, after the tokens of its sequence so far.
-  std::function<float(std::span<const TokenId>, std::size_t)> wants;
+  std::function<float(std::span<const TokenId>, std::size_t)> wants = {};
 };
 
 class ToyBackend final : public runtime::Backend, public runtime::HostPages {
@@ -58,6 +59,7 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
     ++steps_;
     rows_ += batch.rows.size();
     if (options_.on_step) options_.on_step(batch);
+    if (options_.lost) ESP_TRY(options_.lost());
     if (steps_ == options_.fail_at_step)
       return fail(ErrorCode::kExhausted, "toy backend: injected failure");
     for (const auto& copy : batch.copies) {

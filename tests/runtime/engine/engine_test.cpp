@@ -514,14 +514,14 @@ TEST(Engine, ABranchThatComesBackIsNoHitAndItsPathIsExpected) {
   branch.append(random_ids(random, 40));
   for (int turn = 0; turn < 4; ++turn) {
     ASSERT_TRUE(branch.generate_now(free_text(20)).has_value());
-    const auto tree = engine->tree();
+    const auto tree = engine->trees()[0];
     ASSERT_FALSE(tree.empty());
     for (const auto& node : tree) EXPECT_EQ(node.hits, 0U);
     EXPECT_EQ(tree.back().eviction, radix_cache::EvictionClass::kExpected);
   }
   branch = engine->open();  // the program ends
   EXPECT_TRUE(engine->check_idle().has_value());
-  for (const auto& node : engine->tree())
+  for (const auto trees = engine->trees(); const auto& node : trees[0])
     EXPECT_NE(node.eviction, radix_cache::EvictionClass::kExpected);
 }
 
@@ -536,13 +536,15 @@ TEST(Engine, TheTreeCanBeSeen) {
     ASSERT_TRUE(branch.generate_now(free_text(2)).has_value());
   }
   EXPECT_TRUE(engine->check_idle().has_value());
-  const auto tree = engine->tree();
+  const auto trees = engine->trees();
+  ASSERT_EQ(trees.size(), 1U);
+  const auto& tree = trees[0];
   const std::string drawn =
       draw_tree(tree, [](std::span<const TokenId> ids) { return std::string(ids.size(), 'x'); });
   EXPECT_EQ(std::count(drawn.begin(), drawn.end(), '\n'), 4);
   EXPECT_EQ(drawn.find("0..40  3 pages, found 2 times  \"xxxx"), 0U) << drawn;
   EXPECT_NE(drawn.find("\n  40..4"), std::string::npos) << drawn;
-  const auto json = nlohmann::json::parse(tree_json(tree));
+  const auto json = nlohmann::json::parse(tree_json(trees));
   ASSERT_EQ(json.size(), 4U);
   EXPECT_TRUE(json[0]["parent"].is_null());
   EXPECT_EQ(json[0]["tokens"].get<Ids>(), head);

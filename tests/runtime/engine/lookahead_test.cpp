@@ -238,7 +238,7 @@ TEST(Draft, WrongGuessesLeaveNothingInTheTree) {
       EXPECT_GT(engine->stats().drafted_tokens, engine->stats().accepted_tokens + 20);
     }
     std::size_t all = 0;
-    for (const auto& node : engine->tree()) all += node.tokens.size();
+    for (const auto trees = engine->trees(); const auto& node : trees[0]) all += node.tokens.size();
     tokens.push_back(all);
     pages.push_back(engine->stats().pages_held);
   }

@@ -51,6 +51,7 @@ struct Device {
   std::optional<unsigned> calls_left;
   cudaError_t lost_error = cudaSuccess;
   bool lost = false;
+  std::optional<int> losing;  // that device alone
 };
 Device& device() {
   static Device it;
@@ -178,22 +179,30 @@ cudaError_t failed(cudaError_t error) {
   return error;
 }
 
+// Whether this thread's device is lost. Under the mutex, or where nothing runs.
+bool is_lost_here(const Device& it) {
+  return it.lost && it.losing.value_or(current_device) == current_device;
+}
+
 // Counts a call; what it must say where the device is not to be had.
 cudaError_t enter() {
   Device& it = device();
   const std::lock_guard lock(it.mutex);
   if (it.devices_error != cudaSuccess) return failed(it.devices_error);
   if (it.devices == 0) return failed(cudaErrorNoDevice);
+  if (it.losing.has_value() && *it.losing != current_device) return cudaSuccess;
   if (it.calls_left.has_value() && !it.lost) {
     if (*it.calls_left == 0) it.lost = true;
     --*it.calls_left;
   }
-  return it.lost ? failed(it.lost_error) : cudaSuccess;
+  return is_lost_here(it) ? failed(it.lost_error) : cudaSuccess;
 }
 
-bool is_lost() {
+int current_number() { return current_device; }
+
+bool is_lost(int number) {
   const std::lock_guard lock(device().mutex);
-  return device().lost;
+  return device().lost && device().losing.value_or(number) == number;
 }
 
 DeviceAccess::DeviceAccess() {
@@ -227,6 +236,7 @@ void reset_device() {
   it.failing_copy = 0;
   it.calls_left.reset();
   it.lost = false;
+  it.losing.reset();
   last_error = cudaSuccess;
   current_device = 0;
 }
@@ -257,10 +267,11 @@ void fail_next_malloc_host(unsigned n) {
   device().failing_malloc_host = n;
 }
 
-void lose_device_after(unsigned calls, cudaError_t error) {
+void lose_device_after(unsigned calls, cudaError_t error, std::optional<int> number) {
   const std::lock_guard lock(device().mutex);
   device().calls_left = calls;
   device().lost_error = error;
+  device().losing = number;
 }
 
 std::size_t allocated_bytes() {
@@ -332,7 +343,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 cudaError_t cudaGetLastError() {
   const cudaError_t error = host_cuda::last_error;
   // What a lost device says stays.
-  host_cuda::last_error = device().lost ? device().lost_error : cudaSuccess;
+  host_cuda::last_error = host_cuda::is_lost_here(device()) ? device().lost_error : cudaSuccess;
   return error;
 }
 
@@ -386,7 +397,7 @@ cudaError_t cudaFree(void* memory) {
   munmap(allocation.pages, allocation.page_bytes + host_cuda::kPage);
   it.allocated -= allocation.bytes;
   it.allocations.erase(found);
-  return it.lost ? failed(it.lost_error) : cudaSuccess;
+  return host_cuda::is_lost_here(it) ? failed(it.lost_error) : cudaSuccess;
 }
 
 cudaError_t cudaMallocHost(void** to, std::size_t bytes, unsigned /*flags*/) {
@@ -415,7 +426,7 @@ cudaError_t cudaFreeHost(void* memory) {
     return failed(cudaErrorInvalidValue);
   }
   std::free(memory);
-  return device().lost ? failed(device().lost_error) : cudaSuccess;
+  return host_cuda::is_lost_here(device()) ? failed(device().lost_error) : cudaSuccess;
 }
 
 cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned /*flags*/) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "execution.h"
 
@@ -171,7 +172,10 @@ void fail_next_malloc_host(unsigned n);
 /// The nth cudaMemcpyAsync from now (1: the next) is refused; 0: none.
 void fail_next_copy(unsigned n);
 /// After so many more calls and launches the device is lost: all give `error`, which stays.
-void lose_device_after(unsigned calls, cudaError_t error = cudaErrorLaunchFailure);
+/// `number`: one device among several alone, with the threads on which it is current and its
+/// streams.
+void lose_device_after(unsigned calls, cudaError_t error = cudaErrorLaunchFailure,
+                       std::optional<int> number = std::nullopt);
 /// How many graphs were launched so far.
 std::uint64_t graph_launches();
 /// Bytes that cudaMalloc gave and cudaFree has not taken back.

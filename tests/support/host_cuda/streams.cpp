@@ -23,6 +23,7 @@ struct CUgraphExec_st {
 
 struct CUstream_st {
   unsigned flags = 0;
+  int device = host_cuda::current_number();
   std::deque<Work> queue;
   std::uint64_t enqueued = 0;
   std::uint64_t done = 0;
@@ -59,7 +60,7 @@ Streams& streams() {
 void finish_to(cudaStream_t stream, std::uint64_t ticket) {
   const std::lock_guard lock(streams().mutex);
   if (!streams().live.contains(stream)) return;
-  if (is_lost()) {
+  if (is_lost(stream->device)) {
     stream->queue.clear();
     stream->done = stream->enqueued;
   }

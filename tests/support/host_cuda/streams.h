@@ -29,6 +29,8 @@ void finish_all();
 void finish_blocking();
 /// enter(), for calls that must not be made while this thread records.
 cudaError_t enter_unrecorded();
-[[nodiscard]] bool is_lost();
+[[nodiscard]] bool is_lost(int number);
+/// The device that is current on this thread.
+[[nodiscard]] int current_number();
 
 }  // namespace host_cuda
