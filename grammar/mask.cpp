@@ -62,9 +62,17 @@ Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenListRef> lists,
     : size_(words), tables_(std::move(tables)), lists_(std::move(lists)), single_(std::move(ids)) {}
 
 void Mask::fill(std::byte* to, std::size_t bytes) const {
+  // What a row costs beside a copy, and the bitset once, in bytes that a copy moves meanwhile.
+  constexpr std::size_t kToken = 64, kTable = 2, kBitset = 2;
   bytes = std::min(bytes, size_bytes());
-  if (written_.load(std::memory_order_acquire) ||
-      filled_.fetch_add(1, std::memory_order_relaxed) >= kAsFound) {
+  bool copy = written_.load(std::memory_order_acquire);
+  if (!copy) {
+    std::size_t more = kToken * single_.size();
+    for (const TokenListRef& list : lists_) more += kToken * list.ids.size();
+    if (tables_.size() > 1) more += kTable * bytes * (tables_.size() - 1);
+    copy = spent_.fetch_add(more, std::memory_order_relaxed) >= kBitset * size_bytes();
+  }
+  if (copy) {
     written();
     std::memcpy(to, words_.data(), bytes);
     return;

@@ -1,10 +1,11 @@
 // A set of allowed tokens, immutable and shared. Interned per grammar, so equal sets are usually
 // one object.
 //
-// Kept as it was found: tables of the vocabulary and single tokens beside them, or a bitset. The
-// first rows are filled straight from that (a copy and a bit a token): most masks are used once or
-// twice. The bitset, the count and the list are made when they are asked for, or for the next row,
-// which then costs a copy. Thread-safe; owns, or shares, all that it refers to.
+// Kept as it was found: tables of the vocabulary and single tokens beside them, or a bitset. Rows
+// are filled straight from that (a copy and a bit a token): most masks are used once or twice. The
+// bitset, the count and the list are made when they are asked for; the bitset also once rows have
+// cost as much more than a copy each as making it does. Thread-safe; owns, or shares, all that it
+// refers to.
 #pragma once
 
 #include <atomic>
@@ -72,7 +73,6 @@ class Mask {
 
  private:
   friend class MaskBuilder;
-  static constexpr unsigned kAsFound = 1;  // rows
   void written() const {
     if (!written_.load(std::memory_order_acquire)) std::call_once(write_once_, [this] { write(); });
   }
@@ -82,12 +82,12 @@ class Mask {
   void write() const;  // words_
   void tally() const;  // ids_, count_
 
-  std::size_t size_;                  // words
-  std::vector<MaskTableRef> tables_;  // as it was found: all of these
-  std::vector<TokenListRef> lists_;   // and these
-  std::vector<TokenId> single_;       // and these, in any order, perhaps twice
-  bool dense_ = false;                // as words_, and nothing else
-  mutable std::atomic<unsigned> filled_ = 0;
+  std::size_t size_;                              // words
+  std::vector<MaskTableRef> tables_;              // as it was found: all of these
+  std::vector<TokenListRef> lists_;               // and these
+  std::vector<TokenId> single_;                   // and these, in any order, perhaps twice
+  bool dense_ = false;                            // as words_, and nothing else
+  mutable std::atomic<std::uint64_t> spent_ = 0;  // on rows, see fill()
   mutable std::atomic<bool> written_ = false, counted_ = false;
   mutable std::once_flag write_once_, count_once_;
   mutable std::vector<std::uint64_t> words_;

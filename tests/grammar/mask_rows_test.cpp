@@ -65,7 +65,7 @@ TEST(Mask, FillsRowsAsItsBitsetSays) {
     }
     if (random() % 4 == 0) static_cast<void>(builder.words());
     const MaskRef mask = builder.build();
-    for (int row = 0; row < 3; ++row) {
+    for (int row = 0; row < 9; ++row) {  // as it was found, then from the bitset
       const std::size_t bytes = random() % (kWords * 8 + 9);
       std::vector<std::byte> out(kWords * 8 + 16, std::byte{0xA5});
       mask->fill(out.data() + 1, bytes);
