@@ -48,10 +48,7 @@ PositionId Automaton::position(const Position& p) {
     position_ids_.insert(hash, id);
     positions_.push_back(p);
     closures_.push_back({});
-    tails_.emplace_back();
-    closing_sizes_.push_back(UINT64_MAX);
-    visited_.push_back(0);
-    entered_.push_back(0);
+    facts_.emplace_back();
     bytes_ += 2 * sizeof(Position) + sizeof(StateId) + 64;
   }
   return id;
@@ -153,8 +150,8 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
   while (!work.empty()) {
     const auto [p, events] = work.back();
     work.pop_back();
-    if (visited_[p] == stamp) continue;
-    visited_[p] = stamp;
+    if (facts_[p].visited == stamp) continue;
+    facts_[p].visited = stamp;
     const Position at = positions_[p];
     if (at.expr >= kBottomExpr) {
       if (at.expr == kPrefixExpr && at.progress == prefixes_[at.depth].size()) {
@@ -195,7 +192,7 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
       }
       case Op::kRepeat: {
         const Expr child = pool_.children(e)[0];
-        if (entered_[p] == stamp) {
+        if (facts_[p].entered == stamp) {
           // Reached again without a byte read since it was entered: the child is nullable here, so
           // it may fill any number of turns that are still owed, and reading more is what the
           // entering turn itself does.
@@ -208,7 +205,7 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
           const std::uint32_t cap = node.b == ExpressionPool::kUnbounded ? node.a : node.b;
           const PositionId again =
               position({at.expr, std::min(at.progress + 1, cap), at.next, at.depth});
-          if (again != p) entered_[again] = stamp;
+          if (again != p) facts_[again].entered = stamp;
           work.push_back({push(child, again, at.depth), events});
         }
         if (enough && node.lazy) work.push_back({at.next, events});
@@ -242,8 +239,8 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
           const std::uint32_t first = product_start(e);
           if (first == 0) break;
           running = position({at.expr, first, at.next, at.depth});
-          if (visited_[running] == stamp) break;
-          visited_[running] = stamp;
+          if (facts_[running].visited == stamp) break;
+          facts_[running].visited = stamp;
         }
         if (pairs_[positions_[running].progress - 1].accepting) work.push_back({at.next, events});
         give(running, events);
@@ -255,8 +252,8 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
           const ContextFreeMachine::SetId first = context_free().start(pool_.children(e)[0]);
           if (first == ContextFreeMachine::kDead) break;
           running = position({at.expr, first, at.next, at.depth});
-          if (visited_[running] == stamp) break;
-          visited_[running] = stamp;
+          if (facts_[running].visited == stamp) break;
+          facts_[running].visited = stamp;
         }
         const ContextFreeMachine::SetId set = positions_[running].progress;
         if (context_free_->accepting(set)) work.push_back({at.next, events});
@@ -281,8 +278,8 @@ void Automaton::expand(PositionId from, std::vector<Reached>& out) {
         if (schema.accepting(cursor)) work.push_back({at.next, events});
         if (cursor == SchemaMachine::kDone) break;
         const PositionId running = position({at.expr, 1 + cursor, at.next, at.depth});
-        if (running != p && visited_[running] == stamp) break;
-        visited_[running] = stamp;
+        if (running != p && facts_[running].visited == stamp) break;
+        facts_[running].visited = stamp;
         give(running, events);
         break;
       }

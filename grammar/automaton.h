@@ -190,6 +190,12 @@ class Automaton {
     std::string bytes;
     std::vector<std::uint32_t> costs;
   };
+  struct PositionFacts {
+    std::unique_ptr<Tail> tail;
+    std::uint64_t closing_size = UINT64_MAX;
+    std::uint32_t visited = 0;  // the stamp of the expansion that saw it
+    std::uint32_t entered = 0;  // the same of a repeat that was entered
+  };
   using Items = SmallVector<PositionId, 2>;
   struct State {
     Items items;
@@ -285,8 +291,7 @@ class Automaton {
   InternTable position_ids_;
   StableVector<Items, 32>
       closures_;  // by position; empty where it is not known, or reaches nothing
-  std::vector<std::unique_ptr<Tail>> tails_;
-  std::vector<std::uint64_t> closing_sizes_;
+  std::vector<PositionFacts> facts_;  // by position
   std::vector<State> states_;
   std::vector<StateId> position_states_;  // see state_at(); 0: not known
   InternTable state_ids_;
@@ -302,8 +307,6 @@ class Automaton {
   MaskBuilder mask_builder_;  // of the mask that is being made
   std::vector<MaskRef> masks_;
   InternTable mask_ids_;
-  std::vector<std::uint32_t> visited_;  // by position: the stamp of the expansion that saw it
-  std::vector<std::uint32_t> entered_;  // by position: repeats entered in this expansion
   std::uint32_t stamp_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -32,8 +32,8 @@ struct Step {
 }  // namespace
 
 std::uint64_t Automaton::closing_size(PositionId start) {
-  std::vector<PositionId> chain;
-  for (PositionId p = start; closing_sizes_[p] == UINT64_MAX; p = positions_[p].next) {
+  SmallVector<PositionId, 8> chain;
+  for (PositionId p = start; facts_[p].closing_size == UINT64_MAX; p = positions_[p].next) {
     chain.push_back(p);
     if (p < 3 || is_follow(p)) break;
   }
@@ -43,7 +43,7 @@ std::uint64_t Automaton::closing_size(PositionId start) {
     const Position at = positions_[p];  // by value: products that a grammar runs make positions
     std::uint64_t size = 0;
     if (p < 3 || is_follow(p)) {
-      closing_sizes_[p] = 0;
+      facts_[p].closing_size = 0;
       continue;
     }
     if (at.expr == kPrefixExpr) {
@@ -97,9 +97,9 @@ std::uint64_t Automaton::closing_size(PositionId start) {
           size = program_->closing_size(e);
       }
     }
-    closing_sizes_[p] = closing_sum(size, closing_sizes_[at.next]);
+    facts_[p].closing_size = closing_sum(size, facts_[at.next].closing_size);
   }
-  return closing_sizes_[start];
+  return facts_[start].closing_size;
 }
 
 // Takes the first piece off a position's closing: writes it to `word` and returns the position
@@ -188,10 +188,10 @@ const Automaton::Tail& Automaton::tail(PositionId start) {
   };
   std::vector<Pending> pending;
   PositionId p = start;
-  while (!tails_[p]) {
+  while (!facts_[p].tail) {
     if (p < 3 || is_follow(p)) {
       const bool spells = !is_follow(p) || program_->follow_spells(positions_[p].progress);
-      tails_[p] = std::make_unique<Tail>(Tail{"", {spells ? 0 : kNever}});
+      facts_[p].tail = std::make_unique<Tail>(Tail{"", {spells ? 0 : kNever}});
       break;
     }
     Pending next{p, 0, {}};
@@ -201,11 +201,11 @@ const Automaton::Tail& Automaton::tail(PositionId start) {
   }
   while (!pending.empty()) {
     const Pending& top = pending.back();
-    tails_[top.p] = std::make_unique<Tail>(prepend(top.word, *tails_[top.rest]));
-    bytes_ += sizeof(Tail) + tails_[top.p]->costs.size() * 5;
+    facts_[top.p].tail = std::make_unique<Tail>(prepend(top.word, *facts_[top.rest].tail));
+    bytes_ += sizeof(Tail) + facts_[top.p].tail->costs.size() * 5;
     pending.pop_back();
   }
-  return *tails_[start];
+  return *facts_[start].tail;
 }
 
 std::uint32_t Automaton::distance(StateId state) {

@@ -30,6 +30,7 @@ Result<ProgramRef> Program::create(std::shared_ptr<const ExpressionPool> pool, E
   program->follow_ = std::move(follow);
   program->max_depth_ = limits.max_depth;
   program->single_ = program->vocabulary_->single_bytes();
+  program->spells_all_bytes_ = program->single_ == ByteSet::all();
   const std::uint32_t end = 0;
   program->spelling_costs(program->follow_, {}, std::span(&end, 1), program->follow_costs_);
   if (!program->follow_spells(0)) {

@@ -69,7 +69,7 @@ class Program {
   /// Each of the bytes is a token.
   [[nodiscard]] bool spells(const ByteSet& bytes) const { return (bytes & ~single_).none(); }
   /// Every byte is a token, so that whatever closes in bytes closes in tokens.
-  [[nodiscard]] bool spells_all_bytes() const { return single_ == ByteSet::all(); }
+  [[nodiscard]] bool spells_all_bytes() const { return spells_all_bytes_; }
 
   /// Least tokens that spell text[i..] for every i <= text.size(), given the costs of `tail`'s
   /// positions (text continues with `tail`, whose positions cost tail_costs; tail_costs.size() ==
@@ -125,6 +125,7 @@ class Program {
   bool prefix_free_ = false;
   std::uint32_t max_depth_ = 0;
   ByteSet single_;
+  bool spells_all_bytes_ = false;
   std::vector<std::uint32_t> need_;
   std::vector<std::uint64_t> size_;
   std::vector<std::uint32_t> chosen_;  // kChoice: the child it closes with

@@ -162,6 +162,13 @@ std::uint32_t TokenTrie::child(std::uint32_t i, std::uint8_t byte) const {
   return all.nodes[static_cast<std::size_t>(at - all.bytes.begin())];
 }
 
+bool TokenTrie::has(std::uint32_t i, std::string_view text, std::uint8_t last) const {
+  for (std::size_t c = 0; c < text.size() && i != kNone; ++c) {
+    i = child(i, static_cast<std::uint8_t>(text[c]));
+  }
+  return i != kNone && child(i, last) != kNone;
+}
+
 void TokenTrie::children(std::uint32_t i, const ByteSet& bytes,
                          std::vector<std::uint32_t>& out) const {
   const Children all = children(i);

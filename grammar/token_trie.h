@@ -59,6 +59,8 @@ class TokenTrie {
   /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(log children).
   [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint8_t byte) const;
   static constexpr std::uint32_t kRoot = UINT32_MAX - 1;
+  /// Whether some token goes on with `text` and `last` behind node `i`, or kRoot.
+  [[nodiscard]] bool has(std::uint32_t i, std::string_view text, std::uint8_t last) const;
 
  private:
   void index_edges();

@@ -135,6 +135,7 @@ class Formulas {
     return name_lists_[i];
   }
   [[nodiscard]] const MemberMap& members_of(std::uint32_t i) const { return members_[i]; }
+  [[nodiscard]] std::size_t member_maps() const { return members_.size(); }
   [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   /// Whether the names and the scalars of sets are written with these bytes alone.

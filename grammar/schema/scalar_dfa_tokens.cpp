@@ -1,7 +1,6 @@
 // What a vocabulary's tokens do at a state of a finished automaton: by tables, by states that do
 // alike, or by a walk.
 #include <algorithm>
-#include <bit>
 #include <span>
 #include <utility>
 
@@ -14,6 +13,7 @@ namespace {
 
 constexpr unsigned kWide = 20;                // characters of ASCII from which tables are looked at
 constexpr std::uint32_t kFewOthers = 24'000;  // tokens that are tried one by one beside tables
+constexpr unsigned kCounted = 8;  // bytes after which these are counted, which costs two more bytes
 
 // Adds the tokens that hold a character which begins with one of the bytes.
 void add_holding(const ScalarDfa::Tables& tables, const ByteSet& bytes,
@@ -243,15 +243,11 @@ bool ScalarDfa::add_along(const Tables& tables, State q, const Chain& chain,
   const Words foreign_words = foreign(tables, read);
   const auto& foreign = *foreign_words;
   std::vector<std::uint64_t> others(words.size());
+  unsigned added = 0;
   for (ByteSet rest = read & ~chain.bytes; !rest.none(); rest.remove(rest.lowest())) {
     const auto& holding = (*tables.holding)[rest.lowest()].words;
-    std::uint32_t count = 0;
-    for (std::size_t w = 0; w < holding.size(); ++w) {
-      const std::uint64_t more = holding[w] & ~foreign[w];
-      count += static_cast<std::uint32_t>(std::popcount(more));
-      others[w] |= more;
-    }
-    if (count > kFewOthers) return false;
+    for (std::size_t w = 0; w < holding.size(); ++w) others[w] |= holding[w] & ~foreign[w];
+    if (++added % kCounted == 0 && count_bits(others) > kFewOthers) return false;
   }
   if (count_bits(others) > kFewOthers) return false;
   const auto apart = [&](std::size_t w) { return others[w] | foreign[w]; };

@@ -29,7 +29,7 @@ class ScalarLibrary {
   static constexpr std::size_t kEntries = 512;
   static constexpr std::size_t kDfaBytes = std::size_t{64} << 20;  // of their finished automata
   static constexpr std::size_t kLongestKey =
-      16384;  // formats are regular expressions of some thousand bytes
+      std::size_t{64} << 10;  // formats are regular expressions of some ten thousand bytes
 
   /// The vocabulary's library, made at the first call.
   static std::shared_ptr<ScalarLibrary> of(const VocabularyRef& vocabulary);
@@ -47,6 +47,7 @@ class ScalarLibrary {
   [[nodiscard]] const ScalarDfa::Tables& tables() const { return tables_; }
 
   static constexpr std::size_t kDfaSteps = 8000;  // of an automaton that is made for one schema
+  static constexpr std::size_t kFormatSteps = 40'000;   // of a large format's
   static constexpr std::size_t kCombinedStates = 4096;  // of one that others are combined to
   struct Entry {
     ProgramRef program;                    // none: no scalar satisfies the formula

@@ -225,6 +225,8 @@ std::optional<SchemaFormat> schema_format(std::string_view name) {
   return SchemaFormat{it->second.regex.c_str(), it->second.longest};
 }
 
+bool large_format(std::string_view regex) { return regex == formats().at("regex").regex; }
+
 std::vector<std::string_view> schema_format_names() {
   std::vector<std::string_view> out;
   for (const auto& [name, format] : formats()) out.push_back(name);

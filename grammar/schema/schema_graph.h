@@ -148,6 +148,8 @@ struct SchemaFormat {
   std::uint32_t longest = 0;  // code points; 0: no bound
 };
 std::optional<SchemaFormat> schema_format(std::string_view name);
+/// Whether the regex is of a format whose automaton is large, but worth finishing once for all.
+bool large_format(std::string_view regex);
 std::vector<std::string_view> schema_format_names();
 
 }  // namespace espalier::grammar

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/hash.h"
 #include "grammar/intern_table.h"
 #include "grammar/number_map.h"
 #include "grammar/schema/scalar_combination.h"
@@ -192,12 +193,12 @@ class SchemaMachine {
   // exits of a piece, by their numbers; those that depend on the text before; nodes where the
   // value, or the object, is complete; a bound for the closings they lead to.
   struct List {
-    bool known = false;  // else it depends on what stands around the whole value
-    std::vector<std::uint32_t> fit, unsure, ends;
-    std::vector<TokenId> ids;  // of `fit`
+    bool known = false;        // else it depends on what stands around the whole value
+    std::vector<TokenId> ids;  // that fit
+    std::vector<std::uint32_t> fit, unsure, ends;  // `fit`: of exits, those of `ids`
     std::uint64_t largest = 0;
     [[nodiscard]] std::size_t bytes() const {  // with its place in a table
-      return (2 * fit.size() + unsure.size() + ends.size()) * 4 + 160;
+      return (ids.size() + fit.size() + unsure.size() + ends.size()) * 4 + 240;
     }
   };
   struct ListKey {
@@ -210,10 +211,15 @@ class SchemaMachine {
   };
   struct ListKeyHash {
     std::size_t operator()(const ListKey& k) const {
-      return (StateHash()(k.place) * 31 + std::hash<const void*>()(k.trie)) * 31 + k.node +
-             k.stands_in + (k.ends ? 4 : 0);
+      return mix(mix(StateHash()(k.place), std::hash<const void*>()(k.trie)),
+                 std::uint64_t{k.node} * 8 + k.stands_in + (k.ends ? 4 : 0));
     }
   };
+  struct KeptList {
+    ListKey key;
+    std::shared_ptr<const List> list;  // nullptr: not made yet
+  };
+  std::shared_ptr<const List>& list(const ListKey& key);
   // A mask without what stands around its place (see schema_walk_stem.cpp).
   struct StemMask {
     bool known = false;  // else it is of no use to other places
@@ -391,6 +397,7 @@ class SchemaMachine {
   bool holds(FormulaId f, const Json& scalar);
 
   // schema_machine_combined.cpp
+  void prepare_patterns();
   void prepare();
   FormulaId in_canonical(FormulaId f);
   std::optional<ScalarRun> with_texts_taken(FormulaId f);
@@ -445,7 +452,8 @@ class SchemaMachine {
   NumberMap<std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<std::string, ScalarLibrary::Entry> entries_;  // that the library did not keep
-  std::unordered_map<ListKey, std::shared_ptr<const List>, ListKeyHash> lists_;
+  StableVector<KeptList> lists_;
+  InternTable list_ids_;
   std::unordered_map<State, std::shared_ptr<const StemMask>, StateHash> stem_masks_;
   std::shared_ptr<StandardStems> standard_stems_;
   LevelId value_end_ = 0;

@@ -270,27 +270,57 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
   return what.all(std::move(all));
 }
 
-// What some mask would be long for, made now. Of many objects of which one is meant (calls of
-// tools), what the members that all of them have may be: that takes some microseconds an object. Of
-// several patterns, their automata: one mask may need all of them, at some tenths of a millisecond
-// each.
-void SchemaMachine::prepare() {
-  constexpr std::size_t kManyObjects = 64, kManyPatterns = 4, kMostPatterns = 64,
-                        kMostStates = 3000;
+// The automata that some mask would be long for: of patterns, where one mask may need several at
+// some tenths of a millisecond each, or that are long; of several that a string must match at once.
+void SchemaMachine::prepare_patterns() {
+  constexpr std::size_t kMany = 4, kLong = 96, kMost = 64, kMostStates = 3000;
+  std::size_t states = 0;
+  const auto make = [&](auto&& scalar_run) {
+    if (states > kMostStates) return;
+    fuel_ = Fuel("steps", kSteps);
+    const ScalarDfa* dfa = scalar_run();
+    states += dfa != nullptr ? dfa->size() : kMostStates / 4;
+  };
+  const auto is_long = [&](std::uint32_t p) {
+    return formulas_.pattern_of(p).regex.size() >= kLong;
+  };
   std::vector<std::uint32_t> searched;
-  for (std::uint32_t i = 0; i < formulas_.patterns() && searched.size() < kMostPatterns; ++i) {
+  for (std::uint32_t i = 0; i < formulas_.patterns() && searched.size() < kMost; ++i) {
     if (formulas_.pattern_of(i).search) searched.push_back(i);
   }
-  std::size_t states = 0;
-  for (std::size_t i = 0; searched.size() >= kManyPatterns && i < searched.size(); ++i) {
-    fuel_ = Fuel("steps", kSteps);
-    const std::uint32_t s =
-        scalar(formulas_.all({formulas_.types(JsonTypes::kString),
-                              formulas_.literal({AtomKind::kPattern, searched[i], 0})}));
-    const ScalarDfa* dfa = scalars_[s].run.dfa();
-    states += dfa != nullptr ? dfa->size() : kMostStates / 4;
-    if (states > kMostStates) break;
+  if (searched.size() < kMany)
+    std::erase_if(searched, [&](std::uint32_t p) { return !is_long(p); });
+  for (const std::uint32_t p : searched) {
+    make([&] {
+      const std::uint32_t s = scalar(formulas_.all(
+          {formulas_.types(JsonTypes::kString), formulas_.literal({AtomKind::kPattern, p, 0})}));
+      return scalars_[s].run.dfa();
+    });
   }
+  // Keys have one spelling.
+  for (std::uint32_t i = 0; i < formulas_.member_maps(); ++i) {
+    for (std::size_t k = 0; k < std::min(formulas_.members_of(i).patterns.size(), kMost); ++k) {
+      const FormulaId key = formulas_.members_of(i).patterns[k].first;
+      const Atom atom = formulas_.atom(key);
+      if (formulas_.op(key) != Formulas::Op::kLiteral || atom.kind != AtomKind::kPattern ||
+          !is_long(atom.a)) {
+        continue;
+      }
+      make([&]() -> const ScalarDfa* {
+        const FormulaId alone = formulas_.all({formulas_.types(JsonTypes::kString), key});
+        const auto run = automaton(alone, in_canonical(alone), true);
+        return run ? run->dfa() : nullptr;
+      });
+    }
+  }
+}
+
+// What some mask would be long for, made now: automata, and, of many objects of which one is meant
+// (calls of tools), what the members that all of them have may be: that takes some microseconds an
+// object.
+void SchemaMachine::prepare() {
+  constexpr std::size_t kManyObjects = 64;
+  prepare_patterns();
   const State open = enter(states_[start_].a, Kind::kObject);
   if (open.phase == Phase::kDead || levels_[open.a].alternatives.size() != 1) return;
   const FormulaId objects = levels_[open.a].alternatives[0].formula;

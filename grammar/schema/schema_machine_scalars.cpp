@@ -274,18 +274,23 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
-  bool own = false;  // of a schema's own pattern; formats are made for all, ahead
+  bool own = false, large = false;  // of a schema's own pattern; formats are made once for all
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
-    own = own || (atom.kind == AtomKind::kPattern && formulas_.pattern_of(atom.a).search);
+    if (atom.kind == AtomKind::kPattern) {
+      const StringPattern& pattern = formulas_.pattern_of(atom.a);
+      own = own || pattern.search;
+      large = large || (!pattern.search && large_format(pattern.regex));
+    }
     return l;
   });
-  const std::size_t steps =
-      own ? std::max(ScalarLibrary::kDfaSteps, large_steps_) : ScalarLibrary::kDfaSteps;
+  std::size_t steps = ScalarLibrary::kDfaSteps;
+  if (own) steps = std::max(steps, large_steps_);
+  if (large && !own) steps = ScalarLibrary::kFormatSteps;
   ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string())};
   // Not many large ones a schema; a state takes some six steps.
   const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;
-  if (made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
+  if (own && made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
   if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead)
     return ScalarLibrary::Entry{};
   return entry;

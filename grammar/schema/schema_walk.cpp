@@ -290,7 +290,11 @@ void SchemaWalk::emit(const Tokens& tokens, std::uint32_t node, const Place& pla
 void SchemaWalk::emit_one(const Tokens& tokens, TokenId id) {
   const auto index = static_cast<std::uint32_t>(id);
   if (tokens.list != nullptr) {
-    tokens.list->fit.push_back(index);
+    if (tokens.piece != nullptr) {
+      tokens.list->fit.push_back(index);
+    } else {
+      tokens.list->ids.push_back(id);
+    }
   } else if (tokens.piece == nullptr) {
     if (!tokens.each || fits(id)) mask_.allow(id);
   } else if (tokens.each) {

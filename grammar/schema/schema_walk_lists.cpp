@@ -39,6 +39,17 @@ SchemaWalk::Stem SchemaWalk::stem_of(const Place& place) {
   return out;
 }
 
+std::shared_ptr<const SchemaMachine::List>& SchemaMachine::list(const ListKey& key) {
+  const std::size_t hash = ListKeyHash()(key);
+  std::uint32_t id = list_ids_.find(hash, [&](std::uint32_t l) { return lists_[l].key == key; });
+  if (id == InternTable::kNone) {
+    id = static_cast<std::uint32_t>(lists_.size());
+    list_ids_.insert(hash, id);
+    lists_.push_back({key, nullptr});
+  }
+  return lists_[id].list;  // never moves
+}
+
 // Allows what the trie has below `node`, read from `place`; `ends`: exits with nothing left too.
 void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, bool ends) {
   const auto walk = [&](const Tokens& by, const Place& from) {
@@ -53,7 +64,7 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   }
   const Stem stem = stem_of(place);
   const SchemaMachine::ListKey key{tokens.trie, node, stem.place, place.stands_in, ends};
-  std::shared_ptr<const SchemaMachine::List>& known = machine_.lists_[key];
+  std::shared_ptr<const SchemaMachine::List>& known = machine_.list(key);
   const std::optional<State> standard = known ? std::nullopt : machine_.standard(stem.place);
   SchemaMachine::ListKey shared = key;
   if (standard) {
@@ -61,7 +72,10 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     known = machine_.standard_stems_->list(shared);
   }
   if (known == nullptr) {
+    constexpr std::size_t kUsual = 16;
     SchemaMachine::List list;
+    if (tokens.piece != nullptr) list.fit.reserve(kUsual);
+    if (tokens.piece == nullptr) list.ids.reserve(kUsual);
     Tokens listing = tokens;
     listing.list = &list;
     listing.object = stem.object;
@@ -80,11 +94,8 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     largest_ = before;
     noted_ = {};
     machine_.text_missed_ = missed;
-    list.ids.reserve(list.fit.size());
-    for (const std::uint32_t i : list.fit) {
-      list.ids.push_back(tokens.piece != nullptr ? tokens.piece->exits[i].id
-                                                 : static_cast<TokenId>(i));
-    }
+    if (!list.fit.empty()) list.ids.reserve(list.fit.size());
+    for (const std::uint32_t i : list.fit) list.ids.push_back(tokens.piece->exits[i].id);
     machine_.bytes_ += list.bytes();
     known = std::make_shared<const SchemaMachine::List>(std::move(list));
     if (standard) machine_.standard_stems_->add(shared, known);

@@ -308,6 +308,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
          own != level.own_keys->end() && own->starts_with(text); ++own) {
       const std::string_view rest = std::string_view(*own).substr(text.size());
       if (rest.empty()) continue;  // its quote is walked below
+      if (!all_.trie->has(node, rest, '"')) continue;
       auto e =
           std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
                            [&](const Piece::Exit& x, std::string_view r) { return inside(x) < r; });

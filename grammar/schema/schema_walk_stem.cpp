@@ -43,7 +43,9 @@ const SchemaMachine::StemMask& SchemaWalk::stem_mask(const Stem& stem) {
   const std::optional<State> standard = machine_.standard(stem.place);
   if (standard) known = machine_.standard_stems_->mask(*standard);
   if (known != nullptr) return *known;
+  constexpr std::size_t kUsual = 8;
   SchemaMachine::StemMask out{true, MaskBuilder(vocabulary_.size()), {}, 0};
+  out.ways.reserve(kUsual);
   struct NoneOutside final : Outside {
     bool entered = false;
     StateId enter(const State&) override {

@@ -78,6 +78,15 @@ TEST(TokenTrie, ListsEveryTokenUnderEachOfItsPrefixesAndNowhereElse) {
       std::uint32_t found = TokenTrie::kRoot;
       for (const char c : path) found = trie.child(found, static_cast<std::uint8_t>(c));
       ASSERT_EQ(found, i);
+      const std::size_t cut = random() % path.size();
+      std::uint32_t from = TokenTrie::kRoot;
+      for (const char c : path.substr(0, cut))
+        from = trie.child(from, static_cast<std::uint8_t>(c));
+      const std::string middle = path.substr(cut, path.size() - cut - 1);
+      for (const char end : {path.back(), 'b', '\x80'}) {
+        ASSERT_EQ(trie.has(from, middle, static_cast<std::uint8_t>(end)),
+                  below.contains(path.substr(0, cut) + middle + end));
+      }
     }
   }
 }
