@@ -41,8 +41,7 @@ Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Cont
     engine.kv_folder = *options.kv_dir;
     ESP_ASSIGN(engine.model_digest, runtime::model_fingerprint(*session->model_, context.system));
   }
-  engine.host_kv_bytes =
-      static_cast<std::uint64_t>(options.host_kv.value_or(0)) / options.engines();
+  engine.host_kv_bytes = static_cast<std::uint64_t>(options.host_kv.value_or(0));
   ESP_ASSIGN(session->engine_,
              runtime::Engine::create(std::move(made.backends), engine, context.system));
   session->load_seconds_ = session->wall_seconds();

@@ -135,25 +135,22 @@ Outcome<Value> round(const Value& value, const Value* digits, const Span& span) 
   return Value::number(std::nearbyint(scaled) / scale);
 }
 
-std::string in_case(std::string_view text, jinja::Case wanted) {
+Outcome<Value> in_case(std::string_view text, jinja::Case wanted, const Span& span) {
   std::string out;
   out.reserve(text.size());
   bool cased_before = false;
   for (std::size_t at = 0; at < text.size();) {
     const jinja::Character c = jinja::character_at(text, at);
     at += c.length;
-    if (c.code == 0x3A3 && wanted == jinja::Case::kLower) {  // at the end of a word it is ς
-      const char32_t next =
-          at < text.size() ? jinja::character_at(text, at).code : jinja::kMalformed;
-      const bool goes_on =
-          next != jinja::kMalformed && (jinja::has_upper(next) || jinja::has_lower(next));
-      utf8::append(out, cased_before && !goes_on ? 0x3C2 : 0x3C3);
+    if (c.code == jinja::kSigma && wanted == jinja::Case::kLower) {
+      utf8::append(out, jinja::lower_sigma(cased_before, text.substr(at)));
     } else {
       jinja::append_in_case(out, c.code, wanted);
     }
     cased_before = jinja::has_upper(c.code) || jinja::has_lower(c.code);
   }
-  return out;
+  if (out.size() > Value::kMaxWeight) return text_too_long(span);  // a character may become three
+  return Value::string(std::move(out));
 }
 
 }  // namespace
@@ -219,10 +216,10 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
       }
       return Value::integer(std::abs(x.as_int()));
     case Builtin::kLower:
-      if (const auto s = text(0)) return Value::string(in_case(*s, jinja::Case::kLower));
+      if (const auto s = text(0)) return in_case(*s, jinja::Case::kLower, span);
       return wrong(span, "lower", x);
     case Builtin::kUpper:
-      if (const auto s = text(0)) return Value::string(in_case(*s, jinja::Case::kUpper));
+      if (const auto s = text(0)) return in_case(*s, jinja::Case::kUpper, span);
       return wrong(span, "upper", x);
     case Builtin::kTrim:
       if (const auto s = text(0)) return Value::string(std::string(trimmed(*s)));

@@ -102,7 +102,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   runtime::EngineOptions engine;
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;
-  engine.host_kv_bytes = options.host_kv_bytes / options.data_parallel;
+  engine.host_kv_bytes = options.host_kv_bytes;
   ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(made.backends), engine, system));
   session->runner_ = std::make_unique<dsl::Runner>(*session->engine_, session->model_->tokenizer(),
                                                    session->model_->chat_template());

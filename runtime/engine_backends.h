@@ -1,7 +1,6 @@
 // What the engines of an Engine run on: a backend for each, and a draft model's where there is one.
 //
-// One place for all who start engines, so that devices, threads and host memory are dealt out
-// alike.
+// One place for all who start engines, so that devices and threads are dealt out alike.
 #pragma once
 
 #include <cstddef>

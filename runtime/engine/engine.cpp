@@ -1,6 +1,7 @@
 #include "runtime/engine/engine.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "runtime/engine/engine_group.h"
@@ -18,7 +19,8 @@ Status check_options(const EngineOptions& options) {
   return {};
 }
 
-Status check_backends(const EngineBackends& it, const EngineOptions& options) {
+// `host_kv_bytes`: this engine's part of what was asked for.
+Status check_backends(const EngineBackends& it, std::optional<std::uint64_t> host_kv_bytes) {
   const BackendInfo& info = it.backend->info();
   if (info.pages < 2) {
     return fail(ErrorCode::kExhausted, "the KV pool has " + std::to_string(info.pages) +
@@ -30,14 +32,14 @@ Status check_backends(const EngineBackends& it, const EngineOptions& options) {
                                          std::to_string(it.draft->info().vocabulary) +
                                          " tokens, the model " + std::to_string(info.vocabulary));
   }
-  if (options.host_kv_bytes > 0) {
+  if (host_kv_bytes) {
     if (it.backend->host_pages() == nullptr) {
       return fail(ErrorCode::kUnsupported,
                   "room for pages in host memory: the pool of this device is host memory already");
     }
-    if (options.host_kv_bytes < info.page_bytes) {
+    if (*host_kv_bytes < info.page_bytes) {
       return fail(ErrorCode::kInvalid,
-                  "room for pages in host memory: " + std::to_string(options.host_kv_bytes) +
+                  "room for pages in host memory: " + std::to_string(*host_kv_bytes) +
                       " bytes hold no page, which has " + std::to_string(info.page_bytes));
     }
   }
@@ -107,6 +109,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::vector<EngineBackends> backe
   auto impl = std::make_unique<Impl>();
   impl->info = backends[0].backend->info();
   std::vector<EngineOptions> each(count, options);
+  std::optional<std::uint64_t> host_part;
+  if (options.host_kv_bytes > 0) host_part = options.host_kv_bytes / count;
   std::vector<std::unique_ptr<PageStore>> stores(count);
   std::vector<std::unique_ptr<EngineCore>> cores;
   std::vector<std::uint64_t> pages;
@@ -115,10 +119,11 @@ Result<std::unique_ptr<Engine>> Engine::create(std::vector<EngineBackends> backe
     const std::string name = "engine " + std::to_string(i + 1) + " of " + std::to_string(count);
     const auto prepare = [&]() -> Status {
       ESP_TRY(check_alike(impl->info, info));
-      ESP_TRY(check_backends(backends[i], options));
+      ESP_TRY(check_backends(backends[i], host_part));
       ESP_ASSIGN(stores[i], open_store(info, each[i], system));
       return {};
     };
+    each[i].host_kv_bytes = host_part.value_or(0);
     if (count > 1 && options.note) {
       each[i].note = [note = options.note, name](const std::string& message) {
         note(name + ": " + message);
@@ -130,7 +135,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::vector<EngineBackends> backe
     }
     impl->info.pages = std::min(impl->info.pages, info.pages);
     cores.push_back(std::make_unique<EngineCore>());
-    pages.push_back(info.pages + options.host_kv_bytes / info.page_bytes);
+    pages.push_back(info.pages + each[i].host_kv_bytes / info.page_bytes);
   }
   impl->group = std::make_shared<EngineGroup>(std::move(cores), pages, options.cache);
   for (std::size_t i = 0; i < count; ++i) {

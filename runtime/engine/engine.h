@@ -123,8 +123,9 @@ struct EngineOptions {
   std::string kv_folder = {};
   std::string model_digest = {};
   std::function<void(const std::string& message)> note = {};
-  // Of host memory, for pages that leave a device's pool (host_tier.h); 0: none. Taken as it is
-  // needed, by each engine. Refused for a backend whose pool is host memory already.
+  // Of host memory, for pages that leave a device's pool (host_tier.h); 0: none. Of all engines
+  // together: each has an equal part, taken as it is needed. Refused for a backend whose pool is
+  // host memory already, and where a part holds no page.
   std::uint64_t host_kv_bytes = 0;
   bool poison = false;  // tests: freed pages become NaN
   bool check = false;   // tests: the tree's invariants after every step
@@ -282,8 +283,8 @@ class Engine {
       std::unique_ptr<Backend> backend, const EngineOptions& options, System& system,
       std::unique_ptr<Backend> draft = nullptr);
   /// The same with an engine for each of `backends` (1 to kMostEngines): all of one model, so that
-  /// texts do not depend on which has a program. `options` are each one's; `system` takes calls
-  /// from several threads.
+  /// texts do not depend on which has a program. `options` are each one's but for the host memory,
+  /// of which each has a part; `system` takes calls from several threads.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(std::vector<EngineBackends> backends,
                                                               const EngineOptions& options,
                                                               System& system);

@@ -121,6 +121,12 @@ void append_in_case(std::string& out, char32_t code, Case wanted) {
                  lower ? changed({kLower, kLowerSize}, code) : changed({kUpper, kUpperSize}, code));
 }
 
+char32_t lower_sigma(bool cased_before, std::string_view after) {
+  const char32_t next = after.empty() ? kMalformed : character_at(after, 0).code;
+  const bool cased_after = next != kMalformed && (has_upper(next) || has_lower(next));
+  return cased_before && !cased_after ? 0x3C2 : 0x3C3;
+}
+
 bool has_upper(char32_t code) {
   return changed({kLower, kLowerSize}, code) != code ||
          special({kLowerSpecial, kLowerSpecialSize}, code) != nullptr;

@@ -34,8 +34,11 @@ enum class CharacterClass : std::uint8_t { kAlpha, kDecimal, kDigit, kNumeric, k
 [[nodiscard]] bool is(CharacterClass wanted, char32_t code);
 
 enum class Case : std::uint8_t { kUpper, kLower, kTitle };
-/// Appends `code` in that case (one to three characters). A final sigma is the caller's to know.
+/// Appends `code` in that case (one to three characters). Σ is asked of lower_sigma() first.
 void append_in_case(std::string& out, char32_t code, Case wanted);
+inline constexpr char32_t kSigma = 0x3A3;
+/// What Σ is in lower case, between a character and the text `after`: ς at the end of a word.
+[[nodiscard]] char32_t lower_sigma(bool cased_before, std::string_view after);
 /// Whether the character has upper and lower case (either change alters it).
 [[nodiscard]] bool has_upper(char32_t code);  // lower() changes it
 [[nodiscard]] bool has_lower(char32_t code);  // upper() changes it

@@ -216,14 +216,8 @@ Value Interpreter::in_case(const Value& self, NameId how) {
         default:
           break;
       }
-      if (c.code == 0x3A3 && wanted == Case::kLower) {
-        // Σ at the end of a word is ς.
-        bool cased_after = false;
-        if (after < s.size) {
-          const char32_t next = character_at(s.view(), after).code;
-          cased_after = next != kMalformed && (has_upper(next) || has_lower(next));
-        }
-        utf8::append(piece, cased_before && !cased_after ? 0x3C2 : 0x3C3);
+      if (c.code == kSigma && wanted == Case::kLower) {
+        utf8::append(piece, lower_sigma(cased_before, s.view().substr(after)));
       } else {
         append_in_case(piece, c.code, wanted);
       }

@@ -43,6 +43,11 @@ TEST(Run, CaseGoesByUnicode) {
   EXPECT_EQ(gives(R"(upper("straße, ǆ, ﬁn"))"), R"("STRASSE, Ǆ, FIN")");
   EXPECT_EQ(gives(R"(lower("ÀÉ ΟΔΟΣ ΣΑΣ, 漢"))"), R"("àé οδος σας, 漢")");
   EXPECT_EQ(gives(R"(lower(upper("İ")))"), R"("i̇")");
+  std::string longest;  // two bytes a character, six in upper case
+  for (int i = 0; i < 12 << 20; ++i) longest += "ΐ";
+  EXPECT_THAT(world.json("gen main(s: string) -> int { return len(upper(s)) }",
+                         {{"s", std::move(longest)}}),
+              HasSubstr("longer than 67108864 bytes"));
 }
 
 // A field that was left out has its default wherever a value becomes one of its record's type.

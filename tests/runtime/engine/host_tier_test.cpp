@@ -217,6 +217,13 @@ TEST(HostTier, IsRefusedWhereThePoolIsHostMemory) {
   ASSERT_FALSE(small.has_value());
   EXPECT_EQ(small.error().code, ErrorCode::kInvalid);
   EXPECT_NE(small.error().message.find("1 bytes hold no page"), std::string::npos);
+  // Engines side by side have equal parts of it: nothing at all would be left of one byte.
+  std::vector<EngineBackends> two;
+  for (int i = 0; i < 2; ++i) two.push_back({std::make_unique<ToyBackend>(toy), nullptr});
+  auto parts = Engine::create(std::move(two), options, real_system());
+  ASSERT_FALSE(parts.has_value());
+  EXPECT_NE(parts.error().message.find("engine 1 of 2"), std::string::npos);
+  EXPECT_NE(parts.error().message.find("0 bytes hold no page"), std::string::npos);
 }
 
 }  // namespace
