@@ -68,11 +68,15 @@ std::string describe_extras(const CLI::App& app, std::string_view verb) {
   const auto flag = std::find_if(extras.begin(), extras.end(), [](const std::string& word) {
     return word.size() > 1 && word[0] == '-';
   });
-  if (flag == extras.end()) return "unexpected argument '" + extras.front() + "'";
+  const bool runs = verb == "run" || verb == "batch" || verb == "render";
+  if (flag == extras.end()) {
+    return "unexpected argument '" + extras.front() + "'" +
+           (runs ? "; a generator is named as FILE:GEN, an argument given as --arg NAME=VALUE"
+                 : "");
+  }
   const std::string name = flag->substr(0, flag->find('='));
   std::string hint = did_you_mean(name, option_names(app));
-  if (hint.empty() && (verb == "run" || verb == "batch" || verb == "render") &&
-      name.starts_with("--")) {
+  if (hint.empty() && runs && name.starts_with("--")) {
     hint = "; arguments of the program are given as --arg " + name.substr(2) + "=VALUE";
   }
   return "unknown flag '" + name + "'" + hint;

@@ -390,7 +390,11 @@ void Checker::define_tools() {
       tool.result = type(*decl.result, Place::kValue);
       from_outside(tool.result, decl.result->span);
     }
-    if (decl.transport) tool_transport(tool);
+    if (program_.of_caller.count(tool.name) != 0) {
+      tool.transport = Transport::kCaller;
+    } else if (decl.transport) {
+      tool_transport(tool);
+    }
   }
 }
 

@@ -8,6 +8,23 @@
 #include "dsl/suggest.h"
 
 namespace espalier::dsl {
+namespace {
+
+// One whose target is wrong (reported) counts as well.
+bool runnable(const ToolInfo& tool) {
+  return tool.transport != Transport::kNone || tool.decl->transport != std::nullopt;
+}
+
+// The case of an enum that a text stands for, or some case.
+const std::string& case_for(const grammar::Type& text, const grammar::Type& cases) {
+  if (text.kind == TypeKind::kLiteral && text.literal.is_string()) {
+    for (const auto& one : cases.cases)
+      if (text.literal == one.surface || text.literal == one.name) return one.name;
+  }
+  return cases.cases.front().name;
+}
+
+}  // namespace
 
 Static Checker::expr(const Expr& node, const TypeRef& expected) {
   Static result = expr_node(node, expected);
@@ -86,7 +103,7 @@ void Checker::mismatch(const Span& span, const TypeRef& want, const TypeRef& fou
   if (source->kind == TypeKind::kCall && target->kind != TypeKind::kCall &&
       std::all_of(source->fields.begin(), source->fields.end(), [&](const auto& field) {
         const ToolInfo* tool = program_.tool(field.name);
-        return tool != nullptr && tool->decl->transport != std::nullopt;
+        return tool != nullptr && runnable(*tool);
       }))
     diagnostic.help = "a call is carried out, and its result had, by `run`";
   if (source->kind == TypeKind::kEnum && is_text(target))
@@ -98,7 +115,7 @@ void Checker::mismatch(const Span& span, const TypeRef& want, const TypeRef& fou
   if (is_text(found) && target->kind == TypeKind::kEnum && !target->cases.empty() &&
       !target->name.empty())
     diagnostic.help =
-        "write a case, e.g. `" + target->name + "." + target->cases.front().name + "`";
+        "write a case, e.g. `" + target->name + "." + case_for(*source, *target) + "`";
   if (source->kind == TypeKind::kRecord && target->kind == TypeKind::kRecord) {
     std::vector<std::string> known;
     for (const auto& field : target->fields) known.push_back(field.name);
@@ -441,7 +458,7 @@ Static Checker::run_call(const Expr& node, const RunExpr& written) {
   for (const auto& field : called->fields) {
     const ToolInfo* tool = program_.tool(field.name);
     if (tool == nullptr) continue;
-    if (tool->transport == Transport::kNone && tool->decl->transport == std::nullopt) {
+    if (!runnable(*tool)) {
       Diagnostic& diagnostic =
           error("E0209", node.span, "`" + tool->name + "` is only a shape: it cannot be run");
       diagnostic.secondary.push_back({tool->decl->name.span, "has no `= python …` or `= exec …`"});

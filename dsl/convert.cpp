@@ -110,6 +110,29 @@ std::string quoted_cases(const Type& type) {
   return type.cases.size() > 12 ? out + ", …" : out;
 }
 
+// Whether some value of the type is an object (or a list, where the JSON is one):
+// what it may have been meant for. Scalars are told apart by their values alone.
+bool takes_kind(const Json& json, const Type& type, int depth = 0) {
+  switch (type.kind) {
+    case TypeKind::kRecord:
+    case TypeKind::kMap:
+    case TypeKind::kCall:
+      return json.is_object();
+    case TypeKind::kList:
+      return json.is_array();
+    case TypeKind::kOptional:
+    case TypeKind::kUnion:
+      return std::ranges::any_of(
+          type.items, [&](const TypeRef& item) { return takes_kind(json, *item, depth + 1); });
+    case TypeKind::kReference: {
+      const TypeRef target = type.target.lock();
+      return target != nullptr && depth < 8 && takes_kind(json, *target, depth + 1);
+    }
+    default:
+      return false;
+  }
+}
+
 /// Where in a value something stands; spelled out for messages alone.
 struct Path {
   static constexpr std::size_t kRoot = SIZE_MAX, kMember = SIZE_MAX - 1, kKey = SIZE_MAX - 2;
@@ -167,10 +190,7 @@ class Reader {
       case TypeKind::kEnum:
         return variant(json, type, path);
       case TypeKind::kUnion:
-        for (const TypeRef& item : type->items) {
-          if (auto value = read(json, item, path, depth + 1)) return value;
-        }
-        return wrong(json, type, path);
+        return one_of(json, type, path, depth);
       case TypeKind::kRegex:
         return pattern(json, type, path, depth);
       case TypeKind::kOptional:
@@ -431,10 +451,30 @@ class Reader {
                 path.text() + ": a field is given twice, by its name and by its key");
   }
 
+  // Where one alternative alone could have been meant (it alone takes objects,
+  // or lists), what is wrong with it is said, not with the union.
+  [[gnu::noinline]] Result<Value> one_of(const Json& json, const TypeRef& type, const Path& path,
+                                         std::uint32_t depth) {
+    std::optional<Error> reason;
+    std::size_t meant = 0;
+    for (const TypeRef& item : type->items) {
+      auto value = read(json, item, path, depth + 1);
+      if (value) return value;
+      if (!takes_kind(json, *item)) continue;
+      ++meant;
+      reason = std::move(value.error());
+    }
+    if (meant == 1) return tl::unexpected<Error>(std::move(*reason));
+    return wrong(json, type, path);
+  }
+
   [[gnu::noinline]] Result<Value> call(const Json& json, const TypeRef& type, const Path& path,
                                        std::uint32_t depth) {
-    if (!json.is_object() || !json.contains("name") || !json["name"].is_string())
-      return wrong(json, type, path);
+    if (!json.is_object() || !json.contains("name") || !json["name"].is_string()) {
+      return fail(ErrorCode::kInvalid, path.text() + ": expected a call of " + describe(type) +
+                                           R"(, {"name": ..., "arguments": {...}}, got )" +
+                                           shown_json(json));
+    }
     const auto& called = json["name"].get_ref<const std::string&>();
     for (const auto& field : type->fields) {
       if (field.key != called && field.name != called) continue;
@@ -444,7 +484,9 @@ class Reader {
                                       Path{&path, called, Path::kMember}, depth + 1));
       return Value::call(field.name, std::move(arguments));
     }
-    return fail(ErrorCode::kInvalid, path.text() + ": `" + called + "` is no tool of this hole");
+    return fail(ErrorCode::kInvalid, path.text() + ": `" + called +
+                                         "` is no tool of this hole (it has: " + describe(type) +
+                                         ")");
   }
 
   [[gnu::noinline]] Result<Value> in_grammar(const Json& json, const TypeRef& type,

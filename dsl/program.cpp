@@ -36,9 +36,11 @@ const TypeInfo* Program::type(std::string_view name) const {
   return find(types, [&](const TypeInfo& t) { return t.name == name; });
 }
 
-Compiled compile(std::string name, std::string text, const ReadFile& read) {
+Compiled compile(std::string name, std::string text, const ReadFile& read,
+                 std::set<std::string> of_caller) {
   Compiled result;
   auto program = std::make_shared<Program>();
+  program->of_caller = std::move(of_caller);
   const Loaded loaded = load(*program, std::move(name), std::move(text), read, result.diagnostics);
   result.sources = program->sources;
   if (!loaded.complete) return result;

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,7 +63,7 @@ struct TypeInfo {  // a declared record, enum, alias or grammar
   grammar::GrammarRef recogniser;  // of a grammar: over single bytes, for texts from outside
 };
 
-enum class Transport : std::uint8_t { kNone, kPython, kExec, kHttp, kMcp };
+enum class Transport : std::uint8_t { kNone, kPython, kExec, kHttp, kMcp, kCaller };
 
 struct ToolInfo {
   const ToolDecl* decl = nullptr;
@@ -72,7 +73,8 @@ struct ToolInfo {
   std::vector<Parameter> parameters;
   grammar::TypeRef arguments;              // the record of the parameters
   grammar::TypeRef result;                 // null: nothing comes back
-  Transport transport = Transport::kNone;  // kNone: only a shape, never run
+  Transport transport = Transport::kNone;  // kNone: only a shape, never run; kCaller: whoever
+                                           // compiled the program runs it, and `target` is empty
   std::string target;
 };
 
@@ -164,6 +166,8 @@ struct Program {
 
   std::map<const TypeExpr*, grammar::TypeRef> let_types;  // of `let x: T = …`
 
+  std::set<std::string> of_caller;  // tools, by name, that the host runs itself
+
   // Side tables: by the ids of the tree's nodes.
   std::vector<NameInfo> names;           // by ExprId, of NameExpr
   std::vector<CallInfo> calls;           // by ExprId, of CallExpr
@@ -198,8 +202,11 @@ using ReadFile = std::function<Result<std::string>(const std::string& path)>;
 
 /// Parses and checks a program: the file `name` with `text`, and those that it uses. `name` is how
 /// messages call it, and where the paths it names start. Without `read`, a program that names a
-/// file is refused. Limits: kMaxSource bytes, kMaxNesting levels.
-[[nodiscard]] Compiled compile(std::string name, std::string text, const ReadFile& read = nullptr);
+/// file is refused. `of_caller` names tools that the caller's host runs itself, shapes among them:
+/// what the file says of how to run them is not looked at. Limits: kMaxSource bytes, kMaxNesting
+/// levels.
+[[nodiscard]] Compiled compile(std::string name, std::string text, const ReadFile& read = nullptr,
+                               std::set<std::string> of_caller = {});
 
 inline constexpr std::uint32_t kMaxSource = 10u << 20;
 inline constexpr std::uint32_t kMaxNesting = 200;

@@ -263,18 +263,22 @@ class Stub {
       return "    # program.generators[" + quote(gen.name) + "]\n";
     const std::string own = title(gen.name);
     std::string parameters;
-    bool others = false;
+    // Parameters go by place as long as Python's order of them allows it, and by name from there on.
+    bool by_place = true, starred = false, left_out = false, others = false;
     for (const Parameter& one : gen.parameters) {
       std::string meaning = type(one.type, own + title(one.name));
-      if (!is_identifier(one.name)) {
+      const bool optional = one.omittable || one.fallback;
+      const bool written = is_identifier(one.name) && one.name != "self";
+      by_place = by_place && written && (optional || !left_out);
+      left_out = left_out || optional;
+      if (!written) {
         others = true;
         continue;
       }
+      if (!by_place && !std::exchange(starred, true)) parameters += ", *";
       if (one.omittable) meaning += " | None";
-      parameters +=
-          ", " + one.name + ": " + meaning + (one.omittable || one.fallback ? " = ..." : "");
+      parameters += ", " + one.name + ": " + meaning + (optional ? " = ..." : "");
     }
-    if (!parameters.empty()) parameters = ", *" + parameters;
     if (others) parameters += ", **others: _t.Any";  // names that Python cannot write
     const std::string result = gen.result != nullptr ? type(gen.result, own + "Result")
                                : gen.returns         ? "_t.Any"

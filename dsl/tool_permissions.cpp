@@ -47,6 +47,7 @@ std::vector<std::string> permissions_for(const ToolInfo& tool) {
       out.emplace_back("mcp");
       break;
     case Transport::kPython:
+    case Transport::kCaller:
     case Transport::kNone:
       return {};
   }
@@ -114,6 +115,8 @@ std::string reach_of(const ToolInfo& tool) {
       if (const auto target = parse_mcp_target(tool.target))
         return "the MCP server '" + target->server + "'";
       break;
+    case Transport::kCaller:
+      return "a function of the caller";
     case Transport::kNone:
       return "nothing";
   }

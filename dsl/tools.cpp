@@ -89,6 +89,8 @@ Result<Json> ProcessTools::call(const ToolRequest& request) {
       return call_signed(request);
     case Transport::kMcp:
       return mcp_->call(request, options_.output_bytes);
+    case Transport::kCaller:
+      return fail(ErrorCode::kUnsupported, "the caller runs it, and this is not the caller");
     case Transport::kNone:
       break;
   }

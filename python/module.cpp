@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,22 +48,24 @@ class Callable {
   std::shared_ptr<py::object> object_;
 };
 
-// `python` tools run in this process, through one callable of the package; other transports as
-// everywhere.
+// The caller's functions and `python` tools run in this process, through one callable of the
+// package; other transports as everywhere.
 class PythonTools final : public dsl::ToolHost {
  public:
   PythonTools(Callable call, std::shared_ptr<dsl::ProcessTools> others)
       : call_(std::move(call)), others_(std::move(others)) {}
 
   Result<Json> call(const dsl::ToolRequest& request) override {
-    if (request.tool->transport != dsl::Transport::kPython) return others_->call(request);
+    if (request.tool->transport != dsl::Transport::kPython &&
+        request.tool->transport != dsl::Transport::kCaller)
+      return others_->call(request);
     const py::gil_scoped_acquire lock;
     try {
       const double seconds = std::chrono::duration<double>(request.timeout).count();
       const auto cancelled = py::cpp_function([flag = request.cancelled] {
         return flag != nullptr && flag->load(std::memory_order_relaxed);
       });
-      const py::object answer = call_(request.tool->real_name, request.tool->target,
+      const py::object answer = call_(request.tool->name, request.tool->target,
                                       request.arguments.dump(), seconds, cancelled);
       const auto [ok, text] = answer.cast<std::pair<bool, std::string>>();
       if (!ok) return fail(ErrorCode::kTool, text);
@@ -155,22 +158,24 @@ PYBIND11_MODULE(_core, module) {
                                return out;
                              })
       .def("stub", [](const dsl::Program& program) { return dsl::python_stub(program); })
-      .def_property_readonly("python_tools", [](const dsl::Program& program) {
+      .def_property_readonly("tools", [](const dsl::Program& program) {
         std::vector<std::string> out;
-        for (const auto& tool : program.tools) {
-          if (tool.transport == dsl::Transport::kPython) out.push_back(tool.real_name);
-        }
+        for (const auto& tool : program.tools) out.push_back(tool.name);
         return out;
       });
 
   // (program or None, messages)
-  module.def("compile", [](const std::string& name, const std::string& text) {
-    dsl::Compiled compiled = dsl::compile(name, text, [](const std::string& path) {
-      return real_system().read(path, dsl::kMaxSource);
-    });
-    return py::make_tuple(std::const_pointer_cast<dsl::Program>(compiled.program),
-                          dsl::render(compiled.diagnostics, compiled.sources));
-  });
+  module.def(
+      "compile",
+      [](const std::string& name, const std::string& text, std::set<std::string> of_caller) {
+        dsl::Compiled compiled = dsl::compile(
+            name, text,
+            [](const std::string& path) { return real_system().read(path, dsl::kMaxSource); },
+            std::move(of_caller));
+        return py::make_tuple(std::const_pointer_cast<dsl::Program>(compiled.program),
+                              dsl::render(compiled.diagnostics, compiled.sources));
+      },
+      py::arg("name"), py::arg("text"), py::arg("of_caller") = std::set<std::string>());
 
   py::class_<Run, std::shared_ptr<Run>>(module, "Run")
       .def("cancel", &Run::cancel, py::call_guard<py::gil_scoped_release>())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import json
 import warnings
 import weakref
@@ -13,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from espalier import _core
 from espalier._errors import Error
+from espalier._json import written
 from espalier._tools import Tools
 
 _OPTIONS = {
@@ -101,7 +103,8 @@ class Engine:
         tool_seconds: float = 30.0,
         **sampling: float,
     ) -> Program:
-        """Checks a .gen file. tools: functions by tool name, in place of the file's own targets."""
+        """Checks a .gen file. tools: functions by tool name, which run its calls in this process, whatever target
+        the file gives the tool, if any; such a tool needs no `allow`."""
         file = Path(path)
         try:
             text = file.read_text(encoding="utf-8")
@@ -121,7 +124,7 @@ class Engine:
         tool_seconds: float = 30.0,
         **sampling: float,
     ) -> Program:
-        """Checks a program given as text."""
+        """Checks a program given as text; files that it names stand beside the current folder. Else as `load`."""
         return self._program(name, text, Path.cwd(), tools, allow, tool_seconds, sampling)
 
     def _program(
@@ -136,12 +139,15 @@ class Engine:
     ) -> Program:
         if unknown := set(sampling) - _OPTIONS:
             raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(_OPTIONS))}")
-        program, messages = _core.compile(name, text)
-        if program is None:
-            raise Error(messages.rstrip().splitlines()[0], "invalid", messages.rstrip())
         given = dict(tools or {})
-        if unknown := set(given) - set(program.python_tools):
-            raise TypeError(f"the program has no Python tool {sorted(unknown)[0]!r}")
+        program, messages = _core.compile(name, text, set(given))
+        if program is None:
+            messages = messages.rstrip()
+            lines = messages.splitlines()
+            raise Error(next((line for line in lines if line.startswith("error")), lines[0]), "invalid", messages)
+        if unknown := set(given) - set(program.tools):
+            known = ", ".join(program.tools) or "none"
+            raise TypeError(f"the program has no tool {min(unknown)!r}; it has: {known}")
         return Program(self, program, messages, Tools(directory, given), directory, list(allow), tool_seconds, sampling)
 
     @property
@@ -206,7 +212,11 @@ class Program:
 
 
 class Generator:
-    """One `gen` of a program: call it, await it (`aio`), or stream it."""
+    """One `gen` of a program: call it, await it (`aio`), or stream it.
+
+    Arguments go by place, in the order of `parameters`, or by name: JSON values, and what stands for one (dataclasses,
+    enum members, dates and times, UUIDs, numpy's numbers and arrays, pydantic's models).
+    """
 
     def __init__(self, program: Program, name: str, doc: str, parameters: list[str]) -> None:
         self._program = program
@@ -214,31 +224,45 @@ class Generator:
         self.__doc__ = doc or None
         self.parameters = parameters
 
-    def _written(self, arguments: dict[str, Any]) -> str:
+    def _written(self, places: tuple[Any, ...], names: dict[str, Any]) -> str:
+        if len(places) > len(self.parameters):
+            raise TypeError(f"{self.__name__} takes {len(self.parameters)} arguments, not {len(places)}")
+        arguments = dict(zip(self.parameters, places))
+        if twice := arguments.keys() & names.keys():
+            raise TypeError(f"{self.__name__}: the argument {min(twice)!r} is given by place and by name")
         try:
-            text = json.dumps(arguments, ensure_ascii=False, allow_nan=False)
-            text.encode()  # a string may hold half a surrogate pair, which is no text
+            return written(arguments | names)
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(f"{self.__name__}: an argument is not a JSON value: {error}") from error
-        return text
 
-    def _start(self, arguments: dict[str, Any], partials: bool, on_end: Callable[[], None] | None) -> _core.Run:
+    def _start(
+        self,
+        places: tuple[Any, ...],
+        names: dict[str, Any],
+        partials: bool = False,
+        loop: asyncio.AbstractEventLoop | None = None,
+        on_end: Callable[[], None] | None = None,
+    ) -> _core.Run:
         program = self._program
+        tool = functools.partial(program._tools.call, loop=loop)
         return program._engine._session.start(
-            program._core, self.__name__, self._written(arguments), program._sampling, partials, program._tools.call,
-            program._others, program._tool_seconds, on_end,
+            program._core, self.__name__, self._written(places, names), program._sampling, partials,
+            tool, program._others, program._tool_seconds, on_end,
         )  # fmt: skip
 
-    def __call__(self, **arguments: Any) -> Any:
+    def __call__(self, /, *places: Any, **names: Any) -> Any:
         """Runs to the end and gives the value."""
-        run = self._start(arguments, False, None)
+        run = self._start(places, names)
         return _wait(run)
 
-    async def aio(self, **arguments: Any) -> Any:
-        """Runs to the end without blocking the event loop; cancelling the task cancels the run."""
+    async def aio(self, /, *places: Any, **names: Any) -> Any:
+        """Runs to the end without blocking the event loop; cancelling the task cancels the run.
+
+        `async def` functions among the tools are awaited in this event loop; elsewhere in one of their own.
+        """
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        run = self._start(arguments, False, lambda: _call_soon(loop, ended.set))
+        run = self._start(places, names, loop=loop, on_end=lambda: _call_soon(loop, ended.set))
         try:
             await ended.wait()
         except asyncio.CancelledError:
@@ -246,14 +270,14 @@ class Generator:
             raise
         return _wait(run)
 
-    def stream(self, **arguments: Any) -> Stream[Any]:
+    def stream(self, /, *places: Any, **names: Any) -> Stream[Any]:
         """Runs beside the caller: iterate over Partial(path, value, done), then ask `.value`."""
-        return Stream(self._start(arguments, True, None))
+        return Stream(self._start(places, names, partials=True))
 
-    def render(self, **arguments: Any) -> str:
+    def render(self, /, *places: Any, **names: Any) -> str:
         """The prompt as the model would see it, without a run."""
         program = self._program
-        return program._engine._session.render(program._core, self.__name__, self._written(arguments))
+        return program._engine._session.render(program._core, self.__name__, self._written(places, names))
 
 
 class Stream(Generic[T]):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 import importlib.util
+import inspect
 import json
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from espalier._json import written
 
 
 class Tools:
@@ -48,16 +53,33 @@ class Tools:
         return found
 
     def call(
-        self, name: str, target: str, arguments: str, seconds: float, cancelled: Callable[[], bool]
+        self,
+        name: str,
+        target: str,
+        arguments: str,
+        seconds: float,
+        cancelled: Callable[[], bool],
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> tuple[bool, str]:
-        """(True, result as JSON) or (False, what went wrong). Past its time the call is abandoned."""
+        """(True, result as JSON) or (False, what went wrong). Past its time the call is abandoned.
+
+        What an `async def` gives is awaited in `loop`, where the run is awaited, and cancelled past its time; without
+        one in a loop of its own.
+        """
         outcome: list[tuple[bool, str]] = []
         finished = threading.Event()
+        awaited: list[concurrent.futures.Future[Any]] = []
 
         def work() -> None:
             try:
                 result = self._function(name, target)(**json.loads(arguments))
-                outcome.append((True, json.dumps(result, ensure_ascii=False, allow_nan=False)))
+                if inspect.isawaitable(result):
+                    if loop is None:
+                        result = asyncio.run(_value(result))
+                    else:
+                        awaited.append(asyncio.run_coroutine_threadsafe(_value(result), loop))
+                        result = awaited[0].result()
+                outcome.append((True, written(result)))
             except BaseException as error:  # whatever a tool raises is its failure, not ours
                 outcome.append((False, f"{type(error).__name__}: {error}"))
             finally:
@@ -67,8 +89,14 @@ class Tools:
         left = seconds
         while not finished.wait(min(0.05, max(left, 0.001))):
             left -= 0.05
-            if cancelled():
-                return False, "cancelled"
-            if left <= 0:
-                return False, f"no answer within {seconds:g} s"
+            gone = cancelled()
+            if not gone and left > 0:
+                continue
+            for future in awaited:
+                future.cancel()
+            return False, "cancelled" if gone else f"no answer within {seconds:g} s"
         return outcome[0]
+
+
+async def _value(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable

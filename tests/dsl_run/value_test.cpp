@@ -145,6 +145,35 @@ TEST(Convert, WhatDoesNotFitIsNamedByItsPath) {
   EXPECT_NE(message("\xff", simple(TypeKind::kString)).find("UTF-8"), std::string::npos);
 }
 
+TEST(Convert, WhatOneAlternativeAloneCouldHoldIsSaidOfIt) {
+  Type either = of(TypeKind::kUnion);
+  either.items = {simple(TypeKind::kInt), item(), list_of(color())};
+  const TypeRef type = make(std::move(either));
+  EXPECT_EQ(message(Json::parse(R"({"item-label":"a"})"), type), "x: the field `count` is missing");
+  EXPECT_EQ(message(Json::parse(R"(["blue","green"])"), type),
+            "x[1]: expected one of \"deep red\", \"blue\", got \"green\"");
+  EXPECT_EQ(message("green", type), "x: expected int | Item | Color[], got \"green\"");
+  Type two = of(TypeKind::kUnion);
+  two.items = {item(), type};
+  EXPECT_EQ(message(Json::parse(R"({"item-label":"a"})"), make(std::move(two))),
+            "x: expected Item | int | Item | Color[], got an object");
+}
+
+TEST(Convert, ACallIsSaidByItsFormAndItsTools) {
+  Type none = of(TypeKind::kRecord);
+  Type call = of(TypeKind::kCall);
+  call.fields = {{"add", "add", item(), false, ""}, {"stop", "stop", make(none), false, ""}};
+  const TypeRef type = make(std::move(call));
+  EXPECT_EQ(message(Json::parse(R"({"name":"stop"})"), type), "fits");
+  EXPECT_EQ(
+      message(Json::parse(R"({"tool":"stop"})"), type),
+      R"(x: expected a call of add | stop, {"name": ..., "arguments": {...}}, got an object)");
+  EXPECT_EQ(message(Json::parse(R"({"name":"halt"})"), type),
+            "x: `halt` is no tool of this hole (it has: add | stop)");
+  EXPECT_EQ(message(Json::parse(R"({"name":"add","arguments":{"item-label":"a"}})"), type),
+            "x.add: the field `count` is missing");
+}
+
 TEST(Convert, DeepJsonIsRefusedNotFollowed) {
   Json json = 1;
   for (int i = 0; i < 1000; ++i) json = Json::array({json});

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import datetime
+import enum
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import espalier
+import numpy as np
 import pytest
 
 PET = """
@@ -202,6 +207,80 @@ def test_a_python_tool_runs_in_this_process(engine: espalier.Engine) -> None:
     assert program.run_it() == 2 * seen[0]
 
 
+SHAPE = """
+tool double as "math.double"(n: int(1..40)) -> int
+tool far(n: int(1..40)) -> int = exec "./nowhere"
+
+gen run_it() -> { near: int, far: int } {
+  user "Double a number."
+  assistant "$[call: double]"
+  let near = run call
+  assistant "$[other: far]"
+  return { near, far: run other }
+}
+"""
+
+
+def test_functions_of_the_caller_run_tools_whatever_their_target(engine: espalier.Engine) -> None:
+    with pytest.raises(espalier.Error, match=r"^error\[E0209\]: `double` is only a shape"):
+        engine.compile(SHAPE)
+    program = engine.compile(SHAPE, tools={"double": lambda n: 2 * n, "far": lambda n: -n})
+    result = program.run_it()
+    assert result["near"] % 2 == 0
+    assert -40 <= result["far"] <= -1
+    with pytest.raises(TypeError, match="has no tool 'dubble'; it has: double, far"):
+        engine.compile(SHAPE, tools={"double": lambda n: n, "dubble": lambda n: n})
+
+
+def test_async_functions_are_awaited_in_the_loop_that_awaits_the_run(engine: espalier.Engine) -> None:
+    async def double(n: int) -> int:
+        seen.append(asyncio.get_running_loop())
+        await asyncio.sleep(0.01)
+        return 2 * n
+
+    seen: list[asyncio.AbstractEventLoop] = []
+    program = engine.compile(TOOL, tools={"double": double})
+    assert program.run_it() % 2 == 0
+
+    async def both() -> list[int]:
+        return await asyncio.gather(program.run_it.aio(), program.run_it.aio())
+
+    async def in_loop() -> None:
+        del seen[:]
+        assert all(value % 2 == 0 for value in await both())
+        assert seen == [asyncio.get_running_loop()] * 2
+
+    asyncio.run(in_loop())
+
+
+def test_an_async_function_is_cancelled_at_its_time_limit(engine: espalier.Engine) -> None:
+    ended: list[str] = []
+
+    async def double(n: int) -> int:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+        return 2 * n
+
+    async def late() -> None:
+        program = engine.compile(TOOL, tools={"double": double}, tool_seconds=0.2)
+        with pytest.raises(espalier.Error, match=r"0\.2"):
+            await program.run_it.aio()
+        await asyncio.sleep(0.1)  # the task hears of it in the loop's next turns
+        assert ended == ["cancelled"]
+
+    asyncio.run(late())
+
+
+def test_an_error_is_called_by_its_first_error_not_by_a_warning(engine: espalier.Engine) -> None:
+    with pytest.raises(espalier.Error) as caught:
+        engine.compile('gen f(unused: int) -> int { user "x" return nothing }')
+    assert caught.value.message.startswith("error[E0101]")
+    assert "W0602" in str(caught.value)
+
+
 def test_what_a_tool_raises_is_a_tool_error(engine: espalier.Engine) -> None:
     def double(n: int) -> int:
         raise LookupError(f"no {n} here")
@@ -246,6 +325,56 @@ def test_an_argument_that_is_no_json_value_is_a_type_error(engine: espalier.Engi
         for use in (pet, pet.render, pet.stream):
             with pytest.raises(TypeError, match="pet: an argument is not a JSON value"):
                 use(text=wrong)
+
+
+ALL = """
+record Point { x: int, y: float }
+enum Colour { red, blue }
+gen f(a: Point, when: date, c: Colour = Colour.red, n: int[] = [], id: uuid?) -> string {
+  user "${a.x}/${a.y} ${when} ${c} ${n} ${id}"
+  assistant "$[t: line]"
+  return t
+}
+"""
+
+
+def test_arguments_go_by_place_or_by_name(engine: espalier.Engine) -> None:
+    f = engine.compile(ALL).f
+    point = {"x": 1, "y": 0.5}
+    text = f.render(a=point, when="2024-02-29", c="blue", n=[1, 2], id=None)
+    assert f.render(point, "2024-02-29", "blue", [1, 2], None) == text
+    assert f.render(point, "2024-02-29", id=None, n=[1, 2], c="blue") == text
+    with pytest.raises(TypeError, match="f takes 5 arguments, not 6"):
+        f.render(1, 2, 3, 4, 5, 6)
+    with pytest.raises(TypeError, match="f: the argument 'a' is given by place and by name"):
+        f.render(point, a=point)
+    itself = engine.compile('gen f(self: int, names: int) { user "${self} ${names}" }').f
+    assert itself.render(1, names=2) == itself.render(self=1, names=2)
+
+
+def test_what_stands_for_a_json_value_is_one(engine: espalier.Engine) -> None:
+    @dataclasses.dataclass
+    class Point:
+        x: int
+        y: float
+
+    class Colour(enum.Enum):
+        BLUE = "blue"
+
+    class Model:  # as pydantic's are
+        def model_dump(self, mode: str) -> dict[str, float]:
+            return {"x": 1, "y": 0.5}
+
+    f = engine.compile(ALL).f
+    key = uuid.uuid4()
+    text = f.render({"x": 1, "y": 0.5}, "2024-02-29", "blue", [1, 2], str(key))
+    day = datetime.date(2024, 2, 29)
+    assert f.render(Point(1, 0.5), day, Colour.BLUE, np.array([1, 2]), key) == text
+    assert f.render(Model(), day, Colour.BLUE, (np.int64(1), np.int32(2)), key) == text
+    at = engine.compile('gen f(at: datetime) { user "${at}" }').f
+    assert "2024-02-29T12:00:00+00:00" in at.render(datetime.datetime(2024, 2, 29, 12, tzinfo=datetime.timezone.utc))
+    with pytest.raises(TypeError, match="has no time zone"):
+        at.render(datetime.datetime(2024, 2, 29, 12))
 
 
 def test_a_program_with_errors_shows_all_of_them(engine: espalier.Engine) -> None:

@@ -111,9 +111,12 @@ def test_a_stub_is_python_and_names_every_generator_and_parameter(
         kinds = {one.name: one.kind for one in call.parameters.values()}
         for parameter in parameters:
             assert kinds.get(parameter, kinds.get("others")) in (
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
                 inspect.Parameter.KEYWORD_ONLY,
                 inspect.Parameter.VAR_KEYWORD,
             )
+        by_place = [name for name, kind in kinds.items() if kind == inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        assert by_place[1:] == parameters[: len(by_place) - 1]
         for method in ("__call__", "aio", "stream", "render"):
             assert typing_extensions.get_type_hints(getattr(hints[generator], method)) is not None
 
@@ -151,7 +154,7 @@ def run(engine: espalier.Engine) -> str:
         return "none"
     for part in program.item.stream(text="x"):
         print(part.path)
-    call = program.act(text="Go.")
+    call = program.act("Go.")
     number: int = found["item"]["how many"]
     return found["item"]["name"] + call["name"] + str(number)
 """
@@ -164,6 +167,7 @@ def run(engine: espalier.Engine) -> str:
         ('found["item"]["name"]', 'found["item"]["nome"]'),
         ("if found is None:", "if found == 3:"),
         ("program.act", "program.acts"),
+        ('act("Go.")', 'act("Go.", "there")'),
     ):
         (tmp_path / "use.py").write_text(good if line is None else good.replace(line, wrong or ""))
         out, err, code = mypy.run(
