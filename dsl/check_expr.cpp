@@ -462,8 +462,10 @@ Static Checker::run_call(const Expr& node, const RunExpr& written) {
       Diagnostic& diagnostic =
           error("E0209", node.span, "`" + tool->name + "` is only a shape: it cannot be run");
       diagnostic.secondary.push_back({tool->decl->name.span, "has no `= python …` or `= exec …`"});
-      if (called->fields.size() > 1)
-        diagnostic.help = "take it out first: `match` it, and run what is left";
+      diagnostic.help =
+          called->fields.size() > 1
+              ? "take it out first: `match` it, and run what is left"
+              : "say how, e.g. `= python \"module:function\"`; from Python, `tools=` may bring it";
     }
     const TypeRef given = tool->decl->result ? tool->result : basic_type(TypeKind::kNull);
     result = first ? given : unify(result, given);

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "dsl/grammar_blocks.h"
 #include "dsl/patterns.h"
+#include "dsl/static_types.h"
 
 namespace espalier::dsl {
 namespace {
@@ -17,79 +18,6 @@ using grammar::TypeRef;
 
 constexpr std::int64_t kIntMin = std::numeric_limits<std::int64_t>::min();
 constexpr std::int64_t kIntMax = std::numeric_limits<std::int64_t>::max();
-
-template <class T, class Print>
-std::string bounds(const std::optional<T>& low, const std::optional<T>& high, Print to_text) {
-  if (!low && !high) return {};
-  return "(" + (low ? to_text(*low) : "") + ".." + (high ? to_text(*high) : "") + ")";
-}
-
-std::string spelled(const Type& type, int depth) {
-  const auto integer = [](auto value) { return std::to_string(value); };
-  const auto inner = [&](const TypeRef& item) { return spelled(*item, depth + 1); };
-  if (depth > 3) return "…";
-  if (!type.name.empty()) return type.name;
-  switch (type.kind) {
-    case TypeKind::kString:
-      return "string" + bounds(type.low, type.high, integer);
-    case TypeKind::kLine:
-      return "line" + bounds(type.low, type.high, integer);
-    case TypeKind::kInt:
-      return "int" + bounds(type.int_low, type.int_high, integer);
-    case TypeKind::kFloat:
-      return "float" + bounds(type.float_low, type.float_high, [](double v) { return print(v); });
-    case TypeKind::kBool:
-      return "bool";
-    case TypeKind::kNull:
-      return "null";
-    case TypeKind::kLiteral:
-      return type.literal.dump(-1, ' ', false, Json::error_handler_t::replace);
-    case TypeKind::kEnum:
-      return "enum";
-    case TypeKind::kUnion: {
-      std::string out;
-      for (const TypeRef& item : type.items) out += (out.empty() ? "" : " | ") + inner(item);
-      return out;
-    }
-    case TypeKind::kRegex:
-      return "/" + type.pattern + "/";
-    case TypeKind::kOptional:
-      return inner(type.items[0]) + "?";
-    case TypeKind::kList: {
-      const std::string length = bounds(type.low, type.high, integer);
-      return inner(type.items[0]) + "[" +
-             (length.empty() ? "" : length.substr(1, length.size() - 2)) + "]";
-    }
-    case TypeKind::kMap: {
-      const std::string size = bounds(type.low, type.high, integer);
-      return "map(" + inner(type.items[0]) +
-             (size.empty() ? "" : ", " + size.substr(1, size.size() - 2)) + ")";
-    }
-    case TypeKind::kRecord: {
-      std::string out = "{";
-      for (const auto& field : type.fields) out += (out.size() == 1 ? "" : ", ") + field.name;
-      return out + "}";
-    }
-    case TypeKind::kJson:
-      return "json";
-    case TypeKind::kSchema:
-      return "schema";
-    case TypeKind::kGrammar:
-      return "grammar";
-    case TypeKind::kSpan:
-      return "span";
-    case TypeKind::kCall: {
-      std::string out;
-      for (const auto& tool : type.fields) out += (out.empty() ? "" : " | ") + tool.name;
-      return out;
-    }
-    case TypeKind::kReference: {
-      const auto target = type.target.lock();
-      return target == nullptr ? "?" : spelled(*target, depth + 1);
-    }
-  }
-  return "?";
-}
 
 // What stands in the JSON, for messages: short, and never the whole content.
 std::string shown_json(const Json& json) {
@@ -230,7 +158,7 @@ class Reader {
   [[gnu::noinline]] static tl::unexpected<Error> wrong(const Json& json, const TypeRef& type,
                                                        const Path& path) {
     return fail(ErrorCode::kInvalid,
-                path.text() + ": expected " + describe(type) + ", got " + shown_json(json));
+                path.text() + ": expected " + type_name(type) + ", got " + shown_json(json));
   }
 
   Result<Value> any(const Json& json, const Path& path, std::uint32_t depth) {
@@ -292,7 +220,7 @@ class Reader {
     const auto& content = json.get_ref<const std::string&>();
     const std::uint64_t length = utf8::count(content);
     if ((type->low && length < *type->low) || (type->high && length > *type->high)) {
-      return fail(ErrorCode::kInvalid, path.text() + ": expected " + describe(type) +
+      return fail(ErrorCode::kInvalid, path.text() + ": expected " + type_name(type) +
                                            ", got a string of " + std::to_string(length) +
                                            " characters");
     }
@@ -396,7 +324,7 @@ class Reader {
   }
   [[gnu::noinline]] static Result<Value> wrong_count(const Json& json, const TypeRef& type,
                                                      const Path& path) {
-    return fail(ErrorCode::kInvalid, path.text() + ": expected " + describe(type) +
+    return fail(ErrorCode::kInvalid, path.text() + ": expected " + type_name(type) +
                                          ", got an object of " + std::to_string(json.size()));
   }
 
@@ -471,7 +399,7 @@ class Reader {
   [[gnu::noinline]] Result<Value> call(const Json& json, const TypeRef& type, const Path& path,
                                        std::uint32_t depth) {
     if (!json.is_object() || !json.contains("name") || !json["name"].is_string()) {
-      return fail(ErrorCode::kInvalid, path.text() + ": expected a call of " + describe(type) +
+      return fail(ErrorCode::kInvalid, path.text() + ": expected " + type_name(type) +
                                            R"(, {"name": ..., "arguments": {...}}, got )" +
                                            shown_json(json));
     }
@@ -484,9 +412,9 @@ class Reader {
                                       Path{&path, called, Path::kMember}, depth + 1));
       return Value::call(field.name, std::move(arguments));
     }
-    return fail(ErrorCode::kInvalid, path.text() + ": `" + called +
-                                         "` is no tool of this hole (it has: " + describe(type) +
-                                         ")");
+    return fail(
+        ErrorCode::kInvalid,
+        path.text() + ": `" + called + "` is no tool of this hole, which holds " + type_name(type));
   }
 
   [[gnu::noinline]] Result<Value> in_grammar(const Json& json, const TypeRef& type,
@@ -583,7 +511,7 @@ Result<std::vector<Value>> arguments_from_json(const Program& program,
     } else if (parameter.omittable) {
       out.emplace_back();
     } else {
-      return fail(ErrorCode::kInvalid, path + " (" + describe(parameter.type) + ") is missing");
+      return fail(ErrorCode::kInvalid, path + " (" + type_name(parameter.type) + ") is missing");
     }
   }
   return out;
@@ -597,7 +525,5 @@ Json argument_from_text(const TypeRef& type, std::string_view text) {
   if (parsed.is_discarded()) return std::string(text);
   return parsed;
 }
-
-std::string describe(const TypeRef& type) { return type == nullptr ? "json" : spelled(*type, 0); }
 
 }  // namespace espalier::dsl

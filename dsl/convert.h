@@ -38,7 +38,4 @@ inline constexpr std::uint32_t kMaxJsonDepth = 256;
 /// type).
 [[nodiscard]] Json argument_from_text(const grammar::TypeRef& type, std::string_view text);
 
-/// Short name of a type for messages: "int(1..9)", "Currency", "string[]".
-[[nodiscard]] std::string describe(const grammar::TypeRef& type);
-
 }  // namespace espalier::dsl

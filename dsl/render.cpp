@@ -123,7 +123,7 @@ class Renderer {
           return Next::kStop;
         }
         const std::string type = (hole->select ? "select " : "") +
-                                 describe(program_.holes[hole->id].type) +
+                                 type_name(program_.holes[hole->id].type) +
                                  (hole->by ? " by " + hole->by->text : "");
         start_text();
         out_ += "$[" + hole->name.text + ": " + type + "]";

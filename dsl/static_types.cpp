@@ -79,7 +79,7 @@ std::string name_of(const TypeRef& given, int depth) {
       std::string result = "a call of ";
       for (std::size_t i = 0; i < type->fields.size() && i < 5; ++i)
         result += (i > 0 ? " | " : "") + type->fields[i].name;
-      return result;
+      return type->fields.size() > 5 ? result + " | …" : result;
     }
     case TypeKind::kRecord: {
       std::string result = "{";
@@ -234,9 +234,13 @@ TypeRef resolve(const TypeRef& type) {
 }
 
 std::string quoted(const std::string& text) {
-  std::string shown = Json(text.size() > 24 ? text.substr(0, 24) : text)
-                          .dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() > 24 ? shown.substr(0, shown.size() - 1) + "…\"" : shown;
+  // Cut between characters.
+  std::size_t end = std::min<std::size_t>(text.size(), 24);
+  while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;
+  std::string shown =
+      Json(text.substr(0, end)).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return end < text.size() ? shown.substr(0, shown.size() - 1) + "…\"" : shown;
 }
 
 std::string type_name(const TypeRef& type) { return name_of(type, 0); }

@@ -21,7 +21,6 @@ static_assert(PageStore::kTokens == kPageTokens);
 DiskTier::DiskTier(std::unique_ptr<PageStore> store, Backend& backend, System& system)
     : store_(std::move(store)),
       backend_(backend),
-      system_(system),
       reader_(*store_, backend.info().page_bytes, system),
       writer_([this] { write(); }) {}
 

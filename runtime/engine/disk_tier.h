@@ -73,7 +73,6 @@ class DiskTier {
 
   std::unique_ptr<PageStore> store_;
   Backend& backend_;
-  System& system_;
   PageReader reader_;
   Counts counts_;
   TierCost cost_;

@@ -169,7 +169,7 @@ TEST(Convert, ACallIsSaidByItsFormAndItsTools) {
       message(Json::parse(R"({"tool":"stop"})"), type),
       R"(x: expected a call of add | stop, {"name": ..., "arguments": {...}}, got an object)");
   EXPECT_EQ(message(Json::parse(R"({"name":"halt"})"), type),
-            "x: `halt` is no tool of this hole (it has: add | stop)");
+            "x: `halt` is no tool of this hole, which holds a call of add | stop");
   EXPECT_EQ(message(Json::parse(R"({"name":"add","arguments":{"item-label":"a"}})"), type),
             "x.add: the field `count` is missing");
 }
