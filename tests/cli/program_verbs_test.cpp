@@ -203,7 +203,7 @@ TEST(Stub, GoesToStdoutAndErrorsToStderr) {
   const Ran ran =
       run_line({"stub", folder.write("a.gen", "gen ask(n: int) -> line? { return null }\n")});
   EXPECT_EQ(ran.code, kDone) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("def __call__(self, *, n: int) -> str | None: ..."));
+  EXPECT_THAT(ran.out, HasSubstr("def __call__(self, n: int) -> str | None: ..."));
   const Ran wrong = run_line({"stub", folder.write("b.gen", "gen ask(n: imt) {}\n")});
   EXPECT_EQ(wrong.code, kFailed);
   EXPECT_THAT(wrong.out, IsEmpty());
