@@ -169,10 +169,12 @@ class PosixSystem final : public System {
 
   Result<FileInfo> info(const std::string& path) override {
     struct stat st {};
-    if (::stat(path.c_str(), &st) != 0) return fail(io_error(errno, "read", path));
+    if (::lstat(path.c_str(), &st) != 0) return fail(io_error(errno, "read", path));
+    const bool is_link = S_ISLNK(st.st_mode);
+    if (is_link && ::stat(path.c_str(), &st) != 0) return fail(io_error(errno, "read", path));
     return FileInfo{static_cast<std::uint64_t>(st.st_size), S_ISDIR(st.st_mode),
                     S_ISREG(st.st_mode),
-                    std::int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec};
+                    std::int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec, is_link};
   }
 
   Status rename(const std::string& from, const std::string& to) override {

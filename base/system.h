@@ -68,6 +68,7 @@ struct FileInfo {
   bool is_directory = false;
   bool is_regular = true;        // neither a directory nor a device, pipe or socket
   std::int64_t modified_ns = 0;  // since the epoch
+  bool is_link = false;          // the name is a link; the rest is of what it leads to
 };
 
 enum class OpenMode : std::uint8_t {

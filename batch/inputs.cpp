@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "batch/csv.h"
 #include "grammar/json_text.h"
 
 namespace espalier::batch {
@@ -17,9 +18,13 @@ bool is_pattern(std::string_view text) {
   return text.find_first_of("*?[") != std::string_view::npos;
 }
 
-bool ends_with_jsonl(const std::string& path) {
-  constexpr std::string_view kEnding = ".jsonl";
-  return path.size() > kEnding.size() && path.ends_with(kEnding);
+bool has_ending(const std::string& path, std::string_view ending) {
+  return path.size() > ending.size() && path.ends_with(ending);
+}
+
+bool is_rows(const std::string& path) { return has_ending(path, ".jsonl"); }
+bool is_table(const std::string& path) {
+  return has_ending(path, ".csv") || has_ending(path, ".tsv");
 }
 
 std::string join_path(const std::string& folder, const std::string& name) {
@@ -33,6 +38,34 @@ std::string normal(const std::string& path) {
 
 // A missing file, or a name used as a folder, is simply no match.
 bool is_absence(const Error& error) { return error.code == ErrorCode::kNotFound; }
+
+// Extends `paths` by all folders below each of them, at any depth; hidden ones and links are left
+// out.
+Status descend(std::vector<std::string>& paths, System& system) {
+  std::vector<std::pair<std::string, std::size_t>> open;  // with the folders above, since a **
+  for (std::string& path : paths) open.emplace_back(std::move(path), 0);
+  paths.clear();
+  while (!open.empty()) {
+    auto [folder, above] = std::move(open.back());
+    open.pop_back();
+    if (above > kMaxFolders) {
+      return fail(ErrorCode::kLimit, "'" + folder + "': folders more than " +
+                                         std::to_string(kMaxFolders) + " deep below a **");
+    }
+    auto names = system.list(folder.empty() ? "." : folder);
+    if (!names && is_absence(names.error())) continue;
+    if (!names) return fail(std::move(names).error());
+    for (const std::string& name : *names) {
+      if (name.starts_with('.')) continue;
+      std::string path = join_path(folder, name);
+      const auto info = system.info(path);
+      if (info && info->is_directory && !info->is_link)
+        open.emplace_back(std::move(path), above + 1);
+    }
+    paths.push_back(std::move(folder));
+  }
+  return {};
+}
 
 // Extends each of `folders` by one part of the pattern.
 Status expand(std::vector<std::string>& paths, const std::string& part, bool last, System& system) {
@@ -69,6 +102,33 @@ Status expand(std::vector<std::string>& paths, const std::string& part, bool las
 
 Error bad_row(ErrorCode code, const std::string& what) { return {code, what}; }
 
+// The fields of a table's record, which are texts.
+Result<std::vector<std::string>> read_fields(std::string_view record, char separator) {
+  if (const auto at = utf8::find_malformed(record); at != std::string_view::npos) {
+    return fail(bad_row(ErrorCode::kInvalid,
+                        "not UTF-8: its byte " + std::to_string(at) + " is malformed"));
+  }
+  return csv_fields(record, separator);
+}
+
+// The ids of a file's rows, each of which stands once.
+class UniqueIds {
+ public:
+  explicit UniqueIds(const std::string& path) : path_(path) {}
+  Status add(const Json& id, std::uint64_t line) {
+    const auto [place, fresh] = seen_.emplace(write_json(id), line);
+    if (fresh) return {};
+    return fail(ErrorCode::kInvalid, path_ + ":" + std::to_string(line) + ": the id " +
+                                         place->first + " stands on line " +
+                                         std::to_string(place->second) +
+                                         " already; each row needs its own");
+  }
+
+ private:
+  const std::string& path_;
+  std::unordered_map<std::string, std::uint64_t> seen_;  // id as JSON -> line
+};
+
 }  // namespace
 
 Result<std::vector<std::string>> glob(const std::string& pattern, System& system) {
@@ -80,23 +140,33 @@ Result<std::vector<std::string>> glob(const std::string& pattern, System& system
     const std::string part = pattern.substr(begin, end - begin);
     const std::size_t next = pattern.find_first_not_of('/', end);
     const bool last = next == std::string::npos;
-    if (!part.empty()) ESP_TRY(expand(paths, part, last, system));
+    if (part == "**") {
+      ESP_TRY(descend(paths, system));
+      if (last) ESP_TRY(expand(paths, "*", last, system));
+    } else if (!part.empty()) {
+      ESP_TRY(expand(paths, part, last, system));
+    }
     begin = last ? pattern.size() : next;
   }
   std::sort(paths.begin(), paths.end());
+  // Two of ** reach a file by several ways.
+  paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
   return paths;
 }
 
 Result<Inputs> Inputs::open(const std::string& pattern, System& system) {
   if (pattern.empty()) return fail(ErrorCode::kInvalid, "the input pattern is empty");
-  if (!is_pattern(pattern) && ends_with_jsonl(pattern)) return open_rows(pattern, system);
+  if (!is_pattern(pattern) && is_rows(pattern)) return open_rows(pattern, system);
+  if (!is_pattern(pattern) && is_table(pattern)) return open_table(pattern, system);
 
   std::vector<std::string> paths;
   const auto info = system.info(pattern);
   if (info && info->is_directory) {
     ESP_ASSIGN(paths, glob(join_path(pattern, "*"), system));
     if (paths.empty()) {
-      return fail(ErrorCode::kNotFound, "the folder '" + pattern + "' has no files");
+      return fail(ErrorCode::kNotFound, "the folder '" + pattern + "' has no files of its own; '" +
+                                            join_path(pattern, "**") +
+                                            "' is those of its folders as well");
     }
   } else if (info) {
     paths = {pattern};
@@ -112,7 +182,7 @@ Result<Inputs> Inputs::open(const std::string& pattern, System& system) {
   Inputs inputs;
   inputs.found_ = !info || info->is_directory;
   for (std::string& path : paths) {
-    if (ends_with_jsonl(path) && paths.size() > 1) {
+    if (is_rows(path) && paths.size() > 1) {
       return fail(ErrorCode::kInvalid,
                   "'" + pattern + "' matches '" + path +
                       "' among others: the rows of a .jsonl file are a job of their own; "
@@ -128,15 +198,19 @@ Result<Inputs> Inputs::open(const std::string& pattern, System& system) {
   return inputs;
 }
 
-Result<Inputs> Inputs::open_rows(const std::string& path, System& system) {
-  ESP_ASSIGN(std::shared_ptr<const Mapping> mapping, system.map(path));
-  Inputs inputs;
-  inputs.rows_path_ = path;
-  const auto bytes = mapping->bytes();
+Result<std::string_view> Inputs::map_rows(const std::string& path, System& system) {
+  ESP_ASSIGN(rows_, system.map(path));
+  rows_path_ = path;
+  const auto bytes = rows_->bytes();
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  return text;
+}
 
-  std::unordered_map<std::string, std::uint64_t> seen;  // id as JSON -> line
+Result<Inputs> Inputs::open_rows(const std::string& path, System& system) {
+  Inputs inputs;
+  ESP_ASSIGN(const std::string_view text, inputs.map_rows(path, system));
+  UniqueIds ids(path);
   std::uint64_t number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
     std::size_t end = text.find('\n', begin);
@@ -156,18 +230,53 @@ Result<Inputs> Inputs::open_rows(const std::string& path, System& system) {
                                              write_json(id).substr(0, 40));
       }
     }
-    const auto [place, fresh] = seen.emplace(write_json(id), number);
-    if (!fresh) {
-      return fail(ErrorCode::kInvalid, path + ":" + std::to_string(number) + ": the id " +
-                                           place->first + " stands on line " +
-                                           std::to_string(place->second) +
-                                           " already; each row needs its own");
-    }
+    ESP_TRY(ids.add(id, number));
     inputs.entries_.push_back({std::move(id), {}, line});
   }
   if (inputs.entries_.empty()) return fail(ErrorCode::kNotFound, "'" + path + "' has no rows");
-  inputs.rows_ = std::move(mapping);
   return inputs;
+}
+
+Result<Inputs> Inputs::open_table(const std::string& path, System& system) {
+  Inputs inputs;
+  ESP_ASSIGN(const std::string_view text, inputs.map_rows(path, system));
+  inputs.separator_ = has_ending(path, ".tsv") ? '\t' : csv_separator(text);
+  const std::vector<CsvRecord> records = csv_records(text, inputs.separator_);
+  if (records.size() < 2) return fail(ErrorCode::kNotFound, "'" + path + "' has no rows");
+  auto header = read_fields(records[0].text, inputs.separator_);
+  if (!header) return fail(std::move(header).error().within("the header of '" + path + "'"));
+  inputs.columns_ = std::move(*header);
+  for (std::size_t i = 0; i < inputs.columns_.size(); ++i) {
+    std::string& name = inputs.columns_[i];
+    if (name.empty()) name = "column " + std::to_string(i + 1);
+    if (std::find(inputs.columns_.begin(), inputs.columns_.begin() + i, name) !=
+        inputs.columns_.begin() + i)
+      return fail(ErrorCode::kInvalid, "'" + path + "' has two columns \"" + name + "\"");
+  }
+  UniqueIds ids(path);
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    Json id = records[i].line;
+    // A record that cannot be read keeps its line as id, and fails when it is read.
+    if (const auto row = inputs.read_record(records[i].text); row && row->fields.contains("id"))
+      id = row->fields["id"];
+    ESP_TRY(ids.add(id, records[i].line));
+    inputs.entries_.push_back({std::move(id), {}, records[i].text});
+  }
+  return inputs;
+}
+
+Result<Row> Inputs::read_record(std::string_view record) const {
+  ESP_ASSIGN(std::vector<std::string> fields, read_fields(record, separator_));
+  if (fields.size() != columns_.size()) {
+    return fail(bad_row(ErrorCode::kInvalid, "the row has " + std::to_string(fields.size()) +
+                                                 " fields, the header " +
+                                                 std::to_string(columns_.size())));
+  }
+  Row row;
+  row.of_table = true;
+  row.fields = Json::object();
+  for (std::size_t i = 0; i < fields.size(); ++i) row.fields[columns_[i]] = std::move(fields[i]);
+  return row;
 }
 
 bool Inputs::reads(const std::string& path) const {
@@ -186,6 +295,7 @@ Result<Row> Inputs::read(std::size_t index, System& system) const {
                                                  " bytes; at most " +
                                                  std::to_string(kMaxDocumentBytes) + " are read"));
     }
+    if (!columns_.empty()) return read_record(entry.line);
     ESP_ASSIGN(row.fields, read_json(entry.line));
     if (!row.fields.is_object()) {
       return fail(bad_row(ErrorCode::kInvalid,

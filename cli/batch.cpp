@@ -20,8 +20,8 @@ class Batch final : public Command {
   void declare(CLI::App& app) override {
     program_.declare_program(app);
     app.add_option("--in", in_,
-                   "Documents: a folder or a quoted pattern ('letters/*.txt'); "
-                   "or rows: one .jsonl file")
+                   "Documents: a folder or a quoted pattern ('letters/**/*.txt'); "
+                   "or rows: one .jsonl, .csv or .tsv file")
         ->required()
         ->type_name("WHERE");
     app.add_option("--out", out_, "The output: a JSON object a line, one for each input")

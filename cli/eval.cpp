@@ -13,6 +13,7 @@
 #include "cli/row_arguments.h"
 #include "cli/session.h"
 #include "cli/stats.h"
+#include "dsl/convert.h"
 #include "dsl/static_types.h"
 #include "dsl/value.h"
 
@@ -30,10 +31,10 @@ class Eval final : public Command {
   void declare(CLI::App& app) override {
     program_.declare_program(app);
     app.add_option("--rows", rows_,
-                   "A .jsonl file: the arguments of a run a line, with its right value as "
+                   "A file of rows (.jsonl, .csv): the arguments of a run, with its right value as "
                    "\"expected\"")
         ->required()
-        ->type_name("GOLD.jsonl");
+        ->type_name("GOLD");
     app.add_option("--expected", expected_, "The field that holds the right value [expected]")
         ->type_name("NAME");
     add_integer(app, "--parallel", parallel_, 1, 1024, "Rows in flight at once [8]");
@@ -50,7 +51,7 @@ class Eval final : public Command {
     const ProgramFile& file = opened.file;
     ESP_ASSIGN(const auto inputs, batch::Inputs::open(rows_, context.system));
     if (inputs.documents())
-      return usage_error(context, "eval", "--rows takes one .jsonl file of rows");
+      return usage_error(context, "eval", "--rows takes one file of rows (.jsonl, .csv)");
     auto arguments = RowArguments::create(*file.gen, std::move(opened.arguments), false);
     if (!arguments) return usage_error(context, "eval", arguments.error().message);
     // What is wrong with the rows is known before a model is loaded.
@@ -69,7 +70,10 @@ class Eval final : public Command {
             context, "eval",
             "row " + inputs.id(i).dump() + " of '" + rows_ + "' has no \"" + expected_ + "\"");
       }
-      expected.push_back(*answer);
+      // A table's cell is read as an argument of the result's type would be.
+      expected.push_back(row.of_table ? dsl::argument_from_text(
+                                            file.gen->result, answer->get_ref<const std::string&>())
+                                      : *answer);
       row.fields.erase(expected_);
       rows.push_back(std::move(row));
     }

@@ -1,8 +1,12 @@
 #include "cli/row_arguments.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
+
+#include "dsl/convert.h"
+#include "dsl/static_types.h"
 
 namespace espalier::cli {
 namespace {
@@ -12,6 +16,14 @@ constexpr std::size_t kIgnoredFields = 20;
 bool is_text(const grammar::TypeRef& type) {
   return type != nullptr &&
          (type->kind == grammar::TypeKind::kString || type->kind == grammar::TypeKind::kLine);
+}
+
+// What a table's cell gives a parameter; nothing where it is empty and need not be given.
+std::optional<Json> cell(const dsl::Parameter& parameter, const std::string& text) {
+  if (!text.empty()) return dsl::argument_from_text(parameter.type, text);
+  if (parameter.omittable || parameter.fallback) return std::nullopt;
+  if (dsl::may_be_null(parameter.type)) return Json();
+  return Json(text);
 }
 
 }  // namespace
@@ -42,7 +54,7 @@ Result<RowArguments> RowArguments::create(const dsl::GenInfo& gen, Json given, b
       names += (names.empty() ? "'" : ", '") + candidate->name + "'";
     return fail(ErrorCode::kInvalid,
                 "'" + gen.name + "' has several string parameters (" + names +
-                    "): give all but the document's by --arg, or use rows (.jsonl)");
+                    "): give all but the document's by --arg, or use rows (.jsonl, .csv)");
   }
   arguments.document_key_ = candidates.front()->key;
   return arguments;
@@ -61,7 +73,11 @@ Result<Json> RowArguments::of(const batch::Row& row) {
                                           return candidate.key == field || candidate.name == field;
                                         });
     if (parameter != gen_->parameters.end()) {
-      arguments[parameter->key] = entry.value();
+      if (!row.of_table) {
+        arguments[parameter->key] = entry.value();
+      } else if (auto value = cell(*parameter, entry.value().get_ref<const std::string&>())) {
+        arguments[parameter->key] = std::move(*value);
+      }
     } else if (field != "id") {
       const std::lock_guard lock(mutex_);
       if (ignored_.size() < kIgnoredFields) ignored_.insert(field);

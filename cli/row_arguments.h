@@ -3,9 +3,11 @@
 // A document is the value of the one string parameter that is not given on the
 // command line and has no default (else the one string parameter not given). A
 // row's fields go to the parameters of their names (or JSON keys); the command
-// line's arguments stand for all rows, below a row's own. Fields that no
-// parameter takes are noted, not refused: rows often carry more than a program
-// asks for.
+// line's arguments stand for all rows, below a row's own. A cell of a table is
+// read as on the command line: text for texts, JSON for other types; an empty
+// one is not given where the parameter may be left out, and null where it may be
+// null. Fields that no parameter takes are noted, not refused: rows often carry
+// more than a program asks for.
 #pragma once
 
 #include <mutex>

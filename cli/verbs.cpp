@@ -77,8 +77,8 @@ A job that was stopped, killed or ran out of disk goes on with the same command;
 order of the inputs once it is over. Exit 1 if any row has an error.
 
 Examples:
-  espalier batch letters.gen --in 'letters/*.txt' --out letters.jsonl
-  espalier batch topic.gen --in messages.jsonl --out topics.jsonl --parallel 16
+  espalier batch letters.gen --in 'letters/**/*.txt' --out letters.jsonl
+  espalier batch topic.gen --in messages.csv --out topics.jsonl --parallel 16
 )";
 constexpr std::string_view kCompleteDetails =
     R"(The answer goes to stdout. "top" has a list of [id, log-probability] for each id of the answer:

@@ -35,6 +35,72 @@ TEST(Inputs, APatternFindsFilesInAnyPartOfThePathSortedByBytes) {
   EXPECT_THAT(*glob("nowhere/*.txt", system), ElementsAre());
 }
 
+TEST(Inputs, TwoStarsAreAnyNumberOfFoldersAndFollowNoLinks) {
+  MemorySystem system;
+  for (const char* path :
+       {"in/a.txt", "in/x/b.txt", "in/x/y/c.txt", "in/x/y/c.md", "in/.git/d.txt", "x/y/e.txt"}) {
+    system.put(path, "text");
+  }
+  EXPECT_THAT(*glob("in/**/*.txt", system), ElementsAre("in/a.txt", "in/x/b.txt", "in/x/y/c.txt"));
+  EXPECT_THAT(*glob("**/y/*.txt", system), ElementsAre("in/x/y/c.txt", "x/y/e.txt"));
+  EXPECT_THAT(*glob("in/**/**/c.*", system), ElementsAre("in/x/y/c.md", "in/x/y/c.txt"));
+  EXPECT_THAT(*glob("in/x/**", system), ElementsAre("in/x/b.txt", "in/x/y/c.md", "in/x/y/c.txt"));
+  std::string deep = "deep";
+  for (std::size_t i = 0; i < kMaxFolders + 2; ++i) deep += "/d";
+  system.put(deep + "/f.txt", "text");
+  const auto refused = glob("deep/**/*.txt", system);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kLimit);
+
+  const auto folder = std::filesystem::temp_directory_path() / "espalier_glob_links";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder / "a");
+  std::filesystem::create_directory_symlink(folder, folder / "a" / "up");
+  std::ofstream(folder / "a" / "t.txt") << "text";
+  std::filesystem::create_symlink(folder / "a" / "t.txt", folder / "linked.txt");
+  EXPECT_THAT(*glob(folder.string() + "/**/*.txt", real_system()),
+              ElementsAre((folder / "a" / "t.txt").string(), (folder / "linked.txt").string()));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Inputs, ATableGivesARowARecordWithTextsByColumn) {
+  MemorySystem system;
+  system.put("t.csv",
+             "\xEF\xBB\xBFid,letter,\r\nx1,\"one, \"\"two\"\"\nthree\",\r\n\r\nx2,plain,z\r\n");
+  const auto inputs = Inputs::open("t.csv", system);
+  ASSERT_TRUE(inputs) << inputs.error().message;
+  EXPECT_FALSE(inputs->documents());
+  EXPECT_THAT(ids(*inputs), ElementsAre("\"x1\"", "\"x2\""));
+  const auto row = inputs->read(0, system);
+  ASSERT_TRUE(row);
+  EXPECT_TRUE(row->of_table);
+  EXPECT_EQ(row->fields, Json({{"id", "x1"}, {"letter", "one, \"two\"\nthree"}, {"column 3", ""}}));
+  EXPECT_TRUE(inputs->reads("./t.csv"));
+}
+
+TEST(Inputs, ATablesTroubleIsNamed) {
+  MemorySystem system;
+  system.put("t.tsv", "a\tb\n1\n\"x\" y\t2\n3\t\xFF\n\"open\t4\n");
+  const auto inputs = Inputs::open("t.tsv", system);
+  ASSERT_TRUE(inputs) << inputs.error().message;
+  EXPECT_THAT(ids(*inputs), ElementsAre("2", "3", "4", "5"));
+  EXPECT_EQ(inputs->read(0, system).error().message, "the row has 1 fields, the header 2");
+  EXPECT_EQ(inputs->read(1, system).error().message,
+            "field 1: text stands behind its closing quote");
+  EXPECT_EQ(inputs->read(2, system).error().message, "not UTF-8: its byte 2 is malformed");
+  EXPECT_EQ(inputs->read(3, system).error().message, "field 1: its quote is never closed");
+  const auto message = [&](const std::string& text) {
+    system.put("u.csv", text);
+    const auto opened = Inputs::open("u.csv", system);
+    return opened ? "opens" : opened.error().message;
+  };
+  EXPECT_EQ(message("a,b,a\n1,2,3\n"), "'u.csv' has two columns \"a\"");
+  EXPECT_EQ(message("a,b\n"), "'u.csv' has no rows");
+  EXPECT_EQ(message("a,\"b\nc\n1,2\n"), "'u.csv' has no rows");
+  EXPECT_EQ(message("id;x\n7;1\n8;2\n7;3\n"),
+            "u.csv:4: the id \"7\" stands on line 2 already; each row needs its own");
+}
+
 TEST(Inputs, AFolderGivesItsFiles) {
   MemorySystem system;
   system.put("in/b.txt", "B");

@@ -149,6 +149,34 @@ TEST_F(OnATinyModel, EvalAsksForTheFieldsThatARowSays) {
               HasSubstr("row 2 of '" + broken + "': not JSON"));
 }
 
+TEST_F(OnATinyModel, ATablesCellsAreReadByTheTypesOfTheirParameters) {
+  const std::string file = folder_.write(
+      "say.gen",
+      "gen say(a: string, n: int = 7, tags?: string[], why: string?) -> json {\n  user \"${a}\"\n"
+      "  return { a, n, tags: if tags == null { 0 } else { len(tags) }, why }\n}\n");
+  const std::string rows =
+      folder_.write("rows.csv",
+                    "id,a,n,tags,why,note\r\n"
+                    "1,\"5, \"\"five\"\"\",5,\"[\"\"x\"\",\"\"y\"\"]\",null,\r\n"
+                    "b,,,,because,seen\n"
+                    "c,x,many,,,\n");
+  const Ran ran = on_model({"batch", file, "--in", rows, "--out", folder_.path("out.jsonl")});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("'note' is no parameter of 'say'"));
+  EXPECT_EQ(
+      folder_.read("out.jsonl"),
+      R"({"id":"1","value":{"a":"5, \"five\"","n":5,"tags":2,"why":null}})"
+      "\n"
+      R"({"id":"b","value":{"a":"","n":7,"tags":0,"why":"because"}})"
+      "\n"
+      R"({"id":"c","error":{"code":"invalid","message":"`say`: argument `n`: expected int, got )"
+      R"(\"many\""}})"
+      "\n");
+  const std::string gold = folder_.write("gold.csv", "a;expected\nxy;\"{\"\"n\"\": 7}\"\n");
+  EXPECT_THAT(on_model({"eval", file, "--rows", gold, "--arg", "why=x"}).out,
+              HasSubstr("n     100.0 %  1/1\n"));
+}
+
 // Never silently: stderr, --stats and a trace say that turns were dropped.
 TEST_F(OnATinyModel, ARunSaysThatTurnsWereDropped) {
   const std::string file =
