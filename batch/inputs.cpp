@@ -269,7 +269,8 @@ Result<Row> Inputs::read_record(std::string_view record) const {
   ESP_ASSIGN(std::vector<std::string> fields, read_fields(record, separator_));
   if (fields.size() != columns_.size()) {
     return fail(bad_row(ErrorCode::kInvalid, "the row has " + std::to_string(fields.size()) +
-                                                 " fields, the header " +
+                                                 (fields.size() == 1 ? " field" : " fields") +
+                                                 ", the header " +
                                                  std::to_string(columns_.size())));
   }
   Row row;

@@ -202,20 +202,22 @@ PYBIND11_MODULE(_core, module) {
                        bool cache, const std::string& draft, double retained_share,
                        const std::string& device, const std::string& kv_type,
                        std::optional<std::uint32_t> gpu_layers, std::uint32_t tensor_parallel,
-                       std::uint64_t host_kv_bytes, std::uint32_t data_parallel) {
+                       std::uint64_t host_kv_bytes, std::uint32_t data_parallel,
+                       const std::string& kv_folder, std::uint32_t context) {
              Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
              {
                const py::gil_scoped_release unlocked;
                session = Session::open({model, threads, kv_bytes, cache, draft, retained_share,
                                         device, kv_type, gpu_layers, tensor_parallel, host_kv_bytes,
-                                        data_parallel});
+                                        data_parallel, kv_folder, context});
              }
              return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
            }),
            py::arg("model"), py::arg("threads"), py::arg("kv_bytes"), py::arg("cache"),
            py::arg("draft"), py::arg("retained_share"), py::arg("device"), py::arg("kv_type"),
            py::arg("gpu_layers"), py::arg("tensor_parallel"), py::arg("host_kv_bytes"),
-           py::arg("data_parallel"))
+           py::arg("data_parallel"), py::arg("kv_folder"), py::arg("context"))
+      .def("take_notes", &Session::take_notes)
       .def_property_readonly("device", [](const Session& session) { return session.device(); })
       .def("start",
            [](Session& session, std::shared_ptr<dsl::Program> program, const std::string& gen,

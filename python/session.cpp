@@ -6,11 +6,14 @@
 #include "dsl/render.h"
 #include "dsl/value.h"
 #include "runtime/device.h"
+#include "runtime/engine/fingerprint.h"
 #include "runtime/engine_backends.h"
 #include "runtime/store/model_store.h"
 
 namespace espalier::python {
 namespace {
+
+constexpr std::size_t kMaxNotes = 100;  // that wait to be taken; later ones are dropped
 
 runtime::Detached drive(runtime::Task<dsl::RunOutcome> task,
                         std::function<void(dsl::RunOutcome)> end) {
@@ -84,7 +87,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(const auto store, runtime::ModelStore::open(system));
   ESP_ASSIGN(const std::string path, store.resolve(options.model));
   std::unique_ptr<Session> session(new Session());
-  ESP_ASSIGN(session->model_, runtime::Model::load(path, system));
+  ESP_ASSIGN(session->model_, runtime::Model::load(path, system, {.context = options.context}));
   runtime::BackendOptions on;
   ESP_ASSIGN(on.device, runtime::Device::parse(options.device));
   ESP_ASSIGN(on.kv_type, runtime::parse_kv_type(options.kv_type));
@@ -103,10 +106,23 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;
   engine.host_kv_bytes = options.host_kv_bytes;
+  engine.note = [to = session.get()](const std::string& message) {
+    const std::lock_guard lock(to->notes_mutex_);
+    if (to->notes_.size() < kMaxNotes) to->notes_.push_back(message);
+  };
+  if (!options.kv_folder.empty()) {
+    engine.kv_folder = options.kv_folder;
+    ESP_ASSIGN(engine.model_digest, runtime::model_fingerprint(*session->model_, system));
+  }
   ESP_ASSIGN(session->engine_, runtime::Engine::create(std::move(made.backends), engine, system));
   session->runner_ = std::make_unique<dsl::Runner>(*session->engine_, session->model_->tokenizer(),
                                                    session->model_->chat_template());
   return session;
+}
+
+std::vector<std::string> Session::take_notes() {
+  const std::lock_guard lock(notes_mutex_);
+  return std::exchange(notes_, {});
 }
 
 void Session::close() {

@@ -38,6 +38,8 @@ struct SessionOptions {
   std::uint32_t tensor_parallel = 0;             // the same
   std::uint64_t host_kv_bytes = 0;               // of all engines together
   std::uint32_t data_parallel = 1;               // engines side by side
+  std::string kv_folder = {};                    // computed prompts are kept there; empty: nowhere
+  std::uint32_t context = 0;                     // positions to use at most; 0: all of the model's
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.
@@ -105,6 +107,9 @@ class Session {
   [[nodiscard]] const runtime::Model& model() const { return *model_; }
   /// As runtime::MadeEngines has it.
   [[nodiscard]] const std::string& device() const { return device_; }
+  /// What one should know of how it runs (a damaged file passed over, a tier given up), since the
+  /// last call.
+  [[nodiscard]] std::vector<std::string> take_notes();
 
  private:
   Session() = default;
@@ -112,6 +117,9 @@ class Session {
 
   std::shared_ptr<const runtime::Model> model_;
   std::string device_;
+  std::mutex notes_mutex_;
+  std::vector<std::string>
+      notes_;  // the engine's threads write here: before it, so that it outlives them
   std::unique_ptr<runtime::Engine> engine_;
   std::unique_ptr<dsl::Runner> runner_;
   std::mutex mutex_;

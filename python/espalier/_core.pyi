@@ -33,7 +33,10 @@ class Session:
         tensor_parallel: int,
         host_kv_bytes: int,
         data_parallel: int,
+        kv_folder: str,
+        context: int,
     ) -> None: ...
+    def take_notes(self) -> list[str]: ...
     @property
     def device(self) -> str: ...
     def start(

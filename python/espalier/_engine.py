@@ -61,6 +61,8 @@ class Engine:
         tensor_parallel: int = 0,
         host_kv_bytes: int = 0,
         data_parallel: int = 1,
+        kv_dir: str | Path = "",
+        context: int = 0,
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
@@ -77,8 +79,12 @@ class Engine:
         is host memory already, so there it is refused.
         data_parallel: engines side by side, each with the whole model and a pool of its own; a program runs on the one
         that holds most of its prompt. GPUs that are named are dealt out, the CPU's threads divided; texts are the same.
+        kv_dir: computed prompts are kept in this folder and found again by the next engine.
+        context: positions to use at most; 0: all that the model has.
+
+        `close()`, or the end of a `with`, gives the model's memory back.
         """
-        self._session = _core.Session(
+        self._session: _core.Session | _Closed = _core.Session(
             model,
             threads,
             kv_bytes,
@@ -91,8 +97,28 @@ class Engine:
             tensor_parallel,
             host_kv_bytes,
             data_parallel,
+            str(kv_dir),
+            context,
         )
         _open.add(self)
+        self._warn()
+
+    def close(self) -> None:
+        """Cancels what runs, waits for its end, and gives the model's memory back. Repeatable."""
+        session, self._session = self._session, _Closed()
+        session.close()
+        _open.discard(self)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _warn(self) -> None:
+        """What the engine noted of itself since the last time: a damaged file passed over, a tier given up."""
+        for note in self._session.take_notes():
+            warnings.warn(note, RuntimeWarning, stacklevel=4)
 
     def load(
         self,
@@ -173,6 +199,16 @@ class Engine:
         return json.loads(self._session.tree())
 
 
+class _Closed:
+    """What stands for the session of an engine that is closed."""
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, _: str) -> Any:
+        raise Error("the engine is closed", "invalid")
+
+
 class Program:
     """A checked program; its generators are attributes: `program.reply(...)`."""
 
@@ -244,6 +280,7 @@ class Generator:
         on_end: Callable[[], None] | None = None,
     ) -> _core.Run:
         program = self._program
+        program._engine._warn()
         tool = functools.partial(program._tools.call, loop=loop)
         return program._engine._session.start(
             program._core, self.__name__, self._written(places, names), program._sampling, partials,

@@ -84,7 +84,7 @@ TEST(Inputs, ATablesTroubleIsNamed) {
   const auto inputs = Inputs::open("t.tsv", system);
   ASSERT_TRUE(inputs) << inputs.error().message;
   EXPECT_THAT(ids(*inputs), ElementsAre("2", "3", "4", "5"));
-  EXPECT_EQ(inputs->read(0, system).error().message, "the row has 1 fields, the header 2");
+  EXPECT_EQ(inputs->read(0, system).error().message, "the row has 1 field, the header 2");
   EXPECT_EQ(inputs->read(1, system).error().message,
             "field 1: text stands behind its closing quote");
   EXPECT_EQ(inputs->read(2, system).error().message, "not UTF-8: its byte 2 is malformed");
