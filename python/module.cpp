@@ -272,6 +272,9 @@ PYBIND11_MODULE(_core, module) {
         out["pages_free"] = s.pages_free;
         out["pages_held"] = s.pages_held;
         out["pages_retained"] = s.pages_retained;
+        out["disk_read_pages"] = s.disk_read_pages;
+        out["disk_written_pages"] = s.disk_written_pages;
+        out["disk_read_seconds"] = s.disk_read_seconds;
         out["host_pages_total"] = s.host_pages_total;
         out["host_pages_held"] = s.host_pages_held;
         out["host_saved_pages"] = s.host_saved_pages;

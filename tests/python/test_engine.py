@@ -62,10 +62,8 @@ def test_prompts_outlive_the_engine_and_damage_is_a_warning(tmp_path: Path) -> N
             assert engine.compile(LONG).f(TEXT) == first
             assert engine.stats()["disk_read_pages"] > 0
     for file in files:
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        file.write_bytes(content)
-    with pytest.warns(RuntimeWarning, match="damaged"):
+        file.write_bytes(bytes(64) + file.read_bytes()[64:])
+    with pytest.warns(RuntimeWarning, match="passed over"):
         engine = espalier.Engine("smollm2", kv_dir=tmp_path)
     with engine:
         assert engine.compile(LONG).f(TEXT) == first
