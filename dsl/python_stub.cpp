@@ -100,7 +100,8 @@ class Stub {
         out_ +
         "class Program(_t.Protocol):\n"
         "    generators: dict[str, _espalier.Generator]\n"
-        "    warnings: str\n";
+        "    warnings: str\n"
+        "    def with_options(self, **options: float) -> Program: ...\n";
     return text + members;
   }
 
@@ -259,7 +260,7 @@ class Stub {
   std::string generator(const GenInfo& gen) {
     // Names that Python or the class itself has otherwise.
     if (!is_identifier(gen.name) || gen.name == "generators" || gen.name == "warnings" ||
-        gen.name == "stub")
+        gen.name == "stub" || gen.name == "with_options")
       return "    # program.generators[" + quote(gen.name) + "]\n";
     const std::string own = title(gen.name);
     std::string parameters;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import copy
 import functools
 import json
 import warnings
@@ -163,8 +164,7 @@ class Engine:
         tool_seconds: float,
         sampling: dict[str, float],
     ) -> Program:
-        if unknown := set(sampling) - _OPTIONS:
-            raise TypeError(f"unknown option {sorted(unknown)[0]!r}; there are {', '.join(sorted(_OPTIONS))}")
+        _check_options(sampling)
         given = dict(tools or {})
         program, messages = _core.compile(name, text, set(given))
         if program is None:
@@ -199,6 +199,11 @@ class Engine:
         return json.loads(self._session.tree())
 
 
+def _check_options(options: Mapping[str, float]) -> None:
+    if unknown := set(options) - _OPTIONS:
+        raise TypeError(f"unknown option {min(unknown)!r}; there are {', '.join(sorted(_OPTIONS))}")
+
+
 class _Closed:
     """What stands for the session of an engine that is closed."""
 
@@ -231,7 +236,20 @@ class Program:
         self._tool_seconds = tool_seconds
         self._sampling = sampling
         self.warnings = warnings
-        self.generators = {name: Generator(self, name, doc, parameters) for name, doc, parameters in core.generators}
+        self._make_generators()
+
+    def _make_generators(self) -> None:
+        self.generators = {
+            name: Generator(self, name, doc, parameters) for name, doc, parameters in self._core.generators
+        }
+
+    def with_options(self, **options: float) -> Program:
+        """The same program with other sampling or limits for its runs; what is not named stays as it is."""
+        _check_options(options)
+        other = copy.copy(self)
+        other._sampling = {**self._sampling, **options}
+        other._make_generators()
+        return other
 
     def __getattr__(self, name: str) -> Generator:
         generators = self.__dict__.get("generators", {})

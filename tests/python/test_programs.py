@@ -352,6 +352,18 @@ def test_arguments_go_by_place_or_by_name(engine: espalier.Engine) -> None:
     assert itself.render(1, names=2) == itself.render(self=1, names=2)
 
 
+def test_a_program_with_other_options_leaves_the_first_as_it_is(engine: espalier.Engine) -> None:
+    long = 'gen f(n: int) -> string { user "Count to ${n}." assistant "$[t: string]" return t }'
+    program = engine.compile(long, max=4)
+    wide = program.with_options(max=24, temperature=0.9, seed=1)
+    first = program.f(9)
+    assert len(wide.f(9)) > len(first)
+    assert wide.with_options(seed=2).f(9) != wide.f(9)
+    assert program.f(9) == first
+    with pytest.raises(TypeError, match="unknown option 'sed'; there are"):
+        program.with_options(sed=1)
+
+
 def test_what_stands_for_a_json_value_is_one(engine: espalier.Engine) -> None:
     @dataclasses.dataclass
     class Point:

@@ -154,7 +154,7 @@ def run(engine: espalier.Engine) -> str:
         return "none"
     for part in program.item.stream(text="x"):
         print(part.path)
-    call = program.act("Go.")
+    call = program.with_options(seed=3).act("Go.")
     number: int = found["item"]["how many"]
     return found["item"]["name"] + call["name"] + str(number)
 """

@@ -11,3 +11,4 @@ class Price(_t.TypedDict):
 class Program(_t.Protocol):
     generators: dict[str, _espalier.Generator]
     warnings: str
+    def with_options(self, **options: float) -> Program: ...

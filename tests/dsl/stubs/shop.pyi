@@ -99,6 +99,7 @@ class _Late(_t.Protocol):
 class Program(_t.Protocol):
     generators: dict[str, _espalier.Generator]
     warnings: str
+    def with_options(self, **options: float) -> Program: ...
     sell: _Sell
     agent: _Agent
     tree: _Tree
