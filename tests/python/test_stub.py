@@ -154,7 +154,8 @@ def run(engine: espalier.Engine) -> str:
         return "none"
     for part in program.item.stream(text="x"):
         print(part.path)
-    call = program.with_options(seed=3).act("Go.")
+    call = program.act("Go.")
+    program = program.with_options(seed=3)
     number: int = found["item"]["how many"]
     return found["item"]["name"] + call["name"] + str(number)
 """
