@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grammar/hash.h"
+#include "grammar/make_room.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -46,6 +47,8 @@ PositionId Automaton::position(const Position& p) {
   if (id == InternTable::kNone) {
     id = static_cast<PositionId>(positions_.size());
     position_ids_.insert(hash, id);
+    make_room(positions_);
+    make_room(facts_);
     positions_.push_back(p);
     closures_.push_back({});
     facts_.emplace_back();
@@ -74,7 +77,7 @@ StateId Automaton::step(StateId state, std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size() && state != kDead;) {
     const std::uint32_t* row = states_[state].row.get();
     const bool known = row != nullptr && row[static_cast<unsigned char>(bytes[i])] != 0;
-    if (!known && bytes.size() - i > 1 && in_schema(state)) {
+    if (!known && in_schema(state)) {
       state = schema_step(state, bytes, i);
     } else {
       state = step(state, static_cast<unsigned char>(bytes[i++]));
@@ -90,7 +93,7 @@ StateId Automaton::step_token(StateId state, TokenId token) {
   }
   const std::string_view bytes = program_->vocabulary()->bytes(token);
   const StateId next = step(state, bytes);
-  if (next == state || bytes.size() < 2 || !in_schema(state)) return next;
+  if (next == state || !in_schema(state)) return next;
   token_steps_.set(key, next);
   states_[state].steps_kept = true;
   bytes_ += 48;
@@ -105,7 +108,7 @@ StateId Automaton::schema_step(StateId state, std::string_view bytes, std::size_
   const SchemaMachine::State from = schema.state(at.progress - 1);
   SchemaMachine::State place = from;
   do {
-    place = schema.read(place, static_cast<unsigned char>(bytes[i++]));
+    place = schema.read(place, bytes, i);
     if (place.phase == SchemaMachine::Phase::kDead) return kDead;
   } while (i < bytes.size() && !schema.accepting(place));
   if (place == from) return state;  // in a string
@@ -433,6 +436,7 @@ StateId Automaton::intern(Items items, std::uint32_t scan) {
   bytes_ += sizeof(State) + items.size() * sizeof(PositionId) + 64;
   s.items = std::move(items);
   const auto id = static_cast<StateId>(states_.size());
+  make_room(states_);
   states_.push_back(std::move(s));
   state_ids_.insert(hash, id);
   return id;

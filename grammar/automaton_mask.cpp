@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "grammar/automaton.h"
+#include "grammar/make_room.h"
 #include "grammar/schema/schema_machine.h"
 #include "grammar/schema/schema_walk.h"
 #include "grammar/token_slice.h"
@@ -16,6 +17,7 @@ MaskRef Automaton::intern_mask(MaskBuilder& builder) {
   if (known != InternTable::kNone) return masks_[known];
   bytes_ += builder.bytes() + 192;
   mask_ids_.insert(hash, static_cast<std::uint32_t>(masks_.size()));
+  make_room(masks_);
   masks_.push_back(builder.build());
   return masks_.back();
 }

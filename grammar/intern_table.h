@@ -28,10 +28,10 @@ class InternTable {
   }
   /// Adds a number, not kNone, that find() does not know.
   void insert(std::size_t hash, std::uint32_t id) {
-    constexpr std::size_t kFirst = 16;
+    constexpr std::size_t kFirst = 16, kSmall = 256;
     if (slots_.empty()) slots_.resize(kFirst);
     if (4 * (size_ + 1) > 3 * slots_.size()) {
-      std::vector<Slot> old(2 * slots_.size());
+      std::vector<Slot> old((slots_.size() < kSmall ? 4 : 2) * slots_.size());
       old.swap(slots_);
       for (const Slot& slot : old) {
         if (slot.id != kNone) place(slot);

@@ -19,6 +19,19 @@ void add(std::vector<std::uint64_t>& words, const MaskTable& table) {
   for (std::size_t w = 0; w < words.size(); ++w) words[w] |= table.words[w];
 }
 
+// The first bytes of what is in one of two tables.
+void either(std::byte* __restrict to, const std::uint64_t* __restrict a,
+            const std::uint64_t* __restrict b, std::size_t bytes) {
+  const std::size_t whole = bytes / sizeof *a;
+  for (std::size_t w = 0; w < whole; ++w) {
+    const std::uint64_t word = a[w] | b[w];
+    std::memcpy(to + w * sizeof word, &word, sizeof word);
+  }
+  if (bytes % sizeof *a == 0) return;
+  const std::uint64_t last = a[whole] | b[whole];
+  std::memcpy(to + whole * sizeof last, &last, bytes % sizeof last);
+}
+
 // The bitset of what was found.
 std::vector<std::uint64_t> written_out(std::span<const MaskTableRef> tables,
                                        std::span<const TokenListRef> lists,
@@ -63,7 +76,7 @@ Mask::Mask(std::vector<MaskTableRef> tables, std::vector<TokenListRef> lists,
 
 void Mask::fill(std::byte* to, std::size_t bytes) const {
   // What a row costs beside a copy, and the bitset once, in bytes that a copy moves meanwhile.
-  constexpr std::size_t kToken = 64, kTable = 2, kBitset = 2;
+  constexpr std::size_t kToken = 64, kTable = 2, kBitset = 5;
   bytes = std::min(bytes, size_bytes());
   bool copy = written_.load(std::memory_order_acquire);
   if (!copy) {
@@ -79,10 +92,12 @@ void Mask::fill(std::byte* to, std::size_t bytes) const {
   }
   if (tables_.empty()) {
     std::memset(to, 0, bytes);
-  } else {
+  } else if (tables_.size() == 1) {
     std::memcpy(to, tables_[0]->words.data(), bytes);
+  } else {
+    either(to, tables_[0]->words.data(), tables_[1]->words.data(), bytes);
   }
-  for (std::size_t t = 1; t < tables_.size(); ++t) {
+  for (std::size_t t = 2; t < tables_.size(); ++t) {
     const auto* from = reinterpret_cast<const std::byte*>(tables_[t]->words.data());
     std::size_t i = 0;
     for (; i + sizeof(std::uint64_t) <= bytes; i += sizeof(std::uint64_t)) {

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/token.h"
+#include "grammar/make_room.h"
 
 namespace espalier::grammar {
 
@@ -106,6 +107,7 @@ class MaskBuilder {
 
   void allow(TokenId id) {
     if (words_.empty()) {
+      make_room(ids_);
       ids_.push_back(id);
       if (ids_.size() == kKeyed) static_cast<void>(words());
       return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 namespace espalier::grammar {
 
@@ -108,7 +109,7 @@ TokenTrie::TokenTrie(std::span<const std::string_view> bytes, std::span<const To
       if (depth == 0) root_children_[byte] = index;
       open.push_back(index);
       nodes_.push_back(
-          {0, static_cast<std::uint32_t>(t), static_cast<std::uint16_t>(depth + 1), byte, 0});
+          {0, static_cast<std::uint32_t>(t), 0, static_cast<std::uint16_t>(depth + 1), byte, 0});
     }
     Node& end = nodes_[open.back()];
     if (end.token_count < 255) ++end.token_count;
@@ -121,16 +122,21 @@ void TokenTrie::index_edges() {
   const std::size_t n = nodes_.size();
   std::vector<std::uint32_t> parents(n);
   std::vector<std::uint32_t> above(longest_ + 1, static_cast<std::uint32_t>(n));  // by depth
-  first_edge_.assign(n + 2, 0);
+  std::vector<std::uint32_t> next(n + 1, 0);  // by node, then the root
   for (std::size_t i = 0; i < n; ++i) {
     parents[i] = above[nodes_[i].depth - 1U];
     above[nodes_[i].depth] = static_cast<std::uint32_t>(i);
-    ++first_edge_[parents[i] + 1];
+    ++next[parents[i]];
   }
-  for (std::size_t i = 0; i <= n; ++i) first_edge_[i + 1] += first_edge_[i];
+  std::uint32_t begin = 0;
+  for (std::size_t i = 0; i <= n; ++i) {
+    const std::uint32_t count = std::exchange(next[i], begin);
+    if (i < n) nodes_[i].edges = begin;
+    if (i == n) root_edges_ = begin;
+    begin += count;
+  }
   edges_.resize(n);
   edge_bytes_.resize(n);
-  std::vector<std::uint32_t> next(first_edge_.begin(), first_edge_.end() - 1);
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint32_t at = next[parents[i]]++;
     edges_[at] = static_cast<std::uint32_t>(i);
@@ -156,21 +162,25 @@ std::span<const TokenId> TokenTrie::tokens_below(std::size_t i) const {
 
 std::uint32_t TokenTrie::child(std::uint32_t i, std::uint8_t byte) const {
   if (i == kRoot) return root_children_[byte];
+  const std::uint32_t end = nodes_[i].next;
+  if (end == i + 1) return kNone;
+  if (nodes_[i + 1].next == end) return nodes_[i + 1].byte == byte ? i + 1 : kNone;
   const Children all = children(i);
   const auto at = std::lower_bound(all.bytes.begin(), all.bytes.end(), byte);
   if (at == all.bytes.end() || *at != byte) return kNone;
   return all.nodes[static_cast<std::size_t>(at - all.bytes.begin())];
 }
 
-bool TokenTrie::has(std::uint32_t i, std::string_view text, std::uint8_t last) const {
-  for (std::size_t c = 0; c < text.size() && i != kNone; ++c) {
-    i = child(i, static_cast<std::uint8_t>(text[c]));
-  }
-  return i != kNone && child(i, last) != kNone;
-}
-
 void TokenTrie::children(std::uint32_t i, const ByteSet& bytes,
                          std::vector<std::uint32_t>& out) const {
+  if (i != kRoot) {  // most have one child or none, which is the next node
+    const std::uint32_t end = nodes_[i].next;
+    if (end == i + 1) return;
+    if (nodes_[i + 1].next == end) {
+      if (bytes.has(nodes_[i + 1].byte)) out.push_back(i + 1);
+      return;
+    }
+  }
   const Children all = children(i);
   if (i != kRoot && all.bytes.size() < 8 * std::size_t{bytes.count()}) {
     for (std::size_t e = 0; e < all.bytes.size(); ++e) {

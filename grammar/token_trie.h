@@ -22,6 +22,7 @@ class TokenTrie {
   struct Node {
     std::uint32_t next = 0;    // first node that is not below this one
     std::uint32_t tokens = 0;  // first token at or below this node, as an index into tokens()
+    std::uint32_t edges = 0;   // where its edges begin, for children(): with the rest in one line
     std::uint16_t depth = 0;   // bytes from the root; the root is no node
     std::uint8_t byte = 0;     // the edge that leads here
     std::uint8_t token_count =
@@ -50,24 +51,25 @@ class TokenTrie {
     std::span<const std::uint32_t> nodes;
   };
   [[nodiscard]] Children children(std::uint32_t i) const {
-    const std::size_t at = i == kRoot ? nodes_.size() : i;
-    const std::size_t first = first_edge_[at], count = first_edge_[at + 1] - first;
-    return {std::span(edge_bytes_).subspan(first, count), std::span(edges_).subspan(first, count)};
+    const std::size_t first = i == kRoot ? root_edges_ : nodes_[i].edges;
+    const std::size_t end = i == kRoot              ? edges_.size()
+                            : i + 1 < nodes_.size() ? nodes_[i + 1].edges
+                                                    : root_edges_;
+    return {std::span(edge_bytes_).subspan(first, end - first),
+            std::span(edges_).subspan(first, end - first)};
   }
   /// Appends those whose byte is in `bytes`, in no certain order. O(the fewer of the two).
   void children(std::uint32_t i, const ByteSet& bytes, std::vector<std::uint32_t>& out) const;
   /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(log children).
   [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint8_t byte) const;
   static constexpr std::uint32_t kRoot = UINT32_MAX - 1;
-  /// Whether some token goes on with `text` and `last` behind node `i`, or kRoot.
-  [[nodiscard]] bool has(std::uint32_t i, std::string_view text, std::uint8_t last) const;
 
  private:
   void index_edges();
 
   std::vector<Node> nodes_;
   std::vector<TokenId> tokens_;
-  std::vector<std::uint32_t> first_edge_;  // by node, then the root: where its edges begin
+  std::size_t root_edges_ = 0;  // where the root's edges begin, behind all others
   std::vector<std::uint32_t> edges_;
   std::vector<std::uint8_t> edge_bytes_;
   std::vector<std::uint32_t> root_children_ = std::vector<std::uint32_t>(256, kNone);

@@ -6,6 +6,7 @@
 
 #include "grammar/hash.h"
 #include "grammar/json_expression.h"
+#include "grammar/make_room.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -23,6 +24,7 @@ std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
   if (id == InternTable::kNone) {
     id = static_cast<std::uint32_t>(texts_.size());
     text_ids_.insert(hash, id);
+    make_room(texts_);
     texts_.push_back({text, byte});
     bytes_ += 48;
   }
@@ -135,6 +137,32 @@ SchemaMachine::LeafId SchemaMachine::leaf_step(LeafId at, unsigned char byte) {
     from.known.push_back({byte, to});
   }
   return to;
+}
+
+SchemaMachine::State SchemaMachine::read(const State& at, std::string_view bytes, std::size_t& i) {
+  const bool key = at.phase == Phase::kKey;
+  const bool inside =
+      key ? !levels_[at.b].recorded : at.phase == Phase::kLeaf && !leaves_[at.a].recorded;
+  if (!inside || leaves_[at.a].parts.size() != 1) {
+    return read(at, static_cast<unsigned char>(bytes[i++]));
+  }
+  LeafPart part = leaves_[at.a].parts[0];
+  const std::uint32_t from = part.state;
+  ScalarRun& run = scalars_[part.scalar].run;
+  const std::size_t before = run.bytes();
+  State s = at;
+  const std::size_t first = i;
+  for (; i < bytes.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    const std::uint32_t next = run.step(part.state, byte);
+    if (next == ScalarRun::kNone || run.accepting(next)) break;
+    part.state = next;
+    if (key) s.text = extend(s.text, byte);
+  }
+  bytes_ += run.bytes() - before;
+  if (i == first) return read(at, static_cast<unsigned char>(bytes[i++]));
+  if (part.state != from) s.a = leaf(LeafParts(&part, &part + 1));
+  return s;
 }
 
 SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "grammar/hash.h"
+#include "grammar/make_room.h"
 #include "grammar/schema/schema_walk.h"
 #include "grammar/schema/standard_stems.h"
 
@@ -100,6 +101,8 @@ SchemaMachine::Cursor SchemaMachine::cursor(const State& s) {
   if (id == InternTable::kNone) {
     id = static_cast<Cursor>(states_.size());
     cursor_ids_.insert(hash, id);
+    make_room(states_);
+    make_room(closing_sizes_);
     states_.push_back(s);
     closing_sizes_.push_back(UINT64_MAX);
     bytes_ += 2 * sizeof(State) + 48;
@@ -501,11 +504,12 @@ std::uint64_t SchemaMachine::closing_bound(const State& s) {
 std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
   const State s = states_[at];
   if (s.phase == Phase::kDead) return std::nullopt;
-  // Inside a character, or where a key must be one of few, the way out may be no key that may
-  // stand.
-  const bool any_key =
-      s.phase == Phase::kKey && levels_[s.b].any_key && leaves_[s.a].bytes.has('a');
-  if (s.phase == Phase::kKey && !any_key) return std::nullopt;
+  if (s.phase == Phase::kKey) {
+    // Inside a character, or in a key under patterns, the way out may be no key that may stand.
+    const Level& object = levels_[s.b];
+    const bool sure = object.any_key ? leaves_[s.a].bytes.has('a') : object.key_values.empty();
+    if (!sure) return std::nullopt;
+  }
   return closing_bound(s);
 }
 

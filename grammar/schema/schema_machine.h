@@ -27,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -107,7 +108,10 @@ class SchemaMachine {
     fuel_ = Fuel("steps", kSteps);
     return advance(at, byte);
   }
-  /// The same with the fuel that is left.
+  /// The same along `bytes` from `i` on: at least one, and as many as stay inside a scalar or a
+  /// key, whose places on the way are not kept. Sets `i` behind the last.
+  State read(const State& at, std::string_view bytes, std::size_t& i);
+  /// The same as read() of a byte with the fuel that is left.
   State advance(State at, unsigned char byte);
   bool accepting(const State& at);
   /// The budget of one mask's questions.
@@ -197,6 +201,11 @@ class SchemaMachine {
     std::vector<TokenId> ids;  // that fit
     std::vector<std::uint32_t> fit, unsure, ends;  // `fit`: of exits, those of `ids`
     std::uint64_t largest = 0;
+    void clear() {
+      known = false;
+      ids.clear(), fit.clear(), unsure.clear(), ends.clear();
+      largest = 0;
+    }
     [[nodiscard]] std::size_t bytes() const {  // with its place in a table
       return (ids.size() + fit.size() + unsure.size() + ends.size()) * 4 + 240;
     }

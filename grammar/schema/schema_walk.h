@@ -178,6 +178,7 @@ struct SchemaMachine::WalkRoom {
   std::vector<unsigned char> path, exit_path;
   std::vector<SchemaWalk::Open> open;
   std::vector<std::uint32_t> todo;
+  SchemaMachine::List list;  // that is being made; kept at its size
 };
 
 }  // namespace espalier::grammar

@@ -72,13 +72,12 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     known = machine_.standard_stems_->list(shared);
   }
   if (known == nullptr) {
-    constexpr std::size_t kUsual = 16;
-    SchemaMachine::List list;
-    if (tokens.piece != nullptr) list.fit.reserve(kUsual);
-    if (tokens.piece == nullptr) list.ids.reserve(kUsual);
+    SchemaMachine::List& list = room_->list;  // no list is made while another is
+    list.clear();
     Tokens listing = tokens;
     listing.list = &list;
     listing.object = stem.object;
+    constexpr std::size_t kMostKept = 8192;  // bytes of room for the next
     const std::uint64_t before = std::exchange(largest_, 0);
     noted_ = {};
     listing_ = true;
@@ -89,15 +88,15 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     walk(listing, from);
     list.largest = largest_ - std::min(largest_, stem.stem_bound);
     list.known = !unlistable_ && !machine_.text_missed_;
-    if (!list.known) list = {};
+    if (!list.known) list.clear();
     listing_ = false;
     largest_ = before;
     noted_ = {};
     machine_.text_missed_ = missed;
-    if (!list.fit.empty()) list.ids.reserve(list.fit.size());
     for (const std::uint32_t i : list.fit) list.ids.push_back(tokens.piece->exits[i].id);
     machine_.bytes_ += list.bytes();
-    known = std::make_shared<const SchemaMachine::List>(std::move(list));
+    known = std::make_shared<const SchemaMachine::List>(list);
+    if (list.bytes() > kMostKept) list = {};
     if (standard) machine_.standard_stems_->add(shared, known);
   }
   if (!known->known) {

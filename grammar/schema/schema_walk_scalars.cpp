@@ -204,7 +204,7 @@ bool SchemaWalk::note_part(const Part& part, std::uint32_t state) {
   return note_bound(machine_.scalars_[part.leaf.scalar].run.closing_size(state) + part.after);
 }
 
-// Over the trie along the scalar alone, in the order of its nodes.
+// Over the trie along the scalar alone.
 void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   Tokens tokens = all_;
   tokens.each = part.each;
@@ -224,38 +224,36 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   if (run.accepting(part.leaf.state) && live_after()) end(node, false);
   const auto nodes = all_.trie->nodes();
-  const std::size_t base = node == TokenTrie::kRoot ? 0 : nodes[node].depth;
-  std::vector<std::uint32_t> path(all_.trie->longest() + 1);
-  path[base] = part.leaf.state;
+  SmallVector<std::uint32_t, 160> states;  // by depth, from the node's on
+  states.reserve(all_.trie->longest() + 1);
+  std::uint32_t* const path = states.data();
+  path[node == TokenTrie::kRoot ? 0 : nodes[node].depth] = part.leaf.state;
   std::uint32_t noted = part.leaf.state;
   bool noted_fits = true;
-  std::vector<std::uint32_t> first;
-  all_.trie->children(node, run.next_bytes(part.leaf.state), first);
-  for (const std::uint32_t top : first) {
-    for (std::uint32_t i = top; i < nodes[top].next;) {
-      const TokenTrie::Node& at = nodes[i];
-      const std::uint32_t before = path[at.depth - 1U];
-      const std::uint32_t state = run.step(before, at.byte);
-      if (state == ScalarRun::kNone) {
-        i = at.next;
-        continue;
+  const std::size_t bottom = todo_.size();
+  all_.trie->children(node, run.next_bytes(part.leaf.state), todo_);
+  while (todo_.size() > bottom) {
+    const std::uint32_t i = todo_.back();
+    todo_.pop_back();
+    const TokenTrie::Node& at = nodes[i];
+    const std::uint32_t state = run.step(path[at.depth - 1U], at.byte);
+    if (state == ScalarRun::kNone) continue;
+    path[at.depth] = state;
+    const bool ends = run.accepting(state);
+    const ByteSet further = run.next_bytes(state);
+    const bool goes_on = !ends || !further.none();
+    if (goes_on && at.token_count > 0) {
+      if (state != noted) noted_fits = note_part(part, state);
+      noted = state;
+      if (noted_fits) {
+        for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
       }
-      path[at.depth] = state;
-      const bool ends = run.accepting(state);
-      const bool goes_on = !ends || !run.next_bytes(state).none();
-      if (goes_on && at.token_count > 0) {
-        if (state != noted) noted_fits = note_part(part, state);
-        noted = state;
-        if (noted_fits) {
-          for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
-        }
-      }
-      if (ends && live_after()) {
-        path_[at.depth] = at.byte;
-        end(i, !goes_on && at.token_count > 0);
-      }
-      i = goes_on ? i + 1 : at.next;
     }
+    if (ends && live_after()) {
+      path_[at.depth] = at.byte;
+      end(i, !goes_on && at.token_count > 0);
+    }
+    if (goes_on) all_.trie->children(i, further, todo_);
   }
 }
 
@@ -296,7 +294,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   if (piece == nullptr) return false;
   allow_stay(*piece, UINT32_MAX);
   const std::size_t depth = node == TokenTrie::kRoot ? 0 : all_.trie->nodes()[node].depth;
-  std::vector<std::uint32_t> alone;  // exits that complete one of the object's own keys
+  SmallVector<std::uint32_t, 16> alone;  // exits that complete one of the object's own keys
   if ((key.stands_in & kKey) != 0 || level.recorded) {
     for (std::uint32_t i = 0; i < piece->exits.size(); ++i) alone.push_back(i);
   } else if (!piece->exits.empty()) {
@@ -308,7 +306,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
          own != level.own_keys->end() && own->starts_with(text); ++own) {
       const std::string_view rest = std::string_view(*own).substr(text.size());
       if (rest.empty()) continue;  // its quote is walked below
-      if (!all_.trie->has(node, rest, '"')) continue;
+      if (!piece->may_hold(rest)) continue;
       auto e =
           std::lower_bound(piece->exits.begin(), piece->exits.end(), rest,
                            [&](const Piece::Exit& x, std::string_view r) { return inside(x) < r; });
@@ -317,7 +315,8 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
       }
     }
     std::sort(alone.begin(), alone.end());
-    alone.erase(std::unique(alone.begin(), alone.end()), alone.end());
+    alone.shorten(
+        static_cast<std::size_t>(std::unique(alone.begin(), alone.end()) - alone.begin()));
   }
   for (const std::uint32_t i : alone) {
     if (fits(piece->exits[i].id)) mask_.allow(piece->exits[i].id);

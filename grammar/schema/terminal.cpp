@@ -1,6 +1,7 @@
 #include "grammar/schema/terminal.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "grammar/program.h"
@@ -207,9 +208,17 @@ void Terminal::set_exits(const Vocabulary& vocabulary, std::size_t closing,
   for (const FoundExit& found : exits) piece.exits.push_back(found.exit);
   std::vector<std::string_view> left;
   std::vector<TokenId> ids;
+  constexpr std::size_t kExits = 16;  // a word of shapes
+  piece.shapes.resize(std::bit_ceil(piece.exits.size() / kExits + 1));
   for (std::size_t i = 0; i < piece.exits.size(); ++i) {
     const Piece::Exit& e = piece.exits[i];
-    left.push_back(vocabulary.bytes(e.id).substr(std::size_t{e.from} + e.size + closing));
+    const std::string_view token = vocabulary.bytes(e.id);
+    if (e.size > 0) {
+      const std::size_t bit =
+          Piece::shape(token.substr(e.from, e.size)) & (piece.shapes.size() * 64 - 1);
+      piece.shapes[bit / 64] |= std::uint64_t{1} << (bit % 64);
+    }
+    left.push_back(token.substr(std::size_t{e.from} + e.size + closing));
     if (left.back().empty()) {
       piece.ends.push_back(static_cast<std::uint32_t>(i));
     } else {

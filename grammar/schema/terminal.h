@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -80,6 +81,19 @@ class Terminal {
     std::vector<Exit> exits;
     std::vector<std::uint32_t> ends;         // of `exits`: those with nothing after it
     std::unique_ptr<const TokenTrie> after;  // what the others have left; its ids index `exits`
+    std::vector<std::uint64_t> shapes;  // bits, by shape(): of the texts that exits have inside
+    /// False: no exit has `text` inside, which is not empty.
+    [[nodiscard]] bool may_hold(std::string_view text) const {
+      const std::size_t bit = shape(text) & (shapes.size() * 64 - 1);
+      return ((shapes[bit / 64] >> (bit % 64)) & 1) != 0;
+    }
+    /// Of a text that is not empty: its length, its first and its last byte.
+    static std::size_t shape(std::string_view text) {
+      const auto first = static_cast<unsigned char>(text.front());
+      const auto last = static_cast<unsigned char>(text.back());
+      const std::uint64_t all = text.size() * 65536 + first * 256U + last;
+      return static_cast<std::size_t>((all * 0x9E3779B97F4A7C15ULL) >> 40);
+    }
   };
   /// An exit and the node of the vocabulary's trie that the bytes it has inside lead to.
   struct FoundExit {
