@@ -475,8 +475,13 @@ std::uint64_t SchemaMachine::find_level_bound(LevelId start) {
   return levels_[start].closing_bound;
 }
 
-std::uint64_t SchemaMachine::closing_bound(const State& s) {
+// In a key of the object, of which so many bytes are left.
+std::uint64_t SchemaMachine::key_bound(LevelId object, std::uint64_t left) {
   constexpr std::uint64_t kKeyStart = 48;  // a key that is new, and its colon
+  return left + std::max(level_bound(object), levels_[object].after_key) + kKeyStart;
+}
+
+std::uint64_t SchemaMachine::closing_bound(const State& s) {
   switch (s.phase) {
     case Phase::kDead:
     case Phase::kDone:
@@ -494,7 +499,7 @@ std::uint64_t SchemaMachine::closing_bound(const State& s) {
       for (const LeafPart& part : leaves_[s.a].parts) {
         most = std::max(most, scalars_[part.scalar].run.closing_size(part.state));
       }
-      return most + std::max(level_bound(s.b), levels_[s.b].after_key) + kKeyStart;
+      return key_bound(s.b, most);
     }
     default:
       return level_bound(s.a) + 8;

@@ -301,6 +301,7 @@ class SchemaMachine {
     return known != 0 ? known : find_level_bound(level);
   }
   std::uint64_t find_level_bound(LevelId level);
+  std::uint64_t key_bound(LevelId object, std::uint64_t left);
   static bool own_key(const Level& object, const std::string& spelled) {
     return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
   }

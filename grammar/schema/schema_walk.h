@@ -147,6 +147,7 @@ class SchemaWalk {
   bool note_part(const Part& part, std::uint32_t state);
   bool key_pieces(std::uint32_t node, Place& key);
   bool key_piece(std::uint32_t node, const Place& key);
+  bool named_keys(std::uint32_t node, const Place& key);
   void allow_stay(const Piece& piece, std::uint32_t most);
   [[nodiscard]] std::string key_text(const Tokens& tokens, const Place& place,
                                      std::size_t depth) const;

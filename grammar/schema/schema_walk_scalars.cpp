@@ -262,7 +262,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   constexpr std::uint64_t kColon = 16;
   const SchemaMachine::Level& level = machine_.levels_[key.inside.b];
   if (level.any_key) return key_piece(node, key);
-  if (level.key_values.empty()) return false;
+  if (level.key_values.empty()) return named_keys(node, key);
   const bool each = (key.stands_in & kKey) != 0 || level.recorded;
   const SchemaMachine::LeafParts& parts = machine_.leaves_[key.inside.a].parts;
   SchemaMachine::LeafParts rest;  // the object's own names
@@ -278,6 +278,59 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   }
   if (rest.size() != parts.size()) key.inside.a = machine_.leaf(std::move(rest));
   return key.inside.a == 0;
+}
+
+// Inside a key that is one of few names: along these alone, whose places are not kept. False, and
+// nothing allowed, where more than the names matters.
+bool SchemaWalk::named_keys(std::uint32_t node, const Place& key) {
+  const State& s = key.inside;
+  const auto& parts = machine_.leaves_[s.a].parts;
+  if (parts.size() != 1 || machine_.levels_[s.b].recorded || (key.stands_in & kKey) != 0) {
+    return false;
+  }
+  const LeafPart part = parts[0];
+  ScalarRun& run = machine_.scalars_[part.scalar].run;
+  const auto nodes = all_.trie->nodes();
+  SmallVector<std::uint32_t, 160> states;  // by depth, from the node's on
+  states.reserve(all_.trie->longest() + 1);
+  std::uint32_t* const path = states.data();
+  path[node == TokenTrie::kRoot ? 0 : nodes[node].depth] = part.state;
+  const std::size_t bottom = todo_.size();
+  all_.trie->children(node, run.next_bytes(part.state), todo_);
+  while (todo_.size() > bottom) {
+    const std::uint32_t i = todo_.back();
+    todo_.pop_back();
+    const TokenTrie::Node& at = nodes[i];
+    const std::uint32_t state = run.step(path[at.depth - 1U], at.byte);
+    if (state == ScalarRun::kNone) continue;
+    path[at.depth] = state;
+    path_[at.depth] = at.byte;
+    Place next;
+    next.stands_in = key.stands_in;
+    if (run.accepting(state)) {
+      const auto value = machine_.value_after_spelled(s.b, key_text(all_, key, at.depth - 1U));
+      if (value == 0) continue;
+      next.inside = {Phase::kColon, 0, value, 0, 0};
+      if (at.token_count > 0) emit(all_, i, next);
+      if (at.next != i + 1) below(all_, i, next);
+      continue;
+    }
+    if (at.token_count > 0) {
+      const std::uint64_t closing = machine_.key_bound(s.b, run.closing_size(state));
+      if (closing <= Program::kLongestClosing) {
+        largest_ = std::max(largest_, closing);
+        for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
+      } else {
+        const LeafPart reached{part.scalar, state, part.next};
+        const auto leaf = machine_.leaf(SchemaMachine::LeafParts(&reached, &reached + 1));
+        next.inside = {Phase::kKey, 0, leaf, s.b, s.text};
+        next.key = key.key;
+        emit(all_, i, next);
+      }
+    }
+    if (at.next != i + 1) all_.trie->children(i, run.next_bytes(state), todo_);
+  }
+  return true;
 }
 
 // Inside a key where any other key may come: every beginning can become one.
