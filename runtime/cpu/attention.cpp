@@ -69,7 +69,8 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted, 
   segments_.clear();
   runs_.clear();
   most_segments_ = 1;
-  const std::size_t items = kItemsAThread * workers_.threads();
+  // (One thread has nothing to balance.)
+  const std::size_t items = workers_.threads() == 1 ? 1 : kItemsAThread * workers_.threads();
   // The more queries a block has, the less it costs to widen K and V for them (their scores of a
   // segment, a KiB each, are passed through once a kernel), and the fewer blocks there are to deal
   // out.
@@ -77,18 +78,25 @@ void Attention::plan(const Batch& batch, std::span<const std::uint32_t> wanted, 
       1,
       std::clamp<std::size_t>(rows * heads_ / items, tuning_.fewest_queries, tuning_.most_queries) /
           group_));
+  std::uint32_t family_end = 0;  // of the related rows that `begin` is among
   for (std::uint32_t begin = 0; begin < rows;) {
     const auto related = [&](std::uint32_t a, std::uint32_t b) {
       if (batch.rows[a].sequence == batch.rows[b].sequence) return true;
       return tokens(a) >= kTileTokens && tokens(b) >= kTileTokens && table(a)[0] == table(b)[0];
     };
-    std::uint32_t end = begin + 1;
-    std::uint32_t most_tokens = tokens(order_[begin]);
+    if (family_end <= begin) {
+      family_end = begin + 1;
+      while (family_end < rows && related(order_[family_end - 1], order_[family_end])) ++family_end;
+    }
+    // As even as can be: what is left over would read all that the others do for a few rows.
+    const std::uint32_t left = family_end - begin;
+    const std::uint32_t blocks = (left + most_rows - 1) / most_rows;
+    const std::uint32_t end = begin + (left + blocks - 1) / blocks;
+    std::uint32_t most_tokens = 0;
     std::uint32_t first = first_token(order_[begin]);
-    while (end < rows && end - begin < most_rows && related(order_[end - 1], order_[end])) {
-      most_tokens = std::max(most_tokens, tokens(order_[end]));
-      first = std::min(first, first_token(order_[end]));
-      ++end;
+    for (std::uint32_t at = begin; at < end; ++at) {
+      most_tokens = std::max(most_tokens, tokens(order_[at]));
+      first = std::min(first, first_token(order_[at]));
     }
     const auto first_segment = static_cast<std::uint32_t>(first / kSegmentTokens);
     const auto count =

@@ -34,9 +34,10 @@ ESP_INLINE inline void pass_of(size_t count, size_t first, const F& f) {
     pass_of<kRows - 1>(count, first, f);
   }
 }
+inline size_t passes_of(size_t rows) { return (rows + kWideRows - 1) / kWideRows; }
 template <class F>
 inline void each_pass(size_t rows, const F& f) {
-  size_t passes = (rows + kWideRows - 1) / kWideRows;
+  size_t passes = passes_of(rows);
   for (size_t first = 0; first < rows; --passes) {
     const size_t count = (rows - first + passes - 1) / passes;
     pass_of<kWideRows>(count, first, f);
@@ -44,10 +45,38 @@ inline void each_pass(size_t rows, const F& f) {
   }
 }
 
-// One accumulator per score, over the dimensions in order.
-template <Read kType, int kRows, int kTiles>
+inline void fetch_tile(const unsigned char* tile, size_t width) {
+  for (size_t i = 0; i < 2 * kTileTokens * width; i += 64) __builtin_prefetch(tile + i);
+}
+
+// Which tiles are to be asked for while those before them are multiplied.
+class Fetches {
+ public:
+  Fetches(const unsigned char* const* tiles, size_t tile_count, const unsigned char* const* soon,
+          size_t soon_count)
+      : tiles_(tiles), soon_(soon), tile_count_(tile_count), soon_count_(soon_count) {}
+  // Tiles [t, t + count) come next.
+  void before(size_t t, size_t count) {
+    if (next_ < t + count) next_ = t + count;
+    end_ = t + 2 * count < tile_count_ ? t + 2 * count : tile_count_;
+    soon_end_ = soon_count_ * (t + count) / tile_count_;
+  }
+  size_t due() const { return (next_ < end_ ? end_ - next_ : 0) + soon_end_ - soon_next_; }
+  const unsigned char* take() { return next_ < end_ ? tiles_[next_++] : soon_[soon_next_++]; }
+
+ private:
+  const unsigned char* const* tiles_;
+  const unsigned char* const* soon_;
+  size_t tile_count_, soon_count_;
+  size_t next_ = 0, end_ = 0, soon_next_ = 0, soon_end_ = 0;
+};
+
+// One accumulator per score, over the dimensions in order. The tiles `asked` come nearer meanwhile:
+// to ask for many lines at once is to wait for them.
+template <Read kType, int kRows, int kTiles, int kAsked = 0>
 inline void score_block(const unsigned char* const* tiles, size_t width, const float* q,
-                        size_t q_stride, float* scores, size_t score_stride) {
+                        size_t q_stride, float* scores, size_t score_stride,
+                        const unsigned char* const* asked = nullptr) {
   Lanes acc[kRows][kTiles];
   ESP_UNROLL for (int r = 0; r < kRows; ++r) {
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) acc[r][t] = splat(0.0F);
@@ -61,6 +90,10 @@ inline void score_block(const unsigned char* const* tiles, size_t width, const f
     Lanes k[kTiles];
     ESP_UNROLL for (int t = 0; t < kTiles; ++t) {
       k[t] = load_plain<kType>(tiles[t] + d * kPlainBytes<kType>);
+    }
+    // (Each line twice, which costs less than to count.)
+    ESP_UNROLL for (int i = 0; i < kAsked; ++i) {
+      __builtin_prefetch(asked[i] + d * 2 * kTileTokens);
     }
     ESP_UNROLL for (int r = 0; r < kRows; ++r) {
       const Lanes value = splat(rows[r / 4][static_cast<size_t>(r % 4) * q_stride]);
@@ -76,37 +109,6 @@ inline void score_block(const unsigned char* const* tiles, size_t width, const f
   }
 }
 
-inline void fetch_tile(const unsigned char* tile, size_t width) {
-  for (size_t i = 0; i < 2 * kTileTokens * width; i += 64) __builtin_prefetch(tile + i);
-}
-
-// Asks for tiles while those before them are multiplied.
-class Fetches {
- public:
-  Fetches(const unsigned char* const* tiles, size_t tile_count, const unsigned char* const* soon,
-          size_t soon_count, size_t width)
-      : tiles_(tiles),
-        soon_(soon),
-        tile_count_(tile_count),
-        soon_count_(soon_count),
-        width_(width) {}
-  // Tiles [t, t + count) come next.
-  void before(size_t t, size_t count) {
-    for (size_t i = t + count; i < tile_count_ && i < t + 2 * count; ++i) {
-      fetch_tile(tiles_[i], width_);
-    }
-    for (; fetched_ < soon_count_ * (t + count) / tile_count_; ++fetched_) {
-      fetch_tile(soon_[fetched_], width_);
-    }
-  }
-
- private:
-  const unsigned char* const* tiles_;
-  const unsigned char* const* soon_;
-  size_t tile_count_, soon_count_, width_;
-  size_t fetched_ = 0;
-};
-
 template <Read kType, int kRows>
 inline void score_rows(const unsigned char* const* tiles, size_t tile_count, Fetches fetches,
                        size_t width, const float* q, size_t q_stride, float* scores,
@@ -117,6 +119,7 @@ inline void score_rows(const unsigned char* const* tiles, size_t tile_count, Fet
   const auto next = [&]<int kCount>() {
     for (; t + kCount <= tile_count; t += kCount) {
       fetches.before(t, kCount);
+      while (fetches.due() > 0) fetch_tile(fetches.take(), width);
       score_block<kType, kRows, kCount>(tiles + t, width, q, q_stride, scores + t * kTileTokens,
                                         score_stride);
     }
@@ -134,6 +137,7 @@ template <Read kType>
 void scores_of_many(const unsigned char* const* tiles, size_t tile_count, Fetches fetches,
                     size_t width, const float* q, size_t q_stride, size_t rows, float* out,
                     size_t score_stride) {
+  constexpr int kAsked = 2;  // tiles, by a pass
   alignas(64) float wide[kWideTiles][kWideWidth * kTileTokens];
   const unsigned char* wide_tiles[kWideTiles];
   for (int i = 0; i < kWideTiles; ++i) {
@@ -143,6 +147,8 @@ void scores_of_many(const unsigned char* const* tiles, size_t tile_count, Fetche
   const auto next = [&]<int kCount>() {
     for (; t + kCount <= tile_count; t += kCount) {
       fetches.before(t, kCount);
+      size_t passes = passes_of(rows);
+      while (fetches.due() > kAsked * passes) fetch_tile(fetches.take(), width);
       for (int i = 0; i < kCount; ++i) {
         const unsigned char* from = tiles[t + static_cast<size_t>(i)];
         for (size_t d = 0; d < width; ++d) {
@@ -150,9 +156,13 @@ void scores_of_many(const unsigned char* const* tiles, size_t tile_count, Fetche
         }
       }
       each_pass(rows, [&]<int kRows>(size_t first) ESP_INLINE {
-        score_block<Read::kFloat, kRows, kCount>(wide_tiles, width, q + first * q_stride, q_stride,
-                                                 out + first * score_stride + t * kTileTokens,
-                                                 score_stride);
+        const unsigned char* asked[kAsked];
+        const size_t now = (fetches.due() + passes - 1) / passes;
+        --passes;
+        for (size_t i = 0; i < kAsked; ++i) asked[i] = i < now ? fetches.take() : wide_tiles[0];
+        score_block<Read::kFloat, kRows, kCount, kAsked>(
+            wide_tiles, width, q + first * q_stride, q_stride,
+            out + first * score_stride + t * kTileTokens, score_stride, asked);
       });
     }
   };
@@ -164,7 +174,7 @@ template <Read kType>
 void scores_of(const unsigned char* const* tiles, size_t tile_count,
                const unsigned char* const* soon, size_t soon_count, size_t width, const float* q,
                size_t q_stride, size_t rows, float* out, size_t score_stride) {
-  Fetches fetches(tiles, tile_count, soon, soon_count, width);
+  Fetches fetches(tiles, tile_count, soon, soon_count);
   if constexpr (kWideRows > 1) {
     if (rows > kWideRows && width <= kWideWidth) {
       return scores_of_many<kType>(tiles, tile_count, fetches, width, q, q_stride, rows, out,
@@ -177,7 +187,7 @@ void scores_of(const unsigned char* const* tiles, size_t tile_count,
       score_rows<kType, kRows>(tiles, tile_count, fetches, width, q + r * q_stride, q_stride,
                                out + r * score_stride, score_stride);
       r += kRows;
-      fetches = Fetches(tiles, tile_count, soon, 0, width);  // they are on their way
+      fetches = Fetches(tiles, tile_count, soon, 0);  // they are on their way
     }
   };
   if constexpr (kScoreRegisters >= 12) next.template operator()<12>();
@@ -200,13 +210,13 @@ float weights_of(float* x, size_t count, float shift) {
   const size_t whole = count / kLanes * kLanes;
   Lanes total = splat(0.0F);
   for (size_t i = 0; i < whole; i += kLanes) {
-    const Lanes e = exponential(sub(load(x + i), splat(shift)));
+    const Lanes e = exponential_to_one(sub(load(x + i), splat(shift)));
     total = add(total, e);
     store(x + i, e);
   }
   if (whole < count) {
     const Lanes tail = load_first(x + whole, count - whole, -kInfinity);
-    const Lanes e = exponential(sub(tail, splat(shift)));
+    const Lanes e = exponential_to_one(sub(tail, splat(shift)));
     total = add(total, e);
     store(x + whole, e);
   }
@@ -314,7 +324,7 @@ inline void value_rows(const unsigned char* const* tiles, size_t count, size_t w
 }
 
 // The tokens whose V are widened at a time.
-constexpr size_t kWideTokens = 4 * kTileTokens;
+constexpr size_t kWideTokens = 8 * kTileTokens;
 
 template <Read kType>
 void values_of_many(const unsigned char* const* tiles, size_t count, size_t width,
@@ -333,10 +343,14 @@ void values_of_many(const unsigned char* const* tiles, size_t count, size_t widt
         wide_tiles[i] = reinterpret_cast<const unsigned char*>(wide + i * kTileTokens * kWide);
       }
       for (; column + kWide <= width; column += kWide) {
-        for (size_t j = 0; j < tokens; ++j) {
-          const unsigned char* v = from[j / kTileTokens] + j % kTileTokens * row_bytes;
-          ESP_UNROLL for (size_t c = 0; c < kChunks; ++c) {
-            store(wide + j * kWide + c * kLanes, load_values<kType>(v, column / kLanes + c));
+        float* to = wide;
+        for (size_t j = 0; j < tokens;) {
+          const unsigned char* v = from[j / kTileTokens];
+          const size_t end = tokens - j < kTileTokens ? tokens : j + kTileTokens;
+          for (; j < end; ++j, v += row_bytes, to += kWide) {
+            ESP_UNROLL for (size_t c = 0; c < kChunks; ++c) {
+              store(to + c * kLanes, load_values<kType>(v, column / kLanes + c));
+            }
           }
         }
         each_pass(rows, [&]<int kRows>(size_t first) ESP_INLINE {

@@ -3,7 +3,7 @@
 // Included by each kernel file inside its anonymous namespace, after it has defined `Lanes` and:
 //   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
 //   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
-//   : b) minimum(a < b ? a : b) sum_tree max_tree power(t) keep_from(x, bound, v)
+//   : b) minimum(a < b ? a : b) sum_tree max_tree power(t: 2^(n - 127) of n in its low 8 bits) keep_from(x, bound, v)
 // and the constants kScoreRegisters, kValueRegisters, kWideRows and kWideTiles. The order of
 // operations here is the numerics contract. No include guard: a file includes it once.
 
@@ -16,14 +16,16 @@
 
 constexpr float kInfinity = __builtin_inff();
 
-// exp(x): x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's polynomial of degree 7 in r (error below
-// half an ulp of the rounding that follows), times 2^n. 0 below -87; clamped above 88.
-inline Lanes exponential(Lanes x) {
-  const Lanes clamped = maximum(splat(-87.0F), minimum(splat(88.0F), x));
-  // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
-  const Lanes shifted = fma(clamped, splat(0x1.715476p+0F), splat(12582912.0F));
-  const Lanes n = sub(shifted, splat(12582912.0F));
-  Lanes r = fma(n, splat(-0x1.62e430p-1F), clamped);
+// exp(x) for x in [-87, 88]: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's polynomial of degree 7 in
+// r (error below half an ulp of the rounding that follows), times 2^n.
+inline Lanes exponential_within(Lanes x) {
+  // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits; with 127 more,
+  // n stands there as an exponent does. (An odd number would turn ties around, but no x has one:
+  // a product that ends in one half is 0x1.715476 times a power of two, beyond these.)
+  constexpr float kShift = 12582912.0F + 127.0F;
+  const Lanes shifted = fma(x, splat(0x1.715476p+0F), splat(kShift));
+  const Lanes n = sub(shifted, splat(kShift));
+  Lanes r = fma(n, splat(-0x1.62e430p-1F), x);
   r = fma(n, splat(0x1.05c610p-29F), r);
   Lanes p = splat(1.0F / 5040.0F);
   p = fma(p, r, splat(1.0F / 720.0F));
@@ -33,8 +35,15 @@ inline Lanes exponential(Lanes x) {
   p = fma(p, r, splat(0.5F));
   p = fma(p, r, splat(1.0F));
   p = fma(p, r, splat(1.0F));
-  return keep_from(x, -87.0F, mul(p, power(shifted)));
+  return mul(p, power(shifted));
 }
+// 0 below -87; clamped above 88.
+inline Lanes exponential(Lanes x) {
+  const Lanes clamped = maximum(splat(-87.0F), minimum(splat(88.0F), x));
+  return keep_from(x, -87.0F, exponential_within(clamped));
+}
+// The same, of what is not above 0.
+inline Lanes exponential_to_one(Lanes x) { return keep_from(x, -87.0F, exponential_within(x)); }
 
 void rms_norm(const float* x, const float* weight, size_t n, float epsilon, float* out) {
   Lanes squares = splat(0.0F);

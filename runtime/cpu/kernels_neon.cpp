@@ -117,8 +117,7 @@ inline float max_tree(const Lanes& x) {
 }
 inline Lanes power(const Lanes& shifted) {
   return each([&](int i) {
-    const int32x4_t bits = vshlq_n_s32(vreinterpretq_s32_f32(shifted.v[i]), 23);
-    return vreinterpretq_f32_s32(vaddq_s32(bits, vdupq_n_s32(0x3F800000)));
+    return vreinterpretq_f32_s32(vshlq_n_s32(vreinterpretq_s32_f32(shifted.v[i]), 23));
   });
 }
 inline Lanes keep_from(const Lanes& x, float bound, const Lanes& v) {

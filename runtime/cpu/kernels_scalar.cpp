@@ -85,12 +85,12 @@ inline float max_tree(Lanes a) {
   }
   return a.v[0];
 }
-// 2^n, where the low bits of `shifted` (1.5 * 2^23 + n) hold n.
+// 2^n, where the low bits of `shifted` (1.5 * 2^23 + 127 + n) hold 127 + n.
 inline Lanes power(const Lanes& shifted) {
   return each([&](size_t i) {
     uint32_t bits;
     std::memcpy(&bits, &shifted.v[i], sizeof bits);
-    bits = (bits << 23) + 0x3F800000U;
+    bits <<= 23;
     float out;
     std::memcpy(&out, &bits, sizeof out);
     return out;

@@ -82,8 +82,7 @@ inline float max_tree(Lanes x) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 inline __m256 power_half(__m256 shifted) {
-  const __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
-  return _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3F800000)));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(shifted), 23));
 }
 inline Lanes power(Lanes shifted) { return {power_half(shifted.a), power_half(shifted.b)}; }
 inline Lanes keep_from(Lanes x, float bound, Lanes v) {
