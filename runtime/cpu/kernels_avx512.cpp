@@ -147,15 +147,17 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
   constexpr bool kTable = kFormat.table != CodeTable::kNone;
   constexpr bool kBiased = kFormat.bias != 0 || kTable;
   // Few rows do not hide latency: their sums go in two chains. The second takes columns whose codes
-  // of 4 bits are the upper halves of bytes, as 16 times themselves: no shift but of the sum.
+  // of 4 bits are the upper halves of bytes, as 16 times themselves where nothing is joined to
+  // them; the first, where codes count 2^shift times, takes the lower halves as themselves. A shift
+  // of a sum then stands for four of codes.
   constexpr bool kTwoChains = kGroups == 1 && kRows < 4;
-  constexpr int kUpper =
-      kTwoChains && kFormat.low_bits == 4 && kFormat.high_bits == 0 && !kTable ? 4 : kFormat.shift;
-  Bytes w[8] = {
-      column_codes<kType, kFormat.shift, 0>(codes), column_codes<kType, kFormat.shift, 1>(codes),
-      column_codes<kType, kFormat.shift, 2>(codes), column_codes<kType, kFormat.shift, 3>(codes),
-      column_codes<kType, kUpper, 4>(codes),        column_codes<kType, kUpper, 5>(codes),
-      column_codes<kType, kUpper, 6>(codes),        column_codes<kType, kUpper, 7>(codes)};
+  constexpr bool kHalves = kTwoChains && kFormat.low_bits == 4 && !kTable;
+  constexpr int kLower = kHalves && kFormat.high_bits > 0 ? 0 : kFormat.shift;
+  constexpr int kUpper = kHalves && kFormat.high_bits == 0 ? 4 : kFormat.shift;
+  Bytes w[8] = {column_codes<kType, kLower, 0>(codes), column_codes<kType, kLower, 1>(codes),
+                column_codes<kType, kLower, 2>(codes), column_codes<kType, kLower, 3>(codes),
+                column_codes<kType, kUpper, 4>(codes), column_codes<kType, kUpper, 5>(codes),
+                column_codes<kType, kUpper, 6>(codes), column_codes<kType, kUpper, 7>(codes)};
   if constexpr (kTable) {
     const Bytes values = _mm512_xor_si512(
         _mm512_broadcast_i32x4(
@@ -167,11 +169,18 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
   ESP_UNROLL for (int g = 0; g < kGroups; ++g) of_group[g] = scales(g);
   ESP_UNROLL for (int m = 0; m < kRows; ++m, a += kBlock) {
     ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-      __m512i s = kBiased ? _mm512_set1_epi32(bias(m, g)) : _mm512_setzero_si512();
+      const __m512i start = kBiased ? _mm512_set1_epi32(bias(m, g)) : _mm512_setzero_si512();
+      __m512i s = start;
       if constexpr (kTwoChains) {
+        // What is counted 2^shift times starts at the bias.
         __m512i second = _mm512_setzero_si512();
+        if constexpr (kLower != kFormat.shift) {
+          s = second;
+          second = start;
+        }
         ESP_UNROLL for (int j = 0; j < 4; ++j) dot4(s, w[j], a + 4 * j);
         ESP_UNROLL for (int j = 4; j < 8; ++j) dot4(second, w[j], a + 4 * j);
+        s = _mm512_slli_epi32(s, kFormat.shift - kLower);
         s = _mm512_add_epi32(s, _mm512_srai_epi32(second, kUpper - kFormat.shift));
       } else {
         constexpr int kEach = 8 / kGroups;

@@ -3,7 +3,8 @@
 // Included by each kernel file inside its anonymous namespace, after it has defined `Lanes` and:
 //   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
 //   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
-//   : b) minimum(a < b ? a : b) sum_tree max_tree power(t: 2^(n - 127) of n in its low 8 bits) keep_from(x, bound, v)
+//   : b) minimum(a < b ? a : b) sum_tree max_tree power(t: 2^(n - 127) of n in its low 8 bits)
+//   keep_from(x, bound, v)
 // and the constants kScoreRegisters, kValueRegisters, kWideRows and kWideTiles. The order of
 // operations here is the numerics contract. No include guard: a file includes it once.
 
@@ -16,8 +17,8 @@
 
 constexpr float kInfinity = __builtin_inff();
 
-// exp(x) for x in [-87, 88]: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's polynomial of degree 7 in
-// r (error below half an ulp of the rounding that follows), times 2^n.
+// exp(x) for x in [-87, 88]: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor's polynomial of degree 7
+// in r (error below half an ulp of the rounding that follows), times 2^n.
 inline Lanes exponential_within(Lanes x) {
   // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits; with 127 more,
   // n stands there as an exponent does. (An odd number would turn ties around, but no x has one:
