@@ -321,6 +321,51 @@ TEST_P(EachIsa, ElementwiseKernelsHaveTheScalarBits) {
   }
 }
 
+// The contract's exp, as it is written there.
+float exponential_by_contract(float x) {
+  if (x < -87.0F) return 0.0F;
+  const float clamped = std::min(x, 88.0F);
+  const float n = std::fma(clamped, 0x1.715476p+0F, 0x1.8p+23F) - 0x1.8p+23F;
+  const float r = std::fma(n, 0x1.05c610p-29F, std::fma(n, -0x1.62e430p-1F, clamped));
+  float series = 1.0F / 5040.0F;
+  for (const float next :
+       {1.0F / 720.0F, 1.0F / 120.0F, 1.0F / 24.0F, 1.0F / 6.0F, 0.5F, 1.0F, 1.0F}) {
+    series = std::fma(series, r, next);
+  }
+  return series * std::ldexp(1.0F, static_cast<int>(n));
+}
+
+TEST_P(EachIsa, ExponentialsAreTheContractsOperations) {
+  constexpr std::size_t kCount = 4096;
+  std::vector<float> x(kCount);
+  for (std::size_t i = 0; i < kCount; ++i) {
+    x[i] = std::uniform_real_distribution<float>(-90.0F, 90.0F)(random);
+    if (i % 2 != 0) x[i] = std::ldexp(x[i], -static_cast<int>(up_to(random, 30)));
+  }
+  // Around the halves, where the nearest integer changes.
+  for (std::size_t i = 0; i < 252; ++i) {
+    const float half = (static_cast<float>(i) - 125.5F) / 0x1.715476p+0F;
+    x[3 * i] = std::nextafter(half, -100.0F);
+    x[3 * i + 1] = half;
+    x[3 * i + 2] = std::nextafter(half, 100.0F);
+  }
+  x[kCount - 3] = -87.0F;
+  x[kCount - 2] = std::nextafter(-87.0F, -100.0F);
+  x[kCount - 1] = -std::numeric_limits<float>::infinity();
+  std::vector<float> expected(kCount);
+  std::transform(x.begin(), x.end(), expected.begin(), exponential_by_contract);
+  std::vector<float> actual(kCount);
+  kernels.exponentials(x.data(), kCount, 0.0F, 1.0F, actual.data());
+  EXPECT_TRUE(same_bits(expected, actual));
+
+  for (std::size_t i = 0; i < kCount; ++i) {
+    x[i] = -std::fabs(x[i]);
+    expected[i] = exponential_by_contract(x[i]);
+  }
+  kernels.weights_of(x.data(), kCount, 0.0F);
+  EXPECT_TRUE(same_bits(expected, x));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, EachIsa, ::testing::ValuesIn(tested_kernels()),
                          [](const auto& it) { return std::string(it.param->name); });
 
