@@ -264,7 +264,7 @@ class Stub {
       return "    # program.generators[" + quote(gen.name) + "]\n";
     const std::string own = title(gen.name);
     std::string parameters;
-    // Parameters go by place as long as Python's order of them allows it, and by name from there on.
+    // By place as long as Python's order of parameters allows it, from there on by name.
     bool by_place = true, starred = false, left_out = false, others = false;
     for (const Parameter& one : gen.parameters) {
       std::string meaning = type(one.type, own + title(one.name));
