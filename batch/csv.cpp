@@ -1,7 +1,5 @@
 #include "batch/csv.h"
 
-#include <utility>
-
 namespace espalier::batch {
 namespace {
 

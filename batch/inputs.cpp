@@ -58,9 +58,10 @@ Status descend(std::vector<std::string>& paths, System& system) {
     for (const std::string& name : *names) {
       if (name.starts_with('.')) continue;
       std::string path = join_path(folder, name);
-      const auto info = system.info(path);
-      if (info && info->is_directory && !info->is_link)
-        open.emplace_back(std::move(path), above + 1);
+      auto info = system.info(path);
+      if (!info && is_absence(info.error())) continue;  // expand() sees to what leads nowhere
+      if (!info) return fail(std::move(info).error());
+      if (info->is_directory && !info->is_link) open.emplace_back(std::move(path), above + 1);
     }
     paths.push_back(std::move(folder));
   }
@@ -254,11 +255,14 @@ Result<Inputs> Inputs::open_table(const std::string& path, System& system) {
       return fail(ErrorCode::kInvalid, "'" + path + "' has two columns \"" + name + "\"");
   }
   UniqueIds ids(path);
+  const bool named =
+      std::find(inputs.columns_.begin(), inputs.columns_.end(), "id") != inputs.columns_.end();
   for (std::size_t i = 1; i < records.size(); ++i) {
     Json id = records[i].line;
     // A record that cannot be read keeps its line as id, and fails when it is read.
-    if (const auto row = inputs.read_record(records[i].text); row && row->fields.contains("id"))
-      id = row->fields["id"];
+    if (named) {
+      if (auto row = inputs.read_record(records[i].text)) id = std::move(row->fields["id"]);
+    }
     ESP_TRY(ids.add(id, records[i].line));
     inputs.entries_.push_back({std::move(id), {}, records[i].text});
   }

@@ -145,6 +145,8 @@ class SchemaWalk {
   void exits_of(const Piece& piece, std::string_view text, std::vector<std::uint32_t>& out) const;
   bool note_bound(std::uint64_t bound);
   bool note_part(const Part& part, std::uint32_t state);
+  template <class Visit>
+  void along(std::uint32_t node, ScalarRun& run, std::uint32_t from, Visit visit);
   bool key_pieces(std::uint32_t node, Place& key);
   bool key_piece(std::uint32_t node, const Place& key);
   bool named_keys(std::uint32_t node, const Place& key);

@@ -204,6 +204,29 @@ bool SchemaWalk::note_part(const Part& part, std::uint32_t state) {
   return note_bound(machine_.scalars_[part.leaf.scalar].run.closing_size(state) + part.after);
 }
 
+// Over the trie below the node along a scalar alone, each node behind the one above it: `visit`
+// gets a node and the scalar's state there, and says whether to go on below it.
+template <class Visit>
+void SchemaWalk::along(std::uint32_t node, ScalarRun& run, std::uint32_t from, Visit visit) {
+  const auto nodes = all_.trie->nodes();
+  SmallVector<std::uint32_t, 160> states;  // by depth, from the node's on
+  states.reserve(all_.trie->longest() + 1);
+  std::uint32_t* const path = states.data();
+  path[node == TokenTrie::kRoot ? 0 : nodes[node].depth] = from;
+  const std::size_t bottom = todo_.size();
+  all_.trie->children(node, run.next_bytes(from), todo_);
+  while (todo_.size() > bottom) {
+    const std::uint32_t i = todo_.back();
+    todo_.pop_back();
+    const std::size_t depth = nodes[i].depth;
+    const std::uint32_t state = run.step(path[depth - 1], nodes[i].byte);
+    if (state == ScalarRun::kNone) continue;
+    path[depth] = state;
+    if (visit(i, state) && nodes[i].next != i + 1)
+      all_.trie->children(i, run.next_bytes(state), todo_);
+  }
+}
+
 // Over the trie along the scalar alone.
 void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   Tokens tokens = all_;
@@ -223,25 +246,12 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   };
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   if (run.accepting(part.leaf.state) && live_after()) end(node, false);
-  const auto nodes = all_.trie->nodes();
-  SmallVector<std::uint32_t, 160> states;  // by depth, from the node's on
-  states.reserve(all_.trie->longest() + 1);
-  std::uint32_t* const path = states.data();
-  path[node == TokenTrie::kRoot ? 0 : nodes[node].depth] = part.leaf.state;
   std::uint32_t noted = part.leaf.state;
   bool noted_fits = true;
-  const std::size_t bottom = todo_.size();
-  all_.trie->children(node, run.next_bytes(part.leaf.state), todo_);
-  while (todo_.size() > bottom) {
-    const std::uint32_t i = todo_.back();
-    todo_.pop_back();
-    const TokenTrie::Node& at = nodes[i];
-    const std::uint32_t state = run.step(path[at.depth - 1U], at.byte);
-    if (state == ScalarRun::kNone) continue;
-    path[at.depth] = state;
+  along(node, run, part.leaf.state, [&](std::uint32_t i, std::uint32_t state) {
+    const TokenTrie::Node& at = all_.trie->nodes()[i];
     const bool ends = run.accepting(state);
-    const ByteSet further = run.next_bytes(state);
-    const bool goes_on = !ends || !further.none();
+    const bool goes_on = !ends || !run.next_bytes(state).none();
     if (goes_on && at.token_count > 0) {
       if (state != noted) noted_fits = note_part(part, state);
       noted = state;
@@ -253,8 +263,8 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
       path_[at.depth] = at.byte;
       end(i, !goes_on && at.token_count > 0);
     }
-    if (goes_on) all_.trie->children(i, further, todo_);
-  }
+    return goes_on;
+  });
 }
 
 // Inside a key: as leaf_pieces().
@@ -290,30 +300,18 @@ bool SchemaWalk::named_keys(std::uint32_t node, const Place& key) {
   }
   const LeafPart part = parts[0];
   ScalarRun& run = machine_.scalars_[part.scalar].run;
-  const auto nodes = all_.trie->nodes();
-  SmallVector<std::uint32_t, 160> states;  // by depth, from the node's on
-  states.reserve(all_.trie->longest() + 1);
-  std::uint32_t* const path = states.data();
-  path[node == TokenTrie::kRoot ? 0 : nodes[node].depth] = part.state;
-  const std::size_t bottom = todo_.size();
-  all_.trie->children(node, run.next_bytes(part.state), todo_);
-  while (todo_.size() > bottom) {
-    const std::uint32_t i = todo_.back();
-    todo_.pop_back();
-    const TokenTrie::Node& at = nodes[i];
-    const std::uint32_t state = run.step(path[at.depth - 1U], at.byte);
-    if (state == ScalarRun::kNone) continue;
-    path[at.depth] = state;
+  along(node, run, part.state, [&](std::uint32_t i, std::uint32_t state) {
+    const TokenTrie::Node& at = all_.trie->nodes()[i];
     path_[at.depth] = at.byte;
     Place next;
     next.stands_in = key.stands_in;
     if (run.accepting(state)) {
       const auto value = machine_.value_after_spelled(s.b, key_text(all_, key, at.depth - 1U));
-      if (value == 0) continue;
+      if (value == 0) return false;
       next.inside = {Phase::kColon, 0, value, 0, 0};
       if (at.token_count > 0) emit(all_, i, next);
       if (at.next != i + 1) below(all_, i, next);
-      continue;
+      return false;
     }
     if (at.token_count > 0) {
       const std::uint64_t closing = machine_.key_bound(s.b, run.closing_size(state));
@@ -328,8 +326,8 @@ bool SchemaWalk::named_keys(std::uint32_t node, const Place& key) {
         emit(all_, i, next);
       }
     }
-    if (at.next != i + 1) all_.trie->children(i, run.next_bytes(state), todo_);
-  }
+    return true;
+  });
   return true;
 }
 
