@@ -287,7 +287,11 @@ struct IfStmt {
   std::vector<IfBranch> branches;  // if, else if, else if, …: one or more
   std::optional<Block> otherwise;
 };
+/// `for x in xs { … }`, or `let name: type = for x in xs { … }`, which binds the list of what its
+/// turns yield.
 struct ForStmt {
+  std::optional<Identifier> collected;
+  TypePtr collected_type;  // null unless written
   Identifier variable;
   ExprPtr list;
   Block body;

@@ -99,6 +99,7 @@ class AstBuilder {
   Block block(Node node);
   Block body(Node node);  // of a block, or of one statement or text
   Stmt statement(Node node);
+  ForStmt for_loop(Node node);
   Stmt match(Node node);
   Pattern pattern(Node node);
 

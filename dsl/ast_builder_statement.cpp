@@ -67,6 +67,13 @@ Stmt AstBuilder::statement(Node node) {
       LetStmt let;
       let.name = identifier(parts.next());
       if (const auto written = parts.take(Kind::kType)) let.type = type(*written);
+      if (const auto loop = parts.take(Kind::kFor)) {
+        ForStmt made = for_loop(*loop);
+        made.collected = std::move(let.name);
+        made.collected_type = std::move(let.type);
+        result.node = std::move(made);
+        break;
+      }
       let.value = next_expr();
       result.node = std::move(let);
       break;
@@ -86,14 +93,9 @@ Stmt AstBuilder::statement(Node node) {
       result.node = std::move(made);
       break;
     }
-    case Kind::kFor: {
-      ForStmt made;
-      if (const auto name = parts.take(Kind::kName)) made.variable = identifier(*name);
-      made.list = next_expr();
-      made.body = block(parts.next());
-      result.node = std::move(made);
+    case Kind::kFor:
+      result.node = for_loop(node);
       break;
-    }
     case Kind::kMatch:
       return match(node);
     case Kind::kRetry: {
@@ -136,6 +138,15 @@ Stmt AstBuilder::statement(Node node) {
       break;
   }
   return result;
+}
+
+ForStmt AstBuilder::for_loop(Node node) {
+  ForStmt made;
+  auto parts = children(node);
+  if (const auto name = parts.take(Kind::kName)) made.variable = identifier(*name);
+  made.list = parts.is(Kind::kExpr) ? expr(parts.next()) : missing(span(node));
+  made.body = block(parts.next());
+  return made;
 }
 
 Stmt AstBuilder::match(Node node) {

@@ -419,13 +419,15 @@ Static Checker::fork(const ForkExpr& written) {
   }
   const std::uint32_t loops = loops_;
   loops_ = 0;
-  forks_.push_back({});
+  ++forks_;
+  collectors_.push_back({});
   open_scope(written.body.span);
   if (written.variable) bind(*written.variable, {item});
   const bool falls = block(written.body, false);
   close_scope();
-  const ForkFrame frame = forks_.back();
-  forks_.pop_back();
+  const Collector frame = collectors_.back();
+  collectors_.pop_back();
+  --forks_;
   loops_ = loops;
   if (frame.yields && falls) {
     const Span end{written.body.span.file, written.body.span.end - 1, written.body.span.end};

@@ -23,7 +23,7 @@ bool has_effect(const Block& block) {
           if constexpr (std::is_same_v<T, MatchStmt>)
             return std::any_of(node.arms.begin(), node.arms.end(),
                                [](const MatchArm& a) { return has_effect(a.body); });
-          if constexpr (std::is_same_v<T, ForStmt>) return has_effect(node.body);
+          if constexpr (std::is_same_v<T, ForStmt>) return node.collected || has_effect(node.body);
           return !std::is_same_v<T, BreakStmt>;
         },
         statement.node);
@@ -40,7 +40,8 @@ void Checker::gen(GenInfo& info) {
   regions_.clear();
   ended_.clear();
   facts_.clear();
-  forks_.clear();
+  collectors_.clear();
+  forks_ = 0;
   turn_ = {};
   loops_ = 0;
   mixed_ = traits_[gen_index_].turns;
@@ -122,14 +123,17 @@ bool Checker::statement(const Stmt& node) {
         } else if constexpr (std::is_same_v<T, ReturnStmt>) {
           return return_statement(inner, node.span);
         } else if constexpr (std::is_same_v<T, YieldStmt>) {
-          const Static value = expr(
-              *inner.value, forks_.empty() || !forks_.back().yields ? nullptr : forks_.back().type);
-          if (forks_.empty()) {
-            error("E0107", node.span, "`yield` outside a fork", "").help =
-                "a generator's value leaves by `return`";
+          const Static value = expr(*inner.value, collectors_.empty() || !collectors_.back().yields
+                                                      ? nullptr
+                                                      : collectors_.back().type);
+          if (collectors_.empty()) {
+            error("E0107", node.span, "`yield` outside a fork and a loop that `let` binds", "")
+                .help = loops_ > 0
+                            ? "to collect what a loop's turns give, write `let name = for … { … }`"
+                            : "a generator's value leaves by `return`";
             return false;
           }
-          ForkFrame& frame = forks_.back();
+          Collector& frame = collectors_.back();
           frame.unknown = frame.unknown || value.type == nullptr;
           frame.selected = value.selected && (frame.selected || !frame.yields);
           frame.type = frame.yields ? unify(frame.type, value.type) : value.type;
@@ -138,7 +142,7 @@ bool Checker::statement(const Stmt& node) {
         } else {
           if (loops_ == 0)
             error("E0107", node.span,
-                  forks_.empty() ? "`break` outside a loop" : "`break` cannot leave a fork");
+                  forks_ == 0 ? "`break` outside a loop" : "`break` cannot leave a fork");
           return false;
         }
       },
@@ -234,14 +238,38 @@ bool Checker::for_statement(const ForStmt& node, const Span& span) {
   open_scope(span);
   bind(node.variable, {item});
   ++loops_;
+  if (node.collected) collectors_.emplace_back();
   block(node.body, false);
   --loops_;
   close_scope();
-  if (!has_effect(node.body) && !broken_)
+  if (node.collected) {
+    const Collector frame = collectors_.back();
+    collectors_.pop_back();
+    collected(node, frame);
+  } else if (!has_effect(node.body) && !broken_) {
     diagnostics_.warning("W0604", {span.file, span.begin, span.begin + 3},
                          "this loop has no effect", "nothing leaves its body");
+  }
   return true;
 }
+
+void Checker::collected(const ForStmt& node, const Collector& frame) {
+  if (!frame.yields && !broken_)
+    error("E0212", node.collected->span, "nothing in this loop yields a value",
+          "it would always be an empty list")
+        .help = "`yield` what a turn adds to the list";
+  Static value{list_type(frame.unknown ? nullptr : frame.type)};
+  if (node.collected_type) {
+    const TypeRef declared = program_.let_types[node.collected_type.get()] =
+        type(*node.collected_type, Place::kValue);
+    if (frame.yields && !assignable(value.type, declared))
+      mismatch(node.collected->span, declared, value.type,
+               "`" + node.collected->text + "` is declared as");
+    value.type = declared;
+  }
+  bind(*node.collected, std::move(value), true);
+}
+
 bool Checker::retry(const RetryStmt& node, const Span& span) {
   if (!node.count.integer || node.count.int_value < 1 || node.count.int_value > kMaxRetries)
     error("E0211", node.count.span, "`retry` takes 1 to " + std::to_string(kMaxRetries) + " tries");
@@ -292,7 +320,7 @@ bool Checker::retry(const RetryStmt& node, const Span& span) {
 }
 
 bool Checker::return_statement(const ReturnStmt& node, const Span& span) {
-  if (!forks_.empty()) {
+  if (forks_ > 0) {
     if (node.value) expr(*node.value);
     error("E0107", span, "`return` cannot leave a fork").help =
         "a branch's value leaves by `yield`";

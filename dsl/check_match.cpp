@@ -3,6 +3,7 @@
 
 #include "dsl/checker.h"
 #include "dsl/suggest.h"
+#include "dsl/value.h"
 
 namespace espalier::dsl {
 namespace {
@@ -66,6 +67,8 @@ TypeRef merge(const std::vector<TypeRef>& cases) {
   return union_type({made.begin(), made.end()});
 }
 
+constexpr std::uint32_t kRecordKind = 1U << static_cast<unsigned>(ValueKind::kRecord);
+
 std::string case_name(const TypeRef& one) {
   if (one->kind == TypeKind::kEnum && one->cases.size() == 1) return one->cases.front().name;
   if (one->kind == TypeKind::kCall && one->fields.size() == 1) return one->fields.front().name;
@@ -123,6 +126,7 @@ bool Checker::match(const MatchStmt& node, const Span& span) {
                                                        info.test != PatternTest::kNull &&
                                                        !cases.empty()) {
       const std::vector<TypeRef>& here = info.test == PatternTest::kAny ? before : taken;
+      if (!here.empty()) learn_member(*node.value, merge(here), false);
       if (!here.empty() && here.size() < cases.size()) facts_.emplace_back(path, merge(here));
     }
     const bool arm_falls = block(arm.body, false);
@@ -280,7 +284,8 @@ void Checker::pattern(const Pattern& node, const TypeRef& value, const std::vect
   }
 }
 
-/// `name: Type` takes the alternatives that fit the type; at run time the kind of value decides.
+/// `name: Type` takes the alternatives that fit the type; at run time the kind of value decides,
+/// and of several records their keys and what stands directly behind them.
 void Checker::typed_pattern(const Pattern& node, const TypeRef& value,
                             const std::vector<TypeRef>& cases, std::vector<TypeRef>& left) {
   PatternInfo& info = program_.patterns[node.id];
@@ -293,9 +298,17 @@ void Checker::typed_pattern(const Pattern& node, const TypeRef& value,
     return;
   }
   std::vector<TypeRef> rest;
+  std::vector<TypeRef> records;
+  bool others = false;  // maps and patterns' groups are records at run time, of any keys
   for (const TypeRef& one : left) {
     if (assignable(one, wanted)) {
-      info.index |= value_kinds(one);
+      const std::uint32_t kinds = value_kinds(one);
+      info.index |= kinds;
+      if (one->kind == TypeKind::kRecord) {
+        records.push_back(one);
+      } else if ((kinds & kRecordKind) != 0) {
+        others = true;
+      }
     } else {
       rest.push_back(one);
     }
@@ -309,11 +322,21 @@ void Checker::typed_pattern(const Pattern& node, const TypeRef& value,
     }
     return;
   }
+  if (!others) info.records = records;
   for (const TypeRef& one : rest) {
-    if ((value_kinds(one) & info.index) == 0) continue;
-    error("E0202", node.span, "this arm cannot be told from `" + case_name(one) + "`",
-          "both are the same kind of value")
-        .help = "name that case in an arm before this one";
+    const std::uint32_t shared = value_kinds(one) & info.index;
+    if (shared == 0) continue;
+    const bool apart = shared == kRecordKind && !others &&
+                       std::all_of(records.begin(), records.end(),
+                                   [&](const TypeRef& mine) { return told_apart(mine, one); });
+    if (apart) continue;
+    Diagnostic& diagnostic =
+        error("E0202", node.span, "this arm cannot be told from `" + case_name(one) + "`",
+              "both are the same kind of value");
+    diagnostic.help = one->kind == TypeKind::kRecord && !others && shared == kRecordKind
+                          ? "give both a field that tells them apart, as `kind: \"a\"` and "
+                            "`kind: \"b\"`, or name that case in an arm before this one"
+                          : "name that case in an arm before this one";
     break;
   }
   left = std::move(rest);

@@ -1,4 +1,6 @@
 // Variables: scopes, what is bound on a path, and what a condition says of a value.
+#include <algorithm>
+
 #include "dsl/checker.h"
 
 namespace espalier::dsl {
@@ -70,6 +72,8 @@ void Checker::learn(const Expr& condition, bool truth) {
   }
   if (e->op != BinaryOp::kEqual && e->op != BinaryOp::kNotEqual) return;
   const bool differs = (e->op == BinaryOp::kNotEqual) == truth;
+  learn_member(*e->left, program_.values[e->right->id], differs);
+  learn_member(*e->right, program_.values[e->left->id], differs);
   const auto is_null = [](const Expr& node) { return std::holds_alternative<NullExpr>(node.node); };
   const Expr* subject = is_null(*e->right)  ? e->left.get()
                         : is_null(*e->left) ? e->right.get()
@@ -79,6 +83,36 @@ void Checker::learn(const Expr& condition, bool truth) {
   const TypeRef type = program_.values[subject->id];
   if (!path.empty() && type != nullptr && may_be_null(type))
     facts_.emplace_back(path, without_null(type));
+}
+
+void Checker::learn_member(const Expr& subject, const TypeRef& value, bool differs) {
+  const auto* member = std::get_if<MemberExpr>(&subject.node);
+  if (member == nullptr) return;
+  const std::string path = path_of(*member->object);
+  const TypeRef type = resolve(program_.values[member->object->id]);
+  const auto given = listed_values(value);
+  if (path.empty() || type == nullptr || type->kind != TypeKind::kUnion || !given ||
+      (differs && given->size() != 1))
+    return;
+  const auto in = [](const std::vector<Json>& values, const Json& one) {
+    return std::find(values.begin(), values.end(), one) != values.end();
+  };
+  std::vector<TypeRef> left;
+  for (const TypeRef& item : type->items) {
+    const TypeRef record = resolve(item);
+    if (record == nullptr || record->kind != TypeKind::kRecord) return;
+    const auto field = std::find_if(record->fields.begin(), record->fields.end(),
+                                    [&](const auto& f) { return f.name == member->key.text; });
+    if (field == record->fields.end()) return;
+    const auto listed = field->omittable ? std::nullopt : listed_values(field->type);
+    const bool stays =
+        !listed || (differs ? listed->size() != 1 || !in(*given, listed->front())
+                            : std::any_of(listed->begin(), listed->end(),
+                                          [&](const Json& v) { return in(*given, v); }));
+    if (stays) left.push_back(item);
+  }
+  if (!left.empty() && left.size() < type->items.size())
+    facts_.emplace_back(path, union_type(std::move(left)));
 }
 
 }  // namespace espalier::dsl

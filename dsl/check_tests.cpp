@@ -14,7 +14,8 @@ void Checker::test(const TestDecl& decl) {
   regions_.clear();
   ended_.clear();
   facts_.clear();
-  forks_.clear();
+  collectors_.clear();
+  forks_ = 0;
   turn_ = {};
   loops_ = 0;
   mixed_ = false;

@@ -159,6 +159,8 @@ class Checker {
   bool let(const LetStmt& node);
   bool if_statement(const IfStmt& node);
   bool for_statement(const ForStmt& node, const Span& span);
+  struct Collector;
+  void collected(const ForStmt& node, const Collector& frame);
   bool retry(const RetryStmt& node, const Span& span);
   bool return_statement(const ReturnStmt& node, const Span& span);
   void splice(const SpliceStmt& node, const Span& span);
@@ -194,6 +196,9 @@ class Checker {
   void close_scope();
   /// Facts that hold where `condition` came out as `truth`: paths that are not null.
   void learn(const Expr& condition, bool truth);
+  /// `subject` is a field that has one of the values of `value` (or not the one of it): which
+  /// records of a union that leaves.
+  void learn_member(const Expr& subject, const TypeRef& value, bool differs);
 
   // ---- what an editor is told of names, where one asks (check_symbols.cpp)
   void note(SymbolKind kind, const Identifier& name, const TypeRef& type = nullptr,
@@ -287,14 +292,16 @@ class Checker {
   };
   Turn turn_;
   std::uint32_t loops_ = 0;
-  struct ForkFrame {
+  /// What takes the values of `yield`: a fork, or a loop that is bound by `let`.
+  struct Collector {
     TypeRef type;
     bool yields = false;
     bool unknown = false;
     bool selected = false;
   };
-  std::vector<ForkFrame> forks_;
-  bool mixed_ = false;  // this generator has turns, so text outside them is an error
+  std::vector<Collector> collectors_;  // innermost last
+  std::uint32_t forks_ = 0;            // of them
+  bool mixed_ = false;                 // this generator has turns, so text outside them is an error
 
   std::vector<Traits> traits_;
   std::map<std::string, std::vector<Span>> holes_named_;

@@ -146,7 +146,9 @@ class CostWalker {
   Cost at(const ForStmt& stmt) {
     Cost cost = expr(stmt.list);
     values_.bind_item(stmt.variable.text, *stmt.list);
-    cost += times(block(stmt.body), values_.length(*stmt.list));
+    const Bound turns = values_.length(*stmt.list);
+    cost += times(block(stmt.body), turns);
+    if (stmt.collected) values_.bind_list(stmt.collected->text, turns);
     return cost;
   }
   Cost at(const MatchStmt& stmt) {

@@ -48,11 +48,16 @@ struct Insertion {
 [[nodiscard]] bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
                                 const Value& value);
 
+/// Whether a value is a record with the keys of the record type and no others, those that may be
+/// left out aside, each with one of the kinds of value that its type has and, where that type lists
+/// its values (listed_values), one of those.
+[[nodiscard]] bool fits(const Program& program, const Value& value, const grammar::TypeRef& type);
+
 /// The same value as one of `type`: ints where floats are declared, records with their keys and the
 /// defaults of what they leave out, cases for their surface. Checks nothing.
 [[nodiscard]] Value conform(const Program& program, Value value, const grammar::TypeRef& type);
 /// What `let` binds: the value as one of the type that it says.
-[[nodiscard]] Value bound_by(const Program& program, const LetStmt& let, Value value);
+[[nodiscard]] Value bound_by(const Program& program, const TypePtr& written, Value value);
 
 /// Calls one of the predefined functions; absent arguments are null pointers. `selector` is the key
 /// of `by: .key`.

@@ -67,11 +67,13 @@ constexpr std::array kExplanations = {
                 "values may not, because they are used by it.",
                 "gen g(for: string) -> string {\n  return \"x\"\n}\n",
                 "gen g(whom as \"for\": string) -> string {\n  return whom\n}\n"},
-    Explanation{"E0107",
-                "`break` leaves a loop, `yield` a fork's branch, `return` a generator: each stands "
-                "only where it has something to leave. A fork's branch ends with `yield`.",
-                "gen g() -> int {\n  break\n  return 1\n}\n",
-                "gen g() -> int {\n  for i in 1..3 { break }\n  return 1\n}\n"},
+    Explanation{
+        "E0107",
+        "`break` leaves a loop, `yield` a fork's branch or a turn of a loop that `let` binds, "
+        "`return` a generator: each stands only where it has something to leave. A fork's "
+        "branch ends with `yield`.",
+        "gen g() -> int {\n  break\n  return 1\n}\n",
+        "gen g() -> int {\n  for i in 1..3 { break }\n  return 1\n}\n"},
     Explanation{
         "E0108",
         "A generator calls itself, directly or by way of others. The number of tokens that a "
@@ -165,7 +167,9 @@ constexpr std::array kExplanations = {
                 "A setting, bound or argument of a type that it cannot have, or a default "
                 "that is not a constant.",
                 "config { temperature: 500 }\n", "config { temperature: 0.7 }\n"},
-    Explanation{"E0212", "A fork's branch may end without `yield`, and then has no value.",
+    Explanation{"E0212",
+                "A fork's branch may end without `yield`, and then has no value; or nothing in a "
+                "loop that `let` binds yields one.",
                 "gen g(b: bool) -> int[] {\n  return fork 2 { if b { yield 1 } }\n}\n",
                 "gen g(b: bool) -> int[] {\n  return fork 2 {\n    if b { yield 1 } else { yield 0 "
                 "}\n  }\n}\n"},

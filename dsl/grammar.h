@@ -308,6 +308,9 @@ struct role : if_must<token<role_word>, block_or_text> {};
 struct turn : if_must<kw_turn, expr, block_or_text> {};
 struct of_type : if_must<colon, type> {};
 struct let : if_must<kw_let, name, opt<of_type>, assign, expr> {};
+struct for_statement;
+struct let_value : sor<for_statement, expr> {};
+struct let_statement : if_must<kw_let, name, opt<of_type>, assign, let_value> {};
 struct head_end : at<one<'{'>> {};
 struct if_head : must<condition, head_end> {};
 struct else_part;
@@ -337,7 +340,7 @@ struct splice_statement : if_must<kw_splice, operand> {};
 struct return_statement : seq<kw_return, opt<expr>> {};
 struct yield_statement : if_must<kw_yield, expr> {};
 struct break_statement : kw_break {};
-struct statement : sor<role, turn, let, if_statement, for_statement, match_statement,
+struct statement : sor<role, turn, let_statement, if_statement, for_statement, match_statement,
                        retry_statement, require_statement, splice_statement, return_statement,
                        yield_statement, break_statement, text> {};
 
@@ -477,6 +480,7 @@ ESP_KEEP(role_word, kWord);
 ESP_KEEP(role, kRole);
 ESP_KEEP(turn, kTurn);
 ESP_KEEP(let, kLet);
+ESP_KEEP(let_statement, kLet);
 ESP_KEEP(else_part, kElse);
 ESP_KEEP(if_statement, kIf);
 ESP_KEEP(for_statement, kFor);

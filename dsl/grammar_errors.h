@@ -50,6 +50,7 @@ ESP_EXPECT(option_assign, "E0110", "expected `=` after the option's name");
 ESP_EXPECT(insert_end, "E0110", "expected `}` at the end of the insert", Hint::kCloses);
 
 ESP_EXPECT(expr, "E0100", "expected an expression");
+ESP_EXPECT(let_value, "E0100", "expected an expression");
 ESP_EXPECT(condition, "E0100", "expected a condition");
 ESP_EXPECT(operand, "E0100", "expected a call");
 ESP_EXPECT(unary, "E0100", "expected an expression after the operator");
@@ -63,7 +64,7 @@ ESP_EXPECT(kw_else, "E0100", "expected `else`: an `if` that gives a value needs 
 ESP_EXPECT(argument, "E0100", "expected an argument");
 
 ESP_EXPECT(block, "E0100", "expected `{`");
-ESP_EXPECT(block_or_text, "E0100", "expected a text or a block after the role");
+ESP_EXPECT(block_or_text, "E0100", "expected a text or a block after the role", Hint::kFound, "a text stands in quotes; a value is put into one: `\"${value}\"`");
 ESP_EXPECT(require_message, "E0100", "expected the message, a text, after `,`");
 ESP_EXPECT(statement_expected, "E0100", "expected a statement or `}`", Hint::kFound);
 ESP_EXPECT(arm_expected, "E0100", "expected a pattern and `=>`, or `}`");

@@ -162,7 +162,7 @@ Interpreter::FlowTask Interpreter::statement(Frame& frame, const Stmt& stmt) {
     auto task = value(frame, *let->value);
     Outcome<Value> result = co_await task;
     if (!result) co_return pass(std::move(result).error());
-    bind(frame, let->name, bound_by(program_, *let, std::move(*result)));
+    bind(frame, let->name, bound_by(program_, let->type, std::move(*result)));
   } else if (const auto* if_stmt = std::get_if<IfStmt>(&stmt.node)) {
     auto task = branch(frame, *if_stmt);
     Outcome<Flow> flow = co_await task;
@@ -275,6 +275,7 @@ Interpreter::FlowTask Interpreter::loop(Frame& frame, const ForStmt& stmt) {
   const RandomKey place = frame.place;
   const std::string path = frame.path;
   Outcome<Flow> flow{Flow{}};
+  Value::List yielded;
   for (std::uint64_t i = 0; i < list->length(); ++i) {
     if (auto ok = tick(stmt.list->span); !ok) co_return pass(std::move(ok).error());
     if (++frame.awaits % kRestEvery == 0) {
@@ -288,12 +289,21 @@ Interpreter::FlowTask Interpreter::loop(Frame& frame, const ForStmt& stmt) {
     auto task = block(frame, stmt.body);
     flow = co_await task;
     if (!flow) co_return std::move(flow);
+    if (stmt.collected && flow->kind == Flow::Kind::kYield) {
+      yielded.push_back(std::move(flow->value));
+      flow = Flow{};
+    }
     if (flow->kind != Flow::Kind::kNext) break;
   }
   frame.scope.back_to(mark);
   frame.place = place;
   frame.path = path;
-  if (flow->kind == Flow::Kind::kBreak) co_return Flow{};
+  if (flow->kind == Flow::Kind::kBreak) flow = Flow{};
+  if (stmt.collected && flow->kind == Flow::Kind::kNext) {
+    Outcome<Value> values = made(Value::list(std::move(yielded)), stmt.collected->span);
+    if (!values) co_return pass(std::move(values).error());
+    bind(frame, *stmt.collected, bound_by(program_, stmt.collected_type, std::move(*values)));
+  }
   co_return std::move(flow);
 }
 

@@ -53,7 +53,7 @@ runtime::Task<Outcome<void>> Interpreter::test(const TestDecl& test, Mocks& mock
       auto task = value(frame, *let->value);
       Outcome<Value> given = co_await task;
       if (!given) co_return pass(std::move(given).error());
-      bind(frame, let->name, bound_by(program_, *let, std::move(*given)));
+      bind(frame, let->name, bound_by(program_, let->type, std::move(*given)));
     } else {
       const auto& expectation = std::get<Expectation>(item);
       auto task = expect(frame, expectation);

@@ -121,7 +121,8 @@ enum class PatternTest : std::uint8_t {
   kAny,   // a fresh name, the last arm: always; binds the name to the value
   kCase,  // an enum's case: `index` into the type's cases
   kTool,  // a call of a tool: `index` into Program::tools; bindings are parameters of it, by name
-  kType,  // one of the kinds of value in `index` (value_kinds); binds the name to the value
+  kType,  // one of the kinds of value in `index` (value_kinds), and a record only if it fits one of
+          // `records` where there are any; binds the name to the value
   kLiteral,  // equal to the pattern's string or number
   kNull,
   kTrue,
@@ -130,6 +131,7 @@ enum class PatternTest : std::uint8_t {
 struct PatternInfo {
   PatternTest test = PatternTest::kAny;
   std::uint32_t index = 0;
+  std::vector<grammar::TypeRef> records;
 };
 
 /// What happens where a prompt and its hole's budget do not fit the model's context: the run fails,

@@ -67,7 +67,7 @@ class Renderer {
   }
 
  private:
-  enum class Next : std::uint8_t { kOn, kBreak, kLeave, kStop };
+  enum class Next : std::uint8_t { kOn, kBreak, kYield, kLeave, kStop };
   using Step = Outcome<Next>;
 
   // Tokens of its value at most, found once however often a loop comes by.
@@ -192,7 +192,7 @@ class Renderer {
     if (auto forked = fork(*stmt.value); !forked) return forked;
     auto value = evaluate(program_, scope_, *stmt.value, {});
     if (value) {
-      scope_.bind(stmt.name.text, bound_by(program_, stmt, std::move(*value)));
+      scope_.bind(stmt.name.text, bound_by(program_, stmt.type, std::move(*value)));
     } else if (value.error().kind != FailureKind::kUnknown) {
       return pass(std::move(value).error());
     }
@@ -216,6 +216,7 @@ class Renderer {
                            "`for` needs a list or a range, got " + std::string(name(list->kind())));
     }
     const std::size_t mark = scope_.mark();
+    std::optional<Value::List> yielded{std::in_place};  // nothing where one of them is not known
     for (std::uint64_t i = 0; i < list->length(); ++i) {
       if (++steps_ > kMaxSteps) return too_many_steps(stmt.list->span);
       scope_.back_to(mark);
@@ -223,8 +224,18 @@ class Renderer {
       auto next = block(stmt.body);
       if (!next || *next == Next::kStop || *next == Next::kLeave) return next;
       if (*next == Next::kBreak) break;
+      if (*next != Next::kYield) continue;
+      if (!stmt.collected) return next;
+      if (!yielded_) yielded.reset();
+      if (yielded) yielded->push_back(std::move(*yielded_));
     }
     scope_.back_to(mark);
+    if (stmt.collected && yielded) {
+      auto values = made(Value::list(std::move(*yielded)), stmt.collected->span);
+      if (!values) return pass(std::move(values).error());
+      scope_.bind(stmt.collected->text,
+                  bound_by(program_, stmt.collected_type, std::move(*values)));
+    }
     return Next::kOn;
   }
 
@@ -279,7 +290,12 @@ class Renderer {
   }
   Step at(const YieldStmt& stmt, const Span&) {
     if (auto forked = fork(*stmt.value); !forked) return forked;
-    return Next::kLeave;
+    auto value = evaluate(program_, scope_, *stmt.value, {});
+    if (!value && value.error().kind != FailureKind::kUnknown)
+      return pass(std::move(value).error());
+    yielded_.reset();
+    if (value) yielded_ = std::move(*value);
+    return Next::kYield;
   }
   Step at(const BreakStmt&, const Span&) { return Next::kBreak; }
 
@@ -417,6 +433,7 @@ class Renderer {
   std::string out_;
   std::map<HoleId, std::string> most_;
   std::uint64_t steps_ = 0;
+  std::optional<Value> yielded_;  // by the turn of a loop that just ended; nothing if not known
   std::uint32_t depth_ = 0;
   bool started_ = false;
   std::optional<runtime::Role> previous_;               // of the turn before

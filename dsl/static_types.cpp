@@ -391,6 +391,71 @@ std::uint32_t value_kinds(const TypeRef& given) {
   return out;
 }
 
+std::optional<std::vector<Json>> listed_values(const TypeRef& given) {
+  constexpr std::size_t kMost = 256;
+  std::vector<Json> out;
+  std::vector<TypeRef> open{given};
+  while (!open.empty()) {
+    const TypeRef type = resolve(open.back());
+    open.pop_back();
+    if (type == nullptr || out.size() + open.size() > kMost) return std::nullopt;
+    switch (type->kind) {
+      case TypeKind::kLiteral:
+        out.push_back(type->literal);
+        break;
+      case TypeKind::kEnum:
+        for (const auto& one : type->cases) out.emplace_back(one.surface);
+        break;
+      case TypeKind::kBool:
+        out.emplace_back(true);
+        out.emplace_back(false);
+        break;
+      case TypeKind::kNull:
+        out.emplace_back(nullptr);
+        break;
+      case TypeKind::kOptional:
+        out.emplace_back(nullptr);
+        [[fallthrough]];
+      case TypeKind::kUnion:
+        open.insert(open.end(), type->items.begin(), type->items.end());
+        break;
+      default:
+        return std::nullopt;
+    }
+  }
+  if (out.size() > kMost) return std::nullopt;
+  return out;
+}
+
+bool told_apart(const TypeRef& one_given, const TypeRef& other_given) {
+  const TypeRef one = resolve(one_given);
+  const TypeRef other = resolve(other_given);
+  if (one == nullptr || other == nullptr || one->kind != TypeKind::kRecord ||
+      other->kind != TypeKind::kRecord)
+    return false;
+  const auto named = [](const TypeRef& type, const std::string& name) -> const grammar::Field* {
+    const auto at = std::find_if(type->fields.begin(), type->fields.end(),
+                                 [&](const auto& field) { return field.name == name; });
+    return at == type->fields.end() ? nullptr : &*at;
+  };
+  for (const auto& field : one->fields)
+    if (!field.omittable && named(other, field.name) == nullptr) return true;
+  for (const auto& field : other->fields) {
+    if (field.omittable) continue;
+    const grammar::Field* same = named(one, field.name);
+    if (same == nullptr) return true;
+    const TypeRef wanted = same->omittable ? optional_type(same->type) : same->type;
+    if ((value_kinds(wanted) & value_kinds(field.type)) == 0) return true;
+    const auto these = listed_values(wanted);
+    const auto those = listed_values(field.type);
+    if (these && those && std::none_of(those->begin(), those->end(), [&](const Json& value) {
+          return std::find(these->begin(), these->end(), value) != these->end();
+        }))
+      return true;
+  }
+  return false;
+}
+
 TypeRef without_null(const TypeRef& given) {
   const TypeRef type = resolve(given);
   if (type == nullptr) return nullptr;

@@ -50,6 +50,13 @@ inline constexpr int kMaxTypeDepth = 64;
 [[nodiscard]] bool writes_calls(const TypeRef& type);
 /// The kinds of value that a value of the type may be at run time: a bit each (1 << ValueKind).
 [[nodiscard]] std::uint32_t value_kinds(const TypeRef& type);
+/// The values of a type that has few: literals, cases by their surface, true, false and null.
+/// Nothing where there are others. At most 256.
+[[nodiscard]] std::optional<std::vector<Json>> listed_values(const TypeRef& type);
+/// A value of record `other` is never taken for one of record `one` by its keys and by what stands
+/// directly behind them (`fits` in evaluate.h): a key that only one of them always has, or one that
+/// `other` always has with other kinds of values or other listed ones.
+[[nodiscard]] bool told_apart(const TypeRef& one, const TypeRef& other);
 /// The type without null: of an optional its item, of a union the other alternatives.
 [[nodiscard]] TypeRef without_null(const TypeRef& type);
 /// Literals widened to string, int or float.

@@ -47,6 +47,10 @@ bool bind_pattern(const Program& program, Scope& scope, const Pattern& pattern,
     }
     case PatternTest::kType:
       if ((info.index >> static_cast<unsigned>(value.kind()) & 1U) == 0) return false;
+      if (value.kind() == ValueKind::kRecord && !info.records.empty() &&
+          std::none_of(info.records.begin(), info.records.end(),
+                       [&](const TypeRef& one) { return fits(program, value, one); }))
+        return false;
       scope.bind(pattern.name.text, value);
       return true;
     case PatternTest::kLiteral:
@@ -73,14 +77,25 @@ const Json* default_of(const Program& program, const grammar::Type& record,
   return found == declared->defaults.end() ? nullptr : &found->second;
 }
 
-// Whether a record has the fields of the type, and no others.
-bool fits(const Program& program, const Value& value, const TypeRef& type) {
+bool has_kind(const Value& value, std::uint32_t kinds) {
+  return (kinds >> static_cast<unsigned>(value.kind()) & 1U) != 0;
+}
+
+}  // namespace
+
+bool fits(const Program& program, const Value& value, const TypeRef& given) {
+  const TypeRef type = resolve(given);
   if (type == nullptr || type->kind != TypeKind::kRecord || value.kind() != ValueKind::kRecord)
     return false;
   std::size_t known = 0;
   for (const grammar::Field& field : type->fields) {
-    if (value.field(field.name) != nullptr) {
+    if (const Value* found = value.field(field.name)) {
       ++known;
+      if (field.omittable && found->is_null()) continue;
+      if (!has_kind(*found, value_kinds(field.type))) return false;
+      const auto listed = listed_values(field.type);
+      if (listed && std::find(listed->begin(), listed->end(), to_json(*found)) == listed->end())
+        return false;
     } else if (!field.omittable && default_of(program, *type, field) == nullptr) {
       return false;
     }
@@ -88,11 +103,9 @@ bool fits(const Program& program, const Value& value, const TypeRef& type) {
   return known == value.as_record().size();
 }
 
-}  // namespace
-
-Value bound_by(const Program& program, const LetStmt& let, Value value) {
+Value bound_by(const Program& program, const TypePtr& written, Value value) {
   const auto type =
-      let.type == nullptr ? program.let_types.end() : program.let_types.find(let.type.get());
+      written == nullptr ? program.let_types.end() : program.let_types.find(written.get());
   return type == program.let_types.end() ? value : conform(program, std::move(value), type->second);
 }
 
@@ -129,9 +142,8 @@ Value conform(const Program& program, Value value, const TypeRef& type) {
       return out ? out->with(value.shared_origin()) : value;
     }
     case TypeKind::kUnion: {
-      const auto item = std::find_if(type->items.begin(), type->items.end(), [&](const auto& one) {
-        return fits(program, value, resolve(one));
-      });
+      const auto item = std::find_if(type->items.begin(), type->items.end(),
+                                     [&](const auto& one) { return fits(program, value, one); });
       return item == type->items.end() ? value : conform(program, std::move(value), *item);
     }
     case TypeKind::kRecord: {

@@ -14,6 +14,11 @@ namespace {
 // A longer sum is called by the name it is bound to: sums of sums would take no end of memory.
 constexpr std::size_t kMostTermsKept = 16;
 
+// Of what `name` is bound to.
+Bound kept(const std::optional<Bound>& known, std::string symbol) {
+  return known && known->terms() <= kMostTermsKept ? *known : Bound::symbol(std::move(symbol));
+}
+
 const BinaryExpr* binary(const Expr& expr, BinaryOp op) {
   const auto* node = std::get_if<BinaryExpr>(&expr.node);
   return node != nullptr && node->op == op ? node : nullptr;
@@ -28,10 +33,11 @@ std::optional<std::int64_t> constant(const Expr& expr) {
 }  // namespace
 
 void ValueBounds::bind(const std::string& name, const Expr& value) {
-  const auto kept = [](const std::optional<Bound>& known, std::string symbol) {
-    return known && known->terms() <= kMostTermsKept ? *known : Bound::symbol(std::move(symbol));
-  };
   bound_[name] = {kept(known_length(value), "len(" + name + ")"), kept(known_most(value), name)};
+}
+
+void ValueBounds::bind_list(const std::string& name, const Bound& length) {
+  bound_[name] = {kept(length, "len(" + name + ")"), std::nullopt};
 }
 
 void ValueBounds::bind_item(const std::string& name, const Expr& list) {

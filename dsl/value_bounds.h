@@ -21,6 +21,8 @@ class ValueBounds {
   explicit ValueBounds(const Program& program) : program_(&program) {}
 
   void bind(const std::string& name, const Expr& value);
+  /// `name` is a list of so many items at most.
+  void bind_list(const std::string& name, const Bound& length);
   /// `name` is an item of `list`.
   void bind_item(const std::string& name, const Expr& list);
 

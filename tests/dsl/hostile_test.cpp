@@ -113,6 +113,8 @@ TEST(Hostile, TheDepthLimitItselfFitsASmallStack) {
                                           {"fork { yield ", " }"},
                                           {"fork x in ", " { yield x }"},
                                           {"fork { let y = ", " yield y }"},
+                                          {"fork { let y = for z in ", " { yield z } yield y }"},
+                                          {"fork { let y = for z in xs { yield ", " } yield y }"},
                                           {"fork { assistant \"$[a: line, max=", "]\" }"},
                                           {"fork { assistant \"$[a: span from ", "]\" }"},
                                           {"if true { ", " } else { 1 }"},
