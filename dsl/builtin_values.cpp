@@ -26,6 +26,8 @@ bool listed(const Value& value) {
 
 // A range's items are not made one by one where a sum or an end is known.
 constexpr std::uint64_t kMaxItems = 10'000'000;
+// Of a list that a range or a text is made into.
+constexpr std::uint64_t kMaxMade = 1'000'000;
 
 Outcome<Value> sum(const Value& list, const Span& span) {
   if (!listed(list)) return wrong(span, "sum", list);
@@ -47,6 +49,19 @@ Outcome<Value> sum(const Value& list, const Span& span) {
   return Value::number(total);
 }
 
+// What `sort` and `extreme` order by: a number or a text, the item itself or one of its fields.
+Outcome<Value> key_of(const Value& item, std::string_view selector, std::string_view function,
+                      const Span& span) {
+  Value key = item;
+  if (!selector.empty()) {
+    auto field = member(item, selector, span);
+    if (!field) return field;
+    key = std::move(*field);
+  }
+  if (!key.is_number() && key.kind() != ValueKind::kString) return wrong(span, function, key);
+  return key;
+}
+
 Outcome<Value> extreme(bool largest, const Value& list, std::string_view selector,
                        const Span& span) {
   const std::string_view function = largest ? "max" : "min";
@@ -57,23 +72,84 @@ Outcome<Value> extreme(bool largest, const Value& list, std::string_view selecto
   std::size_t best = 0;
   Value best_key;
   for (std::size_t i = 0; i < list.as_list().size(); ++i) {
-    Value key = list.as_list()[i];
-    if (!selector.empty()) {
-      auto field = member(key, selector, span);
-      if (!field) return field;
-      key = std::move(*field);
-    }
+    auto key = key_of(list.as_list()[i], selector, function, span);
+    if (!key) return key;
     if (i > 0) {
-      const auto order = compare(key, best_key);
-      if (!order) return wrong(span, function, key);
+      const auto order = compare(*key, best_key);
+      if (!order) return wrong(span, function, *key);
       if (largest ? *order <= 0 : *order >= 0) continue;
-    } else if (!key.is_number() && key.kind() != ValueKind::kString) {
-      return wrong(span, function, key);
     }
     best = i;
-    best_key = std::move(key);
+    best_key = std::move(*key);
   }
   return list.as_list()[best];
+}
+
+Outcome<Value> sorted(const Value& list, std::string_view selector, const Span& span) {
+  if (!listed(list)) return wrong(span, "sort", list);
+  if (list.kind() == ValueKind::kRange) return list;
+  std::vector<std::pair<Value, std::size_t>> keys;
+  for (std::size_t i = 0; i < list.as_list().size(); ++i) {
+    auto key = key_of(list.as_list()[i], selector, "sort", span);
+    if (!key) return key;
+    if (i > 0 && key->is_number() != keys.front().first.is_number())
+      return value_failure(span, "`sort` cannot order numbers and texts together");
+    keys.emplace_back(std::move(*key), i);
+  }
+  std::stable_sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) {
+    return compare(a.first, b.first).value_or(0) < 0;
+  });
+  Value::List out;
+  for (const auto& [key, i] : keys) out.push_back(list.as_list()[i]);
+  return made(Value::list(std::move(out)), span);
+}
+
+Outcome<Value> reversed(const Value& list, const Span& span) {
+  if (!listed(list)) return wrong(span, "reverse", list);
+  if (list.length() > kMaxMade) return value_failure(span, "`reverse` of more than 1000000 items");
+  Value::List out;
+  for (std::uint64_t i = list.length(); i-- > 0;) out.push_back(list.item(i));
+  return made(Value::list(std::move(out)), span);
+}
+
+// The places where `part` stands in `text`, from the left, none inside another.
+template <class Visit>
+void each_place(std::string_view text, std::string_view part, const Visit& visit) {
+  for (std::size_t at = text.find(part); at != std::string_view::npos;
+       at = text.find(part, at + part.size()))
+    visit(at);
+}
+
+Outcome<Value> split(std::string_view text, std::string_view by, const Span& span) {
+  if (by.empty()) return value_failure(span, "`split` needs a text to split by, not an empty one");
+  std::uint64_t places = 0;
+  each_place(text, by, [&](std::size_t) { ++places; });
+  if (places >= kMaxMade) return value_failure(span, "`split` into more than 1000000 parts");
+  Value::List parts;
+  std::size_t begin = 0;
+  each_place(text, by, [&](std::size_t at) {
+    parts.push_back(Value::string(std::string(text.substr(begin, at - begin))));
+    begin = at + by.size();
+  });
+  parts.push_back(Value::string(std::string(text.substr(begin))));
+  return made(Value::list(std::move(parts)), span);
+}
+
+Outcome<Value> replace(std::string_view text, std::string_view old, std::string_view with,
+                       const Span& span) {
+  if (old.empty())
+    return value_failure(span, "`replace` needs a text to replace, not an empty one");
+  std::string out;
+  std::size_t begin = 0;
+  bool fits = true;
+  each_place(text, old, [&](std::size_t at) {
+    fits = fits && out.size() + (at - begin) + with.size() <= Value::kMaxWeight;
+    if (fits) out.append(text.substr(begin, at - begin)).append(with);
+    begin = at + old.size();
+  });
+  if (!fits || out.size() + (text.size() - begin) > Value::kMaxWeight) return text_too_long(span);
+  out += text.substr(begin);
+  return Value::string(std::move(out));
 }
 
 Outcome<Value> join(const Value& list, std::string_view with, const Span& span) {
@@ -197,6 +273,22 @@ Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& argumen
       if (x.kind() == ValueKind::kRecord)
         return Value::integer(static_cast<std::int64_t>(x.as_record().size()));
       return wrong(span, "len", x);
+    case Builtin::kSort:
+      return sorted(x, selector, span);
+    case Builtin::kReverse:
+      return reversed(x, span);
+    case Builtin::kSplit:
+    case Builtin::kReplace: {
+      std::vector<std::string> texts;
+      for (const Value* one : arguments) {
+        if (one == nullptr) return value_failure(span, "an argument is missing");
+        auto given = text_of(*one);
+        if (!given) return wrong(span, info(id).name, *one);
+        texts.push_back(std::move(*given));
+      }
+      return id == Builtin::kSplit ? split(texts[0], texts[1], span)
+                                   : replace(texts[0], texts[1], texts[2], span);
+    }
     case Builtin::kJoin:
       return join(x, argument(1) == nullptr ? std::string() : print(*argument(1)), span);
     case Builtin::kInt:

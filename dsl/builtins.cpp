@@ -12,9 +12,11 @@ constexpr std::array<BuiltinParameter, 2> kXsBy = {{{"xs", true}, {"by", false}}
 constexpr std::array<BuiltinParameter, 2> kXsWith = {{{"xs", true}, {"with", false}}};
 constexpr std::array<BuiltinParameter, 2> kXDigits = {{{"x", true}, {"digits", false}}};
 constexpr std::array<BuiltinParameter, 2> kXPart = {{{"x", true}, {"part", true}}};
+constexpr std::array<BuiltinParameter, 2> kXBy = {{{"x", true}, {"by", true}}};
+constexpr std::array<BuiltinParameter, 3> kXOldNew = {{{"x", true}, {"old", true}, {"new", true}}};
 constexpr std::array<BuiltinParameter, 3> kNear = {{{"a", true}, {"b", true}, {"within", true}}};
 
-constexpr std::array<BuiltinInfo, 17> kBuiltins = {{
+constexpr std::array<BuiltinInfo, 21> kBuiltins = {{
     {Builtin::kAbs, "abs", kX, "abs(x: number) -> number"},
     {Builtin::kContains, "contains", kXPart, "contains(x: string | list, part) -> bool"},
     {Builtin::kFloat, "float", kX, "float(x: string | number) -> float"},
@@ -27,7 +29,12 @@ constexpr std::array<BuiltinInfo, 17> kBuiltins = {{
     {Builtin::kMax, "max", kXsBy, "max(xs: list, by: .field) -> item"},
     {Builtin::kMin, "min", kXsBy, "min(xs: list, by: .field) -> item"},
     {Builtin::kNear, "near", kNear, "near(a: number, b: number, within: number) -> bool"},
+    {Builtin::kReplace, "replace", kXOldNew,
+     "replace(x: string, old: string, new: string) -> string"},
+    {Builtin::kReverse, "reverse", kXs, "reverse(xs: list) -> list"},
     {Builtin::kRound, "round", kXDigits, "round(x: number, digits: int) -> number"},
+    {Builtin::kSort, "sort", kXsBy, "sort(xs: list, by: .field) -> list"},
+    {Builtin::kSplit, "split", kXBy, "split(x: string, by: string) -> string[]"},
     {Builtin::kStr, "str", kX, "str(x) -> string"},
     {Builtin::kSum, "sum", kXs, "sum(xs: number[]) -> number"},
     {Builtin::kTrim, "trim", kX, "trim(x: string) -> string"},

@@ -36,6 +36,12 @@ enum class Builtin : std::uint8_t {
               // bool
   kKeys,      // keys(m): the keys of a map, as they came                                     ->
               // string[]
+  kSort,      // sort(xs), sort(xs, by: .key): the smallest first, equals in their order  -> list
+  kReverse,  // reverse(xs): the last first                                                  -> list
+  kSplit,    // split(x, by): the parts of a text between the places where `by` stands       ->
+             // string[]
+  kReplace,  // replace(x, old, new): `new` wherever `old` stands, from the left             ->
+             // string
   kJson,  // json(x): the value as compact JSON                                            -> string
 };
 

@@ -202,15 +202,19 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written,
                               : basic_type(is_int(item) ? TypeKind::kInt : TypeKind::kFloat)};
     }
     case Builtin::kMin:
-    case Builtin::kMax: {
+    case Builtin::kMax:
+    case Builtin::kSort: {
       const auto [list, item] = item_of(0);
       if (!list) return wrong(0, "a list");
+      const TypeRef result = builtin.id != Builtin::kSort ? item
+                             : item == nullptr            ? nullptr
+                                                          : list_type(item);
       TypeRef key = item;
       if (arguments[1] != nullptr) {
         const auto* selector = std::get_if<SelectorExpr>(&arguments[1]->node);
         if (selector == nullptr) {
           error("E0201", arguments[1]->span, "`by` takes a field's name, as in `by: .score`");
-          return {item};
+          return {result};
         }
         key = item == nullptr ? nullptr : member_of({item}, selector->key).type;
       }
@@ -220,8 +224,19 @@ Static Checker::builtin_call(const Expr& node, const CallExpr& written,
             .help = resolve(key) != nullptr && resolve(key)->kind == TypeKind::kRecord
                         ? "say by which field: `" + word + "(xs, by: .field)`"
                         : "";
-      return {item};
+      return {result};
     }
+    case Builtin::kReverse: {
+      const auto [list, item] = item_of(0);
+      if (!list) return wrong(0, "a list");
+      return {item == nullptr ? nullptr : list_type(item)};
+    }
+    case Builtin::kSplit:
+    case Builtin::kReplace:
+      for (std::size_t i = 0; i < types.size(); ++i)
+        if (!texty(types[i])) return wrong(i, "a text");
+      if (builtin.id == Builtin::kReplace) return {basic_type(TypeKind::kString)};
+      return {list_type(basic_type(TypeKind::kString))};
     case Builtin::kLen: {
       const auto [list, item] = item_of(0);
       const bool map = resolve(types[0]) != nullptr && resolve(types[0])->kind == TypeKind::kMap;

@@ -186,6 +186,15 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
 Static Checker::index(const IndexExpr& written) {
   const Static object = expr(*written.object);
   const TypeRef type = resolve(object.type);
+  const auto* range = std::get_if<BinaryExpr>(&written.index->node);
+  const bool part = range != nullptr && range->op == BinaryOp::kRange;
+  if (part && type != nullptr &&
+      (type->kind == TypeKind::kList || type->kind == TypeKind::kEnum || is_text(type))) {
+    expr(*written.index);
+    return {type->kind == TypeKind::kJson   ? nullptr
+            : type->kind == TypeKind::kList ? list_type(type->items.at(0))
+                                            : basic_type(TypeKind::kString)};
+  }
   if (type == nullptr || type->kind == TypeKind::kJson || type->kind == TypeKind::kSchema) {
     expr(*written.index);
     return {};
@@ -204,7 +213,9 @@ Static Checker::index(const IndexExpr& written) {
   if (type->kind != TypeKind::kList) {
     expr(*written.index);
     error("E0206", written.object->span, type_name(object.type) + " cannot be indexed").help =
-        may_be_null(type) ? "it may be null: test it first" : "";
+        may_be_null(type) ? "it may be null: test it first"
+        : is_text(type)   ? "for its first three characters write `[0..2]`"
+                          : "";
     return {};
   }
   expect(*written.index, basic_type(TypeKind::kInt), "a list is indexed by");

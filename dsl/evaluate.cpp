@@ -267,6 +267,7 @@ class Evaluator {
       if (field != nullptr) return *field;
       return value_failure(expr.span, "the record has no field \"" + index->as_string() + "\"");
     }
+    if (index->kind() == ValueKind::kRange) return part_of(*object, *index, expr.span);
     const bool listed = object->kind() == ValueKind::kList || object->kind() == ValueKind::kRange;
     if (!listed || index->kind() != ValueKind::kInt) {
       return value_failure(expr.span, std::string(name(object->kind())) + " has no item at " +

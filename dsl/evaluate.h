@@ -64,6 +64,10 @@ struct Insertion {
 [[nodiscard]] Outcome<Value> call_builtin(Builtin id, const std::vector<const Value*>& arguments,
                                           std::string_view selector, const Span& span);
 
+/// `x[a..b]`: the items of a list, or the characters of a text, from place a to place b, both of
+/// them counted from 0 and in it; what lies outside is left out.
+[[nodiscard]] Outcome<Value> part_of(const Value& x, const Value& places, const Span& span);
+
 /// The field `key` of a value: of a record, of each record of a list, `.p .dist .truncated .name
 /// .surface .doc`.
 [[nodiscard]] Outcome<Value> member(const Value& value, std::string_view key, const Span& span);

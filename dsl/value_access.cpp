@@ -1,6 +1,8 @@
 // What of a value is asked for by name, by pattern and by type.
 #include <algorithm>
+#include <limits>
 
+#include "base/utf8.h"
 #include "dsl/convert.h"
 #include "dsl/evaluate.h"
 #include "dsl/static_types.h"
@@ -164,6 +166,38 @@ Value conform(const Program& program, Value value, const TypeRef& type) {
     default:
       return value;
   }
+}
+
+Outcome<Value> part_of(const Value& x, const Value& places, const Span& span) {
+  const std::int64_t low = std::max<std::int64_t>(places.low(), 0);
+  if (x.kind() == ValueKind::kList || x.kind() == ValueKind::kRange) {
+    const auto last = static_cast<std::int64_t>(std::min<std::uint64_t>(
+                          x.length(), std::numeric_limits<std::int64_t>::max())) -
+                      1;
+    const std::int64_t high = std::min(places.high(), last);
+    if (x.kind() == ValueKind::kRange)
+      return low > high ? Value::range(0, -1) : Value::range(x.low() + low, x.low() + high);
+    Value::List items;
+    for (std::int64_t i = low; i <= high; ++i)
+      items.push_back(x.as_list()[static_cast<std::size_t>(i)]);
+    return made(Value::list(std::move(items)), span);
+  }
+  const auto text = text_of(x);
+  if (!text)
+    return value_failure(span,
+                         std::string(name(x.kind())) + " is no list and no text to take a part of");
+  const auto place = [&](std::int64_t character, std::size_t from) {
+    std::size_t at = from;
+    for (; character > 0 && at < text->size(); --character)
+      at += std::max<std::size_t>(utf8::decode(*text, at).length, 1);
+    return at;
+  };
+  if (places.high() < low) return Value::string("");
+  const std::size_t begin = place(low, 0);
+  const std::int64_t more = places.high() - low;
+  const std::size_t end =
+      place(more == std::numeric_limits<std::int64_t>::max() ? more : more + 1, begin);
+  return Value::string(text->substr(begin, end - begin));
 }
 
 Outcome<Value> member(const Value& value, std::string_view key, const Span& span) {

@@ -111,7 +111,11 @@ std::optional<Bound> ValueBounds::known_length(const Expr& list) const {
   }
   if (const auto* either = std::get_if<ConditionalExpr>(&list.node))
     return length(*either->then).or_larger(length(*either->otherwise));
-  if (const Expr* map = given_to(Builtin::kKeys, list)) return length(*map);
+  for (const Builtin same : {Builtin::kKeys, Builtin::kSort, Builtin::kReverse})
+    if (const Expr* given = given_to(same, list)) return length(*given);
+  if (const auto* index = std::get_if<IndexExpr>(&list.node);
+      index != nullptr && binary(*index->index, BinaryOp::kRange) != nullptr)
+    return known_length(*index->index);  // at most
   if (std::holds_alternative<NameExpr>(list.node) &&
       program_->names[list.id].kind == NameKind::kType) {
     const TypeRef named = resolve(program_->types[program_->names[list.id].index].type);

@@ -35,6 +35,59 @@ TEST(Run, ExpressionsWithoutAModel) {
       "5");
 }
 
+TEST(Run, ListsAreSortedAndTextsTakenApart) {
+  World world;
+  const auto gives = [&](const std::string& value) {
+    return world.json("enum E { a as \"x,y\", b }\ngen main() -> json { return " + value + " }");
+  };
+  EXPECT_EQ(gives("sort([3, 1.5, 2])"), "[1.5,2,3]");
+  EXPECT_EQ(gives(R"(sort(["b", "é", "a"]))"), R"(["a","b","é"])");
+  EXPECT_EQ(
+      gives("sort([{ k: 2, n: 1 }, { k: 1, n: 2 }, { k: 2, n: 3 }, { k: 1, n: 4 }], by: .k).n"),
+      "[2,4,1,3]");
+  EXPECT_EQ(gives("sort([])"), "[]");
+  EXPECT_EQ(gives("reverse(sort([3, 1, 2]))[0..1]"), "[3,2]");
+  EXPECT_EQ(gives("reverse(1..3)"), "[3,2,1]");
+  EXPECT_THAT(gives("reverse(1..2000000)"), HasSubstr("more than 1000000 items"));
+  EXPECT_THAT(world.json("gen main(x: json) -> json { return sort(x) }", {{"x", {1, "a"}}}),
+              HasSubstr("cannot order numbers and texts together"));
+  EXPECT_EQ(gives(R"(split("a, b,c", ", "))"), R"(["a","b,c"])");
+  EXPECT_EQ(gives(R"(split("\n\n", "\n"))"), R"(["","",""])");
+  EXPECT_EQ(gives(R"(split("aaa", "aa"))"), R"(["","a"])");
+  EXPECT_EQ(gives(R"(split("", "x"))"), R"([""])");
+  EXPECT_EQ(gives(R"(split(E.a, ","))"), R"(["x","y"])");
+  EXPECT_THAT(gives(R"(split("a", ""))"), HasSubstr("not an empty one"));
+  EXPECT_EQ(gives(R"(replace("a-b-", "-", "é"))"), R"("aébé")");
+  EXPECT_EQ(gives(R"(replace("aaa", "aa", "a"))"), R"("aa")");
+  EXPECT_THAT(gives(R"(replace("abc", "", "x"))"), HasSubstr("not an empty one"));
+  const std::string many(3 << 20, ',');
+  EXPECT_THAT(world.json("gen main(s: string) -> json { return split(s, \",\") }", {{"s", many}}),
+              HasSubstr("more than 1000000 parts"));
+  EXPECT_THAT(
+      world.json("gen main(s: string) -> json { return replace(s, \",\", s) }", {{"s", many}}),
+      HasSubstr("longer than 67108864 bytes"));
+}
+
+TEST(Run, PartsOfListsAndTextsEndWhereTheyEnd) {
+  World world;
+  const auto gives = [&](const std::string& value) {
+    return world.json("gen main(xs: int[], s: string) -> json { return " + value + " }",
+                      {{"xs", {1, 2, 3}}, {"s", "aé漢z"}});
+  };
+  EXPECT_EQ(gives("xs[0..1]"), "[1,2]");
+  EXPECT_EQ(gives("xs[1..9]"), "[2,3]");
+  EXPECT_EQ(gives("xs[3..9]"), "[]");
+  EXPECT_EQ(gives("xs[-5..0]"), "[1]");
+  EXPECT_EQ(gives("xs[2..1]"), "[]");
+  EXPECT_EQ(gives("xs[0..9223372036854775807]"), "[1,2,3]");
+  EXPECT_EQ(gives("(5..9)[1..2]"), "[6,7]");
+  EXPECT_EQ(gives("(5..9)[7..9]"), "[]");
+  EXPECT_EQ(gives("s[1..2]"), R"("é漢")");
+  EXPECT_EQ(gives("s[0..9223372036854775807]"), R"("aé漢z")");
+  EXPECT_EQ(gives("s[4..9]"), R"("")");
+  EXPECT_EQ(gives("s[-3..0]"), R"("a")");
+}
+
 TEST(Run, CaseGoesByUnicode) {
   World world;
   const auto gives = [&](const std::string& call) {
