@@ -171,6 +171,7 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
       return result;
     }
     case TypeKind::kCall:
+      if (key.text == "name") return basic_type(TypeKind::kString);  // of its tool
       return refuse("a call's arguments are read by `match`", {},
                     "as in `match call { tool(argument) => … }`");
     case TypeKind::kMap:

@@ -51,6 +51,29 @@ TEST(Run, AnAgentCallsToolsUntilItStops) {
   EXPECT_TRUE(stopped);
 }
 
+TEST(Run, ACallIsNamedAsItsToolIs) {
+  World world;
+  Functions functions;
+  functions.functions["double"] = [](const Json& arguments) -> Result<Json> {
+    return arguments.at("n").get<int>() * 2;
+  };
+  RunOptions options;
+  options.tools = &functions;
+  EXPECT_EQ(world.json(R"(
+    tool double as "twice"(n: int(0..9), name?: string(1..3)) -> int = python "m:double"
+    gen main() -> json {
+      let names = for step in 1..3 {
+        user "Work."
+        assistant "$[call: double, max=200, temperature=1.0]"
+        tool "${run call}"
+        yield call.name
+      }
+      return names
+    })",
+                       Json::object(), options),
+            R"(["double","double","double"])");
+}
+
 TEST(Run, AFailingToolIsTextInAnInsertAndAFailureInALet) {
   World world;
   Functions functions;
