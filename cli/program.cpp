@@ -61,6 +61,15 @@ std::vector<std::string> option_names(const CLI::App& app) {
   return names;
 }
 
+// There is one short flag, -h: what begins with another's letter is what was meant.
+std::string long_names_of(char letter, const CLI::App& app) {
+  std::string hint;
+  for (const CLI::Option* option : app.get_options())
+    for (const std::string& name : option->get_lnames())
+      if (name.front() == letter) hint += (hint.empty() ? "" : " or ") + ("'--" + name + "'");
+  return hint.empty() ? hint : "; did you mean " + hint + "?";
+}
+
 // What was typed although the verb knows no such flag, or takes no further
 // argument.
 std::string describe_extras(const CLI::App& app, std::string_view verb) {
@@ -75,7 +84,8 @@ std::string describe_extras(const CLI::App& app, std::string_view verb) {
                  : "");
   }
   const std::string name = flag->substr(0, flag->find('='));
-  std::string hint = did_you_mean(name, option_names(app));
+  std::string hint = name.size() == 2 ? long_names_of(name[1], app)
+                                      : did_you_mean(name, option_names(app));
   if (hint.empty() && runs && name.starts_with("--")) {
     hint = "; arguments of the program are given as --arg " + name.substr(2) + "=VALUE";
   }

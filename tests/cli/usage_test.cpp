@@ -76,6 +76,9 @@ TEST(CommandLine, AMistypedFlagIsAnsweredWithTheNearest) {
   EXPECT_THAT(ran.err, HasSubstr("unknown flag '--promt'; did you mean '--prompt'?"));
   EXPECT_THAT(run_line({"run", "x.gen", "--temprature=0.5"}).err,
               HasSubstr("did you mean '--temperature'?"));
+  EXPECT_THAT(run_line({"tokenize", "-m", "x"}).err,
+              HasSubstr("unknown flag '-m'; did you mean '--model'?"));
+  EXPECT_THAT(run_line({"tokenize", "-z"}).err, Not(HasSubstr("did you mean")));
   EXPECT_THAT(run_line({"list", "all"}).err, HasSubstr("unexpected argument 'all'\n"));
   EXPECT_THAT(run_line({"run", "x.gen", "reply"}).err,
               HasSubstr("unexpected argument 'reply'; a generator is named as FILE:GEN"));
