@@ -322,14 +322,16 @@ void Checker::typed_pattern(const Pattern& node, const TypeRef& value,
     }
     return;
   }
-  if (!others) info.records = records;
   for (const TypeRef& one : rest) {
     const std::uint32_t shared = value_kinds(one) & info.index;
     if (shared == 0) continue;
     const bool apart = shared == kRecordKind && !others &&
                        std::all_of(records.begin(), records.end(),
                                    [&](const TypeRef& mine) { return told_apart(mine, one); });
-    if (apart) continue;
+    if (apart) {
+      info.records = records;
+      continue;
+    }
     Diagnostic& diagnostic =
         error("E0202", node.span, "this arm cannot be told from `" + case_name(one) + "`",
               "both are the same kind of value");

@@ -121,7 +121,7 @@ enum class PatternTest : std::uint8_t {
   kAny,   // a fresh name, the last arm: always; binds the name to the value
   kCase,  // an enum's case: `index` into the type's cases
   kTool,  // a call of a tool: `index` into Program::tools; bindings are parameters of it, by name
-  kType,  // one of the kinds of value in `index` (value_kinds), and a record only if it fits one of
+  kType,  // one of the kinds of value in `index` (value_kinds), a record only if it fits one of
           // `records` where there are any; binds the name to the value
   kLiteral,  // equal to the pattern's string or number
   kNull,

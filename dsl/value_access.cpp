@@ -79,30 +79,33 @@ const Json* default_of(const Program& program, const grammar::Type& record,
   return found == declared->defaults.end() ? nullptr : &found->second;
 }
 
-bool has_kind(const Value& value, std::uint32_t kinds) {
-  return (kinds >> static_cast<unsigned>(value.kind()) & 1U) != 0;
+// Whether a record has the keys of the type, those that may be left out aside, and no others.
+bool has_keys(const Program& program, const Value& value, const TypeRef& type) {
+  if (type == nullptr || type->kind != TypeKind::kRecord || value.kind() != ValueKind::kRecord)
+    return false;
+  std::size_t known = 0;
+  for (const grammar::Field& field : type->fields) {
+    if (value.field(field.name) != nullptr) {
+      ++known;
+    } else if (!field.omittable && default_of(program, *type, field) == nullptr) {
+      return false;
+    }
+  }
+  return known == value.as_record().size();
 }
 
 }  // namespace
 
 bool fits(const Program& program, const Value& value, const TypeRef& given) {
   const TypeRef type = resolve(given);
-  if (type == nullptr || type->kind != TypeKind::kRecord || value.kind() != ValueKind::kRecord)
-    return false;
-  std::size_t known = 0;
-  for (const grammar::Field& field : type->fields) {
-    if (const Value* found = value.field(field.name)) {
-      ++known;
-      if (field.omittable && found->is_null()) continue;
-      if (!has_kind(*found, value_kinds(field.type))) return false;
-      const auto listed = listed_values(field.type);
-      if (listed && std::find(listed->begin(), listed->end(), to_json(*found)) == listed->end())
-        return false;
-    } else if (!field.omittable && default_of(program, *type, field) == nullptr) {
-      return false;
-    }
-  }
-  return known == value.as_record().size();
+  if (!has_keys(program, value, type)) return false;
+  return std::all_of(type->fields.begin(), type->fields.end(), [&](const grammar::Field& field) {
+    const Value* found = value.field(field.name);
+    if (found == nullptr || (field.omittable && found->is_null())) return true;
+    if ((value_kinds(field.type) >> static_cast<unsigned>(found->kind()) & 1U) == 0) return false;
+    const auto listed = listed_values(field.type);
+    return !listed || std::find(listed->begin(), listed->end(), to_json(*found)) != listed->end();
+  });
 }
 
 Value bound_by(const Program& program, const TypePtr& written, Value value) {
@@ -144,12 +147,16 @@ Value conform(const Program& program, Value value, const TypeRef& type) {
       return out ? out->with(value.shared_origin()) : value;
     }
     case TypeKind::kUnion: {
-      const auto item = std::find_if(type->items.begin(), type->items.end(),
-                                     [&](const auto& one) { return fits(program, value, one); });
+      auto item = std::find_if(type->items.begin(), type->items.end(),
+                               [&](const auto& one) { return fits(program, value, one); });
+      if (item == type->items.end())
+        item = std::find_if(type->items.begin(), type->items.end(), [&](const auto& one) {
+          return has_keys(program, value, resolve(one));
+        });
       return item == type->items.end() ? value : conform(program, std::move(value), *item);
     }
     case TypeKind::kRecord: {
-      if (!fits(program, value, type)) return value;
+      if (!has_keys(program, value, type)) return value;
       Value::Entries entries;
       for (const grammar::Field& field : type->fields) {
         if (const Value* given = value.field(field.name)) {
