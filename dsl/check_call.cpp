@@ -71,12 +71,18 @@ Static Checker::call(const Expr& node, const CallExpr& written) {
   };
   const auto callee = spelled_name(*written.callee);
   if (!callee) {
-    if (const auto* member = std::get_if<MemberExpr>(&written.callee->node))
-      if (const auto* object = std::get_if<NameExpr>(&member->object->node);
-          object != nullptr && tainted(object->name.text))
-        return unknown_arguments();
+    const auto* member = std::get_if<MemberExpr>(&written.callee->node);
+    const auto* object = member == nullptr ? nullptr : std::get_if<NameExpr>(&member->object->node);
+    if (object != nullptr) {
+      if (tainted(object->name.text)) return unknown_arguments();
+      if (Variable* variable = find(object->name.text)) variable->used = true;
+    }
+    const BuiltinInfo* method = member == nullptr ? nullptr : find_builtin(member->key.text);
     error("E0210", written.callee->span,
-          "only generators, tools and functions can be called, by name");
+          "only generators, tools and functions can be called, by name")
+        .help = method != nullptr ? "write `" + std::string(method->name) +
+                                        "(…)`: " + std::string(method->signature)
+                                  : "";
     return unknown_arguments();
   }
   const std::string& word = callee->text;

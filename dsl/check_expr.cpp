@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dsl/checker.h"
+#include "dsl/habits.h"
 #include "dsl/parser.h"
 #include "dsl/static_strings.h"
 #include "dsl/suggest.h"
@@ -163,8 +164,17 @@ void Checker::unknown_name(const Identifier& name, const std::string& kind,
   if (name.text.empty() || tainted(name.text)) return;
   Diagnostic& diagnostic = error("E0101", name.span, "unknown " + kind + " `" + name.text + "`");
   if (diagnostics_.suppressed() > 0) return;
+  diagnostic.help = kind == "type"     ? habit_of_type(name.text)
+                    : kind == "option" ? habit_of_option(name.text)
+                                       : "";
+  if (!diagnostic.help.empty()) return;
   const std::string near = suggest(name.text, candidates);
-  if (near.empty()) return;
+  if (near.empty()) {
+    if (name.text == "f" &&
+        program_.sources[name.span.file].text().substr(name.span.end, 1) == "\"")
+      diagnostic.help = "a text needs no `f` before it: `\"${x}\"` puts a value in";
+    return;
+  }
   diagnostic.help = "did you mean `" + near + "`?";
   diagnostic.replacements.push_back({name.span, near});
 }
@@ -313,7 +323,9 @@ Static Checker::binary(const BinaryExpr& written) {
     const TypeRef b = resolve(right.type);
     if (a->kind == TypeKind::kList && b->kind == TypeKind::kList)
       return {list_type(unify(a->items.at(0), b->items.at(0)))};
-    refuse("adds two numbers, two texts or two lists");
+    Diagnostic& diagnostic = refuse("adds two numbers, two texts or two lists");
+    if (diagnostic.help.empty() && (is_text(left.type) || is_text(right.type)))
+      diagnostic.help = "a text takes any value in: `\"${…}\"`";
     return {};
   }
   refuse("needs two numbers");

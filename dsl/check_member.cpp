@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "dsl/checker.h"
+#include "dsl/habits.h"
 #include "dsl/patterns.h"
 #include "dsl/static_strings.h"
 #include "dsl/suggest.h"
@@ -180,7 +181,7 @@ TypeRef Checker::field_of(const TypeRef& given, const Identifier& key, bool quie
     case TypeKind::kSchema:
       return nullptr;
     default:
-      return refuse(type_name(given) + " has no fields", {}, "");
+      return refuse(type_name(given) + " has no fields", {}, habit_of_field(key.text));
   }
 }
 
@@ -220,6 +221,10 @@ Static Checker::index(const IndexExpr& written) {
     return {};
   }
   expect(*written.index, basic_type(TypeKind::kInt), "a list is indexed by");
+  if (const auto* number = std::get_if<NumberExpr>(&written.index->node);
+      number != nullptr && number->number.integer && number->number.int_value < 0)
+    error("E0211", written.index->span, "a list has no item before its first, which is at 0").help =
+        "the last item is `xs[len(xs) - 1]`";
   return {type->items.at(0)};
 }
 

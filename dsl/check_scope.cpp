@@ -45,6 +45,16 @@ void Checker::open_scope(const Span& region) {
   regions_.push_back(region.end);
 }
 
+bool Checker::in_braces_alone(const Variable& variable) const {
+  if (gen_ == nullptr) return false;
+  const std::string_view text = program_.sources[variable.span.file].slice(gen_->decl->body.span);
+  const std::string written = "{" + variable.name + "}";
+  for (std::size_t at = text.find(written); at != std::string_view::npos;
+       at = text.find(written, at + 1))
+    if (at > 0 && text[at - 1] != '$') return true;
+  return false;
+}
+
 void Checker::close_scope() {
   const std::size_t begin = scopes_.back();
   scopes_.pop_back();
@@ -53,7 +63,9 @@ void Checker::close_scope() {
     const Variable& variable = variables_[i];
     if (variable.warn_unused && !variable.used && !broken_ && variable.name.front() != '_')
       diagnostics_.warning("W0602", variable.span, "`" + variable.name + "` is never used").help =
-          "remove it, or begin its name with `_`";
+          in_braces_alone(variable) ? "`{" + variable.name + "}` in a text is only text: `${" +
+                                          variable.name + "}` puts the value in"
+                                    : "remove it, or begin its name with `_`";
     ended_[variable.name] = variable.span;
   }
   drop_variables(begin);

@@ -194,6 +194,8 @@ class Checker {
   /// `region`: what the new scope's variables are in reach of, from their definition on.
   void open_scope(const Span& region);
   void close_scope();
+  /// It stands as `{name}` somewhere in the generator, without the `$` of an insert.
+  [[nodiscard]] bool in_braces_alone(const Variable& variable) const;
   /// Facts that hold where `condition` came out as `truth`: paths that are not null.
   void learn(const Expr& condition, bool truth);
   /// `subject` is a field that has one of the values of `value` (or not the one of it): which

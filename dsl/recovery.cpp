@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/utf8.h"
+#include "dsl/habits.h"
 
 namespace espalier::dsl::syntax {
 namespace {
@@ -229,6 +230,7 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
   diagnostic.label = {
       {state.file, failure.offset, failure.offset + found_length(text, failure.offset)},
       found(text, failure.offset)};
+  const std::string_view rest = text.substr(std::min<std::size_t>(failure.offset, text.size()));
   switch (error.hint) {
     case Hint::kFound:
       if (diagnostic.help.empty() && failure.offset < text.size() &&
@@ -240,6 +242,19 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
           std::string_view(error.message).starts_with("expected a type"))
         diagnostic.help = "the type of `true` and `false` is `bool`";
       break;
+    case Hint::kDeclaration:
+      if (std::string habit = habit_of_declaration(rest); !habit.empty())
+        diagnostic.help = std::move(habit);
+      break;
+    case Hint::kStatement:
+      diagnostic.help = habit_of_statement(rest);
+      break;
+    case Hint::kHead:
+      diagnostic.help = habit_of_head(rest);
+      break;
+    case Hint::kOperand:
+      diagnostic.help = habit_of_operand(rest);
+      break;
     case Hint::kUnterminated: {
       const std::uint32_t width = text.substr(failure.opening, 3) == "\"\"\"" ? 3
                                   : text.substr(failure.opening, 2) == "/*"   ? 2
@@ -250,6 +265,8 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
     case Hint::kCloses:
       diagnostic.secondary.push_back(
           {{state.file, failure.opening, failure.opening + 1}, "what began here"});
+      if (failure.opening < text.size() && text[failure.opening] == '[')
+        diagnostic.help = habit_in_brackets(text, failure.opening, failure.offset);
       break;
     case Hint::kHoleColon: {
       // `$[n int]`: the rest of the hole is most likely its type.
@@ -266,6 +283,8 @@ void report(const Failure& failure, bool in_text, MatchState& state) {
                                 std::string(text.substr(failure.offset, close - failure.offset)) +
                                 "]`";
         diagnostic.label.span.end = diagnostic.label.span.begin + 1;
+      } else if (rest.starts_with("]")) {
+        diagnostic.help = "a hole says its type, as in `$[answer: line]`";
       }
       break;
     }

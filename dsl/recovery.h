@@ -33,6 +33,11 @@ enum class Hint : std::uint8_t {
   kUnterminated,  // points at what was opened and never closed
   kCloses,        // kFound, and a second label at what was opened
   kHoleColon,     // proposes the hole with its colon
+  // kFound, and a help for what other languages have there (habits.h)
+  kDeclaration,
+  kStatement,
+  kHead,
+  kOperand,
 };
 
 struct ErrorText {
