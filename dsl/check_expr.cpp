@@ -177,6 +177,7 @@ void Checker::unknown_name(const Identifier& name, const std::string& kind,
   }
   diagnostic.help = "did you mean `" + near + "`?";
   diagnostic.replacements.push_back({name.span, near});
+  if (Variable* meant = find(near)) meant->used = true;  // not a second thing to say of it
 }
 
 Static Checker::name(const Expr& node, const Identifier& written) {
