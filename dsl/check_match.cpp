@@ -8,45 +8,6 @@
 namespace espalier::dsl {
 namespace {
 
-/// The cases that a match may tell apart: enum cases, true and false, tools, alternatives. Anything
-/// else is one case.
-void split(const TypeRef& given, std::vector<TypeRef>& out, int depth = 0) {
-  const TypeRef type = resolve(given);
-  if (type == nullptr || depth > 32) return;
-  switch (type->kind) {
-    case TypeKind::kOptional:
-      split(type->items.at(0), out, depth + 1);
-      out.push_back(basic_type(TypeKind::kNull));
-      break;
-    case TypeKind::kUnion:
-      for (const TypeRef& item : type->items) split(item, out, depth + 1);
-      break;
-    case TypeKind::kBool:
-      out.push_back(literal_type(true));
-      out.push_back(literal_type(false));
-      break;
-    case TypeKind::kEnum:
-      for (const auto& one : type->cases) {
-        auto made = std::make_shared<Type>();
-        made->kind = TypeKind::kEnum;
-        made->name = type->name;
-        made->cases.push_back(one);
-        out.push_back(made);
-      }
-      break;
-    case TypeKind::kCall:
-      for (const auto& field : type->fields) {
-        auto made = std::make_shared<Type>();
-        made->kind = TypeKind::kCall;
-        made->fields.push_back(field);
-        out.push_back(made);
-      }
-      break;
-    default:
-      out.push_back(type);
-  }
-}
-
 /// One type for the cases that are left.
 TypeRef merge(const std::vector<TypeRef>& cases) {
   if (cases.empty()) return nullptr;
@@ -79,8 +40,7 @@ std::string case_name(const TypeRef& one) {
 bool Checker::match(const MatchStmt& node, const Span& span) {
   const Static value = expr(*node.value);
   if (too_many(node.arms.size(), {span.file, span.begin, span.begin + 5}, "arms")) return true;
-  std::vector<TypeRef> cases;
-  split(value.type, cases);
+  const std::vector<TypeRef> cases = cases_of(value.type);
   std::vector<TypeRef> left = cases;
   bool falls = false;
   bool any = false;

@@ -250,8 +250,12 @@ class Completer {
         if (word(n) == "}" || word(n) == "{") break;
         if (word(n) == "tool") return add(kTransports, CandidateKind::kKeyword);
       }
-      return expression();
+      expression();
+      for (std::size_t n = 3; n <= 16 && word(n) != "="; ++n)
+        if (word(n) == "let") return add({"for"}, CandidateKind::kKeyword);
+      return;
     }
+    if (arms()) return;
     if (last == ":") {
       types();
       // In a declaration or after `let name`, a type is all that fits.
@@ -290,15 +294,55 @@ class Completer {
     return before == std::string_view::npos || text_[before] == '\n';
   }
 
-  void after_dot() {
-    // `name.key[0].key.`: from its first name on. `]` skips to its bracket.
-    std::vector<std::string_view> path;  // from the last to the first; "[" for an index
-    std::size_t n = 2;
+  // Where an arm of a `match` begins: the cases of its value.
+  bool arms() {
+    const std::size_t open = innermost();
+    if (word(open) != "{" || (word(1) == "=>") || (open != 1 && !new_line() && word(1) != "}"))
+      return false;
+    std::size_t at = 0;
+    const std::vector<std::string_view> path = path_before(open + 1, at);
+    if (path.empty() || word(at + 1) != "match") return false;
+    for (const TypeRef& one : cases_of(type_of(path))) {
+      const std::string shown = type_name(one);
+      const std::string doc = one->cases.empty() ? "" : one->cases.front().doc;
+      if (one->kind == TypeKind::kEnum) {
+        add({one->cases.front().name, CandidateKind::kSymbol, SymbolKind::kCase, shown, doc});
+      } else if (one->kind == TypeKind::kCall) {
+        std::string text = one->fields.front().name + "(";
+        if (const TypeRef arguments = resolve(one->fields.front().type); arguments != nullptr)
+          for (std::size_t i = 0; i < arguments->fields.size(); ++i)
+            text += (i > 0 ? ", " : "") + arguments->fields[i].name;
+        add({text + ")", CandidateKind::kSymbol, SymbolKind::kTool, shown,
+             one->fields.front().doc});
+      } else if (one->kind == TypeKind::kLiteral || one->kind == TypeKind::kNull) {
+        add({one->kind == TypeKind::kNull ? "null" : one->literal.dump(),
+             CandidateKind::kKeyword,
+             {},
+             shown,
+             {}});
+      } else if (!one->name.empty()) {
+        std::string name = one->name;
+        name.front() = static_cast<char>(name.front() | 0x20);  // declared names are ASCII
+        add({(name == one->name ? "one" : name) + ": " + one->name,
+             CandidateKind::kType,
+             {},
+             shown,
+             {}});
+      }
+    }
+    add({"other"}, CandidateKind::kKeyword);
+    return true;
+  }
+
+  // `name.key[0].key` that ends with the n-th lexeme, from its first name on, "[" for an index;
+  // `at` is where that first name stands. Empty where something else stands there.
+  std::vector<std::string_view> path_before(std::size_t n, std::size_t& at) const {
+    std::vector<std::string_view> path;  // from the last to the first
     while (true) {
       if (word(n) == "]") {
         int depth = 0;
         do {
-          if (word(n).empty()) return;
+          if (word(n).empty()) return {};
           if (word(n) == "]") ++depth;
           if (word(n) == "[") --depth;
           ++n;
@@ -307,41 +351,71 @@ class Completer {
         continue;
       }
       if (n > read_.all.size() || read_.all[read_.all.size() - n].kind != LexemeKind::kWord)
-        return;  // a call's value, or nothing that has members
+        return {};  // a call's value, or nothing that has members
       path.push_back(word(n));
       if (word(n + 1) != ".") break;
       n += 2;
     }
+    at = n;
     std::reverse(path.begin(), path.end());
+    return path;
+  }
+
+  // What `name: Type` says of a name whose block could not be read.
+  [[nodiscard]] TypeRef written_type(std::string_view name) const {
+    for (std::size_t n = 3; !word(n).empty(); ++n) {
+      if (word(n) != name || word(n - 1) != ":") continue;
+      const Symbol* type = find(word(n - 2));
+      return type == nullptr ? nullptr : type->type;
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] TypeRef type_of(const std::vector<std::string_view>& path) const {
     const Symbol* root = find(path[0]);
-    if (root == nullptr) return;
+    TypeRef type = root == nullptr ? written_type(path[0]) : root->type;
+    for (std::size_t i = 1; i < path.size(); ++i) {
+      const TypeRef outer = resolve(without_null(type));
+      if (outer == nullptr) return nullptr;
+      if (path[i] == "[") {
+        if (outer->kind != TypeKind::kList && outer->kind != TypeKind::kMap) return nullptr;
+        type = outer->items.at(0);
+        continue;
+      }
+      std::vector<Member> members;
+      if (i == 1 && root != nullptr) {
+        members = members_of_symbol(*root);
+      } else {
+        members_of(outer, members);
+      }
+      std::vector<TypeRef> found;  // several, in alternatives of a union
+      for (const Member& one : members)
+        if (one.name == path[i] && one.type != nullptr) found.push_back(one.type);
+      if (found.empty()) return nullptr;
+      type = union_type(std::move(found));
+    }
+    return type;
+  }
+
+  void after_dot() {
+    std::size_t at = 0;
+    const std::vector<std::string_view> path = path_before(2, at);
+    if (path.empty()) return;
+    const Symbol* root = find(path[0]);
+    if (root == nullptr || path.size() > 1) {
+      std::vector<Member> members;
+      members_of(type_of(path), members);
+      return add(std::move(members));
+    }
     if (root->kind == SymbolKind::kFile) return of_file(*root);
     if (root->kind == SymbolKind::kEnum || root->kind == SymbolKind::kAlias) {
-      if (path.size() > 1) return;
       if (const TypeRef type = resolve(root->type);
           type != nullptr && type->kind == TypeKind::kEnum)
         for (const auto& one : type->cases)
           add({one.name, CandidateKind::kSymbol, SymbolKind::kCase, root->name, one.doc});
       return;
     }
-    std::vector<Member> members = members_of_symbol(*root);
-    TypeRef type = root->type;
-    for (std::size_t i = 1; i < path.size(); ++i) {
-      if (path[i] == "[") {
-        const TypeRef list = resolve(without_null(type));
-        if (list == nullptr || (list->kind != TypeKind::kList && list->kind != TypeKind::kMap))
-          return;
-        type = list->items.at(0);
-      } else {
-        const auto at = std::find_if(members.begin(), members.end(),
-                                     [&](const Member& one) { return one.name == path[i]; });
-        if (at == members.end()) return;
-        type = at->type;
-      }
-      members.clear();
-      members_of(type, members);
-    }
-    add(std::move(members));
+    add(members_of_symbol(*root));
   }
 
   // The names of a file that is used as `name`.

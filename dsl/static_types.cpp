@@ -188,6 +188,43 @@ bool assignable_at(const TypeRef& from_given, const TypeRef& to_given, int depth
   }
 }
 
+void split(const TypeRef& given, std::vector<TypeRef>& out, int depth = 0) {
+  const TypeRef type = resolve(given);
+  if (type == nullptr || depth > 32) return;
+  switch (type->kind) {
+    case TypeKind::kOptional:
+      split(type->items.at(0), out, depth + 1);
+      out.push_back(basic_type(TypeKind::kNull));
+      break;
+    case TypeKind::kUnion:
+      for (const TypeRef& item : type->items) split(item, out, depth + 1);
+      break;
+    case TypeKind::kBool:
+      out.push_back(literal_type(true));
+      out.push_back(literal_type(false));
+      break;
+    case TypeKind::kEnum:
+      for (const auto& one : type->cases) {
+        auto made = std::make_shared<Type>();
+        made->kind = TypeKind::kEnum;
+        made->name = type->name;
+        made->cases.push_back(one);
+        out.push_back(made);
+      }
+      break;
+    case TypeKind::kCall:
+      for (const auto& field : type->fields) {
+        auto made = std::make_shared<Type>();
+        made->kind = TypeKind::kCall;
+        made->fields.push_back(field);
+        out.push_back(made);
+      }
+      break;
+    default:
+      out.push_back(type);
+  }
+}
+
 }  // namespace
 
 TypeRef basic_type(TypeKind kind) {
@@ -388,6 +425,12 @@ std::uint32_t value_kinds(const TypeRef& given) {
         return kAny;
     }
   }
+  return out;
+}
+
+std::vector<TypeRef> cases_of(const TypeRef& type) {
+  std::vector<TypeRef> out;
+  split(type, out);
   return out;
 }
 

@@ -50,6 +50,9 @@ inline constexpr int kMaxTypeDepth = 64;
 [[nodiscard]] bool writes_calls(const TypeRef& type);
 /// The kinds of value that a value of the type may be at run time: a bit each (1 << ValueKind).
 [[nodiscard]] std::uint32_t value_kinds(const TypeRef& type);
+/// The cases that a `match` may tell apart: enum cases, true and false, tools, null, alternatives,
+/// each as a type. Anything else is one case.
+[[nodiscard]] std::vector<TypeRef> cases_of(const TypeRef& type);
 /// The values of a type that has few: literals, cases by their surface, true, false and null.
 /// Nothing where there are others. At most 256.
 [[nodiscard]] std::optional<std::vector<Json>> listed_values(const TypeRef& type);

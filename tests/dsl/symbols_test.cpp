@@ -208,6 +208,35 @@ TEST(Completion, AfterADotAreTheMembersOfTheType) {
   EXPECT_THAT(completed(head + "  let x = nobody.^\n}\n"), IsEmpty());
 }
 
+TEST(Completion, WhereAnArmBeginsAreTheCasesOfTheValue) {
+  const std::string head =
+      "enum E { one, two }\nrecord R { kind: \"r\", a: line }\nrecord S { kind: \"s\", b: line }\n"
+      "/// Look it up.\ntool look(what: line, page: int)\n"
+      "gen f(e: E, u: R | S, xs: (R | S | null)[]) -> line {\n"
+      "  assistant \"$[call: look]\"\n";
+  EXPECT_THAT(completed(head + "  match e { ^ }\n}\n"), ElementsAre("one", "two", "other"));
+  EXPECT_THAT(completed(head + "  match e {\n    one => return \"a\"\n    tw^\n  }\n}\n"),
+              ElementsAre("one", "two", "other"));
+  EXPECT_THAT(completed(head + "  match e { one => { } ^ }\n}\n"),
+              ElementsAre("one", "two", "other"));
+  EXPECT_THAT(completed(head + "  match u {\n    ^\n  }\n}\n"),
+              ElementsAre("r: R", "s: S", "other"));
+  EXPECT_THAT(completed(head + "  match xs[0] {\n    ^\n  }\n}\n"),
+              ElementsAre("r: R", "s: S", "null", "other"));
+  EXPECT_THAT(completed(head + "  match u.kind {\n    ^\n  }\n}\n"),
+              ElementsAre("\"r\"", "\"s\"", "other"));
+  EXPECT_THAT(completed(head + "  match call {\n    ^\n  }\n}\n"),
+              ElementsAre("look(what, page)", "other"));
+  EXPECT_THAT(completed(head + "  match e { one => ^ }\n}\n"), Contains("return"));
+  EXPECT_THAT(completed(head + "  match e { one => return ^ }\n}\n"), Contains("u"));
+  // Behind a dot in an arm that cannot be read yet.
+  EXPECT_THAT(completed(head + "  match u {\n    it: S => return it.^\n  }\n}\n"),
+              ElementsAre("kind", "b"));
+  EXPECT_THAT(completed(head + "  let ys = ^\n}\n"), AllOf(Contains("for"), Contains("fork")));
+  EXPECT_THAT(completed(head + "  let ys: R[] = ^\n}\n"), Contains("for"));
+  EXPECT_THAT(completed(head + "  require 1 == ^\n}\n"), Not(Contains("for")));
+}
+
 TEST(Completion, KnowsWhatMayStandWhere) {
   const std::string head =
       "type Name = line\ngen g(b: string) -> string { user \"${b}\"  return b }\n"
