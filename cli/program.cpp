@@ -84,8 +84,8 @@ std::string describe_extras(const CLI::App& app, std::string_view verb) {
                  : "");
   }
   const std::string name = flag->substr(0, flag->find('='));
-  std::string hint = name.size() == 2 ? long_names_of(name[1], app)
-                                      : did_you_mean(name, option_names(app));
+  std::string hint =
+      name.size() == 2 ? long_names_of(name[1], app) : did_you_mean(name, option_names(app));
   if (hint.empty() && runs && name.starts_with("--")) {
     hint = "; arguments of the program are given as --arg " + name.substr(2) + "=VALUE";
   }

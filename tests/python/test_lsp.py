@@ -54,7 +54,7 @@ async def write(client: LanguageClient, text: str) -> list[types.Diagnostic]:
 
 async def test_what_is_wrong_is_told_as_it_is_written(client: LanguageClient) -> None:
     found = await write(client, TEXT.replace("${letter}", "${leter}"))
-    assert {one.code for one in found} == {"E0101", "W0602"}
+    assert [one.code for one in found] == ["E0101"]
     changed = types.DidChangeTextDocumentParams(
         text_document=types.VersionedTextDocumentIdentifier(uri=URI, version=2),
         content_changes=[
