@@ -131,23 +131,30 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
   const std::size_t parts = what.parts();
   if (parts == 0 || parts > ScalarCombination::kMostParts) return nullptr;
   most_states = std::min(most_states, kMaxStates);
-  // States of the parts, one behind the other, by number here; 0 is dead.
-  std::vector<std::uint32_t> places(parts, 0);
-  InternTable numbers;
+  // States of the parts, one behind the other, by number here; 0 is dead. Those that are hopeless
+  // are met as often, so they are remembered too.
+  std::vector<std::uint32_t> places(parts, 0), hopeless;
+  InternTable numbers, dead_numbers;
   std::vector<std::uint32_t> next(parts);
   const auto number = [&]() -> State {
-    if (!what.hopeful(next)) return kDead;
     std::size_t hash = 0;
     for (const std::uint32_t part : next) hash = mix(hash, part);
-    std::uint32_t id = numbers.find(hash, [&](std::uint32_t other) {
-      return std::equal(next.begin(), next.end(), places.begin() + other * parts);
-    });
-    if (id == InternTable::kNone) {
-      id = static_cast<std::uint32_t>(places.size() / parts);
-      numbers.insert(hash, id);
-      places.insert(places.end(), next.begin(), next.end());
-    }
-    return static_cast<State>(id);
+    const auto in = [&](const std::vector<std::uint32_t>& known) {
+      return [&](std::uint32_t other) {
+        return std::equal(next.begin(), next.end(),
+                          known.begin() + static_cast<std::ptrdiff_t>(other * parts));
+      };
+    };
+    std::uint32_t id = numbers.find(hash, in(places));
+    if (id != InternTable::kNone) return static_cast<State>(id);
+    if (dead_numbers.find(hash, in(hopeless)) != InternTable::kNone) return kDead;
+    const bool hopeful = what.hopeful(next);
+    if (!hopeful && hopeless.size() / parts > most_states) return kDead;
+    std::vector<std::uint32_t>& all = hopeful ? places : hopeless;
+    id = static_cast<std::uint32_t>(all.size() / parts);
+    (hopeful ? numbers : dead_numbers).insert(hash, id);
+    all.insert(all.end(), next.begin(), next.end());
+    return hopeful ? static_cast<State>(id) : kDead;
   };
   what.start(next);
   std::vector<State> rows(256, kDead);

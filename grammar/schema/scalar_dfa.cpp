@@ -395,4 +395,19 @@ std::string ScalarDfa::closing_word(State q) const {
   return out;
 }
 
+std::vector<std::string> ScalarDfa::words() const {
+  std::vector<std::string> out;
+  std::vector<std::pair<State, std::string>> open{{start_, {}}};
+  while (!open.empty()) {
+    const auto [q, text] = std::move(open.back());
+    open.pop_back();
+    if (accepting(q)) out.push_back(text);
+    for (ByteSet rest = bytes(q); !rest.none(); rest.remove(rest.lowest())) {
+      const auto byte = static_cast<unsigned char>(rest.lowest());
+      open.emplace_back(next(q, byte), text + static_cast<char>(byte));
+    }
+  }
+  return out;
+}
+
 }  // namespace espalier::grammar

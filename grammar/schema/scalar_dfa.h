@@ -72,7 +72,9 @@ class ScalarDfa {
   [[nodiscard]] unsigned char closing_byte(State q) const { return facts_[q].closing_byte; }
   [[nodiscard]] std::uint32_t closing_size(State q) const { return facts_[q].closing_size; }
   [[nodiscard]] std::string closing_word(State q) const;
-  /// The longest of them.
+  /// All of its texts, where completions(start()) says that they are few.
+  [[nodiscard]] std::vector<std::string> words() const;
+  /// The longest closing of any state.
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
   /// Bytes, without the tokens that it keeps.
   [[nodiscard]] std::size_t memory() const {
@@ -128,6 +130,8 @@ class ScalarDfa {
     const Terminal::Piece* canonical_inside = nullptr;
   };
   [[nodiscard]] std::shared_ptr<const Tokens> tokens(const Tables& tables, State q) const;
+  /// Makes what tokens() needs of all states at once, where these are many.
+  void prepare(const Tables& tables) const;
   /// States that do the same with every text of that many bytes share what their tokens do; longer
   /// ones are tried.
   static constexpr std::size_t kHorizon = 16;
@@ -201,7 +205,9 @@ class ScalarDfa {
   bool add_along(const Tables& tables, State q, const Chain& chain,
                  std::vector<std::uint64_t>& words) const;
   void add_by_walk(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  bool add_by_near(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   bool add_by_like(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  [[nodiscard]] std::vector<std::uint8_t> ends() const;
   [[nodiscard]] bool stays(State q, std::string_view text) const;
   void find_alike();
 
@@ -221,6 +227,9 @@ class ScalarDfa {
   mutable std::vector<std::unique_ptr<const KnownAlong>> along_;
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
+  // Of those, some that were found by walks.
+  static constexpr std::size_t kMostNear = 8;
+  mutable std::vector<std::pair<State, std::shared_ptr<const Tokens>>> walked_;
   mutable std::size_t kept_ = 0;
   mutable std::once_flag ahead_once_;
   mutable std::vector<Ahead> ahead_;  // by state

@@ -36,8 +36,10 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   const bool large = !alike_.empty() && tables.longer != nullptr;
   const bool like = large && add_by_like(tables, q, words);
   bool first = false;  // of those that do alike
+  bool walked = false;
   if (!like && !(quoted_ && (add_all(tables, q, words) || add_by_table(tables, q, words)))) {
-    add_by_walk(tables, q, words);
+    if (!add_by_near(tables, q, words)) add_by_walk(tables, q, words);
+    walked = true;
     first = large;
   }
   const std::uint32_t count = count_bits(words);
@@ -79,6 +81,16 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   kept_ += bytes;
   tokens_.emplace(q, out);
   if (first) alike_tokens_.try_emplace(alike_[q], out);
+  if (walked && walked_.size() < kMostNear) walked_.emplace_back(q, out);
+  return out;
+}
+
+// What is a step out of the scalar's inside, by state.
+std::vector<std::uint8_t> ScalarDfa::ends() const {
+  std::vector<std::uint8_t> out(facts_.size());
+  for (std::size_t s = 0; s < facts_.size(); ++s) {
+    out[s] = s == kDead || (quoted_ && facts_[s].accepting) ? 1 : 0;
+  }
   return out;
 }
 
@@ -89,10 +101,7 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
   const TokenTrie& trie = tables.vocabulary->trie();
   const auto nodes = trie.nodes();
   const auto tokens = trie.tokens();
-  std::vector<std::uint8_t> stops(facts_.size());
-  for (std::size_t s = 0; s < facts_.size(); ++s) {
-    stops[s] = s == kDead || (quoted_ && facts_[s].accepting) ? 1 : 0;
-  }
+  const std::vector<std::uint8_t> stops = ends();
   std::vector<State> path(trie.longest() + 1);
   path[0] = q;
   std::vector<std::uint32_t> tops;
@@ -117,6 +126,72 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
       ++i;
     }
   }
+}
+
+// From the tokens of a state that most tokens lead on from as from `q`: over the trie only where
+// the two have not met again. False where none is known.
+bool ScalarDfa::add_by_near(const Tables& tables, State q,
+                            std::vector<std::uint64_t>& words) const {
+  std::vector<std::pair<State, std::shared_ptr<const Tokens>>> known;
+  {
+    const std::lock_guard lock(mutex_);
+    known = walked_;
+  }
+  if (known.empty()) return false;
+  const TokenTrie& trie = tables.vocabulary->trie();
+  const auto nodes = trie.nodes();
+  std::vector<std::size_t> apart(known.size(), 0);  // nodes, at most
+  std::size_t all = 0;
+  std::vector<std::uint32_t> tops;
+  trie.children(TokenTrie::kRoot, ByteSet::all(), tops);
+  for (const std::uint32_t top : tops) {
+    const std::size_t below = nodes[top].next - top;
+    const State to = next(q, nodes[top].byte);
+    if (to != kDead) all += below;
+    for (std::size_t i = 0; i < known.size(); ++i) {
+      if (next(known[i].first, nodes[top].byte) != to) apart[i] += below;
+    }
+  }
+  const auto least = std::min_element(apart.begin(), apart.end());
+  if (*least > all / 2) return false;
+  const auto& [near, near_tokens] = known[static_cast<std::size_t>(least - apart.begin())];
+  if (!near_tokens->many.words.empty()) words = near_tokens->many.words;
+  const auto set = [&](TokenId id, bool stay) {
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    std::uint64_t& word = words[static_cast<std::size_t>(id) / 64];
+    word = stay ? word | bit : word & ~bit;
+  };
+  for (const TokenId id : near_tokens->stay) set(id, true);
+  const std::vector<std::uint8_t> stops = ends();
+  const auto read = [&](State from, unsigned char byte) {
+    const State to = next(from, byte);
+    return stops[to] != 0 ? kDead : to;
+  };
+  std::vector<std::pair<State, State>> path(trie.longest() + 1);
+  path[0] = {q, near};
+  for (const std::uint32_t top : tops) {
+    const std::uint32_t end = nodes[top].next;
+    for (std::uint32_t i = top; i < end;) {
+      const TokenTrie::Node& at = nodes[i];
+      const auto [own, other] = path[at.depth - 1U];
+      const std::pair<State, State> to{read(own, at.byte), read(other, at.byte)};
+      if (to.first == to.second) {
+        i = at.next;
+        continue;
+      }
+      if (to.first == kDead) {
+        for (const TokenId id : trie.tokens_below(i)) set(id, false);
+        i = at.next;
+        continue;
+      }
+      path[at.depth] = to;
+      if (to.second == kDead) {
+        for (const TokenId id : trie.tokens_at(i)) set(id, true);
+      }
+      ++i;
+    }
+  }
+  return true;
 }
 
 // From the tokens of a state that does the same with short ones; false where none is remembered.
@@ -170,6 +245,14 @@ void ScalarDfa::find_alike() {
       further[q] = made;
     }
     alike_.swap(further);
+  }
+}
+
+void ScalarDfa::prepare(const Tables& tables) const {
+  if (!quoted_ || facts_.size() < kFewStates) return;
+  static_cast<void>(ahead(start_));
+  for (const Terminal* characters : {tables.string, tables.canonical}) {
+    if (characters != nullptr) static_cast<void>(along(*characters, kSame));
   }
 }
 
@@ -280,17 +363,25 @@ ByteSet ScalarDfa::leading(State from, const ByteSet& first, Wanted&& wanted) co
   struct Range {
     unsigned low, high;
   };
+  // visit(first, last, to) for the bytes of a range, as many as lead alike at a time, until it says
+  // false.
+  const auto each = [&](State at, Range range, auto&& visit) {
+    const std::span<const ByteRun> runs = runs_.of(at);
+    std::size_t r = 0;
+    while (ByteRuns::end(runs, r) <= range.low) ++r;
+    for (; r < runs.size() && runs[r].first <= range.high; ++r) {
+      const unsigned low = std::max<unsigned>(runs[r].first, range.low);
+      const unsigned high = std::min(ByteRuns::end(runs, r) - 1, range.high);
+      if (!visit(low, high, static_cast<State>(runs[r].to))) return false;
+    }
+    return true;
+  };
   // As deep as a character has bytes.
   const auto leads = [&](auto&& self, State at, std::span<const Range> ranges) -> bool {
     if (ranges.empty()) return wanted(at);
-    State last = kDead;  // neighbours lead alike
-    for (unsigned b = ranges[0].low; b <= ranges[0].high; ++b) {
-      const State on = next(at, static_cast<unsigned char>(b));
-      if (on == kDead) return false;
-      if (on != last && !self(self, on, ranges.subspan(1))) return false;
-      last = on;
-    }
-    return true;
+    return each(at, ranges[0], [&](unsigned, unsigned, State on) {
+      return on != kDead && self(self, on, ranges.subspan(1));
+    });
   };
   static constexpr Range kLast{0x80, 0xBF};
   struct Shape {
@@ -309,15 +400,13 @@ ByteSet ScalarDfa::leading(State from, const ByteSet& first, Wanted&& wanted) co
                                       {{0xF4, 0xF4}, {{0x80, 0x8F}, kLast, kLast}, 3}};
   ByteSet out;
   for (const Shape& shape : kShapes) {
-    State last = kDead;
-    bool fits = false;
-    for (unsigned b = shape.first.low; b <= shape.first.high; ++b) {
-      const State on = first.has(b) ? next(from, static_cast<unsigned char>(b)) : kDead;
-      if (on == kDead) continue;
-      if (on != last) fits = leads(leads, on, std::span(shape.rest).first(shape.size));
-      last = on;
-      if (fits) out.add(b);
-    }
+    each(from, shape.first, [&](unsigned low, unsigned high, State on) {
+      if (on == kDead) return true;
+      const ByteSet some = first & ByteSet::range(low, high);
+      const auto rest = std::span(shape.rest).first(shape.size);
+      if (!some.none() && leads(leads, on, rest)) out |= some;
+      return true;
+    });
   }
   return out;
 }
@@ -375,10 +464,12 @@ ScalarDfa::Chain ScalarDfa::closed(State q, std::size_t longest) const {
   out.bytes.remove('\\');
   out.steps = static_cast<std::uint32_t>(longest);
   std::vector<State> reached{q};
+  std::vector<bool> known(facts_.size(), false);
+  known[q] = true;
   for (std::size_t i = 0; i < reached.size(); ++i) {
     out.bytes = leading(reached[i], out.bytes, [&](State to) {
-      if (std::find(reached.begin(), reached.end(), to) == reached.end()) reached.push_back(to);
-      return true;
+      if (!known[to]) reached.push_back(to);
+      return known[to] = true;
     });
     if (reached.size() > kMost || (out.bytes & ByteSet::range(0, 0x7F)).count() < kWide) return {};
   }

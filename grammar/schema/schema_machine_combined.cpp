@@ -280,6 +280,7 @@ void SchemaMachine::prepare_patterns() {
     fuel_ = Fuel("steps", kSteps);
     const ScalarDfa* dfa = scalar_run();
     states += dfa != nullptr ? dfa->size() : kMostStates / 4;
+    if (dfa != nullptr) dfa->prepare(library_->tables());
   };
   const auto is_long = [&](std::uint32_t p) {
     return formulas_.pattern_of(p).regex.size() >= kLong;
