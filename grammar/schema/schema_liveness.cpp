@@ -455,6 +455,54 @@ FormulaId SchemaMachine::without_dead_ends(FormulaId value, FormulaId rest) {
       {value, formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(fatal)), 0})});
 }
 
+// The same without an automaton of the class: keys that one of its patterns, or none, suggests are
+// tried with each pattern alone. Nothing where those don't decide it.
+std::optional<std::optional<std::string>> SchemaMachine::likely_key(
+    const Key& key, const std::vector<std::uint32_t>& names, std::uint32_t seen) {
+  constexpr std::uint32_t kFew = 16;  // keys of a pattern
+  static constexpr std::string_view kPlain[] = {"", "a", "0", "_", "a1", "A-"};
+  const auto fits = [&](const std::string& text) {
+    const std::uint32_t name = formulas_.name(text);
+    if (std::binary_search(names.begin(), names.end(), name) || has_seen(seen, name)) return false;
+    return std::ranges::all_of(key.patterns, [&](FormulaId p) {
+      return key_matches(p, name) == (std::ranges::find(key.matched, p) != key.matched.end());
+    });
+  };
+  // Their automata, in the one spelling that keys have.
+  std::vector<std::shared_ptr<const ScalarDfa>> matched;
+  for (const FormulaId p : key.patterns) {
+    const FormulaId whole = expand_key(p);
+    if (formulas_.op(whole) != Formulas::Op::kLiteral || formulas_.negated(whole) ||
+        formulas_.atom(whole).kind != AtomKind::kPattern) {
+      return std::nullopt;
+    }
+    const FormulaId alone =
+        in_canonical(formulas_.all({formulas_.types(JsonTypes::kString), whole}));
+    const ScalarRun& run = scalars_[scalar(alone)].run;
+    const bool matches = std::ranges::find(key.matched, p) != key.matched.end();
+    if (run.dfa() == nullptr) return std::nullopt;
+    if (matches) matched.push_back(run.dfa_ref());
+  }
+  for (const auto& dfa : matched) {
+    if (dfa->completions(dfa->start()) > kFew) continue;
+    std::optional<std::string> least;
+    for (const std::string& word : dfa->words()) {
+      const Json text = Json::parse(word, nullptr, false);
+      if (!text.is_string() || !fits(text.get_ref<const std::string&>())) continue;
+      if (!least || text.get_ref<const std::string&>().size() < least->size()) least = text;
+    }
+    return least;
+  }
+  for (const auto& dfa : matched) {
+    const Json text = Json::parse(dfa->closing_word(dfa->start()), nullptr, false);
+    if (text.is_string() && fits(text.get_ref<const std::string&>())) return std::optional(text);
+  }
+  for (const std::string_view text : kPlain) {
+    if (fits(std::string(text))) return std::optional(std::string(text));
+  }
+  return std::nullopt;
+}
+
 // A key of the class that no formula names and that does not stand yet.
 std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
                                                     const std::vector<std::uint32_t>& names,
@@ -467,6 +515,7 @@ std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
         return text;
     }
   }
+  if (const auto likely = likely_key(key, names, seen)) return *likely;
   const Scalar* least = nullptr;
   for (const FormulaId language : class_languages(key, names, seen)) {
     const Scalar& one = scalars_[scalar(language)];

@@ -394,6 +394,9 @@ class SchemaMachine {
   }
   std::optional<std::string> fresh_key(const Key& key, const std::vector<std::uint32_t>& names,
                                        std::uint32_t seen);
+  std::optional<std::optional<std::string>> likely_key(const Key& key,
+                                                       const std::vector<std::uint32_t>& names,
+                                                       std::uint32_t seen);
 
   // schema_machine_scalars.cpp
   std::uint32_t scalar(FormulaId f);
@@ -402,6 +405,7 @@ class SchemaMachine {
   std::optional<ScalarRun> terminal(FormulaId f);
   std::optional<ScalarRun> automaton(FormulaId f, FormulaId key, bool canonical);
   std::vector<FormulaId> ways(FormulaId f);
+  std::vector<FormulaId> listed_apart(FormulaId f);
   void append_texts(std::uint32_t set, std::vector<std::string>& out) const;
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f, bool canonical);
   bool holds(FormulaId f, const Json& scalar);

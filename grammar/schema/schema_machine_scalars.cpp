@@ -230,6 +230,7 @@ const std::vector<std::uint32_t>& SchemaMachine::scalars(FormulaId f) {
 // listed stay one, and so do kinds that exclude each other: their automata are of the same parts.
 std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
   constexpr std::size_t kMost = 12;
+  if (formulas_.op(f) == Formulas::Op::kAnd) return listed_apart(f);
   if (formulas_.op(f) != Formulas::Op::kOr) return {f};
   std::vector<FormulaId> out, listed;
   for (const FormulaId part : formulas_.children(f)) {
@@ -246,6 +247,40 @@ std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
   if (out.empty() || out.size() > kMost) return {f};
   if (exclude && out.size() > 2) out = {formulas_.any(out)};
   if (!listed.empty()) out.push_back(formulas_.any(listed));
+  return out;
+}
+
+// Of strings that are listed in some alternatives and may not be in others: those of them that
+// hold, and what the others must satisfy. Then no automaton has the lists in it.
+std::vector<FormulaId> SchemaMachine::listed_apart(FormulaId f) {
+  const std::vector<FormulaId> parts = formulas_.parts(f);
+  const bool choice = std::ranges::any_of(
+      parts, [&](FormulaId part) { return formulas_.op(part) == Formulas::Op::kOr; });
+  if (!choice) return {f};
+  std::vector<Json> texts;
+  bool taken = false, plain = true;
+  const FormulaId others = formulas_.map(f, [&](FormulaId l) {
+    const Atom atom = formulas_.atom(l);
+    if (atom.kind != AtomKind::kIn) {
+      plain = plain && (atom.kind == AtomKind::kPattern || atom.kind == AtomKind::kLength);
+      return l;
+    }
+    for (const Json& value : formulas_.set_of(atom.a)) {
+      if (value.is_string()) texts.push_back(value);
+    }
+    taken = taken || formulas_.negated(l);
+    return formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+  });
+  // Where some may not come, those that may have one spelling.
+  if (!taken || !plain) return {f};
+  const FormulaId list = formulas_.literal({AtomKind::kIn, formulas_.set(texts), 0});
+  std::erase_if(texts, [&](const Json& text) { return !holds(f, text); });
+  std::vector<FormulaId> out;
+  if (!texts.empty()) {
+    out.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(texts)), 0}));
+  }
+  const FormulaId rest = formulas_.all({others, formulas_.negate(list)});
+  if (rest != Formulas::kFalse) out.push_back(rest);
   return out;
 }
 
