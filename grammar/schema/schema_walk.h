@@ -139,7 +139,11 @@ class SchemaWalk {
   bool part_piece(std::uint32_t node, const Part& part);
   bool terminal_piece(std::uint32_t node, const Part& part);
   bool dfa_piece(const Part& part);
-  void allow_counted(const Part& part, const ScalarDfa::Tokens& tokens, std::uint32_t left);
+  template <class Allow>
+  void allow_untaken(std::uint32_t node, const Part& part, Allow&& allow);
+  std::vector<TokenId> lost_to_taken(std::uint32_t node, const Part& part);
+  void allow_counted(MaskBuilder& to, const Part& part, const ScalarDfa::Tokens& tokens,
+                     std::uint32_t left);
   void part_below(std::uint32_t node, const Part& part);
   void leave(std::uint32_t node, const Part& part, Exits exits, bool quoted, bool at_once);
   void exits_of(const Piece& piece, std::string_view text, std::vector<std::uint32_t>& out) const;
@@ -150,7 +154,7 @@ class SchemaWalk {
   bool key_pieces(std::uint32_t node, Place& key);
   bool key_piece(std::uint32_t node, const Place& key);
   bool named_keys(std::uint32_t node, const Place& key);
-  void allow_stay(const Piece& piece, std::uint32_t most);
+  void allow_stay(MaskBuilder& to, const Piece& piece, std::uint32_t most);
   [[nodiscard]] std::string key_text(const Tokens& tokens, const Place& place,
                                      std::size_t depth) const;
 

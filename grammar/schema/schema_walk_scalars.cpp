@@ -52,10 +52,8 @@ SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
 // token where `each`. False, and nothing allowed, where that is not known this way.
 bool SchemaWalk::part_piece(std::uint32_t node, const Part& part) {
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
-  if (run.sparse() || run.taken_node(part.leaf.state) == 0) {
-    if (run.terminal() != nullptr && terminal_piece(node, part)) return true;
-    if (run.dfa() != nullptr && node == TokenTrie::kRoot && dfa_piece(part)) return true;
-  }
+  if (run.terminal() != nullptr && terminal_piece(node, part)) return true;
+  if (run.dfa() != nullptr && node == TokenTrie::kRoot && dfa_piece(part)) return true;
   if (!note_part(part, part.leaf.state)) return false;
   part_below(node, part);
   return true;
@@ -69,7 +67,7 @@ bool SchemaWalk::terminal_piece(std::uint32_t node, const Part& part) {
   if (!note_bound(at.owed + run.longest_taken() + part.after)) return false;
   const Piece* piece = terminal.piece(vocabulary_, at.q, node);
   if (piece == nullptr) return false;
-  allow_stay(*piece, at.left);
+  allow_untaken(node, part, [&](MaskBuilder& to) { allow_stay(to, *piece, at.left); });
   const bool quoted = terminal.boundary() != Terminal::kDead;
   const bool at_once =
       quoted ? at.q == terminal.boundary() && at.owed == 0 : terminal.accepting(at.q);
@@ -93,12 +91,14 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   if (!note_bound(closing + run.longest_taken() + part.after)) return false;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const std::shared_ptr<const ScalarDfa::Tokens> tokens = dfa.tokens(tables, q);
-  if (bounded && left < vocabulary_.longest_token() + dfa.most_left(q)) {
-    allow_counted(part, *tokens, left);
-  } else {
-    mask_.allow(TokenListRef{tokens, tokens->stay});
-    if (!tokens->many.words.empty()) mask_.allow(MaskTableRef(tokens, &tokens->many));
-  }
+  allow_untaken(TokenTrie::kRoot, part, [&](MaskBuilder& to) {
+    if (bounded && left < vocabulary_.longest_token() + dfa.most_left(q)) {
+      allow_counted(to, part, *tokens, left);
+      return;
+    }
+    to.allow(TokenListRef{tokens, tokens->stay});
+    if (!tokens->many.words.empty()) to.allow(MaskTableRef(tokens, &tokens->many));
+  });
   const bool at_once =
       owed == 0 && (dfa.quoted() ? dfa.accepting(dfa.next(q, '"')) : dfa.accepting(q));
   leave(TokenTrie::kRoot, part,
@@ -107,14 +107,63 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   return true;
 }
 
+// What `allow` collects, but for tokens that only texts go on from which were taken away.
+template <class Allow>
+void SchemaWalk::allow_untaken(std::uint32_t node, const Part& part, Allow&& allow) {
+  const ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  std::vector<TokenId> lost;
+  if (!run.sparse() && run.taken_node(part.leaf.state) != 0) lost = lost_to_taken(node, part);
+  if (lost.empty()) {
+    allow(mask_);
+    return;
+  }
+  MaskBuilder own(vocabulary_.size());
+  allow(own);
+  auto& kept = own.words();
+  for (const TokenId id : lost) {
+    kept[static_cast<std::size_t>(id) / 64] &= ~(std::uint64_t{1} << (id % 64));
+  }
+  auto& words = mask_.words();
+  for (std::size_t w = 0; w < words.size(); ++w) words[w] |= kept[w];
+}
+
+// Over the trie along the texts that were taken away: where no other text is left, none is below.
+std::vector<TokenId> SchemaWalk::lost_to_taken(std::uint32_t node, const Part& part) {
+  ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
+  const WordTrie& taken = *run.taken();
+  struct Beginning {
+    std::uint32_t node, text, state;
+  };
+  std::vector<TokenId> out;
+  std::vector<Beginning> open{{node, run.taken_node(part.leaf.state), part.leaf.state}};
+  while (!open.empty()) {
+    const Beginning at = open.back();
+    open.pop_back();
+    for (ByteSet rest = taken.bytes_of(at.text); !rest.none(); rest.remove(rest.lowest())) {
+      const auto byte = static_cast<unsigned char>(rest.lowest());
+      const std::uint32_t below = all_.trie->child(at.node, byte);
+      const std::uint32_t text = taken.step(at.text, byte);
+      if (below == TokenTrie::kNone || taken.accepting(text)) continue;
+      const std::uint32_t state =
+          at.state == ScalarRun::kNone ? ScalarRun::kNone : run.step(at.state, byte);
+      if (state == ScalarRun::kNone) {
+        const auto ids = all_.trie->tokens_at(below);
+        out.insert(out.end(), ids.begin(), ids.end());
+      }
+      open.push_back({below, text, state});
+    }
+  }
+  return out;
+}
+
 // Of the tokens that stay inside, those after which the string can be completed while at most
 // `left` more characters begin: surely where they begin few, else by trying.
-void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens,
+void SchemaWalk::allow_counted(MaskBuilder& to, const Part& part, const ScalarDfa::Tokens& tokens,
                                std::uint32_t left) {
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const auto try_token = [&](TokenId id) {
-    if (run.reads(part.leaf.state, vocabulary_.bytes(id))) mask_.allow(id);
+    if (run.reads(part.leaf.state, vocabulary_.bytes(id))) to.allow(id);
   };
   for (const TokenId id : tokens.stay) try_token(id);
   if (tokens.many.words.empty()) return;
@@ -131,7 +180,7 @@ void SchemaWalk::allow_counted(const Part& part, const ScalarDfa::Tokens& tokens
   const auto* perhaps = beginning(left);
   if (perhaps == nullptr) return;
   const auto& stay = tokens.many.words;
-  auto& words = mask_.words();
+  auto& words = to.words();
   std::vector<std::uint64_t> trying(words.size());
   for (std::size_t w = 0; w < words.size(); ++w) {
     const std::uint64_t sure = surely != nullptr ? stay[w] & (*surely)[w] : 0;
@@ -343,7 +392,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   const ScalarRun::Place at = run.place(parts[0].state);
   const Piece* piece = terminal->piece(vocabulary_, at.q, node);
   if (piece == nullptr) return false;
-  allow_stay(*piece, UINT32_MAX);
+  allow_stay(mask_, *piece, UINT32_MAX);
   const std::size_t depth = node == TokenTrie::kRoot ? 0 : all_.trie->nodes()[node].depth;
   SmallVector<std::uint32_t, 16> alone;  // exits that complete one of the object's own keys
   if ((key.stands_in & kKey) != 0 || level.recorded) {
@@ -385,16 +434,16 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   return true;
 }
 
-void SchemaWalk::allow_stay(const Piece& piece, std::uint32_t most) {
+void SchemaWalk::allow_stay(MaskBuilder& to, const Piece& piece, std::uint32_t most) {
   const auto beyond =
       std::upper_bound(piece.stay.begin(), piece.stay.end(), most,
                        [](std::uint32_t m, const Piece::Stay& stay) { return m < stay.begun; });
   const auto few = static_cast<std::size_t>(beyond - piece.stay.begin());
-  if (few > 0) mask_.allow(TokenListRef{machine_.library_, std::span(piece.stay_ids).first(few)});
+  if (few > 0) to.allow(TokenListRef{machine_.library_, std::span(piece.stay_ids).first(few)});
   const auto longer = std::upper_bound(piece.lengths.begin(), piece.lengths.end(), most);
   if (longer == piece.lengths.begin()) return;
   const auto which = static_cast<std::size_t>(longer - piece.lengths.begin()) - 1;
-  mask_.allow(MaskTableRef(machine_.library_, &piece.dense[which]));
+  to.allow(MaskTableRef(machine_.library_, &piece.dense[which]));
 }
 
 }  // namespace espalier::grammar

@@ -258,6 +258,83 @@ TEST(SchemaMask, BeginningsOfKeysUnderPatternsAreHeldAgainstTheKeyOfTheSameToken
   EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words()));
 }
 
+// Keys that stand may be all that a beginning can still become: of a few texts, of a length, of a
+// pattern with escapes; and keys of classes that are never anything but named.
+TEST(SchemaMask, BeginningsThatOnlyTakenKeysGoOnFromAreNotAllowed) {
+  struct Case {
+    const char* schema;
+    const char* text;
+  };
+  static constexpr Case kCases[] = {
+      {R"({"type":"object","patternProperties":{"^(ab|abc|b|c[0-9]?)$":{"type":"integer"}},
+           "additionalProperties":false})",
+       R"({"abc":1,"c":2,"ab":1,"c1":2,"b":3)"},
+      {R"({"type":"object","propertyNames":{"pattern":"^.{1,3}$"},
+           "additionalProperties":{"type":"integer"}})",
+       R"({"abc":1,"ab":2,"a":1,"xyz":2,"x5":3,"é0":1)"},
+      {R"({"type":"object","propertyNames":{"minLength":2,"maxLength":3},
+           "additionalProperties":{"type":"integer"}})",
+       R"({"abc":1,"ab":2,"0a":1,"xyz":2,"x5":3)"},
+      {R"({"type":"object","patternProperties":{"^[ab]?[ab]$":{"type":"integer"},
+           "^(a|\"|bb)$":{"minimum":2}},"additionalProperties":false})",
+       R"({"ab":1,"a":2,"bb":2,"\"":4,"b":3)"},
+      {R"({"type":"object","patternProperties":{"[0-9a]{3}":{"type":"integer"}},
+           "additionalProperties":{"type":"null"}})",
+       R"({"0a":null,"x0ab":1,"0a9":2,"9":null)"},
+      {R"({"oneOf":[{"type":"object","properties":{"ab":{"type":"integer"}},"required":["ab"],
+           "patternProperties":{"^(abc|b|c)$":{"type":"null"}}},
+           {"type":"object","properties":{"abc":{"type":"integer"}},"required":["abc"],
+           "patternProperties":{"^(ab|b|c)$":{"type":"null"}}},
+           {"type":"object","properties":{"c":{"type":"integer"}},"required":["c"],
+           "patternProperties":{"^(ab|b|abc)$":{"type":"null"}}}]})",
+       R"({"x":1,"ab":null,"b":null,"abc":null,"c":5)"}};
+  const VocabularyRef vocabulary = random_vocabulary(
+      1,
+      {"ab", "abc", "\"ab", "\"abc", ",\"a", ",\"ab", "c1", "bb", "\\\"\"", "x5\"", "0a9", "0a\""});
+  for (const Case& one : kCases) {
+    const auto grammar = compile_json_schema(vocabulary, Json::parse(one.schema));
+    ASSERT_TRUE(grammar) << one.schema;
+    Matcher matcher = (*grammar)->start();
+    std::string read;
+    for (const char c : std::string_view(one.text)) {
+      ASSERT_TRUE(
+          std::ranges::equal(matcher.mask(UINT32_MAX)->words(), matcher.plain_mask()->words()))
+          << one.schema << "\nafter " << read;
+      ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(c))) << one.schema << "\n" << read;
+      read += c;
+    }
+  }
+}
+
+// Strings that are listed here and forbidden there.
+TEST(SchemaMask, OfListsAndPatternsThatExcludeEachOtherIsExact) {
+  const Json schema = Json::parse(
+      R"({"oneOf":[{"type":"string","pattern":"^[a-c]+$"},{"enum":["ab","x@","17",2]},
+                   {"type":"string","maxLength":1}]})");
+  const VocabularyRef vocabulary =
+      random_vocabulary(7, {"ab\"", "\"ab", "x@", "\"x@\"", "aa", "\"17\""});
+  const auto grammar = compile_json_schema(vocabulary, schema);
+  ASSERT_TRUE(grammar);
+  for (const char* text : {R"("abc")", R"("cab")", R"("x@")", R"("17")", R"("1")", "2"}) {
+    Matcher matcher = (*grammar)->start();
+    for (const char c : std::string_view(text)) {
+      ASSERT_TRUE(
+          std::ranges::equal(matcher.mask(UINT32_MAX)->words(), matcher.plain_mask()->words()))
+          << text;
+      ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(c))) << text;
+    }
+    EXPECT_TRUE(matcher.accepting()) << text;
+  }
+  for (const char* text : {R"("ab")", R"("a")", R"("x1")"}) {
+    Matcher matcher = (*grammar)->start();
+    bool accepted = true;
+    for (const char c : std::string_view(text)) {
+      accepted = accepted && matcher.advance(static_cast<unsigned char>(c));
+    }
+    EXPECT_FALSE(accepted && matcher.accepting()) << text;
+  }
+}
+
 // A token that ends an item and begins another one, of strings so short that the item which stands
 // for the first could be the second.
 TEST(SchemaMask, ItemsOfOneTokenDifferWhereFewTextsAreLeft) {
