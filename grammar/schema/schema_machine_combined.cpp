@@ -117,7 +117,9 @@ std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
   const std::optional<ScalarLibrary::Entry> entry = known_entry(name);
   if (entry && entry->dfa != nullptr) return entry->dfa;
   auto made = dfa->without_empty(vocabulary_->single_bytes(), library_->string());
-  if (made != nullptr) keep_entry(name, {nullptr, made});
+  if (made == nullptr) return made;
+  made->prepare(library_->tables());
+  keep_entry(name, {nullptr, made});
   return made;
 }
 
