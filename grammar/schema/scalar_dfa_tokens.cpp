@@ -153,7 +153,7 @@ bool ScalarDfa::add_by_near(const Tables& tables, State q,
     }
   }
   const auto least = std::min_element(apart.begin(), apart.end());
-  if (*least > all / 2) return false;
+  if (*least > all / 4) return false;  // a node costs three times what it costs in a walk alone
   const auto& [near, near_tokens] = known[static_cast<std::size_t>(least - apart.begin())];
   if (!near_tokens->many.words.empty()) words = near_tokens->many.words;
   const auto set = [&](TokenId id, bool stay) {
