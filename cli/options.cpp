@@ -80,7 +80,7 @@ CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std:
 void add_kv_type(CLI::App& app, std::optional<std::string>& target) {
   add_text(app, "--kv-type", target, "T",
            "How keys and values are kept: f16, bf16, or q8, which takes half of the memory and "
-           "rounds more; on the CPU alone, but for f16 [f16]");
+           "rounds more [f16]");
 }
 
 Result<runtime::KvType> kv_type_of(const std::optional<std::string>& text) {

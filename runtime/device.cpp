@@ -36,6 +36,7 @@ CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices
   out.tensor_parallel = options.tensor_parallel;
   out.threads = options.threads;
   out.kv_bytes = options.kv_bytes;
+  out.kv_type = options.kv_type;
   return out;
 }
 
@@ -213,14 +214,6 @@ Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
   if (options.device.kind == Device::Kind::kCpu) {
     if (!options.gpu_layers) return on_cpu(model, options, system);
     return fail(ErrorCode::kInvalid, asked + ": the device asked for is the CPU, which takes 0");
-  }
-  if (options.kv_type != KvType::kF16) {
-    if (options.device.kind == Device::Kind::kAuto && !options.gpu_layers) {
-      return on_cpu(model, options, system);
-    }
-    return fail(ErrorCode::kUnsupported, std::string("KV type ") + kv_type_name(options.kv_type) +
-                                             ": CUDA devices keep K and V in f16 alone; the CPU "
-                                             "takes all types");
   }
   const bool named = options.device.kind == Device::Kind::kCuda;
 #ifdef ESPALIER_CUDA

@@ -18,9 +18,9 @@
 
 namespace espalier::runtime {
 
-/// "auto": the first CUDA device that can be used, that takes the weights and keeps K and V in the
-/// type asked for; else the one that takes most of the layers, the others on the CPU; else the CPU.
-/// "cpu"; "cuda" (device 0), "cuda:N", or "cuda:N,M,…": several devices for one model.
+/// "auto": the first CUDA device that can be used and takes the weights; else the one that takes
+/// most of the layers, the others on the CPU; else the CPU. "cpu"; "cuda" (device 0), "cuda:N", or
+/// "cuda:N,M,…": several devices for one model.
 struct Device {
   enum class Kind : std::uint8_t { kAuto, kCpu, kCuda };
   Kind kind = Kind::kAuto;
@@ -34,7 +34,7 @@ struct BackendOptions {
   Device device;
   unsigned threads = 0;        // 0: as many as processors
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
-  KvType kv_type = KvType::kF16;  // others are the CPU's alone
+  KvType kv_type = KvType::kF16;
   // How many of the model's last layers the GPU has; none said: as many as its memory takes. 0: the
   // CPU has all, whatever the device.
   std::optional<std::uint32_t> gpu_layers;

@@ -27,7 +27,6 @@ Result<std::vector<int>> devices_for(const std::shared_ptr<const Model>& model,
     }
     return options.device.numbers;
   }
-  if (options.kv_type != KvType::kF16 && !options.gpu_layers) return std::vector<int>();
   std::vector<int> found = devices_that_take(model, options, system);
   if (found.size() >= count) {
     found.resize(count);

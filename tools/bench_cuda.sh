@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the CUDA backend reaches on this machine's first GPU: its products beside a large copy, and models of random weights
-# from prompt to token. Takes about two minutes and 6 GB of disk for the time being.
+# from prompt to token. Takes some minutes and 6 GB of disk for the time being.
 # Where there are two, also what two engines side by side reach beside one.
 #   tools/bench_cuda.sh   ESPALIER_BIN: the folder of the programs, else build/bin
 set -euo pipefail
@@ -15,7 +15,12 @@ for model in smollm2-135m:q4_1 llama-3.1-8b:q4_k_m llama-3.2-1b:bf16; do
   type=${model#*:}
   "$bin/espalier" mkmodel "$work/model.gguf" --like "$shape" --type "$type" > /dev/null
   echo "== $shape, $type"
-  "$bin/espalier" bench --model "$work/model.gguf" --device cuda --prefill 2048 --decode 64 --batch 1,8,32,64 --depth 0,512 --masked
+  bench=("$bin/espalier" bench --model "$work/model.gguf" --device cuda --decode 64)
+  "${bench[@]}" --prefill 2048 --batch 1,8,32,64 --depth 0,512 --masked
+  [ "$type" != q4_k_m ] || for kept in f16 bf16 q8; do
+    echo "-- K and V in $kept"
+    "${bench[@]}" --kv-type "$kept" --prefill 4096 --batch 1,32 --depth 4096
+  done
 done
 
 if [ "$(nvidia-smi --list-gpus 2> /dev/null | wc -l)" -gt 1 ]; then

@@ -71,8 +71,7 @@ class Engine:
         retained_share: of the pool of pages, what the wishes of programs (`retain`) may keep.
         device: "cpu", "cuda", "cuda:1", "cuda:0,1" (several for one model), or "auto": a GPU where there is one that
         takes the model; the text is the same.
-        kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more;
-        on the CPU alone, but for "f16".
+        kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more.
         gpu_layers: how many of the model's last layers the GPU has, the CPU the others; None: as many as its memory
         takes.
         tensor_parallel: of several GPUs, how many share each layer; 0: as many as the model lets.

@@ -6,8 +6,9 @@
 // arithmetic, the next segment's first chunks during the last of this one:
 //
 // - scores: chunks are 16 or 32 dimensions of all the segment's pages, so that every score is one
-// chain
-//   over the dimensions and stays in registers; a thread has neighbouring tokens of a page;
+//   chain over the dimensions and stays in registers; a thread has neighbouring tokens of a page.
+//   Where K are codes, the queries are made codes, too, a chunk is a block, and the chain is one
+//   over the blocks' sums, which are exact;
 // - values: chunks are whole pages; a thread has columns of the head, one chain over the tokens.
 //
 // Between them stand the weights exp(score - maximum), in shared memory, in the place where the
@@ -26,6 +27,8 @@ namespace espalier::runtime::cuda::attention {
 
 template <class S>
 class Attend {
+  using Tile = typename S::Tile;
+
  public:
   __device__ Attend(const AttentionCall& call, const AttentionHeader& header,
                     const AttentionItem& item)
@@ -43,9 +46,9 @@ class Attend {
         group_(threadIdx.x / S::kGroupThreads),
         in_group_(threadIdx.x % S::kGroupThreads),
         fetch_segment_(item.segment) {
-    page_halves_ = std::size_t{call.pool.layers} * 2 * call.pool.kv_heads * kPagePositions * width_;
+    page_halves_ = std::size_t{call.pool.layers} * 2 * call.pool.kv_heads * tile_halves();
     keys_ = call.pool.pages +
-            (std::size_t{call.layer} * 2 * call.pool.kv_heads + kv_head_) * kPagePositions * width_;
+            (std::size_t{call.layer} * 2 * call.pool.kv_heads + kv_head_) * tile_halves();
     block_weights_ = reinterpret_cast<float*>(dynamic_shared());
     stages_ = reinterpret_cast<std::uint16_t*>(block_weights_ + S::kGroups * S::kGroupFloats);
     notes_ = reinterpret_cast<Notes<S>*>(stages_ + S::kStages * S::kStageHalves);
@@ -86,9 +89,10 @@ class Attend {
         (min(item_.end, before + kSegmentPositions) + kPagePositions - 1) / kPagePositions;
     return {begin, end - begin};
   }
+  __device__ unsigned tile_halves() const { return Tile::key_halves(width_); }
   __device__ unsigned key_chunks() const { return (width_ + S::kChunk - 1) / S::kChunk; }
   __device__ unsigned pages_of_chunk() const {
-    return min(S::kStageHalves / (kPagePositions * width_), kSegmentPages);
+    return min(S::kStageHalves / tile_halves(), kSegmentPages);
   }
   __device__ const std::uint16_t* keys(unsigned page) const {
     return keys_ + pages_[item_.pages + page] * page_halves_;
@@ -101,9 +105,9 @@ class Attend {
       const Range pages = pages_of(fetch_segment_);
       if (fetch_chunk_ < key_chunks()) {
         const unsigned dimension = fetch_chunk_ * S::kChunk;
-        const unsigned pieces = min(width_ - dimension, S::kChunk) * (kPagePositions / kPiece);
+        const unsigned pieces = Tile::key_halves(min(width_ - dimension, S::kChunk)) / kPiece;
         for (unsigned p = warp_; p < pages.count; p += S::kWarps) {
-          const std::uint16_t* from = keys(pages.begin + p) + dimension * kPagePositions;
+          const std::uint16_t* from = keys(pages.begin + p) + Tile::key_halves(dimension);
           for (unsigned i = lane_; i < pieces; i += kWarp) {
             copy_async_16(to + p * S::kKeyHalves + i * kPiece, from + i * kPiece);
           }
@@ -112,8 +116,8 @@ class Attend {
       } else {
         const unsigned first = (fetch_chunk_ - key_chunks()) * pages_of_chunk();
         const unsigned count = min(pages.count - first, pages_of_chunk());
-        const unsigned pieces = width_ * (kPagePositions / kPiece);
-        const std::size_t values = std::size_t{call_.pool.kv_heads} * kPagePositions * width_;
+        const unsigned pieces = tile_halves() / kPiece;
+        const std::size_t values = std::size_t{call_.pool.kv_heads} * tile_halves();
         unsigned page = 0;
         for (unsigned piece = threadIdx.x;; piece += S::kThreads) {
           for (; piece >= pieces; piece -= pieces) ++page;
@@ -183,6 +187,14 @@ class Attend {
       notes_->end[q] = end;
     }
     __syncthreads();
+    if constexpr (S::kType == KvType::kQ8) {
+      load_coded_queries();
+    } else {
+      load_queries();
+    }
+  }
+
+  __device__ void load_queries() {
     // A warp takes 4 queries x 8 dimensions: whole sectors of memory, few conflicts of banks.
     for (unsigned i = warp_; i < (width_ + 7) / 8 * (S::kQueries / 4); i += S::kWarps) {
       const unsigned q = i % (S::kQueries / 4) * 4 + lane_ / 8;
@@ -191,6 +203,93 @@ class Attend {
       if (from != nullptr && d < width_) {
         float* to = block_weights_ + q / S::kHeld * S::kGroupFloats;
         to[d * S::kHeld + q % S::kHeld] = from[d] * call_.scale;
+      }
+    }
+  }
+
+  // Of a group: [four dimensions][query] codes, [block][query] scales. A warp takes a block of a
+  // query.
+  __device__ void load_coded_queries() {
+    const unsigned blocks = (width_ + kBlock - 1) / kBlock;
+    for (unsigned i = warp_; i < blocks * S::kQueries; i += S::kWarps) {
+      const unsigned q = i % S::kQueries;
+      const unsigned block = i / S::kQueries;
+      const unsigned d = block * kBlock + lane_;
+      const float* from = notes_->query[q];
+      if (from == nullptr) continue;
+      const float x = hadamard(d < width_ ? from[d] * call_.scale : 0.0F);
+      const LaneCode code = code_of_lane(x * (1.0F / kBlock));
+      float* to = block_weights_ + q / S::kHeld * S::kGroupFloats + q % S::kHeld;
+      auto* codes = reinterpret_cast<unsigned char*>(to + d / 4 * S::kHeld);
+      codes[d % 4] = static_cast<unsigned char>(code.bits);
+      if (lane_ == 0) to[(kQueryScalesAt + block) * S::kHeld] = code.scale;
+    }
+  }
+
+  // What dimensions [begin, begin + count) of a chunk give to the scores of the thread's tokens.
+  template <unsigned kTokens>
+  __device__ void score(const std::uint16_t* chunk, unsigned begin, unsigned count,
+                        float (&scores)[S::kHeld][kTokens]) const {
+    const unsigned token = in_group_ * kTokens;
+    const std::uint16_t* key =
+        chunk + token / kPagePositions * S::kKeyHalves + token % kPagePositions;
+    const float* query = weights_ + begin * S::kHeld;
+#pragma unroll 8
+    for (unsigned d = 0; d < count; ++d) {
+      float k[kTokens];
+      Tile::load(key + d * kPagePositions, k);
+      float values[S::kHeld];
+      load_floats<S::kHeld>(query + d * S::kHeld, values);
+#pragma unroll
+      for (unsigned q = 0; q < S::kHeld; ++q) {
+#pragma unroll
+        for (unsigned t = 0; t < kTokens; ++t) scores[q][t] = fmaf(k[t], values[q], scores[q][t]);
+      }
+    }
+  }
+
+  // What a block of codes gives to them. Sums of few queries at a time leave registers for scores.
+  template <unsigned kTokens>
+  __device__ void score_codes(const std::uint16_t* chunk, unsigned block,
+                              float (&scores)[S::kHeld][kTokens]) const {
+    constexpr unsigned kMost = 16 / kTokens;
+    constexpr unsigned kTogether = S::kHeld < kMost ? S::kHeld : kMost;
+    const unsigned token = in_group_ * kTokens;
+    const std::uint16_t* page = chunk + token / kPagePositions * S::kKeyHalves;
+    const auto* keys = reinterpret_cast<const std::uint32_t*>(page) + token % kPagePositions;
+    const std::uint16_t* steps = page + Tile::kScalesAt + token % kPagePositions;
+#pragma unroll
+    for (unsigned first = 0; first < S::kHeld; first += kTogether) {
+      const float* query = weights_ + block * (kBlock / 4) * S::kHeld + first;
+      std::int32_t sums[kTogether][kTokens];
+#pragma unroll
+      for (unsigned q = 0; q < kTogether; ++q) {
+#pragma unroll
+        for (unsigned t = 0; t < kTokens; ++t) sums[q][t] = kFloatBits;
+      }
+#pragma unroll(kTokens == 8 ? 1 : 2)
+      for (unsigned four = 0; four < kBlock / 4; ++four) {
+        std::uint32_t k[kTokens];
+        load_words<kTokens>(k, keys + four * kPagePositions);
+        std::uint32_t codes[kTogether];
+        load_words<kTogether>(codes, query + four * S::kHeld);
+#pragma unroll
+        for (unsigned t = 0; t < kTokens; ++t) {
+          const auto four_codes = static_cast<std::int32_t>(k[t] ^ Tile::kFlip);
+#pragma unroll
+          for (unsigned q = 0; q < kTogether; ++q) {
+            sums[q][t] = __dp4a(four_codes, static_cast<std::int32_t>(codes[q]), sums[q][t]);
+          }
+        }
+      }
+#pragma unroll
+      for (unsigned q = 0; q < kTogether; ++q) {
+        const float scale = weights_[(kQueryScalesAt + block) * S::kHeld + first + q];
+#pragma unroll
+        for (unsigned t = 0; t < kTokens; ++t) {
+          const float sum = __int_as_float(sums[q][t]) - kFloatOffset;
+          scores[first + q][t] = fmaf(sum, half_to_float(steps[t]) * scale, scores[first + q][t]);
+        }
       }
     }
   }
@@ -213,20 +312,10 @@ class Attend {
     for (unsigned begin = 0; begin < width_; begin += S::kChunk) {
       const std::uint16_t* chunk = next_chunk();
       if (!works) continue;
-      const unsigned count = min(width_ - begin, S::kChunk);
-      const std::uint16_t* key = chunk + page * S::kKeyHalves + token % kPagePositions;
-      const float* query = weights_ + begin * S::kHeld;
-#pragma unroll 8
-      for (unsigned d = 0; d < count; ++d) {
-        float k[kTokens];
-        load_halves(key + d * kPagePositions, k);
-        float values[S::kHeld];
-        load_floats<S::kHeld>(query + d * S::kHeld, values);
-#pragma unroll
-        for (unsigned q = 0; q < S::kHeld; ++q) {
-#pragma unroll
-          for (unsigned t = 0; t < kTokens; ++t) scores[q][t] = fmaf(k[t], values[q], scores[q][t]);
-        }
+      if constexpr (S::kType == KvType::kQ8) {
+        score_codes<kTokens>(chunk, begin / kBlock, scores);
+      } else {
+        score<kTokens>(chunk, begin, min(width_ - begin, S::kChunk), scores);
       }
     }
 
@@ -374,7 +463,8 @@ class Attend {
 #pragma unroll
         for (unsigned c = 0; c < S::kColumns; ++c) {
           float v[S::kVector];
-          load_halves(values + token * width_ + min(column(c), width_ - S::kVector), v);
+          Tile::load_value(values + token * Tile::token_halves(width_),
+                           min(column(c), width_ - S::kVector), v);
 #pragma unroll
           for (unsigned q = 0; q < S::kHeld; ++q) {
 #pragma unroll
@@ -411,7 +501,7 @@ class Attend {
       if (begin == 0) add_up(segment);
       if (!works) continue;
       const unsigned stop = min(begin + pages_of_chunk(), page_count_);
-      for (unsigned page = begin; page < stop; ++page, values += kPagePositions * width_) {
+      for (unsigned page = begin; page < stop; ++page, values += tile_halves()) {
         const float* weights = weights_ + page * kUnitsOfPage * 4;
         const unsigned position = page * kPagePositions;
         if (position >= first && position + kPagePositions <= end) {

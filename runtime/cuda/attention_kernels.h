@@ -95,8 +95,21 @@ struct AttentionCall {
   float* parts = nullptr;      // [part][head][part_floats(width)], 16-byte aligned
 };
 
+/// By the pool's type, each compiled on its own.
+void attend_f16(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
+void attend_bf16(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
+void attend_q8(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
 /// out[row.out] = attention of queries[row.query], for the rows of the plan. Widths are even and
 /// at most kMostHeadWidth. One launch for each tile with items.
-void attend(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
+inline void attend(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call) {
+  switch (call.pool.type) {
+    case KvType::kF16:
+      return attend_f16(stream, grid, call);
+    case KvType::kBF16:
+      return attend_bf16(stream, grid, call);
+    case KvType::kQ8:
+      return attend_q8(stream, grid, call);
+  }
+}
 
 }  // namespace espalier::runtime::cuda

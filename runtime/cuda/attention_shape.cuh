@@ -6,41 +6,24 @@
 #pragma once
 
 #include "runtime/cuda/attention_kernels.h"
-#include "runtime/cuda/numbers.cuh"
+#include "runtime/cuda/kv_tiles.cuh"
 #include "runtime/cuda/simt.cuh"
 
 namespace espalier::runtime::cuda::attention {
 
 inline constexpr unsigned kSumLanes = 16;  // of a sum, as numerics contract 1 has it
 inline constexpr unsigned kPiece = 8;      // halves that a copy moves
+static_assert(kPagePositions == kTileTokens);
 // Weights of 4 queries and a token are a unit of 16 bytes; after 8 units one is left out, so that
 // threads that write neighbouring eights use different banks.
 inline constexpr unsigned kUnitsOfPage = kPagePositions + kPagePositions / 8;
 inline constexpr unsigned kPlaneFloats = 4 * kSegmentPages * kUnitsOfPage;
 static_assert(4 * kMostHeadWidth <= kPlaneFloats, "queries fit where weights will be");
+// Queries as codes: of 4 queries a word for 4 dimensions, then a scale for each block.
+inline constexpr unsigned kQueryScalesAt = kMostHeadWidth / 4;
 inline constexpr float kUnseen = -1.0F;
 
 inline constexpr float kInfinity = __builtin_inff();
-
-template <unsigned kCount>
-__device__ inline void load_halves(const std::uint16_t* from, float (&to)[kCount]) {
-  if constexpr (kCount == 8) {
-    const uint4 words = *reinterpret_cast<const uint4*>(from);
-    halves_to_floats(words.x, to[0], to[1]);
-    halves_to_floats(words.y, to[2], to[3]);
-    halves_to_floats(words.z, to[4], to[5]);
-    halves_to_floats(words.w, to[6], to[7]);
-  } else if constexpr (kCount == 4) {
-    const uint2 words = *reinterpret_cast<const uint2*>(from);
-    halves_to_floats(words.x, to[0], to[1]);
-    halves_to_floats(words.y, to[2], to[3]);
-  } else if constexpr (kCount == 2) {
-    halves_to_floats(*reinterpret_cast<const std::uint32_t*>(from), to[0], to[1]);
-  } else {
-    static_assert(kCount == 1);
-    to[0] = half_to_float(*from);
-  }
-}
 
 template <unsigned kCount>
 __device__ inline void load_floats(const float* from, float* to) {
@@ -76,14 +59,16 @@ __device__ inline void store_floats(float* to, const float* from) {
 }
 
 /// A block: `groups` times `held` queries; `slices` warps a group. A thread has `columns` times
-/// `vector` columns of the head.
-template <unsigned kHeld_, unsigned kGroups_, unsigned kSlices_, unsigned kChunk_,
+/// `vector` columns of the head. K comes in chunks of so many dimensions; codes of K by blocks.
+template <KvType kType_, unsigned kHeld_, unsigned kGroups_, unsigned kSlices_, unsigned kChunk_,
           unsigned kStages_, unsigned kBlocks_, unsigned kVector_, unsigned kColumns_>
 struct Shape {
+  static constexpr KvType kType = kType_;
+  using Tile = KvTile<kType>;
   static constexpr unsigned kHeld = kHeld_;
   static constexpr unsigned kGroups = kGroups_;
   static constexpr unsigned kSlices = kSlices_;
-  static constexpr unsigned kChunk = kChunk_;  // dimensions of K
+  static constexpr unsigned kChunk = kType == KvType::kQ8 ? kBlock : kChunk_;
   static constexpr unsigned kStages = kStages_;
   static constexpr unsigned kBlocks = kBlocks_;  // that shall fit in a multiprocessor
   static constexpr unsigned kVector = kVector_;
@@ -93,10 +78,11 @@ struct Shape {
   static constexpr unsigned kThreads = kWarps * kWarp;
   static constexpr unsigned kGroupThreads = kSlices * kWarp;
   static constexpr unsigned kGroupFloats = kHeld / 4 * kPlaneFloats;
-  // A page's share of a chunk of K, and a row more: pages then begin in different banks.
-  static constexpr unsigned kKeyHalves = (kChunk + 1) * kPagePositions;
+  // A page's share of a chunk of K, and some more: pages then begin in different banks.
+  static constexpr unsigned kKeyHalves =
+      Tile::key_halves(kChunk) + (kType == KvType::kQ8 ? kPiece : kPagePositions);
   static constexpr unsigned kStageHalves = kSegmentPages * kKeyHalves;
-  static_assert(kStageHalves >= kPagePositions * kMostHeadWidth, "a stage holds a page of V");
+  static_assert(kStageHalves >= Tile::key_halves(kMostHeadWidth), "a stage holds a page of V");
 };
 
 /// What a block's threads tell each other of its queries.

@@ -32,7 +32,6 @@ using cuda::Part;
 using cuda::Rank;
 
 constexpr unsigned kMostThreads = 256;
-constexpr KvType kKvType = KvType::kF16;  // what its attention reads
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
 // What is left free of a device for scratch and for CUDA itself.
 constexpr std::uint64_t kSpare = std::uint64_t{512} << 20;
@@ -111,7 +110,7 @@ class DeviceBackend final : public Backend, public HostPages {
     std::uint32_t pages = 0;
   };
 
-  DeviceBackend(const Model& model, Places places, cuda::DeviceChoices choices)
+  DeviceBackend(const Model& model, KvType kv_type, Places places, cuda::DeviceChoices choices)
       : places_(std::move(places)),
         choices_(std::move(choices)),
         head_(places_.ranks.size() - places_.tensor) {
@@ -119,8 +118,8 @@ class DeviceBackend final : public Backend, public HostPages {
     info_.vocabulary = shape.vocabulary;
     info_.context = shape.context;
     info_.pages = places_.pages;
-    info_.page_bytes = cpu::KvPool::page_bytes(shape, kKvType);
-    info_.kv_format = cpu::KvPool::format(kKvType);
+    info_.page_bytes = cpu::KvPool::page_bytes(shape, kv_type);
+    info_.kv_format = cpu::KvPool::format(kv_type);
   }
   ~DeviceBackend() override { (void)places_.ranks[head_]->enter(); }  // where choices_ are
 
@@ -330,12 +329,15 @@ Result<std::vector<Part>> deal(const ModelShape& shape, const CudaOptions& optio
   return out;
 }
 
-// Pages of a pool: of `asked` bytes of all layers, else as many as every device has room for, and
-// the host with `before` (null: it has no layers).
+// Pages of a pool: of the bytes asked for of all layers, else as many as every device has room for,
+// and the host with `before` (null: it has no layers).
 Result<std::uint32_t> pool_pages(const Model& whole,
                                  const std::vector<std::unique_ptr<Rank>>& ranks,
-                                 const Model* before, std::uint64_t asked, System& system) {
-  if (asked != 0) return cpu::KvPool::pages_in(whole.shape(), kKvType, asked);
+                                 const Model* before, const CudaOptions& options, System& system) {
+  const KvType type = options.kv_type;
+  if (options.kv_bytes != 0) {
+    return cpu::KvPool::pages_in(whole.shape(), type, options.kv_bytes);
+  }
   std::uint64_t pages = UINT32_MAX - 1;
   for (const auto& rank : ranks) {
     ESP_TRY(rank->enter());
@@ -344,14 +346,13 @@ Result<std::uint32_t> pool_pages(const Model& whole,
     pages = std::min(pages, room / rank->page_bytes());
   }
   if (before != nullptr) {
-    ESP_ASSIGN(
-        const std::uint32_t of_host,
-        cpu::KvPool::pages_in(before->shape(), kKvType, CpuBackend::default_kv_bytes(system)));
+    ESP_ASSIGN(const std::uint32_t of_host,
+               cpu::KvPool::pages_in(before->shape(), type, CpuBackend::default_kv_bytes(system)));
     pages = std::min<std::uint64_t>(pages, of_host);
   }
   // The error, where not one fits.
-  return cpu::KvPool::pages_in(whole.shape(), kKvType,
-                               pages * cpu::KvPool::page_bytes(whole.shape(), kKvType));
+  return cpu::KvPool::pages_in(whole.shape(), type,
+                               pages * cpu::KvPool::page_bytes(whole.shape(), type));
 }
 
 Result<std::vector<cuda::DeviceFacts>> facts_of(const std::vector<int>& numbers) {
@@ -484,15 +485,14 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     // Devices are loaded side by side.
     ESP_TRY(places.threads->each(
         [&](std::uint32_t r) -> Status {
-          ESP_ASSIGN(places.ranks[r], Rank::create(model, parts[r], devices[r],
+          ESP_ASSIGN(places.ranks[r], Rank::create(model, parts[r], options.kv_type, devices[r],
                                                    *places.workers[count > 1 ? r + 1 : 0]));
           return {};
         },
         [] {}));
     const std::uint32_t before = shape.layers - layers;
     const auto earlier = before == 0 ? nullptr : layers_of(model, {0, before});
-    ESP_ASSIGN(places.pages,
-               pool_pages(*model, places.ranks, earlier.get(), options.kv_bytes, system));
+    ESP_ASSIGN(places.pages, pool_pages(*model, places.ranks, earlier.get(), options, system));
     for (const auto& rank : places.ranks) {
       ESP_TRY(rank->enter());
       ESP_TRY(rank->reserve(places.pages));
@@ -502,13 +502,14 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
         std::make_unique<Network>(std::move(make_group), options.devices, options.tensor_parallel);
     ESP_TRY(places.network->join());
     if (earlier != nullptr) {
-      ESP_ASSIGN(places.host,
-                 cuda::HostLayers::create(earlier, *kernels, *places.workers[0], places.pages));
+      ESP_ASSIGN(places.host, cuda::HostLayers::create(earlier, options.kv_type, *kernels,
+                                                       *places.workers[0], places.pages));
     }
     ESP_TRY(places.ranks[count - options.tensor_parallel]->enter());
     ESP_ASSIGN(auto choices,
                cuda::DeviceChoices::create(shape.vocabulary, *kernels, *places.workers[0]));
-    return std::make_unique<DeviceBackend>(*model, std::move(places), std::move(choices));
+    return std::make_unique<DeviceBackend>(*model, options.kv_type, std::move(places),
+                                           std::move(choices));
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kExhausted, "CUDA backend: out of memory");
   }

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/system.h"
 #include "runtime/backend.h"
+#include "runtime/cpu/kv_type.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime {
@@ -33,6 +34,7 @@ struct CudaOptions {
   // KV pool, of all layers; 0: half of what the weights leave, at most 16 GiB, on each device, and
   // on the CPU, where it has layers, no more than its own default.
   std::uint64_t kv_bytes = 0;
+  KvType kv_type = KvType::kF16;
   std::uint32_t layers = 0;  // on the devices, the model's last ones; 0: all
 };
 

@@ -1,6 +1,6 @@
 // Q, K and V between their products and attention, and copies of KV pages.
 #include "runtime/cuda/kernels.h"
-#include "runtime/cuda/numbers.cuh"
+#include "runtime/cuda/kv_tiles.cuh"
 #include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
 
@@ -8,14 +8,16 @@ namespace espalier::runtime::cuda {
 namespace {
 
 constexpr unsigned kLanes = 16;  // of a sum, as numerics contract 1 has it
-constexpr unsigned kPageTokens = 16;
 
-/// Where a plane of a layer begins in page 0: K of all heads, then V of all heads.
-__device__ inline std::uint16_t* plane(const KvView& pool, unsigned layer, unsigned plane) {
-  return pool.pages + (std::size_t{layer} * 2 * pool.kv_heads + plane) * kPageTokens * pool.width;
+/// Where a tile of a layer begins in page 0: K of all heads, then V of all heads.
+template <class Tile>
+__device__ inline std::uint16_t* tile_of(const KvView& pool, unsigned layer, unsigned number) {
+  return pool.pages +
+         (std::size_t{layer} * 2 * pool.kv_heads + number) * Tile::key_halves(pool.width);
 }
+template <class Tile>
 __device__ inline std::size_t page_halves(const KvView& pool) {
-  return std::size_t{pool.layers} * 2 * pool.kv_heads * kPageTokens * pool.width;
+  return std::size_t{pool.layers} * 2 * pool.kv_heads * Tile::key_halves(pool.width);
 }
 
 /// One head of a row, by a warp: in shared memory `x`, so that pairs may lie anywhere.
@@ -56,10 +58,11 @@ __device__ inline void rotate(float* x, const Heads& heads, unsigned position) {
 
 // A block has up to kRows neighbouring rows and one head of Q, of K or of V: a warp turns a head of
 // a row. Keys go to their pages with rows side by side: a prompt's are neighbours there.
-template <unsigned kRows, unsigned kWarps>
+template <unsigned kRows, unsigned kWarps, KvType kType>
 __global__ void __launch_bounds__(kWarps* kWarp)
     turn(const std::uint32_t rows, const Heads heads, const DeviceRow* row_facts,
          const DeviceSlot* slots, const std::uint32_t layer, const KvView pool) {
+  using Tile = KvTile<kType>;
   let_next_start();
   wait_for_inputs();
   const unsigned width = pool.width;
@@ -86,7 +89,8 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   }
 
   auto* halves = reinterpret_cast<std::uint16_t*>(reinterpret_cast<float*>(dynamic_shared()) +
-                                                  kWarps * width);  // [row][width]
+                                                  kWarps * width);  // [row][those of a token]
+  const unsigned of_token = Tile::token_halves(width);
   const unsigned number = blockIdx.y - heads.heads;
   const bool is_key = number < pool.kv_heads;
   const std::size_t first = std::size_t{is_key ? number : number - pool.kv_heads} * width;
@@ -101,20 +105,21 @@ __global__ void __launch_bounds__(kWarps* kWarp)
       if (heads.key_norm != nullptr) normalise(x, heads.key_norm, width, heads.epsilon);
       rotate(x, heads, row.position);
     }
-    for (unsigned d = lane; d < width; d += kWarp) halves[m * width + d] = float_to_half(x[d]);
+    Tile::encode(x, is_key, width, halves + m * of_token);
     __syncwarp();
   }
   __syncthreads();
-  std::uint16_t* to = plane(pool, layer, number);
+  std::uint16_t* to = tile_of<Tile>(pool, layer, number);
   if (is_key) {
-    for (unsigned i = threadIdx.x; i < kRows * width; i += kWarps * kWarp) {
+    for (unsigned i = threadIdx.x; i < kRows * of_token; i += kWarps * kWarp) {
       const unsigned m = i % kRows;
-      const unsigned d = i / kRows;
+      const unsigned h = i / kRows;
       if (m >= count) continue;
       const DeviceRow row = row_facts[begin + m];
       for (std::uint32_t w = 0; w < row.writes; ++w) {
         const DeviceSlot slot = slots[row.first_write + w];
-        to[slot.page * page_halves(pool) + d * kPageTokens + slot.slot] = halves[m * width + d];
+        to[slot.page * page_halves<Tile>(pool) + Tile::key_at(h, slot.slot)] =
+            Tile::key_half(h, halves[m * of_token + h]);
       }
     }
     return;
@@ -123,8 +128,8 @@ __global__ void __launch_bounds__(kWarps* kWarp)
     const DeviceRow row = row_facts[begin + m];
     for (std::uint32_t w = 0; w < row.writes; ++w) {
       const DeviceSlot slot = slots[row.first_write + w];
-      std::uint16_t* value = to + slot.page * page_halves(pool) + std::size_t{slot.slot} * width;
-      for (unsigned d = lane; d < width; d += kWarp) value[d] = halves[m * width + d];
+      std::uint16_t* value = to + slot.page * page_halves<Tile>(pool) + slot.slot * of_token;
+      for (unsigned h = lane; h < of_token; h += kWarp) value[h] = halves[m * of_token + h];
     }
   }
 }
@@ -132,24 +137,31 @@ __global__ void __launch_bounds__(kWarps* kWarp)
 template <unsigned kRows, unsigned kWarps>
 void launch_turn(cudaStream_t stream, std::uint32_t rows, const Heads& heads, const DeviceRow* row,
                  const DeviceSlot* slots, std::uint32_t layer, const KvView& pool) {
-  const std::size_t shared = (kWarps * sizeof(float) + kRows * sizeof(std::uint16_t)) * pool.width;
-  launch(turn<kRows, kWarps>, dim3((rows + kRows - 1) / kRows, heads.heads + 2 * pool.kv_heads),
-         dim3(kWarps * kWarp), shared, stream, rows, heads, row, slots, layer, pool);
+  with_type(pool.type, [&]<KvType kType>() {
+    const std::size_t shared =
+        kWarps * sizeof(float) * pool.width +
+        kRows * sizeof(std::uint16_t) * KvTile<kType>::token_halves(pool.width);
+    launch(turn<kRows, kWarps, kType>,
+           dim3((rows + kRows - 1) / kRows, heads.heads + 2 * pool.kv_heads), dim3(kWarps * kWarp),
+           shared, stream, rows, heads, row, slots, layer, pool);
+  });
 }
 
-// A block copies one plane: of K the first tokens of each dimension, of V the first rows.
-__global__ void copy_planes(const DeviceCopy* copies, const KvView pool) {
+// A block copies the first tokens of one tile.
+template <KvType kType>
+__global__ void copy_tiles(const DeviceCopy* copies, const KvView pool) {
+  using Tile = KvTile<kType>;
   let_next_start();
   wait_for_inputs();
   const DeviceCopy copy = copies[blockIdx.x];
   const unsigned number = blockIdx.y % (2 * pool.kv_heads);
-  std::uint16_t* base = plane(pool, blockIdx.y / (2 * pool.kv_heads), number);
-  const std::uint16_t* from = base + copy.from * page_halves(pool);
-  std::uint16_t* to = base + copy.to * page_halves(pool);
+  std::uint16_t* base = tile_of<Tile>(pool, blockIdx.y / (2 * pool.kv_heads), number);
+  const std::uint16_t* from = base + copy.from * page_halves<Tile>(pool);
+  std::uint16_t* to = base + copy.to * page_halves<Tile>(pool);
   const bool is_key = number < pool.kv_heads;
-  const unsigned halves = pool.width * (is_key ? kPageTokens : copy.slots);
+  const unsigned halves = Tile::token_halves(pool.width) * (is_key ? kTileTokens : copy.slots);
   for (unsigned i = threadIdx.x; i < halves; i += blockDim.x) {
-    if (!is_key || i % kPageTokens < copy.slots) to[i] = from[i];
+    if (!is_key || Tile::key_token(i) < copy.slots) to[i] = from[i];
   }
 }
 
@@ -170,8 +182,10 @@ void copy_pages(cudaStream_t stream, std::uint32_t count, const DeviceCopy* copi
                 const KvView& pool) {
   constexpr unsigned kThreads = 128;
   if (count == 0) return;
-  launch(copy_planes, dim3(count, pool.layers * 2 * pool.kv_heads), dim3(kThreads), 0, stream,
-         copies, pool);
+  with_type(pool.type, [&]<KvType kType>() {
+    launch(copy_tiles<kType>, dim3(count, pool.layers * 2 * pool.kv_heads), dim3(kThreads), 0,
+           stream, copies, pool);
+  });
 }
 
 }  // namespace espalier::runtime::cuda

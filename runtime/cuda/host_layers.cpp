@@ -7,12 +7,12 @@
 namespace espalier::runtime::cuda {
 
 Result<std::unique_ptr<HostLayers>> HostLayers::create(std::shared_ptr<const Model> part,
-                                                       const cpu::Kernels& kernels,
+                                                       KvType kv_type, const cpu::Kernels& kernels,
                                                        cpu::WorkerPool& workers,
                                                        std::uint32_t pages) {
   const ModelShape& shape = part->shape();
-  const std::uint64_t bytes = pages * cpu::KvPool::page_bytes(shape, KvType::kF16);
-  ESP_ASSIGN(auto pool, cpu::KvPool::create(shape, KvType::kF16, bytes));
+  const std::uint64_t bytes = pages * cpu::KvPool::page_bytes(shape, kv_type);
+  ESP_ASSIGN(auto pool, cpu::KvPool::create(shape, kv_type, bytes));
   ESP_ASSIGN(auto forward, cpu::Forward::create(std::move(part), kernels, workers));
   return std::unique_ptr<HostLayers>(new HostLayers(std::move(forward), std::move(pool)));
 }

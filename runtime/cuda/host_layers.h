@@ -25,6 +25,7 @@ class HostLayers {
  public:
   /// `part` are the layers (layers_of); `kernels` and `workers` outlive it. kExhausted.
   [[nodiscard]] static Result<std::unique_ptr<HostLayers>> create(std::shared_ptr<const Model> part,
+                                                                  KvType kv_type,
                                                                   const cpu::Kernels& kernels,
                                                                   cpu::WorkerPool& workers,
                                                                   std::uint32_t pages);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "runtime/cpu/kv_type.h"
 #include "runtime/cuda/layout.h"
 
 namespace espalier::runtime::cuda {
@@ -72,12 +73,14 @@ struct Pieces {
 void join_columns(cudaStream_t stream, std::uint32_t rows, const Pieces& pieces, const float* from,
                   float* to, std::size_t stride, bool add);
 
-/// The KV pages (../cpu/kv_pool.h has the layout; a page's bytes are the same on every backend).
+/// The KV pages (../cpu/kv_pool.h has the layout; a page's bytes are the same on every backend), as
+/// pieces of 16 bits.
 struct KvView {
   std::uint16_t* pages = nullptr;
   std::uint32_t layers = 0;
   std::uint32_t kv_heads = 0;
   std::uint32_t width = 0;  // of a head
+  KvType type = KvType::kF16;
 };
 
 /// A row of the step, on the device.
@@ -97,7 +100,7 @@ struct DeviceCopy {
 };
 
 /// Q, K and V of a layer after their products: biases, norms of heads, rotation, the temperature
-/// of Q; K and V go to their pages in binary16.
+/// of Q; K and V go to their pages in the pool's type.
 struct Heads {
   float* queries = nullptr;  // rows of heads * width
   float* keys = nullptr;     // rows of kv_heads * width

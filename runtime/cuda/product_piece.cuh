@@ -10,24 +10,6 @@
 
 namespace espalier::runtime::cuda {
 
-template <int kWords>
-__device__ inline void load_words(std::uint32_t* to, const unsigned char* from) {
-  if constexpr (kWords == 1) {
-    to[0] = *reinterpret_cast<const std::uint32_t*>(from);
-  } else if constexpr (kWords == 2) {
-    const uint2 v = *reinterpret_cast<const uint2*>(from);
-    to[0] = v.x;
-    to[1] = v.y;
-  } else {
-    static_assert(kWords == 4, "a lane loads 4, 8 or 16 bytes");
-    const uint4 v = *reinterpret_cast<const uint4*>(from);
-    to[0] = v.x;
-    to[1] = v.y;
-    to[2] = v.z;
-    to[3] = v.w;
-  }
-}
-
 // Four values of a table of 16 by the nibbles in the bytes of `codes`.
 __device__ inline std::uint32_t look_up(const std::uint32_t (&table)[4], std::uint32_t codes) {
   const std::uint32_t low = codes & 0x07070707U;
@@ -161,13 +143,8 @@ struct Super {
   }
 };
 
-// Sums begin here: the bits of 1.5 * 2^23, so that an integer below 2^22 added to them makes the
-// float that is so much more. Conversions by the unit for them would take longer than all the rest.
-inline constexpr std::int32_t kFloatBits = 0x4B400000;
-inline constexpr float kFloatOffset = 12582912.0F;
-
-// A piece's integer product, of a whole block or of the half `group`, as counted() takes it. b: a
-// lane's codes of the activations.
+// A piece's integer product, of a whole block or of the half `group`, as counted() takes it: sums
+// begin at kFloatBits. b: a lane's codes of the activations.
 template <WeightFormat kFormat>
 __device__ inline void multiply(std::int32_t (&c)[4], const std::uint32_t (&a)[4], uint2 b,
                                 int group) {

@@ -8,17 +8,18 @@
 namespace espalier::runtime::cuda {
 
 Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& model,
-                                           const Part& part, const DeviceFacts& device,
-                                           cpu::WorkerPool& workers) {
+                                           const Part& part, KvType kv_type,
+                                           const DeviceFacts& device, cpu::WorkerPool& workers) {
   std::unique_ptr<Rank> out(new Rank(*model, part, device.number));
   ESP_TRY(out->enter());
   const auto here = part.of(model);
   const ModelShape& shape = here->shape();
-  out->page_bytes_ = cpu::KvPool::page_bytes(shape, KvType::kF16);
+  out->page_bytes_ = cpu::KvPool::page_bytes(shape, kv_type);
   out->tile_bytes_ = out->page_bytes_ / (std::uint64_t{2} * shape.layers * shape.kv_heads);
   out->view_.layers = shape.layers;
   out->view_.kv_heads = shape.kv_heads;
   out->view_.width = shape.head_width;
+  out->view_.type = kv_type;
   ESP_ASSIGN(out->forward_, Forward::create(here, part.shares, workers, device.multiprocessors));
   return out;
 }
@@ -51,8 +52,8 @@ void Rank::each_run(F&& f) const {
 
 void Rank::poison(PageId page) {
   (void)transfers_.before_touching(page);
-  // Every byte 0x7E: a NaN of binary16.
-  cudaMemsetAsync(at(page), 0x7E, page_bytes_, stream().get());
+  // Sixteen set bits are NaN in binary16 and bfloat16.
+  cudaMemsetAsync(at(page), 0xFF, page_bytes_, stream().get());
 }
 
 void Rank::copied(Status enqueued) const {

@@ -37,8 +37,8 @@ class Rank {
   /// Lays the part's weights out on the device; its pool comes with reserve(). `workers` outlives
   /// it and is used by whoever runs its passes. kExhausted.
   [[nodiscard]] static Result<std::unique_ptr<Rank>> create(
-      const std::shared_ptr<const Model>& model, const Part& part, const DeviceFacts& device,
-      cpu::WorkerPool& workers);
+      const std::shared_ptr<const Model>& model, const Part& part, KvType kv_type,
+      const DeviceFacts& device, cpu::WorkerPool& workers);
   ~Rank();
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "runtime/cuda/chain.cuh"
+#include "runtime/cuda/codes.cuh"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/math.cuh"
 #include "runtime/cuda/ptx.cuh"
@@ -60,19 +61,13 @@ struct FourCodes {
   std::int32_t sum;
 };
 
-// Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
 __device__ inline FourCodes codes_of(float4 v, float inverse) {
-  constexpr std::uint32_t kZero = 0x4B400000U;
-  // A scale of NaN or 0 has the inverse 0, which must not meet an infinity.
-  const auto code = [inverse](float x) {
-    return inverse == 0.0F ? kZero : __float_as_uint(x * inverse + 12582912.0F);
-  };
-  const std::uint32_t a = code(v.x);
-  const std::uint32_t b = code(v.y);
-  const std::uint32_t c = code(v.z);
-  const std::uint32_t d = code(v.w);
+  const std::uint32_t a = code_bits(v.x, inverse);
+  const std::uint32_t b = code_bits(v.y, inverse);
+  const std::uint32_t c = code_bits(v.z, inverse);
+  const std::uint32_t d = code_bits(v.w, inverse);
   return {__byte_perm(__byte_perm(a, b, 0x0040U), __byte_perm(c, d, 0x0040U), 0x5410U),
-          static_cast<std::int32_t>(a + b + c + d - 4U * kZero)};
+          static_cast<std::int32_t>(a + b + c + d - 4U * kZeroCode)};
 }
 
 // A row's place among the activations of the next products.
@@ -95,15 +90,7 @@ struct RowOut {
     std::uint32_t top = largest_bits(second, largest_bits(first, 0));
     top = max(top, __shfl_xor_sync(kFullWarp, top, 1));
     top = max(top, __shfl_xor_sync(kFullWarp, top, 2));
-    // Bits compare as magnitudes do, NaN above infinity (contract 3).
-    float scale = 0.0F;
-    float inverse = 0.0F;
-    if (top >= 0x7F800000U) {
-      scale = __uint_as_float(0x7FC00000U);
-    } else if (__uint_as_float(top) >= 0x1p-100F) {
-      scale = __uint_as_float(top) / 127.0F;
-      inverse = 127.0F / __uint_as_float(top);
-    }
+    const auto [scale, inverse] = block_scale(top);
     const FourCodes a = codes_of(first, inverse);
     const FourCodes b = codes_of(second, inverse);
     std::int32_t first_sum = a.sum;

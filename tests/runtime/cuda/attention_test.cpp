@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "runtime/cpu/attention.h"
-#include "runtime/model/half.h"
 #include "tests/runtime/cuda/rig.h"
 
 namespace espalier::runtime::cuda {
@@ -24,7 +23,6 @@ using Random = std::mt19937_64;
 constexpr std::uint32_t kLayers = 2;
 constexpr std::uint32_t kLayer = 1;
 constexpr std::uint32_t kPages = 400;
-constexpr std::uint16_t kNan = 0x7E00;
 
 ModelShape shape_of(std::uint32_t heads, std::uint32_t kv_heads, std::uint32_t width) {
   ModelShape shape;
@@ -39,12 +37,13 @@ ModelShape shape_of(std::uint32_t heads, std::uint32_t kv_heads, std::uint32_t w
 // Sequences of random keys and values on random pages, rows that attend to them, and queries.
 class World {
  public:
-  World(const ModelShape& shape, std::uint64_t seed)
+  World(const ModelShape& shape, std::uint64_t seed, KvType type = KvType::kF16)
       : shape_(shape),
         random_(seed),
         workers_(std::move(*cpu::WorkerPool::create(1))),
-        pool_(std::move(*cpu::KvPool::create(
-            shape, KvType::kF16, kPages * cpu::KvPool::page_bytes(shape, KvType::kF16)))) {
+        pool_(std::move(
+            *cpu::KvPool::create(shape, type, kPages * cpu::KvPool::page_bytes(shape, type)))) {
+    pool_.reserve(kept_);
     free_.resize(kPages);
     std::iota(free_.begin(), free_.end(), 0U);
     std::shuffle(free_.begin(), free_.end(), random_);
@@ -122,7 +121,7 @@ class World {
                                           const std::vector<std::uint32_t>& wanted) {
     const cpu::Tuning tuning;
     cpu::Attention attention(shape_, window, cpu::kScalarKernels, *workers_, tuning);
-    attention.plan(batch, wanted, KvType::kF16);
+    attention.plan(batch, wanted, pool_.type());
     std::vector<float> all(batch.rows.size() * row_floats());
     attention.run(pool_, kLayer, queries.data(), query_stride_, all.data(), row_floats());
     std::vector<float> out;
@@ -153,7 +152,7 @@ class World {
     const DeviceArray<unsigned char> on_device(raw);
     AttentionCall call;
     call.plan = on_device.get();
-    call.pool = {pages.get(), kLayers, shape_.kv_heads, shape_.head_width};
+    call.pool = {pages.get(), kLayers, shape_.kv_heads, shape_.head_width, pool_.type()};
     call.layer = kLayer;
     call.heads = shape_.heads;
     call.scale = shape_.query_scale;
@@ -178,20 +177,21 @@ class World {
   void write(KvSlot slot, bool nan) {
     std::normal_distribution<float> normal;
     const std::size_t n = std::size_t{shape_.kv_heads} * shape_.head_width;
-    cpu::KvRow row;
-    row.key.assign(n, kNan);
-    row.value.assign(n, kNan);
+    std::vector<float> key(n, std::numeric_limits<float>::quiet_NaN());
+    std::vector<float> value(key);
     for (std::size_t i = 0; i < n && !nan; ++i) {
-      row.key[i] = float_to_half(normal(random_));
-      row.value[i] = float_to_half(normal(random_));
+      key[i] = normal(random_);
+      value[i] = normal(random_);
     }
-    pool_.write(slot, kLayer, row);
+    pool_.encode(cpu::kScalarKernels, key.data(), value.data(), kept_);
+    pool_.write(slot, kLayer, kept_);
   }
 
   ModelShape shape_;
   Random random_;
   std::unique_ptr<cpu::WorkerPool> workers_;
   cpu::KvPool pool_;
+  cpu::KvRow kept_;
   std::vector<PageId> free_;
   std::size_t query_stride_ = 0;
 };
@@ -213,23 +213,26 @@ void expect_the_bits_of_the_cpu(World& world, const ModelShape& shape, std::uint
 
 struct Sizes {
   std::uint32_t heads, kv_heads, width;
+  KvType type = KvType::kF16;
 };
 
 void PrintTo(const Sizes& sizes, std::ostream* out) {
-  *out << sizes.heads << " heads, " << sizes.kv_heads << " of K and V, width " << sizes.width;
+  *out << sizes.heads << " heads, " << sizes.kv_heads << " of K and V, width " << sizes.width
+       << ", " << kv_type_name(sizes.type);
 }
 
 class EachShape : public ::testing::TestWithParam<Sizes> {
  protected:
   EachShape() : shape(shape_of(GetParam().heads, GetParam().kv_heads, GetParam().width)) {}
   ~EachShape() override { set_order(0); }
+  [[nodiscard]] World world(std::uint64_t seed) const { return {shape, seed, GetParam().type}; }
   ModelShape shape;
 };
 
 TEST_P(EachShape, PromptsHaveTheBitsOfTheCpu) {
   std::uint64_t seed = 1;
   for (const auto& limits : {kSplit, kWhole, kNoParts}) {
-    World world(shape, seed);
+    World world = this->world(seed);
     set_order(seed++);
     const std::uint32_t start = 230 + world.below(20);  // some rows end before others' next segment
     const std::uint32_t rows = 30 + world.below(10);
@@ -243,7 +246,7 @@ TEST_P(EachShape, PromptsHaveTheBitsOfTheCpu) {
 TEST_P(EachShape, LongContextsHaveTheBitsOfTheCpu) {
   std::uint64_t seed = 11;
   for (const auto& limits : {kSplit, kNoParts}) {
-    World world(shape, seed);
+    World world = this->world(seed);
     set_order(seed++);
     for (const std::uint32_t tokens : {1U, 16U, 255U, 256U, 257U, 800U}) {
       world.decode(world.sequence(tokens), tokens);
@@ -254,7 +257,7 @@ TEST_P(EachShape, LongContextsHaveTheBitsOfTheCpu) {
 }
 
 TEST_P(EachShape, BranchesOfAPrefixHaveTheBitsOfTheCpu) {
-  World world(shape, 21);
+  World world = this->world(21);
   set_order(21);
   const std::uint32_t trunk = world.sequence(300);
   for (int branch = 0; branch < 5; ++branch) {
@@ -269,7 +272,7 @@ TEST_P(EachShape, BranchesOfAPrefixHaveTheBitsOfTheCpu) {
 
 TEST_P(EachShape, WindowsHaveTheBitsOfTheCpuAndSeeNothingElse) {
   for (const std::uint32_t window : {1U, 40U, 256U}) {
-    World world(shape, window);
+    World world = this->world(window);
     set_order(window);
     const std::uint32_t trunk = world.sequence(310);
     world.rows(trunk, 280, 300);
@@ -290,6 +293,16 @@ INSTANTIATE_TEST_SUITE_P(Attention, EachShape,
                                            Sizes{5, 1, 96}, Sizes{6, 1, 128}, Sizes{7, 1, 66},
                                            Sizes{3, 1, 256}, Sizes{66, 1, 4}, Sizes{2, 1, 2},
                                            Sizes{3, 1, 190}));
+// bfloat16 differs from binary16 in its conversions alone; of codes, blocks are whole or not, and
+// every kernel has work: by width and by how many queries there are.
+INSTANTIATE_TEST_SUITE_P(AttentionOverBfloat16, EachShape,
+                         ::testing::Values(Sizes{4, 2, 64, KvType::kBF16},
+                                           Sizes{3, 1, 190, KvType::kBF16}));
+INSTANTIATE_TEST_SUITE_P(
+    AttentionOverCodes, EachShape,
+    ::testing::Values(Sizes{8, 2, 64, KvType::kQ8}, Sizes{6, 1, 128, KvType::kQ8},
+                      Sizes{7, 1, 66, KvType::kQ8}, Sizes{3, 1, 256, KvType::kQ8},
+                      Sizes{66, 1, 4, KvType::kQ8}, Sizes{3, 1, 190, KvType::kQ8}));
 
 TEST(CudaAttention, AnyBatchHasTheBitsOfTheCpu) {
   for (std::uint64_t seed = 100; seed < 130; ++seed) {
@@ -299,7 +312,8 @@ TEST(CudaAttention, AnyBatchHasTheBitsOfTheCpu) {
     const std::uint32_t heads = kv_heads * (1 + random() % 8);
     const auto shape =
         shape_of(heads, kv_heads, 2 * (1 + static_cast<std::uint32_t>(random() % 40)));
-    World world(shape, seed);
+    constexpr KvType kTypes[] = {KvType::kF16, KvType::kQ8, KvType::kBF16};
+    World world(shape, seed, kTypes[seed % 3]);
     set_order(seed);
     std::vector<std::uint32_t> lengths;
     for (int s = 0; s < 6; ++s) {

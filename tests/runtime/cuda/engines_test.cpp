@@ -94,7 +94,7 @@ TEST(EngineDevices, AutoTakesAsManyAsTakeTheModelElseTheCpu) {
             (Dealt{"4 engines with layers on a GPU each: this espalier can use 3 here"}));
   BackendOptions type = on("auto");
   type.kv_type = KvType::kQ8;
-  EXPECT_EQ(dealt(type, 2), (Dealt{"cpu x2", "cpu x2"}));
+  EXPECT_EQ(dealt(type, 2), (Dealt{"cuda:0 x2", "cuda:1 x2"}));
   host_cuda::set_devices(0, cudaErrorNoDevice);
   EXPECT_EQ(dealt(on("auto"), 2), (Dealt{"cpu x2", "cpu x2"}));
   host_cuda::reset_device();

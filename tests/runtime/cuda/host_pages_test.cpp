@@ -27,13 +27,15 @@ std::shared_ptr<const Model> tiny() {
 }
 
 // One device; one behind layers on the CPU; two that share each layer; two stages of one behind
-// layers on the CPU.
+// layers on the CPU. (A page is bytes: one of another type only has fewer.)
 struct Places {
   std::uint32_t layers;
   std::size_t ranks;
   std::uint32_t tensor;
+  KvType type = KvType::kF16;
 };
-constexpr Places kPlaces[] = {{4, 1, 1}, {3, 1, 1}, {4, 2, 2}, {3, 2, 1}};
+constexpr Places kPlaces[] = {
+    {4, 1, 1}, {3, 1, 1, KvType::kBF16}, {4, 2, 2, KvType::kQ8}, {3, 2, 1}};
 
 CudaOptions options_of(const Places& places) {
   CudaOptions out;
@@ -42,6 +44,7 @@ CudaOptions options_of(const Places& places) {
   out.devices.assign(places.ranks, 0);
   out.tensor_parallel = places.tensor;
   out.links = CudaOptions::Links::kThreads;
+  out.kv_type = places.type;
   return out;
 }
 
@@ -258,16 +261,17 @@ Said say(std::unique_ptr<Backend> backend, std::uint64_t host_pages) {
 
 TEST(HostTierOnADevice, SaysWhatTheCpuSays) {
   const auto model = tiny();
-  const std::uint64_t page_bytes = cpu::KvPool::page_bytes(model->shape(), KvType::kF16);
-  CpuOptions on_cpu;
-  on_cpu.threads = 1;
-  on_cpu.kv_bytes = 64 * page_bytes;
-  auto cpu = CpuBackend::create(model, on_cpu, real_system());
-  ASSERT_TRUE(cpu.has_value());
-  ASSERT_EQ((*cpu)->host_pages(), nullptr);
-  const Said expected = say(std::move(*cpu), 0);
   for (const Places& places : kPlaces) {
     SCOPED_TRACE(places.ranks);
+    const std::uint64_t page_bytes = cpu::KvPool::page_bytes(model->shape(), places.type);
+    CpuOptions on_cpu;
+    on_cpu.threads = 1;
+    on_cpu.kv_type = places.type;
+    on_cpu.kv_bytes = 64 * page_bytes;
+    auto cpu = CpuBackend::create(model, on_cpu, real_system());
+    ASSERT_TRUE(cpu.has_value());
+    ASSERT_EQ((*cpu)->host_pages(), nullptr);
+    const Said expected = say(std::move(*cpu), 0);
     CudaOptions options = options_of(places);
     options.kv_bytes = 10 * page_bytes;
     auto backend = CudaBackend::create(model, options, real_system());

@@ -27,8 +27,8 @@ using Random = std::mt19937_64;
 
 /// Pages of a pool. Few bytes: the shim protects all of them before and after each kernel.
 inline constexpr PageId kPages = 200;
-inline std::uint64_t pool_bytes(const Model& model) {
-  return kPages * cpu::KvPool::page_bytes(model.shape(), KvType::kF16);
+inline std::uint64_t pool_bytes(const Model& model, KvType type = KvType::kF16) {
+  return kPages * cpu::KvPool::page_bytes(model.shape(), type);
 }
 
 inline std::vector<TokenId> random_ids(Random& random, const Model& model, std::size_t n) {
@@ -40,10 +40,11 @@ inline std::vector<TokenId> random_ids(Random& random, const Model& model, std::
 // Both backends with the same pages, full of NaN.
 struct Twins {
   explicit Twins(const std::shared_ptr<const Model>& model, CudaOptions options = {})
-      : Twins(model, made(model, std::move(options))) {}
-  Twins(const std::shared_ptr<const Model>& model, Result<std::unique_ptr<Backend>> other)
-      : cpu(model, {.threads = 1, .kv_bytes = pool_bytes(*model), .isa = ""}),
-        device(std::move(other)) {
+      : cpu(model, {.threads = 1,
+                    .kv_bytes = pool_bytes(*model, options.kv_type),
+                    .kv_type = options.kv_type,
+                    .isa = ""}),
+        device(made(model, options)) {
     if (!*this) return;
     std::vector<std::byte> bytes(cpu.backend->info().page_bytes);
     for (PageId page = 0; page < kPages; ++page) {
@@ -72,7 +73,7 @@ struct Twins {
   static Result<std::unique_ptr<Backend>> made(const std::shared_ptr<const Model>& model,
                                                CudaOptions options) {
     options.threads = 2;
-    options.kv_bytes = pool_bytes(*model);
+    options.kv_bytes = pool_bytes(*model, options.kv_type);
     return CudaBackend::create(model, options, real_system());
   }
 
