@@ -109,38 +109,35 @@ struct MatrixFragments {
   const std::uint32_t* b;
 };
 
-// c += a * b from all lanes' fragments. kWords: of a row's k in a lane (1 for k 16 of bytes, else
-// 2); get_a and get_b take byte i of a word of a and of b.
-template <int kWords, class GetA, class GetB>
-inline void multiply_fragments(void* const* payloads, GetA get_a, GetB get_b) {
+// c += a * b from all lanes' fragments. kWords: of a row's k in a lane (1 for k 16, else 2); A:
+// what a byte of a is.
+template <int kWords, class A>
+inline void multiply_fragments(void* const* payloads) {
+  constexpr int kDepth = 16 * kWords;
   const auto lane = [&](int g, int t) {
     return static_cast<const MatrixFragments*>(payloads[4 * g + t]);
   };
-  std::int32_t sums[16][8] = {};
-  for (int m = 0; m < 16; ++m) {
-    for (int n = 0; n < 8; ++n) {
+  std::int16_t a[16][kDepth];
+  std::int16_t b[8][kDepth];
+  for (int g = 0; g < 8; ++g) {
+    for (int t = 0; t < 4; ++t) {
       for (int word = 0; word < kWords; ++word) {
-        for (int t = 0; t < 4; ++t) {
-          for (int i = 0; i < 4; ++i) {
-            sums[m][n] +=
-                get_a(lane(m % 8, t)->a[2 * word + m / 8], i) * get_b(lane(n, t)->b[word], i);
-          }
+        for (int i = 0; i < 4; ++i) {
+          const int k = 16 * word + 4 * t + i;
+          a[g][k] = static_cast<A>(lane(g, t)->a[2 * word] >> 8 * i);
+          a[g + 8][k] = static_cast<A>(lane(g, t)->a[2 * word + 1] >> 8 * i);
+          b[g][k] = static_cast<std::int8_t>(lane(g, t)->b[word] >> 8 * i);
         }
       }
     }
   }
-  for (int g = 0; g < 8; ++g) {
-    for (int t = 0; t < 4; ++t) {
-      for (int i = 0; i < 4; ++i) lane(g, t)->c[i] += sums[g + i / 2 * 8][2 * t + i % 2];
+  for (int m = 0; m < 16; ++m) {
+    for (int n = 0; n < 8; ++n) {
+      std::int32_t sum = 0;
+      for (int k = 0; k < kDepth; ++k) sum += a[m][k] * b[n][k];
+      lane(m % 8, n / 2)->c[m / 8 * 2 + n % 2] += sum;
     }
   }
-}
-
-inline std::int32_t signed_byte(std::uint32_t word, int i) {
-  return static_cast<std::int8_t>(word >> 8 * i & 0xFFU);
-}
-inline std::int32_t unsigned_byte(std::uint32_t word, int i) {
-  return static_cast<std::uint8_t>(word >> 8 * i & 0xFFU);
 }
 
 inline void mma(const char* name, host_cuda::Complete complete, std::int32_t* c,
@@ -153,37 +150,25 @@ inline void mma_16x8x32_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                            const std::uint32_t (&b)[2], std::int32_t start,
                            host_cuda::Where where = host_cuda::Where::current()) {
   std::fill_n(d, 4, start);
-  mma(
-      "mma_16x8x32_u8",
-      [](void* const* all) { multiply_fragments<2>(all, unsigned_byte, signed_byte); }, d, a, b,
-      where);
+  mma("mma_16x8x32_u8", multiply_fragments<2, std::uint8_t>, d, a, b, where);
 }
 inline void mma_16x8x32_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
                            const std::uint32_t (&b)[2], std::int32_t start,
                            host_cuda::Where where = host_cuda::Where::current()) {
   std::fill_n(d, 4, start);
-  mma(
-      "mma_16x8x32_s8",
-      [](void* const* all) { multiply_fragments<2>(all, signed_byte, signed_byte); }, d, a, b,
-      where);
+  mma("mma_16x8x32_s8", multiply_fragments<2, std::int8_t>, d, a, b, where);
 }
 inline void mma_16x8x16_u8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], std::uint32_t b,
                            std::int32_t start,
                            host_cuda::Where where = host_cuda::Where::current()) {
   std::fill_n(d, 4, start);
-  mma(
-      "mma_16x8x16_u8",
-      [](void* const* all) { multiply_fragments<1>(all, unsigned_byte, signed_byte); }, d, a, &b,
-      where);
+  mma("mma_16x8x16_u8", multiply_fragments<1, std::uint8_t>, d, a, &b, where);
 }
 inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], std::uint32_t b,
                            std::int32_t start,
                            host_cuda::Where where = host_cuda::Where::current()) {
   std::fill_n(d, 4, start);
-  mma(
-      "mma_16x8x16_s8",
-      [](void* const* all) { multiply_fragments<1>(all, signed_byte, signed_byte); }, d, a, &b,
-      where);
+  mma("mma_16x8x16_s8", multiply_fragments<1, std::int8_t>, d, a, &b, where);
 }
 inline void wait_for_inputs() {}
 inline void let_next_start() {}

@@ -35,9 +35,9 @@ class Loader {
   Loader(const Model& model, cpu::WorkerPool& workers, const Stream& stream, std::byte* to)
       : model_(model), workers_(workers), stream_(stream), next_(to) {}
 
-  Status start() {
+  Status start(std::uint64_t bytes) {
     for (Stage& stage : stages_) {
-      ESP_TRY(stage.memory.fit(kStage, "staging of weights"));
+      ESP_TRY(stage.memory.fit(std::min(bytes, kStage), "staging of weights"));
       ESP_TRY(check(cudaEventCreateWithFlags(&stage.copied, cudaEventDisableTiming), "event"));
     }
     return {};
@@ -142,7 +142,7 @@ Result<DeviceWeights> DeviceWeights::load(const Model& model, cpu::WorkerPool& w
   DeviceWeights out;
   ESP_ASSIGN(out.matrices_, DeviceMemory::allocate(bytes(model), "weights"));
   Loader loader(model, workers, stream, out.matrices_.data());
-  ESP_TRY(loader.start());
+  ESP_TRY(loader.start(bytes(model)));
 
   // Vectors go in one piece; until it is there, their places are kept as offsets.
   std::vector<float> values;

@@ -26,6 +26,18 @@ TEST_F(ShimApi, DeviceMemoryStartsAsPoisonAndIsAlignedTo256) {
   EXPECT_EQ(memory.read(), std::vector<unsigned char>(1000, host_cuda::kDevicePoison));
 }
 
+TEST_F(ShimApi, FreedMemoryFaultsAndIsPoisonAgainWhenItIsGivenOut) {
+  int* old = nullptr;
+  ASSERT_EQ(cudaMalloc(&old, 4000), cudaSuccess);
+  host_cuda::launch(dim3(1), dim3(1), 0, nullptr, [&] { old[0] = 1; });
+  ASSERT_EQ(cudaFree(old), cudaSuccess);
+  EXPECT_DEATH(host_cuda::launch(dim3(1), dim3(1), 0, nullptr,
+                                 [&] { static_cast<void>(*static_cast<volatile int*>(old)); }),
+               "");
+  const DeviceArray<unsigned char> memory(4000);
+  EXPECT_EQ(memory.read(), std::vector<unsigned char>(4000, host_cuda::kDevicePoison));
+}
+
 TEST_F(ShimApi, TheHostCannotTouchDeviceMemory) {
   const DeviceArray<int> memory(std::vector<int>{1, 2});
   EXPECT_DEATH(static_cast<void>(*static_cast<volatile int*>(memory.get())), "");

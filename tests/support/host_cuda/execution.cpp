@@ -124,6 +124,25 @@ std::string place(const char* name, const Where& where) {
   return out.str();
 }
 
+// SplitMix64: shuffled orders take a draw for each lane and step.
+class Random {
+ public:
+  using result_type = std::uint64_t;
+  static constexpr result_type min() { return 0; }
+  static constexpr result_type max() { return ~std::uint64_t{0}; }
+  void seed(std::uint64_t seed) { state_ = seed * 0xD1342543DE82EF95U; }
+  result_type operator()() {
+    state_ += 0x9E3779B97F4A7C15U;
+    std::uint64_t x = state_;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9U;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBU;
+    return x ^ x >> 31;
+  }
+
+ private:
+  std::uint64_t state_ = 0;
+};
+
 struct Settings {
   std::uint64_t seed = 0;
   std::uint64_t launches = 0;  // since the seed was set
@@ -199,7 +218,7 @@ class Engine {
   unsigned char* dynamic_ = nullptr;
   bool failed_ = false;
   bool shuffled_ = false;
-  std::mt19937_64 random_;
+  Random random_;
 };
 
 std::string Engine::position() const {

@@ -7,20 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HOST_CUDA_ASAN
-#endif
-#if __has_feature(thread_sanitizer)
-#define HOST_CUDA_TSAN
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define HOST_CUDA_ASAN
-#endif
-#ifdef __SANITIZE_THREAD__
-#define HOST_CUDA_TSAN
-#endif
 #ifdef HOST_CUDA_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
@@ -29,34 +15,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// Saves the registers that the ABI has calls keep, and the stack pointer in *from; then the same
-// backwards from `to`.
-extern "C" void host_cuda_switch(void** from, void* to);
-#if defined(__x86_64__)
-asm(R"(
-.text
-.globl host_cuda_switch
-.hidden host_cuda_switch
-.type host_cuda_switch, @function
-host_cuda_switch:
-  pushq %rbp
-  pushq %rbx
-  pushq %r12
-  pushq %r13
-  pushq %r14
-  pushq %r15
-  movq %rsp, (%rdi)
-  movq %rsi, %rsp
-  popq %r15
-  popq %r14
-  popq %r13
-  popq %r12
-  popq %rbx
-  popq %rbp
-  ret
-.size host_cuda_switch, . - host_cuda_switch
-)");
-#elif defined(__aarch64__)
+#if defined(__aarch64__)
+// Saves the registers that the ABI has calls keep.
 asm(R"(
 .text
 .globl host_cuda_switch
@@ -91,7 +51,7 @@ host_cuda_switch:
   ret
 .size host_cuda_switch, . - host_cuda_switch
 )");
-#else
+#elif !defined(__x86_64__)
 #error "host_cuda: no switch of fibers for this machine"
 #endif
 
@@ -151,8 +111,6 @@ void Fiber::start(void (*entry)()) {
 #if defined(__x86_64__)
   *--top = nullptr;  // where the entry would return
   *--top = reinterpret_cast<void*>(entry);
-  top -= 6;
-  std::memset(top, 0, 6 * sizeof *top);
 #else
   top -= 20;
   std::memset(top, 0, 20 * sizeof *top);
@@ -161,7 +119,9 @@ void Fiber::start(void (*entry)()) {
   stack_pointer_ = top;
 }
 
-void Fiber::change(Fiber& from, Fiber& to, [[maybe_unused]] bool ends) {
+#if defined(HOST_CUDA_ASAN) || defined(HOST_CUDA_TSAN)
+void Fiber::leave([[maybe_unused]] Fiber& from, [[maybe_unused]] Fiber& to,
+                  [[maybe_unused]] bool ends) {
 #ifdef HOST_CUDA_ASAN
   __sanitizer_start_switch_fiber(ends ? nullptr : &from.fake_stack_, to.stack_, to.size_);
 #endif
@@ -169,11 +129,14 @@ void Fiber::change(Fiber& from, Fiber& to, [[maybe_unused]] bool ends) {
   if (from.tsan_fiber_ == nullptr) from.tsan_fiber_ = __tsan_get_current_fiber();
   __tsan_switch_to_fiber(to.tsan_fiber_, 0);
 #endif
-  host_cuda_switch(&from.stack_pointer_, to.stack_pointer_);
+}
+
+void Fiber::come_back([[maybe_unused]] Fiber& to) {
 #ifdef HOST_CUDA_ASAN
-  __sanitizer_finish_switch_fiber(from.fake_stack_, nullptr, nullptr);
+  __sanitizer_finish_switch_fiber(to.fake_stack_, nullptr, nullptr);
 #endif
 }
+#endif
 
 void Fiber::entered([[maybe_unused]] Fiber& from) {
 #ifdef HOST_CUDA_ASAN

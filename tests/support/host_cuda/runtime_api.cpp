@@ -22,9 +22,11 @@ constexpr std::size_t kPage = 4096;
 constexpr std::size_t kAlignment = 256;  // what cudaMalloc promises
 // So many times the host is kept from device memory as soon as nothing runs on it; after that every
 // kThenEvery-th time, for a long program would spend half its time on it.
-constexpr unsigned kAlwaysClosed = 2000;
+constexpr unsigned kAlwaysClosed = 300;
 constexpr unsigned kThenEvery = 16;
 constexpr std::size_t kDefaultMemory = std::size_t{16} << 30;
+// What was freed and is kept to be given out again, at most: new pages cost many times as much.
+constexpr std::size_t kMostKept = std::size_t{256} << 20;
 constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
 // An allocation ends at the end of a page, and the next page faults.
@@ -37,7 +39,9 @@ struct Allocation {
 struct Device {
   std::recursive_mutex mutex;
   std::map<std::uintptr_t, Allocation> allocations;  // by address
-  std::map<std::uintptr_t, std::size_t> pinned;      // host memory: address, bytes
+  std::multimap<std::size_t, unsigned char*> kept;   // freed: pages by their bytes, closed
+  std::size_t kept_bytes = 0;
+  std::map<std::uintptr_t, std::size_t> pinned;  // host memory: address, bytes
   std::size_t allocated = 0;
   unsigned open = 0;      // DeviceAccess
   bool closed = true;     // to the host; see kAlwaysClosed
@@ -82,6 +86,35 @@ void close(Device& it) {
   if (it.closed) return;
   it.closed = true;
   for (const auto& [address, allocation] : it.allocations) protect(allocation, PROT_NONE);
+}
+
+// Pages that may be written, and one behind them that faults; null where there are none.
+unsigned char* take_pages(Device& it, std::size_t bytes) {
+  if (const auto kept = it.kept.find(bytes); kept != it.kept.end()) {
+    unsigned char* const pages = kept->second;
+    it.kept.erase(kept);
+    it.kept_bytes -= bytes;
+    protect({pages, bytes, 0}, PROT_READ | PROT_WRITE);
+    return pages;
+  }
+  void* const block = mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (block == MAP_FAILED) return nullptr;
+  auto* const pages = static_cast<unsigned char*>(block);
+  protect({pages + bytes, kPage, 0}, PROT_NONE);
+  return pages;
+}
+
+// Until they are given out again, they fault. The oldest of their size are the next.
+void give_pages(Device& it, const Allocation& allocation) {
+  const std::size_t bytes = allocation.page_bytes;
+  if (bytes > kMostKept - std::min(kMostKept, it.kept_bytes)) {
+    munmap(allocation.pages, bytes + kPage);
+    return;
+  }
+  protect(allocation, PROT_NONE);
+  it.kept.emplace(bytes, allocation.pages);
+  it.kept_bytes += bytes;
 }
 
 bool within(const void* memory, std::size_t bytes) {
@@ -308,12 +341,9 @@ cudaError_t cudaMalloc(void** to, std::size_t bytes) {
   }
   const std::size_t padded = host_cuda::round_up(bytes, host_cuda::kAlignment);
   const std::size_t page_bytes = host_cuda::round_up(padded, host_cuda::kPage);
-  void* const block = mmap(nullptr, page_bytes + host_cuda::kPage, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (block == MAP_FAILED) return failed(cudaErrorMemoryAllocation);
-  auto* const pages = static_cast<unsigned char*>(block);
+  unsigned char* const pages = host_cuda::take_pages(it, page_bytes);
+  if (pages == nullptr) return failed(cudaErrorMemoryAllocation);
   std::memset(pages, host_cuda::kDevicePoison, page_bytes);
-  mprotect(pages + page_bytes, host_cuda::kPage, PROT_NONE);
   const host_cuda::Allocation allocation{pages, page_bytes, bytes};
   if (it.closed) host_cuda::protect(allocation, PROT_NONE);
   unsigned char* const memory = pages + page_bytes - padded;
@@ -342,7 +372,7 @@ cudaError_t cudaFree(void* memory) {
                                 std::to_string(allocation.bytes) + " bytes of device memory";
     host_cuda::fail(message.c_str());
   }
-  munmap(allocation.pages, allocation.page_bytes + host_cuda::kPage);
+  host_cuda::give_pages(it, allocation);
   it.allocated -= allocation.bytes;
   it.allocations.erase(found);
   return host_cuda::is_lost_here(it) ? failed(it.lost_error) : cudaSuccess;
