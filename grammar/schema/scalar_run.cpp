@@ -394,8 +394,32 @@ std::string ScalarRun::closing(const Pair& at) {
   return out;
 }
 
+// As closing() goes, its size alone: asked of every byte at every state, where a closing of
+// hundreds of characters would be written each time.
 std::uint64_t ScalarRun::closing_size(const Pair& at) {
-  return counted() ? closing(at).size() : inner_closing_size(at.inner);
+  if (!counted()) return inner_closing_size(at.inner);
+  auto q = static_cast<ScalarDfa::State>(at.inner);
+  const std::uint32_t may = high_ == kUnbounded ? kUnbounded : high_ - at.begun;
+  std::uint32_t owed = at.begun < low_ ? low_ - at.begun : 0;
+  if (owed <= dfa_->characters_left(q) && dfa_->closing_size(q) <= may)
+    return dfa_->closing_size(q);
+  if (stretched_.size() > kMostStretched) stretched_.clear();
+  std::vector<std::uint64_t> path;
+  std::uint32_t size = 0;
+  while (!dfa_->accepting(q)) {
+    const std::uint64_t key = std::uint64_t{q} << 32 | owed;
+    if (const auto known = stretched_.find(key); known != stretched_.end()) {
+      size = known->second;
+      break;
+    }
+    path.push_back(key);
+    const bool more = owed > dfa_->characters_left(q);
+    const unsigned char byte = more ? dfa_->stretching_byte(q) : dfa_->fewest_byte(q);
+    if (dfa_->between(q) && owed > 0) --owed;
+    q = dfa_->next(q, byte);
+  }
+  for (auto key = path.rbegin(); key != path.rend(); ++key) stretched_.emplace(*key, ++size);
+  return size;
 }
 
 std::uint64_t ScalarRun::closing_size(std::uint32_t state) {
@@ -417,6 +441,7 @@ std::size_t ScalarRun::bytes() const {
   if (words_ != nullptr) out += words_->bytes();
   if (taken_ != nullptr) out += taken_->bytes();
   for (const Level& level : levels_) out += level.size() * sizeof(std::uint32_t);
+  out += stretched_.size() * 40;
   return out;
 }
 

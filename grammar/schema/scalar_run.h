@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "grammar/automaton.h"
@@ -152,6 +153,9 @@ class ScalarRun {
   std::vector<Level> levels_;
   bool sparse_ = true;
   std::uint64_t longest_taken_ = 0;
+  // Bytes of closings that characters are owed to, by state and how many; at most so many are kept.
+  static constexpr std::size_t kMostStretched = 1U << 15;
+  std::unordered_map<std::uint64_t, std::uint32_t> stretched_;
 };
 
 }  // namespace espalier::grammar
