@@ -373,52 +373,58 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
   return best;
 }
 
-// Taken texts aside: the shortest text where that is surely short and long enough, else one of the
-// fewest characters that may be.
+// Of a run that counts: where the shortest text is not surely short and long enough, the characters
+// that are owed before a closing of the fewest that may be.
+std::optional<std::uint32_t> ScalarRun::owed(const Pair& at) const {
+  const auto q = static_cast<ScalarDfa::State>(at.inner);
+  const std::uint32_t may = high_ == kUnbounded ? kUnbounded : high_ - at.begun;
+  const std::uint32_t owed = at.begun < low_ ? low_ - at.begun : 0;
+  // At most a byte a character.
+  if (owed <= dfa_->characters_left(q) && dfa_->closing_size(q) <= may) return std::nullopt;
+  return owed;
+}
+
+// A byte of such a closing.
+unsigned char ScalarRun::read_owed(ScalarDfa::State& q, std::uint32_t& owed) const {
+  const bool more = owed > dfa_->characters_left(q);
+  const unsigned char byte = more ? dfa_->stretching_byte(q) : dfa_->fewest_byte(q);
+  if (dfa_->between(q) && owed > 0) --owed;
+  q = dfa_->next(q, byte);
+  return byte;
+}
+
+// Taken texts aside.
 std::string ScalarRun::closing(const Pair& at) {
   if (!counted()) return inner_closing(at.inner);
   auto q = static_cast<ScalarDfa::State>(at.inner);
-  const std::uint32_t may = high_ == kUnbounded ? kUnbounded : high_ - at.begun;
-  std::uint32_t owed = at.begun < low_ ? low_ - at.begun : 0;
-  // At most a byte a character.
-  if (owed <= dfa_->characters_left(q) && dfa_->closing_size(q) <= may)
-    return dfa_->closing_word(q);
+  std::optional<std::uint32_t> left = owed(at);
+  if (!left) return dfa_->closing_word(q);
   std::string out;
-  while (!dfa_->accepting(q)) {
-    const bool more = owed > dfa_->characters_left(q);
-    const unsigned char byte = more ? dfa_->stretching_byte(q) : dfa_->fewest_byte(q);
-    if (dfa_->between(q) && owed > 0) --owed;
-    out += static_cast<char>(byte);
-    q = dfa_->next(q, byte);
-  }
+  while (!dfa_->accepting(q)) out += static_cast<char>(read_owed(q, *left));
   return out;
 }
 
-// As closing() goes, its size alone: asked of every byte at every state, where a closing of
-// hundreds of characters would be written each time.
+// The size of closing(at), which is asked of every byte at every state: hundreds of characters
+// would be written each time.
 std::uint64_t ScalarRun::closing_size(const Pair& at) {
   if (!counted()) return inner_closing_size(at.inner);
   auto q = static_cast<ScalarDfa::State>(at.inner);
-  const std::uint32_t may = high_ == kUnbounded ? kUnbounded : high_ - at.begun;
-  std::uint32_t owed = at.begun < low_ ? low_ - at.begun : 0;
-  if (owed <= dfa_->characters_left(q) && dfa_->closing_size(q) <= may)
-    return dfa_->closing_size(q);
-  if (stretched_.size() > kMostStretched) stretched_.clear();
+  std::optional<std::uint32_t> left = owed(at);
+  if (!left) return dfa_->closing_size(q);
+  if (owed_sizes_.size() > kMostOwedSizes) owed_sizes_.clear();
   std::vector<std::uint64_t> path;
   std::uint32_t size = 0;
   while (!dfa_->accepting(q)) {
-    const std::uint64_t key = std::uint64_t{q} << 32 | owed;
-    if (const auto known = stretched_.find(key); known != stretched_.end()) {
+    const std::uint64_t key = std::uint64_t{q} << 32 | *left;
+    if (const auto known = owed_sizes_.find(key); known != owed_sizes_.end()) {
       size = known->second;
       break;
     }
     path.push_back(key);
-    const bool more = owed > dfa_->characters_left(q);
-    const unsigned char byte = more ? dfa_->stretching_byte(q) : dfa_->fewest_byte(q);
-    if (dfa_->between(q) && owed > 0) --owed;
-    q = dfa_->next(q, byte);
+    read_owed(q, *left);
   }
-  for (auto key = path.rbegin(); key != path.rend(); ++key) stretched_.emplace(*key, ++size);
+  for (auto key = path.rbegin(); key != path.rend(); ++key) owed_sizes_.emplace(*key, ++size);
+  ESP_DCHECK(size == closing(at).size());
   return size;
 }
 
@@ -441,7 +447,7 @@ std::size_t ScalarRun::bytes() const {
   if (words_ != nullptr) out += words_->bytes();
   if (taken_ != nullptr) out += taken_->bytes();
   for (const Level& level : levels_) out += level.size() * sizeof(std::uint32_t);
-  out += stretched_.size() * 40;
+  out += owed_sizes_.size() * 40;  // a node of the table
   return out;
 }
 

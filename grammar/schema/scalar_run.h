@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -137,6 +138,8 @@ class ScalarRun {
   bool read_apart(Pair& at, unsigned char byte);
   bool exceeds(const Pair& at, std::uint64_t count);
   const Level& level(std::uint32_t characters);
+  [[nodiscard]] std::optional<std::uint32_t> owed(const Pair& at) const;
+  unsigned char read_owed(ScalarDfa::State& q, std::uint32_t& owed) const;
   std::string closing(const Pair& at);
   std::uint64_t closing_size(const Pair& at);
   std::uint32_t pair(const Pair& made);
@@ -153,9 +156,9 @@ class ScalarRun {
   std::vector<Level> levels_;
   bool sparse_ = true;
   std::uint64_t longest_taken_ = 0;
-  // Bytes of closings that characters are owed to, by state and how many; at most so many are kept.
-  static constexpr std::size_t kMostStretched = 1U << 15;
-  std::unordered_map<std::uint64_t, std::uint32_t> stretched_;
+  // Sizes of closings before which characters are owed, by state and how many; so many are kept.
+  static constexpr std::size_t kMostOwedSizes = 1U << 15;
+  std::unordered_map<std::uint64_t, std::uint32_t> owed_sizes_;
 };
 
 }  // namespace espalier::grammar

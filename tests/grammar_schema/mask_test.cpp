@@ -398,6 +398,49 @@ TEST(SchemaMask, CountedWordsBesideLengthsAreExactNearEachBound) {
   }
 }
 
+// Where characters are owed and texts taken away, the least distance is the shortest text's, and
+// each budget from there on is kept.
+TEST(SchemaMask, OwedCharactersBesideTakenTextsAreCountedExactly) {
+  Vocabulary::Spec spec;
+  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
+  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
+  spec.bytes.emplace_back();
+  const VocabularyRef vocabulary = Vocabulary::create(std::move(spec)).value();
+  const auto grammar = [&](const std::string& not_in) {
+    return compile_json_schema(
+               vocabulary,
+               Json::parse(R"({"type":"string","minLength":40,"maxLength":60,"pattern":"^a*b?$")" +
+                           not_in + "}"))
+        .value();
+  };
+  const std::string all_a = std::string(40, 'a'), with_b = std::string(39, 'a') + "b";
+  const auto taken = [](const std::vector<std::string>& texts) {
+    return R"(,"not":{"enum":)" + Json(texts).dump() + "}";
+  };
+  const std::uint32_t least = grammar("")->start().distance();
+  EXPECT_EQ(grammar(taken({all_a}))->start().distance(), least);
+  EXPECT_EQ(grammar(taken({all_a, with_b}))->start().distance(), least + 1);
+  for (const std::uint32_t more : {0U, 1U, 7U}) {
+    Matcher matcher = grammar(taken({all_a, with_b}))->start();
+    std::string read;
+    for (std::uint32_t left = matcher.distance() + more; !matcher.accepting(); --left) {
+      ASSERT_GT(left, 0U) << read;
+      const MaskRef mask = matcher.mask(left);
+      TokenId last = kNoToken;  // the b where it may come, which then may not be too early
+      for (TokenId id = 0; id < 256; ++id)
+        if (mask->allows(id)) last = id;
+      ASSERT_NE(last, kNoToken) << "no way on after " << read;
+      ASSERT_TRUE(matcher.advance(last));
+      ASSERT_LT(matcher.distance(), left) << read;
+      read += static_cast<char>(last);
+    }
+    const std::string text = matcher.value().get<std::string>();
+    EXPECT_GE(text.size(), 41U);
+    EXPECT_NE(text, all_a);
+    EXPECT_NE(text, with_b);
+  }
+}
+
 // Places that share what a walk found of their value or their keys, and differ in what follows: the
 // last member or not, another one owed, deeper or at the top, an array around it or a map.
 TEST(SchemaMask, AlikeValuesInUnlikePlacesAreExact) {
