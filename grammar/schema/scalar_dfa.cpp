@@ -118,6 +118,7 @@ bool ScalarDfa::find_kind() {
 
 void ScalarDfa::find_facts(const ByteSet& preferred, const Terminal* characters) {
   runs_ = ByteRuns(rows_);
+  preferred_ = preferred;
   const Edges all = edges(preferred);
   find_closings(all);
   count_completions(all);
@@ -194,6 +195,10 @@ void ScalarDfa::count_completions(const Edges& edges) {
       sum[e.from] = std::min<std::uint64_t>(sum[e.from] + more, kMany);
       if (--open[e.from] == 0) ready.push_back(e.from);
     }
+  }
+  endless_ = true;
+  for (std::size_t q = 1; q < facts_.size(); ++q) {
+    endless_ = endless_ && (facts_[q].accepting || open[q] > 0);
   }
 }
 

@@ -91,6 +91,10 @@ class ScalarDfa {
   /// The most that must, from any state, and from this one or any behind it.
   [[nodiscard]] std::uint32_t most_left() const { return most_left_; }
   [[nodiscard]] std::uint32_t most_left(State q) const { return ahead(q).most_left; }
+  /// Of every state but the ends, texts of any length complete it.
+  [[nodiscard]] bool endless() const { return endless_; }
+  /// Bytes that are tokens: of equals, ways to the end go along these.
+  [[nodiscard]] const ByteSet& preferred() const { return preferred_; }
   /// From every state any number of characters more than must begin may begin before the end.
   [[nodiscard]] bool stretches() const { return stretches_; }
   /// Where stretches(): the first byte of a way to the end with one character more than must begin,
@@ -215,7 +219,8 @@ class ScalarDfa {
   ByteRuns runs_;
   std::vector<Facts> facts_;
   State start_ = kDead;
-  bool quoted_ = false, counts_ = false, stretches_ = false;
+  bool quoted_ = false, counts_ = false, endless_ = false, stretches_ = false;
+  ByteSet preferred_;
   std::uint32_t longest_closing_ = 0, most_left_ = 0, widest_ = 0;
   // What was asked of along().
   struct KnownAlong {

@@ -21,8 +21,25 @@ ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, st
     : low_(low), high_(high), dfa_(std::move(dfa)) {
   start_ = dfa_->start();
   if (!counted()) return;
+  counts_ = std::make_shared<Counts>();
+  if (high_ == kUnbounded && !dfa_->stretches()) {
+    counts_->owing = std::make_unique<OwedClosings>(dfa_);
+  }
   pairs_.emplace_back();
   start_ = pair({start_, 0, 0, UINT32_MAX});
+}
+
+ScalarRun ScalarRun::anew() const {
+  ESP_DCHECK(dfa_ != nullptr && taken_ == nullptr);
+  ScalarRun out(dfa_);
+  out.low_ = low_;
+  out.high_ = high_;
+  if (!counted()) return out;
+  out.counts_ = counts_;
+  out.shares_ = true;
+  out.pairs_.emplace_back();
+  out.start_ = out.pair({dfa_->start(), 0, 0, UINT32_MAX});
+  return out;
 }
 
 ScalarRun::ScalarRun(WordTrie words)
@@ -171,7 +188,6 @@ bool ScalarRun::read(Pair& at, unsigned char byte) {
 }
 
 bool ScalarRun::may_take_away() const {
-  constexpr std::size_t kMostCounts = 200'000;
   if (dfa_ == nullptr) return terminal_ != nullptr;
   const std::uint32_t most = high_ == kUnbounded ? low_ : high_;
   return dfa_->quoted() && (!counted() || (dfa_->size() + 8) * std::size_t{most} <= kMostCounts);
@@ -224,7 +240,7 @@ bool ScalarRun::exceeds(const Pair& at, std::uint64_t count) {
     return all == UINT32_MAX || all > count;
   }
   if (dfa_->accepting(static_cast<ScalarDfa::State>(at.inner))) return count == 0;
-  if (high_ == kUnbounded) return true;  // what stretches has texts of every length
+  if (high_ == kUnbounded) return true;  // it goes on without end
   std::uint64_t sum = 0;
   for (std::uint32_t n = at.begun < low_ ? low_ - at.begun : 0; n <= high_ - at.begun; ++n) {
     const std::uint32_t more = level(n)[at.inner];
@@ -235,7 +251,8 @@ bool ScalarRun::exceeds(const Pair& at, std::uint64_t count) {
 }
 
 const ScalarRun::Level& ScalarRun::level(std::uint32_t characters) {
-  while (levels_.size() <= characters) {
+  std::vector<Level>& levels = counts_->levels;
+  while (levels.size() <= characters) {
     Level made(dfa_->size(), 0);
     std::vector<bool> known(dfa_->size(), false);
     const auto more = [&](ScalarDfa::State q, const Level& by) {
@@ -253,12 +270,12 @@ const ScalarRun::Level& ScalarRun::level(std::uint32_t characters) {
       const auto q = static_cast<ScalarDfa::State>(i);
       known[q] = dfa_->between(q) || dfa_->accepting(q);
       if (!known[q]) inside.push_back(q);
-      if (levels_.empty()) {
+      if (levels.empty()) {
         const bool ends =
             dfa_->accepting(q) || (dfa_->between(q) && dfa_->accepting(dfa_->next(q, '"')));
         made[q] = ends ? 1 : 0;
       } else if (dfa_->between(q)) {
-        made[q] = more(q, levels_.back());
+        made[q] = more(q, levels.back());
       }
     }
     for (std::size_t before = 0; inside.size() != before;) {
@@ -271,9 +288,9 @@ const ScalarRun::Level& ScalarRun::level(std::uint32_t characters) {
         return known[q] = true;
       });
     }
-    levels_.push_back(std::move(made));
+    levels.push_back(std::move(made));
   }
-  return levels_[characters];
+  return levels[characters];
 }
 
 std::uint32_t ScalarRun::pair(const Pair& made) {
@@ -385,9 +402,15 @@ std::optional<std::uint32_t> ScalarRun::owed(const Pair& at) const {
 }
 
 // A byte of such a closing.
-unsigned char ScalarRun::read_owed(ScalarDfa::State& q, std::uint32_t& owed) const {
-  const bool more = owed > dfa_->characters_left(q);
-  const unsigned char byte = more ? dfa_->stretching_byte(q) : dfa_->fewest_byte(q);
+unsigned char ScalarRun::read_owed(ScalarDfa::State& q, std::uint32_t& owed) {
+  unsigned char byte = 0;
+  if (counts_->owing != nullptr) {
+    byte = counts_->owing->byte(q, owed);
+  } else if (owed > dfa_->characters_left(q)) {
+    byte = dfa_->stretching_byte(q);
+  } else {
+    byte = dfa_->fewest_byte(q);
+  }
   if (dfa_->between(q) && owed > 0) --owed;
   q = dfa_->next(q, byte);
   return byte;
@@ -411,19 +434,21 @@ std::uint64_t ScalarRun::closing_size(const Pair& at) {
   auto q = static_cast<ScalarDfa::State>(at.inner);
   std::optional<std::uint32_t> left = owed(at);
   if (!left) return dfa_->closing_size(q);
-  if (owed_sizes_.size() > kMostOwedSizes) owed_sizes_.clear();
+  if (counts_->owing != nullptr) return counts_->owing->size(q, *left);
+  auto& owed_sizes = counts_->owed_sizes;
+  if (owed_sizes.size() > kMostOwedSizes) owed_sizes.clear();
   std::vector<std::uint64_t> path;
   std::uint32_t size = 0;
   while (!dfa_->accepting(q)) {
     const std::uint64_t key = std::uint64_t{q} << 32 | *left;
-    if (const auto known = owed_sizes_.find(key); known != owed_sizes_.end()) {
+    if (const auto known = owed_sizes.find(key); known != owed_sizes.end()) {
       size = known->second;
       break;
     }
     path.push_back(key);
     read_owed(q, *left);
   }
-  for (auto key = path.rbegin(); key != path.rend(); ++key) owed_sizes_.emplace(*key, ++size);
+  for (auto key = path.rbegin(); key != path.rend(); ++key) owed_sizes.emplace(*key, ++size);
   ESP_DCHECK(size == closing(at).size());
   return size;
 }
@@ -446,9 +471,14 @@ std::size_t ScalarRun::bytes() const {
   if (automaton_ != nullptr) out += automaton_->bytes();
   if (words_ != nullptr) out += words_->bytes();
   if (taken_ != nullptr) out += taken_->bytes();
-  for (const Level& level : levels_) out += level.size() * sizeof(std::uint32_t);
-  out += owed_sizes_.size() * 40;  // a node of the table
+  if (counts_ != nullptr && !shares_) out += counts_->bytes();
   return out;
+}
+
+std::size_t ScalarRun::Counts::bytes() const {
+  std::size_t out = owed_sizes.size() * 40;  // a node of the table
+  for (const Level& level : levels) out += level.size() * sizeof(std::uint32_t);
+  return out + (owing != nullptr ? owing->bytes() : 0);
 }
 
 }  // namespace espalier::grammar

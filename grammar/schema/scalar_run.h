@@ -17,6 +17,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/intern_table.h"
+#include "grammar/schema/owed_closings.h"
 #include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/terminal.h"
 #include "grammar/schema/word_trie.h"
@@ -34,13 +35,21 @@ class ScalarRun {
   explicit ScalarRun(const ProgramRef& program);
   explicit ScalarRun(std::shared_ptr<const ScalarDfa> dfa);
   /// The same, of low..high characters (kUnbounded: no end), which some text has; it counts(), and
-  /// it stretches() where `low` is more than must begin anyway.
+  /// where `low` is more than must begin anyway it stretches() or may_owe() that many without end.
   ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, std::uint32_t high);
   explicit ScalarRun(WordTrie words);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
   explicit ScalarRun(const Terminal* terminal, std::uint32_t low = 0,
                      std::uint32_t high = kUnbounded);
+  /// Whether lengths of at least `low`, without end, can be held to, whatever a way to the end is
+  /// like: the automaton goes on without end and both are small.
+  static bool may_owe(const ScalarDfa& dfa, std::uint64_t low) {
+    return dfa.counts() && dfa.endless() && (dfa.size() + 8) * low <= kMostCounts;
+  }
+  /// The same scalar from its start, of a ScalarDfa none of whose texts were taken away: shares what
+  /// was counted of lengths.
+  [[nodiscard]] ScalarRun anew() const;
   /// Takes texts away, each with its quotes: of a string's terminal or a quoted ScalarDfa. Empty
   /// where nothing is left.
   void take_away(std::vector<std::string> texts);
@@ -85,6 +94,12 @@ class ScalarRun {
     return dfa_ == nullptr || low_ == 0 || pairs_[state].begun >= low_ ? 0
                                                                        : low_ - pairs_[state].begun;
   }
+  /// The most bytes of a closing on which so many characters must still begin, from any state.
+  std::uint64_t longest_owing(std::uint32_t owed) {
+    if (owed == 0) return 0;
+    return counts_->owing != nullptr ? counts_->owing->longest(owed)
+                                     : std::uint64_t{owed} * dfa_->widest();
+  }
   /// Every beginning of a text that was taken away can go on as another.
   [[nodiscard]] bool sparse() const { return sparse_; }
   /// A string that more texts complete than can be taken away.
@@ -104,6 +119,7 @@ class ScalarRun {
   }
 
  private:
+  static constexpr std::size_t kMostCounts = 200'000;  // by state and number of characters
   static constexpr std::uint32_t kShift =
       10;  // of the characters read; below, the terminal's state
   static_assert(Terminal::kMaxStates <= 1U << kShift);
@@ -139,7 +155,7 @@ class ScalarRun {
   bool exceeds(const Pair& at, std::uint64_t count);
   const Level& level(std::uint32_t characters);
   [[nodiscard]] std::optional<std::uint32_t> owed(const Pair& at) const;
-  unsigned char read_owed(ScalarDfa::State& q, std::uint32_t& owed) const;
+  unsigned char read_owed(ScalarDfa::State& q, std::uint32_t& owed);
   std::string closing(const Pair& at);
   std::uint64_t closing_size(const Pair& at);
   std::uint32_t pair(const Pair& made);
@@ -153,12 +169,19 @@ class ScalarRun {
   std::unique_ptr<const WordTrie> taken_;
   std::vector<Pair> pairs_;
   InternTable pair_ids_;
-  std::vector<Level> levels_;
+  // What is counted of a ScalarDfa that is held to lengths.
+  struct Counts {
+    std::vector<Level> levels;
+    std::unique_ptr<OwedClosings> owing;  // where characters are owed and it doesn't stretch
+    // Sizes of closings before which characters are owed, by state and how many.
+    std::unordered_map<std::uint64_t, std::uint32_t> owed_sizes;
+    [[nodiscard]] std::size_t bytes() const;
+  };
+  static constexpr std::size_t kMostOwedSizes = 1U << 15;  // that are kept
+  std::shared_ptr<Counts> counts_;
+  bool shares_ = false;  // another's counts
   bool sparse_ = true;
   std::uint64_t longest_taken_ = 0;
-  // Sizes of closings before which characters are owed, by state and how many; so many are kept.
-  static constexpr std::size_t kMostOwedSizes = 1U << 15;
-  std::unordered_map<std::uint64_t, std::uint32_t> owed_sizes_;
 };
 
 }  // namespace espalier::grammar

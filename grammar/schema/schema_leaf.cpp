@@ -460,14 +460,57 @@ std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts
   return out;
 }
 
-// The keys of a class, without the names that formulas speak of; where they are short, or long, or
-// under a pattern, each of these alone, so that lengths are counted and not written out. Where
+// Of strings that satisfy something else by how long they are: those of each range of lengths in
+// which they satisfy the same, so that lengths are counted and not written out.
+std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
+  constexpr std::size_t kMost = 16;  // ranges
+  if (f == Formulas::kFalse) return {};
+  const auto length = [&](FormulaId l) {
+    return formulas_.op(l) == Formulas::Op::kLiteral &&
+           formulas_.atom(l).kind == AtomKind::kLength;
+  };
+  std::vector<std::uint64_t> ends{0};
+  formulas_.map(f, [&](FormulaId l) {
+    if (length(l)) ends.push_back(formulas_.atom(l).a);
+    return l;
+  });
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  if (ends.size() > kMost) return {f};
+  std::vector<FormulaId> out;
+  FormulaId last = Formulas::kFalse;
+  std::uint64_t low = 0;
+  const auto add = [&](std::optional<std::uint64_t> end) {
+    std::vector<FormulaId> range{last};
+    const auto at_least = [&](std::uint64_t n) {
+      return formulas_.literal({AtomKind::kLength, static_cast<std::uint32_t>(n), 0});
+    };
+    if (low > 0) range.push_back(at_least(low));
+    if (end) range.push_back(formulas_.negate(at_least(*end)));
+    const FormulaId language = formulas_.all(range);
+    if (language != Formulas::kFalse) out.push_back(language);
+  };
+  for (const std::uint64_t from : ends) {
+    const FormulaId here = formulas_.map(f, [&](FormulaId l) {
+      if (!length(l)) return l;
+      return (from >= formulas_.atom(l).a) != formulas_.negated(l) ? Formulas::kTrue
+                                                                   : Formulas::kFalse;
+    });
+    if (here == last) continue;
+    if (last != Formulas::kFalse) add(from);
+    last = here;
+    low = from;
+  }
+  if (last != Formulas::kFalse) add(std::nullopt);
+  return out;
+}
+
+// The keys of a class, without the names that formulas speak of, by ranges of their lengths. Where
 // patterns narrow it, keys that stand already are left out here, since the rest of a key may be
 // forced; any other key can always go on to become a new one.
 std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
                                                       const std::vector<std::uint32_t>& names,
                                                       std::uint32_t seen) {
-  constexpr std::size_t kMost = 12;
   std::vector<FormulaId> all;
   for (const FormulaId p : key.patterns) {
     const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
@@ -480,33 +523,8 @@ std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
     for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
   }
   all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
-  std::vector<FormulaId> out{formulas_.restrict(formulas_.all(all), JsonTypes::kString)};
-  // A way by its lengths: one that has none left.
-  const auto by_length = [&](FormulaId part) {
-    return formulas_.op(part) == Formulas::Op::kOr &&
-           std::ranges::any_of(formulas_.children(part), [&](FormulaId child) {
-             return formulas_.op(child) == Formulas::Op::kLiteral &&
-                    formulas_.atom(child).kind == AtomKind::kLength;
-           });
-  };
-  for (std::size_t i = 0; i < out.size();) {
-    const std::vector<FormulaId> parts = formulas_.parts(out[i]);
-    const auto choice = std::find_if(parts.begin(), parts.end(), by_length);
-    if (choice == parts.end() || out.size() + formulas_.children(*choice).size() > kMost) {
-      ++i;
-      continue;
-    }
-    const std::vector<FormulaId> ways(formulas_.children(*choice).begin(),
-                                      formulas_.children(*choice).end());
-    std::vector<FormulaId> rest = parts;
-    rest.erase(rest.begin() + (choice - parts.begin()));
-    out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
-    for (const FormulaId way : ways) {
-      rest.push_back(way);
-      out.push_back(formulas_.all(rest));
-      rest.pop_back();
-    }
-  }
+  std::vector<FormulaId> out =
+      by_lengths(formulas_.restrict(formulas_.all(all), JsonTypes::kString));
   for (FormulaId& language : out) {
     // Keys stand in their canonical spelling, as those from which some are taken away do anyway.
     const std::vector<FormulaId> parts = formulas_.parts(language);

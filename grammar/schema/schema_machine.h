@@ -358,6 +358,7 @@ class SchemaMachine {
   std::uint64_t find_closing_cost(LevelId container);
   [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
   std::vector<Key> key_classes(const KeyFacts& facts);
+  std::vector<FormulaId> by_lengths(FormulaId f);
   std::vector<FormulaId> class_languages(const Key& key, const std::vector<std::uint32_t>& names,
                                          std::uint32_t seen);
 
@@ -463,6 +464,7 @@ class SchemaMachine {
   std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
   InternTable seen_ids_;
   std::deque<Scalar> scalars_;  // never moved
+  std::unordered_map<FormulaId, std::optional<ScalarRun>> untaken_;  // before texts are taken away
   NumberMap<std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<std::string, ScalarLibrary::Entry> entries_;  // that the library did not keep

@@ -28,11 +28,19 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
   }
   if (!string || !takes) return std::nullopt;
   const FormulaId others = formulas_.all(rest);
-  std::optional<ScalarRun> run = with_length(others, true);
-  if (!run) run = automaton(others, in_canonical(others), true);
-  if (!run || run->empty()) return run;
-  if (run->dfa() == nullptr || !run->may_take_away()) return std::nullopt;
-  run->take_away(std::move(texts));
+  const auto [known, fresh] = untaken_.try_emplace(others);
+  std::optional<ScalarRun>& all = known->second;
+  if (fresh) {
+    all = with_length(others, true);
+    if (!all) all = automaton(others, in_canonical(others), true);
+  }
+  if (!all) return std::nullopt;
+  if (all->empty()) return ScalarRun();
+  if (all->dfa() == nullptr || !all->may_take_away()) return std::nullopt;
+  ScalarRun run = all->anew();
+  const std::size_t before = all->bytes();
+  run.take_away(std::move(texts));
+  bytes_ += all->bytes() - before + (fresh ? before + 96 : 0);
   return run;
 }
 
@@ -95,7 +103,8 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f, bool canonical)
     if (own == nullptr) return ScalarRun();
     if (!own->counts()) return std::nullopt;
   }
-  if (low > own->characters_left(own->start()) && !own->stretches()) {
+  const bool owes = !bounded && ScalarRun::may_owe(*own, low);
+  if (low > own->characters_left(own->start()) && !own->stretches() && !owes) {
     if (!bounded) return std::nullopt;  // the least length becomes part of the automaton
     rest.insert(rest.end(), lower.begin(), lower.end());
     run = made(formulas_.all(rest));
@@ -106,8 +115,9 @@ std::optional<ScalarRun> SchemaMachine::with_length(FormulaId f, bool canonical)
   const std::uint32_t least = own->characters_left(own->start());
   if (least > high) return ScalarRun();
   const auto owed = low > least ? static_cast<std::uint32_t>(low) : 0;
-  if (std::uint64_t{owed} * own->widest() > Program::kLongestClosing / 2) return std::nullopt;
-  return ScalarRun(std::move(own), owed, static_cast<std::uint32_t>(high));
+  run = ScalarRun(std::move(own), owed, static_cast<std::uint32_t>(high));
+  if (run->longest_owing(owed) > Program::kLongestClosing / 2) return std::nullopt;
+  return run;
 }
 
 // Of the strings of `f`, which are those of `dfa` but for the empty one: kept for all schemas.

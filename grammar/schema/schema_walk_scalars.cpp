@@ -87,7 +87,7 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   if ((bounded || owed > 0) && !dfa.between(q)) return false;
   std::uint64_t closing = dfa.longest_closing();
   if (bounded) closing = std::max<std::uint64_t>(closing, dfa.most_left() * kLongestCharacter);
-  closing = std::max(closing, std::uint64_t{owed} * dfa.widest());
+  closing = std::max(closing, run.longest_owing(owed));
   if (!note_bound(closing + run.longest_taken() + part.after)) return false;
   const ScalarDfa::Tables& tables = machine_.library_->tables();
   const std::shared_ptr<const ScalarDfa::Tokens> tokens = dfa.tokens(tables, q);
