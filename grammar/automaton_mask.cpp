@@ -303,6 +303,10 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     return intern_mask(mask);
   }
   std::vector<std::uint64_t>& words = mask.words();
+  if (in_schema(state)) {
+    walk_near_end(state, most_after, words);
+    return intern_mask(mask);
+  }
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
   const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
   *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));

@@ -12,7 +12,6 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMaxKeyPatterns = 6;
 constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
 
 }  // namespace
@@ -323,7 +322,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar
     levels_[object].after_key = std::max(levels_[object].after_key, level_bound(value));
-    for (const FormulaId language : class_languages(key, facts.names, seen)) {
+    for (const FormulaId language : class_languages(key, facts.names, seen_sets_[seen])) {
       const std::uint32_t s = scalar(language);
       const bool known = std::any_of(parts.begin(), parts.end(),
                                      [&](const LeafPart& part) { return part.scalar == s; });
@@ -441,101 +440,6 @@ std::uint32_t SchemaMachine::key_words(std::vector<std::uint32_t> names) {
     scalars_.push_back(std::move(made));
   }
   return it->second;
-}
-
-std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts) {
-  std::vector<Key> out;
-  if (facts.patterns.size() > kMaxKeyPatterns) {
-    undecided_ = true;
-    return out;
-  }
-  for (std::uint32_t bits = 0; bits < (1U << facts.patterns.size()); ++bits) {
-    Key key;
-    key.patterns = facts.patterns;
-    for (std::size_t i = 0; i < facts.patterns.size(); ++i) {
-      if ((bits >> i) & 1) key.matched.push_back(facts.patterns[i]);
-    }
-    out.push_back(std::move(key));
-  }
-  return out;
-}
-
-// Of strings that satisfy something else by how long they are: those of each range of lengths in
-// which they satisfy the same, so that lengths are counted and not written out.
-std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
-  constexpr std::size_t kMost = 16;  // ranges
-  if (f == Formulas::kFalse) return {};
-  const auto length = [&](FormulaId l) {
-    return formulas_.op(l) == Formulas::Op::kLiteral &&
-           formulas_.atom(l).kind == AtomKind::kLength;
-  };
-  std::vector<std::uint64_t> ends{0};
-  formulas_.map(f, [&](FormulaId l) {
-    if (length(l)) ends.push_back(formulas_.atom(l).a);
-    return l;
-  });
-  std::sort(ends.begin(), ends.end());
-  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-  if (ends.size() > kMost) return {f};
-  std::vector<FormulaId> out;
-  FormulaId last = Formulas::kFalse;
-  std::uint64_t low = 0;
-  const auto add = [&](std::optional<std::uint64_t> end) {
-    std::vector<FormulaId> range{last};
-    const auto at_least = [&](std::uint64_t n) {
-      return formulas_.literal({AtomKind::kLength, static_cast<std::uint32_t>(n), 0});
-    };
-    if (low > 0) range.push_back(at_least(low));
-    if (end) range.push_back(formulas_.negate(at_least(*end)));
-    const FormulaId language = formulas_.all(range);
-    if (language != Formulas::kFalse) out.push_back(language);
-  };
-  for (const std::uint64_t from : ends) {
-    const FormulaId here = formulas_.map(f, [&](FormulaId l) {
-      if (!length(l)) return l;
-      return (from >= formulas_.atom(l).a) != formulas_.negated(l) ? Formulas::kTrue
-                                                                   : Formulas::kFalse;
-    });
-    if (here == last) continue;
-    if (last != Formulas::kFalse) add(from);
-    last = here;
-    low = from;
-  }
-  if (last != Formulas::kFalse) add(std::nullopt);
-  return out;
-}
-
-// The keys of a class, without the names that formulas speak of, by ranges of their lengths. Where
-// patterns narrow it, keys that stand already are left out here, since the rest of a key may be
-// forced; any other key can always go on to become a new one.
-std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
-                                                      const std::vector<std::uint32_t>& names,
-                                                      std::uint32_t seen) {
-  std::vector<FormulaId> all;
-  for (const FormulaId p : key.patterns) {
-    const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
-    const FormulaId whole = expand_key(p);
-    all.push_back(matched ? whole : formulas_.negate(whole));
-  }
-  std::vector<Json> without;
-  for (const std::uint32_t name : names) without.emplace_back(formulas_.name_of(name));
-  if (!key.patterns.empty()) {
-    for (const std::uint32_t name : seen_sets_[seen]) without.emplace_back(formulas_.name_of(name));
-  }
-  all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
-  std::vector<FormulaId> out =
-      by_lengths(formulas_.restrict(formulas_.all(all), JsonTypes::kString));
-  for (FormulaId& language : out) {
-    // Keys stand in their canonical spelling, as those from which some are taken away do anyway.
-    const std::vector<FormulaId> parts = formulas_.parts(language);
-    const bool searched = std::ranges::all_of(parts, [&](FormulaId part) {
-      return formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
-             formulas_.atom(part).kind == AtomKind::kPattern;
-    });
-    language = formulas_.all({formulas_.types(JsonTypes::kString), language});
-    if (searched && !parts.empty()) language = in_canonical(language);
-  }
-  return out;
 }
 
 }  // namespace espalier::grammar

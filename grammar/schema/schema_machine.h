@@ -26,8 +26,11 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -120,6 +123,25 @@ class SchemaMachine {
   std::uint64_t closing_bound(const State& at);
   /// The same for a cursor that is known to have a closing; nothing where it must be looked for.
   std::optional<std::uint64_t> sure_bound(Cursor at);
+
+  // ---- for masks near the end of a budget ----
+  /// Inside a key whose text makes no other difference: texts that lead to the same group (not 0)
+  /// close alike, but for those that are told_apart(). 0 elsewhere.
+  [[nodiscard]] std::uint32_t key_group(const State& at) const {
+    return at.phase == Phase::kKey && !levels_[at.b].recorded ? at.a : 0;
+  }
+  /// The group a byte on; 0: none.
+  std::uint32_t key_group_step(std::uint32_t group, unsigned char byte) {
+    return leaf_step(group, byte);
+  }
+  [[nodiscard]] bool key_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
+  /// Whether keys of the place's object have one spelling; the key so far, as it is spelled.
+  [[nodiscard]] bool spells_keys_once(const State& at) const { return levels_[at.b].any_key; }
+  [[nodiscard]] std::string key_text(const State& at) const { return key_so_far(at.b, at.text); }
+  /// The rests of texts, without a quote, whose closings may be others, as may those of their
+  /// beginnings. They become more while closings are found, by as many as told_apart_count() says.
+  [[nodiscard]] std::vector<std::string> told_apart(const State& at) const;
+  [[nodiscard]] std::size_t told_apart_count() const { return found_keys_.size(); }
 
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
@@ -288,6 +310,11 @@ class SchemaMachine {
     std::optional<std::string> text;
     std::vector<FormulaId> patterns, matched;  // of classes
   };
+  // Keys of a class that no formula names, in the order in which they are taken.
+  struct KeyClass {
+    std::vector<std::string> keys;
+    bool whole = false;  // there are no others
+  };
   struct Pair {
     FormulaId value, rest;
   };
@@ -360,7 +387,11 @@ class SchemaMachine {
   std::vector<Key> key_classes(const KeyFacts& facts);
   std::vector<FormulaId> by_lengths(FormulaId f);
   std::vector<FormulaId> class_languages(const Key& key, const std::vector<std::uint32_t>& names,
-                                         std::uint32_t seen);
+                                         std::span<const std::uint32_t> taken);
+  void suggest_keys(KeyClass& of, const Key& key, const std::vector<std::uint32_t>& names);
+  bool find_next_key(KeyClass& of, const Key& key, const std::vector<std::uint32_t>& names);
+  std::optional<std::string> fresh_key(const Key& key, const std::vector<std::uint32_t>& names,
+                                       std::uint32_t seen);
 
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
@@ -393,11 +424,6 @@ class SchemaMachine {
   bool fits(std::uint32_t depth, std::uint32_t height) const {
     return depth + height <= max_depth_;
   }
-  std::optional<std::string> fresh_key(const Key& key, const std::vector<std::uint32_t>& names,
-                                       std::uint32_t seen);
-  std::optional<std::optional<std::string>> likely_key(const Key& key,
-                                                       const std::vector<std::uint32_t>& names,
-                                                       std::uint32_t seen);
 
   // schema_machine_scalars.cpp
   std::uint32_t scalar(FormulaId f);
@@ -461,6 +487,11 @@ class SchemaMachine {
   InternTable text_ids_;
   std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;         // by names
   std::map<std::vector<std::uint32_t>, std::uint32_t> key_words_;  // scalars, by names
+  // By patterns, those that are matched, and names.
+  std::map<std::tuple<std::vector<FormulaId>, std::vector<FormulaId>, std::vector<std::uint32_t>>,
+           KeyClass>
+      found_classes_;
+  std::set<std::string> found_keys_;  // of all of them
   std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
   InternTable seen_ids_;
   std::deque<Scalar> scalars_;  // never moved

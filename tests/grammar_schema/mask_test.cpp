@@ -71,6 +71,27 @@ class MaskCheck {
     }
   }
 
+  // A walk with as few tokens as can be, or little more.
+  void walk_near_end(int steps) {
+    if (grammar_ == nullptr) return;
+    Matcher matcher = grammar_->start();
+    std::string read;
+    for (int step = 0; step < steps && matcher.distance() > 0; ++step) {
+      check_budgets(matcher, read);
+      if (::testing::Test::HasFailure()) return;
+      const MaskRef mask =
+          matcher.mask(matcher.distance() + static_cast<std::uint32_t>(random_() % 4));
+      std::vector<TokenId> ids;
+      for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
+        if (mask->allows(id)) ids.push_back(id);
+      }
+      ASSERT_FALSE(ids.empty()) << schema_.dump() << "\nno way on after " << read;
+      const TokenId id = ids[random_() % ids.size()];
+      ASSERT_TRUE(matcher.advance(id)) << schema_.dump() << "\n" << read;
+      read += vocabulary_->bytes(id);
+    }
+  }
+
   // mask(n) has the tokens after which the distance is below n.
   void check_budgets(const Matcher& matcher, const std::string& read) {
     const std::uint32_t distance = matcher.distance();
@@ -203,6 +224,41 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
       MaskCheck check(vocabulary, schema, seed);
       for (int i = 0; i < 2 && !HasFailure(); ++i) check.walk(12, i == 0);
     }
+  }
+}
+
+// Objects of several kinds of keys, of which some must come, where no token may be wasted: which key
+// is taken next depends on those that stand, and most tokens are decided together.
+TEST(SchemaMask, OfKeysNearTheEndOfABudgetIsWhatEachTokenTriedAloneGives) {
+  static const char* const kPatterns[] = {
+      "^[ab]",   "b$",        "name",   "^.{1,3}$", "^[a-z]{2,40}$",  "[0-9].*[0-9]",
+      "^$",      "^(ab)*$",   "x|z9",   "^a.*c$",   "^(a|b){0,6}xa$", "^.{20,}$",
+      "^[^\\n]+$", "^\\p{L}+$", "^a\\d$", "^a?b?c?$", "^(a|b|ab)$",     "(a.*){3}"};
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 2'000 : 60;
+  VocabularyRef vocabulary;
+  for (std::uint64_t seed = 0; seed < runs && !HasFailure(); ++seed) {
+    std::mt19937_64 random(seed);
+    const auto value = [&]() -> Json {
+      static const char* const kValues[] = {
+          "true", R"({"type":"integer"})", R"({"maxLength":2,"type":"string"})", "false",
+          R"({"enum":["a",1]})", R"({"type":"object","minProperties":1})"};
+      return Json::parse(kValues[random() % std::size(kValues)]);
+    };
+    const auto pattern = [&] { return kPatterns[random() % std::size(kPatterns)]; };
+    Json schema = {{"type", "object"}};
+    for (std::uint64_t n = random() % 4; n > 0; --n) schema["patternProperties"][pattern()] = value();
+    if (random() % 2 == 0) schema["additionalProperties"] = value();
+    if (random() % 4 != 0) schema["minProperties"] = random() % 4;
+    if (random() % 4 == 0) schema["maxProperties"] = 2 + random() % 3;
+    if (random() % 4 == 0) schema["propertyNames"] = {{"maxLength", 1 + random() % 5}};
+    if (random() % 5 == 0) schema["propertyNames"]["pattern"] = pattern();
+    for (const char* name : {"a", "ab", "name", "a1"}) {
+      if (random() % 5 == 0) schema["properties"][name] = value();
+      if (random() % 8 == 0) schema["required"].push_back(name);
+    }
+    if (seed % 10 == 0) vocabulary = random_vocabulary(seed, {"a1", "a2\"", "x\":", "\":1,\"a", "}}"});
+    MaskCheck check(vocabulary, schema, seed);
+    for (int i = 0; i < 2 && !HasFailure(); ++i) check.walk_near_end(10);
   }
 }
 

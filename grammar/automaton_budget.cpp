@@ -1,0 +1,173 @@
+// Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead to
+// the same place of a key, or behind one, are decided together, since the tokens of a key are most of
+// the vocabulary and each would be a place of its own. The same tokens as walk_trie() finds.
+#include <algorithm>
+
+#include "grammar/automaton.h"
+#include "grammar/schema/schema_machine.h"
+#include "grammar/token_trie.h"
+
+namespace espalier::grammar {
+
+struct Automaton::NearEnd {
+  StateId start;
+  std::uint32_t most_after;
+  const TokenTrie& trie;
+  std::vector<std::uint64_t>& words;
+  std::vector<StateId> path;  // by depth
+  std::string bytes;          // on the way, by depth - 1
+
+  void allow(std::span<const TokenId> ids) {
+    for (const TokenId id : ids) {
+      const auto at = static_cast<std::size_t>(id);
+      words[at / 64] |= std::uint64_t{1} << (at % 64);
+    }
+  }
+};
+
+void Automaton::walk_near_end(StateId state, std::uint32_t most_after,
+                              std::vector<std::uint64_t>& words) {
+  const TokenTrie& trie = program_->vocabulary()->trie();
+  NearEnd walk{state, most_after, trie, words, std::vector<StateId>(trie.longest() + 1, kDead),
+               std::string(trie.longest(), 0)};
+  const SchemaMachine& schema = machine(Expr{positions_[states_[state].items[0]].expr});
+  // Which texts have to be told apart is known when all closings are.
+  std::size_t told = 0;
+  do {
+    told = schema.told_apart_count();
+    std::fill(words.begin(), words.end(), 0);
+    if (schema_key(state)) {
+      walk_key(walk, state, TokenTrie::kRoot);
+    } else {
+      walk_below(walk, state, TokenTrie::kRoot, false);
+    }
+  } while (schema.told_apart_count() != told);
+}
+
+// The state's position, where it is one place inside a key of a schema's value.
+std::optional<PositionId> Automaton::schema_key(StateId state) const {
+  const State& s = states_[state];
+  if (s.scan != kNoScan || s.items.size() != 1) return std::nullopt;
+  const Position& at = positions_[s.items[0]];
+  if (at.expr >= kBottomExpr || at.progress == 0 || pool_.node(Expr{at.expr}).op != Op::kSchema) {
+    return std::nullopt;
+  }
+  const SchemaMachine& schema = machine(Expr{at.expr});
+  if (schema.key_group(schema.state(at.progress - 1)) == 0) return std::nullopt;
+  return s.items[0];
+}
+
+// The tokens below a node, over states. `stands_in`: a key went by whose text stands for others, so
+// that what a later key may be is not known.
+void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in) {
+  const auto nodes = walk.trie.nodes();
+  const bool root = node == TokenTrie::kRoot;
+  walk.path[root ? 0 : nodes[node].depth] = from;
+  const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
+  for (std::uint32_t i = root ? 0 : node + 1; i < end;) {
+    const TokenTrie::Node& at = nodes[i];
+    const StateId next = step(walk.path[at.depth - 1], at.byte);
+    if (next == kDead) {
+      i = at.next;
+      continue;
+    }
+    walk.path[at.depth] = next;
+    walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
+    const auto tokens = walk.trie.tokens_at(i);
+    if (!tokens.empty() && distance(next) <= walk.most_after) walk.allow(tokens);
+    if (at.next == i + 1 || !schema_key(next)) {
+      ++i;
+      continue;
+    }
+    if (!stands_in) {
+      walk_key(walk, next, i);
+    } else {
+      for (const TokenId id : walk.trie.tokens_below(i).subspan(tokens.size())) {
+        const StateId reached = step(walk.start, program_->vocabulary()->bytes(id));
+        if (reached != kDead && distance(reached) <= walk.most_after) walk.allow({&id, 1});
+      }
+    }
+    i = at.next;
+  }
+}
+
+// The tokens below a node where a key is being read.
+void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
+  const auto nodes = walk.trie.nodes();
+  const bool root = node == TokenTrie::kRoot;
+  const std::size_t depth = root ? 0 : nodes[node].depth;
+  const Position position = positions_[*schema_key(from)];
+  SchemaMachine& schema = machine(Expr{position.expr});
+  const SchemaMachine::State key = schema.state(position.progress - 1);
+  schema.refuel();
+  const bool one_spelling = schema.spells_keys_once(key);
+  // Nodes whose text may close in another way, sorted.
+  std::vector<std::uint32_t> apart;
+  const std::vector<std::string> rests = schema.told_apart(key);
+  for (const std::string& rest : rests) {
+    std::uint32_t at = node;
+    for (const char c : rest) {
+      at = walk.trie.child(at, static_cast<std::uint8_t>(c));
+      if (at == TokenTrie::kNone) break;
+      apart.push_back(at);
+    }
+  }
+  std::sort(apart.begin(), apart.end());
+  apart.erase(std::unique(apart.begin(), apart.end()), apart.end());
+  const auto reach = [&](std::size_t to) {  // the state there
+    return step(from, std::string_view(walk.bytes).substr(depth, to - depth));
+  };
+  struct Place {
+    std::uint32_t group = 0;
+    bool alone = false;    // its text may close in another way
+    bool escaped = false;  // and so may all that go on from it: they may spell what is told apart
+  };
+  std::vector<Place> places(walk.trie.longest() + 1);
+  places[depth].group = schema.key_group(key);
+  places[depth].escaped = !one_spelling && schema.key_text(key).find('\\') != std::string::npos;
+  places[depth].alone = !rests.empty();
+  std::unordered_map<std::uint32_t, bool> fits;       // by group: tokens that end there
+  std::unordered_map<std::uint32_t, StateId> behind;  // by group: where keys end
+  const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
+  for (std::uint32_t i = root ? 0 : node + 1; i < end;) {
+    const TokenTrie::Node& at = nodes[i];
+    const Place& before = places[at.depth - 1U];
+    walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
+    Place here;
+    here.group = schema.key_group_step(before.group, at.byte);
+    if (here.group == 0) {
+      i = at.next;
+      continue;
+    }
+    const auto tokens = walk.trie.tokens_at(i);
+    if (schema.key_group_ends(here.group)) {
+      const bool alone = before.alone || before.escaped;
+      const auto known = alone ? behind.end() : behind.find(here.group);
+      const StateId after = known != behind.end() ? known->second : reach(at.depth);
+      if (!alone) behind.emplace(here.group, after);
+      if (after != kDead) {
+        if (!tokens.empty() && distance(after) <= walk.most_after) walk.allow(tokens);
+        walk_below(walk, after, i, !alone);
+      }
+      i = at.next;
+      continue;
+    }
+    here.escaped = before.escaped || (!one_spelling && at.byte == '\\');
+    here.alone = std::binary_search(apart.begin(), apart.end(), i);
+    places[at.depth] = here;
+    if (!tokens.empty()) {
+      const bool alone = here.alone || here.escaped;
+      const auto known = alone ? fits.end() : fits.find(here.group);
+      bool yes = known != fits.end() && known->second;
+      if (known == fits.end()) {
+        const StateId reached = reach(at.depth);
+        yes = reached != kDead && distance(reached) <= walk.most_after;
+        if (!alone) fits.emplace(here.group, yes);
+      }
+      if (yes) walk.allow(tokens);
+    }
+    ++i;
+  }
+}
+
+}  // namespace espalier::grammar

@@ -1,0 +1,225 @@
+// Keys by the patterns they match: the classes of keys that may come next, the languages they are
+// read by, and those that closings and searches take of them.
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "grammar/json_expression.h"
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kMaxKeyPatterns = 6;
+
+}  // namespace
+
+std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts) {
+  std::vector<Key> out;
+  if (facts.patterns.size() > kMaxKeyPatterns) {
+    undecided_ = true;
+    return out;
+  }
+  for (std::uint32_t bits = 0; bits < (1U << facts.patterns.size()); ++bits) {
+    Key key;
+    key.patterns = facts.patterns;
+    for (std::size_t i = 0; i < facts.patterns.size(); ++i) {
+      if ((bits >> i) & 1) key.matched.push_back(facts.patterns[i]);
+    }
+    out.push_back(std::move(key));
+  }
+  return out;
+}
+
+// Of strings that satisfy something else by how long they are: those of each range of lengths in
+// which they satisfy the same, so that lengths are counted and not written out.
+std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
+  constexpr std::size_t kMost = 16;  // ranges
+  if (f == Formulas::kFalse) return {};
+  const auto length = [&](FormulaId l) {
+    return formulas_.op(l) == Formulas::Op::kLiteral &&
+           formulas_.atom(l).kind == AtomKind::kLength;
+  };
+  std::vector<std::uint64_t> ends{0};
+  formulas_.map(f, [&](FormulaId l) {
+    if (length(l)) ends.push_back(formulas_.atom(l).a);
+    return l;
+  });
+  std::sort(ends.begin(), ends.end());
+  ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  if (ends.size() > kMost) return {f};
+  std::vector<FormulaId> out;
+  FormulaId last = Formulas::kFalse;
+  std::uint64_t low = 0;
+  const auto add = [&](std::optional<std::uint64_t> end) {
+    std::vector<FormulaId> range{last};
+    const auto at_least = [&](std::uint64_t n) {
+      return formulas_.literal({AtomKind::kLength, static_cast<std::uint32_t>(n), 0});
+    };
+    if (low > 0) range.push_back(at_least(low));
+    if (end) range.push_back(formulas_.negate(at_least(*end)));
+    const FormulaId language = formulas_.all(range);
+    if (language != Formulas::kFalse) out.push_back(language);
+  };
+  for (const std::uint64_t from : ends) {
+    const FormulaId here = formulas_.map(f, [&](FormulaId l) {
+      if (!length(l)) return l;
+      return (from >= formulas_.atom(l).a) != formulas_.negated(l) ? Formulas::kTrue
+                                                                   : Formulas::kFalse;
+    });
+    if (here == last) continue;
+    if (last != Formulas::kFalse) add(from);
+    last = here;
+    low = from;
+  }
+  if (last != Formulas::kFalse) add(std::nullopt);
+  return out;
+}
+
+// The keys of a class, without the names that formulas speak of, by ranges of their lengths. Where
+// patterns narrow it, keys that stand already are left out here, since the rest of a key may be
+// forced; any other key can always go on to become a new one.
+std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
+                                                      const std::vector<std::uint32_t>& names,
+                                                      std::span<const std::uint32_t> taken) {
+  std::vector<FormulaId> all;
+  for (const FormulaId p : key.patterns) {
+    const bool matched = std::find(key.matched.begin(), key.matched.end(), p) != key.matched.end();
+    const FormulaId whole = expand_key(p);
+    all.push_back(matched ? whole : formulas_.negate(whole));
+  }
+  std::vector<Json> without;
+  for (const std::uint32_t name : names) without.emplace_back(formulas_.name_of(name));
+  if (!key.patterns.empty()) {
+    for (const std::uint32_t name : taken) without.emplace_back(formulas_.name_of(name));
+  }
+  all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
+  std::vector<FormulaId> out =
+      by_lengths(formulas_.restrict(formulas_.all(all), JsonTypes::kString));
+  for (FormulaId& language : out) {
+    // Keys stand in their canonical spelling, as those from which some are taken away do anyway.
+    const std::vector<FormulaId> parts = formulas_.parts(language);
+    const bool searched = std::ranges::all_of(parts, [&](FormulaId part) {
+      return formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+             formulas_.atom(part).kind == AtomKind::kPattern;
+    });
+    language = formulas_.all({formulas_.types(JsonTypes::kString), language});
+    if (searched && !parts.empty()) language = in_canonical(language);
+  }
+  return out;
+}
+
+// Keys of a class to begin with: without an automaton of it, those that one of its patterns, or
+// none, suggests and that each pattern alone agrees to. All of them where a pattern has but a few.
+void SchemaMachine::suggest_keys(KeyClass& of, const Key& key,
+                                 const std::vector<std::uint32_t>& names) {
+  constexpr std::uint32_t kFew = 16;  // keys of a pattern
+  static constexpr std::string_view kPlain[] = {"", "a", "0", "_", "a1", "A-"};
+  const auto suggest = [&](const std::string& text) {
+    const std::uint32_t name = formulas_.name(text);
+    const bool fits = std::ranges::all_of(key.patterns, [&](FormulaId p) {
+      return key_matches(p, name) == (std::ranges::find(key.matched, p) != key.matched.end());
+    });
+    if (!fits || std::binary_search(names.begin(), names.end(), name)) return;
+    if (std::ranges::find(of.keys, text) == of.keys.end()) of.keys.push_back(text);
+  };
+  // Their automata, in the one spelling that keys have.
+  std::vector<std::shared_ptr<const ScalarDfa>> matched;
+  for (const FormulaId p : key.patterns) {
+    const FormulaId whole = expand_key(p);
+    if (formulas_.op(whole) != Formulas::Op::kLiteral || formulas_.negated(whole) ||
+        formulas_.atom(whole).kind != AtomKind::kPattern) {
+      return;
+    }
+    const FormulaId alone =
+        in_canonical(formulas_.all({formulas_.types(JsonTypes::kString), whole}));
+    const ScalarRun& run = scalars_[scalar(alone)].run;
+    const bool matches = std::ranges::find(key.matched, p) != key.matched.end();
+    if (run.dfa() == nullptr) return;
+    if (matches) matched.push_back(run.dfa_ref());
+  }
+  const auto as_key = [&](const std::string& word) {
+    const Json text = Json::parse(word, nullptr, false);
+    if (text.is_string()) suggest(text.get_ref<const std::string&>());
+  };
+  for (const auto& dfa : matched) {
+    if (dfa->completions(dfa->start()) > kFew) continue;
+    for (const std::string& word : dfa->words()) as_key(word);
+    std::stable_sort(of.keys.begin(), of.keys.end(),
+                     [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    of.whole = true;
+    return;
+  }
+  for (const auto& dfa : matched) as_key(dfa->closing_word(dfa->start()));
+  for (const std::string_view text : kPlain) suggest(std::string(text));
+}
+
+// The shortest key of the class behind those that are known.
+bool SchemaMachine::find_next_key(KeyClass& of, const Key& key,
+                                  const std::vector<std::uint32_t>& names) {
+  if (of.whole) return false;
+  std::vector<std::uint32_t> known;
+  for (const std::string& text : of.keys) known.push_back(formulas_.name(text));
+  const Scalar* least = nullptr;
+  for (const FormulaId language : class_languages(key, names, known)) {
+    const Scalar& one = scalars_[scalar(language)];
+    if (one.run.empty()) continue;
+    if (least == nullptr || one.closing.size() < least->closing.size()) least = &one;
+  }
+  const Json text = least != nullptr ? Json::parse(least->closing, nullptr, false) : Json();
+  of.whole = !text.is_string();
+  if (!of.whole) of.keys.push_back(text.get<std::string>());
+  return !of.whole;
+}
+
+// A key of the class that no formula names and that does not stand yet. Which one it is depends on
+// the keys that stand only as far as these are among those that were found before it.
+std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
+                                                    const std::vector<std::uint32_t>& names,
+                                                    std::uint32_t seen) {
+  if (key.patterns.empty()) {
+    for (std::size_t i = seen_sets_[seen].size();; ++i) {
+      const std::string text = i == 0 ? "a" : "a" + std::to_string(i);
+      const std::uint32_t name = formulas_.name(text);
+      if (std::binary_search(names.begin(), names.end(), name)) continue;
+      found_keys_.insert(text);
+      if (!has_seen(seen, name)) return text;
+    }
+  }
+  const auto [it, fresh] = found_classes_.try_emplace({key.patterns, key.matched, names});
+  KeyClass& of = it->second;
+  const auto found = [&](std::size_t from) {
+    for (; from < of.keys.size(); ++from) {
+      found_keys_.insert(of.keys[from]);
+      bytes_ += 2 * of.keys[from].size() + 160;
+    }
+  };
+  if (fresh) {
+    bytes_ += (key.patterns.size() + names.size()) * sizeof(std::uint32_t) + 256;
+    suggest_keys(of, key, names);
+    found(0);
+  }
+  for (std::size_t i = 0;; ++i) {
+    if (i == of.keys.size()) {
+      if (!find_next_key(of, key, names)) return std::nullopt;
+      found(i);
+    }
+    if (!has_seen(seen, formulas_.name(of.keys[i]))) return of.keys[i];
+  }
+}
+
+// What the texts that begin as the key at `at` would be, from there on, as they are spelled: the
+// object's own keys, and those that searches have found.
+std::vector<std::string> SchemaMachine::told_apart(const State& at) const {
+  const Level& object = levels_[at.b];
+  const std::string begun = key_so_far(at.b, at.text);
+  std::vector<std::string> out;
+  const auto add = [&](const std::string& text) {
+    if (text.starts_with(begun)) out.push_back(text.substr(begun.size()));
+  };
+  if (object.any_key) std::ranges::for_each(*object.own_keys, add);
+  for (const std::string& text : found_keys_) add(JsonExpressions::spelled(text));
+  return out;
+}
+
+}  // namespace espalier::grammar
