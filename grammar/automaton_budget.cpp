@@ -1,6 +1,7 @@
-// Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead to
-// the same place of a key, or behind one, are decided together, since the tokens of a key are most of
-// the vocabulary and each would be a place of its own. The same tokens as walk_trie() finds.
+// Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead
+// to the same place of a key, or behind one, are decided together, since the tokens of a key are
+// most of the vocabulary and each would be a place of its own. The same tokens as walk_trie()
+// finds.
 #include <algorithm>
 
 #include "grammar/automaton.h"
@@ -28,7 +29,11 @@ struct Automaton::NearEnd {
 void Automaton::walk_near_end(StateId state, std::uint32_t most_after,
                               std::vector<std::uint64_t>& words) {
   const TokenTrie& trie = program_->vocabulary()->trie();
-  NearEnd walk{state, most_after, trie, words, std::vector<StateId>(trie.longest() + 1, kDead),
+  NearEnd walk{state,
+               most_after,
+               trie,
+               words,
+               std::vector<StateId>(trie.longest() + 1, kDead),
                std::string(trie.longest(), 0)};
   const SchemaMachine& schema = machine(Expr{positions_[states_[state].items[0]].expr});
   // Which texts have to be told apart is known when all closings are.

@@ -47,8 +47,8 @@ class ScalarRun {
   static bool may_owe(const ScalarDfa& dfa, std::uint64_t low) {
     return dfa.counts() && dfa.endless() && (dfa.size() + 8) * low <= kMostCounts;
   }
-  /// The same scalar from its start, of a ScalarDfa none of whose texts were taken away: shares what
-  /// was counted of lengths.
+  /// The same scalar from its start, of a ScalarDfa none of whose texts were taken away: shares
+  /// what was counted of lengths.
   [[nodiscard]] ScalarRun anew() const;
   /// Takes texts away, each with its quotes: of a string's terminal or a quoted ScalarDfa. Empty
   /// where nothing is left.

@@ -37,8 +37,7 @@ std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
   constexpr std::size_t kMost = 16;  // ranges
   if (f == Formulas::kFalse) return {};
   const auto length = [&](FormulaId l) {
-    return formulas_.op(l) == Formulas::Op::kLiteral &&
-           formulas_.atom(l).kind == AtomKind::kLength;
+    return formulas_.op(l) == Formulas::Op::kLiteral && formulas_.atom(l).kind == AtomKind::kLength;
   };
   std::vector<std::uint64_t> ends{0};
   formulas_.map(f, [&](FormulaId l) {

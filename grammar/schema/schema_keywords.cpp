@@ -185,8 +185,8 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
         if (node.a == node.b && node.a < kFew) {
           size.fixed = part.fixed * node.a;
         } else {
-          size.known = size.known && counted == 0 && node.b != ExpressionPool::kUnbounded &&
-                       node.b >= kFew && part.fixed > 0;
+          const bool many = (node.b == ExpressionPool::kUnbounded ? node.a : node.b) >= kFew;
+          size.known = size.known && counted == 0 && many && part.fixed > 0;
           size.width = part.fixed;
           size.low = node.a;
           size.high = node.b;
@@ -218,6 +218,7 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
     return alike;
   };
   const std::uint64_t least = whole.fixed + whole.width * whole.low;
+  const bool ends = whole.high != ExpressionPool::kUnbounded;
   const std::uint64_t most = whole.fixed + whole.width * whole.high;
   for (std::size_t at = text.find('{'); at != std::string::npos; at = text.find('{', at + 1)) {
     const std::size_t end = text.find('}', at);
@@ -227,7 +228,9 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
     if (!parsed || !same(*parsed)) continue;
     Parts parts{formulas_.literal({AtomKind::kPattern, formulas_.pattern({any, true}), 0})};
     if (least > 0) parts.push_back(formulas_.literal({AtomKind::kLength, clamp(least), 0}));
-    parts.push_back(unless({AtomKind::kLength, clamp(most + 1), 0}, JsonTypes::kString));
+    if (ends) {
+      parts.push_back(unless({AtomKind::kLength, clamp(most + 1), 0}, JsonTypes::kString));
+    }
     return formulas_.all(parts);
   }
   return std::nullopt;

@@ -491,10 +491,10 @@ class SchemaMachine {
   std::map<std::tuple<std::vector<FormulaId>, std::vector<FormulaId>, std::vector<std::uint32_t>>,
            KeyClass>
       found_classes_;
-  std::set<std::string> found_keys_;  // of all of them
-  std::vector<std::vector<std::uint32_t>> seen_sets_;              // names, sorted
+  std::set<std::string> found_keys_;                   // of all of them
+  std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
   InternTable seen_ids_;
-  std::deque<Scalar> scalars_;  // never moved
+  std::deque<Scalar> scalars_;                                       // never moved
   std::unordered_map<FormulaId, std::optional<ScalarRun>> untaken_;  // before texts are taken away
   NumberMap<std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;

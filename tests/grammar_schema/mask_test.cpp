@@ -227,12 +227,12 @@ TEST(SchemaMask, OfRealShapesIsWhatEachTokenTriedAloneGives) {
   }
 }
 
-// Objects of several kinds of keys, of which some must come, where no token may be wasted: which key
-// is taken next depends on those that stand, and most tokens are decided together.
+// Objects of several kinds of keys, of which some must come, where no token may be wasted: which
+// key is taken next depends on those that stand, and most tokens are decided together.
 TEST(SchemaMask, OfKeysNearTheEndOfABudgetIsWhatEachTokenTriedAloneGives) {
   static const char* const kPatterns[] = {
-      "^[ab]",   "b$",        "name",   "^.{1,3}$", "^[a-z]{2,40}$",  "[0-9].*[0-9]",
-      "^$",      "^(ab)*$",   "x|z9",   "^a.*c$",   "^(a|b){0,6}xa$", "^.{20,}$",
+      "^[ab]",     "b$",        "name",   "^.{1,3}$", "^[a-z]{2,40}$",  "[0-9].*[0-9]",
+      "^$",        "^(ab)*$",   "x|z9",   "^a.*c$",   "^(a|b){0,6}xa$", "^.{20,}$",
       "^[^\\n]+$", "^\\p{L}+$", "^a\\d$", "^a?b?c?$", "^(a|b|ab)$",     "(a.*){3}"};
   const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 2'000 : 60;
   VocabularyRef vocabulary;
@@ -240,13 +240,14 @@ TEST(SchemaMask, OfKeysNearTheEndOfABudgetIsWhatEachTokenTriedAloneGives) {
     std::mt19937_64 random(seed);
     const auto value = [&]() -> Json {
       static const char* const kValues[] = {
-          "true", R"({"type":"integer"})", R"({"maxLength":2,"type":"string"})", "false",
-          R"({"enum":["a",1]})", R"({"type":"object","minProperties":1})"};
+          "true",  R"({"type":"integer"})", R"({"maxLength":2,"type":"string"})",
+          "false", R"({"enum":["a",1]})",   R"({"type":"object","minProperties":1})"};
       return Json::parse(kValues[random() % std::size(kValues)]);
     };
     const auto pattern = [&] { return kPatterns[random() % std::size(kPatterns)]; };
     Json schema = {{"type", "object"}};
-    for (std::uint64_t n = random() % 4; n > 0; --n) schema["patternProperties"][pattern()] = value();
+    for (std::uint64_t n = random() % 4; n > 0; --n)
+      schema["patternProperties"][pattern()] = value();
     if (random() % 2 == 0) schema["additionalProperties"] = value();
     if (random() % 4 != 0) schema["minProperties"] = random() % 4;
     if (random() % 4 == 0) schema["maxProperties"] = 2 + random() % 3;
@@ -256,7 +257,8 @@ TEST(SchemaMask, OfKeysNearTheEndOfABudgetIsWhatEachTokenTriedAloneGives) {
       if (random() % 5 == 0) schema["properties"][name] = value();
       if (random() % 8 == 0) schema["required"].push_back(name);
     }
-    if (seed % 10 == 0) vocabulary = random_vocabulary(seed, {"a1", "a2\"", "x\":", "\":1,\"a", "}}"});
+    if (seed % 10 == 0)
+      vocabulary = random_vocabulary(seed, {"a1", "a2\"", "x\":", "\":1,\"a", "}}"});
     MaskCheck check(vocabulary, schema, seed);
     for (int i = 0; i < 2 && !HasFailure(); ++i) check.walk_near_end(10);
   }
