@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <initializer_list>
-#include <limits>
 #include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "runtime/fastest.h"
 
 namespace espalier::runtime::cpu {
 namespace {
@@ -20,7 +21,6 @@ constexpr std::uint32_t kPages = kSharedPages + 1 + kBranches;
 constexpr std::size_t kRunProducts = 40'000'000;  // of a run, and more where threads need it
 constexpr std::size_t kItemsEach = 4;
 constexpr std::size_t kLeastWeights = std::size_t{1} << 18;
-constexpr double kGain = 0.95;
 
 // A value in [-1, 1), the same in every run.
 float made_up(std::uint32_t& state) {
@@ -142,27 +142,6 @@ void Autotuner::choose(const Size& size, System::Clock::time_point until) {
       variants.size(), [&](std::size_t i) { return run(size.stage, variants[i]); },
       [&] { return system_.now() < until; });
   forward_.set_tuning(variants[chosen]);
-}
-
-std::size_t Autotuner::fastest(std::size_t variants, const std::function<double(std::size_t)>& run,
-                               const std::function<bool()>& more) {
-  std::vector<double> best(variants);
-  const auto race = [&](int rounds, std::initializer_list<std::size_t> only) {
-    std::fill(best.begin(), best.end(), std::numeric_limits<double>::infinity());
-    for (int round = 0; round < rounds; ++round) {
-      for (std::size_t i = 0; i < variants; ++i) {
-        if (only.size() != 0 && std::find(only.begin(), only.end(), i) == only.end()) continue;
-        if (!more()) return false;
-        best[i] = std::min(best[i], run(i));
-      }
-    }
-    return true;
-  };
-  if (!race(kRounds, {})) return 0;
-  const auto picked =
-      static_cast<std::size_t>(std::min_element(best.begin(), best.end()) - best.begin());
-  if (picked == 0 || !race(2 * kRounds, {0, picked})) return 0;
-  return best[picked] < kGain * best[0] ? picked : 0;
 }
 
 Result<Tuning> Autotuner::tune(Forward& forward, KvType type, System& system) {

@@ -1,16 +1,13 @@
 // Measures, when a model is loaded, which sizes of work this machine is fastest with.
 //
 // Runs the first layer's products and attention on made-up rows, with one size changed at a time;
-// the variants of a size take turns, so that all of them meet the same noise, and of each the
-// fastest run counts. A size is changed where that makes its work 5 % faster, in runs other than
-// those by which the variant was picked. Of large matrices a part is measured. Text is the same
-// whatever it finds.
+// the variants of a size take turns (../fastest.h). Of large matrices a part is measured. Text is
+// the same whatever it finds.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -33,15 +30,6 @@ class Autotuner {
   [[nodiscard]] static Result<Tuning> tune(Forward& forward, KvType type, System& system);
 
   static constexpr std::chrono::milliseconds kBudget{200};
-  static constexpr int kRounds = 5;
-
-  /// Which of `variants` to use, of which 0 is in use. In kRounds rounds each runs once; then the
-  /// one with the fastest run and 0 take turns for twice as many, and it is taken where its fastest
-  /// run of those is 5 % faster than 0's. 0 where `more` says no before the end. `run` gives
-  /// seconds.
-  [[nodiscard]] static std::size_t fastest(std::size_t variants,
-                                           const std::function<double(std::size_t)>& run,
-                                           const std::function<bool()>& more);
 
  private:
   enum class Stage : std::uint8_t { kProducts, kFeedForward, kAttention };

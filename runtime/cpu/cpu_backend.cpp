@@ -45,7 +45,7 @@ std::string tuned_for(const Model& model, const std::string& isa, unsigned threa
 Status tune(cpu::Forward& forward, KvType kv_type, const Model& model, const std::string& what,
             System& system) {
   if (!cpu::Autotuner::worth_it(model.shape())) return {};
-  const auto file = cpu::TuningFile::open(what, system);
+  const auto file = cpu::tuning_file(what, system);
   if (!file) return {};
   if (const auto kept = file->read()) {
     forward.set_tuning(*kept);

@@ -1,18 +1,12 @@
 #include "runtime/cpu/tuning.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <nlohmann/json.hpp>
-#include <span>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
 namespace espalier::runtime::cpu {
 namespace {
-
-using Json = nlohmann::json;
-
-constexpr std::uint64_t kMostBytes = 4096;  // of a file
 
 // The fields of a Tuning by the names that files have for them.
 constexpr std::pair<const char*, std::uint32_t Tuning::*> kFields[] = {
@@ -45,12 +39,6 @@ std::string processor(System& system) {
   return out;
 }
 
-std::uint64_t fnv(std::string_view text) {
-  std::uint64_t hash = 0xCBF29CE484222325ULL;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-  return hash;
-}
-
 }  // namespace
 
 bool Tuning::valid() const {
@@ -67,45 +55,28 @@ std::string Tuning::text() const {
          std::to_string(fewest_queries) + ".." + std::to_string(most_queries);
 }
 
-std::optional<TuningFile> TuningFile::open(const std::string& what, System& system) {
-  const auto home = system.environment("HOME");
-  if (!home || home->empty()) return std::nullopt;
-  const std::string folder = *home + "/.cache/espalier/tuning";
-  if (!system.make_directories(folder)) return std::nullopt;
-  std::string key = processor(system) + what;
-  char name[24];
-  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(fnv(key)));
-  return TuningFile(folder + "/" + name + ".json", std::move(key), system);
+std::vector<std::string> Tuning::names() {
+  std::vector<std::string> out;
+  for (const auto& [name, field] : kFields) out.emplace_back(name);
+  return out;
 }
 
-std::optional<Tuning> TuningFile::read() const {
-  const auto text = system_->read(path_, kMostBytes);
-  if (!text) return std::nullopt;
-  const Json kept = Json::parse(*text, nullptr, false);
-  if (!kept.is_object() || kept.value("of", Json()) != key_) return std::nullopt;
+std::vector<std::uint32_t> Tuning::numbers() const {
+  std::vector<std::uint32_t> out;
+  for (const auto& [name, field] : kFields) out.push_back(this->*field);
+  return out;
+}
+
+std::optional<Tuning> Tuning::of(std::span<const std::uint32_t> numbers) {
+  if (numbers.size() != std::size(kFields)) return std::nullopt;
   Tuning out;
-  for (const auto& [name, field] : kFields) {
-    const auto at = kept.find(name);
-    if (at == kept.end() || !at->is_number_unsigned() || *at > Tuning::kMost) return std::nullopt;
-    out.*field = at->get<std::uint32_t>();
-  }
+  for (std::size_t i = 0; i < numbers.size(); ++i) out.*kFields[i].second = numbers[i];
   if (!out.valid()) return std::nullopt;
   return out;
 }
 
-Status TuningFile::put(const std::string& path, const Tuning& tuning) const {
-  Json kept = {{"of", key_}};
-  for (const auto& [name, field] : kFields) kept[name] = tuning.*field;
-  const std::string text = kept.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
-  ESP_ASSIGN(const auto file, system_->open(path, OpenMode::kTruncate));
-  return file->append(std::as_bytes(std::span(text)));
-}
-
-Status TuningFile::begin() const { return put(begun(), {}); }
-
-Status TuningFile::write(const Tuning& tuning) const {
-  ESP_TRY(put(begun(), tuning));
-  return system_->rename(begun(), path_);
+std::optional<TuningFile<Tuning>> tuning_file(const std::string& what, System& system) {
+  return TuningFile<Tuning>::open(processor(system) + what, system);
 }
 
 }  // namespace espalier::runtime::cpu

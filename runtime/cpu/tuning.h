@@ -2,16 +2,17 @@
 // that every choice gives the same bits. Defaults are good on the machines that we know; the
 // autotuner (autotuner.h) finds better ones where caches differ.
 //
-// Sizes that were measured are kept in a small file a machine and model shape, under
-// ~/.cache/espalier/tuning.
+// Sizes that were measured are kept (../tuning_file.h), a file a processor and model shape.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
-#include "base/result.h"
 #include "base/system.h"
+#include "runtime/tuning_file.h"
 
 namespace espalier::runtime::cpu {
 
@@ -29,31 +30,16 @@ struct Tuning {
   [[nodiscard]] bool valid() const;
   /// "rows 64, panels 4, feed-forward 32, queries 24..96"
   [[nodiscard]] std::string text() const;
+
+  // As a file has them (../tuning_file.h).
+  [[nodiscard]] static std::vector<std::string> names();
+  [[nodiscard]] std::vector<std::uint32_t> numbers() const;
+  [[nodiscard]] static std::optional<Tuning> of(std::span<const std::uint32_t> numbers);
 };
 
-/// The file of one machine and shape.
-class TuningFile {
- public:
-  /// `what`: all that the best sizes depend on, beside the machine's processor. Null where there is
-  /// no home, or no folder can be made in it.
-  [[nodiscard]] static std::optional<TuningFile> open(const std::string& what, System& system);
-
-  /// What is kept; nothing where there is none, or it is not whole, of another machine or shape.
-  [[nodiscard]] std::optional<Tuning> read() const;
-  /// Whether there is room for a file and leave to write it: what cannot be kept need not be
-  /// measured. Leaves a file beside it that write() takes.
-  [[nodiscard]] Status begin() const;
-  [[nodiscard]] Status write(const Tuning& tuning) const;
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  TuningFile(std::string path, std::string key, System& system)
-      : path_(std::move(path)), key_(std::move(key)), system_(&system) {}
-  [[nodiscard]] std::string begun() const { return path_ + ".begun"; }
-  [[nodiscard]] Status put(const std::string& path, const Tuning& tuning) const;
-
-  std::string path_, key_;
-  System* system_;
-};
+/// The file of this machine's processor and `what`: all else that the best sizes depend on. Null as
+/// TuningFile::open.
+[[nodiscard]] std::optional<TuningFile<Tuning>> tuning_file(const std::string& what,
+                                                            System& system);
 
 }  // namespace espalier::runtime::cpu

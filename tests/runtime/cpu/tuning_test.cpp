@@ -7,8 +7,11 @@
 #include <random>
 #include <vector>
 
-#include "runtime/cpu/autotuner.h"
+#include "runtime/cpu/forward.h"
 #include "runtime/cpu/isa.h"
+#include "runtime/cpu/kv_pool.h"
+#include "runtime/cpu/worker_pool.h"
+#include "runtime/fastest.h"
 #include "tests/runtime/cpu/rig.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/memory_system.h"
@@ -16,9 +19,7 @@
 namespace espalier::runtime::testing {
 namespace {
 
-using cpu::Autotuner;
 using cpu::Tuning;
-using cpu::TuningFile;
 using espalier::testing::MemorySystem;
 using espalier::testing::TinyLlama;
 
@@ -108,31 +109,31 @@ TEST(Tuning, NeverChangesABit) {
 
 TEST(Tuning, IsReadBackAsWrittenForTheSameMachineAndShapeAlone) {
   MemorySystem system;
-  EXPECT_FALSE(TuningFile::open("shape 1", system)) << "no home";
+  EXPECT_FALSE(cpu::tuning_file("shape 1", system)) << "no home";
   system.set_environment("HOME", "/home/x");
   system.put("/proc/cpuinfo",
              "processor : 0\nmodel name : A\ncache size : 32 MB\n\nprocessor : 1\n");
-  const auto file = TuningFile::open("shape 1", system);
+  const auto file = cpu::tuning_file("shape 1", system);
   ASSERT_TRUE(file);
   EXPECT_FALSE(file->read());
   const Tuning tuning{16, 2, 64, 12, 48};
   ASSERT_TRUE(file->write(tuning));
-  EXPECT_EQ(TuningFile::open("shape 1", system)->read(), tuning);
+  EXPECT_EQ(cpu::tuning_file("shape 1", system)->read(), tuning);
   ASSERT_TRUE(file->begin()) << "what is kept stays until something else is";
   EXPECT_EQ(file->read(), tuning);
   MemorySystem full;
   full.set_environment("HOME", "/home/x");
   full.limit_disk(20);
-  EXPECT_FALSE(TuningFile::open("shape 1", full)->begin());
-  EXPECT_FALSE(TuningFile::open("shape 2", system)->read());
+  EXPECT_FALSE(cpu::tuning_file("shape 1", full)->begin());
+  EXPECT_FALSE(cpu::tuning_file("shape 2", system)->read());
   system.put("/proc/cpuinfo", "processor : 0\nmodel name : B\ncache size : 32 MB\n");
-  EXPECT_FALSE(TuningFile::open("shape 1", system)->read());
+  EXPECT_FALSE(cpu::tuning_file("shape 1", system)->read());
 }
 
 TEST(Tuning, OfADamagedFileIsNotUsed) {
   MemorySystem system;
   system.set_environment("HOME", "/home/x");
-  const auto file = TuningFile::open("shape 1", system);
+  const auto file = cpu::tuning_file("shape 1", system);
   ASSERT_TRUE(file && file->write({}));
   const std::string good = system.get(file->path());
   for (std::size_t i = 0; i < good.size(); ++i) {
@@ -204,15 +205,15 @@ TEST(Tuning, IsMeasuredOnceAndKept) {
   EXPECT_EQ((*fourth)->info().tuning, Tuning{}.text());
 }
 
-TEST(Autotuner, TakesAVariantThatIsFasterTwice) {
+TEST(Fastest, TakesAVariantThatIsFasterTwice) {
   const auto always = [] { return true; };
   const auto pick = [&](const std::vector<std::vector<double>>& seconds) {
     std::vector<std::size_t> runs(seconds.size());
-    return Autotuner::fastest(
+    return fastest(
         seconds.size(),
         [&](std::size_t i) {
           const auto& mine = seconds[i];
-          return mine[std::min(runs[i]++ / Autotuner::kRounds, mine.size() - 1)];
+          return mine[std::min(runs[i]++ / kFastestRounds, mine.size() - 1)];
         },
         always);
   };
@@ -222,25 +223,25 @@ TEST(Autotuner, TakesAVariantThatIsFasterTwice) {
   EXPECT_EQ(pick({{1.0}}), 0U);
 }
 
-TEST(Autotuner, CountsTheFastestRunOfEach) {
+TEST(Fastest, CountsTheFastestRunOfEach) {
   int calls = 0;
   const auto noisy = [&](std::size_t i) {
     return (i == 1 ? 0.8 : 1.0) + (++calls % 4 == 0 ? 0.0 : 5.0 * (calls % 3));
   };
-  EXPECT_EQ(Autotuner::fastest(3, noisy, [] { return true; }), 1U);
+  EXPECT_EQ(fastest(3, noisy, [] { return true; }), 1U);
 }
 
-TEST(Autotuner, LeavesTheSizeWhereTimeIsUp) {
+TEST(Fastest, LeavesTheSizeWhereTimeIsUp) {
   int left = 0;
   const auto run = [](std::size_t i) { return i == 1 ? 0.1 : 1.0; };
   const auto more = [&] { return left-- > 0; };
-  constexpr int kAll = (2 + 2 * 2) * Autotuner::kRounds;
+  constexpr int kAll = (2 + 2 * 2) * kFastestRounds;
   for (int calls = 0; calls < kAll; ++calls) {
     left = calls;
-    EXPECT_EQ(Autotuner::fastest(2, run, more), 0U) << calls;
+    EXPECT_EQ(fastest(2, run, more), 0U) << calls;
   }
   left = kAll;
-  EXPECT_EQ(Autotuner::fastest(2, run, more), 1U);
+  EXPECT_EQ(fastest(2, run, more), 1U);
 }
 
 }  // namespace
