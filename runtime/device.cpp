@@ -37,6 +37,9 @@ CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices
   out.threads = options.threads;
   out.kv_bytes = options.kv_bytes;
   out.kv_type = options.kv_type;
+#ifndef ESPALIER_HOST_CUDA  // where times say nothing of a device
+  out.tune = true;
+#endif
   return out;
 }
 

@@ -39,6 +39,9 @@ class AttentionPlan {
   /// `window`: positions that a row sees, its own among them; 0: all up to its own.
   AttentionPlan(const ModelShape& shape, std::uint32_t window, const AttentionLimits& limits = {});
 
+  /// For plans from now on.
+  void set_limits(const AttentionLimits& limits) { limits_ = limits; }
+
   /// Plans `rows` of the batch: the result of rows[i] will be row i of `out`. May throw bad_alloc.
   /// Cost: the pages that the rows read, compared and copied once.
   void plan(const Batch& batch, std::span<const std::uint32_t> rows);

@@ -13,6 +13,7 @@
 #include "runtime/cpu/isa.h"
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/cpu/worker_pool.h"
+#include "runtime/cuda/autotuner.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/device_choices.h"
 #include "runtime/cuda/forward.h"
@@ -120,6 +121,10 @@ class DeviceBackend final : public Backend, public HostPages {
     info_.pages = places_.pages;
     info_.page_bytes = cpu::KvPool::page_bytes(shape, kv_type);
     info_.kv_format = cpu::KvPool::format(kv_type);
+    std::set<std::string> tunings;
+    for (const auto& rank : places_.ranks) tunings.insert(rank->tuning().text());
+    for (const std::string& text : tunings)
+      info_.tuning += (info_.tuning.empty() ? "" : "; ") + text;
   }
   ~DeviceBackend() override { (void)places_.ranks[head_]->enter(); }  // where choices_ are
 
@@ -496,6 +501,14 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     for (const auto& rank : places.ranks) {
       ESP_TRY(rank->enter());
       ESP_TRY(rank->reserve(places.pages));
+    }
+    if (options.tune && cuda::Autotuner::worth_it(shape)) {
+      // One after the other: the file that one writes the next of its kind reads.
+      const auto until = system.now() + cuda::Autotuner::kBudget;
+      for (const auto& rank : places.ranks) {
+        ESP_TRY(rank->enter());
+        ESP_TRY(rank->tune(until, options.stopwatch, system));
+      }
     }
     places.tensor = options.tensor_parallel;
     places.network =

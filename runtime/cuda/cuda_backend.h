@@ -15,6 +15,7 @@
 #include "base/system.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/kv_type.h"
+#include "runtime/cuda/stopwatch.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime {
@@ -36,6 +37,10 @@ struct CudaOptions {
   std::uint64_t kv_bytes = 0;
   KvType kv_type = KvType::kF16;
   std::uint32_t layers = 0;  // on the devices, the model's last ones; 0: all
+  // Measure which sizes of work the devices are fastest with (cuda/autotuner.h), once: they are
+  // kept under ~/.cache/espalier/tuning. Without a place to keep them nothing is measured.
+  bool tune = false;
+  cuda::Stopwatch stopwatch = cuda::time_on_device;  // of what is measured
 };
 
 class CudaBackend {

@@ -13,8 +13,6 @@ namespace {
 constexpr std::size_t kRowsToShare = 8;
 // Steps of more rows seldom come again with the same counts.
 constexpr std::uint32_t kMostRecordedRows = 64;
-// From this part of the head's panels on all are computed: reckoned, not measured.
-constexpr std::uint32_t kMostOfHead[] = {3, 4};
 
 // Sizes that grow with a text are rounded up, so that most steps look like the one before.
 std::uint64_t rounded(std::uint64_t n, std::uint64_t least) {
@@ -39,18 +37,15 @@ Forward::Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::
       workers_(workers),
       shape_(model_->shape()),
       shares_(shares),
+      multiprocessors_(multiprocessors),
       query_width_(shares.queries.back()),
       hidden_width_(shares.feed_forward.back()),
       logits_stride_((shape_.vocabulary + kPanelRows - 1) / kPanelRows * kPanelRows) {
-  AttentionLimits limits;
-  limits.multiprocessors = multiprocessors;
-  limits.busy_blocks = multiprocessors + multiprocessors / 2;
   for (std::uint32_t l = 0; l < shape_.layers; ++l) {
     std::unique_ptr<View>& to = shape_.is_local(l) ? local_ : global_;
     if (to != nullptr) continue;
-    to = shape_.is_local(l)
-             ? std::make_unique<View>(shape_, shape_.local_rope, shape_.window, limits)
-             : std::make_unique<View>(shape_, shape_.rope, 0, limits);
+    to = shape_.is_local(l) ? std::make_unique<View>(shape_, shape_.local_rope, shape_.window)
+                            : std::make_unique<View>(shape_, shape_.rope, 0);
   }
 }
 
@@ -62,6 +57,12 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
   ESP_ASSIGN(forward->stream_, Stream::create());
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
   return forward;
+}
+
+void Forward::set_tuning(const Tuning& tuning) {
+  ESP_CHECK(tuning.valid());
+  tuning_ = tuning;
+  graphs_.clear();  // they were recorded with others
 }
 
 // All scratch of a step, so that nothing is allocated while one runs.
@@ -125,7 +126,7 @@ void Forward::embed(const Batch& batch, std::span<float> out) {
 
 // The panels of this rank's outputs with a token of `tokens`, as a bitset; false where leaving the
 // others out saves little.
-bool Forward::plan_head(const std::vector<std::uint64_t>& tokens,
+bool Forward::plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t rows,
                         std::vector<std::uint32_t>& panels) const {
   if (tokens.empty()) return false;
   const std::uint32_t rank = is_shared() ? links_.across->rank() : 0;
@@ -141,7 +142,7 @@ bool Forward::plan_head(const std::vector<std::uint64_t>& tokens,
     panels[p / 32] |= 1U << p % 32;
     ++wanted;
   }
-  return wanted * kMostOfHead[1] < count * kMostOfHead[0];
+  return std::uint64_t{wanted} * 16 < std::uint64_t{count} * tuning_.of(rows).most_of_head;
 }
 
 // Everything of the step that the device must know, in one copy.
@@ -164,6 +165,8 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   View& last = view(shape_.layers - 1);
   std::uint64_t parts = 0;
   const auto plan = [&](Planned& planned, std::span<const std::uint32_t> of) {
+    const auto count = static_cast<std::uint32_t>(of.size());
+    planned.plan.set_limits(tuning_.of(count).attention(multiprocessors_));
     planned.plan.plan(batch, of);
     planned.place = input_.add<std::byte>(rounded(planned.plan.bytes(), 4096));
     planned.grid = planned.plan.grid();
@@ -187,7 +190,8 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   std::vector<std::vector<std::uint32_t>> panels(chunks);
   std::vector<StepInput::Place> panels_at(chunks);
   for (std::size_t i = 0; i < chunks; ++i) {
-    if (!plan_head(logits.tokens[i], panels[i])) panels[i].clear();
+    const auto chunk = std::min(wanted_ - static_cast<std::uint32_t>(i) * kHeadRows, kHeadRows);
+    if (!plan_head(logits.tokens[i], chunk, panels[i])) panels[i].clear();
     panels_at[i] = input_.add<std::uint32_t>(panels[i].size());
   }
   // What is recorded has the first of them.
@@ -320,20 +324,21 @@ Status Forward::gather(const Shared& matrix, std::uint32_t rows, bool add) {
   return {};
 }
 
-void Forward::multiply(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
-                       float* out, std::size_t stride, bool add) {
+void Forward::multiply(ProductOf which, const MatrixGroup& group, const Activations& x,
+                       std::uint32_t rows, float* out, std::size_t stride, bool add) {
   for (const MatrixGroup::Part& part : group.parts) {
-    product(stream_.get(), part.matrix, x, rows, out + part.first, stride, add);
+    product(stream_.get(), part.matrix, x, rows, out + part.first, stride, add, nullptr,
+            tuning_.of(rows).of(which));
   }
 }
 
 // The product onto the residual: through `post`, where there is one.
-Status Forward::add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
-                          const float* post) {
+Status Forward::add_block(ProductOf which, const MatrixGroup& group, const Activations& x,
+                          std::uint32_t rows, const float* post) {
   const std::size_t width = shape_.width;
   const Shared to{&shares_.width, post == nullptr ? residual_ : block_.as<float>(), width};
   const Own out = own(to, rows);
-  multiply(group, x, rows, out.to, out.stride, post == nullptr && !is_shared());
+  multiply(which, group, x, rows, out.to, out.stride, post == nullptr && !is_shared());
   ESP_TRY(gather(to, rows, post == nullptr));
   if (post != nullptr) {
     add_normed(stream_.get(), rows, block_.as<float>(), width, post, shape_.width,
@@ -342,17 +347,11 @@ Status Forward::add_block(const MatrixGroup& group, const Activations& x, std::u
   return {};
 }
 
-Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool) {
+// Where Q, K and V of a layer are after their products.
+Heads Forward::heads_of(std::uint32_t number) const {
   const DeviceLayer& it = weights_.layers[number];
-  View& view = this->view(number);
-  cudaStream_t stream = stream_.get();
-  const std::uint32_t width = shape_.width;
-
-  ESP_TRY(normal_.fit(rows, width, it.heads));
-  rms_norm(stream, rows, residual_, width, nullptr, it.attention_norm, width, shape_.norm_epsilon,
-           normal_.view());
-  float* queries = heads_.as<float>();
-  multiply(it.heads, normal_.view(), rows, queries, it.heads.outputs, false);
+  const View& view = this->view(number);
+  float* const queries = heads_.as<float>();
   Heads heads;
   heads.queries = queries;
   heads.keys = queries + it.key_first;
@@ -371,7 +370,22 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvVie
   heads.cosines = view.tables.cosines();
   heads.sines = view.tables.sines();
   heads.temperatures = temperatures_.values();
-  turn_heads(stream, rows, heads, rows_, slots_, number, pool);
+  return heads;
+}
+
+Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool) {
+  const DeviceLayer& it = weights_.layers[number];
+  View& view = this->view(number);
+  cudaStream_t stream = stream_.get();
+  const std::uint32_t width = shape_.width;
+
+  ESP_TRY(normal_.fit(rows, width, it.heads));
+  rms_norm(stream, rows, residual_, width, nullptr, it.attention_norm, width, shape_.norm_epsilon,
+           normal_.view());
+  float* queries = heads_.as<float>();
+  multiply(ProductOf::kHeads, it.heads, normal_.view(), rows, queries, it.heads.outputs, false);
+  turn_heads(stream, rows, heads_of(number), rows_, slots_, number, pool,
+             tuning_.of(rows).heads_together);
 
   const Planned* planned = &view.all;
   // In the model's last layer the others' K and V were all.
@@ -401,13 +415,14 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvVie
   ESP_TRY(attended_codes_.fit(rows, query_width_, it.output));
   set_activations(stream, rows, attended.whole, attended.stride, nullptr, query_width_,
                   attended_codes_.view());
-  ESP_TRY(add_block(it.output, attended_codes_.view(), rows, it.post_attention_norm));
+  ESP_TRY(add_block(ProductOf::kOutput, it.output, attended_codes_.view(), rows,
+                    it.post_attention_norm));
 
   ESP_TRY(normal_.fit(rows, width, it.hidden));
   rms_norm(stream, rows, residual_, width, nullptr, it.feed_forward_norm, width,
            shape_.norm_epsilon, normal_.view());
   float* gates = hidden_.as<float>();
-  multiply(it.hidden, normal_.view(), rows, gates, it.hidden.outputs, false);
+  multiply(ProductOf::kHidden, it.hidden, normal_.view(), rows, gates, it.hidden.outputs, false);
   ESP_TRY(hidden_codes_.fit(rows, hidden_width_, it.down));
   // Where ranks share the columns, they are gathered as floats and each quantises all.
   const Shared gated{&shares_.feed_forward, gated_.as<float>(), hidden_width_};
@@ -421,7 +436,8 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvVie
     set_activations(stream, rows, gated.whole, gated.stride, nullptr, hidden_width_,
                     hidden_codes_.view());
   }
-  return add_block(it.down, hidden_codes_.view(), rows, it.post_feed_forward_norm);
+  return add_block(ProductOf::kDown, it.down, hidden_codes_.view(), rows,
+                   it.post_feed_forward_norm);
 }
 
 Status Forward::head(std::uint32_t begin, std::uint32_t end) {
@@ -435,7 +451,7 @@ Status Forward::head(std::uint32_t begin, std::uint32_t end) {
   const Own out = own(logits, rows);
   ESP_CHECK(weights_.head.parts.size() == 1);
   product(stream_.get(), weights_.head.parts[0].matrix, head_.view(), rows, out.to, out.stride,
-          false, head_panels_[begin / kHeadRows]);
+          false, head_panels_[begin / kHeadRows], tuning_.of(rows).of(ProductOf::kHead));
   ESP_TRY(gather(logits, rows, false));
   if (shape_.logit_cap != 0.0F) {
     soft_cap(stream_.get(), rows, logits_.as<float>(), logits_stride(), shape_.vocabulary,

@@ -28,6 +28,7 @@
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
 #include "runtime/cuda/step_input.h"
+#include "runtime/cuda/tuning.h"
 #include "runtime/cuda/weights.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_part.h"
@@ -80,9 +81,14 @@ class Forward {
   /// overwrites, once what was enqueued is done. `end - begin` is kHeadRows, or up to the last row.
   [[nodiscard]] Result<const float*> logits(std::uint32_t begin, std::uint32_t end);
   [[nodiscard]] std::uint32_t logits_stride() const { return logits_stride_; }
+  /// Sizes of the work of later steps; they are valid. No bit depends on them.
+  void set_tuning(const Tuning& tuning);
+  [[nodiscard]] const Tuning& tuning() const { return tuning_; }
   [[nodiscard]] const Stream& stream() const { return stream_; }
 
  private:
+  friend class Autotuner;  // runs stages by themselves
+
   struct Planned {
     AttentionPlan plan;
     StepInput::Place place;
@@ -90,11 +96,10 @@ class Forward {
   };
   // What layers that see everything, or local ones, share.
   struct View {
-    View(const ModelShape& shape, const Rope& rope, std::uint32_t window,
-         const AttentionLimits& limits)
+    View(const ModelShape& shape, const Rope& rope, std::uint32_t window)
         : tables(rope, shape.rope_width),
-          all{AttentionPlan(shape, window, limits), {}, {}},
-          wanted{AttentionPlan(shape, window, limits), {}, {}} {}
+          all{AttentionPlan(shape, window), {}, {}},
+          wanted{AttentionPlan(shape, window), {}, {}} {}
     RopeTables tables;
     Planned all;     // of all rows
     Planned wanted;  // of those alone, in the last layer
@@ -122,13 +127,17 @@ class Forward {
   [[nodiscard]] bool is_shared() const { return shares_.ranks() > 1; }
   [[nodiscard]] Own own(const Shared& matrix, std::uint32_t rows) const;
   [[nodiscard]] Status gather(const Shared& matrix, std::uint32_t rows, bool add);
-  void multiply(const MatrixGroup& group, const Activations& x, std::uint32_t rows, float* out,
-                std::size_t stride, bool add);
-  [[nodiscard]] bool plan_head(const std::vector<std::uint64_t>& tokens,
+  void multiply(ProductOf which, const MatrixGroup& group, const Activations& x, std::uint32_t rows,
+                float* out, std::size_t stride, bool add);
+  [[nodiscard]] bool plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t rows,
                                std::vector<std::uint32_t>& panels) const;
-  [[nodiscard]] Status add_block(const MatrixGroup& group, const Activations& x, std::uint32_t rows,
-                                 const float* post);
+  [[nodiscard]] Status add_block(ProductOf which, const MatrixGroup& group, const Activations& x,
+                                 std::uint32_t rows, const float* post);
+  [[nodiscard]] Heads heads_of(std::uint32_t number) const;
   [[nodiscard]] View& view(std::uint32_t layer) {
+    return shape_.is_local(layer) ? *local_ : *global_;
+  }
+  [[nodiscard]] const View& view(std::uint32_t layer) const {
     return shape_.is_local(layer) ? *local_ : *global_;
   }
 
@@ -136,6 +145,8 @@ class Forward {
   cpu::WorkerPool& workers_;
   const ModelShape& shape_;
   const Shares shares_;
+  const std::uint32_t multiprocessors_;
+  Tuning tuning_;
   // Of all ranks; shape_ has this one's.
   std::uint32_t query_width_ = 0;
   std::uint32_t hidden_width_ = 0;

@@ -168,13 +168,13 @@ __global__ void copy_tiles(const DeviceCopy* copies, const KvView pool) {
 }  // namespace
 
 void turn_heads(cudaStream_t stream, std::uint32_t rows, const Heads& heads, const DeviceRow* row,
-                const DeviceSlot* slots, std::uint32_t layer, const KvView& pool) {
-  constexpr unsigned kTogether = 16;
+                const DeviceSlot* slots, std::uint32_t layer, const KvView& pool,
+                std::uint32_t together) {
   if (rows == 0) return;
-  if (rows < kTogether) {
+  if (rows < together) {
     launch_turn<1, 1>(stream, rows, heads, row, slots, layer, pool);
   } else {
-    launch_turn<kTogether, 8>(stream, rows, heads, row, slots, layer, pool);
+    launch_turn<kHeadsTogether, 8>(stream, rows, heads, row, slots, layer, pool);
   }
 }
 

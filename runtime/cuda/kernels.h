@@ -32,12 +32,28 @@ struct DeviceMatrix {
   WeightFormat format = WeightFormat::kF32;
 };
 
+/// Which threads a product has: what they read together, never in which order a number is formed,
+/// so that all choices have the same bits. 0: as the rule has it. Sizes that a kernel does not have
+/// count as the nearest that it has; those that need more shared memory than the rule's choice, and
+/// than every device has, as 0.
+struct ProductSizes {
+  /// Rows that share a read of the weights. Quantised: 8, 16 or 32, the warps of a thread block
+  /// sharing a panel's columns, or 64, a warp taking all of its panel's. Dense: 1, 2, 4 or 8.
+  std::uint32_t rows = 0;
+  /// Warps of a thread block, 1 to 8. Dense: half warps that share an output's columns, to 16.
+  std::uint32_t warps = 0;
+  /// Quantised, 8 rows: pieces of a warp's columns that are asked for at once, 2 or 4.
+  std::uint32_t ahead = 0;
+
+  friend bool operator==(const ProductSizes&, const ProductSizes&) = default;
+};
+
 /// out[m * stride + n] = matrix[n] . x[m] (or +=), n < matrix.rows, m < rows. `wanted`: a bitset of
 /// panels of 16 outputs, of those alone that are needed; the others may be computed or not. Null:
 /// all. It must have been there before the kernel before this one began.
 void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
              std::uint32_t rows, float* out, std::size_t stride, bool add,
-             const std::uint32_t* wanted = nullptr);
+             const std::uint32_t* wanted = nullptr, const ProductSizes& sizes = {});
 
 /// out[m] = rms_norm(x[from[m]]) (from null: m). `x` rows are `stride` apart.
 void rms_norm(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,
@@ -120,8 +136,13 @@ struct Heads {
   const float* sines = nullptr;         // [position][pairs]
   const float* temperatures = nullptr;  // [position], or null
 };
+/// Rows whose heads a thread block may take together.
+inline constexpr std::uint32_t kHeadsTogether = 16;
+/// `together`: from how many rows on kHeadsTogether of them share a thread block; no bit depends on
+/// it.
 void turn_heads(cudaStream_t stream, std::uint32_t rows, const Heads& heads, const DeviceRow* row,
-                const DeviceSlot* slots, std::uint32_t layer, const KvView& pool);
+                const DeviceSlot* slots, std::uint32_t layer, const KvView& pool,
+                std::uint32_t together = kHeadsTogether);
 
 /// Copies slots [0, slots) of pages, all layers.
 void copy_pages(cudaStream_t stream, std::uint32_t count, const DeviceCopy* copies,

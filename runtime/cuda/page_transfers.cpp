@@ -8,10 +8,8 @@ namespace espalier::runtime::cuda {
 namespace {
 
 constexpr std::uint64_t kBlockBytes = std::uint64_t{16} << 20;
-// A page is loaded in pieces of whole layers, as many as this and of at least so many bytes, below
-// which a copy takes longer to be begun than to run (reckoned, not measured).
+// A page is loaded in pieces of whole layers, as many as this at most.
 constexpr std::uint64_t kMostPieces = 8;
-constexpr std::uint64_t kPieceBytes = std::uint64_t{256} << 10;
 
 }  // namespace
 
@@ -26,7 +24,7 @@ Status PageTransfers::open() {
   ESP_ASSIGN(load_begins_, Event::create(true));
   ESP_ASSIGN(load_ends_, Event::create(true));
   const std::uint64_t pieces = std::clamp<std::uint64_t>(
-      page_bytes_ / kPieceBytes, 1, std::min<std::uint64_t>(layers_, kMostPieces));
+      page_bytes_ / piece_bytes_, 1, std::min<std::uint64_t>(layers_, kMostPieces));
   std::vector<Event> made(pieces);
   for (Event& event : made) {
     ESP_ASSIGN(event, Event::create(false));

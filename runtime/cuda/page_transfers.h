@@ -34,6 +34,9 @@ class PageTransfers {
   PageTransfers(std::byte* pool, std::uint32_t pages, std::uint64_t page_bytes,
                 std::uint32_t layers, const Stream& steps);
 
+  /// What is copied from host memory at once, at least; before anything is. No bit depends on it.
+  void set_piece_bytes(std::uint64_t bytes) { piece_bytes_ = bytes; }
+
   /// HostPages' calls.
   [[nodiscard]] Status reserve(std::uint32_t slots);
   [[nodiscard]] Status save(HostCopy copy);
@@ -69,6 +72,7 @@ class PageTransfers {
   std::uint64_t page_bytes_ = 0;
   std::uint32_t layers_ = 0;
   const Stream* steps_ = nullptr;
+  std::uint64_t piece_bytes_ = std::uint64_t{256} << 10;
 
   Stream stream_;  // null: not open
   std::uint32_t block_slots_ = 0;

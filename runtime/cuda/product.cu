@@ -1,4 +1,6 @@
 // Which kernel a product takes, and products with weights that are floats.
+#include <algorithm>
+
 #include "runtime/cuda/numbers.cuh"
 #include "runtime/cuda/product_formats.h"
 #include "runtime/cuda/ptx.cuh"
@@ -143,29 +145,54 @@ __global__ void __launch_bounds__(kDenseHalves * 16)
   }
 }
 
+// Which threads a dense product has: rows that share a read of the weights, and half warps that
+// share an output's segments.
+struct DenseLaunch {
+  std::uint32_t rows;
+  std::uint32_t spread;
+
+  [[nodiscard]] std::uint32_t outputs() const {
+    return kDenseHalves / spread * (rows == 1 ? 2 : 4);
+  }
+  [[nodiscard]] std::size_t shared(std::uint32_t segments) const {
+    return std::size_t{segments} * outputs() * rows * 16 * sizeof(float);
+  }
+};
+
+DenseLaunch dense_launch(std::uint32_t rows, std::uint32_t segments, const ProductSizes& sizes) {
+  const auto at_most = [](std::uint32_t most, std::uint32_t wanted) {
+    std::uint32_t out = 1;
+    while (out < most && out < wanted) out *= 2;
+    return out;
+  };
+  DenseLaunch rule{at_most(8, rows), 1};
+  // Where rows are many, fewer half warps: their activations are shared.
+  rule.spread = at_most(rule.rows < 8 ? 8 : 4, segments);
+  DenseLaunch out = rule;
+  if (sizes.rows != 0) out.rows = at_most(8, sizes.rows);
+  if (sizes.warps != 0) out.spread = at_most(kDenseHalves, min(sizes.warps, segments));
+  const std::size_t most = std::max(rule.shared(segments), kSharedEverywhere);
+  return out.shared(segments) <= most ? out : rule;
+}
+
 template <WeightFormat kFormat>
 void dense_product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
                    std::uint32_t rows, float* out, std::size_t stride, bool add,
-                   const std::uint32_t* wanted) {
+                   const std::uint32_t* wanted, const ProductSizes& sizes) {
   const std::uint32_t segments = (matrix.columns + kDenseSegment - 1) / kDenseSegment;
+  const DenseLaunch of = dense_launch(rows, segments, sizes);
   const auto run = [&]<int kOutputs, int kCols>() {
-    // Half warps that share an output's segments: a power of two, up to 8.
-    // Where rows are many, fewer: their activations are shared.
-    unsigned spread = 1;
-    while (spread < (kCols < 8 ? 8 : 4) && spread < segments) spread *= 2;
-    const std::uint32_t of_block = kDenseHalves / spread * kOutputs;
     launch(product_dense<kFormat, kOutputs, kCols>,
-           dim3((matrix.rows + of_block - 1) / of_block, (rows + kCols - 1) / kCols),
-           dim3(kDenseHalves * 16), std::size_t{segments} * of_block * kCols * 16 * sizeof(float),
-           stream, matrix.data, matrix.rows, matrix.columns,
-           dense_row_bytes(kFormat, matrix.columns), spread, x.floats, x.stride, rows, out, stride,
-           add, wanted);
+           dim3((matrix.rows + of.outputs() - 1) / of.outputs(), (rows + kCols - 1) / kCols),
+           dim3(kDenseHalves * 16), of.shared(segments), stream, matrix.data, matrix.rows,
+           matrix.columns, dense_row_bytes(kFormat, matrix.columns), of.spread, x.floats, x.stride,
+           rows, out, stride, add, wanted);
   };
-  if (rows == 1) {
+  if (of.rows == 1) {
     run.template operator()<2, 1>();
-  } else if (rows == 2) {
+  } else if (of.rows == 2) {
     run.template operator()<4, 2>();
-  } else if (rows <= 4) {
+  } else if (of.rows == 4) {
     run.template operator()<4, 4>();
   } else {
     run.template operator()<4, 8>();
@@ -176,9 +203,9 @@ void dense_product(cudaStream_t stream, const DeviceMatrix& matrix, const Activa
 
 void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
              std::uint32_t rows, float* out, std::size_t stride, bool add,
-             const std::uint32_t* wanted) {
+             const std::uint32_t* wanted, const ProductSizes& sizes) {
   const auto quantised = [&]<WeightFormat kFormat>() {
-    quantised_product<kFormat>(stream, matrix, x.coded, rows, out, stride, add, wanted);
+    quantised_product<kFormat>(stream, matrix, x.coded, rows, out, stride, add, wanted, sizes);
   };
   switch (matrix.format) {
     case WeightFormat::kQ4_0:
@@ -208,11 +235,14 @@ void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations&
     case WeightFormat::kMXFP4:
       return quantised.template operator()<WeightFormat::kMXFP4>();
     case WeightFormat::kF32:
-      return dense_product<WeightFormat::kF32>(stream, matrix, x, rows, out, stride, add, wanted);
+      return dense_product<WeightFormat::kF32>(stream, matrix, x, rows, out, stride, add, wanted,
+                                               sizes);
     case WeightFormat::kF16:
-      return dense_product<WeightFormat::kF16>(stream, matrix, x, rows, out, stride, add, wanted);
+      return dense_product<WeightFormat::kF16>(stream, matrix, x, rows, out, stride, add, wanted,
+                                               sizes);
     case WeightFormat::kBF16:
-      return dense_product<WeightFormat::kBF16>(stream, matrix, x, rows, out, stride, add, wanted);
+      return dense_product<WeightFormat::kBF16>(stream, matrix, x, rows, out, stride, add, wanted,
+                                                sizes);
   }
 }
 

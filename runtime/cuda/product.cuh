@@ -13,8 +13,11 @@
 // are wanted read no weights and end once what comes before them has.
 #pragma once
 
+#include <algorithm>
+
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/layout.h"
+#include "runtime/cuda/product_formats.h"
 #include "runtime/cuda/product_piece.cuh"
 #include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
@@ -382,10 +385,50 @@ inline constexpr std::uint32_t kManyThreadBlocks = 264;
 // Panels x tiles of 64 rows from which on warps that take all columns are enough for it.
 inline constexpr std::uint32_t kManyPieces = 1024;
 
+// Which threads a product of coded rows has, by ProductSizes' meaning.
+struct QuantisedLaunch {
+  std::uint32_t rows;
+  std::uint32_t warps;
+  std::uint32_t ahead;
+};
+
+template <WeightFormat kFormat>
+QuantisedLaunch quantised_launch(const PanelView& w, std::uint32_t segments, std::uint32_t rows,
+                                 const ProductSizes& sizes) {
+  const std::uint32_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const std::uint64_t pieces = std::uint64_t{w.panels} * ((tiles + 7) / 8);
+  const auto shared = [&](const QuantisedLaunch& of) -> std::size_t {
+    if (of.rows == 64) return kManyStages<8> * ManyStage<kFormat, 8>::bytes(of.warps);
+    return std::size_t{segments} * (rows == 1 && of.rows == 8 ? 1 : of.rows) * kSplitStride *
+           sizeof(float);
+  };
+  const auto by_rule = [&](std::uint32_t together) {
+    QuantisedLaunch out{together, min(segments, kSplitWarps), 2};
+    if (together == 8 && w.panels < kManyPieces) out.ahead = 4;
+    if (together != 64) return out;
+    // As many warps to a thread block, up to 8, as leave enough of them for a large device.
+    out.warps = 1;
+    while (out.warps < 8 && pieces >= std::uint64_t{2} * out.warps * kManyThreadBlocks) {
+      out.warps *= 2;
+    }
+    return out;
+  };
+  const auto tile_of = [](std::uint32_t wanted) -> std::uint32_t {
+    return wanted <= 8 ? 8 : wanted <= 16 ? 16 : wanted <= 32 ? 32 : 64;
+  };
+  const QuantisedLaunch rule = by_rule(rows > 32 && pieces < kManyPieces ? 32 : tile_of(rows));
+  QuantisedLaunch out = sizes.rows == 0 ? rule : by_rule(tile_of(sizes.rows));
+  if (sizes.warps != 0) {
+    out.warps = min(sizes.warps, out.rows == 64 ? kSplitWarps : min(segments, kSplitWarps));
+  }
+  if (sizes.ahead != 0) out.ahead = sizes.ahead > 2 ? 4 : 2;
+  return shared(out) <= std::max(shared(rule), kSharedEverywhere) ? out : rule;
+}
+
 template <WeightFormat kFormat>
 void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const CodedRows& x,
                        std::uint32_t rows, float* out, std::size_t stride, bool add,
-                       const std::uint32_t* wanted) {
+                       const std::uint32_t* wanted, const ProductSizes& sizes) {
   PanelView w{};
   w.data = matrix.data;
   w.rows = matrix.rows;
@@ -395,40 +438,35 @@ void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const Co
   w.panel_bytes = panel_bytes(kFormat, matrix.columns);
   const std::uint32_t segments = (w.blocks + kSegmentBlocks - 1) / kSegmentBlocks;
   const std::uint32_t tiles = (rows + kTileRows - 1) / kTileRows;
+  const QuantisedLaunch of = quantised_launch<kFormat>(w, segments, rows, sizes);
   const auto split_by = [&]<int kTiles, bool kOne, int kAhead>() {
     const std::size_t shared =
         std::size_t{segments} * (kOne ? 1 : kTiles * kTileRows) * kSplitStride * sizeof(float);
     launch(product_split<kFormat, kTiles, kOne, kAhead>,
-           dim3(w.panels, (tiles + kTiles - 1) / kTiles), dim3(min(segments, kSplitWarps) * kWarp),
-           shared, stream, w, x, rows, out, stride, add, wanted);
+           dim3(w.panels, (tiles + kTiles - 1) / kTiles), dim3(of.warps * kWarp), shared, stream, w,
+           x, rows, out, stride, add, wanted);
   };
   const auto split = [&]<int kTiles, bool kOne>() {
     if constexpr (kTiles == 1) {
-      if (w.panels < kManyPieces) return split_by.template operator()<kTiles, kOne, 4>();
+      if (of.ahead == 4) return split_by.template operator()<kTiles, kOne, 4>();
     }
     split_by.template operator()<kTiles, kOne, 2>();
   };
-  const auto many = [&]<int kTiles>() {
-    const std::uint32_t columns = (tiles + kTiles - 1) / kTiles;
-    // As many warps to a thread block, up to 8, as leave enough of them for a large device.
-    std::uint32_t warps = 1;
-    while (warps < 8 && std::uint64_t{w.panels} * columns >= 2 * warps * kManyThreadBlocks) {
-      warps *= 2;
-    }
-    launch(product_many<kFormat, kTiles>, dim3((w.panels + warps - 1) / warps, columns),
-           dim3(warps * kWarp), kManyStages<kTiles> * ManyStage<kFormat, kTiles>::bytes(warps),
-           stream, w, x, rows, out, stride, add, wanted);
-  };
-  if (rows == 1) {
-    split.template operator()<1, true>();
-  } else if (rows <= 8) {
-    split.template operator()<1, false>();
-  } else if (rows <= 16) {
-    split.template operator()<2, false>();
-  } else if (rows <= 32 || std::uint64_t{w.panels} * ((tiles + 7) / 8) < kManyPieces) {
+  if (of.rows == 64) {
+    constexpr std::uint32_t kTiles = 8;
+    launch(product_many<kFormat, kTiles>,
+           dim3((w.panels + of.warps - 1) / of.warps, (tiles + kTiles - 1) / kTiles),
+           dim3(of.warps * kWarp),
+           kManyStages<kTiles> * ManyStage<kFormat, kTiles>::bytes(of.warps), stream, w, x, rows,
+           out, stride, add, wanted);
+  } else if (of.rows == 32) {
     split.template operator()<4, false>();
+  } else if (of.rows == 16) {
+    split.template operator()<2, false>();
+  } else if (rows > 1) {
+    split.template operator()<1, false>();
   } else {
-    many.template operator()<8>();
+    split.template operator()<1, true>();
   }
 }
 

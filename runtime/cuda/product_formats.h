@@ -5,9 +5,12 @@
 
 namespace espalier::runtime::cuda {
 
+/// Shared memory that a thread block has on every device without asking.
+inline constexpr std::size_t kSharedEverywhere = std::size_t{48} << 10;
+
 template <WeightFormat kFormat>
 void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const CodedRows& x,
                        std::uint32_t rows, float* out, std::size_t stride, bool add,
-                       const std::uint32_t* wanted);
+                       const std::uint32_t* wanted, const ProductSizes& sizes);
 
 }  // namespace espalier::runtime::cuda

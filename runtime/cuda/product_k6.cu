@@ -4,12 +4,15 @@ namespace espalier::runtime::cuda {
 
 template void quantised_product<WeightFormat::kQ2_K>(cudaStream_t, const DeviceMatrix&,
                                                      const CodedRows&, std::uint32_t, float*,
-                                                     std::size_t, bool, const std::uint32_t*);
+                                                     std::size_t, bool, const std::uint32_t*,
+                                                     const ProductSizes&);
 template void quantised_product<WeightFormat::kQ3_K>(cudaStream_t, const DeviceMatrix&,
                                                      const CodedRows&, std::uint32_t, float*,
-                                                     std::size_t, bool, const std::uint32_t*);
+                                                     std::size_t, bool, const std::uint32_t*,
+                                                     const ProductSizes&);
 template void quantised_product<WeightFormat::kQ6_K>(cudaStream_t, const DeviceMatrix&,
                                                      const CodedRows&, std::uint32_t, float*,
-                                                     std::size_t, bool, const std::uint32_t*);
+                                                     std::size_t, bool, const std::uint32_t*,
+                                                     const ProductSizes&);
 
 }  // namespace espalier::runtime::cuda

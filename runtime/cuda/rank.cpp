@@ -10,7 +10,7 @@ namespace espalier::runtime::cuda {
 Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& model,
                                            const Part& part, KvType kv_type,
                                            const DeviceFacts& device, cpu::WorkerPool& workers) {
-  std::unique_ptr<Rank> out(new Rank(*model, part, device.number));
+  std::unique_ptr<Rank> out(new Rank(*model, part, device));
   ESP_TRY(out->enter());
   const auto here = part.of(model);
   const ModelShape& shape = here->shape();
@@ -31,8 +31,15 @@ Rank::~Rank() {
 
 Status Rank::reserve(std::uint32_t pages) {
   ESP_ASSIGN(pool_, DeviceMemory::allocate(pages * page_bytes_, "KV pool"));
+  pages_ = pages;
   view_.pages = pool_.as<std::uint16_t>();
   transfers_ = PageTransfers(pool_.data(), pages, page_bytes_, view_.layers, stream());
+  return {};
+}
+
+Status Rank::tune(System::Clock::time_point until, const Stopwatch& stopwatch, System& system) {
+  ESP_TRY(Autotuner::tune({*forward_, view_, pages_, device_}, until, stopwatch, system));
+  transfers_.set_piece_bytes(std::uint64_t{tuning().piece_kib} << 10);
   return {};
 }
 

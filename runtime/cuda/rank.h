@@ -8,11 +8,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "base/system.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/worker_pool.h"
+#include "runtime/cuda/autotuner.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/forward.h"
 #include "runtime/cuda/kernels.h"
@@ -47,9 +50,15 @@ class Rank {
   /// Room for so many pages. kExhausted.
   [[nodiscard]] Status reserve(std::uint32_t pages);
 
+  /// Finds the sizes of work that its device is fastest with (autotuner.h), after reserve() and
+  /// before anything is in the pool.
+  [[nodiscard]] Status tune(System::Clock::time_point until, const Stopwatch& stopwatch,
+                            System& system);
+
   /// Makes its device current on this thread: before any call but create() and page_bytes().
-  [[nodiscard]] Status enter() const { return use_device(device_); }
+  [[nodiscard]] Status enter() const { return use_device(device_.number); }
   [[nodiscard]] Forward& forward() { return *forward_; }
+  [[nodiscard]] const Tuning& tuning() const { return forward_->tuning(); }
   [[nodiscard]] const Stream& stream() const { return forward_->stream(); }
   [[nodiscard]] const KvView& pool() const { return view_; }
   /// Of its part of pages, after reserve().
@@ -62,8 +71,8 @@ class Rank {
   void import_page(PageId page, std::span<const std::byte> bytes);
 
  private:
-  Rank(const Model& whole, const Part& part, int device)
-      : part_(part), device_(device), kv_heads_(whole.shape().kv_heads) {}
+  Rank(const Model& whole, const Part& part, DeviceFacts device)
+      : part_(part), device_(std::move(device)), kv_heads_(whole.shape().kv_heads) {}
   [[nodiscard]] std::byte* at(PageId page) const { return pool_.data() + page * page_bytes_; }
   // Where its layers begin in a page of the whole model.
   [[nodiscard]] std::uint64_t layers_at() const;
@@ -73,10 +82,11 @@ class Rank {
   void copied(Status enqueued) const;
 
   Part part_;
-  int device_;
+  DeviceFacts device_;
   std::uint32_t kv_heads_;  // of the whole model
   std::uint64_t tile_bytes_ = 0;
   std::uint64_t page_bytes_ = 0;
+  std::uint32_t pages_ = 0;
   std::unique_ptr<Forward> forward_;
   DeviceMemory pool_;
   KvView view_;

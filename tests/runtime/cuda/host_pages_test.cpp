@@ -5,11 +5,14 @@
 // missing shows.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "runtime/cpu/kv_pool.h"
+#include "runtime/cuda/device.h"
+#include "runtime/cuda/page_transfers.h"
 #include "runtime/engine/engine.h"
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
@@ -120,6 +123,42 @@ TEST_P(HostPagesTest, WhatWasSavedComesBackInTheStepThatReadsIt) {
   for (std::size_t i = 0; i < 3; ++i) {
     twins_->expect_same_page(to.pages[i]);
     twins_->expect_same_page(again.pages[i]);
+  }
+}
+
+// Layers that are read in turn, each behind what brings it.
+TEST(PagesInPieces, AreThereWhenTheirLayersAreReadHoweverLargePiecesAre) {
+  constexpr std::uint32_t kFew = 4;
+  constexpr std::uint32_t kLayers = 6;
+  constexpr std::uint64_t kLayer = 64;
+  constexpr std::uint64_t kPage = kLayers * kLayer;
+  for (const std::uint64_t piece : {1U, 64U, 100U, 128U, 1U << 20}) {
+    SCOPED_TRACE(piece);
+    std::vector<unsigned char> bytes(kFew * kPage);
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i * 7 + 1);
+    const DeviceArray<unsigned char> pool(bytes);
+    const auto steps = Stream::create();
+    ASSERT_TRUE(steps);
+    auto* const data = reinterpret_cast<std::byte*>(pool.get());
+    PageTransfers transfers(data, kFew, kPage, kLayers, *steps);
+    transfers.set_piece_bytes(piece);
+    ASSERT_TRUE(transfers.reserve(kFew));
+    for (std::uint32_t i = 0; i < kFew; ++i) ASSERT_TRUE(transfers.save({i, i}));
+    std::vector<HostCopy> back;  // to other pages
+    for (std::uint32_t i = 0; i < kFew; ++i) back.push_back({i, kFew - 1 - i});
+    ASSERT_TRUE(transfers.load(back));
+    std::vector<unsigned char> read(kLayer);
+    for (std::uint32_t layer = 0; layer < kLayers; ++layer) {
+      ASSERT_TRUE(transfers.before_layer(layer));
+      for (const HostCopy& it : back) {
+        ASSERT_TRUE(steps->copy_out(read.data(), data + it.page * kPage + layer * kLayer, kLayer));
+        ASSERT_TRUE(steps->wait("reading"));
+        const auto from = bytes.begin() + static_cast<std::ptrdiff_t>(it.slot * kPage);
+        EXPECT_TRUE(std::equal(read.begin(), read.end(),
+                               from + static_cast<std::ptrdiff_t>(layer * kLayer)));
+      }
+    }
+    transfers.finish();
   }
 }
 

@@ -191,6 +191,46 @@ TEST_P(Product, OfWantedPanelsHasTheSameBitsAndLeavesOthersAlone) {
   }
 }
 
+TEST_P(Product, HasTheSameBitsWhateverItsSizes) {
+  const TensorType type = GetParam();
+  std::mt19937_64 random(9);
+  constexpr std::uint32_t kOutputs = 150;
+  constexpr std::uint64_t kColumns = 5 * 256;
+  RandomTensor made(random, type, kOutputs, kColumns);
+  std::vector<std::byte> panels(cpu::Matrix::panel_bytes(made.tensor));
+  const cpu::Matrix reader(made.tensor, panels.data());
+  std::vector<std::byte> laid_out(device_bytes(made.tensor));
+  lay_out(made.tensor, 0, groups_of(made.tensor), laid_out);
+  const DeviceArray<std::byte> weights(laid_out);
+  DeviceMatrix matrix;
+  matrix.data = reinterpret_cast<const unsigned char*>(weights.get());
+  matrix.rows = kOutputs;
+  matrix.columns = kColumns;
+  matrix.format = weight_format(type);
+  constexpr std::size_t kStride = 10 * 16;
+  for (const std::uint32_t rows : {1U, 2U, 7U, 41U}) {
+    const DeviceRows x(Rows(random, rows, kColumns, reader), kColumns);
+    const std::vector<float> before(rows * kStride, -77.0F);
+    const auto run = [&](const ProductSizes& sizes) {
+      const DeviceArray<float> result(before);
+      product(nullptr, matrix, x.view, rows, result.get(), kStride, true, nullptr, sizes);
+      return result.read();
+    };
+    set_order(0);
+    const std::vector<float> expected = run({});
+    // Each number of rows, then what else there is by chance; also sizes that no kernel has.
+    for (const std::uint32_t together : {0U, 1U, 2U, 3U, 4U, 8U, 16U, 32U, 33U, 64U}) {
+      const ProductSizes sizes{together, static_cast<std::uint32_t>(random() % 17),
+                               static_cast<std::uint32_t>(random() % 5)};
+      SCOPED_TRACE(std::to_string(rows) + " rows, sizes " + std::to_string(sizes.rows) + " " +
+                   std::to_string(sizes.warps) + " " + std::to_string(sizes.ahead));
+      set_order(together + 1);
+      ASSERT_TRUE(same_bits(expected, run(sizes)));
+    }
+  }
+  set_order(0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Types, Product,
                          ::testing::ValuesIn(tensor_types().begin(), tensor_types().end()),
                          [](const auto& named) {

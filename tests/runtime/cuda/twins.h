@@ -39,12 +39,13 @@ inline std::vector<TokenId> random_ids(Random& random, const Model& model, std::
 
 // Both backends with the same pages, full of NaN.
 struct Twins {
-  explicit Twins(const std::shared_ptr<const Model>& model, CudaOptions options = {})
+  explicit Twins(const std::shared_ptr<const Model>& model, CudaOptions options = {},
+                 System& system = real_system())
       : cpu(model, {.threads = 1,
                     .kv_bytes = pool_bytes(*model, options.kv_type),
                     .kv_type = options.kv_type,
                     .isa = ""}),
-        device(made(model, options)) {
+        device(made(model, options, system)) {
     if (!*this) return;
     std::vector<std::byte> bytes(cpu.backend->info().page_bytes);
     for (PageId page = 0; page < kPages; ++page) {
@@ -71,10 +72,11 @@ struct Twins {
     EXPECT_TRUE(a == b) << "page " << page;
   }
   static Result<std::unique_ptr<Backend>> made(const std::shared_ptr<const Model>& model,
-                                               CudaOptions options) {
+                                               CudaOptions options,
+                                               System& system = real_system()) {
     options.threads = 2;
     options.kv_bytes = pool_bytes(*model, options.kv_type);
-    return CudaBackend::create(model, options, real_system());
+    return CudaBackend::create(model, options, system);
   }
 
   Rig cpu, device;
@@ -83,10 +85,11 @@ struct Twins {
 // A prompt in chunks, forks that share whole pages and copy the head of a boundary page, and steps
 // of decode rows and chunks together.
 inline void run_branches(const std::shared_ptr<const Model>& model, std::uint64_t seed,
-                         std::size_t prompt, CudaOptions options = {}) {
+                         std::size_t prompt, CudaOptions options = {},
+                         System& system = real_system()) {
   Random random(seed);
   set_order(seed + 1);
-  Twins twins(model, std::move(options));
+  Twins twins(model, std::move(options), system);
   ASSERT_TRUE(twins);
   const auto room = static_cast<std::uint32_t>(prompt + 60);
   std::vector<Sequence> branches{twins.cpu.sequence(room)};
