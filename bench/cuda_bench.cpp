@@ -2,14 +2,17 @@
 //
 // Products: matrices of an 8B model's shapes and each tensor type, rotated so that the cache holds
 // none of them; microseconds, bytes a second as a share of what a large copy reaches, and
-// multiplications a second. Attention: 32 branches over one prompt, which share its pages, beside
-// as many that have copies of their own. Choices: a token of 128,256 under a mask, beside one read
-// of the logits. Pages to host memory and back, beside one copy of as many bytes.
+// multiplications a second; beside them the microseconds with the sizes of work that are fastest
+// here. Attention: 32 branches over one prompt, which share its pages, beside as many that have
+// copies of their own; beside them the shared ones with the sizes that are fastest here. Choices: a
+// token of 128,256 under a mask, beside one read of the logits. Pages to host memory and back,
+// beside one copy of as many bytes.
 #include <cuda_runtime.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,11 +22,14 @@
 #include "runtime/backend.h"
 #include "runtime/cuda/activation_room.h"
 #include "runtime/cuda/attention.h"
+#include "runtime/cuda/autotuner.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/limits.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/sample.h"
+#include "runtime/cuda/stopwatch.h"
+#include "runtime/cuda/tuning.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime::cuda {
@@ -70,13 +76,22 @@ Result<double> seconds(const Stream& stream, int count, Run&& run) {
   return out[out.size() / 2];
 }
 
+// Seconds of one of `count` calls of `run`, once; endless where they do not run.
+template <class Run>
+double once(const Stream& stream, int count, Run&& run) {
+  const auto took = time_on_device(stream, [&] {
+    for (int i = 0; i < count; ++i) run(i);
+  });
+  return took ? *took / count : std::numeric_limits<double>::infinity();
+}
+
 Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
   ESP_ASSIGN(const Stream stream, Stream::create());
   ESP_ASSIGN(DeviceMemory weights, DeviceMemory::allocate(2 * kRotated, "weights"));
   // Any bytes are weights; some repeat as small scales, so that nothing is infinite.
   ESP_TRY(check(cudaMemset(weights.data(), 0x21, weights.size()), "filling"));
-  std::printf("%-14s %-5s %5s %10s %8s %10s\n", "product", "type", "rows", "us", "of copy",
-              "T mul/s");
+  std::printf("%-14s %-5s %5s %10s %8s %10s %10s\n", "product", "type", "rows", "us", "of copy",
+              "T mul/s", "tuned us");
   for (const Shape& shape : kShapes) {
     for (const Format& format : kFormats) {
       const std::uint64_t bytes = matrix_bytes(format.format, shape.outputs, shape.columns);
@@ -100,18 +115,35 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
         }
         ESP_ASSIGN(const DeviceMemory out,
                    DeviceMemory::allocate(std::uint64_t{m} * shape.outputs * 4, "outputs"));
+        ProductSizes sizes;
         const auto run = [&](int i) {
           DeviceMatrix matrix;
           matrix.data = weights.as<unsigned char>(static_cast<std::uint64_t>(i % copies) * step);
           matrix.rows = shape.outputs;
           matrix.columns = shape.columns;
           matrix.format = format.format;
-          product(stream.get(), matrix, room.view(), m, out.as<float>(), shape.outputs, false);
+          product(stream.get(), matrix, room.view(), m, out.as<float>(), shape.outputs, false,
+                  nullptr, sizes);
         };
-        ESP_ASSIGN(const double time, seconds(stream, m > 256 ? 4 : 30, run));
-        std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f\n", shape.name, format.name, m,
+        const int count = m > 256 ? 4 : 30;
+        ESP_ASSIGN(const double time, seconds(stream, count, run));
+        sizes = fastest_product(
+            m, group.floats,
+            [&](const ProductSizes& of) {
+              sizes = of;
+              return once(stream, m > 256 ? 1 : 10, run);
+            },
+            [] { return true; });
+        ESP_ASSIGN(const double tuned, seconds(stream, count, run));
+        std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f %10.2f", shape.name, format.name, m,
                     time * 1e6, 100 * static_cast<double>(bytes) / time / copy_rate,
-                    static_cast<double>(shape.outputs) * shape.columns * m / time / 1e12);
+                    static_cast<double>(shape.outputs) * shape.columns * m / time / 1e12,
+                    tuned * 1e6);
+        if (sizes == ProductSizes()) {
+          std::printf("  rule\n");
+        } else {
+          std::printf("  rows %u, warps %u, ahead %u\n", sizes.rows, sizes.warps, sizes.ahead);
+        }
       }
     }
   }
@@ -133,7 +165,48 @@ Batch branches_of(std::uint32_t branches, std::uint32_t tokens, bool shared) {
   return batch;
 }
 
-Status attention() {
+// Of one layer with these sizes.
+Result<double> attention_seconds(const Stream& stream, const ModelShape& shape, const Batch& batch,
+                                 const AttentionLimits& limits) {
+  const auto count = static_cast<std::uint32_t>(batch.rows.size());
+  const std::uint64_t pages = batch.sequences.back().back() + 1;
+  const std::uint64_t page = std::uint64_t{4} * shape.kv_heads * shape.head_width * kPageTokens;
+  ESP_ASSIGN(const DeviceMemory pool, DeviceMemory::allocate(pages * page, "pages"));
+  ESP_TRY(check(cudaMemset(pool.data(), 0x2B, pool.size()), "filling"));
+  AttentionPlan plan(shape, 0, limits);
+  std::vector<std::uint32_t> rows(count);
+  for (std::uint32_t i = 0; i < count; ++i) rows[i] = i;
+  plan.plan(batch, rows);
+  std::vector<std::byte> bytes(plan.bytes());
+  plan.write_to(bytes);
+  ESP_ASSIGN(const DeviceMemory on_device, DeviceMemory::allocate(bytes.size(), "plan"));
+  ESP_TRY(check(cudaMemcpy(on_device.data(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice),
+                "plan"));
+  const std::size_t width = std::size_t{shape.heads} * shape.head_width;
+  ESP_ASSIGN(const DeviceMemory queries,
+             DeviceMemory::allocate(count * width * sizeof(float), "queries"));
+  ESP_TRY(check(cudaMemset(queries.data(), 0x3D, queries.size()), "filling"));
+  ESP_ASSIGN(const DeviceMemory out,
+             DeviceMemory::allocate(count * width * sizeof(float), "results"));
+  ESP_ASSIGN(const DeviceMemory parts,
+             DeviceMemory::allocate(std::uint64_t{plan.parts()} * shape.heads *
+                                            part_floats(shape.head_width) * sizeof(float) +
+                                        16,
+                                    "parts"));
+  AttentionCall call;
+  call.plan = on_device.as<unsigned char>();
+  call.pool = {pool.as<std::uint16_t>(), 1, shape.kv_heads, shape.head_width};
+  call.heads = shape.heads;
+  call.scale = shape.query_scale;
+  call.queries = queries.as<float>();
+  call.query_stride = width;
+  call.out = out.as<float>();
+  call.out_stride = width;
+  call.parts = parts.as<float>();
+  return seconds(stream, 20, [&](int) { attend(stream.get(), plan.grid(), call); });
+}
+
+Status attention(std::uint32_t multiprocessors) {
   ESP_ASSIGN(const Stream stream, Stream::create());
   ModelShape shape;
   shape.layers = 1;
@@ -142,51 +215,28 @@ Status attention() {
   shape.head_width = 128;
   shape.query_scale = 0.088F;
   constexpr std::uint32_t kBranches = 32;
-  std::printf("%-34s %10s %10s %8s\n", "attention, 32 branches", "shared us", "copies us", "ratio");
+  std::printf("%-34s %10s %10s %8s %10s\n", "attention, 32 branches", "shared us", "copies us",
+              "ratio", "tuned us");
   for (const std::uint32_t tokens : {512U, 2048U, 8192U}) {
-    double times[2];
-    for (const bool shared : {true, false}) {
-      const Batch batch = branches_of(kBranches, tokens, shared);
-      const std::uint64_t pages = batch.sequences.back().back() + 1;
-      const std::uint64_t page = std::uint64_t{4} * shape.kv_heads * shape.head_width * kPageTokens;
-      ESP_ASSIGN(const DeviceMemory pool, DeviceMemory::allocate(pages * page, "pages"));
-      ESP_TRY(check(cudaMemset(pool.data(), 0x2B, pool.size()), "filling"));
-      AttentionPlan plan(shape, 0);
-      std::vector<std::uint32_t> rows(kBranches);
-      for (std::uint32_t i = 0; i < kBranches; ++i) rows[i] = i;
-      plan.plan(batch, rows);
-      std::vector<std::byte> bytes(plan.bytes());
-      plan.write_to(bytes);
-      ESP_ASSIGN(const DeviceMemory on_device, DeviceMemory::allocate(bytes.size(), "plan"));
-      ESP_TRY(
-          check(cudaMemcpy(on_device.data(), bytes.data(), bytes.size(), cudaMemcpyHostToDevice),
-                "plan"));
-      const std::size_t width = std::size_t{shape.heads} * shape.head_width;
-      ESP_ASSIGN(const DeviceMemory queries,
-                 DeviceMemory::allocate(kBranches * width * sizeof(float), "queries"));
-      ESP_TRY(check(cudaMemset(queries.data(), 0x3D, queries.size()), "filling"));
-      ESP_ASSIGN(const DeviceMemory out,
-                 DeviceMemory::allocate(kBranches * width * sizeof(float), "results"));
-      ESP_ASSIGN(const DeviceMemory parts,
-                 DeviceMemory::allocate(std::uint64_t{plan.parts()} * shape.heads *
-                                                part_floats(shape.head_width) * sizeof(float) +
-                                            16,
-                                        "parts"));
-      AttentionCall call;
-      call.plan = on_device.as<unsigned char>();
-      call.pool = {pool.as<std::uint16_t>(), 1, shape.kv_heads, shape.head_width};
-      call.heads = shape.heads;
-      call.scale = shape.query_scale;
-      call.queries = queries.as<float>();
-      call.query_stride = width;
-      call.out = out.as<float>();
-      call.out_stride = width;
-      call.parts = parts.as<float>();
-      ESP_ASSIGN(times[shared ? 0 : 1],
-                 seconds(stream, 20, [&](int) { attend(stream.get(), plan.grid(), call); }));
+    const Batch shared = branches_of(kBranches, tokens, true);
+    StepSizes sizes;
+    ESP_ASSIGN(const double time,
+               attention_seconds(stream, shape, shared, sizes.attention(multiprocessors)));
+    ESP_ASSIGN(const double copies,
+               attention_seconds(stream, shape, branches_of(kBranches, tokens, false),
+                                 sizes.attention(multiprocessors)));
+    double tuned = time;
+    std::uint32_t best = sizes.side_by_side;
+    for (const std::uint32_t side : {1U, 4U, 8U}) {
+      sizes.side_by_side = side;
+      ESP_ASSIGN(const double its,
+                 attention_seconds(stream, shape, shared, sizes.attention(multiprocessors)));
+      if (its >= tuned) continue;
+      tuned = its;
+      best = side;
     }
-    std::printf("prompt of %-24u %10.1f %10.1f %8.2f\n", tokens, times[0] * 1e6, times[1] * 1e6,
-                times[1] / times[0]);
+    std::printf("prompt of %-24u %10.1f %10.1f %8.2f %10.1f  side by side %u\n", tokens, time * 1e6,
+                copies * 1e6, copies / time, tuned * 1e6, best);
   }
   return {};
 }
@@ -291,7 +341,7 @@ Status run(const std::vector<std::uint32_t>& rows) {
               all.front().name.c_str(), limits.architecture.c_str(), all.front().multiprocessors,
               limits.bytes_per_second / 1e9);
   ESP_TRY(products(rows, limits.bytes_per_second));
-  ESP_TRY(attention());
+  ESP_TRY(attention(all.front().multiprocessors));
   ESP_TRY(choices(limits.bytes_per_second));
   return pages_beside();
 }
