@@ -2,7 +2,7 @@
 // object.
 //
 //   maskbench --tokenizer T --schemas F.jsonl[.xz] … [--threads N] [--limit N] [--out rows.jsonl]
-//             [--check N]
+//             [--check N] [--hold]
 //
 // T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
 // object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
@@ -18,8 +18,16 @@
 // mask is also timed by the monotonic clock, read inside of those calls, and the smaller of both
 // counts: neither can be less than the CPU time that the mask took. `clock_us` is what an empty
 // mask would be said to take, and `mask_cpu_us` has the times by CPU time alone.
+//
+// With --hold all grammars are kept: first every schema is compiled, then the texts of each are
+// fed, and `held` says what memory there was before, after the first and after the second, beside
+// what the grammars count themselves.
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -105,8 +113,8 @@ std::vector<TokenId> spell(const Vocabulary& vocabulary, std::string_view text) 
   return out;
 }
 
-Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::size_t check) {
-  Outcome out;
+// The grammar, where there is one, and what compiling it took.
+GrammarRef compile_row(const VocabularyRef& vocabulary, const Json& row, Outcome& out) {
   out.id = row.contains("id")
                ? (row["id"].is_string() ? row["id"].get<std::string>() : row["id"].dump())
                : "";
@@ -118,10 +126,15 @@ Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::s
   const double begin = thread_micros();
   const auto grammar = compile_json_schema(vocabulary, schema, {}, options);
   out.compile = thread_micros() - begin;
-  if (!grammar) {
-    out.refusal = grammar.error().message;
-    return out;
-  }
+  if (grammar) return *grammar;
+  out.refusal = grammar.error().message;
+  return nullptr;
+}
+
+// Feeds the texts of the row.
+void feed_row(const Grammar& grammar, const Json& row, bool bytes, std::size_t check,
+              Outcome& out) {
+  const VocabularyRef& vocabulary = grammar.vocabulary();
   std::vector<std::uint64_t> filled((vocabulary->size() + 63) / 64);
   for (const Json& test : row["tests"]) {
     const bool valid = test["valid"].get<bool>();
@@ -132,7 +145,7 @@ Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::s
     } else {
       ids = spell(*vocabulary, text);
     }
-    Matcher matcher = (*grammar)->start();
+    Matcher matcher = grammar.start();
     bool accepted = true;
     std::size_t fed = 0;
     for (const TokenId id : ids) {
@@ -174,8 +187,30 @@ Outcome run(const VocabularyRef& vocabulary, const Json& row, bool bytes, std::s
       out.first_wrong = (accepted ? "false accept: " : "false reject after: ") + before;
     }
   }
-  return out;
 }
+
+// What the process holds, in bytes: of memory, and of what was allocated where the library says it.
+struct Memory {
+  std::uint64_t resident = 0, allocated = 0;
+  static Memory now() {
+    Memory out;
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages >> pages;  // the second is what is resident
+    out.resident = pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+#if defined(__GLIBC__)
+    const struct mallinfo2 heap = mallinfo2();
+    out.allocated = heap.uordblks + heap.hblkhd;
+#endif
+    return out;
+  }
+  [[nodiscard]] Json since(const Memory& before) const {
+    const auto more = [](std::uint64_t now, std::uint64_t then) {
+      return now > then ? now - then : 0;
+    };
+    return {{"resident_bytes", more(resident, before.resident)},
+            {"allocated_bytes", more(allocated, before.allocated)}};
+  }
+};
 
 // Medians of nothing at all.
 Stopwatch::Time empty_time() {
@@ -218,6 +253,7 @@ int main(int argc, char** argv) {
   std::size_t limit = SIZE_MAX;
   std::size_t stride = 1;
   std::size_t check = 0;
+  bool hold = false;
   std::string rows_file;
   app.add_option("--tokenizer", tokenizer, "a GGUF file, a tokenizer.json[.xz], or `bytes`")
       ->required();
@@ -226,6 +262,7 @@ int main(int argc, char** argv) {
   app.add_option("--limit", limit, "at most so many schemas");
   app.add_option("--every", stride, "only every n-th schema");
   app.add_option("--check", check, "hold every n-th mask against trying each token alone");
+  app.add_flag("--hold", hold, "keep all grammars, and say what they hold");
   app.add_option("--out", rows_file, "one JSON line a schema");
   CLI11_PARSE(app, argc, argv);
   const auto vocabulary = bench::read_vocabulary(tokenizer);
@@ -253,22 +290,65 @@ int main(int argc, char** argv) {
     }
   }
   std::vector<Outcome> outcomes(lines.size());
-  std::atomic<std::size_t> next = 0;
+  std::vector<GrammarRef> held(hold ? lines.size() : 0);
   std::atomic<bool> malformed = false;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < lines.size(); i = next++) {
-      const Json row = Json::parse(lines[i], nullptr, false);
-      if (!row.is_object() || !row.contains("schema") || !row.contains("tests")) {
-        malformed = true;
-        continue;
+  // Calls f(i, row) for each line, on all threads.
+  const auto each_row = [&](auto&& f) {
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&] {
+      for (std::size_t i = next++; i < lines.size(); i = next++) {
+        const Json row = Json::parse(lines[i], nullptr, false);
+        if (!row.is_object() || !row.contains("schema") || !row.contains("tests")) {
+          malformed = true;
+          continue;
+        }
+        f(i, row);
       }
-      outcomes[i] = run(*vocabulary, row, tokenizer == "bytes", check);
-    }
+    };
+    std::vector<std::thread> pool;
+    for (std::size_t t = 1; t < threads; ++t) pool.emplace_back(work);
+    work();
+    for (std::thread& t : pool) t.join();
   };
-  std::vector<std::thread> pool;
-  for (std::size_t t = 1; t < threads; ++t) pool.emplace_back(work);
-  work();
-  for (std::thread& t : pool) t.join();
+  const bool bytes = tokenizer == "bytes";
+  if (hold) {  // what is measured here is no part of it
+    each_row([&](std::size_t i, const Json& row) {
+      std::size_t masks = 0;
+      for (const Json& test : row["tests"]) {
+        masks += test.contains("toks") ? test["toks"].size() : 0;
+      }
+      for (std::vector<double>* times : {&outcomes[i].masks, &outcomes[i].masks_cpu}) {
+        times->resize(masks);
+        times->clear();
+      }
+    });
+  }
+#if defined(__GLIBC__)
+  if (hold) malloc_trim(0);  // what making the tables left would hide what is held
+#endif
+  const Memory before = Memory::now();
+  Json memory = nullptr;
+  each_row([&](std::size_t i, const Json& row) {
+    GrammarRef grammar = compile_row(*vocabulary, row, outcomes[i]);
+    if (hold) {
+      held[i] = std::move(grammar);
+    } else if (grammar != nullptr) {
+      feed_row(*grammar, row, bytes, check, outcomes[i]);
+    }
+  });
+  if (hold) {
+    const auto counted = [&](const char* when, const Memory& now) {
+      std::uint64_t sum = 0;
+      for (const GrammarRef& grammar : held) sum += grammar != nullptr ? grammar->size().bytes : 0;
+      memory[when] = now.since(before);
+      memory[when]["counted_bytes"] = sum;
+    };
+    counted("compiled", Memory::now());
+    each_row([&](std::size_t i, const Json& row) {
+      if (held[i] != nullptr) feed_row(*held[i], row, bytes, check, outcomes[i]);
+    });
+    counted("fed", Memory::now());
+  }
   if (malformed) {
     std::fprintf(stderr, "maskbench: a line is no {\"schema\", \"tests\"} object\n");
     return 2;
@@ -338,6 +418,7 @@ int main(int argc, char** argv) {
                     {"mask_cpu_us", times(masks_cpu)},
                     {"clock_us", {{"mask", empty.least}, {"mask_cpu", empty.cpu}}},
                     {"compile_us", times(compiles)},
+                    {"held", memory},
                     {"peak_resident_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024},
                     {"refusals", refusals}};
   std::printf("%s\n", out.dump(2, ' ', false, Json::error_handler_t::replace).c_str());

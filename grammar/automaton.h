@@ -8,7 +8,8 @@
 //
 // Not thread-safe: Grammar holds the lock. Nothing is freed but the whole: Grammar drops an
 // automaton that grew past its byte budget and starts a fresh one; matchers replay their tokens
-// there. `bytes()` is the size kept so far. Nothing here recurses on input: stacks are explicit.
+// there. `bytes()` is about what was kept so far, and `held_bytes()` counts it. Nothing here
+// recurses on input: stacks are explicit.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "grammar/context_free_machine.h"
+#include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/mask.h"
 #include "grammar/number_map.h"
@@ -96,7 +98,11 @@ class Automaton {
   /// The bytes that some live continuation starts with; end of turn is not among them.
   [[nodiscard]] ByteSet next_bytes(StateId state) const;
 
+  /// About what it has grown to: kept along the way, so asking costs nothing.
   [[nodiscard]] std::size_t bytes() const;
+  /// What it holds now: counted, at a look at each thing that it keeps. Not the tables that a
+  /// vocabulary's grammars share.
+  [[nodiscard]] std::size_t held_bytes() const;
   [[nodiscard]] const Program& program() const { return *program_; }
 
   // ---- for captures: the same steps with their order and events ----
@@ -189,12 +195,14 @@ class Automaton {
   struct Tail {
     std::string bytes;
     std::vector<std::uint32_t> costs;
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(bytes, costs); }
   };
   struct PositionFacts {
     std::unique_ptr<Tail> tail;
     std::uint64_t closing_size = UINT64_MAX;
     std::uint32_t visited = 0;  // the stamp of the expansion that saw it
     std::uint32_t entered = 0;  // the same of a repeat that was entered
+    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(tail); }
   };
   using Items = SmallVector<PositionId, 2>;
   struct State {
@@ -214,6 +222,10 @@ class Automaton {
     std::unique_ptr<Tail> closing;
     std::uint8_t closes = 0;  // 0 not known, 1 no, 2 yes
     std::unique_ptr<ByteSet> bytes;
+    [[nodiscard]] std::size_t held_bytes() const {
+      return held_by_all(items, closing, bytes) +
+             (row != nullptr ? block_bytes(256 * sizeof row[0]) : 0);
+    }
   };
   static constexpr std::uint32_t kUnknown = UINT32_MAX - 1;
   struct Pair {

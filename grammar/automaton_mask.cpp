@@ -15,7 +15,7 @@ MaskRef Automaton::intern_mask(MaskBuilder& builder) {
   const std::uint32_t known =
       mask_ids_.find(hash, [&](std::uint32_t m) { return builder.same_as(*masks_[m]); });
   if (known != InternTable::kNone) return masks_[known];
-  bytes_ += builder.bytes() + 192;
+  bytes_ += builder.held() + 256;
   mask_ids_.insert(hash, static_cast<std::uint32_t>(masks_.size()));
   make_room(masks_);
   masks_.push_back(builder.build());

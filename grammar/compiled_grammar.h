@@ -4,15 +4,18 @@
 // When the automaton has passed its byte budget it is dropped whole and begun anew ("generation");
 // matchers notice and replay their tokens. A single call may pass the budget; the next one starts
 // over. Where one open text needs more than the budget, the automaton may hold twice what replaying
-// that text made, so that it is not replayed at every call.
+// that text made, so that it is not replayed at every call. It is dropped, too, where the automata
+// of all grammars hold too much together (automaton_cache.h).
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 #include "grammar/automaton.h"
+#include "grammar/automaton_cache.h"
 #include "grammar/longest_text.h"
 #include "grammar/matcher.h"
 
@@ -20,10 +23,10 @@ namespace espalier::grammar {
 
 class CompiledGrammar final : public Grammar, public std::enable_shared_from_this<CompiledGrammar> {
  public:
-  CompiledGrammar(ProgramRef program, const Limits& limits)
-      : program_(std::move(program)),
-        longest_text_(grammar::longest_text(program_->pool(), program_->root())),
-        state_bytes_(limits.state_bytes) {}
+  CompiledGrammar(ProgramRef program, const Limits& limits);
+  ~CompiledGrammar() override;
+  CompiledGrammar(const CompiledGrammar&) = delete;
+  CompiledGrammar& operator=(const CompiledGrammar&) = delete;
 
   [[nodiscard]] Matcher start(std::string_view prefix) const override;
   [[nodiscard]] std::uint32_t least_tokens() const override;
@@ -33,13 +36,42 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   [[nodiscard]] GrammarSize size() const override;
   [[nodiscard]] const Program& program() const { return *program_; }
 
-  // For matchers, which hold the lock around these.
-  [[nodiscard]] std::mutex& mutex() const { return mutex_; }
-  Automaton& automaton() const;
-  StateId resolve(const MatcherState& at, Automaton& automaton) const;
+  /// One call: holds the grammar's lock, and at its end says what the automaton has grown to.
+  class Call {
+   public:
+    explicit Call(const CompiledGrammar& grammar)
+        : grammar_(grammar), lock_(grammar.mutex_), automaton_(grammar.automaton()) {}
+    ~Call();
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+    [[nodiscard]] Automaton& automaton() const { return automaton_; }
+    /// The state of `at` in the automaton.
+    [[nodiscard]] StateId resolve(const MatcherState& at) const {
+      return grammar_.resolve(at, automaton_);
+    }
+
+   private:
+    const CompiledGrammar& grammar_;
+    std::unique_lock<std::mutex> lock_;
+    Automaton& automaton_;
+  };
+  /// Inside a call.
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
+  // For the cache.
+  /// What it was told last of the automaton here.
+  [[nodiscard]] std::size_t cached() const { return cached_.load(std::memory_order_relaxed); }
+  /// The cache's clock at the last call.
+  [[nodiscard]] std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
+  /// nullptr where there is none, or a call is under way.
+  [[nodiscard]] std::unique_ptr<Automaton> give_up_automaton() const;
+
  private:
+  Automaton& automaton() const;
+  StateId resolve(const MatcherState& at, Automaton& automaton) const;
+  std::size_t count() const;
+  void tell_cache(std::size_t now) const;
+
   ProgramRef program_;
   std::optional<std::uint64_t> longest_text_;
   std::size_t state_bytes_;
@@ -47,6 +79,10 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   mutable std::unique_ptr<Automaton> automaton_;
   mutable std::uint64_t generation_ = 0;
   mutable std::size_t replayed_ = 0;  // bytes that the largest replay into this automaton made
+  // What the automaton held when it was counted last, what it said itself then, and calls since.
+  mutable std::size_t counted_ = 0, bytes_when_counted_ = 0, calls_ = 0;
+  mutable std::atomic<std::size_t> cached_ = 0;
+  mutable std::atomic<std::uint64_t> used_ = 0;
 };
 
 /// compile() for an expression that is built already: what types, schemas and tests share.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "grammar/expression.h"
+#include "grammar/held_bytes.h"
 
 namespace espalier::grammar {
 
@@ -31,6 +32,8 @@ class ContextFreeFacts {
   }
   [[nodiscard]] bool productive(Expr e) const { return size(e) != kNever; }
   [[nodiscard]] bool nullable(Expr e) const { return size(e) == 0; }
+
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(sizes_); }
 
   static std::uint32_t sum(std::uint32_t a, std::uint32_t b) {
     if (a == kNever || b == kNever) return kNever;

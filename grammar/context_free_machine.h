@@ -82,6 +82,7 @@ class ContextFreeMachine {
     ByteSet first;    // bytes its code points start with
   };
   std::optional<CharacterClass> character_class(SetId set);
+  [[nodiscard]] std::size_t held_bytes() const;
 
  private:
   using LocalId = std::uint32_t;
@@ -110,6 +111,7 @@ class ContextFreeMachine {
     bool beyond = false;  // more than kMostVisits frames: no set holds it
     std::vector<LocalId> leaves;
     std::vector<Call> calls;
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(leaves, calls); }
   };
   struct Item {
     LocalId local = kEnd;
@@ -120,6 +122,7 @@ class ContextFreeMachine {
     bool accepts = false;  // the grammar's word may be complete here
     std::uint32_t size = 0;
     std::vector<Item> callers;  // sorted; none has a local of kEnd
+    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(callers); }
   };
   struct Pending {
     std::uint32_t rule = 0;
@@ -127,6 +130,7 @@ class ContextFreeMachine {
     std::vector<Item> callers;
     std::vector<NodeId> tails;  // nodes of callers that had nothing left to do
     NodeId made = kPending;
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(callers, tails); }
   };
   struct Set {
     bool accepting = false;
@@ -134,6 +138,7 @@ class ContextFreeMachine {
     std::uint8_t closes = 0;  // 0 unknown, 1 yes, 2 no
     std::uint32_t size = 0;
     std::vector<Item> leaves;
+    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(leaves); }
   };
 
   LocalId local(std::uint32_t expr, std::uint32_t progress, LocalId next);

@@ -53,6 +53,7 @@
 #include "base/result.h"
 #include "grammar/byte_set.h"
 #include "grammar/decimal_multiple.h"
+#include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/json.h"
 
@@ -116,6 +117,7 @@ struct CaptureInfo {
   Capture kind = Capture::kText;
   std::string name;  // kField
   Json constant;     // kConstant, kTable
+  [[nodiscard]] std::size_t held_bytes() const { return held_by_all(name, constant); }
 };
 
 /// A closed range of code points.
@@ -230,6 +232,8 @@ class ExpressionPool {
   [[nodiscard]] const DecimalMultiple& multiple_of(Expr e) const {
     return multiples_[nodes_[e.id].a];
   }
+  /// With itself, and with the schemas in it.
+  [[nodiscard]] std::size_t held_bytes() const;
   [[nodiscard]] std::size_t rule_count() const { return rules_.size(); }
   [[nodiscard]] Expr rule_body(std::uint32_t rule) const { return rules_[rule].body; }
   [[nodiscard]] const std::string& rule_name(std::uint32_t rule) const { return rules_[rule].name; }
@@ -239,6 +243,7 @@ class ExpressionPool {
     std::string name;
     Expr body;
     bool defined = false;
+    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(name); }
   };
   Expr add(Node node, std::span<const Expr> children, std::size_t payload = 0);
   Expr add_capture(CaptureInfo info, Expr child);

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "grammar/held_bytes.h"
+
 namespace espalier::grammar {
 
 class InternTable {
@@ -40,6 +42,7 @@ class InternTable {
     place({static_cast<std::uint32_t>(hash), id});
     ++size_;
   }
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(slots_); }
 
  private:
   struct Slot {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "grammar/held_bytes.h"
+
 namespace espalier::grammar {
 namespace {
 
@@ -66,7 +68,7 @@ std::uint32_t count_bits(std::span<const std::uint64_t> words) {
 }
 
 Mask::Mask(std::vector<std::uint64_t> words)
-    : size_(words.size()), dense_(true), written_(true), words_(std::move(words)) {}
+    : size_(words.size()), dense_(true), written_(true), row_(shared_row(std::move(words))) {}
 
 Mask::Mask(std::vector<TokenId> ids, std::size_t words) : size_(words), single_(std::move(ids)) {}
 
@@ -87,7 +89,7 @@ void Mask::fill(std::byte* to, std::size_t bytes) const {
   }
   if (copy) {
     written();
-    std::memcpy(to, words_.data(), bytes);
+    std::memcpy(to, row_->data(), bytes);
     return;
   }
   if (tables_.empty()) {
@@ -120,7 +122,7 @@ void Mask::fill(std::byte* to, std::size_t bytes) const {
 }
 
 void Mask::write() const {
-  words_ = written_out(tables_, lists_, single_, size_);
+  row_ = shared_row(written_out(tables_, lists_, single_, size_));
   written_.store(true, std::memory_order_release);
 }
 
@@ -133,13 +135,26 @@ void Mask::tally() const {
     count_ = static_cast<std::uint32_t>(ids_.size());
   } else {
     written();
-    count_ = count_bits(words_);
+    count_ = count_bits(*row_);
     if (count_ <= kListed) {
       ids_.reserve(count_);
-      for_each_bit(words_, [&](TokenId id) { ids_.push_back(id); });
+      for_each_bit(*row_, [&](TokenId id) { ids_.push_back(id); });
     }
   }
   counted_.store(true, std::memory_order_release);
+}
+
+std::size_t Mask::held_bytes() const {
+  std::size_t out = grammar::held_by_all(tables_, lists_, single_);
+  if (counted_.load(std::memory_order_acquire)) out += grammar::held_bytes(ids_);
+  if (written_.load(std::memory_order_acquire)) {
+    out += block_bytes(size_bytes()) / static_cast<std::size_t>(std::max(1L, row_.use_count()));
+  }
+  return out;
+}
+
+std::size_t MaskBuilder::held_bytes() const {
+  return grammar::held_by_all(tables_, lists_, ids_, words_);
 }
 
 void MaskBuilder::allow(MaskTableRef table) {
@@ -183,28 +198,25 @@ std::vector<std::uint64_t>& MaskBuilder::words() {
 }
 
 std::size_t MaskBuilder::hash() const {
-  // Four chains at once, for speed.
-  std::uint64_t h[4] = {1, 2, 3, 4};
+  if (!words_.empty()) return hash_of_row(words_);
+  std::uint64_t h[4] = {1, 2, 3, 4};  // chains at once, for speed
   const auto stir = [&](std::size_t i, std::uint64_t v) {
     h[i % 4] = (h[i % 4] ^ v) * 0x9E3779B97F4A7C15ULL;
     h[i % 4] ^= h[i % 4] >> 29;
   };
-  for (std::size_t w = 0; w < words_.size(); ++w) stir(w, words_[w]);
-  if (words_.empty()) {
-    for (const MaskTableRef& table : tables_) {
-      stir(0, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(table.get())));
-    }
-    for (const TokenListRef& list : lists_) {
-      stir(1, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(list.ids.data())));
-      stir(1, list.ids.size());
-    }
-    for (std::size_t i = 0; i < ids_.size(); ++i) stir(i, static_cast<std::uint64_t>(ids_[i]));
+  for (const MaskTableRef& table : tables_) {
+    stir(0, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(table.get())));
   }
+  for (const TokenListRef& list : lists_) {
+    stir(1, static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(list.ids.data())));
+    stir(1, list.ids.size());
+  }
+  for (std::size_t i = 0; i < ids_.size(); ++i) stir(i, static_cast<std::uint64_t>(ids_[i]));
   return h[0] ^ (h[1] << 1) ^ (h[2] << 2) ^ (h[3] << 3);
 }
 
 bool MaskBuilder::same_as(const Mask& mask) const {
-  if (!words_.empty()) return mask.dense_ && mask.words_ == words_;
+  if (!words_.empty()) return mask.dense_ && *mask.row_ == words_;
   const auto same_list = [](const TokenListRef& a, const TokenListRef& b) {
     return a.ids.data() == b.ids.data() && a.ids.size() == b.ids.size();
   };

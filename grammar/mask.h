@@ -4,8 +4,8 @@
 // Kept as it was found: tables of the vocabulary and single tokens beside them, or a bitset. Rows
 // are filled straight from that (a copy and a bit a token): most masks are used once or twice. The
 // bitset, the count and the list are made when they are asked for; the bitset also once rows have
-// cost as much more than a copy each as making it does. Thread-safe; owns, or shares, all that it
-// refers to.
+// cost as much more than a copy each as making it does, and it is shared with all masks of the
+// process that allow the same (mask_row.h). Thread-safe; owns, or shares, all that it refers to.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,7 @@
 
 #include "base/token.h"
 #include "grammar/make_room.h"
+#include "grammar/mask_row.h"
 
 namespace espalier::grammar {
 
@@ -33,6 +34,7 @@ using MaskTableRef = std::shared_ptr<const MaskTable>;
 struct TokenListRef {
   std::shared_ptr<const void> owner;
   std::span<const TokenId> ids;
+  [[nodiscard]] static std::size_t held_bytes() { return 0; }  // the owner's
 };
 
 class Mask {
@@ -57,7 +59,7 @@ class Mask {
   [[nodiscard]] std::size_t size_bytes() const { return size_ * sizeof(std::uint64_t); }
   [[nodiscard]] std::span<const std::uint64_t> words() const {
     written();
-    return words_;
+    return *row_;
   }
   /// How many tokens are allowed.
   [[nodiscard]] std::uint32_t count() const {
@@ -71,6 +73,9 @@ class Mask {
     return ids_;
   }
   static constexpr std::uint32_t kListed = 1024;
+  /// Bytes that it holds for itself, and its part of a row that it shares; not the tables and the
+  /// lists of others.
+  [[nodiscard]] std::size_t held_bytes() const;
 
  private:
   friend class MaskBuilder;
@@ -80,18 +85,18 @@ class Mask {
   void counted() const {
     if (!counted_.load(std::memory_order_acquire)) std::call_once(count_once_, [this] { tally(); });
   }
-  void write() const;  // words_
+  void write() const;  // row_
   void tally() const;  // ids_, count_
 
   std::size_t size_;                              // words
   std::vector<MaskTableRef> tables_;              // as it was found: all of these
   std::vector<TokenListRef> lists_;               // and these
   std::vector<TokenId> single_;                   // and these, in any order, perhaps twice
-  bool dense_ = false;                            // as words_, and nothing else
+  bool dense_ = false;                            // as row_, and nothing else
   mutable std::atomic<std::uint64_t> spent_ = 0;  // on rows, see fill()
   mutable std::atomic<bool> written_ = false, counted_ = false;
   mutable std::once_flag write_once_, count_once_;
-  mutable std::vector<std::uint64_t> words_;
+  mutable MaskRow row_;
   mutable std::vector<TokenId> ids_;
   mutable std::uint32_t count_ = 0;
 };
@@ -134,11 +139,8 @@ class MaskBuilder {
     return tables_.size() * sizeof(MaskTableRef) + lists_.size() * sizeof(TokenListRef) +
            ids_.size() * sizeof(TokenId) + words_.size() * sizeof(std::uint64_t);
   }
-  /// Bytes that the mask will hold when it is written out.
-  [[nodiscard]] std::size_t bytes() const {
-    return size_ * sizeof(std::uint64_t) + ids_.size() * sizeof(TokenId) +
-           Mask::kListed * sizeof(TokenId);
-  }
+  /// The same with the room around it.
+  [[nodiscard]] std::size_t held_bytes() const;
   /// What was collected; clear() before another one.
   [[nodiscard]] MaskRef build();
 

@@ -8,6 +8,7 @@
 #include "grammar/automaton.h"
 #include "grammar/capture_run.h"
 #include "grammar/compiled_grammar.h"
+#include "grammar/held_bytes.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -47,13 +48,64 @@ class MatcherState {
   mutable StateId state_ = Automaton::kDead;
 };
 
+CompiledGrammar::CompiledGrammar(ProgramRef program, const Limits& limits)
+    : program_(std::move(program)),
+      longest_text_(grammar::longest_text(program_->pool(), program_->root())),
+      state_bytes_(limits.state_bytes) {
+  AutomatonCache::of_process().add(this);
+}
+
+CompiledGrammar::~CompiledGrammar() {
+  AutomatonCache::of_process().remove(this);
+  tell_cache(0);
+}
+
 Automaton& CompiledGrammar::automaton() const {
-  if (automaton_ == nullptr || automaton_->bytes() > std::max(state_bytes_, 2 * replayed_)) {
+  if (automaton_ == nullptr || cached() > std::max(state_bytes_, 2 * replayed_)) {
     automaton_ = std::make_unique<Automaton>(program_);
     ++generation_;
-    replayed_ = 0;
+    replayed_ = counted_ = bytes_when_counted_ = calls_ = 0;
   }
   return *automaton_;
+}
+
+std::size_t CompiledGrammar::count() const {
+  counted_ = automaton_->held_bytes();
+  bytes_when_counted_ = automaton_->bytes();
+  calls_ = 0;
+  return counted_;
+}
+
+void CompiledGrammar::tell_cache(std::size_t now) const {
+  const std::size_t before = cached();
+  if (before == now) return;
+  cached_.store(now, std::memory_order_relaxed);
+  AutomatonCache::of_process().changed(before, now);
+}
+
+// Counting looks at all that the automaton keeps, so it waits until that has grown by a part, or
+// for so many calls that it costs each next to nothing: masks grow without the automaton, when rows
+// are written out.
+CompiledGrammar::Call::~Call() {
+  constexpr std::size_t kPart = 2, kLittle = 65'536, kCalls = 1024, kBytesACall = 16;
+  const std::size_t grown = automaton_.bytes() - grammar_.bytes_when_counted_;
+  std::size_t held = grammar_.counted_ + grown;
+  if (grown > grammar_.counted_ / kPart + kLittle ||
+      ++grammar_.calls_ > kCalls + grammar_.counted_ / kBytesACall) {
+    held = grammar_.count();
+  }
+  AutomatonCache& cache = AutomatonCache::of_process();
+  grammar_.tell_cache(held);
+  grammar_.used_.store(cache.clock(), std::memory_order_relaxed);
+  lock_.unlock();
+  cache.keep_limit(&grammar_);
+}
+
+std::unique_ptr<Automaton> CompiledGrammar::give_up_automaton() const {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock || automaton_ == nullptr) return nullptr;
+  tell_cache(0);
+  return std::move(automaton_);
 }
 
 // The state of `at` in the current automaton: known, or found by replaying tokens from the last
@@ -83,24 +135,25 @@ StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) c
 }
 
 Matcher CompiledGrammar::start(std::string_view prefix) const {
-  const std::lock_guard lock(mutex_);
+  const Call call(*this);
   auto state = std::make_shared<MatcherState>(shared_from_this(),
                                               std::make_shared<const std::string>(prefix));
-  Automaton& a = automaton();
-  if (!a.live(resolve(*state, a))) return Matcher();
+  if (!call.automaton().live(call.resolve(*state))) return Matcher();
   return Matcher(std::move(state));
 }
 
 std::uint32_t CompiledGrammar::least_tokens() const {
-  const std::lock_guard lock(mutex_);
-  Automaton& a = automaton();
+  const Call call(*this);
+  Automaton& a = call.automaton();
   return a.distance(a.start({}));
 }
 
 GrammarSize CompiledGrammar::size() const {
   const std::lock_guard lock(mutex_);
-  return {program_->pool().size(), program_->pool().rule_count(),
-          automaton_ == nullptr ? 0 : automaton_->bytes()};
+  const std::size_t states = automaton_ == nullptr ? 0 : count();
+  tell_cache(states);
+  return {program_->pool().size(), program_->pool().rule_count(), states,
+          states + block_bytes(sizeof *this) + program_->held_bytes()};
 }
 
 namespace {
@@ -109,10 +162,9 @@ namespace {
 template <class F>
 auto locked(const MatcherState& at, F&& f) {
   const CompiledGrammar& grammar = *at.grammar_;
-  const std::lock_guard lock(grammar.mutex());
-  Automaton& automaton = grammar.automaton();
-  const StateId state = grammar.resolve(at, automaton);
-  return f(automaton, state);
+  const CompiledGrammar::Call call(grammar);
+  const StateId state = call.resolve(at);
+  return f(call.automaton(), state);
 }
 
 std::string hole_bytes(const MatcherState& at) {

@@ -4,7 +4,8 @@
 // A Grammar is compiled once a (type, follow) and shared; a Matcher is one position in it: a small
 // value whose copy is O(1) (an immutable handle), so fork is a copy and rollback is keeping an old
 // copy. Matchers of one Grammar may be used from several threads; the Grammar's lazily built states
-// and masks are synchronised inside and bounded in bytes.
+// and masks are synchronised inside and bounded in bytes, and so are those of all grammars
+// together.
 //
 // The language of a hole (CONTRACTS 18): with F the literal that follows in the text, the hole is
 // sampled under L·F, and is done when F is complete. Without an F the hole ends with the
@@ -45,6 +46,7 @@ struct GrammarSize {
   std::size_t expressions = 0;
   std::size_t rules = 0;
   std::size_t state_bytes = 0;  // lazily built states and masks
+  std::size_t bytes = 0;        // all that it holds for itself alone, these among it
 };
 
 class Grammar {
@@ -65,6 +67,14 @@ class Grammar {
   [[nodiscard]] virtual GrammarSize size() const = 0;
 };
 using GrammarRef = std::shared_ptr<const Grammar>;
+
+/// What the states and masks of all grammars of the process may hold together, in bytes. Past it
+/// those of the grammars go that were not used for the longest, and are made again as they are
+/// reached: never other masks, only later ones. Counted without what a vocabulary's grammars share.
+void set_cache_limit(std::size_t bytes);
+[[nodiscard]] std::size_t cache_limit();
+/// What they hold now.
+[[nodiscard]] std::size_t cache_bytes();
 
 /// A hole of `type` followed by the literal `follow` (empty: it ends the turn). `source` is the
 /// text that its spans copy from, if it holds any. A call, and a list of calls, is written as

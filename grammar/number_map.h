@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "grammar/hash.h"
+#include "grammar/held_bytes.h"
 
 namespace espalier::grammar {
 
@@ -45,6 +46,7 @@ class NumberMap {
     return slots_[i].value;
   }
   [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(slots_); }
 
  private:
   struct Slot {

@@ -102,6 +102,8 @@ class Program {
   /// The machine of a kSchema that was made with the program, for the first automaton that asks;
   /// then nullptr.
   [[nodiscard]] std::unique_ptr<SchemaMachine> take_machine(Expr schema) const;
+  /// With itself, its expressions, and the machines that no automaton has taken yet.
+  [[nodiscard]] std::size_t held_bytes() const;
   /// Whether the root rests on a product or a schema that could not be decided.
   [[nodiscard]] bool rests_on_undecided() const;
   /// A product's closing (kCloses): automata start from it, so that it is the same in all of them.

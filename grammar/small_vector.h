@@ -12,6 +12,8 @@
 #include <iterator>
 #include <type_traits>
 
+#include "grammar/held_bytes.h"
+
 namespace espalier::grammar {
 
 template <class T, std::uint32_t N>
@@ -45,6 +47,9 @@ class SmallVector {
   [[nodiscard]] const T* data() const { return heap_ != nullptr ? heap_ : inside(); }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t held_bytes() const {
+    return heap_ == nullptr ? 0 : block_bytes(room_ * sizeof(T));
+  }
   T* begin() { return data(); }
   T* end() { return data() + size_; }
   [[nodiscard]] const T* begin() const { return data(); }

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/held_bytes.h"
+
 namespace espalier::grammar {
 
 template <class T, std::size_t kBlock = 8>
@@ -20,6 +22,12 @@ class StableVector {
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t held_bytes() const {
+    std::size_t out = blocks_.size() * block_bytes(kBlock * sizeof(T));
+    out += block_bytes(blocks_.capacity() * sizeof blocks_[0]);
+    for (std::size_t i = 0; i < size_; ++i) out += grammar::held_bytes((*this)[i]);
+    return out;
+  }
   T& operator[](std::size_t i) { return *at(i); }
   const T& operator[](std::size_t i) const { return *at(i); }
   T& push_back(T&& value) {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "grammar/byte_set.h"
+#include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/json.h"
 #include "grammar/json_schema_keywords.h"
@@ -68,12 +69,14 @@ struct MemberMap {
   std::vector<std::pair<std::uint32_t, FormulaId>> named;  // name -> formula, sorted
   std::vector<std::pair<FormulaId, FormulaId>> patterns;   // of the key -> of the value
   FormulaId other = 1;
+  [[nodiscard]] std::size_t held_bytes() const { return held_by_all(named, patterns); }
   friend bool operator==(const MemberMap&, const MemberMap&) = default;
 };
 
 struct ItemMap {
   std::vector<FormulaId> first;
   FormulaId other = 1;
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(first); }
   friend bool operator==(const ItemMap&, const ItemMap&) = default;
 };
 
@@ -81,6 +84,7 @@ struct ItemMap {
 struct StringPattern {
   std::string regex;
   bool search = true;  // ECMA-262 search, as `pattern` has it; else all of the string matches
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(regex); }
   friend bool operator==(const StringPattern&, const StringPattern&) = default;
 };
 
@@ -138,6 +142,10 @@ class Formulas {
   [[nodiscard]] std::size_t member_maps() const { return members_.size(); }
   [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
+  [[nodiscard]] std::size_t held_bytes() const {
+    return held_by_all(nodes_, children_, by_hash_, restricted_, names_, name_ids_, numbers_,
+                       patterns_, sets_, values_, name_lists_, members_, items_, payload_ids_);
+  }
   /// Whether the names and the scalars of sets are written with these bytes alone.
   [[nodiscard]] bool written_with(const ByteSet& bytes) const;
 

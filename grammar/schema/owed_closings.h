@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "grammar/held_bytes.h"
 #include "grammar/schema/scalar_dfa.h"
 
 namespace espalier::grammar {
@@ -28,6 +29,7 @@ class OwedClosings {
   [[nodiscard]] std::size_t bytes() const {
     return layers_.size() * dfa_->size() * sizeof(std::uint32_t);
   }
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(layers_); }
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;

@@ -81,6 +81,8 @@ class ScalarDfa {
     return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts) + runs_.bytes() +
            alike_.size() * sizeof(Digest);
   }
+  /// With those, and itself.
+  [[nodiscard]] std::size_t held_bytes() const;
   /// Of strings whose lengths can be counted while they are read: whether a state stands between
   /// two characters, and how many must still begin.
   [[nodiscard]] bool counts() const { return counts_; }

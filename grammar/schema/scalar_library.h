@@ -50,8 +50,12 @@ class ScalarLibrary {
   static constexpr std::size_t kFormatSteps = 40'000;   // of a large format's
   static constexpr std::size_t kCombinedStates = 4096;  // of one that others are combined to
   struct Entry {
-    ProgramRef program;                    // none: no scalar satisfies the formula
-    std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large
+    ProgramRef program;                             // none: no scalar satisfies the formula
+    std::shared_ptr<const ScalarDfa> dfa;           // none: it would be too large
+    [[nodiscard]] std::size_t held_bytes() const {  // where nobody else has it
+      return (program != nullptr ? program->held_bytes() : 0) +
+             (dfa != nullptr ? dfa->held_bytes() : 0);
+    }
   };
   std::optional<Entry> find(const std::string& key);
   /// False where it is not kept.

@@ -69,6 +69,8 @@ class ScalarRun {
   std::uint64_t closing_size(std::uint32_t state);
   void byte_classes(std::uint32_t state, std::vector<ByteSet>& classes) const;
   [[nodiscard]] std::size_t bytes() const;
+  /// The same, counted, with a finished automaton that nobody else has.
+  [[nodiscard]] std::size_t held_bytes() const;
 
   // ---- for masks ----
   [[nodiscard]] const Terminal* terminal() const { return terminal_; }

@@ -46,6 +46,12 @@ class SchemaDocuments {
   [[nodiscard]] const SchemaPlace* dynamic_anchor(const Json* resource,
                                                   const std::string& anchor) const;
   [[nodiscard]] const SchemaRules& rules(const SchemaPlace& at) const;
+  /// Lets the documents go: no place in them may be used after.
+  void clear() {
+    resources_ = {};
+    by_uri_ = {};
+    documents_ = {};
+  }
   /// Whether a document has, or one that is still to come may have, references whose target depends
   /// on the way there.
   [[nodiscard]] bool dynamic() const { return dynamic_ || options_.resolver != nullptr; }

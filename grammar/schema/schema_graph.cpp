@@ -16,7 +16,8 @@ Result<std::shared_ptr<const SchemaGraph>> SchemaGraph::create(Json schema,
                                                                Fuel& fuel) {
   const std::shared_ptr<SchemaGraph> graph(new SchemaGraph(std::move(schema), options, fuel));
   ESP_TRY(graph->read());
-  graph->fuel_ = nullptr;
+  graph->outcomes_ = {};
+  graph->forget();
   return graph;
 }
 
@@ -26,8 +27,26 @@ Result<std::shared_ptr<const SchemaGraph>> SchemaGraph::examine(Json schema,
   const std::shared_ptr<SchemaGraph> graph(new SchemaGraph(std::move(schema), options, fuel));
   graph->examining_ = true;
   ESP_TRY(graph->read());
-  graph->fuel_ = nullptr;
+  graph->forget();
   return graph;
+}
+
+// What was needed for reading alone: the documents, places in them, and numbers of things.
+void SchemaGraph::forget() {
+  fuel_ = nullptr;
+  expanded_.reserve(nodes_.size());
+  for (const Node& node : nodes_) expanded_.push_back(node.expanded);
+  nodes_ = {};
+  node_ids_.clear();
+  scopes_ = {};
+  scope_ids_.clear();
+  outcome_ids_.clear();
+  documents_.clear();
+}
+
+std::size_t SchemaGraph::held_bytes() const {
+  constexpr std::size_t kNoDocuments = 600;  // of an empty deque
+  return block_bytes(sizeof *this) + kNoDocuments + held_by_all(formulas_, expanded_, enumerated_);
 }
 
 Status SchemaGraph::read() {

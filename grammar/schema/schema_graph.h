@@ -5,8 +5,9 @@
 // are dynamic. Its formula speaks of the schemas that apply to the same value (allOf, $ref, if …)
 // and of those that apply to members and items by number (AtomKind::kNode); `expanded` has the
 // former put in. Everything that is not enforced is an error that names its JSON Pointer. Immutable
-// once created; size is linear in the schema, but for `oneOf`, quadratic in its branches, and
-// `unevaluated*`, exponential in the conditions they depend on (kMaxConditions).
+// once created, and then without the documents, which only reading needs; size is linear in the
+// schema, but for `oneOf`, quadratic in its branches, and `unevaluated*`, exponential in the
+// conditions they depend on (kMaxConditions).
 #pragma once
 
 #include <map>
@@ -41,7 +42,7 @@ class SchemaGraph {
   [[nodiscard]] const Formulas& formulas() const { return formulas_; }
   /// What the whole value satisfies.
   [[nodiscard]] FormulaId root() const { return root_; }
-  [[nodiscard]] FormulaId expanded(std::uint32_t node) const { return nodes_[node].expanded; }
+  [[nodiscard]] FormulaId expanded(std::uint32_t node) const { return expanded_[node]; }
   /// Whether a number may be the whole value: such a text may go on where it could end.
   [[nodiscard]] bool may_be_number() const { return may_be_number_; }
   /// Whether some formula has a part that is not enforced (SchemaOptions::strict is off).
@@ -50,7 +51,10 @@ class SchemaGraph {
   [[nodiscard]] bool ordered() const { return options_.order == MemberOrder::kDeclared; }
   /// The objects and arrays that `enum` and `const` name.
   [[nodiscard]] const std::vector<Json>& enumerated() const { return enumerated_; }
-  /// What becomes of each keyword, in the order in which they were read.
+  /// With itself.
+  [[nodiscard]] std::size_t held_bytes() const;
+  /// What becomes of each keyword, in the order in which they were read; only of what examine()
+  /// gave.
   [[nodiscard]] const std::vector<KeywordOutcome>& outcomes() const { return outcomes_; }
 
  private:
@@ -74,6 +78,7 @@ class SchemaGraph {
   SchemaGraph(Json schema, const SchemaOptions& options, Fuel& fuel)
       : options_(options), documents_(std::move(schema), options_), fuel_(&fuel) {}
   Status read();
+  void forget();
   Result<FormulaId> node(const SchemaPlace& place, std::uint32_t scope);
   Result<FormulaId> child(const SchemaPlace& at, std::uint32_t scope, const char* keyword);
   Result<std::vector<FormulaId>> list(const SchemaPlace& at, std::uint32_t scope,
@@ -129,7 +134,8 @@ class SchemaGraph {
   SchemaDocuments documents_;
   Fuel* fuel_;
   Formulas formulas_;
-  std::vector<Node> nodes_;
+  std::vector<Node> nodes_;          // while it is read
+  std::vector<FormulaId> expanded_;  // by node
   std::map<std::pair<const Json*, std::uint32_t>, std::uint32_t> node_ids_;
   std::vector<std::vector<const Json*>> scopes_{{}};
   std::map<std::vector<const Json*>, std::uint32_t> scope_ids_{{{}, 0}};

@@ -36,6 +36,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/hash.h"
+#include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/number_map.h"
 #include "grammar/schema/scalar_combination.h"
@@ -143,7 +144,9 @@ class SchemaMachine {
   [[nodiscard]] std::vector<std::string> told_apart(const State& at) const;
   [[nodiscard]] std::size_t told_apart_count() const { return found_keys_.size(); }
 
+  /// About what it has grown to, and what it holds now: see Automaton.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t held_bytes() const;
 
  private:
   friend class SchemaWalk;
@@ -186,6 +189,9 @@ class SchemaMachine {
     LevelId stem = 0, next_stem = 0;  // see value_stem(), object_stem()
     bool stem_known = false, next_stem_known = false;
     std::uint8_t standard = 0;  // a stem: types, where the value may be anything of these
+    [[nodiscard]] std::size_t held_bytes() const {
+      return held_by_all(alternatives, ends, by_key, key_values);
+    }
   };
   struct LeafPart {
     std::uint32_t scalar = 0;
@@ -211,6 +217,9 @@ class SchemaMachine {
     bool closes = false;    // the two below are set
     unsigned char closing_byte = 0;
     LeafId closing_next = 0;  // 0: it ends here
+    [[nodiscard]] std::size_t held_bytes() const {
+      return held_by_all(parts, known) + (row != nullptr ? block_bytes(256 * sizeof row[0]) : 0);
+    }
   };
   struct StateHash {
     std::size_t operator()(const State& s) const;
@@ -228,6 +237,7 @@ class SchemaMachine {
       ids.clear(), fit.clear(), unsure.clear(), ends.clear();
       largest = 0;
     }
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(ids, fit, unsure, ends); }
     [[nodiscard]] std::size_t bytes() const {  // with its place in a table
       return (ids.size() + fit.size() + unsure.size() + ends.size()) * 4 + 240;
     }
@@ -248,7 +258,8 @@ class SchemaMachine {
   };
   struct KeptList {
     ListKey key;
-    std::shared_ptr<const List> list;  // nullptr: not made yet
+    std::shared_ptr<const List> list;                            // nullptr: not made yet
+    [[nodiscard]] static std::size_t held_bytes() { return 0; }  // it may be all machines'
   };
   std::shared_ptr<const List>& list(const ListKey& key);
   // A mask without what stands around its place (see schema_walk_stem.cpp).
@@ -264,14 +275,17 @@ class SchemaMachine {
       bool exits = false;  // all of the piece's
       bool emit = false;   // the tokens that end at the node too
       std::optional<LeafId> key;
+      [[nodiscard]] std::size_t held_bytes() const { return held_by_all(only, without); }
     };
     std::vector<Way> ways;
     std::uint64_t largest = 0;
     [[nodiscard]] std::size_t bytes() const;
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(mask, ways); }
   };
   struct Scalar {
     ScalarRun run;  // empty: no scalar
     std::string closing;
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(run, closing); }
   };
   enum class Verdict : std::uint8_t { kNew, kOpen, kYes, kNo, kUndecided };
   struct ValueFacts {
@@ -289,6 +303,7 @@ class SchemaMachine {
     std::uint32_t seen = 0;
     std::uint64_t size = 0;
     std::uint32_t height = 0;
+    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(key); }
   };
   struct KeyFacts {
     // Where the formula says nothing but what members satisfy and which must come: whether a key
@@ -304,6 +319,7 @@ class SchemaMachine {
     // wrong one of those. Without any other what is left to satisfy holds as well.
     std::vector<std::uint32_t> wanted;
     bool any_wanted = false;
+    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(names, patterns, wanted); }
   };
   // A key: one name, or any name that matches, of `patterns`, just those in `matched`.
   struct Key {

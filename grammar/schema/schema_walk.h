@@ -186,6 +186,9 @@ struct SchemaMachine::WalkRoom {
   std::vector<SchemaWalk::Open> open;
   std::vector<std::uint32_t> todo;
   SchemaMachine::List list;  // that is being made; kept at its size
+  [[nodiscard]] std::size_t held_bytes() const {
+    return held_by_all(path, exit_path, open, todo, list);
+  }
 };
 
 }  // namespace espalier::grammar

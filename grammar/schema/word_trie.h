@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "grammar/byte_set.h"
+#include "grammar/held_bytes.h"
 
 namespace espalier::grammar {
 
@@ -45,6 +46,7 @@ class WordTrie {
       for (const std::uint32_t c : children(at)) open.emplace_back(c, size + 1);
     }
   }
+  [[nodiscard]] std::size_t held_bytes() const { return held_by_all(nodes_, children_); }
   [[nodiscard]] std::size_t bytes() const {
     return nodes_.capacity() * sizeof(Node) + children_.capacity() * sizeof(std::uint32_t);
   }

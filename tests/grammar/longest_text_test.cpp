@@ -37,7 +37,7 @@ TypeRef map_type(TypeRef item, std::uint64_t high) {
 class Walked {
  public:
   explicit Walked(const GrammarRef& grammar)
-      : automaton_(dynamic_cast<const CompiledGrammar&>(*grammar).automaton()) {}
+      : call_(dynamic_cast<const CompiledGrammar&>(*grammar)), automaton_(call_.automaton()) {}
 
   std::optional<std::uint64_t> longest() {
     const std::int64_t most = from(automaton_.start({}));
@@ -63,6 +63,7 @@ class Walked {
     return known_[state] = most;
   }
 
+  CompiledGrammar::Call call_;
   Automaton& automaton_;
   std::unordered_map<StateId, std::int64_t> known_;
   bool endless_ = false;

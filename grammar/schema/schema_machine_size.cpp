@@ -1,0 +1,61 @@
+// What a schema's machine holds. Not what all schemas of a vocabulary share: its library of scalars
+// and the stems that are the same in all machines.
+#include "grammar/schema/schema_machine.h"
+#include "grammar/schema/schema_walk.h"
+
+namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kCounts = 16;  // of a std::shared_ptr's owners
+
+}  // namespace
+
+std::size_t SchemaMachine::held_bytes() const {
+  std::size_t out = held_by_all(
+      formulas_, states_, cursor_ids_, closing_sizes_, key_closings_, levels_, level_ids_, leaves_,
+      leaf_ids_, texts_, text_ids_, own_keys_, key_words_, found_keys_, untaken_, seen_sets_,
+      seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_, list_ids_, stem_masks_,
+      object_stems_, next_stems_, any_items_, expanded_, value_facts_, plans_, key_facts_,
+      has_child_, has_unique_, key_matches_, walk_rooms_);
+  for (const auto& [key, found] : found_classes_) {
+    const auto& [patterns, matched, names] = key;
+    out += block_bytes(4 * sizeof(void*) + sizeof key + sizeof found) +
+           held_by_all(patterns, matched, names, found.keys);
+  }
+  for (std::size_t i = 0; i < lists_.size(); ++i) {
+    const KeptList& kept = lists_[i];
+    if (kept.list == nullptr || standard(kept.key.place)) continue;
+    out += block_bytes(sizeof(List) + kCounts) + kept.list->held_bytes();
+  }
+  for (const auto& [place, mask] : stem_masks_) {
+    if (mask == nullptr || standard(place)) continue;
+    out += block_bytes(sizeof(StemMask) + kCounts) + mask->held_bytes();
+  }
+  return out;
+}
+
+std::size_t ScalarRun::held_bytes() const {
+  std::size_t out = held_by_all(words_, taken_, pairs_, pair_ids_);
+  if (counts_ != nullptr && !shares_) {
+    out += block_bytes(sizeof *counts_ + kCounts) +
+           held_by_all(counts_->levels, counts_->owed_sizes, counts_->owing);
+  }
+  if (automaton_ != nullptr) out += automaton_->held_bytes();
+  if (dfa_ != nullptr && dfa_.use_count() == 1) out += dfa_->held_bytes();
+  return out;
+}
+
+std::size_t ScalarDfa::held_bytes() const {
+  std::size_t out = block_bytes(sizeof *this + kCounts) + memory();
+  const std::lock_guard lock(mutex_);
+  out += held_by_all(tokens_, alike_tokens_, walked_);
+  for (const auto& [state, tokens] : tokens_) {  // some states have the same
+    const std::size_t one = block_bytes(sizeof *tokens + kCounts) +
+                            held_by_all(tokens->stay, tokens->many.words, tokens->exits);
+    out += one / static_cast<std::size_t>(tokens.use_count());
+  }
+  for (const auto& [alphabet, words] : foreign_) out += grammar::held_bytes(*words);
+  return out;
+}
+
+}  // namespace espalier::grammar
