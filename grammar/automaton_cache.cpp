@@ -52,6 +52,10 @@ void AutomatonCache::drop(const CompiledGrammar* user) {
       if (oldest_.empty()) return;
     }
     const Old old = oldest_.back();
+    if (in_use(old)) {
+      next_.store(old.used + kOfLate, std::memory_order_relaxed);
+      return;
+    }
     oldest_.pop_back();
     // It may have ended, or have been used, since.
     if (old.grammar == user || !grammars_.contains(old.grammar)) continue;

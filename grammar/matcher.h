@@ -70,7 +70,8 @@ using GrammarRef = std::shared_ptr<const Grammar>;
 
 /// What the states and masks of all grammars of the process may hold together, in bytes. Past it
 /// those of the grammars go that were not used for the longest, and are made again as they are
-/// reached: never other masks, only later ones. Counted without what a vocabulary's grammars share.
+/// reached: never other masks, only later ones. Grammars that take turns keep theirs up to eight
+/// times as much. Counted without what a vocabulary's grammars share.
 void set_cache_limit(std::size_t bytes);
 [[nodiscard]] std::size_t cache_limit();
 /// What they hold now.

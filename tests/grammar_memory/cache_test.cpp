@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "grammar/automaton_cache.h"
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
 #include "grammar/regex.h"
@@ -180,7 +181,7 @@ TEST_F(Memory, MasksAreTheSameWhateverIsDropped) {
   }
 }
 
-TEST_F(Memory, TheSumPassesTheLimitByOneGrammarAtMost) {
+TEST_F(Memory, TheSumPassesItsBoundsByOneGrammarAtMost) {
   constexpr std::size_t kLimit = 1'000'000;
   set_cache_limit(kLimit);
   Limits limits;
@@ -193,13 +194,38 @@ TEST_F(Memory, TheSumPassesTheLimitByOneGrammarAtMost) {
       for (int i = 0; i < 30; ++i) {
         static_cast<void>(walk.step());
         most = std::max(most, cache_bytes());
-        ASSERT_LE(cache_bytes(), kLimit + limits.state_bytes);
+        ASSERT_LE(cache_bytes(), AutomatonCache::kInUse * kLimit + limits.state_bytes);
       }
       largest = std::max(largest, grammars[g]->size().state_bytes);
     }
   }
   EXPECT_GT(most, kLimit / 2);  // the limit was met
   EXPECT_LT(largest, limits.state_bytes);
+  // What was not used of late goes, as far as the limit.
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    Walk walk(grammars[0], seed);
+    for (int i = 0; i < 30; ++i) static_cast<void>(walk.step());
+  }
+  EXPECT_LE(cache_bytes(), kLimit + limits.state_bytes);
+}
+
+TEST_F(Memory, GrammarsThatTakeTurnsKeepWhatTheyMade) {
+  const std::vector<GrammarRef> grammars = some_grammars(1, 12);
+  const auto turns = [&] {
+    for (std::size_t g = 0; g < grammars.size(); ++g) {
+      Walk walk(grammars[g], g);
+      for (int i = 0; i < 5; ++i) static_cast<void>(walk.step());
+    }
+  };
+  set_cache_limit(SIZE_MAX);
+  turns();
+  const std::size_t all = cache_bytes();
+  set_cache_limit(all / 2);
+  turns();
+  EXPECT_EQ(cache_bytes(), all);
+  set_cache_limit(all / (2 * AutomatonCache::kInUse));
+  turns();
+  EXPECT_LT(cache_bytes(), all);
 }
 
 TEST_F(Memory, ManyThreadsWithNothingKeptSayTheSame) {
