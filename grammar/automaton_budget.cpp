@@ -3,6 +3,11 @@
 // most of the vocabulary and each would be a place of its own. The same tokens as walk_trie()
 // finds.
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "grammar/automaton.h"
 #include "grammar/schema/schema_machine.h"
@@ -104,7 +109,6 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
   const Position position = positions_[*schema_key(from)];
   SchemaMachine& schema = machine(Expr{position.expr});
   const SchemaMachine::State key = schema.state(position.progress - 1);
-  schema.refuel();
   const bool one_spelling = schema.spells_keys_once(key);
   // Nodes whose text may close in another way, sorted.
   std::vector<std::uint32_t> apart;
