@@ -22,6 +22,7 @@ struct Automaton::NearEnd {
   std::vector<std::uint64_t>& words;
   std::vector<StateId> path;  // by depth
   std::string bytes;          // on the way, by depth - 1
+  bool again = false;         // a search took a text that was not told apart
 
   void allow(std::span<const TokenId> ids) {
     for (const TokenId id : ids) {
@@ -40,18 +41,16 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after,
                words,
                std::vector<StateId>(trie.longest() + 1, kDead),
                std::string(trie.longest(), 0)};
-  const SchemaMachine& schema = machine(Expr{positions_[states_[state].items[0]].expr});
   // Which texts have to be told apart is known when all closings are.
-  std::size_t told = 0;
   do {
-    told = schema.told_apart_count();
+    walk.again = false;
     std::fill(words.begin(), words.end(), 0);
     if (schema_key(state)) {
       walk_key(walk, state, TokenTrie::kRoot);
     } else {
       walk_below(walk, state, TokenTrie::kRoot, false);
     }
-  } while (schema.told_apart_count() != told);
+  } while (walk.again);
 }
 
 // The state's position, where it is one place inside a key of a schema's value.
@@ -112,6 +111,7 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
   const bool one_spelling = schema.spells_keys_once(key);
   // Nodes whose text may close in another way, sorted.
   std::vector<std::uint32_t> apart;
+  const std::size_t told = schema.told_apart_count();
   const std::vector<std::string> rests = schema.told_apart(key);
   for (const std::string& rest : rests) {
     std::uint32_t at = node;
@@ -177,6 +177,7 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
     }
     ++i;
   }
+  walk.again = walk.again || schema.told_apart_count() != told;
 }
 
 }  // namespace espalier::grammar

@@ -76,7 +76,7 @@ class AutomatonCache {
   std::atomic<std::size_t> bytes_ = 0, limit_ = kLimit;
   std::atomic<std::uint64_t> clock_ = 1;
   std::atomic<std::uint64_t> next_ = 0;  // when the first of those in use may go
-  std::mutex mutex_;  // taken before a grammar's, never behind one
+  std::mutex mutex_;                     // taken before a grammar's, never behind one
   std::unordered_set<const CompiledGrammar*> grammars_;
   std::vector<Old> oldest_;  // the next to go is last
 };

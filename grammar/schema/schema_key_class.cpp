@@ -151,7 +151,8 @@ void SchemaMachine::suggest_keys(KeyClass& of, const Key& key,
   }
   for (const auto& dfa : matched) as_key(dfa->closing_word(dfa->start()));
   for (const std::string_view text : kPlain) suggest(std::string(text));
-  // Several patterns may be more than an automaton can be made of; then no key of the class is read.
+  // Several patterns may be more than an automaton can be made of; then no key of the class is
+  // read.
   if (of.keys.empty() || key.patterns.size() < 3) return;
   const std::vector<FormulaId> languages = class_languages(key, names, {});
   const bool read = std::ranges::any_of(
