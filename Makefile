@@ -113,6 +113,8 @@ bench-masks: python
 	@build/bin/maskbench --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz \
 	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every $(EVERY)
 	@build/bin/maskbench --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz \
+	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every $(EVERY) --spare 0
+	@build/bin/maskbench --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz \
 	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every 6 --limit 1000 --hold
 	@PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/masks_vs_peers.py --every $(EVERY) \
 	  --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz

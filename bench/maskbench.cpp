@@ -2,7 +2,7 @@
 // object.
 //
 //   maskbench --tokenizer T --schemas F.jsonl[.xz] … [--threads N] [--limit N] [--out rows.jsonl]
-//             [--check N] [--hold]
+//             [--check N] [--hold] [--spare N]
 //
 // T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
 // object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
@@ -18,6 +18,9 @@
 // mask is also timed by the monotonic clock, read inside of those calls, and the smaller of both
 // counts: neither can be less than the CPU time that the mask took. `clock_us` is what an empty
 // mask would be said to take, and `mask_cpu_us` has the times by CPU time alone.
+//
+// With --spare each mask is one near the end of a budget: where N tokens more are left than
+// complete the text there. The texts are fed all the same.
 //
 // With --hold all grammars are kept: first every schema is compiled, then the texts of each are
 // fed, and `held` says what memory there was before, after the first and after the second, beside
@@ -36,6 +39,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -133,7 +137,7 @@ GrammarRef compile_row(const VocabularyRef& vocabulary, const Json& row, Outcome
 
 // Feeds the texts of the row.
 void feed_row(const Grammar& grammar, const Json& row, bool bytes, std::size_t check,
-              Outcome& out) {
+              std::optional<std::uint32_t> spare, Outcome& out) {
   const VocabularyRef& vocabulary = grammar.vocabulary();
   std::vector<std::uint64_t> filled((vocabulary->size() + 63) / 64);
   for (const Json& test : row["tests"]) {
@@ -150,10 +154,11 @@ void feed_row(const Grammar& grammar, const Json& row, bool bytes, std::size_t c
     std::size_t fed = 0;
     for (const TokenId id : ids) {
       const Matcher place = matcher;
+      const std::uint32_t left = spare ? matcher.distance() + *spare : UINT32_MAX;
       const Stopwatch watch;
-      const MaskRef mask = matcher.mask(UINT32_MAX);
+      const MaskRef mask = matcher.mask(left);
       mask->fill(reinterpret_cast<std::byte*>(filled.data()), filled.size() * sizeof filled[0]);
-      accepted = ((filled[static_cast<std::size_t>(id) / 64] >> (id % 64)) & 1) != 0;
+      accepted = spare || ((filled[static_cast<std::size_t>(id) / 64] >> (id % 64)) & 1) != 0;
       if (accepted) accepted = matcher.advance(id);
       const Stopwatch::Time took = watch.read();
       out.masks.push_back(took.least);
@@ -254,6 +259,7 @@ int main(int argc, char** argv) {
   std::size_t stride = 1;
   std::size_t check = 0;
   bool hold = false;
+  std::optional<std::uint32_t> spare;
   std::string rows_file;
   app.add_option("--tokenizer", tokenizer, "a GGUF file, a tokenizer.json[.xz], or `bytes`")
       ->required();
@@ -261,7 +267,10 @@ int main(int argc, char** argv) {
   app.add_option("--threads", threads, "threads, each with schemas of its own");
   app.add_option("--limit", limit, "at most so many schemas");
   app.add_option("--every", stride, "only every n-th schema");
-  app.add_option("--check", check, "hold every n-th mask against trying each token alone");
+  auto* const check_option =
+      app.add_option("--check", check, "hold every n-th mask against trying each token alone");
+  app.add_option("--spare", spare, "masks where so many tokens more are left than are needed")
+      ->excludes(check_option);
   app.add_flag("--hold", hold, "keep all grammars, and say what they hold");
   app.add_option("--out", rows_file, "one JSON line a schema");
   CLI11_PARSE(app, argc, argv);
@@ -333,7 +342,7 @@ int main(int argc, char** argv) {
     if (hold) {
       held[i] = std::move(grammar);
     } else if (grammar != nullptr) {
-      feed_row(*grammar, row, bytes, check, outcomes[i]);
+      feed_row(*grammar, row, bytes, check, spare, outcomes[i]);
     }
   });
   if (hold) {
@@ -345,7 +354,7 @@ int main(int argc, char** argv) {
     };
     counted("compiled", Memory::now());
     each_row([&](std::size_t i, const Json& row) {
-      if (held[i] != nullptr) feed_row(*held[i], row, bytes, check, outcomes[i]);
+      if (held[i] != nullptr) feed_row(*held[i], row, bytes, check, spare, outcomes[i]);
     });
     counted("fed", Memory::now());
   }

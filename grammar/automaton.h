@@ -285,7 +285,7 @@ class Automaton {
   bool in_schema(StateId state);
   // automaton_budget.cpp
   struct NearEnd;
-  void walk_near_end(StateId state, std::uint32_t most_after, std::vector<std::uint64_t>& words);
+  void walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
   void walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in);
   void walk_key(NearEnd& walk, StateId from, std::uint32_t node);
   [[nodiscard]] std::optional<PositionId> schema_key(StateId state) const;

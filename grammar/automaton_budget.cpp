@@ -19,32 +19,28 @@ struct Automaton::NearEnd {
   StateId start;
   std::uint32_t most_after;
   const TokenTrie& trie;
-  std::vector<std::uint64_t>& words;
+  MaskBuilder& mask;
   std::vector<StateId> path;  // by depth
   std::string bytes;          // on the way, by depth - 1
   bool again = false;         // a search took a text that was not told apart
 
   void allow(std::span<const TokenId> ids) {
-    for (const TokenId id : ids) {
-      const auto at = static_cast<std::size_t>(id);
-      words[at / 64] |= std::uint64_t{1} << (at % 64);
-    }
+    for (const TokenId id : ids) mask.allow(id);
   }
 };
 
-void Automaton::walk_near_end(StateId state, std::uint32_t most_after,
-                              std::vector<std::uint64_t>& words) {
+void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask) {
   const TokenTrie& trie = program_->vocabulary()->trie();
   NearEnd walk{state,
                most_after,
                trie,
-               words,
+               mask,
                std::vector<StateId>(trie.longest() + 1, kDead),
                std::string(trie.longest(), 0)};
   // Which texts have to be told apart is known when all closings are.
   do {
     walk.again = false;
-    std::fill(words.begin(), words.end(), 0);
+    mask.clear();
     if (schema_key(state)) {
       walk_key(walk, state, TokenTrie::kRoot);
     } else {
@@ -93,7 +89,7 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
     } else {
       for (const TokenId id : walk.trie.tokens_below(i).subspan(tokens.size())) {
         const StateId reached = step(walk.start, program_->vocabulary()->bytes(id));
-        if (reached != kDead && distance(reached) <= walk.most_after) walk.allow({&id, 1});
+        if (reached != kDead && distance(reached) <= walk.most_after) walk.mask.allow(id);
       }
     }
     i = at.next;

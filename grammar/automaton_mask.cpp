@@ -302,11 +302,11 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     walk_factor(state, mask, largest_after);
     return intern_mask(mask);
   }
-  std::vector<std::uint64_t>& words = mask.words();
   if (in_schema(state)) {
-    walk_near_end(state, most_after, words);
+    walk_near_end(state, most_after, mask);
     return intern_mask(mask);
   }
+  std::vector<std::uint64_t>& words = mask.words();
   const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
   const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
   *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));

@@ -82,6 +82,23 @@ struct DeviceRows {
   Activations view;
 };
 
+// A tensor's weights as the device has them.
+struct DeviceWeights {
+  explicit DeviceWeights(const Tensor& tensor) : data(laid_out(tensor)) {
+    matrix.data = reinterpret_cast<const unsigned char*>(data.get());
+    matrix.rows = static_cast<std::uint32_t>(tensor.rows);
+    matrix.columns = static_cast<std::uint32_t>(tensor.columns);
+    matrix.format = weight_format(tensor.type);
+  }
+  static std::vector<std::byte> laid_out(const Tensor& tensor) {
+    std::vector<std::byte> out(device_bytes(tensor));
+    lay_out(tensor, 0, groups_of(tensor), out);
+    return out;
+  }
+  DeviceArray<std::byte> data;
+  DeviceMatrix matrix;
+};
+
 class Product : public ::testing::TestWithParam<TensorType> {};
 
 TEST_P(Product, HasTheBitsOfTheCpuWhateverTheNumberOfRows) {
@@ -114,14 +131,8 @@ TEST_P(Product, HasTheBitsOfTheCpuWhateverTheNumberOfRows) {
     expected_matrix.product(cpu::kScalarKernels, x.on_cpu, 0, it.rows, 0, expected_matrix.panels(),
                             expected.data(), stride, it.add);
 
-    std::vector<std::byte> laid_out(device_bytes(made.tensor));
-    lay_out(made.tensor, 0, groups_of(made.tensor), laid_out);
-    const DeviceArray<std::byte> weights(laid_out);
-    DeviceMatrix matrix;
-    matrix.data = reinterpret_cast<const unsigned char*>(weights.get());
-    matrix.rows = static_cast<std::uint32_t>(it.outputs);
-    matrix.columns = static_cast<std::uint32_t>(it.columns);
-    matrix.format = weight_format(type);
+    const DeviceWeights weights(made.tensor);
+    const DeviceMatrix& matrix = weights.matrix;
     const DeviceRows on_device(x, it.columns);
     in_all_orders(
         [&] {
@@ -151,14 +162,8 @@ TEST_P(Product, OfWantedPanelsHasTheSameBitsAndLeavesOthersAlone) {
   RandomTensor made(random, type, kOutputs, kColumns);
   std::vector<std::byte> panels(cpu::Matrix::panel_bytes(made.tensor));
   const cpu::Matrix reader(made.tensor, panels.data());
-  std::vector<std::byte> laid_out(device_bytes(made.tensor));
-  lay_out(made.tensor, 0, groups_of(made.tensor), laid_out);
-  const DeviceArray<std::byte> weights(laid_out);
-  DeviceMatrix matrix;
-  matrix.data = reinterpret_cast<const unsigned char*>(weights.get());
-  matrix.rows = kOutputs;
-  matrix.columns = kColumns;
-  matrix.format = weight_format(type);
+  const DeviceWeights weights(made.tensor);
+  const DeviceMatrix& matrix = weights.matrix;
   constexpr std::size_t kStride = 25 * 16;
   for (const std::uint32_t rows : {1U, 3U, 9U, 40U}) {
     SCOPED_TRACE(std::to_string(rows) + " rows");
@@ -199,14 +204,8 @@ TEST_P(Product, HasTheSameBitsWhateverItsSizes) {
   RandomTensor made(random, type, kOutputs, kColumns);
   std::vector<std::byte> panels(cpu::Matrix::panel_bytes(made.tensor));
   const cpu::Matrix reader(made.tensor, panels.data());
-  std::vector<std::byte> laid_out(device_bytes(made.tensor));
-  lay_out(made.tensor, 0, groups_of(made.tensor), laid_out);
-  const DeviceArray<std::byte> weights(laid_out);
-  DeviceMatrix matrix;
-  matrix.data = reinterpret_cast<const unsigned char*>(weights.get());
-  matrix.rows = kOutputs;
-  matrix.columns = kColumns;
-  matrix.format = weight_format(type);
+  const DeviceWeights weights(made.tensor);
+  const DeviceMatrix& matrix = weights.matrix;
   constexpr std::size_t kStride = 10 * 16;
   for (const std::uint32_t rows : {1U, 2U, 7U, 41U}) {
     const DeviceRows x(Rows(random, rows, kColumns, reader), kColumns);
