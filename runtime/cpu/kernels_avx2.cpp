@@ -13,30 +13,44 @@ namespace {
 
 #include "runtime/cpu/lanes_ymm_inl.h"
 
-template <PanelType>
-constexpr int kMostRows = 4;
+// Codes whose products meet activations with their signs taken off.
+constexpr bool signed_codes(PanelFormat format) {
+  return format.table != CodeTable::kNone || format.low_bits == 8;
+}
+// Products of a type's largest codes that a 16-bit sum holds, two of them a step.
+constexpr int steps_in_16_bits(PanelFormat format) {
+  if (signed_codes(format)) return 1;
+  return 32767 / (((1 << (format.low_bits + format.high_bits)) - 1) * 254);
+}
+
+// Of 16 registers, a row takes one for its sum over blocks and one for that of the block, and one
+// more where that is a second, wider sum.
+template <PanelType kType>
+constexpr int kMostRows = steps_in_16_bits(panel_format(kType)) < 8 / panel_format(kType).groups
+                              ? 4
+                              : 6;
+
+// Compilers would sum a block's products as a tree, which is the same, but they form them all
+// first, and keep most of them in memory until then.
+inline void in_this_order(__m256i& sum) { asm volatile("" : "+x"(sum)); }
 
 template <PanelType kType, int kRows, class Bias, class Scales, class Add>
 ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, const Bias& bias,
                                   const Scales& scales, const Add& add) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr bool kTable = kFormat.table != CodeTable::kNone;
-  constexpr bool kSigned = kTable || kFormat.low_bits == 8;
-  constexpr int kGroups = kFormat.groups;
-  constexpr int kEach = 8 / kGroups;
-  // Products of largest codes that a 16-bit sum holds, two a step.
-  constexpr int kMost =
-      kSigned ? 1 : 32767 / (((1 << (kFormat.low_bits + kFormat.high_bits)) - 1) * 254);
+  constexpr bool kSigned = signed_codes(kFormat);
+  constexpr int kEach = 8 / kFormat.groups;
+  constexpr int kMost = steps_in_16_bits(kFormat);
   const __m256i ones = _mm256_set1_epi16(1);
   __m256i values = _mm256_setzero_si256();
   if constexpr (kTable) {
     values = _mm256_broadcastsi128_si256(
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(code_values(kFormat.table))));
   }
-  __m256i s[kGroups][kRows];
-  __m256i pairs[kRows];  // sums in 16 bits
+  __m256i sums[kRows];   // of the group
+  __m256i pairs[kRows];  // in 16 bits
   const auto column = [&]<int kJ>() ESP_INLINE {
-    constexpr int kGroup = kJ / kEach;
     constexpr int kStep = kJ % kEach;
     Bytes w = column_codes<kType, 0, kJ>(codes);
     if constexpr (kTable) w = _mm256_shuffle_epi8(values, w);
@@ -49,7 +63,21 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
       pairs[m] = kStep % kMost == 0 ? products : _mm256_add_epi16(pairs[m], products);
       if constexpr (kStep % kMost == kMost - 1 || kStep == kEach - 1) {
         const __m256i sum = _mm256_madd_epi16(pairs[m], ones);
-        s[kGroup][m] = kStep < kMost ? sum : _mm256_add_epi32(s[kGroup][m], sum);
+        sums[m] = kStep < kMost ? sum : _mm256_add_epi32(sums[m], sum);
+        in_this_order(sums[m]);
+      } else {
+        in_this_order(pairs[m]);
+      }
+    }
+    if constexpr (kStep == kEach - 1) {
+      constexpr int kGroup = kJ / kEach;
+      const auto of_group = scales(kGroup);
+      ESP_UNROLL for (int m = 0; m < kRows; ++m) {
+        __m256i sum = _mm256_slli_epi32(sums[m], kFormat.shift);
+        if constexpr (kFormat.bias != 0 && !kSigned) {
+          sum = _mm256_add_epi32(sum, _mm256_set1_epi32(bias(m, kGroup)));
+        }
+        add(m, kGroup, _mm256_cvtepi32_ps(sum), of_group);
       }
     }
   };
@@ -61,35 +89,27 @@ ESP_INLINE inline void block_sums(const unsigned char* codes, const int8_t* a, c
   column.template operator()<5>();
   column.template operator()<6>();
   column.template operator()<7>();
-  ESP_UNROLL for (int g = 0; g < kGroups; ++g) {
-    const auto of_group = scales(g);
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-      __m256i sum = _mm256_slli_epi32(s[g][m], kFormat.shift);
-      if constexpr (kFormat.bias != 0 && !kSigned) {
-        sum = _mm256_add_epi32(sum, _mm256_set1_epi32(bias(m, g)));
-      }
-      add(m, g, _mm256_cvtepi32_ps(sum), of_group);
-    }
-  }
 }
 
 #include "runtime/cpu/panel_product_inl.h"
 
+// As panels of small codes do: most sums are in 16 bits.
 uint64_t dot_peak(size_t rounds) {
-  constexpr int kChains = 8;
+  constexpr int kChains = 6;
   const __m256i codes = splat_byte(3);
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i activations = splat_byte(-2);
+  __m256i activations[kChains];
   __m256i sums[kChains];
-  ESP_UNROLL for (auto& sum : sums) sum = _mm256_setzero_si256();
+  ESP_UNROLL for (int i = 0; i < kChains; ++i) {
+    activations[i] = splat_byte(i - 3);
+    sums[i] = _mm256_setzero_si256();
+  }
   for (size_t i = 0; i < rounds; ++i) {
-    asm volatile("" : "+x"(activations));  // a product is not taken out of the loop
-    ESP_UNROLL for (auto& sum : sums) {
-      const __m256i pairs = _mm256_maddubs_epi16(codes, activations);
-      asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(pairs, ones)));
+    ESP_UNROLL for (int k = 0; k < kChains; ++k) {
+      asm volatile("" : "+x"(activations[k]));  // a product is not taken out of the loop
+      sums[k] = _mm256_add_epi16(sums[k], _mm256_maddubs_epi16(codes, activations[k]));
+      in_this_order(sums[k]);
     }
   }
-  ESP_UNROLL for (auto& sum : sums) asm volatile("" ::"x"(sum));
   return rounds * kChains * 32;
 }
 

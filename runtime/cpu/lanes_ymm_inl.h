@@ -13,6 +13,7 @@ inline Lanes splat_half(uint16_t x) {
 }
 inline Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 inline Lanes load_first(const float* p, size_t n, float fill) {
+  if (n == kLanes) return load(p);
   float lanes[kLanes];
   for (size_t i = 0; i < kLanes; ++i) lanes[i] = i < n ? p[i] : fill;
   return load(lanes);
@@ -105,24 +106,27 @@ inline uint32_t largest_magnitude_bits(const float* x) {
 struct HalfSums {
   int32_t first, second;
 };
+inline __m256i round_to_ints(const float* x, __m256 factor) {
+  return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), factor));
+}
+inline int32_t sum_of(__m256i x) {
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+  return _mm_cvtsi128_si32(four);
+}
 inline HalfSums round_to_codes(const float* x, float inverse, int8_t* codes) {
   const __m256 factor = _mm256_set1_ps(inverse);
-  int32_t sums[2];
-  for (size_t half = 0; half < 2; ++half) {
-    __m256i sum = _mm256_setzero_si256();
-    for (size_t i = 16 * half; i < 16 * half + 16; i += 8) {
-      const __m256i rounded = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), factor));
-      sum = _mm256_add_epi32(sum, rounded);
-      int32_t wide[8];
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(wide), rounded);
-      for (size_t k = 0; k < 8; ++k) codes[i + k] = static_cast<int8_t>(wide[k]);
-    }
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
-    sums[half] = _mm_cvtsi128_si32(four);
-  }
-  return {sums[0], sums[1]};
+  const __m256i a = round_to_ints(x, factor);
+  const __m256i b = round_to_ints(x + 8, factor);
+  const __m256i c = round_to_ints(x + 16, factor);
+  const __m256i d = round_to_ints(x + 24, factor);
+  // Packing goes by halves of registers: fours of codes come out as a b c d, a b c d.
+  const __m256i packed = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes),
+                      _mm256_permutevar8x32_epi32(packed, order));
+  return {sum_of(_mm256_add_epi32(a, b)), sum_of(_mm256_add_epi32(c, d))};
 }
 
 constexpr int kScoreRegisters = 4;

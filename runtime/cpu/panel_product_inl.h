@@ -19,14 +19,15 @@ struct GroupScale {
   Outputs d, minimum;
 };
 
-// One part of a panel against kRows rows, from `row` on, of one group of rows.
-template <PanelType kType, int kRows>
+// Parts of a panel, from `part` on, against kRows rows, from `row` on, of one group of rows.
+template <PanelType kType, int kRows, int kParts>
 inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t row, size_t part,
                        float* out, size_t stride, bool add_to) {
   constexpr PanelFormat kFormat = panel_format(kType);
   constexpr size_t kUnit = panel_unit_bytes(kType);
   constexpr size_t kCodes = panel_code_bytes(kType);
   constexpr int kGroups = kFormat.groups;
+  constexpr int kSums = kParts * kRows;
   const size_t blocks = x.columns / kBlock;
   const size_t first = code_place(row, 0, blocks);
   const int8_t* a = x.codes + first * kBlock;
@@ -36,8 +37,8 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
     if constexpr (kGroups == 2) return halves_of_rows[m].minus_128_sums[g];
     return kFormat.bias == 8 ? of_rows[m].minus_8_sum : of_rows[m].minus_128_sum;
   };
-  Outputs acc[kRows] = {};
-  Outputs total[kRows];  // of the segments before; nothing yet
+  Outputs acc[kSums] = {};  // part by part
+  Outputs total[kSums];     // of the segments before; nothing yet
   for (size_t first_block = 0; first_block < blocks; first_block += kFormat.blocks, unit += kUnit) {
     if (first_block % kProductSegmentBlocks == 0 && first_block > 0) [[unlikely]] {
       end_segment(acc, total, first_block == kProductSegmentBlocks);
@@ -48,52 +49,63 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
         __builtin_prefetch(at_scales + kAhead + i);
       }
     }
-    const auto* halves = reinterpret_cast<const uint16_t*>(at_scales) + kOutputs * part;
-    GroupScale of_unit{load_scales(halves, kFormat.bf16_scales), splat_outputs(0.0F)};
-    if constexpr (kFormat.shift > 0) {
-      of_unit.d = mul(of_unit.d, splat_outputs(1.0F / (1 << kFormat.shift)));
+    GroupScale of_unit[kParts];
+    const unsigned char* steps[kParts];
+    ESP_UNROLL for (int p = 0; p < kParts; ++p) {
+      const size_t at = kOutputs * (part + static_cast<size_t>(p));
+      const auto* halves = reinterpret_cast<const uint16_t*>(at_scales) + at;
+      of_unit[p] = {load_scales(halves, kFormat.bf16_scales), splat_outputs(0.0F)};
+      if constexpr (kFormat.shift > 0) {
+        of_unit[p].d = mul(of_unit[p].d, splat_outputs(1.0F / (1 << kFormat.shift)));
+      }
+      if constexpr (kFormat.minima) of_unit[p].minimum = load_scales(halves + kPanelRows, false);
+      steps[p] = at_scales + (kFormat.minima ? 4 : 2) * kPanelRows + at;
     }
-    if constexpr (kFormat.minima) of_unit.minimum = load_scales(halves + kPanelRows, false);
-    const unsigned char* steps =
-        at_scales + (kFormat.minima ? 4 : 2) * kPanelRows + kOutputs * part;
     const unsigned char* codes = unit + panel_codes_at(kType) + 4 * kOutputs * part;
     for (size_t b = 0; b < kFormat.blocks; ++b, codes += kCodes) {
       if constexpr (kAhead > 0) {
         ESP_UNROLL for (size_t i = 0; i < kCodes; i += 64) __builtin_prefetch(codes + kAhead + i);
       }
-      const auto scales = [&](int g) ESP_INLINE {
-        GroupScale scale = of_unit;
-        if constexpr (kFormat.blocks > 1) {
-          const size_t set = b * kGroups + static_cast<size_t>(g);
-          scale.d = mul(scale.d, load_steps(steps + kPanelRows * set));
-          if constexpr (kFormat.minima) {
-            scale.minimum =
-                mul(scale.minimum,
-                    load_steps(steps + kPanelRows * (size_t{kFormat.blocks} * kGroups + set)));
+      const auto one_part = [&]<int kPart>() ESP_INLINE {
+        const auto scales = [&](int g) ESP_INLINE {
+          GroupScale scale = of_unit[kPart];
+          if constexpr (kFormat.blocks > 1) {
+            const size_t set = b * kGroups + static_cast<size_t>(g);
+            scale.d = mul(scale.d, load_steps(steps[kPart] + kPanelRows * set));
+            if constexpr (kFormat.minima) {
+              scale.minimum = mul(
+                  scale.minimum,
+                  load_steps(steps[kPart] + kPanelRows * (size_t{kFormat.blocks} * kGroups + set)));
+            }
           }
-        }
-        return scale;
+          return scale;
+        };
+        const auto add = [&](int m, int g, Outputs sum, const GroupScale& scale) ESP_INLINE {
+          Outputs& to = acc[kPart * kRows + m];
+          to = fma(sum, mul(scale.d, splat_outputs(of_rows[m].scale)), to);
+          if constexpr (kFormat.minima) {
+            const float sum_of_codes =
+                kGroups == 1 ? of_rows[m].scaled_sum : halves_of_rows[m].scaled_sums[g];
+            to = fma(scale.minimum, splat_outputs(sum_of_codes), to);
+          }
+        };
+        block_sums<kType, kRows>(codes + 4 * kOutputs * kPart, a, bias, scales, add);
       };
-      const auto add = [&](int m, int g, Outputs sum, const GroupScale& scale) ESP_INLINE {
-        acc[m] = fma(sum, mul(scale.d, splat_outputs(of_rows[m].scale)), acc[m]);
-        if constexpr (kFormat.minima) {
-          const float sum_of_codes =
-              kGroups == 1 ? of_rows[m].scaled_sum : halves_of_rows[m].scaled_sums[g];
-          acc[m] = fma(scale.minimum, splat_outputs(sum_of_codes), acc[m]);
-        }
-      };
-      block_sums<kType, kRows>(codes, a, bias, scales, add);
+      one_part.template operator()<0>();
+      if constexpr (kParts == 2) one_part.template operator()<1>();
+      static_assert(kParts <= 2);
       a += kRowGroup * kBlock;
       of_rows += kRowGroup;
       if constexpr (kGroups == 2) halves_of_rows += kRowGroup;
     }
   }
   if (blocks > kProductSegmentBlocks) {
-    ESP_UNROLL for (int m = 0; m < kRows; ++m) acc[m] = total[m] + acc[m];
+    ESP_UNROLL for (int i = 0; i < kSums; ++i) acc[i] = total[i] + acc[i];
   }
-  ESP_UNROLL for (int m = 0; m < kRows; ++m) {
-    float* to = out + static_cast<size_t>(m) * stride + kOutputs * part;
-    store_outputs(to, add_to ? load_outputs(to) + acc[m] : acc[m]);
+  ESP_UNROLL for (int i = 0; i < kSums; ++i) {
+    float* to = out + static_cast<size_t>(i % kRows) * stride +
+                kOutputs * (part + static_cast<size_t>(i / kRows));
+    store_outputs(to, add_to ? load_outputs(to) + acc[i] : acc[i]);
   }
 }
 
@@ -106,8 +118,12 @@ void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first
   const auto next = [&]<int kRows>() {
     if constexpr (kRows <= kMostRows<kType>) {
       for (; left >= kRows; left -= kRows, m += kRows) {
-        for (size_t part = 0; part < kPanelRows / kOutputs; ++part) {
-          panel_tile<kType, kRows>(panel, x, first_row + m, part, out + m * stride, stride, add_to);
+        // Few rows wait for the panel: in one pass over it, what comes is asked for all the time.
+        constexpr int kParts = kPanelRows / kOutputs;
+        constexpr int kTogether = kRows <= 2 ? kParts : 1;
+        for (size_t part = 0; part < kParts; part += kTogether) {
+          panel_tile<kType, kRows, kTogether>(panel, x, first_row + m, part, out + m * stride,
+                                              stride, add_to);
         }
       }
     }
