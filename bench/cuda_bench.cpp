@@ -3,10 +3,11 @@
 // Products: matrices of an 8B model's shapes and each tensor type, rotated so that the cache holds
 // none of them; microseconds, bytes a second as a share of what a large copy reaches, and
 // multiplications a second; beside them the microseconds with the sizes of work that are fastest
-// here. Attention: 32 branches over one prompt, which share its pages, beside as many that have
-// copies of their own; beside them the shared ones with the sizes that are fastest here. Choices: a
-// token of 128,256 under a mask, beside one read of the logits. Pages to host memory and back,
-// beside one copy of as many bytes.
+// here. Products of numerics `tensor`, where cuBLASLt is there: BF16 weights with few rows and
+// many, beside its best large product. Attention: 32 branches over one prompt, which share its
+// pages, beside as many that have copies of their own; beside them the shared ones with the sizes
+// that are fastest here. Choices: a token of 128,256 under a mask, beside one read of the logits.
+// Pages to host memory and back, beside one copy of as many bytes.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -19,16 +20,19 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/system.h"
 #include "runtime/backend.h"
 #include "runtime/cuda/activation_room.h"
 #include "runtime/cuda/attention.h"
 #include "runtime/cuda/autotuner.h"
+#include "runtime/cuda/cuda_backend.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/limits.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/sample.h"
 #include "runtime/cuda/stopwatch.h"
+#include "runtime/cuda/tensor_products.h"
 #include "runtime/cuda/tuning.h"
 #include "runtime/model/model.h"
 
@@ -145,6 +149,57 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
           std::printf("  rows %u, warps %u, ahead %u\n", sizes.rows, sizes.warps, sizes.ahead);
         }
       }
+    }
+  }
+  return {};
+}
+
+// What numerics `tensor` have for BF16 weights.
+Status products_on_tensor_cores(const CublasLtFunctions& functions, const MeasuredLimits& limits) {
+  ESP_ASSIGN(const Stream stream, Stream::create());
+  ESP_ASSIGN(const auto tensor, TensorProducts::create(functions));
+  ESP_ASSIGN(DeviceMemory weights, DeviceMemory::allocate(2 * kRotated, "weights"));
+  // As large as the weights of models; equal numbers would be cheaper.
+  std::vector<std::uint16_t> numbers(weights.size() / 2);
+  std::uint64_t state = 1;
+  for (std::uint16_t& it : numbers) {
+    state = state * 6364136223846793005U + 1442695040888963407U;
+    it = static_cast<std::uint16_t>((state >> 33U & 0x807FU) | 0x3C00U);
+  }
+  ESP_TRY(stream.copy_in(weights.data(), numbers.data(), weights.size()));
+  ESP_TRY(stream.wait("filling"));
+  std::printf("%-14s %-5s %5s %10s %8s %10s %8s\n", "tensor cores", "type", "rows", "us", "of copy",
+              "T mul/s", "of peak");
+  for (const Shape& shape : kShapes) {
+    const std::uint64_t bytes = matrix_bytes(WeightFormat::kBF16, shape.outputs, shape.columns);
+    const std::uint64_t step = (bytes + 255) / 256 * 256;
+    if (step > weights.size()) continue;
+    const auto copies = static_cast<int>(std::min<std::uint64_t>(weights.size() / step, 64));
+    for (const std::uint32_t m : {kLeastTensorRows, 8U, 64U, 512U, 4096U}) {
+      if (shape.outputs > 100'000 && m > 64) continue;  // a head's rows at a time
+      ActivationRoom room;
+      ESP_TRY(room.fit_strips(m, shape.columns, WeightFormat::kBF16));
+      const StripRows x = room.view().strips;
+      ESP_TRY(stream.copy_in(x.values, numbers.data(), m * x.stride * sizeof(std::uint16_t)));
+      ESP_ASSIGN(const DeviceMemory out,
+                 DeviceMemory::allocate(std::uint64_t{m} * shape.outputs * 4, "outputs"));
+      Status ran;
+      ESP_ASSIGN(const double time, seconds(stream, m > 256 ? 4 : 30, [&](int i) {
+                   DeviceMatrix matrix;
+                   matrix.data =
+                       weights.as<unsigned char>(static_cast<std::uint64_t>(i % copies) * step);
+                   matrix.rows = shape.outputs;
+                   matrix.columns = shape.columns;
+                   matrix.format = WeightFormat::kBF16;
+                   Status now =
+                       tensor->product(stream, matrix, x, m, out.as<float>(), shape.outputs, false);
+                   if (!now) ran = std::move(now);
+                 }));
+      ESP_TRY(std::move(ran));
+      const double rate = static_cast<double>(shape.outputs) * shape.columns * m / time;
+      std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f %7.0f%%\n", shape.name, "BF16", m,
+                  time * 1e6, 100 * static_cast<double>(bytes) / time / limits.bytes_per_second,
+                  rate / 1e12, 100 * rate / limits.products_per_second);
     }
   }
   return {};
@@ -336,11 +391,20 @@ Status pages_beside() {
 Status run(const std::vector<std::uint32_t>& rows) {
   ESP_ASSIGN(const auto all, devices());
   ESP_TRY(use_device(all.front().number));
-  ESP_ASSIGN(const MeasuredLimits limits, measure_limits(all.front().number));
+  const auto cublaslt = load_cublaslt(CudaBackend::cublaslt_library(real_system()));
+  ESP_ASSIGN(const MeasuredLimits limits,
+             measure_limits(all.front().number, cublaslt ? &*cublaslt : nullptr));
   std::printf("%s (%s), %u multiprocessors; a large copy: %.0f GB/s read and written\n",
               all.front().name.c_str(), limits.architecture.c_str(), all.front().multiprocessors,
               limits.bytes_per_second / 1e9);
+  if (cublaslt) {
+    std::printf("cuBLASLt %zu: %.0f T multiplications a second of BF16 matrices\n",
+                cublaslt->get_version(), limits.products_per_second / 1e12);
+  } else {
+    std::printf("no products on tensor cores: %s\n", cublaslt.error().message.c_str());
+  }
   ESP_TRY(products(rows, limits.bytes_per_second));
+  if (cublaslt) ESP_TRY(products_on_tensor_cores(*cublaslt, limits));
   ESP_TRY(attention(all.front().multiprocessors));
   ESP_TRY(choices(limits.bytes_per_second));
   return pages_beside();

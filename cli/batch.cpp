@@ -95,10 +95,15 @@ class Batch final : public Command {
   Json identity(const ProgramFile& file, const RowArguments& rows, const Session& session) const {
     Json model{{"file", std::filesystem::path(session.model().path()).filename().string()},
                {"bytes", session.model().file_bytes()}};
-    // Another type of K and V gives other numbers. What is not said is f16.
+    // Another type of K and V gives other numbers, and so do other numerics. What is not said is
+    // f16 and exact.
     const auto& kv_type = program_.model().kv_type;
     if (kv_type && *kv_type != runtime::kv_type_name(runtime::KvType::kF16)) {
       model["kv_type"] = *kv_type;
+    }
+    const auto& numerics = program_.model().numerics;
+    if (numerics && *numerics != runtime::numerics_name(runtime::Numerics::kExact)) {
+      model["numerics"] = *numerics;
     }
     return {{"program", file.contents()},
             {"generator", file.gen->name},

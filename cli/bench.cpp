@@ -88,15 +88,17 @@ class Bench final : public Command {
     ESP_ASSIGN(limits_, runtime::measure_limits(made, *model, on, context.system));
     const std::uint64_t weights = limits_.weight_bytes;
     StepBench bench(*made.backend, context.system);
-    report_ = Json{{"model", model->path()},
-                   {"device", made.device},
-                   {"arithmetic", limits_.arithmetic},
-                   {"threads", on.threads},
-                   {"kv_type", runtime::kv_type_name(on.kv_type)},
-                   {"tuning", made.backend->info().tuning},
-                   {"read_bytes_per_second", limits_.bytes_per_second},
-                   {"int8_products_per_second", limits_.products_per_second},
-                   {"cases", Json::array()}};
+    report_ = Json{
+        {"model", model->path()},
+        {"device", made.device},
+        {"arithmetic", limits_.arithmetic},
+        {"threads", on.threads},
+        {"kv_type", runtime::kv_type_name(on.kv_type)},
+        {"numerics", runtime::numerics_name(on.numerics)},
+        {"tuning", made.backend->info().tuning},
+        {"read_bytes_per_second", limits_.bytes_per_second},
+        {limits_.multiplied + std::string("_products_per_second"), limits_.products_per_second},
+        {"cases", Json::array()}};
     print_head(context.console);
 
     const double products = products_of_a_token(*model);
@@ -203,7 +205,7 @@ class Bench final : public Command {
       head += text;
     }
     if (limits_.products_per_second != 0) {
-      std::snprintf(text, sizeof text, ", int8 products %.0f G/s",
+      std::snprintf(text, sizeof text, ", %s products %.0f G/s", limits_.multiplied,
                     limits_.products_per_second / 1e9);
       head += text;
     }

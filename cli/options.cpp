@@ -125,6 +125,10 @@ void ModelOptions::declare_backend(CLI::App& app) {
       "Of several GPUs, how many share each layer; the rest deals the layers out [as many as "
       "the model lets]");
   add_kv_type(app, kv_type);
+  add_text(app, "--numerics", numerics, "V",
+           "The arithmetic: exact, the same bits everywhere, or tensor, for which a GPU multiplies "
+           "F16 and BF16 weights in 16 bits on its tensor cores; it rounds more, and what a text "
+           "is may depend on what runs beside it [exact]");
 }
 
 void ModelOptions::declare_engines(CLI::App& app) {
@@ -139,6 +143,7 @@ Result<runtime::BackendOptions> ModelOptions::backend() const {
   runtime::BackendOptions out;
   ESP_ASSIGN(out.device, runtime::Device::parse(device.value_or("auto")));
   ESP_ASSIGN(out.kv_type, kv_type_of(kv_type));
+  ESP_ASSIGN(out.numerics, runtime::parse_numerics(numerics.value_or("exact")));
   out.threads = static_cast<unsigned>(threads.value_or(0));
   out.tensor_parallel = static_cast<std::uint32_t>(tensor_parallel.value_or(0));
   if (gpu_layers) out.gpu_layers = static_cast<std::uint32_t>(*gpu_layers);

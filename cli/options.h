@@ -33,7 +33,7 @@ void add_kv_type(CLI::App& app, std::optional<std::string>& target);
 struct ModelOptions {
   std::string model = "smollm2";
   std::optional<std::int64_t> threads, context, gpu_layers, tensor_parallel;
-  std::optional<std::string> device, kv_type;
+  std::optional<std::string> device, kv_type, numerics;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
   std::optional<std::int64_t> host_kv, data_parallel;
@@ -41,11 +41,11 @@ struct ModelOptions {
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);
-  /// --threads, --kv-type and where the model runs alone.
+  /// --threads, --kv-type, --numerics and where the model runs alone.
   void declare_backend(CLI::App& app);
   /// --data-parallel alone.
   void declare_engines(CLI::App& app);
-  /// kInvalid where no device or type has such a name.
+  /// kInvalid where no device, type or numerics has such a name.
   [[nodiscard]] Result<runtime::BackendOptions> backend() const;
   [[nodiscard]] std::size_t engines() const {
     return static_cast<std::size_t>(data_parallel.value_or(1));

@@ -61,7 +61,7 @@ class RecordedTools final : public dsl::ToolHost {
 /// The settings of the `run` event of a trace.
 struct Recorded {
   std::string program, gen, model;
-  std::optional<std::string> kv_type;
+  std::optional<std::string> kv_type, numerics;
   Json arguments, sampling, contents;
 };
 
@@ -80,6 +80,7 @@ Result<Recorded> recorded_run(const TraceEvents& events) {
       !run.contains("arguments") || !run["arguments"].is_object())
     return fail(ErrorCode::kInvalid, "its `run` event lacks the program, the model or arguments");
   if (std::string type; text("kv_type", type)) out.kv_type = std::move(type);
+  if (std::string version; text("numerics", version)) out.numerics = std::move(version);
   out.arguments = run["arguments"];
   if (const auto sampling = run.find("sampling"); sampling != run.end()) out.sampling = *sampling;
   if (const auto contents = run.find("contents"); contents != run.end()) out.contents = *contents;
@@ -137,6 +138,7 @@ class Replay final : public Command {
     ModelOptions model = model_;
     if (model.model.empty()) model.model = recorded->model;
     if (!model.kv_type) model.kv_type = recorded->kv_type;
+    if (!model.numerics) model.numerics = recorded->numerics;
     ESP_ASSIGN(const auto programs, ProgramSession::open(model, *settings, file, context));
 
     RecordedTools tools(*events);

@@ -84,6 +84,7 @@ class Run final : public Command {
              {"sampling", program_.settings().identity()},
              {"contents", opened.file.contents()}};
     if (program_.model().kv_type) out["kv_type"] = *program_.model().kv_type;
+    if (program_.model().numerics) out["numerics"] = *program_.model().numerics;
     return out;
   }
 

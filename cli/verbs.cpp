@@ -157,7 +157,8 @@ Examples:
 
 constexpr std::string_view kBenchDetails =
     R"(Tokens a second, and what share they are of what this machine can read (the weights and keys and
-values that a step must read) and multiply (int8 products), both measured at the start. Branches
+values that a step must read) and multiply (int8 products; under --numerics tensor a GPU's best
+product of bf16 matrices), both measured at the start. Branches
 share one prompt, as forks do. Figures are medians; run nothing else beside it.
 
 Examples:

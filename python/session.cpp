@@ -91,6 +91,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   runtime::BackendOptions on;
   ESP_ASSIGN(on.device, runtime::Device::parse(options.device));
   ESP_ASSIGN(on.kv_type, runtime::parse_kv_type(options.kv_type));
+  ESP_ASSIGN(on.numerics, runtime::parse_numerics(options.numerics));
   on.threads = options.threads;
   on.kv_bytes = options.kv_bytes;
   on.gpu_layers = options.gpu_layers;

@@ -34,6 +34,7 @@ struct SessionOptions {
   double retained_share = 0.25;                  // of the pool, that retention may keep
   std::string device = "auto";                   // as runtime::Device::parse has it
   std::string kv_type = "f16";                   // as runtime::parse_kv_type has it
+  std::string numerics = "exact";                // as runtime::parse_numerics has it
   std::optional<std::uint32_t> gpu_layers = {};  // as runtime::BackendOptions has it
   std::uint32_t tensor_parallel = 0;             // the same
   std::uint64_t host_kv_bytes = 0;               // of all engines together

@@ -19,6 +19,12 @@ namespace {
 
 Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const BackendOptions& options,
                            System& system) {
+  if (options.numerics != Numerics::kExact) {
+    return fail(ErrorCode::kUnsupported, std::string("numerics ") +
+                                             numerics_name(options.numerics) +
+                                             ": the CPU, where the model would run, computes "
+                                             "exact alone; a CUDA device computes both");
+  }
   CpuOptions cpu;
   cpu.threads = options.threads;
   cpu.kv_bytes = options.kv_bytes;
@@ -37,6 +43,7 @@ CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices
   out.threads = options.threads;
   out.kv_bytes = options.kv_bytes;
   out.kv_type = options.kv_type;
+  out.numerics = options.numerics;
 #ifndef ESPALIER_HOST_CUDA  // where times say nothing of a device
   out.tune = true;
 #endif
@@ -258,8 +265,15 @@ Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
   DeviceLimits out;
 #ifdef ESPALIER_CUDA
   if (made.on.kind == Device::Kind::kCuda) {
-    ESP_ASSIGN(const cuda::MeasuredLimits limits, cuda::measure_limits(made.on.numbers[0]));
+    std::optional<cuda::CublasLtFunctions> tensor;
+    if (options.numerics == Numerics::kTensor) {
+      ESP_ASSIGN(tensor, cuda::load_cublaslt(CudaBackend::cublaslt_library(system)));
+    }
+    ESP_ASSIGN(const cuda::MeasuredLimits limits,
+               cuda::measure_limits(made.on.numbers[0], tensor ? &*tensor : nullptr));
     out.arithmetic = limits.architecture;
+    out.products_per_second = made.whole ? limits.products_per_second : 0;
+    if (tensor) out.multiplied = "bf16";
     if (made.whole) out.bytes_per_second = limits.bytes_per_second;
     out.weight_bytes = cuda::DeviceWeights::bytes(model);
     return out;

@@ -1,6 +1,7 @@
 // Where a model runs: the choice of a backend, made in one place for all who load models.
 //
-// Every backend computes the same numbers (cpu/README.md), so the choice is one of speed alone.
+// Every backend computes the same numbers (cpu/README.md), so the choice is one of speed alone;
+// unless another version of the numerics is asked for by name.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include "runtime/backend.h"
 #include "runtime/cpu/kv_type.h"
 #include "runtime/model/model.h"
+#include "runtime/numerics.h"
 
 namespace espalier::runtime {
 
@@ -35,6 +37,7 @@ struct BackendOptions {
   unsigned threads = 0;        // 0: as many as processors
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
   KvType kv_type = KvType::kF16;
+  Numerics numerics = Numerics::kExact;
   // How many of the model's last layers the GPU has; none said: as many as its memory takes. 0: the
   // CPU has all, whatever the device.
   std::optional<std::uint32_t> gpu_layers;
@@ -59,8 +62,9 @@ struct MadeBackend {
 /// kInvalid where more layers are asked for than the model has, or some for the CPU's device, or
 /// more devices a layer than were named.
 /// kUnsupported where a device was asked for that this build or this machine does not have, or one
-/// that does not keep K and V in the type asked for. kExhausted where the device that was asked for
-/// takes not one layer. Else as the backends' own create().
+/// that does not keep K and V in the type asked for; or where numerics are asked for that the
+/// device, or a CPU that the model would run on, does not compute. kExhausted where the device that
+/// was asked for takes not one layer. Else as the backends' own create().
 [[nodiscard]] Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
                                                  const BackendOptions& options, System& system);
 
@@ -74,7 +78,8 @@ struct MadeBackend {
 struct DeviceLimits {
   std::string arithmetic;  // the kernels' name: "avx512vnni", "sm_90"
   double bytes_per_second = 0;
-  double products_per_second = 0;  // of int8 codes; 0: not measured
+  double products_per_second = 0;   // 0: not measured
+  const char* multiplied = "int8";  // what of: "int8" codes, "bf16" numbers
   std::uint64_t weight_bytes = 0;
 };
 

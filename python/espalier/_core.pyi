@@ -29,6 +29,7 @@ class Session:
         retained_share: float,
         device: str,
         kv_type: str,
+        numerics: str,
         gpu_layers: int | None,
         tensor_parallel: int,
         host_kv_bytes: int,

@@ -58,6 +58,7 @@ class Engine:
         retained_share: float = 0.25,
         device: str = "auto",
         kv_type: str = "f16",
+        numerics: str = "exact",
         gpu_layers: int | None = None,
         tensor_parallel: int = 0,
         host_kv_bytes: int = 0,
@@ -72,6 +73,8 @@ class Engine:
         device: "cpu", "cuda", "cuda:1", "cuda:0,1" (several for one model), or "auto": a GPU where there is one that
         takes the model; the text is the same.
         kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more.
+        numerics: "exact", the same bits everywhere, or "tensor", for which a GPU multiplies F16 and BF16 weights in 16
+        bits on its tensor cores: it rounds more, and what a text is may depend on what runs beside it.
         gpu_layers: how many of the model's last layers the GPU has, the CPU the others; None: as many as its memory
         takes.
         tensor_parallel: of several GPUs, how many share each layer; 0: as many as the model lets.
@@ -93,6 +96,7 @@ class Engine:
             retained_share,
             device,
             kv_type,
+            numerics,
             gpu_layers,
             tensor_parallel,
             host_kv_bytes,

@@ -30,7 +30,7 @@ std::string tuned_for(const Model& model, const std::string& isa, unsigned threa
                       KvType kv_type) {
   const ModelShape& shape = model.shape();
   std::string out = isa + ", " + std::to_string(threads) + " threads, " +
-                    cpu::KvPool::format(kv_type) + ", shape";
+                    cpu::KvPool::format(kv_type, Numerics::kExact) + ", shape";
   for (const std::uint32_t size : {shape.width, shape.heads, shape.kv_heads, shape.head_width,
                                    shape.feed_forward, shape.window}) {
     out += " " + std::to_string(size);
@@ -71,7 +71,7 @@ class PanelBackend final : public Backend {
     info_.context = model_->shape().context;
     info_.pages = pool_.pages();
     info_.page_bytes = cpu::KvPool::page_bytes(model_->shape(), pool_.type());
-    info_.kv_format = cpu::KvPool::format(pool_.type());
+    info_.kv_format = cpu::KvPool::format(pool_.type(), Numerics::kExact);
     info_.tuning = forward_->tuning().text();
   }
 

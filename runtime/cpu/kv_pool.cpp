@@ -24,8 +24,9 @@ std::size_t tile_bytes(const ModelShape& shape, KvType type) {
 
 }  // namespace
 
-std::string KvPool::format(KvType type) {
-  return std::string("numerics 2, layout cpu 1, ") + kv_type_name(type);
+std::string KvPool::format(KvType type, Numerics numerics) {
+  const char* const version = numerics == Numerics::kExact ? "2" : "tensor 1";
+  return std::string("numerics ") + version + ", layout cpu 1, " + kv_type_name(type);
 }
 
 std::uint64_t KvPool::page_bytes(const ModelShape& shape, KvType type) {

@@ -24,6 +24,7 @@
 #include "runtime/cpu/matrix.h"
 #include "runtime/cpu/memory.h"
 #include "runtime/model/model.h"
+#include "runtime/numerics.h"
 
 namespace espalier::runtime::cpu {
 
@@ -39,7 +40,7 @@ struct KvRow {
 class KvPool {
  public:
   /// What a page's bits depend on beside the model: on every backend the same (BackendInfo).
-  [[nodiscard]] static std::string format(KvType type);
+  [[nodiscard]] static std::string format(KvType type, Numerics numerics);
   [[nodiscard]] static std::uint64_t page_bytes(const ModelShape& shape, KvType type);
   /// Whole pages in `bytes`. kLimit where not one fits.
   [[nodiscard]] static Result<std::uint32_t> pages_in(const ModelShape& shape, KvType type,

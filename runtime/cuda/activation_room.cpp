@@ -34,4 +34,12 @@ Status ActivationRoom::fit(std::uint32_t rows, std::uint32_t columns, const Matr
   return {};
 }
 
+Status ActivationRoom::fit_strips(std::uint32_t rows, std::uint32_t columns, WeightFormat format) {
+  const std::size_t stride = strip_columns(columns);
+  ESP_TRY(memory_.fit(std::uint64_t{rows} * stride * sizeof(std::uint16_t), "activations"));
+  view_ = {};
+  view_.strips = {memory_.as<std::uint16_t>(), stride, format};
+  return {};
+}
+
 }  // namespace espalier::runtime::cuda

@@ -17,6 +17,8 @@ class ActivationRoom {
   /// Room for `rows` of `columns` in the forms that `reader` takes; the contents are undefined.
   /// kExhausted.
   [[nodiscard]] Status fit(std::uint32_t rows, std::uint32_t columns, const MatrixGroup& reader);
+  /// Room for `rows` of `columns` in 16 bits, for products on tensor cores. kExhausted.
+  [[nodiscard]] Status fit_strips(std::uint32_t rows, std::uint32_t columns, WeightFormat format);
   [[nodiscard]] const Activations& view() const { return view_; }
 
  private:

@@ -101,7 +101,7 @@ Result<std::string> Autotuner::key(const Subject& of, System& system) {
   if (const auto module = system.read("/proc/driver/nvidia/version", 1U << 16)) {
     out += " " + module->substr(0, module->find('\n'));
   }
-  out += ", " + cpu::KvPool::format(of.pool.type) + ", shape";
+  out += ", " + cpu::KvPool::format(of.pool.type, forward.numerics()) + ", shape";
   for (const std::uint32_t size :
        {shape.layers, shape.width, shape.heads, shape.kv_heads, shape.head_width,
         shape.feed_forward, shape.window, shape.vocabulary, forward.shares_.ranks()}) {
@@ -161,7 +161,10 @@ Result<std::optional<Tuning>> Autotuner::measure() {
     if (Tuning::kRows[step] > most || !more()) continue;
     measure_products(step);
     // What there is no memory for stays as it is.
-    if (head_rows != 0 && Tuning::kRows[step] <= kHeadRows) (void)measure_head(step);
+    if (head_rows != 0 && Tuning::kRows[step] <= kHeadRows &&
+        !forward_.on_tensor_cores(forward_.weights_.head, Tuning::kRows[step])) {
+      (void)measure_head(step);
+    }
     (void)measure_heads(step);
     (void)measure_attention(step);
   }
@@ -255,6 +258,7 @@ void Autotuner::measure_products(std::size_t step) {
     const auto which = static_cast<ProductOf>(i);
     const MatrixGroup& first = group(which, 0);
     if (first.parts.empty() || (which == ProductOf::kHead && rows > kHeadRows)) continue;
+    if (forward_.on_tensor_cores(first, rows)) continue;  // which have no such sizes
     const Place place = place_of(which);
     if (!place.room->fit(rows, place.columns, first)) continue;
     fill(forward_.stream_, place.room->view(), rows, place.columns);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <new>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -111,7 +112,8 @@ class DeviceBackend final : public Backend, public HostPages {
     std::uint32_t pages = 0;
   };
 
-  DeviceBackend(const Model& model, KvType kv_type, Places places, cuda::DeviceChoices choices)
+  DeviceBackend(const Model& model, KvType kv_type, Numerics numerics, Places places,
+                cuda::DeviceChoices choices)
       : places_(std::move(places)),
         choices_(std::move(choices)),
         head_(places_.ranks.size() - places_.tensor) {
@@ -120,7 +122,7 @@ class DeviceBackend final : public Backend, public HostPages {
     info_.context = shape.context;
     info_.pages = places_.pages;
     info_.page_bytes = cpu::KvPool::page_bytes(shape, kv_type);
-    info_.kv_format = cpu::KvPool::format(kv_type);
+    info_.kv_format = cpu::KvPool::format(kv_type, numerics);
     std::set<std::string> tunings;
     for (const auto& rank : places_.ranks) tunings.insert(rank->tuning().text());
     for (const std::string& text : tunings)
@@ -392,6 +394,10 @@ Result<MakeGroup> group_maker(const CudaOptions& options, System& system) {
 
 }  // namespace
 
+std::string CudaBackend::cublaslt_library(System& system) {
+  return system.environment("ESPALIER_CUBLASLT").value_or(cuda::cublaslt_library());
+}
+
 Result<CudaOptions> CudaBackend::settle(const Model& model, CudaOptions options, System& system) {
   const std::size_t count = options.devices.size();
   ESP_CHECK(count > 0);
@@ -472,6 +478,10 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
   const std::uint32_t layers = options.layers == 0 ? shape.layers : options.layers;
   ESP_ASSIGN(const auto parts, deal(shape, options, layers));
   ESP_ASSIGN(auto make_group, group_maker(options, system));
+  std::optional<cuda::CublasLtFunctions> tensor;
+  if (options.numerics == Numerics::kTensor) {
+    ESP_ASSIGN(tensor, options.find_cublaslt(cublaslt_library(system)));
+  }
   const auto count = static_cast<std::uint32_t>(parts.size());
   try {
     ESP_ASSIGN(const cpu::Kernels* kernels,
@@ -491,7 +501,8 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_TRY(places.threads->each(
         [&](std::uint32_t r) -> Status {
           ESP_ASSIGN(places.ranks[r], Rank::create(model, parts[r], options.kv_type, devices[r],
-                                                   *places.workers[count > 1 ? r + 1 : 0]));
+                                                   *places.workers[count > 1 ? r + 1 : 0],
+                                                   tensor ? &*tensor : nullptr));
           return {};
         },
         [] {}));
@@ -521,8 +532,8 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_TRY(places.ranks[count - options.tensor_parallel]->enter());
     ESP_ASSIGN(auto choices,
                cuda::DeviceChoices::create(shape.vocabulary, *kernels, *places.workers[0]));
-    return std::make_unique<DeviceBackend>(*model, options.kv_type, std::move(places),
-                                           std::move(choices));
+    return std::make_unique<DeviceBackend>(*model, options.kv_type, options.numerics,
+                                           std::move(places), std::move(choices));
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kExhausted, "CUDA backend: out of memory");
   }

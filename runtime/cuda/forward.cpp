@@ -51,11 +51,15 @@ Forward::Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::
 
 Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> model,
                                                  const Shares& shares, cpu::WorkerPool& workers,
-                                                 std::uint32_t multiprocessors) {
+                                                 std::uint32_t multiprocessors,
+                                                 const CublasLtFunctions* tensor) {
   ESP_CHECK(shares.ranks() <= kMostRanks);
   std::unique_ptr<Forward> forward(new Forward(std::move(model), shares, workers, multiprocessors));
   ESP_ASSIGN(forward->stream_, Stream::create());
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
+  if (tensor != nullptr) {
+    ESP_ASSIGN(forward->tensor_, TensorProducts::create(*tensor));
+  }
   return forward;
 }
 
@@ -63,6 +67,24 @@ void Forward::set_tuning(const Tuning& tuning) {
   ESP_CHECK(tuning.valid());
   tuning_ = tuning;
   graphs_.clear();  // they were recorded with others
+}
+
+bool Forward::on_tensor_cores(const MatrixGroup& group, std::uint32_t rows) const {
+  return tensor_ != nullptr && rows >= kLeastTensorRows && group.in_sixteen_bits();
+}
+
+// Room for what a product of so many rows reads.
+Status Forward::fit(ActivationRoom& room, std::uint32_t rows, std::uint32_t columns,
+                    const MatrixGroup& reader) const {
+  if (!on_tensor_cores(reader, rows)) return room.fit(rows, columns, reader);
+  return room.fit_strips(rows, columns, reader.parts[0].matrix.format);
+}
+
+// The same for all steps of up to so many rows.
+Status Forward::reserve(ActivationRoom& room, std::uint32_t rows, std::uint32_t columns,
+                        const MatrixGroup& reader) const {
+  if (on_tensor_cores(reader, rows)) ESP_TRY(fit(room, kLeastTensorRows - 1, columns, reader));
+  return fit(room, rows, columns, reader);
 }
 
 // All scratch of a step, so that nothing is allocated while one runs.
@@ -80,10 +102,10 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
     heads = std::max<std::uint64_t>(heads, it.heads.outputs);
     hidden = std::max<std::uint64_t>(hidden, it.hidden.outputs);
     post = post || it.post_attention_norm != nullptr || it.post_feed_forward_norm != nullptr;
-    ESP_TRY(normal_.fit(rows, shape_.width, it.heads));
-    ESP_TRY(normal_.fit(rows, shape_.width, it.hidden));
-    ESP_TRY(attended_codes_.fit(rows, query_width_, it.output));
-    ESP_TRY(hidden_codes_.fit(rows, hidden_width_, it.down));
+    ESP_TRY(reserve(normal_, rows, shape_.width, it.heads));
+    ESP_TRY(reserve(normal_, rows, shape_.width, it.hidden));
+    ESP_TRY(reserve(attended_codes_, rows, query_width_, it.output));
+    ESP_TRY(reserve(hidden_codes_, rows, hidden_width_, it.down));
   }
   const std::uint64_t bytes = rows * sizeof(float);
   ESP_TRY(x_.fit(bytes * width, "residual stream"));
@@ -94,7 +116,9 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
   if (post) ESP_TRY(block_.fit(bytes * width, "a block's output"));
   std::uint64_t exchanged = rows * std::max<std::uint64_t>({query_width_, hidden_width_, width});
   if (head_rows != 0) {
+    // Also where all rows leave out the same panels, which are floats.
     ESP_TRY(head_.fit(head_rows, shape_.width, weights_.head));
+    ESP_TRY(fit(head_, head_rows, shape_.width, weights_.head));
     ESP_TRY(logits_.fit(std::uint64_t{head_rows} * logits_stride_ * sizeof(float), "logits"));
     exchanged = std::max<std::uint64_t>(exchanged, std::uint64_t{head_rows} * shape_.vocabulary);
   }
@@ -142,6 +166,11 @@ bool Forward::plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t 
     panels[p / 32] |= 1U << p % 32;
     ++wanted;
   }
+  // On tensor cores all panels take the time of reading them, whatever the number of rows; the rest
+  // of them, in fp32, takes it by some two rows (docs/measurements/cuda-h200.md).
+  constexpr std::uint64_t kRowsOfARead = 2;
+  if (on_tensor_cores(weights_.head, rows) && wanted * std::uint64_t{rows} >= kRowsOfARead * count)
+    return false;
   return std::uint64_t{wanted} * 16 < std::uint64_t{count} * tuning_.of(rows).most_of_head;
 }
 
@@ -324,12 +353,20 @@ Status Forward::gather(const Shared& matrix, std::uint32_t rows, bool add) {
   return {};
 }
 
-void Forward::multiply(ProductOf which, const MatrixGroup& group, const Activations& x,
-                       std::uint32_t rows, float* out, std::size_t stride, bool add) {
+// Of activations as fit() has made room for them.
+Status Forward::multiply(ProductOf which, const MatrixGroup& group, const Activations& x,
+                         std::uint32_t rows, float* out, std::size_t stride, bool add,
+                         const std::uint32_t* wanted) {
   for (const MatrixGroup::Part& part : group.parts) {
-    product(stream_.get(), part.matrix, x, rows, out + part.first, stride, add, nullptr,
-            tuning_.of(rows).of(which));
+    if (x.strips.values != nullptr) {
+      ESP_TRY(
+          tensor_->product(stream_, part.matrix, x.strips, rows, out + part.first, stride, add));
+    } else {
+      product(stream_.get(), part.matrix, x, rows, out + part.first, stride, add, wanted,
+              tuning_.of(rows).of(which));
+    }
   }
+  return {};
 }
 
 // The product onto the residual: through `post`, where there is one.
@@ -338,7 +375,7 @@ Status Forward::add_block(ProductOf which, const MatrixGroup& group, const Activ
   const std::size_t width = shape_.width;
   const Shared to{&shares_.width, post == nullptr ? residual_ : block_.as<float>(), width};
   const Own out = own(to, rows);
-  multiply(which, group, x, rows, out.to, out.stride, post == nullptr && !is_shared());
+  ESP_TRY(multiply(which, group, x, rows, out.to, out.stride, post == nullptr && !is_shared()));
   ESP_TRY(gather(to, rows, post == nullptr));
   if (post != nullptr) {
     add_normed(stream_.get(), rows, block_.as<float>(), width, post, shape_.width,
@@ -379,11 +416,12 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvVie
   cudaStream_t stream = stream_.get();
   const std::uint32_t width = shape_.width;
 
-  ESP_TRY(normal_.fit(rows, width, it.heads));
+  ESP_TRY(fit(normal_, rows, width, it.heads));
   rms_norm(stream, rows, residual_, width, nullptr, it.attention_norm, width, shape_.norm_epsilon,
            normal_.view());
   float* queries = heads_.as<float>();
-  multiply(ProductOf::kHeads, it.heads, normal_.view(), rows, queries, it.heads.outputs, false);
+  ESP_TRY(multiply(ProductOf::kHeads, it.heads, normal_.view(), rows, queries, it.heads.outputs,
+                   false));
   turn_heads(stream, rows, heads_of(number), rows_, slots_, number, pool,
              tuning_.of(rows).heads_together);
 
@@ -412,23 +450,28 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvVie
   attend(stream, planned->grid, call);
 
   ESP_TRY(gather(attended, rows, false));
-  ESP_TRY(attended_codes_.fit(rows, query_width_, it.output));
+  ESP_TRY(fit(attended_codes_, rows, query_width_, it.output));
   set_activations(stream, rows, attended.whole, attended.stride, nullptr, query_width_,
                   attended_codes_.view());
   ESP_TRY(add_block(ProductOf::kOutput, it.output, attended_codes_.view(), rows,
                     it.post_attention_norm));
 
-  ESP_TRY(normal_.fit(rows, width, it.hidden));
+  ESP_TRY(fit(normal_, rows, width, it.hidden));
   rms_norm(stream, rows, residual_, width, nullptr, it.feed_forward_norm, width,
            shape_.norm_epsilon, normal_.view());
   float* gates = hidden_.as<float>();
-  multiply(ProductOf::kHidden, it.hidden, normal_.view(), rows, gates, it.hidden.outputs, false);
-  ESP_TRY(hidden_codes_.fit(rows, hidden_width_, it.down));
+  ESP_TRY(multiply(ProductOf::kHidden, it.hidden, normal_.view(), rows, gates, it.hidden.outputs,
+                   false));
+  ESP_TRY(fit(hidden_codes_, rows, hidden_width_, it.down));
   // Where ranks share the columns, they are gathered as floats and each quantises all.
   const Shared gated{&shares_.feed_forward, gated_.as<float>(), hidden_width_};
   const Own columns = own(gated, rows);
   Activations out = hidden_codes_.view();
-  if (is_shared()) out = {.floats = columns.to, .stride = columns.stride, .coded = {}};
+  if (is_shared()) {
+    out = {};
+    out.floats = columns.to;
+    out.stride = columns.stride;
+  }
   gate(stream, rows, gates, gates + it.up_first, it.hidden.outputs, shape_.feed_forward,
        shape_.activation == Activation::kGeluTanh, out);
   if (is_shared()) {
@@ -444,14 +487,19 @@ Status Forward::head(std::uint32_t begin, std::uint32_t end) {
   if (begin == end) return {};
   const std::uint32_t rows = end - begin;
   const std::uint32_t width = shape_.width;
-  ESP_TRY(head_.fit(rows, width, weights_.head));
+  const std::uint32_t* const panels = head_panels_[begin / kHeadRows];
+  if (panels == nullptr) {
+    ESP_TRY(fit(head_, rows, width, weights_.head));
+  } else {
+    ESP_TRY(head_.fit(rows, width, weights_.head));
+  }
   rms_norm(stream_.get(), rows, residual_ + std::size_t{begin} * width, width, nullptr,
            weights_.output_norm, width, shape_.norm_epsilon, head_.view());
   const Shared logits{&shares_.vocabulary, logits_.as<float>(), logits_stride_};
   const Own out = own(logits, rows);
   ESP_CHECK(weights_.head.parts.size() == 1);
-  product(stream_.get(), weights_.head.parts[0].matrix, head_.view(), rows, out.to, out.stride,
-          false, head_panels_[begin / kHeadRows], tuning_.of(rows).of(ProductOf::kHead));
+  ESP_TRY(multiply(ProductOf::kHead, weights_.head, head_.view(), rows, out.to, out.stride, false,
+                   panels));
   ESP_TRY(gather(logits, rows, false));
   if (shape_.logit_cap != 0.0F) {
     soft_cap(stream_.get(), rows, logits_.as<float>(), logits_stride(), shape_.vocabulary,

@@ -28,10 +28,12 @@
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
 #include "runtime/cuda/step_input.h"
+#include "runtime/cuda/tensor_products.h"
 #include "runtime/cuda/tuning.h"
 #include "runtime/cuda/weights.h"
 #include "runtime/model/model.h"
 #include "runtime/model/model_part.h"
+#include "runtime/numerics.h"
 
 namespace espalier::runtime::cuda {
 
@@ -64,11 +66,13 @@ struct Links {
 class Forward {
  public:
   /// `model` is what this device has: of `shares`, where it does not have its layers alone, this
-  /// rank's. `workers` outlives it; `multiprocessors` are the device's.
+  /// rank's. `workers` outlives it; `multiprocessors` are the device's. `tensor`: what numerics
+  /// `tensor` multiply with; null: numerics are exact.
   [[nodiscard]] static Result<std::unique_ptr<Forward>> create(std::shared_ptr<const Model> model,
                                                                const Shares& shares,
                                                                cpu::WorkerPool& workers,
-                                                               std::uint32_t multiprocessors);
+                                                               std::uint32_t multiprocessors,
+                                                               const CublasLtFunctions* tensor);
 
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
   /// fail before they wait for each other. `wanted` says which logits may be asked for afterwards;
@@ -84,6 +88,9 @@ class Forward {
   /// Sizes of the work of later steps; they are valid. No bit depends on them.
   void set_tuning(const Tuning& tuning);
   [[nodiscard]] const Tuning& tuning() const { return tuning_; }
+  [[nodiscard]] Numerics numerics() const {
+    return tensor_ == nullptr ? Numerics::kExact : Numerics::kTensor;
+  }
   [[nodiscard]] const Stream& stream() const { return stream_; }
 
  private:
@@ -120,6 +127,11 @@ class Forward {
   Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
           std::uint32_t multiprocessors);
   [[nodiscard]] Status reserve(std::uint32_t rows, std::uint32_t head_rows);
+  [[nodiscard]] bool on_tensor_cores(const MatrixGroup& group, std::uint32_t rows) const;
+  [[nodiscard]] Status fit(ActivationRoom& room, std::uint32_t rows, std::uint32_t columns,
+                           const MatrixGroup& reader) const;
+  [[nodiscard]] Status reserve(ActivationRoom& room, std::uint32_t rows, std::uint32_t columns,
+                               const MatrixGroup& reader) const;
   [[nodiscard]] Status enqueue(const KvView& pool, PageTransfers& transfers);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
   void embed(const Batch& batch, std::span<float> out);
@@ -127,8 +139,9 @@ class Forward {
   [[nodiscard]] bool is_shared() const { return shares_.ranks() > 1; }
   [[nodiscard]] Own own(const Shared& matrix, std::uint32_t rows) const;
   [[nodiscard]] Status gather(const Shared& matrix, std::uint32_t rows, bool add);
-  void multiply(ProductOf which, const MatrixGroup& group, const Activations& x, std::uint32_t rows,
-                float* out, std::size_t stride, bool add);
+  [[nodiscard]] Status multiply(ProductOf which, const MatrixGroup& group, const Activations& x,
+                                std::uint32_t rows, float* out, std::size_t stride, bool add,
+                                const std::uint32_t* wanted = nullptr);
   [[nodiscard]] bool plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t rows,
                                std::vector<std::uint32_t>& panels) const;
   [[nodiscard]] Status add_block(ProductOf which, const MatrixGroup& group, const Activations& x,
@@ -153,7 +166,8 @@ class Forward {
   std::uint32_t logits_stride_ = 0;
   Stream stream_;
   DeviceWeights weights_;
-  std::unique_ptr<View> global_, local_;  // null where no layer is so
+  std::unique_ptr<TensorProducts> tensor_;  // null: numerics are exact
+  std::unique_ptr<View> global_, local_;    // null where no layer is so
   TemperatureTable temperatures_;
 
   StepInput input_;

@@ -16,12 +16,13 @@
 
 namespace espalier::runtime::cuda {
 
-/// Activations of some rows for the next products: as floats, as codes, or both (a null pointer:
-/// not wanted).
+/// Activations of some rows for the next products: as floats, as codes, in 16 bits, or several of
+/// these (a null pointer: not wanted).
 struct Activations {
   float* floats = nullptr;
   std::size_t stride = 0;  // of floats, in elements
   CodedRows coded;
+  StripRows strips;
 };
 
 /// The weights of one matrix, on the device.

@@ -131,6 +131,10 @@ constexpr bool is_dense(WeightFormat format) { return format >= WeightFormat::kF
 /// Dense rows are stored in strips of 128 columns: 16 lanes (column mod 16) of 8 values each,
 /// filled up with zeros.
 inline constexpr std::uint32_t kStrip = 128;
+/// Columns with those that fill the last strip up.
+constexpr std::uint32_t strip_columns(std::uint32_t columns) {
+  return (columns + kStrip - 1) / kStrip * kStrip;
+}
 
 /// Bytes of a matrix on the device.
 constexpr std::uint64_t panel_bytes(WeightFormat format, std::uint32_t columns) {
@@ -140,14 +144,21 @@ constexpr std::uint64_t panel_bytes(WeightFormat format, std::uint32_t columns) 
          std::uint64_t{chunks / kSuperChunks} * 8 * super_bytes(p);
 }
 constexpr std::uint64_t dense_row_bytes(WeightFormat format, std::uint32_t columns) {
-  return std::uint64_t{(columns + kStrip - 1) / kStrip} * kStrip *
-         (format == WeightFormat::kF32 ? 4 : 2);
+  return std::uint64_t{strip_columns(columns)} * (format == WeightFormat::kF32 ? 4 : 2);
 }
 constexpr std::uint64_t matrix_bytes(WeightFormat format, std::uint32_t rows,
                                      std::uint32_t columns) {
   if (is_dense(format)) return rows * dense_row_bytes(format, columns);
   return std::uint64_t{(rows + kPanelRows - 1) / kPanelRows} * panel_bytes(format, columns);
 }
+
+/// Activations as F16 or BF16 in the order of dense rows of that type, for products on tensor cores
+/// (tensor_products.h). What fills the last strip up is 0.
+struct StripRows {
+  std::uint16_t* values = nullptr;
+  std::size_t stride = 0;  // in elements, whole strips
+  WeightFormat format = WeightFormat::kBF16;
+};
 
 /// Activations as int8 codes in blocks of 32 with a scale each (numerics contract 3), in tiles of 8
 /// rows. Of tile T, block b, row 8T + n:

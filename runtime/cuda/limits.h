@@ -4,16 +4,19 @@
 #include <string>
 
 #include "base/result.h"
+#include "runtime/cuda/cublaslt.h"
 
 namespace espalier::runtime::cuda {
 
 struct MeasuredLimits {
   std::string architecture;     // "sm_90"
   double bytes_per_second = 0;  // of a large copy within the device, read and written
+  // Multiplications of cuBLASLt's best large product of BF16 matrices; 0: not measured.
+  double products_per_second = 0;
 };
 
-/// The best of several copies of a block far larger than the cache. kExhausted where the device has
-/// no room for it.
-[[nodiscard]] Result<MeasuredLimits> measure_limits(int device);
+/// The best of several copies of a block far larger than the cache; with `tensor` also of products.
+/// kExhausted where the device has no room for it.
+[[nodiscard]] Result<MeasuredLimits> measure_limits(int device, const CublasLtFunctions* tensor);
 
 }  // namespace espalier::runtime::cuda

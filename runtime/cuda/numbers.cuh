@@ -50,4 +50,12 @@ __device__ inline std::uint16_t float_to_bfloat16(float value) {
   return static_cast<std::uint16_t>((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
 }
 
+/// A row of activations in 16 bits. Finite numbers stay finite; infinity and NaN show.
+__device__ inline std::uint16_t activation_to_half(float value) {
+  constexpr float kMost = 65504.0F;
+  const float magnitude = fabsf(value);
+  if (magnitude > kMost && magnitude < __builtin_inff()) value = value < 0.0F ? -kMost : kMost;
+  return float_to_half(value);
+}
+
 }  // namespace espalier::runtime::cuda

@@ -9,7 +9,8 @@ namespace espalier::runtime::cuda {
 
 Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& model,
                                            const Part& part, KvType kv_type,
-                                           const DeviceFacts& device, cpu::WorkerPool& workers) {
+                                           const DeviceFacts& device, cpu::WorkerPool& workers,
+                                           const CublasLtFunctions* tensor) {
   std::unique_ptr<Rank> out(new Rank(*model, part, device));
   ESP_TRY(out->enter());
   const auto here = part.of(model);
@@ -20,7 +21,8 @@ Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& m
   out->view_.kv_heads = shape.kv_heads;
   out->view_.width = shape.head_width;
   out->view_.type = kv_type;
-  ESP_ASSIGN(out->forward_, Forward::create(here, part.shares, workers, device.multiprocessors));
+  ESP_ASSIGN(out->forward_,
+             Forward::create(here, part.shares, workers, device.multiprocessors, tensor));
   return out;
 }
 

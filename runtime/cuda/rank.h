@@ -38,10 +38,10 @@ struct Part {
 class Rank {
  public:
   /// Lays the part's weights out on the device; its pool comes with reserve(). `workers` outlives
-  /// it and is used by whoever runs its passes. kExhausted.
+  /// it and is used by whoever runs its passes. `tensor` as Forward::create() has it. kExhausted.
   [[nodiscard]] static Result<std::unique_ptr<Rank>> create(
       const std::shared_ptr<const Model>& model, const Part& part, KvType kv_type,
-      const DeviceFacts& device, cpu::WorkerPool& workers);
+      const DeviceFacts& device, cpu::WorkerPool& workers, const CublasLtFunctions* tensor);
   ~Rank();
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;

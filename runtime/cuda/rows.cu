@@ -10,6 +10,7 @@
 #include "runtime/cuda/codes.cuh"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/math.cuh"
+#include "runtime/cuda/numbers.cuh"
 #include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
 
@@ -117,11 +118,40 @@ struct RowOut {
   }
 };
 
+// A row in 16 bits: a thread takes eight numbers of a strip that lie side by side there (layout.h),
+// so that loads and stores of neighbours are neighbours.
+template <bool kHalf, class Source>
+__device__ inline void put_strips(const StripRows& to, std::uint32_t row, std::uint32_t width,
+                                  std::uint32_t thread, std::uint32_t threads,
+                                  const Source& source) {
+  constexpr std::uint32_t kLanes = 16;
+  const std::uint32_t items = static_cast<std::uint32_t>(to.stride) / kItemColumns;
+  for (std::uint32_t item = thread; item < items; item += threads) {
+    const std::uint32_t first = item / kLanes * kStrip + item % kLanes;
+    const auto bits = [&](std::uint32_t i) -> std::uint32_t {
+      const std::uint32_t k = first + kLanes * i;
+      const float value = k < width ? source.at(k) : 0.0F;
+      return kHalf ? activation_to_half(value) : float_to_bfloat16(value);
+    };
+    *reinterpret_cast<uint4*>(to.values + row * to.stride + item * kItemColumns) =
+        make_uint4(bits(0) | bits(1) << 16, bits(2) | bits(3) << 16, bits(4) | bits(5) << 16,
+                   bits(6) | bits(7) << 16);
+  }
+}
+
 // Puts a row whose values `source` gives: four(k) is columns k to k + 3, at(k) is column k. The
 // threads of `threads` share it; this one is `thread`, of a whole warp.
 template <bool kWide, class Source>
 __device__ inline void put_row(const RowOut<kWide>& out, std::uint32_t width, std::uint32_t thread,
                                std::uint32_t threads, const Source& source) {
+  if (out.to.strips.values != nullptr) {
+    if (out.to.strips.format == WeightFormat::kF16) {
+      put_strips<true>(out.to.strips, out.row, width, thread, threads, source);
+    } else {
+      put_strips<false>(out.to.strips, out.row, width, thread, threads, source);
+    }
+  }
+  if (out.to.floats == nullptr && out.to.coded.codes == nullptr) return;
   const std::uint32_t items = width / kBlock * 4;
   const std::uint32_t lane = thread % kWarp;
   for (std::uint32_t start = thread - lane; start < items; start += threads) {

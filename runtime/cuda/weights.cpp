@@ -128,6 +128,14 @@ class Loader {
 
 }  // namespace
 
+bool MatrixGroup::in_sixteen_bits() const {
+  return std::all_of(parts.begin(), parts.end(), [&](const Part& part) {
+    const WeightFormat format = part.matrix.format;
+    return format == parts[0].matrix.format &&
+           (format == WeightFormat::kF16 || format == WeightFormat::kBF16);
+  });
+}
+
 std::uint64_t DeviceWeights::bytes(const Model& model) {
   std::uint64_t out = 0;
   for (const LayerWeights& it : model.weights().layers) {

@@ -28,6 +28,9 @@ struct MatrixGroup {
   bool codes = false;         // what they read
   bool halves = false;
   bool floats = false;
+
+  /// Whether all of them are F16, or all BF16: what tensor cores take as it is.
+  [[nodiscard]] bool in_sixteen_bits() const;
 };
 
 /// Pointers are null where the model has no such vector.

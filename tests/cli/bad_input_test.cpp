@@ -157,6 +157,27 @@ TEST(BadKvType, IsRefusedByNameWithWhatThereIs) {
   EXPECT_EQ(run("f16", "cpu").code, kDone);
 }
 
+TEST(BadNumerics, AreRefusedByNameWithWhatThereIs) {
+  const Folder folder;
+  const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");
+  const std::string model =
+      folder.write("tiny.gguf", espalier::testing::TinyLlama{}.writer().finish().bytes);
+  const auto run = [&](const std::string& numerics, const std::string& device) {
+    return run_line({"run", program, "--model", model, "--numerics", numerics, "--device", device});
+  };
+  for (const std::string& numerics : std::vector<std::string>{"fast", "2", "Exact", ""}) {
+    const Ran ran = run(numerics, "cpu");
+    EXPECT_EQ(ran.code, kFailed) << numerics;
+    EXPECT_THAT(ran.err, HasSubstr("numerics '" + numerics + "': there are exact and tensor"));
+  }
+  const Ran refused = run("tensor", "cpu");
+  EXPECT_EQ(refused.code, kFailed);
+  EXPECT_THAT(
+      refused.err,
+      HasSubstr("numerics tensor: the CPU, where the model would run, computes exact alone"));
+  EXPECT_EQ(run("exact", "cpu").code, kDone);
+}
+
 TEST(BadModel, AFileThatIsNoWholeModelIsRefusedByNameAndPlace) {
   const Folder folder;
   const std::string program = folder.write("p.gen", "gen p() -> int { return 1 }");

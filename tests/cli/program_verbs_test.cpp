@@ -321,6 +321,21 @@ TEST_F(OnATinyModel, AReplayKeepsKeysAndValuesAsTheRunDid) {
   EXPECT_EQ(run_line({"replay", folder_.path("other.jsonl"), "--kv-type", "q8"}).code, kDone);
 }
 
+TEST_F(OnATinyModel, AReplayComputesAsTheRunDid) {
+  const std::string file = folder_.write("f.gen",
+                                         "gen f() -> line {\n  user \"a\"\n  assistant "
+                                         "\"$[x: line, max=8]\"\n  return x\n}\n");
+  const std::string trace = folder_.path("t.jsonl");
+  ASSERT_EQ(on_model({"run", file, "--numerics", "exact", "--trace", trace}).code, kDone);
+  EXPECT_THAT(folder_.read("t.jsonl"), HasSubstr(R"("numerics":"exact")"));
+  EXPECT_EQ(run_line({"replay", trace}).code, kDone);
+  std::string other = folder_.read("t.jsonl");
+  other.replace(other.find(R"("numerics":"exact")"), 18, R"("numerics":"tensor")");
+  EXPECT_THAT(run_line({"replay", folder_.write("other.jsonl", other), "--device", "cpu"}).err,
+              HasSubstr("numerics tensor: the CPU"));
+  EXPECT_EQ(run_line({"replay", folder_.path("other.jsonl"), "--numerics", "exact"}).code, kDone);
+}
+
 TEST_F(OnATinyModel, AReplayNamesTheFirstTokenThatDiffers) {
   const std::string file = folder_.write("talk.gen", kTalk);
   folder_.write("sums.py", "def add(a, b):\n    return a + b\n");

@@ -89,6 +89,15 @@ def test_keys_and_values_in_8_bits_take_half_the_memory() -> None:
         espalier.Engine(kv_type="q4")
 
 
+def test_numerics_are_refused_by_name_where_they_are_not_to_be_had() -> None:
+    engine = espalier.Engine(kv_bytes=64 << 20, numerics="exact", device="cpu")
+    assert is_pet(engine.compile(PET).pet(text="Rex is our dog; he is five."))
+    with pytest.raises(espalier.Error, match="numerics 'fast': there are exact and tensor"):
+        espalier.Engine(numerics="fast")
+    with pytest.raises(espalier.Error, match="numerics tensor: the CPU, where the model would run, computes exact alone"):
+        espalier.Engine(numerics="tensor", device="cpu")
+
+
 def test_layers_of_the_gpu_are_refused_by_name_with_the_limit() -> None:
     engine = espalier.Engine(kv_bytes=64 << 20, gpu_layers=0)
     assert engine.device == "cpu"

@@ -1,0 +1,326 @@
+// Numerics `tensor`: near the exact ones, never chosen silently, and their pages are their own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/cpu/kv_pool.h"
+#include "runtime/cuda/tensor_products.h"
+#include "runtime/device.h"
+#include "runtime/engine/engine.h"
+#include "tests/runtime/cuda/cublaslt.h"
+#include "tests/runtime/cuda/twins.h"
+#include "tests/support/gguf_writer.h"
+#include "tests/support/memory_system.h"
+
+namespace espalier::runtime::cuda {
+namespace {
+
+using espalier::testing::MemorySystem;
+using espalier::testing::TinyLlama;
+using ::testing::HasSubstr;
+
+std::shared_ptr<const Model> tiny(TensorType type, std::uint32_t kv_heads = 2) {
+  TinyLlama description;
+  description.layers = 4;
+  description.kv_heads = kv_heads;
+  description.matrix_type = static_cast<std::uint32_t>(type);
+  return load_bytes(description.writer().finish().bytes);
+}
+
+CudaOptions tensor(std::uint32_t stages = 1, std::uint32_t ranks = 1, std::uint32_t layers = 0) {
+  CudaOptions out;
+  out.numerics = Numerics::kTensor;
+  out.find_cublaslt = find_cublaslt;
+  out.devices.assign(std::size_t{stages} * ranks, 0);
+  out.tensor_parallel = ranks;
+  out.links = CudaOptions::Links::kThreads;
+  out.layers = layers;
+  return out;
+}
+
+// How far log-probabilities may be from the exact ones, on models of random weights; about three
+// times what they are.
+double bound_of(TensorType type) { return type == TensorType::kF16 ? 0.01 : 0.06; }
+
+struct Farthest {
+  double most = 0;
+  double sum = 0;
+  std::size_t count = 0;
+  void take(const std::vector<float>& expected, const std::vector<float>& actual) {
+    ASSERT_EQ(expected.size(), actual.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const double difference = std::abs(static_cast<double>(expected[i]) - actual[i]);
+      most = std::max(most, std::isnan(difference) ? INFINITY : difference);
+      sum += difference;
+      ++count;
+    }
+  }
+};
+
+// A prompt in chunks, then steps of its branches together.
+Farthest compare(const std::shared_ptr<const Model>& model, const CudaOptions& options) {
+  Farthest out;
+  Random random(11);
+  Twins twins(model, options);
+  if (!twins) return out;
+  std::vector<Sequence> branches{twins.cpu.sequence(120)};
+  const auto step = [&](BatchBuilder& builder, const std::vector<std::uint32_t>& rows) {
+    const auto expected = twins.cpu.logprobs(builder.batch, rows);
+    const auto actual = twins.device.logprobs(builder.batch, rows);
+    for (std::size_t i = 0; i < rows.size(); ++i) out.take(expected[i], actual[i]);
+  };
+  for (const std::size_t count : {40U, 3U, 21U}) {
+    BatchBuilder builder;
+    const auto first = builder.append(branches[0], random_ids(random, *model, count));
+    step(builder, {first, first + static_cast<std::uint32_t>(count) - 1});
+  }
+  while (branches.size() < 7) {
+    Sequence fork = branches[0];
+    const Sequence own = twins.cpu.sequence(56);
+    std::copy(own.pages.begin(), own.pages.end(), fork.pages.begin() + 4);
+    branches.push_back(std::move(fork));
+  }
+  for (int i = 0; i < 4; ++i) {
+    BatchBuilder builder;
+    std::vector<std::uint32_t> rows;
+    for (Sequence& branch : branches) {
+      rows.push_back(builder.append(branch, random_ids(random, *model, 1)));
+    }
+    step(builder, rows);
+  }
+  return out;
+}
+
+class TensorNumerics : public ::testing::TestWithParam<TensorType> {};
+
+TEST_P(TensorNumerics, AreNearTheExactOnes) {
+  const auto model = tiny(GetParam());
+  ASSERT_NE(model, nullptr);
+  set_order(5);
+#ifdef ESPALIER_HOST_CUDA
+  const int before = lt_use().products;
+#endif
+  const Farthest far = compare(model, tensor());
+  set_order(0);
+#ifdef ESPALIER_HOST_CUDA
+  EXPECT_GT(lt_use().products, before);
+#endif
+  ASSERT_GT(far.count, 1000U);
+  EXPECT_LT(far.most, bound_of(GetParam()));
+  EXPECT_LT(far.sum / static_cast<double>(far.count), bound_of(GetParam()) / 4);
+  EXPECT_GT(far.most, 0.0);  // else they are the exact ones
+  RecordProperty("farthest", std::to_string(far.most));
+}
+
+TEST_P(TensorNumerics, AreNearTheExactOnesOnSeveralDevicesAndBehindLayersOnTheCpu) {
+  const auto model = tiny(GetParam(), 4);
+  ASSERT_NE(model, nullptr);
+  for (const CudaOptions& options : {tensor(1, 2), tensor(2, 1), tensor(2, 2, 3)}) {
+    const Farthest far = compare(model, options);
+    ASSERT_GT(far.count, 1000U);
+    EXPECT_LT(far.most, bound_of(GetParam()));
+    EXPECT_GT(far.most, 0.0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, TensorNumerics,
+                         ::testing::Values(TensorType::kF16, TensorType::kBF16),
+                         [](const auto& named) {
+                           return std::string(tensor_traits(named.param)->name);
+                         });
+
+// Steps of few rows, and weights that are not of 16 bits, are multiplied exactly.
+TEST(TensorNumericsAreExact, WhereTensorCoresHaveNoPart) {
+  const auto floats = tiny(TensorType::kF32);
+  const auto codes = tiny(TensorType::kQ4_0);
+  ASSERT_TRUE(floats != nullptr && codes != nullptr);
+  run_branches(floats, 2, 60, tensor());
+  run_branches(codes, 2, 60, tensor());
+  const auto halves = tiny(TensorType::kBF16);
+  ASSERT_NE(halves, nullptr);
+  Twins twins(halves, tensor());
+  ASSERT_TRUE(twins);
+  Random random(2);
+  Sequence sequence = twins.cpu.sequence(32);
+  for (int i = 0; i < 5; ++i) {
+    BatchBuilder builder;
+    builder.append(sequence, random_ids(random, *halves, kLeastTensorRows - 1));
+    twins.step(builder.batch, {0, kLeastTensorRows - 2});
+  }
+  twins.expect_same_page(sequence.pages[0]);
+}
+
+// Recorded or not, in whatever order lanes run: a batch's bits are a function of the batch.
+TEST(TensorNumericsOfEqualSteps, AreTheSameBits) {
+  const auto model = tiny(TensorType::kBF16);
+  ASSERT_NE(model, nullptr);
+  Rig rig(Twins::made(model, tensor()));
+  ASSERT_TRUE(rig);
+  Random random(7);
+  Sequence start = rig.sequence(64);
+  rig.feed(start, random_ids(random, *model, 30));
+  const auto ids = random_ids(random, *model, 9);
+  std::vector<float> first;
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    set_order(i);
+    Sequence sequence = start;
+    const auto said = rig.feed(sequence, ids);
+    if (first.empty()) first = said;
+    EXPECT_TRUE(same_bits(first, said)) << i;
+  }
+  set_order(0);
+#ifdef ESPALIER_HOST_CUDA
+  EXPECT_GT(host_cuda::graph_launches(), 0U);
+#endif
+}
+
+// Choices under masks of few tokens and many: allowed, and as probable as exact ones are.
+TEST(TensorNumericsUnderMasks, ChooseWhatIsAllowed) {
+  const auto model = tiny(TensorType::kBF16);
+  ASSERT_NE(model, nullptr);
+  Random random(8);
+  Twins twins(model, tensor());
+  ASSERT_TRUE(twins);
+  const std::uint32_t vocabulary = model->shape().vocabulary;
+  const Sampling greedy;
+  for (const std::uint32_t count : {2U, 6U, 40U}) {
+    for (const std::uint32_t most : {4U, 40U, vocabulary}) {
+      std::vector<std::uint64_t> words((vocabulary + 63) / 64);
+      for (std::uint32_t id = 0; id < most; ++id) {
+        if (random() % 3 != 0 || id == 2) words[id / 64] |= 1ULL << (id % 64);
+      }
+      const auto mask = std::make_shared<grammar::Mask>(words);
+      Sequence sequence = twins.cpu.sequence(40);
+      BatchBuilder builder;
+      builder.append(sequence, random_ids(random, *model, count));
+      std::vector<RowPlan> plans(count);
+      for (std::uint32_t i = 0; i < count; ++i) {
+        plans[i].row = i;
+        plans[i].sampling = &greedy;
+        plans[i].mask = mask;
+      }
+      const auto expected = twins.cpu.backend->step(builder.batch, plans);
+      const auto actual = twins.device.backend->step(builder.batch, plans);
+      ASSERT_TRUE(expected && actual);
+      for (std::size_t i = 0; i < count; ++i) {
+        const auto id = static_cast<std::uint32_t>((*actual)[i].sampled.token);
+        EXPECT_NE(words[id / 64] >> id % 64 & 1U, 0U);
+        EXPECT_NEAR((*expected)[i].sampled.probability, (*actual)[i].sampled.probability, 0.02);
+      }
+      twins.cpu.next_page -= static_cast<PageId>(sequence.pages.size());
+    }
+  }
+}
+
+// ---- under the engine
+
+std::uint64_t pages_from_disk(const std::shared_ptr<const Model>& model, const CudaOptions& options,
+                              System& disk) {
+  EngineOptions on;
+  on.max_rows = 64;
+  on.check = true;
+  on.kv_folder = "kv";
+  on.model_digest = "tiny";
+  auto backend = Twins::made(model, options);
+  EXPECT_TRUE(backend.has_value());
+  auto engine = Engine::create(std::move(*backend), on, disk);
+  EXPECT_TRUE(engine.has_value());
+  Branch branch = (*engine)->open();
+  std::vector<TokenId> head;
+  for (int i = 0; i < 100; ++i) head.push_back(static_cast<TokenId>(3 + i * 7 % 200));
+  branch.append(head);
+  GenerateRequest request;
+  request.max_tokens = 3;
+  EXPECT_TRUE(branch.generate_now(std::move(request)).has_value());
+  return (*engine)->stats().disk_read_pages;
+}
+
+TEST(PagesOfNumerics, AreNeverTakenForThoseOfOthers) {
+  const auto model = tiny(TensorType::kBF16);
+  ASSERT_NE(model, nullptr);
+  MemorySystem disk;
+  EXPECT_EQ(pages_from_disk(model, {}, disk), 0U);
+  EXPECT_EQ(pages_from_disk(model, tensor(), disk), 0U);
+  EXPECT_GT(pages_from_disk(model, tensor(), disk), 0U);
+  EXPECT_GT(pages_from_disk(model, {}, disk), 0U);
+  for (const KvType type : {KvType::kF16, KvType::kBF16, KvType::kQ8}) {
+    EXPECT_NE(cpu::KvPool::format(type, Numerics::kExact),
+              cpu::KvPool::format(type, Numerics::kTensor));
+  }
+}
+
+// ---- how they are asked for
+
+TEST(ExactNumerics, AskNothingOfCublasLt) {
+  const auto model = tiny(TensorType::kBF16);
+  ASSERT_NE(model, nullptr);
+  CudaOptions options;
+  options.find_cublaslt = [](const std::string&) -> Result<CublasLtFunctions> {
+    return fail(ErrorCode::kInternal, "asked for");
+  };
+  run_branches(model, 4, 60, options);
+}
+
+TEST(TensorNumericsOfABackend, AreRefusedByNameWhereTheyAreNotToBeHad) {
+  const auto model = tiny(TensorType::kBF16);
+  ASSERT_NE(model, nullptr);
+  MemorySystem system;
+  system.set_environment("ESPALIER_CUBLASLT", "libno-such-cublaslt.so");
+  const auto refused = [&](const char* device, std::optional<std::uint32_t> gpu_layers = {}) {
+    BackendOptions options;
+    options.threads = 1;
+    options.kv_bytes = pool_bytes(*model);
+    options.numerics = Numerics::kTensor;
+    options.device = *Device::parse(device);
+    options.gpu_layers = gpu_layers;
+    const auto made = create_backend(model, options, system);
+    if (made) return std::string("made");
+    EXPECT_EQ(made.error().code, ErrorCode::kUnsupported);
+    return made.error().message;
+  };
+  const auto of_the_cpu =
+      HasSubstr("numerics tensor: the CPU, where the model would run, computes exact alone");
+  EXPECT_THAT(refused("cpu"), of_the_cpu);
+  EXPECT_THAT(refused("cuda", 0), of_the_cpu);
+  EXPECT_THAT(refused("cuda"), HasSubstr("libno-such-cublaslt.so cannot be loaded"));
+  EXPECT_THAT(refused("auto"), HasSubstr("libno-such-cublaslt.so cannot be loaded"));
+#ifdef ESPALIER_HOST_CUDA
+  host_cuda::set_devices(0, cudaErrorNoDevice);
+  EXPECT_THAT(refused("auto"), of_the_cpu);
+  host_cuda::reset_device();
+#endif
+}
+
+#ifdef ESPALIER_HOST_CUDA
+TEST(TensorNumericsErrors, LackOfMemoryFailsAloneAndALostDeviceIsSaid) {
+  const auto model = tiny(TensorType::kBF16);
+  ASSERT_NE(model, nullptr);
+  const int alive = lt_use().alive;
+  for (unsigned n = 1; n < 6; ++n) {
+    host_cuda::fail_next_malloc(n);
+    const auto made = Twins::made(model, tensor());
+    ASSERT_FALSE(made.has_value()) << n;
+    EXPECT_EQ(made.error().code, ErrorCode::kExhausted);
+    host_cuda::reset_device();
+  }
+  EXPECT_EQ(lt_use().alive, alive);
+  Random random(4);
+  for (const unsigned calls : {1U, 10U, 40U}) {
+    host_cuda::reset_device();
+    Rig rig(Twins::made(model, tensor()));
+    ASSERT_TRUE(rig);
+    ASSERT_NO_FATAL_FAILURE(expect_the_loss_is_said(rig, *model, random, calls));
+  }
+  host_cuda::reset_device();
+  EXPECT_EQ(lt_use().alive, alive);
+}
+#endif
+
+}  // namespace
+}  // namespace espalier::runtime::cuda
