@@ -5,7 +5,7 @@
 #   make build     everything; the program is build/bin/espalier
 #   make test-cuda   the CUDA backend on this machine's GPU, bit for bit against the CPU;  make bench-cuda  what it reaches
 #   make cuda-check  every CUDA kernel compiled for real devices, and what the compiler made of it (where nvcc is)
-#   make nccl-check  what is declared of NCCL, against its own header and library
+#   make nccl-check, cublaslt-check  what is declared of NCCL and of cuBLASLt, against their own headers and libraries
 #   make bench     measurements, each beside a peer or a limit
 #   make bench-cpu  the CPU backend beside the machine's limits, ik_llama.cpp (IK_LLAMA_BIN) and llama.cpp
 #   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be and
@@ -24,7 +24,7 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 export CCACHE_NOHASHDIR ?= 1
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: setup program build model demo test test-all test-arm test-cuda bench-cuda cuda-check nccl-check simulate bench bench-cpu bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
+.PHONY: setup program build model demo test test-all test-arm test-cuda bench-cuda cuda-check nccl-check cublaslt-check simulate bench bench-cpu bench-cache bench-masks bench-bfcl format lint asan tsan fuzz clean python wheel
 
 setup:
 	@tools/setup.sh
@@ -75,7 +75,10 @@ cuda-check: $(VENV)/.ready
 nccl-check: $(VENV)/.ready
 	@tools/nccl_check.sh $(VENV)/bin/python
 
-test-all: test wheel test-arm cuda-check nccl-check
+cublaslt-check:
+	@tools/cublaslt_check.sh
+
+test-all: test wheel test-arm cuda-check nccl-check cublaslt-check
 	@ESPALIER_LONG=1 ctest --test-dir build --output-on-failure --timeout 3600
 
 # `pip install .` as a user does it, in an environment of its own, and the README's example with it.

@@ -42,6 +42,9 @@ product_(split|many):a product of matrices:IMMA
 product_splitILNS1_12WeightFormatE([0-4]|[7-9]|1[0-2])E:loads of 16 bytes:LDG[.A-Z]*[.]128
 product_many:copies of 16 bytes:LDGSTS[.A-Z]*[.]128
 product_dense:loads of 16 bytes:LDG[.A-Z]*[.]128
+attend_on_tensor_cores:a product of matrices:HMMA
+attend_on_tensor_cores:copies of 16 bytes:LDGSTS[.A-Z]*[.]128
+attend_on_tensor_cores:loads of matrices:LDSM
 attend_items:loads of 16 bytes:(LDG|LDGSTS)[.A-Z]*[.]128
 attend_items.*6KvTypeE2E:products of four codes:IDP[.]4A
 (rms_norm|add_normed|set|soft_cap|copy)_rowsILb1E:loads of 16 bytes:LDG[.A-Z]*[.]128

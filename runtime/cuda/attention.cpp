@@ -276,10 +276,14 @@ void AttentionPlan::cut_groups() {
     const std::uint32_t each = divide_up(rows, divide_up(rows, most));
     for (std::uint32_t begin = group.begin; begin < group.end; begin += each) {
       const std::uint32_t end = std::min(begin + each, group.end);
-      items_[tile_of(end - begin)].push_back(item(group, begin, end));
+      const AttentionItem made = item(group, begin, end);
+      const std::uint32_t tile = tile_of(end - begin);
+      const bool on_tensor_cores =
+          limits_.tensor_cores && tile + 1 == kAttentionTiles && !made.parts;
+      items_[on_tensor_cores ? kTensorItems : tile].push_back(made);
     }
   }
-  for (std::uint32_t t = 0; t < kAttentionTiles; ++t) {
+  for (std::uint32_t t = 0; t < kItemKinds; ++t) {
     // The longest first, so that short ones fill the end.
     std::stable_sort(items_[t].begin(), items_[t].end(),
                      [](const auto& a, const auto& b) { return positions(a) > positions(b); });
@@ -304,7 +308,7 @@ void AttentionPlan::write_to(std::span<std::byte> out) const {
     return static_cast<std::uint32_t>(here);
   };
   std::uint32_t items = 0;
-  for (std::uint32_t t = 0; t < kAttentionTiles; ++t) {
+  for (std::uint32_t t = 0; t < kItemKinds; ++t) {
     header.item_begin[t] = items;
     header.item_count[t] = static_cast<std::uint32_t>(items_[t].size());
     items += header.item_count[t];
@@ -314,7 +318,7 @@ void AttentionPlan::write_to(std::span<std::byte> out) const {
   header.pages_at = next(bytes_of(pages_));
   header.counters_at = next(counters() * sizeof(std::uint32_t));
   std::memcpy(out.data(), &header, sizeof header);
-  for (std::uint32_t t = 0; t < kAttentionTiles; ++t) {
+  for (std::uint32_t t = 0; t < kItemKinds; ++t) {
     put(out, header.items_at + header.item_begin[t] * sizeof(AttentionItem), items_[t]);
   }
   put(out, header.rows_at, rows_);

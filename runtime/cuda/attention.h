@@ -32,6 +32,9 @@ struct AttentionLimits {
   /// What parts may take, in bytes. Rows whose parts would not fit take all their segments in one
   /// item.
   std::size_t part_bytes = std::size_t{64} << 20;
+  /// Full items that leave no parts are for tensor cores: numerics `tensor`, where
+  /// tensor_cores_attend().
+  bool tensor_cores = false;
 };
 
 class AttentionPlan {
@@ -93,7 +96,7 @@ class AttentionPlan {
   std::vector<AttentionRow> rows_;
   std::vector<std::uint32_t> pages_;
   std::vector<Group> groups_;
-  std::vector<AttentionItem> items_[kAttentionTiles];
+  std::vector<AttentionItem> items_[kItemKinds];
   AttentionGrid grid_;
   std::uint32_t parts_ = 0;
   std::uint32_t rows_with_parts_ = 0;

@@ -6,7 +6,8 @@
 // its rows through them in order. Where a row's segments are items of their own, each leaves a part
 // for each head (maximum, sum, values), and the block that comes last folds the row's parts, in
 // order. A row with one segment needs no folding. All bits are those of numerics contract 9,
-// however rows are put into items and whoever comes last.
+// however rows are put into items and whoever comes last; but of items for tensor cores, which
+// numerics `tensor` have.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -27,6 +28,14 @@ inline constexpr std::uint32_t kMostHeadWidth = 256;
 inline constexpr std::uint32_t kAttentionTiles = 5;
 inline constexpr std::uint32_t kTileQueries[kAttentionTiles] = {4, 8, 16, 32, 64};
 inline constexpr std::uint32_t kMostTileQueries = 64;
+/// Items of the largest tile that tensor cores take (attention_tensor.cuh) stand behind those of
+/// all tiles.
+inline constexpr std::uint32_t kTensorItems = kAttentionTiles;
+inline constexpr std::uint32_t kItemKinds = kAttentionTiles + 1;
+/// Whether they can, over pages of this type with heads of this width.
+constexpr bool tensor_cores_attend(KvType type, std::uint32_t width) {
+  return type != KvType::kQ8 && (width == 64 || width == 128);
+}
 
 /// A group of more heads than a block holds queries is cut into parts.
 __host__ __device__ constexpr std::uint32_t group_parts(std::uint32_t group) {
@@ -68,8 +77,8 @@ struct AttentionItem {
 
 /// The start of a plan in device memory. Arrays follow at these distances in bytes.
 struct AttentionHeader {
-  std::uint32_t item_begin[kAttentionTiles] = {};
-  std::uint32_t item_count[kAttentionTiles] = {};
+  std::uint32_t item_begin[kItemKinds] = {};
+  std::uint32_t item_count[kItemKinds] = {};
   std::uint32_t items_at = 0;  // AttentionItem
   std::uint32_t rows_at = 0;   // AttentionRow
   std::uint32_t pages_at = 0;  // page numbers
@@ -79,7 +88,7 @@ struct AttentionHeader {
 
 /// Blocks to start. At least what the plan has; what is more returns at once.
 struct AttentionGrid {
-  std::uint32_t items[kAttentionTiles] = {};
+  std::uint32_t items[kItemKinds] = {};
 };
 
 struct AttentionCall {
@@ -99,9 +108,12 @@ struct AttentionCall {
 void attend_f16(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
 void attend_bf16(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
 void attend_q8(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
+/// The items for tensor cores.
+void attend_tensor(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call);
 /// out[row.out] = attention of queries[row.query], for the rows of the plan. Widths are even and
 /// at most kMostHeadWidth. One launch for each tile with items.
 inline void attend(cudaStream_t stream, const AttentionGrid& grid, const AttentionCall& call) {
+  attend_tensor(stream, grid, call);
   switch (call.pool.type) {
     case KvType::kF16:
       return attend_f16(stream, grid, call);

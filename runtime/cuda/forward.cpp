@@ -51,7 +51,7 @@ Forward::Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::
 
 Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> model,
                                                  const Shares& shares, cpu::WorkerPool& workers,
-                                                 std::uint32_t multiprocessors,
+                                                 std::uint32_t multiprocessors, KvType kv_type,
                                                  const CublasLtFunctions* tensor) {
   ESP_CHECK(shares.ranks() <= kMostRanks);
   std::unique_ptr<Forward> forward(new Forward(std::move(model), shares, workers, multiprocessors));
@@ -59,6 +59,7 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
   if (tensor != nullptr) {
     ESP_ASSIGN(forward->tensor_, TensorProducts::create(*tensor));
+    forward->tensor_attention_ = tensor_cores_attend(kv_type, forward->shape_.head_width);
   }
   return forward;
 }
@@ -195,7 +196,9 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   std::uint64_t parts = 0;
   const auto plan = [&](Planned& planned, std::span<const std::uint32_t> of) {
     const auto count = static_cast<std::uint32_t>(of.size());
-    planned.plan.set_limits(tuning_.of(count).attention(multiprocessors_));
+    AttentionLimits limits = tuning_.of(count).attention(multiprocessors_);
+    limits.tensor_cores = tensor_attention_;
+    planned.plan.set_limits(limits);
     planned.plan.plan(batch, of);
     planned.place = input_.add<std::byte>(rounded(planned.plan.bytes(), 4096));
     planned.grid = planned.plan.grid();

@@ -67,12 +67,10 @@ class Forward {
  public:
   /// `model` is what this device has: of `shares`, where it does not have its layers alone, this
   /// rank's. `workers` outlives it; `multiprocessors` are the device's. `tensor`: what numerics
-  /// `tensor` multiply with; null: numerics are exact.
-  [[nodiscard]] static Result<std::unique_ptr<Forward>> create(std::shared_ptr<const Model> model,
-                                                               const Shares& shares,
-                                                               cpu::WorkerPool& workers,
-                                                               std::uint32_t multiprocessors,
-                                                               const CublasLtFunctions* tensor);
+  /// `tensor` multiply with; null: numerics are exact. `kv_type`: the pool's.
+  [[nodiscard]] static Result<std::unique_ptr<Forward>> create(
+      std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
+      std::uint32_t multiprocessors, KvType kv_type, const CublasLtFunctions* tensor);
 
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
   /// fail before they wait for each other. `wanted` says which logits may be asked for afterwards;
@@ -167,7 +165,8 @@ class Forward {
   Stream stream_;
   DeviceWeights weights_;
   std::unique_ptr<TensorProducts> tensor_;  // null: numerics are exact
-  std::unique_ptr<View> global_, local_;    // null where no layer is so
+  bool tensor_attention_ = false;
+  std::unique_ptr<View> global_, local_;  // null where no layer is so
   TemperatureTable temperatures_;
 
   StepInput input_;

@@ -6,9 +6,9 @@
 //   a, bytes:  word 0: row g,     k = 4t..4t+3       word 1: row g + 8, the same
 //              word 2: row g,     k = 16 + 4t..      word 3: row g + 8, the same   (k 32 only)
 //   b, bytes:  word 0: column g,  k = 4t..4t+3       word 1: k = 16 + 4t..         (k 32 only)
-//   a, bf16:   word 0: row g,     k = 2t, 2t+1       word 1: row g + 8, the same
+//   a, 16 bits: word 0: row g,     k = 2t, 2t+1       word 1: row g + 8, the same
 //              word 2: row g,     k = 8 + 2t, +1     word 3: row g + 8, the same
-//   b, bf16:   word 0: column g,  k = 2t, 2t+1       word 1: k = 8 + 2t, +1
+//   b, 16 bits: word 0: column g,  k = 2t, 2t+1       word 1: k = 8 + 2t, +1
 //   c:         0, 1: row g, columns 2t and 2t+1      2, 3: row g + 8, the same
 //
 // Low bytes come first. All 32 lanes must take part. Integer products are exact (they wrap where
@@ -58,6 +58,30 @@ __device__ inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t 
       "{%0, %1, %2, %3}, {%4, %5}, {%6}, {%7, %7, %7, %7};"
       : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
       : "r"(a[0]), "r"(a[1]), "r"(b), "r"(start));
+}
+/// c += the product of 16 x 16 numbers of 16 bits with 16 x 8, in fp32.
+__device__ inline void mma_16x8x16_f16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                       std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4],
+                                        std::uint32_t b0, std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+/// Four matrices of 8 x 8 numbers of 16 bits from shared memory, whose rows of 16 bytes lanes 8i to
+/// 8i + 7 point to: of matrix i a lane gets, in word i, column g of rows 2t and 2t + 1.
+__device__ inline void load_matrices_transposed(std::uint32_t (&to)[4], const void* row) {
+  const auto from = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(from)
+               : "memory");
 }
 /// Where kernels start early (simt.cuh): waits until those before have ended and what they wrote
 /// can be seen. Every kernel calls it, before it reads or writes what another one might have.
@@ -169,6 +193,77 @@ inline void mma_16x8x16_s8(std::int32_t (&d)[4], const std::uint32_t (&a)[2], st
                            host_cuda::Where where = host_cuda::Where::current()) {
   std::fill_n(d, 4, start);
   mma("mma_16x8x16_s8", multiply_fragments<1, std::int8_t>, d, a, &b, where);
+}
+
+struct FloatFragments {
+  float* c;
+  const std::uint32_t *a, *b;
+};
+// c += a * b of numbers that kNumber widens: sums of exact products, rounded one by one.
+template <float (*kNumber)(std::uint16_t)>
+inline void multiply_float_fragments(void* const* payloads) {
+  const auto lane = [&](int g, int t) {
+    return static_cast<const FloatFragments*>(payloads[4 * g + t]);
+  };
+  float a[16][16];
+  float b[8][16];
+  for (int g = 0; g < 8; ++g) {
+    for (int t = 0; t < 4; ++t) {
+      for (int word = 0; word < 2; ++word) {
+        for (int i = 0; i < 2; ++i) {
+          const int k = 8 * word + 2 * t + i;
+          const auto number = [i](std::uint32_t two) {
+            return kNumber(static_cast<std::uint16_t>(two >> 16 * i));
+          };
+          a[g][k] = number(lane(g, t)->a[2 * word]);
+          a[g + 8][k] = number(lane(g, t)->a[2 * word + 1]);
+          b[g][k] = number(lane(g, t)->b[word]);
+        }
+      }
+    }
+  }
+  for (int m = 0; m < 16; ++m) {
+    for (int n = 0; n < 8; ++n) {
+      float& c = lane(m % 8, n / 2)->c[m / 8 * 2 + n % 2];
+      for (int k = 0; k < 16; ++k) c += a[m][k] * b[n][k];
+    }
+  }
+}
+inline void mma_16x8x16_f16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                            std::uint32_t b1,
+                            host_cuda::Where where = host_cuda::Where::current()) {
+  const std::uint32_t b[2] = {b0, b1};
+  FloatFragments mine{c, a, b};
+  host_cuda::warp_collective("mma_16x8x16_f16", kFullWarp,
+                             multiply_float_fragments<runtime::half_to_float>, &mine, where);
+}
+inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                             std::uint32_t b1,
+                             host_cuda::Where where = host_cuda::Where::current()) {
+  const std::uint32_t b[2] = {b0, b1};
+  FloatFragments mine{c, a, b};
+  host_cuda::warp_collective("mma_16x8x16_bf16", kFullWarp,
+                             multiply_float_fragments<runtime::bfloat16_to_float>, &mine, where);
+}
+struct MatrixRows {
+  std::uint32_t* to;
+  const std::uint16_t* row;
+};
+inline void load_matrix_rows(void* const* payloads) {
+  const auto lane = [&](int i) { return static_cast<const MatrixRows*>(payloads[i]); };
+  for (int i = 0; i < 32; ++i) {
+    for (int matrix = 0; matrix < 4; ++matrix) {
+      const auto number = [&](int row) -> std::uint32_t {
+        return lane(8 * matrix + row)->row[i / 4];
+      };
+      lane(i)->to[matrix] = number(i % 4 * 2) | number(i % 4 * 2 + 1) << 16;
+    }
+  }
+}
+inline void load_matrices_transposed(std::uint32_t (&to)[4], const void* row,
+                                     host_cuda::Where where = host_cuda::Where::current()) {
+  MatrixRows mine{to, static_cast<const std::uint16_t*>(row)};
+  host_cuda::warp_collective("load_matrices_transposed", kFullWarp, load_matrix_rows, &mine, where);
 }
 inline void wait_for_inputs() {}
 inline void let_next_start() {}

@@ -22,7 +22,7 @@ Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& m
   out->view_.width = shape.head_width;
   out->view_.type = kv_type;
   ESP_ASSIGN(out->forward_,
-             Forward::create(here, part.shares, workers, device.multiprocessors, tensor));
+             Forward::create(here, part.shares, workers, device.multiprocessors, kv_type, tensor));
   return out;
 }
 

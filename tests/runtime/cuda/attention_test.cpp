@@ -375,6 +375,91 @@ TEST(CudaAttention, ANanInAQueryShowsInItsHeadAlone) {
   }
 }
 
+// ---- numerics `tensor`
+
+class OnTensorCores : public ::testing::TestWithParam<Sizes> {
+ protected:
+  OnTensorCores() : shape(shape_of(GetParam().heads, GetParam().kv_heads, GetParam().width)) {}
+  ~OnTensorCores() override { set_order(0); }
+  // As far from the exact results as roundings of queries and weights to 16 bits take them; values
+  // are of size 1.
+  [[nodiscard]] static float tolerance() {
+    return GetParam().type == KvType::kF16 ? 0.006F : 0.05F;
+  }
+  void expect_near_the_cpu(World& world, std::uint32_t window,
+                           const std::vector<std::uint32_t>& wanted, AttentionLimits limits) {
+    limits.tensor_cores = true;
+    AttentionPlan plan(shape, window, limits);
+    plan.plan(world.batch, wanted);
+    ASSERT_GT(plan.grid().items[kTensorItems], 0U);
+    const auto expected = world.on_cpu(window, wanted);
+    const auto actual = world.on_device(plan, wanted.size(), 2);
+    ASSERT_EQ(expected.size(), actual.size());
+    float most = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      ASSERT_NEAR(expected[i], actual[i], tolerance()) << i;
+      most = std::max(most, std::abs(expected[i] - actual[i]));
+    }
+    EXPECT_GT(most, 0.0F);
+  }
+  ModelShape shape;
+};
+
+TEST_P(OnTensorCores, PromptsAreNearTheCpu) {
+  std::uint64_t seed = 1;
+  for (const auto& limits : {kWhole, kNoParts}) {
+    World world(shape, seed, GetParam().type);
+    set_order(seed++);
+    // Rows that end in other pages, over full stretches of pages and a last one that is not full;
+    // and, with one segment or few rows, other items beside them.
+    const std::uint32_t start = 230 + world.below(20);
+    world.rows(world.sequence(start + 70), start, start + 70);
+    world.rows(world.sequence(45), 0, 45);
+    world.decode(world.sequence(33), 33);
+    world.make_queries(2.0F);
+    world.poison_unseen(0, world.all_rows());
+    expect_near_the_cpu(world, 0, world.all_rows(), limits);
+  }
+}
+
+TEST_P(OnTensorCores, WindowsAndGapsSeeNothingElse) {
+  for (const std::uint32_t window : {1U, 20U, 130U}) {
+    World world(shape, window, GetParam().type);
+    set_order(window);
+    const std::uint32_t trunk = world.sequence(310);
+    world.rows(trunk, 40, 60);
+    world.rows(trunk, 225, 295);
+    world.make_queries(2.0F);
+    world.poison_unseen(window, world.all_rows());
+    expect_near_the_cpu(world, window, world.all_rows(), kWhole);
+  }
+}
+
+TEST_P(OnTensorCores, ANanInAQueryShowsInItsHeadAlone) {
+  World world(shape, 4, GetParam().type);
+  world.rows(world.sequence(200), 100, 200);
+  world.make_queries(1.0F);
+  AttentionLimits limits = kWhole;
+  limits.tensor_cores = true;
+  AttentionPlan plan(shape, 0, limits);
+  plan.plan(world.batch, world.all_rows());
+  const auto expected = world.on_device(plan, 100);
+  world.queries[3] = std::numeric_limits<float>::quiet_NaN();
+  const auto out = world.on_device(plan, 100);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (i < shape.head_width) {
+      ASSERT_TRUE(std::isnan(out[i])) << i;
+    } else {
+      ASSERT_EQ(out[i], expected[i]) << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(AttentionOnTensorCores, OnTensorCores,
+                         ::testing::Values(Sizes{8, 2, 64}, Sizes{3, 1, 128},
+                                           Sizes{6, 2, 64, KvType::kBF16},
+                                           Sizes{8, 1, 128, KvType::kBF16}));
+
 std::vector<std::uint32_t> items_of(const AttentionPlan& plan) {
   return {plan.grid().items, plan.grid().items + kAttentionTiles};
 }
@@ -403,6 +488,7 @@ TEST(CudaAttention, RowsOfOneSegmentNeedNoParts) {
   world.rows(world.sequence(256), 0, 256);
   AttentionPlan plan(shape, 0, {.multiprocessors = 1});
   plan.plan(world.batch, world.all_rows());
+  EXPECT_EQ(plan.grid().items[kTensorItems], 0U);  // nobody asked for them
   EXPECT_EQ(items_of(plan), (std::vector<std::uint32_t>{0, 0, 0, 0, 16}));
   EXPECT_EQ(plan.parts(), 0U);
 }
