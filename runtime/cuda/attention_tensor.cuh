@@ -41,7 +41,7 @@ class TensorAttend {
       : call_(call),
         item_(item),
         rows_(reinterpret_cast<const AttentionRow*>(call.plan + header.rows_at) + item.row_begin),
-        pages_(reinterpret_cast<const std::uint32_t*>(call.plan + header.pages_at) + item.pages),
+        pages_(reinterpret_cast<const std::uint32_t*>(call.plan + header.pages_at)),
         end_page_((item.end + kPagePositions - 1) / kPagePositions),
         lane_(threadIdx.x % kWarp) {
     stages_ = reinterpret_cast<std::uint16_t*>(dynamic_shared());
@@ -79,8 +79,8 @@ class TensorAttend {
       const unsigned piece = i % kPieces;
       if (page + tile / 2 >= end_page_) break;
       const bool is_key = tile % 2 == 0;
-      const std::uint16_t* from =
-          keys_ + pages_[page + tile / 2] * page_halves_ + (is_key ? 0 : values_after_);
+      const std::uint16_t* from = keys_ + pages_[item_.pages + page + tile / 2] * page_halves_ +
+                                  (is_key ? 0 : values_after_);
       const unsigned row = is_key ? piece / 2 : piece / kTokenPieces;
       const unsigned to = is_key ? key_at(row, piece % 2) : value_at(row, piece % kTokenPieces);
       copy_async_16(stage + tile * kTileHalves + to, from + piece * 8);
@@ -272,7 +272,7 @@ class TensorAttend {
   const AttentionCall& call_;
   const AttentionItem item_;
   const AttentionRow* rows_;
-  const std::uint32_t* pages_;  // of the item, by position / 16
+  const std::uint32_t* pages_;  // from item_.pages on (modulo 2^32) by position / 16
   const unsigned end_page_;
   const unsigned lane_;
   std::uint16_t* stages_;      // [stage][page] K, V

@@ -400,7 +400,10 @@ class OnTensorCores : public ::testing::TestWithParam<Sizes> {
       ASSERT_NEAR(expected[i], actual[i], tolerance()) << i;
       most = std::max(most, std::abs(expected[i] - actual[i]));
     }
-    EXPECT_GT(most, 0.0F);
+    // One position alone has the weight 1.
+    if (window != 1) {
+      EXPECT_GT(most, 0.0F);
+    }
   }
   ModelShape shape;
 };
