@@ -26,6 +26,16 @@ ScalarCombination::Node ScalarCombination::words(std::shared_ptr<const ScalarDfa
   return part(std::move(out));
 }
 
+ScalarCombination::Node ScalarCombination::words(ProgramRef program) {
+  Part out;
+  out.program = std::move(program);
+  return part(std::move(out));
+}
+
+bool ScalarCombination::finished() const {
+  return std::ranges::all_of(parts_, [](const Part& part) { return part.program == nullptr; });
+}
+
 ScalarCombination::Node ScalarCombination::characters(const Terminal* string, std::uint32_t low,
                                                       std::uint32_t high) {
   Part out;
@@ -51,6 +61,7 @@ ScalarCombination::Node ScalarCombination::negation(Node of) {
 
 void ScalarCombination::start(std::span<std::uint32_t> state) const {
   for (std::size_t i = 0; i < parts_.size(); ++i) {
+    if (parts_[i].program != nullptr) continue;
     state[i] = parts_[i].dfa != nullptr ? parts_[i].dfa->start() : parts_[i].string->start();
   }
 }
@@ -84,36 +95,24 @@ std::uint32_t ScalarCombination::read(std::size_t part, std::uint32_t state,
   return to | (count << kShift);
 }
 
-// Whether a node may be `wanted`, where leaf(part, wanted) says it of a part.
-template <class Leaf>
-bool ScalarCombination::evaluate(Node at, bool wanted, Leaf&& leaf) const {
-  const Operator& node = nodes_[at];
-  const auto of = [&](Node n) { return evaluate(n, wanted, leaf); };
-  switch (node.op) {
-    case Op::kPart:
-      return leaf(node.part, wanted);
-    case Op::kNothing:
-      return !wanted;
-    case Op::kNegation:
-      return evaluate(node.of[0], !wanted, leaf);
-    case Op::kAll:
-      return wanted ? std::ranges::all_of(node.of, of) : std::ranges::any_of(node.of, of);
-    case Op::kAny:
-      return wanted ? std::ranges::any_of(node.of, of) : std::ranges::all_of(node.of, of);
-  }
-  return false;
+bool ScalarCombination::accepting(const Part& part, std::uint32_t state) const {
+  if (part.dfa != nullptr) return part.dfa->accepting(static_cast<ScalarDfa::State>(state));
+  if (part.program != nullptr) return state % 2 != 0;
+  return part.string->accepting(static_cast<Terminal::State>(state & ((1U << kShift) - 1)));
 }
 
 bool ScalarCombination::accepting(std::span<const std::uint32_t> state) const {
   return evaluate(root_, true, [&](std::size_t part, bool wanted) {
-    const Part& of = parts_[part];
-    const std::uint32_t at = state[part];
-    const bool yes =
-        of.dfa != nullptr
-            ? of.dfa->accepting(static_cast<ScalarDfa::State>(at))
-            : of.string->accepting(static_cast<Terminal::State>(at & ((1U << kShift) - 1)));
-    return yes == wanted;
+    return accepting(parts_[part], state[part]) == wanted;
   });
+}
+
+// The bytes of a finished part's shortest text from there on.
+std::uint32_t ScalarCombination::closing(const Part& part, std::uint32_t state) const {
+  if (part.dfa != nullptr) return part.dfa->closing_size(static_cast<ScalarDfa::State>(state));
+  const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
+  const std::uint32_t begun = state >> kShift;
+  return part.string->closing_size(q) + (part.low > begun ? part.low - begun : 0);
 }
 
 bool ScalarCombination::hopeful(std::span<const std::uint32_t> state) const {
@@ -129,7 +128,7 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
                                                     const Terminal* characters, bool* empty) {
   *empty = false;
   const std::size_t parts = what.parts();
-  if (parts == 0 || parts > ScalarCombination::kMostParts) return nullptr;
+  if (!what.finished() || parts == 0 || parts > ScalarCombination::kMostParts) return nullptr;
   most_states = std::min(most_states, kMaxStates);
   // States of the parts, one behind the other, by number here; 0 is dead. Those that are hopeless
   // are met as often, so they are remembered too.

@@ -6,6 +6,7 @@
 // bottom-up; an operator's operands stand before it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -25,6 +26,8 @@ class ScalarCombination {
 
   /// The scalars of an automaton.
   Node words(std::shared_ptr<const ScalarDfa> dfa);
+  /// The same of an automaton that is not finished: only a ScalarProduct runs it.
+  Node words(ProgramRef program);
   /// A string's terminal, of low..high characters.
   Node characters(const Terminal* string, std::uint32_t low, std::uint32_t high);
   Node nothing();
@@ -34,7 +37,12 @@ class ScalarCombination {
   void set_root(Node root) { root_ = root; }
 
   [[nodiscard]] std::size_t parts() const { return parts_.size(); }
-  /// Before the first byte, one a part.
+  /// Of a part that is not finished; nullptr of others. Whoever runs it says where it is: 0 where
+  /// it is dead, else an odd number where its text may end.
+  [[nodiscard]] const ProgramRef& program(std::size_t part) const { return parts_[part].program; }
+  /// Every part is finished.
+  [[nodiscard]] bool finished() const;
+  /// Before the first byte, one a part; of those that are not finished nothing.
   void start(std::span<std::uint32_t> state) const;
   /// The runs of bytes that a part treats alike where it stands, and its state behind one.
   [[nodiscard]] std::span<const ByteRun> runs(std::size_t part, std::uint32_t state) const;
@@ -42,6 +50,12 @@ class ScalarCombination {
   [[nodiscard]] bool accepting(std::span<const std::uint32_t> state) const;
   /// Whether some texts may still complete it, as far as the parts alone say.
   [[nodiscard]] bool hopeful(std::span<const std::uint32_t> state) const;
+  /// The fewest bytes that any text which completes it has, as far as the parts alone say; where
+  /// hopeful(). `closing(part)`: those of a part that is not finished.
+  template <class Closing>
+  [[nodiscard]] std::uint32_t least(std::span<const std::uint32_t> state, Closing&& closing) const {
+    return least(root_, true, state, closing);
+  }
   /// All texts are strings of these: what no such string makes false any more is known.
   void settle(const Terminal& characters);
 
@@ -50,6 +64,7 @@ class ScalarCombination {
   static_assert(Terminal::kMaxStates <= 1U << kShift);
   struct Part {
     std::shared_ptr<const ScalarDfa> dfa;
+    ProgramRef program;
     const Terminal* string = nullptr;
     std::uint32_t low = 0, high = kUnbounded;
     const std::vector<bool>* settled = nullptr;
@@ -65,10 +80,69 @@ class ScalarCombination {
   Node part(Part part);
   template <class Leaf>
   [[nodiscard]] bool evaluate(Node at, bool wanted, Leaf&& leaf) const;
+  [[nodiscard]] bool accepting(const Part& part, std::uint32_t state) const;
+  [[nodiscard]] std::uint32_t closing(const Part& part, std::uint32_t state) const;
+  template <class Closing>
+  [[nodiscard]] std::uint32_t least(Node at, bool wanted, std::span<const std::uint32_t> state,
+                                    Closing&& closing) const;
 
   std::vector<Part> parts_;
   std::vector<Operator> nodes_;
   Node root_ = 0;
 };
+
+// Whether a node may be `wanted`, where leaf(part, wanted) says it of a part.
+template <class Leaf>
+bool ScalarCombination::evaluate(Node at, bool wanted, Leaf&& leaf) const {
+  const Operator& node = nodes_[at];
+  const auto of = [&](Node n) { return evaluate(n, wanted, leaf); };
+  switch (node.op) {
+    case Op::kPart:
+      return leaf(node.part, wanted);
+    case Op::kNothing:
+      return !wanted;
+    case Op::kNegation:
+      return evaluate(node.of[0], !wanted, leaf);
+    case Op::kAll:
+      return wanted ? std::ranges::all_of(node.of, of) : std::ranges::any_of(node.of, of);
+    case Op::kAny:
+      return wanted ? std::ranges::any_of(node.of, of) : std::ranges::all_of(node.of, of);
+  }
+  return false;
+}
+
+// Of what must hold at once the most, of what may the least; of what may not hold nothing is known
+// but whether it does.
+template <class Closing>
+std::uint32_t ScalarCombination::least(Node at, bool wanted, std::span<const std::uint32_t> state,
+                                       Closing&& closing) const {
+  constexpr std::uint32_t kNever = UINT32_MAX;
+  const Operator& node = nodes_[at];
+  switch (node.op) {
+    case Op::kPart: {
+      const Part& part = parts_[node.part];
+      const std::uint32_t here = state[node.part];
+      const bool yes = accepting(part, here);
+      if (!wanted) return yes ? 1 : 0;
+      if (yes || here == 0) return yes ? 0 : kNever;
+      return part.program != nullptr ? closing(node.part) : this->closing(part, here);
+    }
+    case Op::kNothing:
+      return wanted ? kNever : 0;
+    case Op::kNegation:
+      return least(node.of[0], !wanted, state, closing);
+    case Op::kAll:
+    case Op::kAny: {
+      const bool all = (node.op == Op::kAll) == wanted;
+      std::uint32_t out = all ? 0 : kNever;
+      for (const Node n : node.of) {
+        const std::uint32_t one = least(n, wanted, state, closing);
+        out = all ? std::max(out, one) : std::min(out, one);
+      }
+      return out;
+    }
+  }
+  return 0;
+}
 
 }  // namespace espalier::grammar

@@ -19,6 +19,7 @@
 
 #include "grammar/program.h"
 #include "grammar/schema/formula.h"
+#include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/terminal.h"
 
@@ -50,8 +51,11 @@ class ScalarLibrary {
   static constexpr std::size_t kFormatSteps = 40'000;   // of a large format's
   static constexpr std::size_t kCombinedStates = 4096;  // of one that others are combined to
   struct Entry {
-    ProgramRef program;                             // none: no scalar satisfies the formula
-    std::shared_ptr<const ScalarDfa> dfa;           // none: it would be too large
+    ProgramRef program;
+    std::shared_ptr<const ScalarDfa> dfa;  // none: it would be too large
+    // Instead of both: of parts that are too many states together. None of the three: no scalar
+    // satisfies the formula.
+    std::shared_ptr<const ScalarCombination> parts;
     [[nodiscard]] std::size_t held_bytes() const {  // where nobody else has it
       return (program != nullptr ? program->held_bytes() : 0) +
              (dfa != nullptr ? dfa->held_bytes() : 0);

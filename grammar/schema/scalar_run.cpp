@@ -29,8 +29,16 @@ ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, st
   start_ = pair({start_, 0, 0, UINT32_MAX});
 }
 
+ScalarRun::ScalarRun(std::shared_ptr<ScalarProduct> product)
+    : product_(std::move(product)), start_(product_->start()) {}
+
 ScalarRun ScalarRun::anew() const {
-  ESP_DCHECK(dfa_ != nullptr && taken_ == nullptr);
+  ESP_DCHECK((dfa_ != nullptr || product_ != nullptr) && taken_ == nullptr);
+  if (product_ != nullptr) {
+    ScalarRun out(product_);
+    out.shares_ = true;
+    return out;
+  }
   ScalarRun out(dfa_);
   out.low_ = low_;
   out.high_ = high_;
@@ -51,6 +59,7 @@ ScalarRun::ScalarRun(const Terminal* terminal, std::uint32_t low, std::uint32_t 
 std::uint32_t ScalarRun::inner_step(std::uint32_t state, unsigned char byte) {
   if (words_ != nullptr) return words_->step(state, byte);
   if (dfa_ != nullptr) return dfa_->next(static_cast<ScalarDfa::State>(state), byte);
+  if (product_ != nullptr) return product_->next(state, byte);
   if (terminal_ == nullptr) {
     const StateId next = automaton_->live_step(state, byte);
     return next != Automaton::kDead ? next : kNone;
@@ -74,6 +83,7 @@ std::uint32_t ScalarRun::inner_step(std::uint32_t state, unsigned char byte) {
 bool ScalarRun::inner_accepting(std::uint32_t state) const {
   if (words_ != nullptr) return words_->accepting(state);
   if (dfa_ != nullptr) return dfa_->accepting(static_cast<ScalarDfa::State>(state));
+  if (product_ != nullptr) return product_->accepting(state);
   if (terminal_ == nullptr) return automaton_->accepting(state);
   return terminal_->accepting(static_cast<Terminal::State>(state & ((1U << kShift) - 1)));
 }
@@ -81,6 +91,7 @@ bool ScalarRun::inner_accepting(std::uint32_t state) const {
 ByteSet ScalarRun::inner_bytes(std::uint32_t state) const {
   if (words_ != nullptr) return words_->bytes_of(state);
   if (dfa_ != nullptr) return dfa_->bytes(static_cast<ScalarDfa::State>(state));
+  if (product_ != nullptr) return product_->bytes(state);
   if (terminal_ == nullptr) return automaton_->bytes_of(state);
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   ByteSet out = terminal_->bytes(q);
@@ -94,8 +105,14 @@ ByteSet ScalarRun::inner_bytes(std::uint32_t state) const {
 std::string ScalarRun::inner_closing(std::uint32_t state) {
   if (words_ != nullptr) return words_->closing_word(state);
   if (dfa_ != nullptr) return dfa_->closing_word(static_cast<ScalarDfa::State>(state));
-  if (terminal_ == nullptr) return automaton_->closing_word(state);
   std::string out;
+  if (product_ != nullptr) {
+    for (; !product_->accepting(state);
+         state = product_->next(state, product_->closing_byte(state)))
+      out += static_cast<char>(product_->closing_byte(state));
+    return out;
+  }
+  if (terminal_ == nullptr) return automaton_->closing_word(state);
   auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   std::uint32_t count = state >> kShift;
   while (!terminal_->accepting(q)) {
@@ -115,6 +132,7 @@ std::string ScalarRun::inner_closing(std::uint32_t state) {
 std::uint64_t ScalarRun::inner_closing_size(std::uint32_t state) {
   if (words_ != nullptr) return words_->closing_size(state);
   if (dfa_ != nullptr) return dfa_->closing_size(static_cast<ScalarDfa::State>(state));
+  if (product_ != nullptr) return product_->closing_size(state);
   if (terminal_ == nullptr) return automaton_->closing_length(state);
   const Place at = inner_place(state);
   return std::uint64_t{terminal_->closing_size(at.q)} + at.owed;
@@ -136,6 +154,10 @@ void ScalarRun::byte_classes(std::uint32_t state, std::vector<ByteSet>& classes)
   }
   if (automaton_ != nullptr) {
     automaton_->byte_classes(own, classes);
+    return;
+  }
+  if (product_ != nullptr) {
+    product_->byte_classes(own, classes);
     return;
   }
   if (terminal_ != nullptr) each(ByteSet::of("\"\\"));  // where lengths count
@@ -188,7 +210,7 @@ bool ScalarRun::read(Pair& at, unsigned char byte) {
 }
 
 bool ScalarRun::may_take_away() const {
-  if (dfa_ == nullptr) return terminal_ != nullptr;
+  if (dfa_ == nullptr) return terminal_ != nullptr || product_ != nullptr;
   const std::uint32_t most = high_ == kUnbounded ? low_ : high_;
   return dfa_->quoted() && (!counted() || (dfa_->size() + 8) * std::size_t{most} <= kMostCounts);
 }
@@ -235,6 +257,7 @@ std::uint32_t ScalarRun::inner_completions(std::uint32_t state) const {
 
 // Whether more texts than that complete it.
 bool ScalarRun::exceeds(const Pair& at, std::uint64_t count) {
+  if (product_ != nullptr) return product_->exceeds(at.inner, count);
   if (!counted()) {
     const std::uint32_t all = inner_completions(at.inner);
     return all == UINT32_MAX || all > count;
@@ -469,6 +492,7 @@ ScalarRun::Place ScalarRun::place(std::uint32_t state) const { return inner_plac
 std::size_t ScalarRun::bytes() const {
   std::size_t out = pairs_.size() * (2 * sizeof(Pair) + 16);
   if (automaton_ != nullptr) out += automaton_->bytes();
+  if (product_ != nullptr) out += product_->bytes();
   if (words_ != nullptr) out += words_->bytes();
   if (taken_ != nullptr) out += taken_->bytes();
   if (counts_ != nullptr && !shares_) out += counts_->bytes();

@@ -1,7 +1,7 @@
 // One kind of scalar being read: a standard terminal with the lengths that strings are held to, a
-// finite set of words, a finished automaton, or an automaton of the expression engine for
-// everything else. Of strings, some texts may be taken away: what is read is then a place of both,
-// live while more texts complete it than are taken away.
+// finite set of words, a finished automaton, several of these side by side, or an automaton of the
+// expression engine for everything else. Of strings, some texts may be taken away: what is read is
+// then a place of both, live while more texts complete it than are taken away.
 //
 // States are small numbers whose meaning is this object's; 0 is no state (a text that does not
 // fit). Every other state can be completed. Not thread-safe.
@@ -19,6 +19,7 @@
 #include "grammar/intern_table.h"
 #include "grammar/schema/owed_closings.h"
 #include "grammar/schema/scalar_dfa.h"
+#include "grammar/schema/scalar_product.h"
 #include "grammar/schema/terminal.h"
 #include "grammar/schema/word_trie.h"
 
@@ -38,6 +39,8 @@ class ScalarRun {
   /// where `low` is more than must begin anyway it stretches() or may_owe() that many without end.
   ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, std::uint32_t high);
   explicit ScalarRun(WordTrie words);
+  /// Which has some text.
+  explicit ScalarRun(std::shared_ptr<ScalarProduct> product);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
   explicit ScalarRun(const Terminal* terminal, std::uint32_t low = 0,
@@ -47,11 +50,11 @@ class ScalarRun {
   static bool may_owe(const ScalarDfa& dfa, std::uint64_t low) {
     return dfa.counts() && dfa.endless() && (dfa.size() + 8) * low <= kMostCounts;
   }
-  /// The same scalar from its start, of a ScalarDfa none of whose texts were taken away: shares
-  /// what was counted of lengths.
+  /// The same scalar from its start, where may_take_away() and nothing was: shares what was counted
+  /// of lengths, and a ScalarProduct.
   [[nodiscard]] ScalarRun anew() const;
-  /// Takes texts away, each with its quotes: of a string's terminal or a quoted ScalarDfa. Empty
-  /// where nothing is left.
+  /// Takes texts away, each with its quotes: of a string's terminal, a quoted ScalarDfa or a
+  /// ScalarProduct of strings. Empty where nothing is left.
   void take_away(std::vector<std::string> texts);
   /// Whether take_away() may be asked: what is held to lengths must be small.
   [[nodiscard]] bool may_take_away() const;
@@ -68,7 +71,11 @@ class ScalarRun {
   /// The length of that text.
   std::uint64_t closing_size(std::uint32_t state);
   void byte_classes(std::uint32_t state, std::vector<ByteSet>& classes) const;
+  /// A ScalarProduct counts to all that run it: `shared_bytes()` of them not here first.
   [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t shared_bytes() const {
+    return shares_ && product_ != nullptr ? product_->bytes() : 0;
+  }
   /// The same, counted, with a finished automaton that nobody else has.
   [[nodiscard]] std::size_t held_bytes() const;
 
@@ -167,6 +174,7 @@ class ScalarRun {
   std::unique_ptr<const WordTrie> words_;
   std::shared_ptr<const ScalarDfa> dfa_;
   std::unique_ptr<Automaton> automaton_;
+  std::shared_ptr<ScalarProduct> product_;
   std::uint32_t start_ = kNone;
   std::unique_ptr<const WordTrie> taken_;
   std::vector<Pair> pairs_;
@@ -181,7 +189,7 @@ class ScalarRun {
   };
   static constexpr std::size_t kMostOwedSizes = 1U << 15;  // that are kept
   std::shared_ptr<Counts> counts_;
-  bool shares_ = false;  // another's counts
+  bool shares_ = false;  // another's counts or product
   bool sparse_ = true;
   std::uint64_t longest_taken_ = 0;
 };

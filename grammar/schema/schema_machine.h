@@ -446,6 +446,7 @@ class SchemaMachine {
   const std::vector<std::uint32_t>& scalars(FormulaId f);
   const Scalar* least_scalar(FormulaId f);
   std::optional<ScalarRun> terminal(FormulaId f);
+  std::optional<ScalarLibrary::Entry> entry_of(FormulaId f, FormulaId key, bool canonical);
   std::optional<ScalarRun> automaton(FormulaId f, FormulaId key, bool canonical);
   std::vector<FormulaId> ways(FormulaId f);
   std::vector<FormulaId> listed_apart(FormulaId f);
@@ -464,6 +465,9 @@ class SchemaMachine {
   std::optional<ScalarLibrary::Entry> known_entry(const std::optional<std::string>& name) const;
   void keep_entry(const std::optional<std::string>& name, const ScalarLibrary::Entry& entry);
   std::optional<ScalarLibrary::Entry> in_canonical_spelling(FormulaId f);
+  std::optional<ScalarRun> untaken(FormulaId f);
+  std::optional<ScalarRun> side_by_side(std::shared_ptr<const ScalarCombination> parts) const;
+  std::optional<ScalarRun> side_by_side(FormulaId f, bool canonical);
   std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical);
   std::optional<ScalarLibrary::Entry> finished(ScalarCombination& what,
                                                ScalarCombination::Node root);

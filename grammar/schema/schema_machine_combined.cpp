@@ -30,18 +30,50 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
   const FormulaId others = formulas_.all(rest);
   const auto [known, fresh] = untaken_.try_emplace(others);
   std::optional<ScalarRun>& all = known->second;
-  if (fresh) {
-    all = with_length(others, true);
-    if (!all) all = automaton(others, in_canonical(others), true);
-  }
+  if (fresh) all = untaken(others);
   if (!all) return std::nullopt;
   if (all->empty()) return ScalarRun();
-  if (all->dfa() == nullptr || !all->may_take_away()) return std::nullopt;
   ScalarRun run = all->anew();
   const std::size_t before = all->bytes();
   run.take_away(std::move(texts));
   bytes_ += all->bytes() - before + (fresh ? before + 96 : 0);
   return run;
+}
+
+// The strings of `f` in canonical spelling, as something that texts can be taken away from.
+std::optional<ScalarRun> SchemaMachine::untaken(FormulaId f) {
+  std::optional<ScalarRun> run = with_length(f, true);
+  if (!run) run = automaton(f, in_canonical(f), true);
+  if (!run || run->empty() || run->may_take_away()) return run;
+  return side_by_side(f, true);
+}
+
+// Parts run side by side as texts come by; nothing where it is not known whether there is a text.
+std::optional<ScalarRun> SchemaMachine::side_by_side(
+    std::shared_ptr<const ScalarCombination> parts) const {
+  auto product = std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
+                                                 vocabulary_->single_bytes());
+  if (product->start() != ScalarProduct::kNone) return ScalarRun(std::move(product));
+  return product->undecided() ? std::nullopt : std::optional(ScalarRun());
+}
+
+// The same of strings, whatever automata there are of what they satisfy.
+std::optional<ScalarRun> SchemaMachine::side_by_side(FormulaId f, bool canonical) {
+  auto what = std::make_shared<ScalarCombination>();
+  std::vector<FormulaId> own = formulas_.parts(f);
+  std::erase(own, formulas_.types(JsonTypes::kString));
+  if (canonical) std::erase(own, canonical_);
+  std::optional<ScalarCombination::Node> root =
+      combined_strings(*what, formulas_.all(own), canonical);
+  if (!root) {
+    const std::optional<ScalarLibrary::Entry> whole = scalar_program(f, canonical);
+    if (!whole) return std::nullopt;
+    if (whole->program == nullptr) return ScalarRun();
+    root = what->words(whole->program);
+  }
+  what->set_root(*root);
+  if (library_->canonical_string() != nullptr) what->settle(*library_->canonical_string());
+  return side_by_side(std::move(what));
 }
 
 // What stands for the strings of `f` in canonical spelling alone.
@@ -129,7 +161,7 @@ std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
   auto made = dfa->without_empty(vocabulary_->single_bytes(), library_->string());
   if (made == nullptr) return made;
   made->prepare(library_->tables());
-  keep_entry(name, {nullptr, made});
+  keep_entry(name, {nullptr, made, nullptr});
   return made;
 }
 
@@ -158,10 +190,15 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool ca
     root = combined_multiples(what, types, rest);
   }
   if (!root) return std::nullopt;
-  if (types == JsonTypes(JsonTypes::kString) && library_->canonical_string() != nullptr) {
+  const bool strings = types == JsonTypes(JsonTypes::kString);
+  if (strings && library_->canonical_string() != nullptr) {
     what.settle(*library_->canonical_string());
   }
-  return finished(what, *root);
+  std::optional<ScalarLibrary::Entry> entry = finished(what, *root);
+  if (!entry && strings) {
+    entry = {nullptr, nullptr, std::make_shared<const ScalarCombination>(std::move(what))};
+  }
+  return entry;
 }
 
 // The automaton of a combination; nothing where it would be too large.
@@ -174,7 +211,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::finished(ScalarCombination& w
   if (empty) return ScalarLibrary::Entry{};
   if (dfa == nullptr) return std::nullopt;
   if (dfa->closing_size(dfa->start()) > Program::kLongestClosing) return ScalarLibrary::Entry{};
-  return ScalarLibrary::Entry{nullptr, std::move(dfa)};
+  return ScalarLibrary::Entry{nullptr, std::move(dfa), nullptr};
 }
 
 // As ScalarExpressions::content().
@@ -215,10 +252,11 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
         formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
     // What is not searched for has no surroundings that could be spelled another way.
     const bool spelled = plain && formulas_.pattern_of(atom.a).search;
-    const std::optional<ScalarRun> run =
-        automaton(alone, spelled ? in_canonical(alone) : alone, spelled);
-    if (!run || (!run->empty() && run->dfa() == nullptr)) return std::nullopt;
-    const Node node = run->empty() ? what.nothing() : what.words(run->dfa_ref());
+    const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
+    if (!entry) return std::nullopt;
+    const Node node = entry->dfa != nullptr       ? what.words(entry->dfa)
+                      : entry->program != nullptr ? what.words(entry->program)
+                                                  : what.nothing();
     (formulas_.negated(part) ? none : all).push_back(node);
   }
   if (low > high) return what.nothing();
@@ -273,7 +311,7 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
       auto program = Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()),
                                      {}, {}, fuel);
       if (!program || (*program)->empty()) return std::nullopt;
-      entry = {nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr)};
+      entry = {nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr), nullptr};
       keep_entry(name, *entry);
     }
     if (entry->dfa == nullptr) return std::nullopt;

@@ -63,7 +63,7 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   }
   if (run->empty()) return id;
   Scalar made;
-  bytes_ += run->bytes() + 128;
+  bytes_ += run->bytes() - run->shared_bytes() + 128;
   made.run = std::move(*run);
   made.closing = made.run.closing_word(made.run.start());
   scalars_[id] = std::move(made);
@@ -89,7 +89,8 @@ void SchemaMachine::keep_entry(const std::optional<std::string>& name,
 
 // The scalars of `f`, strings in canonical spelling alone where `canonical`; `key` is a formula
 // that stands for both. Nothing where it could not be decided.
-std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bool canonical) {
+std::optional<ScalarLibrary::Entry> SchemaMachine::entry_of(FormulaId f, FormulaId key,
+                                                            bool canonical) {
   const std::optional<std::string> name = scalar_key(formulas_, key);
   std::optional<ScalarLibrary::Entry> entry = known_entry(name);
   if (!entry) {
@@ -101,10 +102,17 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
     if (canonical) entry = in_canonical_spelling(f);
     if (!entry) entry = combined(f, canonical);
     if (!entry) entry = scalar_program(f, canonical);
-    if (!entry) return std::nullopt;
-    keep_entry(name, *entry);
+    if (entry) keep_entry(name, *entry);
   }
+  return entry;
+}
+
+// The same, to be run.
+std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bool canonical) {
+  const std::optional<ScalarLibrary::Entry> entry = entry_of(f, key, canonical);
+  if (!entry) return std::nullopt;
   if (entry->dfa != nullptr) return ScalarRun(entry->dfa);
+  if (entry->parts != nullptr) return side_by_side(entry->parts);
   if (entry->program == nullptr) return ScalarRun();
   spelled_ = spelled_ && (vocabulary_->single_bytes() == ByteSet::all() ||
                           (alphabet(entry->program->pool()) & ~vocabulary_->single_bytes()).none());
@@ -322,7 +330,8 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   std::size_t steps = ScalarLibrary::kDfaSteps;
   if (own) steps = std::max(steps, large_steps_);
   if (large && !own) steps = ScalarLibrary::kFormatSteps;
-  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string())};
+  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string()),
+                             nullptr};
   // Not many large ones a schema; a state takes some six steps.
   const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;
   if (own && made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);

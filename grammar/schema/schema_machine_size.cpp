@@ -41,6 +41,9 @@ std::size_t ScalarRun::held_bytes() const {
            held_by_all(counts_->levels, counts_->owed_sizes, counts_->owing);
   }
   if (automaton_ != nullptr) out += automaton_->held_bytes();
+  if (product_ != nullptr && !shares_) {
+    out += block_bytes(sizeof *product_ + kCounts) + product_->held_bytes();
+  }
   if (dfa_ != nullptr && dfa_.use_count() == 1) out += dfa_->held_bytes();
   return out;
 }
