@@ -1,7 +1,7 @@
 // Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead
 // to the same place of a key, or behind one, are decided together, since the tokens of a key are
-// most of the vocabulary and each would be a place of its own. The same tokens as walk_trie()
-// finds.
+// most of the vocabulary and each would be a place of its own; and places of keys whose closings
+// end alike share what comes behind. The same tokens as walk_trie() finds.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -96,6 +96,27 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
   }
 }
 
+// distance() of a place inside a key that is not told apart: behind the key its closing is that of
+// all keys that have the same key_end(), one of which is in `ends`.
+std::uint32_t Automaton::key_distance(StateId state, std::uint32_t group,
+                                      std::unordered_map<std::uint64_t, PositionId>& ends) {
+  const std::optional<PositionId> at = schema_key(state);
+  if (!at) return distance(state);
+  SchemaMachine& schema = machine(Expr{positions_[*at].expr});
+  std::string word;
+  const PositionId own = front(*at, word);
+  for (const char c : word) {
+    if (group != 0) group = schema.key_group_step(group, static_cast<unsigned char>(c));
+  }
+  if (group == 0 || !schema.key_group_ends(group)) return distance(state);
+  const SchemaMachine::State key = schema.state(positions_[*at].progress - 1);
+  const PositionId end = ends.try_emplace(schema.key_end(key, group), own).first->second;
+  if (end == own || word.size() + closing_size(end) > Program::kLongestClosing) {
+    return distance(state);
+  }
+  return prepend(word, tail(end)).costs[0];
+}
+
 // The tokens below a node where a key is being read.
 void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
   const auto nodes = walk.trie.nodes();
@@ -104,7 +125,6 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
   const Position position = positions_[*schema_key(from)];
   SchemaMachine& schema = machine(Expr{position.expr});
   const SchemaMachine::State key = schema.state(position.progress - 1);
-  const bool one_spelling = schema.spells_keys_once(key);
   // Nodes whose text may close in another way, sorted.
   std::vector<std::uint32_t> apart;
   const std::size_t told = schema.told_apart_count();
@@ -124,15 +144,14 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
   };
   struct Place {
     std::uint32_t group = 0;
-    bool alone = false;    // its text may close in another way
-    bool escaped = false;  // and so may all that go on from it: they may spell what is told apart
+    bool alone = false;  // its text may close in another way
   };
   std::vector<Place> places(walk.trie.longest() + 1);
   places[depth].group = schema.key_group(key);
-  places[depth].escaped = !one_spelling && schema.key_text(key).find('\\') != std::string::npos;
   places[depth].alone = !rests.empty();
-  std::unordered_map<std::uint32_t, bool> fits;       // by group: tokens that end there
-  std::unordered_map<std::uint32_t, StateId> behind;  // by group: where keys end
+  std::unordered_map<std::uint32_t, bool> fits;        // by group: tokens that end there
+  std::unordered_map<std::uint64_t, StateId> behind;   // by key_end(): where keys end
+  std::unordered_map<std::uint64_t, PositionId> ends;  // the same of closings
   const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
   for (std::uint32_t i = root ? 0 : node + 1; i < end;) {
     const TokenTrie::Node& at = nodes[i];
@@ -146,10 +165,11 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
     }
     const auto tokens = walk.trie.tokens_at(i);
     if (schema.key_group_ends(here.group)) {
-      const bool alone = before.alone || before.escaped;
-      const auto known = alone ? behind.end() : behind.find(here.group);
+      const bool alone = before.alone;
+      const std::uint64_t ended = schema.key_end(key, here.group);
+      const auto known = alone ? behind.end() : behind.find(ended);
       const StateId after = known != behind.end() ? known->second : reach(at.depth);
-      if (!alone) behind.emplace(here.group, after);
+      if (!alone) behind.emplace(ended, after);
       if (after != kDead) {
         if (!tokens.empty() && distance(after) <= walk.most_after) walk.allow(tokens);
         walk_below(walk, after, i, !alone);
@@ -157,17 +177,19 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
       i = at.next;
       continue;
     }
-    here.escaped = before.escaped || (!one_spelling && at.byte == '\\');
     here.alone = std::binary_search(apart.begin(), apart.end(), i);
     places[at.depth] = here;
     if (!tokens.empty()) {
-      const bool alone = here.alone || here.escaped;
-      const auto known = alone ? fits.end() : fits.find(here.group);
+      const auto known = here.alone ? fits.end() : fits.find(here.group);
       bool yes = known != fits.end() && known->second;
       if (known == fits.end()) {
         const StateId reached = reach(at.depth);
-        yes = reached != kDead && distance(reached) <= walk.most_after;
-        if (!alone) fits.emplace(here.group, yes);
+        if (here.alone) {
+          yes = reached != kDead && distance(reached) <= walk.most_after;
+        } else {
+          yes = reached != kDead && key_distance(reached, here.group, ends) <= walk.most_after;
+          fits.emplace(here.group, yes);
+        }
       }
       if (yes) walk.allow(tokens);
     }

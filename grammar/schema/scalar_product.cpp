@@ -251,8 +251,57 @@ bool ScalarProduct::exceeds(State q, std::uint64_t count) {
   return ended > count;
 }
 
+// By a walk along the vocabulary's trie; a closing quote leaves.
+std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarDfa::Tables& tables,
+                                                                   State q) {
+  if (const auto known = tokens_.find(q); known != tokens_.end()) return known->second;
+  auto out = std::make_shared<Tokens>();
+  const Vocabulary& vocabulary = *tables.vocabulary;
+  const TokenTrie& trie = vocabulary.trie();
+  const auto nodes = trie.nodes();
+  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  std::uint32_t count = 0;
+  std::vector<State> path(trie.longest() + 1, kNone);
+  path[0] = q;
+  for (std::uint32_t i = 0; i < nodes.size();) {
+    const TokenTrie::Node& at = nodes[i];
+    const State to = next(path[at.depth - 1U], at.byte);
+    if (to == kNone || accepting(to)) {
+      i = at.next;
+      continue;
+    }
+    path[at.depth] = to;
+    for (const TokenId id : trie.tokens_at(i)) {
+      words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+      ++count;
+    }
+    if (at.token_count > 0) out->longest = std::max(out->longest, closing_size(to));
+    ++i;
+  }
+  if (count <= kListedTokens) {
+    out->stay.reserve(count);
+    for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
+  } else {
+    out->many = {std::move(words)};
+  }
+  const auto& exits = tables.quoted->exits;
+  for (std::uint32_t i = 0; i < exits.size(); ++i) {
+    State to = q;
+    for (const char c : vocabulary.bytes(exits[i].id).substr(0, exits[i].size + 1U)) {
+      to = to == kNone ? kNone : next(to, static_cast<unsigned char>(c));
+    }
+    if (to != kNone && accepting(to)) out->exits.push_back(i);
+  }
+  const std::size_t bytes = sizeof(Tokens) + out->stay.size() * sizeof(TokenId) +
+                            out->many.words.size() * 8 + out->exits.size() * 4 + 128;
+  if (kept_ + bytes > kMostKept) return out;
+  kept_ += bytes;
+  tokens_.emplace(q, out);
+  return out;
+}
+
 std::size_t ScalarProduct::bytes() const {
-  std::size_t out = facts_.size() * (sizeof(Facts) + sizeof(Expanded) / 2 + 32) +
+  std::size_t out = kept_ + facts_.size() * (sizeof(Facts) + sizeof(Expanded) / 2 + 32) +
                     places_.size() * sizeof(std::uint32_t) + runs_ * sizeof(Run);
   for (const auto& automaton : automata_) {
     if (automaton != nullptr) out += automaton->bytes();
@@ -261,8 +310,7 @@ std::size_t ScalarProduct::bytes() const {
 }
 
 std::size_t ScalarProduct::held_bytes() const {
-  std::size_t out = held_by_all(places_, numbers_, facts_, next_, open_, automata_);
-  return out;
+  return held_by_all(places_, numbers_, facts_, next_, open_, automata_, tokens_) + kept_;
 }
 
 }  // namespace espalier::grammar

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "grammar/automaton.h"
@@ -50,6 +51,12 @@ class ScalarProduct {
   /// Whether more texts than that complete it; strings in quotes alone.
   bool exceeds(State q, std::uint64_t count);
 
+  /// What the tokens do that are read from a state on; some kMostKept bytes of it are kept.
+  struct Tokens : ScalarDfa::Tokens {
+    std::uint32_t longest = 0;  // closing of those that stay
+  };
+  std::shared_ptr<const Tokens> tokens(const ScalarDfa::Tables& tables, State q);
+
   [[nodiscard]] bool undecided() const { return undecided_; }
   [[nodiscard]] std::size_t size() const { return facts_.size(); }
   [[nodiscard]] std::size_t bytes() const;
@@ -59,6 +66,7 @@ class ScalarProduct {
   static constexpr std::size_t kMostOpened = 20'000;  // by one search
   static constexpr std::size_t kMostInVain = 60'000;  // by all that found nothing for that
   static constexpr std::size_t kFewOpened = 200;      // by one after those
+  static constexpr std::size_t kMostKept = std::size_t{1} << 20;
   static constexpr std::uint32_t kNever = UINT32_MAX;
   static constexpr std::uint32_t kUnknown = UINT32_MAX - 1;
   struct Run {
@@ -118,6 +126,8 @@ class ScalarProduct {
   std::uint32_t searches_ = 0;
   std::size_t in_vain_ = 0;
   std::size_t runs_ = 0;
+  std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
+  std::size_t kept_ = 0;
   bool undecided_ = false;
 };
 

@@ -383,6 +383,7 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
       break;  // they come by rising length
     }
     const ByteSet along = taken_->bytes_of(from.at.node);
+    Pair last;  // that was left to
     const auto try_byte = [&](unsigned b) {
       const auto byte = static_cast<unsigned char>(b);
       Pair to = from.at;
@@ -393,6 +394,7 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
         open.push_back({to, from.word + static_cast<char>(byte)});
         return;
       }
+      if (std::exchange(last.inner, to.inner) == to.inner) return;
       const std::uint64_t size = from.word.size() + 1 + closing_size(to);
       if (found && size >= best.size()) return;
       best = from.word + static_cast<char>(byte) + closing(to);

@@ -53,6 +53,12 @@ class ScalarRun {
   /// The same scalar from its start, where may_take_away() and nothing was: shares what was counted
   /// of lengths, and a ScalarProduct.
   [[nodiscard]] ScalarRun anew() const;
+  /// Where no text that was taken away goes on from `state`: the state of `all`, which this was
+  /// made anew() of.
+  [[nodiscard]] std::uint32_t untaken(std::uint32_t state, ScalarRun& all) const {
+    const Pair here = at(state);
+    return all.pairs_.empty() ? here.inner : all.pair({here.inner, 0, here.begun, UINT32_MAX});
+  }
   /// Takes texts away, each with its quotes: of a string's terminal, a quoted ScalarDfa or a
   /// ScalarProduct of strings. Empty where nothing is left.
   void take_away(std::vector<std::string> texts);
@@ -90,6 +96,10 @@ class ScalarRun {
     std::uint32_t left = kUnbounded;
   };
   [[nodiscard]] Place place(std::uint32_t state) const;
+  [[nodiscard]] ScalarProduct* product() const { return product_.get(); }
+  [[nodiscard]] ScalarProduct::State product_state(std::uint32_t state) const {
+    return inner(state);
+  }
   /// Where the ScalarDfa is.
   [[nodiscard]] ScalarDfa::State dfa_state(std::uint32_t state) const {
     return static_cast<ScalarDfa::State>(inner(state));

@@ -77,7 +77,8 @@ std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
 
 // The keys of a class, without the names that formulas speak of, by ranges of their lengths. Where
 // patterns narrow it, keys that stand already are left out here, since the rest of a key may be
-// forced; any other key can always go on to become a new one.
+// forced; any other key can always go on to become a new one. All in their canonical spelling, so
+// that no key is another one in disguise.
 std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
                                                       const std::vector<std::uint32_t>& names,
                                                       std::span<const std::uint32_t> taken) {
@@ -96,14 +97,7 @@ std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
   std::vector<FormulaId> out =
       by_lengths(formulas_.restrict(formulas_.all(all), JsonTypes::kString));
   for (FormulaId& language : out) {
-    // Keys stand in their canonical spelling, as those from which some are taken away do anyway.
-    const std::vector<FormulaId> parts = formulas_.parts(language);
-    const bool searched = std::ranges::all_of(parts, [&](FormulaId part) {
-      return formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
-             formulas_.atom(part).kind == AtomKind::kPattern;
-    });
-    language = formulas_.all({formulas_.types(JsonTypes::kString), language});
-    if (searched && !parts.empty()) language = in_canonical(language);
+    language = in_canonical(formulas_.all({formulas_.types(JsonTypes::kString), language}));
   }
   return out;
 }
@@ -214,6 +208,16 @@ std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
     }
     if (!has_seen(seen, formulas_.name(of.keys[i]))) return of.keys[i];
   }
+}
+
+// By class, whatever place of it the key ended at.
+std::uint64_t SchemaMachine::key_end(const State& at, std::uint32_t group) const {
+  constexpr std::uint64_t kClass = std::uint64_t{1} << 32;
+  const auto& values = levels_[at.b].key_values;
+  const LeafParts& parts = leaves_[group].parts;
+  const auto value =
+      std::ranges::find(values, parts[0].scalar, [](const auto& v) { return v.first; });
+  return parts.size() == 1 && value != values.end() ? kClass | value->second : group;
 }
 
 // What the texts that begin as the key at `at` would be, from there on, as they are spelled: the

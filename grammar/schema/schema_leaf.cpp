@@ -73,8 +73,20 @@ SchemaMachine::LevelId SchemaMachine::value_after_spelled(LevelId object, std::s
   return value_after_key(object, spelled);
 }
 
+// A key, or the whole value, that begins as none of the texts which were taken away: its places are
+// those of the scalar before that, the same whatever was.
+void SchemaMachine::leave_taken(LeafPart& part) {
+  const Scalar& own = scalars_[part.scalar];
+  if (part.next != 0 || own.untaken == kNoScalar || own.run.taken_node(part.state) != 0) return;
+  ScalarRun& all = scalars_[own.untaken].run;
+  const std::size_t before = all.bytes();
+  part = {own.untaken, own.run.untaken(part.state, all), 0};
+  bytes_ += all.bytes() - before;
+}
+
 SchemaMachine::LeafId SchemaMachine::leaf(LeafParts parts) {
   if (parts.empty()) return 0;
+  for (LeafPart& part : parts) leave_taken(part);
   std::size_t hash = parts.size();
   for (const LeafPart& part : parts) hash = mix(mix(mix(hash, part.scalar), part.state), part.next);
   LeafId id = leaf_ids_.find(hash, [&](LeafId other) { return leaves_[other].parts == parts; });
@@ -329,6 +341,9 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
       if (scalars_[s].run.empty() || known) continue;
       parts.push_back({s, scalars_[s].run.start(), 0});
       levels_[object].key_values.emplace_back(s, value);
+      if (scalars_[s].untaken != kNoScalar) {
+        levels_[object].key_values.emplace_back(scalars_[s].untaken, value);
+      }
     }
   }
   const LeafId id = leaf(std::move(parts));

@@ -136,9 +136,9 @@ class SchemaMachine {
     return leaf_step(group, byte);
   }
   [[nodiscard]] bool key_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
-  /// Whether keys of the place's object have one spelling; the key so far, as it is spelled.
-  [[nodiscard]] bool spells_keys_once(const State& at) const { return levels_[at.b].any_key; }
-  [[nodiscard]] std::string key_text(const State& at) const { return key_so_far(at.b, at.text); }
+  /// Of a group that ends, in the object of the place `at`: the same number for keys that lead
+  /// alike.
+  [[nodiscard]] std::uint64_t key_end(const State& at, std::uint32_t group) const;
   /// The rests of texts, without a quote, whose closings may be others, as may those of their
   /// beginnings. They become more while closings are found, by as many as told_apart_count() says.
   [[nodiscard]] std::vector<std::string> told_apart(const State& at) const;
@@ -282,9 +282,11 @@ class SchemaMachine {
     [[nodiscard]] std::size_t bytes() const;
     [[nodiscard]] std::size_t held_bytes() const { return held_by_all(mask, ways); }
   };
+  static constexpr std::uint32_t kNoScalar = UINT32_MAX;
   struct Scalar {
     ScalarRun run;  // empty: no scalar
     std::string closing;
+    std::uint32_t untaken = kNoScalar;  // where texts were taken away: the scalar before that
     [[nodiscard]] std::size_t held_bytes() const { return held_by_all(run, closing); }
   };
   enum class Verdict : std::uint8_t { kNew, kOpen, kYes, kNo, kUndecided };
@@ -372,6 +374,7 @@ class SchemaMachine {
   LeafId scalars_of(LevelId value);
   LeafId keys_of(LevelId object);
   LeafId leaf(LeafParts parts);
+  void leave_taken(LeafPart& part);
   LeafId leaf_step(LeafId at, unsigned char byte);
   State leaf_end(LeafId at, std::uint32_t text);
   std::uint32_t recorded(LeafId leaf, std::uint32_t text, unsigned char byte) {
@@ -458,14 +461,14 @@ class SchemaMachine {
   void prepare_patterns();
   void prepare();
   FormulaId in_canonical(FormulaId f);
-  std::optional<ScalarRun> with_texts_taken(FormulaId f);
+  std::optional<ScalarRun> with_texts_taken(FormulaId f, std::uint32_t& untaken);
   std::optional<ScalarRun> with_length(FormulaId f, bool canonical);
   std::shared_ptr<const ScalarDfa> without_empty(const std::shared_ptr<const ScalarDfa>& dfa,
                                                  FormulaId f);
   std::optional<ScalarLibrary::Entry> known_entry(const std::optional<std::string>& name) const;
   void keep_entry(const std::optional<std::string>& name, const ScalarLibrary::Entry& entry);
   std::optional<ScalarLibrary::Entry> in_canonical_spelling(FormulaId f);
-  std::optional<ScalarRun> untaken(FormulaId f);
+  std::uint32_t untaken(FormulaId f);
   std::optional<ScalarRun> side_by_side(std::shared_ptr<const ScalarCombination> parts) const;
   std::optional<ScalarRun> side_by_side(FormulaId f, bool canonical);
   std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical);
@@ -514,8 +517,9 @@ class SchemaMachine {
   std::set<std::string> found_keys_;                   // of all of them
   std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
   InternTable seen_ids_;
-  std::deque<Scalar> scalars_;                                       // never moved
-  std::unordered_map<FormulaId, std::optional<ScalarRun>> untaken_;  // before texts are taken away
+  std::deque<Scalar> scalars_;  // never moved
+  // Scalars before texts are taken away; kNoScalar: not decided.
+  std::unordered_map<FormulaId, std::uint32_t> untaken_;
   NumberMap<std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<std::string, ScalarLibrary::Entry> entries_;  // that the library did not keep

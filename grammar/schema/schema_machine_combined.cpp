@@ -12,7 +12,7 @@ namespace espalier::grammar {
 
 // Of strings that are not some texts: the automaton of the others' language, which many places and
 // schemas share, with the texts taken away.
-std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
+std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint32_t& untaken) {
   std::vector<FormulaId> rest;
   std::vector<std::string> texts;
   bool string = false, takes = false;
@@ -27,25 +27,30 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f) {
     rest.push_back(part);
   }
   if (!string || !takes) return std::nullopt;
-  const FormulaId others = formulas_.all(rest);
-  const auto [known, fresh] = untaken_.try_emplace(others);
-  std::optional<ScalarRun>& all = known->second;
-  if (fresh) all = untaken(others);
-  if (!all) return std::nullopt;
-  if (all->empty()) return ScalarRun();
-  ScalarRun run = all->anew();
-  const std::size_t before = all->bytes();
+  untaken = this->untaken(formulas_.all(rest));
+  if (untaken == kNoScalar) return std::nullopt;
+  ScalarRun& all = scalars_[untaken].run;
+  if (all.empty()) return ScalarRun();
+  ScalarRun run = all.anew();
+  const std::size_t before = all.bytes();
   run.take_away(std::move(texts));
-  bytes_ += all->bytes() - before + (fresh ? before + 96 : 0);
+  bytes_ += all.bytes() - before;
   return run;
 }
 
 // The strings of `f` in canonical spelling, as something that texts can be taken away from.
-std::optional<ScalarRun> SchemaMachine::untaken(FormulaId f) {
+std::uint32_t SchemaMachine::untaken(FormulaId f) {
+  const auto [known, fresh] = untaken_.try_emplace(f, kNoScalar);
+  if (!fresh) return known->second;
   std::optional<ScalarRun> run = with_length(f, true);
   if (!run) run = automaton(f, in_canonical(f), true);
-  if (!run || run->empty() || run->may_take_away()) return run;
-  return side_by_side(f, true);
+  if (run && !run->empty() && !run->may_take_away()) run = side_by_side(f, true);
+  bytes_ += 96;
+  if (!run) return kNoScalar;
+  const auto id = static_cast<std::uint32_t>(scalars_.size());
+  scalars_.emplace_back().run = std::move(*run);
+  bytes_ += scalars_[id].run.bytes() + sizeof(Scalar);
+  return untaken_[f] = id;
 }
 
 // Parts run side by side as texts come by; nothing where it is not known whether there is a text.

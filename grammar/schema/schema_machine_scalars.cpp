@@ -54,7 +54,8 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalar_ids_.set(f, id);
   scalar_ids_.set(own, id);
   std::optional<ScalarRun> run = terminal(own);
-  if (!run) run = with_texts_taken(own);
+  Scalar made;
+  if (!run) run = with_texts_taken(own, made.untaken);
   if (!run) run = with_length(own, false);
   if (!run) run = automaton(own, own, false);
   if (!run) {
@@ -62,7 +63,6 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
     return id;
   }
   if (run->empty()) return id;
-  Scalar made;
   bytes_ += run->bytes() - run->shared_bytes() + 128;
   made.run = std::move(*run);
   made.closing = made.run.closing_word(made.run.start());
@@ -133,8 +133,9 @@ std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
   std::optional<JsonTypes> types;
   std::uint64_t low = 0, high = ScalarRun::kUnbounded;
   std::vector<std::string> taken;
-  bool takes = false;
+  bool canonical = false;  // where texts are taken away too: none may be left in another spelling
   const auto read = [&](FormulaId part) {
+    if (part == canonical_) return canonical = true;
     if (formulas_.op(part) != Formulas::Op::kLiteral) return false;
     const Atom atom = formulas_.atom(part);
     if (atom.kind == AtomKind::kType && !types) {
@@ -143,7 +144,7 @@ std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
     }
     if (atom.kind == AtomKind::kIn && formulas_.negated(part)) {
       append_texts(atom.a, taken);
-      return takes = true;
+      return canonical = true;
     }
     if (atom.kind != AtomKind::kLength) return false;
     if (formulas_.negated(part)) {
@@ -189,10 +190,6 @@ std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
     std::erase_if(words, [](const auto& w) { return w.size() > Program::kLongestClosing; });
     return words.empty() ? ScalarRun() : ScalarRun(WordTrie(std::move(words)));
   }
-  if (f == any_key_) {
-    const Terminal* key = library_->canonical_string();
-    return key != nullptr ? std::optional(ScalarRun(key)) : std::nullopt;
-  }
   if (formulas_.op(f) == Formulas::Op::kAnd) {
     for (const FormulaId part : formulas_.children(f)) {
       if (!read(part)) return std::nullopt;
@@ -204,14 +201,13 @@ std::optional<ScalarRun> SchemaMachine::terminal(FormulaId f) {
   if (*types == JsonTypes(JsonTypes::kString)) {
     const bool counts = (high == ScalarRun::kUnbounded || high <= ScalarRun::kMostCounted) &&
                         low <= std::min<std::uint64_t>(high, Program::kLongestClosing / 2);
-    // Where texts are taken away, none of them may be left in another spelling.
-    const Terminal* string = takes ? library_->canonical_string() : library_->string();
+    const Terminal* string = canonical ? library_->canonical_string() : library_->string();
     if (string == nullptr || !counts) return std::nullopt;
     ScalarRun run(string, static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(high));
     run.take_away(std::move(taken));
     return run;
   }
-  if (takes || low > 0 || high != ScalarRun::kUnbounded) return std::nullopt;
+  if (canonical || low > 0 || high != ScalarRun::kUnbounded) return std::nullopt;
   const Terminal* known = library_->terminal(*types);
   return known != nullptr ? std::optional(ScalarRun(known)) : std::nullopt;
 }

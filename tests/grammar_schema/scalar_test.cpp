@@ -12,7 +12,9 @@
 
 #include "grammar/number_expression.h"
 #include "grammar/program.h"
+#include "grammar/regex.h"
 #include "grammar/schema/scalar_library.h"
+#include "grammar/schema/scalar_product.h"
 #include "tests/grammar_schema/verdicts.h"
 
 namespace espalier::grammar {
@@ -271,6 +273,84 @@ TEST(Patterns, AreTheSameInAnySpellingAndInOne) {
       }
     }
   }
+}
+
+// Parts run side by side as texts come by them are the automaton that finishing them gives: the
+// same texts, ways to the end as short, as many texts to come.
+TEST(ScalarProducts, AreTheFinishedAutomataOfTheirParts) {
+  const VocabularyRef vocabulary = testing::byte_vocabulary();
+  const auto library = ScalarLibrary::of(vocabulary);
+  std::vector<ProgramRef> programs;
+  for (const char* pattern :
+       {"^[ab]{1,3}$", "a.*b", "^(ab|a)*$", "b{2}", "^.{2,4}$", "^$", "^(a|\\u00e9)*b?$", "^ab$"}) {
+    Fuel fuel("steps", 1'000'000);
+    const auto pool = std::make_shared<ExpressionPool>(fuel);
+    const auto inside =
+        regex_expression(*pool, pattern, {RegexDialect::kEcma, true, true, false, true});
+    ASSERT_TRUE(inside);
+    const Expr root = pool->concat({pool->bytes("\""), *inside, pool->bytes("\"")});
+    programs.push_back(Program::create(pool, root, vocabulary, {}, {}, fuel).value());
+  }
+  std::mt19937_64 random(7);
+  std::size_t none = 0, few = 0, checked = 0;
+  for (int run = 0; run < 300; ++run) {
+    // Some hold, some may not, one of them as it is before it is finished.
+    const std::uint64_t open = random() % 4;
+    ScalarCombination finished;
+    const auto lazy = std::make_shared<ScalarCombination>();
+    std::vector<ScalarCombination::Node> own[2], none_of[2];
+    for (std::uint64_t i = 0; i < 1 + random() % 4; ++i) {
+      const ProgramRef& program = programs[random() % programs.size()];
+      const auto dfa = ScalarDfa::create(program, 1'000'000, library->string());
+      auto& to = random() % 2 == 0 ? own : none_of;
+      to[0].push_back(finished.words(dfa));
+      to[1].push_back(i == open ? lazy->words(program) : lazy->words(dfa));
+    }
+    const auto low = static_cast<std::uint32_t>(random() % 3);
+    const std::uint32_t high = random() % 2 == 0 ? ScalarCombination::kUnbounded
+                                                 : low + static_cast<std::uint32_t>(random() % 4);
+    for (int k = 0; k < 2; ++k) {
+      ScalarCombination& what = k == 0 ? finished : *lazy;
+      own[k].push_back(what.characters(library->canonical_string(), low, high));
+      auto root = what.all(own[k]);
+      if (!none_of[k].empty()) root = what.all({root, what.negation(what.any(none_of[k]))});
+      what.set_root(root);
+      if (random() % 2 == 0) what.settle(*library->canonical_string());
+    }
+    bool empty = false;
+    const auto dfa = ScalarDfa::combine(finished, 8000, ByteSet::all(), library->string(), &empty);
+    ScalarProduct product(lazy, ByteSet::all(), ByteSet::all());
+    EXPECT_FALSE(product.undecided());
+    ASSERT_EQ(product.start() == ScalarProduct::kNone, empty);
+    if (empty) {
+      ++none;
+      continue;
+    }
+    ASSERT_NE(dfa, nullptr);
+    for (int walk = 0; walk < 20; ++walk) {
+      ScalarDfa::State q = dfa->start();
+      ScalarProduct::State at = product.start();
+      while (at != ScalarProduct::kNone && !product.accepting(at)) {
+        ++checked;
+        EXPECT_EQ(product.closing_size(at), dfa->closing_size(q));
+        for (const std::uint64_t count : {0, 1, 2, 5, 40}) {
+          EXPECT_EQ(product.exceeds(at, count), dfa->completions(q) > count) << count;
+        }
+        few += dfa->completions(q) <= 40 ? 1 : 0;
+        EXPECT_EQ(product.closing_size(product.next(at, product.closing_byte(at))),
+                  product.closing_size(at) - 1);
+        static constexpr std::string_view kBytes = "ab\"\xC3\xA9\\nz";
+        const auto byte = static_cast<unsigned char>(kBytes[random() % kBytes.size()]);
+        q = dfa->next(q, byte);
+        at = product.next(at, byte);
+        ASSERT_EQ(at == ScalarProduct::kNone, q == ScalarDfa::kDead);
+        ASSERT_TRUE(at == ScalarProduct::kNone || product.accepting(at) == dfa->accepting(q));
+      }
+    }
+  }
+  EXPECT_GT(none, 10U);
+  EXPECT_GT(few, 100U);
+  EXPECT_GT(checked, 2'000U);
 }
 
 TEST(ScalarLibrary, KeepsWhatWasUsedLastAndWhatStaysForGood) {
