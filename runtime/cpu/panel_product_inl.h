@@ -92,8 +92,12 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
         block_sums<kType, kRows>(codes + 4 * kOutputs * kPart, a, bias, scales, add);
       };
       one_part.template operator()<0>();
-      if constexpr (kParts == 2) one_part.template operator()<1>();
-      static_assert(kParts <= 2);
+      if constexpr (kParts > 1) one_part.template operator()<1>();
+      if constexpr (kParts > 2) {
+        one_part.template operator()<2>();
+        one_part.template operator()<3>();
+      }
+      static_assert(kParts == 1 || kParts == 2 || kParts == 4);
       a += kRowGroup * kBlock;
       of_rows += kRowGroup;
       if constexpr (kGroups == 2) halves_of_rows += kRowGroup;
