@@ -1,9 +1,9 @@
 #include "runtime/cuda/nccl_communicator.h"
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <utility>
+
+#include "runtime/cuda/library_functions.h"
 
 namespace espalier::runtime::cuda {
 namespace {
@@ -108,32 +108,22 @@ class NcclCommunicator final : public Communicator {
 }  // namespace
 
 Result<NcclFunctions> load_nccl(const std::string& library) {
-  void* const handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
-    const char* why = dlerror();
-    return fail(ErrorCode::kUnsupported,
-                "NCCL: " + library + " cannot be loaded: " + (why == nullptr ? "unknown" : why));
-  }
+  LibraryFunctions functions(library);
   NcclFunctions out;
-  std::string missing;
-  const auto find = [&]<class F>(F& to, const char* name) {
-    to = reinterpret_cast<F>(dlsym(handle, name));
-    if (to == nullptr) missing += std::string(missing.empty() ? "" : ", ") + name;
-  };
-  find(out.get_version, "ncclGetVersion");
-  find(out.get_error_string, "ncclGetErrorString");
-  find(out.comm_init_all, "ncclCommInitAll");
-  find(out.comm_destroy, "ncclCommDestroy");
-  find(out.comm_abort, "ncclCommAbort");
-  find(out.group_start, "ncclGroupStart");
-  find(out.group_end, "ncclGroupEnd");
-  find(out.all_gather, "ncclAllGather");
-  find(out.broadcast, "ncclBroadcast");
-  find(out.send, "ncclSend");
-  find(out.receive, "ncclRecv");
-  if (missing.empty()) return out;
-  dlclose(handle);
-  return fail(ErrorCode::kUnsupported, "NCCL: " + library + " has no " + missing);
+  functions.find(out.get_version, "ncclGetVersion");
+  functions.find(out.get_error_string, "ncclGetErrorString");
+  functions.find(out.comm_init_all, "ncclCommInitAll");
+  functions.find(out.comm_destroy, "ncclCommDestroy");
+  functions.find(out.comm_abort, "ncclCommAbort");
+  functions.find(out.group_start, "ncclGroupStart");
+  functions.find(out.group_end, "ncclGroupEnd");
+  functions.find(out.all_gather, "ncclAllGather");
+  functions.find(out.broadcast, "ncclBroadcast");
+  functions.find(out.send, "ncclSend");
+  functions.find(out.receive, "ncclRecv");
+  const std::string why = functions.why_not();
+  if (why.empty()) return out;
+  return fail(ErrorCode::kUnsupported, "NCCL: " + library + why);
 }
 
 std::string nccl_version(const NcclFunctions& nccl) {

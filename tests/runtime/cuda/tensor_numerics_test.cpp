@@ -236,32 +236,14 @@ TEST(TensorNumericsUnderMasks, ChooseWhatIsAllowed) {
   Twins twins(model, tensor());
   ASSERT_TRUE(twins);
   const std::uint32_t vocabulary = model->shape().vocabulary;
-  const Sampling greedy;
-  for (const std::uint32_t count : {2U, 6U, 40U}) {
+  for (const std::uint32_t rows : {2U, 6U, 40U}) {
     for (const std::uint32_t most : {4U, 40U, vocabulary}) {
-      std::vector<std::uint64_t> words((vocabulary + 63) / 64);
-      for (std::uint32_t id = 0; id < most; ++id) {
-        if (random() % 3 != 0 || id == 2) words[id / 64] |= 1ULL << (id % 64);
-      }
-      const auto mask = std::make_shared<grammar::Mask>(words);
-      Sequence sequence = twins.cpu.sequence(40);
-      BatchBuilder builder;
-      builder.append(sequence, random_ids(random, *model, count));
-      std::vector<RowPlan> plans(count);
-      for (std::uint32_t i = 0; i < count; ++i) {
-        plans[i].row = i;
-        plans[i].sampling = &greedy;
-        plans[i].mask = mask;
-      }
-      const auto expected = twins.cpu.backend->step(builder.batch, plans);
-      const auto actual = twins.device.backend->step(builder.batch, plans);
-      ASSERT_TRUE(expected && actual);
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto id = static_cast<std::uint32_t>((*actual)[i].sampled.token);
-        EXPECT_NE(words[id / 64] >> id % 64 & 1U, 0U);
-        EXPECT_NEAR((*expected)[i].sampled.probability, (*actual)[i].sampled.probability, 0.02);
-      }
-      twins.cpu.next_page -= static_cast<PageId>(sequence.pages.size());
+      twins.choose_masked(random, *model, rows, most,
+                          [](const auto& words, const auto& expected, const auto& actual) {
+                            const auto id = static_cast<std::uint32_t>(actual.token);
+                            EXPECT_NE(words[id / 64] >> id % 64 & 1U, 0U);
+                            EXPECT_NEAR(expected.probability, actual.probability, 0.02);
+                          });
     }
   }
 }

@@ -109,31 +109,13 @@ void run_masked(const std::shared_ptr<const Model>& model, std::uint64_t seed,
   Twins twins(model, options, system);
   ASSERT_TRUE(twins);
   const std::uint32_t vocabulary = model->shape().vocabulary;
-  const Sampling greedy;
-  for (const std::size_t count : {1U, 9U}) {
+  for (const std::uint32_t rows : {1U, 9U}) {
     for (const std::uint32_t most : {20U, vocabulary}) {
-      std::vector<std::uint64_t> words((vocabulary + 63) / 64);
-      for (std::uint32_t id = 0; id < most; ++id) {
-        if (random() % 3 != 0 || id == 7) words[id / 64] |= 1ULL << (id % 64);
-      }
-      const auto mask = std::make_shared<grammar::Mask>(std::move(words));
-      Sequence sequence = twins.cpu.sequence(40);
-      BatchBuilder builder;
-      builder.append(sequence, random_ids(random, *model, count));
-      std::vector<RowPlan> plans(count);
-      for (std::uint32_t i = 0; i < count; ++i) {
-        plans[i].row = i;
-        plans[i].sampling = &greedy;
-        plans[i].mask = mask;
-      }
-      const auto expected = twins.cpu.backend->step(builder.batch, plans);
-      const auto actual = twins.device.backend->step(builder.batch, plans);
-      ASSERT_TRUE(expected && actual);
-      for (std::size_t i = 0; i < count; ++i) {
-        EXPECT_EQ((*expected)[i].sampled.token, (*actual)[i].sampled.token);
-        EXPECT_EQ((*expected)[i].sampled.probability, (*actual)[i].sampled.probability);
-      }
-      twins.cpu.next_page -= static_cast<PageId>(sequence.pages.size());
+      twins.choose_masked(random, *model, rows, most,
+                          [](const auto&, const auto& expected, const auto& actual) {
+                            EXPECT_EQ(expected.token, actual.token);
+                            EXPECT_EQ(expected.probability, actual.probability);
+                          });
     }
   }
 }

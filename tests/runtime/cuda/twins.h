@@ -64,6 +64,34 @@ struct Twins {
       ASSERT_TRUE(same_bits(expected[i], actual[i])) << "row " << rows[i];
     }
   }
+  // Greedy choices of some rows under a mask of about two thirds of the first `most` tokens: each
+  // to `compare`, with the mask's words, as the CPU and as the device have made it.
+  template <class Compare>
+  void choose_masked(Random& random, const Model& model, std::uint32_t rows, std::uint32_t most,
+                     const Compare& compare) {
+    const Sampling greedy;
+    std::vector<std::uint64_t> words((model.shape().vocabulary + 63) / 64);
+    for (std::uint32_t id = 0; id < most; ++id) {
+      if (random() % 3 != 0 || id == 2) words[id / 64] |= 1ULL << (id % 64);
+    }
+    const auto mask = std::make_shared<grammar::Mask>(words);
+    Sequence sequence = cpu.sequence(40);
+    BatchBuilder builder;
+    builder.append(sequence, random_ids(random, model, rows));
+    std::vector<RowPlan> plans(rows);
+    for (std::uint32_t i = 0; i < rows; ++i) {
+      plans[i].row = i;
+      plans[i].sampling = &greedy;
+      plans[i].mask = mask;
+    }
+    const auto expected = cpu.backend->step(builder.batch, plans);
+    const auto actual = device.backend->step(builder.batch, plans);
+    ASSERT_TRUE(expected && actual);
+    for (std::uint32_t i = 0; i < rows; ++i) {
+      compare(words, (*expected)[i].sampled, (*actual)[i].sampled);
+    }
+    cpu.next_page -= static_cast<PageId>(sequence.pages.size());
+  }
   void expect_same_page(PageId page) {
     std::vector<std::byte> a(cpu.backend->info().page_bytes);
     std::vector<std::byte> b(a.size());
