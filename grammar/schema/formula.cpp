@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <optional>
 
 #include "grammar/hash.h"
 
@@ -177,6 +179,46 @@ FormulaId Formulas::without(FormulaId f, FormulaId part) {
 }
 
 // Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
+// One literal for all sets of scalars: those of a conjunction that the value is in meet, less those
+// that it is not in; in a disjunction the other way round. False where that decides all.
+bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
+  const auto is_set = [&](FormulaId f) {
+    return nodes_[f].op == Op::kLiteral && nodes_[f].atom.kind == AtomKind::kIn;
+  };
+  if (std::count_if(flat.begin(), flat.end(), is_set) < 2) return true;
+  const bool negated = op == Op::kOr;  // of those that meet
+  std::optional<std::vector<Json>> meet;
+  std::vector<Json> join;
+  const auto rest = std::remove_if(flat.begin(), flat.end(), [&](FormulaId f) {
+    if (!is_set(f)) return false;
+    const std::vector<Json>& own = sets_[nodes_[f].atom.a];
+    std::vector<Json> out;
+    if (nodes_[f].negated != negated) {
+      std::ranges::set_union(join, own, std::back_inserter(out));
+      join = std::move(out);
+    } else if (meet) {
+      std::ranges::set_intersection(*meet, own, std::back_inserter(out));
+      meet = std::move(out);
+    } else {
+      meet = own;
+    }
+    return true;
+  });
+  flat.shorten(static_cast<std::size_t>(rest - flat.begin()));
+  std::vector<Json> merged;
+  if (meet) {
+    std::ranges::set_difference(*meet, join, std::back_inserter(merged));
+    if (merged.empty()) return false;
+  } else {
+    merged = std::move(join);
+  }
+  const FormulaId f =
+      literal({AtomKind::kIn, set(std::move(merged)), 0}, meet ? negated : !negated);
+  flat.push_back(f);
+  std::sort(flat.begin(), flat.end());
+  return true;
+}
+
 FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   if (parts.size() == 1) return parts[0];
   const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;
@@ -210,6 +252,7 @@ FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   }
   std::sort(flat.begin(), flat.end());
   flat.shorten(static_cast<std::size_t>(std::unique(flat.begin(), flat.end()) - flat.begin()));
+  if (!merge_sets(op, flat)) return zero;
   const auto holds = [&](FormulaId f) { return std::binary_search(flat.begin(), flat.end(), f); };
   // Units: a literal beside its opposite decides; inside a dual part it decides or falls away.
   SmallVector<FormulaId, 8> changed;

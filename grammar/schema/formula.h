@@ -194,6 +194,7 @@ class Formulas {
   }
   FormulaId intern(Node node, std::span<const FormulaId> children);
   FormulaId combine(Op op, std::span<const FormulaId> parts);
+  bool merge_sets(Op op, SmallVector<FormulaId, 24>& flat);
 
   std::vector<Node> nodes_;
   std::vector<FormulaId> children_;

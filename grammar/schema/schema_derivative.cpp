@@ -212,127 +212,24 @@ FormulaId SchemaMachine::with_value(FormulaId f, const Json& value) {
   });
 }
 
-bool SchemaMachine::has_child(FormulaId f) {
-  if (f <= Formulas::kTrue) return false;
-  if (const bool* known = has_child_.find(f)) return *known;
-  bool out = false;
-  if (formulas_.op(f) == Formulas::Op::kLiteral) {
-    out = formulas_.atom(f).kind == AtomKind::kChild;
-  } else {
-    for (const FormulaId c : formulas_.children(f)) out = out || has_child(c);
+namespace {
+
+// The first of those that a sorted list holds most often; nothing where it holds none twice.
+std::optional<std::uint32_t> most_frequent(std::span<const std::uint32_t> sorted) {
+  std::optional<std::uint32_t> out;
+  std::size_t most = 1;
+  for (auto at = sorted.begin(); at != sorted.end();) {
+    const auto end = std::upper_bound(at, sorted.end(), *at);
+    if (static_cast<std::size_t>(end - at) > most) {
+      most = static_cast<std::size_t>(end - at);
+      out = *at;
+    }
+    at = end;
   }
-  has_child_.set(f, out);
   return out;
 }
 
-// Equal rests join their values, equal values their rests.
-void SchemaMachine::group(std::vector<Pair>& pairs) {
-  if (pairs.size() < 2) return;
-  const auto join = [&](auto key, auto other) {
-    std::unordered_map<FormulaId, std::size_t> at;
-    std::vector<std::pair<FormulaId, std::vector<FormulaId>>> groups;
-    for (const Pair& pair : pairs) {
-      const auto [it, fresh] = at.try_emplace(key(pair), groups.size());
-      if (fresh) groups.emplace_back(key(pair), std::vector<FormulaId>{});
-      groups[it->second].second.push_back(other(pair));
-    }
-    return groups;
-  };
-  const auto value = [](const Pair& p) { return p.value; };
-  const auto rest = [](const Pair& p) { return p.rest; };
-  auto by_rest = join(rest, value);
-  pairs.clear();
-  for (auto& [r, values] : by_rest) pairs.push_back({formulas_.any(values), r});
-  auto by_value = join(value, rest);
-  pairs.clear();
-  for (auto& [v, rests] : by_value) pairs.push_back({v, formulas_.any(rests)});
-}
-
-// f = the disjunction of (value and rest) over `out`. False where that is too long.
-bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
-  if (f == Formulas::kFalse) return true;
-  if (!has_child(f)) {
-    out.push_back({Formulas::kTrue, f});
-    return true;
-  }
-  if (formulas_.op(f) == Formulas::Op::kLiteral) {
-    out.push_back({formulas_.atom(f).a, Formulas::kTrue});
-    return true;
-  }
-  const std::vector<FormulaId> parts(formulas_.children(f).begin(), formulas_.children(f).end());
-  if (formulas_.op(f) == Formulas::Op::kOr) {
-    std::vector<FormulaId> plain;
-    bool whole = true;
-    for (const FormulaId part : parts) {
-      if (!has_child(part)) {
-        plain.push_back(part);
-      } else {
-        whole = split(part, out) && whole;
-      }
-      if (out.size() > kMaxAlternatives || !fuel_.spend()) return false;
-    }
-    if (!plain.empty()) out.push_back({Formulas::kTrue, formulas_.any(plain)});
-    group(out);
-    return whole;
-  }
-  std::vector<FormulaId> values, rests, mixed;
-  for (const FormulaId part : parts) {
-    if (!has_child(part)) {
-      rests.push_back(part);
-    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
-      values.push_back(formulas_.atom(part).a);
-    } else {
-      mixed.push_back(part);
-    }
-  }
-  std::vector<Pair> product{{formulas_.all(values), formulas_.all(rests)}};
-  for (const FormulaId part : mixed) {
-    std::vector<Pair> more;
-    if (!split(part, more)) return false;
-    if (product.size() * more.size() > kMaxPairs || !fuel_.spend(product.size() * more.size())) {
-      return false;
-    }
-    std::vector<Pair> next;
-    for (const Pair& a : product) {
-      for (const Pair& b : more) {
-        const Pair both{formulas_.all({a.value, b.value}), formulas_.all({a.rest, b.rest})};
-        if (both.value != Formulas::kFalse && both.rest != Formulas::kFalse) next.push_back(both);
-      }
-    }
-    group(next);
-    product = std::move(next);
-  }
-  out.insert(out.end(), product.begin(), product.end());
-  return true;
-}
-
-// split() of what `f` becomes after a member.
-bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>& out) {
-  const KeyFacts& facts = key_facts(f);
-  if (!facts.plain || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
-  const std::uint32_t name = formulas_.name(*key.text);
-  FormulaId value = facts.other;
-  if (facts.members) {
-    const auto& named = formulas_.members_of(*facts.members).named;
-    const auto own =
-        std::lower_bound(named.begin(), named.end(), std::pair<std::uint32_t, FormulaId>(name, 0));
-    if (own != named.end() && own->first == name) value = own->second;
-  }
-  const auto comes = [&](FormulaId l) {
-    return formulas_.op(l) == Formulas::Op::kLiteral && formulas_.atom(l).kind == AtomKind::kHas &&
-           formulas_.atom(l).a == name;
-  };
-  FormulaId rest = f;
-  if (comes(f)) {
-    rest = Formulas::kTrue;
-  } else if (formulas_.op(f) == Formulas::Op::kAnd) {
-    const auto parts = formulas_.children(f);
-    const auto has = std::ranges::find_if(parts, comes);
-    if (has != parts.end()) rest = formulas_.without(f, *has);
-  }
-  if (value != Formulas::kFalse) out.push_back({value, rest});
-  return true;
-}
+}  // namespace
 
 const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
@@ -389,6 +286,7 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   });
   for (auto* names : {&facts.names, &facts.wanted}) {
     std::sort(names->begin(), names->end());
+    if (names == &facts.wanted) facts.most_wanted = most_frequent(*names);
     names->erase(std::unique(names->begin(), names->end()), names->end());
   }
   std::sort(facts.patterns.begin(), facts.patterns.end());

@@ -1,6 +1,7 @@
-// Which branches of a `oneOf` a value may satisfy together. Found by reading: by their types, by
-// their enumerated values, and by members that tell them apart (one requires a member with certain
-// values, the other gives it different ones or forbids it). What cannot be told apart may meet.
+// Which branches of a `oneOf` a value may satisfy together with what stands beside it. Found by
+// reading: by their types, by their enumerated values, and by members that tell them apart (one
+// requires a member with certain values, the other gives it different ones or forbids it). Types
+// and required members may stand beside the `oneOf`. What cannot be told apart may meet.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -129,12 +130,22 @@ void SchemaGraph::profile(const SchemaPlace& at, std::size_t depth, Profile& out
 }
 
 Result<std::vector<std::vector<std::uint32_t>>> SchemaGraph::meeting(
-    const std::string& pointer, const std::vector<SchemaPlace>& branches) {
+    const SchemaPlace& at, const std::vector<SchemaPlace>& branches) {
   const std::size_t n = branches.size();
+  const std::string pointer = at.pointer + "/oneOf";
   if (!fuel_->spend(n)) return fail(fuel_->error("schema " + pointer));
   std::vector<std::vector<std::uint32_t>> out(n);
+  Profile beside;
+  profile(at, 0, beside);
   std::vector<Profile> profiles(n);
-  for (std::size_t i = 0; i < n; ++i) profile(branches[i], 0, profiles[i]);
+  for (std::size_t i = 0; i < n; ++i) {
+    Profile& own = profiles[i];
+    profile(branches[i], 0, own);
+    own.types = own.types & beside.types;
+    for (const auto& [name, values] : own.members) {
+      if (beside.required.contains(name)) own.required.insert(name);
+    }
+  }
   // Many branches are compared by one member or by their values, at once.
   const auto all_differ = [&](const auto& values_of) {
     std::set<std::string> seen;

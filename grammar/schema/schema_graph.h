@@ -118,8 +118,9 @@ class SchemaGraph {
   std::uint32_t scope_with(std::uint32_t scope, const Json* resource);
 
   // schema_disjoint.cpp
-  /// For each branch of a `oneOf`, those that a value of it may satisfy too.
-  Result<std::vector<std::vector<std::uint32_t>>> meeting(const std::string& pointer,
+  /// For each branch of the `oneOf` at `at`, those that a value of it may satisfy too where it
+  /// satisfies all else that `at` says.
+  Result<std::vector<std::vector<std::uint32_t>>> meeting(const SchemaPlace& at,
                                                           const std::vector<SchemaPlace>& branches);
   struct Profile;
   void profile(const SchemaPlace& at, std::size_t depth, Profile& out);

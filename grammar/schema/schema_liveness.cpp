@@ -230,6 +230,10 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       std::stable_partition(frame.names.begin(), frame.names.end(), [&](std::uint32_t name) {
         return !std::binary_search(wanted.begin(), wanted.end(), name);
       });
+      // And of these, what tells most alternatives apart.
+      const auto most = frame.facts->most_wanted;
+      const auto at = most ? std::ranges::find(frame.names, *most) : frame.names.end();
+      if (at != frame.names.end()) std::rotate(at, at + 1, frame.names.end());
     }
     if (must && !has_seen(frame.seen, *must)) frame.names.push_back(*must);
   };

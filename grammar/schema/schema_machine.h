@@ -321,6 +321,8 @@ class SchemaMachine {
     // wrong one of those. Without any other what is left to satisfy holds as well.
     std::vector<std::uint32_t> wanted;
     bool any_wanted = false;
+    // Of those, the one that most of the formula speaks of: what tells alternatives apart is.
+    std::optional<std::uint32_t> most_wanted;
     [[nodiscard]] std::size_t held_bytes() const { return held_by_all(names, patterns, wanted); }
   };
   // A key: one name, or any name that matches, of `patterns`, just those in `matched`.
@@ -418,17 +420,25 @@ class SchemaMachine {
   FormulaId after_member(FormulaId f, const Key& key);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
-  bool split(FormulaId f, std::vector<Pair>& out);
-  bool split_member(FormulaId f, const Key& key, std::vector<Pair>& out);
-  void group(std::vector<Pair>& pairs);
-  static constexpr std::size_t kMaxPairs = 4096;
-  bool has_child(FormulaId f);
   bool has_unique(FormulaId f);
   FormulaId with_value(FormulaId f, const Json& value);
   template <class Next>
   FormulaId still_differs(std::uint32_t values, Next&& next);
   const KeyFacts& key_facts(FormulaId f);
   bool key_matches(FormulaId pattern, std::uint32_t name);
+
+  // schema_split.cpp
+  bool has_child(FormulaId f);
+  FormulaId comparable(FormulaId value);
+  static constexpr std::size_t kManyProducts = 1 << 20;
+  std::size_t products(FormulaId f, std::size_t& told);
+  bool split(FormulaId f, std::vector<Pair>& out);
+  static constexpr std::size_t kMostCases = 256;
+  bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
+  static constexpr std::size_t kMaxPairs = 4096;
+  bool split_by_products(FormulaId f, std::vector<Pair>& out);
+  bool split_member(FormulaId f, const Key& key, std::vector<Pair>& out);
+  void group(std::vector<Pair>& pairs);
 
   // schema_liveness.cpp
   ValueFacts value_facts(FormulaId f);

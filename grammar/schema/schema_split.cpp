@@ -1,0 +1,214 @@
+// What a container may be after one more member or item, as alternatives: what the value satisfies,
+// and what is left to satisfy then.
+#include <algorithm>
+
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+
+bool SchemaMachine::has_child(FormulaId f) {
+  if (f <= Formulas::kTrue) return false;
+  if (const bool* known = has_child_.find(f)) return *known;
+  bool out = false;
+  if (formulas_.op(f) == Formulas::Op::kLiteral) {
+    out = formulas_.atom(f).kind == AtomKind::kChild;
+  } else {
+    for (const FormulaId c : formulas_.children(f)) out = out || has_child(c);
+  }
+  has_child_.set(f, out);
+  return out;
+}
+
+// Equal rests join their values, equal values their rests.
+void SchemaMachine::group(std::vector<Pair>& pairs) {
+  if (pairs.size() < 2) return;
+  const auto join = [&](auto key, auto other) {
+    std::unordered_map<FormulaId, std::size_t> at;
+    std::vector<std::pair<FormulaId, std::vector<FormulaId>>> groups;
+    for (const Pair& pair : pairs) {
+      const auto [it, fresh] = at.try_emplace(key(pair), groups.size());
+      if (fresh) groups.emplace_back(key(pair), std::vector<FormulaId>{});
+      groups[it->second].second.push_back(other(pair));
+    }
+    return groups;
+  };
+  const auto value = [](const Pair& p) { return p.value; };
+  const auto rest = [](const Pair& p) { return p.rest; };
+  auto by_rest = join(rest, value);
+  pairs.clear();
+  for (auto& [r, values] : by_rest) pairs.push_back({formulas_.any(values), r});
+  auto by_value = join(value, rest);
+  pairs.clear();
+  for (auto& [v, rests] : by_value) pairs.push_back({v, formulas_.any(rests)});
+}
+
+// A value's formula as what it says of the value where that is short, so that it can be seen of
+// constants and types which exclude each other; else as it is.
+FormulaId SchemaMachine::comparable(FormulaId value) {
+  const FormulaId said = expand(value);
+  const auto literal = [&](FormulaId f) { return formulas_.op(f) == Formulas::Op::kLiteral; };
+  if (said <= Formulas::kTrue || literal(said)) return said;
+  const auto parts = formulas_.children(said);
+  return parts.size() <= 8 && std::ranges::all_of(parts, literal) ? said : value;
+}
+
+// What split_by_products() would make, before any of it is seen to be impossible or equal; `told`
+// counts what is said of the value on the way. Bounded by kManyProducts each.
+std::size_t SchemaMachine::products(FormulaId f, std::size_t& told) {
+  if (!has_child(f)) return 1;
+  if (formulas_.op(f) == Formulas::Op::kLiteral) {
+    told = std::min(told + 1, kManyProducts);
+    return 1;
+  }
+  const bool all = formulas_.op(f) == Formulas::Op::kAnd;
+  std::size_t out = all ? 1 : 0;
+  for (const FormulaId part : formulas_.children(f)) {
+    const std::size_t own = products(part, told);
+    out = std::min(all ? out * own : out + own, kManyProducts);
+    if (out == kManyProducts && told == kManyProducts) break;
+  }
+  return out;
+}
+
+// f = the disjunction of (value and rest) over `out`. False where that is too long.
+bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
+  std::size_t told = 0;
+  if (const std::size_t made = products(f, told); made > 64 && made / 8 > told) {
+    const std::size_t before = out.size();
+    std::size_t left = kMostCases;
+    if (split_by_cases(f, Formulas::kTrue, left, out)) return true;
+    out.resize(before);
+  }
+  return split_by_products(f, out);
+}
+
+// By what is said of the value, one by one: it holds or it doesn't. The values of two pairs exclude
+// each other, and there are few where one condition decides others, as where alternatives that
+// exclude each other are told apart by a constant. False where more than `left` are to be told.
+bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& left,
+                                   std::vector<Pair>& out) {
+  const auto first_said = [&](FormulaId at) {
+    while (formulas_.op(at) != Formulas::Op::kLiteral) {
+      const auto parts = formulas_.children(at);
+      at = *std::ranges::find_if(parts, [&](FormulaId part) { return has_child(part); });
+    }
+    return comparable(formulas_.atom(at).a);
+  };
+  const auto given = [&](FormulaId known) {
+    return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+      if (formulas_.atom(l).kind != AtomKind::kChild) return l;
+      const FormulaId said = comparable(formulas_.atom(l).a);
+      if (formulas_.all({known, said}) == known) return Formulas::kTrue;
+      const bool excluded = formulas_.all({known, formulas_.negate(said)}) == known;
+      return excluded || formulas_.all({known, said}) == Formulas::kFalse ? Formulas::kFalse : l;
+    });
+  };
+  while (has_child(f)) {
+    const std::size_t before = formulas_.size();
+    if (left-- == 0) return false;
+    const FormulaId said = first_said(f);
+    const FormulaId with = formulas_.all({value, said});
+    if (with != Formulas::kFalse && !split_by_cases(given(with), with, left, out)) return false;
+    value = formulas_.all({value, formulas_.negate(said)});
+    if (value == Formulas::kFalse) return true;
+    f = given(value);
+    if (!fuel_.spend(1 + formulas_.size() - before)) return false;
+  }
+  if (f != Formulas::kFalse) out.push_back({value, f});
+  return true;
+}
+
+// By the parts of conjunctions and disjunctions.
+bool SchemaMachine::split_by_products(FormulaId f, std::vector<Pair>& out) {
+  if (f == Formulas::kFalse) return true;
+  if (!has_child(f)) {
+    out.push_back({Formulas::kTrue, f});
+    return true;
+  }
+  if (formulas_.op(f) == Formulas::Op::kLiteral) {
+    out.push_back({comparable(formulas_.atom(f).a), Formulas::kTrue});
+    return true;
+  }
+  const std::vector<FormulaId> parts(formulas_.children(f).begin(), formulas_.children(f).end());
+  if (formulas_.op(f) == Formulas::Op::kOr) {
+    std::vector<FormulaId> plain;
+    bool whole = true;
+    for (const FormulaId part : parts) {
+      if (!has_child(part)) {
+        plain.push_back(part);
+      } else {
+        whole = split_by_products(part, out) && whole;
+      }
+      if (out.size() > kMaxAlternatives || !fuel_.spend()) return false;
+    }
+    if (!plain.empty()) out.push_back({Formulas::kTrue, formulas_.any(plain)});
+    group(out);
+    return whole;
+  }
+  std::vector<FormulaId> values, rests, mixed;
+  for (const FormulaId part : parts) {
+    if (!has_child(part)) {
+      rests.push_back(part);
+    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
+      values.push_back(comparable(formulas_.atom(part).a));
+    } else {
+      mixed.push_back(part);
+    }
+  }
+  std::vector<Pair> product{{formulas_.all(values), formulas_.all(rests)}};
+  for (const FormulaId part : mixed) {
+    std::vector<Pair> more;
+    if (!split_by_products(part, more)) return false;
+    if (product.size() * more.size() > kMaxPairs || !fuel_.spend(product.size() * more.size())) {
+      return false;
+    }
+    std::vector<Pair> next;
+    for (const Pair& a : product) {
+      const bool held = std::ranges::any_of(more, [&](const Pair& b) {
+        return b.rest == Formulas::kTrue && formulas_.all({a.value, b.value}) == a.value;
+      });
+      if (held) {  // by the value alone
+        next.push_back(a);
+        continue;
+      }
+      for (const Pair& b : more) {
+        const Pair both{formulas_.all({a.value, b.value}), formulas_.all({a.rest, b.rest})};
+        if (both.value != Formulas::kFalse && both.rest != Formulas::kFalse) next.push_back(both);
+      }
+    }
+    group(next);
+    product = std::move(next);
+  }
+  out.insert(out.end(), product.begin(), product.end());
+  return true;
+}
+
+// split() of what `f` becomes after a member.
+bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>& out) {
+  const KeyFacts& facts = key_facts(f);
+  if (!facts.plain || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
+  const std::uint32_t name = formulas_.name(*key.text);
+  FormulaId value = facts.other;
+  if (facts.members) {
+    const auto& named = formulas_.members_of(*facts.members).named;
+    const auto own =
+        std::lower_bound(named.begin(), named.end(), std::pair<std::uint32_t, FormulaId>(name, 0));
+    if (own != named.end() && own->first == name) value = own->second;
+  }
+  const auto comes = [&](FormulaId l) {
+    return formulas_.op(l) == Formulas::Op::kLiteral && formulas_.atom(l).kind == AtomKind::kHas &&
+           formulas_.atom(l).a == name;
+  };
+  FormulaId rest = f;
+  if (comes(f)) {
+    rest = Formulas::kTrue;
+  } else if (formulas_.op(f) == Formulas::Op::kAnd) {
+    const auto parts = formulas_.children(f);
+    const auto has = std::ranges::find_if(parts, comes);
+    if (has != parts.end()) rest = formulas_.without(f, *has);
+  }
+  if (value != Formulas::kFalse) out.push_back({value, rest});
+  return true;
+}
+
+}  // namespace espalier::grammar
