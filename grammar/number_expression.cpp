@@ -8,7 +8,8 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::uint32_t kDigits = 17;  // a double never needs more
+constexpr std::uint32_t kDigits = 17;          // a double never needs more
+constexpr std::uint32_t kDistinctDigits = 15;  // decimals of so many are different doubles
 constexpr int kExponent = 99;
 
 Expr digit(ExpressionPool& pool) { return pool.byte_range('0', '9'); }
@@ -365,6 +366,22 @@ Expr decimal_range(ExpressionPool& pool, const DecimalRange& range) {
     out.push_back(pool.concat({pool.bytes("-"), both(low, high)}));
   }
   return pool.choice(out);
+}
+
+Expr distinct_decimals(ExpressionPool& pool) {
+  const Expr any = pool.repeat(digit(pool), 1);
+  const Expr point = pool.bytes(".");
+  const Expr fraction = pool.intersection(
+      pool.concat({any, point, any}),
+      pool.repeat(pool.concat({pool.optional(point), digit(pool)}), 1, kDistinctDigits));
+  const Expr mantissa = pool.concat(
+      {pool.byte_range('1', '9'),
+       pool.optional(pool.concat({point, pool.repeat(digit(pool), 1, kDistinctDigits - 1)}))});
+  const Expr exponent =
+      pool.concat({pool.byte_set(ByteSet::of("eE")),
+                   pool.optional(pool.byte_set(ByteSet::of("+-"))), pool.repeat(digit(pool), 1)});
+  return pool.concat({pool.optional(pool.bytes("-")),
+                      pool.choice({any, fraction, pool.concat({mantissa, exponent})})});
 }
 
 }  // namespace espalier::grammar

@@ -26,4 +26,10 @@ struct DecimalRange {
 /// that the range stays exact. Empty where the range is, or where a bound is not finite.
 Expr decimal_range(ExpressionPool& pool, const DecimalRange& range);
 
+/// Of JSON numbers, the spellings that are told apart by value: what is in here and not in
+/// decimal_range(n, n) is not n, also as a double. Words with an exponent have one non-zero digit
+/// before the point, words with a point or an exponent at most 15 digits (0.1 and
+/// 0.10000000000000001 are one double).
+Expr distinct_decimals(ExpressionPool& pool);
+
 }  // namespace espalier::grammar

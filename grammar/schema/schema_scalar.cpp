@@ -166,6 +166,7 @@ Expr ScalarExpressions::number(FormulaId f) {
   std::vector<FormulaId> choices;
   std::vector<double> steps;
   bool plain = false;
+  bool distinct = false;  // some values are taken away
   std::vector<Expr> none;
   const auto lower = [&](double bound, bool open) {
     if (!range.low || bound > *range.low || (bound == *range.low && open)) {
@@ -212,7 +213,8 @@ Expr ScalarExpressions::number(FormulaId f) {
           if (!value.is_number()) continue;
           if (!negated) {
             if (holds_(f, value)) values.push_back(value);
-          } else {  // every way to write it
+          } else {  // every way to write it that is left
+            distinct = true;
             const double n = value.get<double>();
             none.push_back(decimal_range(pool_, {n, n, false, false}));
             none.push_back(words({value}));
@@ -265,6 +267,7 @@ Expr ScalarExpressions::number(FormulaId f) {
         out, pool_.concat({pool_.optional(pool_.bytes("-")), digits,
                            pool_.optional(pool_.concat({pool_.bytes("."), digits}))}));
   }
+  if (distinct) out = pool_.intersection(out, distinct_decimals(pool_));
   for (const double step : steps) out = pool_.intersection(out, multiples(step));
   for (const FormulaId choice : choices) {
     std::vector<Expr> any;
