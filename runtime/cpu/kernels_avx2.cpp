@@ -23,12 +23,10 @@ constexpr int steps_in_16_bits(PanelFormat format) {
   return 32767 / (((1 << (format.low_bits + format.high_bits)) - 1) * 254);
 }
 
-// Of 16 registers, a row takes one for its sum over blocks and one for that of the block, and one
-// more where that is a second, wider sum.
+// More than the registers hold: what their sums cost in loads and stores, other ports have to give,
+// and the codes of a block are unpacked, by the ports of the products, for all of them once.
 template <PanelType kType>
-constexpr int kMostRows = steps_in_16_bits(panel_format(kType)) < 8 / panel_format(kType).groups
-                              ? 4
-                              : 6;
+constexpr int kMostRows = 8;
 
 // Compilers would sum a block's products as a tree, which is the same, but they form them all
 // first, and keep most of them in memory until then.
