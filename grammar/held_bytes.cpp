@@ -10,14 +10,15 @@ std::size_t held_bytes_of_json(const Json& value) {
     open.pop_back();
     if (at.is_string()) {
       const auto& text = at.get_ref<const std::string&>();
-      out += block_bytes(sizeof text) + held_bytes(text);
+      out += block_bytes(sizeof(std::string)) + held_bytes(text);
     } else if (at.is_array()) {
       const auto& items = at.get_ref<const Json::array_t&>();
-      out += block_bytes(sizeof items) + block_bytes(items.capacity() * sizeof(Json));
+      out += block_bytes(sizeof(Json::array_t)) + block_bytes(items.capacity() * sizeof(Json));
       for (const Json& item : items) open.push_back(&item);
     } else if (at.is_object()) {
       const auto& members = at.get_ref<const Json::object_t&>();
-      out += block_bytes(sizeof members) + block_bytes(members.capacity() * sizeof *members.data());
+      out += block_bytes(sizeof(Json::object_t)) +
+             block_bytes(members.capacity() * sizeof *members.data());
       for (const auto& [key, member] : members) {
         out += held_bytes(key);
         open.push_back(&member);

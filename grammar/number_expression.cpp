@@ -376,12 +376,50 @@ Expr distinct_decimals(ExpressionPool& pool) {
       pool.repeat(pool.concat({pool.optional(point), digit(pool)}), 1, kDistinctDigits));
   const Expr mantissa = pool.concat(
       {pool.byte_range('1', '9'),
-       pool.optional(pool.concat({point, pool.repeat(digit(pool), 1, kDistinctDigits - 1)}))});
+       pool.optional(pool.concat(
+           {point, pool.repeat(digit(pool), 0, kDistinctDigits - 2), pool.byte_range('1', '9')}))});
   const Expr exponent =
       pool.concat({pool.byte_set(ByteSet::of("eE")),
                    pool.optional(pool.byte_set(ByteSet::of("+-"))), pool.repeat(digit(pool), 1)});
   return pool.concat({pool.optional(pool.bytes("-")),
                       pool.choice({any, fraction, pool.concat({mantissa, exponent})})});
+}
+
+std::vector<std::string> decimal_spellings(double value) {
+  std::vector<std::string> out;
+  if (!std::isfinite(value)) return out;
+  const Decimal decimal = shortest_decimal(value);
+  std::string plain = decimal.whole();
+  if (plain.size() <= kDigits) {
+    std::string text = plain + ".";
+    if (const std::string fraction = decimal.fraction(); fraction.empty()) {
+      out.push_back(plain);
+      text += "0";
+    } else {
+      text += fraction;
+    }
+    for (; text.size() - 1 <= kDistinctDigits; text += "0") out.push_back(text);
+  }
+  const int exponent = decimal.point - 1;
+  if (!decimal.digits.empty() && decimal.digits.size() <= kDistinctDigits &&
+      std::abs(exponent) <= kExponent) {
+    std::string mantissa = decimal.digits.substr(0, 1);
+    if (decimal.digits.size() > 1) mantissa += "." + decimal.digits.substr(1);
+    const std::string size = std::to_string(std::abs(exponent));
+    for (const char* e : {"e", "e+", "e-", "E", "E+", "E-"}) {
+      const std::string_view sign = std::string_view(e).substr(1);
+      if (sign == "-" ? exponent > 0 : exponent < 0) continue;
+      out.push_back(mantissa + e + size);
+      if (size.size() == 1) out.push_back(mantissa + e + "0" + size);
+    }
+  }
+  const std::size_t count = out.size();
+  if (decimal.digits.empty()) {  // zero has both signs
+    for (std::size_t i = 0; i < count; ++i) out.push_back("-" + out[i]);
+  } else if (value < 0) {
+    for (std::string& text : out) text.insert(0, "-");
+  }
+  return out;
 }
 
 }  // namespace espalier::grammar

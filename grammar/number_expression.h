@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "grammar/expression.h"
 
@@ -26,10 +28,13 @@ struct DecimalRange {
 /// that the range stays exact. Empty where the range is, or where a bound is not finite.
 Expr decimal_range(ExpressionPool& pool, const DecimalRange& range);
 
-/// Of JSON numbers, the spellings that are told apart by value: what is in here and not in
-/// decimal_range(n, n) is not n, also as a double. Words with an exponent have one non-zero digit
-/// before the point, words with a point or an exponent at most 15 digits (0.1 and
-/// 0.10000000000000001 are one double).
+/// Of JSON numbers, those spellings of which each value has few, so that one can be taken away by
+/// its texts (decimal_spellings). With a point at most 15 digits: more would be other decimals of
+/// the same double. With an exponent one non-zero digit before the point and no zero at the
+/// fraction's end (1.5e3, not 15e2 or 1.50e3).
 Expr distinct_decimals(ExpressionPool& pool);
+
+/// All texts of distinct_decimals() and decimal_range() whose value is this one.
+std::vector<std::string> decimal_spellings(double value);
 
 }  // namespace espalier::grammar

@@ -166,7 +166,7 @@ Expr ScalarExpressions::number(FormulaId f) {
   std::vector<FormulaId> choices;
   std::vector<double> steps;
   bool plain = false;
-  bool distinct = false;  // some values are taken away
+  std::vector<std::string> taken;  // texts of values that it is not
   std::vector<Expr> none;
   const auto lower = [&](double bound, bool open) {
     if (!range.low || bound > *range.low || (bound == *range.low && open)) {
@@ -214,10 +214,10 @@ Expr ScalarExpressions::number(FormulaId f) {
           if (!negated) {
             if (holds_(f, value)) values.push_back(value);
           } else {  // every way to write it that is left
-            distinct = true;
-            const double n = value.get<double>();
-            none.push_back(decimal_range(pool_, {n, n, false, false}));
-            none.push_back(words({value}));
+            for (std::string& text : decimal_spellings(value.get<double>())) {
+              taken.push_back(std::move(text));
+            }
+            for (std::string& text : number_spellings(value)) taken.push_back(std::move(text));
           }
         }
         if (!negated) return words(values);
@@ -267,7 +267,14 @@ Expr ScalarExpressions::number(FormulaId f) {
         out, pool_.concat({pool_.optional(pool_.bytes("-")), digits,
                            pool_.optional(pool_.concat({pool_.bytes("."), digits}))}));
   }
-  if (distinct) out = pool_.intersection(out, distinct_decimals(pool_));
+  if (!taken.empty()) {
+    std::sort(taken.begin(), taken.end());
+    taken.erase(std::unique(taken.begin(), taken.end()), taken.end());
+    none.push_back(pool_.words(taken));
+    if (types != JsonTypes(JsonTypes::kInteger)) {
+      out = pool_.intersection(out, distinct_decimals(pool_));
+    }
+  }
   for (const double step : steps) out = pool_.intersection(out, multiples(step));
   for (const FormulaId choice : choices) {
     std::vector<Expr> any;

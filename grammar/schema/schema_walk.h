@@ -30,12 +30,10 @@ class SchemaWalk {
   /// What follows where the value may be complete: the caller's states.
   class Outside {
    public:
+    virtual ~Outside() = default;
     virtual StateId enter(const SchemaMachine::State& at) = 0;  // Automaton::kDead: nothing
     virtual StateId step(StateId state, unsigned char byte) = 0;
     virtual std::uint32_t distance(StateId state) = 0;  // Automaton::kNever: not live
-
-   protected:
-    ~Outside() = default;
   };
 
   SchemaWalk(SchemaMachine& machine, const Vocabulary& vocabulary, Outside& outside,

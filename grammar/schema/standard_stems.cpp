@@ -17,10 +17,10 @@ StandardStems::ListRef StandardStems::list(const SchemaMachine::ListKey& key) {
   return it == lists_.end() ? nullptr : it->second;
 }
 
-void StandardStems::add(const SchemaMachine::ListKey& key, ListRef list) {
+void StandardStems::add(const SchemaMachine::ListKey& key, const ListRef& list) {
   const std::lock_guard lock(mutex_);
   if (bytes_ + list->bytes() > kBytes) return;
-  if (const auto [it, fresh] = lists_.try_emplace(key, std::move(list)); fresh) {
+  if (const auto [it, fresh] = lists_.try_emplace(key, list); fresh) {
     bytes_ += it->second->bytes();
   }
 }
@@ -31,10 +31,10 @@ StandardStems::StemMaskRef StandardStems::mask(const SchemaMachine::State& place
   return it == masks_.end() ? nullptr : it->second;
 }
 
-void StandardStems::add(const SchemaMachine::State& place, StemMaskRef mask) {
+void StandardStems::add(const SchemaMachine::State& place, const StemMaskRef& mask) {
   const std::lock_guard lock(mutex_);
   if (bytes_ + mask->bytes() > kBytes) return;
-  if (const auto [it, fresh] = masks_.try_emplace(place, std::move(mask)); fresh) {
+  if (const auto [it, fresh] = masks_.try_emplace(place, mask); fresh) {
     bytes_ += it->second->bytes();
   }
 }

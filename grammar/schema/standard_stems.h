@@ -26,9 +26,9 @@ class StandardStems {
 
   /// By the place, its level replaced by the types' bits; nullptr where none is kept.
   ListRef list(const SchemaMachine::ListKey& key);
-  void add(const SchemaMachine::ListKey& key, ListRef list);
+  void add(const SchemaMachine::ListKey& key, const ListRef& list);
   StemMaskRef mask(const SchemaMachine::State& place);
-  void add(const SchemaMachine::State& place, StemMaskRef mask);
+  void add(const SchemaMachine::State& place, const StemMaskRef& mask);
 
  private:
   std::mutex mutex_;

@@ -32,6 +32,7 @@ class Recogniser {
         program_->empty() ? Automaton::kDead : automaton_->step(automaton_->start({}), word);
     return end != Automaton::kDead && automaton_->accepting(end);
   }
+  [[nodiscard]] bool empty() const { return program_->empty(); }
   // Every state on the way must have a word ahead: a prefix that lives and cannot end is a dead
   // end.
   void expect_no_dead_end(std::string_view word) {
@@ -147,6 +148,22 @@ TEST(DecimalRange, WithoutBoundsIsTheJsonNumberOfBoundedSize) {
   for (const char* bad : {"", "-", "01", ".5", "1.", "1e", "1e100", "123456789012345678",
                           "0.12345678901234567890", "+1", "1.5.", "NaN", "Infinity"}) {
     EXPECT_FALSE(r.accepts(bad)) << bad;
+  }
+}
+
+TEST(DecimalSpellings, AreAllTextsOfTheirValueAmongDistinctDecimals) {
+  for (const double value : {0.0, 1.0, -1.0, 0.5, 12.0, 100.0, 1e-7, 2.5e20, 123456789012345.0,
+                             1234567890123456.0, 0.1, -3.75, 1e99, 0.30000000000000004}) {
+    const std::vector<std::string> texts = decimal_spellings(value);
+    const auto among = [&](ExpressionPool& pool) {
+      return pool.intersection(decimal_range(pool, {value, value, false, false}),
+                               distinct_decimals(pool));
+    };
+    Recogniser all(among);
+    for (const std::string& text : texts) EXPECT_TRUE(all.accepts(text)) << value << ": " << text;
+    Recogniser others(
+        [&](ExpressionPool& pool) { return pool.difference(among(pool), pool.words(texts)); });
+    EXPECT_TRUE(others.empty()) << value;
   }
 }
 
