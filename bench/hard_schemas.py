@@ -321,6 +321,16 @@ def rows() -> Iterator[Row]:
         [{"nobody": 1}],
     )
     yield parameters()
+    for count in (12, 30):
+        yield events(count)
+    yield (
+        "unique_numbers",
+        {"items": {"type": "number"}, "uniqueItems": True},
+        [[1.5 * i for i in range(40)]],
+        [[1, 1.0]],
+    )
+    items = [{"id": i, "name": name(rng), "at": {"x": i / 2, "y": 1.5}} for i in range(40)]
+    yield "unique_objects", {"items": {"type": "object"}, "uniqueItems": True}, [items], [items[:3] + items[:1]]
 
 
 def parameters() -> Row:
@@ -365,6 +375,31 @@ def parameters() -> Row:
     ]
     invalid = [{"name": "p", "in": "path", "schema": True}, {"name": "h", "in": "header", "explode": True}]
     return "parameters_by_place", {"type": "array", "items": parameter}, [valid], [[i] for i in invalid]
+
+
+def events(count: int) -> Row:
+    """Branches told apart by a constant that none of them requires, and that comes last in the texts."""
+    kinds = (
+        {"type": "string"},
+        {"type": "integer", "minimum": 0},
+        {"enum": ["x", "y"]},
+        {"type": "array", "items": {"type": "string"}},
+    )
+    branches = [
+        {
+            "properties": {
+                **{f"p{(i * step) % 9}": kinds[(i + step) % 4] for step in (1, 3, 4)},
+                "type": {"const": f"event{i}"},
+            },
+            "required": [f"p{(i * 3) % 9}"],
+        }
+        for i in range(count)
+    ]
+    values = ("text", 3, "x", ["a"])
+    valid = [
+        {**{f"p{(i * step) % 9}": values[(i + step) % 4] for step in (1, 3, 4)}, "type": f"event{i}"} for i in (1, 5)
+    ]
+    return f"oneof_{count}_events", {"type": "object", "oneOf": branches}, valid, [{"p0": None, "type": "event1"}]
 
 
 def main() -> None:

@@ -192,19 +192,19 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
   const auto rest = std::remove_if(flat.begin(), flat.end(), [&](FormulaId f) {
     if (!is_set(f)) return false;
     const std::vector<Json>& own = sets_[nodes_[f].atom.a];
-    std::vector<Json> out;
     if (nodes_[f].negated != negated) {
-      std::ranges::set_union(join, own, std::back_inserter(out));
-      join = std::move(out);
+      join.insert(join.end(), own.begin(), own.end());
     } else if (meet) {
-      std::ranges::set_intersection(*meet, own, std::back_inserter(out));
-      meet = std::move(out);
+      std::vector<Json> both;
+      std::ranges::set_intersection(*meet, own, std::back_inserter(both));
+      meet = std::move(both);
     } else {
       meet = own;
     }
     return true;
   });
   flat.shorten(static_cast<std::size_t>(rest - flat.begin()));
+  std::ranges::sort(join);
   std::vector<Json> merged;
   if (meet) {
     std::ranges::set_difference(*meet, join, std::back_inserter(merged));
