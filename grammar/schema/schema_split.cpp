@@ -65,7 +65,7 @@ std::size_t SchemaMachine::products(FormulaId f, std::size_t& told) {
   for (const FormulaId part : formulas_.children(f)) {
     const std::size_t own = products(part, told);
     out = std::min(all ? out * own : out + own, kManyProducts);
-    if (out == kManyProducts && told == kManyProducts) break;
+    if (told == kManyProducts) break;  // no more are asked for than are told
   }
   return out;
 }
