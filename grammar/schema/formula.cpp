@@ -178,7 +178,6 @@ FormulaId Formulas::without(FormulaId f, FormulaId part) {
   return kept.size() == 1 ? kept[0] : intern({Op::kAnd, false, {}, 0, 0, 0}, kept);
 }
 
-// Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
 // One literal for all sets of scalars: those of a conjunction that the value is in meet, less those
 // that it is not in; in a disjunction the other way round. False where that decides all.
 bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
@@ -219,6 +218,7 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
   return true;
 }
 
+// Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.
 FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   if (parts.size() == 1) return parts[0];
   const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;

@@ -187,16 +187,17 @@ bool SchemaMachine::at_end(FormulaId f) {
   }) == Formulas::kTrue;
 }
 
-bool SchemaMachine::has_unique(FormulaId f) {
+// Whether an atom of the kind is in it; `known` is of that kind.
+bool SchemaMachine::speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known) {
   if (f <= Formulas::kTrue) return false;
-  if (const bool* known = has_unique_.find(f)) return *known;
+  if (const bool* answer = known.find(f)) return *answer;
   bool out = false;
   if (formulas_.op(f) == Formulas::Op::kLiteral) {
-    out = formulas_.atom(f).kind == AtomKind::kUnique;
+    out = formulas_.atom(f).kind == kind;
   } else {
-    for (const FormulaId c : formulas_.children(f)) out = out || has_unique(c);
+    for (const FormulaId c : formulas_.children(f)) out = out || speaks_of(kind, c, known);
   }
-  has_unique_.set(f, out);
+  known.set(f, out);
   return out;
 }
 

@@ -420,7 +420,9 @@ class SchemaMachine {
   FormulaId after_member(FormulaId f, const Key& key);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
-  bool has_unique(FormulaId f);
+  bool speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known);
+  bool has_unique(FormulaId f) { return speaks_of(AtomKind::kUnique, f, has_unique_); }
+  bool has_child(FormulaId f) { return speaks_of(AtomKind::kChild, f, has_child_); }
   FormulaId with_value(FormulaId f, const Json& value);
   template <class Next>
   FormulaId still_differs(std::uint32_t values, Next&& next);
@@ -428,9 +430,9 @@ class SchemaMachine {
   bool key_matches(FormulaId pattern, std::uint32_t name);
 
   // schema_split.cpp
-  bool has_child(FormulaId f);
   FormulaId comparable(FormulaId value);
-  static constexpr std::size_t kManyProducts = 1 << 20;
+  // Products multiply where there are more than a few, and a few for each thing that is told.
+  static constexpr std::size_t kFewProducts = 64, kFewATold = 8, kManyProducts = 1 << 20;
   std::size_t products(FormulaId f, std::size_t& told);
   bool split(FormulaId f, std::vector<Pair>& out);
   static constexpr std::size_t kMostCases = 256;

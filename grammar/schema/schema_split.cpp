@@ -6,19 +6,6 @@
 
 namespace espalier::grammar {
 
-bool SchemaMachine::has_child(FormulaId f) {
-  if (f <= Formulas::kTrue) return false;
-  if (const bool* known = has_child_.find(f)) return *known;
-  bool out = false;
-  if (formulas_.op(f) == Formulas::Op::kLiteral) {
-    out = formulas_.atom(f).kind == AtomKind::kChild;
-  } else {
-    for (const FormulaId c : formulas_.children(f)) out = out || has_child(c);
-  }
-  has_child_.set(f, out);
-  return out;
-}
-
 // Equal rests join their values, equal values their rests.
 void SchemaMachine::group(std::vector<Pair>& pairs) {
   if (pairs.size() < 2) return;
@@ -73,7 +60,8 @@ std::size_t SchemaMachine::products(FormulaId f, std::size_t& told) {
 // f = the disjunction of (value and rest) over `out`. False where that is too long.
 bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
   std::size_t told = 0;
-  if (const std::size_t made = products(f, told); made > 64 && made / 8 > told) {
+  const std::size_t made = products(f, told);
+  if (made > kFewProducts && made / kFewATold > told) {
     const std::size_t before = out.size();
     std::size_t left = kMostCases;
     if (split_by_cases(f, Formulas::kTrue, left, out)) return true;
