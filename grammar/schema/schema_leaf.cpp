@@ -17,6 +17,7 @@ constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
 }  // namespace
 
 std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
+  if (text == kLostText) return text;
   const std::size_t hash = mix(text, byte);
   std::uint32_t id = text_ids_.find(
       hash, [&](std::uint32_t t) { return texts_[t].before == text && texts_[t].byte == byte; });
@@ -47,6 +48,7 @@ const SchemaMachine::OwnKeys* SchemaMachine::own_keys(std::vector<std::uint32_t>
 
 std::string SchemaMachine::text_of(std::uint32_t text) const {
   std::string out;
+  if (text == kLostText) return out;
   for (; text != 0; text = texts_[text].before) out += static_cast<char>(texts_[text].byte);
   std::reverse(out.begin(), out.end());
   return out;

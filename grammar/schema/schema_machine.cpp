@@ -171,6 +171,31 @@ bool SchemaMachine::joins_list(LevelId after) {
                      [&](const Alternative& a) { return has_unique(a.formula); });
 }
 
+// Whether the place lies inside an item that must differ from others.
+bool SchemaMachine::recorded(const State& at) const {
+  switch (at.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return false;
+    case Phase::kLeaf:
+      return leaves_[at.a].recorded;
+    case Phase::kKey:
+      return levels_[at.b].recorded;
+    default:
+      return levels_[at.a].recorded;
+  }
+}
+
+// The place without the text of such an item.
+SchemaMachine::State SchemaMachine::without_text(State at) const {
+  if (recorded(at)) {
+    at.text = kLostText;
+  } else if (at.phase != Phase::kKey) {
+    at.text = 0;
+  }
+  return at;
+}
+
 // Behind a value: `text` ends with it where it, or one around it, is recorded.
 SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, std::uint32_t text) {
   Levels levels(ends.begin(), ends.end());
@@ -178,7 +203,8 @@ SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, s
   for (LevelId& end : levels) {
     if (!joins_list(end)) continue;
     if (!value) value = last_value(text_of(text));
-    if (!value) {  // asked for a bound, or by a walk that tries what it finds
+    if (!value) {  // asked for a bound, or by a walk
+      item_missed_ = true;
       for (const Alternative& a : levels_[end].alternatives) {
         text_missed_ = text_missed_ || wants_repeat(a.formula);
       }

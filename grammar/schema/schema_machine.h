@@ -61,6 +61,8 @@ class SchemaMachine {
   static constexpr std::size_t kLongestPlan = 4096;        // members or items that must still come
   static constexpr std::size_t kMaxAlternatives = 16'384;  // of one level
 
+  static constexpr std::uint32_t kLostText = UINT32_MAX;
+
   enum class Phase : std::uint8_t {
     kDead,
     kDone,
@@ -76,8 +78,8 @@ class SchemaMachine {
     Phase phase = Phase::kDead;
     std::uint8_t space = 0;  // 0 none, 1 a space, 2 + n: a line feed and n spaces
     std::uint32_t a = 0, b = 0;
-    // Inside an item that must differ from others: all of it so far, without whitespace. Else, in a
-    // key: the key so far.
+    // Inside an item that must differ from others: all of it so far, without whitespace, or
+    // kLostText where a walk has not kept it. Else, in a key: the key so far.
     std::uint32_t text = 0;
     friend bool operator==(const State&, const State&) = default;
   };
@@ -388,6 +390,8 @@ class SchemaMachine {
   void find_leaf_closing(LeafId leaf);
   Cursor find_key_closing(Cursor at, std::string& read);
   bool joins_list(LevelId after);
+  [[nodiscard]] bool recorded(const State& at) const;
+  [[nodiscard]] State without_text(State at) const;
   std::uint32_t extend(std::uint32_t text, unsigned char byte);
   // `text` and a byte of punctuation, where the place at `level` is recorded.
   std::uint32_t punctuated(LevelId level, std::uint32_t text, unsigned char byte) {
@@ -552,8 +556,9 @@ class SchemaMachine {
   std::size_t open_ = 0;         // such questions
   std::size_t nesting_ = 0;
   std::vector<std::unique_ptr<WalkRoom>> walk_rooms_;  // that no walk has now
-  bool text_missed_ =
-      false;  // after_value() was asked without a text where one may add to the language
+  // after_value() was asked for what stands behind an item whose text was lost; and where that may
+  // add to the language.
+  bool item_missed_ = false, text_missed_ = false;
 };
 
 }  // namespace espalier::grammar

@@ -25,7 +25,7 @@ std::pair<SchemaMachine::LevelId, SchemaMachine::LevelId> SchemaMachine::value_s
     levels_[value].stem_known = true;
     const Level& at = levels_[value];
     if (at.kind == Kind::kValue && at.alternatives.size() == 1 && at.alternatives[0].next != 0 &&
-        !at.recorded) {
+        !joins_list(at.alternatives[0].next)) {
       // A token opens no more containers than it has bytes: where those surely fit, and where there
       // are none, the depth makes no difference.
       const FormulaId f = at.alternatives[0].formula;
@@ -62,7 +62,7 @@ SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object, bool keys_alik
   const auto find = [&](bool& known, LevelId& stem, auto& stems) {
     if (known) return stem;
     known = true;
-    if (levels_[object].kind != Kind::kObject || levels_[object].recorded) return stem;
+    if (levels_[object].kind != Kind::kObject) return stem;
     const std::uint64_t leaf = keys_of(object);
     const bool any = levels_[object].any_key;
     const std::uint64_t keys = keys_alike || any ? leaf : (leaf != 0 ? 1 : 0);

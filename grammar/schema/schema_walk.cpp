@@ -53,7 +53,7 @@ void SchemaWalk::run(const State& from) {
   machine_.text_missed_ = false;
   if (stem_mask_ == nullptr && by_stem(from)) return;
   Place place;
-  place.inside = from;
+  place.inside = machine_.without_text(from);
   const bool covered =
       (from.phase == Phase::kLeaf && leaf_pieces(TokenTrie::kRoot, place.inside, 0)) ||
       (from.phase == Phase::kKey && key_pieces(TokenTrie::kRoot, place));
@@ -96,7 +96,13 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     next.outside = outside_.step(before.outside, at.byte);
     if (next.outside == Automaton::kDead) return false;
   } else {
-    const std::optional<Place> after = advance(tokens, before, at.byte, at.depth);
+    machine_.item_missed_ = false;
+    const bool text_missed = machine_.text_missed_;
+    std::optional<Place> after = advance(tokens, before, at.byte, at.depth);
+    if (machine_.item_missed_ && !tokens.each) {
+      machine_.text_missed_ = text_missed;
+      after = behind_item(tokens, node);
+    }
     if (!after) {
       if (tokens.object != 0 && before.inside.phase == Phase::kKey) {
         // A key ends here: nothing but a colon follows.
@@ -166,7 +172,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
   Place next;
   next.stands_in = before.stands_in;
   if (before.inside.phase != Phase::kKey) {
-    next.inside = machine_.advance(before.inside, byte);
+    next.inside = machine_.without_text(machine_.advance(before.inside, byte));
     if (depends(before)) {
       // Which item went by makes no difference while this one can become many. Where it ends, or
       // where one text alone is left of it, it may be the one that stands for it.
@@ -187,11 +193,6 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
     return next;
   }
   const State& s = before.inside;
-  if (machine_.levels_[s.b].recorded) {  // the text of what is around it goes on
-    next.inside = machine_.advance(s, byte);
-    if (next.inside.phase == Phase::kKey) next.key = before.key;
-    return next;
-  }
   const auto leaf = machine_.leaf_step(s.a, byte);
   if (leaf == 0) return next;
   if (!machine_.leaves_[leaf].accepting) {
@@ -210,8 +211,20 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
   } else {
     value = machine_.value_after_spelled(s.b, text);
   }
-  if (value != 0) next.inside = {Phase::kColon, 0, value, 0, 0};
+  if (value != 0) next.inside = machine_.without_text({Phase::kColon, 0, value, 0, 0});
   return next;
+}
+
+// Where the bytes up to `node` lead behind an item that must differ from others, all of whose text
+// counts; nothing where the tokens from there on have to be tried one by one.
+std::optional<SchemaWalk::Place> SchemaWalk::behind_item(const Tokens& tokens, std::uint32_t node) {
+  if (tokens.list != nullptr || tokens.piece != nullptr || from_.text == kLostText) {
+    return std::nullopt;
+  }
+  const TokenId some = tokens.trie->tokens_below(node)[0];
+  Place out = replayed(vocabulary_.bytes(some).substr(0, tokens.trie->nodes()[node].depth));
+  out.inside = machine_.without_text(out.inside);
+  return out;
 }
 
 // In an item whose end depends on one that went by in this token.
@@ -224,7 +237,8 @@ bool SchemaWalk::depends(const Place& place) const {
 
 std::string SchemaWalk::key_text(const Tokens& tokens, const Place& place,
                                  std::size_t depth) const {
-  std::string out = place.key == 0 ? machine_.text_of(from_.text) : std::string();
+  std::string out;
+  if (place.key == 0) out = machine_.key_so_far(from_.b, from_.text);
   for (std::size_t d = place.key + 1U; d <= depth; ++d) {
     out += static_cast<char>((*tokens.path)[d]);
   }
@@ -273,10 +287,9 @@ ByteSet SchemaWalk::begin_value(const Tokens& tokens, std::uint32_t node, const 
   if (scalars == 0) return kContainers;
   const bool alone =
       tokens.piece != nullptr || tokens.each || tokens.list != nullptr || depends(place);
-  const bool recorded = machine_.leaves_[scalars].recorded;
   ByteSet out = kContainers;
   for (const LeafPart& part : machine_.leaves_[scalars].parts) {
-    if (!alone && part_piece(node, value_part(part, recorded, place.stands_in))) continue;
+    if (!alone && part_piece(node, value_part(part, place.stands_in))) continue;
     out |= machine_.scalars_[part.scalar].run.next_bytes(part.state);
   }
   return out;
@@ -328,20 +341,26 @@ bool SchemaWalk::note(const Place& place) {
 // One token, byte by byte from the walk's beginning.
 bool SchemaWalk::fits(TokenId token) {
   if (stem_mask_ != nullptr) stem_mask_->known = false;
+  const Place at = replayed(vocabulary_.bytes(token));
+  return at.inside.phase != Phase::kDead && note(at);
+}
+
+// Where bytes lead from the walk's beginning; Phase::kDead: nowhere.
+SchemaWalk::Place SchemaWalk::replayed(std::string_view bytes) {
   Place at;
   at.inside = from_;
-  for (const char c : vocabulary_.bytes(token)) {
+  for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
     if (at.outside != 0) {
       at.outside = outside_.step(at.outside, byte);
     } else {
       at.inside = machine_.advance(at.inside, byte);
-      if (at.inside.phase == Phase::kDead) return false;
+      if (at.inside.phase == Phase::kDead) return {};
       if (machine_.accepting(at.inside)) at.outside = outside_.enter(at.inside);
     }
-    if (at.outside == Automaton::kDead) return false;
+    if (at.outside == Automaton::kDead) return {};
   }
-  return note(at);
+  return at;
 }
 
 }  // namespace espalier::grammar

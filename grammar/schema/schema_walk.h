@@ -55,6 +55,7 @@ class SchemaWalk {
   using LeafPart = SchemaMachine::LeafPart;
   using Piece = Terminal::Piece;
   static constexpr std::uint8_t kKey = 1, kItem = 2;
+  static constexpr std::uint32_t kLostText = SchemaMachine::kLostText;
   struct Place {
     State inside;
     StateId outside = 0;         // where the value may have ended; 0: it has not
@@ -119,6 +120,8 @@ class SchemaWalk {
   bool descend(std::uint32_t node, Place& place);
 
   bool fits(TokenId token);
+  Place replayed(std::string_view bytes);
+  std::optional<Place> behind_item(const Tokens& tokens, std::uint32_t node);
   bool note(const Place& place);
 
   // schema_walk_lists.cpp
@@ -132,7 +135,7 @@ class SchemaWalk {
 
   // schema_walk_scalars.cpp
   bool leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in);
-  Part value_part(const LeafPart& part, bool recorded, std::uint8_t stands_in);
+  Part value_part(const LeafPart& part, std::uint8_t stands_in);
   Place after_part(const Part& part);
   bool part_piece(std::uint32_t node, const Part& part);
   bool terminal_piece(std::uint32_t node, const Part& part);

@@ -25,6 +25,7 @@ SchemaWalk::Stem SchemaWalk::stem_of(const Place& place) {
     const auto [stem, next] = machine_.value_stem(s.a);
     if (stem == 0 || machine_.level_bound(s.a) + kSlack > Program::kLongestClosing) return out;
     out.place.a = stem;
+    out.place.text = 0;
     out.end = next;
     out.own_bound = machine_.level_bound(next);
   } else if (s.phase == Phase::kNext || s.phase == Phase::kComma) {
@@ -34,6 +35,7 @@ SchemaWalk::Stem SchemaWalk::stem_of(const Place& place) {
     out.stem_bound = machine_.object_bound(stem);
     if (std::max(out.own_bound, out.stem_bound) + kSlack > Program::kLongestClosing) return out;
     out.place.a = stem;
+    out.place = machine_.without_text(out.place);
     out.object = stem;
   }
   return out;
@@ -58,7 +60,7 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
     }
     below(by, node, from);
   };
-  if (tokens.each || place.outside != 0 || place.inside.text != 0) {
+  if (tokens.each || place.outside != 0) {
     walk(tokens, place);
     return;
   }
@@ -120,12 +122,26 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   if (list.ends.empty()) return;
   Place after;
   after.stands_in = place.stands_in;
-  after.inside = stem.end != 0      ? State{Phase::kNext, 0, stem.end, 0, 0}
-                 : stem.object != 0 ? machine_.after_value(machine_.levels_[place.inside.a].ends, 0)
-                                    : State{Phase::kDone, 0, 0, 0, 0};
+  machine_.item_missed_ = false;
+  const bool text_missed = machine_.text_missed_;
+  after.inside = stem.end != 0 ? machine_.without_text({Phase::kNext, 0, stem.end, 0, 0})
+                 : stem.object != 0
+                     ? machine_.after_value(machine_.levels_[place.inside.a].ends, kLostText)
+                     : State{Phase::kDone, 0, 0, 0, 0};
+  const bool item = machine_.item_missed_;
+  if (item) machine_.text_missed_ = text_missed;
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   if (after.outside == Automaton::kDead) return;
   for (const std::uint32_t end : list.ends) {
+    if (item) {
+      const std::optional<Place> exact = behind_item(tokens, end);
+      if (!exact) {
+        try_each(tokens, tokens.trie->tokens_below(end));
+        continue;
+      }
+      if (exact->inside.phase == Phase::kDead) continue;
+      after = *exact;
+    }
     if (stem_mask_ != nullptr && ends_stem(after)) {
       way(tokens, end, true);
       continue;

@@ -11,24 +11,23 @@ namespace espalier::grammar {
 // Inside a scalar: allows what is known of its parts, and leaves the others in `leaf`. True where
 // none are left.
 bool SchemaWalk::leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in) {
-  const bool recorded = machine_.leaves_[leaf.a].recorded;
   const SchemaMachine::LeafParts& parts = machine_.leaves_[leaf.a].parts;
   SchemaMachine::LeafParts rest;
   for (const LeafPart& part : parts) {
-    if (!part_piece(node, value_part(part, recorded, stands_in))) rest.push_back(part);
+    if (!part_piece(node, value_part(part, stands_in))) rest.push_back(part);
   }
   if (rest.size() != parts.size()) leaf.a = machine_.leaf(std::move(rest));
   return leaf.a == 0;
 }
 
-SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, bool recorded,
-                                        std::uint8_t stands_in) {
+SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, std::uint8_t stands_in) {
   Part out;
+  const bool item = machine_.joins_list(part.next);
   out.stands_in = stands_in;
   out.leaf = part;
   out.after = machine_.level_bound(part.next);
-  if (recorded) out.any_item = machine_.after_any_item(part);
-  out.each = recorded && out.any_item == 0;
+  if (item) out.any_item = machine_.after_any_item(part);
+  out.each = item && out.any_item == 0;
   return out;
 }
 
@@ -36,13 +35,13 @@ SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
   Place after;
   after.stands_in = part.stands_in;
   if (part.key) {
-    after.inside = {Phase::kColon, 0, part.leaf.next, 0, 0};
+    after.inside = machine_.without_text({Phase::kColon, 0, part.leaf.next, 0, 0});
     after.stands_in |= kKey;
   } else if (part.any_item != 0) {
-    after.inside = {Phase::kNext, 0, part.any_item, 0, 0};
+    after.inside = machine_.without_text({Phase::kNext, 0, part.any_item, 0, 0});
     after.stands_in |= kItem;
   } else {
-    after.inside = machine_.after_value(std::span(&part.leaf.next, 1), 0);
+    after.inside = machine_.after_value(std::span(&part.leaf.next, 1), kLostText);
     if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   }
   return after;
@@ -344,7 +343,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
   const SchemaMachine::Level& level = machine_.levels_[key.inside.b];
   if (level.any_key) return key_piece(node, key);
   if (level.key_values.empty()) return named_keys(node, key);
-  const bool each = (key.stands_in & kKey) != 0 || level.recorded;
+  const bool each = (key.stands_in & kKey) != 0;
   const SchemaMachine::LeafParts& parts = machine_.leaves_[key.inside.a].parts;
   SchemaMachine::LeafParts rest;  // the object's own names
   for (const LeafPart& part : parts) {
@@ -366,9 +365,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
 bool SchemaWalk::named_keys(std::uint32_t node, const Place& key) {
   const State& s = key.inside;
   const auto& parts = machine_.leaves_[s.a].parts;
-  if (parts.size() != 1 || machine_.levels_[s.b].recorded || (key.stands_in & kKey) != 0) {
-    return false;
-  }
+  if (parts.size() != 1 || (key.stands_in & kKey) != 0) return false;
   const LeafPart part = parts[0];
   ScalarRun& run = machine_.scalars_[part.scalar].run;
   along(node, run, part.state, [&](std::uint32_t i, std::uint32_t state) {
@@ -379,7 +376,7 @@ bool SchemaWalk::named_keys(std::uint32_t node, const Place& key) {
     if (run.accepting(state)) {
       const auto value = machine_.value_after_spelled(s.b, key_text(all_, key, at.depth - 1U));
       if (value == 0) return false;
-      next.inside = {Phase::kColon, 0, value, 0, 0};
+      next.inside = machine_.without_text({Phase::kColon, 0, value, 0, 0});
       if (at.token_count > 0) emit(all_, i, next);
       if (at.next != i + 1) below(all_, i, next);
       return false;
@@ -417,7 +414,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   allow_stay(mask_, *piece, UINT32_MAX);
   const std::size_t depth = node == TokenTrie::kRoot ? 0 : all_.trie->nodes()[node].depth;
   SmallVector<std::uint32_t, 16> alone;  // exits that complete one of the object's own keys
-  if ((key.stands_in & kKey) != 0 || level.recorded) {
+  if ((key.stands_in & kKey) != 0) {
     for (std::uint32_t i = 0; i < piece->exits.size(); ++i) alone.push_back(i);
   } else if (!piece->exits.empty()) {
     const std::string text = key_text(all_, key, depth);
@@ -445,7 +442,7 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
   }
   if (alone.size() < piece->exits.size()) {
     Place after;
-    after.inside = {Phase::kColon, 0, machine_.other_value(object), 0, 0};
+    after.inside = machine_.without_text({Phase::kColon, 0, machine_.other_value(object), 0, 0});
     after.stands_in = kKey;
     exits({piece, 0, UINT32_MAX, nullptr, alone}, after, false);
   }

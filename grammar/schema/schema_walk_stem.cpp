@@ -22,9 +22,9 @@ std::size_t SchemaMachine::StemMask::bytes() const {
 
 // Allows the tokens that may come at `from` by its stem's mask; false where it has none.
 bool SchemaWalk::by_stem(const State& from) {
-  if ((from.phase != Phase::kValue && from.phase != Phase::kComma) || from.text != 0) return false;
+  if (from.phase != Phase::kValue && from.phase != Phase::kComma) return false;
   Place place;
-  place.inside = from;
+  place.inside = machine_.without_text(from);
   const Stem stem = stem_of(place);
   if (stem.end == 0 && stem.object == 0) return false;
   const SchemaMachine::StemMask& known = stem_mask(stem);
@@ -32,7 +32,7 @@ bool SchemaWalk::by_stem(const State& from) {
   mask_.allow(known.mask);
   largest_ = std::max(largest_, known.largest + stem.own_bound);
   Place after;
-  after.inside = {Phase::kNext, 0, stem.end, 0, 0};
+  after.inside = machine_.without_text({Phase::kNext, 0, stem.end, 0, 0});
   for (const auto& way : known.ways) go(way, after, from.a);
   return true;
 }
@@ -121,7 +121,7 @@ void SchemaWalk::go(const SchemaMachine::StemMask::Way& way, const Place& after,
     return;
   }
   Place key;
-  key.inside = {Phase::kKey, 0, *way.key, object, 0};
+  key.inside = machine_.without_text({Phase::kKey, 0, *way.key, object, 0});
   key.key = tokens.trie->nodes()[way.node].depth;
   emit(tokens, way.node, key);
   if (deeper && descend(way.node, key)) below(tokens, way.node, key);
