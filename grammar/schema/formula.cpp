@@ -327,14 +327,23 @@ FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
       return literal({AtomKind::kIn, set(std::move(left)), 0}, negated);
     }
     if (atom.kind == AtomKind::kDiffers) {
-      std::vector<Json> left;
+      std::vector<JsonValueId> left;
       bool structured = false;
-      for (const Json& value : values_[atom.a]) {
-        if ((type_of(value) & only).none()) continue;
-        structured = structured || value.is_structured();
+      for (const JsonValueId value : values_[atom.a]) {
+        const JsonValues::Kind kind = json_values_.kind(value);
+        const JsonTypes type = kind == JsonValues::Kind::kObject ? JsonTypes::kObject
+                               : kind == JsonValues::Kind::kArray
+                                   ? JsonTypes::kArray
+                                   : type_of(json_values_.scalar(value));
+        if ((type & only).none()) continue;
+        structured = structured || kind != JsonValues::Kind::kScalar;
         left.push_back(value);
       }
-      if (!structured) return literal({AtomKind::kIn, set(std::move(left)), 0}, !negated);
+      if (!structured) {
+        std::vector<Json> scalars;
+        for (const JsonValueId value : left) scalars.push_back(json_values_.scalar(value));
+        return literal({AtomKind::kIn, set(std::move(scalars)), 0}, !negated);
+      }
       if (left.size() == values_[atom.a].size()) return l;
       return literal({AtomKind::kDiffers, values(std::move(left)), 0}, negated);
     }
@@ -393,29 +402,37 @@ std::uint32_t Formulas::set(std::vector<Json> scalars) {
   return it->second;
 }
 
-FormulaId Formulas::equals(const Json& value) {
-  if (value.is_object()) {
-    std::vector<FormulaId> parts{types(JsonTypes::kObject)};
-    MemberMap map;
-    map.other = kFalse;
-    for (const auto& [key, inner] : value.items()) {
-      const std::uint32_t id = name(key);
-      map.named.emplace_back(id, equals(inner));
-      parts.push_back(literal({AtomKind::kHas, id, 0}));
+FormulaId Formulas::equals(JsonValueId value) {
+  if (const FormulaId* known = equal_.find(value)) return *known;
+  FormulaId out = kFalse;
+  switch (json_values_.kind(value)) {
+    case JsonValues::Kind::kScalar:
+      out = literal({AtomKind::kIn, set({json_values_.scalar(value)}), 0});
+      break;
+    case JsonValues::Kind::kObject: {
+      std::vector<FormulaId> parts{types(JsonTypes::kObject)};
+      MemberMap map;
+      map.other = kFalse;
+      for (const auto& [name, inner] : json_values_.members(value)) {
+        map.named.emplace_back(name, equals(inner));
+        parts.push_back(literal({AtomKind::kHas, name, 0}));
+      }
+      parts.push_back(literal({AtomKind::kMembers, members(std::move(map)), 0}));
+      out = all(parts);
+      break;
     }
-    std::sort(map.named.begin(), map.named.end());
-    parts.push_back(literal({AtomKind::kMembers, members(std::move(map)), 0}));
-    return all(parts);
+    case JsonValues::Kind::kArray: {
+      ItemMap map;
+      map.other = kFalse;
+      for (const JsonValueId inner : json_values_.items(value)) map.first.push_back(equals(inner));
+      const auto count = static_cast<std::uint32_t>(map.first.size());
+      out = all({types(JsonTypes::kArray), literal({AtomKind::kItems, items(std::move(map)), 0}),
+                 literal({AtomKind::kItemsAtLeast, count, 0})});
+      break;
+    }
   }
-  if (value.is_array()) {
-    ItemMap map;
-    map.other = kFalse;
-    for (const Json& inner : value) map.first.push_back(equals(inner));
-    const auto count = static_cast<std::uint32_t>(value.size());
-    return all({types(JsonTypes::kArray), literal({AtomKind::kItems, items(std::move(map)), 0}),
-                literal({AtomKind::kItemsAtLeast, count, 0})});
-  }
-  return literal({AtomKind::kIn, set({value}), 0});
+  equal_.set(value, out);
+  return out;
 }
 
 std::uint32_t Formulas::name_list(std::vector<std::uint32_t> names) {
@@ -427,11 +444,13 @@ std::uint32_t Formulas::name_list(std::vector<std::uint32_t> names) {
   return it->second;
 }
 
-std::uint32_t Formulas::values(std::vector<Json> list) {
+std::uint32_t Formulas::values(std::vector<JsonValueId> list) {
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());
+  std::string key = "v";
+  for (const JsonValueId value : list) append_bytes(key, value);
   const auto [it, fresh] =
-      payload_ids_.try_emplace("v" + Json(list).dump(), static_cast<std::uint32_t>(values_.size()));
+      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(values_.size()));
   if (fresh) values_.push_back(std::move(list));
   return it->second;
 }

@@ -28,6 +28,7 @@
 #include "grammar/json.h"
 #include "grammar/json_schema_keywords.h"
 #include "grammar/number_map.h"
+#include "grammar/schema/json_values.h"
 #include "grammar/small_vector.h"
 
 namespace espalier::grammar {
@@ -107,14 +108,18 @@ class Formulas {
   /// A conjunction without one of its parts, which may be all of it.
   FormulaId without(FormulaId f, FormulaId part);
   /// The value is this one.
-  FormulaId equals(const Json& value);
+  FormulaId equals(const Json& value) { return equals(this->value(value)); }
+  FormulaId equals(JsonValueId value);
 
   // Payloads: equal ones have equal numbers.
   std::uint32_t name(std::string_view text);
   std::uint32_t number(double value);
   std::uint32_t pattern(StringPattern pattern);
   std::uint32_t set(std::vector<Json> scalars);  // sorted and made unique
-  std::uint32_t values(std::vector<Json> list);
+  JsonValueId value(const Json& value) {
+    return json_values_.add(value, [&](std::string_view text) { return name(text); });
+  }
+  std::uint32_t values(std::vector<JsonValueId> list);  // sorted and made unique
   std::uint32_t name_list(std::vector<std::uint32_t> names);
   std::uint32_t members(MemberMap map);
   std::uint32_t items(ItemMap map);
@@ -134,7 +139,10 @@ class Formulas {
   [[nodiscard]] std::size_t patterns() const { return patterns_.size(); }
   [[nodiscard]] const StringPattern& pattern_of(std::uint32_t i) const { return patterns_[i]; }
   [[nodiscard]] const std::vector<Json>& set_of(std::uint32_t i) const { return sets_[i]; }
-  [[nodiscard]] const std::vector<Json>& values_of(std::uint32_t i) const { return values_[i]; }
+  [[nodiscard]] const std::vector<JsonValueId>& values_of(std::uint32_t i) const {
+    return values_[i];
+  }
+  [[nodiscard]] JsonValues& json_values() { return json_values_; }
   [[nodiscard]] const std::vector<std::uint32_t>& name_list_of(std::uint32_t i) const {
     return name_lists_[i];
   }
@@ -144,7 +152,8 @@ class Formulas {
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   [[nodiscard]] std::size_t held_bytes() const {
     return held_by_all(nodes_, children_, by_hash_, restricted_, names_, name_ids_, numbers_,
-                       patterns_, sets_, values_, name_lists_, members_, items_, payload_ids_);
+                       patterns_, sets_, values_, json_values_, equal_, name_lists_, members_,
+                       items_, payload_ids_);
   }
   /// Whether the names and the scalars of sets are written with these bytes alone.
   [[nodiscard]] bool written_with(const ByteSet& bytes) const;
@@ -204,14 +213,17 @@ class Formulas {
   std::unordered_map<std::string, std::uint32_t> name_ids_;
   std::vector<double> numbers_;
   std::vector<StringPattern> patterns_;
-  std::vector<std::vector<Json>> sets_, values_;
+  std::vector<std::vector<Json>> sets_;
+  JsonValues json_values_;
+  std::vector<std::vector<JsonValueId>> values_;
+  NumberMap<FormulaId> equal_;  // by value
   std::vector<std::vector<std::uint32_t>> name_lists_;
   std::vector<MemberMap> members_;
   std::vector<ItemMap> items_;
   std::unordered_map<std::string, std::uint32_t> payload_ids_;
 };
 
-/// The values that JSON Schema holds equal: 1 and 1.0 are one number, members have no order.
+/// Whether JSON Schema holds the values equal: 1 and 1.0 are one number, members have no order.
 bool same_value(const Json& a, const Json& b);
 /// `value` with its members in the order of their names: equal values have equal forms.
 Json in_name_order(Json value);

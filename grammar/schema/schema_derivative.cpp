@@ -40,33 +40,31 @@ FormulaId SchemaMachine::expand_key(FormulaId f) {
   });
 }
 
-// A value that differs from `values` after one more member or item: `next(v)` gives the part of v
+// A value that differs from `values` after one more member or item: `cut(v)` gives the part of v
 // that it must be compared with and what remains of v, or nothing where v differs already.
-template <class Next>
-FormulaId SchemaMachine::still_differs(std::uint32_t values, Next&& next) {
-  std::vector<std::pair<Json, std::vector<Json>>> groups;  // of values that agree in the part
-  for (const Json& value : std::vector<Json>(formulas_.values_of(values))) {
-    auto cut = next(value);
-    if (!cut) continue;
-    const auto known = std::find_if(groups.begin(), groups.end(),
-                                    [&](const auto& g) { return g.first == cut->first; });
-    if (known != groups.end()) {
-      known->second.push_back(std::move(cut->second));
-    } else {
-      groups.push_back({std::move(cut->first), {std::move(cut->second)}});
-    }
+template <class Cut>
+FormulaId SchemaMachine::still_differs(std::uint32_t values, Cut&& cut) {
+  std::vector<JsonValues::Cut> cuts;
+  for (std::size_t i = 0; i < formulas_.values_of(values).size(); ++i) {
+    const JsonValues::Cut one = cut(formulas_.values_of(values)[i]);
+    if (one.part != JsonValues::kNone) cuts.push_back(one);
   }
+  std::stable_sort(cuts.begin(), cuts.end(),
+                   [](const auto& a, const auto& b) { return a.part < b.part; });
   const auto child = [&](FormulaId f) { return formulas_.literal({AtomKind::kChild, f, 0}); };
-  std::vector<Json> parts;
+  const auto differs = [&](std::vector<JsonValueId> list) {
+    return formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(list)), 0});
+  };
+  std::vector<JsonValueId> parts, rests;
   std::vector<FormulaId> any;
-  for (auto& [part, rests] : groups) {
-    any.push_back(formulas_.all(
-        {child(formulas_.equals(part)),
-         formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(rests)), 0})}));
-    parts.push_back(std::move(part));
+  for (auto at = cuts.begin(); at != cuts.end();) {  // those that agree in the part
+    const JsonValueId part = at->part;
+    rests.clear();
+    for (; at != cuts.end() && at->part == part; ++at) rests.push_back(at->rest);
+    any.push_back(formulas_.all({child(formulas_.equals(part)), differs(rests)}));
+    parts.push_back(part);
   }
-  any.push_back(
-      child(formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(parts)), 0})));
+  any.push_back(child(differs(std::move(parts))));
   return formulas_.any(any);
 }
 
@@ -113,14 +111,9 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
         return formulas_.literal({AtomKind::kOrder, atom.a, index + 1});
       }
       case AtomKind::kDiffers: {
-        const FormulaId rest =
-            still_differs(atom.a, [&](const Json& value) -> std::optional<std::pair<Json, Json>> {
-              if (!value.is_object() || !key.text || !value.contains(*key.text))
-                return std::nullopt;
-              Json others = value;
-              others.erase(*key.text);
-              return std::pair(value[*key.text], std::move(others));
-            });
+        const FormulaId rest = still_differs(atom.a, [&](JsonValueId value) {
+          return name ? formulas_.json_values().without_member(value, *name) : JsonValues::Cut{};
+        });
         return negated ? formulas_.negate(rest) : rest;
       }
       default:
@@ -161,11 +154,9 @@ FormulaId SchemaMachine::after_item(FormulaId f) {
         return negated ? formulas_.any({differs, l}) : formulas_.all({differs, l});
       }
       case AtomKind::kDiffers: {
-        const FormulaId rest =
-            still_differs(atom.a, [&](const Json& value) -> std::optional<std::pair<Json, Json>> {
-              if (!value.is_array() || value.empty()) return std::nullopt;
-              return std::pair(value[0], Json(Json::array_t(value.begin() + 1, value.end())));
-            });
+        const FormulaId rest = still_differs(atom.a, [&](JsonValueId value) {
+          return formulas_.json_values().without_first(value);
+        });
         return negated ? formulas_.negate(rest) : rest;
       }
       default:
@@ -181,7 +172,8 @@ bool SchemaMachine::at_end(FormulaId f) {
                  kind == AtomKind::kUnique || kind == AtomKind::kOrder;
     if (kind == AtomKind::kDiffers) {
       const auto& values = formulas_.values_of(formulas_.atom(l).a);
-      holds = std::none_of(values.begin(), values.end(), [](const Json& v) { return v.empty(); });
+      holds = std::none_of(values.begin(), values.end(),
+                           [&](JsonValueId v) { return formulas_.json_values().empty(v); });
     }
     return holds != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
   }) == Formulas::kTrue;
@@ -202,12 +194,12 @@ bool SchemaMachine::speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known
 }
 
 // The rest of an array once its last item is known.
-FormulaId SchemaMachine::with_value(FormulaId f, const Json& value) {
+FormulaId SchemaMachine::with_value(FormulaId f, JsonValueId value) {
   return formulas_.map(f, [&](FormulaId l) -> FormulaId {
     const Atom atom = formulas_.atom(l);
     if (atom.kind != AtomKind::kUnique) return l;
-    std::vector<Json> list = formulas_.values_of(atom.a);
-    list.push_back(in_name_order(value));
+    std::vector<JsonValueId> list = formulas_.values_of(atom.a);
+    list.push_back(value);
     return formulas_.literal({AtomKind::kUnique, formulas_.values(std::move(list)), 0},
                              formulas_.negated(l));
   });
@@ -266,9 +258,10 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
       facts.names.insert(facts.names.end(), names.begin(), names.end());
     }
     if (atom.kind == AtomKind::kDiffers) {
-      for (const Json& value : std::vector<Json>(formulas_.values_of(atom.a))) {
-        if (!value.is_object()) continue;
-        for (const auto& [key, inner] : value.items()) facts.names.push_back(formulas_.name(key));
+      for (const JsonValueId value : formulas_.values_of(atom.a)) {
+        for (const auto& [name, inner] : formulas_.json_values().members(value)) {
+          facts.names.push_back(name);
+        }
       }
     }
     if (atom.kind == AtomKind::kMembers) {

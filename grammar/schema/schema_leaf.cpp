@@ -201,7 +201,7 @@ SchemaMachine::LevelId SchemaMachine::after_any_item(const LeafPart& part) {
   if (const LevelId* known = any_items_.find(key)) return *known;
   const auto find = [&]() -> LevelId {
     const ScalarRun& run = scalars_[part.scalar].run;
-    if (part.next == 0 || levels_[part.next].recorded || !run.roomy(run.start())) return 0;
+    if (part.next == 0 || !run.roomy(run.start())) return 0;
     const Json witness = Json::parse(scalars_[part.scalar].closing, nullptr, false);
     if (!witness.is_string()) return 0;
     Level next;

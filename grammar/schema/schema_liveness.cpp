@@ -421,8 +421,10 @@ FormulaId SchemaMachine::without_dead_ends(FormulaId value, FormulaId rest) {
     return l;
   });
   if (uniform) return value;
-  std::vector<Json> candidates{nullptr, true, false, ""};
-  for (const Json& container : graph_->enumerated()) candidates.push_back(in_name_order(container));
+  std::vector<JsonValueId> candidates;
+  const auto add = [&](const Json& v) { candidates.push_back(formulas_.value(v)); };
+  for (const Json& scalar : {Json(nullptr), Json(true), Json(false), Json("")}) add(scalar);
+  for (const Json& container : graph_->enumerated()) add(container);
   FormulaId taken = Formulas::kTrue;
   formulas_.map(rest, [&](FormulaId l) {
     if (formulas_.atom(l).kind == AtomKind::kUnique) {
@@ -432,10 +434,10 @@ FormulaId SchemaMachine::without_dead_ends(FormulaId value, FormulaId rest) {
   });
   for (const FormulaId f : later) {
     const auto last = witness(formulas_.all({f, taken}));
-    if (last) candidates.push_back(in_name_order(*last));
+    if (last) add(*last);
     formulas_.map(f, [&](FormulaId l) {
       if (formulas_.atom(l).kind == AtomKind::kIn && !formulas_.negated(l)) {
-        for (const Json& v : formulas_.set_of(formulas_.atom(l).a)) candidates.push_back(v);
+        for (const Json& v : formulas_.set_of(formulas_.atom(l).a)) add(v);
       }
       return l;
     });
@@ -443,8 +445,8 @@ FormulaId SchemaMachine::without_dead_ends(FormulaId value, FormulaId rest) {
   std::sort(candidates.begin(), candidates.end());
   candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
   if (candidates.size() > kMost) undecided_ = true;
-  std::vector<Json> fatal;
-  for (const Json& candidate : candidates) {
+  std::vector<JsonValueId> fatal;
+  for (const JsonValueId candidate : candidates) {
     if (candidates.size() <= kMost &&
         value_facts(formulas_.all({value, formulas_.equals(candidate)})).verdict != Verdict::kYes) {
       continue;

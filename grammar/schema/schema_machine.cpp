@@ -199,10 +199,12 @@ SchemaMachine::State SchemaMachine::without_text(State at) const {
 // Behind a value: `text` ends with it where it, or one around it, is recorded.
 SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, std::uint32_t text) {
   Levels levels(ends.begin(), ends.end());
-  std::optional<Json> value;
+  std::optional<JsonValueId> value;
   for (LevelId& end : levels) {
     if (!joins_list(end)) continue;
-    if (!value) value = last_value(text_of(text));
+    if (!value && text != kLostText) {
+      if (const auto last = last_value(text_of(text))) value = formulas_.value(*last);
+    }
     if (!value) {  // asked for a bound, or by a walk
       item_missed_ = true;
       for (const Alternative& a : levels_[end].alternatives) {

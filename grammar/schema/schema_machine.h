@@ -427,9 +427,12 @@ class SchemaMachine {
   bool speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known);
   bool has_unique(FormulaId f) { return speaks_of(AtomKind::kUnique, f, has_unique_); }
   bool has_child(FormulaId f) { return speaks_of(AtomKind::kChild, f, has_child_); }
-  FormulaId with_value(FormulaId f, const Json& value);
-  template <class Next>
-  FormulaId still_differs(std::uint32_t values, Next&& next);
+  FormulaId with_value(FormulaId f, JsonValueId value);
+  FormulaId with_value(FormulaId f, const Json& value) {
+    return with_value(f, formulas_.value(value));
+  }
+  template <class Cut>
+  FormulaId still_differs(std::uint32_t values, Cut&& cut);
   const KeyFacts& key_facts(FormulaId f);
   bool key_matches(FormulaId pattern, std::uint32_t name);
 

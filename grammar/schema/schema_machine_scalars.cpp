@@ -384,7 +384,7 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
         break;
       case AtomKind::kDiffers: {
         const auto& values = formulas_.values_of(atom.a);
-        yes = std::find(values.begin(), values.end(), value) == values.end();
+        yes = std::find(values.begin(), values.end(), formulas_.value(value)) == values.end();
         break;
       }
       default:
