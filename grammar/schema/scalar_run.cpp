@@ -212,7 +212,7 @@ bool ScalarRun::read(Pair& at, unsigned char byte) {
 bool ScalarRun::may_take_away() const {
   if (dfa_ == nullptr) return terminal_ != nullptr || product_ != nullptr;
   const std::uint32_t most = high_ == kUnbounded ? low_ : high_;
-  return dfa_->quoted() && (!counted() || (dfa_->size() + 8) * std::size_t{most} <= kMostCounts);
+  return !counted() || (dfa_->quoted() && (dfa_->size() + 8) * std::size_t{most} <= kMostCounts);
 }
 
 void ScalarRun::take_away(std::vector<std::string> texts) {
@@ -223,7 +223,7 @@ void ScalarRun::take_away(std::vector<std::string> texts) {
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (!visit(i, at) || !read(at, static_cast<unsigned char>(text[i]))) return false;
     }
-    return inner_accepting(at.inner);
+    return inner_accepting(at.inner) && visit(text.size(), at);
   };
   std::erase_if(texts, [&](const std::string& text) {
     return !reads(text, [](std::size_t, const Pair&) { return true; });
@@ -234,8 +234,10 @@ void ScalarRun::take_away(std::vector<std::string> texts) {
     longest_taken_ = std::max<std::uint64_t>(longest_taken_, text.size());
     std::uint32_t node = WordTrie::kStart;
     static_cast<void>(reads(text, [&](std::size_t i, const Pair& at) {
-      sparse_ = sparse_ && exceeds(at, taken_->words_below(node));
-      node = taken_->step(node, static_cast<unsigned char>(text[i]));
+      // (A string is over at its quote.)
+      const bool over = i == text.size() && text.front() == '"';
+      sparse_ = sparse_ && (over || exceeds(at, taken_->words_below(node)));
+      if (i < text.size()) node = taken_->step(node, static_cast<unsigned char>(text[i]));
       return sparse_;
     }));
   }
@@ -351,7 +353,10 @@ bool ScalarRun::reads(std::uint32_t state, std::string_view text) {
       text, [&](char c) { return read_apart(place, static_cast<unsigned char>(c)); });
 }
 
-bool ScalarRun::accepting(std::uint32_t state) const { return inner_accepting(inner(state)); }
+bool ScalarRun::accepting(std::uint32_t state) const {
+  const std::uint32_t node = taken_node(state);
+  return inner_accepting(inner(state)) && (node == 0 || !taken_->accepting(node));
+}
 
 ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
   ByteSet out = inner_bytes(inner(state));
@@ -377,7 +382,7 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
   for (std::size_t i = 0; i < open.size(); ++i) {
     const Open from = open[i];
     if (found && from.word.size() + 1 > best.size()) break;
-    if (inner_accepting(from.at.inner)) {
+    if (inner_accepting(from.at.inner) && !taken_->accepting(from.at.node)) {
       best = from.word;
       found = true;
       break;  // they come by rising length

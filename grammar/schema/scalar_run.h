@@ -59,7 +59,7 @@ class ScalarRun {
     const Pair here = at(state);
     return all.pairs_.empty() ? here.inner : all.pair({here.inner, 0, here.begun, UINT32_MAX});
   }
-  /// Takes texts away, each with its quotes: of a string's terminal, a quoted ScalarDfa or a
+  /// Takes texts away, strings with their quotes: of a string's terminal, a ScalarDfa or a
   /// ScalarProduct of strings. Empty where nothing is left.
   void take_away(std::vector<std::string> texts);
   /// Whether take_away() may be asked: what is held to lengths must be small.

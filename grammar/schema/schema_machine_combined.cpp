@@ -15,18 +15,32 @@ namespace espalier::grammar {
 std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint32_t& untaken) {
   std::vector<FormulaId> rest;
   std::vector<std::string> texts;
-  bool string = false, takes = false;
+  bool string = false, number = false, bounds = true, takes = false;
   for (const FormulaId part : formulas_.parts(f)) {
     const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
     if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
       append_texts(formulas_.atom(part).a, texts);
+      for (const Json& value : formulas_.set_of(formulas_.atom(part).a)) {
+        if (!value.is_number()) continue;
+        for (std::string& text : ScalarExpressions::all_spellings(value)) {
+          texts.push_back(std::move(text));
+        }
+      }
       takes = true;
       continue;
     }
-    string = string || part == formulas_.types(JsonTypes::kString);
+    if (literal && formulas_.atom(part).kind == AtomKind::kType && !formulas_.negated(part)) {
+      const JsonTypes types(static_cast<std::uint8_t>(formulas_.atom(part).a));
+      string = types == JsonTypes(JsonTypes::kString);
+      number = (types & JsonTypes(JsonTypes::kNumber)) == types;
+    }
+    bounds = bounds && literal &&
+             (formulas_.atom(part).kind == AtomKind::kType ||
+              formulas_.atom(part).kind == AtomKind::kAtLeast ||
+              formulas_.atom(part).kind == AtomKind::kAbove);
     rest.push_back(part);
   }
-  if (!string || !takes) return std::nullopt;
+  if (!takes || (!string && !(number && bounds))) return std::nullopt;
   untaken = this->untaken(formulas_.all(rest));
   if (untaken == kNoScalar) return std::nullopt;
   ScalarRun& all = scalars_[untaken].run;
@@ -38,7 +52,8 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint3
   return run;
 }
 
-// The strings of `f` in canonical spelling, as something that texts can be taken away from.
+// The strings of `f` in canonical spelling, or its numbers in few, as something that texts can be
+// taken away from.
 std::uint32_t SchemaMachine::untaken(FormulaId f) {
   const auto [known, fresh] = untaken_.try_emplace(f, kNoScalar);
   if (!fresh) return known->second;

@@ -42,6 +42,12 @@ std::vector<std::string> ScalarExpressions::spellings(const std::vector<Json>& v
   return out;
 }
 
+std::vector<std::string> ScalarExpressions::all_spellings(const Json& number) {
+  std::vector<std::string> out = decimal_spellings(number.get<double>());
+  for (std::string& text : number_spellings(number)) out.push_back(std::move(text));
+  return out;
+}
+
 Expr ScalarExpressions::words(const std::vector<Json>& values) {
   const std::vector<std::string> out = spellings(values);
   return out.empty() ? pool_.nothing() : pool_.words(out);
@@ -58,7 +64,7 @@ Expr ScalarExpressions::scalars(FormulaId f, bool canonical) {
     any.push_back(string(s, canonical));
   }
   if (const FormulaId n = formulas_.restrict(f, JsonTypes::kNumber); n != Formulas::kFalse) {
-    any.push_back(number(n));
+    any.push_back(number(n, canonical));
   }
   return pool_.choice(any);
 }
@@ -159,7 +165,7 @@ Expr ScalarExpressions::multiples(double of) {
   return pool_.concat({pool_.optional(pool_.bytes("-")), pool_.multiple(*multiple)});
 }
 
-Expr ScalarExpressions::number(FormulaId f) {
+Expr ScalarExpressions::number(FormulaId f, bool distinct) {
   if (f == Formulas::kFalse || !pool_.ok()) return pool_.nothing();
   DecimalRange range;
   JsonTypes types(JsonTypes::kNumber);
@@ -214,10 +220,8 @@ Expr ScalarExpressions::number(FormulaId f) {
           if (!negated) {
             if (holds_(f, value)) values.push_back(value);
           } else {  // every way to write it that is left
-            for (std::string& text : decimal_spellings(value.get<double>())) {
-              taken.push_back(std::move(text));
-            }
-            for (std::string& text : number_spellings(value)) taken.push_back(std::move(text));
+            for (std::string& text : all_spellings(value)) taken.push_back(std::move(text));
+            distinct = true;
           }
         }
         if (!negated) return words(values);
@@ -271,16 +275,16 @@ Expr ScalarExpressions::number(FormulaId f) {
     std::sort(taken.begin(), taken.end());
     taken.erase(std::unique(taken.begin(), taken.end()), taken.end());
     none.push_back(pool_.words(taken));
-    if (types != JsonTypes(JsonTypes::kInteger)) {
-      out = pool_.intersection(out, distinct_decimals(pool_));
-    }
+  }
+  if (distinct && types != JsonTypes(JsonTypes::kInteger)) {
+    out = pool_.intersection(out, distinct_decimals(pool_));
   }
   for (const double step : steps) out = pool_.intersection(out, multiples(step));
   for (const FormulaId choice : choices) {
     std::vector<Expr> any;
     for (const FormulaId c : std::vector<FormulaId>(formulas_.children(choice).begin(),
                                                     formulas_.children(choice).end())) {
-      any.push_back(number(c));
+      any.push_back(number(c, false));
     }
     out = pool_.intersection(out, pool_.choice(any));
   }

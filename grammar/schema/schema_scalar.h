@@ -23,10 +23,13 @@ class ScalarExpressions {
                     std::function<bool(FormulaId, const Json&)> holds)
       : pool_(pool), json_(pool), formulas_(formulas), holds_(std::move(holds)) {}
 
-  /// `f` without AtomKind::kNode; strings in canonical spelling alone where `canonical`.
+  /// `f` without AtomKind::kNode; where `canonical`, strings in canonical spelling alone, and of
+  /// numbers those of which each value has few (distinct_decimals).
   Expr scalars(FormulaId f, bool canonical = false);
   /// The texts of these scalars.
   static std::vector<std::string> spellings(const std::vector<Json>& values);
+  /// Of a number, all that scalars() may have where texts are taken away.
+  static std::vector<std::string> all_spellings(const Json& number);
   /// The content's pattern, between the quotes; what it spells out in canonical spelling, what it
   /// only lets stand around that too where `canonical`.
   Expr pattern(const StringPattern& pattern, bool canonical);
@@ -37,7 +40,7 @@ class ScalarExpressions {
  private:
   Expr string(FormulaId f, bool canonical);
   Expr content(FormulaId f, bool canonical);
-  Expr number(FormulaId f);
+  Expr number(FormulaId f, bool distinct);
   Expr words(const std::vector<Json>& values);
 
   ExpressionPool& pool_;

@@ -164,7 +164,9 @@ std::vector<TokenId> SchemaWalk::lost_to_taken(std::uint32_t node, const Part& p
       const auto byte = static_cast<unsigned char>(rest.lowest());
       const std::uint32_t below = all_.trie->child(at.node, byte);
       const std::uint32_t text = taken.step(at.text, byte);
-      if (below == TokenTrie::kNone || taken.accepting(text)) continue;
+      if (below == TokenTrie::kNone || (taken.accepting(text) && taken.bytes_of(text).none())) {
+        continue;
+      }
       const std::uint32_t state =
           at.state == ScalarRun::kNone ? ScalarRun::kNone : run.step(at.state, byte);
       if (state == ScalarRun::kNone) {
@@ -220,8 +222,12 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
   std::vector<std::uint32_t> taken;
   if (const std::uint32_t at = run.taken_node(part.leaf.state); at != 0) {
     run.taken()->for_each_below(at, [&](std::string_view text) {
-      if (text == "\"") at_once = false;
-      if (text.size() > 1) exits_of(*exits.piece, text.substr(0, text.size() - 1), taken);
+      if (quoted) text.remove_suffix(1);
+      if (text.empty()) {
+        at_once = false;
+      } else {
+        exits_of(*exits.piece, text, taken);
+      }
     });
     std::sort(taken.begin(), taken.end());
     exits.without = taken;
