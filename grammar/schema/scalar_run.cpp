@@ -228,6 +228,8 @@ void ScalarRun::take_away(std::vector<std::string> texts) {
   std::erase_if(texts, [&](const std::string& text) {
     return !reads(text, [](std::size_t, const Pair&) { return true; });
   });
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
   if (texts.empty()) return;
   taken_ = std::make_unique<const WordTrie>(texts);
   for (const std::string& text : texts) {

@@ -164,9 +164,7 @@ std::vector<TokenId> SchemaWalk::lost_to_taken(std::uint32_t node, const Part& p
       const auto byte = static_cast<unsigned char>(rest.lowest());
       const std::uint32_t below = all_.trie->child(at.node, byte);
       const std::uint32_t text = taken.step(at.text, byte);
-      if (below == TokenTrie::kNone || (taken.accepting(text) && taken.bytes_of(text).none())) {
-        continue;
-      }
+      if (below == TokenTrie::kNone || (byte == '"' && taken.accepting(text))) continue;
       const std::uint32_t state =
           at.state == ScalarRun::kNone ? ScalarRun::kNone : run.step(at.state, byte);
       if (state == ScalarRun::kNone) {

@@ -426,6 +426,66 @@ TEST(SchemaMask, ItemsOfOneTokenDifferWhereFewTextsAreLeft) {
   EXPECT_TRUE(std::ranges::equal(mask->words(), matcher.plain_mask()->words()));
 }
 
+// Items that are objects and arrays: tokens that end one in its midst, begin the next, or hold a
+// whole one, with nests of such arrays, alternatives, and items of which only few are left.
+TEST(SchemaMask, InsideItemsThatMustDifferIsWhatEachTokenTriedAloneGives) {
+  const VocabularyRef vocabulary = random_vocabulary(
+      7, {"\"}",   "\"},",  "\"},{\"", "},{\"a\":",     "1},{\"a\":1}", "{\"a\":1}", ",{\"a\":2}]",
+          "]]",    "],[",   "1],[",    "],[1,2]",       "[1,2],",       "[1,2]]",    "\"]},{",
+          "a\"}]", "b\"},", ":\"",     "\":\"a\"},{\"", "\"a\",\"b\"]", "true},{",   "0},{\"b\":"});
+  struct Case {
+    const char* schema;
+    const char* text;
+  };
+  static constexpr Case kCases[] = {
+      {R"({"items":{"type":"object"},"uniqueItems":true})",
+       R"([{"a":1,"b":"x"},{"b":"x","a":2},{"a":1,"b":"xy"},{}])"},
+      {R"({"items":{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},
+          "required":["a"],"additionalProperties":false},"uniqueItems":true})",
+       R"([{"a":1},{"a":1,"b":"ab"},{"b":"ab","a":12},{"a":0}])"},
+      {R"({"items":{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"],
+          "additionalProperties":false},"uniqueItems":true})",
+       R"([{"a":true},{"a":false}])"},
+      {R"({"items":{"type":"array","items":{"enum":[1,2]},"minItems":2,"maxItems":2},
+          "uniqueItems":true,"minItems":3})",
+       "[[1,2],[2,2],[1,1],[2,1]]"},
+      {R"({"items":{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"},
+          "uniqueItems":true}},"additionalProperties":{"type":"integer"}},"uniqueItems":true})",
+       R"([{"a":["a","b"]},{"a":["a","ab"],"b":1},{"b":1}])"},
+      {R"({"items":{"oneOf":[{"type":"object","properties":{"a":{"const":1}},"required":["a"]},
+          {"type":"object","properties":{"a":{"const":"a"}},"required":["a"]},{"type":"integer"}]},
+          "uniqueItems":true})",
+       R"([{"a":1},17,{"a":"a"},{"a":1,"b":0},170])"},
+      {R"({"items":{"type":"array","items":{"type":"number"}},"uniqueItems":true,
+          "contains":{"minItems":2},"minContains":2,"maxContains":2})",
+       "[[1],[1,2],[],[1.5,2]]"},
+      {R"({"prefixItems":[{"type":"object"},{"enum":[{"a":1},{"a":2}]}],"uniqueItems":true,
+          "minItems":2})",
+       R"([{"a":1},{"a":2},{"b":[]}])"},
+      {R"({"type":"array","items":{"type":"object"},"not":{"uniqueItems":true}})",
+       R"([{"a":1},{"b":"a"},{"a":1}])"},
+      {R"({"items":{"type":"number","minimum":0},"uniqueItems":true})", "[1,17,0.5,170,1.25,2]"},
+      {R"({"items":{"type":"integer","minimum":0,"maximum":3},"uniqueItems":true})", "[1,0,3,2]"},
+  };
+  for (const Case& c : kCases) {
+    const Json schema = Json::parse(c.schema);
+    const auto grammar = compile_json_schema(vocabulary, schema);
+    ASSERT_TRUE(grammar) << c.schema;
+    Matcher matcher = (*grammar)->start();
+    std::string read;
+    for (const char byte : std::string_view(c.text)) {
+      ASSERT_TRUE(
+          std::ranges::equal(matcher.mask(UINT32_MAX)->words(), matcher.plain_mask()->words()))
+          << c.schema << "\nafter " << read;
+      ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(byte))) << c.schema << read;
+      read += byte;
+    }
+    EXPECT_TRUE(matcher.accepting()) << c.schema;
+    MaskCheck check(vocabulary, schema, 1);
+    for (int i = 0; i < 6 && !HasFailure(); ++i) check.walk(40, false);
+  }
+}
+
 // An automaton of thousands of states, whose masks are shared by those that do the same with short
 // tokens: near the bound of its repeats, near the greatest length, and far from both. Some tokens
 // are longer than what is shared.
