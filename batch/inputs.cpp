@@ -39,6 +39,20 @@ std::string normal(const std::string& path) {
 // A missing file, or a name used as a folder, is simply no match.
 bool is_absence(const Error& error) { return error.code == ErrorCode::kNotFound; }
 
+// A name that is not UTF-8, as a shell's $'…' has it.
+std::string with_escapes(std::string_view name) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string out;
+  for (auto at = utf8::find_malformed(name); at != std::string_view::npos;
+       at = utf8::find_malformed(name)) {
+    const auto byte = static_cast<unsigned char>(name[at]);
+    out += name.substr(0, at);
+    out += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    name.remove_prefix(at + 1);
+  }
+  return out.append(name);
+}
+
 // Extends `paths` by all folders below each of them, at any depth; hidden ones and links are left
 // out.
 Status descend(std::vector<std::string>& paths, System& system) {
@@ -191,8 +205,9 @@ Result<Inputs> Inputs::open(const std::string& pattern, System& system) {
     }
     // Ids stand in JSON: a file name in another encoding has none.
     if (utf8::find_malformed(path) != std::string_view::npos) {
-      return fail(ErrorCode::kInvalid,
-                  "'" + pattern + "' matches a file whose name is not UTF-8; rename it");
+      return fail(ErrorCode::kInvalid, "'" + pattern +
+                                           "' matches a file whose name is not UTF-8: '" +
+                                           with_escapes(path) + "'; rename it");
     }
     inputs.entries_.push_back({Json(path), path, {}});
   }

@@ -38,6 +38,11 @@ class Batch final : public Command {
     ESP_ASSIGN(auto opened, program_.open("batch", context));
     if (opened.code != kDone) return opened.code;
     const ProgramFile& file = opened.file;
+    if (out_ == "-") {
+      return usage_error(context, "batch",
+                         "--out names a file, from which a stopped job goes on; '-' is none "
+                         "(./- is a file of that name)");
+    }
     ESP_ASSIGN(const auto inputs, batch::Inputs::open(in_, context.system));
     if (inputs.reads(out_))
       return usage_error(context, "batch", "--out '" + out_ + "' is one of the inputs");

@@ -86,7 +86,7 @@ std::string describe_extras(const CLI::App& app, std::string_view verb) {
   const std::string name = flag->substr(0, flag->find('='));
   std::string hint =
       name.size() == 2 ? long_names_of(name[1], app) : did_you_mean(name, option_names(app));
-  if (hint.empty() && runs && name.starts_with("--")) {
+  if (hint.empty() && runs && name.starts_with("--") && name.size() > 2) {
     hint = "; arguments of the program are given as --arg " + name.substr(2) + "=VALUE";
   }
   return "unknown flag '" + name + "'" + hint;
@@ -158,6 +158,7 @@ int run_first(std::vector<std::string> arguments, Context& context) {
   if (word.find(".gen") != std::string::npos) {
     return usage_error(context, {}, "which verb? To run a program: espalier run " + word);
   }
+  names.emplace_back("help");  // no verb of its own, but a word that is typed as one
   const std::string_view kind = word.starts_with('-') ? "flag" : "verb";
   return usage_error(
       context, {}, "unknown " + std::string(kind) + " '" + word + "'" + did_you_mean(word, names));

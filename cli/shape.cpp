@@ -30,12 +30,14 @@ Result<grammar::ContextFreeGrammar> Shape::compile(grammar::VocabularyRef vocabu
 }
 
 void ShapeOptions::declare(CLI::App& app, const std::string& subject) {
-  add_text(app, "--schema", schema_, "F",
-           subject + " is JSON that fits the JSON Schema in this file");
+  CLI::Option* schema = add_text(app, "--schema", schema_, "F",
+                                 subject + " is JSON that fits the JSON Schema in this file");
   app.add_flag("--declared-order", declared_order_,
-               "With --schema: members keep the order in which it declares them");
+               "With --schema: members keep the order in which it declares them")
+      ->needs(schema);
   app.add_flag("--record", record_,
-               "With --schema: leave out what cannot be enforced, instead of refusing the schema");
+               "With --schema: leave out what cannot be enforced, instead of refusing the schema")
+      ->needs(schema);
   add_text(app, "--regex", regex_, "R", subject + " matches this regular expression as a whole");
   add_text(app, "--gbnf", gbnf_, "F", subject + " is a text of the GBNF grammar in this file");
   add_text(app, "--lark", lark_, "F", subject + " is a text of the Lark grammar in this file");

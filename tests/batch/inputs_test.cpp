@@ -35,6 +35,14 @@ TEST(Inputs, APatternFindsFilesInAnyPartOfThePathSortedByBytes) {
   EXPECT_THAT(*glob("nowhere/*.txt", system), ElementsAre());
 }
 
+TEST(Inputs, AFileWhoseNameIsNotUtf8IsNamedByItsBytes) {
+  MemorySystem system;
+  system.put("in/caf\xE9 \xC3\xA9.txt", "text");
+  const auto refused = Inputs::open("in", system);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("'in/caf\\xE9 \xC3\xA9.txt'"));
+}
+
 TEST(Inputs, TwoStarsAreAnyNumberOfFoldersAndFollowNoLinks) {
   MemorySystem system;
   for (const char* path :

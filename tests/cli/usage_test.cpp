@@ -65,6 +65,7 @@ TEST(CommandLine, AMistypedVerbIsAnsweredWithTheNearest) {
                              HasSubstr("espalier --help")));
   EXPECT_THAT(run_line({"tok"}).err, HasSubstr("did you mean 'tokenize'?"));
   EXPECT_THAT(run_line({"shwo"}).err, HasSubstr("did you mean 'show'?"));
+  EXPECT_THAT(run_line({"hlep"}).err, HasSubstr("did you mean 'help'?"));
   EXPECT_THAT(run_line({"frobnicate"}).err, Not(HasSubstr("did you mean")));
   EXPECT_THAT(run_line({"my.gen"}).err, HasSubstr("espalier run my.gen"));
   EXPECT_THAT(run_line({"--modle"}).err, HasSubstr("unknown flag '--modle'"));
@@ -80,6 +81,7 @@ TEST(CommandLine, AMistypedFlagIsAnsweredWithTheNearest) {
               HasSubstr("unknown flag '-m'; did you mean '--model'?"));
   EXPECT_THAT(run_line({"tokenize", "-z"}).err, Not(HasSubstr("did you mean")));
   EXPECT_THAT(run_line({"list", "all"}).err, HasSubstr("unexpected argument 'all'\n"));
+  EXPECT_THAT(run_line({"run", "--"}).err, HasSubstr("unknown flag '--'\n"));
   EXPECT_THAT(run_line({"run", "x.gen", "reply"}).err,
               HasSubstr("unexpected argument 'reply'; a generator is named as FILE:GEN"));
 }
@@ -322,6 +324,17 @@ TEST(BatchLine, WhatMakesAJobMeaninglessIsSaidBeforeItStarts) {
   EXPECT_EQ(line({"batch", file + ":first", "--in", in, "--out", folder.path("in/a.txt")}).code,
             kUsage);
   EXPECT_EQ(folder.read("in/a.txt"), "x");
+  const Ran nowhere = line({"batch", file + ":first", "--in", in, "--out", "-"});
+  EXPECT_EQ(nowhere.code, kUsage);
+  EXPECT_THAT(nowhere.err, HasSubstr("--out names a file"));
+}
+
+TEST(CommandLine, WhatGoesWithASchemaIsRefusedWithoutOne) {
+  for (const char* flag : {"--declared-order", "--record"}) {
+    const Ran ran = run_line({"grammar", "int", flag});
+    EXPECT_EQ(ran.code, kUsage) << flag;
+    EXPECT_THAT(ran.err, AllOf(HasSubstr(flag), HasSubstr("--schema"))) << flag;
+  }
 }
 
 TEST(Console, ATerminalNeverSeesControlCharactersOfATextButAPipeSeesItAsItIs) {
