@@ -144,7 +144,11 @@ Result<Vocabulary> vocabulary_of_tokenizer_json(const std::string& path) {
 class Bitmask {
  public:
   Bitmask(const py::buffer& buffer, std::size_t vocabulary) : words_((vocabulary + 31) / 32) {
-    info_ = buffer.request(true);
+    try {
+      info_ = buffer.request(true);
+    } catch (py::error_already_set& error) {  // numpy's ValueError, BufferError of others
+      wrong(std::string("cannot be written: ") + py::str(error.value()).cast<std::string>());
+    }
     const bool integers = info_.itemsize == 4 && (info_.format == "i" || info_.format == "I" ||
                                                   info_.format == "l" || info_.format == "L");
     if (!integers) wrong("must hold 32-bit integers");

@@ -3,6 +3,7 @@
 #include <pybind11/functional.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <memory>
 #include <set>
@@ -84,9 +85,12 @@ class PythonTools final : public dsl::ToolHost {
   std::shared_ptr<dsl::ProcessTools> others_;  // of the program: MCP servers outlive a run
 };
 
-// Closing a session waits for runs whose tools may need the interpreter's lock.
+// Closing a session waits for runs whose tools may need the interpreter's lock. A forked child has
+// none of the session's threads, so that nothing could be waited for there: its copy is left alone.
 struct WithoutLock {
+  pid_t process = ::getpid();
   void operator()(Session* session) const {
+    if (process != ::getpid()) return;
     const py::gil_scoped_release unlocked;
     delete session;
   }

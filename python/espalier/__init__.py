@@ -13,8 +13,8 @@ plain Python values. Everything that fails raises espalier.Error with a stable `
 
 from __future__ import annotations
 
-from espalier._engine import Engine, Generator, Program, Stream
+from espalier._engine import Engine, Generator, Partial, Program, Stream
 from espalier._errors import Error
 
-__all__ = ["Engine", "Error", "Generator", "Program", "Stream"]
+__all__ = ["Engine", "Error", "Generator", "Partial", "Program", "Stream"]
 __version__ = "0.1.0"

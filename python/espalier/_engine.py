@@ -7,24 +7,23 @@ import atexit
 import copy
 import functools
 import json
+import os
+import threading
 import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from espalier import _core
+from espalier import _check, _core
 from espalier._errors import Error
 from espalier._json import written
 from espalier._tools import Tools
 
-_OPTIONS = {
-    "temperature", "top_k", "top_p", "min_p", "repetition", "presence", "frequency", "seed", "max",
-    "retain", "retain_tokens", "retain_steps",
-}  # fmt: skip
-
-
 T = TypeVar("T")
+
+_MOST = 2**32 - 1
+_MOST_BYTES = 2**63 - 1
 
 _open: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -33,7 +32,21 @@ _open: weakref.WeakSet[Engine] = weakref.WeakSet()
 def _close_all() -> None:
     """Runs must have ended before the interpreter does: their threads call back into it."""
     for engine in list(_open):
-        engine._session.close()
+        engine.close()
+
+
+def _leave_to_parent() -> None:
+    """A forked child has the engines' memory but not their threads, so that nothing there would ever answer."""
+    for engine in list(_open):
+        engine._closing = threading.RLock()  # another thread may have held it
+        engine._session = _Closed(
+            "the engine belongs to the process that was forked: open one here, or start processes by 'spawn'"
+        )
+        _open.discard(engine)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class Partial(NamedTuple):
@@ -49,12 +62,12 @@ class Engine:
 
     def __init__(
         self,
-        model: str = "smollm2",
+        model: str | Path = "smollm2",
         *,
         threads: int = 0,
         kv_bytes: int = 0,
         cache: bool = True,
-        draft: str = "",
+        draft: str | Path = "",
         retained_share: float = 0.25,
         device: str = "auto",
         kv_type: str = "f16",
@@ -88,30 +101,35 @@ class Engine:
         `close()`, or the end of a `with`, gives the model's memory back.
         """
         self._session: _core.Session | _Closed = _core.Session(
-            model,
-            threads,
-            kv_bytes,
-            cache,
-            draft,
-            retained_share,
-            device,
-            kv_type,
-            numerics,
-            gpu_layers,
-            tensor_parallel,
-            host_kv_bytes,
-            data_parallel,
-            str(kv_dir),
-            context,
+            _check.path("model", model),
+            _check.whole("threads", threads, 0, _MOST),
+            _check.whole("kv_bytes", kv_bytes, 0, _MOST_BYTES),
+            bool(cache),
+            _check.path("draft", draft),
+            _check.real("retained_share", retained_share),
+            _check.text("device", device),
+            _check.text("kv_type", kv_type),
+            _check.text("numerics", numerics),
+            None if gpu_layers is None else _check.whole("gpu_layers", gpu_layers, 0, _MOST),
+            _check.whole("tensor_parallel", tensor_parallel, 0, _MOST),
+            _check.whole("host_kv_bytes", host_kv_bytes, 0, _MOST_BYTES),
+            _check.whole("data_parallel", data_parallel, 0, _MOST),
+            _check.path("kv_dir", kv_dir),
+            _check.whole("context", context, 0, _MOST),
         )
+        self._closing = threading.RLock()
         _open.add(self)
         self._warn()
 
     def close(self) -> None:
-        """Cancels what runs, waits for its end, and gives the model's memory back. Repeatable."""
-        session, self._session = self._session, _Closed()
-        session.close()
-        _open.discard(self)
+        """Cancels what runs, waits for its end, and gives the model's memory back. Repeatable, from any thread."""
+        # One thread closes and the others wait for it: after any close() there is nothing left. A tool may be the one,
+        # in a thread that the interpreter's end would tear out of the core.
+        with self._closing:
+            session, self._session = self._session, _Closed("the engine is closed")
+            session.close()
+            del session
+            _open.discard(self)
 
     def __enter__(self) -> Engine:
         return self
@@ -155,7 +173,9 @@ class Engine:
         **sampling: float,
     ) -> Program:
         """Checks a program given as text; files that it names stand beside the current folder. Else as `load`."""
-        return self._program(name, text, Path.cwd(), tools, allow, tool_seconds, sampling)
+        return self._program(
+            _check.text("name", name), _check.text("text", text), Path.cwd(), tools, allow, tool_seconds, sampling
+        )
 
     def _program(
         self,
@@ -167,8 +187,10 @@ class Engine:
         tool_seconds: float,
         sampling: dict[str, float],
     ) -> Program:
-        _check_options(sampling)
-        given = dict(tools or {})
+        options = _check.sampling(sampling)
+        given = _check.functions(tools)
+        allowed = _check.texts("allow", allow)
+        longest = _check.seconds("tool_seconds", tool_seconds)
         program, messages = _core.compile(name, text, set(given))
         if program is None:
             messages = messages.rstrip()
@@ -177,7 +199,7 @@ class Engine:
         if unknown := set(given) - set(program.tools):
             known = ", ".join(program.tools) or "none"
             raise TypeError(f"the program has no tool {min(unknown)!r}; it has: {known}")
-        return Program(self, program, messages, Tools(directory, given), directory, list(allow), tool_seconds, sampling)
+        return Program(self, program, messages, Tools(directory, given), directory, allowed, longest, options)
 
     @property
     def model_path(self) -> str:
@@ -202,19 +224,17 @@ class Engine:
         return json.loads(self._session.tree())
 
 
-def _check_options(options: Mapping[str, float]) -> None:
-    if unknown := set(options) - _OPTIONS:
-        raise TypeError(f"unknown option {min(unknown)!r}; there are {', '.join(sorted(_OPTIONS))}")
-
-
 class _Closed:
-    """What stands for the session of an engine that is closed."""
+    """What stands for the session of an engine that is closed, or that another process has."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
 
     def close(self) -> None:
         pass
 
     def __getattr__(self, _: str) -> Any:
-        raise Error("the engine is closed", "invalid")
+        raise Error(self._why, "invalid")
 
 
 class Program:
@@ -248,9 +268,8 @@ class Program:
 
     def with_options(self, **options: float) -> Program:
         """The same program with other sampling or limits for its runs; what is not named stays as it is."""
-        _check_options(options)
         other = copy.copy(self)
-        other._sampling = {**self._sampling, **options}
+        other._sampling = {**self._sampling, **_check.sampling(options)}
         other._make_generators()
         return other
 
@@ -283,7 +302,7 @@ class Generator:
 
     def _written(self, places: tuple[Any, ...], names: dict[str, Any]) -> str:
         if len(places) > len(self.parameters):
-            raise TypeError(f"{self.__name__} takes {len(self.parameters)} arguments, not {len(places)}")
+            raise TypeError(f"{self.__name__} takes at most {len(self.parameters)}, not {len(places)} arguments")
         arguments = dict(zip(self.parameters, places))
         if twice := arguments.keys() & names.keys():
             raise TypeError(f"{self.__name__}: the argument {min(twice)!r} is given by place and by name")

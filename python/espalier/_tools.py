@@ -81,7 +81,7 @@ class Tools:
                         result = awaited[0].result()
                 outcome.append((True, written(result)))
             except BaseException as error:  # whatever a tool raises is its failure, not ours
-                outcome.append((False, f"{type(error).__name__}: {error}"))
+                outcome.append((False, _described(error)))
             finally:
                 finished.set()
 
@@ -96,6 +96,15 @@ class Tools:
                 future.cancel()
             return False, "cancelled" if gone else f"no answer within {seconds:g} s"
         return outcome[0]
+
+
+def _described(error: BaseException) -> str:
+    """What a tool's failure is called, as text, whatever its class makes of that."""
+    try:
+        said = f"{type(error).__name__}: {error}"
+    except Exception as second:
+        said = f"{type(error).__name__}, whose text failed with {type(second).__name__}"
+    return said.encode("utf-8", "backslashreplace").decode()
 
 
 async def _value(awaitable: Awaitable[Any]) -> Any:

@@ -25,9 +25,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex
 
-from espalier import _core
+from espalier import _check, _core
 
 # Importing it tells _core which class to raise.
 from espalier._errors import Error
@@ -57,6 +57,9 @@ __all__ = [
 _COMPILE_FUEL = 2_000_000
 _STATE_BYTES = 64 << 20
 _MAX_DEPTH = 256
+_LAST_TOKEN = 2**31 - 1
+_MOST = 2**32 - 1
+_MOST_BYTES = 2**63 - 1
 
 
 class Vocabulary:
@@ -68,12 +71,12 @@ class Vocabulary:
     @classmethod
     def from_gguf(cls, model: str | Path) -> Vocabulary:
         """The vocabulary of a model of the store by its name, or of any .gguf file by its path."""
-        return cls(_core.Vocabulary.from_gguf(str(model)))
+        return cls(_core.Vocabulary.from_gguf(_check.path("model", model)))
 
     @classmethod
     def from_tokenizer_json(cls, path: str | Path) -> Vocabulary:
         """The vocabulary of a Hugging Face tokenizer.json; what its reader does not know is Error("unsupported")."""
-        return cls(_core.Vocabulary.from_tokenizer_json(str(path)))
+        return cls(_core.Vocabulary.from_tokenizer_json(_check.path("path", path)))
 
     @classmethod
     def from_bytes(cls, tokens: Sequence[bytes], end: int | None = None, also_end: Iterable[int] = ()) -> Vocabulary:
@@ -84,7 +87,15 @@ class Vocabulary:
 
         Such a vocabulary has forced bytes but no forced tokens: it does not know how its model spells.
         """
-        return cls(_core.Vocabulary.from_bytes(list(tokens), end, list(also_end)))
+        listed = list(tokens)
+        for i, token in enumerate(listed):
+            # A str would become UTF-8, and what a tokenizer calls its tokens ("Ġthe") is not what they stand for.
+            if not isinstance(token, (bytes, bytearray)):
+                raise TypeError(f"token {i} is of type {type(token).__name__}, not bytes")
+        ends = [_check.whole("also_end", token, 0, _LAST_TOKEN) for token in also_end]
+        if end is not None:
+            end = _check.whole("end", end, 0, _LAST_TOKEN)
+        return cls(_core.Vocabulary.from_bytes(listed, end, ends))
 
     def __len__(self) -> int:
         return len(self._core)
@@ -177,19 +188,27 @@ class Matcher:
         Cost: a copy of the row where the place was seen before (~1 µs), else one walk over the vocabulary's trie (up to
         ~2 ms). Raises Error("invalid") where the array does not fit.
         """
-        self._core.fill_bitmask(_writable(bitmask), row, tokens_left)
+        try:
+            self._core.fill_bitmask(_writable(bitmask), row, tokens_left)
+        except TypeError:
+            _check_numbers(rows=[row], tokens_left=tokens_left)
+            raise
 
-    def accept(self, token: int) -> bool:
+    def accept(self, token: SupportsIndex) -> bool:
         """Goes on by a token; False, and nothing changes, where it is not allowed."""
-        return self._core.accept(token)
+        try:
+            return self._core.accept(token)
+        except TypeError:
+            _check.whole("a token", token, 0, _LAST_TOKEN)
+            raise
 
-    def accept_all(self, tokens: Iterable[int]) -> int:
+    def accept_all(self, tokens: Iterable[SupportsIndex]) -> int:
         """Goes on by tokens up to the first that is not allowed; how many were taken."""
         return self._core.accept_all(list(tokens))
 
     def rollback(self, tokens: int) -> None:
         """Takes the last `tokens` tokens back. O(tokens). Error("invalid") where there are fewer."""
-        self._core.rollback(tokens)
+        self._core.rollback(_check.whole("tokens", tokens, 0, _MOST))
 
     def reset(self) -> None:
         """Back to before the first token."""
@@ -199,14 +218,24 @@ class Matcher:
         """A matcher at the same place that goes its own way."""
         return Matcher(self._core.fork())
 
-    def allows(self, token: int) -> bool:
+    def __copy__(self) -> Matcher:
+        return self.fork()
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Matcher:
+        return self.fork()
+
+    def allows(self, token: SupportsIndex) -> bool:
         """Whether a token may come next."""
         return self._core.allows(token)
 
     def forced_tokens(self, tokens_left: int | None = None) -> list[int]:
         """Tokens that are the only way on, spelled as the model spells; [] where there is a choice, or where the
         vocabulary does not know how its model spells (from_bytes). They are not accepted yet."""
-        return self._core.forced_tokens(tokens_left)
+        try:
+            return self._core.forced_tokens(tokens_left)
+        except TypeError:
+            _check_numbers(tokens_left=tokens_left)
+            raise
 
     @property
     def is_accepting(self) -> bool:
@@ -249,8 +278,20 @@ def _compile(
     formats: bool = True,
     unknown_keywords: bool = False,
 ) -> Grammar:
+    if not isinstance(vocabulary, Vocabulary):
+        raise TypeError(f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}")
     core = _core.Grammar.compile(
-        vocabulary._core, kind, text, follow, fuel, state_bytes, depth, order, strict, formats, unknown_keywords
+        vocabulary._core,
+        kind,
+        _check.text(f"the {kind}", text),
+        _check.text("follow", follow),
+        _check.whole("compile_fuel", fuel, 0, _MOST_BYTES),
+        _check.whole("state_bytes", state_bytes, 0, _MOST_BYTES),
+        _check.whole("max_depth", depth, 0, _MOST),
+        _check.text("order", order),
+        strict,
+        formats,
+        unknown_keywords,
     )
     return Grammar(core, vocabulary)
 
@@ -375,8 +416,13 @@ def fill_bitmasks(
     Matchers of different grammars run side by side; those of one grammar wait for each other while a mask is looked up
     or made. Threads are started for the call (~20 µs each): they pay where masks have to be made. The rows are the same
     for any number of threads."""
-    chosen = list(range(len(matchers))) if rows is None else list(rows)
-    _core.fill_bitmasks([m._core for m in matchers], _writable(bitmask), chosen, tokens_left, threads)
+    listed = list(matchers)
+    chosen = list(range(len(listed))) if rows is None else list(rows)
+    try:
+        _core.fill_bitmasks([m._core for m in listed], _writable(bitmask), chosen, tokens_left, threads)
+    except TypeError:
+        _check_numbers(rows=chosen, tokens_left=tokens_left, threads=threads)
+        raise
 
 
 class MaskSlots:
@@ -399,7 +445,10 @@ class MaskSlots:
         """Error("invalid") where one of them is 0, Error("limit") for a table of more than 4 GiB."""
         import numpy
 
-        self._core = _core.MaskSlots(vocabulary_size, capacity)
+        self._core = _core.MaskSlots(
+            _check.whole("vocabulary_size", vocabulary_size, 0, _MOST_BYTES),
+            _check.whole("capacity", capacity, 0, _MOST_BYTES),
+        )
         table = numpy.asarray(self._core)
         table.flags.writeable = False
         self.table: numpy.typing.NDArray[numpy.int32] = table
@@ -415,7 +464,11 @@ class MaskSlots:
         """
         import numpy
 
-        slots, changed = self._core.assign([m._core for m in matchers], tokens_left, threads)
+        try:
+            slots, changed = self._core.assign([m._core for m in matchers], tokens_left, threads)
+        except TypeError:
+            _check_numbers(tokens_left=tokens_left, threads=threads)
+            raise
         return numpy.asarray(slots, dtype=numpy.int32), changed
 
 
@@ -437,12 +490,25 @@ def apply_bitmask(logits: Any, bitmask: Any) -> None:
 
     target = numpy.atleast_2d(numpy.asarray(_writable(logits)))
     words = numpy.atleast_2d(numpy.asarray(_writable(bitmask)))
+    if target.dtype.kind in "biu":
+        raise Error(f"the logits must be floats, not {target.dtype}", "invalid")
+    if not target.flags.writeable:
+        raise Error("the logits are read-only", "invalid")
     if target.shape[0] != words.shape[0]:
         raise Error(f"{target.shape[0]} rows of logits, {words.shape[0]} rows of bitmask", "invalid")
     allowed = numpy.unpackbits(numpy.ascontiguousarray(words).view(numpy.uint8), axis=1, bitorder="little")
     size = min(target.shape[1], allowed.shape[1])
     target[:, :size][allowed[:, :size] == 0] = -numpy.inf
     target[:, size:] = -numpy.inf
+
+
+def _check_numbers(rows: Sequence[int] = (), tokens_left: int | None = None, threads: int = 1) -> None:
+    """Says which number the core did not take. Not asked before: these are calls of every step."""
+    for row in rows:
+        _check.whole("row", row, 0, _MOST)
+    if tokens_left is not None:
+        _check.whole("tokens_left", tokens_left, 0, _MOST)
+    _check.whole("threads", threads, 0, _MOST)
 
 
 def _writable(array: Any) -> Any:

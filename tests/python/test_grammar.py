@@ -148,7 +148,7 @@ def test_arrays_that_do_not_fit_are_refused(letters: grammar.Vocabulary, array: 
 def test_read_only_arrays_are_refused(letters: grammar.Vocabulary) -> None:
     array = grammar.allocate_bitmask(1, len(letters))
     array.flags.writeable = False
-    with pytest.raises((Error, BufferError, ValueError)):
+    with pytest.raises(Error, match="read-only"):
         grammar.compile_type("bool", letters).matcher().fill_bitmask(array)
     with pytest.raises(Error):
         grammar.compile_type("bool", letters).matcher().fill_bitmask(grammar.allocate_bitmask(1, len(letters)), row=1)

@@ -353,7 +353,7 @@ def test_arguments_go_by_place_or_by_name(engine: espalier.Engine) -> None:
     text = f.render(a=point, when="2024-02-29", c="blue", n=[1, 2], id=None)
     assert f.render(point, "2024-02-29", "blue", [1, 2], None) == text
     assert f.render(point, "2024-02-29", id=None, n=[1, 2], c="blue") == text
-    with pytest.raises(TypeError, match="f takes 5 arguments, not 6"):
+    with pytest.raises(TypeError, match="f takes at most 5, not 6 arguments"):
         f.render(1, 2, 3, 4, 5, 6)
     with pytest.raises(TypeError, match="f: the argument 'a' is given by place and by name"):
         f.render(point, a=point)
