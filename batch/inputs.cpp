@@ -310,6 +310,13 @@ Result<Row> Inputs::read(std::size_t index, System& system) const {
   const Entry& entry = entries_[index];
   Row row;
   if (rows_ != nullptr) {
+    // Bytes that were cut off are no longer there to be looked at: the process would die of it.
+    if (const auto now = system.info(rows_path_); now && now->size < rows_->bytes().size()) {
+      return fail(bad_row(ErrorCode::kInvalid, "'" + rows_path_ + "' had " +
+                                                   std::to_string(rows_->bytes().size()) +
+                                                   " bytes when the job began and has " +
+                                                   std::to_string(now->size) + " now"));
+    }
     if (entry.line.size() > kMaxDocumentBytes) {
       return fail(bad_row(ErrorCode::kLimit, "the row has " + std::to_string(entry.line.size()) +
                                                  " bytes; at most " +

@@ -35,6 +35,20 @@ TEST(Inputs, APatternFindsFilesInAnyPartOfThePathSortedByBytes) {
   EXPECT_THAT(*glob("nowhere/*.txt", system), ElementsAre());
 }
 
+TEST(Inputs, RowsOfAFileThatIsCutWhileItIsReadFailAndOfOneThatGrowsDoNot) {
+  const auto file = std::filesystem::path(::testing::TempDir()) / "cut.jsonl";
+  std::ofstream(file) << std::string(100'000, ' ') << "\n{\"a\": 1}\n";
+  const auto inputs = Inputs::open(file.string(), real_system());
+  ASSERT_TRUE(inputs);
+  std::ofstream(file, std::ios::app) << "{\"a\": 2}\n";
+  EXPECT_TRUE(inputs->read(0, real_system()));
+  std::filesystem::resize_file(file, 10);
+  const auto cut = inputs->read(0, real_system());
+  ASSERT_FALSE(cut);
+  EXPECT_THAT(cut.error().message, HasSubstr("has 10 now"));
+  std::filesystem::remove(file);
+}
+
 TEST(Inputs, AFileWhoseNameIsNotUtf8IsNamedByItsBytes) {
   MemorySystem system;
   system.put("in/caf\xE9 \xC3\xA9.txt", "text");
