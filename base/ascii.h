@@ -10,6 +10,10 @@ namespace espalier {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
+[[nodiscard]] constexpr bool is_ascii_punctuation(char c) {
+  return c > ' ' && c < '\x7F' && !is_ascii_digit(c) && !is_ascii_letter(c);
+}
+
 /// `text` without the white space at both ends.
 [[nodiscard]] constexpr std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpace = " \t\r\n";

@@ -8,6 +8,9 @@
 
 namespace espalier::utf8 {
 
+/// What some editors put before a text.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 struct Decoded {
   char32_t code_point = 0;
   std::uint8_t length =

@@ -24,6 +24,7 @@ class Reader {
     if (const std::size_t bad = utf8::find_malformed(text_); bad != std::string_view::npos) {
       return fail(rules_.error_at(bad, "the text is not UTF-8"));
     }
+    if (text_.starts_with(utf8::kByteOrderMark)) at_ = utf8::kByteOrderMark.size();
     skip_space(true);
     while (at_ < text_.size() && pool_.ok()) ESP_TRY(read_rule());
     ESP_TRY(pool_.status());
@@ -74,17 +75,22 @@ class Reader {
     at_ += 3;
     skip_space(true);
     ESP_ASSIGN(const Expr body, read_body());
-    if (at_ < text_.size()) {
-      if (peek() == ')') return error("`)` without its `(`");
-      if (peek() != '\r' && peek() != '\n') {
-        return error("a rule's item or the end of its line is expected here");
-      }
-      skip_space(true);
-    }
     return rules_.define(name, body, begins);
   }
 
-  // A rule's alternatives, up to the end of its line. Nesting is `groups`, not the machine's stack.
+  // Whether another rule begins here: a name with `::=` behind it. Without one, an item on a new
+  // line goes on with the rule before it.
+  [[nodiscard]] bool at_rule() {
+    const std::size_t here = at_;
+    while (at_ < text_.size() && is_name_byte(text_[at_])) ++at_;
+    const bool named = at_ > here;
+    skip_space(false);
+    const bool rule = named && text_.substr(at_, 3) == "::=";
+    at_ = here;
+    return rule;
+  }
+
+  // A rule's alternatives, up to the next rule. Nesting is `groups`, not the machine's stack.
   Result<Expr> read_body() {
     std::vector<Group> groups(1);
     while (at_ < text_.size() && pool_.ok()) {
@@ -145,9 +151,14 @@ class Reader {
               "grammar here is over text",
               ErrorCode::kUnsupported);
         default: {
+          if (c == '\r' || c == '\n') {  // of a line outside parentheses
+            skip_space(true);
+            if (at_rule()) return close_group(group);
+            continue;
+          }
           if (!is_name_byte(c)) {
-            if (nested) return error("this cannot stand inside parentheses");
-            return close_group(group);
+            return error("a string, a class, `.`, a rule's name, `(`, `|`" +
+                         std::string(nested ? ", `)`" : "") + " or a count is expected here");
           }
           const std::size_t begins = at_;
           ESP_ASSIGN(const std::string_view name, read_name());
@@ -229,13 +240,6 @@ class Reader {
       case 't':
         at_ += 2;
         return U'\t';
-      case '\\':
-      case '"':
-      case '[':
-      case ']':
-      case '-':
-        at_ += 2;
-        return static_cast<char32_t>(c);
       case 'x':
         digits = 2;
         break;
@@ -246,9 +250,14 @@ class Reader {
         digits = 8;
         break;
       default:
+        // llama.cpp knows five of them.
+        if (is_ascii_punctuation(c)) {
+          at_ += 2;
+          return static_cast<char32_t>(c);
+        }
         return error(
-            "unknown escape; \\n \\r \\t \\\\ \\\" \\[ \\] \\- \\xHH \\uHHHH \\UHHHHHHHH are "
-            "known");
+            "unknown escape; \\n \\r \\t \\xHH \\uHHHH \\UHHHHHHHH and a backslash before "
+            "punctuation are known");
     }
     char32_t value = 0;
     for (std::size_t i = 0; i < digits; ++i) {

@@ -1,13 +1,12 @@
 // GBNF, the grammars of llama.cpp: `root ::= "- " item ("\n" item)*`.
 //
 // What is read: rules (`name ::= …`, names of letters, digits, `-` and `_`), strings, classes
-// `[a-z]`
-// `[^"]`, `.`, groups, `|`, `* + ? {m} {m,} {m,n}`, comments (`#`), newlines inside parentheses,
-// after
-// `::=` and after `|`; escapes \n \r \t \\ \" \[ \] \- \xHH \uHHHH \UHHHHHHHH. The start is `root`.
-// Counts are exact and counted, never expanded. Where llama.cpp differs: it takes a maximum above
-// 2,000 for none, and of two definitions of a rule the last; here the count holds and the second
-// definition is an error. Refused by name: references to tokens (`<think>`, `<[1000]>`, `!<…>`).
+// `[a-z]` `[^"]`, `.`, groups, `|`, `* + ? {m} {m,} {m,n}`, comments (`#`); escapes \n \r \t \xHH
+// \uHHHH \UHHHHHHHH and a backslash before punctuation. The start is `root`. Counts are exact and
+// counted, never expanded. Where llama.cpp differs: it takes a maximum above 2,000 for none, and of
+// two definitions of a rule the last; here the count holds and the second definition is an error.
+// It ends a rule with its line; here a line that does not begin with a name and `::=` goes on with
+// the rule before it. Refused by name: references to tokens (`<think>`, `<[1000]>`, `!<…>`).
 #pragma once
 
 #include <string_view>

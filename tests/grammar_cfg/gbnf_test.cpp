@@ -65,16 +65,26 @@ TEST(Gbnf, ClassesAndEscapesAreCodePoints) {
   EXPECT_EQ(run("root ::= [ぁ-ゟ]+", "ひらがな"), "yes");
   EXPECT_EQ(run("root ::= \"\\x41\\u00e9\\U0001F600\"", "Aé😀"), "yes");
   EXPECT_EQ(run("root ::= [a\\-z]{3}", "-az"), "yes");
+  EXPECT_EQ(run("root ::= \"\\'\\/\" [\\^\\]\\.]{3}", "'/^]."), "yes");
   EXPECT_EQ(run("root ::= [a-]{2}", "-a"), "yes");
   EXPECT_EQ(run("root ::= .", "\n"), "yes");
   EXPECT_EQ(run("root ::= .", "\xC3"), "begins");
 }
 
-TEST(Gbnf, ReadsAcrossLinesWhereLlamaDoes) {
+TEST(Gbnf, ALineGoesOnWithTheRuleBeforeItUnlessItBeginsAnother) {
   EXPECT_EQ(run("root ::= # first\n  \"a\" |\n \"b\" # last\n\n\r\nx ::= \"c\"", "b"), "yes");
   EXPECT_EQ(run("root ::= (\n \"a\"\n \"b\"\n)", "ab"), "yes");
-  EXPECT_THAT(run("root ::= \"a\"\n\"b\"", "a"), HasSubstr("2:1: a rule's name is expected"));
+  EXPECT_EQ(run("root ::= \"a\"\n  | x # or\n  | \"c\"\nx ::= \"b\"", "b"), "yes");
+  EXPECT_EQ(run("root ::= \"a\"\r\n\r\n  x\r\n  {2}\r\nx ::= \"b\"", "abb"), "yes");
+  EXPECT_EQ(run("root ::= x\ny\n::= \"a\"", "a"),
+            "grammar 3:1: a string, a class, `.`, a rule's name, `(`, `|` or a count is expected "
+            "here");
+  EXPECT_THAT(run("root ::= x\ny : \"a\"", ""), HasSubstr("2:3: a string, a class, `.`"));
+  EXPECT_THAT(run("root ::= (\"a\" = \"b\")", ""), HasSubstr("1:15: a string, a class, `.`"));
+  EXPECT_THAT(run("root ::= (\"a\" = \"b\")", ""), HasSubstr("`)` or a count"));
 }
+
+TEST(Gbnf, AByteOrderMarkIsNoPartOfIt) { EXPECT_EQ(run("\xEF\xBB\xBFroot ::= \"a\"", "a"), "yes"); }
 
 TEST(Gbnf, RunsRecursionOfEveryKind) {
   EXPECT_EQ(run("root ::= root \"+\" root | [0-9]", "1+2+3+4"), "yes");
