@@ -276,10 +276,10 @@ class Automaton {
     ByteSet first;    // bytes its code points start with
   };
   std::optional<CharacterLoop> character_loop(StateId state);
-  const TokenTrie* allow_slice(StateId state, std::uint32_t most_after,
+  const TokenWalk* allow_slice(StateId state, std::uint32_t most_after,
                                std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
-  std::uint32_t walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
+  std::uint32_t walk_trie(StateId state, const TokenWalk& trie, std::uint32_t most_after,
                           std::vector<std::uint64_t>& words);
   bool spelled(StateId state);
   bool in_schema(StateId state);

@@ -116,7 +116,7 @@ std::optional<Automaton::CharacterLoop> Automaton::character_loop(StateId state)
 // Where the state reads characters of a class: allows the tokens that are nothing else, by their
 // length, and returns the trie of the tokens that are still to be walked. nullptr where the whole
 // vocabulary must be.
-const TokenTrie* Automaton::allow_slice(StateId state, std::uint32_t most_after,
+const TokenWalk* Automaton::allow_slice(StateId state, std::uint32_t most_after,
                                         std::vector<std::uint64_t>& words,
                                         std::uint32_t* largest_after) {
   const std::uint32_t scan = states_[state].scan;
@@ -314,14 +314,14 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     return intern_mask(mask);
   }
   std::vector<std::uint64_t>& words = mask.words();
-  const TokenTrie* others = allow_slice(state, most_after, words, largest_after);
-  const TokenTrie& trie = others != nullptr ? *others : vocabulary.trie();
+  const TokenWalk* others = allow_slice(state, most_after, words, largest_after);
+  const TokenWalk& trie = others != nullptr ? *others : vocabulary.trie();
   *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));
   return intern_mask(mask);
 }
 
 // Tries every token of the trie; the largest distance that an allowed one leads to.
-std::uint32_t Automaton::walk_trie(StateId state, const TokenTrie& trie, std::uint32_t most_after,
+std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, std::uint32_t most_after,
                                    std::vector<std::uint64_t>& words) {
   const Vocabulary& vocabulary = *program_->vocabulary();
   const auto allow = [&](TokenId id) {
@@ -333,7 +333,7 @@ std::uint32_t Automaton::walk_trie(StateId state, const TokenTrie& trie, std::ui
   path[0] = state;
   const auto nodes = trie.nodes();
   for (std::uint32_t i = 0; i < nodes.size();) {
-    const TokenTrie::Node& node = nodes[i];
+    const TokenWalk::Node& node = nodes[i];
     const StateId next = step(path[node.depth - 1], node.byte);
     if (next == kDead) {
       i = node.next;

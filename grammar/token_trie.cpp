@@ -44,6 +44,39 @@ void sort_by_key(std::vector<Keyed>& tokens) {
 
 }  // namespace
 
+TokenWalk::TokenWalk(const TokenWalk& all, const std::vector<bool>& taken) {
+  // By token, how many of those before it stay.
+  std::vector<std::uint32_t> rank(taken.size() + 1, 0);
+  for (std::size_t t = 0; t < taken.size(); ++t) {
+    rank[t + 1] = rank[t] + (taken[t] ? 0U : 1U);
+    if (!taken[t]) tokens_.push_back(all.tokens_[t]);
+  }
+  std::vector<std::uint32_t> open;  // the nodes above, by depth
+  const auto close_to = [&](std::size_t depth) {
+    for (; open.size() > depth; open.pop_back()) {
+      nodes_[open.back()].next = static_cast<std::uint32_t>(nodes_.size());
+    }
+  };
+  for (std::uint32_t i = 0; i < all.nodes_.size();) {
+    const Node& node = all.nodes_[i];
+    const std::size_t end =
+        node.next < all.nodes_.size() ? all.nodes_[node.next].tokens : all.tokens_.size();
+    if (rank[end] == rank[node.tokens]) {  // nothing stays at or below it
+      i = node.next;
+      continue;
+    }
+    close_to(node.depth - 1U);
+    open.push_back(static_cast<std::uint32_t>(nodes_.size()));
+    longest_ = std::max<std::size_t>(longest_, node.depth);
+    const bool ends = node.token_count > 0 && !taken[node.tokens];
+    nodes_.push_back({0, rank[node.tokens], 0, node.depth, node.byte,
+                      ends ? node.token_count : std::uint8_t{0}});
+    ++i;
+  }
+  close_to(0);
+  nodes_.shrink_to_fit();
+}
+
 TokenTrie::TokenTrie(std::span<const std::string_view> bytes, std::span<const TokenId> ids) {
   constexpr std::size_t kFew = 64;
   const auto text = [&](TokenId id) { return bytes[static_cast<std::size_t>(id)]; };
@@ -144,7 +177,7 @@ void TokenTrie::index_edges() {
   }
 }
 
-std::span<const TokenId> TokenTrie::tokens_at(std::size_t i) const {
+std::span<const TokenId> TokenWalk::tokens_at(std::size_t i) const {
   const Node& node = nodes_[i];
   std::size_t count = node.token_count;
   if (count == 255) {  // saturated: the rest ends where the next node's tokens begin
@@ -154,7 +187,7 @@ std::span<const TokenId> TokenTrie::tokens_at(std::size_t i) const {
   return std::span(tokens_).subspan(node.tokens, count);
 }
 
-std::span<const TokenId> TokenTrie::tokens_below(std::size_t i) const {
+std::span<const TokenId> TokenWalk::tokens_below(std::size_t i) const {
   const std::size_t end =
       nodes_[i].next < nodes_.size() ? nodes_[nodes_[i].next].tokens : tokens_.size();
   return std::span(tokens_).subspan(nodes_[i].tokens, end - nodes_[i].tokens);

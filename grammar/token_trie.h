@@ -17,7 +17,8 @@
 
 namespace espalier::grammar {
 
-class TokenTrie {
+/// The nodes and the tokens, which is all that a walk from the root needs.
+class TokenWalk {
  public:
   struct Node {
     std::uint32_t next = 0;    // first node that is not below this one
@@ -29,11 +30,9 @@ class TokenTrie {
         0;  // tokens that end exactly here (vocabularies repeat bytes), saturated at 255
   };
 
-  /// Over the tokens `ids`, whose bytes are `bytes[id]`; empty ones are skipped, tokens longer than
-  /// kLongest too (no mask allows them; real vocabularies stay far below). Cost: O(total bytes + n
-  /// log n).
-  TokenTrie(std::span<const std::string_view> bytes, std::span<const TokenId> ids);
-  static constexpr std::size_t kLongest = 4096;
+  /// What is left of `all` without some tokens: `taken[i]` is whether tokens()[i] is one of them;
+  /// those that end at one node are all taken, or none is. O(nodes).
+  TokenWalk(const TokenWalk& all, const std::vector<bool>& taken);
 
   [[nodiscard]] std::span<const Node> nodes() const { return nodes_; }
   /// All tokens in depth-first order.
@@ -43,6 +42,22 @@ class TokenTrie {
   /// The tokens at and below node `i`.
   [[nodiscard]] std::span<const TokenId> tokens_below(std::size_t i) const;
   [[nodiscard]] std::size_t longest() const { return longest_; }
+
+ protected:
+  TokenWalk() = default;
+
+  std::vector<Node> nodes_;
+  std::vector<TokenId> tokens_;
+  std::size_t longest_ = 0;
+};
+
+class TokenTrie : public TokenWalk {
+ public:
+  /// Over the tokens `ids`, whose bytes are `bytes[id]`; empty ones are skipped, tokens longer than
+  /// kLongest too (no mask allows them; real vocabularies stay far below). Cost: O(total bytes + n
+  /// log n).
+  TokenTrie(std::span<const std::string_view> bytes, std::span<const TokenId> ids);
+  static constexpr std::size_t kLongest = 4096;
 
   static constexpr std::uint32_t kNone = UINT32_MAX;
   /// The edges of node `i` (kRoot: of the root) by rising byte, and where they lead.
@@ -67,13 +82,10 @@ class TokenTrie {
  private:
   void index_edges();
 
-  std::vector<Node> nodes_;
-  std::vector<TokenId> tokens_;
   std::size_t root_edges_ = 0;  // where the root's edges begin, behind all others
   std::vector<std::uint32_t> edges_;
   std::vector<std::uint8_t> edge_bytes_;
   std::vector<std::uint32_t> root_children_ = std::vector<std::uint32_t>(256, kNone);
-  std::size_t longest_ = 0;
 };
 
 }  // namespace espalier::grammar

@@ -63,7 +63,7 @@ class Vocabulary {
   /// their corpus did not have). Else all bytes: then what closes need not be spelled.
   [[nodiscard]] const ByteSet& json_bytes() const { return json_; }
   /// The tokens made of whole code points of the class (see token_slice.h), built at its first use
-  /// and kept; nullptr once kSlices different ones are kept. Thread-safe.
+  /// and kept; nullptr where they are few, and once kSlices classes are known. Thread-safe.
   const TokenSlice* slice(std::span<const std::pair<char32_t, char32_t>> ranges,
                           std::optional<unsigned char> excluded) const;
   static constexpr std::size_t kSlices = 64;

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <random>
 
+#include "base/utf8.h"
+#include "grammar/token_slice.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -93,6 +96,73 @@ TEST(TokenTrie, ListsEveryTokenUnderEachOfItsPrefixesAndNowhereElse) {
       ASSERT_EQ(children, expected);
     }
   }
+}
+
+// The tokens of a class by their length, and what is left: nothing is in both, nothing in neither.
+TEST(TokenSlice, PartsTheTokensByTheirCharacters) {
+  const std::vector<CodePointRange> letters{{'a', 'b'}, {0xE9, 0xEA}, {0x1F600, 0x1F600}};
+  for (unsigned seed = 0; seed < 100; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const std::string pieces[] = {"a", "b",   "\xC3\xA9", "\xC3\xAA", "\xF0\x9F\x98\x80",
+                                  "c", "\xC3"};
+    std::vector<std::string> bytes(200);
+    for (auto& b : bytes) {
+      for (std::size_t n = 1 + random() % 4; n > 0; --n) b += pieces[random() % 7];
+    }
+    bytes[0] = std::string(TokenSlice::kLongest, 'a');
+    bytes[1] = std::string(TokenSlice::kLongest + 1, 'a');
+    bytes[2] = bytes[3];
+    const auto vocabulary = Vocabulary::create(spec_of(bytes)).value();
+    const auto excluded = seed % 2 == 0 ? std::optional<unsigned char>('b') : std::nullopt;
+    const auto slice = TokenSlice::create(*vocabulary, letters, excluded);
+    ASSERT_NE(slice, nullptr);
+    ASSERT_EQ(slice->longest(), TokenSlice::kLongest);
+    std::vector<std::string> others;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      std::size_t length = 0;
+      for (std::size_t at = 0; at < bytes[i].size() && length != SIZE_MAX;) {
+        const auto d = utf8::decode(bytes[i], at);
+        const bool inside =
+            d.length != 0 &&
+            (d.code_point == 'a' || (d.code_point == 'b' && !excluded) || d.code_point == 0xE9 ||
+             d.code_point == 0xEA || d.code_point == 0x1F600);
+        at += d.length;
+        length = inside ? length + 1 : SIZE_MAX;
+      }
+      if (length > TokenSlice::kLongest) others.push_back(bytes[i]);
+      for (std::size_t n = 0; n <= TokenSlice::kLongest; ++n) {
+        ASSERT_EQ(slice->up_to(n)[i / 64] >> (i % 64) & 1U, length <= n ? 1U : 0U) << i << " " << n;
+      }
+    }
+    std::sort(others.begin(), others.end());
+    std::vector<std::string> walked;
+    std::string path;
+    const TokenWalk& rest = slice->others();
+    for (std::uint32_t i = 0; i < rest.nodes().size(); ++i) {
+      const auto& node = rest.nodes()[i];
+      path.resize(node.depth - 1U);
+      path.push_back(static_cast<char>(node.byte));
+      ASSERT_GT(node.next, i);
+      ASSERT_FALSE(rest.tokens_below(i).empty());
+      for (const TokenId id : rest.tokens_at(i)) {
+        ASSERT_EQ(bytes[static_cast<std::size_t>(id)], path);
+        walked.push_back(path);
+      }
+    }
+    ASSERT_EQ(walked, others);
+  }
+}
+
+TEST(TokenSlice, IsNotKeptForAClassOfFewTokens) {
+  std::vector<std::string> bytes{"1"};
+  for (char a = 'a'; a <= 'z'; ++a) {
+    for (char b = 'a'; b <= 'z'; ++b) bytes.push_back({a, b});
+  }
+  const auto vocabulary = Vocabulary::create(spec_of(bytes)).value();
+  const std::vector<CodePointRange> digits{{'0', '9'}}, letters{{'a', 'z'}};
+  EXPECT_EQ(vocabulary->slice(digits, std::nullopt), nullptr);
+  EXPECT_NE(vocabulary->slice(letters, std::nullopt), nullptr);
 }
 
 }  // namespace
