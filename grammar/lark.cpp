@@ -203,14 +203,9 @@ class Compiler {
     switch (node.op) {
       case LarkOp::kText:
         if (node.flags[0] == 0) return pool_.bytes(syntax_.text_of(node));
-        return regex(node, "(?i)" + quoted(syntax_.text_of(node)));
-      case LarkOp::kRegex: {
-        std::string flags;
-        for (const char flag : node.flags) {
-          if (flag != 0) flags += flag;
-        }
-        return regex(node, (flags.empty() ? "" : "(?" + flags + ")") + syntax_.text_of(node));
-      }
+        return regex(node, quoted(syntax_.text_of(node)));
+      case LarkOp::kRegex:
+        return regex(node, syntax_.text_of(node));
       case LarkOp::kRange:
         return pool_.code_points({{node.low, node.high}});
       case LarkOp::kSubstring: {
@@ -251,13 +246,14 @@ class Compiler {
     return out;
   }
 
-  Result<Expr> regex(const LarkNode& node, const std::string& pattern) {
+  Result<Expr> regex(const LarkNode& node, std::string_view pattern) {
     RegexUse use;
     use.captures = false;
+    use.flags.fold_case = node.flags[0] != 0;
+    use.flags.multi_line = node.flags[1] != 0;
+    use.flags.dot_all = node.flags[2] != 0;
     auto e = regex_expression(pool_, pattern, use);
-    if (!e) {
-      return fail(rules_.error_at(node.offset, "regex: " + e.error().message, e.error().code));
-    }
+    if (!e) return fail(rules_.error_at(node.offset, e.error().message, e.error().code));
     return *e;
   }
 

@@ -8,19 +8,16 @@
 // as with Lark's `lexer='dynamic_complete'`, none is hidden by a longer match.
 //
 // Read: `|`, groups, `[optional]`, `* + ?`, `~n`, `~n..m`, `{n}` `{n,}` `{,m}` `{n,m}`, "strings"
-// with an `i` flag, "a".."z", /regex/ with the flags i m s u, `&` and `~` in terminals, `-> alias`,
-// `!` and
-// `?` before rule names (no effect on the language), `%ignore`, `%import common.X`, `%json {…}`,
-// `%regex {"substring_…": …}`, `%llguidance {…}`, attributes `capture`, `lazy`, `suffix=…`;
-// comments
-// `//` and `#`.
-// A rule with `lazy` or `suffix` holds the shortest matches: those without a shorter one before
-// them.
-// `~X` is every UTF-8 text that X is not.
+// with an `i` flag, "a".."z", /regex/ with the flags i m s u, `&` and `~` in terminals, `%ignore`,
+// `%import common.X`, `%json {…}`, `%regex {"substring_…": …}`, `%llguidance {…}`, attributes of
+// rules `capture`, `lazy`, `suffix=…`; comments `//` and `#`. No effect on the language have
+// `-> alias`, `!` and `?` before rule names, and priorities (`name.2`): they choose between ways to
+// read a text, all of which count. A rule with `lazy` or `suffix` holds the shortest matches: those
+// without a shorter one before them. `~X` is every UTF-8 text that X is not.
 //
 // Refused by name: special tokens (`<name>`, `<[id]>`), `stop`, `max_tokens`, `temperature`,
-// priorities, templates, parametric rules (`::`, `%if`), nested grammars (`@name`, `%lark`),
-// `%declare`, `%override`, the flags x and l.
+// templates, parametric rules (`::`, `%if`), nested grammars (`@name`, `%lark`), `%declare`,
+// `%override`, attributes of terminals, the flags x and l.
 #pragma once
 
 #include <string_view>

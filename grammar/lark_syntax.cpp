@@ -58,6 +58,7 @@ class LarkParser : private LarkReader {
       at_ = bad;
       return error("the text is not UTF-8");
     }
+    if (sees(utf8::kByteOrderMark)) at_ += utf8::kByteOrderMark.size();
     skip_space(true);
     while (at_ < text_.size()) {
       ESP_TRY(text_[at_] == '%' ? read_statement() : read_definition());
@@ -122,8 +123,13 @@ class LarkParser : private LarkReader {
     ESP_ASSIGN(definition.name, read_name());
     if (sees("::")) return unsupported("parametric rules (`::`) are");
     if (peek() == '{') return unsupported("templates (`name{…}`) are");
-    if (peek() == '.') return unsupported("priorities (`name.N`) are");
-    if (peek() == '[') ESP_TRY(read_attributes(definition));
+    if (peek() == '.') ESP_TRY(read_priority());
+    if (peek() == '[') {
+      if (is_terminal_name(definition.name)) {
+        return unsupported("attributes of terminals (upper-case names) are");
+      }
+      ESP_TRY(read_attributes(definition));
+    }
     if (!take(':')) return error("`:` is expected behind a name");
     definition.first = static_cast<std::uint32_t>(out_.nodes.size());
     ESP_ASSIGN(definition.root, read_body());
@@ -131,12 +137,26 @@ class LarkParser : private LarkReader {
     return {};
   }
 
+  // `name.2`: which of several ways to read a text is taken, not which texts there are.
+  Status read_priority() {
+    ++at_;
+    if (peek() == '-') ++at_;
+    ESP_ASSIGN([[maybe_unused]] const std::uint32_t priority, read_count());
+    return {};
+  }
+
   Status read_attributes(LarkDefinition& definition) {
     ++at_;
     skip_space(false);
+    std::vector<std::string> keys;
     while (peek() != ']') {
       const std::size_t begins = at_;
       ESP_ASSIGN(const std::string key, read_name());
+      if (std::find(keys.begin(), keys.end(), key) != keys.end()) {
+        at_ = begins;
+        return error("the attribute `" + key + "` is given twice");
+      }
+      keys.push_back(key);
       if (key == "stop" || key == "stop_capture" || key == "max_tokens" || key == "temperature") {
         at_ = begins;
         return unsupported("the attribute `" + key + "` is");

@@ -492,7 +492,7 @@ std::vector<std::uint32_t> groups_of_every_match(const Regex& regex) {
 }  // namespace
 
 Result<Expr> regex_expression(ExpressionPool& pool, std::string_view pattern, const RegexUse& use) {
-  ESP_ASSIGN(Regex regex, parse_regex(pattern, use.dialect));
+  ESP_ASSIGN(Regex regex, parse_regex(pattern, use.dialect, use.flags));
   return RegexBuilder(pool, std::move(regex), use).run();
 }
 

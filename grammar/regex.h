@@ -28,6 +28,7 @@ struct RegexUse {
   /// With `json` and `search`: what stands around the match is in its canonical spelling too, so
   /// that the words can be taken away from others.
   bool canonical = false;
+  RegexFlags flags = {};
 };
 
 /// Errors: those of parse_regex. A pattern that no text matches is not an error here: the

@@ -15,7 +15,7 @@ namespace {
 struct Frame {
   std::vector<std::uint32_t> alternatives;
   std::vector<std::uint32_t> sequence;
-  RegexReader::Flags outer;
+  RegexFlags outer;
   std::optional<std::uint32_t> group;
   std::optional<RegexOp> look;
   std::uint32_t offset = 0;
@@ -292,7 +292,7 @@ class PatternParser : private RegexReader {
   // (?flags) for the rest of the enclosing group, (?flags:…) for this one.
   Status flag_group(Frame frame) {
     const std::size_t start = frame.offset;
-    Flags flags = flags_;
+    RegexFlags flags = flags_;
     bool on = true;
     bool any = false;
     for (;; ++at_) {
@@ -374,8 +374,8 @@ class PatternParser : private RegexReader {
 
 }  // namespace
 
-Result<Regex> parse_regex(std::string_view pattern, RegexDialect dialect) {
-  return PatternParser(pattern, dialect).run();
+Result<Regex> parse_regex(std::string_view pattern, RegexDialect dialect, const RegexFlags& flags) {
+  return PatternParser(pattern, dialect, flags).run();
 }
 
 }  // namespace espalier::grammar

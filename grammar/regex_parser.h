@@ -29,6 +29,14 @@ enum class RegexDialect : std::uint8_t {
   kEcma,  // with the `u` flag: JSON Schema's `pattern`
 };
 
+/// Those that hold where the pattern begins; `(?i)` and the like change them from there on.
+struct RegexFlags {
+  bool fold_case = false;   // i
+  bool multi_line = false;  // m
+  bool dot_all = false;     // s
+  bool lazy = false;        // U: unmarked repeats are lazy, marked ones greedy
+};
+
 enum class RegexOp : std::uint8_t {
   kEmpty,      // the empty word
   kClass,      // one code point of `classes[a]`
@@ -77,6 +85,7 @@ struct Regex {
 
 /// Errors: kInvalid (syntax), kUnsupported (refused by name), kLimit; all end in "at offset N".
 [[nodiscard]] Result<Regex> parse_regex(std::string_view pattern,
-                                        RegexDialect dialect = RegexDialect::kRe2);
+                                        RegexDialect dialect = RegexDialect::kRe2,
+                                        const RegexFlags& flags = {});
 
 }  // namespace espalier::grammar

@@ -17,14 +17,8 @@ namespace espalier::grammar {
 
 class RegexReader {
  public:
-  struct Flags {
-    bool fold_case = false;   // i
-    bool multi_line = false;  // m
-    bool dot_all = false;     // s
-    bool lazy = false;        // U: unmarked repeats are lazy, marked ones greedy
-  };
-  RegexReader(std::string_view pattern, RegexDialect dialect)
-      : text_(pattern), ecma_(dialect == RegexDialect::kEcma) {}
+  RegexReader(std::string_view pattern, RegexDialect dialect, const RegexFlags& flags)
+      : text_(pattern), ecma_(dialect == RegexDialect::kEcma), flags_(flags) {}
 
   static bool is_digit(char c) { return c >= '0' && c <= '9'; }
   static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
@@ -49,7 +43,7 @@ class RegexReader {
   std::string_view text_;
   bool ecma_;
   std::size_t at_ = 0;
-  Flags flags_;
+  RegexFlags flags_;
 
  private:
   Result<RegexClass> unicode_class();

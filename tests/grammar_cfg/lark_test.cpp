@@ -130,6 +130,8 @@ TEST(Lark, ErrorsNameThePlace) {
   EXPECT_THAT(run("start: \"a\nx: \"b\"", ""), HasSubstr("string is never closed"));
   EXPECT_THAT(run("start: \"a\"\nstart: \"b\"", ""), HasSubstr("defined already"));
   EXPECT_THAT(run("start: \"b\"..\"a\"", ""), HasSubstr("a range is of one character"));
+  EXPECT_THAT(run("start[suffix=\"x\", suffix=\"y\"]: /.*/", ""),
+              HasSubstr("1:19: the attribute `suffix` is given twice"));
   EXPECT_THAT(run("%import common.FOO", ""), HasSubstr("`common` has no `FOO`; it has DIGIT"));
 }
 
@@ -147,13 +149,29 @@ TEST(Lark, RefusesByName) {
   refused("start[stop=\"x\"]: /.*/", "`stop`");
   refused("start[max_tokens=3]: /.*/", "`max_tokens`");
   refused("start[temperature=0.5]: /.*/", "`temperature`");
-  refused("start.2: \"a\"", "priorities");
+  refused("start: A\nA[lazy]: /a/", "2:2: attributes of terminals");
   refused("start: x{\"a\"}\nx{y}: y", "templates");
   refused("start: x::1", "parametric rules");
   refused("%declare A\nstart: A", "`%declare`");
   refused("%import other.A\nstart: A", "imports other than from `common`");
   refused("start: /a/x", "flag `x`");
   refused("%llguidance {\"foo\": 1}\nstart: \"a\"", "option `foo`");
+}
+
+TEST(Lark, PrioritiesLeaveTheLanguageAsItIs) {
+  constexpr std::string_view kIf =
+      "start.2: IF | NAME\nIF.10: \"if\"\nNAME.-1: /[a-z]+/\n?x.3[capture]: \"x\"";
+  EXPECT_EQ(run(kIf, "if"), "yes");
+  EXPECT_EQ(run(kIf, "iff"), "yes");
+  EXPECT_THAT(run("start.x: \"a\"", ""), HasSubstr("1:7: a count is expected"));
+}
+
+TEST(Lark, AByteOrderMarkIsNoPartOfIt) { EXPECT_EQ(run("\xEF\xBB\xBFstart: \"a\"", "a"), "yes"); }
+
+// A regex's flags are none of its bytes.
+TEST(Lark, ErrorsOfRegexesCountFromTheirFirstByte) {
+  EXPECT_THAT(run("start: /ab\\y/is", ""), HasSubstr("1:8: regex: unknown escape at offset 2"));
+  EXPECT_THAT(run("start: /a(?=b)c/i", ""), HasSubstr("1:8: regex: look-around at offset 1"));
 }
 
 TEST(Lark, NamesWhatIsNeverUsed) {
