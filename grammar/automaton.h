@@ -263,6 +263,7 @@ class Automaton {
   std::uint32_t pair(std::uint32_t expr, StateId a, StateId b);
   std::uint32_t pair_step(std::uint32_t pair, unsigned char byte);
   bool pair_closes(std::uint32_t pair, Fuel& fuel);
+  bool pair_closes_as(std::uint32_t pair, std::string_view word);
   void append_product_closing(std::uint32_t pair, std::string& out) const;
   // Of a running product, by its position's progress.
   [[nodiscard]] std::uint32_t pair_closing_size(std::uint32_t progress) const;

@@ -114,6 +114,32 @@ TEST(Lark, HoldsSchemasAndSubstrings) {
   EXPECT_EQ(run("start: %regex {\"substring_chars\": \"ab c\"}", "b "), "yes");
 }
 
+// As docs/grammar.md says: free text beside a lazy rule hides it unless the text excludes its mark.
+TEST(Lark, FreeTextBesideALazyRuleExcludesItsMark) {
+  constexpr std::string_view kCalls =
+      "call: head /[0-9]+/ \"</f>\"\nhead[lazy]: TEXT \"<f>\"\nTEXT: /(.|\\n)*/\n";
+  const std::string hidden = "start: call* TEXT\n" + std::string(kCalls);
+  EXPECT_EQ(run(hidden, "a<f>x"), "yes");
+  const std::string held =
+      "start: call* PLAIN\nPLAIN: TEXT & ~MARKED\nMARKED: TEXT \"<f>\" TEXT\n" +
+      std::string(kCalls);
+  EXPECT_EQ(run(held, "a<f>12</f> b <f>3</f>"), "yes");
+  EXPECT_EQ(run(held, "plain < text\n"), "yes");
+  EXPECT_EQ(run(held, "a<f>x"), "4");
+  EXPECT_EQ(run(held, "a<f>12</f><f>"), "begins");
+}
+
+// A schema in a grammar is as large as one alone: it is not searched for a value again.
+TEST(Lark, HoldsSchemasWhoseValuesALongSearchWouldFind) {
+  constexpr std::string_view kOneOf =
+      "start: \"<\" %json {\"oneOf\": ["
+      "{\"type\": \"object\", \"properties\": {\"foo\": {\"type\": \"string\"}}}, "
+      "{\"type\": \"object\", \"properties\": {\"bar\": {\"type\": \"string\"}}}]} \">\"";
+  EXPECT_EQ(run(kOneOf, "<{\"foo\": 1}>"), "yes");
+  EXPECT_EQ(run(kOneOf, "<{\"bar\": [], \"foo\": \"\"}>"), "yes");
+  EXPECT_EQ(run(kOneOf, "<{}"), "2");
+}
+
 TEST(Lark, ErrorsNameThePlace) {
   EXPECT_THAT(run("start: a", ""), HasSubstr("1:8: rule `a` is not defined"));
   EXPECT_THAT(run("start: A", ""), HasSubstr("1:8: terminal `A` is not defined"));

@@ -1,0 +1,27 @@
+// What the searches for a closing share: of states under the follow scanner, and of products.
+#pragma once
+
+#include <cstdint>
+#include <tuple>
+
+namespace espalier::grammar {
+
+inline constexpr std::uint64_t kSearch = 20'000;  // states that one search for a closing may open
+
+// Best-first search, cheapest estimate first, then the newest: straight lines are followed to their
+// end.
+struct Candidate {
+  std::uint64_t estimate;
+  std::uint64_t order;
+  std::uint32_t node;
+  std::uint64_t length;
+  bool operator<(const Candidate& other) const {
+    return std::tuple(estimate, other.order) > std::tuple(other.estimate, order);
+  }
+};
+struct Step {
+  std::uint32_t from;
+  unsigned char byte;
+};
+
+}  // namespace espalier::grammar
