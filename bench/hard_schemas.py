@@ -331,6 +331,34 @@ def rows() -> Iterator[Row]:
     )
     items = [{"id": i, "name": name(rng), "at": {"x": i / 2, "y": 1.5}} for i in range(40)]
     yield "unique_objects", {"items": {"type": "object"}, "uniqueItems": True}, [items], [items[:3] + items[:1]]
+    yield people(rng)
+
+
+def people(rng: random.Random) -> Row:
+    """Objects that must differ, with lists that must."""
+    text = {"type": "string"}
+    code = {"type": "string", "pattern": "^[0-9]{5}$"}
+    person = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "name": text,
+            "tags": {"type": "array", "items": text, "uniqueItems": True},
+            "address": {"type": "object", "properties": {"city": text, "zip": code}},
+        },
+        "required": ["id", "name"],
+        "additionalProperties": False,
+    }
+    people = [
+        {
+            "id": i,
+            "name": name(rng),
+            "tags": rng.sample(WORDS, 3),
+            "address": {"city": rng.choice(WORDS), "zip": str(rng.randrange(10000, 99999))},
+        }
+        for i in range(60)
+    ]
+    return "unique_people", {"items": person, "uniqueItems": True}, [people], [people[:3] + people[:1]]
 
 
 def parameters() -> Row:

@@ -2,19 +2,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <string>
 
 #include "grammar/hash.h"
 
 namespace espalier::grammar {
 namespace {
 
-// A whole number as one, where 64 bits hold it.
-std::optional<Json> as_integer(double value) {
-  constexpr double kTop = 18446744073709551616.0;  // 2^64
-  if (std::trunc(value) != value || value >= kTop || value < -kTop / 2) return std::nullopt;
-  if (value < 0) return Json(static_cast<std::int64_t>(value));
-  return Json(static_cast<std::uint64_t>(value));
+// The same text for equal scalars: a whole number is written as one, where 64 bits hold it.
+std::string written(const Json& scalar) {
+  if (scalar.is_number_float()) {
+    constexpr double kTop = 18446744073709551616.0;  // 2^64
+    const auto value = scalar.get<double>();
+    if (std::trunc(value) == value && value < kTop && value >= -kTop / 2) {
+      return value < 0 ? std::to_string(static_cast<std::int64_t>(value))
+                       : std::to_string(static_cast<std::uint64_t>(value));
+    }
+  }
+  return scalar.dump();
 }
 
 }  // namespace
@@ -32,16 +37,13 @@ JsonValueId JsonValues::add(const Json& value, const std::function<Name(std::str
     for (const Json& inner : value) out.items.push_back(add(inner, name));
   } else {
     out.scalar = value;
-    if (value.is_number_float()) {
-      if (auto whole = as_integer(value.get<double>())) out.scalar = std::move(*whole);
-    }
   }
   return intern(std::move(out));
 }
 
 JsonValueId JsonValues::intern(Value value) {
   std::string key(1, static_cast<char>(value.kind));
-  if (value.kind == Kind::kScalar) key += value.scalar.dump();
+  if (value.kind == Kind::kScalar) key += written(value.scalar);
   for (const auto& [name, inner] : value.members) {
     append_bytes(key, name);
     append_bytes(key, inner);

@@ -38,6 +38,7 @@ class JsonValues {
   JsonValueId add(const Json& value, const std::function<Name(std::string_view)>& name);
 
   [[nodiscard]] Kind kind(JsonValueId id) const { return values_[id].kind; }
+  /// As it was given first.
   [[nodiscard]] const Json& scalar(JsonValueId id) const { return values_[id].scalar; }
   /// Of an object, sorted by name.
   [[nodiscard]] const std::vector<Member>& members(JsonValueId id) const {
