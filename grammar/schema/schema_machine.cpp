@@ -171,31 +171,6 @@ bool SchemaMachine::joins_list(LevelId after) {
                      [&](const Alternative& a) { return has_unique(a.formula); });
 }
 
-// Whether the place lies inside an item that must differ from others.
-bool SchemaMachine::recorded(const State& at) const {
-  switch (at.phase) {
-    case Phase::kDead:
-    case Phase::kDone:
-      return false;
-    case Phase::kLeaf:
-      return leaves_[at.a].recorded;
-    case Phase::kKey:
-      return levels_[at.b].recorded;
-    default:
-      return levels_[at.a].recorded;
-  }
-}
-
-// The place without the text of such an item.
-SchemaMachine::State SchemaMachine::without_text(State at) const {
-  if (recorded(at)) {
-    at.text = kLostText;
-  } else if (at.phase != Phase::kKey) {
-    at.text = 0;
-  }
-  return at;
-}
-
 // Behind a value: `text` ends with it where it, or one around it, is recorded.
 SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, std::uint32_t text) {
   Levels levels(ends.begin(), ends.end());

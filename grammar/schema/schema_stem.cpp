@@ -6,6 +6,31 @@
 
 namespace espalier::grammar {
 
+// Whether the place lies inside an item that must differ from others.
+bool SchemaMachine::recorded(const State& at) const {
+  switch (at.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return false;
+    case Phase::kLeaf:
+      return leaves_[at.a].recorded;
+    case Phase::kKey:
+      return levels_[at.b].recorded;
+    default:
+      return levels_[at.a].recorded;
+  }
+}
+
+// The place without the text of such an item.
+SchemaMachine::State SchemaMachine::without_text(State at) const {
+  if (recorded(at)) {
+    at.text = kLostText;
+  } else if (at.phase != Phase::kKey) {
+    at.text = 0;
+  }
+  return at;
+}
+
 // What stands after the values of value_stem(): no place of any text.
 SchemaMachine::LevelId SchemaMachine::value_end() {
   if (value_end_ == 0) {
