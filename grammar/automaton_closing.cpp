@@ -342,18 +342,18 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
 // alone may run into the follow, so it is searched for, over the states themselves, and remembered
 // along the whole way.
 bool Automaton::find_scanned_closing(StateId start) {
-  std::priority_queue<Candidate> open;
-  std::unordered_map<std::uint32_t, Step> reached{{start, {0, 0}}};
+  std::priority_queue<ClosingCandidate> open;
+  std::unordered_map<std::uint32_t, ClosingStep> reached{{start, {0, 0}}};
   std::uint64_t order = 0;
   open.push({closing_estimate(start), order++, start, 0});
   ByteSet follow_bytes;
   for (const char c : program_->follow()) follow_bytes.add(static_cast<unsigned char>(c));
-  for (std::uint64_t work = 0; !open.empty() && work < kSearch; ++work) {
-    const Candidate at = open.top();
+  for (std::uint64_t work = 0; !open.empty() && work < kClosingSearch; ++work) {
+    const ClosingCandidate at = open.top();
     open.pop();
     if (states_[at.node].accepting || states_[at.node].closing_next != 0) {
       for (StateId s = at.node; s != start;) {
-        const Step step = reached.at(s);
+        const ClosingStep step = reached.at(s);
         states_[step.from].closing_next = s;
         states_[step.from].closing_byte = step.byte;
         s = step.from;
@@ -372,7 +372,7 @@ bool Automaton::find_scanned_closing(StateId start) {
       if (c.none()) continue;
       const unsigned char byte = program_->closing_byte(c);
       const StateId next = step(at.node, byte);
-      if (next == kDead || !reached.try_emplace(next, Step{at.node, byte}).second) continue;
+      if (next == kDead || !reached.try_emplace(next, ClosingStep{at.node, byte}).second) continue;
       open.push({at.length + 1 + closing_estimate(next), order++, next, at.length + 1});
     }
   }

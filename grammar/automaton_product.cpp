@@ -62,7 +62,7 @@ std::uint32_t Automaton::pair_step(std::uint32_t from, unsigned char byte) {
 std::uint32_t Automaton::product_step(std::uint32_t from, unsigned char byte) {
   const std::uint32_t next = pair_step(from, byte);
   if (next == 0) return 0;
-  Fuel fuel("states", kSearch);
+  Fuel fuel("states", kClosingSearch);
   return pair_closes(next - 1, fuel) ? next : 0;
 }
 
@@ -98,18 +98,18 @@ bool Automaton::pair_closes(std::uint32_t start, Fuel& fuel) {
       pair_closes_as(start, closing_word(pairs_[start].a))) {
     return true;
   }
-  std::priority_queue<Candidate> open;
-  std::unordered_map<std::uint32_t, Step> reached{{start, {0, 0}}};
+  std::priority_queue<ClosingCandidate> open;
+  std::unordered_map<std::uint32_t, ClosingStep> reached{{start, {0, 0}}};
   std::uint64_t order = 0;
   open.push({estimate(start), order++, start, 0});
   while (!open.empty()) {
     if (!fuel.spend()) return false;
-    const Candidate at = open.top();
+    const ClosingCandidate at = open.top();
     open.pop();
     if (pairs_[at.node].accepting || pairs_[at.node].known == 1) {
       pairs_[at.node].known = 1;
       for (std::uint32_t p = at.node; p != start;) {
-        const Step step = reached.at(p);
+        const ClosingStep step = reached.at(p);
         Pair& before = pairs_[step.from];
         before.known = 1;
         before.closing_next = p + 1;
@@ -126,7 +126,7 @@ bool Automaton::pair_closes(std::uint32_t start, Fuel& fuel) {
       const unsigned char byte = program_->closing_byte(c);
       const std::uint32_t next = pair_step(at.node, byte);
       if (next == 0 || pairs_[next - 1].known == 2) continue;
-      if (!reached.try_emplace(next - 1, Step{at.node, byte}).second) continue;
+      if (!reached.try_emplace(next - 1, ClosingStep{at.node, byte}).second) continue;
       open.push({at.length + 1 + estimate(next - 1), order++, next - 1, at.length + 1});
     }
   }

@@ -6,20 +6,21 @@
 
 namespace espalier::grammar {
 
-inline constexpr std::uint64_t kSearch = 20'000;  // states that one search for a closing may open
+inline constexpr std::uint64_t kClosingSearch =
+    20'000;  // states that one search for a closing may open
 
 // Best-first search, cheapest estimate first, then the newest: straight lines are followed to their
 // end.
-struct Candidate {
+struct ClosingCandidate {
   std::uint64_t estimate;
   std::uint64_t order;
   std::uint32_t node;
   std::uint64_t length;
-  bool operator<(const Candidate& other) const {
+  bool operator<(const ClosingCandidate& other) const {
     return std::tuple(estimate, other.order) > std::tuple(other.estimate, order);
   }
 };
-struct Step {
+struct ClosingStep {
   std::uint32_t from;
   unsigned char byte;
 };

@@ -13,6 +13,10 @@ from espalier._errors import Error
 _REALS = ("temperature", "top_p", "min_p", "repetition", "presence", "frequency")
 _WHOLES = ("top_k", "seed", "max", "retain", "retain_tokens", "retain_steps")
 
+# The largest counts, and sizes in bytes, that the core takes.
+MOST = 2**32 - 1
+MOST_BYTES = 2**63 - 1
+
 # What a tool's call may be given at most: beyond it "no limit" is meant.
 _LONGEST_SECONDS = 1e9
 

@@ -22,8 +22,6 @@ from espalier._tools import Tools
 
 T = TypeVar("T")
 
-_MOST = 2**32 - 1
-_MOST_BYTES = 2**63 - 1
 
 _open: weakref.WeakSet[Engine] = weakref.WeakSet()
 
@@ -102,20 +100,20 @@ class Engine:
         """
         self._session: _core.Session | _Closed = _core.Session(
             _check.path("model", model),
-            _check.whole("threads", threads, 0, _MOST),
-            _check.whole("kv_bytes", kv_bytes, 0, _MOST_BYTES),
+            _check.whole("threads", threads, 0, _check.MOST),
+            _check.whole("kv_bytes", kv_bytes, 0, _check.MOST_BYTES),
             bool(cache),
             _check.path("draft", draft),
             _check.real("retained_share", retained_share),
             _check.text("device", device),
             _check.text("kv_type", kv_type),
             _check.text("numerics", numerics),
-            None if gpu_layers is None else _check.whole("gpu_layers", gpu_layers, 0, _MOST),
-            _check.whole("tensor_parallel", tensor_parallel, 0, _MOST),
-            _check.whole("host_kv_bytes", host_kv_bytes, 0, _MOST_BYTES),
-            _check.whole("data_parallel", data_parallel, 0, _MOST),
+            None if gpu_layers is None else _check.whole("gpu_layers", gpu_layers, 0, _check.MOST),
+            _check.whole("tensor_parallel", tensor_parallel, 0, _check.MOST),
+            _check.whole("host_kv_bytes", host_kv_bytes, 0, _check.MOST_BYTES),
+            _check.whole("data_parallel", data_parallel, 0, _check.MOST),
             _check.path("kv_dir", kv_dir),
-            _check.whole("context", context, 0, _MOST),
+            _check.whole("context", context, 0, _check.MOST),
         )
         self._closing = threading.RLock()
         _open.add(self)

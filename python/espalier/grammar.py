@@ -58,8 +58,6 @@ _COMPILE_FUEL = 2_000_000
 _STATE_BYTES = 64 << 20
 _MAX_DEPTH = 256
 _LAST_TOKEN = 2**31 - 1
-_MOST = 2**32 - 1
-_MOST_BYTES = 2**63 - 1
 
 
 class Vocabulary:
@@ -208,7 +206,7 @@ class Matcher:
 
     def rollback(self, tokens: int) -> None:
         """Takes the last `tokens` tokens back. O(tokens). Error("invalid") where there are fewer."""
-        self._core.rollback(_check.whole("tokens", tokens, 0, _MOST))
+        self._core.rollback(_check.whole("tokens", tokens, 0, _check.MOST))
 
     def reset(self) -> None:
         """Back to before the first token."""
@@ -285,9 +283,9 @@ def _compile(
         kind,
         _check.text(f"the {kind}", text),
         _check.text("follow", follow),
-        _check.whole("compile_fuel", fuel, 0, _MOST_BYTES),
-        _check.whole("state_bytes", state_bytes, 0, _MOST_BYTES),
-        _check.whole("max_depth", depth, 0, _MOST),
+        _check.whole("compile_fuel", fuel, 0, _check.MOST_BYTES),
+        _check.whole("state_bytes", state_bytes, 0, _check.MOST_BYTES),
+        _check.whole("max_depth", depth, 0, _check.MOST),
         _check.text("order", order),
         strict,
         formats,
@@ -446,8 +444,8 @@ class MaskSlots:
         import numpy
 
         self._core = _core.MaskSlots(
-            _check.whole("vocabulary_size", vocabulary_size, 0, _MOST_BYTES),
-            _check.whole("capacity", capacity, 0, _MOST_BYTES),
+            _check.whole("vocabulary_size", vocabulary_size, 0, _check.MOST_BYTES),
+            _check.whole("capacity", capacity, 0, _check.MOST_BYTES),
         )
         table = numpy.asarray(self._core)
         table.flags.writeable = False
@@ -505,10 +503,10 @@ def apply_bitmask(logits: Any, bitmask: Any) -> None:
 def _check_numbers(rows: Sequence[int] = (), tokens_left: int | None = None, threads: int = 1) -> None:
     """Says which number the core did not take. Not asked before: these are calls of every step."""
     for row in rows:
-        _check.whole("row", row, 0, _MOST)
+        _check.whole("row", row, 0, _check.MOST)
     if tokens_left is not None:
-        _check.whole("tokens_left", tokens_left, 0, _MOST)
-    _check.whole("threads", threads, 0, _MOST)
+        _check.whole("tokens_left", tokens_left, 0, _check.MOST)
+    _check.whole("threads", threads, 0, _check.MOST)
 
 
 def _writable(array: Any) -> Any:

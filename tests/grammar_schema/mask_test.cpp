@@ -8,119 +8,15 @@
 #include <vector>
 
 #include "grammar/schema/scalar_library.h"
+#include "tests/grammar_schema/mask_check.h"
 #include "tests/grammar_schema/random_schema.h"
 #include "tests/grammar_schema/verdicts.h"
 
 namespace espalier::grammar {
 namespace {
 
-VocabularyRef random_vocabulary(std::uint64_t seed, const std::vector<std::string>& more = {}) {
-  static const char* const kPieces[] = {
-      "\"",   "\"",       "\"",       "a",  "b",     "c",     "ab",     "name", ":",    ",",
-      "{",    "}",        "[",        "]",  " ",     "\n",    "\\",     "\\n",  "\\u0", "0a",
-      "1",    "2",        "17",       "0",  "-",     ".",     "e",      "5",    "é",    "\xC3",
-      "\xA9", "null",     "true",     "tr", "\":",   "\",\"", "x",      "@",    "z9",   "  ",
-      "\\\"", "\xF0\x9F", "\x98\x80", "d8", "\\ud8", "00",    "\": \"", "},{"};
-  std::mt19937_64 random(seed);
-  Vocabulary::Spec spec;
-  for (int b = 0; b < 256; ++b) spec.bytes.emplace_back(1, static_cast<char>(b));
-  for (int i = 0; i < 250; ++i) {
-    std::string token;
-    for (std::uint64_t n = 1 + random() % 5; n > 0; --n)
-      token += kPieces[random() % std::size(kPieces)];
-    spec.bytes.push_back(std::move(token));
-  }
-  spec.bytes.insert(spec.bytes.end(), more.begin(), more.end());
-  spec.end_of_turn = static_cast<TokenId>(spec.bytes.size());
-  spec.bytes.emplace_back();
-  return Vocabulary::create(std::move(spec)).value();
-}
-
-class MaskCheck {
- public:
-  MaskCheck(VocabularyRef vocabulary, const Json& schema, std::uint64_t seed,
-            const Limits& limits = {})
-      : vocabulary_(std::move(vocabulary)), schema_(schema), random_(seed) {
-    SchemaOptions options;
-    options.unknown_keywords = true;
-    auto made = compile_json_schema(vocabulary_, schema, {}, options, limits);
-    if (made) grammar_ = *made;
-  }
-
-  // A walk of random tokens; each place's mask against every token tried.
-  void walk(int steps, bool budgets) {
-    if (grammar_ == nullptr) return;
-    Matcher matcher = grammar_->start();
-    std::string read;
-    for (int step = 0; step < steps; ++step) {
-      const MaskRef mask = matcher.mask(UINT32_MAX);
-      expect_equal(*mask, *matcher.plain_mask(), read);
-      if (budgets && step % 3 == 0) check_budgets(matcher, read);
-      if (::testing::Test::HasFailure()) return;
-      std::vector<TokenId> ids;
-      for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
-        if (mask->allows(id)) ids.push_back(id);
-      }
-      if (ids.empty()) return;
-      // Long tokens are the ones that cross something.
-      TokenId id = ids[random_() % ids.size()];
-      const TokenId other = ids[random_() % ids.size()];
-      if (vocabulary_->bytes(other).size() > vocabulary_->bytes(id).size()) id = other;
-      ASSERT_TRUE(matcher.advance(id)) << schema_.dump() << "\n" << read;
-      read += vocabulary_->bytes(id);
-    }
-  }
-
-  // A walk with as few tokens as can be, or little more.
-  void walk_near_end(int steps) {
-    if (grammar_ == nullptr) return;
-    Matcher matcher = grammar_->start();
-    std::string read;
-    for (int step = 0; step < steps && matcher.distance() > 0; ++step) {
-      check_budgets(matcher, read);
-      if (::testing::Test::HasFailure()) return;
-      const MaskRef mask =
-          matcher.mask(matcher.distance() + static_cast<std::uint32_t>(random_() % 4));
-      std::vector<TokenId> ids;
-      for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
-        if (mask->allows(id)) ids.push_back(id);
-      }
-      ASSERT_FALSE(ids.empty()) << schema_.dump() << "\nno way on after " << read;
-      const TokenId id = ids[random_() % ids.size()];
-      ASSERT_TRUE(matcher.advance(id)) << schema_.dump() << "\n" << read;
-      read += vocabulary_->bytes(id);
-    }
-  }
-
-  // mask(n) has the tokens after which the distance is below n.
-  void check_budgets(const Matcher& matcher, const std::string& read) {
-    const std::uint32_t distance = matcher.distance();
-    for (const std::uint32_t more : {0U, 1U, 4U, 12U, 30U}) {
-      if (distance + more == 0) continue;
-      const MaskRef mask = matcher.mask(distance + more);
-      for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
-        Matcher after = matcher;
-        const bool fits = after.advance(id) && after.distance() < distance + more;
-        ASSERT_EQ(mask->allows(id), fits)
-            << schema_.dump() << "\nafter " << read << "\ntoken " << vocabulary_->bytes(id)
-            << " with " << distance + more << " left, distance " << distance;
-      }
-    }
-  }
-
- private:
-  void expect_equal(const Mask& mask, const Mask& plain, const std::string& read) {
-    for (TokenId id = 0; static_cast<std::size_t>(id) < vocabulary_->size(); ++id) {
-      ASSERT_EQ(mask.allows(id), plain.allows(id))
-          << schema_.dump() << "\nafter " << read << "\ntoken " << vocabulary_->bytes(id);
-    }
-  }
-
-  VocabularyRef vocabulary_;
-  Json schema_;
-  GrammarRef grammar_;
-  std::mt19937_64 random_;
-};
+using testing::MaskCheck;
+using testing::random_vocabulary;
 
 TEST(SchemaMask, OfRandomSchemasIsWhatEachTokenTriedAloneGives) {
   const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 3'000 : 120;

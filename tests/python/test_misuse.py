@@ -148,7 +148,7 @@ def test_a_tool_may_close_the_engine_that_runs_it(engine: espalier.Engine) -> No
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "tool\n", "")
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork on Windows")
 def test_a_forked_child_is_told_that_the_engine_is_not_its_own(engine: espalier.Engine) -> None:
     ended = run_alone("""
         engine = espalier.Engine("smollm2", threads=1)
@@ -177,8 +177,9 @@ def letters() -> grammar.Vocabulary:
 
 
 def test_tokens_are_bytes_and_ends_are_tokens() -> None:
+    tokens: list[Any] = [b"a", "Ġb"]
     with pytest.raises(TypeError, match="token 1 "):
-        grammar.Vocabulary.from_bytes([b"a", "Ġb"], end=0)  # type: ignore[list-item]
+        grammar.Vocabulary.from_bytes(tokens, end=0)
     with pytest.raises(espalier.Error, match="end "):
         grammar.Vocabulary.from_bytes([b"a"], end=-1)
 
