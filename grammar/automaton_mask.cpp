@@ -329,17 +329,27 @@ std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, std::ui
                                                 << (static_cast<std::size_t>(id) % 64);
   };
   std::uint32_t largest = 0;
-  std::vector<StateId> path(trie.longest() + 1, kDead);
-  path[0] = state;
+  // Bytes that nothing reads need no step, which would be computed and kept; but a schema's places
+  // are tried by each, for its own walk is tested against this one.
+  struct Place {
+    StateId state = kDead;
+    const ByteSet* bytes = nullptr;
+  };
+  const bool by_bytes = !in_schema(state);
+  std::vector<Place> path(trie.longest() + 1);
+  path[0].state = state;
   const auto nodes = trie.nodes();
   for (std::uint32_t i = 0; i < nodes.size();) {
     const TokenWalk::Node& node = nodes[i];
-    const StateId next = step(path[node.depth - 1], node.byte);
+    Place& before = path[node.depth - 1];
+    if (by_bytes && before.bytes == nullptr) before.bytes = &bytes_of(before.state);
+    const bool read = !by_bytes || before.bytes->has(node.byte);
+    const StateId next = read ? step(before.state, node.byte) : kDead;
     if (next == kDead) {
       i = node.next;
       continue;
     }
-    path[node.depth] = next;
+    path[node.depth] = {next, nullptr};
     if (node.token_count > 0) {
       const std::uint32_t after = distance(next);
       if (after <= most_after) {

@@ -17,20 +17,35 @@ void append(std::string& key, const std::vector<Item>& items) {
   key.append(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(Item));
 }
 
-template <class T>
-void sort_unique(std::vector<T>& items) {
+template <class Items>
+void sort_unique(Items& items) {
   std::sort(items.begin(), items.end());
-  items.erase(std::unique(items.begin(), items.end()), items.end());
+  const auto last = std::unique(items.begin(), items.end());
+  while (items.end() != last) items.pop_back();
 }
+
+// The items of one set, most of which have a handful.
+class SeenItems {
+ public:
+  /// Whether it is new.
+  bool insert(std::uint64_t item) {
+    constexpr std::size_t kFew = 24;
+    if (more_.empty() && few_.size() < kFew) {
+      if (std::find(few_.begin(), few_.end(), item) != few_.end()) return false;
+      few_.push_back(item);
+      return true;
+    }
+    if (more_.empty()) more_.insert(few_.begin(), few_.end());
+    return more_.insert(item).second;
+  }
+  [[nodiscard]] std::size_t size() const { return std::max(few_.size(), more_.size()); }
+
+ private:
+  SmallVector<std::uint64_t, 24> few_;
+  std::unordered_set<std::uint64_t> more_;
+};
 
 }  // namespace
-
-std::size_t ContextFreeMachine::LocalHash::operator()(const Local& l) const {
-  std::size_t h = l.expr;
-  h = (h ^ (h >> 31)) * 0x9E3779B97F4A7C15ULL + l.progress;
-  h = (h ^ (h >> 29)) * 0xBF58476D1CE4E5B9ULL + l.next;
-  return (h ^ (h >> 32)) * 0x94D049BB133111EBULL;
-}
 
 ContextFreeMachine::ContextFreeMachine(Automaton& products, const Program& program)
     : products_(products),
@@ -43,37 +58,42 @@ ContextFreeMachine::ContextFreeMachine(Automaton& products, const Program& progr
   seen_.push_back(0);
   left_.push_back(0);
   nodes_.push_back({true, 0, {}});  // kTop
-  node_ids_.emplace(hash_of(true, {}), kTop);
+  node_ids_.insert(hash_of(true, {}), kTop);
   sets_.emplace_back();  // kDead
 }
 
 ContextFreeMachine::SetId ContextFreeMachine::start(Expr root) {
-  return close({Item{push(root, kEnd), kTop}});
+  const Item first{push(root, kEnd), kTop};
+  return close({&first, 1});
 }
 
 ContextFreeMachine::SetId ContextFreeMachine::step(SetId set, unsigned char byte) {
   if (set == kDead) return kDead;
-  const std::uint64_t key = std::uint64_t{set} << 8 | byte;
-  if (const auto it = steps_.find(key); it != steps_.end()) return it->second;
-  std::vector<Item> kernel;
+  SmallVector<Item, 4> kernel;
   // By index: products make states while they read, and a copy of a large set would cost as much.
   for (std::size_t i = 0; i < sets_[set].leaves.size(); ++i) {
     const Item at = sets_[set].leaves[i];
     const LocalId next = read(at.local, byte);
     if (next != UINT32_MAX) kernel.push_back({next, at.node});
   }
-  const SetId to = kernel.empty() ? kDead : close(std::move(kernel));
-  steps_.emplace(key, to);
-  products_.bytes_ += 48;
+  if (kernel.empty()) return kDead;
+  sort_unique(kernel);
+  const std::size_t hash = hash_of(false, {kernel.data(), kernel.size()});
+  const std::uint32_t known =
+      kernel_ids_.find(hash, [&](std::uint32_t k) { return kernels_[k].first == kernel; });
+  if (known != InternTable::kNone) return kernels_[known].second;
+  const SetId to = close({kernel.data(), kernel.size()});
+  kernel_ids_.insert(hash, static_cast<std::uint32_t>(kernels_.size()));
+  kernels_.emplace_back(kernel, to);
+  products_.bytes_ += sizeof kernels_[0] + kernels_.back().first.held_bytes() + 16;
   return to;
 }
 
-ContextFreeMachine::SetId ContextFreeMachine::close(std::vector<Item> kernel) {
+ContextFreeMachine::SetId ContextFreeMachine::close(std::span<const Item> kernel) {
   pending_.clear();
-  pending_by_rule_.clear();
   std::vector<Item> leaves;
   bool accepting = false;
-  if (!visit(std::move(kernel), leaves, &accepting) || !flatten_tails()) {
+  if (!visit(kernel, leaves, &accepting) || !flatten_tails()) {
     overflowed_ = true;
     return kDead;
   }
@@ -89,15 +109,29 @@ ContextFreeMachine::SetId ContextFreeMachine::close(std::vector<Item> kernel) {
   return intern_set(accepting, std::move(leaves));
 }
 
+// The node of the calls of a rule in the set that is being made, and its body to work on where it
+// is new.
+std::uint32_t ContextFreeMachine::pending_of(std::uint32_t rule, std::vector<Item>& work) {
+  if (rule >= pending_by_rule_.size()) pending_by_rule_.resize(rule + 1, 0);
+  const std::uint32_t known = pending_by_rule_[rule];
+  if (known < pending_.size() && pending_[known].rule == rule) return known;
+  const auto fresh = static_cast<std::uint32_t>(pending_.size());
+  pending_by_rule_[rule] = fresh;
+  pending_.emplace_back();
+  pending_.back().rule = rule;
+  work.push_back({push(pool_.rule_body(rule), kEnd), kPending + fresh});
+  return fresh;
+}
+
 // Everything that the kernel reaches without reading: leaves, calls (pending nodes), returns.
-bool ContextFreeMachine::visit(std::vector<Item> kernel, std::vector<Item>& leaves,
+bool ContextFreeMachine::visit(std::span<const Item> kernel, std::vector<Item>& leaves,
                                bool* accepting) {
-  std::unordered_set<std::uint64_t> visited;
-  std::vector<Item> work = std::move(kernel);
+  SeenItems visited;
+  std::vector<Item> work(kernel.begin(), kernel.end());
   while (!work.empty()) {
     const Item at = work.back();
     work.pop_back();
-    if (!visited.insert(std::uint64_t{at.local} << 32 | at.node).second) continue;
+    if (!visited.insert(std::uint64_t{at.local} << 32 | at.node)) continue;
     if (visited.size() > kMostVisits) return false;
     if (at.local == kEnd) {
       // A call that ends where it began read nothing, and its callers went on already.
@@ -112,15 +146,7 @@ bool ContextFreeMachine::visit(std::vector<Item> kernel, std::vector<Item>& leav
     if (reached.ends) work.push_back({kEnd, at.node});
     for (std::size_t i = 0; i < expansions_[at.local].calls.size(); ++i) {
       const Call call = expansions_[at.local].calls[i];
-      const auto [it, fresh] =
-          pending_by_rule_.try_emplace(call.rule, static_cast<std::uint32_t>(pending_.size()));
-      const NodeId node = kPending + it->second;
-      if (fresh) {
-        pending_.emplace_back();
-        pending_.back().rule = call.rule;
-        work.push_back({push(pool_.rule_body(call.rule), kEnd), node});
-      }
-      Pending& callee = pending_[it->second];
+      Pending& callee = pending_[pending_of(call.rule, work)];
       if (call.after == kEnd) {
         callee.tails.push_back(at.node);
       } else {
@@ -133,6 +159,7 @@ bool ContextFreeMachine::visit(std::vector<Item> kernel, std::vector<Item>& leav
 
 // Callers with nothing left to do give way to their own callers.
 bool ContextFreeMachine::flatten_tails() {
+  if (pending_.empty()) return true;
   const auto components = strong_components(pending_.size(), [&](std::uint32_t i, auto&& edge) {
     for (const NodeId tail : pending_[i].tails) {
       if (tail >= kPending) edge(tail - kPending);
@@ -220,6 +247,7 @@ void ContextFreeMachine::reduce(std::vector<Item>& items) const {
 }
 
 void ContextFreeMachine::make_nodes(const std::vector<Item>& leaves) {
+  if (pending_.empty()) return;
   std::vector<std::vector<Item>> reduced(pending_.size());
   for (std::size_t i = 0; i < pending_.size(); ++i) {
     reduced[i] = pending_[i].callers;
@@ -279,7 +307,7 @@ void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
     p.made = base + m;
     products_.bytes_ += sizeof(Node) + p.callers.size() * sizeof(Item) + 80;
     const std::size_t hash = hash_of(p.accepts, p.callers);
-    if (find_node(hash, p.accepts, p.callers) == kPending) node_ids_.emplace(hash, p.made);
+    if (find_node(hash, p.accepts, p.callers) == kPending) node_ids_.insert(hash, p.made);
     nodes_.push_back({p.accepts, ContextFreeFacts::kNever, p.callers});
   }
   // Sizes: every node has a way out (calls are only made of productive rules), so this settles.
@@ -297,7 +325,7 @@ void ContextFreeMachine::make_group(std::vector<std::uint32_t> members) {
   }
 }
 
-std::size_t ContextFreeMachine::hash_of(bool accepting, const std::vector<Item>& items) {
+std::size_t ContextFreeMachine::hash_of(bool accepting, std::span<const Item> items) {
   std::size_t h = accepting ? 1 : 0;
   for (const Item& item : items) {
     h = (h ^ (std::uint64_t{item.local} << 32 | item.node)) * 0x9E3779B97F4A7C15ULL;
@@ -308,13 +336,10 @@ std::size_t ContextFreeMachine::hash_of(bool accepting, const std::vector<Item>&
 
 ContextFreeMachine::NodeId ContextFreeMachine::find_node(std::size_t hash, bool accepts,
                                                          const std::vector<Item>& callers) const {
-  const auto [from, to] = node_ids_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    if (nodes_[it->second].accepts == accepts && nodes_[it->second].callers == callers) {
-      return it->second;
-    }
-  }
-  return kPending;
+  const NodeId known = node_ids_.find(hash, [&](NodeId id) {
+    return nodes_[id].accepts == accepts && nodes_[id].callers == callers;
+  });
+  return known == InternTable::kNone ? kPending : known;
 }
 
 ContextFreeMachine::NodeId ContextFreeMachine::intern_node(bool accepts,
@@ -328,19 +353,17 @@ ContextFreeMachine::NodeId ContextFreeMachine::intern_node(bool accepts,
   }
   const auto id = static_cast<NodeId>(nodes_.size());
   products_.bytes_ += sizeof(Node) + callers.size() * sizeof(Item) + 80;
-  node_ids_.emplace(hash, id);
+  node_ids_.insert(hash, id);
   nodes_.push_back({accepts, size, std::move(callers)});
   return id;
 }
 
 ContextFreeMachine::SetId ContextFreeMachine::intern_set(bool accepting, std::vector<Item> leaves) {
   const std::size_t hash = hash_of(accepting, leaves);
-  const auto [from, to] = set_ids_.equal_range(hash);
-  for (auto it = from; it != to; ++it) {
-    if (sets_[it->second].accepting == accepting && sets_[it->second].leaves == leaves) {
-      return it->second;
-    }
-  }
+  const SetId known = set_ids_.find(hash, [&](SetId id) {
+    return sets_[id].accepting == accepting && sets_[id].leaves == leaves;
+  });
+  if (known != InternTable::kNone) return known;
   Set set;
   set.accepting = accepting;
   set.size = accepting ? 0 : ContextFreeFacts::kNever;
@@ -357,7 +380,7 @@ ContextFreeMachine::SetId ContextFreeMachine::intern_set(bool accepting, std::ve
   products_.bytes_ += sizeof(Set) + leaves.size() * sizeof(Item) + 80;
   set.leaves = std::move(leaves);
   sets_.push_back(std::move(set));
-  set_ids_.emplace(hash, id);
+  set_ids_.insert(hash, id);
   return id;
 }
 

@@ -33,12 +33,15 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "grammar/context_free_facts.h"
 #include "grammar/expression.h"
+#include "grammar/intern_table.h"
+#include "grammar/small_vector.h"
 
 namespace espalier::grammar {
 
@@ -97,9 +100,6 @@ class ContextFreeMachine {
     LocalId next = kEnd;
     friend bool operator==(const Local&, const Local&) = default;
   };
-  struct LocalHash {
-    std::size_t operator()(const Local& l) const;
-  };
   struct Call {
     std::uint32_t rule;
     LocalId after;
@@ -150,12 +150,13 @@ class ContextFreeMachine {
   [[nodiscard]] ByteSet leaf_bytes(LocalId leaf) const;
   [[nodiscard]] unsigned char leaf_closing_byte(LocalId leaf) const;
 
-  SetId close(std::vector<Item> kernel);
-  bool visit(std::vector<Item> kernel, std::vector<Item>& leaves, bool* accepting);
+  SetId close(std::span<const Item> kernel);
+  bool visit(std::span<const Item> kernel, std::vector<Item>& leaves, bool* accepting);
+  std::uint32_t pending_of(std::uint32_t rule, std::vector<Item>& work);
   bool flatten_tails();
   void make_nodes(const std::vector<Item>& leaves);
   void make_group(std::vector<std::uint32_t> members);
-  static std::size_t hash_of(bool accepting, const std::vector<Item>& items);
+  static std::size_t hash_of(bool accepting, std::span<const Item> items);
   [[nodiscard]] NodeId find_node(std::size_t hash, bool accepts,
                                  const std::vector<Item>& callers) const;
   NodeId intern_node(bool accepts, std::vector<Item> callers);
@@ -185,19 +186,22 @@ class ContextFreeMachine {
   std::vector<std::uint32_t> seen_;  // by local: the stamp of the expansion that saw it
   std::vector<std::uint32_t> left_;  // by local: a repeat that its nullable child may not re-enter
   std::uint32_t stamp_ = 0;
-  std::unordered_map<Local, LocalId, LocalHash> local_ids_;
+  InternTable local_ids_;
   std::unordered_map<std::uint32_t, std::vector<std::uint32_t>>
       concat_sizes_;  // from each child on
 
   std::vector<Node> nodes_;
-  std::unordered_multimap<std::size_t, NodeId> node_ids_;  // by content
-  std::unordered_map<std::string, NodeId> group_ids_;      // by the content of the whole group
+  InternTable node_ids_;                               // by content
+  std::unordered_map<std::string, NodeId> group_ids_;  // by the content of the whole group
   std::vector<Set> sets_;
-  std::unordered_multimap<std::size_t, SetId> set_ids_;
-  std::unordered_map<std::uint64_t, SetId> steps_;
+  InternTable set_ids_;
+  // The kernels that were closed, and the sets that came of them: all bytes of a class lead to one.
+  std::vector<std::pair<SmallVector<Item, 4>, SetId>> kernels_;
+  InternTable kernel_ids_;
 
-  std::vector<Pending> pending_;  // while a set is being made
-  std::unordered_map<std::uint32_t, std::uint32_t> pending_by_rule_;
+  // While a set is being made.
+  std::vector<Pending> pending_;
+  std::vector<std::uint32_t> pending_by_rule_;  // a rule's place in pending_, if it has its number
   bool overflowed_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "grammar/automaton.h"
+#include "grammar/hash.h"
 #include "grammar/program.h"
 
 namespace espalier::grammar {
@@ -11,16 +12,18 @@ namespace espalier::grammar {
 ContextFreeMachine::LocalId ContextFreeMachine::local(std::uint32_t expr, std::uint32_t progress,
                                                       LocalId next) {
   const Local l{expr, progress, next};
-  const auto [it, fresh] = local_ids_.try_emplace(l, static_cast<LocalId>(locals_.size()));
-  if (fresh) {
-    locals_.push_back(l);
-    expansions_.emplace_back();
-    seen_.push_back(0);
-    left_.push_back(0);
-    local_sizes_.push_back(ContextFreeFacts::sum(remaining(l), local_sizes_[next]));
-    products_.bytes_ += sizeof(Local) + sizeof(Expansion) + 80;
-  }
-  return it->second;
+  const std::size_t hash = mix(mix(mix(0, expr), progress), next);
+  const LocalId known = local_ids_.find(hash, [&](LocalId id) { return locals_[id] == l; });
+  if (known != InternTable::kNone) return known;
+  const auto id = static_cast<LocalId>(locals_.size());
+  local_ids_.insert(hash, id);
+  locals_.push_back(l);
+  expansions_.emplace_back();
+  seen_.push_back(0);
+  left_.push_back(0);
+  local_sizes_.push_back(ContextFreeFacts::sum(remaining(l), local_sizes_[next]));
+  products_.bytes_ += sizeof(Local) + sizeof(Expansion) + 80;
+  return id;
 }
 
 // Bytes of the shortest word of what remains of the frame itself.

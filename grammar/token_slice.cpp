@@ -39,27 +39,31 @@ std::unique_ptr<const TokenSlice> TokenSlice::create(const Vocabulary& vocabular
   const TokenTrie& trie = vocabulary.trie();
   std::string path(trie.longest(), '\0');
   std::vector<Reading> readings(trie.longest() + 1);
-  std::vector<std::vector<TokenId>> tokens(1);  // by length
-  std::vector<bool> taken(trie.tokens().size(), false);
+  std::unique_ptr<TokenSlice> out(new TokenSlice);
+  auto& up_to = out->up_to_;  // of one length at first
+  const std::vector<std::uint64_t> none((vocabulary.size() + 63) / 64);
+  up_to.push_back(none);
+  std::vector<std::uint8_t> taken(trie.tokens().size(), 0);
   std::array<bool, 0x80> ascii{};
-  for (char32_t c = 0; c < ascii.size(); ++c) ascii[c] = holds(ranges, c);
+  for (char32_t c = 0; c < ascii.size(); ++c) ascii[c] = c != excluded && holds(ranges, c);
   std::size_t read = 0;
   const auto nodes = trie.nodes();
   for (std::uint32_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];
     path[node.depth - 1U] = static_cast<char>(node.byte);
     Reading at = readings[node.depth - 1U];
-    const std::size_t size = bytes_of(static_cast<unsigned char>(path[at.begins]));
-    bool inside = size != 0 && node.byte != excluded;
-    if (inside && at.begins + size == node.depth) {
-      inside = at.count < kLongest;
-      if (size == 1) {
-        inside = inside && ascii[node.byte];
-      } else {
-        const auto d = utf8::decode(std::string_view(path).substr(0, node.depth), at.begins);
-        inside = inside && d.length != 0 && holds(ranges, d.code_point);
-      }
+    bool inside = at.count < kLongest;
+    if (node.byte < ascii.size() && at.begins + 1U == node.depth) {  // which most are
+      inside = inside && ascii[node.byte];
       at = {static_cast<std::uint16_t>(at.count + 1), node.depth};
+    } else {
+      const std::size_t size = bytes_of(static_cast<unsigned char>(path[at.begins]));
+      inside = inside && size > 1 && node.byte != excluded;
+      if (inside && at.begins + size == node.depth) {
+        const auto d = utf8::decode(std::string_view(path).substr(0, node.depth), at.begins);
+        inside = d.length != 0 && holds(ranges, d.code_point);
+        at = {static_cast<std::uint16_t>(at.count + 1), node.depth};
+      }
     }
     if (!inside) {
       i = node.next;
@@ -68,22 +72,20 @@ std::unique_ptr<const TokenSlice> TokenSlice::create(const Vocabulary& vocabular
     ++read;
     readings[node.depth] = at;
     if (node.token_count > 0 && at.begins == node.depth) {
-      while (tokens.size() <= at.count) tokens.emplace_back();
+      while (up_to.size() <= at.count) up_to.push_back(none);
+      std::vector<std::uint64_t>& words = up_to[at.count];
       const auto here = trie.tokens_at(i);
-      tokens[at.count].insert(tokens[at.count].end(), here.begin(), here.end());
-      for (std::size_t t = 0; t < here.size(); ++t) taken[node.tokens + t] = true;
+      for (std::size_t t = 0; t < here.size(); ++t) {
+        const auto id = static_cast<std::size_t>(here[t]);
+        words[id / 64] |= std::uint64_t{1} << (id % 64);
+        taken[node.tokens + t] = 1;
+      }
     }
     ++i;
   }
   if (read < nodes.size() / kLeastShare) return nullptr;
-  std::unique_ptr<TokenSlice> out(new TokenSlice);
-  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
-  for (const auto& of_length : tokens) {
-    for (const TokenId id : of_length) {
-      words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
-                                                  << (static_cast<std::size_t>(id) % 64);
-    }
-    out->up_to_.push_back(words);
+  for (std::size_t n = 1; n < up_to.size(); ++n) {
+    for (std::size_t w = 0; w < none.size(); ++w) up_to[n][w] |= up_to[n - 1][w];
   }
   out->others_.emplace(trie, taken);
   return out;

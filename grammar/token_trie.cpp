@@ -44,13 +44,16 @@ void sort_by_key(std::vector<Keyed>& tokens) {
 
 }  // namespace
 
-TokenWalk::TokenWalk(const TokenWalk& all, const std::vector<bool>& taken) {
+TokenWalk::TokenWalk(const TokenWalk& all, std::span<const std::uint8_t> taken) {
   // By token, how many of those before it stay.
   std::vector<std::uint32_t> rank(taken.size() + 1, 0);
+  tokens_.resize(taken.size());
   for (std::size_t t = 0; t < taken.size(); ++t) {
-    rank[t + 1] = rank[t] + (taken[t] ? 0U : 1U);
-    if (!taken[t]) tokens_.push_back(all.tokens_[t]);
+    tokens_[rank[t]] = all.tokens_[t];  // the next one's place too, where it does not stay
+    rank[t + 1] = rank[t] + (taken[t] != 0 ? 0U : 1U);
   }
+  tokens_.resize(rank.back());
+  tokens_.shrink_to_fit();
   std::vector<std::uint32_t> open;  // the nodes above, by depth
   const auto close_to = [&](std::size_t depth) {
     for (; open.size() > depth; open.pop_back()) {
@@ -68,7 +71,7 @@ TokenWalk::TokenWalk(const TokenWalk& all, const std::vector<bool>& taken) {
     close_to(node.depth - 1U);
     open.push_back(static_cast<std::uint32_t>(nodes_.size()));
     longest_ = std::max<std::size_t>(longest_, node.depth);
-    const bool ends = node.token_count > 0 && !taken[node.tokens];
+    const bool ends = node.token_count > 0 && taken[node.tokens] == 0;
     nodes_.push_back({0, rank[node.tokens], 0, node.depth, node.byte,
                       ends ? node.token_count : std::uint8_t{0}});
     ++i;

@@ -30,9 +30,9 @@ class TokenWalk {
         0;  // tokens that end exactly here (vocabularies repeat bytes), saturated at 255
   };
 
-  /// What is left of `all` without some tokens: `taken[i]` is whether tokens()[i] is one of them;
+  /// What is left of `all` without some tokens: `taken[i]` is 1 where tokens()[i] is one of them;
   /// those that end at one node are all taken, or none is. O(nodes).
-  TokenWalk(const TokenWalk& all, const std::vector<bool>& taken);
+  TokenWalk(const TokenWalk& all, std::span<const std::uint8_t> taken);
 
   [[nodiscard]] std::span<const Node> nodes() const { return nodes_; }
   /// All tokens in depth-first order.
