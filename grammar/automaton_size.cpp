@@ -19,7 +19,7 @@ std::size_t Automaton::held_bytes() const {
 std::size_t ContextFreeMachine::held_bytes() const {
   return held_by_all(locals_, local_sizes_, expansions_, origins_, seen_, left_, local_ids_,
                      concat_sizes_, nodes_, node_ids_, group_ids_, sets_, set_ids_, kernels_,
-                     kernel_ids_, pending_, pending_by_rule_);
+                     kernel_ids_, returns_, pending_, pending_by_rule_);
 }
 
 }  // namespace espalier::grammar

@@ -82,7 +82,8 @@ ContextFreeMachine::SetId ContextFreeMachine::step(SetId set, unsigned char byte
   const std::uint32_t known =
       kernel_ids_.find(hash, [&](std::uint32_t k) { return kernels_[k].first == kernel; });
   if (known != InternTable::kNone) return kernels_[known].second;
-  const SetId to = close({kernel.data(), kernel.size()});
+  SetId to = close_by_return({kernel.data(), kernel.size()});
+  if (to == kDead) to = close({kernel.data(), kernel.size()});
   kernel_ids_.insert(hash, static_cast<std::uint32_t>(kernels_.size()));
   kernels_.emplace_back(kernel, to);
   products_.bytes_ += sizeof kernels_[0] + kernels_.back().first.held_bytes() + 16;
@@ -99,6 +100,11 @@ ContextFreeMachine::SetId ContextFreeMachine::close(std::span<const Item> kernel
   }
   make_nodes(leaves);
   for (Item& leaf : leaves) leaf.node = resolved(leaf.node);
+  return finish(accepting, std::move(leaves));
+}
+
+// The set of all that a kernel reached.
+ContextFreeMachine::SetId ContextFreeMachine::finish(bool accepting, std::vector<Item> leaves) {
   sort_unique(leaves);
   reduce(leaves);
   if (leaves.size() > kMostLeaves) {
@@ -107,6 +113,34 @@ ContextFreeMachine::SetId ContextFreeMachine::close(std::span<const Item> kernel
   }
   if (leaves.empty() && !accepting) return kDead;
   return intern_set(accepting, std::move(leaves));
+}
+
+// close() of a kernel that calls nothing and ends one call at most: what it reads, beside what is
+// read after that call, which many kernels share (each blank of a white space, each digit of a
+// number). kDead where it is not of that kind.
+ContextFreeMachine::SetId ContextFreeMachine::close_by_return(std::span<const Item> kernel) {
+  constexpr NodeId kNone = UINT32_MAX;
+  NodeId ended = kNone;
+  std::vector<Item> leaves;
+  for (const Item& at : kernel) {
+    const Expansion& reached = expansion(at.local);
+    if (reached.beyond || !reached.calls.empty()) return kDead;
+    for (const LocalId leaf : reached.leaves) leaves.push_back({leaf, at.node});
+    if (!reached.ends) continue;
+    if (ended != kNone && ended != at.node) return kDead;
+    ended = at.node;
+  }
+  if (ended == kNone) return finish(false, std::move(leaves));
+  if (ended >= returns_.size()) returns_.resize(nodes_.size(), kDead);
+  if (returns_[ended] == kDead) {
+    const Item end{kEnd, ended};
+    const SetId after = close({&end, 1});
+    if (after == kDead) return kDead;
+    returns_[ended] = after;
+  }
+  const Set& after = sets_[returns_[ended]];
+  leaves.insert(leaves.end(), after.leaves.begin(), after.leaves.end());
+  return finish(after.accepting, std::move(leaves));
 }
 
 // The node of the calls of a rule in the set that is being made, and its body to work on where it

@@ -151,6 +151,8 @@ class ContextFreeMachine {
   [[nodiscard]] unsigned char leaf_closing_byte(LocalId leaf) const;
 
   SetId close(std::span<const Item> kernel);
+  SetId close_by_return(std::span<const Item> kernel);
+  SetId finish(bool accepting, std::vector<Item> leaves);
   bool visit(std::span<const Item> kernel, std::vector<Item>& leaves, bool* accepting);
   std::uint32_t pending_of(std::uint32_t rule, std::vector<Item>& work);
   bool flatten_tails();
@@ -191,7 +193,8 @@ class ContextFreeMachine {
       concat_sizes_;  // from each child on
 
   std::vector<Node> nodes_;
-  InternTable node_ids_;                               // by content
+  std::vector<SetId> returns_;  // by node: the set where its call has just ended; kDead: not made
+  InternTable node_ids_;        // by content
   std::unordered_map<std::string, NodeId> group_ids_;  // by the content of the whole group
   std::vector<Set> sets_;
   InternTable set_ids_;
