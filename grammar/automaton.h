@@ -280,8 +280,8 @@ class Automaton {
   const TokenWalk* allow_slice(StateId state, std::uint32_t most_after,
                                std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
-  std::uint32_t walk_trie(StateId state, const TokenWalk& trie, std::uint32_t most_after,
-                          std::vector<std::uint64_t>& words);
+  std::uint32_t walk_trie(StateId state, const TokenWalk& trie, const TokenTrie* edges,
+                          std::uint32_t most_after, std::vector<std::uint64_t>& words);
   bool spelled(StateId state);
   bool in_schema(StateId state);
   // automaton_budget.cpp

@@ -176,7 +176,7 @@ MaskRef Automaton::plain_mask(StateId state) {
   const Vocabulary& vocabulary = *program_->vocabulary();
   MaskBuilder mask(vocabulary.size());
   if (live(state) && !states_[state].done) {
-    walk_trie(state, vocabulary.trie(), kNever - 1, mask.words());
+    walk_trie(state, vocabulary.trie(), nullptr, kNever - 1, mask.words());
   }
   return intern_mask(mask);
 }
@@ -315,14 +315,20 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
   }
   std::vector<std::uint64_t>& words = mask.words();
   const TokenWalk* others = allow_slice(state, most_after, words, largest_after);
-  const TokenWalk& trie = others != nullptr ? *others : vocabulary.trie();
-  *largest_after = std::max(*largest_after, walk_trie(state, trie, most_after, words));
+  const std::uint32_t largest =
+      others != nullptr
+          ? walk_trie(state, *others, nullptr, most_after, words)
+          : walk_trie(state, vocabulary.trie(), &vocabulary.trie(), most_after, words);
+  *largest_after = std::max(*largest_after, largest);
   return intern_mask(mask);
 }
 
-// Tries every token of the trie; the largest distance that an allowed one leads to.
-std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, std::uint32_t most_after,
-                                   std::vector<std::uint64_t>& words) {
+// Tries every token of the walk; the largest distance that an allowed one leads to. `edges`: the
+// same nodes with their edges, where there are any, by which places that read few bytes go on.
+std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, const TokenTrie* edges,
+                                   std::uint32_t most_after, std::vector<std::uint64_t>& words) {
+  constexpr std::uint32_t kManyNodes = 32;
+  constexpr unsigned kFewBytes = 24;
   const Vocabulary& vocabulary = *program_->vocabulary();
   const auto allow = [&](TokenId id) {
     words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1}
@@ -339,25 +345,50 @@ std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, std::ui
   std::vector<Place> path(trie.longest() + 1);
   path[0].state = state;
   const auto nodes = trie.nodes();
-  for (std::uint32_t i = 0; i < nodes.size();) {
-    const TokenWalk::Node& node = nodes[i];
-    Place& before = path[node.depth - 1];
-    if (by_bytes && before.bytes == nullptr) before.bytes = &bytes_of(before.state);
-    const bool read = !by_bytes || before.bytes->has(node.byte);
-    const StateId next = read ? step(before.state, node.byte) : kDead;
-    if (next == kDead) {
-      i = node.next;
-      continue;
-    }
-    path[node.depth] = {next, nullptr};
-    if (node.token_count > 0) {
-      const std::uint32_t after = distance(next);
-      if (after <= most_after) {
-        largest = std::max(largest, after);
-        for (const TokenId id : trie.tokens_at(i)) allow(id);
+  struct Nodes {  // still to be tried: siblings and what is below them
+    std::uint32_t from, end;
+    Place before;
+  };
+  std::vector<Nodes> open;
+  std::vector<std::uint32_t> children;
+  // Whether what is below a node is open now, along the edges alone.
+  const auto by_edges = [&](std::uint32_t node, Place& at) {
+    if (edges == nullptr || !by_bytes) return false;
+    if (at.bytes == nullptr) at.bytes = &bytes_of(at.state);
+    if (at.bytes->count() > kFewBytes) return false;
+    children.clear();
+    edges->children(node, *at.bytes, children);
+    for (const std::uint32_t child : children) open.push_back({child, nodes[child].next, at});
+    return true;
+  };
+  if (!by_edges(TokenTrie::kRoot, path[0])) {
+    open.push_back({0, static_cast<std::uint32_t>(nodes.size()), path[0]});
+  }
+  while (!open.empty()) {
+    const Nodes some = open.back();
+    open.pop_back();
+    if (some.from == some.end) continue;
+    path[nodes[some.from].depth - 1U] = some.before;
+    for (std::uint32_t i = some.from; i < some.end;) {
+      const TokenWalk::Node& node = nodes[i];
+      Place& before = path[node.depth - 1U];
+      if (by_bytes && before.bytes == nullptr) before.bytes = &bytes_of(before.state);
+      const bool read = !by_bytes || before.bytes->has(node.byte);
+      const StateId next = read ? step(before.state, node.byte) : kDead;
+      if (next == kDead) {
+        i = node.next;
+        continue;
       }
+      path[node.depth] = {next, nullptr};
+      if (node.token_count > 0) {
+        const std::uint32_t after = distance(next);
+        if (after <= most_after) {
+          largest = std::max(largest, after);
+          for (const TokenId id : trie.tokens_at(i)) allow(id);
+        }
+      }
+      i = node.next - i > kManyNodes && by_edges(i, path[node.depth]) ? node.next : i + 1;
     }
-    ++i;
   }
   if (states_[state].may_end) {
     if (vocabulary.end_of_turn() != kNoToken) allow(vocabulary.end_of_turn());
