@@ -19,7 +19,10 @@
 //  - Nullable calls also go on behind the call at once (Aycock and Horspool, "Practical Earley
 //    parsing", 2002), so hidden left recursion and cycles need no second look at a set.
 //
-// Cost of a step: linear in the items and callers it meets: constant for grammars that are
+// A set is closed once a kernel, what the items that read a byte go on to: all bytes of a class,
+// and all sets that go on alike, share one closing.
+//
+// Cost of a closing: linear in the items and callers it meets: constant for grammars that are
 // deterministic with bounded look-behind, at most kMostVisits. Where a set would pass kMostLeaves
 // or kMostVisits the byte is not allowed.
 //
@@ -36,6 +39,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "grammar/context_free_facts.h"
