@@ -6,13 +6,14 @@
 //
 // T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
 // object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
-// T is `bytes` the text is spelled with the longest tokens. Each schema is compiled anew (nothing
-// of another is kept but the vocabulary's tables); for each token the mask is filled into a row of
-// bits, then the token fed, up to the first that is refused. Times are thread CPU time: a mask with
-// its token, a compile with the start of its first mask. What only the vocabulary decides is made
-// before, and timed apart. Strict: what is not enforced is refused. With --check, every n-th mask
-// is held, not timed, against trying each token alone. Exit code 1 where an invalid text was
-// accepted or a mask differed.
+// T is `bytes` the text is spelled with the longest tokens. "gbnf" or "lark" in place of "schema"
+// is a grammar's text. Each schema is compiled anew (nothing of another is kept but the
+// vocabulary's tables); for each token the mask is filled into a row of bits, then the token fed,
+// up to the first that is refused. Times are thread CPU time: a mask with its token, a compile with
+// the start of its first mask. What only the vocabulary decides is made before, and timed apart.
+// Strict: what is not enforced is refused. With --check, every n-th mask is held, not timed,
+// against trying each token alone. Exit code 1 where an invalid text was accepted or a mask
+// differed.
 //
 // Asking for a thread's CPU time is a system call, which takes as long as most masks do. So each
 // mask is also timed by the monotonic clock, read inside of those calls, and the smaller of both
@@ -45,7 +46,9 @@
 #include <vector>
 
 #include "bench/bench_files.h"
+#include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
+#include "grammar/lark.h"
 #include "grammar/token_trie.h"
 
 namespace {
@@ -117,22 +120,41 @@ std::vector<TokenId> spell(const Vocabulary& vocabulary, std::string_view text) 
   return out;
 }
 
+bool has_source(const Json& row) {
+  return row.contains("schema") || (row.contains("gbnf") && row["gbnf"].is_string()) ||
+         (row.contains("lark") && row["lark"].is_string());
+}
+
 // The grammar, where there is one, and what compiling it took.
 GrammarRef compile_row(const VocabularyRef& vocabulary, const Json& row, Outcome& out) {
   out.id = row.contains("id")
                ? (row["id"].is_string() ? row["id"].get<std::string>() : row["id"].dump())
                : "";
+  const auto timed = [&](auto&& compile) -> GrammarRef {
+    const double begin = thread_micros();
+    const auto compiled = compile();
+    out.compile = thread_micros() - begin;
+    if (compiled) return *compiled;
+    out.refusal = compiled.error().message;
+    return nullptr;
+  };
+  const auto grammar_of = [](Result<ContextFreeGrammar> compiled) {
+    return compiled.map([](const ContextFreeGrammar& made) { return made.grammar; });
+  };
+  if (row.contains("gbnf")) {
+    const auto text = row["gbnf"].get<std::string>();
+    return timed([&] { return grammar_of(compile_gbnf(vocabulary, text)); });
+  }
+  if (row.contains("lark")) {
+    const auto text = row["lark"].get<std::string>();
+    return timed([&] { return grammar_of(compile_lark(vocabulary, text)); });
+  }
   const Json schema = row["schema"].is_string()
                           ? Json::parse(row["schema"].get<std::string>(), nullptr, false)
                           : row["schema"];
   SchemaOptions options;
   options.unknown_keywords = true;  // as the specification has it
-  const double begin = thread_micros();
-  const auto grammar = compile_json_schema(vocabulary, schema, {}, options);
-  out.compile = thread_micros() - begin;
-  if (grammar) return *grammar;
-  out.refusal = grammar.error().message;
-  return nullptr;
+  return timed([&] { return compile_json_schema(vocabulary, schema, {}, options); });
 }
 
 // Feeds the texts of the row.
@@ -307,7 +329,7 @@ int main(int argc, char** argv) {
     const auto work = [&] {
       for (std::size_t i = next++; i < lines.size(); i = next++) {
         const Json row = Json::parse(lines[i], nullptr, false);
-        if (!row.is_object() || !row.contains("schema") || !row.contains("tests")) {
+        if (!row.is_object() || !has_source(row) || !row.contains("tests")) {
           malformed = true;
           continue;
         }
@@ -359,7 +381,8 @@ int main(int argc, char** argv) {
     counted("fed", Memory::now());
   }
   if (malformed) {
-    std::fprintf(stderr, "maskbench: a line is no {\"schema\", \"tests\"} object\n");
+    std::fprintf(
+        stderr, "maskbench: a line is no {\"schema\" (or \"gbnf\", \"lark\"), \"tests\"} object\n");
     return 2;
   }
   std::map<std::string, std::size_t> reasons;

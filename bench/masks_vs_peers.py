@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Espalier's masks of JSON Schemas beside xgrammar's and llguidance's: the same rows in the same run.
+"""Espalier's masks of JSON Schemas and grammars beside xgrammar's and llguidance's: the same rows in the same run.
 
     pip install xgrammar llguidance          # in an environment of their own; each is used where it is installed
     PYTHONPATH=build/python python bench/masks_vs_peers.py --tokenizer llama3.1.tokenizer.json.xz \\
         --schemas dev.jsonl.xz [--every 60] [--limit 200] [--json]
 
-Rows are MaskBench's: {"id", "schema", "tests": [{"valid", "text", "toks"}]}, toks being ids of the tokenizer. Each
-schema is compiled by one engine after the other; for each token the mask is filled into a row of bits, then the token
+Rows are MaskBench's: {"id", "schema", "tests": [{"valid", "text", "toks"}]}, toks being ids of the tokenizer; texts
+without them are spelled with the longest tokens. "gbnf" in place of "schema" is a grammar of llama.cpp's form
+(`bench/grammar_rows.py`), which llguidance's own converter makes Lark for it, untimed. Each row is compiled by one
+engine after the other; for each token the mask is filled into a row of bits, then the token
 accepted, up to the first that is refused. Times are this thread's CPU time, in microseconds, and hold the call from
 Python on all sides: a mask with its token, a compile with the making of its matcher. A refusal is an error while
 compiling; what an engine lets through or turns away wrongly is counted by text. The ratio is the peer's time over ours.
@@ -21,6 +23,7 @@ import lzma
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -37,7 +40,15 @@ class Place(Protocol):
     def accepting(self) -> bool: ...
 
 
-Compile = Callable[[str], Callable[[], Place]]
+class Source(NamedTuple):
+    """What a row asks for: a JSON Schema, or a grammar in GBNF."""
+
+    kind: str  # "schema" or "gbnf"
+    text: str
+
+
+# What is left to do once a source has been read, which counts as compiling; that gives what begins texts.
+Compile = Callable[[Source], Callable[[], Callable[[], Place]]]
 
 
 def ours(vocabulary: grammar.Vocabulary) -> Compile:
@@ -53,11 +64,14 @@ def ours(vocabulary: grammar.Vocabulary) -> Compile:
         def accepting(self) -> bool:
             return self.matcher.is_accepting
 
-    def compile_schema(schema: str) -> Callable[[], Place]:
-        compiled = grammar.compile_schema(schema, vocabulary, unknown_keywords=True)
+    def compile_source(source: Source) -> Callable[[], Place]:
+        if source.kind == "gbnf":
+            compiled = grammar.compile_gbnf(source.text, vocabulary)
+        else:
+            compiled = grammar.compile_schema(source.text, vocabulary, unknown_keywords=True)
         return lambda: OurPlace(compiled)
 
-    return compile_schema
+    return lambda source: partial(compile_source, source)
 
 
 def xgrammar(vocabulary: grammar.Vocabulary) -> Compile:
@@ -78,16 +92,20 @@ def xgrammar(vocabulary: grammar.Vocabulary) -> Compile:
         def accepting(self) -> bool:
             return self.matcher.is_completed()
 
-    def compile_schema(schema: str) -> Callable[[], Place]:
+    def compile_source(source: Source) -> Callable[[], Place]:
         compiler = peer.GrammarCompiler(info, max_threads=1, cache_enabled=False)
-        compiled = compiler.compile_json_schema(schema, any_whitespace=True, strict_mode=False)
+        if source.kind == "gbnf":
+            compiled = compiler.compile_grammar(source.text)
+        else:
+            compiled = compiler.compile_json_schema(source.text, any_whitespace=True, strict_mode=False)
         return lambda: PeerPlace(compiled)
 
-    return compile_schema
+    return lambda source: partial(compile_source, source)
 
 
 def llguidance(tokenizer_json: str, size: int) -> Compile:
     import llguidance as peer
+    from llguidance.gbnf_to_lark import any_to_lark
 
     tokenizer = peer.LLTokenizer(tokenizer_json, n_vocab=size)
 
@@ -106,10 +124,14 @@ def llguidance(tokenizer_json: str, size: int) -> Compile:
         def accepting(self) -> bool:
             return self.matcher.is_accepting()
 
-    def compile_schema(schema: str) -> Callable[[], Place]:
-        return lambda: PeerPlace(peer.LLMatcher.grammar_from_json_schema(schema))
+    def compile_source(source: Source, lark: str) -> Callable[[], Place]:
+        if source.kind == "gbnf":
+            compiled = peer.LLMatcher.grammar_from_lark(lark)
+        else:
+            compiled = peer.LLMatcher.grammar_from_json_schema(source.text)
+        return lambda: PeerPlace(compiled)
 
-    return compile_schema
+    return lambda source: partial(compile_source, source, any_to_lark(source.text) if source.kind == "gbnf" else "")
 
 
 class Tally:
@@ -147,9 +169,10 @@ class Test(NamedTuple):
     tokens: list[int]
 
 
-def run_schema(compile_schema: Compile, schema: str, tests: list[Test], tally: Tally) -> None:
+def run_source(compile_source: Compile, source: Source, tests: list[Test], tally: Tally) -> None:
     try:
-        micros, (begin, first) = micros_of(lambda: (made := compile_schema(schema), made()))
+        compile_now = compile_source(source)
+        micros, (begin, first) = micros_of(lambda: (made := compile_now(), made()))
     except Exception:  # every engine has errors of its own
         tally.refused += 1
         return
@@ -181,6 +204,36 @@ def rows(path: Path, every: int, limit: int | None) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
+def source_of(row: dict[str, Any]) -> Source:
+    if "gbnf" in row:
+        return Source("gbnf", row["gbnf"])
+    schema = row["schema"]
+    return Source("schema", schema if isinstance(schema, str) else json.dumps(schema))
+
+
+class Speller:
+    """Texts by the longest token each time."""
+
+    def __init__(self, vocabulary: grammar.Vocabulary) -> None:
+        self.vocabulary = vocabulary
+
+    @cached_property
+    def ids(self) -> dict[bytes, int]:
+        return {self.vocabulary.bytes(i): i for i in reversed(range(len(self.vocabulary)))}
+
+    @cached_property
+    def longest(self) -> int:
+        return max(map(len, self.ids))
+
+    def spell(self, text: str) -> list[int]:
+        rest, out = text.encode(), []
+        while rest:
+            size = next(n for n in range(min(self.longest, len(rest)), 0, -1) if rest[:n] in self.ids)
+            out.append(self.ids[rest[:size]])
+            rest = rest[size:]
+        return out
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokenizer", type=Path, required=True, help="a Hugging Face tokenizer.json, may be .xz")
@@ -200,17 +253,18 @@ def main() -> int:
             engines[name] = make()
         except ImportError as missing:
             print(f"{name} is not installed here ({missing})", file=sys.stderr)
+    speller = Speller(vocabulary)
     tallies = {name: Tally() for name in engines}
     count = 0
     for row in rows(arguments.schemas, arguments.every, arguments.limit):
-        schema = row["schema"] if isinstance(row["schema"], str) else json.dumps(row["schema"])
-        tests = [Test(test["valid"], test["toks"]) for test in row["tests"]]
+        source = source_of(row)
+        tests = [Test(test["valid"], test.get("toks") or speller.spell(test["text"])) for test in row["tests"]]
         count += 1
-        for name, compile_schema in engines.items():
-            run_schema(compile_schema, schema, tests, tallies[name])
+        for name, compile_source in engines.items():
+            run_source(compile_source, source, tests, tallies[name])
     reports = {name: tally.report() for name, tally in tallies.items()}
     if arguments.json:
-        print(json.dumps({"schemas": count, "engines": reports}))
+        print(json.dumps({"rows": count, "engines": reports}))
     else:
         print_table(count, reports)
     return 1 if reports["espalier"]["false_accepts"] else 0
@@ -226,7 +280,7 @@ def vocabulary_of(tokenizer_json: str) -> grammar.Vocabulary:
 
 
 def print_table(count: int, reports: dict[str, dict[str, Any]]) -> None:
-    print(f"{count} schemas, microseconds of one thread")
+    print(f"{count} rows, microseconds of one thread")
     head = ("engine", "passed", "refused", "f.acc", "f.rej", "mask p50", "p90", "p99", "max", "compile p50", "p99")
     print("".join(f"{name:>12}" for name in head))
     for name, r in reports.items():

@@ -277,11 +277,18 @@ class Automaton {
     ByteSet first;    // bytes its code points start with
   };
   std::optional<CharacterLoop> character_loop(StateId state);
-  const TokenWalk* allow_slice(StateId state, std::uint32_t most_after,
-                               std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
+  const TokenSlice* allow_slice(StateId state, std::uint32_t most_after,
+                                std::vector<std::uint64_t>& words, std::uint32_t* largest_after);
   MaskRef walk(StateId state, std::uint32_t most_after, std::uint32_t* largest_after);
-  std::uint32_t walk_trie(StateId state, const TokenWalk& trie, const TokenTrie* edges,
-                          std::uint32_t most_after, std::vector<std::uint64_t>& words);
+  // What a walk tries: nodes, the same with their edges where there are any, and which of them,
+  // where not all: a bit for each.
+  struct Tried {
+    const TokenWalk& trie;
+    const TokenTrie* edges = nullptr;
+    std::span<const std::uint64_t> only = {};
+  };
+  std::uint32_t walk_trie(StateId state, const Tried& tried, std::uint32_t most_after,
+                          std::vector<std::uint64_t>& words);
   bool spelled(StateId state);
   bool in_schema(StateId state);
   // automaton_budget.cpp

@@ -114,11 +114,11 @@ std::optional<Automaton::CharacterLoop> Automaton::character_loop(StateId state)
 }
 
 // Where the state reads characters of a class: allows the tokens that are nothing else, by their
-// length, and returns the trie of the tokens that are still to be walked. nullptr where the whole
+// length, and returns the slice whose other tokens are still to be walked. nullptr where the whole
 // vocabulary must be.
-const TokenWalk* Automaton::allow_slice(StateId state, std::uint32_t most_after,
-                                        std::vector<std::uint64_t>& words,
-                                        std::uint32_t* largest_after) {
+const TokenSlice* Automaton::allow_slice(StateId state, std::uint32_t most_after,
+                                         std::vector<std::uint64_t>& words,
+                                         std::uint32_t* largest_after) {
   const std::uint32_t scan = states_[state].scan;
   if (scan != kNoScan && scan != 0) return nullptr;  // a token might complete the follow
   const std::optional<CharacterLoop> loop = character_loop(state);
@@ -159,24 +159,15 @@ const TokenWalk* Automaton::allow_slice(StateId state, std::uint32_t most_after,
     at = next;
   }
   *largest_after = std::max(*largest_after, largest);
-  for (std::size_t from = 1; from <= slice->longest();) {
-    std::size_t to = from;
-    while (to <= slice->longest() && allowed[to] == allowed[from]) ++to;
-    if (allowed[from]) {
-      const auto more = slice->up_to(to - 1);
-      const auto less = slice->up_to(from - 1);
-      for (std::size_t w = 0; w < words.size(); ++w) words[w] |= more[w] & ~less[w];
-    }
-    from = to;
-  }
-  return &slice->others();
+  slice->allow(allowed, words);
+  return slice;
 }
 
 MaskRef Automaton::plain_mask(StateId state) {
   const Vocabulary& vocabulary = *program_->vocabulary();
   MaskBuilder mask(vocabulary.size());
   if (live(state) && !states_[state].done) {
-    walk_trie(state, vocabulary.trie(), nullptr, kNever - 1, mask.words());
+    walk_trie(state, {vocabulary.trie()}, kNever - 1, mask.words());
   }
   return intern_mask(mask);
 }
@@ -314,19 +305,20 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     return intern_mask(mask);
   }
   std::vector<std::uint64_t>& words = mask.words();
-  const TokenWalk* others = allow_slice(state, most_after, words, largest_after);
-  const std::uint32_t largest =
-      others != nullptr
-          ? walk_trie(state, *others, nullptr, most_after, words)
-          : walk_trie(state, vocabulary.trie(), &vocabulary.trie(), most_after, words);
+  const TokenSlice* slice = allow_slice(state, most_after, words, largest_after);
+  Tried tried{vocabulary.trie(), &vocabulary.trie()};
+  if (slice != nullptr) tried.only = slice->beside();
+  const std::uint32_t largest = slice != nullptr && slice->others() != nullptr
+                                    ? walk_trie(state, {*slice->others()}, most_after, words)
+                                    : walk_trie(state, tried, most_after, words);
   *largest_after = std::max(*largest_after, largest);
   return intern_mask(mask);
 }
 
-// Tries every token of the walk; the largest distance that an allowed one leads to. `edges`: the
-// same nodes with their edges, where there are any, by which places that read few bytes go on.
-std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, const TokenTrie* edges,
-                                   std::uint32_t most_after, std::vector<std::uint64_t>& words) {
+// Tries every token of the walk; the largest distance that an allowed one leads to. Places that
+// read few bytes go on by the edges.
+std::uint32_t Automaton::walk_trie(StateId state, const Tried& tried, std::uint32_t most_after,
+                                   std::vector<std::uint64_t>& words) {
   constexpr std::uint32_t kManyNodes = 32;
   constexpr unsigned kFewBytes = 24;
   const Vocabulary& vocabulary = *program_->vocabulary();
@@ -342,9 +334,14 @@ std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, const T
     const ByteSet* bytes = nullptr;
   };
   const bool by_bytes = !in_schema(state);
+  const TokenWalk& trie = tried.trie;
+  const TokenTrie* edges = tried.edges;
   std::vector<Place> path(trie.longest() + 1);
   path[0].state = state;
   const auto nodes = trie.nodes();
+  const auto is_tried = [&only = tried.only](std::uint32_t i) {
+    return only.empty() || (only[i / 64] >> (i % 64) & 1U) != 0;
+  };
   struct Nodes {  // still to be tried: siblings and what is below them
     std::uint32_t from, end;
     Place before;
@@ -373,7 +370,7 @@ std::uint32_t Automaton::walk_trie(StateId state, const TokenWalk& trie, const T
       const TokenWalk::Node& node = nodes[i];
       Place& before = path[node.depth - 1U];
       if (by_bytes && before.bytes == nullptr) before.bytes = &bytes_of(before.state);
-      const bool read = !by_bytes || before.bytes->has(node.byte);
+      const bool read = is_tried(i) && (!by_bytes || before.bytes->has(node.byte));
       const StateId next = read ? step(before.state, node.byte) : kDead;
       if (next == kDead) {
         i = node.next;

@@ -1,28 +1,11 @@
 #include "grammar/token_slice.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/utf8.h"
 
 namespace espalier::grammar {
 namespace {
-
-// The code points of a path from the trie's root, while all of them are of a class.
-struct Reading {
-  std::uint16_t count = 0;   // whole ones
-  std::uint16_t begins = 0;  // where the one that is being read begins
-};
-
-// Bytes of a code point, by its first; 0 where none begins so.
-std::size_t bytes_of(unsigned char lead) {
-  return lead < 0x80   ? 1
-         : lead < 0xC2 ? 0
-         : lead < 0xE0 ? 2
-         : lead < 0xF0 ? 3
-         : lead < 0xF5 ? 4
-                       : 0;
-}
 
 bool holds(std::span<const CodePointRange> ranges, char32_t c) {
   const auto after =
@@ -31,64 +14,101 @@ bool holds(std::span<const CodePointRange> ranges, char32_t c) {
   return after != ranges.begin() && std::prev(after)->second >= c;
 }
 
+void set(std::vector<std::uint64_t>& words, TokenId id) {
+  words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+}
+
+// All of these.
+bool covers(std::span<const CodePointRange> ranges, char32_t first, char32_t last) {
+  return std::ranges::any_of(
+      ranges, [&](const CodePointRange& r) { return r.first <= first && last <= r.second; });
+}
+
+constexpr std::size_t kFewOthers = 4;  // at most one token in so many is left for a trie of its own
+
 }  // namespace
 
 std::unique_ptr<const TokenSlice> TokenSlice::create(const Vocabulary& vocabulary,
+                                                     const TokenCharacters& characters,
                                                      std::span<const CodePointRange> ranges,
                                                      std::optional<unsigned char> excluded) {
   const TokenTrie& trie = vocabulary.trie();
-  std::string path(trie.longest(), '\0');
-  std::vector<Reading> readings(trie.longest() + 1);
+  const auto tokens = trie.tokens();
+  TokenCharacters::Ascii missing;  // what is not of the class
+  for (unsigned c = 0; c < 0x80; ++c) {
+    if (c != excluded && holds(ranges, c)) continue;
+    (c < 64 ? missing.low : missing.high) |= std::uint64_t{1} << (c % 64);
+  }
+  const bool any_beyond = (!excluded || *excluded < 0x80) && covers(ranges, 0x80, 0xD7FF) &&
+                          covers(ranges, 0xE000, 0x10FFFF);
+  const auto fits_beyond = [&](std::string_view bytes) {
+    for (std::size_t at = 0; at < bytes.size();) {
+      const auto d = utf8::decode(bytes, at);
+      if (!holds(ranges, d.code_point)) return false;
+      at += d.length;
+    }
+    return !excluded || bytes.find(static_cast<char>(*excluded)) == std::string_view::npos;
+  };
   std::unique_ptr<TokenSlice> out(new TokenSlice);
-  auto& up_to = out->up_to_;  // of one length at first
-  const std::vector<std::uint64_t> none((vocabulary.size() + 63) / 64);
-  up_to.push_back(none);
-  std::vector<std::uint8_t> taken(trie.tokens().size(), 0);
-  std::array<bool, 0x80> ascii{};
-  for (char32_t c = 0; c < ascii.size(); ++c) ascii[c] = c != excluded && holds(ranges, c);
-  std::size_t read = 0;
+  out->all_.resize((vocabulary.size() + 63) / 64);
+  out->by_length_.emplace_back();
+  std::vector<std::uint8_t> inside(vocabulary.size(), 0);
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    const TokenCharacters::Ascii& held = characters.ascii[i];
+    const std::size_t count = characters.count[i];
+    if (count == 0 || ((held.low & missing.low) | (held.high & missing.high)) != 0) continue;
+    const auto id = static_cast<TokenId>(i);
+    if (characters.beyond[i] != 0 && !any_beyond && !fits_beyond(vocabulary.bytes(id))) continue;
+    inside[i] = 1;
+    ++most;
+    if (out->by_length_.size() <= count) out->by_length_.resize(count + 1);
+    out->by_length_[count].push_back(id);
+    set(out->all_, id);
+  }
+  if (most < tokens.size() / kLeastShare) return nullptr;
+  std::vector<std::uint8_t> taken(tokens.size());
+  for (std::size_t t = 0; t < tokens.size(); ++t) {
+    taken[t] = inside[static_cast<std::size_t>(tokens[t])];
+  }
+  if (tokens.size() - most <= tokens.size() / kFewOthers) {
+    out->others_.emplace(trie, taken);
+    return out;
+  }
   const auto nodes = trie.nodes();
+  // By token, how many of those before it are not in the slice.
+  std::vector<std::uint32_t> rank(taken.size() + 1, 0);
+  for (std::size_t t = 0; t < taken.size(); ++t) rank[t + 1] = rank[t] + (taken[t] == 0 ? 1U : 0U);
+  out->beside_.resize((nodes.size() + 63) / 64);
   for (std::uint32_t i = 0; i < nodes.size();) {
-    const TokenTrie::Node& node = nodes[i];
-    path[node.depth - 1U] = static_cast<char>(node.byte);
-    Reading at = readings[node.depth - 1U];
-    bool inside = at.count < kLongest;
-    if (node.byte < ascii.size() && at.begins + 1U == node.depth) {  // which most are
-      inside = inside && ascii[node.byte];
-      at = {static_cast<std::uint16_t>(at.count + 1), node.depth};
-    } else {
-      const std::size_t size = bytes_of(static_cast<unsigned char>(path[at.begins]));
-      inside = inside && size > 1 && node.byte != excluded;
-      if (inside && at.begins + size == node.depth) {
-        const auto d = utf8::decode(std::string_view(path).substr(0, node.depth), at.begins);
-        inside = d.length != 0 && holds(ranges, d.code_point);
-        at = {static_cast<std::uint16_t>(at.count + 1), node.depth};
-      }
-    }
-    if (!inside) {
-      i = node.next;
-      continue;
-    }
-    ++read;
-    readings[node.depth] = at;
-    if (node.token_count > 0 && at.begins == node.depth) {
-      while (up_to.size() <= at.count) up_to.push_back(none);
-      std::vector<std::uint64_t>& words = up_to[at.count];
-      const auto here = trie.tokens_at(i);
-      for (std::size_t t = 0; t < here.size(); ++t) {
-        const auto id = static_cast<std::size_t>(here[t]);
-        words[id / 64] |= std::uint64_t{1} << (id % 64);
-        taken[node.tokens + t] = 1;
-      }
-    }
-    ++i;
+    const std::size_t next = nodes[i].next;
+    const std::size_t end = next < nodes.size() ? nodes[next].tokens : taken.size();
+    const bool some = rank[end] != rank[nodes[i].tokens];
+    if (some) out->beside_[i / 64] |= std::uint64_t{1} << (i % 64);
+    i = some ? i + 1 : nodes[i].next;
   }
-  if (read < nodes.size() / kLeastShare) return nullptr;
-  for (std::size_t n = 1; n < up_to.size(); ++n) {
-    for (std::size_t w = 0; w < none.size(); ++w) up_to[n][w] |= up_to[n - 1][w];
-  }
-  out->others_.emplace(trie, taken);
   return out;
+}
+
+void TokenSlice::allow(const std::vector<bool>& lengths, std::vector<std::uint64_t>& words) const {
+  std::size_t in = 0, out = 0;
+  for (std::size_t n = 1; n < by_length_.size(); ++n)
+    (lengths[n] ? in : out) += by_length_[n].size();
+  if (in <= out) {
+    for (std::size_t n = 1; n < by_length_.size(); ++n) {
+      if (!lengths[n]) continue;
+      for (const TokenId id : by_length_[n]) set(words, id);
+    }
+    return;
+  }
+  std::vector<std::uint64_t> some = all_;
+  for (std::size_t n = 1; n < by_length_.size(); ++n) {
+    if (lengths[n]) continue;
+    for (const TokenId id : by_length_[n]) {
+      some[static_cast<std::size_t>(id) / 64] &= ~(std::uint64_t{1} << (id % 64));
+    }
+  }
+  for (std::size_t w = 0; w < words.size(); ++w) words[w] |= some[w];
 }
 
 }  // namespace espalier::grammar

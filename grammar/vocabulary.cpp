@@ -64,7 +64,8 @@ const TokenSlice* Vocabulary::slice(std::span<const std::pair<char32_t, char32_t
   const std::lock_guard lock(slices_mutex_);
   if (const auto known = slices_.find(key); known != slices_.end()) return known->second.get();
   if (slices_.size() == kSlices) return nullptr;
-  return slices_.emplace(std::move(key), TokenSlice::create(*this, ranges, excluded))
+  if (characters_ == nullptr) characters_ = std::make_unique<const TokenCharacters>(*this);
+  return slices_.emplace(std::move(key), TokenSlice::create(*this, *characters_, ranges, excluded))
       .first->second.get();
 }
 

@@ -24,6 +24,7 @@
 
 namespace espalier::grammar {
 
+struct TokenCharacters;
 class TokenSlice;
 class TokenTrie;
 
@@ -75,6 +76,7 @@ class Vocabulary {
   std::size_t longest_ = 0;
   ByteSet single_, json_ = ByteSet::all();
   mutable std::mutex slices_mutex_;
+  mutable std::unique_ptr<const TokenCharacters> characters_;
   mutable std::map<std::string, std::unique_ptr<const TokenSlice>> slices_;
 };
 

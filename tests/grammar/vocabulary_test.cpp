@@ -101,23 +101,36 @@ TEST(TokenTrie, ListsEveryTokenUnderEachOfItsPrefixesAndNowhereElse) {
 // The tokens of a class by their length, and what is left: nothing is in both, nothing in neither.
 TEST(TokenSlice, PartsTheTokensByTheirCharacters) {
   const std::vector<CodePointRange> letters{{'a', 'b'}, {0xE9, 0xEA}, {0x1F600, 0x1F600}};
+  unsigned with_trie = 0, with_bits = 0;
   for (unsigned seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
+    const std::size_t kinds = seed % 3 == 0 ? 5 : 7;  // of 5 most tokens are of the class
     const std::string pieces[] = {"a", "b",   "\xC3\xA9", "\xC3\xAA", "\xF0\x9F\x98\x80",
                                   "c", "\xC3"};
     std::vector<std::string> bytes(200);
     for (auto& b : bytes) {
-      for (std::size_t n = 1 + random() % 4; n > 0; --n) b += pieces[random() % 7];
+      for (std::size_t n = 1 + random() % 4; n > 0; --n) b += pieces[random() % kinds];
     }
     bytes[0] = std::string(TokenSlice::kLongest, 'a');
     bytes[1] = std::string(TokenSlice::kLongest + 1, 'a');
     bytes[2] = bytes[3];
     const auto vocabulary = Vocabulary::create(spec_of(bytes)).value();
     const auto excluded = seed % 2 == 0 ? std::optional<unsigned char>('b') : std::nullopt;
-    const auto slice = TokenSlice::create(*vocabulary, letters, excluded);
+    const auto slice =
+        TokenSlice::create(*vocabulary, TokenCharacters(*vocabulary), letters, excluded);
     ASSERT_NE(slice, nullptr);
     ASSERT_EQ(slice->longest(), TokenSlice::kLongest);
+    std::vector<std::vector<std::uint64_t>> up_to, beyond;  // of at most, and of more characters
+    for (std::size_t n = 0; n <= TokenSlice::kLongest; ++n) {
+      std::vector<bool> lengths(TokenSlice::kLongest + 1);
+      std::fill_n(lengths.begin(), n + 1, true);
+      up_to.emplace_back((bytes.size() + 63) / 64);
+      slice->allow(lengths, up_to.back());
+      lengths.flip();
+      beyond.emplace_back((bytes.size() + 63) / 64);
+      slice->allow(lengths, beyond.back());
+    }
     std::vector<std::string> others;
     for (std::size_t i = 0; i < bytes.size(); ++i) {
       std::size_t length = 0;
@@ -132,26 +145,47 @@ TEST(TokenSlice, PartsTheTokensByTheirCharacters) {
       }
       if (length > TokenSlice::kLongest) others.push_back(bytes[i]);
       for (std::size_t n = 0; n <= TokenSlice::kLongest; ++n) {
-        ASSERT_EQ(slice->up_to(n)[i / 64] >> (i % 64) & 1U, length <= n ? 1U : 0U) << i << " " << n;
+        ASSERT_EQ(up_to[n][i / 64] >> (i % 64) & 1U, length <= n ? 1U : 0U) << i << " " << n;
+        ASSERT_EQ(beyond[n][i / 64] >> (i % 64) & 1U,
+                  length > n && length <= TokenSlice::kLongest ? 1U : 0U)
+            << i << " " << n;
       }
     }
     std::sort(others.begin(), others.end());
     std::vector<std::string> walked;
     std::string path;
-    const TokenWalk& rest = slice->others();
-    for (std::uint32_t i = 0; i < rest.nodes().size(); ++i) {
+    const TokenWalk& rest = slice->others() != nullptr ? *slice->others() : vocabulary->trie();
+    ASSERT_EQ(slice->others() == nullptr, !slice->beside().empty());
+    (slice->others() == nullptr ? with_bits : with_trie)++;
+    std::size_t others_or_not = 0;
+    const auto in_slice = [&](TokenId id) {
+      return (up_to.back()[static_cast<std::size_t>(id) / 64] >> (id % 64) & 1U) != 0;
+    };
+    for (std::uint32_t i = 0; i < rest.nodes().size();) {
       const auto& node = rest.nodes()[i];
+      ASSERT_GT(node.next, i);
+      if (slice->others() == nullptr && (slice->beside()[i / 64] >> (i % 64) & 1U) == 0) {
+        for (const TokenId id : rest.tokens_below(i)) ASSERT_TRUE(in_slice(id));
+        others_or_not += rest.tokens_below(i).size();
+        i = node.next;
+        continue;
+      }
       path.resize(node.depth - 1U);
       path.push_back(static_cast<char>(node.byte));
-      ASSERT_GT(node.next, i);
       ASSERT_FALSE(rest.tokens_below(i).empty());
       for (const TokenId id : rest.tokens_at(i)) {
         ASSERT_EQ(bytes[static_cast<std::size_t>(id)], path);
-        walked.push_back(path);
+        ASSERT_TRUE(!in_slice(id) || slice->others() == nullptr) << path;
+        if (!in_slice(id)) walked.push_back(path);
+        ++others_or_not;
       }
+      ++i;
     }
     ASSERT_EQ(walked, others);
+    ASSERT_EQ(others_or_not, slice->others() != nullptr ? others.size() : bytes.size());
   }
+  EXPECT_GT(with_trie, 0U);
+  EXPECT_GT(with_bits, 0U);
 }
 
 TEST(TokenSlice, IsNotKeptForAClassOfFewTokens) {
