@@ -10,7 +10,7 @@
 #   make bench-cpu  the CPU backend beside the machine's limits, ik_llama.cpp (IK_LLAMA_BIN) and llama.cpp
 #   make bench-cache  the radix cache on traces, and what sharing saves on workloads, beside the best there can be and
 #                  llama.cpp's server, where it is on PATH or in ESPALIER_LLAMA_SERVER
-#   make bench-masks  masks and compiles of JSON Schemas, beside xgrammar and llguidance where they are installed
+#   make bench-masks  masks and compiles of JSON Schemas and grammars, beside xgrammar and llguidance where installed
 #   make bench-bfcl  function calling, beside the same models free and llama.cpp with a JSON schema: STRIDE=20
 #   make format    clang-format and ruff over the sources;  make lint  checks them and runs clang-tidy
 #   make simulate  scheduler, tree and pool under random programs: PROGRAMS=100000
@@ -121,6 +121,9 @@ bench-masks: python
 	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every 6 --limit 1000 --hold
 	@PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/masks_vs_peers.py --every $(EVERY) \
 	  --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz
+	@python3 bench/grammar_rows.py > build/grammars.jsonl
+	@PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/masks_vs_peers.py --every 1 \
+	  --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas build/grammars.jsonl
 
 # Function calling (BFCL): every STRIDE-th question, held, free, and under llama.cpp where $ESPALIER_PEER_PYTHON has it.
 STRIDE ?= 20

@@ -124,7 +124,8 @@ ply ::= (("O-O" "-O"?) | [KQRBN]? [a-h]? [1-8]? "x"? [a-h] [1-8] ("=" [QRBN])?) 
 def main() -> None:
     for name, gbnf, valid, invalid in ROWS:
         tests = [{"valid": True, "text": text} for text in valid] + [{"valid": False, "text": invalid}]
-        print(json.dumps({"id": name, "gbnf": gbnf, "tests": tests}, ensure_ascii=False))
+        lines = gbnf.replace("\n  ", " ")  # a rule a line, as the peers' readers have it
+        print(json.dumps({"id": name, "gbnf": lines, "tests": tests}, ensure_ascii=False))
 
 
 if __name__ == "__main__":
