@@ -101,6 +101,7 @@ TEST(TokenTrie, ListsEveryTokenUnderEachOfItsPrefixesAndNowhereElse) {
 // The tokens of a class by their length, and what is left: nothing is in both, nothing in neither.
 TEST(TokenSlice, PartsTheTokensByTheirCharacters) {
   const std::vector<CodePointRange> letters{{'a', 'b'}, {0xE9, 0xEA}, {0x1F600, 0x1F600}};
+  const std::vector<CodePointRange> all_beyond{{'a', 'b'}, {0x80, 0xD7FF}, {0xE000, 0x10FFFF}};
   unsigned with_trie = 0, with_bits = 0;
   for (unsigned seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);
@@ -116,9 +117,10 @@ TEST(TokenSlice, PartsTheTokensByTheirCharacters) {
     bytes[1] = std::string(TokenSlice::kLongest + 1, 'a');
     bytes[2] = bytes[3];
     const auto vocabulary = Vocabulary::create(spec_of(bytes)).value();
-    const auto excluded = seed % 2 == 0 ? std::optional<unsigned char>('b') : std::nullopt;
-    const auto slice =
-        TokenSlice::create(*vocabulary, TokenCharacters(*vocabulary), letters, excluded);
+    const std::optional<unsigned char> exclusions[] = {'b', std::nullopt, 0xA9, std::nullopt};
+    const auto excluded = exclusions[seed % 4];
+    const auto slice = TokenSlice::create(*vocabulary, TokenCharacters(*vocabulary),
+                                          seed % 5 < 2 ? all_beyond : letters, excluded);
     ASSERT_NE(slice, nullptr);
     ASSERT_EQ(slice->longest(), TokenSlice::kLongest);
     std::vector<std::vector<std::uint64_t>> up_to, beyond;  // of at most, and of more characters
@@ -137,9 +139,9 @@ TEST(TokenSlice, PartsTheTokensByTheirCharacters) {
       for (std::size_t at = 0; at < bytes[i].size() && length != SIZE_MAX;) {
         const auto d = utf8::decode(bytes[i], at);
         const bool inside =
-            d.length != 0 &&
-            (d.code_point == 'a' || (d.code_point == 'b' && !excluded) || d.code_point == 0xE9 ||
-             d.code_point == 0xEA || d.code_point == 0x1F600);
+            d.length != 0 && d.code_point != 'c' &&
+            (!excluded ||
+             bytes[i].substr(at, d.length).find(static_cast<char>(*excluded)) == std::string::npos);
         at += d.length;
         length = inside ? length + 1 : SIZE_MAX;
       }
