@@ -120,9 +120,12 @@ std::vector<TokenId> spell(const Vocabulary& vocabulary, std::string_view text) 
   return out;
 }
 
+bool has_text(const Json& row, const char* key) {
+  return row.contains(key) && row[key].is_string();
+}
+
 bool has_source(const Json& row) {
-  return row.contains("schema") || (row.contains("gbnf") && row["gbnf"].is_string()) ||
-         (row.contains("lark") && row["lark"].is_string());
+  return row.contains("schema") || has_text(row, "gbnf") || has_text(row, "lark");
 }
 
 // The grammar, where there is one, and what compiling it took.
@@ -141,11 +144,11 @@ GrammarRef compile_row(const VocabularyRef& vocabulary, const Json& row, Outcome
   const auto grammar_of = [](Result<ContextFreeGrammar> compiled) {
     return compiled.map([](const ContextFreeGrammar& made) { return made.grammar; });
   };
-  if (row.contains("gbnf")) {
+  if (has_text(row, "gbnf")) {
     const auto text = row["gbnf"].get<std::string>();
     return timed([&] { return grammar_of(compile_gbnf(vocabulary, text)); });
   }
-  if (row.contains("lark")) {
+  if (has_text(row, "lark")) {
     const auto text = row["lark"].get<std::string>();
     return timed([&] { return grammar_of(compile_lark(vocabulary, text)); });
   }

@@ -8,11 +8,11 @@
 Rows are MaskBench's: {"id", "schema", "tests": [{"valid", "text", "toks"}]}, toks being ids of the tokenizer; texts
 without them are spelled with the longest tokens. "gbnf" in place of "schema" is a grammar of llama.cpp's form
 (`bench/grammar_rows.py`), which llguidance's own converter makes Lark for it, untimed. Each row is compiled by one
-engine after the other; for each token the mask is filled into a row of bits, then the token
-accepted, up to the first that is refused. Times are this thread's CPU time, in microseconds, and hold the call from
-Python on all sides: a mask with its token, a compile with the making of its matcher. A refusal is an error while
-compiling; what an engine lets through or turns away wrongly is counted by text. The ratio is the peer's time over ours.
-xgrammar runs as the specification has it (any whitespace, additional members unless forbidden).
+engine after the other; for each token the mask is filled into a row of bits, then the token accepted, up to the first
+that is refused. Times are this thread's CPU time, in microseconds, and hold the call from Python on all sides: a mask
+with its token, a compile with the making of its matcher. A refusal is an error while compiling or converting; what an
+engine lets through or turns away wrongly is counted by text. The ratio is the peer's time over ours. xgrammar runs as
+the specification has it (any whitespace, additional members unless forbidden).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Source(NamedTuple):
     text: str
 
 
-# What is left to do once a source has been read, which counts as compiling; that gives what begins texts.
+# Of a source: what compiles it, which is timed and gives what begins its texts.
 Compile = Callable[[Source], Callable[[], Callable[[], Place]]]
 
 
@@ -207,12 +207,14 @@ def rows(path: Path, every: int, limit: int | None) -> Iterator[dict[str, Any]]:
 def source_of(row: dict[str, Any]) -> Source:
     if "gbnf" in row:
         return Source("gbnf", row["gbnf"])
+    if "schema" not in row:
+        sys.exit(f"row {row.get('id', '?')}: neither schema nor gbnf")
     schema = row["schema"]
     return Source("schema", schema if isinstance(schema, str) else json.dumps(schema))
 
 
 class Speller:
-    """Texts by the longest token each time."""
+    """Texts by the longest token each time; what no token begins is left out."""
 
     def __init__(self, vocabulary: grammar.Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -228,9 +230,11 @@ class Speller:
     def spell(self, text: str) -> list[int]:
         rest, out = text.encode(), []
         while rest:
-            size = next(n for n in range(min(self.longest, len(rest)), 0, -1) if rest[:n] in self.ids)
-            out.append(self.ids[rest[:size]])
-            rest = rest[size:]
+            sizes = range(min(self.longest, len(rest)), 0, -1)
+            size = next((n for n in sizes if rest[:n] in self.ids), 0)
+            if size > 0:
+                out.append(self.ids[rest[:size]])
+            rest = rest[max(size, 1) :]
         return out
 
 

@@ -101,6 +101,10 @@ void TokenSlice::allow(const std::vector<bool>& lengths, std::vector<std::uint64
     }
     return;
   }
+  if (out == 0) {
+    for (std::size_t w = 0; w < words.size(); ++w) words[w] |= all_[w];
+    return;
+  }
   std::vector<std::uint64_t> some = all_;
   for (std::size_t n = 1; n < by_length_.size(); ++n) {
     if (lengths[n]) continue;

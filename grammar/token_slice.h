@@ -5,9 +5,9 @@
 // or those of the lengths that fit, and only the other tokens are walked. Of a class that most
 // tokens are made of (any character but a quote) these are a few per cent, and have a trie of their
 // own; of others (letters) they are most of the vocabulary, and the slice has a bit for each node
-// of the vocabulary's trie instead, which costs a tenth of a copy. Immutable; built once a
-// vocabulary, class and excluded byte, and kept by the vocabulary. A class that few tokens are made
-// of (digits, blanks) has none: walking all costs as little.
+// of the vocabulary's trie instead of a copy of most of it. Immutable; built once a vocabulary,
+// class and excluded byte, and kept by the vocabulary. A class that few tokens are made of (digits,
+// blanks) has none: walking all costs as little.
 #pragma once
 
 #include <cstdint>
