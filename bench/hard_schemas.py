@@ -332,6 +332,22 @@ def rows() -> Iterator[Row]:
     items = [{"id": i, "name": name(rng), "at": {"x": i / 2, "y": 1.5}} for i in range(40)]
     yield "unique_objects", {"items": {"type": "object"}, "uniqueItems": True}, [items], [items[:3] + items[:1]]
     yield people(rng)
+    yield from lists_of_some(rng)
+
+
+def lists_of_some(rng: random.Random) -> Iterator[Row]:
+    """Items that must differ, or must not all, in arrays that ask for more of some."""
+    text = {"type": "string"}
+    free = [f"a note of {name(rng)}" for _ in range(6)]
+    differ = {"type": "array", "uniqueItems": True}
+    some = {**differ, "items": text, "contains": {"enum": WORDS[:3]}, "minContains": 2}
+    yield "unique_with_some", some, [[*free, "alpha", "gamma"]], [[*free, "alpha"], [*free, "alpha", "alpha"]]
+    few = {**differ, "contains": {"enum": ["alpha", "beta", 1]}, "maxContains": 2}
+    yield "unique_with_few", few, [[*free, 2, "beta", {"a": 1}, 1]], [["alpha", "beta", 1], ["alpha", *free, free[0]]]
+    begun = {**differ, "prefixItems": [text, text], "items": text, "contains": {"pattern": "^x-"}}
+    yield "unique_begun", begun, [[*free, "x-1"]], [free, ["x-1", "x-1"]]
+    repeats = {"type": "array", "items": text, "not": {"uniqueItems": True}, "contains": {"const": "pi"}}
+    yield "not_unique", repeats, [[*free, "pi", free[2]]], [[*free, "pi"], [*free, free[0]]]
 
 
 def people(rng: random.Random) -> Row:

@@ -119,14 +119,19 @@ class ScalarRun {
     return counts_->owing != nullptr ? counts_->owing->longest(owed)
                                      : std::uint64_t{owed} * dfa_->widest();
   }
+  /// The texts of one that is a few words, from WordTrie::kStart on; else nullptr.
+  [[nodiscard]] const WordTrie* words() const { return words_.get(); }
   /// Every beginning of a text that was taken away can go on as another.
   [[nodiscard]] bool sparse() const { return sparse_; }
+  /// Whether it may be a string; of few words, not known.
+  [[nodiscard]] bool string() const {
+    if (dfa_ != nullptr) return dfa_->quoted();
+    return terminal_ == nullptr || terminal_->boundary() != Terminal::kDead;
+  }
   /// A string that more texts complete than can be taken away.
   [[nodiscard]] bool roomy(std::uint32_t state) const {
-    const bool string = dfa_ != nullptr
-                            ? dfa_->quoted()
-                            : terminal_ != nullptr && terminal_->boundary() != Terminal::kDead;
-    if (!string || (dfa_ != nullptr && high_ != kUnbounded)) return false;
+    const bool known = dfa_ != nullptr || terminal_ != nullptr;
+    if (!known || !string() || (dfa_ != nullptr && high_ != kUnbounded)) return false;
     return inner_completions(inner(state)) == UINT32_MAX;
   }
   /// The longest text that was taken away.

@@ -186,60 +186,6 @@ SchemaMachine::State SchemaMachine::leaf_end(LeafId at, std::uint32_t text) {
   return after_value(ends, text);
 }
 
-// Whether each part can still become more strings than any list has.
-bool SchemaMachine::roomy(LeafId leaf) const {
-  return std::ranges::all_of(leaves_[leaf].parts, [&](const LeafPart& part) {
-    return scalars_[part.scalar].run.roomy(part.state);
-  });
-}
-
-// Where an item that must differ from others ends: the level that stands for those after any text
-// of it, as far as the next item's end. 0 where the text makes more difference than that. All items
-// are alike, so a list one longer leaves what a string that can be anything has anyway.
-SchemaMachine::LevelId SchemaMachine::after_any_item(const LeafPart& part) {
-  const std::uint64_t key = (std::uint64_t{part.next} << 32) | part.scalar;
-  if (const LevelId* known = any_items_.find(key)) return *known;
-  const auto find = [&]() -> LevelId {
-    const ScalarRun& run = scalars_[part.scalar].run;
-    if (part.next == 0 || !run.roomy(run.start())) return 0;
-    const Json witness = Json::parse(scalars_[part.scalar].closing, nullptr, false);
-    if (!witness.is_string()) return 0;
-    Level next;
-    next.kind = levels_[part.next].kind;
-    next.depth = levels_[part.next].depth;
-    next.seen = levels_[part.next].seen;
-    for (const Alternative& a : levels_[part.next].alternatives) {
-      if (!alike_and_unique(a.formula)) return 0;
-      const FormulaId f = with_value(a.formula, witness);
-      if (plan(next.kind, f, next.seen).verdict != Verdict::kYes) return 0;
-      next.alternatives.push_back({f, a.next});
-    }
-    return level(std::move(next));
-  };
-  const LevelId out = find();
-  any_items_.set(key, out);
-  return out;
-}
-
-// Of an array's rest: its items must differ, all satisfy the same, and there is nothing else but
-// how many there are.
-bool SchemaMachine::alike_and_unique(FormulaId f) const {
-  bool unique = false;
-  const auto plain = [&](FormulaId l) {
-    if (formulas_.op(l) != Formulas::Op::kLiteral) return false;
-    const Atom& atom = formulas_.atom(l);
-    if (atom.kind == AtomKind::kItemsAtLeast || atom.kind == AtomKind::kType) return true;
-    if (formulas_.negated(l)) return false;
-    if (atom.kind == AtomKind::kItems) return atom.b >= formulas_.items_of(atom.a).first.size();
-    unique = unique || atom.kind == AtomKind::kUnique;
-    return atom.kind == AtomKind::kUnique;
-  };
-  const bool all = formulas_.op(f) == Formulas::Op::kAnd
-                       ? std::ranges::all_of(formulas_.children(f), plain)
-                       : plain(f);
-  return all && unique;
-}
-
 SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
   if (levels_[value].has_leaf) return levels_[value].leaf;
   LeafParts parts;

@@ -384,9 +384,25 @@ class SchemaMachine {
   std::uint32_t recorded(LeafId leaf, std::uint32_t text, unsigned char byte) {
     return leaves_[leaf].recorded ? extend(text, byte) : 0;
   }
-  bool roomy(LeafId leaf) const;
-  LevelId after_any_item(const LeafPart& part);
-  bool alike_and_unique(FormulaId f) const;
+  // schema_unique_items.cpp
+  bool never_runs_out(FormulaId rest);
+  FormulaId without_dead_ends(FormulaId value, FormulaId rest);
+  // What stands after an item that must differ from others, whatever its text.
+  struct AnyItem {
+    LevelId level = 0;  // as far as the next item's end; 0: its text makes more difference
+    // But for these, in their canonical spelling without the closing quote, sorted.
+    std::vector<std::string> apart;
+    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(apart); }
+  };
+  bool free_of_item(LeafId leaf) const;
+  const AnyItem& after_any_item(const LeafPart& part);
+  bool find_apart(FormulaId rest, std::set<std::string>& apart);
+  struct ItemSoFar {
+    std::string text;      // from its quote on, in its canonical spelling
+    bool escaped = false;  // and the beginning of an escape
+  };
+  [[nodiscard]] std::optional<ItemSoFar> item_so_far(const State& at) const;
+
   void find_leaf_closing(LeafId leaf);
   Cursor find_key_closing(Cursor at, std::string& read);
   bool joins_list(LevelId after);
@@ -458,7 +474,6 @@ class SchemaMachine {
   const Plan& plan(Kind kind, FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
   std::optional<Json> witness(FormulaId value);
-  FormulaId without_dead_ends(FormulaId value, FormulaId rest);
   bool fits(std::uint32_t depth, std::uint32_t height) const {
     return depth + height <= max_depth_;
   }
@@ -548,7 +563,7 @@ class SchemaMachine {
   std::shared_ptr<StandardStems> standard_stems_;
   LevelId value_end_ = 0;
   NumberMap<LevelId> object_stems_, next_stems_;
-  NumberMap<LevelId> any_items_;  // by level and scalar
+  std::unordered_map<std::uint64_t, AnyItem> any_items_;  // by level and scalar
   NumberMap<FormulaId> expanded_;
   NumberMap<ValueFacts> value_facts_;
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind

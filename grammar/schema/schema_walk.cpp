@@ -177,7 +177,9 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
       // Which item went by makes no difference while this one can become many. Where it ends, or
       // where one text alone is left of it, it may be the one that stands for it.
       const bool spaces = next.inside.phase == Phase::kValue;
-      const bool inside = next.inside.phase == Phase::kLeaf && machine_.roomy(next.inside.a);
+      const bool inside =
+          next.inside.phase == Phase::kOpen ||
+          (next.inside.phase == Phase::kLeaf && machine_.free_of_item(next.inside.a));
       const bool ends = before.inside.phase == Phase::kLeaf && byte == '"';
       const bool taken =
           before.inside.phase == Phase::kLeaf && machine_.leaves_[before.inside.a].bytes.has(byte);

@@ -62,6 +62,9 @@ class SchemaWalk {
     std::uint8_t stands_in = 0;  // kKey, kItem: one went by that stands for another one
     std::uint16_t key = 0;       // Phase::kKey: depth of its quote, 0: it began before the walk
   };
+  static bool dead(const Place& at) {
+    return at.outside == 0 ? at.inside.phase == Phase::kDead : at.outside == Automaton::kDead;
+  }
   // Exits of a piece.
   struct Exits {
     const Piece* piece = nullptr;
@@ -96,9 +99,9 @@ class SchemaWalk {
   struct Part {
     LeafPart leaf;
     bool key = false;
-    bool each = false;           // what ends it depends on its text
-    std::uint32_t any_item = 0;  // the level that stands after it, whatever its text; 0: none
-    std::uint64_t after = 0;     // bytes that close what follows it, at most
+    bool each = false;                                 // what ends it depends on its text
+    const SchemaMachine::AnyItem* any_item = nullptr;  // what stands after it, whatever its text
+    std::uint64_t after = 0;                           // bytes that close what follows it, at most
     std::uint8_t stands_in = 0;  // of the place: what went by before it in the token
   };
   // What a list is made from, and what stands around the place that uses it.
@@ -137,6 +140,12 @@ class SchemaWalk {
   bool leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in);
   Part value_part(const LeafPart& part, std::uint8_t stands_in);
   Place after_part(const Part& part);
+  [[nodiscard]] std::optional<SchemaMachine::ItemSoFar> item_before(std::uint32_t node,
+                                                                    const Part& part) const;
+  bool apart_exits(std::uint32_t node, const Part& part, const Piece& piece,
+                   std::vector<std::uint32_t>& alone, bool& here) const;
+  [[nodiscard]] bool differs_at(std::uint32_t node, const Part& part, std::uint32_t at) const;
+  std::optional<Place> exact_end(std::uint32_t node, bool quoted);
   bool part_piece(std::uint32_t node, const Part& part);
   bool terminal_piece(std::uint32_t node, const Part& part);
   bool dfa_piece(const Part& part);
@@ -147,7 +156,7 @@ class SchemaWalk {
   void allow_counted(MaskBuilder& to, const Part& part, const ScalarDfa::Tokens& tokens,
                      std::uint32_t left);
   void part_below(std::uint32_t node, const Part& part);
-  void leave(std::uint32_t node, const Part& part, Exits exits, bool quoted, bool at_once);
+  void leave(std::uint32_t node, Part part, Exits exits, bool quoted, bool at_once);
   void exits_of(const Piece& piece, std::string_view text, std::vector<std::uint32_t>& out) const;
   bool note_bound(std::uint64_t bound);
   bool note_part(const Part& part, std::uint32_t state);

@@ -26,8 +26,9 @@ SchemaWalk::Part SchemaWalk::value_part(const LeafPart& part, std::uint8_t stand
   out.stands_in = stands_in;
   out.leaf = part;
   out.after = machine_.level_bound(part.next);
-  if (item) out.any_item = machine_.after_any_item(part);
-  out.each = item && out.any_item == 0;
+  if (item) out.any_item = &machine_.after_any_item(part);
+  if (item && out.any_item->level == 0) out.any_item = nullptr;
+  out.each = item && out.any_item == nullptr;
   return out;
 }
 
@@ -37,8 +38,8 @@ SchemaWalk::Place SchemaWalk::after_part(const Part& part) {
   if (part.key) {
     after.inside = machine_.without_text({Phase::kColon, 0, part.leaf.next, 0, 0});
     after.stands_in |= kKey;
-  } else if (part.any_item != 0) {
-    after.inside = machine_.without_text({Phase::kNext, 0, part.any_item, 0, 0});
+  } else if (part.any_item != nullptr) {
+    after.inside = machine_.without_text({Phase::kNext, 0, part.any_item->level, 0, 0});
     after.stands_in |= kItem;
   } else {
     after.inside = machine_.after_value(std::span(&part.leaf.next, 1), kLostText);
@@ -212,12 +213,11 @@ void SchemaWalk::allow_counted(MaskBuilder& to, const Part& part, const ScalarDf
 }
 
 // What ends a part: exits, and the end that comes at once.
-void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool quoted,
-                       bool at_once) {
+void SchemaWalk::leave(std::uint32_t node, Part part, Exits exits, bool quoted, bool at_once) {
   const bool none = exits.only != nullptr ? exits.only->empty() : exits.piece->exits.empty();
   if (none && !at_once) return;
   const ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
-  std::vector<std::uint32_t> taken;
+  std::vector<std::uint32_t> taken, alone;
   if (const std::uint32_t at = run.taken_node(part.leaf.state); at != 0) {
     run.taken()->for_each_below(at, [&](std::string_view text) {
       if (quoted) text.remove_suffix(1);
@@ -228,8 +228,22 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
       }
     });
     std::sort(taken.begin(), taken.end());
-    exits.without = taken;
   }
+  bool exact = part.each;
+  if (part.any_item != nullptr && !apart_exits(node, part, *exits.piece, alone, exact)) {
+    part.any_item = nullptr;
+    part.each = exact = true;
+  }
+  if (!alone.empty()) {
+    Tokens tokens;
+    tokens.piece = exits.piece;
+    tokens.which = &exits;
+    exits.without = taken;
+    for (const std::uint32_t exit : alone) try_exit(tokens, exit);
+    taken.insert(taken.end(), alone.begin(), alone.end());
+    std::sort(taken.begin(), taken.end());
+  }
+  exits.without = taken;
   const Place after = after_part(part);
   if (after.outside == Automaton::kDead) return;
   const bool ends_here = stem_mask_ != nullptr && ends_stem(after);
@@ -238,19 +252,88 @@ void SchemaWalk::leave(std::uint32_t node, const Part& part, Exits exits, bool q
   if (!at_once) return;
   Tokens tokens = all_;
   tokens.each = part.each;
-  if (!quoted) {
-    ends_here ? way(tokens, node, false) : listed(tokens, node, after, false);
-    return;
-  }
-  const std::uint32_t quote = all_.trie->child(node, '"');
+  const std::uint32_t quote = quoted ? all_.trie->child(node, '"') : node;
   if (quote == TokenTrie::kNone) return;
-  path_[all_.trie->nodes()[quote].depth] = '"';
+  if (quoted) path_[all_.trie->nodes()[quote].depth] = '"';
   if (ends_here) {
-    way(tokens, quote, true);
+    way(tokens, quote, quoted);
     return;
   }
-  emit(tokens, quote, after);
-  listed(tokens, quote, after, false);
+  Place here = after;
+  if (exact) {
+    if (const auto found = exact_end(node, quoted)) {
+      if (dead(*found)) return;
+      here = *found;
+      tokens.each = false;
+    }
+  }
+  if (quoted) emit(tokens, quote, here);
+  listed(tokens, quote, here, false);
+}
+
+// What an item that ends a part has of its text at the node; nothing where that is not known.
+std::optional<SchemaMachine::ItemSoFar> SchemaWalk::item_before(std::uint32_t node,
+                                                                const Part& part) const {
+  if (part.leaf.state == machine_.scalars_[part.leaf.scalar].run.start()) {
+    return SchemaMachine::ItemSoFar{};
+  }
+  if (node != TokenTrie::kRoot) return std::nullopt;
+  return machine_.item_so_far(from_);
+}
+
+// Of an item whose text makes a difference where it is one of few: the exits that may become one of
+// these; whether it is one `here`. False where that is not known.
+bool SchemaWalk::apart_exits(std::uint32_t node, const Part& part, const Piece& piece,
+                             std::vector<std::uint32_t>& alone, bool& here) const {
+  const auto& apart = part.any_item->apart;
+  if (apart.empty()) return true;
+  const auto read = item_before(node, part);
+  if (!read) return false;
+  auto at = std::lower_bound(apart.begin(), apart.end(), read->text);
+  for (; at != apart.end() && at->starts_with(read->text); ++at) {
+    const std::string_view rest = std::string_view(*at).substr(read->text.size());
+    if (rest.empty()) {
+      here = true;
+    } else if (read->escaped) {
+      return false;
+    } else {
+      exits_of(piece, rest, alone);
+    }
+  }
+  alone.insert(alone.end(), piece.respelled.begin(), piece.respelled.end());
+  std::sort(alone.begin(), alone.end());
+  alone.erase(std::unique(alone.begin(), alone.end()), alone.end());
+  return true;
+}
+
+// Whether it makes a difference where the item ends below `node` with the edge to `at`.
+bool SchemaWalk::differs_at(std::uint32_t node, const Part& part, std::uint32_t at) const {
+  if (part.any_item == nullptr || part.any_item->apart.empty()) return false;
+  const auto read = item_before(node, part);
+  if (!read || read->escaped || at == node) return true;
+  const auto nodes = all_.trie->nodes();
+  const std::size_t from = node == TokenTrie::kRoot ? 0 : nodes[node].depth;
+  const std::string_view inside =
+      vocabulary_.bytes(all_.trie->tokens_below(at)[0]).substr(from, nodes[at].depth - from - 1U);
+  const auto& apart = part.any_item->apart;
+  return Piece::respells(inside) ||
+         std::binary_search(apart.begin(), apart.end(), read->text + std::string(inside));
+}
+
+// Where the scalar that the walk began in ends now (with a quote), all of its text being known.
+std::optional<SchemaWalk::Place> SchemaWalk::exact_end(std::uint32_t node, bool quoted) {
+  if (node != TokenTrie::kRoot || from_.phase != Phase::kLeaf || from_.text == kLostText) {
+    return std::nullopt;
+  }
+  Place out;
+  if (quoted) {
+    out = replayed("\"");
+  } else {
+    out.inside = machine_.leaf_end(from_.a, from_.text);
+    if (out.inside.phase == Phase::kDone) out.outside = outside_.enter(out.inside);
+  }
+  out.inside = machine_.without_text(out.inside);
+  return out;
 }
 
 // Appends the exits that have `text` inside.
@@ -303,14 +386,19 @@ void SchemaWalk::along(std::uint32_t node, ScalarRun& run, std::uint32_t from, V
 
 // Over the trie along the scalar alone.
 void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
-  Tokens tokens = all_;
-  tokens.each = part.each;
-  std::optional<Place> after;  // made when it is needed
-  const auto live_after = [&] {
-    if (!after) after = after_part(part);
-    return after->outside != Automaton::kDead;
-  };
+  std::optional<Place> usual;  // made when it is needed
   const auto end = [&](std::uint32_t at, bool emits) {
+    Tokens tokens = all_;
+    std::optional<Place> after;
+    if (part.each || differs_at(node, part, at)) {
+      after = at == node ? exact_end(node, false) : behind_item(all_, at);
+      tokens.each = !after;
+    }
+    if (!after) {
+      if (!usual) usual = after_part(part);
+      after = usual;
+    }
+    if (dead(*after)) return;
     if (stem_mask_ != nullptr && ends_stem(*after)) {
       way(tokens, at, emits);
       return;
@@ -319,7 +407,7 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
     below(tokens, at, *after);
   };
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
-  if (run.accepting(part.leaf.state) && live_after()) end(node, false);
+  if (run.accepting(part.leaf.state)) end(node, false);
   std::uint32_t noted = part.leaf.state;
   bool noted_fits = true;
   along(node, run, part.leaf.state, [&](std::uint32_t i, std::uint32_t state) {
@@ -333,7 +421,7 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
         for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
       }
     }
-    if (ends && live_after()) {
+    if (ends) {
       path_[at.depth] = at.byte;
       end(i, !goes_on && at.token_count > 0);
     }
@@ -356,7 +444,7 @@ bool SchemaWalk::key_pieces(std::uint32_t node, Place& key) {
     LeafPart whole = part;
     if (value != level.key_values.end()) whole.next = value->second;
     if (whole.next == 0 ||
-        !part_piece(node, {whole, true, each, 0, level.after_key + kColon, key.stands_in})) {
+        !part_piece(node, {whole, true, each, nullptr, level.after_key + kColon, key.stands_in})) {
       rest.push_back(part);
     }
   }

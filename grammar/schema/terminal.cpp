@@ -218,6 +218,9 @@ void Terminal::set_exits(const Vocabulary& vocabulary, std::size_t closing,
           Piece::shape(token.substr(e.from, e.size)) & (piece.shapes.size() * 64 - 1);
       piece.shapes[bit / 64] |= std::uint64_t{1} << (bit % 64);
     }
+    if (Piece::respells(token.substr(e.from, e.size))) {
+      piece.respelled.push_back(static_cast<std::uint32_t>(i));
+    }
     left.push_back(token.substr(std::size_t{e.from} + e.size + closing));
     if (left.back().empty()) {
       piece.ends.push_back(static_cast<std::uint32_t>(i));

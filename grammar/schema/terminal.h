@@ -80,12 +80,17 @@ class Terminal {
     /// Tokens that leave the scalar later than at once, by the bytes they have inside.
     std::vector<Exit> exits;
     std::vector<std::uint32_t> ends;         // of `exits`: those with nothing after it
+    std::vector<std::uint32_t> respelled;    // of `exits`: inside may be another spelling of a text
     std::unique_ptr<const TokenTrie> after;  // what the others have left; its ids index `exits`
     std::vector<std::uint64_t> shapes;  // bits, by shape(): of the texts that exits have inside
     /// False: no exit has `text` inside, which is not empty.
     [[nodiscard]] bool may_hold(std::string_view text) const {
       const std::size_t bit = shape(text) & (shapes.size() * 64 - 1);
       return ((shapes[bit / 64] >> (bit % 64)) & 1) != 0;
+    }
+    /// Whether a part of a string has an escape that the canonical spelling of no text has.
+    static bool respells(std::string_view inside) {
+      return inside.find("\\u") != inside.npos || inside.find("\\/") != inside.npos;
     }
     /// Of a text that is not empty: its length, its first and its last byte.
     static std::size_t shape(std::string_view text) {

@@ -62,7 +62,10 @@ class MaskCheck {
       for (TokenId id = 0; static_cast<std::size_t>(id) + 1 < vocabulary_->size(); ++id) {
         if (mask->allows(id)) ids.push_back(id);
       }
-      if (ids.empty()) return;
+      if (ids.empty()) {
+        EXPECT_TRUE(matcher.accepting()) << schema_.dump() << "\nno way on after " << read;
+        return;
+      }
       // Long tokens are the ones that cross something.
       TokenId id = ids[random_() % ids.size()];
       const TokenId other = ids[random_() % ids.size()];
