@@ -184,7 +184,22 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
   const auto is_set = [&](FormulaId f) {
     return nodes_[f].op == Op::kLiteral && nodes_[f].atom.kind == AtomKind::kIn;
   };
-  if (std::count_if(flat.begin(), flat.end(), is_set) < 2) return true;
+  const auto sets = std::count_if(flat.begin(), flat.end(), is_set);
+  if (sets < 2) return true;
+  if (sets <= kMergedByPairs) {
+    // Two at a time: the same pairs meet again and again.
+    std::optional<FormulaId> all;
+    const auto rest = std::remove_if(flat.begin(), flat.end(), [&](FormulaId f) {
+      if (!is_set(f)) return false;
+      all = !all ? f : *all <= kTrue ? *all : merged_pair(op, *all, f);
+      return true;
+    });
+    flat.shorten(static_cast<std::size_t>(rest - flat.begin()));
+    if (*all <= kTrue) return false;
+    flat.push_back(*all);
+    std::sort(flat.begin(), flat.end());
+    return true;
+  }
   const bool negated = op == Op::kOr;  // of those that meet
   std::optional<std::vector<Json>> meet;
   std::vector<Json> join;
@@ -216,6 +231,32 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
   flat.push_back(f);
   std::sort(flat.begin(), flat.end());
   return true;
+}
+
+// merge_sets() of two; kFalse or kTrue where they decide the whole.
+FormulaId Formulas::merged_pair(Op op, FormulaId a, FormulaId b) {
+  if (a > b) std::swap(a, b);
+  const std::uint64_t key = (std::uint64_t{a} << 33) | (std::uint64_t{b} << 1) | (op == Op::kOr);
+  if (const FormulaId* known = merged_pairs_.find(key)) return *known;
+  const bool negated = op == Op::kOr;  // of those that meet
+  const auto meets = [&](FormulaId f) { return nodes_[f].negated == negated; };
+  if (!meets(a)) std::swap(a, b);
+  const std::vector<Json>& first = sets_[nodes_[a].atom.a];
+  const std::vector<Json>& second = sets_[nodes_[b].atom.a];
+  std::vector<Json> merged;
+  if (!meets(a)) {
+    std::ranges::set_union(first, second, std::back_inserter(merged));
+  } else if (meets(b)) {
+    std::ranges::set_intersection(first, second, std::back_inserter(merged));
+  } else {
+    std::ranges::set_difference(first, second, std::back_inserter(merged));
+  }
+  FormulaId out = op == Op::kAnd ? kFalse : kTrue;
+  if (!merged.empty()) {
+    out = literal({AtomKind::kIn, set(std::move(merged)), 0}, nodes_[a].negated);
+  }
+  merged_pairs_.set(key, out);
+  return out;
 }
 
 // Written for kAnd; kOr is its mirror image: `zero` decides the whole, `one` says nothing.

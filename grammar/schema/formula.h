@@ -151,9 +151,9 @@ class Formulas {
   [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   [[nodiscard]] std::size_t held_bytes() const {
-    return held_by_all(nodes_, children_, by_hash_, restricted_, names_, name_ids_, numbers_,
-                       patterns_, sets_, values_, json_values_, equal_, name_lists_, members_,
-                       items_, payload_ids_);
+    return held_by_all(nodes_, children_, by_hash_, restricted_, merged_pairs_, names_, name_ids_,
+                       numbers_, patterns_, sets_, values_, json_values_, equal_, name_lists_,
+                       members_, items_, payload_ids_);
   }
   /// Whether the names and the scalars of sets are written with these bytes alone.
   [[nodiscard]] bool written_with(const ByteSet& bytes) const;
@@ -203,12 +203,15 @@ class Formulas {
   }
   FormulaId intern(Node node, std::span<const FormulaId> children);
   FormulaId combine(Op op, std::span<const FormulaId> parts);
+  static constexpr std::ptrdiff_t kMergedByPairs = 8;
   bool merge_sets(Op op, SmallVector<FormulaId, 24>& flat);
+  FormulaId merged_pair(Op op, FormulaId a, FormulaId b);
 
   std::vector<Node> nodes_;
   std::vector<FormulaId> children_;
   InternTable by_hash_;
   NumberMap<FormulaId> restricted_;
+  NumberMap<FormulaId> merged_pairs_;  // of sets, by both and what joins them
   std::vector<std::string> names_;
   std::unordered_map<std::string, std::uint32_t> name_ids_;
   std::vector<double> numbers_;

@@ -39,6 +39,7 @@ bool SchemaMachine::find_apart(FormulaId rest, std::set<std::string>& apart) {
         break;
       case AtomKind::kContains: {
         const FormulaId said = expand(atom.a);
+        bounded = bounded || negated;
         contained.push_back(negated ? formulas_.negate(said) : said);
         break;
       }

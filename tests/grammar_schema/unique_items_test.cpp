@@ -44,9 +44,10 @@ TEST(UniqueItems, OfOneTokenDifferWhereFewTextsAreLeft) {
 // whole one, with nests of such arrays, alternatives, and items of which only few are left.
 TEST(UniqueItems, MasksInsideThemAreWhatEachTokenTriedAloneGives) {
   const VocabularyRef vocabulary = random_vocabulary(
-      7, {"\"}",   "\"},",  "\"},{\"", "},{\"a\":",     "1},{\"a\":1}", "{\"a\":1}", ",{\"a\":2}]",
-          "]]",    "],[",   "1],[",    "],[1,2]",       "[1,2],",       "[1,2]]",    "\"]},{",
-          "a\"}]", "b\"},", ":\"",     "\":\"a\"},{\"", "\"a\",\"b\"]", "true},{",   "0},{\"b\":"});
+      7, {"\"}",           "\"},",         "\"},{\"", "},{\"a\":", "1},{\"a\":1}", "{\"a\":1}",
+          ",{\"a\":2}]",   "]]",           "],[",     "1],[",      "],[1,2]",      "[1,2],",
+          "[1,2]]",        "\"]},{",       "a\"}]",   "b\"},",     "b\",\"a",      ":\"",
+          "\":\"a\"},{\"", "\"a\",\"b\"]", "true},{", "0},{\"b\":"});
   struct Case {
     const char* schema;
     const char* text;
@@ -78,6 +79,9 @@ TEST(UniqueItems, MasksInsideThemAreWhatEachTokenTriedAloneGives) {
        R"([{"a":1},{"a":2},{"b":[]}])"},
       {R"({"type":"array","items":{"type":"object"},"not":{"uniqueItems":true}})",
        R"([{"a":1},{"b":"a"},{"a":1}])"},
+      {R"({"type":"array","items":{"type":"string","pattern":"^[ab]+$"},"not":{"uniqueItems":true},
+          "contains":true,"minContains":2,"maxContains":2})",
+       R"(["ab","ab"])"},
       {R"({"items":{"type":"number","minimum":0},"uniqueItems":true})", "[1,17,0.5,170,1.25,2]"},
       {R"({"items":{"type":"integer","minimum":0,"maximum":3},"uniqueItems":true})", "[1,0,3,2]"},
   };
