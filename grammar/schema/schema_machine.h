@@ -385,6 +385,16 @@ class SchemaMachine {
     return leaves_[leaf].recorded ? extend(text, byte) : 0;
   }
   // schema_unique_items.cpp
+  struct ItemsAsked {
+    std::vector<FormulaId> kinds;  // each item is of one, by where it stands
+    std::vector<FormulaId> wanted,
+        limited;                     // that so many must satisfy; that no more than some may
+    std::vector<JsonValueId> taken;  // that items differ from, or one must be
+    bool repeats = false;            // one must come twice
+    bool bounded = false;            // there may be a last one, or one unlike others
+    std::uint64_t must_come = 0;     // items, at most
+  };
+  std::optional<ItemsAsked> items_asked(FormulaId rest);
   bool never_runs_out(FormulaId rest);
   FormulaId without_dead_ends(FormulaId value, FormulaId rest);
   // What stands after an item that must differ from others, whatever its text.

@@ -7,6 +7,67 @@
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kMostKinds = 64, kMostTexts = 256;
+
+template <class T>
+void make_unique(std::vector<T>& some) {
+  std::sort(some.begin(), some.end());
+  some.erase(std::unique(some.begin(), some.end()), some.end());
+}
+
+}  // namespace
+
+// What an array's rest asks of its items. Nothing where it asks for more than is told here.
+std::optional<SchemaMachine::ItemsAsked> SchemaMachine::items_asked(FormulaId rest) {
+  ItemsAsked out;
+  bool known = true;
+  formulas_.map(rest, [&](FormulaId l) {
+    const Atom atom = formulas_.atom(l);
+    const bool negated = formulas_.negated(l);
+    switch (atom.kind) {
+      case AtomKind::kType:
+        break;
+      case AtomKind::kItemsAtLeast:
+        out.bounded = out.bounded || negated;
+        if (!negated) out.must_come += atom.a;
+        break;
+      case AtomKind::kUnique: {
+        const auto& list = formulas_.values_of(atom.a);
+        out.taken.insert(out.taken.end(), list.begin(), list.end());
+        out.repeats = out.repeats || negated;
+        break;
+      }
+      case AtomKind::kContains:
+        out.bounded = out.bounded || negated;
+        if (!negated) out.must_come += atom.b;
+        (negated ? out.limited : out.wanted).push_back(expand(atom.a));
+        break;
+      case AtomKind::kItems: {
+        const ItemMap& map = formulas_.items_of(atom.a);
+        known = known && !negated;
+        out.bounded = out.bounded || map.other == Formulas::kFalse || atom.b < map.first.size();
+        for (std::size_t i = atom.b; i < map.first.size(); ++i, ++out.must_come) {
+          out.kinds.push_back(map.first[i]);
+        }
+        out.kinds.push_back(map.other);
+        break;
+      }
+      default:
+        known = false;
+    }
+    return l;
+  });
+  if (!known) return std::nullopt;
+  if (out.kinds.empty()) out.kinds.push_back(Formulas::kTrue);
+  for (FormulaId& kind : out.kinds) kind = expand(kind);
+  make_unique(out.kinds);
+  make_unique(out.wanted);
+  make_unique(out.limited);
+  make_unique(out.taken);
+  return out;
+}
 
 // Whether no part depends on the item before, whose place is that of after_any_item(): a string
 // that can still become more than any list has, one of few texts, which would be told apart, or no
@@ -22,61 +83,21 @@ bool SchemaMachine::free_of_item(LeafId leaf) const {
 // come, and what they can be, depends on which of a few strings are gone, not on which of more than
 // any list has. False where something else depends on an item's text.
 bool SchemaMachine::find_apart(FormulaId rest, std::set<std::string>& apart) {
-  constexpr std::size_t kMostLanguages = 64, kMostTexts = 256;
-  bool known = true, repeats = false, bounded = false;
-  std::vector<FormulaId> items, contained;  // of `contained`: one that matters as it is, or not
-  formulas_.map(rest, [&](FormulaId l) {
-    const Atom atom = formulas_.atom(l);
-    const bool negated = formulas_.negated(l);
-    switch (atom.kind) {
-      case AtomKind::kType:
-        break;
-      case AtomKind::kItemsAtLeast:
-        bounded = bounded || negated;
-        break;
-      case AtomKind::kUnique:
-        repeats = repeats || negated;
-        break;
-      case AtomKind::kContains: {
-        const FormulaId said = expand(atom.a);
-        bounded = bounded || negated;
-        contained.push_back(negated ? formulas_.negate(said) : said);
-        break;
-      }
-      case AtomKind::kItems: {
-        const ItemMap& map = formulas_.items_of(atom.a);
-        known = known && !negated;
-        bounded = bounded || atom.b < map.first.size() || map.other == Formulas::kFalse;
-        for (std::size_t i = atom.b; i < map.first.size(); ++i) items.push_back(map.first[i]);
-        items.push_back(map.other);
-        break;
-      }
-      default:
-        known = false;
-    }
-    return l;
-  });
+  auto asked = items_asked(rest);
   // One must come twice: where any number may come, what comes next may be what a later one
   // repeats.
-  if (!known || (repeats && bounded)) return false;
-  const auto make_unique = [](std::vector<FormulaId>& some) {
-    std::sort(some.begin(), some.end());
-    some.erase(std::unique(some.begin(), some.end()), some.end());
-  };
-  std::vector<FormulaId> languages;  // of the strings among them
-  if (items.empty()) items.push_back(Formulas::kTrue);
-  make_unique(items);
-  for (const FormulaId item : items) {
-    languages.push_back(formulas_.restrict(expand(item), JsonTypes::kString));
-  }
-  make_unique(contained);
-  for (const FormulaId one : contained) {
-    const std::vector<FormulaId> before = languages;
-    for (const FormulaId language : before) {
-      languages.push_back(formulas_.restrict(formulas_.all({language, one}), JsonTypes::kString));
+  if (!asked || (asked->repeats && asked->bounded)) return false;
+  std::vector<FormulaId> matters = asked->wanted;
+  for (const FormulaId one : asked->limited) matters.push_back(formulas_.negate(one));
+  std::vector<FormulaId>& languages = asked->kinds;  // of the strings among them
+  for (FormulaId& one : languages) one = formulas_.restrict(one, JsonTypes::kString);
+  for (const FormulaId one : matters) {
+    for (std::size_t i = languages.size(); i-- > 0;) {
+      languages.push_back(
+          formulas_.restrict(formulas_.all({languages[i], one}), JsonTypes::kString));
     }
     make_unique(languages);
-    if (languages.size() > kMostLanguages) return false;
+    if (languages.size() > kMostKinds) return false;
   }
   make_unique(languages);
   for (const FormulaId language : languages) {
@@ -174,63 +195,19 @@ std::optional<SchemaMachine::ItemSoFar> SchemaMachine::item_so_far(const State& 
 // is gone besides: all values that an item of one kind can have, by what is asked of it, are more
 // than all items that must come.
 bool SchemaMachine::never_runs_out(FormulaId rest) {
-  constexpr std::size_t kMostKinds = 32, kMostTexts = 256;
-  bool known = true;
-  std::vector<FormulaId> items, asked;
-  std::vector<JsonValueId> taken;
-  std::uint64_t must_come = 0;
-  formulas_.map(rest, [&](FormulaId l) {
-    const Atom atom = formulas_.atom(l);
-    const bool negated = formulas_.negated(l);
-    switch (atom.kind) {
-      case AtomKind::kType:
-        break;
-      case AtomKind::kItemsAtLeast:
-        if (!negated) must_come += atom.a;
-        break;
-      case AtomKind::kUnique: {
-        const auto& list = formulas_.values_of(atom.a);
-        taken.insert(taken.end(), list.begin(), list.end());
-        break;
-      }
-      case AtomKind::kContains:
-        if (!negated) must_come += atom.b;
-        asked.push_back(expand(atom.a));
-        break;
-      case AtomKind::kItems: {
-        const ItemMap& map = formulas_.items_of(atom.a);
-        known = known && !negated;
-        for (std::size_t i = atom.b; i < map.first.size(); ++i) items.push_back(map.first[i]);
-        must_come += map.first.size() - std::min<std::size_t>(atom.b, map.first.size());
-        items.push_back(map.other);
-        break;
-      }
-      default:
-        known = false;
-    }
-    return l;
-  });
-  if (!known) return false;
-  const auto make_unique = [](auto& some) {
-    std::sort(some.begin(), some.end());
-    some.erase(std::unique(some.begin(), some.end()), some.end());
-  };
-  make_unique(items);
-  make_unique(asked);
-  make_unique(taken);
-  std::vector<FormulaId> kinds;
-  if (items.empty()) items.push_back(Formulas::kTrue);
-  for (const FormulaId item : items) kinds.push_back(expand(item));
-  for (const FormulaId one : asked) {
+  auto asked = items_asked(rest);
+  if (!asked) return false;
+  std::vector<FormulaId> told = asked->wanted;
+  told.insert(told.end(), asked->limited.begin(), asked->limited.end());
+  make_unique(told);
+  std::vector<FormulaId>& kinds = asked->kinds;
+  for (const FormulaId one : told) {
     if (2 * kinds.size() > kMostKinds) return false;
-    const std::vector<FormulaId> before = std::move(kinds);
-    kinds.clear();
-    for (const FormulaId kind : before) {
-      for (const FormulaId said : {one, formulas_.negate(one)}) {
-        const FormulaId both = formulas_.all({kind, said});
-        if (both != Formulas::kFalse) kinds.push_back(both);
-      }
+    for (std::size_t i = kinds.size(); i-- > 0;) {
+      kinds.push_back(formulas_.all({kinds[i], formulas_.negate(one)}));
+      kinds[i] = formulas_.all({kinds[i], one});
     }
+    std::erase(kinds, Formulas::kFalse);
   }
   make_unique(kinds);
   for (const FormulaId kind : kinds) {
@@ -248,11 +225,12 @@ bool SchemaMachine::never_runs_out(FormulaId rest) {
       if (words == nullptr || words->words_below(WordTrie::kStart) > kMostTexts) return false;
       words->for_each_below(WordTrie::kStart, [&](std::string_view text) {
         const JsonValueId value = formulas_.value(Json::parse(text, nullptr, false));
-        if (!std::binary_search(taken.begin(), taken.end(), value)) left.push_back(value);
+        if (!std::binary_search(asked->taken.begin(), asked->taken.end(), value))
+          left.push_back(value);
       });
     }
     make_unique(left);  // a number has several texts
-    if (!own.empty() && left.size() <= must_come) return false;
+    if (!own.empty() && left.size() <= asked->must_come) return false;
   }
   return true;
 }
