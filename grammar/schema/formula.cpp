@@ -187,7 +187,8 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
   const auto sets = std::count_if(flat.begin(), flat.end(), is_set);
   if (sets < 2) return true;
   if (sets <= kMergedByPairs) {
-    // Two at a time: the same pairs meet again and again.
+    // Two at a time, since the same pairs meet again and again; not where they are many, for each
+    // pair's set is kept.
     std::optional<FormulaId> all;
     const auto rest = std::remove_if(flat.begin(), flat.end(), [&](FormulaId f) {
       if (!is_set(f)) return false;

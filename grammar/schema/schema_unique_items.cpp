@@ -224,12 +224,13 @@ bool SchemaMachine::never_runs_out(FormulaId rest) {
       const WordTrie* words = scalars_[s].run.words();
       if (words == nullptr || words->words_below(WordTrie::kStart) > kMostTexts) return false;
       words->for_each_below(WordTrie::kStart, [&](std::string_view text) {
+        if (left.size() > asked->must_come) return;
         const JsonValueId value = formulas_.value(Json::parse(text, nullptr, false));
-        if (!std::binary_search(asked->taken.begin(), asked->taken.end(), value))
-          left.push_back(value);
+        const bool taken = std::binary_search(asked->taken.begin(), asked->taken.end(), value);
+        // A number has several texts.
+        if (!taken && std::ranges::find(left, value) == left.end()) left.push_back(value);
       });
     }
-    make_unique(left);  // a number has several texts
     if (!own.empty() && left.size() <= asked->must_come) return false;
   }
   return true;
