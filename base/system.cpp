@@ -255,10 +255,15 @@ class PosixSystem final : public System {
   unsigned processors() override {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (::sched_getaffinity(0, sizeof set, &set) == 0) {
-      return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
-    }
-    return std::max(1U, std::thread::hardware_concurrency());
+    const unsigned may = ::sched_getaffinity(0, sizeof set, &set) == 0
+                             ? static_cast<unsigned>(CPU_COUNT(&set))
+                             : std::thread::hardware_concurrency();
+    // What a control group of version 2 may use in each period; "max" where nothing bounds it.
+    std::ifstream group("/sys/fs/cgroup/cpu.max");
+    std::uint64_t quota = 0, period = 0;
+    const bool bounded = group >> quota >> period && quota > 0 && period > 0;
+    const std::uint64_t shares = bounded ? (quota - 1) / period + 1 : may;
+    return std::max(1U, static_cast<unsigned>(std::min<std::uint64_t>(may, shares)));
   }
 
   std::uint64_t peak_rss_bytes() override {

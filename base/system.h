@@ -109,8 +109,8 @@ class System {
   [[nodiscard]] virtual std::optional<std::string> environment(const std::string& variable) = 0;
   [[nodiscard]] virtual std::uint64_t
   memory_bytes() = 0;  // physical memory, or the control group's limit if lower
-  [[nodiscard]] virtual unsigned
-  processors() = 0;  // processors this process may run on, at least 1
+  [[nodiscard]] virtual unsigned processors() = 0;  // processors this process may run on, or as
+                                                    // many as its control group lets, at least 1
   [[nodiscard]] virtual std::uint64_t peak_rss_bytes() = 0;
 
  protected:

@@ -79,7 +79,6 @@ class Bench final : public Command {
                                            std::to_string(model->shape().context));
     }
     ESP_ASSIGN(runtime::BackendOptions on, model_.backend());
-    if (on.threads == 0) on.threads = context.system.processors();
     on.kv_bytes =
         std::max(StepBench::pages(widest, deepest, tokens), StepBench::pages(0, prompt, 0)) *
         runtime::cpu::KvPool::page_bytes(model->shape(), on.kv_type);
@@ -92,7 +91,7 @@ class Bench final : public Command {
         {"model", model->path()},
         {"device", made.device},
         {"arithmetic", limits_.arithmetic},
-        {"threads", on.threads},
+        {"threads", runtime::threads_of(on, context.system)},
         {"kv_type", runtime::kv_type_name(on.kv_type)},
         {"numerics", runtime::numerics_name(on.numerics)},
         {"tuning", made.backend->info().tuning},

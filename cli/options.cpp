@@ -113,7 +113,7 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
 
 void ModelOptions::declare_backend(CLI::App& app) {
   add_integer(app, "--threads", threads, 1, 1024,
-              "Threads of the model's arithmetic [all processors]");
+              "Threads of the model's arithmetic, no more than there are processors [as many]");
   add_text(app, "--device", device, "D",
            "Where the model runs: cpu, cuda, cuda:N, cuda:N,M,... (several GPUs for one model), or "
            "auto: a GPU where there is one that takes the model; the text is the same [auto]");

@@ -27,7 +27,7 @@ namespace espalier::python {
 
 struct SessionOptions {
   std::string model = "smollm2";
-  unsigned threads = 0;        // 0: all processors
+  unsigned threads = 0;        // 0: as many as processors, which are the most
   std::uint64_t kv_bytes = 0;  // 0: the default pool
   bool cache = true;
   std::string draft = {};                        // a smaller model of the same tokens; empty: none

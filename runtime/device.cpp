@@ -26,7 +26,7 @@ Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const Back
                                              "exact alone; a CUDA device computes both");
   }
   CpuOptions cpu;
-  cpu.threads = options.threads;
+  cpu.threads = threads_of(options, system);
   cpu.kv_bytes = options.kv_bytes;
   cpu.kv_type = options.kv_type;
   cpu.tune = true;
@@ -36,11 +36,11 @@ Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const Back
 
 #ifdef ESPALIER_CUDA
 
-CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices) {
+CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices, System& system) {
   CudaOptions out;
   out.devices = std::move(devices);
   out.tensor_parallel = options.tensor_parallel;
-  out.threads = options.threads;
+  out.threads = threads_of(options, system);
   out.kv_bytes = options.kv_bytes;
   out.kv_type = options.kv_type;
   out.numerics = options.numerics;
@@ -106,7 +106,7 @@ Result<MadeBackend> on_cuda(const std::shared_ptr<const Model>& model,
 Result<MadeBackend> on_named(const std::shared_ptr<const Model>& model,
                              const BackendOptions& options,
                              const std::vector<cuda::DeviceFacts>& devices, System& system) {
-  CudaOptions cuda = cuda_options(options, options.device.numbers);
+  CudaOptions cuda = cuda_options(options, options.device.numbers, system);
   cuda.layers = options.gpu_layers.value_or(model->shape().layers);
   ESP_ASSIGN(cuda, CudaBackend::settle(*model, std::move(cuda), system));
   const bool there = std::all_of(cuda.devices.begin(), cuda.devices.end(), [&](int number) {
@@ -139,7 +139,7 @@ Result<MadeBackend> on_any(const std::shared_ptr<const Model>& model, const Back
                            const std::vector<cuda::DeviceFacts>& devices, System& system) {
   const std::uint32_t all = model->shape().layers;
   const auto settled = [&](const cuda::DeviceFacts& device) {
-    return CudaBackend::settle(*model, cuda_options(options, {device.number}), system);
+    return CudaBackend::settle(*model, cuda_options(options, {device.number}, system), system);
   };
   if (options.gpu_layers) {
     ESP_ASSIGN(CudaOptions cuda, settled(devices[0]));
@@ -193,6 +193,11 @@ Result<Device> Device::parse(std::string_view text) {
   return fail(ErrorCode::kInvalid,
               "device '" + std::string(text) +
                   "': there are auto, cpu, cuda, cuda:N and cuda:N,M,... (N from 0, each once)");
+}
+
+unsigned threads_of(const BackendOptions& options, System& system) {
+  const unsigned most = std::min(system.processors(), CpuBackend::kMostThreads);
+  return options.threads == 0 ? most : std::min(options.threads, most);
 }
 
 Result<KvType> parse_kv_type(std::string_view text) {
@@ -249,7 +254,8 @@ std::vector<int> devices_that_take(const std::shared_ptr<const Model>& model,
   if (!devices || !cuda::check_shape(model->shape())) return out;
   const std::uint32_t wanted = options.gpu_layers.value_or(model->shape().layers);
   for (const cuda::DeviceFacts& device : *devices) {
-    const auto cuda = CudaBackend::settle(*model, cuda_options(options, {device.number}), system);
+    const auto cuda =
+        CudaBackend::settle(*model, cuda_options(options, {device.number}, system), system);
     if (!cuda) continue;
     const auto layers = CudaBackend::layers_that_fit(model, *cuda);
     if (layers && *layers >= wanted) out.push_back(device.number);
@@ -282,8 +288,9 @@ Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
   (void)made;
   out.weight_bytes = CpuBackend::memory(model, 0, options.kv_type).weights;
   ESP_ASSIGN(const cpu::MachineLimits limits,
-             cpu::measure_limits(options.threads, system.environment("ESPALIER_ISA").value_or(""),
-                                 out.weight_bytes, system));
+             cpu::measure_limits(threads_of(options, system),
+                                 system.environment("ESPALIER_ISA").value_or(""), out.weight_bytes,
+                                 system));
   out.arithmetic = limits.isa;
   out.bytes_per_second = limits.bytes_per_second;
   out.products_per_second = limits.products_per_second;

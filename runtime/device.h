@@ -34,7 +34,7 @@ struct Device {
 
 struct BackendOptions {
   Device device;
-  unsigned threads = 0;        // 0: as many as processors
+  unsigned threads = 0;        // 0: as many as processors, which are the most (threads_of)
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
   KvType kv_type = KvType::kF16;
   Numerics numerics = Numerics::kExact;
@@ -45,6 +45,11 @@ struct BackendOptions {
   // model lets.
   std::uint32_t tensor_parallel = 0;
 };
+
+/// The threads that a backend is made with: those asked for, but no more than this process has
+/// processors, since threads that take turns on one only wait for each other, nor than
+/// CpuBackend::kMostThreads.
+[[nodiscard]] unsigned threads_of(const BackendOptions& options, System& system);
 
 /// "f16", "bf16" or "q8"; kInvalid, with what there is.
 [[nodiscard]] Result<KvType> parse_kv_type(std::string_view text);

@@ -54,8 +54,7 @@ Result<std::vector<BackendOptions>> deal_out(const std::shared_ptr<const Model>&
   const auto parts = static_cast<unsigned>(count);
   for (std::size_t i = 0; i < count; ++i) {
     BackendOptions& it = out[i];
-    it.threads =
-        std::max(1U, (options.threads == 0 ? system.processors() : options.threads) / parts);
+    it.threads = std::max(1U, threads_of(options, system) / parts);
     if (devices.empty()) {
       it.device = {Device::Kind::kCpu, {0}};
       if (options.kv_bytes == 0) it.kv_bytes = CpuBackend::default_kv_bytes(system) / count;

@@ -20,7 +20,6 @@ namespace {
 
 using cpu::HeadRow;
 
-constexpr unsigned kMostThreads = 256;
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{4} << 30;
 // Rows whose logits exist at one time: bounds their memory to a few MB whatever the batch.
 constexpr std::size_t kHeadRows = 32;

@@ -32,6 +32,8 @@ struct CpuMemory {
 
 class CpuBackend {
  public:
+  static constexpr unsigned kMostThreads = 256;
+
   /// With one sequence of `context` tokens. The embedding is looked up in the mapped file, row by
   /// row, and is not counted.
   [[nodiscard]] static CpuMemory memory(const Model& model, std::uint32_t context, KvType kv_type);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fault_system.h"
 #include "runtime/cpu/cpu_backend.h"
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/engine_backends.h"
@@ -37,9 +38,17 @@ BackendOptions on(const std::string& device) {
   return out;
 }
 
+class EightProcessors : public FaultSystem {
+ public:
+  EightProcessors() : FaultSystem(real_system()) {}
+  unsigned processors() override { return processors_; }
+  unsigned processors_ = 8;
+};
+
 // "cpu x2", "cuda:0,1 x2": of each engine its device and threads.
 std::vector<std::string> dealt(const BackendOptions& options, std::size_t count) {
-  const auto each = deal_out(tiny(), options, count, real_system());
+  EightProcessors system;
+  const auto each = deal_out(tiny(), options, count, system);
   if (!each) return {each.error().message};
   std::vector<std::string> out;
   for (const BackendOptions& it : *each) {
@@ -74,9 +83,27 @@ TEST(EngineDevices, AreDealtOutInTheirOrderAndThreadsDivided) {
   none.gpu_layers = 0;
   EXPECT_EQ(dealt(none, 2), (Dealt{"cpu x2", "cpu x2"}));
   // The pool that nobody asked for is divided where it is one memory.
-  const auto cpus = deal_out(tiny(), on("cpu"), 4, real_system());
+  EightProcessors system;
+  const auto cpus = deal_out(tiny(), on("cpu"), 4, system);
   ASSERT_TRUE(cpus.has_value());
-  EXPECT_EQ((*cpus)[3].kv_bytes, CpuBackend::default_kv_bytes(real_system()) / 4);
+  EXPECT_EQ((*cpus)[3].kv_bytes, CpuBackend::default_kv_bytes(system) / 4);
+}
+
+TEST(EngineDevices, HaveNoMoreThreadsThanThereAreProcessors) {
+  EightProcessors system;
+  BackendOptions options = on("cpu");
+  EXPECT_EQ(threads_of(options, system), 4U);
+  options.threads = 0;
+  EXPECT_EQ(threads_of(options, system), 8U);
+  options.threads = 1000;
+  EXPECT_EQ(threads_of(options, system), 8U);
+  const auto each = deal_out(tiny(), options, 3, system);
+  ASSERT_TRUE(each.has_value());
+  for (const BackendOptions& it : *each) EXPECT_EQ(it.threads, 2U);
+  system.processors_ = 1024;
+  EXPECT_EQ(threads_of(options, system), CpuBackend::kMostThreads);
+  system.processors_ = 1;
+  EXPECT_EQ(threads_of(options, system), 1U);
 }
 
 #ifdef ESPALIER_HOST_CUDA
