@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "grammar/compiled_grammar.h"
-#include "grammar/json_schema_document.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/schema_graph.h"
 #include "grammar/token_trie.h"
@@ -25,7 +24,6 @@ std::string_view name(KeywordOutcome::Kind kind) {
 Result<std::vector<KeywordOutcome>> schema_outcomes(const Json& schema,
                                                     const SchemaOptions& options,
                                                     const Limits& limits) {
-  ESP_TRY(check_schema_document(schema, SchemaOptions::kMaxDepth));
   Fuel fuel("compile steps (limits.compile_fuel)", limits.compile_fuel);
   ESP_ASSIGN(const auto graph, SchemaGraph::examine(schema, options, fuel));
   return graph->outcomes();
@@ -33,8 +31,6 @@ Result<std::vector<KeywordOutcome>> schema_outcomes(const Json& schema,
 
 Result<Expr> schema_expression(ExpressionPool& pool, const Json& schema,
                                const SchemaOptions& options) {
-  // Before the copy, which recurses.
-  ESP_TRY(check_schema_document(schema, SchemaOptions::kMaxDepth));
   ESP_ASSIGN(auto graph, SchemaGraph::create(schema, options, pool.fuel()));
   if (graph->root() == Formulas::kFalse) {
     return fail(ErrorCode::kInvalid, "schema: no value satisfies it");

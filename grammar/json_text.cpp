@@ -1,6 +1,10 @@
 #include "grammar/json_text.h"
 
+#include <cstddef>
 #include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "grammar/json_structure.h"
 
@@ -23,6 +27,101 @@ std::size_t find_too_deep(std::string_view text, std::uint32_t max_depth) {
   return found;
 }
 
+// What stands between the library's reader and a value: each member that it reads for itself is
+// looked for among all that its object has, which takes quadratic time where they are many. Here
+// those of a large object are found by a table. The last of equal keys counts, in the first's
+// place.
+class Builder {
+ public:
+  explicit Builder(Json& root) : root_(root) {}
+
+  bool null() { return put(nullptr); }
+  bool boolean(bool value) { return put(value); }
+  bool number_integer(Json::number_integer_t value) { return put(value); }
+  bool number_unsigned(Json::number_unsigned_t value) { return put(value); }
+  bool number_float(Json::number_float_t value, const std::string&) { return put(value); }
+  bool string(std::string& value) { return put(std::move(value)); }
+  bool binary(Json::binary_t& value) { return put(std::move(value)); }
+  bool start_array(std::size_t) { return open(Json::array()); }
+  bool end_array() { return close(); }
+  bool start_object(std::size_t) { return open(Json::object()); }
+  bool end_object() { return close(); }
+  bool key(std::string& name) {
+    Open& top = open_.back();
+    auto& members = static_cast<Members&>(top.value->get_ref<Json::object_t&>());
+    const std::size_t at = find(top, members, name);
+    if (at == members.size()) {
+      if (!top.table.empty()) top.table.emplace(name, at);
+      members.emplace_back(std::move(name), Json());
+    }
+    top.member = &members[at].second;
+    return true;
+  }
+  template <class Exception>
+  bool parse_error(std::size_t, const std::string&, const Exception& error) {
+    throw error;
+  }
+
+ private:
+  using Members = Json::object_t::Container;
+  static constexpr std::size_t kFew = 32;  // members that are looked through
+
+  struct Open {
+    Json* value;             // the last of what holds it, which grows no further while it is open
+    Json* member = nullptr;  // of an object: what stands behind the key that was read
+    std::unordered_map<std::string, std::size_t> table;  // of an object with more than a few
+  };
+
+  static std::size_t find(Open& top, const Members& members, const std::string& name) {
+    if (members.size() < kFew) {
+      std::size_t at = 0;
+      while (at < members.size() && members[at].first != name) ++at;
+      return at;
+    }
+    if (top.table.empty()) {
+      for (std::size_t i = 0; i < members.size(); ++i) top.table.emplace(members[i].first, i);
+    }
+    const auto it = top.table.find(name);
+    return it == top.table.end() ? members.size() : it->second;
+  }
+  Json* place(Json&& value) {
+    Json* at = &root_;
+    if (!open_.empty() && open_.back().value->is_array()) {
+      at = &open_.back().value->get_ref<Json::array_t&>().emplace_back();
+    } else if (!open_.empty()) {
+      at = open_.back().member;
+    }
+    *at = std::move(value);
+    return at;
+  }
+  bool put(Json&& value) {
+    place(std::move(value));
+    return true;
+  }
+  bool open(Json&& value) {
+    open_.push_back({place(std::move(value)), nullptr, {}});
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  Json& root_;
+  std::vector<Open> open_;
+};
+
+Json parse(std::string_view text, const Json*) {
+  Json out;
+  Builder builder(out);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return out;
+}
+
+nlohmann::json parse(std::string_view text, const nlohmann::json*) {
+  return nlohmann::json::parse(text.begin(), text.end());
+}
+
 template <class Value>
 Result<Value> read(std::string_view text, std::uint32_t max_depth) {
   if (const auto at = find_too_deep(text, max_depth); at != std::string_view::npos) {
@@ -34,7 +133,7 @@ Result<Value> read(std::string_view text, std::uint32_t max_depth) {
     return fail(ErrorCode::kInvalid, "not JSON: a NUL at byte " + std::to_string(nul));
   }
   try {
-    return Value::parse(text.begin(), text.end());
+    return parse(text, static_cast<const Value*>(nullptr));
   } catch (const nlohmann::json::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, column 4: syntax error …": without
     // the library's tag.

@@ -20,8 +20,8 @@ inline constexpr std::uint32_t kMaxJsonTextDepth = 256;
 [[nodiscard]] Result<Json> read_json(std::string_view text,
                                      std::uint32_t max_depth = kMaxJsonTextDepth);
 
-/// The same, with the members of each object sorted by key: for objects of very many, whose reading
-/// in their own order takes quadratic time.
+/// The same, with the members of each object sorted by key: for objects of very many of which some
+/// are looked for.
 [[nodiscard]] Result<nlohmann::json> read_json_by_key(std::string_view text,
                                                       std::uint32_t max_depth = kMaxJsonTextDepth);
 

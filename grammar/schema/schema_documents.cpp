@@ -95,7 +95,15 @@ bool unescape_token(std::string_view token, std::string& out) {
 
 std::string escape_token(std::string_view token) {
   std::string out;
-  for (const char c : token) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  for (const char c : token) {
+    if (c == '~') {
+      out += "~0";
+    } else if (c == '/') {
+      out += "~1";
+    } else {
+      out += c;
+    }
+  }
   return out;
 }
 
@@ -104,6 +112,28 @@ const std::string* text_of(const Json& schema, const char* key) {
   const auto it = schema.find(key);
   return it != schema.end() && it->is_string() ? it->get_ptr<const std::string*>() : nullptr;
 }
+
+// What a schema says of where it stands, in one pass over its keys.
+struct Names {
+  explicit Names(const Json& value) {
+    if (!value.is_object()) return;
+    for (const auto& [key, held] : value.get_ref<const Json::object_t&>()) {
+      if (key == "id") id = held.get_ptr<const std::string*>();
+      if (!key.starts_with('$')) continue;
+      if (key == "$schema") schema = held.get_ptr<const std::string*>();
+      if (key == "$id") dollar_id = held.get_ptr<const std::string*>();
+      if (key == "$anchor") anchor = held.get_ptr<const std::string*>();
+      if (key == "$dynamicAnchor") dynamic_anchor = held.get_ptr<const std::string*>();
+      refers = refers || key == "$ref";
+      dynamic = dynamic || key == "$dynamicRef" || key == "$recursiveRef";
+    }
+  }
+
+  const std::string *schema = nullptr, *id = nullptr, *dollar_id = nullptr;  // where they are text
+  const std::string *anchor = nullptr, *dynamic_anchor = nullptr;
+  bool refers = false;   // by `$ref`
+  bool dynamic = false;  // … by a reference whose target depends on the way there
+};
 
 std::optional<SchemaDraft> draft_named(std::string_view uri) {
   if (uri.find("json-schema.org/") == std::string_view::npos) return std::nullopt;
@@ -184,16 +214,12 @@ std::string resolve_uri(std::string_view base_text, std::string_view reference_t
   return text;
 }
 
-SchemaDocuments::SchemaDocuments(Json schema, const SchemaOptions& options) : options_(options) {
-  documents_.push_back(std::move(schema));
-}
-
 Result<SchemaPlace> SchemaDocuments::root() {
   if (!loaded_) {
-    ESP_TRY(add(documents_.front(), options_.base_uri));
+    ESP_TRY(add(*schema_, options_.base_uri));
     loaded_ = true;
   }
-  return resources_.at(&documents_.front()).place;
+  return resources_.at(schema_).place;
 }
 
 SchemaPlace SchemaDocuments::child(const SchemaPlace& at, const Json& value,
@@ -243,27 +269,47 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
   struct Item {
     const Json* value;
     const Json* resource;
-    std::string pointer;
+    std::uint32_t holder;      // the item it stands in; of the document's root itself
+    std::string_view keyword;  // there
+    const std::string* name;   // in what stands there, where that is an object of schemas
+    std::uint32_t index = 0;   // … or a list
+    bool listed = false;
   };
-  const bool first = &document == &documents_.front();
-  std::vector<Item> work{{&document, nullptr, first ? "#" : uri + "#"}};
+  std::vector<Item> items{{&document, nullptr, 0, {}, nullptr}};
+  // Few pointers are asked for.
+  const auto pointer = [&](std::uint32_t item) {
+    std::vector<std::uint32_t> way;
+    for (std::uint32_t i = item; i != 0; i = items[i].holder) way.push_back(i);
+    std::string out = &document == schema_ ? "#" : uri + "#";
+    for (auto i = way.rbegin(); i != way.rend(); ++i) {
+      const Item& at = items[*i];
+      out += '/' + escape_token(at.keyword);
+      if (at.name != nullptr) out += '/' + escape_token(*at.name);
+      if (at.listed) out += '/' + std::to_string(at.index);
+    }
+    return out;
+  };
+  std::vector<std::uint32_t> work{0};
   while (!work.empty()) {
-    Item at = std::move(work.back());
+    const std::uint32_t number = work.back();
     work.pop_back();
-    const Resource* outer = at.resource == nullptr ? nullptr : &resources_.at(at.resource);
+    const Json& value = *items[number].value;
+    const Names names(value);
+    const Json* own = items[number].resource;
+    const Resource* outer = own == nullptr ? nullptr : &resources_.at(own);
     SchemaRules rules;
     if (outer != nullptr) rules = outer->rules;
     if (outer == nullptr && options_.draft) rules.draft = *options_.draft, rules.declared = true;
-    const std::string* schema = text_of(*at.value, "$schema");
-    if (schema != nullptr) {
-      if (const auto named = draft_named(*schema)) rules.draft = *named, rules.declared = true;
+    if (names.schema != nullptr) {
+      if (const auto named = draft_named(*names.schema))
+        rules.draft = *named, rules.declared = true;
     }
-    const std::string* id = text_of(*at.value, rules.draft == SchemaDraft::k4 ? "id" : "$id");
-    if (id != nullptr && rules.draft <= SchemaDraft::k7 && at.value->contains("$ref")) id = nullptr;
+    const std::string* id = rules.draft == SchemaDraft::k4 ? names.id : names.dollar_id;
+    if (id != nullptr && rules.draft <= SchemaDraft::k7 && names.refers) id = nullptr;
     if (id != nullptr && id->starts_with('#')) {  // an anchor, before 2019-09
       if (outer != nullptr) {
-        resources_.at(at.resource)
-            .anchors.emplace(id->substr(1), SchemaPlace{at.value, at.resource, at.pointer});
+        resources_.at(own).anchors.emplace(id->substr(1),
+                                           SchemaPlace{&value, own, pointer(number)});
       }
       id = nullptr;
     }
@@ -272,47 +318,47 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
       Resource resource;
       resource.uri =
           id == nullptr ? base : resolve_uri(base, std::string_view(*id).substr(0, id->find('#')));
-      resource.place = {at.value, at.value, at.pointer};
-      if (schema != nullptr && schema->find("json-schema.org/") == std::string::npos) {
-        ESP_TRY(read_metaschema(*schema, at.pointer, rules));
+      resource.place = {&value, &value, pointer(number)};
+      if (names.schema != nullptr && names.schema->find("json-schema.org/") == std::string::npos) {
+        ESP_TRY(read_metaschema(*names.schema, resource.place.pointer, rules));
       }
       resource.rules = std::move(rules);
-      by_uri_.emplace(resource.uri, at.value);
-      if (outer == nullptr) by_uri_.emplace(uri, at.value);
-      resources_.emplace(at.value, std::move(resource));
-      at.resource = at.value;
+      by_uri_.emplace(resource.uri, &value);
+      if (outer == nullptr) by_uri_.emplace(uri, &value);
+      resources_.emplace(&value, std::move(resource));
+      own = &value;
     }
-    Resource& here = resources_.at(at.resource);
-    const SchemaPlace place{at.value, at.resource, at.pointer};
-    if (const std::string* anchor = text_of(*at.value, "$anchor")) {
-      if (!here.anchors.emplace(*anchor, place).second) {
-        return schema_error(ErrorCode::kInvalid, at.pointer,
-                            "more than one $anchor `" + *anchor + "`");
+    if (names.anchor != nullptr || names.dynamic_anchor != nullptr) {
+      Resource& here = resources_.at(own);
+      const SchemaPlace place{&value, own, pointer(number)};
+      if (names.anchor != nullptr && !here.anchors.emplace(*names.anchor, place).second) {
+        return schema_error(ErrorCode::kInvalid, place.pointer,
+                            "more than one $anchor `" + *names.anchor + "`");
+      }
+      if (names.dynamic_anchor != nullptr) {
+        here.anchors.emplace(*names.dynamic_anchor, place);
+        here.dynamic_anchors.emplace(*names.dynamic_anchor, place);
       }
     }
-    if (const std::string* anchor = text_of(*at.value, "$dynamicAnchor")) {
-      here.anchors.emplace(*anchor, place);
-      here.dynamic_anchors.emplace(*anchor, place);
-    }
-    if (at.value->is_object()) {
-      dynamic_ =
-          dynamic_ || at.value->contains("$dynamicRef") || at.value->contains("$recursiveRef");
-      for (const auto& [key, value] : at.value->items()) {
-        const Holds holds = value.is_structured() ? held_by(key) : Holds::kNone;
-        if (holds == Holds::kNone) continue;
-        const std::string pointer = at.pointer + "/" + escape_token(key);
-        if (value.is_object() && holds != Holds::kSchemaMap) {
-          work.push_back({&value, at.resource, pointer});
-        } else if (value.is_object()) {
-          for (const auto& [name, inner] : value.items()) {
-            if (!inner.is_object()) continue;
-            work.push_back({&inner, at.resource, pointer + "/" + escape_token(name)});
-          }
-        } else if (holds == Holds::kSchemas) {
-          for (std::size_t i = 0; i < value.size(); ++i) {
-            if (!value[i].is_object()) continue;
-            work.push_back({&value[i], at.resource, pointer + "/" + std::to_string(i)});
-          }
+    dynamic_ = dynamic_ || names.dynamic;
+    if (!value.is_object()) continue;
+    const auto add_item = [&](Item item) {
+      if (!item.value->is_object()) return;
+      work.push_back(static_cast<std::uint32_t>(items.size()));
+      items.push_back(item);
+    };
+    for (const auto& [key, held] : value.get_ref<const Json::object_t&>()) {
+      const Holds holds = held.is_structured() ? held_by(key) : Holds::kNone;
+      if (holds == Holds::kNone) continue;
+      if (held.is_object() && holds != Holds::kSchemaMap) {
+        add_item({&held, own, number, key, nullptr});
+      } else if (held.is_object()) {
+        for (const auto& [name, inner] : held.get_ref<const Json::object_t&>()) {
+          add_item({&inner, own, number, key, &name});
+        }
+      } else if (holds == Holds::kSchemas) {
+        for (std::uint32_t i = 0; i < held.size(); ++i) {
+          add_item({&held[i], own, number, key, nullptr, i, true});
         }
       }
     }
@@ -325,6 +371,22 @@ const SchemaPlace* SchemaDocuments::dynamic_anchor(const Json* resource,
   const auto& anchors = resources_.at(resource).dynamic_anchors;
   const auto it = anchors.find(anchor);
   return it == anchors.end() ? nullptr : &it->second;
+}
+
+const Json* SchemaDocuments::member(const Json& object, const std::string& key) {
+  constexpr std::size_t kFew = 32;
+  if (object.size() <= kFew) {
+    const auto it = object.find(key);
+    return it == object.end() ? nullptr : &*it;
+  }
+  const auto [it, fresh] = members_.try_emplace(&object);
+  if (fresh) {
+    for (const auto& [name, value] : object.get_ref<const Json::object_t&>()) {
+      it->second.emplace(name, &value);
+    }
+  }
+  const auto found = it->second.find(key);
+  return found == it->second.end() ? nullptr : found->second;
 }
 
 Result<SchemaPlace> SchemaDocuments::follow(SchemaPlace at, std::string_view pointer,
@@ -341,9 +403,9 @@ Result<SchemaPlace> SchemaDocuments::follow(SchemaPlace at, std::string_view poi
     if (!unescape_token(pointer.substr(0, end), token)) return missing();
     pointer.remove_prefix(end);
     if (at.schema->is_object()) {
-      const auto it = at.schema->find(token);
-      if (it == at.schema->end()) return missing();
-      at = child(at, *it, token);
+      const Json* found = member(*at.schema, token);
+      if (found == nullptr) return missing();
+      at = child(at, *found, token);
     } else if (at.schema->is_array()) {
       const bool digits = !token.empty() && token.size() < 10 &&
                           token.find_first_not_of("0123456789") == std::string::npos &&

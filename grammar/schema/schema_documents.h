@@ -2,7 +2,8 @@
 //
 // Every $id (`id` in draft 4) begins a resource with a URI of its own; $anchor and $dynamicAnchor
 // name places in it. References are resolved as RFC 3986 has it; documents that are not here are
-// asked of the caller's resolver, never of a network. Owns the documents; places point into them.
+// asked of the caller's resolver, never of a network. Owns those; the one at hand is the caller's,
+// who keeps it until clear(). Places point into both.
 #pragma once
 
 #include <deque>
@@ -32,7 +33,8 @@ struct SchemaRules {
 
 class SchemaDocuments {
  public:
-  SchemaDocuments(Json schema, const SchemaOptions& options);
+  SchemaDocuments(const Json& schema, const SchemaOptions& options)
+      : schema_(&schema), options_(options) {}
 
   /// The schema itself; fails where it nests too deep or is no well-formed JSON value.
   Result<SchemaPlace> root();
@@ -50,7 +52,9 @@ class SchemaDocuments {
   void clear() {
     resources_ = {};
     by_uri_ = {};
+    members_ = {};
     documents_ = {};
+    schema_ = nullptr;
   }
   /// Whether a document has, or one that is still to come may have, references whose target depends
   /// on the way there.
@@ -69,10 +73,15 @@ class SchemaDocuments {
   Result<SchemaPlace> follow(SchemaPlace at, std::string_view pointer, const SchemaPlace& from,
                              const std::string& reference, std::string_view keyword);
 
+  [[nodiscard]] const Json* member(const Json& object, const std::string& key);
+
+  const Json* schema_;
   const SchemaOptions& options_;
-  std::deque<Json> documents_;
+  std::deque<Json> documents_;  // the others
   std::unordered_map<const Json*, Resource> resources_;
   std::map<std::string, const Json*> by_uri_;
+  // Of objects with many members that references lead through.
+  std::unordered_map<const Json*, std::unordered_map<std::string_view, const Json*>> members_;
   bool dynamic_ = false;
   bool loaded_ = false;
 };

@@ -11,20 +11,20 @@ using Parts = std::vector<FormulaId>;
 
 }  // namespace
 
-Result<std::shared_ptr<const SchemaGraph>> SchemaGraph::create(Json schema,
+Result<std::shared_ptr<const SchemaGraph>> SchemaGraph::create(const Json& schema,
                                                                const SchemaOptions& options,
                                                                Fuel& fuel) {
-  const std::shared_ptr<SchemaGraph> graph(new SchemaGraph(std::move(schema), options, fuel));
+  const std::shared_ptr<SchemaGraph> graph(new SchemaGraph(schema, options, fuel));
   ESP_TRY(graph->read());
   graph->outcomes_ = {};
   graph->forget();
   return graph;
 }
 
-Result<std::shared_ptr<const SchemaGraph>> SchemaGraph::examine(Json schema,
+Result<std::shared_ptr<const SchemaGraph>> SchemaGraph::examine(const Json& schema,
                                                                 const SchemaOptions& options,
                                                                 Fuel& fuel) {
-  const std::shared_ptr<SchemaGraph> graph(new SchemaGraph(std::move(schema), options, fuel));
+  const std::shared_ptr<SchemaGraph> graph(new SchemaGraph(schema, options, fuel));
   graph->examining_ = true;
   ESP_TRY(graph->read());
   graph->forget();

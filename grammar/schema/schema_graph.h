@@ -31,11 +31,12 @@ class SchemaGraph {
   static constexpr std::size_t kMaxUniquePrefix = 32;  // items before the rest, with `uniqueItems`
   static constexpr std::size_t kMaxConditions = 6;     // that `unevaluated*` depends on
 
-  static Result<std::shared_ptr<const SchemaGraph>> create(Json schema,
+  /// Reads `schema`, which is the caller's and not needed after.
+  static Result<std::shared_ptr<const SchemaGraph>> create(const Json& schema,
                                                            const SchemaOptions& options,
                                                            Fuel& fuel);
   /// As create, and keeps outcomes(); what would be refused is in them and no error.
-  static Result<std::shared_ptr<const SchemaGraph>> examine(Json schema,
+  static Result<std::shared_ptr<const SchemaGraph>> examine(const Json& schema,
                                                             const SchemaOptions& options,
                                                             Fuel& fuel);
 
@@ -75,8 +76,8 @@ class SchemaGraph {
     bool all = false;
   };
 
-  SchemaGraph(Json schema, const SchemaOptions& options, Fuel& fuel)
-      : options_(options), documents_(std::move(schema), options_), fuel_(&fuel) {}
+  SchemaGraph(const Json& schema, const SchemaOptions& options, Fuel& fuel)
+      : options_(options), documents_(schema, options_), fuel_(&fuel) {}
   Status read();
   void forget();
   Result<FormulaId> node(const SchemaPlace& place, std::uint32_t scope);
