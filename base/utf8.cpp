@@ -1,5 +1,8 @@
 #include "base/utf8.h"
 
+#include <cstdint>
+#include <cstring>
+
 namespace espalier::utf8 {
 
 Decoded decode(std::string_view text, std::size_t offset) {
@@ -62,6 +65,14 @@ void append(std::string& out, char32_t cp) {
 std::size_t find_malformed(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {
+    std::uint64_t eight = 0;  // most of what comes is ASCII
+    if (i + sizeof eight <= text.size()) {
+      std::memcpy(&eight, text.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080U) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+    }
     const Decoded d = decode(text, i);
     if (d.length == 0) return i;
     i += d.length;

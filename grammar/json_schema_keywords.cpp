@@ -38,7 +38,9 @@ JsonTypes type_of(const Json& value) {
 Result<JsonTypes> read_types(const SchemaPlace& at) {
   const auto it = at.schema->find("type");
   if (it == at.schema->end()) return JsonTypes();
-  const auto one = [&](const Json& name) -> Result<JsonTypes> {
+  const auto one = [&](const Json& value) -> Result<JsonTypes> {
+    const auto* text = value.get_ptr<const std::string*>();
+    const std::string_view name = text == nullptr ? std::string_view() : *text;
     if (name == "null") return JsonTypes(JsonTypes::kNull);
     if (name == "boolean") return JsonTypes(JsonTypes::kBoolean);
     if (name == "object") return JsonTypes(JsonTypes::kObject);

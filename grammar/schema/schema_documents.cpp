@@ -63,6 +63,10 @@ std::string without_dots(std::string_view path) {
 }
 
 bool percent_decode(std::string_view text, std::string& out) {
+  if (text.find('%') == std::string_view::npos) {
+    out = text;
+    return true;
+  }
   const auto digit = [](char c) {
     return c >= '0' && c <= '9'   ? c - '0'
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
@@ -82,6 +86,10 @@ bool percent_decode(std::string_view text, std::string& out) {
 }
 
 bool unescape_token(std::string_view token, std::string& out) {
+  if (token.find('~') == std::string_view::npos) {
+    out = token;
+    return true;
+  }
   for (std::size_t i = 0; i < token.size(); ++i) {
     if (token[i] != '~') {
       out += token[i];
@@ -94,6 +102,7 @@ bool unescape_token(std::string_view token, std::string& out) {
 }
 
 std::string escape_token(std::string_view token) {
+  if (token.find_first_of("~/") == std::string_view::npos) return std::string(token);
   std::string out;
   for (const char c : token) {
     if (c == '~') {
