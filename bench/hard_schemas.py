@@ -333,6 +333,15 @@ def rows() -> Iterator[Row]:
     yield "unique_objects", {"items": {"type": "object"}, "uniqueItems": True}, [items], [items[:3] + items[:1]]
     yield people(rng)
     yield from lists_of_some(rng)
+    yield form(rng, 300)
+
+
+def form(rng: random.Random, fields: int) -> Row:
+    """Very many members that must all come, in another order than declared."""
+    names = [f"field_{i}" for i in range(fields)]
+    schema = {"type": "object", "properties": {key: {"type": "integer"} for key in names}, "required": names}
+    text = {key: rng.choice([1, 22, 333]) for key in rng.sample(names, fields)}
+    return f"required_{fields}_shuffled", schema, [text], [{key: text[key] for key in names[1:]}]
 
 
 def lists_of_some(rng: random.Random) -> Iterator[Row]:

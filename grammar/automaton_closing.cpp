@@ -423,7 +423,9 @@ Automaton::SchemaClosing Automaton::schema_closing(Expr schema) {
   SchemaClosing out;
   out.undecided = made.undecided();
   const SchemaMachine::Cursor start = made.start();
-  if (start == SchemaMachine::kDead || made.closing_size(start) > Program::kLongestClosing) {
+  if (start == SchemaMachine::kDead) return out;
+  if (made.closing_size(start) > Program::kLongestClosing) {
+    out.undecided = true;
     return out;
   }
   std::string word;

@@ -24,7 +24,8 @@ std::string undecided(const ExpressionPool& pool, Expr root) {
   return "schema: whether some value satisfies it could not be decided (at most " +
          std::to_string(SchemaMachine::kSteps) + " steps of a search, " +
          std::to_string(SchemaMachine::kMaxNesting) + " values inside each other, " +
-         std::to_string(SchemaMachine::kMaxAlternatives) + " alternatives of one value)";
+         std::to_string(SchemaMachine::kMaxAlternatives) + " alternatives of one value, " +
+         std::to_string(Program::kLongestClosing) + " bytes of its shortest text)";
 }
 
 }  // namespace

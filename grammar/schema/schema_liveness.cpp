@@ -136,13 +136,52 @@ std::vector<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
   return common.value_or(std::vector<std::uint32_t>{});
 }
 
+// The members that must come, in a conjunction whose other parts stay the same after each of them:
+// found in linear time. A search would derive a formula for each of their rests, and others again
+// where members come in another order. Nothing where it is not so, or some value has no text yet.
+std::shared_ptr<const SchemaMachine::RequiredMembers> SchemaMachine::required_alone(
+    FormulaId f, std::uint32_t seen) {
+  if (graph_->ordered() || formulas_.op(f) != Formulas::Op::kAnd) return nullptr;
+  auto out = std::make_shared<RequiredMembers>();
+  std::vector<FormulaId> others;
+  for (const FormulaId part : formulas_.children(f)) {
+    if (formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
+        formulas_.atom(part).kind == AtomKind::kHas) {
+      out->members.push_back({part, 0, 0, 0});
+    } else {
+      others.push_back(part);
+    }
+  }
+  const FormulaId rest = formulas_.all(others);
+  if (out->members.empty() || !at_end(rest) || !fuel_.spend(out->members.size())) return nullptr;
+  std::uint64_t size = 0;
+  std::uint32_t height = 1;
+  for (auto member = out->members.rbegin(); member != out->members.rend(); ++member) {
+    const std::uint32_t name = formulas_.atom(member->part).a;
+    Key key;
+    key.text = formulas_.name_of(name);
+    std::vector<Pair> pairs;
+    if (has_seen(seen, name) || !split_member(rest, key, pairs) || pairs.size() != 1 ||
+        pairs[0].rest != rest) {
+      return nullptr;
+    }
+    member->value = expand(pairs[0].value);
+    const ValueFacts facts = value_facts(member->value);
+    if (facts.verdict != Verdict::kYes) return nullptr;
+    member->size = size += facts.size + spelled_size(*key.text) + 4;
+    member->height = height = std::max(height, facts.height);
+  }
+  bytes_ += sizeof(RequiredMembers) + out->members.size() * sizeof(RequiredMembers::Member);
+  return out;
+}
+
 // Depth first over what may be read next, derived as it is tried: most searches end with the first
 // that is. What changes nothing in the formula, or only leaves less, can be left out of any text,
 // so it is not tried; a member that must come is tried alone, since members come in any order.
 const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
                                                std::uint32_t seen_start) {
-  static const Plan kNoForNow{Verdict::kNo, false, {}, 0, 0, 0, 0, 0};
-  static const Plan kUndecidedForNow{Verdict::kUndecided, false, {}, 0, 0, 0, 0, 0};
+  static const Plan kNoForNow{Verdict::kNo, false, {}, 0, 0, 0, 0, 0, {}, 0};
+  static const Plan kUndecidedForNow{Verdict::kUndecided, false, {}, 0, 0, 0, 0, 0, {}, 0};
   const auto id_of = [&](FormulaId f, std::uint32_t seen) {
     return (std::uint64_t{f} << 32) | (std::uint64_t{seen} << 1) | (kind == Kind::kObject ? 1 : 0);
   };
@@ -285,6 +324,22 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     bytes_ += sizeof(Plan) + 96;
     return &known;
   };
+  const auto next_required = [&](Frame& frame, std::shared_ptr<const RequiredMembers> required,
+                                 std::uint32_t next) {
+    const RequiredMembers::Member& member = required->members[next];
+    Plan made{Verdict::kYes, false, {}, member.value, 0, 0, member.size, member.height, {}, 0};
+    made.key = formulas_.name_of(formulas_.atom(member.part).a);
+    made.rest = formulas_.without(frame.formula, member.part);
+    made.seen = seen_with(frame.seen, made.key);
+    if (++next < required->members.size()) {
+      Plan& after = plans_[id_of(made.rest, made.seen)];
+      if (after.verdict == Verdict::kNew) {
+        after.required = std::move(required);
+        after.next = next;
+      }
+    }
+    return settle(frame, std::move(made));
+  };
   while (!stack.empty()) {
     Frame& top = stack.back();
     if (!top.opened) {
@@ -303,12 +358,20 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
         continue;
       }
       if (at_end(top.formula)) {
-        known = {Verdict::kYes, true, {}, 0, 0, 0, 1, 0};
+        known = {Verdict::kYes, true, {}, 0, 0, 0, 1, 0, {}, 0};
         result = &known;
         stack.pop_back();
         continue;
       }
       known.verdict = Verdict::kOpen;
+      if (kind == Kind::kObject && known.required == nullptr) {
+        known.required = required_alone(top.formula, top.seen);
+      }
+      if (known.required != nullptr) {
+        result = next_required(top, known.required, known.next);
+        stack.pop_back();
+        continue;
+      }
       if (fuel_.spend()) {
         open(top);
       } else {

@@ -298,6 +298,15 @@ class SchemaMachine {
     std::uint64_t size = 0;
     std::uint32_t height = 0;  // containers inside each other
   };
+  // Members that must come, one by one, and change nothing else.
+  struct RequiredMembers {
+    struct Member {
+      FormulaId part = 0, value = 0;
+      std::uint64_t size = 0;    // with those after it
+      std::uint32_t height = 0;  // …
+    };
+    std::vector<Member> members;
+  };
   struct Plan {  // how the rest of a container closes
     Verdict verdict = Verdict::kNew;
     bool end = false;
@@ -307,6 +316,8 @@ class SchemaMachine {
     std::uint32_t seen = 0;
     std::uint64_t size = 0;
     std::uint32_t height = 0;
+    std::shared_ptr<const RequiredMembers> required;  // where it is known by these alone …
+    std::uint32_t next = 0;                           // … and the first of them that is to come
     [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(key); }
   };
   struct KeyFacts {
@@ -482,6 +493,7 @@ class SchemaMachine {
   bool wants_repeat(FormulaId f);
   [[nodiscard]] std::vector<std::uint32_t> required_by_all(FormulaId f) const;
   const Plan& plan(Kind kind, FormulaId f, std::uint32_t seen);
+  std::shared_ptr<const RequiredMembers> required_alone(FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
   std::optional<Json> witness(FormulaId value);
   bool fits(std::uint32_t depth, std::uint32_t height) const {

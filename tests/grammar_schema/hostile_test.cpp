@@ -110,6 +110,33 @@ TEST(HostileSchemas, BranchesWithoutNumberAreTakenWhereAMemberTellsThemApart) {
   });
 }
 
+// In any order: no order of them is derived, and no rest of them searched, anew for each.
+TEST(HostileSchemas, MembersThatMustComeMayBeVeryMany) {
+  constexpr int kMembers = 400;
+  Json schema = {{"type", "object"}, {"additionalProperties", false}};
+  std::string text = "{";
+  for (int i = 0; i < kMembers; ++i) {
+    const std::string name = "member" + std::to_string(i);
+    schema["properties"][name] = {{"type", i % 2 == 0 ? "integer" : "boolean"}};
+    schema["required"].push_back(name);
+    const int other = (i * 7 + 3) % kMembers;  // each once
+    text += (i == 0 ? "" : ",") + ("\"member" + std::to_string(other) + "\":") +
+            (other % 2 == 0 ? "12" : "true");
+  }
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema);
+  ASSERT_TRUE(grammar.has_value()) << grammar.error().message;
+  EXPECT_TRUE(testing::accepts(*grammar, text + "}"));
+  EXPECT_FALSE(testing::accepts(*grammar, text.substr(0, text.rfind(',')) + "}"));
+}
+
+TEST(HostileSchemas, TextsThatMustBeLongerThanAnyMaskCanSayAreALimit) {
+  Json schema = {{"type", "object"}};
+  for (int i = 0; i < 2'500; ++i) {
+    schema["required"].push_back("a member that must come " + std::to_string(i));
+  }
+  EXPECT_THAT(refusal_of(schema), HasSubstr("65536 bytes of its shortest text"));
+}
+
 TEST(HostileSchemas, NumbersBeyondAnyRangeAreNamed) {
   on_a_small_stack([] {
     EXPECT_THAT(refusal_of(Json{{"maximum", HUGE_VAL}}), HasSubstr("invalid: schema: a number"));

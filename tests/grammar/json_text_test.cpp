@@ -1,0 +1,99 @@
+// Laws of reading JSON: the values and the errors of the library's own reader, members in their
+// order, and objects of very many members in no more than linear time.
+#include "grammar/json_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+namespace espalier {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Few different keys, so that they repeat; now and then more members than are looked through.
+std::string random_json(std::mt19937_64& random, int depth) {
+  const auto below = [&](std::uint64_t n) { return random() % n; };
+  switch (depth == 0 ? below(6) : below(9)) {
+    case 0:
+      return "null";
+    case 1:
+      return below(2) == 0 ? "true" : "false";
+    case 2:
+      return std::to_string(static_cast<std::int64_t>(random()));
+    case 3:
+      return std::to_string(random());
+    case 4:
+      return std::to_string(below(1000)) + ".25e" + std::to_string(below(9));
+    case 5:
+      return "\"\\u00e9 " + std::to_string(below(100)) + "\"";
+    case 6: {
+      std::string out = "[";
+      for (std::uint64_t i = below(5); i > 0; --i) {
+        out += random_json(random, depth - 1) + (i > 1 ? ", " : "");
+      }
+      return out + "]";
+    }
+    default: {
+      const std::uint64_t members = below(8) == 0 ? below(100) : below(5);
+      std::string out = "{";
+      for (std::uint64_t i = members; i > 0; --i) {
+        out += "\"k" + std::to_string(below(2 * members)) +
+               "\": " + random_json(random, members > 8 ? 0 : depth - 1) + (i > 1 ? "," : "");
+      }
+      return out + "}";
+    }
+  }
+}
+
+TEST(JsonText, IsReadAsTheLibraryReadsIt) {
+  for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+    std::mt19937_64 random(seed);
+    std::string text = random_json(random, 5);
+    const Json expected = Json::parse(text);
+    const auto read = read_json(text);
+    ASSERT_TRUE(read.has_value()) << "seed " << seed << ": " << text;
+    ASSERT_EQ(read->dump(), expected.dump()) << "seed " << seed;
+    ASSERT_EQ(*read, expected) << "seed " << seed;
+    text[random() % text.size()] = "{}[],:\"x0 \x80"[random() % 11];  // mostly wrong now
+    std::string error;
+    try {
+      const Json ignored = Json::parse(text);
+    } catch (const Json::exception& thrown) {
+      error = thrown.what();
+    }
+    const auto changed = read_json(text);
+    ASSERT_EQ(changed.has_value(), error.empty()) << "seed " << seed << ": " << text;
+    if (!changed) {
+      ASSERT_EQ("not JSON: " + error.substr(error.find("] ") + 2), changed.error().message);
+    }
+  }
+}
+
+TEST(JsonText, OfEqualKeysTheLastCountsInTheFirstsPlace) {
+  EXPECT_EQ(read_json(R"({"a":1,"b":2,"a":{"c":3}})")->dump(), R"({"a":{"c":3},"b":2})");
+}
+
+TEST(JsonText, ObjectsMayHaveVeryManyMembers) {
+  constexpr int kMembers = 200'000;
+  std::string text = "{";
+  for (int i = 0; i < kMembers; ++i) text += "\"member" + std::to_string(i) + "\":0,";
+  text += "\"member7\":1}";
+  const auto read = read_json(text);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->size(), static_cast<std::size_t>(kMembers));
+  EXPECT_EQ(std::next(read->begin(), 7).value(), 1);
+}
+
+TEST(JsonText, NumbersBeyondAnyRangeAndBytesThatAreNoTextAreNamed) {
+  for (const std::string text : {"[1e999]", "\"\xff\"", "{\"a\":1", "[1]2", "", "{\"a\"}"}) {
+    const auto read = read_json(text);
+    ASSERT_FALSE(read.has_value()) << text;
+    EXPECT_THAT(read.error().message, HasSubstr("not JSON")) << text;
+  }
+}
+
+}  // namespace
+}  // namespace espalier
