@@ -228,13 +228,14 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
   KeyFacts facts;
   bool plain = true;
+  facts.steady = true;
   const auto look = [&](FormulaId l) {
     const bool asserted = formulas_.op(l) == Formulas::Op::kLiteral && !formulas_.negated(l);
     if (asserted && formulas_.atom(l).kind == AtomKind::kMembers) {
       plain = plain && !facts.members && formulas_.members_of(formulas_.atom(l).a).patterns.empty();
       facts.members = formulas_.atom(l).a;
     } else if (!asserted || formulas_.atom(l).kind != AtomKind::kHas) {
-      plain = false;
+      facts.steady = false;
     }
   };
   if (formulas_.op(f) == Formulas::Op::kAnd) {
@@ -242,6 +243,7 @@ const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   } else if (f != Formulas::kTrue) {
     look(f);
   }
+  plain = plain && facts.steady;
   if (!plain) facts.members.reset();
   facts.plain = plain;
   facts.other = facts.members ? formulas_.members_of(*facts.members).other : Formulas::kTrue;

@@ -143,16 +143,26 @@ std::shared_ptr<const SchemaMachine::RequiredMembers> SchemaMachine::required_al
     FormulaId f, std::uint32_t seen) {
   if (graph_->ordered() || formulas_.op(f) != Formulas::Op::kAnd) return nullptr;
   auto out = std::make_shared<RequiredMembers>();
-  std::vector<FormulaId> others;
+  std::vector<FormulaId> others, counts;
   for (const FormulaId part : formulas_.children(f)) {
-    if (formulas_.op(part) == Formulas::Op::kLiteral && !formulas_.negated(part) &&
-        formulas_.atom(part).kind == AtomKind::kHas) {
+    const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
+    if (literal && !formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kHas) {
       out->members.push_back({part, 0, 0, 0});
+    } else if (literal && formulas_.atom(part).kind == AtomKind::kMembersAtLeast) {
+      counts.push_back(part);
     } else {
       others.push_back(part);
     }
   }
   const FormulaId rest = formulas_.all(others);
+  if (!counts.empty()) {  // they hold of these members and no others
+    out->counted = true;
+    if (!key_facts(rest).steady) return nullptr;
+    for (const FormulaId count : counts) {
+      const bool as_many = formulas_.atom(count).a <= out->members.size();
+      if (as_many == formulas_.negated(count)) return nullptr;
+    }
+  }
   if (out->members.empty() || !at_end(rest) || !fuel_.spend(out->members.size())) return nullptr;
   std::uint64_t size = 0;
   std::uint32_t height = 1;
@@ -326,10 +336,19 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
   };
   const auto next_required = [&](Frame& frame, std::shared_ptr<const RequiredMembers> required,
                                  std::uint32_t next) {
+    const Plan* const no_plan = nullptr;  // where fuel ran out
     const RequiredMembers::Member& member = required->members[next];
     Plan made{Verdict::kYes, false, {}, member.value, 0, 0, member.size, member.height, {}, 0};
     made.key = formulas_.name_of(formulas_.atom(member.part).a);
-    made.rest = formulas_.without(frame.formula, member.part);
+    if (required->counted) {
+      Key key;
+      key.text = made.key;
+      std::vector<Pair> pairs;
+      if (!split_member(frame.formula, key, pairs) || pairs.size() != 1) return no_plan;
+      made.rest = pairs[0].rest;
+    } else {
+      made.rest = formulas_.without(frame.formula, member.part);
+    }
     made.seen = seen_with(frame.seen, made.key);
     if (++next < required->members.size()) {
       Plan& after = plans_[id_of(made.rest, made.seen)];
@@ -369,8 +388,10 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       }
       if (known.required != nullptr) {
         result = next_required(top, known.required, known.next);
-        stack.pop_back();
-        continue;
+        if (result != nullptr) {
+          stack.pop_back();
+          continue;
+        }
       }
       if (fuel_.spend()) {
         open(top);

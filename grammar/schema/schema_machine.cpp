@@ -246,7 +246,7 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
   std::vector<Pair> pairs;
   for (const Alternative& a : from) {
     // What must come still can then: this container can be completed.
-    const bool plain = key != nullptr && key_facts(a.formula).plain;
+    const bool steady = key != nullptr && key_facts(a.formula).steady;
     pairs.clear();
     const bool whole =
         key != nullptr ? split_member(a.formula, *key, pairs) : split(after_item(a.formula), pairs);
@@ -257,7 +257,7 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
       if (has_unique(pair.rest)) value = without_dead_ends(value, pair.rest);
       const ValueFacts facts = value_facts(value);
       if (facts.verdict != Verdict::kYes || !fits(depth, facts.height)) continue;
-      if (!plain) {
+      if (!steady) {
         const Plan& closing = plan(kind, after_witness(pair.rest, value), seen);
         if (closing.verdict != Verdict::kYes || !fits(depth, closing.height)) continue;
       }

@@ -306,6 +306,7 @@ class SchemaMachine {
       std::uint32_t height = 0;  // …
     };
     std::vector<Member> members;
+    bool counted = false;  // how many there are is asked for too
   };
   struct Plan {  // how the rest of a container closes
     Verdict verdict = Verdict::kNew;
@@ -318,12 +319,18 @@ class SchemaMachine {
     std::uint32_t height = 0;
     std::shared_ptr<const RequiredMembers> required;  // where it is known by these alone …
     std::uint32_t next = 0;                           // … and the first of them that is to come
-    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(key); }
+    [[nodiscard]] std::size_t held_bytes() const {
+      return grammar::held_bytes(key) +
+             (required ? block_bytes(sizeof *required) + grammar::held_bytes(required->members)
+                       : 0);
+    }
   };
   struct KeyFacts {
     // Where the formula says nothing but what members satisfy and which must come: whether a key
     // may stand depends on its value alone then, and what the rest satisfies is the same after any
     // other key.
+    bool steady = false;
+    // … and that by names alone, in one place.
     bool plain = false;
     std::optional<std::uint32_t> members;
     FormulaId other = 0;               // plain: what any other key's value satisfies
@@ -591,9 +598,10 @@ class SchemaMachine {
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;
   NumberMap<bool> has_child_, has_unique_;
-  NumberMap<bool> key_matches_;  // by pattern and name
-  std::uint64_t taints_ = 0;     // answers that rested on a question still open
-  std::size_t open_ = 0;         // such questions
+  NumberMap<bool> key_matches_;         // by pattern and name
+  NumberMap<FormulaId> member_values_;  // by members that stay the same and name
+  std::uint64_t taints_ = 0;            // answers that rested on a question still open
+  std::size_t open_ = 0;                // such questions
   std::size_t nesting_ = 0;
   std::vector<std::unique_ptr<WalkRoom>> walk_rooms_;  // that no walk has now
   // after_value() was asked for what stands behind an item whose text was lost; and where that may

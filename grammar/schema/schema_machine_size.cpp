@@ -16,7 +16,7 @@ std::size_t SchemaMachine::held_bytes() const {
       leaf_ids_, texts_, text_ids_, own_keys_, key_words_, found_keys_, untaken_, seen_sets_,
       seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_, list_ids_, stem_masks_,
       object_stems_, next_stems_, any_items_, expanded_, value_facts_, plans_, key_facts_,
-      has_child_, has_unique_, key_matches_, walk_rooms_);
+      has_child_, has_unique_, key_matches_, member_values_, walk_rooms_);
   for (const auto& [key, found] : found_classes_) {
     const auto& [patterns, matched, names] = key;
     out += block_bytes(4 * sizeof(void*) + sizeof key + sizeof found) +

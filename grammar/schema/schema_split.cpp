@@ -174,10 +174,30 @@ bool SchemaMachine::split_by_products(FormulaId f, std::vector<Pair>& out) {
 // split() of what `f` becomes after a member.
 bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>& out) {
   const KeyFacts& facts = key_facts(f);
-  if (!facts.plain || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
+  if (!facts.steady || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
   const std::uint32_t name = formulas_.name(*key.text);
   FormulaId value = facts.other;
-  if (facts.members) {
+  if (!facts.plain) {
+    std::vector<FormulaId> values;
+    const auto parts =
+        formulas_.op(f) == Formulas::Op::kAnd ? formulas_.children(f) : std::span(&f, 1);
+    for (const FormulaId part : std::vector(parts.begin(), parts.end())) {
+      if (formulas_.atom(part).kind != AtomKind::kMembers) continue;
+      const std::uint64_t id = std::uint64_t{part} << 32 | name;
+      if (const FormulaId* known = member_values_.find(id)) {
+        values.push_back(*known);
+        continue;
+      }
+      std::vector<Pair> own;
+      const bool whole = split(after_member(part, key), own);
+      if (!whole || own.size() > 1 || (!own.empty() && own[0].rest != part)) {
+        return split(after_member(f, key), out);
+      }
+      values.push_back(own.empty() ? Formulas::kFalse : own[0].value);
+      member_values_.set(id, values.back());
+    }
+    value = formulas_.all(values);
+  } else if (facts.members) {
     const auto& named = formulas_.members_of(*facts.members).named;
     const auto own =
         std::lower_bound(named.begin(), named.end(), std::pair<std::uint32_t, FormulaId>(name, 0));
