@@ -338,6 +338,29 @@ std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
   const bool known = std::ranges::all_of(level.alternatives, [&](const Alternative& a) {
     return key_facts(a.formula).members.has_value();
   });
+  const auto lives = [&](FormulaId value) {
+    const ValueFacts facts = value_facts(expand(value));
+    if (facts.verdict != Verdict::kYes || !fits(level.depth, facts.height)) return false;
+    level.after_key = std::max(level.after_key, facts.size + level_bound(object) + 8);
+    return true;
+  };
+  const auto steady_value = [&](FormulaId f, std::uint32_t name) -> std::optional<FormulaId> {
+    const KeyFacts& facts = key_facts(f);
+    return facts.steady ? member_value(f, facts, name) : std::nullopt;
+  };
+  if (!known && level.alternatives.size() == 1) {
+    // By the value alone too, if that is what decides.
+    const FormulaId f = level.alternatives[0].formula;
+    bool steady = true;
+    for (const std::uint32_t name : names) {
+      const std::optional<FormulaId> value = steady_value(f, name);
+      steady = value.has_value();
+      if (!steady) break;
+      if (lives(*value)) out.push_back(name);
+    }
+    if (steady) return out;
+    out.clear();
+  }
   if (!known) {
     for (const std::uint32_t name : names) {
       const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
@@ -352,12 +375,6 @@ std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
   enum : std::uint8_t { kLeft, kMay, kMayNot };
   std::vector<std::uint8_t> found(names.size(), kLeft);
   std::size_t left = names.size();
-  const auto lives = [&](FormulaId value) {
-    const ValueFacts facts = value_facts(expand(value));
-    if (facts.verdict != Verdict::kYes || !fits(level.depth, facts.height)) return false;
-    level.after_key = std::max(level.after_key, facts.size + level_bound(object) + 8);
-    return true;
-  };
   std::vector<std::size_t> dead;
   for (std::size_t i = 0; i < level.alternatives.size() && left > 0; ++i) {
     const MemberMap map = formulas_.members_of(*key_facts(level.alternatives[i].formula).members);

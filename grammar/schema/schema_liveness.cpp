@@ -166,19 +166,26 @@ std::shared_ptr<const SchemaMachine::RequiredMembers> SchemaMachine::required_al
   if (out->members.empty() || !at_end(rest) || !fuel_.spend(out->members.size())) return nullptr;
   std::uint64_t size = 0;
   std::uint32_t height = 1;
+  const KeyFacts& facts_of_rest = key_facts(rest);
   for (auto member = out->members.rbegin(); member != out->members.rend(); ++member) {
     const std::uint32_t name = formulas_.atom(member->part).a;
-    Key key;
-    key.text = formulas_.name_of(name);
-    std::vector<Pair> pairs;
-    if (has_seen(seen, name) || !split_member(rest, key, pairs) || pairs.size() != 1 ||
-        pairs[0].rest != rest) {
-      return nullptr;
+    if (has_seen(seen, name)) return nullptr;
+    std::optional<FormulaId> value;
+    if (facts_of_rest.steady) {
+      value = member_value(rest, facts_of_rest, name);
+    } else {
+      Key key;
+      key.text = formulas_.name_of(name);
+      std::vector<Pair> pairs;
+      if (split_member(rest, key, pairs) && pairs.size() == 1 && pairs[0].rest == rest) {
+        value = pairs[0].value;
+      }
     }
-    member->value = expand(pairs[0].value);
+    if (!value) return nullptr;
+    member->value = expand(*value);
     const ValueFacts facts = value_facts(member->value);
     if (facts.verdict != Verdict::kYes) return nullptr;
-    member->size = size += facts.size + spelled_size(*key.text) + 4;
+    member->size = size += facts.size + spelled_size(formulas_.name_of(name)) + 4;
     member->height = height = std::max(height, facts.height);
   }
   bytes_ += sizeof(RequiredMembers) + out->members.size() * sizeof(RequiredMembers::Member);

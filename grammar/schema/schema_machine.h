@@ -490,6 +490,7 @@ class SchemaMachine {
   bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
   static constexpr std::size_t kMaxPairs = 4096;
   bool split_by_products(FormulaId f, std::vector<Pair>& out);
+  std::optional<FormulaId> member_value(FormulaId f, const KeyFacts& facts, std::uint32_t name);
   bool split_member(FormulaId f, const Key& key, std::vector<Pair>& out);
   void group(std::vector<Pair>& pairs);
 

@@ -171,38 +171,46 @@ bool SchemaMachine::split_by_products(FormulaId f, std::vector<Pair>& out) {
   return true;
 }
 
+// Of a formula that stays the same after a member, what the member's value satisfies.
+std::optional<FormulaId> SchemaMachine::member_value(FormulaId f, const KeyFacts& facts,
+                                                     std::uint32_t name) {
+  if (facts.plain) {
+    if (!facts.members) return facts.other;
+    const auto& named = formulas_.members_of(*facts.members).named;
+    const auto own =
+        std::lower_bound(named.begin(), named.end(), std::pair<std::uint32_t, FormulaId>(name, 0));
+    return own != named.end() && own->first == name ? own->second : facts.other;
+  }
+  std::vector<FormulaId> values;
+  std::vector<FormulaId> parts{f};
+  if (formulas_.op(f) == Formulas::Op::kAnd) {
+    parts.assign(formulas_.children(f).begin(), formulas_.children(f).end());
+  }
+  for (const FormulaId part : parts) {
+    if (formulas_.atom(part).kind != AtomKind::kMembers) continue;
+    const std::uint64_t id = std::uint64_t{part} << 32 | name;
+    const FormulaId* known = member_values_.find(id);
+    if (known == nullptr) {
+      Key key;
+      key.text = formulas_.name_of(name);
+      std::vector<Pair> own;
+      const bool whole = split(after_member(part, key), own);
+      if (!whole || own.size() > 1 || (!own.empty() && own[0].rest != part)) return std::nullopt;
+      member_values_.set(id, own.empty() ? Formulas::kFalse : own[0].value);
+      known = member_values_.find(id);
+    }
+    values.push_back(*known);
+  }
+  return formulas_.all(values);
+}
+
 // split() of what `f` becomes after a member.
 bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>& out) {
   const KeyFacts& facts = key_facts(f);
   if (!facts.steady || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
   const std::uint32_t name = formulas_.name(*key.text);
-  FormulaId value = facts.other;
-  if (!facts.plain) {
-    std::vector<FormulaId> values;
-    const auto parts =
-        formulas_.op(f) == Formulas::Op::kAnd ? formulas_.children(f) : std::span(&f, 1);
-    for (const FormulaId part : std::vector(parts.begin(), parts.end())) {
-      if (formulas_.atom(part).kind != AtomKind::kMembers) continue;
-      const std::uint64_t id = std::uint64_t{part} << 32 | name;
-      if (const FormulaId* known = member_values_.find(id)) {
-        values.push_back(*known);
-        continue;
-      }
-      std::vector<Pair> own;
-      const bool whole = split(after_member(part, key), own);
-      if (!whole || own.size() > 1 || (!own.empty() && own[0].rest != part)) {
-        return split(after_member(f, key), out);
-      }
-      values.push_back(own.empty() ? Formulas::kFalse : own[0].value);
-      member_values_.set(id, values.back());
-    }
-    value = formulas_.all(values);
-  } else if (facts.members) {
-    const auto& named = formulas_.members_of(*facts.members).named;
-    const auto own =
-        std::lower_bound(named.begin(), named.end(), std::pair<std::uint32_t, FormulaId>(name, 0));
-    if (own != named.end() && own->first == name) value = own->second;
-  }
+  const std::optional<FormulaId> value = member_value(f, facts, name);
+  if (!value) return split(after_member(f, key), out);
   const auto comes = [&](FormulaId l) {
     return formulas_.op(l) == Formulas::Op::kLiteral && formulas_.atom(l).kind == AtomKind::kHas &&
            formulas_.atom(l).a == name;
@@ -215,7 +223,7 @@ bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>&
     const auto has = std::ranges::find_if(parts, comes);
     if (has != parts.end()) rest = formulas_.without(f, *has);
   }
-  if (value != Formulas::kFalse) out.push_back({value, rest});
+  if (*value != Formulas::kFalse) out.push_back({*value, rest});
   return true;
 }
 
