@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Limits that the CPU backend keeps, each measured in one run: the share of a step that is spent outside the backend at
-batch 16, the speed with twice as many threads as processors, and what loading takes in time and memory.
+batch 16, the speed where twice as many threads are asked for as there are processors, and what loading takes in time
+and memory.
 
     python bench/cpu_limits.py [--espalier build/bin/espalier] [--model smollm2] [--threads 2]
 """
@@ -93,14 +94,15 @@ def decode_rates(args: argparse.Namespace, threads: int) -> dict[int, float]:
 
 
 def more_threads(args: argparse.Namespace) -> None:
-    """Workers that wait for each other on too few processors: 80 % of the speed is to be left."""
+    """A model has no more threads than processors, so that asking for more is to cost nothing but noise."""
     many = 2 * args.threads
     rounds = [(decode_rates(args, args.threads), decode_rates(args, many)) for _ in range(args.rounds)]
     for batch, name in ((0, "prefill 512"), (1, "decode, batch 1"), (BATCH, f"decode, batch {BATCH}")):
         ratios = [crowded[batch] / alone[batch] for alone, crowded in rounds]
         print(
-            f"{many} threads on {os.cpu_count()} processors, {name}: {100 * statistics.median(ratios):.0f} % of the "
-            f"speed with {args.threads} ({100 * min(ratios):.0f}-{100 * max(ratios):.0f}; limit 80)"
+            f"{many} threads asked for on {os.cpu_count()} processors, {name}: "
+            f"{100 * statistics.median(ratios):.0f} % of the speed with {args.threads} "
+            f"({100 * min(ratios):.0f}-{100 * max(ratios):.0f}; limit 80)"
         )
 
 

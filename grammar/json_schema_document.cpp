@@ -7,6 +7,22 @@
 #include "base/utf8.h"
 
 namespace espalier::grammar {
+
+std::string pointer_token(std::string_view key) {
+  if (key.find_first_of("~/") == std::string_view::npos) return std::string(key);
+  std::string out;
+  for (const char c : key) {
+    if (c == '~') {
+      out += "~0";
+    } else if (c == '/') {
+      out += "~1";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 Status check_schema_document(const Json& root, std::size_t max_depth) {
   struct Open {
     const Json* value;

@@ -16,6 +16,9 @@ struct SchemaPlace {
   std::string pointer;  // JSON Pointer from the root, as errors print it ("#/properties/a")
 };
 
+/// A key as a JSON Pointer spells it (RFC 6901): `~` and `/` escaped.
+[[nodiscard]] std::string pointer_token(std::string_view key);
+
 /// Fails where the text nests deeper than `max_depth` (kLimit), has malformed UTF-8 or a number
 /// that is not finite.
 [[nodiscard]] Status check_schema_document(const Json& root, std::size_t max_depth);

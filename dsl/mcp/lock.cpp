@@ -5,6 +5,7 @@
 #include <span>
 
 #include "dsl/tool_answer.h"
+#include "grammar/json_schema_document.h"
 #include "grammar/json_text.h"
 #include "runtime/store/sha256.h"
 
@@ -12,20 +13,6 @@ namespace espalier::dsl::mcp {
 namespace {
 
 constexpr int kVersion = 1;
-
-std::string escaped(std::string_view key) {
-  std::string out;
-  for (const char c : key) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
 
 // The nesting of both is bounded by kMaxJsonTextDepth. 1 and 1.0 are two spellings, as they are for
 // the fingerprint.
@@ -37,7 +24,7 @@ void compare(const Json& before, const Json& after, const std::string& path,
     for (const auto& [key, value] : before.items()) keys.insert(key);
     for (const auto& [key, value] : after.items()) keys.insert(key);
     for (const std::string& key : keys) {
-      const std::string at = path + "/" + escaped(key);
+      const std::string at = path + "/" + grammar::pointer_token(key);
       const auto old = before.find(key);
       const auto now = after.find(key);
       if (out.size() >= most) return;

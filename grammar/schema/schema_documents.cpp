@@ -101,21 +101,6 @@ bool unescape_token(std::string_view token, std::string& out) {
   return true;
 }
 
-std::string escape_token(std::string_view token) {
-  if (token.find_first_of("~/") == std::string_view::npos) return std::string(token);
-  std::string out;
-  for (const char c : token) {
-    if (c == '~') {
-      out += "~0";
-    } else if (c == '/') {
-      out += "~1";
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 const std::string* text_of(const Json& schema, const char* key) {
   if (!schema.is_object()) return nullptr;
   const auto it = schema.find(key);
@@ -234,7 +219,7 @@ Result<SchemaPlace> SchemaDocuments::root() {
 SchemaPlace SchemaDocuments::child(const SchemaPlace& at, const Json& value,
                                    std::string_view key) const {
   return {&value, resources_.contains(&value) ? &value : at.resource,
-          at.pointer + "/" + escape_token(key)};
+          at.pointer + "/" + pointer_token(key)};
 }
 
 const SchemaRules& SchemaDocuments::rules(const SchemaPlace& at) const {
@@ -292,8 +277,8 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
     std::string out = &document == schema_ ? "#" : uri + "#";
     for (auto i = way.rbegin(); i != way.rend(); ++i) {
       const Item& at = items[*i];
-      out += '/' + escape_token(at.keyword);
-      if (at.name != nullptr) out += '/' + escape_token(*at.name);
+      out += '/' + pointer_token(at.keyword);
+      if (at.name != nullptr) out += '/' + pointer_token(*at.name);
       if (at.listed) out += '/' + std::to_string(at.index);
     }
     return out;

@@ -344,21 +344,21 @@ std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
     level.after_key = std::max(level.after_key, facts.size + level_bound(object) + 8);
     return true;
   };
-  const auto steady_value = [&](FormulaId f, std::uint32_t name) -> std::optional<FormulaId> {
-    const KeyFacts& facts = key_facts(f);
-    return facts.steady ? member_value(f, facts, name) : std::nullopt;
-  };
-  if (!known && level.alternatives.size() == 1) {
-    // By the value alone too, if that is what decides.
-    const FormulaId f = level.alternatives[0].formula;
-    bool steady = true;
+  const bool steady = !known && std::ranges::all_of(level.alternatives, [&](const Alternative& a) {
+    return key_facts(a.formula).steady;
+  });
+  if (steady) {  // by the values alone too
+    bool whole = true;
     for (const std::uint32_t name : names) {
-      const std::optional<FormulaId> value = steady_value(f, name);
-      steady = value.has_value();
-      if (!steady) break;
-      if (lives(*value)) out.push_back(name);
+      bool may = false;
+      for (const Alternative& a : level.alternatives) {
+        const auto value = member_value(a.formula, key_facts(a.formula), name);
+        whole = whole && value.has_value();
+        may = (value && lives(*value)) || may;
+      }
+      if (may) out.push_back(name);
     }
-    if (steady) return out;
+    if (whole) return out;
     out.clear();
   }
   if (!known) {

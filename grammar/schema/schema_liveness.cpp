@@ -139,8 +139,8 @@ std::vector<std::uint32_t> SchemaMachine::required_by_all(FormulaId f) const {
 // The members that must come, in a conjunction whose other parts stay the same after each of them:
 // found in linear time. A search would derive a formula for each of their rests, and others again
 // where members come in another order. Nothing where it is not so, or some value has no text yet.
-std::shared_ptr<const SchemaMachine::RequiredMembers> SchemaMachine::required_alone(
-    FormulaId f, std::uint32_t seen) {
+std::shared_ptr<const RequiredMembers> SchemaMachine::required_alone(FormulaId f,
+                                                                     std::uint32_t seen) {
   if (graph_->ordered() || formulas_.op(f) != Formulas::Op::kAnd) return nullptr;
   auto out = std::make_shared<RequiredMembers>();
   std::vector<FormulaId> others, counts;
@@ -342,8 +342,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     return &known;
   };
   const auto next_required = [&](Frame& frame, std::shared_ptr<const RequiredMembers> required,
-                                 std::uint32_t next) {
-    const Plan* const no_plan = nullptr;  // where fuel ran out
+                                 std::uint32_t next) -> const Plan* {
     const RequiredMembers::Member& member = required->members[next];
     Plan made{Verdict::kYes, false, {}, member.value, 0, 0, member.size, member.height, {}, 0};
     made.key = formulas_.name_of(formulas_.atom(member.part).a);
@@ -351,7 +350,9 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       Key key;
       key.text = made.key;
       std::vector<Pair> pairs;
-      if (!split_member(frame.formula, key, pairs) || pairs.size() != 1) return no_plan;
+      if (!split_member(frame.formula, key, pairs) || pairs.size() != 1) {
+        return nullptr;  // fuel ran out
+      }
       made.rest = pairs[0].rest;
     } else {
       made.rest = formulas_.without(frame.formula, member.part);

@@ -39,6 +39,7 @@
 #include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/number_map.h"
+#include "grammar/schema/required_members.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/scalar_run.h"
@@ -298,16 +299,6 @@ class SchemaMachine {
     std::uint64_t size = 0;
     std::uint32_t height = 0;  // containers inside each other
   };
-  // Members that must come, one by one, and change nothing else.
-  struct RequiredMembers {
-    struct Member {
-      FormulaId part = 0, value = 0;
-      std::uint64_t size = 0;    // with those after it
-      std::uint32_t height = 0;  // …
-    };
-    std::vector<Member> members;
-    bool counted = false;  // how many there are is asked for too
-  };
   struct Plan {  // how the rest of a container closes
     Verdict verdict = Verdict::kNew;
     bool end = false;
@@ -320,9 +311,7 @@ class SchemaMachine {
     std::shared_ptr<const RequiredMembers> required;  // where it is known by these alone …
     std::uint32_t next = 0;                           // … and the first of them that is to come
     [[nodiscard]] std::size_t held_bytes() const {
-      return grammar::held_bytes(key) +
-             (required ? block_bytes(sizeof *required) + grammar::held_bytes(required->members)
-                       : 0);
+      return grammar::held_bytes(key) + (required ? required->held_bytes() : 0);
     }
   };
   struct KeyFacts {

@@ -75,6 +75,10 @@ TEST(Utf8, RefusesWhatRfc3629Refuses) {
         "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xE2\x82", "\xFF"}) {
     EXPECT_EQ(utf8::decode(bad, 0).length, 0) << testing::PrintToString(bad);
     EXPECT_EQ(utf8::find_malformed("ok" + bad), 2U);
+    for (std::size_t before = 0; before < 20; ++before) {  // eight bytes are looked at together
+      const std::string text = std::string(before, 'a') + "\u00e9" + std::string(before, 'b') + bad;
+      EXPECT_EQ(utf8::find_malformed(text + "123456789"), 2 * before + 2);
+    }
   }
   EXPECT_EQ(utf8::find_malformed("ok"), std::string_view::npos);
 }
