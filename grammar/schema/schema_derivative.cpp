@@ -68,9 +68,7 @@ FormulaId SchemaMachine::still_differs(std::uint32_t values, Cut&& cut) {
   return formulas_.any(any);
 }
 
-FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
-  const std::optional<std::uint32_t> name =
-      key.text ? std::optional(formulas_.name(*key.text)) : std::nullopt;
+FormulaId SchemaMachine::after_member(FormulaId f, std::uint32_t name) {
   return formulas_.map(f, [&](FormulaId l) -> FormulaId {
     if (!fuel_.spend()) undecided_ = true;
     if (fuel_.exhausted()) return Formulas::kFalse;
@@ -84,18 +82,14 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
         return formulas_.literal({atom.kind, atom.a - 1, 0}, negated);
       case AtomKind::kMembers: {
         SmallVector<FormulaId, 8> all;
-        if (name) {
-          const auto& named = formulas_.members_of(atom.a).named;
-          auto own = std::lower_bound(named.begin(), named.end(),
-                                      std::pair<std::uint32_t, FormulaId>(*name, 0));
-          for (; own != named.end() && own->first == *name; ++own) all.push_back(own->second);
-        }
+        const auto& named = formulas_.members_of(atom.a).named;
+        auto own = std::lower_bound(named.begin(), named.end(),
+                                    std::pair<std::uint32_t, FormulaId>(name, 0));
+        for (; own != named.end() && own->first == name; ++own) all.push_back(own->second);
         // By index: whether a pattern matches may make formulas.
         for (std::size_t i = 0; i < formulas_.members_of(atom.a).patterns.size(); ++i) {
           const auto [pattern, value] = formulas_.members_of(atom.a).patterns[i];
-          const bool matches = name ? key_matches(pattern, *name)
-                                    : std::ranges::find(key.matched, pattern) != key.matched.end();
-          if (matches) all.push_back(value);
+          if (key_matches(pattern, name)) all.push_back(value);
         }
         if (all.empty()) all.push_back(formulas_.members_of(atom.a).other);
         const FormulaId child =
@@ -104,7 +98,7 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
       }
       case AtomKind::kOrder: {
         const auto& names = formulas_.name_list_of(atom.a);
-        const auto it = name ? std::find(names.begin(), names.end(), *name) : names.end();
+        const auto it = std::find(names.begin(), names.end(), name);
         if (it == names.end()) return l;
         const auto index = static_cast<std::uint32_t>(it - names.begin());
         if (index < atom.b) return Formulas::kFalse;
@@ -112,7 +106,7 @@ FormulaId SchemaMachine::after_member(FormulaId f, const Key& key) {
       }
       case AtomKind::kDiffers: {
         const FormulaId rest = still_differs(atom.a, [&](JsonValueId value) {
-          return name ? formulas_.json_values().without_member(value, *name) : JsonValues::Cut{};
+          return formulas_.json_values().without_member(value, name);
         });
         return negated ? formulas_.negate(rest) : rest;
       }
@@ -224,7 +218,7 @@ std::optional<std::uint32_t> most_frequent(std::span<const std::uint32_t> sorted
 
 }  // namespace
 
-const SchemaMachine::KeyFacts& SchemaMachine::key_facts(FormulaId f) {
+const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
   KeyFacts facts;
   bool plain = true;

@@ -10,24 +10,97 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMaxKeyPatterns = 6;
+constexpr std::size_t kMostClasses = 64;       // of the keys of an object
+constexpr std::size_t kMostMatched = 1024;     // sets of patterns that are looked at for these
+constexpr std::size_t kMostRelations = 4096;   // pairs of patterns that are compared
+constexpr std::size_t kMostStatePairs = 2048;  // of two patterns' automata
 
 }  // namespace
 
-std::vector<SchemaMachine::Key> SchemaMachine::key_classes(const KeyFacts& facts) {
-  std::vector<Key> out;
-  if (facts.patterns.size() > kMaxKeyPatterns) {
-    undecided_ = true;
-    return out;
+// The finished automaton of a pattern's keys in their one spelling; nullptr where there is none.
+std::shared_ptr<const ScalarDfa> SchemaMachine::key_automaton(FormulaId pattern) {
+  const FormulaId whole = expand_key(pattern);
+  if (formulas_.op(whole) != Formulas::Op::kLiteral || formulas_.negated(whole) ||
+      formulas_.atom(whole).kind != AtomKind::kPattern) {
+    return nullptr;
   }
-  for (std::uint32_t bits = 0; bits < (1U << facts.patterns.size()); ++bits) {
-    Key key;
-    key.patterns = facts.patterns;
-    for (std::size_t i = 0; i < facts.patterns.size(); ++i) {
-      if ((bits >> i) & 1) key.matched.push_back(facts.patterns[i]);
+  const FormulaId alone = in_canonical(formulas_.all({formulas_.types(JsonTypes::kString), whole}));
+  const ScalarRun& run = scalars_[scalar(alone)].run;
+  return run.dfa() != nullptr ? run.dfa_ref() : nullptr;
+}
+
+LanguageRelation SchemaMachine::key_relation(FormulaId a, FormulaId b) {
+  const std::uint64_t id = std::uint64_t{a} << 32 | b;
+  if (const LanguageRelation* known = key_relations_.find(id)) return *known;
+  LanguageRelation out;
+  const auto first = key_automaton(a), second = key_automaton(b);
+  if (first != nullptr && second != nullptr && first->quoted() && second->quoted()) {
+    out = language_relation(*first, *second, kMostStatePairs);
+  }
+  key_relations_.set(id, out);
+  key_relations_.set(std::uint64_t{b} << 32 | a, {out.both, out.second_alone, out.first_alone});
+  return out;
+}
+
+// The class of the keys that match just these patterns, without those patterns that follow from
+// the others. Nothing where two of them show that there is no such key.
+std::optional<KeyClass> SchemaMachine::key_class(const std::vector<FormulaId>& patterns,
+                                                 const std::vector<FormulaId>& matched) {
+  const bool few = patterns.size() * patterns.size() <= 2 * kMostRelations;
+  KeyClass out;
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    const FormulaId p = patterns[i];
+    const bool matches = std::ranges::find(matched, p) != matched.end();
+    bool follows = false;
+    for (std::size_t j = 0; few && j < patterns.size() && !follows; ++j) {
+      const FormulaId q = patterns[j];
+      if (p == q) continue;
+      const bool other = std::ranges::find(matched, q) != matched.end();
+      const LanguageRelation to = key_relation(p, q);
+      const bool some = matches ? (other ? to.both : to.first_alone) : !other || to.second_alone;
+      if (!some) return std::nullopt;
+      // Of two that say the same the first stays.
+      const bool same = matches == other && !to.first_alone && !to.second_alone;
+      if (same && i < j) continue;
+      follows = matches ? other && !to.second_alone : other ? !to.both : !to.first_alone;
     }
-    out.push_back(std::move(key));
+    if (follows) continue;
+    out.patterns.push_back(p);
+    if (matches) out.matched.push_back(p);
   }
+  return out;
+}
+
+// The classes that keys make by the patterns that they match, those of the fewest first; some of
+// them may have no key. Where they are too many, the keys of the others are not read: undecided.
+const std::vector<KeyClass>& SchemaMachine::key_classes(const std::vector<FormulaId>& patterns) {
+  const auto [it, fresh] = key_classes_.try_emplace(patterns);
+  std::vector<KeyClass>& out = it->second;
+  if (!fresh || patterns.empty()) return out;
+  const bool few = patterns.size() * patterns.size() <= 2 * kMostRelations;
+  struct Matched {
+    std::vector<FormulaId> patterns;
+    std::size_t next = 0;  // of all, behind them
+  };
+  std::vector<Matched> sets{{}};
+  bool whole = true;
+  for (std::size_t at = 0; at < sets.size() && whole; ++at) {
+    const Matched set = sets[at];
+    if (auto own = key_class(patterns, set.patterns)) out.push_back(std::move(*own));
+    for (std::size_t i = set.next; i < patterns.size() && whole; ++i) {
+      const bool meet = !few || std::ranges::all_of(set.patterns, [&](FormulaId p) {
+        return key_relation(p, patterns[i]).both;
+      });
+      if (!meet) continue;
+      Matched more{set.patterns, i + 1};
+      more.patterns.push_back(patterns[i]);
+      whole = sets.size() < kMostMatched && fuel_.spend();
+      if (whole) sets.push_back(std::move(more));
+    }
+    whole = whole && (out.size() < kMostClasses || at + 1 == sets.size());
+  }
+  if (!whole) undecided_ = true;
+  for (const KeyClass& one : out) bytes_ += sizeof one + one.held_bytes();
   return out;
 }
 
@@ -79,7 +152,7 @@ std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
 // patterns narrow it, keys that stand already are left out here, since the rest of a key may be
 // forced; any other key can always go on to become a new one. All in their canonical spelling, so
 // that no key is another one in disguise.
-std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
+std::vector<FormulaId> SchemaMachine::class_languages(const KeyClass& key,
                                                       const std::vector<std::uint32_t>& names,
                                                       std::span<const std::uint32_t> taken) {
   std::vector<FormulaId> all;
@@ -104,7 +177,7 @@ std::vector<FormulaId> SchemaMachine::class_languages(const Key& key,
 
 // Keys of a class to begin with: without an automaton of it, those that one of its patterns, or
 // none, suggests and that each pattern alone agrees to. All of them where a pattern has but a few.
-void SchemaMachine::suggest_keys(KeyClass& of, const Key& key,
+void SchemaMachine::suggest_keys(FoundKeys& of, const KeyClass& key,
                                  const std::vector<std::uint32_t>& names) {
   constexpr std::uint32_t kFew = 16;  // keys of a pattern
   static constexpr std::string_view kPlain[] = {"", "a", "0", "_", "a1", "A-"};
@@ -119,17 +192,9 @@ void SchemaMachine::suggest_keys(KeyClass& of, const Key& key,
   // Their automata, in the one spelling that keys have.
   std::vector<std::shared_ptr<const ScalarDfa>> matched;
   for (const FormulaId p : key.patterns) {
-    const FormulaId whole = expand_key(p);
-    if (formulas_.op(whole) != Formulas::Op::kLiteral || formulas_.negated(whole) ||
-        formulas_.atom(whole).kind != AtomKind::kPattern) {
-      return;
-    }
-    const FormulaId alone =
-        in_canonical(formulas_.all({formulas_.types(JsonTypes::kString), whole}));
-    const ScalarRun& run = scalars_[scalar(alone)].run;
-    const bool matches = std::ranges::find(key.matched, p) != key.matched.end();
-    if (run.dfa() == nullptr) return;
-    if (matches) matched.push_back(run.dfa_ref());
+    const auto dfa = key_automaton(p);
+    if (dfa == nullptr) return;
+    if (std::ranges::find(key.matched, p) != key.matched.end()) matched.push_back(dfa);
   }
   const auto as_key = [&](const std::string& word) {
     const Json text = Json::parse(word, nullptr, false);
@@ -157,7 +222,7 @@ void SchemaMachine::suggest_keys(KeyClass& of, const Key& key,
 }
 
 // The shortest key of the class behind those that are known.
-bool SchemaMachine::find_next_key(KeyClass& of, const Key& key,
+bool SchemaMachine::find_next_key(FoundKeys& of, const KeyClass& key,
                                   const std::vector<std::uint32_t>& names) {
   if (of.whole) return false;
   std::vector<std::uint32_t> known;
@@ -176,7 +241,7 @@ bool SchemaMachine::find_next_key(KeyClass& of, const Key& key,
 
 // A key of the class that no formula names and that does not stand yet. Which one it is depends on
 // the keys that stand only as far as these are among those that were found before it.
-std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
+std::optional<std::string> SchemaMachine::fresh_key(const KeyClass& key,
                                                     const std::vector<std::uint32_t>& names,
                                                     std::uint32_t seen) {
   if (key.patterns.empty()) {
@@ -189,7 +254,7 @@ std::optional<std::string> SchemaMachine::fresh_key(const Key& key,
     }
   }
   const auto [it, fresh] = found_classes_.try_emplace({key.patterns, key.matched, names});
-  KeyClass& of = it->second;
+  FoundKeys& of = it->second;
   const auto found = [&](std::size_t from) {
     for (; from < of.keys.size(); ++from) {
       found_keys_.insert(of.keys[from]);

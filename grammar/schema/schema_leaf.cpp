@@ -252,7 +252,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
         levels_[object].after_key =
             std::max(levels_[object].after_key, value.size + level_bound(object) + 8);
       }
-    } else if (const auto fresh = fresh_key(Key{}, facts.names, seen)) {
+    } else if (const auto fresh = fresh_key(KeyClass{}, facts.names, seen)) {
       const LevelId other = value_after_key(object, *fresh);
       levels_[object].any_key = other != 0;
       levels_[object].other_value = other;
@@ -277,7 +277,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const std::uint32_t s = key_words(std::move(live));
     parts.push_back({s, scalars_[s].run.start(), 0});
   }
-  for (const Key& key : facts.patterns.empty() ? std::vector<Key>{} : key_classes(facts)) {
+  for (const KeyClass& key : key_classes(facts.patterns)) {
     const auto fresh = fresh_key(key, facts.names, seen);
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar

@@ -174,10 +174,8 @@ std::shared_ptr<const RequiredMembers> SchemaMachine::required_alone(FormulaId f
     if (facts_of_rest.steady) {
       value = member_value(rest, facts_of_rest, name);
     } else {
-      Key key;
-      key.text = formulas_.name_of(name);
       std::vector<Pair> pairs;
-      if (split_member(rest, key, pairs) && pairs.size() == 1 && pairs[0].rest == rest) {
+      if (split_member(rest, name, pairs) && pairs.size() == 1 && pairs[0].rest == rest) {
         value = pairs[0].value;
       }
     }
@@ -218,7 +216,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     bool item = false;                 // an item is to be derived, or these members
     std::vector<std::uint32_t> names;  // the last first
     bool others = false;               // and, after the names, keys of the classes
-    std::vector<Key> classes;
+    std::vector<KeyClass> classes;
     const KeyFacts* facts = nullptr;
   };
   // False where it is not all.
@@ -228,10 +226,8 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     std::uint32_t after = 0;
     bool whole = true;
     if (text) {
-      Key key;
-      key.text = text;
       after = seen_with(frame.seen, *text);
-      whole = split_member(f, key, pairs);
+      whole = split_member(f, formulas_.name(*text), pairs);
     } else {
       whole = split(after_item(f), pairs);
     }
@@ -301,7 +297,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       return true;
     }
     if (frame.names.empty() && std::exchange(frame.others, false)) {
-      frame.classes = key_classes(*frame.facts);
+      frame.classes = key_classes(frame.facts->patterns);
       std::reverse(frame.classes.begin(), frame.classes.end());
     }
     if (frame.names.empty() && frame.classes.empty()) return false;
@@ -347,10 +343,8 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     Plan made{Verdict::kYes, false, {}, member.value, 0, 0, member.size, member.height, {}, 0};
     made.key = formulas_.name_of(formulas_.atom(member.part).a);
     if (required->counted) {
-      Key key;
-      key.text = made.key;
       std::vector<Pair> pairs;
-      if (!split_member(frame.formula, key, pairs) || pairs.size() != 1) {
+      if (!split_member(frame.formula, formulas_.name(made.key), pairs) || pairs.size() != 1) {
         return nullptr;  // fuel ran out
       }
       made.rest = pairs[0].rest;

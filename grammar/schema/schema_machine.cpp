@@ -235,8 +235,10 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind, std::uint32_
   return open(id);
 }
 
-// The value that a member or an item (no key) holds: its alternatives, each with what stands after.
-SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key* key,
+// The value that a member or an item (no name) holds: its alternatives, each with what stands
+// after.
+SchemaMachine::LevelId SchemaMachine::value_of(const Level& container,
+                                               std::optional<std::uint32_t> name,
                                                std::uint32_t seen) {
   const Kind kind = container.kind;
   const std::uint32_t depth = container.depth;
@@ -246,10 +248,10 @@ SchemaMachine::LevelId SchemaMachine::value_of(const Level& container, const Key
   std::vector<Pair> pairs;
   for (const Alternative& a : from) {
     // What must come still can then: this container can be completed.
-    const bool steady = key != nullptr && key_facts(a.formula).steady;
+    const bool steady = name && key_facts(a.formula).steady;
     pairs.clear();
     const bool whole =
-        key != nullptr ? split_member(a.formula, *key, pairs) : split(after_item(a.formula), pairs);
+        name ? split_member(a.formula, *name, pairs) : split(after_item(a.formula), pairs);
     if (!whole) undecided_ = true;
     for (const Pair& pair : pairs) {
       FormulaId value = expand(pair.value);
@@ -293,9 +295,7 @@ SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std:
   const std::uint32_t seen = levels_[object].seen;
   LevelId value = 0;
   if (!has_seen(seen, name)) {
-    Key key;
-    key.text = text;
-    value = value_of(levels_[object], &key, seen_with(seen, text));
+    value = value_of(levels_[object], name, seen_with(seen, text));
   }
   bytes_ += text.size() + 64;
   levels_[object].by_key.set(name, value);
@@ -304,7 +304,7 @@ SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std:
 
 SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
   if (!levels_[array].item_known) {
-    const LevelId item = value_of(levels_[array], nullptr, 0);
+    const LevelId item = value_of(levels_[array], std::nullopt, 0);
     levels_[array].item = item;
     levels_[array].item_known = true;
   }

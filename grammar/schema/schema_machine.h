@@ -39,6 +39,8 @@
 #include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/number_map.h"
+#include "grammar/schema/language_relation.h"
+#include "grammar/schema/member_key.h"
 #include "grammar/schema/required_members.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_library.h"
@@ -314,36 +316,6 @@ class SchemaMachine {
       return grammar::held_bytes(key) + (required ? required->held_bytes() : 0);
     }
   };
-  struct KeyFacts {
-    // Where the formula says nothing but what members satisfy and which must come: whether a key
-    // may stand depends on its value alone then, and what the rest satisfies is the same after any
-    // other key.
-    bool steady = false;
-    // … and that by names alone, in one place.
-    bool plain = false;
-    std::optional<std::uint32_t> members;
-    FormulaId other = 0;               // plain: what any other key's value satisfies
-    std::vector<std::uint32_t> names;  // that the formula speaks of
-    std::vector<FormulaId> patterns;
-    // Which members bring an object closer to its end: those that must come, or be wrong, somewhere
-    // in the formula; any other where something asks for more members, for a difference, or for a
-    // wrong one of those. Without any other what is left to satisfy holds as well.
-    std::vector<std::uint32_t> wanted;
-    bool any_wanted = false;
-    // Of those, the one that most of the formula speaks of: what tells alternatives apart is.
-    std::optional<std::uint32_t> most_wanted;
-    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(names, patterns, wanted); }
-  };
-  // A key: one name, or any name that matches, of `patterns`, just those in `matched`.
-  struct Key {
-    std::optional<std::string> text;
-    std::vector<FormulaId> patterns, matched;  // of classes
-  };
-  // Keys of a class that no formula names, in the order in which they are taken.
-  struct KeyClass {
-    std::vector<std::string> keys;
-    bool whole = false;  // there are no others
-  };
   struct Pair {
     FormulaId value, rest;
   };
@@ -379,7 +351,7 @@ class SchemaMachine {
   [[nodiscard]] std::optional<State> standard(State place) const;
   LevelId object_stem(LevelId object, bool keys_alike);
   std::uint64_t object_bound(LevelId object);
-  LevelId value_of(const Level& container, const Key* key, std::uint32_t seen);
+  LevelId value_of(const Level& container, std::optional<std::uint32_t> name, std::uint32_t seen);
   LevelId next_item(LevelId array);
   bool may_end(LevelId container);
   LeafId scalars_of(LevelId value);
@@ -442,19 +414,24 @@ class SchemaMachine {
   }
   std::uint64_t find_closing_cost(LevelId container);
   [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
-  std::vector<Key> key_classes(const KeyFacts& facts);
+  std::shared_ptr<const ScalarDfa> key_automaton(FormulaId pattern);
+  LanguageRelation key_relation(FormulaId a, FormulaId b);
+  std::optional<KeyClass> key_class(const std::vector<FormulaId>& patterns,
+                                    const std::vector<FormulaId>& matched);
+  const std::vector<KeyClass>& key_classes(const std::vector<FormulaId>& patterns);
   std::vector<FormulaId> by_lengths(FormulaId f);
-  std::vector<FormulaId> class_languages(const Key& key, const std::vector<std::uint32_t>& names,
+  std::vector<FormulaId> class_languages(const KeyClass& key,
+                                         const std::vector<std::uint32_t>& names,
                                          std::span<const std::uint32_t> taken);
-  void suggest_keys(KeyClass& of, const Key& key, const std::vector<std::uint32_t>& names);
-  bool find_next_key(KeyClass& of, const Key& key, const std::vector<std::uint32_t>& names);
-  std::optional<std::string> fresh_key(const Key& key, const std::vector<std::uint32_t>& names,
+  void suggest_keys(FoundKeys& of, const KeyClass& key, const std::vector<std::uint32_t>& names);
+  bool find_next_key(FoundKeys& of, const KeyClass& key, const std::vector<std::uint32_t>& names);
+  std::optional<std::string> fresh_key(const KeyClass& key, const std::vector<std::uint32_t>& names,
                                        std::uint32_t seen);
 
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
   FormulaId expand_key(FormulaId f);
-  FormulaId after_member(FormulaId f, const Key& key);
+  FormulaId after_member(FormulaId f, std::uint32_t name);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
   bool speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known);
@@ -480,7 +457,7 @@ class SchemaMachine {
   static constexpr std::size_t kMaxPairs = 4096;
   bool split_by_products(FormulaId f, std::vector<Pair>& out);
   std::optional<FormulaId> member_value(FormulaId f, const KeyFacts& facts, std::uint32_t name);
-  bool split_member(FormulaId f, const Key& key, std::vector<Pair>& out);
+  bool split_member(FormulaId f, std::uint32_t name, std::vector<Pair>& out);
   void group(std::vector<Pair>& pairs);
 
   // schema_liveness.cpp
@@ -565,7 +542,7 @@ class SchemaMachine {
   std::map<std::vector<std::uint32_t>, std::uint32_t> key_words_;  // scalars, by names
   // By patterns, those that are matched, and names.
   std::map<std::tuple<std::vector<FormulaId>, std::vector<FormulaId>, std::vector<std::uint32_t>>,
-           KeyClass>
+           FoundKeys>
       found_classes_;
   std::set<std::string> found_keys_;                   // of all of them
   std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
@@ -588,7 +565,9 @@ class SchemaMachine {
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;
   NumberMap<bool> has_child_, has_unique_;
-  NumberMap<bool> key_matches_;         // by pattern and name
+  NumberMap<bool> key_matches_;                                          // by pattern and name
+  NumberMap<LanguageRelation> key_relations_;                            // by two patterns
+  std::map<std::vector<FormulaId>, std::vector<KeyClass>> key_classes_;  // by patterns
   NumberMap<FormulaId> member_values_;  // by members that stay the same and name
   std::uint64_t taints_ = 0;            // answers that rested on a question still open
   std::size_t open_ = 0;                // such questions

@@ -191,10 +191,8 @@ std::optional<FormulaId> SchemaMachine::member_value(FormulaId f, const KeyFacts
     const std::uint64_t id = std::uint64_t{part} << 32 | name;
     const FormulaId* known = member_values_.find(id);
     if (known == nullptr) {
-      Key key;
-      key.text = formulas_.name_of(name);
       std::vector<Pair> own;
-      const bool whole = split(after_member(part, key), own);
+      const bool whole = split(after_member(part, name), own);
       if (!whole || own.size() > 1 || (!own.empty() && own[0].rest != part)) return std::nullopt;
       member_values_.set(id, own.empty() ? Formulas::kFalse : own[0].value);
       known = member_values_.find(id);
@@ -205,12 +203,11 @@ std::optional<FormulaId> SchemaMachine::member_value(FormulaId f, const KeyFacts
 }
 
 // split() of what `f` becomes after a member.
-bool SchemaMachine::split_member(FormulaId f, const Key& key, std::vector<Pair>& out) {
+bool SchemaMachine::split_member(FormulaId f, std::uint32_t name, std::vector<Pair>& out) {
   const KeyFacts& facts = key_facts(f);
-  if (!facts.steady || !key.text || !fuel_.spend()) return split(after_member(f, key), out);
-  const std::uint32_t name = formulas_.name(*key.text);
+  if (!facts.steady || !fuel_.spend()) return split(after_member(f, name), out);
   const std::optional<FormulaId> value = member_value(f, facts, name);
-  if (!value) return split(after_member(f, key), out);
+  if (!value) return split(after_member(f, name), out);
   const auto comes = [&](FormulaId l) {
     return formulas_.op(l) == Formulas::Op::kLiteral && formulas_.atom(l).kind == AtomKind::kHas &&
            formulas_.atom(l).a == name;
