@@ -76,7 +76,7 @@ std::optional<KeyClass> SchemaMachine::key_class(const std::vector<FormulaId>& p
 const std::vector<KeyClass>& SchemaMachine::key_classes(const std::vector<FormulaId>& patterns) {
   const auto [it, fresh] = key_classes_.try_emplace(patterns);
   std::vector<KeyClass>& out = it->second;
-  if (!fresh || patterns.empty()) return out;
+  if (!fresh) return out;
   const bool few = patterns.size() * patterns.size() <= 2 * kMostRelations;
   struct Matched {
     std::vector<FormulaId> patterns;

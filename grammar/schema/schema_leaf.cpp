@@ -277,7 +277,8 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const std::uint32_t s = key_words(std::move(live));
     parts.push_back({s, scalars_[s].run.start(), 0});
   }
-  for (const KeyClass& key : key_classes(facts.patterns)) {
+  static const std::vector<KeyClass> kNone;
+  for (const KeyClass& key : facts.patterns.empty() ? kNone : key_classes(facts.patterns)) {
     const auto fresh = fresh_key(key, facts.names, seen);
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar

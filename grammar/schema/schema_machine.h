@@ -452,7 +452,9 @@ class SchemaMachine {
   static constexpr std::size_t kFewProducts = 64, kFewATold = 8, kManyProducts = 1 << 20;
   std::size_t products(FormulaId f, std::size_t& told);
   bool split(FormulaId f, std::vector<Pair>& out);
-  static constexpr std::size_t kMostCases = 256;
+  bool split_by_values(FormulaId f, std::vector<Pair>& out);
+  static constexpr std::size_t kMostCases = 256, kMostTold = 8;
+  bool says_too_much(FormulaId f);
   bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
   static constexpr std::size_t kMaxPairs = 4096;
   bool split_by_products(FormulaId f, std::vector<Pair>& out);

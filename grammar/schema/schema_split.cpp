@@ -63,11 +63,118 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
   const std::size_t made = products(f, told);
   if (made > kFewProducts && made / kFewATold > told) {
     const std::size_t before = out.size();
+    if (split_by_values(f, out)) return true;
     std::size_t left = kMostCases;
-    if (split_by_cases(f, Formulas::kTrue, left, out)) return true;
+    if (!says_too_much(f) && split_by_cases(f, Formulas::kTrue, left, out)) return true;
     out.resize(before);
   }
   return split_by_products(f, out);
+}
+
+// By the values that a formula tells apart, where all that it says of a value under conditions is
+// whether it is one of some: what is left then by value, and for any other. In linear time where
+// each condition speaks of a few of them, as a long list of `if` by constants does.
+bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
+  std::vector<FormulaId> values, rests, mixed;
+  for (const FormulaId part : formulas_.parts(f)) {
+    if (!has_child(part)) {
+      rests.push_back(part);
+    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
+      values.push_back(comparable(formulas_.atom(part).a));
+    } else {
+      mixed.push_back(part);
+    }
+  }
+  // By value the conditions that name it.
+  std::map<Json, std::vector<std::size_t>> named;
+  bool known = true;
+  std::size_t places = 0;
+  for (std::size_t i = 0; i < mixed.size() && known; ++i) {
+    formulas_.map(mixed[i], [&](FormulaId l) {
+      if (formulas_.atom(l).kind != AtomKind::kChild || !known) return l;
+      const FormulaId said = comparable(formulas_.atom(l).a);
+      known = formulas_.op(said) == Formulas::Op::kLiteral &&
+              formulas_.atom(said).kind == AtomKind::kIn && ++places <= kMaxPairs;
+      if (!known) return l;
+      for (const Json& value : formulas_.set_of(formulas_.atom(said).a)) {
+        std::vector<std::size_t>& of = named[value];
+        if (of.empty() || of.back() != i) of.push_back(i);
+      }
+      known = named.size() <= kMaxPairs;
+      return l;
+    });
+  }
+  if (!known || !fuel_.spend(named.size() + places)) return false;
+  // What a condition leaves where the value is this one, or none of them.
+  const auto left_by = [&](FormulaId part, const Json* value) {
+    return formulas_.map(part, [&](FormulaId l) -> FormulaId {
+      if (formulas_.atom(l).kind != AtomKind::kChild) return l;
+      const FormulaId said = comparable(formulas_.atom(l).a);
+      const bool among =
+          value != nullptr && std::ranges::any_of(formulas_.set_of(formulas_.atom(said).a),
+                                                  [&](const Json& v) { return v == *value; });
+      const bool holds = among != formulas_.negated(said);
+      return holds != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+    });
+  };
+  std::vector<FormulaId> usual(mixed.size());
+  for (std::size_t i = 0; i < mixed.size(); ++i) usual[i] = left_by(mixed[i], nullptr);
+  std::vector<std::pair<FormulaId, std::vector<Json>>> by_rest;
+  NumberMap<std::uint32_t> at;  // by rest: 1 + its place there
+  const FormulaId common = formulas_.all(rests);
+  std::vector<FormulaId> left;
+  const auto rest_of = [&](const Json* value, std::span<const std::size_t> conditions) {
+    left.assign(1, common);
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < mixed.size(); ++i) {
+      const bool own = next < conditions.size() && conditions[next] == i;
+      if (own) ++next;
+      const FormulaId one = own ? left_by(mixed[i], value) : usual[i];
+      if (one != Formulas::kTrue) left.push_back(one);
+      if (one == Formulas::kFalse) return Formulas::kFalse;
+    }
+    return formulas_.all(left);
+  };
+  const FormulaId other = rest_of(nullptr, {});
+  std::vector<Json> apart;
+  for (const auto& [value, conditions] : named) {
+    if (!fuel_.spend(1 + mixed.size() / 16)) return false;
+    const FormulaId rest = rest_of(&value, conditions);
+    if (rest == other) continue;
+    apart.push_back(value);
+    std::uint32_t& place = at.at(rest);
+    if (place == 0) {
+      by_rest.emplace_back(rest, std::vector<Json>{});
+      place = static_cast<std::uint32_t>(by_rest.size());
+    }
+    by_rest[place - 1].second.push_back(value);
+  }
+  const auto add = [&](std::vector<Json> of, bool negated, FormulaId rest) {
+    if (rest == Formulas::kFalse) return;
+    std::vector<FormulaId> all = values;
+    if (!of.empty()) {
+      all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(of)), 0}, negated));
+    }
+    const FormulaId value = formulas_.all(all);
+    if (value != Formulas::kFalse) out.push_back({value, rest});
+  };
+  for (auto& [rest, of] : by_rest) add(std::move(of), false, rest);
+  add(std::move(apart), true, other);
+  return true;
+}
+
+// Whether more is said of the value than cases can tell apart, none of it decided by another.
+bool SchemaMachine::says_too_much(FormulaId f) {
+  NumberMap<bool> said;
+  formulas_.map(f, [&](FormulaId l) {
+    if (formulas_.atom(l).kind != AtomKind::kChild) return l;
+    const FormulaId value = comparable(formulas_.atom(l).a);
+    const bool of_node = formulas_.op(value) == Formulas::Op::kLiteral &&
+                         formulas_.atom(value).kind == AtomKind::kNode;
+    if (of_node) said.set(value, true);
+    return l;
+  });
+  return said.size() > kMostTold;
 }
 
 // By what is said of the value, one by one: it holds or it doesn't. The values of two pairs exclude
