@@ -163,15 +163,27 @@ bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
   return true;
 }
 
-// Whether more is said of the value than cases can tell apart, none of it decided by another.
+// Whether more is said of what the value holds than cases can tell apart: of such things none
+// decides another.
 bool SchemaMachine::says_too_much(FormulaId f) {
   NumberMap<bool> said;
   formulas_.map(f, [&](FormulaId l) {
     if (formulas_.atom(l).kind != AtomKind::kChild) return l;
     const FormulaId value = comparable(formulas_.atom(l).a);
-    const bool of_node = formulas_.op(value) == Formulas::Op::kLiteral &&
-                         formulas_.atom(value).kind == AtomKind::kNode;
-    if (of_node) said.set(value, true);
+    formulas_.map(value, [&](FormulaId part) {
+      switch (formulas_.atom(part).kind) {
+        case AtomKind::kNode:
+        case AtomKind::kHas:
+        case AtomKind::kMembers:
+        case AtomKind::kItems:
+        case AtomKind::kContains:
+          said.set(value, true);
+          break;
+        default:
+          break;
+      }
+      return part;
+    });
     return l;
   });
   return said.size() > kMostTold;
