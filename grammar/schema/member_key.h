@@ -40,10 +40,16 @@ struct KeyClass {
   [[nodiscard]] std::size_t held_bytes() const { return held_by_all(patterns, matched); }
 };
 
-/// Keys of a class that no formula names, in the order in which they are taken.
+/// Of a class, beside the names that formulas speak of.
 struct FoundKeys {
-  std::vector<std::string> keys;
-  bool whole = false;  // there are no others
+  std::vector<std::uint32_t> names;  // those of the class
+  std::vector<std::string> keys;     // that are none, in the order in which they are taken
+  bool whole = false;                // there are no others
+  /// Their languages by ranges of lengths, where none of them stands.
+  std::optional<std::vector<FormulaId>> languages;
+  [[nodiscard]] std::size_t held_bytes() const {
+    return held_by_all(names, keys) + (languages ? grammar::held_bytes(*languages) : 0);
+  }
 };
 
 }  // namespace espalier::grammar

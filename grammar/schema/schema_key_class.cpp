@@ -1,6 +1,7 @@
 // Keys by the patterns they match: the classes of keys that may come next, the languages they are
 // read by, and those that closings and searches take of them.
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -10,9 +11,9 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMostClasses = 64;       // of the keys of an object
-constexpr std::size_t kMostMatched = 1024;     // sets of patterns that are looked at for these
-constexpr std::size_t kMostRelations = 4096;   // pairs of patterns that are compared
+constexpr std::size_t kMostPatterns = 128;     // of the keys of an object
+constexpr std::size_t kMostParts = 384;        // of all classes of keys that match several
+constexpr std::size_t kMostMatched = 4096;     // sets of patterns that are looked at for these
 constexpr std::size_t kMostStatePairs = 2048;  // of two patterns' automata
 
 }  // namespace
@@ -46,13 +47,12 @@ LanguageRelation SchemaMachine::key_relation(FormulaId a, FormulaId b) {
 // the others. Nothing where two of them show that there is no such key.
 std::optional<KeyClass> SchemaMachine::key_class(const std::vector<FormulaId>& patterns,
                                                  const std::vector<FormulaId>& matched) {
-  const bool few = patterns.size() * patterns.size() <= 2 * kMostRelations;
   KeyClass out;
   for (std::size_t i = 0; i < patterns.size(); ++i) {
     const FormulaId p = patterns[i];
     const bool matches = std::ranges::find(matched, p) != matched.end();
     bool follows = false;
-    for (std::size_t j = 0; few && j < patterns.size() && !follows; ++j) {
+    for (std::size_t j = 0; j < patterns.size() && !follows; ++j) {
       const FormulaId q = patterns[j];
       if (p == q) continue;
       const bool other = std::ranges::find(matched, q) != matched.end();
@@ -72,32 +72,40 @@ std::optional<KeyClass> SchemaMachine::key_class(const std::vector<FormulaId>& p
 }
 
 // The classes that keys make by the patterns that they match, those of the fewest first; some of
-// them may have no key. Where they are too many, the keys of the others are not read: undecided.
+// them may have no key. Where they are too many, keys that match more patterns than so many at once
+// are not read: undecided.
 const std::vector<KeyClass>& SchemaMachine::key_classes(const std::vector<FormulaId>& patterns) {
   const auto [it, fresh] = key_classes_.try_emplace(patterns);
   std::vector<KeyClass>& out = it->second;
   if (!fresh) return out;
-  const bool few = patterns.size() * patterns.size() <= 2 * kMostRelations;
   struct Matched {
     std::vector<FormulaId> patterns;
     std::size_t next = 0;  // of all, behind them
   };
-  std::vector<Matched> sets{{}};
-  bool whole = true;
-  for (std::size_t at = 0; at < sets.size() && whole; ++at) {
-    const Matched set = sets[at];
-    if (auto own = key_class(patterns, set.patterns)) out.push_back(std::move(*own));
-    for (std::size_t i = set.next; i < patterns.size() && whole; ++i) {
-      const bool meet = !few || std::ranges::all_of(set.patterns, [&](FormulaId p) {
-        return key_relation(p, patterns[i]).both;
-      });
-      if (!meet) continue;
-      Matched more{set.patterns, i + 1};
-      more.patterns.push_back(patterns[i]);
-      whole = sets.size() < kMostMatched && fuel_.spend();
-      if (whole) sets.push_back(std::move(more));
+  std::vector<Matched> sets, larger{{}};
+  std::size_t parts = 0;
+  bool whole = patterns.size() <= kMostPatterns;
+  for (std::size_t size = 0; !larger.empty() && whole; ++size) {
+    sets.swap(larger);
+    larger.clear();
+    std::vector<KeyClass> own;
+    for (const Matched& set : sets) {
+      if (auto one = key_class(patterns, set.patterns)) {
+        parts += one->patterns.size();
+        own.push_back(std::move(*one));
+      }
+      whole = (size <= 1 || parts <= kMostParts) && larger.size() <= kMostMatched;
+      if (!whole || !fuel_.spend()) break;
+      for (std::size_t i = set.next; i < patterns.size(); ++i) {
+        const bool meet = std::ranges::all_of(
+            set.patterns, [&](FormulaId p) { return key_relation(p, patterns[i]).both; });
+        if (!meet) continue;
+        larger.push_back({set.patterns, i + 1});
+        larger.back().patterns.push_back(patterns[i]);
+      }
     }
-    whole = whole && (out.size() < kMostClasses || at + 1 == sets.size());
+    whole = whole && !fuel_.exhausted();
+    if (whole || size <= 1) std::ranges::move(own, std::back_inserter(out));
   }
   if (!whole) undecided_ = true;
   for (const KeyClass& one : out) bytes_ += sizeof one + one.held_bytes();
@@ -148,12 +156,57 @@ std::vector<FormulaId> SchemaMachine::by_lengths(FormulaId f) {
   return out;
 }
 
-// The keys of a class, without the names that formulas speak of, by ranges of their lengths. Where
-// patterns narrow it, keys that stand already are left out here, since the rest of a key may be
-// forced; any other key can always go on to become a new one. All in their canonical spelling, so
-// that no key is another one in disguise.
+bool SchemaMachine::in_class(const KeyClass& key, std::uint32_t name) {
+  return std::ranges::all_of(key.patterns, [&](FormulaId p) {
+    return key_matches(p, name) == (std::ranges::find(key.matched, p) != key.matched.end());
+  });
+}
+
+// What is known of a class beside some names.
+FoundKeys& SchemaMachine::found_class(const KeyClass& key,
+                                      const std::vector<std::uint32_t>& names) {
+  const auto [it, fresh] = found_classes_.try_emplace({key.patterns, key.matched, names});
+  FoundKeys& of = it->second;
+  if (!fresh) return of;
+  std::ranges::copy_if(names, std::back_inserter(of.names),
+                       [&](std::uint32_t name) { return in_class(key, name); });
+  bytes_ += (key.patterns.size() + names.size() + of.names.size()) * sizeof(std::uint32_t) + 320;
+  suggest_keys(of, key);
+  note_found(of, 0);
+  return of;
+}
+
+void SchemaMachine::note_found(const FoundKeys& of, std::size_t from) {
+  for (; from < of.keys.size(); ++from) {
+    found_keys_.insert(of.keys[from]);
+    bytes_ += 2 * of.keys[from].size() + 160;
+  }
+}
+
+// The keys of a class that may come where those of `seen` stand.
+std::vector<FormulaId> SchemaMachine::open_languages(const KeyClass& key,
+                                                     const std::vector<std::uint32_t>& names,
+                                                     std::uint32_t seen) {
+  FoundKeys& of = found_class(key, names);
+  std::vector<std::uint32_t> taken;
+  for (const std::uint32_t name : seen_sets_[seen]) {
+    if (!std::binary_search(names.begin(), names.end(), name) && in_class(key, name)) {
+      taken.push_back(name);
+    }
+  }
+  if (!taken.empty()) return class_languages(key, of.names, taken);
+  if (!of.languages) {
+    of.languages = class_languages(key, of.names, {});
+    bytes_ += of.languages->size() * sizeof(FormulaId);
+  }
+  return *of.languages;
+}
+
+// The keys of a class, but for names of it that formulas speak of and for those that stand already,
+// since the rest of a key may be forced; by ranges of their lengths. All in their canonical
+// spelling, so that no key is another one in disguise.
 std::vector<FormulaId> SchemaMachine::class_languages(const KeyClass& key,
-                                                      const std::vector<std::uint32_t>& names,
+                                                      std::span<const std::uint32_t> names,
                                                       std::span<const std::uint32_t> taken) {
   std::vector<FormulaId> all;
   for (const FormulaId p : key.patterns) {
@@ -163,9 +216,7 @@ std::vector<FormulaId> SchemaMachine::class_languages(const KeyClass& key,
   }
   std::vector<Json> without;
   for (const std::uint32_t name : names) without.emplace_back(formulas_.name_of(name));
-  if (!key.patterns.empty()) {
-    for (const std::uint32_t name : taken) without.emplace_back(formulas_.name_of(name));
-  }
+  for (const std::uint32_t name : taken) without.emplace_back(formulas_.name_of(name));
   all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(without)), 0}, true));
   std::vector<FormulaId> out =
       by_lengths(formulas_.restrict(formulas_.all(all), JsonTypes::kString));
@@ -177,16 +228,12 @@ std::vector<FormulaId> SchemaMachine::class_languages(const KeyClass& key,
 
 // Keys of a class to begin with: without an automaton of it, those that one of its patterns, or
 // none, suggests and that each pattern alone agrees to. All of them where a pattern has but a few.
-void SchemaMachine::suggest_keys(FoundKeys& of, const KeyClass& key,
-                                 const std::vector<std::uint32_t>& names) {
+void SchemaMachine::suggest_keys(FoundKeys& of, const KeyClass& key) {
   constexpr std::uint32_t kFew = 16;  // keys of a pattern
   static constexpr std::string_view kPlain[] = {"", "a", "0", "_", "a1", "A-"};
   const auto suggest = [&](const std::string& text) {
     const std::uint32_t name = formulas_.name(text);
-    const bool fits = std::ranges::all_of(key.patterns, [&](FormulaId p) {
-      return key_matches(p, name) == (std::ranges::find(key.matched, p) != key.matched.end());
-    });
-    if (!fits || std::binary_search(names.begin(), names.end(), name)) return;
+    if (!in_class(key, name) || std::binary_search(of.names.begin(), of.names.end(), name)) return;
     if (std::ranges::find(of.keys, text) == of.keys.end()) of.keys.push_back(text);
   };
   // Their automata, in the one spelling that keys have.
@@ -213,22 +260,21 @@ void SchemaMachine::suggest_keys(FoundKeys& of, const KeyClass& key,
   // Several patterns may be more than an automaton can be made of; then no key of the class is
   // read.
   if (of.keys.empty() || key.patterns.size() < 3) return;
-  const std::vector<FormulaId> languages = class_languages(key, names, {});
+  of.languages = class_languages(key, of.names, {});
   const bool read = std::ranges::any_of(
-      languages, [&](FormulaId language) { return !scalars_[scalar(language)].run.empty(); });
+      *of.languages, [&](FormulaId language) { return !scalars_[scalar(language)].run.empty(); });
   if (read) return;
   of.keys.clear();
   of.whole = true;
 }
 
 // The shortest key of the class behind those that are known.
-bool SchemaMachine::find_next_key(FoundKeys& of, const KeyClass& key,
-                                  const std::vector<std::uint32_t>& names) {
+bool SchemaMachine::find_next_key(FoundKeys& of, const KeyClass& key) {
   if (of.whole) return false;
   std::vector<std::uint32_t> known;
   for (const std::string& text : of.keys) known.push_back(formulas_.name(text));
   const Scalar* least = nullptr;
-  for (const FormulaId language : class_languages(key, names, known)) {
+  for (const FormulaId language : class_languages(key, of.names, known)) {
     const Scalar& one = scalars_[scalar(language)];
     if (one.run.empty()) continue;
     if (least == nullptr || one.closing.size() < least->closing.size()) least = &one;
@@ -253,23 +299,11 @@ std::optional<std::string> SchemaMachine::fresh_key(const KeyClass& key,
       if (!has_seen(seen, name)) return text;
     }
   }
-  const auto [it, fresh] = found_classes_.try_emplace({key.patterns, key.matched, names});
-  FoundKeys& of = it->second;
-  const auto found = [&](std::size_t from) {
-    for (; from < of.keys.size(); ++from) {
-      found_keys_.insert(of.keys[from]);
-      bytes_ += 2 * of.keys[from].size() + 160;
-    }
-  };
-  if (fresh) {
-    bytes_ += (key.patterns.size() + names.size()) * sizeof(std::uint32_t) + 256;
-    suggest_keys(of, key, names);
-    found(0);
-  }
+  FoundKeys& of = found_class(key, names);
   for (std::size_t i = 0;; ++i) {
     if (i == of.keys.size()) {
-      if (!find_next_key(of, key, names)) return std::nullopt;
-      found(i);
+      if (!find_next_key(of, key)) return std::nullopt;
+      note_found(of, i);
     }
     if (!has_seen(seen, formulas_.name(of.keys[i]))) return of.keys[i];
   }

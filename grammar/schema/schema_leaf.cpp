@@ -283,7 +283,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar
     levels_[object].after_key = std::max(levels_[object].after_key, level_bound(value));
-    for (const FormulaId language : class_languages(key, facts.names, seen_sets_[seen])) {
+    for (const FormulaId language : open_languages(key, facts.names, seen)) {
       const std::uint32_t s = scalar(language);
       const bool known = std::any_of(parts.begin(), parts.end(),
                                      [&](const LeafPart& part) { return part.scalar == s; });

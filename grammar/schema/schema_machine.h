@@ -420,11 +420,16 @@ class SchemaMachine {
                                     const std::vector<FormulaId>& matched);
   const std::vector<KeyClass>& key_classes(const std::vector<FormulaId>& patterns);
   std::vector<FormulaId> by_lengths(FormulaId f);
-  std::vector<FormulaId> class_languages(const KeyClass& key,
-                                         const std::vector<std::uint32_t>& names,
+  bool in_class(const KeyClass& key, std::uint32_t name);
+  FoundKeys& found_class(const KeyClass& key, const std::vector<std::uint32_t>& names);
+  void note_found(const FoundKeys& of, std::size_t from);
+  std::vector<FormulaId> open_languages(const KeyClass& key,
+                                        const std::vector<std::uint32_t>& names,
+                                        std::uint32_t seen);
+  std::vector<FormulaId> class_languages(const KeyClass& key, std::span<const std::uint32_t> names,
                                          std::span<const std::uint32_t> taken);
-  void suggest_keys(FoundKeys& of, const KeyClass& key, const std::vector<std::uint32_t>& names);
-  bool find_next_key(FoundKeys& of, const KeyClass& key, const std::vector<std::uint32_t>& names);
+  void suggest_keys(FoundKeys& of, const KeyClass& key);
+  bool find_next_key(FoundKeys& of, const KeyClass& key);
   std::optional<std::string> fresh_key(const KeyClass& key, const std::vector<std::uint32_t>& names,
                                        std::uint32_t seen);
 

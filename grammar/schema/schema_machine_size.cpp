@@ -16,11 +16,12 @@ std::size_t SchemaMachine::held_bytes() const {
       leaf_ids_, texts_, text_ids_, own_keys_, key_words_, found_keys_, untaken_, seen_sets_,
       seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_, list_ids_, stem_masks_,
       object_stems_, next_stems_, any_items_, expanded_, value_facts_, plans_, key_facts_,
-      has_child_, has_unique_, key_matches_, member_values_, walk_rooms_);
+      has_child_, has_unique_, key_matches_, key_relations_, key_classes_, member_values_,
+      walk_rooms_);
   for (const auto& [key, found] : found_classes_) {
     const auto& [patterns, matched, names] = key;
     out += block_bytes(4 * sizeof(void*) + sizeof key + sizeof found) +
-           held_by_all(patterns, matched, names, found.keys);
+           held_by_all(patterns, matched, names, found);
   }
   for (std::size_t i = 0; i < lists_.size(); ++i) {
     const KeptList& kept = lists_[i];
