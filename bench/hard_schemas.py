@@ -334,6 +334,38 @@ def rows() -> Iterator[Row]:
     yield people(rng)
     yield from lists_of_some(rng)
     yield form(rng, 300)
+    yield conditions(300)
+    yield variables(300)
+
+
+def conditions(count: int) -> Row:
+    """Objects of very many kinds: what a kind asks for stands under a condition of its own."""
+    schema = {
+        "type": "object",
+        "properties": {"kind": {"type": "string"}, "name": {"type": "string"}, "settings": {"type": "object"}},
+        "required": ["kind", "settings"],
+        "allOf": [
+            {
+                "if": {"properties": {"kind": {"const": f"vendor.service.kind{i}"}}},
+                "then": {"properties": {"settings": {"required": [f"option{i}"]}}},
+            }
+            for i in range(count)
+        ],
+    }
+    valid = [{"kind": "vendor.service.kind7", "settings": {"option7": 1}, "name": "x"}, {"kind": "?", "settings": {}}]
+    return f"conditions_{count}", schema, valid, [{"kind": "vendor.service.kind7", "settings": {"option8": 1}}]
+
+
+def variables(count: int) -> Row:
+    """Very many names, all of them under a pattern, beside keys of which it alone says something."""
+    schema = {
+        "type": "object",
+        "properties": {f"SERVICE_OPTION_{i}": {"enum": ["0", "1"]} for i in range(count)},
+        "propertyNames": {"pattern": "^[A-Z_][A-Z0-9_]*$"},
+        "additionalProperties": {"type": "string"},
+    }
+    valid = [{(f"SERVICE_OPTION_{i}" if i % 4 else f"OTHER_{i}"): "1" for i in range(0, count, 9)}]
+    return f"variables_{count}", schema, valid, [{"lower": "1"}, {"SERVICE_OPTION_1": "2"}]
 
 
 def form(rng: random.Random, fields: int) -> Row:

@@ -260,7 +260,15 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     };
     look(f);
     if (formulas_.op(f) == Formulas::Op::kAnd) {
-      for (const FormulaId c : formulas_.children(f)) look(c);
+      bool varies = false;
+      for (const FormulaId c : formulas_.children(f)) {
+        look(c);
+        varies = varies || formulas_.op(c) == Formulas::Op::kOr;
+      }
+      // Of those, what tells most alternatives apart.
+      const auto most = must && varies ? key_facts(f).most_wanted : std::nullopt;
+      const auto wanted = [&](FormulaId c) { return required(c) && formulas_.atom(c).a == most; };
+      if (most && std::ranges::any_of(formulas_.children(f), wanted)) must = most;
     } else if (formulas_.op(f) == Formulas::Op::kOr) {
       if (const std::vector<std::uint32_t> all = required_by_all(f); !all.empty()) must = all[0];
     }

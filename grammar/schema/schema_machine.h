@@ -458,7 +458,7 @@ class SchemaMachine {
   std::size_t products(FormulaId f, std::size_t& told);
   bool split(FormulaId f, std::vector<Pair>& out);
   bool split_by_values(FormulaId f, std::vector<Pair>& out);
-  static constexpr std::size_t kMostCases = 256, kMostTold = 8;
+  static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8;
   bool says_too_much(FormulaId f);
   bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
   static constexpr std::size_t kMaxPairs = 4096;

@@ -163,13 +163,14 @@ bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
   return true;
 }
 
-// Whether more is said of what the value holds than cases can tell apart: of such things none
-// decides another.
+// Whether more is said of the value than cases can tell apart in reasonable time, or more of what
+// it holds: of such things none decides another.
 bool SchemaMachine::says_too_much(FormulaId f) {
-  NumberMap<bool> said;
+  NumberMap<bool> said, any;
   formulas_.map(f, [&](FormulaId l) {
     if (formulas_.atom(l).kind != AtomKind::kChild) return l;
     const FormulaId value = comparable(formulas_.atom(l).a);
+    any.set(value, true);
     formulas_.map(value, [&](FormulaId part) {
       switch (formulas_.atom(part).kind) {
         case AtomKind::kNode:
@@ -186,7 +187,7 @@ bool SchemaMachine::says_too_much(FormulaId f) {
     });
     return l;
   });
-  return said.size() > kMostTold;
+  return said.size() > kMostHeld || any.size() > kMostTold;
 }
 
 // By what is said of the value, one by one: it holds or it doesn't. The values of two pairs exclude

@@ -1,0 +1,190 @@
+// Laws of keys under many patterns, and of members that many conditions speak of.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <regex>
+#include <string>
+#include <vector>
+
+#include "grammar/regex.h"
+#include "grammar/schema/language_relation.h"
+#include "grammar/schema/scalar_library.h"
+#include "tests/grammar_schema/verdicts.h"
+
+namespace espalier::grammar {
+namespace {
+
+using testing::byte_vocabulary;
+
+GrammarRef compiled(const Json& schema) {
+  auto grammar = compile_json_schema(byte_vocabulary(), schema);
+  EXPECT_TRUE(grammar.has_value())
+      << schema.dump() << ": " << (grammar ? "" : grammar.error().message);
+  return grammar ? *grammar : nullptr;
+}
+
+std::vector<std::string> words(const std::string& letters, std::size_t longest) {
+  std::vector<std::string> out{""};
+  for (std::size_t at = 0; at < out.size(); ++at) {
+    if (out[at].size() == longest) break;
+    for (const char c : letters) out.push_back(out[at] + c);
+  }
+  return out;
+}
+
+TEST(LanguageRelations, AreThoseOfTheTexts) {
+  const VocabularyRef vocabulary = byte_vocabulary();
+  const auto library = ScalarLibrary::of(vocabulary);
+  const std::vector<std::string> patterns{
+      "^[ab]{1,3}$", "a.*b", "^(ab|a)*$", "b{2}", "^.{2,4}$", "^$", "^ab$", "^a", "^a$", "^c", ""};
+  std::vector<std::shared_ptr<const ScalarDfa>> automata;
+  for (const std::string& pattern : patterns) {
+    Fuel fuel("steps", 1'000'000);
+    const auto pool = std::make_shared<ExpressionPool>(fuel);
+    const auto inside =
+        regex_expression(*pool, pattern, {RegexDialect::kEcma, true, true, false, true});
+    ASSERT_TRUE(inside);
+    const Expr root = pool->concat({pool->bytes("\""), *inside, pool->bytes("\"")});
+    const ProgramRef program = Program::create(pool, root, vocabulary, {}, {}, fuel).value();
+    automata.push_back(ScalarDfa::create(program, 1'000'000, library->string()));
+    ASSERT_NE(automata.back(), nullptr);
+  }
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    for (std::size_t k = 0; k < patterns.size(); ++k) {
+      LanguageRelation expected{false, false, false};
+      const std::regex first(patterns[i]), second(patterns[k]);
+      for (const std::string& text : words("abc", 5)) {
+        const bool a = std::regex_search(text, first), b = std::regex_search(text, second);
+        expected.both = expected.both || (a && b);
+        expected.first_alone = expected.first_alone || (a && !b);
+        expected.second_alone = expected.second_alone || (b && !a);
+      }
+      const LanguageRelation found = language_relation(*automata[i], *automata[k], 1000);
+      EXPECT_EQ(found.both, expected.both) << patterns[i] << " and " << patterns[k];
+      EXPECT_EQ(found.first_alone, expected.first_alone) << patterns[i] << " - " << patterns[k];
+      EXPECT_EQ(found.second_alone, expected.second_alone) << patterns[k] << " - " << patterns[i];
+    }
+  }
+  EXPECT_TRUE(language_relation(*automata[0], *automata[3], 1).all());
+}
+
+TEST(KeyPatterns, HoldForEveryKeyHoweverMany) {
+  std::mt19937_64 random(11);
+  const std::vector<std::string> keys = words("ab", 3);
+  const auto some = [&] {
+    Json out = Json::array();
+    for (int v = 0; v < 4; ++v) {
+      if (random() % 2 == 0) out.push_back(v);
+    }
+    if (out.empty()) out.push_back(7);
+    return Json{{"enum", out}};
+  };
+  for (int run = 0; run < 25; ++run) {
+    Json schema{{"type", "object"}};
+    std::vector<std::pair<std::regex, Json>> patterns;
+    while (schema["patternProperties"].size() < 7 + static_cast<std::size_t>(run % 4)) {
+      const std::string& word = keys[random() % keys.size()];
+      const std::string pattern = "^" + word + (random() % 3 == 0 ? "" : "$");
+      if (schema["patternProperties"].contains(pattern)) continue;
+      const Json value = some();
+      schema["patternProperties"][pattern] = value;
+      patterns.emplace_back(pattern, value["enum"]);
+    }
+    Json other;
+    if (run % 3 == 1) {
+      schema["additionalProperties"] = false;
+      other = Json::array();
+    } else if (run % 3 == 2) {
+      schema["additionalProperties"] = some();
+      other = schema["additionalProperties"]["enum"];
+    }
+    Json named;
+    if (run % 2 == 0) {
+      schema["properties"]["ab"] = some();
+      named = schema["properties"]["ab"]["enum"];
+    }
+    const GrammarRef grammar = compiled(schema);
+    ASSERT_NE(grammar, nullptr);
+    for (const std::string& key : keys) {
+      for (int v = 0; v < 4; ++v) {
+        const auto in = [&](const Json& set) {
+          return std::find(set.begin(), set.end(), Json(v)) != set.end();
+        };
+        bool expected = true, spoken = key == "ab" && !named.is_null();
+        if (spoken) expected = in(named);
+        for (const auto& [pattern, value] : patterns) {
+          if (!std::regex_search(key, pattern)) continue;
+          spoken = true;
+          expected = expected && in(value);
+        }
+        if (!spoken && !other.is_null()) expected = in(other);
+        const std::string text = Json{{key, v}}.dump();
+        EXPECT_EQ(testing::accepts(grammar, text), expected)
+            << text << " under " << schema.dump() << ", run " << run;
+      }
+    }
+  }
+}
+
+TEST(KeyPatterns, ThatMeetInMoreWaysThanAreReadHoldWhereFewMatch) {
+  Json schema{{"type", "object"}, {"additionalProperties", {{"const", 0}}}};
+  const std::vector<std::string> searched{"ax", "bx", "cx", "dx", "ex", "fx", "gx", "hx", "ix"};
+  for (std::size_t i = 0; i < searched.size(); ++i) {
+    schema["patternProperties"][searched[i]] = {{"const", i + 1}};
+  }
+  const GrammarRef grammar = compiled(schema);
+  ASSERT_NE(grammar, nullptr);
+  EXPECT_TRUE(testing::accepts(grammar, R"({"abc":0,"1cx":3,"cx":3,"ix":9})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"abc":1})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"acx":0})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"cx":3,"cx":3})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"axbx":1})"));  // nor could anything be its value
+}
+
+// A key that its class still holds open is another one than those that stand or are named.
+TEST(KeyPatterns, LeaveOutWhatStandsAndWhatIsNamed) {
+  Json schema{{"type", "object"}, {"propertyNames", {{"pattern", "^[A-Z]{1,2}$"}}}};
+  for (char c = 'A'; c <= 'Z'; ++c) {
+    if (c % 2 == 0) schema["properties"][std::string(1, c)] = {{"type", "integer"}};
+  }
+  schema["additionalProperties"] = {{"type", "null"}};
+  const GrammarRef grammar = compiled(schema);
+  ASSERT_NE(grammar, nullptr);
+  EXPECT_TRUE(testing::accepts(grammar, R"({"B":1,"C":null,"BB":null,"D":2})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"B":null})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"C":1})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"C":null,"B":1,"C":null})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"CC":null,"C":null,"CC":null})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"ABC":null})"));
+}
+
+TEST(Conditions, ByVeryManyConstantsTellValuesApart) {
+  constexpr int kMany = 300;
+  Json schema = Json::parse(R"({"type":"object","required":["kind","value"],
+      "properties":{"kind":{"type":"string","pattern":"^k"},"value":{}}})");
+  for (int i = 0; i < kMany; ++i) {
+    const Json kinds = i % 3 == 0 ? Json{{"enum", {"k" + std::to_string(i), "kk", "other"}}}
+                                  : Json{{"const", "k" + std::to_string(i)}};
+    schema["allOf"].push_back({{"if", {{"properties", {{"kind", kinds}}}}},
+                               {"then", {{"properties", {{"value", {{"enum", {i, -1}}}}}}}}});
+  }
+  const GrammarRef grammar = compiled(schema);
+  ASSERT_NE(grammar, nullptr);
+  const auto accepts = [&](const std::string& kind, int value) {
+    return testing::accepts(grammar, Json{{"kind", kind}, {"value", value}}.dump());
+  };
+  for (const int i : {0, 1, 2, 3, 150, 299}) {
+    EXPECT_TRUE(accepts("k" + std::to_string(i), i)) << i;
+    EXPECT_TRUE(accepts("k" + std::to_string(i), -1)) << i;
+    EXPECT_FALSE(accepts("k" + std::to_string(i), i + 1)) << i;
+  }
+  EXPECT_TRUE(accepts("k", 12345));
+  EXPECT_TRUE(accepts("kk", -1));
+  EXPECT_FALSE(accepts("kk", 0));
+  EXPECT_FALSE(accepts("other", -1));  // no kind
+}
+
+}  // namespace
+}  // namespace espalier::grammar
