@@ -13,6 +13,7 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
+constexpr std::size_t kFewNames = 8;  // that are each tried
 
 }  // namespace
 
@@ -331,6 +332,40 @@ SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {
   return id;
 }
 
+// The members by which an alternative closes, each with what its value satisfies. Nothing where
+// that is not known, or they must keep an order.
+std::optional<SchemaMachine::Planned> SchemaMachine::planned(const Level& object,
+                                                             const Alternative& a) {
+  if (graph_->ordered()) return std::nullopt;
+  Planned out;
+  FormulaId f = a.formula;
+  std::uint32_t seen = object.seen;
+  for (;;) {
+    const Plan& next = plan(Kind::kObject, f, seen);
+    if (next.verdict != Verdict::kYes || !fits(object.depth, next.height)) return std::nullopt;
+    if (next.end) return out;
+    out.emplace_back(formulas_.name(next.key), next.value);
+    f = next.rest;
+    seen = next.seen;
+  }
+}
+
+// Whether an alternative surely closes behind a member, if it comes next: as without it where
+// nothing else changes, or by the others of the plan that it is one of, since members have no
+// order. The bytes of its value then; nothing where that has to be searched for.
+std::optional<std::uint64_t> SchemaMachine::closes_behind(const Level& object, const Alternative& a,
+                                                          const Planned& plan, std::uint32_t name) {
+  std::vector<Pair> pairs;
+  if (!split_member(a.formula, name, pairs) || pairs.size() != 1) return std::nullopt;
+  const FormulaId value = expand(pairs[0].value);
+  const ValueFacts facts = value_facts(value);
+  if (facts.verdict != Verdict::kYes || !fits(object.depth, facts.height)) return std::nullopt;
+  const auto own = std::ranges::find(plan, name, [](const auto& step) { return step.first; });
+  const bool closes = own != plan.end() ? formulas_.all({own->second, value}) == own->second
+                                        : pairs[0].rest == a.formula;
+  return closes ? std::optional(facts.size) : std::nullopt;
+}
+
 // Of names that do not stand yet, sorted, those that may come.
 std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
                                                    const std::vector<std::uint32_t>& names) {
@@ -363,7 +398,17 @@ std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
     out.clear();
   }
   if (!known) {
+    const auto planned = level.alternatives.size() == 1 && names.size() > kFewNames
+                             ? this->planned(level, level.alternatives[0])
+                             : std::nullopt;
     for (const std::uint32_t name : names) {
+      const auto size =
+          planned ? closes_behind(level, level.alternatives[0], *planned, name) : std::nullopt;
+      if (size) {
+        out.push_back(name);
+        level.after_key = std::max(level.after_key, *size + level_bound(object) + 8);
+        continue;
+      }
       const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
       if (value == 0) continue;
       out.push_back(name);

@@ -356,6 +356,10 @@ class SchemaMachine {
   bool may_end(LevelId container);
   LeafId scalars_of(LevelId value);
   LeafId keys_of(LevelId object);
+  using Planned = std::vector<std::pair<std::uint32_t, FormulaId>>;  // names and values
+  std::optional<Planned> planned(const Level& object, const Alternative& a);
+  std::optional<std::uint64_t> closes_behind(const Level& object, const Alternative& a,
+                                             const Planned& plan, std::uint32_t name);
   LeafId leaf(LeafParts parts);
   void leave_taken(LeafPart& part);
   LeafId leaf_step(LeafId at, unsigned char byte);
