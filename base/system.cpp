@@ -14,10 +14,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include "base/control_group.h"
 
 namespace espalier {
 namespace {
@@ -245,11 +246,10 @@ class PosixSystem final : public System {
   std::uint64_t memory_bytes() override {
     std::uint64_t bytes = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
                           static_cast<std::uint64_t>(::sysconf(_SC_PAGE_SIZE));
-    std::ifstream limit(
-        "/sys/fs/cgroup/memory.max");  // control groups version 2; "max" where there is none
-    std::uint64_t group = 0;
-    if (limit >> group && group > 0) bytes = std::min(bytes, group);
-    return bytes;
+    rlimit space{};  // `ulimit -v`, which batch systems set
+    if (::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
+      bytes = std::min<std::uint64_t>(bytes, space.rlim_cur);
+    return std::min(bytes, control_group_limits().memory_bytes);
   }
 
   unsigned processors() override {
@@ -258,11 +258,7 @@ class PosixSystem final : public System {
     const unsigned may = ::sched_getaffinity(0, sizeof set, &set) == 0
                              ? static_cast<unsigned>(CPU_COUNT(&set))
                              : std::thread::hardware_concurrency();
-    // What a control group of version 2 may use in each period; "max" where nothing bounds it.
-    std::ifstream group("/sys/fs/cgroup/cpu.max");
-    std::uint64_t quota = 0, period = 0;
-    const bool bounded = group >> quota >> period && quota > 0 && period > 0;
-    const std::uint64_t shares = bounded ? (quota - 1) / period + 1 : may;
+    const std::uint64_t shares = control_group_limits().processors;
     return std::max(1U, static_cast<unsigned>(std::min<std::uint64_t>(may, shares)));
   }
 

@@ -108,7 +108,7 @@ class System {
   // The machine.
   [[nodiscard]] virtual std::optional<std::string> environment(const std::string& variable) = 0;
   [[nodiscard]] virtual std::uint64_t
-  memory_bytes() = 0;  // physical memory, or the control group's limit if lower
+  memory_bytes() = 0;  // physical memory, or a limit (control groups, ulimit -v) if lower
   [[nodiscard]] virtual unsigned processors() = 0;  // processors this process may run on, or as
                                                     // many as its control group lets, at least 1
   [[nodiscard]] virtual std::uint64_t peak_rss_bytes() = 0;
