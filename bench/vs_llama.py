@@ -40,6 +40,13 @@ def decode_case(batch: int, depth: int) -> str:
     return f"decode_batch_{batch}_depth_{depth}"
 
 
+def count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value}: 1 or more")
+    return value
+
+
 def output_of(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -172,12 +179,14 @@ def main() -> None:
     parser.add_argument(
         "--model", default=os.path.expanduser("~/.cache/espalier/models/SmolLM2-135M-Instruct.Q4_1.gguf")
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--decode", type=int, default=32)
+    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--threads", type=count, default=2)
+    parser.add_argument("--decode", type=count, default=32)
     parser.add_argument("--amx", action="store_true")
     parser.add_argument("--json", help="write every round's figures to this file")
     args = parser.parse_args()
+    if shutil.which(args.espalier) is None:
+        parser.error(f"--espalier {args.espalier}: no such program (make program builds build/bin/espalier)")
 
     runners = {"espalier": lambda: ours(args), **peers(args)}
     rounds: list[dict[str, Figures]] = [{name: run() for name, run in runners.items()} for _ in range(args.rounds)]
