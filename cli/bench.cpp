@@ -86,7 +86,8 @@ class Bench final : public Command {
     if (!made.note.empty()) context.console.err() << "espalier: " + made.note + "\n";
     ESP_ASSIGN(limits_, runtime::measure_limits(made, *model, on, context.system));
     const std::uint64_t weights = limits_.weight_bytes;
-    StepBench bench(*made.backend, context.system);
+    StepBench bench(*made.backend, context.system,
+                    [&context] { return !context.interrupt.requested(); });
     report_ = Json{
         {"model", model->path()},
         {"device", made.device},
@@ -187,7 +188,6 @@ class Bench final : public Command {
     ProgressLine line(context.console, context.system);
     for (std::uint64_t i = 0; i <= repeats; ++i) {
       line.show(label, i, repeats + 1, std::to_string(i) + " of " + std::to_string(repeats + 1));
-      if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
       ESP_ASSIGN(const double speed, run());
       if (i > 0) speeds.push_back(speed);
     }

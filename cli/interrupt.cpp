@@ -6,19 +6,35 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
+#include <limits>
 #include <utility>
 
 namespace espalier::cli {
 namespace {
 
+// Signals that come so soon after the first are the same wish: `timeout` sends one to the process
+// and one to its group, a terminal and a shell may each send theirs.
+constexpr std::int64_t kSameWishNs = 300'000'000;
+
 // What the handler may touch.
 std::atomic<int> g_signals = 0;
+std::atomic<std::int64_t> g_first_ns = std::numeric_limits<std::int64_t>::max();
 int g_pipe_write = -1;
 int g_pipe_read = -1;
 
 extern "C" void handle_signal(int signal) {
   const int saved = errno;
-  if (g_signals.fetch_add(1) > 0) ::_exit(128 + signal);
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  const std::int64_t now = std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  if (g_signals.fetch_add(1) > 0) {
+    if (now - g_first_ns > kSameWishNs) ::_exit(128 + signal);
+    errno = saved;
+    return;
+  }
+  g_first_ns = now;
   const auto byte = static_cast<unsigned char>(signal);
   (void)!::write(g_pipe_write, &byte, 1);
   errno = saved;

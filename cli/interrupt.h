@@ -3,7 +3,8 @@
 // An Interrupt is a flag and the actions that end what is running (cancel a
 // branch, stop a job). trigger() sets the flag and calls the actions, from an
 // ordinary thread; a signal handler only writes a byte to a pipe that such a
-// thread reads (SignalWatcher). A second signal ends the process at once.
+// thread reads (SignalWatcher). A second signal, if it is not of the same
+// moment, ends the process at once.
 #pragma once
 
 #include <atomic>

@@ -67,6 +67,10 @@ class MakeModel final : public Command {
     model.seed = static_cast<std::uint64_t>(seed_.value_or(1));
     std::optional<runtime::Gguf> vocabulary;
     if (vocabulary_from_) {
+      if (vocabulary_) {
+        return usage_error(context, "mkmodel",
+                           "--vocab-from has as many tokens as its model: --vocab goes without it");
+      }
       ModelOptions from;
       from.model = *vocabulary_from_;
       // Loaded, so that what is copied is known to be whole.

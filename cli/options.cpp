@@ -25,6 +25,22 @@ bool parse_all(const std::string& text, T& value) {
   return error == std::errc() && rest == end;
 }
 
+// A text that `parse` takes, else its message: said before anything is loaded.
+template <class Parse>
+void add_parsed(CLI::App& app, const std::string& name, std::optional<std::string>& target,
+                const std::string& placeholder, Parse parse, const std::string& about) {
+  app.add_option_function<std::string>(
+         name,
+         [&target, parse](const std::string& text) {
+           if (const auto value = parse(text); !value) {
+             throw CLI::ValidationError(value.error().message, CLI::ExitCodes::ValidationError);
+           }
+           target = text;
+         },
+         about)
+      ->type_name(placeholder);
+}
+
 }  // namespace
 
 CLI::Option* add_integer(CLI::App& app, const std::string& name,
@@ -78,9 +94,9 @@ CLI::Option* add_text(CLI::App& app, const std::string& name, std::optional<std:
 }
 
 void add_kv_type(CLI::App& app, std::optional<std::string>& target) {
-  add_text(app, "--kv-type", target, "T",
-           "How keys and values are kept: f16, bf16, or q8, which takes half of the memory and "
-           "rounds more [f16]");
+  add_parsed(app, "--kv-type", target, "T", runtime::parse_kv_type,
+             "How keys and values are kept: f16, bf16, or q8, which takes half of the memory and "
+             "rounds more [f16]");
 }
 
 Result<runtime::KvType> kv_type_of(const std::optional<std::string>& text) {
@@ -114,9 +130,10 @@ void ModelOptions::declare(CLI::App& app, bool engine) {
 void ModelOptions::declare_backend(CLI::App& app) {
   add_integer(app, "--threads", threads, 1, 1024,
               "Threads of the model's arithmetic, no more than there are processors [as many]");
-  add_text(app, "--device", device, "D",
-           "Where the model runs: cpu, cuda, cuda:N, cuda:N,M,... (several GPUs for one model), or "
-           "auto: a GPU where there is one that takes the model; the text is the same [auto]");
+  add_parsed(
+      app, "--device", device, "D", runtime::Device::parse,
+      "Where the model runs: cpu, cuda, cuda:N, cuda:N,M,... (several GPUs for one model), or "
+      "auto: a GPU where there is one that takes the model; the text is the same [auto]");
   add_integer(app, "--gpu-layers", gpu_layers, 0, runtime::kMaxLayers,
               "How many of the model's last layers the GPU has, with the head; the CPU has the "
               "others [as many as the GPU's memory takes]");
@@ -125,10 +142,11 @@ void ModelOptions::declare_backend(CLI::App& app) {
       "Of several GPUs, how many share each layer; the rest deals the layers out [as many as "
       "the model lets]");
   add_kv_type(app, kv_type);
-  add_text(app, "--numerics", numerics, "V",
-           "The arithmetic: exact, the same bits everywhere, or tensor, for which a GPU multiplies "
-           "F16 and BF16 weights in 16 bits on its tensor cores; it rounds more, and what a text "
-           "is may depend on what runs beside it [exact]");
+  add_parsed(
+      app, "--numerics", numerics, "V", runtime::parse_numerics,
+      "The arithmetic: exact, the same bits everywhere, or tensor, for which a GPU multiplies "
+      "F16 and BF16 weights in 16 bits on its tensor cores; it rounds more, and what a text "
+      "is may depend on what runs beside it [exact]");
 }
 
 void ModelOptions::declare_engines(CLI::App& app) {

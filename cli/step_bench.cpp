@@ -41,6 +41,12 @@ void StepBench::append(runtime::Batch& batch, Branch& branch, TokenId token,
       {branch.pages[position / runtime::kPageTokens], position % runtime::kPageTokens});
 }
 
+Result<std::vector<runtime::RowResult>> StepBench::take_step(
+    const runtime::Batch& batch, std::span<const runtime::RowPlan> plans) {
+  if (!go_on_()) return fail(ErrorCode::kCancelled, "stopped");
+  return backend_.step(batch, plans);
+}
+
 Status StepBench::feed(Branch& branch, std::uint32_t tokens) {
   while (branch.length < tokens) {
     const std::uint32_t count = std::min(kChunk, tokens - branch.length);
@@ -52,7 +58,7 @@ Status StepBench::feed(Branch& branch, std::uint32_t tokens) {
       plans.emplace_back().row = count - 1;
       plans.back().sampling = &greedy_;
     }
-    ESP_TRY(backend_.step(batch, plans));
+    ESP_TRY(take_step(batch, plans));
   }
   return {};
 }
@@ -76,7 +82,7 @@ Status StepBench::step(std::vector<Branch>& branches, const grammar::GrammarRef&
     plans[b].sampling = &greedy_;
     if (grammar != nullptr) plans[b].mask = branches[b].matcher.mask(kBudget);
   }
-  ESP_ASSIGN(const auto results, backend_.step(batch, plans));
+  ESP_ASSIGN(const auto results, take_step(batch, plans));
   for (std::uint32_t b = 0; b < branches.size(); ++b) {
     Branch& branch = branches[b];
     branch.next = results[b].sampled.token;

@@ -5,6 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,8 +19,10 @@ namespace espalier::cli {
 
 class StepBench {
  public:
-  /// The backend's pool holds pages() of the largest case.
-  StepBench(runtime::Backend& backend, System& system) : backend_(backend), system_(system) {}
+  /// The backend's pool holds pages() of the largest case. `go_on` is asked before each step: a run
+  /// may take minutes, a step takes moments. Where it says no, what runs fails as kCancelled.
+  StepBench(runtime::Backend& backend, System& system, std::function<bool()> go_on)
+      : backend_(backend), system_(system), go_on_(std::move(go_on)) {}
 
   /// KV pages that decoding takes.
   [[nodiscard]] static std::uint64_t pages(std::uint32_t batch, std::uint32_t depth,
@@ -45,11 +50,14 @@ class StepBench {
   [[nodiscard]] TokenId some_token(std::uint32_t i) const;
   [[nodiscard]] std::vector<runtime::PageId> take_pages(std::uint32_t tokens);
   static void append(runtime::Batch& batch, Branch& branch, TokenId token, std::uint32_t sequence);
+  [[nodiscard]] Result<std::vector<runtime::RowResult>> take_step(
+      const runtime::Batch& batch, std::span<const runtime::RowPlan> plans);
   Status feed(Branch& branch, std::uint32_t tokens);
   Status step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar);
 
   runtime::Backend& backend_;
   System& system_;
+  std::function<bool()> go_on_;
   runtime::PageId next_page_ = 0;
   runtime::Sampling greedy_;
 };

@@ -62,7 +62,7 @@ TEST(BadDevice, IsRefusedByNameWithWhatThereIs) {
        std::vector<std::string>{"gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x", "CPU", "cuda:0,",
                                 "cuda:,1", "cuda:0,0", "cuda:0;1"}) {
     const Ran ran = run(device);
-    EXPECT_NE(ran.code, kDone) << device;
+    EXPECT_EQ(ran.code, kUsage) << device;
     EXPECT_THAT(ran.err, HasSubstr("device '" + device +
                                    "': there are auto, cpu, cuda, cuda:N and cuda:N,M"));
   }
@@ -143,7 +143,7 @@ TEST(BadKvType, IsRefusedByNameWithWhatThereIs) {
   };
   for (const std::string& type : std::vector<std::string>{"Q8", "q4", "f32", "q8 "}) {
     const Ran ran = run(type, "cpu");
-    EXPECT_EQ(ran.code, kFailed) << type;
+    EXPECT_EQ(ran.code, kUsage) << type;
     EXPECT_THAT(ran.err, HasSubstr("KV type '" + type + "': there are f16, bf16 and q8"));
   }
   const Ran plain = run("f16", "cuda");  // what a GPU says, or that there is none
@@ -167,7 +167,7 @@ TEST(BadNumerics, AreRefusedByNameWithWhatThereIs) {
   };
   for (const std::string& numerics : std::vector<std::string>{"fast", "2", "Exact", ""}) {
     const Ran ran = run(numerics, "cpu");
-    EXPECT_EQ(ran.code, kFailed) << numerics;
+    EXPECT_EQ(ran.code, kUsage) << numerics;
     EXPECT_THAT(ran.err, HasSubstr("numerics '" + numerics + "': there are exact and tensor"));
   }
   const Ran refused = run("tensor", "cpu");

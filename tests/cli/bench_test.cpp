@@ -1,14 +1,22 @@
 // espalier mkmodel and espalier bench: models of any shape, and what is measured on them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <chrono>
+#include <csignal>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/system.h"
 #include "cli/command.h"
+#include "cli/step_bench.h"
 #include "grammar/json.h"
+#include "runtime/cpu/cpu_backend.h"
 #include "runtime/model/architecture.h"
+#include "runtime/model/model.h"
 #include "runtime/model/tensor.h"
 #include "tests/cli/command_line.h"
 
@@ -92,6 +100,49 @@ TEST(MakeModel, SaysWhatDoesNotFit) {
   EXPECT_THAT(run_line(small(path, {"--head-width", "7"})).err, HasSubstr("odd"));
   EXPECT_THAT(run_line(small("/nowhere/m.gguf", {})).err, HasSubstr("/nowhere"));
   EXPECT_EQ(folder.read("m.gguf"), "") << "nothing was written";
+  const Ran both = run_line(small(path, {"--vocab-from", path}));
+  EXPECT_EQ(both.code, kUsage);
+  EXPECT_THAT(both.err, HasSubstr("--vocab goes without it"));
+}
+
+// A device's node, say: what takes its place would be a file for everyone.
+TEST(MakeModel, ReplacesNothingButARegularFile) {
+  const Folder folder;
+  const std::string pipe = folder.path("pipe");
+  const std::string inner = folder.path("folder");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::filesystem::create_directory(inner);
+  for (const std::string& path : {pipe, inner, inner + "/", folder.path("new/"), std::string()}) {
+    const Ran ran = run_line(small(path, {}));
+    EXPECT_EQ(ran.code, kFailed) << path;
+    EXPECT_THAT(ran.err, HasSubstr("'" + path + "' is no")) << path;
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_TRUE(std::filesystem::is_directory(inner));
+  std::size_t left = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path())) {
+    left += 1;
+    EXPECT_TRUE(entry.path() == pipe || entry.path() == inner) << entry.path();
+  }
+  EXPECT_EQ(left, 2U);
+  // A link is replaced, not what it leads to.
+  const std::string kept = folder.write("kept", "as it was");
+  std::filesystem::create_symlink(kept, folder.path("link"));
+  EXPECT_EQ(run_line(small(folder.path("link"), {})).code, kDone);
+  EXPECT_EQ(folder.read("kept"), "as it was");
+}
+
+// Also when the signal comes twice at once, as `timeout` sends it.
+TEST(MakeModel, LeavesNothingWhenItIsStopped) {
+  for (const int times : {1, 2}) {
+    const Folder folder;
+    const Ran ran = run_built({"mkmodel", folder.path("m"), "--like", "llama-3.1-8b", "--layers",
+                               "1024", "--type", "f32"},
+                              SIGTERM, std::chrono::milliseconds(50), folder.path("m.part"), times);
+    EXPECT_EQ(ran.code, 143) << times;
+    EXPECT_THAT(ran.err, HasSubstr("stopped")) << times;
+    EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << times;
+  }
 }
 
 TEST(DraftModel, OfTheSameTokensChangesNoText) {
@@ -153,6 +204,29 @@ TEST(Bench, ReportsEveryCaseBesideTheLimits) {
     EXPECT_EQ(it.contains("schema"), !it.contains("memory_share"));
   }
   EXPECT_THAT(run_line(line).out, HasSubstr("decode, batch 3, depth 16"));
+}
+
+// A run of many steps may take minutes: it does not go on to its end when it is to stop.
+TEST(Bench, StopsBetweenSteps) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {"--context", "4096"})).code, kDone);
+  const auto model = runtime::Model::load(path, real_system());
+  ASSERT_TRUE(model);
+  runtime::CpuOptions options;
+  options.threads = 1;
+  const auto backend = runtime::CpuBackend::create(*model, options, real_system());
+  ASSERT_TRUE(backend);
+  int asked = 0;
+  StepBench bench(**backend, real_system(), [&] { return ++asked < 5; });
+  const auto decoded = bench.decode({.batch = 2, .depth = 16, .tokens = 40, .grammar = nullptr});
+  ASSERT_FALSE(decoded);
+  EXPECT_EQ(decoded.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(asked, 5);
+  const auto prompt = bench.prefill(4096);
+  ASSERT_FALSE(prompt);
+  EXPECT_EQ(prompt.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(asked, 6);
 }
 
 TEST(Bench, SaysWhatItCannotMeasure) {

@@ -47,7 +47,7 @@ bool has_content(const std::string& path) {
 }  // namespace
 
 Ran run_built(const std::vector<std::string>& arguments, int signal,
-              std::chrono::milliseconds after, const std::string& once) {
+              std::chrono::milliseconds after, const std::string& once, int times) {
   std::array<int, 2> out{};
   std::array<int, 2> err{};
   std::array<int, 2> in{};
@@ -70,11 +70,15 @@ Ran run_built(const std::vector<std::string>& arguments, int signal,
   ::close(err[1]);
   std::thread killer;
   if (signal != 0) {
-    killer = std::thread([child, signal, after, once] {
+    killer = std::thread([child, signal, after, once, times] {
       for (int i = 0; i < 60'000 && !once.empty() && !has_content(once); ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
       std::this_thread::sleep_for(after);
-      ::kill(child, signal);
+      for (int i = 0; i < times; ++i) {
+        // Each is delivered: those that are pending together would be one.
+        if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        ::kill(child, signal);
+      }
     });
   }
   Ran ran;

@@ -24,10 +24,10 @@ struct Ran {
 /// In this process. `terminal`: stdout and stderr claim to be terminals.
 Ran run_line(std::vector<std::string> arguments, std::string input = {}, bool terminal = false);
 /// The built program, its stdin a pipe that nobody writes to; `signal` (0: none) is sent `after`
-/// the file `once` is there (empty: after the start).
+/// the file `once` is there (empty: after the start), `times` in a row.
 Ran run_built(const std::vector<std::string>& arguments, int signal = 0,
               std::chrono::milliseconds after = std::chrono::milliseconds(700),
-              const std::string& once = {});
+              const std::string& once = {}, int times = 1);
 
 /// True, with a message, where the default model is not on this machine.
 bool without_model();
