@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "runtime/cpu/matrix.h"
 #include "runtime/cpu/tuning.h"
 #include "runtime/cpu/worker_pool.h"
+#include "runtime/model/weights.h"
 #include "runtime/sampling/plan_answers.h"
 
 namespace espalier::runtime {
@@ -127,13 +130,27 @@ class PanelBackend final : public Backend {
       const std::size_t stride = forward_->logits_stride();
       if (logits_.size() < rows.size() * stride) logits_.resize(rows.size() * stride);
       forward_->logits(rows, logits_.data());
-      ESP_TRY(answers_.answer(plans, planned, begin, end, logits_.data(), stride, info_.vocabulary,
-                              results));
+      Status answered = answers_.answer(plans, planned, begin, end, logits_.data(), stride,
+                                        info_.vocabulary, results);
+      if (!answered) return fail(explained(std::move(answered).error()));
     }
     return results;
   }
 
+  // A damaged file shows in the logits first: the error says where it is damaged. The weights are
+  // read for that once.
+  Error explained(Error error) {
+    if (error.code != ErrorCode::kInternal) return error;
+    if (!damage_) damage_ = place_not_finite(model_->weights());
+    if (!damage_->empty()) {
+      error.code = ErrorCode::kCorrupt;
+      error.message += "; nor is a weight of the model's file: " + *damage_;
+    }
+    return error;
+  }
+
   std::shared_ptr<const Model> model_;
+  std::optional<std::string> damage_;  // where weights are not finite; empty: nowhere
   std::unique_ptr<cpu::WorkerPool> workers_;
   std::unique_ptr<cpu::Forward> forward_;
   cpu::KvPool pool_;

@@ -1,6 +1,7 @@
 #include "runtime/model/weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -113,6 +114,25 @@ Status take_feed_forward(Taker& taker, LayerWeights& it, const std::string& pref
   return taker.matrix(it.down, prefix + "ffn_down.weight", hidden, width);
 }
 
+// All that the model has, in the order in which they are used. A tied head comes once.
+template <class F>
+void each_tensor(const ModelWeights& weights, const F& f) {
+  const auto one = [&](const Tensor& tensor) {
+    if (!tensor.data.empty()) f(tensor);
+  };
+  one(weights.embedding);
+  for (const LayerWeights& it : weights.layers) {
+    for (const Tensor* tensor :
+         {&it.attention_norm, &it.query, &it.key, &it.value, &it.attention_output, &it.query_bias,
+          &it.key_bias, &it.value_bias, &it.query_norm, &it.key_norm, &it.post_attention_norm,
+          &it.feed_forward_norm, &it.gate, &it.up, &it.down, &it.post_feed_forward_norm}) {
+      one(*tensor);
+    }
+  }
+  one(weights.output_norm);
+  if (weights.output.data.data() != weights.embedding.data.data()) one(weights.output);
+}
+
 }  // namespace
 
 Result<ModelWeights> read_weights(const Gguf& file, const ModelShape& shape,
@@ -152,29 +172,31 @@ Result<ModelWeights> read_weights(const Gguf& file, const ModelShape& shape,
 
 std::vector<WeightShare> weight_shares(const ModelWeights& weights) {
   std::map<TensorType, WeightShare> shares;
-  const auto add = [&](const Tensor& tensor) {
-    if (tensor.data.empty()) return;
+  each_tensor(weights, [&](const Tensor& tensor) {
     WeightShare& share = shares[tensor.type];
     share.type = tensor.type;
     share.weights += tensor.rows * tensor.columns;
     share.bytes += tensor.data.size();
-  };
-  add(weights.embedding);
-  for (const LayerWeights& it : weights.layers) {
-    for (const Tensor* tensor :
-         {&it.attention_norm, &it.query, &it.key, &it.value, &it.attention_output, &it.query_bias,
-          &it.key_bias, &it.value_bias, &it.query_norm, &it.key_norm, &it.post_attention_norm,
-          &it.feed_forward_norm, &it.gate, &it.up, &it.down, &it.post_feed_forward_norm}) {
-      add(*tensor);
-    }
-  }
-  add(weights.output_norm);
-  if (weights.output.data.data() != weights.embedding.data.data()) add(weights.output);
+  });
   std::vector<WeightShare> out;
   for (const auto& [type, share] : shares) out.push_back(share);
   std::stable_sort(out.begin(), out.end(),
                    [](const WeightShare& a, const WeightShare& b) { return a.bytes > b.bytes; });
   return out;
+}
+
+std::string place_not_finite(const ModelWeights& weights) {
+  std::string place;
+  std::vector<float> values;
+  each_tensor(weights, [&](const Tensor& tensor) {
+    values.resize(tensor.columns);
+    for (std::uint64_t row = 0; row < tensor.rows && place.empty(); ++row) {
+      dequantise_row(tensor, row, values);
+      if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+        place = "tensor " + shown(tensor.name) + ", row " + std::to_string(row);
+    }
+  });
+  return place;
 }
 
 }  // namespace espalier::runtime

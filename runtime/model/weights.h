@@ -42,4 +42,8 @@ struct WeightShare {
 /// By type, most bytes first. A tied head counts once.
 [[nodiscard]] std::vector<WeightShare> weight_shares(const ModelWeights& weights);
 
+/// The first weight that is infinite or not a number, as "tensor 'NAME', row N"; empty where all
+/// are finite. Reads them all: for the error that has to say why logits are not finite.
+[[nodiscard]] std::string place_not_finite(const ModelWeights& weights);
+
 }  // namespace espalier::runtime

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/cpu/isa.h"
@@ -324,6 +325,37 @@ TEST(CpuBackend, ReadingAPoisonedPageIsAnErrorAndNotAnAnswer) {
     const auto result = rig.backend->step(builder.batch, std::vector{plan});
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, ErrorCode::kInternal);
+  }
+}
+
+// One damaged block: the error says in which tensor and row, of every type.
+TEST(CpuBackend, WeightsThatAreNotFiniteAreNamed) {
+  for (const std::uint32_t type : types()) {
+    std::string bytes = described(type).writer().finish().bytes;
+    const auto whole = load_bytes(bytes);
+    ASSERT_NE(whole, nullptr);
+    const Tensor& down = whole->weights().layers[1].down;
+    const std::string_view data(reinterpret_cast<const char*>(down.data.data()), down.data.size());
+    const std::size_t row = bytes.find(data) + 3 * down.row_bytes();
+    ASSERT_LT(row, bytes.size());
+    const std::uint32_t block = tensor_traits(static_cast<TensorType>(type))->block_bytes;
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(row), block, '\xFF');
+    const auto model = load_bytes(bytes);
+    ASSERT_NE(model, nullptr);
+    Rig rig(model, options("", 1));
+    Sequence sequence = rig.sequence(16);
+    BatchBuilder builder;
+    builder.append(sequence, std::vector<TokenId>{1, 2, 3});
+    const Sampling greedy;
+    RowPlan plan;
+    plan.row = 2;
+    plan.sampling = &greedy;
+    const auto result = rig.backend->step(builder.batch, std::vector{plan});
+    ASSERT_FALSE(result) << type;
+    EXPECT_EQ(result.error().code, ErrorCode::kCorrupt) << type;
+    EXPECT_NE(result.error().message.find("tensor 'blk.1.ffn_down.weight', row 3"),
+              std::string::npos)
+        << result.error().message;
   }
 }
 
