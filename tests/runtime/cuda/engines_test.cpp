@@ -20,7 +20,6 @@ namespace espalier::runtime::cuda {
 namespace {
 
 using espalier::testing::TinyLlama;
-using ::testing::HasSubstr;
 
 std::shared_ptr<const Model> tiny() {
   TinyLlama description;
@@ -231,7 +230,7 @@ TEST(EnginesSideBySide, ALostDeviceFailsItsProgramsAlone) {
       if (answer) continue;
       ++failed;
       EXPECT_EQ(answer.error().code, ErrorCode::kInternal);
-      EXPECT_THAT(answer.error().message, HasSubstr("CUDA: "));
+      EXPECT_THAT(answer.error().message, ::testing::HasSubstr("CUDA: "));
       EXPECT_FALSE(speak(branch).has_value()) << "a lost device came back";
     }
     EXPECT_EQ(failed, 1);
