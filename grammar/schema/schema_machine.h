@@ -461,6 +461,10 @@ class SchemaMachine {
   static constexpr std::size_t kFewProducts = 64, kFewATold = 8, kManyProducts = 1 << 20;
   std::size_t products(FormulaId f, std::size_t& told);
   bool split(FormulaId f, std::vector<Pair>& out);
+  struct SplitParts {
+    std::vector<FormulaId> values, rests, mixed;
+  };
+  SplitParts split_parts(FormulaId f);
   bool split_by_values(FormulaId f, std::vector<Pair>& out);
   static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8;
   bool says_too_much(FormulaId f);

@@ -71,20 +71,27 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
   return split_by_products(f, out);
 }
 
+// A formula's parts, which must all hold: what they say of the value, of the rest, and of both.
+SchemaMachine::SplitParts SchemaMachine::split_parts(FormulaId f) {
+  SplitParts out;
+  for (const FormulaId part : formulas_.parts(f)) {
+    if (!has_child(part)) {
+      out.rests.push_back(part);
+    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
+      out.values.push_back(comparable(formulas_.atom(part).a));
+    } else {
+      out.mixed.push_back(part);
+    }
+  }
+  return out;
+}
+
 // By the values that a formula tells apart, where all that it says of a value under conditions is
 // whether it is one of some: what is left then by value, and for any other. In linear time where
 // each condition speaks of a few of them, as a long list of `if` by constants does.
 bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
-  std::vector<FormulaId> values, rests, mixed;
-  for (const FormulaId part : formulas_.parts(f)) {
-    if (!has_child(part)) {
-      rests.push_back(part);
-    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
-      values.push_back(comparable(formulas_.atom(part).a));
-    } else {
-      mixed.push_back(part);
-    }
-  }
+  const SplitParts parts = split_parts(f);
+  const std::vector<FormulaId>& mixed = parts.mixed;
   // By value the conditions that name it.
   std::map<Json, std::vector<std::size_t>> named;
   bool known = true;
@@ -113,15 +120,14 @@ bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
       const bool among =
           value != nullptr && std::ranges::any_of(formulas_.set_of(formulas_.atom(said).a),
                                                   [&](const Json& v) { return v == *value; });
-      const bool holds = among != formulas_.negated(said);
-      return holds != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+      return among != formulas_.negated(said) ? Formulas::kTrue : Formulas::kFalse;
     });
   };
   std::vector<FormulaId> usual(mixed.size());
   for (std::size_t i = 0; i < mixed.size(); ++i) usual[i] = left_by(mixed[i], nullptr);
   std::vector<std::pair<FormulaId, std::vector<Json>>> by_rest;
   NumberMap<std::uint32_t> at;  // by rest: 1 + its place there
-  const FormulaId common = formulas_.all(rests);
+  const FormulaId common = formulas_.all(parts.rests);
   std::vector<FormulaId> left;
   const auto rest_of = [&](const Json* value, std::span<const std::size_t> conditions) {
     left.assign(1, common);
@@ -151,7 +157,7 @@ bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
   }
   const auto add = [&](std::vector<Json> of, bool negated, FormulaId rest) {
     if (rest == Formulas::kFalse) return;
-    std::vector<FormulaId> all = values;
+    std::vector<FormulaId> all = parts.values;
     if (!of.empty()) {
       all.push_back(formulas_.literal({AtomKind::kIn, formulas_.set(std::move(of)), 0}, negated));
     }
@@ -237,8 +243,8 @@ bool SchemaMachine::split_by_products(FormulaId f, std::vector<Pair>& out) {
     out.push_back({comparable(formulas_.atom(f).a), Formulas::kTrue});
     return true;
   }
-  const std::vector<FormulaId> parts(formulas_.children(f).begin(), formulas_.children(f).end());
   if (formulas_.op(f) == Formulas::Op::kOr) {
+    const std::vector<FormulaId> parts(formulas_.children(f).begin(), formulas_.children(f).end());
     std::vector<FormulaId> plain;
     bool whole = true;
     for (const FormulaId part : parts) {
@@ -253,18 +259,9 @@ bool SchemaMachine::split_by_products(FormulaId f, std::vector<Pair>& out) {
     group(out);
     return whole;
   }
-  std::vector<FormulaId> values, rests, mixed;
-  for (const FormulaId part : parts) {
-    if (!has_child(part)) {
-      rests.push_back(part);
-    } else if (formulas_.op(part) == Formulas::Op::kLiteral) {
-      values.push_back(comparable(formulas_.atom(part).a));
-    } else {
-      mixed.push_back(part);
-    }
-  }
-  std::vector<Pair> product{{formulas_.all(values), formulas_.all(rests)}};
-  for (const FormulaId part : mixed) {
+  const SplitParts own = split_parts(f);
+  std::vector<Pair> product{{formulas_.all(own.values), formulas_.all(own.rests)}};
+  for (const FormulaId part : own.mixed) {
     std::vector<Pair> more;
     if (!split_by_products(part, more)) return false;
     if (product.size() * more.size() > kMaxPairs || !fuel_.spend(product.size() * more.size())) {
