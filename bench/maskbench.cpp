@@ -48,6 +48,7 @@
 #include "bench/bench_files.h"
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
+#include "grammar/json_text.h"
 #include "grammar/lark.h"
 #include "grammar/token_trie.h"
 
@@ -153,7 +154,8 @@ GrammarRef compile_row(const VocabularyRef& vocabulary, const Json& row, Outcome
     return timed([&] { return grammar_of(compile_lark(vocabulary, text)); });
   }
   const Json schema = row["schema"].is_string()
-                          ? Json::parse(row["schema"].get<std::string>(), nullptr, false)
+                          ? read_json_exactly(row["schema"].get<std::string>())
+                                .value_or(Json(Json::value_t::discarded))
                           : row["schema"];
   SchemaOptions options;
   options.unknown_keywords = true;  // as the specification has it

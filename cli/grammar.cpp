@@ -158,7 +158,7 @@ class GrammarVerb final : public Command {
  private:
   // What becomes of a schema's keywords: all as JSON, else how many and those not enforced.
   Status tell_keywords(const Shape& shape, Json& out, Context& context) const {
-    ESP_ASSIGN(const Json schema, read_json(shape.text));
+    ESP_ASSIGN(const Json schema, read_json_exactly(shape.text));
     auto outcomes = grammar::schema_outcomes(schema, shape.schema_options);
     if (!outcomes) return fail(std::move(outcomes).error().within(shape.label));
     out["keywords"] = Json::array();

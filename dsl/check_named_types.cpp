@@ -246,8 +246,12 @@ TypeRef Checker::schema_type(const TypeExpr& written, const NamedType& named) {
     error("E0309", place, "this schema cannot be enforced: " + why.message);
     return nullptr;
   };
-  auto document = read_json(known->second);
+  auto document = read_json_exactly(known->second);
   if (!document) return refuse(document.error());
+  if (grammar::holds_number_text(*document)) {  // the document is also shown as text
+    return refuse(
+        {ErrorCode::kUnsupported, "a number of more digits than 64 bits or a double keep"});
+  }
   Fuel fuel("compile steps", grammar::Limits().compile_fuel);
   grammar::ExpressionPool pool(fuel);
   const auto compiled = grammar::schema_expression(pool, *document);

@@ -1,7 +1,6 @@
 #include "grammar/decimal_multiple.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <numeric>
 
@@ -9,41 +8,6 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::uint32_t kMostPlaces = 18;
-
-// digits · 10^exponent, of a decimal text without its sign.
-struct Scientific {
-  std::string digits;
-  std::int64_t exponent = 0;
-};
-
-Scientific read(std::string_view text) {
-  Scientific out;
-  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
-  bool fraction = false;
-  std::size_t i = 0;
-  for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
-    if (text[i] == '.') {
-      fraction = true;
-      continue;
-    }
-    out.digits += text[i];
-    out.exponent -= fraction ? 1 : 0;
-  }
-  if (i < text.size()) {
-    std::string_view written = text.substr(i + 1);
-    const bool negative = written.starts_with('-');
-    if (negative || written.starts_with('+')) written.remove_prefix(1);
-    std::int64_t exponent = 0;
-    for (const char c : written)
-      exponent = std::min<std::int64_t>(exponent * 10 + (c - '0'), 1 << 30);
-    out.exponent += negative ? -exponent : exponent;
-  }
-  while (out.digits.size() > 1 && out.digits.back() == '0') {
-    out.digits.pop_back();
-    ++out.exponent;
-  }
-  return out;
-}
 
 std::uint64_t times(std::uint64_t a, std::uint64_t b, std::uint64_t modulus) {
   return (a % modulus) * (b % modulus) % modulus;  // moduli are below 2^32
@@ -61,19 +25,13 @@ std::uint64_t power_of_ten(std::int64_t n, std::uint64_t modulus) {
 
 }  // namespace
 
-std::optional<DecimalMultiple> DecimalMultiple::of(double divisor) {
-  if (!(divisor > 0)) return std::nullopt;
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, divisor);
-  Scientific number = read(std::string_view(text, static_cast<std::size_t>(end.ptr - text)));
-  number.digits.erase(0, number.digits.find_first_not_of('0'));
-  if (number.digits.size() > 10) return std::nullopt;
-  std::uint64_t modulus = std::strtoull(number.digits.c_str(), nullptr, 10);
-  for (; number.exponent > 0 && modulus <= UINT32_MAX; --number.exponent) modulus *= 10;
-  if (number.exponent > 0 || number.exponent < -static_cast<std::int64_t>(kMostPlaces)) {
-    return std::nullopt;
-  }
-  const auto places = static_cast<std::uint32_t>(-number.exponent);
+std::optional<DecimalMultiple> DecimalMultiple::of(const Decimal& divisor) {
+  if (divisor.negative || divisor.zero() || divisor.digits.size() > 10) return std::nullopt;
+  std::uint64_t modulus = std::strtoull(divisor.digits.c_str(), nullptr, 10);
+  std::int64_t exponent = divisor.point - static_cast<std::int64_t>(divisor.digits.size());
+  for (; exponent > 0 && modulus <= UINT32_MAX; --exponent) modulus *= 10;
+  if (exponent > 0 || exponent < -static_cast<std::int64_t>(kMostPlaces)) return std::nullopt;
+  const auto places = static_cast<std::uint32_t>(-exponent);
   if (modulus > (UINT32_MAX - 1) / (places + 3)) return std::nullopt;
   return DecimalMultiple(modulus, places);
 }
@@ -155,16 +113,14 @@ std::string DecimalMultiple::closing(State at) const {
   return at == kStart ? "0" : digits_to(place(at)).value_or("");
 }
 
-bool DecimalMultiple::divides(std::string_view number) const {
-  const Scientific value = read(number);
+bool DecimalMultiple::divides(const Decimal& number) const {
+  if (number.zero()) return true;
   std::uint64_t remainder = 0;
-  bool zero = true;
-  for (const char c : value.digits) {
-    zero = zero && c == '0';
+  for (const char c : number.digits) {
     remainder = (times(remainder, 10, modulus_) + static_cast<std::uint64_t>(c - '0')) % modulus_;
   }
-  if (zero) return true;
-  const std::int64_t shift = value.exponent + places_;
+  const std::int64_t shift =
+      number.point - static_cast<std::int64_t>(number.digits.size()) + places_;
   if (shift < 0) return false;  // its last digit, not zero, stands beyond the divisor's
   return times(remainder, power_of_ten(shift, modulus_), modulus_) == 0;
 }

@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "grammar/byte_set.h"
+#include "grammar/decimal.h"
 
 namespace espalier::grammar {
 
@@ -21,9 +21,9 @@ class DecimalMultiple {
   using State = std::uint32_t;
   static constexpr State kStart = 0;
 
-  /// Multiples of `divisor`, its shortest decimal form taken as written (0.1 is a tenth). Nothing
-  /// where it is not greater than 0 or takes more than 2^32 states (modulus · (places + 3)).
-  static std::optional<DecimalMultiple> of(double divisor);
+  /// Multiples of `divisor`. Nothing where it is not greater than 0 or takes more than 2^32 states
+  /// (modulus · (places + 3)).
+  static std::optional<DecimalMultiple> of(const Decimal& divisor);
 
   /// Nothing where no number goes on with the byte.
   [[nodiscard]] std::optional<State> step(State at, unsigned char byte) const;
@@ -33,8 +33,8 @@ class DecimalMultiple {
   /// byte is the rest of it.
   [[nodiscard]] std::string closing(State at) const;
 
-  /// Whether a JSON number's text is a multiple, its exponent included, whatever its size.
-  [[nodiscard]] bool divides(std::string_view number) const;
+  /// Whether a number is a multiple, whatever its size.
+  [[nodiscard]] bool divides(const Decimal& number) const;
 
   friend bool operator==(const DecimalMultiple&, const DecimalMultiple&) = default;
 

@@ -97,7 +97,7 @@ class Fields {
 Result<ContextFreeGrammar> compile(VocabularyRef vocabulary, const GrammarSource& source) {
   switch (source.kind) {
     case GrammarKind::kSchema: {
-      ESP_ASSIGN(const Json schema, read_json(source.text));
+      ESP_ASSIGN(const Json schema, read_json_exactly(source.text));
       ESP_ASSIGN(GrammarRef grammar,
                  compile_json_schema(std::move(vocabulary), schema, source.follow, source.schema,
                                      source.limits));

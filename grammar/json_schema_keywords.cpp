@@ -4,15 +4,12 @@
 #include <cmath>
 #include <limits>
 #include <span>
+#include <string>
 #include <string_view>
 
+#include "grammar/decimal.h"
+
 namespace espalier::grammar {
-namespace {
-
-// The largest and smallest doubles whose integer part an int64 holds.
-constexpr double kInt64Top = 9223372036854775808.0;
-
-}  // namespace
 
 JsonTypes type_of(const Json& value) {
   switch (value.type()) {
@@ -64,14 +61,9 @@ Result<std::optional<std::uint64_t>> read_count(const SchemaPlace& at, const cha
   const auto it = at.schema->find(keyword);
   if (it == at.schema->end()) return std::nullopt;
   if (it->is_number_unsigned()) return it->get<std::uint64_t>();
-  if (it->is_number_integer() && it->get<std::int64_t>() >= 0) {
-    return static_cast<std::uint64_t>(it->get<std::int64_t>());
-  }
-  if (it->is_number_float()) {
-    const double number = it->get<double>();
-    if (number >= 0 && number == std::trunc(number)) {
-      return number < kInt64Top ? static_cast<std::uint64_t>(number) : UINT64_MAX;
-    }
+  // What is too large for the type is more than any text has.
+  if (const auto number = Decimal::of(*it); number && number->whole() && *number >= 0) {
+    return *number <= UINT64_MAX ? std::stoull(number->text()) : UINT64_MAX;
   }
   return schema_error(ErrorCode::kInvalid, at.pointer + "/" + keyword,
                       "a count is an integer from 0");

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/decimal.h"
 #include "grammar/json_structure.h"
 
 namespace espalier {
@@ -33,13 +34,15 @@ std::size_t find_too_deep(std::string_view text, std::uint32_t max_depth) {
 // place.
 class Builder {
  public:
-  explicit Builder(Json& root) : root_(root) {}
+  Builder(Json& root, bool exact) : root_(root), exact_(exact) {}
 
   bool null() { return put(nullptr); }
   bool boolean(bool value) { return put(value); }
   bool number_integer(Json::number_integer_t value) { return put(value); }
   bool number_unsigned(Json::number_unsigned_t value) { return put(value); }
-  bool number_float(Json::number_float_t value, const std::string&) { return put(value); }
+  bool number_float(Json::number_float_t value, const std::string& text) {
+    return put(exact_ ? exactly(value, text) : Json(value));
+  }
   bool string(std::string& value) { return put(std::move(value)); }
   bool binary(Json::binary_t& value) { return put(std::move(value)); }
   bool start_array(std::size_t) { return open(Json::array()); }
@@ -72,6 +75,15 @@ class Builder {
     std::unordered_map<std::string, std::size_t> table;  // of an object with more than a few
   };
 
+  static Json exactly(double value, const std::string& text) {
+    const auto number = grammar::Decimal::read(text);
+    if (number && *number == grammar::Decimal(value)) return value;
+    if (number && number->whole()) {
+      if (*number >= INT64_MIN && *number <= INT64_MAX) return std::stoll(number->text());
+      if (*number >= 0 && *number <= UINT64_MAX) return std::stoull(number->text());
+    }
+    return Json::binary({text.begin(), text.end()});
+  }
   static std::size_t find(Open& top, const Members& members, const std::string& name) {
     if (members.size() < kFew) {
       std::size_t at = 0;
@@ -108,22 +120,21 @@ class Builder {
   }
 
   Json& root_;
+  bool exact_;
   std::vector<Open> open_;
 };
 
-Json parse(std::string_view text, const Json*) {
+Json build(std::string_view text, bool exact) {
   Json out;
-  Builder builder(out);
+  Builder builder(out, exact);
   Json::sax_parse(text.begin(), text.end(), &builder);
   return out;
 }
 
-nlohmann::json parse(std::string_view text, const nlohmann::json*) {
-  return nlohmann::json::parse(text.begin(), text.end());
-}
-
-template <class Value>
-Result<Value> read(std::string_view text, std::uint32_t max_depth) {
+// What `parse` makes of the text, or why it is not JSON.
+template <class Parse>
+auto read(std::string_view text, std::uint32_t max_depth, Parse&& parse)
+    -> Result<decltype(parse())> {
   if (const auto at = find_too_deep(text, max_depth); at != std::string_view::npos) {
     return fail(ErrorCode::kLimit, "JSON is nested more than " + std::to_string(max_depth) +
                                        " levels deep at byte " + std::to_string(at));
@@ -133,7 +144,7 @@ Result<Value> read(std::string_view text, std::uint32_t max_depth) {
     return fail(ErrorCode::kInvalid, "not JSON: a NUL at byte " + std::to_string(nul));
   }
   try {
-    return parse(text, static_cast<const Value*>(nullptr));
+    return parse();
   } catch (const nlohmann::json::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, column 4: syntax error …": without
     // the library's tag.
@@ -148,11 +159,15 @@ Result<Value> read(std::string_view text, std::uint32_t max_depth) {
 }  // namespace
 
 Result<Json> read_json(std::string_view text, std::uint32_t max_depth) {
-  return read<Json>(text, max_depth);
+  return read(text, max_depth, [&] { return build(text, false); });
+}
+
+Result<Json> read_json_exactly(std::string_view text, std::uint32_t max_depth) {
+  return read(text, max_depth, [&] { return build(text, true); });
 }
 
 Result<nlohmann::json> read_json_by_key(std::string_view text, std::uint32_t max_depth) {
-  return read<nlohmann::json>(text, max_depth);
+  return read(text, max_depth, [&] { return nlohmann::json::parse(text.begin(), text.end()); });
 }
 
 std::string write_json(const Json& value) {

@@ -20,8 +20,14 @@ inline constexpr std::uint32_t kMaxJsonTextDepth = 256;
 [[nodiscard]] Result<Json> read_json(std::string_view text,
                                      std::uint32_t max_depth = kMaxJsonTextDepth);
 
-/// The same, with the members of each object sorted by key: for objects of very many of which some
-/// are looked for.
+/// The same, and no number is another one: whole numbers stay so up to 64 bits, also where the text
+/// has a point or an exponent, and what a double's shortest form would not give back is kept as its
+/// text, of type binary (grammar/decimal.h reads it). For schemas, whose bounds are such numbers.
+[[nodiscard]] Result<Json> read_json_exactly(std::string_view text,
+                                             std::uint32_t max_depth = kMaxJsonTextDepth);
+
+/// The same as read_json(), with the members of each object sorted by key: for objects of very many
+/// of which some are looked for.
 [[nodiscard]] Result<nlohmann::json> read_json_by_key(std::string_view text,
                                                       std::uint32_t max_depth = kMaxJsonTextDepth);
 

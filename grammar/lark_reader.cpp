@@ -62,7 +62,7 @@ Result<Json> LarkReader::read_object() {
       ++depth;
     } else if ((c == '}' || c == ']') && --depth == 0) {
       ++at_;
-      auto value = read_json(text_.substr(begins, at_ - begins));
+      auto value = read_json_exactly(text_.substr(begins, at_ - begins));
       if (!value) {
         at_ = begins;
         return error(value.error().message, value.error().code);

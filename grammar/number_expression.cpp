@@ -1,8 +1,9 @@
 #include "grammar/number_expression.h"
 
-#include <charconv>
-#include <cmath>
+#include <algorithm>
+#include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace espalier::grammar {
@@ -87,55 +88,68 @@ Expr magnitude(ExpressionPool& pool, const std::string& low, const std::string& 
   return pool.concat({pool.bytes(low.substr(0, i)), differing});
 }
 
-std::string magnitude_text(std::int64_t value) {
-  const auto bits = static_cast<std::uint64_t>(value);
-  return std::to_string(value < 0 ? 0 - bits : bits);
+// The integer next to a digit string's, which is not 0 where it is the one below.
+std::string one_above(std::string digits) {
+  std::size_t i = digits.size();
+  while (i > 0 && digits[i - 1] == '9') digits[--i] = '0';
+  if (i == 0) return "1" + digits;
+  ++digits[i - 1];
+  return digits;
+}
+std::string one_below(std::string digits) {
+  std::size_t i = digits.size();
+  while (digits[i - 1] == '0') digits[--i] = '9';
+  --digits[i - 1];
+  if (digits.size() > 1 && digits[0] == '0') digits.erase(0, 1);
+  return digits;
 }
 
-// A non-negative decimal, exactly: 0.d1d2…dn * 10^point, d1 and dn non-zero; no digits is zero.
-struct Decimal {
-  std::string digits;
-  int point = 0;
-
-  [[nodiscard]] std::string whole() const {
-    if (digits.empty() || point <= 0) return "0";
-    std::string out = digits.substr(0, static_cast<std::size_t>(point));
-    out.resize(static_cast<std::size_t>(point), '0');
-    return out;
-  }
-  [[nodiscard]] std::string fraction() const {
-    if (digits.empty()) return "";
-    if (point <= 0) return std::string(static_cast<std::size_t>(-point), '0') + digits;
-    return digits.size() > static_cast<std::size_t>(point)
-               ? digits.substr(static_cast<std::size_t>(point))
-               : "";
-  }
-};
-
-Decimal shortest_decimal(double value) {
-  char buffer[64];
-  const auto end =
-      std::to_chars(buffer, buffer + sizeof buffer, std::fabs(value), std::chars_format::scientific)
-          .ptr;
-  const std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
-  const std::size_t e = text.find('e');
-  Decimal out;
-  for (const char c : text.substr(0, e)) {
-    if (c != '.') out.digits += c;
-  }
-  while (!out.digits.empty() && out.digits.back() == '0') out.digits.pop_back();
-  if (out.digits.empty()) return out;
-  std::string_view exponent = text.substr(e + 1);
-  if (exponent.front() == '+') exponent.remove_prefix(1);
-  std::from_chars(exponent.data(), exponent.data() + exponent.size(), out.point);
-  ++out.point;
-  return out;
-}
-
-struct Bound {
+struct Bound {  // of magnitudes: its value's sign is not looked at
   Decimal value;
   bool open = false;
 };
+
+// Magnitudes of integers within two bounds.
+Expr whole_magnitude(ExpressionPool& pool, const std::optional<Bound>& low,
+                     const std::optional<Bound>& high) {
+  std::string from = "0";
+  if (low) {
+    from = low->value.whole_part();
+    if (low->open || !low->value.whole()) from = one_above(std::move(from));
+  }
+  std::string to;
+  if (high) {
+    to = high->value.whole_part();
+    if (high->open && high->value.whole()) {
+      if (to == "0") return pool.nothing();
+      to = one_below(std::move(to));
+    }
+  }
+  return magnitude(pool, from, to);
+}
+
+// What lies within the range, by the magnitudes of those with a sign and of those without.
+template <class Magnitudes>
+Expr by_sign(ExpressionPool& pool, const DecimalRange& range, Magnitudes&& magnitudes) {
+  if (range.low && range.high && *range.low > *range.high) return pool.nothing();
+  const Decimal zero;
+  std::vector<Expr> out;
+  if (!range.high || *range.high >= zero) {
+    std::optional<Bound> low;
+    std::optional<Bound> high;
+    if (range.low && *range.low >= zero) low = {*range.low, range.low_open};
+    if (range.high) high = {*range.high, range.high_open};
+    out.push_back(magnitudes(low, high));
+  }
+  if (!range.low || *range.low <= zero) {  // magnitudes run the other way
+    std::optional<Bound> low;
+    std::optional<Bound> high;
+    if (range.high && *range.high <= zero) low = {*range.high, range.high_open};
+    if (range.low) high = {*range.low, range.low_open};
+    out.push_back(pool.concat({pool.bytes("-"), magnitudes(low, high)}));
+  }
+  return pool.choice(out);
+}
 
 class DecimalBuilder {
  public:
@@ -161,8 +175,8 @@ class DecimalBuilder {
     int from = -kExponent;
     int to = kExponent;
     std::vector<Expr> out;
-    const bool low_set = low && !low->value.digits.empty();  // zero bounds no magnitude from below
-    if (high && high->value.digits.empty()) return pool_.nothing();
+    const bool low_set = low && !low->value.zero();  // zero bounds no magnitude from below
+    if (high && high->value.zero()) return pool_.nothing();
     const auto mantissa_bound = [](const Bound& b) {
       Bound m = b;
       m.value.point = 1;
@@ -203,7 +217,7 @@ class DecimalBuilder {
 
   // All w(.f)? on the right side of the bound, leading zeros not excluded (the shape does that).
   Expr bounded(const Bound& bound, Side side) {
-    const std::string w = bound.value.whole();
+    const std::string w = bound.value.whole_part();
     const std::string f = bound.value.fraction();
     const Expr point = pool_.bytes(".");
     const Expr any = pool_.repeat(digit(pool_), 0);
@@ -321,51 +335,20 @@ class DecimalBuilder {
 
 }  // namespace
 
-Expr integer_range(ExpressionPool& pool, std::optional<std::int64_t> low,
-                   std::optional<std::int64_t> high) {
-  if (low && high && *low > *high) return pool.nothing();
-  Expr positive = pool.nothing();
-  if (!high || *high >= 0) {
-    positive = magnitude(pool, low && *low > 0 ? magnitude_text(*low) : "0",
-                         high ? magnitude_text(*high) : "");
-  }
-  Expr negative = pool.nothing();
-  if (!low || *low <= 0) {
-    const bool below_zero = high && *high < 0;
-    negative =
-        pool.concat({pool.bytes("-"), magnitude(pool, below_zero ? magnitude_text(*high) : "0",
-                                                low ? magnitude_text(*low) : "")});
-  }
-  return pool.choice({positive, negative});
+Expr integer_range(ExpressionPool& pool, const DecimalRange& range) {
+  return by_sign(pool, range,
+                 [&](const std::optional<Bound>& low, const std::optional<Bound>& high) {
+                   return whole_magnitude(pool, low, high);
+                 });
 }
 
 Expr decimal_range(ExpressionPool& pool, const DecimalRange& range) {
-  if ((range.low && !std::isfinite(*range.low)) || (range.high && !std::isfinite(*range.high))) {
-    return pool.nothing();
-  }
   DecimalBuilder builder(pool);
   if (!range.low && !range.high) return builder.unbounded();
-  if (range.low && range.high && *range.low > *range.high) return pool.nothing();
-  const auto both = [&](const std::optional<Bound>& low, const std::optional<Bound>& high) {
-    return pool.choice({builder.plain(low, high), builder.scientific(low, high)});
-  };
-  const auto bound = [](double value, bool open) { return Bound{shortest_decimal(value), open}; };
-  std::vector<Expr> out;
-  if (!range.high || *range.high >= 0) {  // the words without a sign
-    std::optional<Bound> low;
-    std::optional<Bound> high;
-    if (range.low && *range.low >= 0) low = bound(*range.low, range.low_open);
-    if (range.high) high = bound(*range.high, range.high_open);
-    out.push_back(both(low, high));
-  }
-  if (!range.low || *range.low <= 0) {  // and those with one: magnitudes run the other way
-    std::optional<Bound> low;
-    std::optional<Bound> high;
-    if (range.high && *range.high <= 0) low = bound(*range.high, range.high_open);
-    if (range.low) high = bound(*range.low, range.low_open);
-    out.push_back(pool.concat({pool.bytes("-"), both(low, high)}));
-  }
-  return pool.choice(out);
+  return by_sign(pool, range,
+                 [&](const std::optional<Bound>& low, const std::optional<Bound>& high) {
+                   return pool.choice({builder.plain(low, high), builder.scientific(low, high)});
+                 });
 }
 
 Expr distinct_decimals(ExpressionPool& pool) {
@@ -385,23 +368,19 @@ Expr distinct_decimals(ExpressionPool& pool) {
                       pool.choice({any, fraction, pool.concat({mantissa, exponent})})});
 }
 
-std::vector<std::string> decimal_spellings(double value) {
+std::vector<std::string> decimal_spellings(const Decimal& decimal) {
   std::vector<std::string> out;
-  if (!std::isfinite(value)) return out;
-  const Decimal decimal = shortest_decimal(value);
-  std::string plain = decimal.whole();
-  if (plain.size() <= kDigits) {
-    std::string text = plain + ".";
-    if (const std::string fraction = decimal.fraction(); fraction.empty()) {
-      out.push_back(plain);
-      text += "0";
-    } else {
-      text += fraction;
-    }
-    for (; text.size() - 1 <= kDistinctDigits; text += "0") out.push_back(text);
+  const std::string plain = decimal.whole_part();
+  std::string pointed = plain + ".";
+  if (const std::string fraction = decimal.fraction(); fraction.empty()) {
+    out.push_back(plain);
+    pointed += "0";
+  } else {
+    pointed += fraction;
   }
+  for (; pointed.size() - 1 <= kDistinctDigits; pointed += "0") out.push_back(pointed);
   const int exponent = decimal.point - 1;
-  if (!decimal.digits.empty() && decimal.digits.size() <= kDistinctDigits &&
+  if (!decimal.zero() && decimal.digits.size() <= kDistinctDigits &&
       std::abs(exponent) <= kExponent) {
     std::string mantissa = decimal.digits.substr(0, 1);
     if (decimal.digits.size() > 1) mantissa += "." + decimal.digits.substr(1);
@@ -414,9 +393,9 @@ std::vector<std::string> decimal_spellings(double value) {
     }
   }
   const std::size_t count = out.size();
-  if (decimal.digits.empty()) {  // zero has both signs
+  if (decimal.zero()) {  // zero has both signs
     for (std::size_t i = 0; i < count; ++i) out.push_back("-" + out[i]);
-  } else if (value < 0) {
+  } else if (decimal.negative) {
     for (std::string& text : out) text.insert(0, "-");
   }
   return out;

@@ -3,29 +3,28 @@
 // (Capture::kInteger, kFloat, kNumber).
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "grammar/decimal.h"
 #include "grammar/expression.h"
 
 namespace espalier::grammar {
 
-/// -?(0|[1-9][0-9]*) with low <= value <= high; an absent bound is none (any number of digits on
-/// that side). "-0" is in where 0 is. Empty where low > high.
-Expr integer_range(ExpressionPool& pool, std::optional<std::int64_t> low,
-                   std::optional<std::int64_t> high);
-
 struct DecimalRange {
-  std::optional<double> low, high;  // bounds are taken as their shortest decimal form (0.1 is 0.1)
-  bool low_open = false;            // value > low instead of >=
+  std::optional<Decimal> low, high;  // absent: no bound
+  bool low_open = false;             // value > low instead of >=
   bool high_open = false;
 };
 
+/// -?(0|[1-9][0-9]*) within the range (any number of digits on a side without a bound). "-0" is in
+/// where 0 is. Empty where the range is.
+Expr integer_range(ExpressionPool& pool, const DecimalRange& range);
+
 /// JSON numbers of at most 17 digits, with an exponent of at most two digits. Where a bound is
 /// given, words with an exponent have one non-zero digit before the point (1.5e3, not 15e2), so
-/// that the range stays exact. Empty where the range is, or where a bound is not finite.
+/// that the range stays exact. Empty where the range is.
 Expr decimal_range(ExpressionPool& pool, const DecimalRange& range);
 
 /// Of JSON numbers, those spellings of which each value has few, so that one can be taken away by
@@ -34,7 +33,8 @@ Expr decimal_range(ExpressionPool& pool, const DecimalRange& range);
 /// fraction's end (1.5e3, not 15e2 or 1.50e3).
 Expr distinct_decimals(ExpressionPool& pool);
 
-/// All texts of distinct_decimals() and decimal_range() whose value is this one.
-std::vector<std::string> decimal_spellings(double value);
+/// All texts of distinct_decimals() whose value is this one and whose exponent has at most two
+/// digits.
+std::vector<std::string> decimal_spellings(const Decimal& value);
 
 }  // namespace espalier::grammar

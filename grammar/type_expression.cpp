@@ -1,6 +1,7 @@
 #include "grammar/type_expression.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 
@@ -101,9 +102,12 @@ Result<Expr> TypeExpressions::convert(const TypeRef& type, bool json, int depth)
         return invalid("E0301: " + described(*type) + " has no value: " + std::to_string(low) +
                        " > " + std::to_string(high));
       }
-      return pool_.capture(Capture::kInteger, integer_range(pool_, low, high));
+      return pool_.capture(Capture::kInteger, integer_range(pool_, {low, high, false, false}));
     }
     case TypeKind::kFloat: {
+      for (const auto& bound : {type->float_low, type->float_high}) {
+        if (bound && !std::isfinite(*bound)) return pool_.nothing();
+      }
       DecimalRange range;
       range.low = type->float_low;
       range.high = type->float_high;

@@ -336,7 +336,7 @@ void bind_grammar(py::module_& module) {
       .def("outcomes",
            [](const Grammar& g) {
              if (g.source.kind != grammar::GrammarKind::kSchema) return py::list();
-             Json schema = unwrap(read_json(g.source.text));
+             Json schema = unwrap(read_json_exactly(g.source.text));
              return outcome_list(
                  unwrap(grammar::schema_outcomes(schema, g.source.schema, g.source.limits)));
            })
@@ -407,8 +407,9 @@ void bind_grammar(py::module_& module) {
 
   module.def("schema_outcomes", [](const std::string& schema, const std::string& order, bool strict,
                                    bool formats, bool unknown_keywords) {
-    return outcome_list(unwrap(grammar::schema_outcomes(
-        unwrap(read_json(schema)), schema_options(order, strict, formats, unknown_keywords))));
+    return outcome_list(
+        unwrap(grammar::schema_outcomes(unwrap(read_json_exactly(schema)),
+                                        schema_options(order, strict, formats, unknown_keywords))));
   });
   module.def("fill_bitmasks", [](const std::vector<Matcher*>& matchers, const py::buffer& buffer,
                                  const std::vector<std::size_t>& rows,

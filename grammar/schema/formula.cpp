@@ -34,9 +34,15 @@ JsonTypes spoken_of(AtomKind kind) {
   }
 }
 
+// The order of scalars in sets: equal numbers are neighbours, however they are kept.
+bool before(const Json& a, const Json& b) {
+  return a.is_number() && b.is_number() ? compare_numbers(a, b) < 0 : a < b;
+}
+
 }  // namespace
 
 bool same_value(const Json& a, const Json& b) {
+  if (a.is_number() && b.is_number()) return compare_numbers(a, b) == 0;
   return a.is_structured() ? in_name_order(a) == in_name_order(b) : a == b;
 }
 
@@ -211,7 +217,7 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
       join.insert(join.end(), own.begin(), own.end());
     } else if (meet) {
       std::vector<Json> both;
-      std::ranges::set_intersection(*meet, own, std::back_inserter(both));
+      std::ranges::set_intersection(*meet, own, std::back_inserter(both), before);
       meet = std::move(both);
     } else {
       meet = own;
@@ -219,10 +225,10 @@ bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
     return true;
   });
   flat.shorten(static_cast<std::size_t>(rest - flat.begin()));
-  std::ranges::sort(join);
+  std::ranges::sort(join, before);
   std::vector<Json> merged;
   if (meet) {
-    std::ranges::set_difference(*meet, join, std::back_inserter(merged));
+    std::ranges::set_difference(*meet, join, std::back_inserter(merged), before);
     if (merged.empty()) return false;
   } else {
     merged = std::move(join);
@@ -246,11 +252,11 @@ FormulaId Formulas::merged_pair(Op op, FormulaId a, FormulaId b) {
   const std::vector<Json>& second = sets_[nodes_[b].atom.a];
   std::vector<Json> merged;
   if (!meets(a)) {
-    std::ranges::set_union(first, second, std::back_inserter(merged));
+    std::ranges::set_union(first, second, std::back_inserter(merged), before);
   } else if (meets(b)) {
-    std::ranges::set_intersection(first, second, std::back_inserter(merged));
+    std::ranges::set_intersection(first, second, std::back_inserter(merged), before);
   } else {
-    std::ranges::set_difference(first, second, std::back_inserter(merged));
+    std::ranges::set_difference(first, second, std::back_inserter(merged), before);
   }
   FormulaId out = op == Op::kAnd ? kFalse : kTrue;
   if (!merged.empty()) {
@@ -418,13 +424,10 @@ std::uint32_t Formulas::name(std::string_view text) {
   return it->second;
 }
 
-std::uint32_t Formulas::number(double value) {
-  if (value == 0) value = 0;  // not -0
-  std::string key = "n";
-  append_bytes(key, value);
+std::uint32_t Formulas::number(Decimal value) {
   const auto [it, fresh] =
-      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(numbers_.size()));
-  if (fresh) numbers_.push_back(value);
+      payload_ids_.try_emplace("n" + value.text(), static_cast<std::uint32_t>(numbers_.size()));
+  if (fresh) numbers_.push_back(std::move(value));
   return it->second;
 }
 
@@ -436,8 +439,8 @@ std::uint32_t Formulas::pattern(StringPattern pattern) {
 }
 
 std::uint32_t Formulas::set(std::vector<Json> scalars) {
-  std::sort(scalars.begin(), scalars.end());
-  scalars.erase(std::unique(scalars.begin(), scalars.end()), scalars.end());
+  std::sort(scalars.begin(), scalars.end(), before);
+  scalars.erase(std::unique(scalars.begin(), scalars.end(), same_value), scalars.end());
   const auto [it, fresh] = payload_ids_.try_emplace("s" + Json(scalars).dump(),
                                                     static_cast<std::uint32_t>(sets_.size()));
   if (fresh) sets_.push_back(std::move(scalars));

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "grammar/byte_set.h"
+#include "grammar/decimal.h"
 #include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/json.h"
@@ -113,7 +114,7 @@ class Formulas {
 
   // Payloads: equal ones have equal numbers.
   std::uint32_t name(std::string_view text);
-  std::uint32_t number(double value);
+  std::uint32_t number(Decimal value);
   std::uint32_t pattern(StringPattern pattern);
   std::uint32_t set(std::vector<Json> scalars);  // sorted and made unique
   JsonValueId value(const Json& value) {
@@ -135,7 +136,7 @@ class Formulas {
   /// Whether one of these forbids texts, so that none may be left in another spelling.
   [[nodiscard]] bool forbid_texts(std::span<const FormulaId> parts) const;
   [[nodiscard]] const std::string& name_of(std::uint32_t i) const { return names_[i]; }
-  [[nodiscard]] double number_of(std::uint32_t i) const { return numbers_[i]; }
+  [[nodiscard]] const Decimal& number_of(std::uint32_t i) const { return numbers_[i]; }
   [[nodiscard]] std::size_t patterns() const { return patterns_.size(); }
   [[nodiscard]] const StringPattern& pattern_of(std::uint32_t i) const { return patterns_[i]; }
   [[nodiscard]] const std::vector<Json>& set_of(std::uint32_t i) const { return sets_[i]; }
@@ -214,7 +215,7 @@ class Formulas {
   NumberMap<FormulaId> merged_pairs_;  // of sets, by both and what joins them
   std::vector<std::string> names_;
   std::unordered_map<std::string, std::uint32_t> name_ids_;
-  std::vector<double> numbers_;
+  std::vector<Decimal> numbers_;
   std::vector<StringPattern> patterns_;
   std::vector<std::vector<Json>> sets_;
   JsonValues json_values_;

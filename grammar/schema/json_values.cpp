@@ -1,25 +1,17 @@
 #include "grammar/schema/json_values.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
+#include "grammar/decimal.h"
 #include "grammar/hash.h"
 
 namespace espalier::grammar {
 namespace {
 
-// The same text for equal scalars: a whole number is written as one, where 64 bits hold it.
+// The same text for equal scalars.
 std::string written(const Json& scalar) {
-  if (scalar.is_number_float()) {
-    constexpr double kTop = 18446744073709551616.0;  // 2^64
-    const auto value = scalar.get<double>();
-    if (std::trunc(value) == value && value < kTop && value >= -kTop / 2) {
-      return value < 0 ? std::to_string(static_cast<std::int64_t>(value))
-                       : std::to_string(static_cast<std::uint64_t>(value));
-    }
-  }
-  return scalar.dump();
+  return scalar.is_number_float() ? Decimal(scalar.get<double>()).text() : scalar.dump();
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ void describe(const Formulas& formulas, FormulaId f, std::string& out) {
     case AtomKind::kAtLeast:
     case AtomKind::kAbove:
     case AtomKind::kMultipleOf:
-      out += Json(formulas.number_of(atom.a)).dump();
+      out += formulas.number_of(atom.a).text();
       break;
     case AtomKind::kPattern:
       out += formulas.pattern_of(atom.a).search ? 's' : 'w';
@@ -107,8 +107,9 @@ ScalarLibrary::ScalarLibrary(const Vocabulary& vocabulary) {
     const std::string words[] = {"true", "false"};
     return pool.words(words);
   });
-  integer_ =
-      make(false, [](ExpressionPool& pool) { return integer_range(pool, INT64_MIN, INT64_MAX); });
+  integer_ = make(false, [](ExpressionPool& pool) {
+    return integer_range(pool, {INT64_MIN, INT64_MAX, false, false});
+  });
   number_ = make(false, [](ExpressionPool& pool) { return decimal_range(pool, {}); });
   sort_by_bytes(vocabulary);
   find_exits(vocabulary);

@@ -1,10 +1,11 @@
 // The keywords that say something of one value alone: types and values, numbers, strings, members,
 // items, dependencies.
 #include <algorithm>
-#include <cmath>
+#include <string>
 #include <string_view>
 #include <utility>
 
+#include "grammar/decimal.h"
 #include "grammar/decimal_multiple.h"
 #include "grammar/regex_parser.h"
 #include "grammar/schema/schema_graph.h"
@@ -13,6 +14,10 @@ namespace espalier::grammar {
 namespace {
 
 using Parts = std::vector<FormulaId>;
+
+std::string too_many_places() {
+  return "a number of more than " + std::to_string(Decimal::kMostPlaces) + " places";
+}
 
 std::uint32_t clamp(std::uint64_t n) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(n, UINT32_MAX - 1));
@@ -53,6 +58,13 @@ Status SchemaGraph::read_values(const SchemaPlace& at, Parts& parts) {
   std::vector<Json> scalars;
   Parts any;
   for (const Json* value : *values) {
+    if (holds_number_text(*value)) {
+      ESP_ASSIGN(const FormulaId f,
+                 unenforced(at.pointer + (has(at, "enum") ? "/enum" : "/const"),
+                            "a number of more digits than 64 bits or a double keep"));
+      parts.push_back(f);
+      return {};
+    }
     if (!fuel_->spend()) return fail(fuel_->error("schema " + at.pointer));
     if (value->is_structured()) {
       any.push_back(value_formula(*value));
@@ -78,18 +90,17 @@ Status SchemaGraph::read_numbers(const SchemaPlace& at, Parts& parts) {
     const bool exclusive = name[0] == 'e';
     const bool lower = std::string_view(name).ends_with("inimum");
     if (exclusive && it->is_boolean()) continue;
-    if (!it->is_number()) {
+    if (!is_json_number(*it)) {
       return schema_error(ErrorCode::kInvalid, pointer, "a bound is a number");
     }
-    const double bound = it->get<double>();
-    if (!it->is_number_float() && std::abs(bound) >= 9007199254740992.0 &&
-        Json(static_cast<double>(bound)).dump() != it->dump() + ".0") {
-      ESP_ASSIGN(const FormulaId f, unenforced(pointer, "a bound of more than 53 bits"));
+    const std::optional<Decimal> bound = Decimal::of(*it);
+    if (!bound) {
+      ESP_ASSIGN(const FormulaId f, unenforced(pointer, too_many_places()));
       parts.push_back(f);
       continue;
     }
     const bool strict = exclusive || open(lower ? "exclusiveMinimum" : "exclusiveMaximum");
-    const std::uint32_t n = formulas_.number(bound);
+    const std::uint32_t n = formulas_.number(*bound);
     if (lower) {
       parts.push_back(formulas_.literal({strict ? AtomKind::kAbove : AtomKind::kAtLeast, n, 0}));
     } else {
@@ -98,18 +109,21 @@ Status SchemaGraph::read_numbers(const SchemaPlace& at, Parts& parts) {
     }
   }
   if (const Json* it = keyword(at, "multipleOf"); it != nullptr) {
-    if (!it->is_number() || it->get<double>() <= 0) {
+    const std::optional<Decimal> divisor = Decimal::of(*it);
+    if (!is_json_number(*it) || (divisor && *divisor <= Decimal())) {
       return schema_error(ErrorCode::kInvalid, at.pointer + "/multipleOf",
                           "a number greater than 0");
     }
-    const double divisor = it->get<double>();
-    if (!DecimalMultiple::of(divisor)) {
-      ESP_ASSIGN(const FormulaId f,
-                 unenforced(at.pointer + "/multipleOf",
-                            "a multiple of " + it->dump() + " takes more than 2^32 remainders"));
+    if (!divisor || !DecimalMultiple::of(*divisor)) {
+      ESP_ASSIGN(
+          const FormulaId f,
+          unenforced(at.pointer + "/multipleOf",
+                     divisor ? "a multiple of " + (it->is_binary() ? divisor->text() : it->dump()) +
+                                   " takes more than 2^32 remainders"
+                             : too_many_places()));
       parts.push_back(f);
     } else {
-      parts.push_back(formulas_.literal({AtomKind::kMultipleOf, formulas_.number(divisor), 0}));
+      parts.push_back(formulas_.literal({AtomKind::kMultipleOf, formulas_.number(*divisor), 0}));
     }
   }
   return {};

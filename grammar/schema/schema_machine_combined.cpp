@@ -298,7 +298,7 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
 std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
     ScalarCombination& what, JsonTypes types, const std::vector<FormulaId>& parts) {
   std::vector<FormulaId> rest{formulas_.types(types)};
-  std::vector<double> steps;
+  std::vector<Decimal> steps;
   for (const FormulaId part : parts) {
     const bool multiple = formulas_.op(part) == Formulas::Op::kLiteral &&
                           formulas_.atom(part).kind == AtomKind::kMultipleOf;
@@ -320,8 +320,8 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
     if (!run || (!run->empty() && run->dfa() == nullptr)) return std::nullopt;
     all.push_back(run->empty() ? what.nothing() : what.words(run->dfa_ref()));
   }
-  for (const double step : steps) {
-    const std::string name = "multiples of " + Json(step).dump();
+  for (const Decimal& step : steps) {
+    const std::string name = "multiples of " + step.text();
     std::optional<ScalarLibrary::Entry> entry = known_entry(name);
     if (!entry) {
       Fuel fuel("steps", kSteps);

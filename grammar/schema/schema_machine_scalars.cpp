@@ -352,15 +352,15 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
         break;
       }
       case AtomKind::kAtLeast:
-        yes = !value.is_number() || value.get<double>() >= formulas_.number_of(atom.a);
+        yes = !value.is_number() || *Decimal::of(value) >= formulas_.number_of(atom.a);
         break;
       case AtomKind::kAbove:
-        yes = !value.is_number() || value.get<double>() > formulas_.number_of(atom.a);
+        yes = !value.is_number() || *Decimal::of(value) > formulas_.number_of(atom.a);
         break;
       case AtomKind::kMultipleOf:
         if (value.is_number()) {
           const auto multiple = DecimalMultiple::of(formulas_.number_of(atom.a));
-          yes = multiple && multiple->divides(value.dump());
+          yes = multiple && multiple->divides(*Decimal::of(value));
         }
         break;
       case AtomKind::kLength:

@@ -1,8 +1,7 @@
 #include "grammar/schema/schema_scalar.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <cstdint>
 
 #include "grammar/decimal_multiple.h"
 #include "grammar/number_expression.h"
@@ -12,6 +11,7 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::uint32_t kUnbounded = ExpressionPool::kUnbounded;
+constexpr std::int32_t kWholeDigits = 20;  // that 64 bits may take
 constexpr CodePointRange kAllCharacters[] = {{0, 0x10FFFF}};
 
 std::vector<std::string> number_spellings(const Json& value) {
@@ -19,8 +19,8 @@ std::vector<std::string> number_spellings(const Json& value) {
   if (type_of(value) == JsonTypes(JsonTypes::kInteger)) {
     if (!value.is_number_float()) {
       out.push_back(out[0] + ".0");
-    } else if (std::abs(value.get<double>()) < 9007199254740992.0) {
-      out.push_back(std::to_string(static_cast<std::int64_t>(value.get<double>())));
+    } else if (const Decimal whole(value.get<double>()); whole.point <= kWholeDigits) {
+      out.push_back(whole.text());
     }
   }
   return out;
@@ -43,7 +43,7 @@ std::vector<std::string> ScalarExpressions::spellings(const std::vector<Json>& v
 }
 
 std::vector<std::string> ScalarExpressions::all_spellings(const Json& number) {
-  std::vector<std::string> out = decimal_spellings(number.get<double>());
+  std::vector<std::string> out = decimal_spellings(*Decimal::of(number));
   for (std::string& text : number_spellings(number)) out.push_back(std::move(text));
   return out;
 }
@@ -64,7 +64,7 @@ Expr ScalarExpressions::scalars(FormulaId f, bool canonical) {
     any.push_back(string(s, canonical));
   }
   if (const FormulaId n = formulas_.restrict(f, JsonTypes::kNumber); n != Formulas::kFalse) {
-    any.push_back(number(n, canonical));
+    any.push_back(number(n, canonical, JsonTypes(JsonTypes::kNumber), whole_top(n)));
   }
   return pool_.choice(any);
 }
@@ -156,7 +156,7 @@ Expr ScalarExpressions::content(FormulaId f, bool canonical) {
   return out;
 }
 
-Expr ScalarExpressions::multiples(double of) {
+Expr ScalarExpressions::multiples(const Decimal& of) {
   const std::optional<DecimalMultiple> multiple = DecimalMultiple::of(of);
   if (!multiple) {
     pool_.refuse({ErrorCode::kLimit, "a multiple with too many remainders"});
@@ -165,22 +165,34 @@ Expr ScalarExpressions::multiples(double of) {
   return pool_.concat({pool_.optional(pool_.bytes("-")), pool_.multiple(*multiple)});
 }
 
-Expr ScalarExpressions::number(FormulaId f, bool distinct) {
+// Integers go as far as an int64 does, and as an unsigned one where a bound lies at its end or
+// above.
+Decimal ScalarExpressions::whole_top(FormulaId f) {
+  bool above = false;
+  formulas_.map(f, [&](FormulaId l) {
+    const Atom atom = formulas_.atom(l);
+    const bool bound = atom.kind == AtomKind::kAtLeast || atom.kind == AtomKind::kAbove;
+    above = above || (bound && formulas_.number_of(atom.a) >= Decimal(INT64_MAX));
+    return l;
+  });
+  return above ? Decimal(UINT64_MAX) : Decimal(INT64_MAX);
+}
+
+Expr ScalarExpressions::number(FormulaId f, bool distinct, JsonTypes types, const Decimal& top) {
   if (f == Formulas::kFalse || !pool_.ok()) return pool_.nothing();
   DecimalRange range;
-  JsonTypes types(JsonTypes::kNumber);
   std::vector<FormulaId> choices;
-  std::vector<double> steps;
+  std::vector<Decimal> steps;
   bool plain = false;
   std::vector<std::string> taken;  // texts of values that it is not
   std::vector<Expr> none;
-  const auto lower = [&](double bound, bool open) {
+  const auto lower = [&](const Decimal& bound, bool open) {
     if (!range.low || bound > *range.low || (bound == *range.low && open)) {
       range.low_open = open;
       range.low = bound;
     }
   };
-  const auto upper = [&](double bound, bool open) {
+  const auto upper = [&](const Decimal& bound, bool open) {
     if (!range.high || bound < *range.high || (bound == *range.high && open)) {
       range.high_open = open;
       range.high = bound;
@@ -233,24 +245,9 @@ Expr ScalarExpressions::number(FormulaId f, bool distinct) {
   }
   Expr out;
   if (types == JsonTypes(JsonTypes::kInteger)) {
-    // The integers within the bounds.
-    constexpr double kTop = 9223372036854775808.0;
-    std::int64_t low = INT64_MIN;
-    std::int64_t high = INT64_MAX;
-    if (range.low) {
-      double least = std::ceil(*range.low);
-      if (range.low_open && least == *range.low) least += 1;
-      if (least >= kTop) return pool_.nothing();
-      if (least > -kTop) low = static_cast<std::int64_t>(least);
-    }
-    if (range.high) {
-      double most = std::floor(*range.high);
-      if (range.high_open && most == *range.high) most -= 1;
-      if (most < -kTop) return pool_.nothing();
-      if (most < kTop) high = static_cast<std::int64_t>(most);
-    }
-    if (low > high) return pool_.nothing();
-    out = integer_range(pool_, low, high);
+    lower(Decimal(INT64_MIN), false);
+    upper(top, false);
+    out = integer_range(pool_, range);
   } else {
     out = decimal_range(pool_, range);
     if (types == JsonTypes(JsonTypes::kFraction)) {
@@ -279,12 +276,12 @@ Expr ScalarExpressions::number(FormulaId f, bool distinct) {
   if (distinct && types != JsonTypes(JsonTypes::kInteger)) {
     out = pool_.intersection(out, distinct_decimals(pool_));
   }
-  for (const double step : steps) out = pool_.intersection(out, multiples(step));
+  for (const Decimal& step : steps) out = pool_.intersection(out, multiples(step));
   for (const FormulaId choice : choices) {
     std::vector<Expr> any;
     for (const FormulaId c : std::vector<FormulaId>(formulas_.children(choice).begin(),
                                                     formulas_.children(choice).end())) {
-      any.push_back(number(c, false));
+      any.push_back(number(c, false, types, top));
     }
     out = pool_.intersection(out, pool_.choice(any));
   }

@@ -1,9 +1,10 @@
 // The texts of the scalars that a formula admits, as an expression over JSON's bytes.
 //
 // Under-approximates spellings, never values: every text is one of a scalar that satisfies the
-// formula, and every such scalar has a text, but for numbers beyond number_expression.h's digits.
-// Strings that patterns or enumerations speak of stand in their canonical spelling, others in any;
-// what is taken away is taken from canonical spellings, so that no other spelling of it is left.
+// formula, and every such scalar has a text, but for numbers beyond number_expression.h's digits
+// and integers beyond 64 bits. Strings that patterns or enumerations speak of stand in their
+// canonical spelling, others in any; what is taken away is taken from canonical spellings, so that
+// no other spelling of it is left.
 #pragma once
 
 #include <functional>
@@ -35,12 +36,13 @@ class ScalarExpressions {
   Expr pattern(const StringPattern& pattern, bool canonical);
   /// The multiples of a number, without an exponent; a leading zero is in where it stands alone or
   /// before a point.
-  Expr multiples(double of);
+  Expr multiples(const Decimal& of);
 
  private:
   Expr string(FormulaId f, bool canonical);
   Expr content(FormulaId f, bool canonical);
-  Expr number(FormulaId f, bool distinct);
+  Decimal whole_top(FormulaId f);
+  Expr number(FormulaId f, bool distinct, JsonTypes types, const Decimal& top);
   Expr words(const std::vector<Json>& values);
 
   ExpressionPool& pool_;

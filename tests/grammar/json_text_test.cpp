@@ -8,6 +8,8 @@
 #include <random>
 #include <string>
 
+#include "grammar/decimal.h"
+
 namespace espalier {
 namespace {
 
@@ -70,6 +72,28 @@ TEST(JsonText, IsReadAsTheLibraryReadsIt) {
       ASSERT_EQ("not JSON: " + error.substr(error.find("] ") + 2), changed.error().message);
     }
   }
+}
+
+TEST(JsonText, ReadExactlyNoNumberIsAnotherOne) {
+  const auto read = [](const std::string& text) { return read_json_exactly(text).value(); };
+  // As read_json() has it, where the double gives the text's number back.
+  for (const char* text :
+       {"0", "-1", "1.5", "1e2", "18446744073709551615", "1e308", "0.1", "1e19"}) {
+    EXPECT_EQ(read(text), read_json(text).value()) << text;
+    EXPECT_EQ(read(text).type(), read_json(text)->type()) << text;
+  }
+  EXPECT_EQ(read("9007199254740993.0"), Json(9007199254740993));
+  EXPECT_EQ(read("92233720368547758070e-1"), Json(INT64_MAX));
+  EXPECT_EQ(read("18446744073709551615.00"), Json(UINT64_MAX));
+  for (const char* text : {"18446744073709551616", "-9223372036854775809", "0.10000000000000000001",
+                           "1e-400", "1e-99999999999999999999"}) {
+    const Json number = read(text);
+    ASSERT_TRUE(number.is_binary()) << text;
+    EXPECT_EQ(std::string(number.get_binary().begin(), number.get_binary().end()), text);
+    EXPECT_TRUE(read_json(text)->is_number_float());
+  }
+  EXPECT_EQ(grammar::Decimal::of(read("18446744073709551616"))->text(), "18446744073709551616");
+  EXPECT_FALSE(grammar::Decimal::of(read("1e-99999999999999999999")).has_value());
 }
 
 TEST(JsonText, OfEqualKeysTheLastCountsInTheFirstsPlace) {

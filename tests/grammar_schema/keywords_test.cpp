@@ -83,11 +83,11 @@ TEST(Multiples, TheClosingOfAStateLeadsAlongItself) {
       }
     }
   }
-  EXPECT_TRUE(DecimalMultiple::of(0.01)->divides("19.99"));
-  EXPECT_TRUE(DecimalMultiple::of(0.5)->divides("1e308"));
-  EXPECT_TRUE(DecimalMultiple::of(3)->divides("-3.0e1"));
-  EXPECT_FALSE(DecimalMultiple::of(3)->divides("1e308"));
-  EXPECT_FALSE(DecimalMultiple::of(0.01)->divides("1e-3"));
+  EXPECT_TRUE(DecimalMultiple::of(0.01)->divides(*Decimal::read("19.99")));
+  EXPECT_TRUE(DecimalMultiple::of(0.5)->divides(*Decimal::read("1e308")));
+  EXPECT_TRUE(DecimalMultiple::of(3)->divides(*Decimal::read("-3.0e1")));
+  EXPECT_FALSE(DecimalMultiple::of(3)->divides(*Decimal::read("1e308")));
+  EXPECT_FALSE(DecimalMultiple::of(0.01)->divides(*Decimal::read("1e-3")));
   EXPECT_FALSE(DecimalMultiple::of(1e300).has_value());
   EXPECT_FALSE(DecimalMultiple::of(0).has_value());
 }

@@ -207,7 +207,7 @@ TEST(FinishedNumbers, AreTheRangeAndNoTwoStatesSayTheSame) {
            {0, INT64_MAX}, {-120, 998}, {7, 1000}, {INT64_MIN, -31}}) {
     Fuel fuel("steps", 1'000'000);
     const auto pool = std::make_shared<ExpressionPool>(fuel);
-    const Expr root = integer_range(*pool, low, high);
+    const Expr root = integer_range(*pool, {low, high, false, false});
     const auto program = Program::create(pool, root, vocabulary, {}, {}, fuel);
     ASSERT_TRUE(program);
     const auto dfa = ScalarDfa::create(*program, 1'000'000, nullptr);

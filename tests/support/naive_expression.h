@@ -108,7 +108,8 @@ class NaiveExpression {
           const bool digit = text_[to] >= '0' && text_[to] <= '9';
           if (!digit && (text_[to] != '.' || point || to == from)) break;
           point = point || !digit;
-          if (digit && pool_.multiple_of(e).divides(text_.substr(from, to + 1 - from))) {
+          if (digit &&
+              pool_.multiple_of(e).divides(*Decimal::read(text_.substr(from, to + 1 - from)))) {
             out.push_back(to + 1);
           }
         }
