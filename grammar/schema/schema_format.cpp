@@ -156,16 +156,22 @@ string uri_template() {
          "(?:," + spec + ")*\\})*";
 }
 
-// Patterns that are ECMA-262's with its u flag, nested three deep; names of groups, which must
-// differ, at most once; back references left out.
+// Patterns that are ECMA-262's with its u flag, nested three deep, and those that escape
+// punctuation which needs no escape, as without the flag; names of groups, which must differ, at
+// most once; back references, \0 and all ranges but the usual ones left out, so that the automaton
+// can be finished.
 string regex() {
+  const string hex = "[0-9A-Fa-f]";
+  const string categories = "(?:L[ultmo]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|C[cfosn]?)";
   const string escape =
-      "\\\\(?:[dDwWsSfnrtv0^$\\\\.*+?()\\[\\]{}|/"
-      "]|c[A-Za-z]|x[0-9A-Fa-f]{2}|u[0-9A-Ca-c][0-9A-Fa-f]{3}|"
-      "[pP]\\{(?:L|Lu|Ll|N|Nd|P|S|Z)\\})";
-  const string in_class = "(?:a-z|A-Z|0-9|[^\\\\\\]\\[\\-]|" + escape + ")";
-  const string one =
-      "(?:[^\\\\^$.*+?()\\[\\]{}|/]|\\.|" + escape + "|\\[\\^?" + in_class + "*-?\\])";
+      "\\\\(?:[dDwWsSfnrtv^$\\\\.*+?()\\[\\]{}|/ !\"#%&',:;<=>@_`~-]|c[A-Za-z]|x" + hex +
+      "{2}|u(?:[0-9A-Ca-cE-Fe-f]" + hex + "{3}|\\{(?:" + hex + "{1,5}|10" + hex +
+      "{4})\\})|[pP]\\{" + categories + "\\})";
+  const string ranges = "[ !]-~|[01]-[1-9]|[0-9]-9|A-[A-Z]|[A-Z]-Z|a-[a-z]|[a-z]-z";
+  // A hyphen is itself at the beginning, behind a range and at the end.
+  const string in_class =
+      "\\[\\^?-?(?:(?:" + ranges + ")-?|[^\\\\\\]-]|\\\\b|" + escape + ")*-?\\]";
+  const string one = "(?:[^\\\\^$.*+?()\\[\\]{}|]|\\.|" + escape + "|" + in_class + ")";
   const string lazy = "\\?" + string("?");
   // {m,n} with m <= n: by their lengths, or by their first digits.
   string bounds = "[0-9],[1-9][0-9]{1,3}|[1-9][0-9],[1-9][0-9]{2,3}";
@@ -184,7 +190,8 @@ string regex() {
            "|\\(\\?<?[=!]" + body + "\\))*";
     if (depth == 1) body = "(?:" + body + ")";
   }
-  return body + "(?:\\(\\?<[A-Za-z_][A-Za-z0-9_]*>" + one + "*\\)" + times + body + ")?";
+  return body + "(?:\\(\\?<[A-Za-z_][A-Za-z0-9_]*>(?:" + one + times + ")*\\)" + times + body +
+         ")?";
 }
 
 struct Format {
