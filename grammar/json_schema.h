@@ -45,7 +45,7 @@ struct SchemaOptions {
   MemberOrder order = MemberOrder::kFree;
   /// Keywords that no draft defines are annotations, as the specification has it. Off: they are
   /// refused, since a misspelt keyword would otherwise enforce nothing. Names that begin with `x-`
-  /// are annotations anyway.
+  /// are annotations anyway, and those that tools have documented as such (`markdownDescription`).
   bool unknown_keywords = false;
   /// `format` asserts; else it is an annotation, as draft 2020-12 has it by default.
   bool formats = true;
@@ -55,7 +55,8 @@ struct SchemaOptions {
   /// What relative references are relative to.
   std::string base_uri;
   /// Gives the document at an absolute URI (without a fragment); none: such references are refused.
-  /// The drafts' own schemas need none.
+  /// The drafts' own schemas need none. Read by read_json_exactly(), as a schema is, bounds are
+  /// what their texts say.
   std::function<Result<Json>(const std::string& uri)> resolver;
 };
 

@@ -80,12 +80,36 @@ constexpr Keyword kKeywords[] = {
     {"$recursiveRef", Use::kEnforced, k2019, k2019},
 };
 
+// Annotations that tools have documented: what editors show beside a value, what generators of code
+// name it, what descriptions of interfaces add. None of them says what a value may be: a keyword
+// that could (`nullable`, `discriminator`, `typeof`) is not among them. What begins with `x-` is an
+// annotation too.
+constexpr std::string_view kToolAnnotations[] = {
+    // The JSON language service of Visual Studio Code.
+    "allowComments", "allowTrailingCommas", "completionDetail", "defaultSnippets",
+    "deprecationMessage", "doNotSuggest", "enumDescriptions", "errorMessage", "markdownDescription",
+    "markdownEnumDescriptions", "patternErrorMessage", "suggestSortText",
+    // Settings of its extensions.
+    "enumItemLabels", "markdownDeprecationMessage",
+    // json-schema-to-typescript and jsonschema2pojo.
+    "tsEnumNames", "tsType", "existingJavaType", "javaEnumNames", "javaEnums", "javaInterfaces",
+    "javaName", "javaType",
+    // Forms: JSON Editor and react-jsonschema-form.
+    "enumNames", "headerTemplate", "propertyOrder",
+    // OpenAPI, JSON Hyper-Schema, and Adobe's documents.
+    "example", "externalDocs", "xml", "links", "meta:enum"};
+
 // `dependencies` is enforced in every draft: 2019-09 has split it up and still reserves the name.
 
 const Keyword* find_keyword(std::string_view name) {
   const auto* at = std::find_if(std::begin(kKeywords), std::end(kKeywords),
                                 [&](const Keyword& k) { return k.name == name; });
   return at == std::end(kKeywords) ? nullptr : at;
+}
+
+bool of_a_tool(std::string_view name) {
+  return std::find(std::begin(kToolAnnotations), std::end(kToolAnnotations), name) !=
+         std::end(kToolAnnotations);
 }
 
 bool of_rules(const Keyword& keyword, const SchemaRules& rules) {
@@ -146,7 +170,7 @@ Status SchemaGraph::read_keywords(const SchemaPlace& at, std::vector<FormulaId>&
       }
       continue;
     }
-    if (key.starts_with("x-") || (key == "id" && value.is_string())) continue;
+    if (key.starts_with("x-") || (key == "id" && value.is_string()) || of_a_tool(key)) continue;
     const std::string why =
         known == nullptr ? "the keyword `" + key + "` is unknown"
         : known->use == Use::kValidation && !rules.validation

@@ -334,7 +334,8 @@ def compile_schema(
     strict:           what cannot be enforced is Error("unsupported") with its JSON Pointer. False: it is left out, and
                       Grammar.outcomes() records it for the caller to check
     formats:          `format` asserts; False: it annotates
-    unknown_keywords: keywords that no draft defines are annotations; False: they are refused
+    unknown_keywords: keywords that no draft defines are annotations; False: they are refused, but for `x-…` and those
+                      that tools have documented as annotations (`markdownDescription`)
     """
     text = schema if isinstance(schema, str) else json.dumps(schema)
     return _compile(

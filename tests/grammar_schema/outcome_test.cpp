@@ -67,6 +67,23 @@ TEST(Outcomes, AStrictSchemaCompilesIffNothingIsRefused) {
   }
 }
 
+TEST(Outcomes, AnnotationsOfToolsSayNothingAndAllElseIsRefused) {
+  for (const char* key : {"markdownDescription", "enumDescriptions", "defaultSnippets", "tsType",
+                          "errorMessage", "deprecationMessage", "allowComments", "example",
+                          "x-intellij-html-description", "x-taplo", "x-", "javaType"}) {
+    const Json schema{{"type", "object"}, {"properties", {{"a", {{key, {"b"}}}}}}, {key, true}};
+    EXPECT_EQ(refusal_of(schema), "accepted") << key;
+    const std::map<std::string, std::string> two = {{"#/type", "enforced"},
+                                                    {"#/properties", "enforced"}};
+    EXPECT_EQ(outcomes(schema), two) << key;
+  }
+  for (const char* key : {"nullable", "discriminator", "typeof", "instanceof", "extends", "x",
+                          "markdowndescription", "transform", "switch", "optional", "options"}) {
+    EXPECT_THAT(refusal_of(Json{{"type", "string"}, {key, true}}),
+                ::testing::HasSubstr("`" + std::string(key) + "` is unknown"));
+  }
+}
+
 TEST(Outcomes, MalformedSchemasAreErrorsInEitherWay) {
   SchemaOptions lax;
   lax.strict = false;
