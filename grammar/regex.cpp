@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <utility>
 
-#include "base/utf8.h"
 #include "grammar/compiled_grammar.h"
 #include "grammar/json_expression.h"
 
@@ -42,6 +42,7 @@ class RegexBuilder {
     for (const RegexNode& node : regex_.nodes) {
       anchors_ = anchors_ || node.op == RegexOp::kBegin || node.op == RegexOp::kEnd;
     }
+    boundaries_ = nodes_with_boundaries(regex_);
     tables_.reserve(regex_.nodes.size());
     for (const RegexNode& node : regex_.nodes) {
       if (!pool_.ok()) break;
@@ -115,6 +116,7 @@ class RegexBuilder {
   Table plain(Expr empty, Expr rest, Expr whole) { return same({empty, rest, whole}); }
 
   Table build(const RegexNode& node) {
+    if (boundaries_[tables_.size()]) return {};  // see onward()
     switch (node.op) {
       case RegexOp::kEmpty:
         return plain(pool_.empty(), pool_.nothing(), pool_.empty());
@@ -145,6 +147,9 @@ class RegexBuilder {
       case RegexOp::kBehind:
       case RegexOp::kNotBehind:
         return tables_[children(node)[0]];  // what is looked for; see looked_around()
+      case RegexOp::kBoundary:
+      case RegexOp::kNoBoundary:
+        break;
       case RegexOp::kGroup: {
         Table out = tables_[children(node)[0]];
         const std::string& name = regex_.groups[node.a].name;
@@ -322,13 +327,107 @@ class RegexBuilder {
     }
     return out;
   }
-  Table after(std::uint32_t look, const Table& rest) {
-    return met(rest, pair(tables_[look], tables_[padding_]),
-               regex_.nodes[look].op == RegexOp::kNotAhead, false);
+  // What may follow a place, behind a word character and behind another one or the text's edge.
+  struct Rest {
+    Table word, other;
+    bool differ = false;
+  };
+  Rest after(std::uint32_t look, const Rest& rest) {
+    const Table& any = tables_[padding_];
+    const Rest seen = onward(children(regex_.nodes[look])[0], {any, any});
+    const bool negated = regex_.nodes[look].op == RegexOp::kNotAhead;
+    if (!seen.differ && !rest.differ) {
+      const Table one = met(rest.word, seen.word, negated, false);
+      return {one, one};
+    }
+    return {met(rest.word, seen.word, negated, false), met(rest.other, seen.other, negated, false),
+            true};
   }
   Table before(std::uint32_t look, const Table& head) {
     return met(head, pair(tables_[padding_], tables_[look]),
                regex_.nodes[look].op == RegexOp::kNotBehind, true);
+  }
+
+  Table word_character() {
+    static constexpr CodePointRange kWord[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
+    const Expr one = use_.json ? json_.string_characters_of(kWord) : pool_.code_points(kWord);
+    return plain(pool_.nothing(), one, one);
+  }
+  Table either(const Table& a, const Table& b) {
+    Table out;
+    out.anchored = true;
+    for (std::size_t c = 0; c < 4; ++c) {
+      const Parts &x = a.at[c], &y = b.at[c];
+      out.at[c] = {pool_.choice({x.empty, y.empty}), pool_.choice({x.rest, y.rest}),
+                   pool_.choice({x.whole, y.whole})};
+    }
+    return out;
+  }
+
+  // The words of `part` and what follows them, which their last character decides on; behind the
+  // empty word what stood before does.
+  Rest joined(const Table& part, const Rest& rest) {
+    if (!rest.differ) {
+      const Table one = pair(part, rest.word);
+      return {one, one};
+    }
+    const Expr ending = pool_.concat({tables_[padding_].at[0].whole, word_character().at[0].whole});
+    Table empty = part, word = part, other = part;
+    for (std::size_t c = 0; c < 4; ++c) {
+      const Parts& own = part.at[c];
+      const Expr in = pool_.intersection(own.rest, ending);
+      const Expr out = pool_.difference(own.rest, ending);
+      empty.at[c] = {own.empty, pool_.nothing(), own.empty};
+      word.at[c] = {pool_.nothing(), in, in};
+      other.at[c] = {pool_.nothing(), out, out};
+    }
+    const Table read = either(pair(word, rest.word), pair(other, rest.other));
+    const bool nullable = std::any_of(part.at.begin(), part.at.end(), [&](const Parts& own) {
+      return own.empty != pool_.nothing();
+    });
+    if (!nullable) return {read, read};
+    return {either(pair(empty, rest.word), read), either(pair(empty, rest.other), read), true};
+  }
+
+  // What may be read from before a node on, where `rest` is what may be behind it.
+  Rest onward(std::uint32_t at, const Rest& rest) {
+    const RegexNode& node = regex_.nodes[at];
+    if (node.op == RegexOp::kAhead || node.op == RegexOp::kNotAhead) return after(at, rest);
+    if (!pool_.ok()) return rest;
+    if (!boundaries_[at]) return joined(tables_[at], rest);
+    const auto inside = children(node);
+    switch (node.op) {
+      case RegexOp::kBoundary:
+      case RegexOp::kNoBoundary: {
+        const Table word = pair(word_character(), tables_[padding_]);
+        const bool same = node.op == RegexOp::kNoBoundary;
+        return {met(rest.word, word, !same, false), met(rest.other, word, same, false), true};
+      }
+      case RegexOp::kConcat: {
+        Rest out = rest;
+        for (std::size_t i = inside.size(); i-- > 0;) out = onward(inside[i], out);
+        return out;
+      }
+      case RegexOp::kAlternate: {
+        Rest out = onward(inside[0], rest);
+        for (const std::uint32_t one : inside.subspan(1)) out = either(out, onward(one, rest));
+        return out;
+      }
+      case RegexOp::kRepeat: {
+        Rest turns = rest;  // behind so many turns
+        std::optional<Rest> out;
+        for (std::uint32_t n = 0;; ++n) {
+          if (n >= node.a) out = out ? either(*out, turns) : turns;
+          if (n == node.b) return *out;
+          turns = onward(inside[0], turns);
+        }
+      }
+      default:
+        return onward(inside[0], rest);  // a group
+    }
+  }
+  Rest either(const Rest& a, const Rest& b) {
+    return {either(a.word, b.word), either(a.other, b.other), a.differ || b.differ};
   }
 
   Result<Expr> looked_around() {
@@ -390,17 +489,16 @@ class RegexBuilder {
       }
     }
     const Table nothing_yet = same({pool_.empty(), pool_.nothing(), pool_.empty()});
-    Table right = nothing_yet;
-    for (std::size_t i = parts.size(); i-- > split;) {
-      right = ahead(parts[i]) ? after(parts[i], right) : pair(tables_[parts[i]], right);
-    }
+    Rest right{nothing_yet, nothing_yet};
+    for (std::size_t i = parts.size(); i-- > split;) right = onward(parts[i], right);
     Table left = nothing_yet;
     for (std::size_t i = 0; i < split; ++i) {
       left = behind(parts[i]) ? before(parts[i], left) : pair(left, tables_[parts[i]]);
     }
-    Table out = split == 0 ? right : pair(left, right);
+    // (No text stands before its beginning, and nothing looks behind beside word boundaries.)
+    Table out = split == 0 ? right.other : pair(left, right.other);
     for (const std::uint32_t look : whole) {
-      out = ahead(look) ? after(look, out) : before(look, out);
+      out = ahead(look) ? after(look, {out, out}).other : before(look, out);
     }
     return out;
   }
@@ -412,82 +510,10 @@ class RegexBuilder {
   bool named_ = false;    // groups are captured
   bool lazy_ = false;     // the repeat at hand prefers fewer turns
   bool anchors_ = false;  // without anchors nobody asks for the empty and the other words apart
+  std::vector<bool> boundaries_;  // by node: \b or \B in it
   std::vector<Table> tables_;
   std::uint32_t padding_ = 0;  // any text, where the pattern is searched for or looks around
 };
-
-constexpr std::size_t kMostLiterals = 64;
-constexpr std::size_t kLongestLiteral = 256;
-
-// The words of each node where they are few, bottom-up.
-using Words = std::optional<std::vector<std::string>>;
-
-Words product(const Words& a, const Words& b) {
-  if (!a || !b || a->size() * b->size() > kMostLiterals) return std::nullopt;
-  std::vector<std::string> out;
-  for (const std::string& left : *a) {
-    for (const std::string& right : *b) {
-      out.push_back(left + right);
-      if (out.back().size() > kLongestLiteral) return std::nullopt;
-    }
-  }
-  return out;
-}
-
-Words words_of(const Regex& regex, const RegexNode& node, std::span<const Words> known) {
-  const auto children = std::span(regex.children).subspan(node.first, node.count);
-  switch (node.op) {
-    case RegexOp::kEmpty:
-      return std::vector<std::string>{""};
-    case RegexOp::kClass: {
-      const auto& ranges = regex.classes[node.a];
-      if (ranges.size() != 1 || ranges[0].first != ranges[0].second) return std::nullopt;
-      std::string text;
-      utf8::append(text, ranges[0].first);
-      return std::vector<std::string>{text};
-    }
-    case RegexOp::kConcat: {
-      Words out = std::vector<std::string>{""};
-      for (const std::uint32_t child : children) out = product(out, known[child]);
-      return out;
-    }
-    case RegexOp::kAlternate: {
-      std::vector<std::string> out;
-      for (const std::uint32_t child : children) {
-        if (!known[child] || out.size() + known[child]->size() > kMostLiterals) return std::nullopt;
-        out.insert(out.end(), known[child]->begin(), known[child]->end());
-      }
-      return out;
-    }
-    case RegexOp::kRepeat: {
-      if (node.a != 0 || node.b != 1 || !known[children[0]]) return std::nullopt;
-      std::vector<std::string> out = *known[children[0]];
-      out.emplace_back();
-      return out;
-    }
-    case RegexOp::kGroup:
-      return known[children[0]];
-    default:
-      return std::nullopt;  // anchors
-  }
-}
-
-// The groups that take part in every match.
-std::vector<std::uint32_t> groups_of_every_match(const Regex& regex) {
-  std::vector<std::uint32_t> out;
-  std::vector<std::uint32_t> work{regex.root};
-  while (!work.empty()) {
-    const RegexNode& node = regex.nodes[work.back()];
-    work.pop_back();
-    if (node.op == RegexOp::kGroup) out.push_back(node.a);
-    if (node.op == RegexOp::kGroup || node.op == RegexOp::kConcat ||
-        (node.op == RegexOp::kRepeat && node.a > 0)) {
-      const auto children = std::span(regex.children).subspan(node.first, node.count);
-      work.insert(work.end(), children.begin(), children.end());
-    }
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -504,32 +530,6 @@ Result<GrammarRef> compile_regex(VocabularyRef vocabulary, std::string_view patt
   ESP_ASSIGN(GrammarRef compiled, compile_expression(std::move(vocabulary), std::move(pool), root,
                                                      follow, limits, fuel));
   return compiled;
-}
-
-Result<std::vector<NamedGroup>> regex_groups(std::string_view pattern) {
-  ESP_ASSIGN(const Regex regex, parse_regex(pattern));
-  std::vector<NamedGroup> out;
-  std::vector<std::size_t> slot(regex.groups.size(), 0);
-  for (std::size_t i = 0; i < regex.groups.size(); ++i) {
-    if (regex.groups[i].name.empty()) continue;
-    slot[i] = out.size();
-    out.push_back({regex.groups[i].name, regex.groups[i].offset, std::nullopt, false});
-  }
-  if (out.empty()) return out;
-  for (const std::uint32_t group : groups_of_every_match(regex)) {
-    if (!regex.groups[group].name.empty()) out[slot[group]].always = true;
-  }
-  std::vector<Words> known;
-  known.reserve(regex.nodes.size());
-  for (const RegexNode& node : regex.nodes) {
-    known.push_back(words_of(regex, node, known));
-    if (node.op != RegexOp::kGroup || regex.groups[node.a].name.empty() || !known.back()) continue;
-    std::vector<std::string> words = *known.back();
-    std::sort(words.begin(), words.end());
-    words.erase(std::unique(words.begin(), words.end()), words.end());
-    out[slot[node.a]].literals = std::move(words);
-  }
-  return out;
 }
 
 }  // namespace espalier::grammar

@@ -68,6 +68,35 @@ class PatternParser : private RegexReader {
         return error(ErrorCode::kUnsupported, "look-around inside a group", regex_.nodes[i].offset);
       }
     }
+    return check_boundaries();
+  }
+  // Word boundaries are few, those in repeats counted by their turns, and nothing looks behind.
+  Status check_boundaries() const {
+    const std::vector<bool> within = nodes_with_boundaries(regex_);
+    if (!within[regex_.root]) return {};
+    std::vector<std::uint64_t> count(within.size(), 0);
+    std::vector<std::uint32_t> depth(within.size(), 0);
+    for (std::size_t i = 0; i < within.size(); ++i) {
+      const RegexNode& node = regex_.nodes[i];
+      if (node.op == RegexOp::kBehind || node.op == RegexOp::kNotBehind) {
+        return error(ErrorCode::kUnsupported, "look-behind beside \\b (word boundary)",
+                     node.offset);
+      }
+      if (!within[i]) continue;
+      count[i] = is_boundary(node.op) ? 1 : 0;
+      for (std::uint32_t c = 0; c < node.count; ++c) {
+        const std::uint32_t child = regex_.children[node.first + c];
+        count[i] += count[child];
+        depth[i] = std::max(depth[i], depth[child] + 1);
+      }
+      if (node.op == RegexOp::kRepeat) count[i] *= std::max(node.b, 1U);
+      if (count[i] > Regex::kMostBoundaries || depth[i] > Regex::kDeepestBoundary) {
+        return error(ErrorCode::kUnsupported,
+                     node.op == RegexOp::kRepeat ? "\\b (word boundary) in so many turns"
+                                                 : "so many of \\b (word boundary)",
+                     node.offset);
+      }
+    }
     return {};
   }
   std::uint32_t add(RegexOp op, std::size_t offset, std::uint32_t a = 0, std::uint32_t b = 0,
@@ -214,9 +243,10 @@ class PatternParser : private RegexReader {
     if (frames_.back().sequence.empty()) {
       return error(ErrorCode::kInvalid, "nothing to repeat", offset);
     }
-    if (looks_around(regex_.nodes[frames_.back().sequence.back()].op)) {
+    const RegexOp repeated = regex_.nodes[frames_.back().sequence.back()].op;
+    if (looks_around(repeated))
       return error(ErrorCode::kInvalid, "a repeat of look-around", offset);
-    }
+    if (is_boundary(repeated)) return error(ErrorCode::kInvalid, "a repeat of \\b or \\B", offset);
     if (stacked)
       return error(ErrorCode::kInvalid, "a repeat of a repeat (use parentheses)", offset);
     if (low > high) return error(ErrorCode::kInvalid, "repeat bounds out of order", offset);
@@ -337,7 +367,13 @@ class PatternParser : private RegexReader {
     }
     const char c = at_ + 1 < text_.size() ? text_[at_ + 1] : '\0';
     if (c == 'b' || c == 'B') {
-      return error(ErrorCode::kUnsupported, std::string("\\") + c + " (word boundary)", start);
+      if (!ecma_) {
+        return error(ErrorCode::kUnsupported, std::string("\\") + c + " (word boundary)", start);
+      }
+      at_ += 2;
+      push(add(c == 'b' ? RegexOp::kBoundary : RegexOp::kNoBoundary, start));
+      regex_.looks = true;
+      return {};
     }
     if (c == 'k' && ecma_) {
       return error(ErrorCode::kUnsupported, "back references are not regular", start);
@@ -373,6 +409,18 @@ class PatternParser : private RegexReader {
 };
 
 }  // namespace
+
+std::vector<bool> nodes_with_boundaries(const Regex& regex) {
+  std::vector<bool> out(regex.nodes.size(), false);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const RegexNode& node = regex.nodes[i];
+    out[i] = is_boundary(node.op);
+    for (std::uint32_t c = 0; c < node.count; ++c) {
+      out[i] = out[i] || out[regex.children[node.first + c]];
+    }
+  }
+  return out;
+}
 
 Result<Regex> parse_regex(std::string_view pattern, RegexDialect dialect, const RegexFlags& flags) {
   return PatternParser(pattern, dialect, flags).run();

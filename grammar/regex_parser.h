@@ -4,9 +4,10 @@
 // Everything regular that RE2 accepts is accepted and means the same, plus `(?<name>…)` and repeats
 // above 1,000. In ECMA-262's syntax look-around is read where it stands in the outermost sequence
 // of an alternative, so that what it looks at is the rest of the text (`^(?=.*\d)(?!admin).{8,}$`).
-// Elsewhere it is refused, and so is what is not regular (back references), needs the text around
-// the match (\b, \B, (?m) anchors) or is not text (\C), by name with its byte offset. Greedy and
-// lazy repeats have the same language; only captures tell them apart.
+// There `\b` and `\B` stand wherever no endless repeat is around them and nothing looks behind.
+// Elsewhere both are refused, and so is what is not regular (back references), needs
+// the text around the match ((?m) anchors) or is not text (\C), by name with its byte offset.
+// Greedy and lazy repeats have the same language; only captures tell them apart.
 //
 // The parser keeps its own stack, so nesting costs no machine stack; patterns above kMaxBytes,
 // nesting above kMaxDepth and repeats above kMaxRepeat are kLimit errors. A node's children stand
@@ -46,6 +47,8 @@ enum class RegexOp : std::uint8_t {
   kAlternate,  // one of the children
   kRepeat,     // child, a..b times (b == ExpressionPool::kUnbounded: no end)
   kGroup,      // child, captured as `groups[a]`
+  kBoundary,   // \b: a word character on one side alone; ECMA-262's syntax
+  kNoBoundary,
   // Look-around, at the outermost level alone: the child matches, or does not, from or up to here.
   kAhead,
   kNotAhead,
@@ -54,6 +57,9 @@ enum class RegexOp : std::uint8_t {
 };
 
 [[nodiscard]] constexpr bool looks_around(RegexOp op) { return op >= RegexOp::kAhead; }
+[[nodiscard]] constexpr bool is_boundary(RegexOp op) {
+  return op == RegexOp::kBoundary || op == RegexOp::kNoBoundary;
+}
 
 struct RegexNode {
   RegexOp op = RegexOp::kEmpty;
@@ -74,14 +80,20 @@ struct Regex {
   static constexpr std::size_t kMaxBytes = 64 * 1024;
   static constexpr std::size_t kMaxDepth = 1000;
   static constexpr std::uint32_t kMaxRepeat = 1'000'000;
+  /// Of \b and \B, those in repeats as often as these turn; and parts inside each other with one.
+  static constexpr std::uint64_t kMostBoundaries = 64;
+  static constexpr std::uint32_t kDeepestBoundary = 100;
 
   std::vector<RegexNode> nodes;
   std::vector<std::uint32_t> children;
   std::vector<std::vector<CodePointRange>> classes;  // sorted, disjoint
   std::vector<RegexGroup> groups;                    // in the order of their parentheses
   std::uint32_t root = 0;
-  bool looks = false;  // has look-around
+  bool looks = false;  // has look-around, or \b or \B
 };
+
+/// By node: whether \b or \B stands in it.
+[[nodiscard]] std::vector<bool> nodes_with_boundaries(const Regex& regex);
 
 /// Errors: kInvalid (syntax), kUnsupported (refused by name), kLimit; all end in "at offset N".
 [[nodiscard]] Result<Regex> parse_regex(std::string_view pattern,
