@@ -87,8 +87,9 @@ SchemaMachine::SplitParts SchemaMachine::split_parts(FormulaId f) {
 }
 
 // By the values that a formula tells apart, where all that it says of a value under conditions is
-// whether it is one of some: what is left then by value, and for any other. In linear time where
-// each condition speaks of a few of them, as a long list of `if` by constants does.
+// whether it is one of some: what is left then by value, and for any other. A condition is looked
+// into once for all others and once for each value that it names, few in a long list of `if` by
+// constants.
 bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
   const SplitParts parts = split_parts(f);
   const std::vector<FormulaId>& mixed = parts.mixed;
