@@ -165,14 +165,18 @@ Result<FormulaId> SchemaGraph::read_node(std::uint32_t index) {
   return formulas_.all(parts);
 }
 
-// Exactly one of them. A branch excludes those that it may meet: none where the branches are told
-// apart by a member or by their types, else this is quadratic.
+// Exactly one of them. A branch excludes those that it may meet, for values that may be of both:
+// none where the branches are told apart by a member or by their types, else this is quadratic.
 FormulaId SchemaGraph::exactly_one(const Parts& branches,
-                                   const std::vector<std::vector<std::uint32_t>>& meets) {
+                                   const std::vector<std::vector<Meeting>>& meets) {
   Parts any;
   for (std::size_t i = 0; i < branches.size(); ++i) {
     Parts all{branches[i]};
-    for (const std::uint32_t other : meets[i]) all.push_back(formulas_.negate(branches[other]));
+    for (const auto& [other, types] : meets[i]) {
+      const FormulaId excluded = formulas_.negate(branches[other]);
+      const FormulaId free = formulas_.literal({AtomKind::kType, types.bits(), 0}, true);
+      all.push_back(formulas_.any({excluded, free}));
+    }
     any.push_back(formulas_.all(all));
   }
   return formulas_.any(any);

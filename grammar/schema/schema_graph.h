@@ -113,18 +113,25 @@ class SchemaGraph {
   FormulaId value_formula(const Json& value);
   FormulaId order(std::vector<std::uint32_t> names);
   Result<std::optional<std::uint64_t>> count(const SchemaPlace& at, const char* name) const;
+  // Another branch of a `oneOf`, and the types of values that may satisfy both.
+  struct Meeting {
+    std::uint32_t branch = 0;
+    JsonTypes types;
+  };
   FormulaId exactly_one(const std::vector<FormulaId>& branches,
-                        const std::vector<std::vector<std::uint32_t>>& meets);
+                        const std::vector<std::vector<Meeting>>& meets);
   Status expand_all();
   std::uint32_t scope_with(std::uint32_t scope, const Json* resource);
 
   // schema_disjoint.cpp
   /// For each branch of the `oneOf` at `at`, those that a value of it may satisfy too where it
   /// satisfies all else that `at` says.
-  Result<std::vector<std::vector<std::uint32_t>>> meeting(const SchemaPlace& at,
-                                                          const std::vector<SchemaPlace>& branches);
+  Result<std::vector<std::vector<Meeting>>> meeting(const SchemaPlace& at,
+                                                    const std::vector<SchemaPlace>& branches);
   struct Profile;
-  void profile(const SchemaPlace& at, std::size_t depth, Profile& out);
+  Profile own_profile(const SchemaPlace& at);
+  void profile(const SchemaPlace& at, std::size_t depth, std::size_t most, std::size_t& left,
+               std::vector<Profile>& ways);
 
   // schema_unevaluated.cpp
   Status read_unevaluated(const SchemaPlace& at, std::uint32_t scope,

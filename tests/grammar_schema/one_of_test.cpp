@@ -1,0 +1,179 @@
+// Branches of a `oneOf` that are told apart, or not: by types, values, members that are required,
+// given values or types, forbidden; and where a branch is a choice itself.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/grammar_schema/verdicts.h"
+#include "tests/support/naive_schema.h"
+
+namespace espalier::grammar {
+namespace {
+
+using testing::byte_vocabulary;
+using testing::NaiveSchema;
+
+std::vector<std::string> texts() {
+  std::vector<std::string> out = {"1", "2.5", "\"x\"", "null", "[]", "[1]", "true"};
+  const std::vector<std::string> values = {"", "\"x\"", "\"y\"", "1", "null"};
+  for (const std::string& kind : values) {
+    for (const std::string& a : values) {
+      for (const std::string& b : {std::string(), std::string("1")}) {
+        std::string text = "{";
+        const auto add = [&](const char* name, const std::string& value) {
+          if (value.empty()) return;
+          if (text.size() > 1) text += ',';
+          text += '"' + std::string(name) + "\":" + value;
+        };
+        add("a", a);
+        add("kind", kind);
+        add("b", b);
+        out.push_back(text + "}");
+      }
+    }
+  }
+  return out;
+}
+
+class RandomBranches {
+ public:
+  explicit RandomBranches(std::uint64_t seed) : random_(seed) {}
+
+  Json schema() {
+    Json out = {{"oneOf", branches(2)}};
+    if (pick(3) == 0) out["type"] = "object";
+    if (pick(3) == 0) out["required"] = Json::array({name()});
+    out["$defs"] = {{"choice", {{"oneOf", branches(0)}}}, {"one", branch(0)}};
+    return out;
+  }
+
+ private:
+  int pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+  std::string name() {
+    static const char* const kNames[] = {"kind", "a", "b"};
+    return kNames[pick(3)];
+  }
+  Json value() {
+    static const Json kValues[] = {{{"const", "x"}},
+                                   {{"const", "y"}},
+                                   {{"enum", {"x", 1}}},
+                                   {{"type", "string"}},
+                                   {{"type", "integer"}},
+                                   {{"type", {"null", "string"}}},
+                                   {{"type", "number"}},
+                                   false,
+                                   true,
+                                   {{"enum", {1.0, "y", nullptr}}}};
+    return kValues[pick(10)];
+  }
+  Json branches(int depth) {
+    Json out = Json::array();
+    for (int i = 0, n = 2 + pick(3); i < n; ++i) out.push_back(branch(depth));
+    return out;
+  }
+  Json branch(int depth) {
+    Json out = Json::object();
+    if (pick(2) == 0) out["type"] = pick(5) == 0 ? "string" : "object";
+    for (int i = 0, n = pick(3); i < n; ++i) out["properties"][name()] = value();
+    for (int i = 0, n = pick(3); i < n; ++i) {
+      const std::string must = name();
+      Json& required = out["required"];
+      if (std::find(required.begin(), required.end(), must) == required.end()) {
+        required.push_back(must);
+      }
+    }
+    switch (pick(6)) {
+      case 0:
+        out["additionalProperties"] = false;
+        break;
+      case 1:
+        out["not"]["required"] = Json::array({name()});
+        break;
+      case 2:
+        out["not"]["anyOf"] = Json::array(
+            {{{"required", Json::array({name()})}}, {{"required", Json::array({name()})}}});
+        break;
+      default:
+        break;
+    }
+    if (depth == 0) return out;
+    switch (pick(6)) {
+      case 0:
+        out["oneOf"] = branches(depth - 1);
+        break;
+      case 1:
+        out["anyOf"] = branches(depth - 1);
+        break;
+      case 2:
+        out["allOf"] = branches(depth - 1);
+        break;
+      case 3:
+        out["$ref"] = pick(2) == 0 ? "#/$defs/choice" : "#/$defs/one";
+        break;
+      default:
+        break;
+    }
+    return out;
+  }
+  std::mt19937_64 random_;
+};
+
+TEST(OneOfOracle, TextsAreAcceptedIffOneBranchHolds) {
+  static const std::vector<std::string> all = texts();
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    const Json schema = RandomBranches(seed).schema();
+    const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
+    const bool none = !grammar && grammar.error().message.find("no value") != std::string::npos;
+    ASSERT_TRUE(grammar || none) << grammar.error().message << "\n" << schema.dump();
+    const NaiveSchema naive(schema);
+    for (const std::string& text : all) {
+      const bool accepted = grammar && testing::accepts(*grammar, text);
+      ASSERT_EQ(accepted, naive.valid(Json::parse(text)))
+          << "seed " << seed << ": " << schema.dump() << "\n"
+          << text;
+    }
+  }
+}
+
+// As many choices inside a choice as would make a formula of all pairs of them, none of which says
+// that it is an object: some thousand parts, each split again for each key, before they were told
+// apart.
+TEST(OneOf, ChoicesInsideChoicesAreToldApart) {
+  Json inputs = {{"oneOf", Json::array()}};
+  for (int i = 0; i < 24; ++i) {
+    const std::string n = std::to_string(i);
+    inputs["oneOf"].push_back({{"properties",
+                                {{"type", {{"const", "input" + n}}},
+                                 {"name", {{"type", "string"}}},
+                                 {"of" + n, {{"type", "integer"}}}}},
+                               {"required", {"type", "name"}},
+                               {"additionalProperties", false}});
+  }
+  Json schema = {{"$defs", {{"inputs", inputs}}}, {"oneOf", Json::array()}};
+  schema["oneOf"].push_back({{"$ref", "#/$defs/inputs"}});
+  for (const char* kind : {"set", "group", "list"}) {
+    schema["oneOf"].push_back(
+        {{"allOf",
+          {{{"type", "object"}, {"required", {"type"}}},
+           {{"properties", {{"type", {{"const", kind}}}, {"items", {{"items", {{"$ref", "#"}}}}}}},
+            {"additionalProperties", false}}}}});
+  }
+  schema["oneOf"].push_back(
+      {{"type", "object"},
+       {"properties", {{"include", {{"type", "string"}}}}},
+       {"required", {"include"}},
+       {"not", {{"anyOf", {{{"required", {"name"}}}, {{"required", {"type"}}}}}}}});
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {}).value();
+  EXPECT_TRUE(testing::accepts(grammar, R"({"of23":1,"name":"a","type":"input23"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"of23":1,"name":"a","type":"input22"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"type":"input22"})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"items":[{"include":"b"}],"type":"group"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"items":[1],"type":"group"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"include":"b","name":"a"})"));
+  EXPECT_FALSE(testing::accepts(grammar, "1"));  // of all inputs, which say nothing of numbers
+}
+
+}  // namespace
+}  // namespace espalier::grammar
