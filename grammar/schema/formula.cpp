@@ -186,7 +186,7 @@ FormulaId Formulas::without(FormulaId f, FormulaId part) {
 
 // One literal for all sets of scalars: those of a conjunction that the value is in meet, less those
 // that it is not in; in a disjunction the other way round. False where that decides all.
-bool Formulas::merge_sets(Op op, SmallVector<FormulaId, 24>& flat) {
+bool Formulas::merge_sets(Op op, Parts& flat) {
   const auto is_set = [&](FormulaId f) {
     return nodes_[f].op == Op::kLiteral && nodes_[f].atom.kind == AtomKind::kIn;
   };
@@ -272,7 +272,7 @@ FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   const FormulaId zero = op == Op::kAnd ? kFalse : kTrue;
   const FormulaId one = 1 - zero;
   const Op dual = op == Op::kAnd ? Op::kOr : Op::kAnd;
-  SmallVector<FormulaId, 24> flat;
+  Parts flat;
   for (const FormulaId part : parts) {
     if (part == zero) return zero;
     if (part == one) continue;
@@ -300,11 +300,12 @@ FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   }
   std::sort(flat.begin(), flat.end());
   flat.shorten(static_cast<std::size_t>(std::unique(flat.begin(), flat.end()) - flat.begin()));
-  if (!merge_sets(op, flat)) return zero;
+  Bounds bounds;
+  if (!merge_sets(op, flat) || !merge_bounds(op, flat, bounds)) return zero;
   const auto holds = [&](FormulaId f) { return std::binary_search(flat.begin(), flat.end(), f); };
   // Units: a literal beside its opposite decides; inside a dual part it decides or falls away.
   SmallVector<FormulaId, 8> changed;
-  SmallVector<FormulaId, 24> kept;
+  Parts kept;
   for (const FormulaId f : flat) {
     if (nodes_[f].op == Op::kLiteral) {
       const FormulaId opposite = nodes_[f].negation;
@@ -333,6 +334,8 @@ FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
         } else {
           rest.push_back(c);
         }
+      } else if (const auto settled = settled_by(op, bounds, c)) {
+        decided = *settled;
       } else if (nodes_[c].negation == 0 || !holds(nodes_[c].negation)) {
         rest.push_back(c);
       }

@@ -7,14 +7,16 @@
 // kIn speak of one type of value and hold for every other.
 //
 // Equal formulas have equal numbers; conjunctions and disjunctions are flattened, sorted and
-// simplified by the units beside them. Nothing is ever freed; `size()` is what a caller bounds.
-// Copyable: a schema's formulas are made once, and each running automaton goes on from a copy.
-// Recursion is as deep as formulas nest, which the schema's reader bounds.
+// simplified by the units and bounds beside them. Nothing is ever freed; `size()` is what a caller
+// bounds. Copyable: a schema's formulas are made once, and each running automaton goes on from a
+// copy. Recursion is as deep as formulas nest, which the schema's reader bounds.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -205,8 +207,16 @@ class Formulas {
   FormulaId intern(Node node, std::span<const FormulaId> children);
   FormulaId combine(Op op, std::span<const FormulaId> parts);
   static constexpr std::ptrdiff_t kMergedByPairs = 8;
-  bool merge_sets(Op op, SmallVector<FormulaId, 24>& flat);
+  using Parts = SmallVector<FormulaId, 24>;
+  bool merge_sets(Op op, Parts& flat);
   FormulaId merged_pair(Op op, FormulaId a, FormulaId b);
+  // formula_bounds.cpp
+  using Bounds = SmallVector<FormulaId, 4>;
+  [[nodiscard]] bool is_bound(FormulaId f) const;
+  [[nodiscard]] std::strong_ordering compare_bounds(FormulaId a, FormulaId b) const;
+  [[nodiscard]] std::optional<bool> settled_by(Op op, FormulaId bound, FormulaId other) const;
+  [[nodiscard]] std::optional<bool> settled_by(Op op, const Bounds& bounds, FormulaId other) const;
+  bool merge_bounds(Op op, Parts& flat, Bounds& bounds);
 
   std::vector<Node> nodes_;
   std::vector<FormulaId> children_;

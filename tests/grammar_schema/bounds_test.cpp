@@ -12,6 +12,7 @@
 #include "grammar/json_text.h"
 #include "tests/grammar_schema/mask_check.h"
 #include "tests/grammar_schema/verdicts.h"
+#include "tests/support/naive_schema.h"
 
 namespace espalier::grammar {
 namespace {
@@ -295,6 +296,77 @@ TEST(Bounds, OfManyDigitsHaveExactMasksAndBudgets) {
       check.walk(30, true);
     }
   }
+}
+
+// Trees of bounds of numbers, lengths, items and members: what one says of another is left out.
+class RandomBounds {
+ public:
+  explicit RandomBounds(std::uint64_t seed) : random_(seed) {}
+  Json make(int depth) {
+    if (depth == 0 || pick(4) == 0) {
+      static const char* const kKeywords[] = {
+          "minimum",   "exclusiveMinimum", "maximum",  "exclusiveMaximum", "minLength",
+          "maxLength", "minItems",         "maxItems", "minProperties",    "maxProperties"};
+      return {{kKeywords[pick(3) == 0 ? pick(10) : pick(4)], pick(6)}};
+    }
+    Json out = Json::object();
+    switch (pick(5)) {
+      case 0:
+        return {{"not", make(depth - 1)}};
+      case 1:
+        return {{"if", make(depth - 1)}, {"then", make(depth - 1)}, {"else", make(depth - 1)}};
+      default:
+        const char* const of = pick(2) == 0 ? "allOf" : "anyOf";
+        for (int i = 0, n = 2 + pick(4); i < n; ++i) out[of].push_back(make(depth - 1));
+        return out;
+    }
+  }
+
+ private:
+  int pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+  std::mt19937_64 random_;
+};
+
+TEST(Bounds, BesideEachOtherSayWhatTheySayAlone) {
+  std::vector<std::string> texts = {"null", "-1", "2.5", "4.75", "7", "-0.5"};
+  std::string text = "aaaaaaa", items = "0,0,0,0,0,0,0", members;
+  for (std::size_t n = 0; n <= 6; ++n) {
+    texts.push_back(std::to_string(n));
+    texts.push_back('"' + text.substr(0, n) + '"');
+    texts.push_back('[' + items.substr(0, n == 0 ? 0 : 2 * n - 1) + ']');
+    texts.push_back('{' + members + '}');
+    members += (n == 0 ? "\"k" : ",\"k") + std::to_string(n) + "\":0";
+  }
+  for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+    const Json schema = RandomBounds(seed).make(4);
+    const Verdicts verdicts(schema.dump());
+    const testing::NaiveSchema naive(schema);
+    for (const std::string& one : texts) {
+      ASSERT_EQ(verdicts.accepts(one), naive.valid(Json::parse(one)))
+          << "seed " << seed << ": " << schema.dump() << "\n"
+          << one;
+    }
+  }
+}
+
+// Fifty bounds of one number, and conditions by as many that speak of another member.
+TEST(Bounds, OfOneNumberInAnyCountAreOne) {
+  std::string all = R"({"type":"number","allOf":[{"maximum":1000})", ladder = R"({"allOf":[true)";
+  for (int i = 0; i < 50; ++i) {
+    all += ",{\"minimum\":" + std::to_string(i) + "." + std::to_string(i % 7) + "}";
+    ladder += R"(,{"if":{"properties":{"age":{"minimum":)" + std::to_string(10 * i) +
+              R"(}},"required":["age"]},"then":{"required":["n)" + std::to_string(i) + "\"]}}";
+  }
+  const Verdicts one(all + "]}");
+  EXPECT_TRUE(one.accepts("49.0"));
+  EXPECT_FALSE(one.accepts("48.5"));
+  EXPECT_FALSE(one.accepts("1001"));
+  const Verdicts steps(ladder + "]}");
+  EXPECT_TRUE(steps.accepts(R"({"age":25,"n0":1,"n1":1,"n2":1})"));
+  EXPECT_TRUE(steps.accepts(R"({"n2":1,"n1":1,"age":25,"n0":1})"));
+  EXPECT_FALSE(steps.accepts(R"({"age":25,"n0":1,"n1":1})"));
+  EXPECT_TRUE(steps.accepts(R"({"age":-1})"));
+  EXPECT_TRUE(steps.accepts("{}"));
 }
 
 }  // namespace

@@ -50,6 +50,8 @@ class NaiveSchema {
     if (v.is_number()) {
       const double n = v.get<double>();
       if (has("minimum") && n < s["minimum"].get<double>()) return false;
+      if (has("maximum") && n > s["maximum"].get<double>()) return false;
+      if (has("exclusiveMinimum") && n <= s["exclusiveMinimum"].get<double>()) return false;
       if (has("exclusiveMaximum") && n >= s["exclusiveMaximum"].get<double>()) return false;
       if (has("multipleOf")) {
         // Exact: the divisors of the tests are binary fractions.
