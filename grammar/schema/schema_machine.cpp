@@ -172,11 +172,16 @@ bool SchemaMachine::joins_list(LevelId after) {
 }
 
 // Behind a value: `text` ends with it where it, or one around it, is recorded.
-SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, std::uint32_t text) {
+SchemaMachine::State SchemaMachine::after_value(std::span<const LevelId> ends, std::uint32_t text,
+                                                bool container) {
   Levels levels(ends.begin(), ends.end());
   std::optional<JsonValueId> value;
   for (LevelId& end : levels) {
     if (!joins_list(end)) continue;
+    if (container && text == kLostText && complete_anyway(end)) {
+      item_left_out_ = true;
+      continue;
+    }
     if (!value && text != kLostText) {
       if (const auto last = last_value(text_of(text))) value = formulas_.value(*last);
     }
@@ -368,7 +373,7 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         const bool object = levels_[s.a].kind == Kind::kObject;
         const unsigned char close = object ? '}' : ']';
         if (byte == close) {
-          return may_end(s.a) ? after_value(levels_[s.a].ends, punctuated(s.a, s.text, byte))
+          return may_end(s.a) ? after_value(levels_[s.a].ends, punctuated(s.a, s.text, byte), true)
                               : kDeadState;
         }
         if (!object) {
@@ -408,7 +413,7 @@ SchemaMachine::State SchemaMachine::advance(State s, unsigned char byte) {
         const bool object = levels_[s.a].kind == Kind::kObject;
         const unsigned char close = object ? '}' : ']';
         if (byte == close) {
-          return may_end(s.a) ? after_value(levels_[s.a].ends, punctuated(s.a, s.text, byte))
+          return may_end(s.a) ? after_value(levels_[s.a].ends, punctuated(s.a, s.text, byte), true)
                               : kDeadState;
         }
         if (const auto space = space_step(s.space, byte)) {

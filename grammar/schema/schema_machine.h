@@ -258,7 +258,7 @@ class SchemaMachine {
   struct ListKeyHash {
     std::size_t operator()(const ListKey& k) const {
       return mix(mix(StateHash()(k.place), std::hash<const void*>()(k.trie)),
-                 std::uint64_t{k.node} * 8 + k.stands_in + (k.ends ? 4 : 0));
+                 std::uint64_t{k.node} * 16 + k.stands_in + (k.ends ? 8 : 0));
     }
   };
   struct KeptList {
@@ -337,7 +337,8 @@ class SchemaMachine {
   std::vector<std::uint32_t> may_come(LevelId object, const std::vector<std::uint32_t>& names);
   std::uint32_t key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
-  State after_value(std::span<const LevelId> ends, std::uint32_t text);
+  State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
+  bool complete_anyway(LevelId array);
   LevelId level(Level&& level);
   LevelId merge(std::span<const LevelId> levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
@@ -588,9 +589,9 @@ class SchemaMachine {
   std::size_t open_ = 0;                // such questions
   std::size_t nesting_ = 0;
   std::vector<std::unique_ptr<WalkRoom>> walk_rooms_;  // that no walk has now
-  // after_value() was asked for what stands behind an item whose text was lost; and where that may
-  // add to the language.
-  bool item_missed_ = false, text_missed_ = false;
+  // after_value() was asked for what stands behind an item whose text was lost; where that may add
+  // to the language; and where its array may end there anyway, whose list it has not joined.
+  bool item_missed_ = false, text_missed_ = false, item_left_out_ = false;
 };
 
 }  // namespace espalier::grammar

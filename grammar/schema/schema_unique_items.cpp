@@ -152,6 +152,14 @@ const SchemaMachine::AnyItem& SchemaMachine::after_any_item(const LeafPart& part
   return any_items_.emplace(key, std::move(out)).first->second;
 }
 
+// Whether every alternative of an array is complete where it stands, whatever item joins its list.
+bool SchemaMachine::complete_anyway(LevelId array) {
+  const auto& alternatives = levels_[array].alternatives;
+  return may_end(array) && levels_[array].ends.size() == alternatives.size() &&
+         std::ranges::none_of(alternatives,
+                              [&](const Alternative& a) { return wants_repeat(a.formula); });
+}
+
 // The string that is being read at an item's place. Nothing where its text is lost.
 std::optional<SchemaMachine::ItemSoFar> SchemaMachine::item_so_far(const State& at) const {
   if (at.phase != Phase::kLeaf || at.text == kLostText) return std::nullopt;

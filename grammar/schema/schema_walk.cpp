@@ -96,7 +96,7 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
     next.outside = outside_.step(before.outside, at.byte);
     if (next.outside == Automaton::kDead) return false;
   } else {
-    machine_.item_missed_ = false;
+    machine_.item_missed_ = machine_.item_left_out_ = false;
     const bool text_missed = machine_.text_missed_;
     std::optional<Place> after = advance(tokens, before, at.byte, at.depth);
     if (machine_.item_missed_ && !tokens.each) {
@@ -115,6 +115,7 @@ bool SchemaWalk::visit(const Tokens& tokens, std::uint32_t node, const Place& be
       return false;
     }
     next = *after;
+    if (machine_.item_left_out_) next.stands_in |= kLeftOut;
     if (tokens.list != nullptr && ends_list(tokens, node, before, next)) return false;
     if (tokens.list == nullptr && stem_mask_ != nullptr) {
       if (next.inside.phase == Phase::kKey && next.inside.b == stem_object_) {
@@ -171,6 +172,11 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
                                                      unsigned char byte, std::size_t depth) {
   Place next;
   next.stands_in = before.stands_in;
+  if ((before.stands_in & kLeftOut) != 0 && !tokens.each && before.inside.phase == Phase::kNext &&
+      byte == ',' && machine_.joins_list(before.inside.a)) {
+    machine_.item_missed_ = true;  // which items may come depends on the one that is left out
+    return next;
+  }
   if (before.inside.phase != Phase::kKey) {
     next.inside = machine_.without_text(machine_.advance(before.inside, byte));
     if (depends(before)) {

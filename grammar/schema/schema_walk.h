@@ -54,13 +54,15 @@ class SchemaWalk {
   using Kind = SchemaMachine::Kind;
   using LeafPart = SchemaMachine::LeafPart;
   using Piece = Terminal::Piece;
-  static constexpr std::uint8_t kKey = 1, kItem = 2;
+  static constexpr std::uint8_t kKey = 1, kItem = 2, kLeftOut = 4;
   static constexpr std::uint32_t kLostText = SchemaMachine::kLostText;
   struct Place {
     State inside;
-    StateId outside = 0;         // where the value may have ended; 0: it has not
-    std::uint8_t stands_in = 0;  // kKey, kItem: one went by that stands for another one
-    std::uint16_t key = 0;       // Phase::kKey: depth of its quote, 0: it began before the walk
+    StateId outside = 0;  // where the value may have ended; 0: it has not
+    // kKey, kItem: one went by that stands for another one; kLeftOut: a container as an item did
+    // that is not in its array's list.
+    std::uint8_t stands_in = 0;
+    std::uint16_t key = 0;  // Phase::kKey: depth of its quote, 0: it began before the walk
   };
   static bool dead(const Place& at) {
     return at.outside == 0 ? at.inside.phase == Phase::kDead : at.outside == Automaton::kDead;

@@ -122,14 +122,15 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   if (list.ends.empty()) return;
   Place after;
   after.stands_in = place.stands_in;
-  machine_.item_missed_ = false;
+  machine_.item_missed_ = machine_.item_left_out_ = false;
   const bool text_missed = machine_.text_missed_;
   after.inside = stem.end != 0 ? machine_.without_text({Phase::kNext, 0, stem.end, 0, 0})
                  : stem.object != 0
-                     ? machine_.after_value(machine_.levels_[place.inside.a].ends, kLostText)
+                     ? machine_.after_value(machine_.levels_[place.inside.a].ends, kLostText, true)
                      : State{Phase::kDone, 0, 0, 0, 0};
   const bool item = machine_.item_missed_;
   if (item) machine_.text_missed_ = text_missed;
+  if (machine_.item_left_out_) after.stands_in |= kLeftOut;
   if (after.inside.phase == Phase::kDone) after.outside = outside_.enter(after.inside);
   if (after.outside == Automaton::kDead) return;
   for (const std::uint32_t end : list.ends) {
