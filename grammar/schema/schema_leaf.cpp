@@ -302,6 +302,18 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   return id;
 }
 
+// Whether the key that is being read can still become so many that it makes no difference which
+// one of its object's class stands already: names that formulas speak of are none of a class.
+bool SchemaMachine::free_of_key(const State& at) const {
+  const Level& object = levels_[at.b];
+  if (object.any_key) return true;
+  return std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
+    const bool of_class = std::ranges::any_of(
+        object.key_values, [&](const auto& value) { return value.first == part.scalar; });
+    return !of_class || scalars_[part.scalar].run.roomy(part.state);
+  });
+}
+
 // Where any_key: the value after a key that stands for all others. It need not be remembered as a
 // key that stands: no walk goes on to a second one.
 SchemaMachine::LevelId SchemaMachine::other_value(LevelId object) {

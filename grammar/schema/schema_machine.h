@@ -231,20 +231,23 @@ class SchemaMachine {
   };
   // What fits below a node of a trie where a place stands (see schema_walk_lists.cpp): tokens or
   // exits of a piece, by their numbers; those that depend on the text before; nodes where the
-  // value, or the object, is complete; a bound for the closings they lead to.
+  // value, or the object, is complete, and where a key of few begins; a bound for the closings they
+  // lead to.
   struct List {
     bool known = false;        // else it depends on what stands around the whole value
     std::vector<TokenId> ids;  // that fit
-    std::vector<std::uint32_t> fit, unsure, ends;  // `fit`: of exits, those of `ids`
+    std::vector<std::uint32_t> fit, unsure, ends, keys;  // `fit`: of exits, those of `ids`
     std::uint64_t largest = 0;
     void clear() {
       known = false;
-      ids.clear(), fit.clear(), unsure.clear(), ends.clear();
+      ids.clear(), fit.clear(), unsure.clear(), ends.clear(), keys.clear();
       largest = 0;
     }
-    [[nodiscard]] std::size_t held_bytes() const { return held_by_all(ids, fit, unsure, ends); }
+    [[nodiscard]] std::size_t held_bytes() const {
+      return held_by_all(ids, fit, unsure, ends, keys);
+    }
     [[nodiscard]] std::size_t bytes() const {  // with its place in a table
-      return (ids.size() + fit.size() + unsure.size() + ends.size()) * 4 + 240;
+      return (ids.size() + fit.size() + unsure.size() + ends.size() + keys.size()) * 4 + 272;
     }
   };
   struct ListKey {
@@ -357,6 +360,7 @@ class SchemaMachine {
   bool may_end(LevelId container);
   LeafId scalars_of(LevelId value);
   LeafId keys_of(LevelId object);
+  bool free_of_key(const State& at) const;
   using Planned = std::vector<std::pair<std::uint32_t, FormulaId>>;  // names and values
   std::optional<Planned> planned(const Level& object, const Alternative& a);
   std::optional<std::uint64_t> closes_behind(const Level& object, const Alternative& a,

@@ -193,9 +193,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
       if (!dead && !spaces && !inside) return std::nullopt;
     }
     if (next.inside.phase == Phase::kKey) {
-      // Where only some keys may come, which of them are left depends on the one that went by.
-      const bool any_key = machine_.levels_[next.inside.b].any_key;
-      if ((before.stands_in & kKey) != 0 && !any_key) return std::nullopt;
+      if ((before.stands_in & kKey) != 0 && !machine_.free_of_key(next.inside)) return std::nullopt;
       next.key = static_cast<std::uint16_t>(depth);
     }
     return next;
@@ -206,6 +204,7 @@ std::optional<SchemaWalk::Place> SchemaWalk::advance(const Tokens& tokens, const
   if (!machine_.leaves_[leaf].accepting) {
     next.inside = {Phase::kKey, 0, leaf, s.b, s.text};
     next.key = before.key;
+    if ((before.stands_in & kKey) != 0 && !machine_.free_of_key(next.inside)) return std::nullopt;
     return next;
   }
   if ((before.stands_in & kKey) != 0) return std::nullopt;

@@ -132,6 +132,7 @@ class SchemaWalk {
   // schema_walk_lists.cpp
   Stem stem_of(const Place& place);
   void listed(Tokens tokens, std::uint32_t node, const Place& place, bool ends);
+  void list_key(const Tokens& tokens, std::uint32_t node, const Place& place);
   bool ends_list(const Tokens& tokens, std::uint32_t node, const Place& before, const Place& next);
   [[nodiscard]] bool ends_value(const Tokens& tokens, const Place& place) const;
   void exits(const Exits& which, const Place& after, bool each);

@@ -3,8 +3,8 @@
 //
 // Before a value the list is that of the value alone: where it is complete, what stands after it
 // goes on. After a member the list is that of every object with keys left that may, or may not, end
-// here: where the object ends, what stands after it goes on, and tokens that hold a whole key, or
-// the beginning of one where only some may come, are tried one by one. All other places have a list
+// here: where the object ends, what stands after it goes on, and so does each object where a key of
+// only some begins; tokens that hold a whole key are tried one by one. All other places have a list
 // of their own.
 #include <algorithm>
 #include <utility>
@@ -119,6 +119,7 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
       mask_.allow(static_cast<TokenId>(i));
     }
   }
+  for (const std::uint32_t key_node : list.keys) list_key(tokens, key_node, place);
   if (list.ends.empty()) return;
   Place after;
   after.stands_in = place.stands_in;
@@ -152,6 +153,25 @@ void SchemaWalk::listed(Tokens tokens, std::uint32_t node, const Place& place, b
   }
 }
 
+// Goes on where a key of the place's object begins: where only some may come, each object has its
+// own.
+void SchemaWalk::list_key(const Tokens& tokens, std::uint32_t node, const Place& place) {
+  const SchemaMachine::LeafId keys = machine_.keys_of(place.inside.a);
+  const SchemaMachine::LeafId leaf = keys == 0 ? 0 : machine_.leaf_step(keys, '"');
+  if (leaf == 0) return;
+  const TokenTrie::Node& at = tokens.trie->nodes()[node];
+  Place key;
+  key.inside = machine_.without_text({Phase::kKey, 0, leaf, place.inside.a, 0});
+  key.key = at.depth;
+  key.stands_in = place.stands_in;
+  if ((place.stands_in & kKey) != 0 && !machine_.free_of_key(key.inside)) {
+    try_each(tokens, tokens.trie->tokens_below(node));
+    return;
+  }
+  emit(tokens, node, key);
+  if (at.next != node + 1) below(tokens, node, key);
+}
+
 // Inside a scalar that may be complete, and with it the value that a list is of.
 bool SchemaWalk::ends_value(const Tokens& tokens, const Place& place) const {
   if (tokens.list == nullptr && stem_mask_ == nullptr) return false;
@@ -171,11 +191,7 @@ bool SchemaWalk::ends_list(const Tokens& tokens, std::uint32_t node, const Place
                      (next.inside.phase == Phase::kNext && next.inside.a == machine_.value_end_);
   if (tokens.object != 0 && next.inside.phase == Phase::kKey && next.inside.b == tokens.object &&
       before.inside.phase != Phase::kKey && !machine_.levels_[tokens.object].any_key) {
-    emit(tokens, node, next);
-    const TokenTrie::Children deeper = tokens.trie->children(node);
-    for (const std::uint32_t child : deeper.nodes) {
-      try_each(tokens, tokens.trie->tokens_below(child));
-    }
+    tokens.list->keys.push_back(node);
     return true;
   }
   if (ends_value(tokens, next)) tokens.list->ends.push_back(node);  // a number, which may go on
