@@ -68,6 +68,22 @@ FormulaId SchemaMachine::still_differs(std::uint32_t values, Cut&& cut) {
   return formulas_.any(any);
 }
 
+// What members satisfy of which one has come, which comes once: what a condition says of few is
+// settled when all of them have. kTrue where nothing is left.
+FormulaId SchemaMachine::without_member(FormulaId l, std::uint32_t name) {
+  constexpr std::size_t kFew = 8;  // names: each set of those that are left is a formula of its own
+  const Atom atom = formulas_.atom(l);
+  const MemberMap& map = formulas_.members_of(atom.a);
+  if (map.named.size() > kFew || map.other != Formulas::kTrue || !map.patterns.empty()) return l;
+  const auto own = std::ranges::find(map.named, name, [](const auto& one) { return one.first; });
+  if (own == map.named.end()) return l;
+  MemberMap left;
+  left.named.assign(map.named.begin(), own);
+  left.named.insert(left.named.end(), own + 1, map.named.end());
+  return formulas_.literal({AtomKind::kMembers, formulas_.members(std::move(left)), 0},
+                           formulas_.negated(l));
+}
+
 FormulaId SchemaMachine::after_member(FormulaId f, std::uint32_t name) {
   return formulas_.map(f, [&](FormulaId l) -> FormulaId {
     if (!fuel_.spend()) undecided_ = true;
@@ -94,7 +110,8 @@ FormulaId SchemaMachine::after_member(FormulaId f, std::uint32_t name) {
         if (all.empty()) all.push_back(formulas_.members_of(atom.a).other);
         const FormulaId child =
             formulas_.literal({AtomKind::kChild, formulas_.all(all), 0}, negated);
-        return negated ? formulas_.any({child, l}) : formulas_.all({child, l});
+        return negated ? formulas_.any({child, without_member(l, name)})
+                       : formulas_.all({child, l});
       }
       case AtomKind::kOrder: {
         const auto& names = formulas_.name_list_of(atom.a);

@@ -263,14 +263,17 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       bool varies = false;
       for (const FormulaId c : formulas_.children(f)) {
         look(c);
-        varies = varies || formulas_.op(c) == Formulas::Op::kOr;
+        varies = varies || formulas_.op(c) == Formulas::Op::kOr || formulas_.negated(c);
       }
       // Of those, what tells most alternatives apart.
       const auto most = must && varies ? key_facts(f).most_wanted : std::nullopt;
       const auto wanted = [&](FormulaId c) { return required(c) && formulas_.atom(c).a == most; };
       if (most && std::ranges::any_of(formulas_.children(f), wanted)) must = most;
     } else if (formulas_.op(f) == Formulas::Op::kOr) {
-      if (const std::vector<std::uint32_t> all = required_by_all(f); !all.empty()) must = all[0];
+      if (const std::vector<std::uint32_t> all = required_by_all(f); !all.empty()) {
+        const auto most = key_facts(f).most_wanted;
+        must = most && std::ranges::find(all, *most) != all.end() ? *most : all[0];
+      }
     }
     if (const auto first = first_in_order(f); first || must) {
       // In an order the first of those that must come is tried first, but others may have to come

@@ -46,6 +46,7 @@
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/scalar_run.h"
 #include "grammar/schema/schema_graph.h"
+#include "grammar/schema/unique_item.h"
 #include "grammar/small_vector.h"
 #include "grammar/stable_vector.h"
 
@@ -341,7 +342,6 @@ class SchemaMachine {
   std::uint32_t key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
   State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
-  bool complete_anyway(LevelId array);
   LevelId level(Level&& level);
   LevelId merge(std::span<const LevelId> levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
@@ -373,32 +373,13 @@ class SchemaMachine {
     return leaves_[leaf].recorded ? extend(text, byte) : 0;
   }
   // schema_unique_items.cpp
-  struct ItemsAsked {
-    std::vector<FormulaId> kinds;  // each item is of one, by where it stands
-    std::vector<FormulaId> wanted,
-        limited;                     // that so many must satisfy; that no more than some may
-    std::vector<JsonValueId> taken;  // that items differ from, or one must be
-    bool repeats = false;            // one must come twice
-    bool bounded = false;            // there may be a last one, or one unlike others
-    std::uint64_t must_come = 0;     // items, at most
-  };
+  bool complete_anyway(LevelId array);
   std::optional<ItemsAsked> items_asked(FormulaId rest);
   bool never_runs_out(FormulaId rest);
   FormulaId without_dead_ends(FormulaId value, FormulaId rest);
-  // What stands after an item that must differ from others, whatever its text.
-  struct AnyItem {
-    LevelId level = 0;  // as far as the next item's end; 0: its text makes more difference
-    // But for these, in their canonical spelling without the closing quote, sorted.
-    std::vector<std::string> apart;
-    [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(apart); }
-  };
   bool free_of_item(LeafId leaf) const;
   const AnyItem& after_any_item(const LeafPart& part);
   bool find_apart(FormulaId rest, std::set<std::string>& apart);
-  struct ItemSoFar {
-    std::string text;      // from its quote on, in its canonical spelling
-    bool escaped = false;  // and the beginning of an escape
-  };
   [[nodiscard]] std::optional<ItemSoFar> item_so_far(const State& at) const;
 
   void find_leaf_closing(LeafId leaf);
@@ -445,6 +426,7 @@ class SchemaMachine {
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
   FormulaId expand_key(FormulaId f);
+  FormulaId without_member(FormulaId l, std::uint32_t name);
   FormulaId after_member(FormulaId f, std::uint32_t name);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);

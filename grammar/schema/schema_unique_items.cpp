@@ -20,7 +20,7 @@ void make_unique(std::vector<T>& some) {
 }  // namespace
 
 // What an array's rest asks of its items. Nothing where it asks for more than is told here.
-std::optional<SchemaMachine::ItemsAsked> SchemaMachine::items_asked(FormulaId rest) {
+std::optional<ItemsAsked> SchemaMachine::items_asked(FormulaId rest) {
   ItemsAsked out;
   bool known = true;
   formulas_.map(rest, [&](FormulaId l) {
@@ -119,7 +119,7 @@ bool SchemaMachine::find_apart(FormulaId rest, std::set<std::string>& apart) {
 
 // Where an item that must differ from others ends: the level that stands for those after any of its
 // texts. A list with another text in it leaves what a string that can be more has anyway.
-const SchemaMachine::AnyItem& SchemaMachine::after_any_item(const LeafPart& part) {
+const AnyItem& SchemaMachine::after_any_item(const LeafPart& part) {
   const std::uint64_t key = (std::uint64_t{part.next} << 32) | part.scalar;
   if (const auto known = any_items_.find(key); known != any_items_.end()) return known->second;
   const auto find = [&]() -> AnyItem {
@@ -161,7 +161,7 @@ bool SchemaMachine::complete_anyway(LevelId array) {
 }
 
 // The string that is being read at an item's place. Nothing where its text is lost.
-std::optional<SchemaMachine::ItemSoFar> SchemaMachine::item_so_far(const State& at) const {
+std::optional<ItemSoFar> SchemaMachine::item_so_far(const State& at) const {
   if (at.phase != Phase::kLeaf || at.text == kLostText) return std::nullopt;
   constexpr std::size_t kHex = 6;  // \uXXXX
   const std::string read = text_of(at.text);

@@ -101,10 +101,10 @@ class SchemaWalk {
   struct Part {
     LeafPart leaf;
     bool key = false;
-    bool each = false;                                 // what ends it depends on its text
-    const SchemaMachine::AnyItem* any_item = nullptr;  // what stands after it, whatever its text
-    std::uint64_t after = 0;                           // bytes that close what follows it, at most
-    std::uint8_t stands_in = 0;  // of the place: what went by before it in the token
+    bool each = false;                  // what ends it depends on its text
+    const AnyItem* any_item = nullptr;  // what stands after it, whatever its text
+    std::uint64_t after = 0;            // bytes that close what follows it, at most
+    std::uint8_t stands_in = 0;         // of the place: what went by before it in the token
   };
   // What a list is made from, and what stands around the place that uses it.
   struct Stem {
@@ -143,8 +143,7 @@ class SchemaWalk {
   bool leaf_pieces(std::uint32_t node, State& leaf, std::uint8_t stands_in);
   Part value_part(const LeafPart& part, std::uint8_t stands_in);
   Place after_part(const Part& part);
-  [[nodiscard]] std::optional<SchemaMachine::ItemSoFar> item_before(std::uint32_t node,
-                                                                    const Part& part) const;
+  [[nodiscard]] std::optional<ItemSoFar> item_before(std::uint32_t node, const Part& part) const;
   bool apart_exits(std::uint32_t node, const Part& part, const Piece& piece,
                    std::vector<std::uint32_t>& alone, bool& here) const;
   [[nodiscard]] bool differs_at(std::uint32_t node, const Part& part, std::uint32_t at) const;

@@ -272,10 +272,9 @@ void SchemaWalk::leave(std::uint32_t node, Part part, Exits exits, bool quoted, 
 }
 
 // What an item that ends a part has of its text at the node; nothing where that is not known.
-std::optional<SchemaMachine::ItemSoFar> SchemaWalk::item_before(std::uint32_t node,
-                                                                const Part& part) const {
+std::optional<ItemSoFar> SchemaWalk::item_before(std::uint32_t node, const Part& part) const {
   if (part.leaf.state == machine_.scalars_[part.leaf.scalar].run.start()) {
-    return SchemaMachine::ItemSoFar{};
+    return ItemSoFar{};
   }
   if (node != TokenTrie::kRoot) return std::nullopt;
   return machine_.item_so_far(from_);
