@@ -237,4 +237,79 @@ std::uint64_t SchemaMachine::closing_size(Cursor start) {
   return closing_sizes_[start];
 }
 
+// At least the bytes of any closing that starts at the level: it goes along alternatives whose
+// plans are never longer than the longest here.
+std::uint64_t SchemaMachine::find_level_bound(LevelId start) {
+  Levels work;
+  work.push_back(start);
+  while (!work.empty()) {
+    const LevelId at = work.back();
+    if (levels_[at].closing_bound != 0) {
+      work.pop_back();
+      continue;
+    }
+    const std::size_t size = work.size();
+    std::uint64_t own = 0, after = 0;
+    for (std::size_t i = 0; i < levels_[at].alternatives.size(); ++i) {
+      const Alternative a = levels_[at].alternatives[i];
+      if (a.next != 0 && levels_[a.next].closing_bound == 0) {
+        work.push_back(a.next);
+        continue;
+      }
+      if (a.next != 0) after = std::max(after, levels_[a.next].closing_bound);
+      if (work.size() > size) continue;
+      const Kind kind = levels_[at].kind;
+      own = std::max(own, kind == Kind::kValue ? value_facts(a.formula).size
+                                               : plan(kind, a.formula, levels_[at].seen).size);
+    }
+    if (work.size() > size) continue;
+    levels_[at].closing_bound = own + after + 8;
+    work.pop_back();
+  }
+  return levels_[start].closing_bound;
+}
+
+// In a key of the object, of which so many bytes are left.
+std::uint64_t SchemaMachine::key_bound(LevelId object, std::uint64_t left) {
+  constexpr std::uint64_t kKeyStart = 48;  // a key that is new, and its colon
+  return left + std::max(level_bound(object), levels_[object].after_key) + kKeyStart;
+}
+
+std::uint64_t SchemaMachine::closing_bound(const State& s) {
+  switch (s.phase) {
+    case Phase::kDead:
+    case Phase::kDone:
+      return 0;
+    case Phase::kLeaf: {
+      std::uint64_t most = 0;
+      for (const LeafPart& part : leaves_[s.a].parts) {
+        most = std::max(
+            most, scalars_[part.scalar].run.closing_size(part.state) + level_bound(part.next));
+      }
+      return most;
+    }
+    case Phase::kKey: {
+      std::uint64_t most = 0;
+      for (const LeafPart& part : leaves_[s.a].parts) {
+        most = std::max(most, scalars_[part.scalar].run.closing_size(part.state));
+      }
+      return key_bound(s.b, most);
+    }
+    default:
+      return level_bound(s.a) + 8;
+  }
+}
+
+std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
+  const State s = states_[at];
+  if (s.phase == Phase::kDead) return std::nullopt;
+  if (s.phase == Phase::kKey) {
+    // Inside a character, or in a key under patterns, the way out may be no key that may stand.
+    const Level& object = levels_[s.b];
+    const bool sure = object.any_key ? leaves_[s.a].bytes.has('a') : object.key_values.empty();
+    if (!sure) return std::nullopt;
+  }
+  return closing_bound(s);
+}
+
 }  // namespace espalier::grammar

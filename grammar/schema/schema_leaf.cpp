@@ -196,6 +196,9 @@ SchemaMachine::LeafId SchemaMachine::scalars_of(LevelId value) {
       parts.push_back({s, scalars_[s].run.start(), a.next});
     }
   }
+  drop_implied(parts, [&](const LeafPart& narrow, const LeafPart& wide) {
+    return narrow.scalar == wide.scalar && implies(narrow.next, wide.next);
+  });
   const LeafId id = leaf(std::move(parts));
   levels_[value].leaf = id;
   levels_[value].has_leaf = true;

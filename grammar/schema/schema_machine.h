@@ -326,7 +326,7 @@ class SchemaMachine {
 
   std::unique_ptr<WalkRoom> walk_room();  // schema_walk.cpp
 
-  // schema_machine.cpp
+  // schema_closing.cpp
   std::uint64_t level_bound(LevelId level) {
     if (level == 0) return 0;
     const std::uint64_t known = levels_[level].closing_bound;
@@ -334,6 +334,7 @@ class SchemaMachine {
   }
   std::uint64_t find_level_bound(LevelId level);
   std::uint64_t key_bound(LevelId object, std::uint64_t left);
+  // schema_machine.cpp
   static bool own_key(const Level& object, const std::string& spelled) {
     return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
   }
@@ -343,6 +344,20 @@ class SchemaMachine {
   std::string spelled(std::uint32_t name);
   State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
   LevelId level(Level&& level);
+  bool implies(LevelId from, LevelId to);
+  // Of a few ways on, those that add nothing to another one.
+  template <class Ways, class Implies>
+  static void drop_implied(Ways& ways, Implies&& implies) {
+    constexpr std::size_t kFew = 8;
+    for (std::size_t i = ways.size(); i-- > 0 && ways.size() <= kFew;) {
+      const bool said = std::ranges::any_of(
+          ways, [&](const auto& other) { return &other != &ways[i] && implies(ways[i], other); });
+      if (!said) continue;
+      std::move(ways.begin() + static_cast<std::ptrdiff_t>(i) + 1, ways.end(),
+                ways.begin() + static_cast<std::ptrdiff_t>(i));
+      ways.shorten(ways.size() - 1);
+    }
+  }
   LevelId merge(std::span<const LevelId> levels);
   State enter(LevelId value, Kind kind, std::uint32_t text = 0);
   LevelId value_after_key(LevelId object, const std::string& key);
