@@ -9,7 +9,8 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::uint32_t kDigits = 17;          // a double never needs more
+constexpr std::uint32_t kDigits = 17;  // a double never needs more …
+constexpr std::uint32_t kZeros = 6;    // … behind the zeros that programs write before them
 constexpr std::uint32_t kDistinctDigits = 15;  // decimals of so many are different doubles
 constexpr int kExponent = 99;
 
@@ -156,10 +157,13 @@ class DecimalBuilder {
   explicit DecimalBuilder(ExpressionPool& pool)
       : pool_(pool),
         any_fraction_(pool.optional(pool.concat({pool.bytes("."), pool.repeat(digit(pool), 1)}))),
-        // At most kDigits digits in all; meets the shape by intersection, so that it is counted
-        // once.
+        // At most kDigits digits in all, but for those of a small number's beginning (0.00…); meets
+        // the shape by intersection, so that it is counted once.
         at_most_digits_(
-            pool.repeat(pool.concat({pool.optional(pool.bytes(".")), digit(pool)}), 1, kDigits)) {}
+            pool.concat({pool.optional(pool.concat(
+                             {pool.bytes("0."), pool.repeat(pool.bytes("0"), 0, kZeros)})),
+                         pool.repeat(pool.concat({pool.optional(pool.bytes(".")), digit(pool)}), 1,
+                                     kDigits)})) {}
 
   // Magnitudes [low, high] in plain notation.
   Expr plain(const std::optional<Bound>& low, const std::optional<Bound>& high) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <charconv>
+#include <cmath>
 #include <random>
 #include <regex>
 #include <set>
@@ -203,6 +204,25 @@ TEST(DecimalRange, WithoutBoundsIsTheJsonNumberOfBoundedSize) {
                           "0.12345678901234567890", "+1", "1.5.", "NaN", "Infinity"}) {
     EXPECT_FALSE(r.accepts(bad)) << bad;
   }
+}
+
+// As programs write them: digits alone from 1e-7 to 1e17, with an exponent beyond.
+TEST(DecimalRange, HasTheShortestTextOfEveryDouble) {
+  Recogniser r([](ExpressionPool& pool) { return decimal_range(pool, {}); });
+  std::mt19937_64 random(7);
+  std::uniform_real_distribution<double> mantissa(1, 10);
+  for (int i = 0; i < 20'000; ++i) {
+    const int exponent = static_cast<int>(random() % 180) - 90;
+    const double value = mantissa(random) * std::pow(10.0, i % 2 == 0 ? exponent : exponent / 4);
+    const bool plain = value >= 1e-7 && value < 1e17;
+    char text[64];
+    const auto end =
+        std::to_chars(text, text + sizeof text, value,
+                      plain ? std::chars_format::fixed : std::chars_format::scientific);
+    ASSERT_TRUE(r.accepts(std::string_view(text, end.ptr))) << std::string_view(text, end.ptr);
+  }
+  EXPECT_TRUE(r.accepts("0.0000006000000000000001"));
+  EXPECT_FALSE(r.accepts("0.000000060000000000000001"));
 }
 
 TEST(DecimalSpellings, AreAllTextsOfTheirValueAmongDistinctDecimals) {

@@ -87,7 +87,10 @@ bool has_text(bool integer, const std::string& text, const std::string& top) {
   if (integer) {
     return std::regex_match(text, kInteger) && order(text, kLeast) >= 0 && order(text, top) <= 0;
   }
-  const auto digits = std::count_if(text.begin(), text.end(), [](char c) { return c >= '0'; });
+  static const std::regex kZeros(R"(^-?0\.0{0,6})");  // count for none
+  const std::string counted = std::regex_replace(text, kZeros, "");
+  const auto digits =
+      std::count_if(counted.begin(), counted.end(), [](char c) { return c >= '0'; });
   return (std::regex_match(text, kPlain) && digits <= 17) || std::regex_match(text, kScientific);
 }
 
