@@ -57,6 +57,7 @@ Status SchemaGraph::read() {
     ESP_ASSIGN(nodes_[i].formula, read_node(i));
   }
   ESP_TRY(expand_all());
+  if (conditions_ >= kFewestConditions) ESP_TRY(tell_conditions_apart());
   if (root_ > Formulas::kTrue) root_ = nodes_[0].expanded;
   const FormulaId number = formulas_.restrict(root_, JsonTypes::kNumber);
   may_be_number_ = number != Formulas::kFalse;
@@ -213,6 +214,7 @@ Status SchemaGraph::read_combinations(const SchemaPlace& at, std::uint32_t scope
     parts.push_back(formulas_.negate(f));
   }
   if (has(at, "if")) {
+    ++conditions_;
     ESP_ASSIGN(const FormulaId condition, child(at, scope, "if"));
     if (has(at, "then")) {
       ESP_ASSIGN(const FormulaId then, child(at, scope, "then"));

@@ -133,6 +133,13 @@ class SchemaGraph {
   void profile(const SchemaPlace& at, std::size_t depth, std::size_t most, std::size_t& left,
                std::vector<Profile>& ways);
 
+  // schema_conditions.cpp
+  static constexpr std::size_t kFewestConditions = 3;  // that are worth a choice
+  struct Denied;
+  [[nodiscard]] std::optional<Denied> denied(FormulaId f) const;
+  FormulaId by_constants(const std::vector<FormulaId>& all);
+  Status tell_conditions_apart();
+
   // schema_unevaluated.cpp
   Status read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
                           std::vector<FormulaId>& parts);
@@ -152,6 +159,7 @@ class SchemaGraph {
   std::map<std::string, std::size_t> outcome_ids_;
   bool examining_ = false;
   std::uint32_t unknowns_ = 0;
+  std::size_t conditions_ = 0;  // `if`s that were read
   std::vector<Json> enumerated_;
   FormulaId root_ = Formulas::kFalse;
   bool may_be_number_ = false;

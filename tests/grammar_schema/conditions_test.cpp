@@ -1,0 +1,133 @@
+// Conditions by constants of a member, which are read as one choice: with and without the member,
+// in any order, beside others.
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/grammar_schema/verdicts.h"
+#include "tests/support/naive_schema.h"
+
+namespace espalier::grammar {
+namespace {
+
+using testing::byte_vocabulary;
+using testing::NaiveSchema;
+
+// Objects of "kind", "a" and "b" in every order.
+std::vector<std::string> texts() {
+  const std::vector<std::string> kinds = {"", "\"x\"", "\"y\"", "\"z\"", "\"w\"", "1", "null"};
+  const std::vector<std::string> values = {"", "1", "\"s\"", "2.5"};
+  std::vector<std::string> out = {"1", "null", "\"x\"", "[]"};
+  for (const std::string& kind : kinds) {
+    for (const std::string& a : values) {
+      for (const std::string& b : {std::string(), std::string("1"), std::string("true")}) {
+        const std::vector<std::string> members = {kind.empty() ? "" : "\"kind\":" + kind,
+                                                  a.empty() ? "" : "\"a\":" + a,
+                                                  b.empty() ? "" : "\"b\":" + b};
+        std::vector<std::size_t> order = {0, 1, 2};
+        do {
+          std::string text;
+          for (const std::size_t i : order) {
+            if (!members[i].empty()) text += (text.empty() ? "" : ",") + members[i];
+          }
+          out.push_back("{" + text + "}");
+        } while (std::ranges::next_permutation(order).found);
+      }
+    }
+  }
+  return out;
+}
+
+class RandomConditions {
+ public:
+  explicit RandomConditions(std::uint64_t seed) : random_(seed) {}
+
+  Json schema() {
+    Json out = {{"allOf", Json::array()}};
+    for (int i = 0, n = 3 + pick(4); i < n; ++i) out["allOf"].push_back(condition());
+    if (pick(2) == 0) out["type"] = "object";
+    if (pick(3) == 0) out["required"] = Json::array({pick(2) == 0 ? "kind" : "a"});
+    if (pick(4) == 0) out["properties"]["kind"] = {{"enum", {"x", "y", 1}}};
+    if (pick(4) == 0) {
+      for (const char* name : {"kind", "a", "b"}) {
+        if (!out["properties"].contains(name)) out["properties"][name] = true;
+      }
+      out["additionalProperties"] = false;
+    }
+    return out;
+  }
+
+ private:
+  int pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+  Json constant() {
+    static const Json kSome[] = {{{"const", "x"}},       {{"const", "y"}},
+                                 {{"const", "z"}},       {{"enum", {"w", "v"}}},
+                                 {{"const", 1}},         {{"const", nullptr}},
+                                 {{"enum", {"x", "w"}}}, {{"type", "string"}, {"const", "y"}},
+                                 {{"type", "string"}},   {{"type", "string"}, {"enum", {"z", 1}}}};
+    return kSome[pick(10)];
+  }
+  Json then() {
+    static const Json kSome[] = {
+        {{"required", {"a"}}},
+        {{"properties", {{"a", {{"type", "integer"}}}}}},
+        {{"properties", {{"a", {{"type", "string"}}}, {"b", false}}}},
+        {{"required", {"b"}}, {"properties", {{"b", {{"const", 1}}}}}},
+        {{"anyOf", {{{"required", {"a"}}}, {{"required", {"b"}}}}}},
+        false,
+        {{"if", {{"properties", {{"a", {{"const", 1}}}}}}}, {"then", {{"required", {"b"}}}}},
+        {{"type", "object"}}};
+    return kSome[pick(8)];
+  }
+  Json condition() {
+    Json out = {{"if", {{"properties", {{pick(6) == 0 ? "a" : "kind", constant()}}}}}};
+    if (pick(2) == 0) out["if"]["required"] = Json::array({pick(5) == 0 ? "a" : "kind"});
+    if (pick(8) != 0) out["then"] = then();
+    if (pick(4) == 0) out["else"] = then();
+    return out;
+  }
+  std::mt19937_64 random_;
+};
+
+TEST(ConditionsOracle, TextsAreAcceptedIffEachConditionHolds) {
+  static const std::vector<std::string> all = texts();
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    const Json schema = RandomConditions(seed).schema();
+    const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
+    const bool none = !grammar && grammar.error().message.find("no value") != std::string::npos;
+    ASSERT_TRUE(grammar || none) << grammar.error().message << "\n" << schema.dump();
+    const NaiveSchema naive(schema);
+    for (const std::string& text : all) {
+      const bool accepted = grammar && testing::accepts(*grammar, text);
+      ASSERT_EQ(accepted, naive.valid(Json::parse(text)))
+          << "seed " << seed << ": " << schema.dump() << "\n"
+          << text;
+    }
+  }
+}
+
+// Before its constant a member is read by each condition that types it, however many there are.
+TEST(Conditions, TypeAMemberThatComesBeforeTheirConstant) {
+  Json schema = {{"type", "object"}, {"allOf", Json::array()}};
+  for (int i = 0; i < 300; ++i) {
+    const std::string n = std::to_string(i);
+    schema["allOf"].push_back(
+        {{"if", {{"properties", {{"kind", {{"const", "k" + n}}}}}, {"required", {"kind"}}}},
+         {"then",
+          {{"properties",
+            {{"of", {{"type", "object"}, {"required", {"m" + n}}}},
+             {"at" + n, {{"const", i}}}}}}}});
+  }
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {}).value();
+  EXPECT_TRUE(testing::accepts(grammar, R"({"of":{"m7":1},"kind":"k7"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"of":{"m7":1},"kind":"k8"})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"of":{"m7":1,"m8":1},"at8":8,"kind":"k8"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"of":{"m7":1,"m8":1},"at8":7,"kind":"k8"})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"of":1,"at8":9,"kind":"other"})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"of":1})"));
+}
+
+}  // namespace
+}  // namespace espalier::grammar
