@@ -319,7 +319,8 @@ class PatternParser : private RegexReader {
     return {};
   }
 
-  // (?flags) for the rest of the enclosing group, (?flags:…) for this one.
+  // (?flags) for the rest of the enclosing group, (?flags:…) for this one. ECMA-262 has only the
+  // second, and that of late; the first comes from other engines and can mean nothing else.
   Status flag_group(Frame frame) {
     const std::size_t start = frame.offset;
     RegexFlags flags = flags_;
@@ -329,7 +330,9 @@ class PatternParser : private RegexReader {
       if (at_ >= text_.size()) return error(ErrorCode::kInvalid, "missing )", start);
       const char c = text_[at_];
       if (c == ':' || c == ')') break;
-      if (ecma_) return error(ErrorCode::kUnsupported, "flags inside a pattern", start);
+      if (ecma_ && (c == 'm' || c == 'U')) {
+        return error(ErrorCode::kUnsupported, "the flags m and U inside a pattern", start);
+      }
       if (c == '-' && on) {
         on = false;
         any = false;
@@ -352,7 +355,7 @@ class PatternParser : private RegexReader {
     flags_ = flags;
     if (text_[at_++] == ':') {
       frames_.push_back(std::move(frame));
-    } else if (ecma_) {
+    } else if (ecma_ && !any) {
       return error(ErrorCode::kInvalid, "unknown group", start);
     }
     return {};

@@ -223,6 +223,26 @@ TEST(Patterns, WhatIsTakenAwayIsGoneInEverySpelling) {
   }
 }
 
+// As Go's and Rust's engines have them, for which such schemas are written.
+TEST(Patterns, IgnoreCaseWhereTheyAskForIt) {
+  EXPECT_TRUE(accepts(R"({"pattern":"(?i)^[1-9][0-9]*(GiB|G)?$"})", "\"10gIb\""));
+  EXPECT_FALSE(accepts(R"({"pattern":"(?i)^[1-9][0-9]*(GiB|G)?$"})", "\"10gb\""));
+  constexpr std::string_view days = R"({"pattern":"^((?i)sun|mon)day(:(sun|mon))?$"})";
+  EXPECT_TRUE(accepts(days, "\"MONday:sun\""));
+  EXPECT_FALSE(accepts(days, "\"monDay\""));
+  EXPECT_FALSE(accepts(days, "\"monday:Sun\""));
+  EXPECT_TRUE(accepts(R"({"pattern":"^a(?i:b)c$"})", "\"aBc\""));
+  EXPECT_FALSE(accepts(R"({"pattern":"^a(?i:b)c$"})", "\"aBC\""));
+  EXPECT_TRUE(accepts(R"({"pattern":"^(?i)a(?-i:b)$"})", "\"Ab\""));
+  EXPECT_FALSE(accepts(R"({"pattern":"^(?i)a(?-i:b)$"})", "\"AB\""));
+  EXPECT_TRUE(accepts(R"({"pattern":"^(?s:.)$"})", R"("\n")"));
+  EXPECT_FALSE(accepts(R"({"pattern":"^.$"})", R"("\n")"));
+  for (const char* refused : {"(?m)^a", "(?U)a*", "a(?)b", "(?x)a", "(?i", "(?-)a"}) {
+    EXPECT_FALSE(compile_json_schema(testing::byte_vocabulary(), {{"pattern", refused}}))
+        << refused;
+  }
+}
+
 TEST(OneOf, BranchesThatAMemberTellsApartAreLinear) {
   Json schema = {{"oneOf", Json::array()}};
   Json values = {{"oneOf", Json::array()}};
