@@ -336,6 +336,8 @@ def rows() -> Iterator[Row]:
     yield form(rng, 300)
     yield conditions(300)
     yield variables(300)
+    yield inputs(24)
+    yield materials(40)
 
 
 def conditions(count: int) -> Row:
@@ -366,6 +368,55 @@ def variables(count: int) -> Row:
     }
     valid = [{(f"SERVICE_OPTION_{i}" if i % 4 else f"OTHER_{i}"): "1" for i in range(0, count, 9)}]
     return f"variables_{count}", schema, valid, [{"lower": "1"}, {"SERVICE_OPTION_1": "2"}]
+
+
+def inputs(count: int) -> Row:
+    """Choices inside a choice, none of which says that it is an object."""
+    text = {"type": "string"}
+    kinds = [
+        {
+            "properties": {"type": {"const": f"Input{i}"}, "name": text, "label": text, f"of{i}": {"type": "integer"}},
+            "required": ["type", "name"],
+            "additionalProperties": False,
+        }
+        for i in range(count)
+    ]
+    groups = [
+        {
+            "type": "object",
+            "properties": {"type": {"const": kind}, "name": text, "items": {"items": {"$ref": "#"}}},
+            "required": ["type"],
+            "additionalProperties": False,
+        }
+        for kind in ("Set", "Group", "List")
+    ]
+    schema = {"$defs": {"inputs": {"oneOf": kinds}}, "oneOf": [{"$ref": "#/$defs/inputs"}, *groups]}
+    one = {"name": "a", "label": "b", "of7": 3, "type": "Input7"}
+    return "inputs_in_choices", schema, [{"name": "g", "items": [one, one], "type": "Set"}], [{**one, "type": "Input8"}]
+
+
+def materials(count: int) -> Row:
+    """Conditions on a member beside very many that must all come, some of which they type."""
+    lists = [f"list{i}" for i in range(5)]
+    names = [*lists, *(f"field{i}" for i in range(count)), "dependent"]
+    properties = {**{key: {"type": "array"} for key in lists}, "dependent": {"type": "boolean"}}
+    conditions = [
+        {
+            "if": {"properties": {"dependent": {"const": dependent}}},
+            "then": {"properties": {key: {"minItems": 1, **most} for key in lists}},
+        }
+        for dependent, most in ((False, {"maxItems": 1}), (True, {}))
+    ]
+    schema = {
+        "type": "object",
+        "properties": {**{key: {"type": "integer"} for key in names}, **properties},
+        "required": names,
+        "additionalProperties": False,
+        "allOf": conditions,
+    }
+    text = {key: ([1] if key in lists else 1) for key in names[:-1]}
+    wrong = {**text, "list0": [1, 2], "dependent": False}
+    return f"conditions_beside_{count}", schema, [{**text, "list0": [1, 2], "dependent": True}], [wrong]
 
 
 def form(rng: random.Random, fields: int) -> Row:
