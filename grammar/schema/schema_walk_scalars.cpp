@@ -1,6 +1,7 @@
 // Scalars and keys in the walk of a mask: the tokens that stay inside one by tables, those that
 // leave it by what they have left.
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "grammar/program.h"
@@ -407,16 +408,19 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   };
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   if (run.accepting(part.leaf.state)) end(node, false);
-  std::uint32_t noted = part.leaf.state;
-  bool noted_fits = true;
+  struct Noted {
+    std::uint32_t state = ScalarRun::kNone;
+    bool fits = false;
+  };
+  std::array<Noted, 64> noted;  // states that tokens ended at of late, by their last bits
   along(node, run, part.leaf.state, [&](std::uint32_t i, std::uint32_t state) {
     const TokenTrie::Node& at = all_.trie->nodes()[i];
     const bool ends = run.accepting(state);
     const bool goes_on = !ends || !run.next_bytes(state).none();
     if (goes_on && at.token_count > 0) {
-      if (state != noted) noted_fits = note_part(part, state);
-      noted = state;
-      if (noted_fits) {
+      Noted& known = noted[state % noted.size()];
+      if (state != known.state) known = {state, note_part(part, state)};
+      if (known.fits) {
         for (const TokenId id : all_.trie->tokens_at(i)) mask_.allow(id);
       }
     }
