@@ -10,6 +10,7 @@
 // conditions they depend on (kMaxConditions).
 #pragma once
 
+#include <compare>
 #include <map>
 #include <memory>
 #include <optional>
@@ -135,8 +136,19 @@ class SchemaGraph {
 
   // schema_conditions.cpp
   static constexpr std::size_t kFewestConditions = 3;  // that are worth a choice
-  struct Denied;
-  [[nodiscard]] std::optional<Denied> denied(FormulaId f) const;
+  // What a condition asks: that a member, at the end of a path of members, is one of some values.
+  struct Asked {
+    struct Step {
+      std::uint32_t name = 0;
+      bool required = false;  // it fails where the member is absent …
+      bool typed = false;     // … and where what holds it is no object
+      friend auto operator<=>(const Step&, const Step&) = default;
+    };
+    std::vector<Step> path;
+    std::uint32_t values = 0;  // a set
+  };
+  bool asked(FormulaId value, Asked& out) const;
+  FormulaId at_path(const std::vector<Asked::Step>& path, FormulaId value, bool whole);
   FormulaId by_constants(const std::vector<FormulaId>& all);
   Status tell_conditions_apart();
 

@@ -91,20 +91,64 @@ class RandomConditions {
   std::mt19937_64 random_;
 };
 
+void check(const Json& schema, std::uint64_t seed, const std::vector<std::string>& all) {
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
+  const bool none = !grammar && grammar.error().message.find("no value") != std::string::npos;
+  ASSERT_TRUE(grammar || none) << grammar.error().message << "\n" << schema.dump();
+  const NaiveSchema naive(schema);
+  for (const std::string& text : all) {
+    const bool accepted = grammar && testing::accepts(*grammar, text);
+    ASSERT_EQ(accepted, naive.valid(Json::parse(text)))
+        << "seed " << seed << ": " << schema.dump() << "\n"
+        << text;
+  }
+}
+
 TEST(ConditionsOracle, TextsAreAcceptedIffEachConditionHolds) {
-  static const std::vector<std::string> all = texts();
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
-    const Json schema = RandomConditions(seed).schema();
-    const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
-    const bool none = !grammar && grammar.error().message.find("no value") != std::string::npos;
-    ASSERT_TRUE(grammar || none) << grammar.error().message << "\n" << schema.dump();
-    const NaiveSchema naive(schema);
-    for (const std::string& text : all) {
-      const bool accepted = grammar && testing::accepts(*grammar, text);
-      ASSERT_EQ(accepted, naive.valid(Json::parse(text)))
-          << "seed " << seed << ": " << schema.dump() << "\n"
-          << text;
+  const std::vector<std::string> all = texts();
+  for (std::uint64_t seed = 0; seed < 300 && !HasFatalFailure(); ++seed) {
+    check(RandomConditions(seed).schema(), seed, all);
+  }
+}
+
+// The same where what tells them apart lies inside a member.
+TEST(ConditionsOracle, TextsAreAcceptedIffEachConditionInsideAMemberHolds) {
+  std::vector<std::string> all = {"1", "[]"};
+  for (const char* o :
+       {"", "1", "{}", R"({"kind":"x"})", R"({"kind":"y"})", R"({"kind":"w","p":1})",
+        R"({"p":{"kind":"x"}})", R"({"kind":1})", "null"}) {
+    for (const char* a : {"", "1", R"("s")"}) {
+      const std::string first = *o == 0 ? "" : "\"o\":" + std::string(o);
+      const std::string second = *a == 0 ? "" : "\"a\":" + std::string(a);
+      const std::string comma = *o == 0 || *a == 0 ? "" : ",";
+      all.push_back("{" + first + comma + second + "}");
+      all.push_back("{" + second + comma + first + "}");
     }
+  }
+  for (std::uint64_t seed = 0; seed < 300 && !HasFatalFailure(); ++seed) {
+    std::mt19937_64 random(seed);
+    const auto pick = [&](std::uint64_t n) { return random() % n; };
+    const std::uint64_t shape = pick(64);
+    Json schema = {{"allOf", Json::array()}};
+    for (std::uint64_t i = 0, n = 3 + pick(3); i < n; ++i) {
+      static const Json kConstants[] = {
+          {{"const", "x"}}, {{"const", "y"}}, {{"enum", {"w", 1}}}, {{"const", nullptr}}};
+      static const Json kThen[] = {{{"required", {"a"}}},
+                                   {{"properties", {{"a", {{"type", "integer"}}}}}},
+                                   {{"properties", {{"a", false}}}},
+                                   {{"properties", {{"o", {{"required", {"p"}}}}}}}};
+      const bool own = pick(6) == 0;  // another shape than the others
+      const std::uint64_t flags = own ? pick(64) : shape;
+      Json inner = {{"properties", {{"kind", kConstants[i % 4]}}}};
+      if ((flags & 1) != 0) inner["required"] = {"kind"};
+      if ((flags & 2) != 0) inner["type"] = "object";
+      if ((flags & 48) == 48) inner = {{"properties", {{"p", inner}}}};
+      Json condition = {{"properties", {{"o", inner}}}};
+      if ((flags & 4) != 0) condition["required"] = {"o"};
+      if ((flags & 8) != 0) condition["type"] = "object";
+      schema["allOf"].push_back({{"if", condition}, {"then", kThen[pick(4)]}});
+    }
+    check(schema, seed, all);
   }
 }
 
