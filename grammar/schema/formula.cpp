@@ -318,7 +318,7 @@ FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
     const std::uint32_t count = nodes_[f].count;
     for (std::uint32_t i = 0; i < count && !decided; ++i) {
       const FormulaId c = children_[nodes_[f].first + i];
-      if (holds(c)) {
+      if (holds(c) || (nodes_[c].op == op && std::ranges::all_of(children(c), holds))) {
         decided = true;  // absorbed
       } else if (nodes_[c].op == Op::kLiteral && nodes_[c].atom.kind == AtomKind::kType && typed) {
         const JsonTypes own(static_cast<std::uint8_t>(nodes_[c].atom.a));

@@ -6,8 +6,8 @@
 // and of those that apply to members and items by number (AtomKind::kNode); `expanded` has the
 // former put in. Everything that is not enforced is an error that names its JSON Pointer. Immutable
 // once created, and then without the documents, which only reading needs; size is linear in the
-// schema, but for `oneOf`, quadratic in its branches, and `unevaluated*`, exponential in the
-// conditions they depend on (kMaxConditions).
+// schema, but for `oneOf`, quadratic in its branches, and `unevaluated*` where it depends on more
+// than names, exponential in the conditions (kMaxConditions).
 #pragma once
 
 #include <compare>
@@ -155,6 +155,7 @@ class SchemaGraph {
   // schema_unevaluated.cpp
   Status read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
                           std::vector<FormulaId>& parts);
+  std::optional<FormulaId> by_names(const std::vector<Coverage>& coverage, FormulaId rest);
   Status cover(const SchemaPlace& at, std::uint32_t scope, bool of_items, FormulaId condition,
                std::size_t depth, bool outermost, std::vector<Coverage>& out);
 

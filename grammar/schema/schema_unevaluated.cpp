@@ -1,6 +1,8 @@
 // `unevaluatedProperties` and `unevaluatedItems`: which members and items the schemas beside them
 // have spoken of depends on which of those hold, so the keyword is a choice over the cases.
 #include <algorithm>
+#include <map>
+#include <optional>
 
 #include "grammar/schema/schema_graph.h"
 
@@ -95,6 +97,40 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
   return {};
 }
 
+// Members that nobody has spoken of satisfy `rest`, where under conditions schemas speak of names
+// alone or of all: each of these names is such a member, or one of the schemas holds that speak of
+// it. Linear, where the cases of what holds are exponential in the conditions.
+std::optional<FormulaId> SchemaGraph::by_names(const std::vector<Coverage>& coverage,
+                                               FormulaId rest) {
+  std::vector<FormulaId> everything;  // conditions
+  std::map<std::uint32_t, std::vector<FormulaId>> under;
+  MemberMap spoken;
+  spoken.other = rest;
+  for (const Coverage& c : coverage) {
+    if (!c.patterns.empty()) return std::nullopt;
+    if (c.all) everything.push_back(c.condition);
+    for (const std::string& name : c.names) under[formulas_.name(name)].push_back(c.condition);
+  }
+  // By conditions the names that these speak of, and no others.
+  std::map<std::vector<FormulaId>, MemberMap> alike;
+  for (auto& [name, conditions] : under) {
+    spoken.named.emplace_back(name, Formulas::kTrue);
+    std::sort(conditions.begin(), conditions.end());
+    conditions.erase(std::unique(conditions.begin(), conditions.end()), conditions.end());
+    alike[conditions].named.emplace_back(name, rest);
+  }
+  std::vector<FormulaId> all;
+  const auto unless = [&](MemberMap map, const std::vector<FormulaId>& conditions) {
+    std::vector<FormulaId> any(everything);
+    any.insert(any.end(), conditions.begin(), conditions.end());
+    any.push_back(formulas_.literal({AtomKind::kMembers, formulas_.members(std::move(map)), 0}));
+    all.push_back(formulas_.any(any));
+  };
+  unless(std::move(spoken), {});
+  for (auto& [conditions, map] : alike) unless(std::move(map), conditions);
+  return formulas_.all(all);
+}
+
 Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
                                      std::vector<FormulaId>& parts) {
   for (const char* name : {"unevaluatedProperties", "unevaluatedItems"}) {
@@ -113,6 +149,10 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
           std::find(conditions.begin(), conditions.end(), c.condition) == conditions.end()) {
         conditions.push_back(c.condition);
       }
+    }
+    if (const auto f = of_items ? std::nullopt : by_names(coverage, rest)) {
+      parts.push_back(*f);
+      continue;
     }
     if (conditions.size() > kMaxConditions) {
       ESP_ASSIGN(const FormulaId f,
