@@ -57,9 +57,18 @@ Result<std::string> FaultSystem::read(const std::string& path, std::uint64_t lim
   ESP_TRY(step("read", path));
   return inner_.read(path, limit);
 }
+Result<std::string> FaultSystem::read_named(const std::string& path, std::uint64_t limit,
+                                            const std::atomic<bool>* stop) {
+  ESP_TRY(step("read", path));
+  return inner_.read_named(path, limit, stop);
+}
 Result<FileInfo> FaultSystem::info(const std::string& path) {
   ESP_TRY(step("read", path));
   return inner_.info(path);
+}
+Result<std::string> FaultSystem::real_path(const std::string& path) {
+  ESP_TRY(step("follow", path));
+  return inner_.real_path(path);
 }
 Status FaultSystem::rename(const std::string& from, const std::string& to) {
   ESP_TRY(step("rename", to));

@@ -35,7 +35,10 @@ class FaultSystem : public System {
   Result<std::unique_ptr<Mapping>> map(const std::string& path) override;
   Result<std::unique_ptr<OutputFile>> open(const std::string& path, OpenMode mode) override;
   Result<std::string> read(const std::string& path, std::uint64_t limit) override;
+  Result<std::string> read_named(const std::string& path, std::uint64_t limit,
+                                 const std::atomic<bool>* stop) override;
   Result<FileInfo> info(const std::string& path) override;
+  Result<std::string> real_path(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
   Status make_directories(const std::string& path) override;

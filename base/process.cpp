@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -19,6 +20,7 @@ namespace espalier {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr std::size_t kDrainBytes = std::size_t{1} << 16;
 constexpr int kSliceMs = 5;  // how long a cancellation or an exit may go unnoticed
 
 Error system_error(int number, const std::string& what) {
@@ -94,11 +96,11 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 
 // Reads what is there; false once the other end is closed.
 bool drain(int fd, std::string& out, std::size_t limit) {
-  char buffer[1 << 16];
+  const auto piece = std::make_unique_for_overwrite<char[]>(kDrainBytes);  // stacks may be small
   while (out.size() <= limit) {
-    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    const ssize_t n = ::read(fd, piece.get(), kDrainBytes);
     if (n > 0) {
-      out.append(buffer, static_cast<std::size_t>(n));
+      out.append(piece.get(), static_cast<std::size_t>(n));
       continue;
     }
     if (n < 0 && errno == EINTR) continue;

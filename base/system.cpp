@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,9 +29,16 @@ namespace {
 Error io_error(int number, const std::string& action, const std::string& path) {
   ErrorCode code = ErrorCode::kIo;
   if (number == ENOENT || number == ENOTDIR) code = ErrorCode::kNotFound;
-  if (number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE)
+  if (number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE ||
+      number == EFBIG)
     code = ErrorCode::kExhausted;
-  return {code, "cannot " + action + " '" + path + "': " + std::generic_category().message(number)};
+  std::string message =
+      "cannot " + action + " '" + path + "': " + std::generic_category().message(number);
+  rlimit most{};
+  if (number == EFBIG && ::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY)
+    message +=
+        " (a file of this process may have " + std::to_string(most.rlim_cur) + " bytes: ulimit -f)";
+  return {code, std::move(message)};
 }
 
 class Descriptor {
@@ -52,6 +62,15 @@ int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
     fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   } while (fd < 0 && errno == EINTR);
   return fd;
+}
+
+constexpr std::size_t kReadBytes = std::size_t{1} << 16;
+constexpr int kPipeSliceMs = 20;  // how long a raised flag may go unnoticed
+
+// A pipe with a name, as mkfifo makes it, not one that a shell made for a process.
+bool is_named_pipe(int fd, const struct stat& st) {
+  struct statfs system {};
+  return S_ISFIFO(st.st_mode) && ::fstatfs(fd, &system) == 0 && system.f_type != PIPEFS_MAGIC;
 }
 
 class PosixMapping final : public Mapping {
@@ -137,35 +156,23 @@ class PosixSystem final : public System {
 
   Result<std::unique_ptr<OutputFile>> open(const std::string& path, OpenMode mode) override {
     const int flags = O_WRONLY | O_CREAT | (mode == OpenMode::kTruncate ? O_TRUNC : O_APPEND);
-    Descriptor fd(open_retrying(path, flags, 0644));
+    // To open a pipe would wait for its reader.
+    Descriptor fd(open_retrying(path, flags | O_NONBLOCK, 0644));
+    if (fd.get() < 0 && errno == ENXIO)
+      return fail(ErrorCode::kIo, "cannot write '" + path + "': no process reads it");
     if (fd.get() < 0) return fail(io_error(errno, "write", path));
+    // A reader that is slow is waited for.
+    if (::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK) != 0)
+      return fail(io_error(errno, "write", path));
     return std::make_unique<PosixOutputFile>(fd.release(), path);
   }
 
   Result<std::string> read(const std::string& path, std::uint64_t limit) override {
-    const Descriptor fd(open_retrying(path, O_RDONLY));
-    if (fd.get() < 0) return fail(io_error(errno, "open", path));
-    struct stat st {};
-    if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));
-    if (S_ISDIR(st.st_mode)) return fail(ErrorCode::kInvalid, "'" + path + "' is a directory");
-    const auto too_large = [&](std::uint64_t size) {
-      return fail(ErrorCode::kLimit, "'" + path + "' has " + std::to_string(size) +
-                                         " bytes; at most " + std::to_string(limit) + " are read");
-    };
-    if (S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) > limit) {
-      return too_large(static_cast<std::uint64_t>(st.st_size));
-    }
-    // Read to the end rather than to st_size: pipes have none, and a file can grow meanwhile.
-    std::string out;
-    char buffer[1 << 16];
-    for (;;) {
-      const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return fail(io_error(errno, "read", path));
-      if (n == 0) return out;
-      out.append(buffer, static_cast<std::size_t>(n));
-      if (out.size() > limit) return too_large(out.size());
-    }
+    return read(path, limit, false, nullptr);
+  }
+  Result<std::string> read_named(const std::string& path, std::uint64_t limit,
+                                 const std::atomic<bool>* stop) override {
+    return read(path, limit, true, stop);
   }
 
   Result<FileInfo> info(const std::string& path) override {
@@ -176,6 +183,13 @@ class PosixSystem final : public System {
     return FileInfo{static_cast<std::uint64_t>(st.st_size), S_ISDIR(st.st_mode),
                     S_ISREG(st.st_mode),
                     std::int64_t{st.st_mtim.tv_sec} * 1'000'000'000 + st.st_mtim.tv_nsec, is_link};
+  }
+
+  Result<std::string> real_path(const std::string& path) override {
+    std::error_code error;
+    const auto real = std::filesystem::canonical(path, error);
+    if (error) return fail(io_error(error.value(), "follow the link", path));
+    return real.string();
   }
 
   Status rename(const std::string& from, const std::string& to) override {
@@ -267,6 +281,45 @@ class PosixSystem final : public System {
     ::getrusage(RUSAGE_SELF, &usage);
     return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   }
+
+ private:
+  // Opened so that neither a pipe's writer nor its bytes are waited for other than in slices.
+  static Result<std::string> read(const std::string& path, std::uint64_t limit, bool any,
+                                  const std::atomic<bool>* stop) {
+    const Descriptor fd(open_retrying(path, O_RDONLY | O_NONBLOCK));
+    if (fd.get() < 0) return fail(io_error(errno, "open", path));
+    struct stat st {};
+    if (::fstat(fd.get(), &st) != 0) return fail(io_error(errno, "read", path));
+    if (S_ISDIR(st.st_mode)) return fail(ErrorCode::kInvalid, "'" + path + "' is a directory");
+    if (!any && !S_ISREG(st.st_mode))
+      return fail(ErrorCode::kInvalid, "'" + path + "' is not a regular file");
+    const auto too_large = [&](std::uint64_t size) {
+      return fail(ErrorCode::kLimit, "'" + path + "' has " + std::to_string(size) +
+                                         " bytes; at most " + std::to_string(limit) + " are read");
+    };
+    if (S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) > limit) {
+      return too_large(static_cast<std::uint64_t>(st.st_size));
+    }
+    // A named pipe without a writer reads as one that is over: only poll() knows whether one came.
+    bool begun = !is_named_pipe(fd.get(), st);
+    // Read to the end rather than to st_size: pipes have none, and a file can grow meanwhile.
+    std::string out;
+    const auto piece = std::make_unique_for_overwrite<char[]>(kReadBytes);
+    for (;;) {
+      if (stop != nullptr && *stop) return fail(ErrorCode::kCancelled, "stopped");
+      const ssize_t n = ::read(fd.get(), piece.get(), kReadBytes);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno != EAGAIN) return fail(io_error(errno, "read", path));
+      if (n == 0 && begun) return out;
+      if (n <= 0) {
+        pollfd ready{fd.get(), POLLIN, 0};
+        if (::poll(&ready, 1, kPipeSliceMs) > 0) begun = true;
+        continue;
+      }
+      out.append(piece.get(), static_cast<std::size_t>(n));
+      if (out.size() > limit) return too_large(out.size());
+    }
+  }
 };
 
 }  // namespace
@@ -274,6 +327,16 @@ class PosixSystem final : public System {
 System& real_system() {
   static PosixSystem system;
   return system;
+}
+
+Result<std::string> file_to_replace(const std::string& path, System& system) {
+  const auto there = system.info(path);
+  if (!there && there.error().code == ErrorCode::kNotFound) return path;
+  if (!there) return fail(there.error());
+  if (there->is_directory)
+    return fail(ErrorCode::kInvalid, "'" + path + "' is a folder; name a file");
+  if (!there->is_regular) return fail(ErrorCode::kInvalid, "'" + path + "' is not a regular file");
+  return there->is_link ? system.real_path(path) : path;
 }
 
 }  // namespace espalier

@@ -6,6 +6,7 @@
 // kExhausted for a full disk) and name the path. All members are safe to call from any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -84,11 +85,19 @@ class System {
 
   // Files. Paths are UTF-8; relative ones start at the working directory.
   [[nodiscard]] virtual Result<std::unique_ptr<Mapping>> map(const std::string& path) = 0;
+  /// Never waits for a pipe's reader: one that nobody has opened to read is an error.
   [[nodiscard]] virtual Result<std::unique_ptr<OutputFile>> open(const std::string& path,
                                                                  OpenMode mode) = 0;
   /// Reads a whole regular file of at most `limit` bytes (kLimit beyond it, with both sizes).
+  /// kInvalid for a pipe or a device, which may never end: see read_named().
   [[nodiscard]] virtual Result<std::string> read(const std::string& path, std::uint64_t limit) = 0;
+  /// The same of what a person names, who may well mean a pipe or a terminal: read to its end, once
+  /// its writer comes. kCancelled soon after `stop` is raised.
+  [[nodiscard]] virtual Result<std::string> read_named(const std::string& path, std::uint64_t limit,
+                                                       const std::atomic<bool>* stop) = 0;
   [[nodiscard]] virtual Result<FileInfo> info(const std::string& path) = 0;
+  /// Where the links that `path` goes through lead.
+  [[nodiscard]] virtual Result<std::string> real_path(const std::string& path) = 0;
   /// Atomically replaces `to` by `from` (same file system) and syncs the directory.
   [[nodiscard]] virtual Status rename(const std::string& from, const std::string& to) = 0;
   [[nodiscard]] virtual Status remove(const std::string& path) = 0;
@@ -121,5 +130,9 @@ class System {
 
 /// The POSIX system; lives for the whole process.
 System& real_system();
+
+/// Where a file goes that is put in the place of `path` by rename(): what a link there leads to, so
+/// that the link stays. kInvalid where something is that is no file: /dev/stdout would be replaced.
+[[nodiscard]] Result<std::string> file_to_replace(const std::string& path, System& system);
 
 }  // namespace espalier

@@ -306,7 +306,7 @@ bool Inputs::reads(const std::string& path) const {
                      [&](const Entry& entry) { return normal(entry.path) == wanted; });
 }
 
-Result<Row> Inputs::read(std::size_t index, System& system) const {
+Result<Row> Inputs::read(std::size_t index, System& system, const std::atomic<bool>* stop) const {
   const Entry& entry = entries_[index];
   Row row;
   if (rows_ != nullptr) {
@@ -338,7 +338,8 @@ Result<Row> Inputs::read(std::size_t index, System& system) const {
                           "'" + entry.path + "' is a pipe, a socket or a device, not a file"));
     }
   }
-  ESP_ASSIGN(row.document, system.read(entry.path, kMaxDocumentBytes));
+  ESP_ASSIGN(row.document, found_ ? system.read(entry.path, kMaxDocumentBytes)
+                                  : system.read_named(entry.path, kMaxDocumentBytes, stop));
   if (row.document.starts_with("\xEF\xBB\xBF")) row.document.erase(0, 3);
   if (const auto at = utf8::find_malformed(row.document); at != std::string_view::npos) {
     return fail(bad_row(ErrorCode::kInvalid, "'" + entry.path + "' is not UTF-8: byte " +

@@ -16,6 +16,7 @@
 // job as a whole meaningless (no input, two inputs with one id) is an error of open().
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -51,8 +52,10 @@ class Inputs {
   [[nodiscard]] bool documents() const { return rows_ == nullptr; }
   /// True if `path` names one of the inputs' files.
   [[nodiscard]] bool reads(const std::string& path) const;
-  /// Reads one input. The error is the row's own.
-  [[nodiscard]] Result<Row> read(std::size_t index, System& system) const;
+  /// Reads one input. The error is the row's own, but for kCancelled: `stop` was raised while a
+  /// pipe was read.
+  [[nodiscard]] Result<Row> read(std::size_t index, System& system,
+                                 const std::atomic<bool>* stop = nullptr) const;
 
  private:
   struct Entry {

@@ -56,7 +56,7 @@ class Job {
       const std::size_t index = waiting_[next];
       Json answer;
       answer["id"] = inputs_.id(index);
-      auto row = inputs_.read(index, system_);
+      auto row = inputs_.read(index, system_, &stop_);
       auto value = row ? run_row_(*row) : Result<Json>(fail(std::move(row).error()));
       if (!value && value.error().code == ErrorCode::kCancelled) return;
       if (value) {

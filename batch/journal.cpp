@@ -76,8 +76,11 @@ std::string differences(const Json& a, const Json& b) {
 std::string identity_path(const std::string& out) { return out + ".job"; }
 std::string lock_path(const std::string& out) { return out + ".lock"; }
 
-Result<Journal> Journal::open(const std::string& path, const Json& identity, Options options,
+Result<Journal> Journal::open(const std::string& out, const Json& identity, Options options,
                               System& system) {
+  auto place = file_to_replace(out, system);
+  if (!place) return fail(std::move(place).error().within("the output"));
+  const std::string& path = *place;
   Journal journal(path, system);
   journal.identity_ = identity;
   journal.last_sync_ = system.now();
@@ -90,12 +93,6 @@ Result<Journal> Journal::open(const std::string& path, const Json& identity, Opt
   }
   const auto existing = system.info(path);
   if (!existing && existing.error().code != ErrorCode::kNotFound) return fail(existing.error());
-  if (existing && existing->is_directory) {
-    return fail(ErrorCode::kInvalid, "the output '" + path + "' is a folder; name a file");
-  }
-  if (existing && !existing->is_regular) {
-    return fail(ErrorCode::kInvalid, "the output '" + path + "' is not a regular file");
-  }
   if (existing && existing->size > 0 && !options.restart) {
     auto text = system.read(identity_path(path), kMaxIdentityBytes);
     if (!text && text.error().code == ErrorCode::kNotFound) {

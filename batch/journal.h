@@ -44,10 +44,11 @@ class Journal {
     bool retry_failed = false;  // rows with an "error" count as not done
   };
 
-  /// Opens or goes on with the job that writes `path`. `identity` is an object; its members are
-  /// compared one by one. Errors: kInvalid (another job's output, a file that no job wrote, a job
-  /// that is writing it now; the message says what differs), kCorrupt, kExhausted (disk), kIo.
-  [[nodiscard]] static Result<Journal> open(const std::string& path, const Json& identity,
+  /// Opens or goes on with the job that writes `out`, or the file that a link there leads to.
+  /// `identity` is an object; its members are compared one by one. Errors: kInvalid (another job's
+  /// output, a file that no job wrote, a job that is writing it now; the message says what
+  /// differs), kCorrupt, kExhausted (disk), kIo.
+  [[nodiscard]] static Result<Journal> open(const std::string& out, const Json& identity,
                                             Options options, System& system);
   Journal(Journal&&) noexcept = default;
   Journal& operator=(Journal&&) noexcept = default;

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/input_text.h"
 #include "cli/options.h"
 #include "cli/program_file.h"
 #include "cli/program_run.h"
@@ -50,8 +51,9 @@ class Check final : public Command {
       ESP_ASSIGN(model, dsl::MockModel::create(model_parts(*loaded), context.system));
     }
     for (const std::string& file : files_) {
-      auto text = context.system.read(file, dsl::kMaxSource);
+      auto text = read_named(file, dsl::kMaxSource, context);
       if (!text) {
+        if (text.error().code == ErrorCode::kCancelled) return fail(text.error());
         context.console.error(text.error().message);
         unreadable = true;
         continue;

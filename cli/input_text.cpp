@@ -30,7 +30,11 @@ Result<std::string> read_text(const std::string& path, Context& context) {
     if (context.interrupt.requested()) return fail(ErrorCode::kCancelled, "stopped");
     return text;
   }
-  return context.system.read(path, kMaxTextBytes);
+  return read_named(path, kMaxTextBytes, context);
+}
+
+Result<std::string> read_named(const std::string& path, std::uint64_t limit, Context& context) {
+  return context.system.read_named(path, limit, &context.interrupt.flag());
 }
 
 }  // namespace espalier::cli

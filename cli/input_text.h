@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -27,5 +28,8 @@ class InputText {
 
 /// The text of a file, "-" being stdin; at most kMaxTextBytes.
 [[nodiscard]] Result<std::string> read_text(const std::string& path, Context& context);
+/// What the command line names: a file, or a pipe, which a signal ends (kCancelled).
+[[nodiscard]] Result<std::string> read_named(const std::string& path, std::uint64_t limit,
+                                             Context& context);
 
 }  // namespace espalier::cli

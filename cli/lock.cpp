@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/input_text.h"
 #include "cli/options.h"
 #include "cli/program_file.h"
 #include "cli/program_run.h"
@@ -25,7 +26,7 @@ class LockTools final : public Command {
   }
 
   Result<int> run(Context& context) override {
-    auto text = context.system.read(file_, dsl::kMaxSource);
+    auto text = read_named(file_, dsl::kMaxSource, context);
     if (!text) return fail(text.error());
     // Not through open_program(): a lock that no longer fits is what is being put right.
     const auto read = [files =

@@ -90,7 +90,7 @@ Result<OpenedProgram> open_program(const std::string& argument, std::string_view
     file.path = argument.substr(0, colon);
     wanted = argument.substr(colon + 1);
   }
-  auto text = context.system.read(file.path, dsl::kMaxSource);
+  auto text = read_named(file.path, dsl::kMaxSource, context);
   if (!text) {
     const bool absent = text.error().code == ErrorCode::kNotFound;
     return fail(text.error().code, absent ? "there is no program '" + file.path + "'" +

@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/console.h"
+#include "cli/input_text.h"
 #include "cli/program_run.h"
 #include "cli/trace.h"
 #include "cli/trace_comparison.h"
@@ -112,7 +113,7 @@ class Replay final : public Command {
   }
 
   Result<int> run(Context& context) override {
-    auto text = context.system.read(trace_, kMaxTraceBytes);
+    auto text = read_named(trace_, kMaxTraceBytes, context);
     if (!text) return fail(text.error());
     const auto unusable = [&](Error error) {
       return fail(std::move(error).within("'" + trace_ + "' is no trace that can be replayed"));

@@ -2,6 +2,7 @@
 #include <ostream>
 
 #include "cli/command.h"
+#include "cli/input_text.h"
 #include "cli/program_file.h"
 #include "dsl/python_stub.h"
 
@@ -15,7 +16,7 @@ class Stub final : public Command {
   }
 
   Result<int> run(Context& context) override {
-    auto text = context.system.read(file_, dsl::kMaxSource);
+    auto text = read_named(file_, dsl::kMaxSource, context);
     if (!text) return fail(text.error());
     const dsl::Compiled compiled = dsl::compile(file_, std::move(*text), reader(context.system));
     if (compiled.diagnostics.size() > 0) {

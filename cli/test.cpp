@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "cli/command.h"
+#include "cli/input_text.h"
 #include "cli/program_file.h"
 #include "cli/program_run.h"
 #include "cli/session.h"
@@ -92,7 +93,8 @@ class Test final : public Command {
     for (const std::string& name : names) {
       const std::string inner = (std::filesystem::path(path) / name).string();
       const auto about = system.info(inner);
-      if (about && (about->is_directory || name.ends_with(".gen")))
+      // What is found and is no file, a pipe, is nobody's program and may never end.
+      if (about && (about->is_directory || (about->is_regular && name.ends_with(".gen"))))
         ESP_TRY(find(inner, depth + 1, files, system));
     }
     return {};
@@ -100,8 +102,9 @@ class Test final : public Command {
 
   Status run_file(const std::string& path, dsl::Runner& runner, Json& all, Counts& counts,
                   Context& context) {
-    auto text = context.system.read(path, dsl::kMaxSource);
+    auto text = read_named(path, dsl::kMaxSource, context);
     if (!text) {
+      if (text.error().code == ErrorCode::kCancelled) return fail(text.error());
       context.console.error(text.error().message);
       ++counts.broken;
       return {};

@@ -55,11 +55,15 @@ Status NumbersFile::put(const std::string& path, std::span<const std::string> na
   for (std::size_t i = 0; i < names.size(); ++i) kept[names[i]] = numbers[i];
   const std::string text = kept.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   ESP_ASSIGN(const auto file, system_->open(path, OpenMode::kTruncate));
-  return file->append(std::as_bytes(std::span(text)));
+  const Status status = file->append(std::as_bytes(std::span(text)));
+  if (!status) (void)system_->remove(path);
+  return status;
 }
 
 Status NumbersFile::begin(std::span<const std::string> names,
                           std::span<const std::uint32_t> numbers) const {
+  if (const auto there = system_->info(path_); there && !there->is_regular)
+    return fail(ErrorCode::kInvalid, "'" + path_ + "' is not a regular file");
   return put(begun(), names, numbers);
 }
 

@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
+#include <thread>
 
 #include "base/fault_system.h"
 #include "base/fuel.h"
@@ -97,6 +100,84 @@ TEST(System, ReadNamesPathAndLimit) {
   EXPECT_EQ(system.read(folder + "/none", 5).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(system.read(folder, 5).error().code, ErrorCode::kInvalid);
   EXPECT_EQ((*system.map(path))->bytes().size(), 5U);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(System, NeitherReadingNorWritingWaitsForTheOtherEndOfAPipeThatNobodyNamed) {
+  const std::string folder = temporary_folder();
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  auto& system = real_system();
+  for (const std::string& path : {pipe, std::string("/dev/zero")}) {
+    const auto read = system.read(path, 5);
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().message, "'" + path + "' is not a regular file");
+    EXPECT_EQ(system.map(path).error().code, ErrorCode::kInvalid);
+  }
+  const auto written = system.open(pipe, OpenMode::kTruncate);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().message, "cannot write '" + pipe + "': no process reads it");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(System, APipeThatIsNamedIsReadToItsEndOnceItsWriterComes) {
+  const std::string folder = temporary_folder();
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  auto& system = real_system();
+  const std::string text(200'000, 'x');  // more than a pipe holds
+  for (const bool late : {false, true}) {
+    std::thread writer([&] {
+      if (late) system.sleep(std::chrono::milliseconds(60));
+      std::ofstream(pipe) << text;
+    });
+    EXPECT_EQ(system.read_named(pipe, text.size(), nullptr), text);
+    writer.join();
+  }
+  std::thread writer([&] { const std::ofstream nothing(pipe); });
+  EXPECT_EQ(system.read_named(pipe, 5, nullptr), "");
+  writer.join();
+  const auto endless = system.read_named("/dev/zero", 5, nullptr);
+  ASSERT_FALSE(endless);
+  EXPECT_EQ(endless.error().code, ErrorCode::kLimit);
+  // As a shell's <(…) makes it: its writer may be gone before it is opened.
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "hello", 5), 5);
+  ::close(ends[1]);
+  EXPECT_EQ(system.read_named("/dev/fd/" + std::to_string(ends[0]), 5, nullptr), "hello");
+  ::close(ends[0]);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(System, APipeThatNobodyWritesIsReadUntilItIsStopped) {
+  const std::string folder = temporary_folder();
+  const std::string pipe = folder + "/pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::atomic<bool> stop = false;
+  std::thread stopper([&] {
+    real_system().sleep(std::chrono::milliseconds(60));
+    stop = true;
+  });
+  const auto read = real_system().read_named(pipe, 5, &stop);
+  stopper.join();
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kCancelled);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(System, AFileThatIsReplacedIsTheOneThatALinkLeadsTo) {
+  const std::string folder = std::filesystem::canonical(temporary_folder()).string();
+  auto& system = real_system();
+  EXPECT_EQ(file_to_replace(folder + "/new", system), folder + "/new");
+  std::ofstream(folder + "/file") << "x";
+  EXPECT_EQ(file_to_replace(folder + "/file", system), folder + "/file");
+  std::filesystem::create_symlink("file", folder + "/link");
+  std::filesystem::create_symlink(folder + "/link", folder + "/second");
+  EXPECT_EQ(file_to_replace(folder + "/second", system), folder + "/file");
+  std::filesystem::create_symlink("/dev/null", folder + "/null");
+  for (const std::string& path : {folder, folder + "/null", std::string("/dev/null")})
+    EXPECT_FALSE(file_to_replace(path, system)) << path;
   std::filesystem::remove_all(folder);
 }
 

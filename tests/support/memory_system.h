@@ -116,6 +116,11 @@ class MemorySystem final : public System {
     if (node->content.size() > limit) return fail(ErrorCode::kLimit, "'" + path + "' is too large");
     return node->content;
   }
+  Result<std::string> read_named(const std::string& path, std::uint64_t limit,
+                                 const std::atomic<bool>* /*stop*/) override {
+    return read(path, limit);
+  }
+  Result<std::string> real_path(const std::string& path) override { return path; }
   Result<FileInfo> info(const std::string& path) override {
     const std::lock_guard lock(mutex_);
     ESP_TRY(step(path));

@@ -125,9 +125,20 @@ TEST(Tuning, IsReadBackAsWrittenForTheSameMachineAndShapeAlone) {
   full.set_environment("HOME", "/home/x");
   full.limit_disk(20);
   EXPECT_FALSE(cpu::tuning_file("shape 1", full)->begin());
+  EXPECT_TRUE(full.paths().empty());
   EXPECT_FALSE(cpu::tuning_file("shape 2", system)->read());
   system.put("/proc/cpuinfo", "processor : 0\nmodel name : B\ncache size : 32 MB\n");
   EXPECT_FALSE(cpu::tuning_file("shape 1", system)->read());
+}
+
+TEST(Tuning, IsNotBegunWhereItCouldNotBeKept) {
+  MemorySystem system;
+  system.set_environment("HOME", "/home/x");
+  const auto file = cpu::tuning_file("shape 1", system);
+  ASSERT_TRUE(file);
+  system.put(file->path() + "/x", "");  // a folder
+  EXPECT_FALSE(file->begin());
+  EXPECT_FALSE(file->read());
 }
 
 TEST(Tuning, OfADamagedFileIsNotUsed) {
