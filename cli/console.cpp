@@ -3,9 +3,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdlib>
 #include <iostream>
+#include <vector>
 
 #include "grammar/json_text.h"
 
@@ -74,7 +74,7 @@ Status Console::finish() {
 
 Result<std::string> Console::read_input(std::uint64_t limit) {
   std::string text;
-  std::array<char, 1 << 16> buffer{};
+  std::vector<char> buffer(std::size_t{1} << 16);  // not of the stack, which may be small
   while (in_) {
     in_.read(buffer.data(), buffer.size());
     text.append(buffer.data(), static_cast<std::size_t>(in_.gcount()));

@@ -2,10 +2,11 @@
 // would otherwise outlast the signal.
 #pragma once
 
-#include <array>
 #include <atomic>
+#include <cstddef>
 #include <istream>
 #include <streambuf>
+#include <vector>
 
 namespace espalier::cli {
 
@@ -22,7 +23,7 @@ class DescriptorBuffer final : public std::streambuf {
  private:
   int descriptor_;
   const std::atomic<bool>& stop_;
-  std::array<char, 1 << 16> bytes_{};
+  std::vector<char> bytes_ = std::vector<char>(std::size_t{1} << 16);
 };
 
 }  // namespace espalier::cli
