@@ -189,6 +189,11 @@ Status PageStore::read(const Name& name, Tokens tokens, std::span<std::byte> out
 }
 
 Status PageStore::failed(Status status) {
+  if (file_ != nullptr && segments_.back().bytes == kSegmentHeader) {  // no page is in it
+    (void)system_.remove(segments_.back().path);
+    const std::lock_guard lock(mutex_);
+    segments_.back().gone = true;
+  }
   file_.reset();
   if (++failures_ == kMostFailures) {
     note_(status.error().message + "; no more pages are written to '" + options_.folder + "'");
@@ -226,8 +231,12 @@ Status PageStore::begin_segment() {
     path = options_.folder + "/" + std::to_string(random()) + "-" + std::to_string(random()) + "-" +
            std::to_string(written_++) + ".kv";
   } while (system_.info(path).has_value());
-  ESP_ASSIGN(file_, system_.open(path, OpenMode::kTruncate));
-  ESP_TRY(file_->append(bytes_of(segment_header())));
+  ESP_ASSIGN(auto file, system_.open(path, OpenMode::kTruncate));
+  if (Status begun = file->append(bytes_of(segment_header())); !begun) {
+    (void)system_.remove(path);
+    return begun;
+  }
+  file_ = std::move(file);
   const std::lock_guard lock(mutex_);
   segments_.push_back({path, kSegmentHeader, nullptr, false});
   return {};

@@ -122,11 +122,15 @@ Status GgufWriter::write_all(OutputFile& file,
 
 Status GgufWriter::write(const std::string& path, System& system,
                          const std::function<bool(std::uint64_t bytes)>& progress) const {
+  // A file that is there is replaced at the end. What is no file is not: a device's node would be.
   if (path.empty() || path.ends_with('/')) {
     return fail(ErrorCode::kInvalid, "'" + path + "' is no name of a file");
   }
-  ESP_ASSIGN(const std::string place, file_to_replace(path, system));
-  const std::string part = place + ".part";
+  if (const auto there = system.info(path)) {
+    if (!there->is_regular)
+      return fail(ErrorCode::kInvalid, "'" + path + "' is not a regular file");
+  }
+  const std::string part = path + ".part";
   ESP_ASSIGN(const auto lock, system.try_lock(part + ".lock"));
   if (lock == nullptr) return fail(ErrorCode::kInvalid, "'" + part + "' is being written");
   Status status;
@@ -134,7 +138,7 @@ Status GgufWriter::write(const std::string& path, System& system,
     ESP_ASSIGN(const auto file, system.open(part, OpenMode::kTruncate));
     status = write_all(*file, progress);
   }
-  if (status) status = system.rename(part, place);
+  if (status) status = system.rename(part, path);
   if (!status) (void)system.remove(part);
   return status;
 }

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <random>
@@ -170,6 +171,26 @@ TEST(Job, AnOutputThatIsNoRegularFileIsLeftAlone) {
     EXPECT_THAT(journal.error().message, HasSubstr("not a regular file"));
     EXPECT_TRUE(std::filesystem::is_fifo(pipe));
   }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Job, AnOutputThatIsALinkIsWrittenWhereItLeads) {
+  std::string folder = (std::filesystem::temp_directory_path() / "espalier-batch-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  folder = std::filesystem::canonical(folder).string();
+  std::ofstream(folder + "/file") << "";
+  std::filesystem::create_symlink("file", folder + "/link");
+  {
+    auto journal = Journal::open(folder + "/link", Json::object(), {}, real_system());
+    ASSERT_TRUE(journal) << journal.error().message;
+    ASSERT_TRUE(journal->append({{"id", 1}, {"value", 2}}));
+    const auto second = Journal::open(folder + "/file", Json::object(), {}, real_system());
+    ASSERT_FALSE(second);
+    EXPECT_THAT(second.error().message, HasSubstr("another job is writing"));
+  }
+  EXPECT_TRUE(std::filesystem::is_symlink(folder + "/link"));
+  EXPECT_GT(std::filesystem::file_size(folder + "/file"), 0U);
+  EXPECT_TRUE(std::filesystem::exists(identity_path(folder + "/file")));
   std::filesystem::remove_all(folder);
 }
 

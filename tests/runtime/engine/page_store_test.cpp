@@ -224,6 +224,19 @@ TEST(PageStore, AFullDiskEndsWritingAndReadingGoesOn) {
   EXPECT_EQ(readable(*open(system, notes), path, 1), 10u);
 }
 
+TEST(PageStore, AFullDiskLeavesNoFileWithoutPages) {
+  for (const std::uint64_t room : {std::uint64_t{100}, std::uint64_t{4096 + 100}}) {
+    MemorySystem system;
+    Notes notes;
+    auto store = open(system, notes);
+    const Path path = path_of(*store, 1, 20);
+    system.limit_disk(room);
+    for (std::size_t p = 0; p < 20; ++p) EXPECT_FALSE(write(*store, path, 1, p)) << room;
+    EXPECT_TRUE(notes.mention("No space left"));
+    EXPECT_TRUE(system.paths().empty()) << room;
+  }
+}
+
 TEST(PageStore, EveryFailedCallIsSurvived) {
   for (std::uint64_t n = 1;; ++n) {
     MemorySystem memory;
