@@ -150,7 +150,8 @@ Outcome<Interpreter::HoleSettings> Interpreter::settings(const Hole& hole, const
   take(s.repetition, over.repetition, config.repetition);
   take(s.presence, over.presence, config.presence);
   take(s.frequency, over.frequency, config.frequency);
-  take(s.top_k, over.top_k, config.top_k);
+  std::int64_t top_k = s.top_k;
+  take(top_k, over.top_k, config.top_k);
   take(s.seed, over.seed, config.seed);
   std::int64_t max = over.max ? *over.max : config.max.value_or(256);
   for (const HoleOption& option : hole.options) {
@@ -167,7 +168,7 @@ Outcome<Interpreter::HoleSettings> Interpreter::settings(const Hole& hole, const
     if (key == "max") {
       max = value->as_int();
     } else if (key == "top_k") {
-      s.top_k = static_cast<std::int32_t>(std::clamp<std::int64_t>(value->as_int(), -1, INT32_MAX));
+      top_k = value->as_int();
     } else if (key == "seed") {
       s.seed = static_cast<std::uint64_t>(value->as_int());
     } else if (key == "temperature") {
@@ -190,6 +191,7 @@ Outcome<Interpreter::HoleSettings> Interpreter::settings(const Hole& hole, const
     return value_failure(hole.span, "`max` must be from 1 to 16777216, got " + std::to_string(max));
   }
   out.max = static_cast<std::uint32_t>(max);
+  s.top_k = static_cast<std::int32_t>(std::clamp<std::int64_t>(top_k, -1, INT32_MAX));
   if (Status status = s.check(); !status)
     return engine_failure(hole.span, std::move(status).error());
   return out;

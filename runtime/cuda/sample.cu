@@ -11,6 +11,7 @@
 // a draw that is farther than it from both borders of its token is the host's draw too.
 #include "runtime/cuda/sample.h"
 
+#include <cfloat>
 #include <cmath>
 
 #include "runtime/cuda/chain.cuh"
@@ -343,7 +344,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     return;
   }
-  const float factor = 1.0F / wanted.temperature;
+  const float factor = fminf(1.0F / wanted.temperature, FLT_MAX);  // as the host's: never infinite
   const float total = add_up(row, segments, shared, best.logit, wanted.temperature, factor);
   if (threadIdx.x == kThreads - 1) shared_total = total;
   std::uint32_t token = best.token;

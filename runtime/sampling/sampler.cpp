@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "runtime/cpu/fixed_math.h"
@@ -12,6 +13,12 @@ namespace {
 
 // How many of the best candidates a nucleus is looked for in at first; most are smaller.
 constexpr std::size_t kFirstNucleus = 128;
+
+// What logits are multiplied with. Finite below the smallest normal temperature too: the best one's
+// distance from itself stays 0.
+float sharpness(const Sampling& sampling) {
+  return std::min(1.0F / sampling.temperature, std::numeric_limits<float>::max());
+}
 
 tl::unexpected<Error> not_finite() {
   return fail(ErrorCode::kInternal, "sampling: the model's logits are not finite");
@@ -92,8 +99,7 @@ std::size_t Sampler::draw(const Sampling& sampling, double uniform) {
     return draw_filtered(sampling, top, uniform);
   }
   weights_.resize(logits_.size());
-  kernels_->exponentials(logits_.data(), logits_.size(), top, 1.0F / sampling.temperature,
-                         weights_.data());
+  kernels_->exponentials(logits_.data(), logits_.size(), top, sharpness(sampling), weights_.data());
   const double target = uniform * std::accumulate(weights_.begin(), weights_.end(), 0.0);
   double sum = 0;
   std::size_t last = 0;
@@ -132,7 +138,7 @@ std::size_t Sampler::draw_filtered(const Sampling& sampling, float top, double u
     std::vector<float>& w = weights_;
     const std::size_t before = w.size();
     for (std::size_t i = before; i < end; ++i) w.push_back(candidates_[i].logit);
-    kernels_->exponentials(w.data() + before, end - before, top, 1.0F / sampling.temperature,
+    kernels_->exponentials(w.data() + before, end - before, top, sharpness(sampling),
                            w.data() + before);
     sorted = end;
   };
@@ -144,8 +150,7 @@ std::size_t Sampler::draw_filtered(const Sampling& sampling, float top, double u
     mass = std::accumulate(weights_.begin(), weights_.end(), 0.0);
   } else if (sampling.top_p < 1.0F) {
     std::vector<float> all(logits_.size());
-    kernels_->exponentials(logits_.data(), logits_.size(), top, 1.0F / sampling.temperature,
-                           all.data());
+    kernels_->exponentials(logits_.data(), logits_.size(), top, sharpness(sampling), all.data());
     mass = std::accumulate(all.begin(), all.end(), 0.0);
   }
   std::size_t kept = 0;

@@ -1,14 +1,16 @@
 #include "runtime/sampling/sampling.h"
 
 #include <cmath>
+#include <cstdio>
 #include <string>
 
 namespace espalier::runtime {
 namespace {
 
 Status refuse(const char* field, double value, const char* range) {
-  return fail(ErrorCode::kInvalid,
-              std::string(field) + " " + std::to_string(value) + ": must be " + range);
+  char shown[32];
+  std::snprintf(shown, sizeof shown, "%g", value);
+  return fail(ErrorCode::kInvalid, std::string(field) + " " + shown + ": must be " + range);
 }
 
 bool within(float value, float low, float high) {

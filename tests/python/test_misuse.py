@@ -56,6 +56,15 @@ def test_an_option_of_the_wrong_kind_is_named(
         engine.compile(PROGRAM, tools={"add": add}, **options)
 
 
+def test_a_top_k_of_more_tokens_than_there_can_be_is_all_of_them(engine: espalier.Engine) -> None:
+    text = 'gen say(q: string) -> string { user "${q}" assistant "$[x: string(1..40), max=8]" return x }'
+    best, *all_of_them = (
+        engine.compile(text, temperature=2, seed=1, top_k=k).say("Hi") for k in (1, 10**9, 2**31, 2**32 + 1, 2**63 - 1)
+    )
+    assert len(set(all_of_them)) == 1
+    assert best not in all_of_them
+
+
 def test_numbers_of_numpy_are_options(engine: espalier.Engine) -> None:
     options: dict[str, Any] = {"temperature": np.float32(0.5), "seed": np.int64(4)}
     program = engine.compile(PROGRAM, tools={"add": add}, **options)

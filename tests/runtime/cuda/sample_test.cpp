@@ -180,7 +180,7 @@ TEST(CudaSample, ChoosesWhatTheHostChooses) {
       Choice& choice = choices.choices.emplace_back();
       choice.row = static_cast<std::uint32_t>(random() % 3);
       choice.mask = random_mask(random, vocabulary);
-      choice.temperature = std::vector<float>{0.0F, 0.0F, 1.0F, 0.3F, 1.7F}[random() % 5];
+      choice.temperature = std::vector<float>{0.0F, 0.0F, 1.0F, 0.3F, 1.7F, 1e-40F}[random() % 6];
       choice.counter = random();
     }
     set_order(seed % 3);

@@ -158,6 +158,36 @@ TEST(Sampler, DrawsFollowTheDistribution) {
   }
 }
 
+// Down to the smallest number there is, whose inverse is infinite.
+TEST(Sampler, TheSmallestTemperaturesDrawAmongTheBestAlone) {
+  Random random(12);
+  for (const std::size_t vocabulary : {std::size_t{2}, std::size_t{200}, std::size_t{300'000}}) {
+    auto logits = random_logits(random, vocabulary, false);
+    const TokenId last = static_cast<TokenId>(vocabulary) - 1;
+    for (const TokenId best : {TokenId{0}, last}) logits[static_cast<std::size_t>(best)] = 40.0F;
+    std::set<TokenId> others;
+    for (TokenId id = 1; id <= last; ++id) others.insert(id);
+    const auto all_but_one = mask_of(others, vocabulary);
+    for (const float temperature : {1e-30F, 1e-38F, 1e-40F, 1e-45F}) {
+      for (const Sampling& sampling :
+           {Sampling{.temperature = temperature}, Sampling{.temperature = temperature, .top_k = 9},
+            Sampling{.temperature = temperature, .top_p = 0.9F},
+            Sampling{.temperature = temperature, .min_p = 1.0F}}) {
+        for (const cpu::Kernels* kernels : cpu::supported_kernels()) {
+          Sampler sampler(*kernels);
+          std::set<TokenId> seen;
+          for (std::uint64_t i = 0; i < 12; ++i)
+            seen.insert(sampler.sample(logits, nullptr, sampling, nullptr, RandomKey(3), i)->token);
+          EXPECT_EQ(seen, (std::set<TokenId>{0, last})) << temperature << " of " << vocabulary;
+          EXPECT_EQ(
+              sampler.sample(logits, all_but_one.get(), sampling, nullptr, RandomKey(3), 0)->token,
+              last);
+        }
+      }
+    }
+  }
+}
+
 TEST(Sampler, TiesGoToTheLowestId) {
   const std::vector<float> logits(300, 1.0F);
   Sampler sampler(*cpu::supported_kernels().back());
