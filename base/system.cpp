@@ -65,6 +65,7 @@ int open_retrying(const std::string& path, int flags, mode_t mode = 0) {
 }
 
 constexpr std::size_t kReadBytes = std::size_t{1} << 16;
+constexpr int kMostLinks = 40;    // after each other, as the kernel follows
 constexpr int kPipeSliceMs = 20;  // how long a raised flag may go unnoticed
 
 // A pipe with a name, as mkfifo makes it, not one that a shell made for a process.
@@ -186,10 +187,18 @@ class PosixSystem final : public System {
   }
 
   Result<std::string> real_path(const std::string& path) override {
+    std::filesystem::path at = path;
     std::error_code error;
-    const auto real = std::filesystem::canonical(path, error);
-    if (error) return fail(io_error(error.value(), "follow the link", path));
-    return real.string();
+    for (int links = 0; links < kMostLinks; ++links) {
+      const auto real = std::filesystem::canonical(at, error);
+      if (!error) return real.string();
+      if (error.value() != ENOENT) break;
+      // What the last link names is not there yet, or there is no link.
+      const auto target = std::filesystem::read_symlink(at, error);
+      if (error) return at.string();
+      at = at.parent_path() / target;
+    }
+    return fail(io_error(error ? error.value() : ELOOP, "follow the link", path));
   }
 
   Status rename(const std::string& from, const std::string& to) override {
@@ -331,7 +340,7 @@ System& real_system() {
 
 Result<std::string> file_to_replace(const std::string& path, System& system) {
   const auto there = system.info(path);
-  if (!there && there.error().code == ErrorCode::kNotFound) return path;
+  if (!there && there.error().code == ErrorCode::kNotFound) return system.real_path(path);
   if (!there) return fail(there.error());
   if (there->is_directory)
     return fail(ErrorCode::kInvalid, "'" + path + "' is a folder; name a file");

@@ -96,7 +96,7 @@ class System {
   [[nodiscard]] virtual Result<std::string> read_named(const std::string& path, std::uint64_t limit,
                                                        const std::atomic<bool>* stop) = 0;
   [[nodiscard]] virtual Result<FileInfo> info(const std::string& path) = 0;
-  /// Where the links that `path` goes through lead.
+  /// Where the links that `path` goes through lead; the last name need not be there.
   [[nodiscard]] virtual Result<std::string> real_path(const std::string& path) = 0;
   /// Atomically replaces `to` by `from` (same file system) and syncs the directory.
   [[nodiscard]] virtual Status rename(const std::string& from, const std::string& to) = 0;

@@ -175,6 +175,10 @@ TEST(System, AFileThatIsReplacedIsTheOneThatALinkLeadsTo) {
   std::filesystem::create_symlink("file", folder + "/link");
   std::filesystem::create_symlink(folder + "/link", folder + "/second");
   EXPECT_EQ(file_to_replace(folder + "/second", system), folder + "/file");
+  std::filesystem::create_symlink("later", folder + "/early");
+  EXPECT_EQ(file_to_replace(folder + "/early", system), folder + "/later");
+  std::filesystem::create_symlink("round", folder + "/round");
+  EXPECT_FALSE(file_to_replace(folder + "/round", system));
   std::filesystem::create_symlink("/dev/null", folder + "/null");
   for (const std::string& path : {folder, folder + "/null", std::string("/dev/null")})
     EXPECT_FALSE(file_to_replace(path, system)) << path;
