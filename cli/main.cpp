@@ -1,11 +1,12 @@
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstddef>
+#include <functional>
 #include <istream>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -13,12 +14,12 @@
 #include "cli/program.h"
 #include "cli/standard_input.h"
 
+namespace espalier {
 namespace {
 
-constexpr std::size_t kStackBytes = std::size_t{8} << 20;  // of each thread; taken as it is used
+constexpr std::size_t kLeastStack = std::size_t{1} << 20;
 
 int run(int count, char** arguments) {
-  using namespace espalier;
   cli::Interrupt interrupt;
   const cli::SignalWatcher watcher(interrupt);
   cli::DescriptorBuffer input(STDIN_FILENO, interrupt.flag());
@@ -29,17 +30,24 @@ int run(int count, char** arguments) {
       std::vector<std::string>(arguments + (count > 0 ? 1 : 0), arguments + count), context);
 }
 
-// Stacks are of one size, whatever `ulimit -s` says: all threads', and the command line runs on
-// one.
-void set_stack_size() {
+// Where `ulimit -s` leaves less than kLeastStack: threads have that much all the same, and the
+// command line runs on one.
+bool stack_is_small() {
+  rlimit most{};
+  return ::getrlimit(RLIMIT_STACK, &most) == 0 && most.rlim_cur < kLeastStack;
+}
+
+void run_on_a_stack_of_its_own(const std::function<void()>& work) {
   pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) return;
-  if (pthread_attr_setstacksize(&attributes, kStackBytes) == 0)
+  if (pthread_attr_init(&attributes) != 0) return work();
+  if (pthread_attr_setstacksize(&attributes, kLeastStack) == 0)
     (void)pthread_setattr_default_np(&attributes);
   pthread_attr_destroy(&attributes);
+  std::thread(work).join();
 }
 
 }  // namespace
+}  // namespace espalier
 
 int main(int count, char** arguments) {
   // A reader that went away (`| head -1`) is an error to report, not the end: what a program
@@ -47,12 +55,12 @@ int main(int count, char** arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   // So is a file that would pass `ulimit -f`: the write fails, and what is half written is removed.
   std::signal(SIGXFSZ, SIG_IGN);
-  set_stack_size();
   int code = 0;
-  try {
-    std::thread([&] { code = run(count, arguments); }).join();
-  } catch (const std::system_error&) {  // no room for another thread
-    code = run(count, arguments);
+  const auto work = [&] { code = espalier::run(count, arguments); };
+  if (espalier::stack_is_small()) {
+    espalier::run_on_a_stack_of_its_own(work);
+  } else {
+    work();
   }
   return code;
 }
