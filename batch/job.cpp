@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/threads.h"
+
 namespace espalier::batch {
 namespace {
 
@@ -32,7 +34,8 @@ class Job {
         std::min<std::size_t>(std::max(1U, options_.parallel), waiting_.size());
     {
       std::vector<std::jthread> workers;
-      for (std::size_t i = 0; i < threads; ++i) workers.emplace_back([this] { work(); });
+      start_threads(workers, threads, [this] { work(); });
+      if (workers.empty()) work();
     }
     if (failure_) return fail(std::move(*failure_));
     report_.failed = journal_.failed();

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/threads.h"
 #include "batch/field_scores.h"
 #include "batch/inputs.h"
 #include "cli/command.h"
@@ -148,7 +149,8 @@ class Eval final : public Command {
     std::vector<std::thread> threads;
     const auto parallel =
         std::min<std::size_t>(static_cast<std::size_t>(parallel_.value_or(8)), rows.size());
-    for (std::size_t i = 0; i < parallel; ++i) threads.emplace_back(worker);
+    start_threads(threads, parallel, worker);
+    if (threads.empty()) worker();
     while (done < rows.size() && !programs.cancelled()) {
       progress.show("rows", done, rows.size(),
                     std::to_string(done) + "/" + std::to_string(rows.size()));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <exception>
 #include <ostream>
+#include <system_error>
 #include <utility>
 
 #include "cli/help.h"
@@ -184,6 +185,8 @@ int run_program(std::vector<std::string> arguments, Context& context) {
     code = run_first(std::move(arguments), context);
   } catch (const std::bad_alloc&) {
     context.console.error("out of memory");
+  } catch (const std::system_error& error) {  // of a thread; all else is a Result
+    context.console.error(std::string("the system refuses another thread: ") + error.what());
   } catch (const std::exception& error) {
     context.console.error(std::string("internal: ") + error.what());
   }

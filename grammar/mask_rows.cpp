@@ -9,6 +9,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/threads.h"
+
 namespace espalier::grammar {
 namespace {
 
@@ -34,7 +36,7 @@ void for_each_request(std::span<const RowRequest> requests, unsigned threads, F&
     for (std::size_t i = next++; i < order.size(); i = next++) f(order[i].second);
   };
   std::vector<std::jthread> others;
-  for (std::size_t w = 1; w < workers; ++w) others.emplace_back(work);
+  start_threads(others, workers - 1, work);
   work();
 }
 

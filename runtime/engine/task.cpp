@@ -1,16 +1,20 @@
 #include "runtime/engine/task.h"
 
 #include <algorithm>
+#include <system_error>
 
 #ifdef __linux__
 #include <pthread.h>
 #endif
 
+#include "base/threads.h"
+
 namespace espalier::runtime {
 
 Executor::Executor(unsigned threads) {
-  threads_.reserve(std::max(1U, threads));
-  for (unsigned i = 0; i < std::max(1U, threads); ++i) threads_.emplace_back([this] { work(); });
+  start_threads(threads_, std::max(1U, threads), [this] { work(); });
+  if (threads_.empty())
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
 }
 
 Executor::~Executor() {

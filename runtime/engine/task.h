@@ -85,6 +85,7 @@ class Executor {
  public:
   static constexpr const char* kThreadName = "programs";  // as the system shows them, where it can
 
+  /// Fewer threads where the system refuses that many; std::system_error where it refuses one.
   explicit Executor(unsigned threads);
   ~Executor();  // returns once the queue is empty and the threads have ended
   Executor(const Executor&) = delete;

@@ -2,9 +2,13 @@
 // at once, cancellation at every step, a clock that jumps. Texts stay what they are when nothing is
 // wrong, and afterwards every page is free or remembered by nobody's leave.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <fstream>
 #include <latch>
 #include <memory>
 #include <thread>
@@ -53,6 +57,25 @@ struct Program {
   Engine& engine;
   Branch trunk, left, right;
 };
+
+// Sanitizers reserve more address space than any limit leaves.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// In a process of its own, which may have room for some stacks more and no 64.
+TEST(BadInput, ProgramsRunOnAsManyThreadsAsThereIsRoomFor) {
+  const auto run = [] {
+    std::uint64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const std::uint64_t room =
+        pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) + (40U << 20);
+    const rlimit limit{room, room};
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) ::_exit(2);
+    Executor executor(64);
+    const int seven = executor.run([]() -> Task<int> { co_return 7; }());
+    ::_exit(seven == 7 ? 0 : 3);
+  };
+  EXPECT_EXIT(run(), ::testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST(BadInput, APoolOfEightPagesThrashesAndSaysTheSame) {
   constexpr std::uint32_t kPrograms = 12;
