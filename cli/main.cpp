@@ -4,9 +4,13 @@
 
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
+#include <exception>
 #include <functional>
 #include <istream>
+#include <new>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -28,6 +32,20 @@ int run(int count, char** arguments) {
   cli::Context context{console, real_system(), interrupt};
   return cli::run_program(
       std::vector<std::string>(arguments + (count > 0 ? 1 : 0), arguments + count), context);
+}
+
+// Memory that ends on a thread of the engine or of a program ends the process: with an error, as it
+// does on the command line's own.
+[[noreturn]] void end() {
+  try {
+    if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    constexpr std::string_view kMessage = "error: out of memory\n";
+    (void)!::write(STDERR_FILENO, kMessage.data(), kMessage.size());
+    ::_exit(cli::kFailed);
+  } catch (...) {
+  }
+  std::abort();
 }
 
 // Where `ulimit -s` leaves less than kLeastStack: threads have that much all the same, and the
@@ -55,6 +73,7 @@ int main(int count, char** arguments) {
   std::signal(SIGPIPE, SIG_IGN);
   // So is a file that would pass `ulimit -f`: the write fails, and what is half written is removed.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::set_terminate(espalier::end);
   int code = 0;
   const auto work = [&] { code = espalier::run(count, arguments); };
   if (espalier::stack_is_small()) {

@@ -57,6 +57,26 @@ TEST(Limits, ACommandLineNeedsNoMoreStackThanTheLoaderDoes) {
   }
 }
 
+TEST(Limits, MemoryThatEndsAnywhereIsAnError) {
+  const Folder folder;
+  const std::string program = folder.write("hello.gen", kProgram);
+  const std::string model = folder.path("m.gguf");
+  const std::string quiet = " > " + folder.path("out") + " 2>&1";
+  ASSERT_EQ(shell("$E mkmodel " + model + kSizes + quiet), 0);
+  // From where the program starts at all to where nothing lacks; builds differ.
+  for (int kib = 60'000, whole = 0; kib < 400'000 && whole < 3; kib += 3'000) {
+    const std::string limited = "ulimit -c 0; ulimit -v " + std::to_string(kib) + "; $E ";
+    if (shell(limited + "--version" + quiet) != 0) continue;
+    const int code =
+        shell(limited + "run " + program + " --arg name=Bo --threads 2 --model " + model + quiet);
+    EXPECT_TRUE(code == 0 || code == 1) << kib << ": " << code << "\n" << folder.read("out");
+    if (code == 1) {
+      EXPECT_THAT(folder.read("out"), HasSubstr("error"));
+    }
+    whole = code == 0 ? whole + 1 : 0;
+  }
+}
+
 TEST(Limits, AFilePastTheProcessesLimitIsAnErrorThatNamesBothAndLeavesNothing) {
   const Folder folder;
   const std::string program = folder.write("hello.gen", kProgram);
