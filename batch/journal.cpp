@@ -19,21 +19,18 @@ std::span<const std::byte> as_bytes(std::string_view text) {
 }
 
 // Writes `content` to a new file and puts it in the place of `path`: afterwards `path` holds either
-// the old content or all of the new one, and the new one is on the device. The handle goes on
-// appending to it.
-Result<std::unique_ptr<OutputFile>> replace_file(const std::string& path, std::string_view content,
-                                                 System& system) {
+// the old content or all of the new one, and the new one is on the device.
+Status replace_file(const std::string& path, std::string_view content, System& system) {
   const std::string temporary = path + ".part";
-  ESP_ASSIGN(auto file, system.open(temporary, OpenMode::kTruncate));
+  ESP_ASSIGN(const auto file, system.open(temporary, OpenMode::kTruncate));
   auto status = content.empty() ? Status() : file->append(as_bytes(content));
   if (status) status = file->sync();
   if (status) status = system.rename(temporary, path);
   if (!status) {
     (void)system.remove(
         temporary);  // best effort: a left-over .part is overwritten by the next try
-    return fail(std::move(status).error());
   }
-  return file;
+  return status;
 }
 
 // A whole row: one object with an id and either a value or an error.
@@ -158,7 +155,8 @@ Status Journal::adopt(const Json& stored, bool retry_failed) {
 }
 
 Status Journal::start_file(std::string_view content) {
-  ESP_ASSIGN(file_, replace_file(path_, content, *system_));
+  ESP_TRY(replace_file(path_, content, *system_));
+  ESP_ASSIGN(file_, system_->open(path_, OpenMode::kAppend));
   size_ = content.size();
   return {};
 }

@@ -102,7 +102,7 @@ TEST(Limits, AFilePastTheProcessesLimitIsAnErrorThatNamesBothAndLeavesNothing) {
   EXPECT_EQ(shell(limited + "batch " + program + " --model " + model + " --in " +
                   folder.write("in.jsonl", letters) + " --out " + out + error),
             1);
-  EXPECT_THAT(folder.read("err"), names(out));
+  EXPECT_THAT(folder.read("err"), names(out + "'"));
 }
 
 TEST(Limits, APipeThatNobodyWritesEndsWithASignal) {
