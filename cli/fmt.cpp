@@ -58,8 +58,8 @@ class Fmt final : public Command {
         context.console.out() << *formatted;
       } else if (*formatted != *text) {
         changes = true;
-        context.console.print_text(file);
         if (!check_) ESP_TRY(replace_file(file, *formatted, context.system));
+        context.console.print_text(file);
       }
     }
     return failed || (check_ && changes) ? kFailed : kDone;

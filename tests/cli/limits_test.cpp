@@ -96,6 +96,13 @@ TEST(Limits, AFilePastTheProcessesLimitIsAnErrorThatNamesBothAndLeavesNothing) {
     EXPECT_EQ(shell(limited + run + " " + option + " " + folder.path("to") + error), 1) << option;
     EXPECT_THAT(folder.read("err"), names(folder.path("to")));
   }
+  std::string wide = "gen g() -> string {\n";
+  for (int i = 0; i < 200; ++i) wide += "user   \"" + std::to_string(i) + "\"\n";
+  const std::string untidy = folder.write("wide.gen", wide + "return \"a\"\n}\n");
+  EXPECT_EQ(shell(limited + "fmt " + untidy + " > " + folder.path("out") + error), 1);
+  EXPECT_THAT(folder.read("err"), names(untidy));
+  EXPECT_EQ(folder.read("out"), "") << "nothing changed";
+  EXPECT_FALSE(fs::exists(untidy + ".part"));
   const std::string out = folder.path("rows.jsonl");
   std::string letters;
   for (int i = 0; i < 40; ++i) letters += "{\"name\": \"" + std::to_string(i) + "\"}\n";
