@@ -392,6 +392,7 @@ class SchemaMachine {
   std::optional<ItemsAsked> items_asked(FormulaId rest);
   bool never_runs_out(FormulaId rest);
   FormulaId without_dead_ends(FormulaId value, FormulaId rest);
+  FormulaId that_repeats(FormulaId value, FormulaId rest);
   bool free_of_item(LeafId leaf) const;
   const AnyItem& after_any_item(const LeafPart& part);
   bool find_apart(FormulaId rest, std::set<std::string>& apart);

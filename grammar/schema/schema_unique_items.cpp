@@ -244,10 +244,63 @@ bool SchemaMachine::never_runs_out(FormulaId rest) {
   return true;
 }
 
+// Of an item of an array in which one must come twice: where only so many may come, `value` without
+// what would leave none for the repeat. All values that nothing is said of leave the same.
+FormulaId SchemaMachine::that_repeats(FormulaId value, FormulaId rest) {
+  const auto asked = items_asked(rest);
+  if (!asked || !asked->bounded) return value;
+  std::vector<JsonValueId> told = asked->taken;
+  const auto add = [&](FormulaId f) {
+    if (const auto one = witness(f)) told.push_back(formulas_.value(*one));
+    formulas_.map(f, [&](FormulaId l) {
+      if (formulas_.atom(l).kind == AtomKind::kIn) {
+        for (const Json& v : formulas_.set_of(formulas_.atom(l).a)) {
+          told.push_back(formulas_.value(v));
+        }
+      }
+      return l;
+    });
+  };
+  for (const auto* of : {&asked->kinds, &asked->wanted, &asked->limited}) {
+    for (const FormulaId one : *of) {
+      add(one);
+      add(formulas_.all({value, one}));
+    }
+  }
+  make_unique(told);
+  if (told.size() > kMostTexts) {
+    undecided_ = true;
+    return Formulas::kFalse;
+  }
+  const auto goes_on = [&](FormulaId item) {
+    const auto one = witness(item);
+    return one && plan(Kind::kArray, with_value(rest, *one), 0).verdict == Verdict::kYes;
+  };
+  std::vector<FormulaId> some;
+  std::vector<JsonValueId> none;
+  for (const JsonValueId one : told) {
+    const FormulaId item = formulas_.all({value, formulas_.equals(one)});
+    if (value_facts(item).verdict != Verdict::kYes) continue;
+    if (goes_on(item)) {
+      some.push_back(item);
+    } else {
+      none.push_back(one);
+    }
+  }
+  const FormulaId others =
+      formulas_.all({value, formulas_.literal({AtomKind::kDiffers, formulas_.values(told), 0})});
+  const bool any = value_facts(others).verdict != Verdict::kYes || goes_on(others);
+  if (any && none.empty()) return value;
+  if (!any) return formulas_.any(some);
+  return formulas_.all(
+      {value, formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(none)), 0})});
+}
+
 // Of an item that must differ from others: `value` without the values that would leave no value
 // for a later item. Only what is one of few can run out: enumerated values, and the last value of
 // an item.
 FormulaId SchemaMachine::without_dead_ends(FormulaId value, FormulaId rest) {
+  if (wants_repeat(rest)) return that_repeats(value, rest);
   constexpr std::size_t kMost = 256;  // values
   std::vector<FormulaId> later;
   bool uniform = true;

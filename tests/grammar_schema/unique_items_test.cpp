@@ -82,6 +82,11 @@ TEST(UniqueItems, MasksInsideThemAreWhatEachTokenTriedAloneGives) {
       {R"({"type":"array","items":{"type":"string","pattern":"^[ab]+$"},"not":{"uniqueItems":true},
           "contains":true,"minContains":2,"maxContains":2})",
        R"(["ab","ab"])"},
+      // Two of four must be those that are asked for, so what comes second is one or comes again.
+      {R"({"type":"array","items":{"type":"string","pattern":"name$"},"not":{"uniqueItems":true},
+          "contains":{"pattern":"^a"},"allOf":[{"contains":{"enum":["a","name"]}}],"minItems":3,
+          "maxItems":4})",
+       R"(["name00name","name","name","a name"])"},
       {R"({"items":{"type":"number","minimum":0},"uniqueItems":true})", "[1,17,0.5,170,1.25,2]"},
       {R"({"items":{"type":"integer","minimum":0,"maximum":3},"uniqueItems":true})", "[1,0,3,2]"},
   };
