@@ -10,6 +10,7 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::size_t kMostKinds = 64, kMostTexts = 256;
+constexpr std::uint8_t kScalarTypes = JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray);
 
 template <class T>
 void make_unique(std::vector<T>& some) {
@@ -245,7 +246,7 @@ bool SchemaMachine::never_runs_out(FormulaId rest) {
 }
 
 // Of an item of an array in which one must come twice: where only so many may come, `value` without
-// what would leave none for the repeat. All values that nothing is said of leave the same.
+// what would leave none for the repeat.
 FormulaId SchemaMachine::that_repeats(FormulaId value, FormulaId rest) {
   const auto asked = items_asked(rest);
   if (!asked || !asked->bounded) return value;
@@ -287,11 +288,27 @@ FormulaId SchemaMachine::that_repeats(FormulaId value, FormulaId rest) {
       none.push_back(one);
     }
   }
-  const FormulaId others =
-      formulas_.all({value, formulas_.literal({AtomKind::kDiffers, formulas_.values(told), 0})});
-  const bool any = value_facts(others).verdict != Verdict::kYes || goes_on(others);
-  if (any && none.empty()) return value;
-  if (!any) return formulas_.any(some);
+  // Of the others one stands for all of a kind; where it leaves nothing, those that a later item
+  // may repeat.
+  const FormulaId differs =
+      formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(told)), 0});
+  bool whole = true;
+  for (const std::uint8_t types :
+       {std::uint8_t{JsonTypes::kObject}, std::uint8_t{JsonTypes::kArray}, kScalarTypes}) {
+    const FormulaId others = formulas_.all({formulas_.types(types), value, differs});
+    if (value_facts(others).verdict != Verdict::kYes) continue;
+    if (goes_on(others)) {
+      some.push_back(others);
+      continue;
+    }
+    whole = false;
+    for (const FormulaId kind : asked->kinds) {
+      const FormulaId item = formulas_.all({others, kind});
+      if (value_facts(item).verdict == Verdict::kYes && goes_on(item)) some.push_back(item);
+    }
+  }
+  if (!whole) return formulas_.any(some);
+  if (none.empty()) return value;
   return formulas_.all(
       {value, formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(none)), 0})});
 }
