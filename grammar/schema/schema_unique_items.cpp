@@ -10,7 +10,6 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::size_t kMostKinds = 64, kMostTexts = 256;
-constexpr std::uint8_t kScalarTypes = JsonTypes::kAll & ~(JsonTypes::kObject | JsonTypes::kArray);
 
 template <class T>
 void make_unique(std::vector<T>& some) {
@@ -248,8 +247,15 @@ bool SchemaMachine::never_runs_out(FormulaId rest) {
 // Of an item of an array in which one must come twice: where only so many may come, `value` without
 // what would leave none for the repeat.
 FormulaId SchemaMachine::that_repeats(FormulaId value, FormulaId rest) {
-  const auto asked = items_asked(rest);
-  if (!asked || !asked->bounded) return value;
+  bool ends = false;
+  formulas_.map(rest, [&](FormulaId l) {
+    const Atom& atom = formulas_.atom(l);
+    ends = ends || (atom.kind == AtomKind::kItemsAtLeast && formulas_.negated(l)) ||
+           (atom.kind == AtomKind::kItems && formulas_.items_of(atom.a).other == Formulas::kFalse);
+    return l;
+  });
+  const auto asked = ends ? items_asked(rest) : std::nullopt;
+  if (!asked) return value;
   std::vector<JsonValueId> told = asked->taken;
   const auto add = [&](FormulaId f) {
     if (const auto one = witness(f)) told.push_back(formulas_.value(*one));
@@ -288,26 +294,30 @@ FormulaId SchemaMachine::that_repeats(FormulaId value, FormulaId rest) {
       none.push_back(one);
     }
   }
-  // Of the others one stands for all of a kind; where it leaves nothing, those that a later item
-  // may repeat.
+  // Of the others one stands for all of which the same is asked.
   const FormulaId differs =
       formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(told)), 0});
-  bool whole = true;
-  for (const std::uint8_t types :
-       {std::uint8_t{JsonTypes::kObject}, std::uint8_t{JsonTypes::kArray}, kScalarTypes}) {
-    const FormulaId others = formulas_.all({formulas_.types(types), value, differs});
-    if (value_facts(others).verdict != Verdict::kYes) continue;
-    if (goes_on(others)) {
-      some.push_back(others);
-      continue;
-    }
-    whole = false;
-    for (const FormulaId kind : asked->kinds) {
-      const FormulaId item = formulas_.all({others, kind});
-      if (value_facts(item).verdict == Verdict::kYes && goes_on(item)) some.push_back(item);
+  std::vector<FormulaId> alike{formulas_.all({value, differs})};
+  for (const auto* of : {&asked->kinds, &asked->wanted, &asked->limited}) {
+    for (const FormulaId one : *of) {
+      for (std::size_t i = alike.size(); i-- > 0;) {
+        alike.push_back(formulas_.all({alike[i], formulas_.negate(one)}));
+        alike[i] = formulas_.all({alike[i], one});
+      }
+      make_unique(alike);
+      std::erase_if(alike, [&](FormulaId f) { return value_facts(f).verdict != Verdict::kYes; });
+      if (alike.size() > kMostKinds) {
+        undecided_ = true;
+        return formulas_.any(some);
+      }
     }
   }
-  if (!whole) return formulas_.any(some);
+  const std::size_t kinds = alike.size();
+  std::erase_if(alike, [&](FormulaId f) { return !goes_on(f); });
+  if (alike.size() < kinds) {
+    some.insert(some.end(), alike.begin(), alike.end());
+    return formulas_.any(some);
+  }
   if (none.empty()) return value;
   return formulas_.all(
       {value, formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(none)), 0})});
