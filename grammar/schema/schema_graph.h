@@ -31,6 +31,7 @@ class SchemaGraph {
       64;  // schemas inside schemas for one and the same value
   static constexpr std::size_t kMaxUniquePrefix = 32;  // items before the rest, with `uniqueItems`
   static constexpr std::size_t kMaxConditions = 6;     // that `unevaluated*` depends on
+  static constexpr std::size_t kMaxNamedConditions = 64;  // … where they speak of names alone
 
   /// Reads `schema`, which is the caller's and not needed after.
   static Result<std::shared_ptr<const SchemaGraph>> create(const Json& schema,

@@ -150,15 +150,16 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
         conditions.push_back(c.condition);
       }
     }
-    if (const auto f = of_items ? std::nullopt : by_names(coverage, rest)) {
+    const bool few = conditions.size() <= kMaxNamedConditions;
+    if (const auto f = of_items || !few ? std::nullopt : by_names(coverage, rest)) {
       parts.push_back(*f);
       continue;
     }
     if (conditions.size() > kMaxConditions) {
+      const std::size_t most = few ? kMaxConditions : kMaxNamedConditions;
       ESP_ASSIGN(const FormulaId f,
-                 unenforced(at.pointer + "/" + name, "it depends on more than " +
-                                                         std::to_string(kMaxConditions) +
-                                                         " other schemas"));
+                 unenforced(at.pointer + "/" + name,
+                            "it depends on more than " + std::to_string(most) + " other schemas"));
       parts.push_back(f);
       continue;
     }
