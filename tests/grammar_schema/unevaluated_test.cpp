@@ -1,4 +1,5 @@
-// Members that no schema has spoken of: what holds beside them decides. Where these speak of names alone the formula is another one than where they have patterns.
+// Members that no schema has spoken of: what holds beside them decides. Where these speak of names
+// alone the formula is another one than where they have patterns.
 #include <gtest/gtest.h>
 
 #include <random>
