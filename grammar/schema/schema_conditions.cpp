@@ -12,8 +12,9 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMost = 4096;      // conditions by one member
-constexpr std::size_t kLongestPath = 8;  // of members
+constexpr std::size_t kMost = 4096;        // conditions by one member
+constexpr std::size_t kLongestPath = 8;    // of members
+constexpr std::ptrdiff_t kMostDenied = 8;  // that one condition may be seen to ask
 
 }  // namespace
 
@@ -90,12 +91,15 @@ FormulaId SchemaGraph::by_constants(const std::vector<FormulaId>& all) {
     if (formulas_.op(all[i]) != Formulas::Op::kOr) continue;
     const std::vector<FormulaId> ways(formulas_.children(all[i]).begin(),
                                       formulas_.children(all[i]).end());
+    const auto denies = [&](FormulaId way) {
+      return formulas_.op(way) == Formulas::Op::kLiteral && formulas_.negated(way) &&
+             formulas_.atom(way).kind == AtomKind::kMembers;
+    };
+    if (std::ranges::count_if(ways, denies) > kMostDenied) continue;
     for (const FormulaId way : ways) {
-      const bool denies = formulas_.op(way) == Formulas::Op::kLiteral && formulas_.negated(way) &&
-                          formulas_.atom(way).kind == AtomKind::kMembers;
       Condition one;
       one.part = i;
-      if (!denies || !asked(formulas_.negate(way), one.what)) continue;
+      if (!denies(way) || !asked(formulas_.negate(way), one.what)) continue;
       Asked::Step& first = one.what.path.front();
       const FormulaId absent = formulas_.literal({AtomKind::kHas, first.name, 0}, true);
       std::vector<FormulaId> then;
