@@ -30,8 +30,10 @@ struct Decimal {
   Decimal() = default;
   /// A whole double within 64 bits, else its shortest decimal form (0.1 is a tenth); `value` is
   /// finite.
+  // NOLINTNEXTLINE(google-explicit-constructor): a number is the decimal that it says
   Decimal(double value);
   template <std::integral T>
+  // NOLINTNEXTLINE(google-explicit-constructor)
   Decimal(T value) : Decimal(*read(std::to_string(value))) {}
 
   /// What a JSON number's text says; nothing where it takes more than kMostPlaces.
