@@ -33,7 +33,7 @@ struct Decimal {
   // NOLINTNEXTLINE(google-explicit-constructor): a number is the decimal that it says
   Decimal(double value);
   template <std::integral T>
-  // NOLINTNEXTLINE(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): as above
   Decimal(T value) : Decimal(*read(std::to_string(value))) {}
 
   /// What a JSON number's text says; nothing where it takes more than kMostPlaces.

@@ -156,7 +156,7 @@ class SchemaGraph {
   // schema_unevaluated.cpp
   Status read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
                           std::vector<FormulaId>& parts);
-  std::optional<FormulaId> by_names(const std::vector<Coverage>& coverage, FormulaId rest);
+  FormulaId by_names(const std::vector<Coverage>& coverage, FormulaId rest);
   Status cover(const SchemaPlace& at, std::uint32_t scope, bool of_items, FormulaId condition,
                std::size_t depth, bool outermost, std::vector<Coverage>& out);
 

@@ -2,7 +2,6 @@
 // have spoken of depends on which of those hold, so the keyword is a choice over the cases.
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "grammar/schema/schema_graph.h"
 
@@ -100,14 +99,12 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
 // Members that nobody has spoken of satisfy `rest`, where under conditions schemas speak of names
 // alone or of all: each of these names is such a member, or one of the schemas holds that speak of
 // it. Linear, where the cases of what holds are exponential in the conditions.
-std::optional<FormulaId> SchemaGraph::by_names(const std::vector<Coverage>& coverage,
-                                               FormulaId rest) {
+FormulaId SchemaGraph::by_names(const std::vector<Coverage>& coverage, FormulaId rest) {
   std::vector<FormulaId> everything;  // conditions
   std::map<std::uint32_t, std::vector<FormulaId>> under;
   MemberMap spoken;
   spoken.other = rest;
   for (const Coverage& c : coverage) {
-    if (!c.patterns.empty()) return std::nullopt;
     if (c.all) everything.push_back(c.condition);
     for (const std::string& name : c.names) under[formulas_.name(name)].push_back(c.condition);
   }
@@ -150,17 +147,19 @@ Status SchemaGraph::read_unevaluated(const SchemaPlace& at, std::uint32_t scope,
         conditions.push_back(c.condition);
       }
     }
-    const bool few = conditions.size() <= kMaxNamedConditions;
-    if (const auto f = of_items || !few ? std::nullopt : by_names(coverage, rest)) {
-      parts.push_back(*f);
-      continue;
-    }
-    if (conditions.size() > kMaxConditions) {
-      const std::size_t most = few ? kMaxConditions : kMaxNamedConditions;
+    const bool named = !of_items && std::ranges::all_of(coverage, [](const Coverage& c) {
+      return c.patterns.empty();
+    });
+    const std::size_t most = named ? kMaxNamedConditions : kMaxConditions;
+    if (conditions.size() > most) {
       ESP_ASSIGN(const FormulaId f,
                  unenforced(at.pointer + "/" + name,
                             "it depends on more than " + std::to_string(most) + " other schemas"));
       parts.push_back(f);
+      continue;
+    }
+    if (named) {
+      parts.push_back(by_names(coverage, rest));
       continue;
     }
     std::vector<FormulaId> cases;

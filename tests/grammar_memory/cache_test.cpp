@@ -194,7 +194,7 @@ TEST_F(Memory, TheSumPassesItsBoundsByOneGrammarAtMost) {
   constexpr std::size_t kLimit = 1'000'000;
   set_cache_limit(kLimit);
   Limits limits;
-  limits.state_bytes = 500'000;
+  limits.state_bytes = 500'000;  // more than one call makes of any of these
   const std::vector<GrammarRef> grammars = some_grammars(1, 60, limits);
   std::size_t most = 0, largest = 0;
   for (int round = 0; round < 2; ++round) {
