@@ -10,8 +10,9 @@ std::size_t Automaton::held_bytes() const {
                      state_ids_, token_steps_, context_free_, factor_places_, factor_ids_, pairs_,
                      pair_ids_, prefixes_, machines_, mask_builder_, masks_, mask_ids_);
   constexpr std::size_t kCounts = 16;  // of a std::shared_ptr's owners
-  for (const MaskRef& mask : masks_)
-    out += block_bytes(sizeof *mask + kCounts) + mask->held_bytes();
+  out += sum_over(masks_, [](const MaskRef& mask) {
+    return block_bytes(sizeof *mask + kCounts) + mask->held_bytes();
+  });
   if (program_.use_count() == 1) out += program_->held_bytes();
   return out;
 }

@@ -25,8 +25,7 @@ class StableVector {
   [[nodiscard]] std::size_t held_bytes() const {
     std::size_t out = blocks_.size() * block_bytes(kBlock * sizeof(T));
     out += block_bytes(blocks_.capacity() * sizeof blocks_[0]);
-    for (std::size_t i = 0; i < size_; ++i) out += grammar::held_bytes((*this)[i]);
-    return out;
+    return out + sum_over(*this, [](const T& element) { return grammar::held_bytes(element); });
   }
   T& operator[](std::size_t i) { return *at(i); }
   const T& operator[](std::size_t i) const { return *at(i); }

@@ -304,10 +304,16 @@ std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
   const State s = states_[at];
   if (s.phase == Phase::kDead) return std::nullopt;
   if (s.phase == Phase::kKey) {
-    // Inside a character, or in a key under patterns, the way out may be no key that may stand.
+    // Inside a character, or in a key under patterns, the way out may be no key that may stand: one
+    // that may is looked for, and what is behind it has a bound.
     const Level& object = levels_[s.b];
     const bool sure = object.any_key ? leaves_[s.a].bytes.has('a') : object.key_values.empty();
-    if (!sure) return std::nullopt;
+    if (!sure) {
+      std::string way;
+      const Cursor behind = front(at, way);
+      if (behind == kDead) return std::nullopt;
+      return way.size() + closing_bound(states_[behind]);
+    }
   }
   return closing_bound(s);
 }

@@ -18,20 +18,20 @@ std::size_t SchemaMachine::held_bytes() const {
       object_stems_, next_stems_, any_items_, expanded_, value_facts_, plans_, key_facts_,
       has_child_, has_unique_, key_matches_, key_relations_, key_classes_, member_values_,
       walk_rooms_);
-  for (const auto& [key, found] : found_classes_) {
-    const auto& [patterns, matched, names] = key;
-    out += block_bytes(4 * sizeof(void*) + sizeof key + sizeof found) +
-           held_by_all(patterns, matched, names, found);
-  }
-  for (std::size_t i = 0; i < lists_.size(); ++i) {
-    const KeptList& kept = lists_[i];
-    if (kept.list == nullptr || standard(kept.key.place)) continue;
-    out += block_bytes(sizeof(List) + kCounts) + kept.list->held_bytes();
-  }
-  for (const auto& [place, mask] : stem_masks_) {
-    if (mask == nullptr || standard(place)) continue;
-    out += block_bytes(sizeof(StemMask) + kCounts) + mask->held_bytes();
-  }
+  out += sum_over(found_classes_, [](const auto& entry) {
+    const auto& [patterns, matched, names] = entry.first;
+    return block_bytes(4 * sizeof(void*) + sizeof entry) +
+           held_by_all(patterns, matched, names, entry.second);
+  });
+  out += sum_over(lists_, [this](const KeptList& kept) -> std::size_t {
+    if (kept.list == nullptr || standard(kept.key.place)) return 0;
+    return block_bytes(sizeof(List) + kCounts) + kept.list->held_bytes();
+  });
+  out += sum_over(stem_masks_, [this](const auto& entry) -> std::size_t {
+    const auto& [place, mask] = entry;
+    if (mask == nullptr || standard(place)) return 0;
+    return block_bytes(sizeof(StemMask) + kCounts) + mask->held_bytes();
+  });
   return out;
 }
 
