@@ -14,7 +14,12 @@ class ByteSet {
   constexpr ByteSet() = default;
   static constexpr ByteSet range(unsigned low, unsigned high) {  // both ends in
     ByteSet set;
-    for (unsigned b = low; b <= high; ++b) set.add(b);
+    for (unsigned w = low / 64; w <= high / 64; ++w) {
+      std::uint64_t bits = ~std::uint64_t{0};
+      if (w == low / 64) bits &= ~std::uint64_t{0} << (low % 64);
+      if (w == high / 64) bits &= ~std::uint64_t{0} >> (63 - high % 64);
+      set.words_[w] = bits;
+    }
     return set;
   }
   static constexpr ByteSet all() { return range(0, 255); }

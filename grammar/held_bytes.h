@@ -55,7 +55,8 @@ template <class T, class Of>
 [[nodiscard]] std::size_t sum_over(const T& container, const Of& of) {
   const std::size_t size = container.size();
   std::size_t sum = 0, looked = 0;
-  if constexpr (requires { container[size]; } && !requires { typename T::mapped_type; }) {
+  if constexpr (
+      requires { container[size]; } && !requires { typename T::mapped_type; }) {
     looked = std::min(size, kLookedAt);
     for (std::size_t i = 0; i < looked; ++i) sum += of(container[i * size / looked]);
   } else if constexpr (requires { container.bucket_count(); }) {
@@ -78,9 +79,10 @@ template <class T, class Of>
       ++looked;
     }
   }
-  return looked == 0 ? 0 : static_cast<std::size_t>(static_cast<double>(sum) /
-                                                    static_cast<double>(looked) *
-                                                    static_cast<double>(size));
+  return looked == 0
+             ? 0
+             : static_cast<std::size_t>(static_cast<double>(sum) / static_cast<double>(looked) *
+                                        static_cast<double>(size));
 }
 
 template <class T>

@@ -2,6 +2,9 @@
 // have a few dozen.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -19,16 +22,24 @@ class ByteRuns {
   explicit ByteRuns(std::span<const std::uint16_t> rows) {
     begins_.reserve(rows.size() / 256 + 1);
     for (std::size_t at = 0; at < rows.size(); at += 256) {
-      begins_.push_back(static_cast<std::uint32_t>(all_.size()));
-      all_.push_back({0, rows[at]});
-      for (unsigned b = 1; b < 256; ++b) {
-        if (rows[at + b] == rows[at + b - 1]) continue;
-        all_.push_back({static_cast<std::uint8_t>(b), rows[at + b]});
+      for (unsigned b = 0; b < 256; b += kTogether) {
+        std::array<std::uint16_t, kTogether> some{};
+        std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(at + b), kTogether, some.begin());
+        if (b > 0 && all_same(some, all_.back().to)) continue;
+        for (unsigned i = 0; i < kTogether; ++i) add(b + i, some[i]);
       }
+      end_row();
     }
-    begins_.push_back(static_cast<std::uint32_t>(all_.size()));
   }
   ByteRuns() = default;
+
+  /// What a row's bytes from this one on lead to, one call behind the other from byte 0 on; and the
+  /// row's end.
+  void add(unsigned first, std::uint16_t to) {
+    if (first > 0 && all_.back().to == to) return;
+    all_.push_back({static_cast<std::uint8_t>(first), to});
+  }
+  void end_row() { begins_.push_back(static_cast<std::uint32_t>(all_.size())); }
 
   /// Of one row, from byte 0 on.
   [[nodiscard]] std::span<const ByteRun> of(std::size_t row) const {
@@ -43,8 +54,15 @@ class ByteRuns {
   }
 
  private:
+  static constexpr std::size_t kTogether = 8;
+  static bool all_same(const std::array<std::uint16_t, kTogether>& some, std::uint16_t to) {
+    unsigned differs = 0;
+    for (const std::uint16_t one : some) differs |= static_cast<unsigned>(one ^ to);
+    return differs == 0;
+  }
+
   std::vector<ByteRun> all_;
-  std::vector<std::uint32_t> begins_;
+  std::vector<std::uint32_t> begins_{0};  // of each row, and the end
 };
 
 }  // namespace espalier::grammar

@@ -156,7 +156,9 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
     return hopeful ? static_cast<State>(id) : kDead;
   };
   what.start(next);
-  std::vector<State> rows(256, kDead);
+  ByteRuns made;
+  made.add(0, kDead);
+  made.end_row();
   std::vector<std::uint8_t> accepting(1, 0);
   std::vector<std::pair<State, State>> steps;  // to, from
   if (number() != 1) {
@@ -170,7 +172,6 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
     if (places.size() / parts > most_states) return nullptr;
     std::copy_n(places.begin() + static_cast<std::ptrdiff_t>(q * parts), parts, here.begin());
     accepting.push_back(what.accepting(here) ? 1 : 0);
-    rows.resize((q + 1) * 256, kDead);
     for (std::size_t i = 0; i < parts; ++i) runs[i] = what.runs(i, here[i]);
     std::fill(run.begin(), run.end(), 0);
     State last = kDead;
@@ -181,22 +182,22 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
         dead = dead && runs[i][run[i]].to == 0;
         end = std::min(end, ByteRuns::end(runs[i], run[i]));
       }
+      State to = kDead;
       if (!dead) {
         for (std::size_t i = 0; i < parts; ++i) {
           next[i] = what.read(i, here[i], static_cast<unsigned char>(b));
         }
-        const State to = number();
-        if (to != kDead) {
-          if (to != last) steps.emplace_back(to, static_cast<State>(q));
-          last = to;
-          std::fill_n(rows.begin() + static_cast<std::ptrdiff_t>(q * 256 + b), end - b, to);
-        }
+        to = number();
+        if (to != kDead && to != last) steps.emplace_back(to, static_cast<State>(q));
+        if (to != kDead) last = to;
       }
+      made.add(b, to);
       for (std::size_t i = 0; i < parts; ++i) {
         if (ByteRuns::end(runs[i], run[i]) == end) ++run[i];
       }
       b = end;
     }
+    made.end_row();
   }
   // From the ends backwards, what can be completed; the others are dead.
   const std::size_t count = places.size() / parts;
@@ -232,15 +233,23 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
   out->start_ = kept[1];
   out->rows_.assign((std::size_t{last} + 1) * 256, kDead);
   out->facts_.resize(std::size_t{last} + 1);
+  out->runs_.add(0, kDead);
+  out->runs_.end_row();
   for (std::size_t q = 1; q < count; ++q) {
     if (kept[q] == kDead) continue;
     Facts& facts = out->facts_[kept[q]];
     facts.accepting = accepting[q] != 0;
     State* row = &out->rows_[std::size_t{kept[q]} * 256];
-    for (unsigned b = 0; b < 256; ++b) {
-      row[b] = kept[rows[q * 256 + b]];
-      if (row[b] != kDead) facts.bytes.add(b);
+    const std::span<const ByteRun> own = made.of(q);
+    for (std::size_t r = 0; r < own.size(); ++r) {
+      const State to = kept[own[r].to];
+      out->runs_.add(own[r].first, to);
+      if (to == kDead) continue;
+      const unsigned end = ByteRuns::end(own, r);
+      facts.bytes |= ByteSet::range(own[r].first, end - 1);
+      std::fill(row + own[r].first, row + end, to);
     }
+    out->runs_.end_row();
   }
   if (!out->find_kind()) return nullptr;
   out->find_facts(preferred, characters);

@@ -63,6 +63,7 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
   if (!out->quoted_)
     out->merge_alike();  // numbers: a tenth is left, of which combinations are made
   if (readable != ByteSet::all() && !out->drop_endless()) return nullptr;
+  out->runs_ = ByteRuns(out->rows_);
   out->find_facts(program->vocabulary()->single_bytes(), characters);
   return out;
 }
@@ -117,13 +118,11 @@ bool ScalarDfa::find_kind() {
 }
 
 void ScalarDfa::find_facts(const ByteSet& preferred, const Terminal* characters) {
-  runs_ = ByteRuns(rows_);
   preferred_ = preferred;
   const Edges all = edges(preferred);
   find_closings(all);
   count_completions(all);
   if (quoted_ && characters != nullptr) count_characters(all, *characters);
-  if (quoted_ && facts_.size() >= kFewStates) find_alike();
 }
 
 // Breadth first from the ends backwards; of the bytes that are nearest to an end, those first that
@@ -285,7 +284,7 @@ std::vector<bool> ScalarDfa::find_along(const Terminal& characters, Along what) 
   std::vector<bool> none(facts_.size(), false);
   if (!quoted_) return none;
   std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
-  std::vector<std::vector<State>> into(facts_.size());
+  std::vector<std::pair<State, State>> steps;  // to, from
   std::vector<State> reached{start_}, lost;
   along[start_] = characters.start();
   std::vector<bool> found(facts_.size(), true);
@@ -306,7 +305,7 @@ std::vector<bool> ScalarDfa::find_along(const Terminal& characters, Along what) 
         lose(q);
         return true;
       }
-      into[to].push_back(q);
+      if (steps.empty() || steps.back() != std::pair(to, q)) steps.emplace_back(to, q);
       if (along[to] == Terminal::kDead) {
         along[to] = there;
         reached.push_back(to);
@@ -318,10 +317,18 @@ std::vector<bool> ScalarDfa::find_along(const Terminal& characters, Along what) 
   for (std::size_t q = 1; q < facts_.size(); ++q) {
     if (along[q] == Terminal::kDead) found[q] = false;
   }
-  while (!lost.empty()) {
-    const State q = lost.back();
-    lost.pop_back();
-    for (const State from : into[q]) lose(from);
+  if (!lost.empty()) {
+    std::vector<std::uint32_t> first(facts_.size() + 1, 0);
+    for (const auto& [to, from] : steps) ++first[to + 1U];
+    for (std::size_t q = 0; q < facts_.size(); ++q) first[q + 1] += first[q];
+    std::vector<std::uint32_t> place(first);
+    std::vector<State> into(steps.size());
+    for (const auto& [to, from] : steps) into[place[to]++] = from;
+    while (!lost.empty()) {
+      const State q = lost.back();
+      lost.pop_back();
+      for (std::uint32_t i = first[q]; i < first[q + 1U]; ++i) lose(into[i]);
+    }
   }
   found[kDead] = false;
   return found;
@@ -367,6 +374,7 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::without_empty(const ByteSet& preferr
   const State open = next(start_, '"');
   if (facts_.size() >= kMaxStates) return nullptr;
   auto out = std::make_shared<ScalarDfa>();
+  out->rows_.reserve(rows_.size() + 256);
   out->rows_ = rows_;
   out->facts_ = facts_;
   out->start_ = start_;
@@ -387,6 +395,15 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::without_empty(const ByteSet& preferr
     fresh.accepting = facts.accepting;
     facts = fresh;
   }
+  for (std::size_t q = 0; q < facts_.size(); ++q) {
+    const auto read = static_cast<State>(q);
+    for (const ByteRun& run : runs_.of(q)) {
+      out->runs_.add(run.first, read == start_ && run.to == open ? own : run.to);
+    }
+    out->runs_.end_row();
+  }
+  for (unsigned b = 0; b < 256; ++b) out->runs_.add(b, row[b]);
+  out->runs_.end_row();
   out->find_facts(preferred, characters);
   return out;
 }

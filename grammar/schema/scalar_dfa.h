@@ -78,8 +78,7 @@ class ScalarDfa {
   [[nodiscard]] std::uint32_t longest_closing() const { return longest_closing_; }
   /// Bytes, without the tokens that it keeps.
   [[nodiscard]] std::size_t memory() const {
-    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts) + runs_.bytes() +
-           alike_.size() * sizeof(Digest);
+    return rows_.size() * sizeof(State) + facts_.size() * sizeof(Facts) + runs_.bytes();
   }
   /// With those, and itself.
   [[nodiscard]] std::size_t held_bytes() const;
@@ -215,7 +214,8 @@ class ScalarDfa {
   bool add_by_like(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   [[nodiscard]] std::vector<std::uint8_t> ends() const;
   [[nodiscard]] bool stays(State q, std::string_view text) const;
-  void find_alike();
+  struct Digest;
+  [[nodiscard]] std::vector<Digest> find_alike() const;
 
   std::vector<State> rows_;
   ByteRuns runs_;
@@ -240,16 +240,18 @@ class ScalarDfa {
   mutable std::size_t kept_ = 0;
   mutable std::once_flag ahead_once_;
   mutable std::vector<Ahead> ahead_;  // by state
-  // By state, where there are many: a digest of what it does with every text of kHorizon bytes; and
-  // by digest, the tokens that stay inside of the first such state.
+  // By state, where there are many and a second one asks: a digest of what it does with every text
+  // of kHorizon bytes; and by digest, the tokens that stay inside of the first such state. Those
+  // that were not sorted in yet.
   using Words = std::shared_ptr<const std::vector<std::uint64_t>>;
   struct Digest {
     std::uint64_t a = 0, b = 0;
     friend auto operator<=>(const Digest&, const Digest&) = default;
   };
   static constexpr std::size_t kFewStates = 512;
-  std::vector<Digest> alike_;
+  mutable std::vector<Digest> alike_;
   mutable std::map<Digest, std::shared_ptr<const Tokens>> alike_tokens_;
+  mutable std::vector<std::pair<State, std::shared_ptr<const Tokens>>> firsts_;
   // By alphabet: tokens of strings that hold a character without any byte of it.
   mutable std::vector<std::pair<ByteSet, Words>> foreign_;
 };

@@ -33,7 +33,7 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   }
   auto out = std::make_shared<Tokens>();
   std::vector<std::uint64_t> words((tables.vocabulary->size() + 63) / 64);
-  const bool large = !alike_.empty() && tables.longer != nullptr;
+  const bool large = quoted_ && facts_.size() >= kFewStates && tables.longer != nullptr;
   const bool like = large && add_by_like(tables, q, words);
   bool first = false;  // of those that do alike
   bool walked = false;
@@ -80,7 +80,7 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
   if (kept_ + bytes > (like ? kMostKept / 2 : kMostKept)) return out;
   kept_ += bytes;
   tokens_.emplace(q, out);
-  if (first) alike_tokens_.try_emplace(alike_[q], out);
+  if (first) firsts_.emplace_back(q, out);
   if (walked && walked_.size() < kMostNear) walked_.emplace_back(q, out);
   return out;
 }
@@ -199,6 +199,10 @@ bool ScalarDfa::add_by_like(const Tables& tables, State q,
                             std::vector<std::uint64_t>& words) const {
   {
     const std::lock_guard lock(mutex_);
+    if (firsts_.empty() && alike_tokens_.empty()) return false;
+    if (alike_.empty()) alike_ = find_alike();
+    for (const auto& [state, tokens] : firsts_) alike_tokens_.try_emplace(alike_[state], tokens);
+    firsts_.clear();
     const auto known = alike_tokens_.find(alike_[q]);
     if (known == alike_tokens_.end()) return false;
     if (!known->second->many.words.empty()) words = known->second->many.words;
@@ -224,28 +228,29 @@ bool ScalarDfa::stays(State q, std::string_view text) const {
 
 // kHorizon rounds: what a state does with texts of n + 1 bytes is what the states that it leads to
 // do with texts of n. Bytes that lead alike are mostly neighbours.
-void ScalarDfa::find_alike() {
+std::vector<ScalarDfa::Digest> ScalarDfa::find_alike() const {
   const auto stir = [](std::uint64_t h, std::uint64_t v) {
     h = (h ^ v) * 0x9E3779B97F4A7C15ULL;
     return h ^ (h >> 32);
   };
-  alike_.assign(facts_.size(), {});
+  std::vector<Digest> alike(facts_.size());
   for (std::size_t q = 1; q < facts_.size(); ++q) {
-    alike_[q] = {facts_[q].accepting ? 3U : 1U, facts_[q].accepting ? 7U : 5U};
+    alike[q] = {facts_[q].accepting ? 3U : 1U, facts_[q].accepting ? 7U : 5U};
   }
-  std::vector<Digest> further(alike_.size());
+  std::vector<Digest> further(alike.size());
   for (std::size_t round = 0; round < kHorizon; ++round) {
     for (std::size_t q = 1; q < facts_.size(); ++q) {
-      Digest made{alike_[q].a * 31, alike_[q].b * 37};
+      Digest made{alike[q].a * 31, alike[q].b * 37};
       for (const ByteRun& run : runs_.of(q)) {
-        const Digest& to = alike_[run.to];
+        const Digest& to = alike[run.to];
         made.a = stir(made.a + run.first, to.a);
         made.b = stir(made.b ^ (to.b * 0xBF58476D1CE4E5B9ULL), run.first + 1U);
       }
       further[q] = made;
     }
-    alike_.swap(further);
+    alike.swap(further);
   }
+  return alike;
 }
 
 void ScalarDfa::prepare(const Tables& tables) const {

@@ -52,7 +52,7 @@ std::size_t ScalarRun::held_bytes() const {
 std::size_t ScalarDfa::held_bytes() const {
   std::size_t out = block_bytes(sizeof *this + kCounts) + memory();
   const std::lock_guard lock(mutex_);
-  out += held_by_all(tokens_, alike_tokens_, walked_);
+  out += held_by_all(tokens_, alike_, alike_tokens_, firsts_, walked_);
   for (const auto& [state, tokens] : tokens_) {  // some states have the same
     const std::size_t one = block_bytes(sizeof *tokens + kCounts) +
                             held_by_all(tokens->stay, tokens->many.words, tokens->exits);
