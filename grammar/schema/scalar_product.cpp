@@ -261,21 +261,43 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
   const auto nodes = trie.nodes();
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
   std::uint32_t count = 0;
+  // Most of a walk is in a few states: what bytes do there is written out as it is asked for.
+  constexpr std::size_t kRows = 128;
+  constexpr State kUnread = UINT32_MAX;
+  std::vector<std::uint32_t> row_of;  // by state, from 1 on
+  std::vector<State> rows;
+  const auto inside = [&](State from, unsigned char byte) -> State {  // kNone where it ends, too
+    const auto read = [&] {
+      const State to = next(from, byte);
+      return to != kNone && accepting(to) ? kNone : to;
+    };
+    if (from >= row_of.size()) row_of.resize(facts_.size(), 0);
+    if (row_of[from] == 0) {
+      if (rows.size() == kRows * 256) return read();
+      rows.resize(rows.size() + 256, kUnread);
+      row_of[from] = static_cast<std::uint32_t>(rows.size() / 256);
+    }
+    State& to = rows[(row_of[from] - 1U) * std::size_t{256} + byte];
+    if (to == kUnread) to = read();
+    return to;
+  };
   std::vector<State> path(trie.longest() + 1, kNone);
   path[0] = q;
   for (std::uint32_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& at = nodes[i];
-    const State to = next(path[at.depth - 1U], at.byte);
-    if (to == kNone || accepting(to)) {
+    const State to = inside(path[at.depth - 1U], at.byte);
+    if (to == kNone) {
       i = at.next;
       continue;
     }
     path[at.depth] = to;
-    for (const TokenId id : trie.tokens_at(i)) {
-      words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-      ++count;
+    if (at.token_count > 0) {
+      for (const TokenId id : trie.tokens_at(i)) {
+        words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+        ++count;
+      }
+      out->longest = std::max(out->longest, closing_size(to));
     }
-    if (at.token_count > 0) out->longest = std::max(out->longest, closing_size(to));
     ++i;
   }
   if (count <= kListedTokens) {
@@ -286,10 +308,12 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
   }
   const auto& exits = tables.quoted->exits;
   for (std::uint32_t i = 0; i < exits.size(); ++i) {
+    const std::string_view text = vocabulary.bytes(exits[i].id);
     State to = q;
-    for (const char c : vocabulary.bytes(exits[i].id).substr(0, exits[i].size + 1U)) {
-      to = to == kNone ? kNone : next(to, static_cast<unsigned char>(c));
+    for (std::size_t b = 0; b < exits[i].size && to != kNone; ++b) {
+      to = inside(to, static_cast<unsigned char>(text[b]));
     }
+    if (to != kNone) to = next(to, static_cast<unsigned char>(text[exits[i].size]));
     if (to != kNone && accepting(to)) out->exits.push_back(i);
   }
   const std::size_t bytes = sizeof(Tokens) + out->stay.size() * sizeof(TokenId) +

@@ -51,7 +51,7 @@ ScalarRun ScalarRun::anew() const {
 }
 
 ScalarRun::ScalarRun(WordTrie words)
-    : words_(std::make_unique<const WordTrie>(std::move(words))), start_(WordTrie::kStart) {}
+    : words_(std::make_unique<WordTrie>(std::move(words))), start_(WordTrie::kStart) {}
 
 ScalarRun::ScalarRun(const Terminal* terminal, std::uint32_t low, std::uint32_t high)
     : terminal_(terminal), low_(low), high_(high), start_(terminal->start()) {}

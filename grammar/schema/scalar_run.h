@@ -119,6 +119,10 @@ class ScalarRun {
     return counts_->owing != nullptr ? counts_->owing->longest(owed)
                                      : std::uint64_t{owed} * dfa_->widest();
   }
+  /// Of one that is a few words: the state without one of those from there on; kNone without more.
+  [[nodiscard]] std::uint32_t without_word(std::uint32_t state, std::string_view word) {
+    return words_->without(state, word);
+  }
   /// The texts of one that is a few words, from WordTrie::kStart on; else nullptr.
   [[nodiscard]] const WordTrie* words() const { return words_.get(); }
   /// Every beginning of a text that was taken away can go on as another.
@@ -186,7 +190,7 @@ class ScalarRun {
 
   const Terminal* terminal_ = nullptr;
   std::uint32_t low_ = 0, high_ = kUnbounded;
-  std::unique_ptr<const WordTrie> words_;
+  std::unique_ptr<WordTrie> words_;
   std::shared_ptr<const ScalarDfa> dfa_;
   std::unique_ptr<Automaton> automaton_;
   std::shared_ptr<ScalarProduct> product_;

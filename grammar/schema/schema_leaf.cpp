@@ -278,8 +278,8 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   std::erase_if(names, [&](std::uint32_t name) { return has_seen(seen, name); });
   std::vector<std::uint32_t> live = may_come(object, names);
   if (!live.empty()) {
-    const std::uint32_t s = key_words(std::move(live));
-    parts.push_back({s, scalars_[s].run.start(), 0});
+    const KeyWords::Place words = key_words(std::move(live));
+    parts.push_back({words.scalar, words.state, 0});
   }
   static const std::vector<KeyClass> kNone;
   for (const KeyClass& key : facts.patterns.empty() ? kNone : key_classes(facts.patterns)) {
@@ -467,20 +467,32 @@ std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
   return out;
 }
 
-// The scalar that is one of these names.
-std::uint32_t SchemaMachine::key_words(std::vector<std::uint32_t> names) {
-  const auto [it, fresh] =
-      key_words_.try_emplace(std::move(names), static_cast<std::uint32_t>(scalars_.size()));
-  if (fresh) {
+// The words that are one of these names.
+KeyWords::Place SchemaMachine::key_words(std::vector<std::uint32_t> names) {
+  if (const KeyWords::Place* known = key_words_.find(names)) return *known;
+  const auto word = [&](std::uint32_t name) { return '"' + spelled(name) + '"'; };
+  KeyWords::Place made;
+  if (const auto larger = key_words_.larger(names)) {
+    made = larger->from;
+    ScalarRun& run = scalars_[made.scalar].run;
+    const std::size_t before = run.bytes();
+    for (const std::uint32_t name : larger->without) {
+      made.state = run.without_word(made.state, word(name));
+    }
+    bytes_ += run.bytes() - before;
+  } else {
     std::vector<std::string> words;
-    for (const std::uint32_t name : it->first) words.push_back('"' + spelled(name) + '"');
-    Scalar made;
-    made.run = ScalarRun(WordTrie(std::move(words)));
-    made.closing = made.run.closing_word(made.run.start());
-    bytes_ += made.run.bytes() + it->first.size() * sizeof(std::uint32_t) + 128;
-    scalars_.push_back(std::move(made));
+    for (const std::uint32_t name : names) words.push_back(word(name));
+    Scalar one;
+    one.run = ScalarRun(WordTrie(std::move(words)));
+    one.closing = one.run.closing_word(one.run.start());
+    bytes_ += one.run.bytes();
+    made = {static_cast<std::uint32_t>(scalars_.size()), one.run.start()};
+    scalars_.push_back(std::move(one));
   }
-  return it->second;
+  bytes_ += names.size() * sizeof(std::uint32_t) + 128;
+  key_words_.add(std::move(names), made);
+  return made;
 }
 
 }  // namespace espalier::grammar

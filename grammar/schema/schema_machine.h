@@ -39,6 +39,7 @@
 #include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
 #include "grammar/number_map.h"
+#include "grammar/schema/key_words.h"
 #include "grammar/schema/language_relation.h"
 #include "grammar/schema/member_key.h"
 #include "grammar/schema/required_members.h"
@@ -340,7 +341,7 @@ class SchemaMachine {
   }
   const OwnKeys* own_keys(std::vector<std::uint32_t> names);
   std::vector<std::uint32_t> may_come(LevelId object, const std::vector<std::uint32_t>& names);
-  std::uint32_t key_words(std::vector<std::uint32_t> names);
+  KeyWords::Place key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
   State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
   LevelId level(Level&& level);
@@ -556,8 +557,8 @@ class SchemaMachine {
   };
   std::vector<Text> texts_;
   InternTable text_ids_;
-  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;         // by names
-  std::map<std::vector<std::uint32_t>, std::uint32_t> key_words_;  // scalars, by names
+  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;  // by names
+  KeyWords key_words_;
   // By patterns, those that are matched, and names.
   std::map<std::tuple<std::vector<FormulaId>, std::vector<FormulaId>, std::vector<std::uint32_t>>,
            FoundKeys>

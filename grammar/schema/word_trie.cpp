@@ -34,23 +34,46 @@ WordTrie::WordTrie(std::vector<std::string> words) {
       at = end;
     }
   }
-  for (std::size_t n = nodes_.size() - 1; n > 0; --n) {  // children have larger numbers
-    Node& node = nodes_[n];
-    node.words = node.accepting ? 1 : 0;
-    for (const std::uint32_t c : children(static_cast<std::uint32_t>(n))) {
-      node.words += nodes_[c].words;
-    }
-    if (node.accepting) {
-      node.closing_size = 0;
-      continue;
-    }
-    for (const std::uint32_t c : children(static_cast<std::uint32_t>(n))) {
-      if (nodes_[c].closing_size + 1 < node.closing_size) {
-        node.closing_size = nodes_[c].closing_size + 1;
-        node.closing_next = c;
-      }
-    }
+  for (std::size_t n = nodes_.size() - 1; n > 0; --n) find_closing(nodes_[n]);  // children first
+}
+
+// Sets what a node has of its children: its words, and the nearest of them.
+void WordTrie::find_closing(Node& node) const {
+  node.words = node.accepting ? 1 : 0;
+  node.closing_size = node.accepting ? 0 : UINT32_MAX;
+  node.closing_next = 0;
+  for (const std::uint32_t c : children(node)) {
+    node.words += nodes_[c].words;
+    if (nodes_[c].closing_size + 1 >= node.closing_size) continue;
+    node.closing_size = nodes_[c].closing_size + 1;
+    node.closing_next = c;
   }
+}
+
+std::uint32_t WordTrie::without(std::uint32_t node, std::string_view word) {
+  std::vector<std::uint32_t> path{node};
+  for (const char c : word) path.push_back(step(path.back(), static_cast<unsigned char>(c)));
+  std::uint32_t before = 0, made = 0;  // of the child on the path
+  for (std::size_t i = path.size(); i-- > 0;) {
+    Node copy = nodes_[path[i]];
+    if (before == 0) copy.accepting = false;
+    copy.first = static_cast<std::uint32_t>(children_.size());
+    copy.count = 0;
+    for (std::uint32_t k = 0; k < nodes_[path[i]].count; ++k) {
+      std::uint32_t child = children_[nodes_[path[i]].first + k];
+      if (child == before) child = made;
+      if (child == 0) continue;
+      children_.push_back(child);
+      ++copy.count;
+    }
+    find_closing(copy);
+    before = path[i];
+    made = 0;
+    if (copy.words == 0) continue;
+    made = static_cast<std::uint32_t>(nodes_.size());
+    nodes_.push_back(copy);
+  }
+  return made;
 }
 
 std::uint32_t WordTrie::step(std::uint32_t node, unsigned char byte) const {

@@ -1,7 +1,9 @@
 // A finite set of words as a trie: the keys of an object, the values of an enumeration.
 //
-// States are its nodes, numbered from 1; 0 is no state. Words may be prefixes of each other. Built
-// once from its words, immutable. Cost: O(total bytes) after sorting.
+// States are its nodes, numbered from 1; 0 is no state. Words may be prefixes of each other. A node
+// never changes: without one of its words it is another node (a persistent structure, by copies of
+// the path). Cost: O(total bytes) after sorting; of a word taken away its bytes and the children
+// along them.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +24,8 @@ class WordTrie {
   explicit WordTrie(std::vector<std::string> words);
 
   static constexpr std::uint32_t kStart = 1;
+  /// The node of the words below `node` but for this one, which is one of them; 0 where it is all.
+  [[nodiscard]] std::uint32_t without(std::uint32_t node, std::string_view word);
   [[nodiscard]] std::uint32_t step(std::uint32_t node, unsigned char byte) const;
   [[nodiscard]] bool accepting(std::uint32_t node) const { return nodes_[node].accepting; }
   [[nodiscard]] ByteSet bytes_of(std::uint32_t node) const;
@@ -61,8 +65,12 @@ class WordTrie {
     std::uint32_t closing_next = 0;
     std::uint32_t words = 0;  // here and below
   };
+  void find_closing(Node& node) const;
+  [[nodiscard]] std::span<const std::uint32_t> children(const Node& node) const {
+    return std::span(children_).subspan(node.first, node.count);
+  }
   [[nodiscard]] std::span<const std::uint32_t> children(std::uint32_t node) const {
-    return std::span(children_).subspan(nodes_[node].first, nodes_[node].count);
+    return children(nodes_[node]);
   }
 
   std::vector<Node> nodes_;
