@@ -169,6 +169,12 @@ class Formulas {
     NumberMap<FormulaId> known;
     return map_parts(f, to, known);
   }
+  /// What `f` is where each literal is as `is` says; patterns, which are costly, are asked last.
+  template <class Is>
+  [[nodiscard]] bool evaluate(FormulaId f, Is&& is) const {
+    NumberMap<bool> known;
+    return evaluate(f, is, known);
+  }
   /// `f` for a value of the types `only` (those of one JSON type): what speaks of others is gone.
   FormulaId restrict(FormulaId f, JsonTypes only);
 
@@ -203,6 +209,24 @@ class Formulas {
     }
     if (same) return f;
     return nodes_[f].op == Op::kAnd ? all(parts) : any(parts);
+  }
+  template <class Is>
+  bool evaluate(FormulaId f, Is& is, NumberMap<bool>& known) const {
+    if (f <= kTrue) return f == kTrue;
+    if (nodes_[f].op == Op::kLiteral) return is(f);
+    if (const bool* decided = known.find(f)) return *decided;
+    const bool settles = nodes_[f].op == Op::kOr;  // one part that is this settles it
+    bool out = !settles;
+    for (const bool costly : {false, true}) {
+      for (std::uint32_t i = 0; i < nodes_[f].count && out != settles; ++i) {
+        const FormulaId part = children_[nodes_[f].first + i];
+        const bool pattern =
+            nodes_[part].op != Op::kLiteral || nodes_[part].atom.kind == AtomKind::kPattern;
+        if (pattern == costly && evaluate(part, is, known) == settles) out = settles;
+      }
+    }
+    known.set(f, out);
+    return out;
   }
   FormulaId intern(Node node, std::span<const FormulaId> children);
   FormulaId combine(Op op, std::span<const FormulaId> parts);

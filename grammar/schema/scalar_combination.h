@@ -21,7 +21,7 @@ class ScalarCombination {
  public:
   using Node = std::uint32_t;
   static constexpr std::uint32_t kUnbounded = UINT32_MAX;
-  static constexpr std::size_t kMostParts = 16;
+  static constexpr std::size_t kMostParts = 48;
   static constexpr std::uint32_t kMostCounted = (1U << 20) - 2;
 
   /// The scalars of an automaton.

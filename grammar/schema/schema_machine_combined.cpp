@@ -2,6 +2,7 @@
 // characters are counted while they are read, with texts taken away from it, or finished automata
 // run side by side.
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "grammar/schema/scalar_combination.h"
@@ -9,6 +10,27 @@
 #include "grammar/schema/schema_scalar.h"
 
 namespace espalier::grammar {
+namespace {
+
+// About how many characters a pattern's bounds of repetition write out: the sum of their last
+// numbers.
+std::size_t counted(std::string_view regex) {
+  constexpr std::size_t kMost = 1'000'000;
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  std::size_t sum = 0;
+  for (std::size_t at = regex.find('{'); at != std::string_view::npos; at = regex.find('{', at)) {
+    std::size_t last = 0;
+    for (++at; at < regex.size() && (digit(regex[at]) || regex[at] == ','); ++at) {
+      last = regex[at] == ','
+                 ? 0
+                 : std::min(kMost, last * 10 + static_cast<std::size_t>(regex[at] - '0'));
+    }
+    if (at < regex.size() && regex[at] == '}') sum += last;
+  }
+  return sum;
+}
+
+}  // namespace
 
 // Of strings that are not some texts: the automaton of the others' language, which many places and
 // schemas share, with the texts taken away.
@@ -343,7 +365,7 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
 // The automata that some mask would be long for: of patterns, where one mask may need several at
 // some tenths of a millisecond each, or that are long; of several that a string must match at once.
 void SchemaMachine::prepare_patterns() {
-  constexpr std::size_t kMany = 4, kLong = 96, kMost = 64, kMostStates = 3000;
+  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 64, kMostStates = 3000;
   std::size_t states = 0;
   const auto make = [&](auto&& scalar_run) {
     if (states > kMostStates) return;
@@ -352,8 +374,13 @@ void SchemaMachine::prepare_patterns() {
     states += dfa != nullptr ? dfa->size() : kMostStates / 4;
     if (dfa != nullptr) dfa->prepare(library_->tables());
   };
+  const auto canonical = [&](FormulaId alone) -> const ScalarDfa* {
+    const auto run = automaton(alone, in_canonical(alone), true);
+    return run ? run->dfa() : nullptr;
+  };
   const auto is_long = [&](std::uint32_t p) {
-    return formulas_.pattern_of(p).regex.size() >= kLong;
+    const std::string& regex = formulas_.pattern_of(p).regex;
+    return regex.size() >= kLong || regex.size() + counted(regex) >= kLongCounted;
   };
   std::vector<std::uint32_t> searched;
   for (std::uint32_t i = 0; i < formulas_.patterns() && searched.size() < kMost; ++i) {
@@ -363,9 +390,10 @@ void SchemaMachine::prepare_patterns() {
     std::erase_if(searched, [&](std::uint32_t p) { return !is_long(p); });
   for (const std::uint32_t p : searched) {
     make([&] {
-      const std::uint32_t s = scalar(formulas_.all(
-          {formulas_.types(JsonTypes::kString), formulas_.literal({AtomKind::kPattern, p, 0})}));
-      return scalars_[s].run.dfa();
+      const FormulaId alone = formulas_.all(
+          {formulas_.types(JsonTypes::kString), formulas_.literal({AtomKind::kPattern, p, 0})});
+      const ScalarDfa* dfa = scalars_[scalar(alone)].run.dfa();
+      return dfa != nullptr ? dfa : canonical(alone);
     });
   }
   // Keys have one spelling.
@@ -377,11 +405,7 @@ void SchemaMachine::prepare_patterns() {
           !is_long(atom.a)) {
         continue;
       }
-      make([&]() -> const ScalarDfa* {
-        const FormulaId alone = formulas_.all({formulas_.types(JsonTypes::kString), key});
-        const auto run = automaton(alone, in_canonical(alone), true);
-        return run ? run->dfa() : nullptr;
-      });
+      make([&] { return canonical(formulas_.all({formulas_.types(JsonTypes::kString), key})); });
     }
   }
 }

@@ -232,6 +232,7 @@ const std::vector<std::uint32_t>& SchemaMachine::scalars(FormulaId f) {
 
 // Of strings of several kinds, each kind alone: its automaton is small, or known. Values that are
 // listed stay one, and so do kinds that exclude each other: their automata are of the same parts.
+// Very many kinds stay one too, but for the values.
 std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
   constexpr std::size_t kMost = 12;
   if (formulas_.op(f) == Formulas::Op::kAnd) return listed_apart(f);
@@ -248,8 +249,8 @@ std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
              formulas_.atom(one).kind == AtomKind::kPattern;
     });
   });
-  if (out.empty() || out.size() > kMost) return {f};
-  if (exclude && out.size() > 2) out = {formulas_.any(out)};
+  if (out.empty()) return {f};
+  if (out.size() > kMost || (exclude && out.size() > 2)) out = {formulas_.any(out)};
   if (!listed.empty()) out.push_back(formulas_.any(listed));
   return out;
 }
@@ -338,7 +339,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
 
 bool SchemaMachine::holds(FormulaId f, const Json& value) {
   const JsonTypes type = type_of(value);
-  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+  return formulas_.evaluate(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     bool yes = true;
     switch (atom.kind) {
@@ -390,8 +391,8 @@ bool SchemaMachine::holds(FormulaId f, const Json& value) {
       default:
         break;  // of objects and arrays: holds for every scalar
     }
-    return yes != formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
-  }) == Formulas::kTrue;
+    return yes != formulas_.negated(l);
+  });
 }
 
 }  // namespace espalier::grammar
