@@ -19,6 +19,8 @@ struct KeyFacts {
   bool steady = false;
   // … and that by names alone, in one place.
   bool plain = false;
+  // Where it says nothing but what all members satisfy, which of them come and how many.
+  bool keys_alone = false;
   std::optional<std::uint32_t> members;
   FormulaId other = 0;               // plain: what any other key's value satisfies
   std::vector<std::uint32_t> names;  // that the formula speaks of

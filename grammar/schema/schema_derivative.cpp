@@ -239,10 +239,12 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
   KeyFacts facts;
   bool plain = true;
-  facts.steady = true;
+  facts.steady = facts.keys_alone = true;
+  std::size_t asserted_members = 0, members = 0;  // of the conjunction, anywhere
   const auto look = [&](FormulaId l) {
     const bool asserted = formulas_.op(l) == Formulas::Op::kLiteral && !formulas_.negated(l);
     if (asserted && formulas_.atom(l).kind == AtomKind::kMembers) {
+      ++asserted_members;
       plain = plain && !facts.members && formulas_.members_of(formulas_.atom(l).a).patterns.empty();
       facts.members = formulas_.atom(l).a;
     } else if (!asserted || formulas_.atom(l).kind != AtomKind::kHas) {
@@ -261,6 +263,10 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     const bool negated = formulas_.negated(l);
+    members += atom.kind == AtomKind::kMembers ? 1 : 0;
+    facts.keys_alone =
+        facts.keys_alone && (atom.kind == AtomKind::kMembers || atom.kind == AtomKind::kHas ||
+                             atom.kind == AtomKind::kMembersAtLeast);
     if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);
     if (atom.kind == AtomKind::kHas && !negated) facts.wanted.push_back(atom.a);
     if (atom.kind == AtomKind::kDiffers || (atom.kind == AtomKind::kMembersAtLeast && !negated)) {
@@ -291,6 +297,7 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
     }
     return l;
   });
+  facts.keys_alone = facts.keys_alone && members == asserted_members;
   for (auto* names : {&facts.names, &facts.wanted}) {
     std::sort(names->begin(), names->end());
     if (names == &facts.wanted) facts.most_wanted = most_frequent(*names);

@@ -13,7 +13,6 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::size_t kFewSteps = 6;  // of a leaf, before it gets a row
-constexpr std::size_t kFewNames = 8;  // that are each tried
 
 }  // namespace
 
@@ -35,6 +34,10 @@ std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
 // A name as it is read: canonical, without quotes.
 std::string SchemaMachine::spelled(std::uint32_t name) {
   return JsonExpressions::spelled(formulas_.name_of(name));
+}
+
+bool SchemaMachine::own_key(const Level& object, const std::string& spelled) {
+  return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
 }
 
 const SchemaMachine::OwnKeys* SchemaMachine::own_keys(std::vector<std::uint32_t> names) {
@@ -379,92 +382,6 @@ std::optional<std::uint64_t> SchemaMachine::closes_behind(const Level& object, c
   const bool closes = own != plan.end() ? formulas_.all({own->second, value}) == own->second
                                         : pairs[0].rest == a.formula;
   return closes ? std::optional(facts.size) : std::nullopt;
-}
-
-// Of names that do not stand yet, sorted, those that may come.
-std::vector<std::uint32_t> SchemaMachine::may_come(LevelId object,
-                                                   const std::vector<std::uint32_t>& names) {
-  std::vector<std::uint32_t> out;
-  Level& level = levels_[object];
-  const bool known = std::ranges::all_of(level.alternatives, [&](const Alternative& a) {
-    return key_facts(a.formula).members.has_value();
-  });
-  const auto lives = [&](FormulaId value) {
-    const ValueFacts facts = value_facts(expand(value));
-    if (facts.verdict != Verdict::kYes || !fits(level.depth, facts.height)) return false;
-    level.after_key = std::max(level.after_key, facts.size + level_bound(object) + 8);
-    return true;
-  };
-  const bool steady = !known && std::ranges::all_of(level.alternatives, [&](const Alternative& a) {
-    return key_facts(a.formula).steady;
-  });
-  if (steady) {  // by the values alone too
-    bool whole = true;
-    for (const std::uint32_t name : names) {
-      bool may = false;
-      for (const Alternative& a : level.alternatives) {
-        const auto value = member_value(a.formula, key_facts(a.formula), name);
-        whole = whole && value.has_value();
-        may = (value && lives(*value)) || may;
-      }
-      if (may) out.push_back(name);
-    }
-    if (whole) return out;
-    out.clear();
-  }
-  if (!known) {
-    const auto planned = level.alternatives.size() == 1 && names.size() > kFewNames
-                             ? this->planned(level, level.alternatives[0])
-                             : std::nullopt;
-    for (const std::uint32_t name : names) {
-      const auto size =
-          planned ? closes_behind(level, level.alternatives[0], *planned, name) : std::nullopt;
-      if (size) {
-        out.push_back(name);
-        level.after_key = std::max(level.after_key, *size + level_bound(object) + 8);
-        continue;
-      }
-      const LevelId value = value_after_key(object, std::string(formulas_.name_of(name)));
-      if (value == 0) continue;
-      out.push_back(name);
-      levels_[object].after_key = std::max(levels_[object].after_key, level_bound(value));
-    }
-    return out;
-  }
-  // By their members' values, one alternative after the other: what it names, and where any other
-  // may come all that it does not name.
-  enum : std::uint8_t { kLeft, kMay, kMayNot };
-  std::vector<std::uint8_t> found(names.size(), kLeft);
-  std::size_t left = names.size();
-  std::vector<std::size_t> dead;
-  for (std::size_t i = 0; i < level.alternatives.size() && left > 0; ++i) {
-    const MemberMap map = formulas_.members_of(*key_facts(level.alternatives[i].formula).members);
-    dead.clear();
-    for (const auto& [name, value] : map.named) {
-      const auto at = std::lower_bound(names.begin(), names.end(), name);
-      const auto which = static_cast<std::size_t>(at - names.begin());
-      if (at == names.end() || *at != name || found[which] == kMay) continue;
-      if (lives(value)) {
-        found[which] = kMay;
-        --left;
-      } else {
-        found[which] = kMayNot;
-        dead.push_back(which);
-      }
-    }
-    if (left > dead.size() && lives(map.other)) {
-      for (std::uint8_t& one : found) {
-        if (one != kLeft) continue;
-        one = kMay;
-        --left;
-      }
-    }
-    for (const std::size_t which : dead) found[which] = kLeft;
-  }
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (found[i] == kMay) out.push_back(names[i]);
-  }
-  return out;
 }
 
 // The words that are one of these names.

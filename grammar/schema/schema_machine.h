@@ -336,11 +336,11 @@ class SchemaMachine {
   std::uint64_t find_level_bound(LevelId level);
   std::uint64_t key_bound(LevelId object, std::uint64_t left);
   // schema_machine.cpp
-  static bool own_key(const Level& object, const std::string& spelled) {
-    return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
-  }
+  static bool own_key(const Level& object, const std::string& spelled);
   const OwnKeys* own_keys(std::vector<std::uint32_t> names);
-  std::vector<std::uint32_t> may_come(LevelId object, const std::vector<std::uint32_t>& names);
+  using Names = KeyWords::Names;  // schema_next_names.cpp
+  Names may_come(LevelId object, const Names& names);
+  Names may_come_together(LevelId object, const Names& names, Names& unsure);
   KeyWords::Place key_words(std::vector<std::uint32_t> names);
   std::string spelled(std::uint32_t name);
   State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
