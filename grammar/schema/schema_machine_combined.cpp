@@ -202,7 +202,6 @@ std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
   if (entry && entry->dfa != nullptr) return entry->dfa;
   auto made = dfa->without_empty(vocabulary_->single_bytes(), library_->string());
   if (made == nullptr) return made;
-  made->prepare(library_->tables());
   keep_entry(name, {nullptr, made, nullptr});
   return made;
 }
