@@ -356,6 +356,22 @@ FormulaId Formulas::combine(Op op, std::span<const FormulaId> parts) {
   return intern({op, false, {}, 0, 0, 0}, kept);
 }
 
+JsonTypes Formulas::types_of(FormulaId f) const {
+  JsonTypes out(JsonTypes::kAll);
+  for (const FormulaId part : parts(f)) {
+    const bool type = nodes_[part].op == Op::kLiteral && nodes_[part].atom.kind == AtomKind::kType;
+    if (type) out = out & JsonTypes(static_cast<std::uint8_t>(nodes_[part].atom.a));
+  }
+  return out;
+}
+
+bool Formulas::speaks_of(FormulaId f, JsonTypes only) const {
+  const auto alone = [&](FormulaId l) {
+    return nodes_[l].op == Op::kLiteral && spoken_of(nodes_[l].atom.kind) == only;
+  };
+  return alone(f) || (f > kTrue && std::ranges::any_of(children(f), alone));
+}
+
 FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
   if (f <= kTrue) return f;
   const std::uint64_t key = (std::uint64_t{f} << 8) | only.bits();

@@ -175,7 +175,16 @@ class Formulas {
     NumberMap<bool> known;
     return evaluate(f, is, known);
   }
-  /// `f` for a value of the types `only` (those of one JSON type): what speaks of others is gone.
+  /// The types that its parts leave a value.
+  [[nodiscard]] JsonTypes types_of(FormulaId f) const;
+  /// A pattern, or that there is none.
+  [[nodiscard]] bool is_pattern(FormulaId f) const {
+    return nodes_[f].op == Op::kLiteral && nodes_[f].atom.kind == AtomKind::kPattern;
+  }
+  /// Whether it is or consists of something that says nothing of values of other types than these,
+  /// those of one JSON type.
+  [[nodiscard]] bool speaks_of(FormulaId f, JsonTypes only) const;
+  /// `f` for a value of the types `only`: what speaks of others is gone.
   FormulaId restrict(FormulaId f, JsonTypes only);
 
  private:

@@ -326,7 +326,6 @@ class SchemaMachine {
   };
 
   std::unique_ptr<WalkRoom> walk_room();  // schema_walk.cpp
-
   // schema_closing.cpp
   std::uint64_t level_bound(LevelId level) {
     if (level == 0) return 0;
@@ -473,12 +472,13 @@ class SchemaMachine {
   static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8;
   bool says_too_much(FormulaId f);
   bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
+  FormulaId by_patterns(FormulaId known, FormulaId said);
+  FormulaId without_implied(FormulaId value, FormulaId said);
   static constexpr std::size_t kMaxPairs = 4096;
   bool split_by_products(FormulaId f, std::vector<Pair>& out);
   std::optional<FormulaId> member_value(FormulaId f, const KeyFacts& facts, std::uint32_t name);
   bool split_member(FormulaId f, std::uint32_t name, std::vector<Pair>& out);
   void group(std::vector<Pair>& pairs);
-
   // schema_liveness.cpp
   ValueFacts value_facts(FormulaId f);
   static constexpr std::uint32_t kNoName = UINT32_MAX;

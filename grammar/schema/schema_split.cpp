@@ -202,17 +202,30 @@ bool SchemaMachine::says_too_much(FormulaId f) {
 // exclude each other are told apart by a constant. False where more than `left` are to be told.
 bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& left,
                                    std::vector<Pair>& out) {
-  const auto first_said = [&](FormulaId at) {
+  // What is told next: first whether the value is of the type that it is told of, for of others it
+  // says nothing.
+  const auto next_said = [&](FormulaId at) {
     while (formulas_.op(at) != Formulas::Op::kLiteral) {
       const auto parts = formulas_.children(at);
       at = *std::ranges::find_if(parts, [&](FormulaId part) { return has_child(part); });
     }
-    return comparable(formulas_.atom(at).a);
+    const FormulaId said = comparable(formulas_.atom(at).a);
+    const JsonTypes may = formulas_.types_of(value);
+    for (const std::uint8_t type : {JsonTypes::kString, JsonTypes::kNumber}) {
+      const JsonTypes only(type);
+      const bool told = (may & only).none() || (may & only) == may;
+      if (!told && formulas_.speaks_of(said, only)) return formulas_.types(only);
+    }
+    return said;
   };
   const auto given = [&](FormulaId known) {
+    const JsonTypes may = formulas_.types_of(known);
     return formulas_.map(f, [&](FormulaId l) -> FormulaId {
       if (formulas_.atom(l).kind != AtomKind::kChild) return l;
-      const FormulaId said = comparable(formulas_.atom(l).a);
+      FormulaId said = comparable(formulas_.atom(l).a);
+      if (may != JsonTypes(JsonTypes::kAll)) said = formulas_.restrict(said, may);
+      if (may == JsonTypes(JsonTypes::kString)) said = by_patterns(known, said);
+      if (said <= Formulas::kTrue) return said;
       if (formulas_.all({known, said}) == known) return Formulas::kTrue;
       const bool excluded = formulas_.all({known, formulas_.negate(said)}) == known;
       return excluded || formulas_.all({known, said}) == Formulas::kFalse ? Formulas::kFalse : l;
@@ -221,8 +234,8 @@ bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& le
   while (has_child(f)) {
     const std::size_t before = formulas_.size();
     if (left-- == 0) return false;
-    const FormulaId said = first_said(f);
-    const FormulaId with = formulas_.all({value, said});
+    const FormulaId said = next_said(f);
+    const FormulaId with = formulas_.all({without_implied(value, said), said});
     if (with != Formulas::kFalse && !split_by_cases(given(with), with, left, out)) return false;
     value = formulas_.all({value, formulas_.negate(said)});
     if (value == Formulas::kFalse) return true;
@@ -231,6 +244,37 @@ bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& le
   }
   if (f != Formulas::kFalse) out.push_back({value, f});
   return true;
+}
+
+// What is said of a string of which `known` holds, where the patterns in that decide those in this.
+FormulaId SchemaMachine::by_patterns(FormulaId known, FormulaId said) {
+  std::vector<FormulaId> patterns = formulas_.parts(known);
+  std::erase_if(patterns, [&](FormulaId part) { return !formulas_.is_pattern(part); });
+  if (patterns.empty()) return said;
+  return formulas_.map(said, [&](FormulaId l) -> FormulaId {
+    if (!formulas_.is_pattern(l)) return l;
+    const bool negated = formulas_.negated(l);
+    const FormulaId own = negated ? formulas_.negate(l) : l;
+    for (const FormulaId p : patterns) {
+      const bool matches = !formulas_.negated(p);
+      const LanguageRelation to = key_relation(matches ? p : formulas_.negate(p), own);
+      if (matches ? !to.both : !to.second_alone)
+        return negated ? Formulas::kTrue : Formulas::kFalse;
+      if (matches && !to.first_alone) return negated ? Formulas::kFalse : Formulas::kTrue;
+    }
+    return l;
+  });
+}
+
+// Without patterns that a string which matches `said` cannot match anyway.
+FormulaId SchemaMachine::without_implied(FormulaId value, FormulaId said) {
+  if (!formulas_.is_pattern(said) || formulas_.negated(said)) return value;
+  std::vector<FormulaId> parts = formulas_.parts(value);
+  std::erase_if(parts, [&](FormulaId part) {
+    return formulas_.is_pattern(part) && formulas_.negated(part) &&
+           !key_relation(formulas_.negate(part), said).both;
+  });
+  return formulas_.all(parts);
 }
 
 // By the parts of conjunctions and disjunctions.

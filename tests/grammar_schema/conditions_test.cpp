@@ -175,5 +175,75 @@ TEST(Conditions, TypeAMemberThatComesBeforeTheirConstant) {
   EXPECT_TRUE(testing::accepts(grammar, R"({"of":1})"));
 }
 
+// Of "kind" by patterns and bounds, of which some exclude and some imply each other; a value of
+// another type satisfies them all.
+TEST(ConditionsOracle, TextsAreAcceptedIffEachConditionByPatternsOrBoundsHolds) {
+  static const Json kSaid[] = {{{"pattern", "^x"}},
+                               {{"pattern", "^xy"}},
+                               {{"pattern", "^y"}},
+                               {{"pattern", "y$"}},
+                               {{"pattern", "^$"}},
+                               {{"pattern", "z"}},
+                               {{"minLength", 2}},
+                               {{"minimum", 2}},
+                               {{"maximum", 2}},
+                               {{"exclusiveMinimum", 1}},
+                               {{"minimum", 5}},
+                               {{"type", "string"}, {"pattern", "^x"}},
+                               {{"type", {"string", "null"}}, {"pattern", "y"}},
+                               {{"const", "xy"}},
+                               {{"multipleOf", 2}}};
+  std::vector<std::string> texts;
+  for (const std::string kind : {"", "\"\"", "\"x\"", "\"xy\"", "\"y\"", "\"yz\"", "\"xzy\"", "1",
+                                 "2", "3", "6", "2.5", "null", "true", "{}"}) {
+    for (unsigned set = 0; set < 16; ++set) {
+      std::string before, after;
+      for (unsigned i = 0; i < 4; ++i) {
+        if ((set >> i & 1U) == 0) continue;
+        std::string& to = i % 2 == 0 ? before : after;
+        to += (i % 2 == 0 ? "\"l" : ",\"l") + std::to_string(i) + "\":1" + (i % 2 == 0 ? "," : "");
+      }
+      std::string text = before + (kind.empty() ? "" : "\"kind\":" + kind) + after;
+      if (kind.empty() && !after.empty()) text = before + after.substr(1);
+      if (kind.empty() && after.empty() && !before.empty()) text.pop_back();
+      if (!kind.empty() && kind == "true") text = "\"kind\":true" + after;
+      texts.push_back("{" + text + "}");
+    }
+  }
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    std::mt19937_64 random(seed);
+    Json schema = {{"type", "object"}, {"allOf", Json::array()}};
+    for (std::size_t i = 0, n = 3 + random() % 6; i < n; ++i) {
+      Json condition = {{"if", {{"properties", {{"kind", kSaid[random() % std::size(kSaid)]}}}}}};
+      if (random() % 2 == 0) condition["if"]["required"] = {"kind"};
+      condition["then"] = {{"required", {"l" + std::to_string(random() % 4)}}};
+      if (random() % 3 == 0)
+        condition["else"] = {{"required", {"l" + std::to_string(random() % 4)}}};
+      schema["allOf"].push_back(condition);
+    }
+    if (random() % 3 == 0) schema["properties"]["kind"] = {{"type", "string"}};
+    check_naively(schema, texts, seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST(Conditions, ByManyPatternsThatExcludeEachOtherReadEveryText) {
+  Json schema = {{"type", "object"}, {"allOf", Json::array()}};
+  for (int i = 0; i < 30; ++i) {
+    const std::string own = std::to_string(i);
+    schema["allOf"].push_back(
+        {{"if", {{"properties", {{"id", {{"pattern", "^p" + own + "-"}}}}}, {"required", {"id"}}}},
+         {"then", {{"required", {"l" + own}}}}});
+  }
+  const GrammarRef grammar = compile_json_schema(byte_vocabulary(), schema).value();
+  EXPECT_TRUE(testing::accepts(grammar, R"({"id":"p3-x","l3":1})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"l29":1,"id":"p29-"})"));
+  EXPECT_TRUE(testing::accepts(grammar, R"({"id":"q"})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"id":7})"));  // all patterns hold of it
+  EXPECT_TRUE(testing::accepts(grammar, R"({})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"id":"p3-x","l4":1})"));
+  EXPECT_FALSE(testing::accepts(grammar, R"({"l4":1,"id":"p3-x"})"));
+}
+
 }  // namespace
 }  // namespace espalier::grammar
