@@ -240,9 +240,10 @@ class ScalarDfa {
   mutable std::size_t kept_ = 0;
   mutable std::once_flag ahead_once_;
   mutable std::vector<Ahead> ahead_;  // by state
-  // By state, where there are many and a second one asks: a digest of what it does with every text
-  // of kHorizon bytes; and by digest, the tokens that stay inside of the first such state. Those
-  // that were not sorted in yet.
+  // By state, where there are many, once kFirsts were walked: a digest of what it does with every
+  // text of kHorizon bytes; and by digest, the tokens that stay inside of the first such state.
+  // Those that were not sorted in yet.
+  static constexpr std::size_t kFirsts = 3;
   using Words = std::shared_ptr<const std::vector<std::uint64_t>>;
   struct Digest {
     std::uint64_t a = 0, b = 0;

@@ -199,7 +199,7 @@ bool ScalarDfa::add_by_like(const Tables& tables, State q,
                             std::vector<std::uint64_t>& words) const {
   {
     const std::lock_guard lock(mutex_);
-    if (firsts_.empty() && alike_tokens_.empty()) return false;
+    if (alike_.empty() && firsts_.size() < kFirsts) return false;
     if (alike_.empty()) alike_ = find_alike();
     for (const auto& [state, tokens] : firsts_) alike_tokens_.try_emplace(alike_[state], tokens);
     firsts_.clear();
@@ -259,6 +259,8 @@ void ScalarDfa::prepare(const Tables& tables) const {
   for (const Terminal* characters : {tables.string, tables.canonical}) {
     if (characters != nullptr) static_cast<void>(along(*characters, kSame));
   }
+  const std::lock_guard lock(mutex_);
+  if (alike_.empty()) alike_ = find_alike();
 }
 
 // Where any string may follow.

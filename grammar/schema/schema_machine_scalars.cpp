@@ -329,6 +329,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if (large && !own) steps = ScalarLibrary::kFormatSteps;
   ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string()),
                              nullptr};
+  if (large && !own && entry.dfa != nullptr) entry.dfa->prepare(library_->tables());
   // Not many large ones a schema; a state takes some six steps.
   const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;
   if (own && made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
