@@ -259,8 +259,8 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
   const Vocabulary& vocabulary = *tables.vocabulary;
   const TokenTrie& trie = vocabulary.trie();
   const auto nodes = trie.nodes();
+  const auto tokens = trie.tokens();
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
-  std::uint32_t count = 0;
   // Most of a walk is in a few states: what bytes do there is written out as it is asked for.
   constexpr std::size_t kRows = 128;
   constexpr State kUnread = UINT32_MAX;
@@ -283,6 +283,7 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
   };
   std::vector<State> path(trie.longest() + 1, kNone);
   path[0] = q;
+  State noted = kNone;
   for (std::uint32_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& at = nodes[i];
     const State to = inside(path[at.depth - 1U], at.byte);
@@ -291,15 +292,20 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
       continue;
     }
     path[at.depth] = to;
-    if (at.token_count > 0) {
+    const auto first = static_cast<std::size_t>(tokens[at.tokens]);  // one below it, at least
+    words[first / 64] |= std::uint64_t{at.token_count != 0} << (first % 64);
+    if (at.token_count > 1) {
       for (const TokenId id : trie.tokens_at(i)) {
         words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-        ++count;
       }
+    }
+    if (at.token_count > 0 && to != noted) {
+      noted = to;
       out->longest = std::max(out->longest, closing_size(to));
     }
     ++i;
   }
+  const std::uint32_t count = count_bits(words);
   if (count <= kListedTokens) {
     out->stay.reserve(count);
     for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
