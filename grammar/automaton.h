@@ -295,10 +295,10 @@ class Automaton {
   struct NearEnd;
   void walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
   void walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in);
-  void walk_key(NearEnd& walk, StateId from, std::uint32_t node);
-  std::uint32_t key_distance(StateId state, std::uint32_t group,
+  void walk_text(NearEnd& walk, StateId from, std::uint32_t node);
+  std::uint32_t text_distance(StateId state, std::uint32_t group,
                              std::unordered_map<std::uint64_t, PositionId>& ends);
-  [[nodiscard]] std::optional<PositionId> schema_key(StateId state) const;
+  [[nodiscard]] std::optional<PositionId> schema_text(StateId state) const;
   void walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
   MaskRef intern_mask(MaskBuilder& builder);
 

@@ -1,7 +1,8 @@
 // Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead
 // to the same place of a key, or behind one, are decided together, since the tokens of a key are
 // most of the vocabulary and each would be a place of its own; and places of keys whose closings
-// end alike share what comes behind. The same tokens as walk_trie() finds.
+// end alike share what comes behind. So do strings of items that must differ from others: each
+// would leave another value for later items to differ from. The same tokens as walk_trie() finds.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -41,16 +42,16 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
   do {
     walk.again = false;
     mask.clear();
-    if (schema_key(state)) {
-      walk_key(walk, state, TokenTrie::kRoot);
+    if (schema_text(state)) {
+      walk_text(walk, state, TokenTrie::kRoot);
     } else {
       walk_below(walk, state, TokenTrie::kRoot, false);
     }
   } while (walk.again);
 }
 
-// The state's position, where it is one place inside a key of a schema's value.
-std::optional<PositionId> Automaton::schema_key(StateId state) const {
+// The state's position, where it is one place of a schema's value that has a text_group().
+std::optional<PositionId> Automaton::schema_text(StateId state) const {
   const State& s = states_[state];
   if (s.scan != kNoScan || s.items.size() != 1) return std::nullopt;
   const Position& at = positions_[s.items[0]];
@@ -58,12 +59,12 @@ std::optional<PositionId> Automaton::schema_key(StateId state) const {
     return std::nullopt;
   }
   const SchemaMachine& schema = machine(Expr{at.expr});
-  if (schema.key_group(schema.state(at.progress - 1)) == 0) return std::nullopt;
+  if (schema.text_group(schema.state(at.progress - 1)) == 0) return std::nullopt;
   return s.items[0];
 }
 
-// The tokens below a node, over states. `stands_in`: a key went by whose text stands for others, so
-// that what a later key may be is not known.
+// The tokens below a node, over states. `stands_in`: a text went by that stands for others, so that
+// what a later one may be is not known.
 void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in) {
   const auto nodes = walk.trie.nodes();
   const bool root = node == TokenTrie::kRoot;
@@ -80,12 +81,12 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
     walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
     const auto tokens = walk.trie.tokens_at(i);
     if (!tokens.empty() && distance(next) <= walk.most_after) walk.allow(tokens);
-    if (at.next == i + 1 || !schema_key(next)) {
+    if (at.next == i + 1 || !schema_text(next)) {
       ++i;
       continue;
     }
     if (!stands_in) {
-      walk_key(walk, next, i);
+      walk_text(walk, next, i);
     } else {
       for (const TokenId id : walk.trie.tokens_below(i).subspan(tokens.size())) {
         const StateId reached = step(walk.start, program_->vocabulary()->bytes(id));
@@ -96,40 +97,41 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
   }
 }
 
-// distance() of a place inside a key that is not told apart: behind the key its closing is that of
-// all keys that have the same key_end(), one of which is in `ends`.
-std::uint32_t Automaton::key_distance(StateId state, std::uint32_t group,
-                                      std::unordered_map<std::uint64_t, PositionId>& ends) {
-  const std::optional<PositionId> at = schema_key(state);
+// distance() of a place inside a text that is not told apart: behind the text its closing is that
+// of all texts that have the same text_end(), one of which is in `ends`.
+std::uint32_t Automaton::text_distance(StateId state, std::uint32_t group,
+                                       std::unordered_map<std::uint64_t, PositionId>& ends) {
+  const std::optional<PositionId> at = schema_text(state);
   if (!at) return distance(state);
   SchemaMachine& schema = machine(Expr{positions_[*at].expr});
   std::string word;
   const PositionId own = front(*at, word);
   for (const char c : word) {
-    if (group != 0) group = schema.key_group_step(group, static_cast<unsigned char>(c));
+    if (group != 0) group = schema.text_group_step(group, static_cast<unsigned char>(c));
   }
-  if (group == 0 || !schema.key_group_ends(group)) return distance(state);
+  if (group == 0 || !schema.text_group_ends(group)) return distance(state);
   const SchemaMachine::State key = schema.state(positions_[*at].progress - 1);
-  const PositionId end = ends.try_emplace(schema.key_end(key, group), own).first->second;
+  const PositionId end = ends.try_emplace(schema.text_end(key, group), own).first->second;
   if (end == own || word.size() + closing_size(end) > Program::kLongestClosing) {
     return distance(state);
   }
   return prepend(word, tail(end)).costs[0];
 }
 
-// The tokens below a node where a key is being read.
-void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
+// The tokens below a node where a key, or a string whose text is kept, is being read.
+void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   const auto nodes = walk.trie.nodes();
   const bool root = node == TokenTrie::kRoot;
   const std::size_t depth = root ? 0 : nodes[node].depth;
-  const Position position = positions_[*schema_key(from)];
+  const Position position = positions_[*schema_text(from)];
   SchemaMachine& schema = machine(Expr{position.expr});
   const SchemaMachine::State key = schema.state(position.progress - 1);
+  const bool is_key = key.phase == SchemaMachine::Phase::kKey;
   // Nodes whose text may close in another way, sorted.
   std::vector<std::uint32_t> apart;
-  const std::size_t told = schema.told_apart_count();
-  const std::vector<std::string> rests = schema.told_apart(key);
-  for (const std::string& rest : rests) {
+  const std::size_t told = schema.told_apart_count(key);
+  const auto rests = schema.told_apart(key);
+  for (const std::string& rest : rests.value_or(std::vector<std::string>())) {
     std::uint32_t at = node;
     for (const char c : rest) {
       at = walk.trie.child(at, static_cast<std::uint8_t>(c));
@@ -144,13 +146,16 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
   };
   struct Place {
     std::uint32_t group = 0;
-    bool alone = false;  // its text may close in another way
+    bool alone = false;   // its text may close in another way
+    bool escape = false;  // the same, and an escape begins
+    bool odd = false;     // the same, however it is spelled from here on
   };
   std::vector<Place> places(walk.trie.longest() + 1);
-  places[depth].group = schema.key_group(key);
-  places[depth].alone = !rests.empty();
+  places[depth].group = schema.text_group(key);
+  places[depth].alone = !rests || !rests->empty();
+  places[depth].odd = !rests;
   std::unordered_map<std::uint32_t, bool> fits;        // by group: tokens that end there
-  std::unordered_map<std::uint64_t, StateId> behind;   // by key_end(): where keys end
+  std::unordered_map<std::uint64_t, StateId> behind;   // by text_end(): where texts end
   std::unordered_map<std::uint64_t, PositionId> ends;  // the same of closings
   const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
   for (std::uint32_t i = root ? 0 : node + 1; i < end;) {
@@ -158,15 +163,15 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
     const Place& before = places[at.depth - 1U];
     walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
     Place here;
-    here.group = schema.key_group_step(before.group, at.byte);
+    here.group = schema.text_group_step(before.group, at.byte);
     if (here.group == 0) {
       i = at.next;
       continue;
     }
     const auto tokens = walk.trie.tokens_at(i);
-    if (schema.key_group_ends(here.group)) {
+    if (schema.text_group_ends(here.group)) {
       const bool alone = before.alone;
-      const std::uint64_t ended = schema.key_end(key, here.group);
+      const std::uint64_t ended = schema.text_end(key, here.group);
       const auto known = alone ? behind.end() : behind.find(ended);
       const StateId after = known != behind.end() ? known->second : reach(at.depth);
       if (!alone) behind.emplace(ended, after);
@@ -177,7 +182,10 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
       i = at.next;
       continue;
     }
-    here.alone = std::binary_search(apart.begin(), apart.end(), i);
+    // Another spelling of one that is told apart begins by \u or \/.
+    here.escape = !is_key && before.alone && !before.escape && at.byte == '\\';
+    here.odd = before.odd || (before.escape && (at.byte == 'u' || at.byte == '/'));
+    here.alone = here.escape || here.odd || std::binary_search(apart.begin(), apart.end(), i);
     places[at.depth] = here;
     if (!tokens.empty()) {
       const auto known = here.alone ? fits.end() : fits.find(here.group);
@@ -187,7 +195,7 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
         if (here.alone) {
           yes = reached != kDead && distance(reached) <= walk.most_after;
         } else {
-          yes = reached != kDead && key_distance(reached, here.group, ends) <= walk.most_after;
+          yes = reached != kDead && text_distance(reached, here.group, ends) <= walk.most_after;
           fits.emplace(here.group, yes);
         }
       }
@@ -195,7 +203,7 @@ void Automaton::walk_key(NearEnd& walk, StateId from, std::uint32_t node) {
     }
     ++i;
   }
-  walk.again = walk.again || schema.told_apart_count() != told;
+  walk.again = walk.again || schema.told_apart_count(key) != told;
 }
 
 }  // namespace espalier::grammar

@@ -45,7 +45,7 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
   if (!states_[state].mask) {
     // In a key, tokens lead far beyond such a budget: what is allowed without one is of no use.
     constexpr std::uint32_t kNear = 16;
-    if (tokens_left < kNever - kNear && in_schema(state) && schema_key(state) &&
+    if (tokens_left < kNever - kNear && in_schema(state) && schema_text(state) &&
         tokens_left <= distance(state) + kNear) {
       std::uint32_t largest = 0;
       return walk(state, tokens_left - 1, &largest);

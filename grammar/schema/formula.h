@@ -146,6 +146,7 @@ class Formulas {
     return values_[i];
   }
   [[nodiscard]] JsonValues& json_values() { return json_values_; }
+  [[nodiscard]] const JsonValues& json_values() const { return json_values_; }
   [[nodiscard]] const std::vector<std::uint32_t>& name_list_of(std::uint32_t i) const {
     return name_lists_[i];
   }

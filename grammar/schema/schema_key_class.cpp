@@ -309,28 +309,4 @@ std::optional<std::string> SchemaMachine::fresh_key(const KeyClass& key,
   }
 }
 
-// By class, whatever place of it the key ended at.
-std::uint64_t SchemaMachine::key_end(const State& at, std::uint32_t group) const {
-  constexpr std::uint64_t kClass = std::uint64_t{1} << 32;
-  const auto& values = levels_[at.b].key_values;
-  const LeafParts& parts = leaves_[group].parts;
-  const auto value =
-      std::ranges::find(values, parts[0].scalar, [](const auto& v) { return v.first; });
-  return parts.size() == 1 && value != values.end() ? kClass | value->second : group;
-}
-
-// What the texts that begin as the key at `at` would be, from there on, as they are spelled: the
-// object's own keys, and those that searches have found.
-std::vector<std::string> SchemaMachine::told_apart(const State& at) const {
-  const Level& object = levels_[at.b];
-  const std::string begun = key_so_far(at.b, at.text);
-  std::vector<std::string> out;
-  const auto add = [&](const std::string& text) {
-    if (text.starts_with(begun)) out.push_back(text.substr(begun.size()));
-  };
-  if (object.any_key) std::ranges::for_each(*object.own_keys, add);
-  for (const std::string& text : found_keys_) add(JsonExpressions::spelled(text));
-  return out;
-}
-
 }  // namespace espalier::grammar

@@ -133,23 +133,22 @@ class SchemaMachine {
   std::optional<std::uint64_t> sure_bound(Cursor at);
 
   // ---- for masks near the end of a budget ----
-  /// Inside a key whose text makes no other difference: texts that lead to the same group (not 0)
-  /// close alike, but for those that are told_apart(). 0 elsewhere.
-  [[nodiscard]] std::uint32_t key_group(const State& at) const {
-    return at.phase == Phase::kKey && !levels_[at.b].recorded ? at.a : 0;
-  }
+  /// Inside a key whose text makes no other difference, or a string of an item that must differ
+  /// from others: texts that lead to the same group (not 0) close alike, but for those that are
+  /// told_apart(). 0 elsewhere.
+  [[nodiscard]] std::uint32_t text_group(const State& at) const;
   /// The group a byte on; 0: none.
-  std::uint32_t key_group_step(std::uint32_t group, unsigned char byte) {
+  std::uint32_t text_group_step(std::uint32_t group, unsigned char byte) {
     return leaf_step(group, byte);
   }
-  [[nodiscard]] bool key_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
-  /// Of a group that ends, in the object of the place `at`: the same number for keys that lead
-  /// alike.
-  [[nodiscard]] std::uint64_t key_end(const State& at, std::uint32_t group) const;
-  /// The rests of texts, without a quote, whose closings may be others, as may those of their
-  /// beginnings. They become more while closings are found, by as many as told_apart_count() says.
-  [[nodiscard]] std::vector<std::string> told_apart(const State& at) const;
-  [[nodiscard]] std::size_t told_apart_count() const { return found_keys_.size(); }
+  [[nodiscard]] bool text_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
+  /// Of a group that ends, at the place `at`: the same number for texts that lead alike.
+  [[nodiscard]] std::uint64_t text_end(const State& at, std::uint32_t group) const;
+  /// The rests of texts in canonical spelling, without a quote, whose closings may be others, as
+  /// may those of their beginnings; nothing where any text's may. They become more while closings
+  /// are found, by as many as told_apart_count() says.
+  [[nodiscard]] std::optional<std::vector<std::string>> told_apart(const State& at) const;
+  [[nodiscard]] std::size_t told_apart_count(const State& at) const;
 
   /// About what it has grown to, and what it holds now: see Automaton.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
@@ -489,6 +488,7 @@ class SchemaMachine {
   std::shared_ptr<const RequiredMembers> required_alone(FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
   std::optional<Json> witness(FormulaId value);
+  std::optional<std::vector<JsonValueId>> values_around(LeafId leaf) const;
   bool fits(std::uint32_t depth, std::uint32_t height) const {
     return depth + height <= max_depth_;
   }

@@ -1,0 +1,128 @@
+// Which texts make no difference near the end of a budget: keys, and members' strings in items that
+// must differ from others, which close alike but for the few that a closing itself is made of or
+// that stand already.
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "grammar/json_expression.h"
+#include "grammar/schema/schema_machine.h"
+
+namespace espalier::grammar {
+
+std::uint32_t SchemaMachine::text_group(const State& at) const {
+  if (at.phase == Phase::kKey) return levels_[at.b].recorded ? 0 : at.a;
+  if (at.phase != Phase::kLeaf || !leaves_[at.a].recorded) return 0;
+  const bool members = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
+    return scalars_[part.scalar].run.string() && part.next != 0 &&
+           levels_[part.next].kind == Kind::kObject;
+  });
+  return members && !leaves_[at.a].accepting ? at.a : 0;
+}
+
+// By class, whatever place of it the key ended at.
+std::uint64_t SchemaMachine::text_end(const State& at, std::uint32_t group) const {
+  constexpr std::uint64_t kClass = std::uint64_t{1} << 32;
+  if (at.phase != Phase::kKey) return group;
+  const auto& values = levels_[at.b].key_values;
+  const LeafParts& parts = leaves_[group].parts;
+  const auto value =
+      std::ranges::find(values, parts[0].scalar, [](const auto& v) { return v.first; });
+  return parts.size() == 1 && value != values.end() ? kClass | value->second : group;
+}
+
+// What stands in items around a leaf that later ones must differ from: the scalars in it. Nothing
+// where some item must come twice, whose text closings repeat then.
+std::optional<std::vector<JsonValueId>> SchemaMachine::values_around(LeafId leaf) const {
+  std::vector<LevelId> levels;
+  for (const LeafPart& part : leaves_[leaf].parts) levels.push_back(part.next);
+  std::set<LevelId> reached(levels.begin(), levels.end());
+  std::set<FormulaId> asked;
+  std::set<JsonValueId> out;
+  std::vector<FormulaId> formulas;
+  std::vector<JsonValueId> open;
+  while (!levels.empty()) {
+    const LevelId at = levels.back();
+    levels.pop_back();
+    if (at == 0) continue;
+    for (const Alternative& a : levels_[at].alternatives) {
+      if (reached.insert(a.next).second) levels.push_back(a.next);
+      if (asked.insert(a.formula).second) formulas.push_back(a.formula);
+    }
+  }
+  while (!formulas.empty()) {
+    const FormulaId f = formulas.back();
+    formulas.pop_back();
+    if (f <= Formulas::kTrue) continue;
+    if (formulas_.op(f) != Formulas::Op::kLiteral) {
+      for (const FormulaId part : formulas_.children(f)) {
+        if (asked.insert(part).second) formulas.push_back(part);
+      }
+      continue;
+    }
+    const Atom atom = formulas_.atom(f);
+    if (atom.kind != AtomKind::kUnique && atom.kind != AtomKind::kDiffers) continue;
+    if (formulas_.negated(f)) return std::nullopt;
+    const auto& own = formulas_.values_of(atom.a);
+    open.insert(open.end(), own.begin(), own.end());
+  }
+  const JsonValues& values = formulas_.json_values();
+  std::set<JsonValueId> known(open.begin(), open.end());
+  while (!open.empty()) {
+    const JsonValueId v = open.back();
+    open.pop_back();
+    if (values.kind(v) == JsonValues::Kind::kScalar) out.insert(v);
+    const auto enter = [&](JsonValueId inner) {
+      if (known.insert(inner).second) open.push_back(inner);
+    };
+    for (const auto& [name, inner] : values.members(v)) enter(inner);
+    for (const JsonValueId inner : values.items(v)) enter(inner);
+  }
+  return std::vector<JsonValueId>(out.begin(), out.end());
+}
+
+// What the texts that begin as the one at `at` would be, from there on, as they are spelled. Of
+// keys the object's own ones, and those that searches have found; of a value all strings that stand
+// in items, and the shortest of each scalar, which closings are made of.
+std::optional<std::vector<std::string>> SchemaMachine::told_apart(const State& at) const {
+  std::vector<std::string> out;
+  std::string begun;
+  const auto add = [&](const std::string& text) {
+    if (text.starts_with(begun)) out.push_back(text.substr(begun.size()));
+  };
+  if (at.phase == Phase::kKey) {
+    const Level& object = levels_[at.b];
+    begun = key_so_far(at.b, at.text);
+    if (object.any_key) std::ranges::for_each(*object.own_keys, add);
+    for (const std::string& text : found_keys_) add(JsonExpressions::spelled(text));
+    return out;
+  }
+  const auto read = item_so_far(at);
+  const auto around = values_around(at.a);
+  if (!read || read->escaped || !around) return std::nullopt;
+  begun = read->text.substr(1);
+  const auto add_value = [&](const Json& value) {
+    if (value.is_string()) add(JsonExpressions::spelled(value.get_ref<const std::string&>()));
+  };
+  const JsonValues& values = formulas_.json_values();
+  for (const JsonValueId v : *around) add_value(values.scalar(v));
+  for (const Scalar& scalar : scalars_) {
+    const std::string& closing = scalar.closing;
+    if (scalar.run.words() != nullptr || !closing.starts_with('"')) continue;
+    if (closing.find('\\') == std::string::npos) {
+      add(closing.substr(1, closing.size() - 2));
+    } else {
+      add_value(Json::parse(closing, nullptr, false));
+    }
+  }
+  return out;
+}
+
+std::size_t SchemaMachine::told_apart_count(const State& at) const {
+  if (at.phase == Phase::kKey) return found_keys_.size();
+  return scalars_.size();
+}
+
+}  // namespace espalier::grammar
