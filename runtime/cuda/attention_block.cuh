@@ -30,8 +30,10 @@ class Attend {
   using Tile = typename S::Tile;
 
  public:
+  /// `head_part`, of `head_parts`: a KV head, or a part of its group. `shared`: shared_bytes<S>().
   __device__ Attend(const AttentionCall& call, const AttentionHeader& header,
-                    const AttentionItem& item)
+                    const AttentionItem& item, unsigned head_part, unsigned head_parts,
+                    unsigned char* shared)
       : call_(call),
         item_(item),
         rows_(reinterpret_cast<const AttentionRow*>(call.plan + header.rows_at) + item.row_begin),
@@ -39,8 +41,10 @@ class Attend {
         counters_(reinterpret_cast<std::uint32_t*>(call.plan + header.counters_at)),
         width_(call.pool.width),
         group_heads_(call.heads / call.pool.kv_heads),
-        kv_head_(blockIdx.y % call.pool.kv_heads),
-        part_(blockIdx.y / call.pool.kv_heads),
+        head_part_(head_part),
+        head_parts_(head_parts),
+        kv_head_(head_part % call.pool.kv_heads),
+        part_(head_part / call.pool.kv_heads),
         warp_(threadIdx.x / kWarp),
         lane_(threadIdx.x % kWarp),
         group_(threadIdx.x / S::kGroupThreads),
@@ -49,7 +53,7 @@ class Attend {
     page_halves_ = std::size_t{call.pool.layers} * 2 * call.pool.kv_heads * tile_halves();
     keys_ = call.pool.pages +
             (std::size_t{call.layer} * 2 * call.pool.kv_heads + kv_head_) * tile_halves();
-    block_weights_ = reinterpret_cast<float*>(dynamic_shared());
+    block_weights_ = reinterpret_cast<float*>(shared);
     stages_ = reinterpret_cast<std::uint16_t*>(block_weights_ + S::kGroups * S::kGroupFloats);
     notes_ = reinterpret_cast<Notes<S>*>(stages_ + S::kStages * S::kStageHalves);
     weights_ = block_weights_ + group_ * S::kGroupFloats;
@@ -546,7 +550,7 @@ class Attend {
       const AttentionRow row = rows_[r];
       bool last = false;
       if (row.part != kNoPart) {
-        std::uint32_t* counter = counters_ + std::size_t{row.counter} * gridDim.y + blockIdx.y;
+        std::uint32_t* counter = counters_ + std::size_t{row.counter} * head_parts_ + head_part_;
         last = atomicAdd(counter, 1U) + 1 == segments_of(row);
         if (last) *counter = 0;
       }
@@ -571,7 +575,7 @@ class Attend {
   float* weights_;        // of the thread's group
   std::uint16_t* stages_;
   Notes<S>* notes_;
-  const unsigned width_, group_heads_, kv_head_, part_;
+  const unsigned width_, group_heads_, head_part_, head_parts_, kv_head_, part_;
   const unsigned warp_, lane_, group_, in_group_;
   unsigned fetch_segment_;
   unsigned fetch_chunk_ = 0;
