@@ -97,6 +97,10 @@ __device__ inline void let_next_start() {
 #endif
 }
 
+/// Asks for the line of memory around an address to be brought near all multiprocessors.
+__device__ inline void ask_for_line(const void* address) {
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
 /// Starts to copy 16 bytes from global to shared memory, both aligned to 16.
 __device__ inline void copy_async_16(void* shared, const void* global) {
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
@@ -264,6 +268,10 @@ inline void load_matrices_transposed(std::uint32_t (&to)[4], const void* row,
                                      host_cuda::Where where = host_cuda::Where::current()) {
   MatrixRows mine{to, static_cast<const std::uint16_t*>(row)};
   host_cuda::warp_collective("load_matrices_transposed", kFullWarp, load_matrix_rows, &mine, where);
+}
+// Reads there: it must be memory of the device.
+inline void ask_for_line(const void* address) {
+  (void)*static_cast<const volatile unsigned char*>(address);
 }
 inline void wait_for_inputs() {}
 inline void let_next_start() {}
