@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(S::kThreads, S::kBlocks) attend_items(const At
   if (blockIdx.x >= header.item_count[kTile]) return;
   const auto* items = reinterpret_cast<const AttentionItem*>(call.plan + header.items_at);
   Attend<S>(call, header, items[header.item_begin[kTile] + blockIdx.x], blockIdx.y, gridDim.y,
-            dynamic_shared())
+            threadIdx.x, dynamic_shared())
       .run();
 }
 

@@ -117,7 +117,6 @@ Result<LayersTogether> LayersTogether::create(const DeviceWeights& weights, cons
   for (const DeviceLayer& it : weights.layers) {
     facts.push_back(facts_of(it));
     facts.back().local = shape.is_local(static_cast<std::uint32_t>(facts.size()) - 1);
-    out.shared_ = std::max(out.shared_, one_kernel_shared(facts.back(), pages));
     most_bytes = std::max(most_bytes, bytes_of(facts.back()));
     most_panels = std::max(most_panels, shape.feed_forward / kPanelRows);
     out.moves_ += it.post_attention_norm != nullptr ? 1U : 0U;
@@ -126,7 +125,18 @@ Result<LayersTogether> LayersTogether::create(const DeviceWeights& weights, cons
   out.last_has_post_ = facts.back().post_attention_norm != nullptr;
   // The last block is added behind the kernel.
   out.moves_ -= facts.back().post_feed_forward_norm != nullptr ? 1U : 0U;
-  if (out.shared_ > kOneKernelShared) return LayersTogether();
+  // Where rows are floats, fewer of them may have room.
+  const auto shared_with = [&](std::uint32_t rows) {
+    std::size_t most = 0;
+    for (const LayerFacts& layer : facts) {
+      most = std::max(most, one_kernel_shared(layer, pages, rows));
+    }
+    return most;
+  };
+  out.most_rows_ = kOneKernelRows;
+  while (out.most_rows_ > 0 && shared_with(out.most_rows_) > kOneKernelShared) out.most_rows_ /= 2;
+  if (out.most_rows_ == 0) return LayersTogether();
+  out.shared_ = shared_with(out.most_rows_);
   out.layers_ = static_cast<std::uint32_t>(facts.size());
   out.multiprocessors_ = multiprocessors;
   out.blocks_ = std::min(one_kernel_blocks(kv_type, out.shared_), kOneKernelBlocks);
@@ -145,7 +155,7 @@ Result<LayersTogether> LayersTogether::create(const DeviceWeights& weights, cons
 }
 
 std::uint32_t LayersTogether::blocks(std::uint32_t rows, std::uint32_t wanted) const {
-  if (rows > kOneKernelRows) return 0;
+  if (rows > most_rows_) return 0;
   const std::uint32_t each = wanted == kOneKernelByRule ? by_rule_ : wanted;
   return multiprocessors_ * std::min(each, blocks_);
 }

@@ -46,6 +46,7 @@ class LayersTogether {
   std::uint32_t layers_ = 0;
   std::uint32_t moves_ = 0;  // of the residual stream, but for a last layer's rows
   bool last_has_post_ = false;
+  std::uint32_t most_rows_ = 0;
   std::size_t shared_ = 0;
   std::uint32_t multiprocessors_ = 0;
   std::uint32_t blocks_ = 0;  // the most a multiprocessor

@@ -361,7 +361,9 @@ class Layers {
                                               const AttentionHeader& header,
                                               const AttentionItem& item,
                                               std::uint32_t kv_head) const {
-    attention::Attend<S>(attention, header, item, kv_head, call_.pool.kv_heads, room_).run();
+    attention::Attend<S>(attention, header, item, kv_head, call_.pool.kv_heads, opaque(threadIdx.x),
+                         room_)
+        .run();
   }
 
   // What an item reads of this step, by all warps: its queries, and K and V of its pages. Blocks

@@ -121,8 +121,9 @@ struct OneKernelCall {
   std::uint32_t* barrier = nullptr;
 };
 
-/// Shared memory that a block needs for the layer, with as many rows as there may be.
-[[nodiscard]] std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool);
+/// Shared memory that a block needs for the layer and so many rows.
+[[nodiscard]] std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool,
+                                            std::uint32_t rows);
 
 /// Blocks that a multiprocessor holds of the kernel for pages of this type; 0: none.
 [[nodiscard]] std::uint32_t one_kernel_blocks(KvType type, std::size_t shared);

@@ -16,7 +16,7 @@ cudaError_t launch_layers(cudaStream_t stream, const OneKernelCall& call, std::u
 
 }  // namespace one_kernel
 
-std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool) {
+std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool, std::uint32_t rows) {
   using namespace one_kernel;
   std::size_t room = 0;
   with_type(pool.type, [&]<KvType kType>() {
@@ -33,9 +33,9 @@ std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool) {
     // Rows before they are normed, where they have no place among the activations.
     const bool norms = which == LayerStage::kHeads || which == LayerStage::kHidden;
     if (norms && !product.floats) {
-      work = std::max(work, std::size_t{kOneKernelRows} * product.columns);
+      work = std::max(work, std::size_t{rows} * product.columns);
     }
-    room = std::max(room, room_of(product, kOneKernelRows).work + work * sizeof(float));
+    room = std::max(room, room_of(product, rows).work + work * sizeof(float));
   }
   return kRoomAt + room;
 }

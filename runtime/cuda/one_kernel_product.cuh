@@ -6,6 +6,7 @@
 #include "runtime/cuda/one_kernel_room.cuh"
 #include "runtime/cuda/product_dense.cuh"
 #include "runtime/cuda/product_segment.cuh"
+#include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
 
 namespace espalier::runtime::cuda::one_kernel {
@@ -17,7 +18,7 @@ __device__ __forceinline__ void add_segment(const LayerMatrix& matrix, std::uint
                                             const CodedRows& x, float* sums) {
   constexpr int kAhead = 4;
   constexpr std::size_t kFirst[1] = {0};
-  const unsigned lane = threadIdx.x % kWarp;
+  const unsigned lane = opaque(threadIdx.x % kWarp);
   const unsigned char* const data = matrix.data + panel * matrix.unit_bytes;
   PanelView w{};
   w.blocks = columns / kBlock;
@@ -44,9 +45,10 @@ __device__ __forceinline__ void add_dense(const LayerMatrix& matrix, std::uint32
   constexpr int kOutputs = kPanelRows / kDenseTasks / 2;
   constexpr int kAhead = kCols == 1 ? static_cast<int>(kSegmentStrips) : 2;
   constexpr std::uint32_t kBytes = Strip<kFormat>::kWords * 4;
-  const unsigned lane = threadIdx.x % kSumLanes;
+  const unsigned thread = opaque(threadIdx.x);
+  const unsigned lane = thread % kSumLanes;
   const std::uint32_t first =
-      (task * 2 + threadIdx.x / kSumLanes % 2) * static_cast<std::uint32_t>(kOutputs);
+      (task * 2 + thread / kSumLanes % 2) * static_cast<std::uint32_t>(kOutputs);
   const std::uint32_t strips = (columns + kStrip - 1) / kStrip;
   const std::uint32_t segments = segments_of(columns);
   const unsigned char* weights[kOutputs];

@@ -37,11 +37,6 @@ inline cudaError_t launch_together(void (*kernel)(P...), dim3 grid, dim3 block, 
       grid, block, shared, stream, [=] { kernel(static_cast<P>(arguments)...); }));
 }
 
-inline void grid_barrier(std::uint32_t* /*state*/,
-                         host_cuda::Where where = host_cuda::Where::current()) {
-  host_cuda::grid_barrier(where);
-}
-
 #else
 
 #define ESP_SHARED __shared__
@@ -98,9 +93,9 @@ inline void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shar
   (void)cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...);
 }
 
-/// Launches a kernel whose blocks may wait for each other (grid_barrier): all of them are on the
-/// device at once, or it is an error, which is returned. It does not
-/// start before what comes before it has ended.
+/// Launches a kernel whose blocks may wait for each other (grid_barrier, ptx.cuh): all of them are
+/// on the device at once, or it is an error, which is returned. It does not start before what comes
+/// before it has ended.
 template <class... P, class... A>
 inline cudaError_t launch_together(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
                                    cudaStream_t stream, A... arguments) {
@@ -116,24 +111,6 @@ inline cudaError_t launch_together(void (*kernel)(P...), dim3 grid, dim3 block, 
   config.attrs = &attribute;
   config.numAttrs = 1;
   return cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...);
-}
-
-/// Waits for all blocks of such a launch, in which every thread calls it, and makes what they have
-/// written seen. `state` is 0 before its first launch; each barrier leaves it ready for the next:
-/// blocks add ones and the first of them what turns the top bit, for which all wait.
-__device__ inline void grid_barrier(std::uint32_t* state) {
-  constexpr std::uint32_t kTurn = 0x80000000U;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    const std::uint32_t blocks = gridDim.x * gridDim.y * gridDim.z;
-    const bool first = blockIdx.x + blockIdx.y + blockIdx.z == 0;
-    __threadfence();
-    const std::uint32_t before = atomicAdd(state, first ? kTurn - (blocks - 1) : 1U);
-    while (((before ^ *static_cast<volatile std::uint32_t*>(state)) & kTurn) == 0) {
-    }
-    __threadfence();
-  }
-  __syncthreads();
 }
 
 #endif

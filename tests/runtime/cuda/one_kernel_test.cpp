@@ -20,6 +20,7 @@ namespace espalier::runtime::cuda {
 namespace {
 
 using espalier::testing::GgufWriter;
+using espalier::testing::TinyLlama;
 
 // A model with random weights, of an architecture as small ones have them.
 struct SmallModel {
@@ -172,7 +173,7 @@ void run_few_rows(const SmallModel& of, CudaOptions options = {}) {
 class OneKernel : public ::testing::TestWithParam<SmallModel> {};
 
 TEST_P(OneKernel, HasTheSameBitsAsTheCpu) {
-  in_all_orders([] { run_few_rows(GetParam()); }, 3);
+  in_all_orders([] { run_few_rows(GetParam()); }, 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -232,6 +233,110 @@ INSTANTIATE_TEST_SUITE_P(
                    .other = TensorType::kQ6_K,
                    .kv_type = KvType::kQ8}),
     [](const auto& named) { return named.param.architecture + "_" + std::to_string(named.index); });
+
+#ifdef ESPALIER_HOST_CUDA
+
+// Steps of a few rows, and how many of them were launched together.
+std::uint64_t together_of(const std::shared_ptr<const Model>& model, CudaOptions options = {},
+                          std::size_t rows = 3) {
+  Random random(3);
+  Twins twins(model, std::move(options));
+  EXPECT_TRUE(twins);
+  const std::uint64_t before = launches();
+  Sequence sequence = twins.cpu.sequence(60);
+  for (int step = 0; step < 4; ++step) {
+    BatchBuilder builder;
+    const auto first = builder.append(sequence, random_ids(random, *model, rows));
+    twins.step(builder.batch, {first + static_cast<std::uint32_t>(rows) - 1});
+  }
+  for (const PageId page : sequence.pages) twins.expect_same_page(page);
+  return launches() - before;
+}
+
+TEST(OneKernelByTheRule, IsForFewRowsOfSmallLayersOnOneDevice) {
+  const auto model = SmallModel{}.load();
+  ASSERT_NE(model, nullptr);
+  EXPECT_GE(together_of(model), 2U);  // then it is replayed
+  EXPECT_GE(together_of(model, {}, kOneKernelRows), 2U);
+  EXPECT_EQ(together_of(model, {}, kOneKernelRows + 1), 0U);
+  CudaOptions two;
+  two.devices = {0, 0};
+  two.links = CudaOptions::Links::kThreads;
+  EXPECT_EQ(together_of(model, two), 0U);
+  two.tensor_parallel = 2;
+  EXPECT_EQ(together_of(load_bytes(TinyLlama().writer().finish().bytes), two), 0U);
+  CudaOptions split;
+  split.layers = 1;
+  EXPECT_EQ(together_of(model, split), 0U);
+  const auto many_heads = SmallModel{.heads = 12, .kv_heads = 1, .head_width = 8}.load();
+  EXPECT_EQ(together_of(many_heads), 0U);
+  // 17 MB a layer.
+  const auto large =
+      SmallModel{.layers = 1, .width = 512, .feed_forward = 20'000, .type = TensorType::kQ4_0}
+          .load();
+  EXPECT_EQ(together_of(large), 0U);
+}
+
+// Of rows as floats as many as have room.
+TEST(OneKernelByTheRule, TakesFewerRowsWhereTheyAreWide) {
+  const auto model =
+      SmallModel{
+          .layers = 1, .feed_forward = 4096, .type = TensorType::kF16, .other = TensorType::kF16}
+          .load();
+  ASSERT_NE(model, nullptr);
+  EXPECT_GE(together_of(model, {}, 4), 2U);
+  EXPECT_EQ(together_of(model, {}, 5), 0U);
+}
+
+TEST(OneKernelByTheRule, IsNotForADeviceThatCannotRunIt) {
+  const auto model = SmallModel{}.load();
+  ASSERT_NE(model, nullptr);
+  host_cuda::set_together(false);
+  EXPECT_EQ(together_of(model), 0U);
+  host_cuda::reset_device();
+}
+
+// A device that does not hold all blocks any more has the same bits from then on.
+TEST(ARefusedOneKernel, LeavesTheStepToTheOthers) {
+  const auto model = SmallModel{.architecture = "gemma3", .kv_heads = 1}.load();
+  ASSERT_NE(model, nullptr);
+  for (const unsigned n : {1U, 2U, 3U}) {
+    SCOPED_TRACE(n);
+    host_cuda::refuse_together_from(n);
+    // The first runs, the second is recorded.
+    EXPECT_EQ(together_of(model), std::min(n - 1, 2U));
+    host_cuda::reset_device();
+  }
+}
+
+TEST(OneKernelErrors, ALostDeviceFailsTheStepsAndNothingElse) {
+  const auto model = SmallModel{}.load();
+  ASSERT_NE(model, nullptr);
+  Random random(4);
+  for (unsigned calls = 0; calls < 24; ++calls) {
+    SCOPED_TRACE(calls);
+    host_cuda::reset_device();
+    Rig rig(
+        CudaBackend::create(model, {.threads = 1, .kv_bytes = pool_bytes(*model)}, real_system()));
+    ASSERT_TRUE(rig);
+    Sequence sequence = rig.sequence(40);
+    BatchBuilder builder;
+    builder.append(sequence, random_ids(random, *model, 2));
+    host_cuda::lose_device_after(calls);
+    bool lost = false;
+    for (int step = 0; step < 50 && !lost; ++step) {
+      const auto result = rig.backend->step(builder.batch, {});
+      if (result) continue;
+      lost = true;
+      EXPECT_EQ(result.error().code, ErrorCode::kInternal) << result.error().message;
+      EXPECT_FALSE(rig.backend->step(builder.batch, {})) << "a lost device came back";
+    }
+    EXPECT_TRUE(lost);
+  }
+  host_cuda::reset_device();
+}
+
+#endif
 
 }  // namespace
 }  // namespace espalier::runtime::cuda

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
 #include "tests/runtime/cuda/rig.h"
 
