@@ -53,7 +53,7 @@ gate_rowsILb1E:loads of 16 bytes:LDG[.A-Z]*[.]128
 layers_together:a product of matrices:IMMA
 layers_together:loads of 16 bytes:LDG[.A-Z]*[.]128
 layers_together:copies of 16 bytes:LDGSTS[.A-Z]*[.]128
-layers_together:weights that are asked for ahead:CCTL[.A-Z]*[.]PF2
+layers_together:weights that are asked for ahead:(CCTL[.A-Z]*[.]PF2|UBLKPF)
 layers_together.*6KvTypeE2E:products of four codes:IDP[.]4A
 '
 # From sm_90 on kernels start before those before them have ended: each must wait for them.

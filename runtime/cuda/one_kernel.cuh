@@ -32,7 +32,7 @@ class Layers {
     fetch_facts(0);
     copy_async_wait<0>();
     __syncthreads();
-    ask_for(facts_[0], 0);
+    ask_for_stage(facts_[0], 0);
     wait_for_inputs();
     for (std::uint32_t l = 0; l < call_.count; ++l) {
       const LayerFacts& layer = facts_[l % 2];
@@ -44,11 +44,11 @@ class Layers {
         make_inputs(layer, product, static_cast<LayerStage>(stage));
         // The next weights come while this product and the barrier take their time.
         if (stage + 1 < kLayerStages) {
-          ask_for(layer, stage + 1);
+          ask_for_stage(layer, stage + 1);
         } else if (!last) {
           copy_async_wait<0>();
           __syncthreads();
-          ask_for(facts_[(l + 1) % 2], 0);
+          ask_for_stage(facts_[(l + 1) % 2], 0);
         }
         multiply(layer, product, static_cast<LayerStage>(stage));
         if (stage == static_cast<std::uint32_t>(LayerStage::kHeads)) {
@@ -77,23 +77,18 @@ class Layers {
     copy_async_commit();
   }
 
-  // The blocks share the asking for what all of them read.
-  __device__ __forceinline__ void ask_for(const void* data, std::uint64_t bytes) const {
-    constexpr unsigned kLine = 128;
-    const auto* from = static_cast<const unsigned char*>(data);
-    for (std::uint64_t at = (std::uint64_t{blockIdx.x} * kOneKernelThreads + threadIdx.x) * kLine;
-         at < bytes; at += std::uint64_t{gridDim.x} * kOneKernelThreads * kLine) {
-      ask_for_line(from + at);
-    }
-  }
-  __device__ __forceinline__ void ask_for(const LayerFacts& layer, std::uint32_t stage) const {
+  // Blocks share the asking for what a stage reads.
+  __device__ __forceinline__ void ask_for_stage(const LayerFacts& layer,
+                                                std::uint32_t stage) const {
     const LayerProduct& product = layer.products[stage];
+    const unsigned thread = threadIdx.x * gridDim.x + blockIdx.x;
+    const unsigned threads = kOneKernelThreads * gridDim.x;
     for (std::uint32_t i = 0; i < product.count; ++i) {
       const LayerMatrix& part = product.parts[i];
-      ask_for(part.data, units_of(part) * part.unit_bytes);
+      ask_for(part.data, units_of(part) * part.unit_bytes, thread, threads);
     }
     if (const float* norm = norm_of(layer, static_cast<LayerStage>(stage)); norm != nullptr) {
-      ask_for(norm, call_.width * sizeof(float));
+      ask_for(norm, call_.width * sizeof(float), thread, threads);
     }
   }
   __device__ __forceinline__ static std::uint64_t units_of(const LayerMatrix& part) {

@@ -127,10 +127,27 @@ __device__ inline void grid_barrier(std::uint32_t* state) {
   __syncthreads();
 }
 
-/// Asks for the line of memory around an address to be brought near all multiprocessors.
-__device__ inline void ask_for_line(const void* address) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+/// Asks for memory to be brought near all multiprocessors, which nobody waits for. `threads` of
+/// them share it, of which this one is `thread`. Address and bytes are multiples of 16.
+__device__ inline void ask_for(const void* from, std::uint64_t bytes, unsigned thread,
+                               unsigned threads) {
+#if __CUDA_ARCH__ >= 900
+  constexpr std::uint32_t kPiece = 1024;
+#else
+  constexpr std::uint32_t kPiece = 32;
+#endif
+  for (std::uint64_t at = std::uint64_t{thread} * kPiece; at < bytes;
+       at += std::uint64_t{threads} * kPiece) {
+    const auto* const piece = static_cast<const unsigned char*>(from) + at;
+#if __CUDA_ARCH__ >= 900
+    const auto size = static_cast<std::uint32_t>(bytes - at < kPiece ? bytes - at : kPiece);
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(piece), "r"(size));
+#else
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(piece));
+#endif
+  }
 }
+
 /// Starts to copy 16 bytes from global to shared memory, both aligned to 16.
 __device__ inline void copy_async_16(void* shared, const void* global) {
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
@@ -304,9 +321,15 @@ inline void grid_barrier(std::uint32_t* /*state*/,
                          host_cuda::Where where = host_cuda::Where::current()) {
   host_cuda::grid_barrier(where);
 }
-// Reads there: it must be memory of the device.
-inline void ask_for_line(const void* address) {
-  (void)*static_cast<const volatile unsigned char*>(address);
+// Reads what it may not ask for: it must be memory of the device.
+inline void ask_for(const void* from, std::uint64_t bytes, unsigned thread, unsigned threads) {
+  if ((reinterpret_cast<std::uintptr_t>(from) | bytes) % 16 != 0) {
+    host_cuda::fail("asked for memory that is not aligned");
+  }
+  for (std::uint64_t at = std::uint64_t{thread} * 1024; at < bytes;
+       at += std::uint64_t{threads} * 1024) {
+    (void)*(static_cast<const volatile unsigned char*>(from) + at);
+  }
 }
 inline void wait_for_inputs() {}
 inline void let_next_start() {}
