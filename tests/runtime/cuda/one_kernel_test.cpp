@@ -313,9 +313,11 @@ TEST(OneKernelErrors, ALostDeviceFailsTheStepsAndNothingElse) {
   const auto model = SmallModel{}.load();
   ASSERT_NE(model, nullptr);
   Random random(4);
+  const std::size_t allocated = host_cuda::allocated_bytes();
   for (unsigned calls = 0; calls < 24; ++calls) {
     SCOPED_TRACE(calls);
     host_cuda::reset_device();
+    ASSERT_EQ(host_cuda::allocated_bytes(), allocated);
     Rig rig(
         CudaBackend::create(model, {.threads = 1, .kv_bytes = pool_bytes(*model)}, real_system()));
     ASSERT_TRUE(rig);
