@@ -16,6 +16,8 @@ for model in smollm2-135m:q4_1 llama-3.1-8b:q4_k_m llama-3.2-1b:bf16; do
   type=${model#*:}
   "$bin/espalier" mkmodel "$work/model.gguf" --like "$shape" --type "$type" > /dev/null
   echo "== $shape, $type"
+  # Its layers a kernel a stage, and all of them one kernel.
+  [ "$shape" != smollm2-135m ] || "$bin/cuda_layers" "$work/model.gguf"
   bench=("$bin/espalier" bench --model "$work/model.gguf" --device cuda --decode 64)
   "${bench[@]}" --prefill 2048 --batch 1,8,32,64 --depth 0,512 --masked
   if [ "$type" = bf16 ]; then

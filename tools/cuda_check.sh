@@ -50,6 +50,11 @@ attend_items.*6KvTypeE2E:products of four codes:IDP[.]4A
 (rms_norm|add_normed|set|soft_cap|copy)_rowsILb1E:loads of 16 bytes:LDG[.A-Z]*[.]128
 sample_rows:loads of 16 bytes:LDG[.A-Z]*[.]128
 gate_rowsILb1E:loads of 16 bytes:LDG[.A-Z]*[.]128
+layers_together:a product of matrices:IMMA
+layers_together:loads of 16 bytes:LDG[.A-Z]*[.]128
+layers_together:copies of 16 bytes:LDGSTS[.A-Z]*[.]128
+layers_together:weights that are asked for ahead:(CCTL[.A-Z]*[.]PF2|UBLKPF)
+layers_together.*6KvTypeE2E:products of four codes:IDP[.]4A
 '
 # From sm_90 on kernels start before those before them have ended: each must wait for them.
 rules_from_90='

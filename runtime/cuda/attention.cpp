@@ -45,8 +45,14 @@ AttentionPlan::AttentionPlan(const ModelShape& shape, std::uint32_t window,
       window_(window),
       limits_(limits),
       queries_of_row_(part_heads(heads_ / kv_heads_)),
-      most_rows_(kMostTileQueries / queries_of_row_),
-      block_heads_(kv_heads_ * group_parts(heads_ / kv_heads_)) {}
+      block_heads_(kv_heads_ * group_parts(heads_ / kv_heads_)) {
+  set_limits(limits);
+}
+
+void AttentionPlan::set_limits(const AttentionLimits& limits) {
+  limits_ = limits;
+  most_rows_ = std::max(1U, limits.most_queries / queries_of_row_);
+}
 
 std::size_t AttentionPlan::counters() const { return std::size_t{rows_with_parts_} * block_heads_; }
 
@@ -247,6 +253,7 @@ std::uint32_t AttentionPlan::best_tile() const {
   std::uint32_t best = kAttentionTiles - 1;
   double best_time = std::numeric_limits<double>::infinity();
   for (std::uint32_t tile = kAttentionTiles; tile-- > 0;) {
+    if (kTileQueries[tile] > limits_.most_queries && rows_of_tile(tile) > most_rows_) continue;
     double all = 0;
     double longest = 0;
     for (const Group& group : groups_) {

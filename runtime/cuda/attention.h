@@ -32,6 +32,8 @@ struct AttentionLimits {
   /// What parts may take, in bytes. Rows whose parts would not fit take all their segments in one
   /// item.
   std::size_t part_bytes = std::size_t{64} << 20;
+  /// The most queries of an item: as many as a tile has, and a row at least.
+  std::uint32_t most_queries = kMostTileQueries;
   /// Full items that leave no parts are for tensor cores: numerics `tensor`, where
   /// tensor_cores_attend().
   bool tensor_cores = false;
@@ -43,7 +45,7 @@ class AttentionPlan {
   AttentionPlan(const ModelShape& shape, std::uint32_t window, const AttentionLimits& limits = {});
 
   /// For plans from now on.
-  void set_limits(const AttentionLimits& limits) { limits_ = limits; }
+  void set_limits(const AttentionLimits& limits);
 
   /// Plans `rows` of the batch: the result of rows[i] will be row i of `out`. May throw bad_alloc.
   /// Cost: the pages that the rows read, compared and copied once.
@@ -86,7 +88,7 @@ class AttentionPlan {
   std::uint32_t width_, heads_, kv_heads_, window_;
   AttentionLimits limits_;
   std::uint32_t queries_of_row_;  // in a block
-  std::uint32_t most_rows_;       // of an item
+  std::uint32_t most_rows_ = 1;   // of an item
   std::uint32_t block_heads_;     // blocks that an item has
 
   const Batch* batch_ = nullptr;

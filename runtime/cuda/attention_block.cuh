@@ -30,8 +30,11 @@ class Attend {
   using Tile = typename S::Tile;
 
  public:
+  /// `head_part`, of `head_parts`: a KV head, or a part of its group. `thread`: of the block, the
+  /// caller's. `shared`: shared_bytes<S>().
   __device__ Attend(const AttentionCall& call, const AttentionHeader& header,
-                    const AttentionItem& item)
+                    const AttentionItem& item, unsigned head_part, unsigned head_parts,
+                    unsigned thread, unsigned char* shared)
       : call_(call),
         item_(item),
         rows_(reinterpret_cast<const AttentionRow*>(call.plan + header.rows_at) + item.row_begin),
@@ -39,17 +42,20 @@ class Attend {
         counters_(reinterpret_cast<std::uint32_t*>(call.plan + header.counters_at)),
         width_(call.pool.width),
         group_heads_(call.heads / call.pool.kv_heads),
-        kv_head_(blockIdx.y % call.pool.kv_heads),
-        part_(blockIdx.y / call.pool.kv_heads),
-        warp_(threadIdx.x / kWarp),
-        lane_(threadIdx.x % kWarp),
-        group_(threadIdx.x / S::kGroupThreads),
-        in_group_(threadIdx.x % S::kGroupThreads),
+        head_part_(head_part),
+        head_parts_(head_parts),
+        kv_head_(head_part % call.pool.kv_heads),
+        part_(head_part / call.pool.kv_heads),
+        thread_(thread),
+        warp_(thread_ / kWarp),
+        lane_(thread_ % kWarp),
+        group_(thread_ / S::kGroupThreads),
+        in_group_(thread_ % S::kGroupThreads),
         fetch_segment_(item.segment) {
     page_halves_ = std::size_t{call.pool.layers} * 2 * call.pool.kv_heads * tile_halves();
     keys_ = call.pool.pages +
             (std::size_t{call.layer} * 2 * call.pool.kv_heads + kv_head_) * tile_halves();
-    block_weights_ = reinterpret_cast<float*>(dynamic_shared());
+    block_weights_ = reinterpret_cast<float*>(shared);
     stages_ = reinterpret_cast<std::uint16_t*>(block_weights_ + S::kGroups * S::kGroupFloats);
     notes_ = reinterpret_cast<Notes<S>*>(stages_ + S::kStages * S::kStageHalves);
     weights_ = block_weights_ + group_ * S::kGroupFloats;
@@ -57,8 +63,7 @@ class Attend {
 
   __device__ void run() {
     // Asked for before the first copies, which wait for page numbers, and needed after.
-    const AttentionRow row =
-        rows_[min(query(min(threadIdx.x, S::kQueries - 1)).row, item_.rows - 1)];
+    const AttentionRow row = rows_[min(query(min(thread_, S::kQueries - 1)).row, item_.rows - 1)];
     for (unsigned i = 0; i + 1 < S::kStages; ++i) fetch(i);
     for (unsigned s = item_.segment; s < item_.segment + item_.segments; ++s) {
       set_segment(s, row);
@@ -119,7 +124,7 @@ class Attend {
         const unsigned pieces = tile_halves() / kPiece;
         const std::size_t values = std::size_t{call_.pool.kv_heads} * tile_halves();
         unsigned page = 0;
-        for (unsigned piece = threadIdx.x;; piece += S::kThreads) {
+        for (unsigned piece = thread_;; piece += S::kThreads) {
           for (; piece >= pieces; piece -= pieces) ++page;
           if (page >= count) break;
           copy_async_16(to + (page * pieces + piece) * kPiece,
@@ -165,7 +170,7 @@ class Attend {
     const Range pages = pages_of(segment);
     page_count_ = pages.count;
     static_assert(S::kQueries <= S::kThreads);
-    if (const unsigned q = threadIdx.x; q < S::kQueries) {
+    if (const unsigned q = thread_; q < S::kQueries) {
       const Query it = query(q);
       const float* from = nullptr;
       unsigned first = 0;
@@ -542,11 +547,11 @@ class Attend {
   __device__ void fold_rows() {
     __threadfence();
     __syncthreads();
-    for (unsigned r = threadIdx.x; r < item_.rows; r += S::kThreads) {
+    for (unsigned r = thread_; r < item_.rows; r += S::kThreads) {
       const AttentionRow row = rows_[r];
       bool last = false;
       if (row.part != kNoPart) {
-        std::uint32_t* counter = counters_ + std::size_t{row.counter} * gridDim.y + blockIdx.y;
+        std::uint32_t* counter = counters_ + std::size_t{row.counter} * head_parts_ + head_part_;
         last = atomicAdd(counter, 1U) + 1 == segments_of(row);
         if (last) *counter = 0;
       }
@@ -571,8 +576,8 @@ class Attend {
   float* weights_;        // of the thread's group
   std::uint16_t* stages_;
   Notes<S>* notes_;
-  const unsigned width_, group_heads_, kv_head_, part_;
-  const unsigned warp_, lane_, group_, in_group_;
+  const unsigned width_, group_heads_, head_part_, head_parts_, kv_head_, part_;
+  const unsigned thread_, warp_, lane_, group_, in_group_;
   unsigned fetch_segment_;
   unsigned fetch_chunk_ = 0;
   unsigned stage_ = 0;

@@ -14,7 +14,9 @@ __global__ void __launch_bounds__(S::kThreads, S::kBlocks) attend_items(const At
   const auto& header = *reinterpret_cast<const AttentionHeader*>(call.plan);
   if (blockIdx.x >= header.item_count[kTile]) return;
   const auto* items = reinterpret_cast<const AttentionItem*>(call.plan + header.items_at);
-  Attend<S>(call, header, items[header.item_begin[kTile] + blockIdx.x]).run();
+  Attend<S>(call, header, items[header.item_begin[kTile] + blockIdx.x], blockIdx.y, gridDim.y,
+            threadIdx.x, dynamic_shared())
+      .run();
 }
 
 template <class S, unsigned kTile>

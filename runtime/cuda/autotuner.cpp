@@ -20,7 +20,7 @@ namespace espalier::runtime::cuda {
 namespace {
 
 // Part of each file's key: of what sizes mean, and how they are measured.
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 // Steps by how much they matter where time is short (of Tuning::kRows).
 constexpr std::size_t kOrder[] = {0, 3, 5, 7, 6, 4, 2, 1};
 // Weights that products pass: more than a cache holds.
@@ -167,6 +167,7 @@ Result<std::optional<Tuning>> Autotuner::measure() {
     }
     (void)measure_heads(step);
     (void)measure_attention(step);
+    measure_layers(step);
   }
   (void)measure_pieces();
   ESP_TRY(forward_.stream_.wait("measuring sizes of work"));
@@ -343,29 +344,34 @@ Status Autotuner::measure_heads(std::size_t step) {
   return {};
 }
 
-// Rows of branches over one prefix; of the most rows, those of one prompt.
+// Rows of branches over one prefix of `depth` tokens, or of one prompt behind as many. Pages may be
+// the same where the pool has few: nothing here depends on what is in them.
+Batch Autotuner::made_up(std::uint32_t rows, std::uint32_t depth, bool prompt) const {
+  const std::uint32_t shared = depth / kPageTokens;
+  const auto pages_from = [&](std::uint32_t count) {
+    std::vector<PageId> out(count);
+    for (std::uint32_t i = 0; i < count; ++i) out[i] = i % of_.pages;
+    return out;
+  };
+  Batch batch;
+  if (prompt)
+    batch.sequences.push_back(pages_from(shared + (rows + kPageTokens - 1) / kPageTokens));
+  for (std::uint32_t i = 0; i < rows; ++i) {
+    if (!prompt) {
+      batch.sequences.push_back(pages_from(shared));
+      batch.sequences.back().push_back((shared + i) % of_.pages);
+    }
+    batch.rows.push_back({0, prompt ? depth + i : depth, prompt ? 0 : i, 0, 0});
+  }
+  return batch;
+}
+
+// Of the most rows, those of one prompt.
 Status Autotuner::measure_attention(std::size_t step) {
   const std::uint32_t rows = Tuning::kRows[step];
   const ModelShape& shape = forward_.shape_;
   const bool prompt = step + 1 == Tuning::kRows.size();
-  // Pages may be the same where the pool has few: nothing here depends on what is in them.
-  const auto pages_from = [&](std::uint32_t first, std::uint32_t count) {
-    std::vector<PageId> out(count);
-    for (std::uint32_t i = 0; i < count; ++i) out[i] = (first + i) % of_.pages;
-    return out;
-  };
-  constexpr std::uint32_t kShared = kDepth / kPageTokens;
-  Batch batch;
-  if (prompt) {
-    batch.sequences.push_back(pages_from(0, kShared + (rows + kPageTokens - 1) / kPageTokens));
-  }
-  for (std::uint32_t i = 0; i < rows; ++i) {
-    if (!prompt) {
-      batch.sequences.push_back(pages_from(0, kShared));
-      batch.sequences.back().push_back((kShared + i) % of_.pages);
-    }
-    batch.rows.push_back({0, prompt ? kDepth + i : kDepth, prompt ? 0 : i, 0, 0});
-  }
+  const Batch batch = made_up(rows, kDepth, prompt);
   std::vector<std::uint32_t> numbers(rows);
   std::iota(numbers.begin(), numbers.end(), 0U);
   // Layers of one window: those that see everything, where there are such.
@@ -415,6 +421,26 @@ Status Autotuner::measure_attention(std::size_t step) {
   if (rows > 1) choose(sizes.side_by_side, {1, 2, 4, 8}, run);
   if (prompt) choose(sizes.busy, {1, 2, 3, 6, 12}, run);
   return {};
+}
+
+// Steps of branches as they will run: what a stage has for itself is recorded and replayed.
+void Autotuner::measure_layers(std::size_t step) {
+  const std::uint32_t rows = Tuning::kRows[step];
+  if (forward_.together_.most_blocks() == 0 || rows > kOneKernelRows) return;
+  const Stream& stream = forward_.stream_;
+  const Batch batch = made_up(
+      rows, std::min(kDepth, (forward_.shape_.context - 1) / kPageTokens * kPageTokens), false);
+  PageTransfers none;
+  choose(tuning_.steps[step].one_kernel, {0, 1, 2}, [&]() -> double {
+    forward_.set_tuning(tuning_);
+    if (!forward_.prepare(batch, {}, {}, {})) return kNever;
+    // Recorded the second time, replayed from the third on.
+    for (int i = 0; i < 2; ++i) {
+      if (!forward_.run(of_.pool, none)) return kNever;
+    }
+    if (!stream.wait("measuring sizes of work")) return kNever;
+    return seconds([&] { (void)forward_.run(of_.pool, none); });
+  });
 }
 
 // The smallest pieces that cost little: a step's first layers then wait least.

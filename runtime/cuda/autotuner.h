@@ -2,7 +2,8 @@
 //
 // Runs each product of a step, the heads and attention by themselves, with made-up rows and for
 // each number of rows that a Tuning tells apart, one size changed at a time (../fastest.h); also
-// the head with panels left out, and copies from host memory in pieces. Products pass the weights
+// all layers in one kernel beside recorded ones, the head with panels left out, and copies from
+// host memory in pieces. Products pass the weights
 // of as many layers as the device's cache does not hold. Steps of few rows come first, for where
 // time is up what is not yet measured stays as the rule has it. Text is the same whatever it finds.
 #pragma once
@@ -75,7 +76,9 @@ class Autotuner {
   [[nodiscard]] Status measure_head(std::size_t step);
   [[nodiscard]] Status measure_heads(std::size_t step);
   [[nodiscard]] Status measure_attention(std::size_t step);
+  void measure_layers(std::size_t step);
   [[nodiscard]] Status measure_pieces();
+  [[nodiscard]] Batch made_up(std::uint32_t rows, std::uint32_t depth, bool prompt) const;
   [[nodiscard]] const MatrixGroup& group(ProductOf which, std::uint32_t layer) const;
   [[nodiscard]] std::uint32_t layers_to_pass(ProductOf which) const;
   [[nodiscard]] Place place_of(ProductOf which);

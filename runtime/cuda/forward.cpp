@@ -57,6 +57,11 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
   std::unique_ptr<Forward> forward(new Forward(std::move(model), shares, workers, multiprocessors));
   ESP_ASSIGN(forward->stream_, Stream::create());
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
+  if (tensor == nullptr && shares.ranks() == 1) {
+    ESP_ASSIGN(forward->together_,
+               LayersTogether::create(forward->weights_, forward->shape_, kv_type, multiprocessors,
+                                      forward->stream_));
+  }
   if (tensor != nullptr) {
     ESP_ASSIGN(forward->tensor_, TensorProducts::create(*tensor));
     forward->tensor_attention_ = tensor_cores_attend(kv_type, forward->shape_.head_width);
@@ -192,12 +197,15 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   std::iota(all_rows_.begin(), all_rows_.end(), 0U);
   const bool prunes = wanted.size() < rows && has_head(*model_);
   const bool begins = links.along == nullptr || links.along->rank() == 0;
+  const bool alone = links.across == nullptr && links.along == nullptr && earlier.rows == nullptr;
+  blocks_ = alone ? together_.blocks(rows, tuning_.of(rows).one_kernel) : 0;
   View& last = view(shape_.layers - 1);
   std::uint64_t parts = 0;
   const auto plan = [&](Planned& planned, std::span<const std::uint32_t> of) {
     const auto count = static_cast<std::uint32_t>(of.size());
     AttentionLimits limits = tuning_.of(count).attention(multiprocessors_);
     limits.tensor_cores = tensor_attention_;
+    if (blocks_ > 0) limits.most_queries = kOneKernelQueries;
     planned.plan.set_limits(limits);
     planned.plan.plan(batch, of);
     planned.place = input_.add<std::byte>(rounded(planned.plan.bytes(), 4096));
@@ -210,7 +218,7 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
     parts = std::max<std::uint64_t>(parts, planned.plan.parts());
   };
   input_.clear();
-  key_.assign({rows, wanted.size(), batch.writes.size(), batch.copies.size(),
+  key_.assign({blocks_, rows, wanted.size(), batch.writes.size(), batch.copies.size(),
                reinterpret_cast<std::uintptr_t>(temperatures_.values())});
   const auto begin = input_.add<float>(begins ? std::uint64_t{rows} * shape_.width : 0);
   const auto row_facts = input_.add<DeviceRow>(rows);
@@ -315,7 +323,11 @@ Status Forward::run(const KvView& pool, PageTransfers& transfers) {
     moves_ = DeviceMemory::moves();
     graphs_.clear();
   }
-  return graphs_.run(stream_, key_, [&] { return enqueue(pool, transfers); });
+  const auto layers = [&] { return enqueue(pool, transfers); };
+  Status ran = graphs_.run(stream_, key_, layers);
+  if (ran || blocks_ == 0 || ran.error().code == ErrorCode::kExhausted) return ran;
+  ESP_TRY(take_apart());
+  return graphs_.run(stream_, key_, layers);
 }
 
 Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
@@ -326,7 +338,8 @@ Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
   if (along != nullptr && along->rank() > 0) {
     ESP_TRY(along->receive(residual_, floats, along->rank() - 1, stream_));
   }
-  for (std::uint32_t l = 0; l < shape_.layers; ++l) {
+  if (blocks_ > 0) ESP_TRY(run_together(rows, pool));
+  for (std::uint32_t l = 0; l < shape_.layers && blocks_ == 0; ++l) {
     ESP_TRY(transfers.before_layer(l));
     ESP_TRY(run_layer(l, rows, pool));
   }

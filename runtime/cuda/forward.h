@@ -25,6 +25,7 @@
 #include "runtime/cuda/communicator.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/graph_cache.h"
+#include "runtime/cuda/layers_together.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
 #include "runtime/cuda/step_input.h"
@@ -131,6 +132,9 @@ class Forward {
   [[nodiscard]] Status reserve(ActivationRoom& room, std::uint32_t rows, std::uint32_t columns,
                                const MatrixGroup& reader) const;
   [[nodiscard]] Status enqueue(const KvView& pool, PageTransfers& transfers);
+  [[nodiscard]] OneKernelCall layers_call(const KvView& pool) const;
+  [[nodiscard]] Status run_together(std::uint32_t& rows, const KvView& pool);
+  [[nodiscard]] Status take_apart();
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
   void embed(const Batch& batch, std::span<float> out);
   [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool);
@@ -166,6 +170,7 @@ class Forward {
   DeviceWeights weights_;
   std::unique_ptr<TensorProducts> tensor_;  // null: numerics are exact
   bool tensor_attention_ = false;
+  LayersTogether together_;
   std::unique_ptr<View> global_, local_;  // null where no layer is so
   TemperatureTable temperatures_;
 
@@ -184,6 +189,7 @@ class Forward {
   Links links_;
   std::uint32_t count_ = 0;   // rows of the step
   std::uint32_t wanted_ = 0;  // of them
+  std::uint32_t blocks_ = 0;  // of the layers in one kernel; 0: one kernel a stage
   // Of the step, on the device. The residual stream begins in the input, as embeddings or as what
   // earlier layers left, or where the stage before sends it, and moves to x_ where only wanted rows
   // go on.

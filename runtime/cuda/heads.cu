@@ -1,4 +1,5 @@
 // Q, K and V between their products and attention, and copies of KV pages.
+#include "runtime/cuda/heads.cuh"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/kv_tiles.cuh"
 #include "runtime/cuda/ptx.cuh"
@@ -6,55 +7,6 @@
 
 namespace espalier::runtime::cuda {
 namespace {
-
-constexpr unsigned kLanes = 16;  // of a sum, as numerics contract 1 has it
-
-/// Where a tile of a layer begins in page 0: K of all heads, then V of all heads.
-template <class Tile>
-__device__ inline std::uint16_t* tile_of(const KvView& pool, unsigned layer, unsigned number) {
-  return pool.pages +
-         (std::size_t{layer} * 2 * pool.kv_heads + number) * Tile::key_halves(pool.width);
-}
-template <class Tile>
-__device__ inline std::size_t page_halves(const KvView& pool) {
-  return std::size_t{pool.layers} * 2 * pool.kv_heads * Tile::key_halves(pool.width);
-}
-
-/// One head of a row, by a warp: in shared memory `x`, so that pairs may lie anywhere.
-__device__ inline void load_head(const float* from, const float* bias, unsigned width, float* x) {
-  for (unsigned d = threadIdx.x % kWarp; d < width; d += kWarp) {
-    x[d] = bias == nullptr ? from[d] : from[d] + bias[d];
-  }
-  __syncwarp();
-}
-
-__device__ inline void normalise(float* x, const float* weight, unsigned width, float epsilon) {
-  const unsigned lane = threadIdx.x % kWarp;
-  float squares = 0.0F;  // both halves of the warp have the 16 lanes of the sum
-  for (unsigned d = lane % kLanes; d < width; d += kLanes) squares = fmaf(x[d], x[d], squares);
-#pragma unroll
-  for (unsigned mask = kLanes / 2; mask > 0; mask /= 2) {
-    squares = squares + __shfl_xor_sync(kFullWarp, squares, mask);
-  }
-  const float mean = squares / static_cast<float>(width);
-  const float factor = 1.0F / sqrtf(mean + epsilon);
-  for (unsigned d = lane; d < width; d += kWarp) x[d] = (x[d] * factor) * weight[d];
-  __syncwarp();
-}
-
-__device__ inline void rotate(float* x, const Heads& heads, unsigned position) {
-  const float* cosines = heads.cosines + std::size_t{position} * heads.pairs;
-  const float* sines = heads.sines + std::size_t{position} * heads.pairs;
-  for (unsigned i = threadIdx.x % kWarp; i < heads.pairs; i += kWarp) {
-    const unsigned first = heads.adjacent ? 2 * i : i;
-    const unsigned second = heads.adjacent ? 2 * i + 1 : i + heads.pairs;
-    const float a = x[first];
-    const float b = x[second];
-    x[first] = a * cosines[i] - b * sines[i];
-    x[second] = a * sines[i] + b * cosines[i];
-  }
-  __syncwarp();
-}
 
 // A block has up to kRows neighbouring rows and one head of Q, of K or of V: a warp turns a head of
 // a row. Keys go to their pages with rows side by side: a prompt's are neighbours there.
@@ -77,13 +29,7 @@ __global__ void __launch_bounds__(kWarps* kWarp)
     for (unsigned m = warp; m < count; m += kWarps) {
       const std::uint32_t position = row_facts[begin + m].position;
       float* query = heads.queries + (begin + m) * heads.query_stride + first;
-      load_head(query, heads.query_bias == nullptr ? nullptr : heads.query_bias + first, width, x);
-      if (heads.query_norm != nullptr) normalise(x, heads.query_norm, width, heads.epsilon);
-      rotate(x, heads, position);
-      const bool tempered = heads.temperatures != nullptr;
-      const float temperature = tempered ? heads.temperatures[position] : 1.0F;
-      for (unsigned d = lane; d < width; d += kWarp) query[d] = x[d] * temperature;
-      __syncwarp();
+      turn_query(heads, query, static_cast<unsigned>(first), width, position, x, query);
     }
     return;
   }
@@ -94,19 +40,11 @@ __global__ void __launch_bounds__(kWarps* kWarp)
   const unsigned number = blockIdx.y - heads.heads;
   const bool is_key = number < pool.kv_heads;
   const std::size_t first = std::size_t{is_key ? number : number - pool.kv_heads} * width;
-  const float* from = is_key ? heads.keys : heads.values;
-  const float* bias = is_key ? heads.key_bias : heads.value_bias;
   for (unsigned m = warp; m < count; m += kWarps) {
     const DeviceRow row = row_facts[begin + m];
     if (row.writes == 0) continue;
-    load_head(from + (begin + m) * heads.key_stride + first,
-              bias == nullptr ? nullptr : bias + first, width, x);
-    if (is_key) {
-      if (heads.key_norm != nullptr) normalise(x, heads.key_norm, width, heads.epsilon);
-      rotate(x, heads, row.position);
-    }
-    Tile::encode(x, is_key, width, halves + m * of_token);
-    __syncwarp();
+    encode_head<Tile>(heads, is_key, begin + m, first, width, row.position, x,
+                      halves + m * of_token);
   }
   __syncthreads();
   std::uint16_t* to = tile_of<Tile>(pool, layer, number);

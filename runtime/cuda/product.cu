@@ -1,7 +1,7 @@
 // Which kernel a product takes, and products with weights that are floats.
 #include <algorithm>
 
-#include "runtime/cuda/numbers.cuh"
+#include "runtime/cuda/product_dense.cuh"
 #include "runtime/cuda/product_formats.h"
 #include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
@@ -10,33 +10,6 @@ namespace espalier::runtime::cuda {
 namespace {
 
 constexpr unsigned kDenseHalves = 16;  // half warps of a thread block
-constexpr std::uint32_t kDenseSegment = 512;
-constexpr std::uint32_t kSegmentStrips = kDenseSegment / kStrip;
-
-// Eight weights of a lane's column mod 16, sixteen columns apart.
-template <WeightFormat kFormat>
-struct Strip {
-  static constexpr int kWords = kFormat == WeightFormat::kF32 ? 8 : 4;
-  std::uint32_t words[kWords];
-
-  __device__ void load(const unsigned char* from) {
-#pragma unroll
-    for (int i = 0; i < kWords; i += 4) {
-      const uint4 v = *reinterpret_cast<const uint4*>(from + 4 * i);
-      words[i] = v.x;
-      words[i + 1] = v.y;
-      words[i + 2] = v.z;
-      words[i + 3] = v.w;
-    }
-  }
-  __device__ float weight(int i) const {
-    if constexpr (kFormat == WeightFormat::kF32) return __uint_as_float(words[i]);
-    const auto bits = static_cast<std::uint16_t>(words[i / 2] >> (16 * (i % 2)));
-    if constexpr (kFormat == WeightFormat::kF16) return half_to_float(bits);
-    return bfloat16_to_float(bits);
-  }
-};
-
 // Numerics contract 5: of each output and row 16 sums, by column mod 16, in rising columns within a
 // segment of 512; then the segments in order, lane by lane; then the tree. A half warp has a
 // segment of some outputs and rows; `spread` of them share the segments of the same outputs.
@@ -106,19 +79,7 @@ __global__ void __launch_bounds__(kDenseHalves * 16)
       if (u > 0 || kAhead == 1) fetch(segment * kSegmentStrips + u);
 #pragma unroll
       for (int i = 0; i < kAhead; ++i) {
-#pragma unroll
-        for (int j = 0; j < 8; ++j) {
-          const std::uint32_t column = (segment * kSegmentStrips + u + i) * kStrip + 16 * j;
-          float v[kCols];
-#pragma unroll
-          for (int c = 0; c < kCols; ++c) v[c] = column + lane < columns ? inputs[c][column] : 0.0F;
-#pragma unroll
-          for (int r = 0; r < kOutputs; ++r) {
-            const float weight = strip[i][r].weight(j);
-#pragma unroll
-            for (int c = 0; c < kCols; ++c) acc[r][c] = fmaf(weight, v[c], acc[r][c]);
-          }
-        }
+        add_strip(acc, strip[i], inputs, (segment * kSegmentStrips + u + i) * kStrip, columns);
       }
     }
     if constexpr (kAhead > 1) fetch((segment + spread) * kSegmentStrips);

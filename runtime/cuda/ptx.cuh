@@ -97,6 +97,57 @@ __device__ inline void let_next_start() {
 #endif
 }
 
+/// The same number, of which the compiler knows nothing: what follows from it is worked out where
+/// it is needed, and not once for all before a loop, which takes registers.
+__device__ inline unsigned opaque(unsigned number) {
+  asm volatile("" : "+r"(number));
+  return number;
+}
+
+/// Waits for all blocks of a launch_together(), in which every thread calls it, and makes what they
+/// have written seen. `state` is 0 before its first launch; each barrier leaves it ready for the
+/// next: blocks add ones and the first of them what turns the top bit, for which all wait.
+__device__ inline void grid_barrier(std::uint32_t* state) {
+  constexpr std::uint32_t kTurn = 0x80000000U;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    const std::uint32_t blocks = gridDim.x * gridDim.y * gridDim.z;
+    const bool first = blockIdx.x + blockIdx.y + blockIdx.z == 0;
+    const std::uint32_t add = first ? kTurn - (blocks - 1) : 1U;
+    std::uint32_t before;
+    asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], %2;"
+                 : "=r"(before)
+                 : "l"(state), "r"(add)
+                 : "memory");
+    std::uint32_t now = before;
+    while (((before ^ now) & kTurn) == 0) {
+      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(state) : "memory");
+    }
+  }
+  __syncthreads();
+}
+
+/// Asks for memory to be brought near all multiprocessors, which nobody waits for. `threads` of
+/// them share it, of which this one is `thread`. Address and bytes are multiples of 16.
+__device__ inline void ask_for(const void* from, std::uint64_t bytes, unsigned thread,
+                               unsigned threads) {
+#if __CUDA_ARCH__ >= 900
+  constexpr std::uint32_t kPiece = 1024;
+#else
+  constexpr std::uint32_t kPiece = 32;
+#endif
+  for (std::uint64_t at = std::uint64_t{thread} * kPiece; at < bytes;
+       at += std::uint64_t{threads} * kPiece) {
+    const auto* const piece = static_cast<const unsigned char*>(from) + at;
+#if __CUDA_ARCH__ >= 900
+    const auto size = static_cast<std::uint32_t>(bytes - at < kPiece ? bytes - at : kPiece);
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(piece), "r"(size));
+#else
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(piece));
+#endif
+  }
+}
+
 /// Starts to copy 16 bytes from global to shared memory, both aligned to 16.
 __device__ inline void copy_async_16(void* shared, const void* global) {
   const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared));
@@ -264,6 +315,21 @@ inline void load_matrices_transposed(std::uint32_t (&to)[4], const void* row,
                                      host_cuda::Where where = host_cuda::Where::current()) {
   MatrixRows mine{to, static_cast<const std::uint16_t*>(row)};
   host_cuda::warp_collective("load_matrices_transposed", kFullWarp, load_matrix_rows, &mine, where);
+}
+inline unsigned opaque(unsigned number) { return number; }
+inline void grid_barrier(std::uint32_t* /*state*/,
+                         host_cuda::Where where = host_cuda::Where::current()) {
+  host_cuda::grid_barrier(where);
+}
+// Reads what it may not ask for: it must be memory of the device.
+inline void ask_for(const void* from, std::uint64_t bytes, unsigned thread, unsigned threads) {
+  if ((reinterpret_cast<std::uintptr_t>(from) | bytes) % 16 != 0) {
+    host_cuda::fail("asked for memory that is not aligned");
+  }
+  for (std::uint64_t at = std::uint64_t{thread} * 1024; at < bytes;
+       at += std::uint64_t{threads} * 1024) {
+    (void)*(static_cast<const volatile unsigned char*>(from) + at);
+  }
 }
 inline void wait_for_inputs() {}
 inline void let_next_start() {}

@@ -30,6 +30,13 @@ inline void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shar
   host_cuda::launch(grid, block, shared, stream, [=] { kernel(static_cast<P>(arguments)...); });
 }
 
+template <class... P, class... A>
+inline cudaError_t launch_together(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
+                                   cudaStream_t stream, A... arguments) {
+  return static_cast<cudaError_t>(host_cuda::launch_together(
+      grid, block, shared, stream, [=] { kernel(static_cast<P>(arguments)...); }));
+}
+
 #else
 
 #define ESP_SHARED __shared__
@@ -60,15 +67,19 @@ inline bool start_early() {
   return state > 0;
 }
 
+/// More than 48 KB must be asked for; a kernel's static shared memory counts too.
+template <class... P>
+inline void allow_shared(void (*kernel)(P...), std::size_t shared) {
+  if (shared <= 32U * 1024U) return;
+  (void)cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+}
+
 /// Launches on a stream. Errors stay with the runtime: the backend asks once a step.
 template <class... P, class... A>
 inline void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
                    cudaStream_t stream, A... arguments) {
-  // More than 48 KB must be asked for; a kernel's static shared memory counts too.
-  if (shared > 32U * 1024U) {
-    cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                         cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-  }
+  allow_shared(kernel, shared);
   cudaLaunchAttribute attribute{};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;
@@ -82,6 +93,43 @@ inline void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shar
   (void)cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...);
 }
 
+/// Launches a kernel whose blocks may wait for each other (grid_barrier, ptx.cuh): all of them are
+/// on the device at once, or it is an error, which is returned. It does not start before what comes
+/// before it has ended.
+template <class... P, class... A>
+inline cudaError_t launch_together(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
+                                   cudaStream_t stream, A... arguments) {
+  allow_shared(kernel, shared);
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeCooperative;
+  attribute.val.cooperative = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  return cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...);
+}
+
 #endif
+
+/// Blocks of a kernel that a multiprocessor holds at a time: a launch_together() may have as many
+/// for each. 0 where it cannot be said.
+template <class... P>
+inline std::uint32_t blocks_together(void (*kernel)(P...), unsigned threads, std::size_t shared) {
+#ifndef ESPALIER_HOST_CUDA
+  allow_shared(kernel, shared);
+#endif
+  int blocks = 0;
+  if (cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, reinterpret_cast<const void*>(kernel),
+                                                    static_cast<int>(threads),
+                                                    shared) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return 0;
+  }
+  return static_cast<std::uint32_t>(blocks);
+}
 
 }  // namespace espalier::runtime::cuda

@@ -25,6 +25,7 @@ void each_size(T& tuning, F&& f) {
     f(rows + "attention_busy", step.busy, SizeLimits{1, 64});
     f(rows + "heads_together", step.heads_together, SizeLimits{1, kMostHeadsTogether});
     f(rows + "most_of_head", step.most_of_head, SizeLimits{1, 16});
+    f(rows + "one_kernel", step.one_kernel, SizeLimits{0, kOneKernelByRule});
   }
   f(std::string("piece_kib"), tuning.piece_kib, SizeLimits{16, 65536});
 }

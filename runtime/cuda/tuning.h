@@ -17,6 +17,7 @@
 
 #include "runtime/cuda/attention.h"
 #include "runtime/cuda/kernels.h"
+#include "runtime/cuda/one_kernel.h"
 
 namespace espalier::runtime::cuda {
 
@@ -37,6 +38,8 @@ struct StepSizes {
   std::uint32_t heads_together = kHeadsTogether;  // turn_heads()
   // Sixteenths of the head's panels from which on all are computed.
   std::uint32_t most_of_head = 12;
+  // Of layers in one kernel: blocks a multiprocessor, 0: one kernel a stage, or as the rule has it.
+  std::uint32_t one_kernel = kOneKernelByRule;
 
   [[nodiscard]] ProductSizes& of(ProductOf which) { return products[static_cast<int>(which)]; }
   [[nodiscard]] const ProductSizes& of(ProductOf which) const {

@@ -32,8 +32,15 @@ TEST_P(EveryType, HasTheSameBitsOnADeviceAsOnTheCpu) {
   const auto model = load_bytes(description.writer().finish().bytes);
   ASSERT_NE(model, nullptr);
   // Types that many models have see several segments.
-  run_branches(model, static_cast<std::uint64_t>(GetParam()),
-               GetParam() == TensorType::kQ4_0 || GetParam() == TensorType::kF16 ? 300 : 45);
+  const std::size_t prompt =
+      GetParam() == TensorType::kQ4_0 || GetParam() == TensorType::kF16 ? 300 : 45;
+  run_branches(model, static_cast<std::uint64_t>(GetParam()), prompt);
+#ifdef ESPALIER_HOST_CUDA
+  // The same with a kernel a stage where layers would be one.
+  host_cuda::set_together(false);
+  run_branches(model, static_cast<std::uint64_t>(GetParam()), prompt);
+  host_cuda::reset_device();
+#endif
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, EveryType,
@@ -93,7 +100,7 @@ TEST(ChoiceOfABackend, IsTheSameOnADeviceAsOnTheCpu) {
 
 // Decode steps, which are recorded and then replayed; a chunk between them moves the memory that
 // recordings name.
-TEST(StepsThatComeAgain, HaveTheSameBitsOnADeviceAsOnTheCpu) {
+void run_steps_that_come_again() {
   TinyLlama description;
   description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
   description.context = 700;
@@ -123,6 +130,15 @@ TEST(StepsThatComeAgain, HaveTheSameBitsOnADeviceAsOnTheCpu) {
   EXPECT_GT(host_cuda::graph_launches(), replayed + 8);
 #endif
   set_order(0);
+}
+
+TEST(StepsThatComeAgain, HaveTheSameBitsOnADeviceAsOnTheCpu) {
+  run_steps_that_come_again();
+#ifdef ESPALIER_HOST_CUDA
+  host_cuda::set_together(false);
+  run_steps_that_come_again();
+  host_cuda::reset_device();
+#endif
 }
 
 #ifdef ESPALIER_HOST_CUDA

@@ -210,6 +210,33 @@ TEST(DeviceTuning, OfSeveralDevicesHasTheSameBits) {
   }
 }
 
+#ifdef ESPALIER_HOST_CUDA
+// Layers are one kernel, or not, as the file says, whatever the rule.
+TEST(DeviceTuning, SaysWhetherLayersAreOneKernel) {
+  const auto model = model_to_tune();
+  ASSERT_NE(model, nullptr);
+  MemorySystem system;
+  const std::string path = file_of(system, model);
+  for (std::uint32_t blocks = 0; blocks <= kOneKernelByRule; ++blocks) {
+    SCOPED_TRACE(blocks);
+    Tuning tuning;
+    for (StepSizes& step : tuning.steps) step.one_kernel = blocks;
+    put(system, path, tuning.numbers());
+    Twins twins(model, tuned_by(never()), system);
+    ASSERT_TRUE(twins);
+    const std::uint64_t before = host_cuda::launches_together();
+    Random random(3);
+    Sequence sequence = twins.cpu.sequence(40);
+    for (const std::size_t rows : {1U, 2U, 8U}) {
+      BatchBuilder builder;
+      const auto first = builder.append(sequence, random_ids(random, *model, rows));
+      ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, {first}));
+    }
+    EXPECT_EQ(host_cuda::launches_together() > before, blocks != 0);
+  }
+}
+#endif
+
 TEST(DeviceTuning, OfADamagedForeignOrImpossibleFileIsMeasuredAnew) {
   const auto model = model_to_tune();
   ASSERT_NE(model, nullptr);

@@ -21,6 +21,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     HOST_CUDA_NAME(cudaErrorNotReady)
     HOST_CUDA_NAME(cudaErrorIllegalAddress)
     HOST_CUDA_NAME(cudaErrorLaunchFailure)
+    HOST_CUDA_NAME(cudaErrorCooperativeLaunchTooLarge)
     HOST_CUDA_NAME(cudaErrorNotSupported)
     HOST_CUDA_NAME(cudaErrorStreamCaptureUnsupported)
     HOST_CUDA_NAME(cudaErrorStreamCaptureInvalidated)
@@ -46,6 +47,8 @@ const char* cudaGetErrorString(cudaError_t error) {
       return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
       return "invalid device ordinal";
+    case cudaErrorCooperativeLaunchTooLarge:
+      return "too many blocks in cooperative launch";
     case cudaErrorLaunchFailure:
       return "unspecified launch failure";
     default:

@@ -1,7 +1,7 @@
-// Runs kernels on the CPU: one fiber for each CUDA thread, blocks one after the other, all on the
-// thread that launches. Fibers run until they meet a collective (a barrier, a shuffle, a product of
-// matrices) and go on when everybody whom it names has come, so a kernel behaves as CUDA promises
-// and no better:
+// Runs kernels on the CPU: one fiber for each CUDA thread, blocks one after the other (or all at
+// once, where they were launched together), all on the thread that launches. Fibers run until they
+// meet a collective (a barrier, a shuffle, a product of matrices) and go on when everybody whom it
+// names has come, so a kernel behaves as CUDA promises and no better:
 //
 //   - a collective that can never complete is a failure that names the block, the threads and the
 //     lines where they wait, not a hang;
@@ -54,6 +54,13 @@ inline constexpr unsigned char kDevicePoison = 0xCB;
 /// cudaErrorInvalidConfiguration; a failure, its cudaErrorLaunchFailure.
 void launch(dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
             const std::function<void()>& body);
+
+/// The same with all blocks live at once, which may wait for each other: a cooperative launch. Its
+/// error (a cudaError_t): also where the device would not hold them.
+int launch_together(dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+                    const std::function<void()>& body);
+/// Waits for all threads of all blocks of such a launch.
+void grid_barrier(const Where& where);
 
 /// The block's dynamic shared memory.
 unsigned char* dynamic_shared();

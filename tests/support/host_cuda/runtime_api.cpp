@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "streams.h"
+#include "together.h"
 
 namespace host_cuda {
 namespace {
@@ -267,6 +268,7 @@ void reset_device() {
   it.failing_malloc = 0;
   it.failing_malloc_host = 0;
   it.failing_copy = 0;
+  reset_together();
   it.calls_left.reset();
   it.lost = false;
   it.losing.reset();
@@ -507,7 +509,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int which) {
   properties->sharedMemPerMultiprocessor = std::size_t{228} << 10;
   properties->major = 9;
   properties->minor = 0;
-  properties->multiProcessorCount = 8;
+  properties->multiProcessorCount = host_cuda::kMultiprocessors;
   properties->l2CacheSize = 50 << 20;
   properties->memoryBusWidth = 5120;
   properties->warpSize = 32;
@@ -553,7 +555,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int whi
       *value = static_cast<int>(properties.sharedMemPerMultiprocessor);
       break;
     case cudaDevAttrCooperativeLaunch:
-      *value = 0;
+      *value = host_cuda::runs_together() ? 1 : 0;
       break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(properties.sharedMemPerBlockOptin);

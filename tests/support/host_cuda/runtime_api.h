@@ -29,6 +29,7 @@ enum cudaError_t {
   cudaErrorNotReady = 600,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchFailure = 719,
+  cudaErrorCooperativeLaunchTooLarge = 720,
   cudaErrorNotSupported = 801,
   cudaErrorStreamCaptureUnsupported = 900,
   cudaErrorStreamCaptureInvalidated = 901,
@@ -137,6 +138,9 @@ enum cudaFuncAttribute {
   cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
   cudaFuncAttributePreferredSharedMemoryCarveout = 9,
 };
+/// By threads and shared memory alone.
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function,
+                                                          int threads, std::size_t shared_bytes);
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value);
 
 // Graphs are recorded from one stream, as a list.
@@ -176,6 +180,13 @@ void fail_next_copy(unsigned n);
 /// streams.
 void lose_device_after(unsigned calls, cudaError_t error = cudaErrorLaunchFailure,
                        std::optional<int> number = std::nullopt);
+/// Whether the device takes cooperative launches; it does at first.
+void set_together(bool supported);
+/// The nth cooperative launch from now (1: the next) is refused as too large, and all after it; 0:
+/// none.
+void refuse_together_from(unsigned n);
+/// How many were taken so far, recorded ones once.
+std::uint64_t launches_together();
 /// How many graphs were launched so far.
 std::uint64_t graph_launches();
 /// Bytes that cudaMalloc gave and cudaFree has not taken back.

@@ -262,10 +262,12 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = nullptr;
-  if (const cudaError_t error = enter(); error != cudaSuccess) return error;
   const std::lock_guard lock(streams().mutex);
-  if (!host_cuda::is_recording(stream)) return failed(cudaErrorInvalidValue);
-  const auto made = std::move(stream->graph);
+  const bool recorded = host_cuda::is_recording(stream);
+  // Of a device that is lost, too, the recording ends.
+  const auto made = recorded ? std::move(stream->graph) : nullptr;
+  if (const cudaError_t error = enter(); error != cudaSuccess) return error;
+  if (!recorded) return failed(cudaErrorInvalidValue);
   if (stream->spoiled) return failed(cudaErrorStreamCaptureInvalidated);
   *graph = new CUgraph_st(std::move(*made));
   return cudaSuccess;
