@@ -136,17 +136,20 @@ float maximum_of(const float* x, size_t n) {
   return max_tree(m);
 }
 
-float sum_exp(const float* x, size_t n, float shift) {
-  Lanes total = splat(0.0F);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    total = add(total, exponential(sub(load(x + i), splat(shift))));
+float sum_exp(const float* x, size_t n, float shift, float factor) {
+  constexpr size_t kVectors = kChoiceLanes / kLanes;
+  Lanes sums[kVectors];
+  for (Lanes& sum : sums) sum = splat(0.0F);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const Lanes v = load_first(x + i, rest, -kInfinity);
+    Lanes& sum = sums[i / kLanes % kVectors];
+    sum = add(sum, exponential_to_one(mul(sub(v, splat(shift)), splat(factor))));
   }
-  if (i < n) {
-    const Lanes tail = load_first(x + i, n - i, -kInfinity);
-    total = add(total, exponential(sub(tail, splat(shift))));
+  for (size_t half = kVectors / 2; half > 0; half /= 2) {
+    for (size_t i = 0; i < half; ++i) sums[i] = add(sums[i], sums[i + half]);
   }
-  return sum_tree(total);
+  return sum_tree(sums[0]);
 }
 
 void exponentials(const float* x, size_t n, float shift, float factor, float* out) {
