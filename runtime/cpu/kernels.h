@@ -210,6 +210,8 @@ struct Kernels {
 
   /// -infinity for n == 0.
   float (*maximum)(const float* x, size_t n);
+  /// out = x where bit i % 64 of allowed[i / 64] is set, else -infinity.
+  void (*keep_allowed)(const float* x, const uint64_t* allowed, size_t n, float* out);
   /// Sum of exp((x - shift) * factor) of a segment's first n tokens, n <= kChoiceSegment, in
   /// kChoiceLanes lanes and a tree. No x is above `shift`; the factor is above 0.
   float (*sum_exp)(const float* x, size_t n, float shift, float factor);

@@ -4,7 +4,7 @@
 //   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
 //   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
 //   : b) minimum(a < b ? a : b) sum_tree max_tree power(t: 2^(n - 127) of n in its low 8 bits)
-//   keep_from(x, bound, v)
+//   keep_from(x, bound, v) where(bits, x, otherwise: of lanes without their bit)
 // and the constants kScoreRegisters, kValueRegisters, kWideRows and kWideTiles. The order of
 // operations here is the numerics contract. No include guard: a file includes it once.
 
@@ -134,6 +134,14 @@ float maximum_of(const float* x, size_t n) {
   for (; i + kLanes <= n; i += kLanes) m = maximum(load(x + i), m);
   if (i < n) m = maximum(load_first(x + i, n - i, -kInfinity), m);
   return max_tree(m);
+}
+
+void keep_allowed(const float* x, const uint64_t* allowed, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const uint32_t bits = static_cast<uint32_t>(allowed[i / 64] >> i % 64 & 0xFFFFU);
+    store_first(out + i, rest, where(bits, load_first(x + i, rest, -kInfinity), -kInfinity));
+  }
 }
 
 float sum_exp(const float* x, size_t n, float shift, float factor) {

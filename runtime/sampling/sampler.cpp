@@ -14,6 +14,11 @@ namespace {
 // How many of the best candidates a nucleus is looked for in at first; most are smaller.
 constexpr std::size_t kFirstNucleus = 128;
 
+// Where one token in so many is allowed, all are passed over.
+constexpr std::size_t kMany = 6;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 // What logits are multiplied with. Finite below the smallest normal temperature too: the best one's
 // distance from itself stays 0.
 float sharpness(const Sampling& sampling) {
@@ -35,11 +40,21 @@ void Sampler::all_tokens(std::size_t vocabulary) {
   std::iota(tokens_.begin(), tokens_.end(), 0);
 }
 
-// The allowed tokens and their logits, in rising order of ids.
-void Sampler::gather(std::span<const float> logits, const grammar::Mask* mask) {
+// The allowed tokens and their logits, in rising order of ids; or, unless they are to be listed,
+// all tokens with -infinity for those that are not allowed, which weigh nothing then: where many
+// are allowed that is cheaper.
+void Sampler::gather(std::span<const float> logits, const grammar::Mask* mask, bool listed) {
   if (mask == nullptr) {
     all_tokens(logits.size());
     logits_.assign(logits.begin(), logits.end());
+    return;
+  }
+  if (!listed && mask->count() > logits.size() / kMany) {
+    all_tokens(logits.size());
+    logits_.resize(logits.size());
+    const std::size_t covered = std::min(logits.size(), mask->words().size() * 64);
+    kernels_->keep_allowed(logits.data(), mask->words().data(), covered, logits_.data());
+    std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(covered), logits_.end(), -kInfinity);
     return;
   }
   tokens_.resize(mask->count());
@@ -79,7 +94,9 @@ void Sampler::penalise(const Sampling& sampling, const TokenCounts& counts) {
 Result<Sampled> Sampler::sample(std::span<const float> logits, const grammar::Mask* mask,
                                 const Sampling& sampling, const TokenCounts* counts,
                                 const RandomKey& key, std::uint64_t counter) {
-  gather(logits, mask);
+  const bool filtered = sampling.temperature > 0 &&
+                        (sampling.top_k > 0 || sampling.top_p < 1.0F || sampling.min_p > 0.0F);
+  gather(logits, mask, filtered);
   if (tokens_.empty()) return fail(ErrorCode::kInternal, "sampling: no token is allowed");
   segments_.set(tokens_, logits_);
   const float top = segments_.top();
@@ -93,7 +110,7 @@ Result<Sampled> Sampler::sample(std::span<const float> logits, const grammar::Ma
   std::size_t chosen;
   if (sampling.temperature <= 0) {
     chosen = segments_.best();
-  } else if (sampling.top_k > 0 || sampling.top_p < 1.0F || sampling.min_p > 0.0F) {
+  } else if (filtered) {
     chosen = draw_filtered(sampling, segments_.top(), key.uniform(counter));
   } else {
     chosen = segments_.draw(sharpness(sampling), key.uniform(counter));

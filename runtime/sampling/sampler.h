@@ -48,7 +48,7 @@ class Sampler {
   };
 
   void all_tokens(std::size_t vocabulary);
-  void gather(std::span<const float> logits, const grammar::Mask* mask);
+  void gather(std::span<const float> logits, const grammar::Mask* mask, bool listed);
   void penalise(const Sampling& sampling, const TokenCounts& counts);
   [[nodiscard]] std::size_t draw_filtered(const Sampling& sampling, float top, double uniform);
 

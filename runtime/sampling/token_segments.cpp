@@ -84,23 +84,34 @@ std::size_t TokenSegments::draw(float factor, double uniform) {
 void TokenSegments::add_up(float factor) {
   if (factor_ == factor) return;
   factor_ = factor;
-  for (Segment& segment : segments_) segment.sum = sum_of(segment, factor);
+  if (!tokens_.empty() && id(tokens_.back()) + 1 == tokens_.size()) {  // all there are
+    for (Segment& segment : segments_) {
+      segment.sum = kernels_->sum_exp(&logits_[segment.begin], segment.end - segment.begin,
+                                      segment.shift, factor);
+    }
+  } else {
+    weights_.resize(tokens_.size());
+    for (const Segment& segment : segments_) {
+      for (std::size_t i = segment.begin; i < segment.end; ++i) {
+        weights_[i] = (logits_[i] - segment.shift) * factor;
+      }
+    }
+    kernels_->exponentials(weights_.data(), weights_.size(), 0.0F, 1.0F, weights_.data());
+    for (Segment& segment : segments_) segment.sum = sum_of_weights(segment);
+  }
   scales_.resize(tops_.size());
   kernels_->exponentials(tops_.data(), tops_.size(), top_, factor, scales_.data());
 }
 
-float TokenSegments::sum_of(const Segment& segment, float factor) const {
+// In the lanes of sum_exp, where tokens that are not there would add 0.
+float TokenSegments::sum_of_weights(const Segment& segment) const {
   const std::size_t count = segment.end - segment.begin;
-  const float* logits = &logits_[segment.begin];
-  const TokenId* tokens = &tokens_[segment.begin];
-  if (id(tokens[0]) % kChoiceSegment == 0 && id(tokens[count - 1]) - id(tokens[0]) + 1 == count) {
-    return kernels_->sum_exp(logits, count, segment.shift, factor);
-  }
-  // The same lanes; those of tokens that are not there would add 0.
-  float weights[kChoiceSegment];
-  kernels_->exponentials(logits, count, segment.shift, factor, weights);
+  if (count == 1) return weights_[segment.begin];
+  if (count == 2) return weights_[segment.begin] + weights_[segment.begin + 1];
   float lanes[kChoiceLanes] = {};
-  for (std::size_t i = 0; i < count; ++i) lanes[id(tokens[i]) % kChoiceLanes] += weights[i];
+  for (std::size_t i = segment.begin; i < segment.end; ++i) {
+    lanes[id(tokens_[i]) % kChoiceLanes] += weights_[i];
+  }
   for (std::size_t half = kChoiceLanes / 2; half > 0; half /= 2) {
     for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
   }

@@ -43,7 +43,7 @@ class TokenSegments {
   };
 
   void add_up(float factor);
-  [[nodiscard]] float sum_of(const Segment& segment, float factor) const;
+  [[nodiscard]] float sum_of_weights(const Segment& segment) const;
   [[nodiscard]] std::size_t draw_within(const Segment& segment, float factor, double share) const;
 
   const cpu::Kernels* kernels_;
@@ -52,8 +52,9 @@ class TokenSegments {
   float top_ = 0;
   float factor_ = 0;  // that sums are of; 0: of none yet
   std::vector<Segment> segments_;
-  std::vector<float> tops_;    // of segments
-  std::vector<float> scales_;  // exp((top of the segment - top()) * factor_)
+  std::vector<float> tops_;     // of segments
+  std::vector<float> scales_;   // exp((top of the segment - top()) * factor_)
+  std::vector<float> weights_;  // of tokens, where they are not all
 };
 
 }  // namespace espalier::runtime
