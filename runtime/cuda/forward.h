@@ -1,7 +1,8 @@
 // The forward pass of a transformer over a ragged batch on a CUDA device: the stages of
 // ../cpu/forward.h, each a few kernels on one stream, with the same bits.
 //
-// What a step knows (rows, slots, page tables, embeddings) goes to the device in one copy. Rows
+// What a step knows (rows, slots, page tables; ids, or embeddings where the device has no matrix of
+// them) goes to the device in one copy. Rows
 // whose logits nobody wants stop at the last layer's K and V, and of the head those panels alone
 // are computed that have a token which some row may choose (of all rows: what takes time is to read
 // them; but the others' logits are then anything). Owns the weights and scratch that grows with the
@@ -132,6 +133,7 @@ class Forward {
                                const MatrixGroup& reader) const;
   [[nodiscard]] Status enqueue(const KvView& pool, PageTransfers& transfers);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
+  [[nodiscard]] const DeviceMatrix* embedding() const;
   void embed(const Batch& batch, std::span<float> out);
   [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool);
   [[nodiscard]] bool is_shared() const { return shares_.ranks() > 1; }
@@ -185,9 +187,10 @@ class Forward {
   std::uint32_t count_ = 0;   // rows of the step
   std::uint32_t wanted_ = 0;  // of them
   // Of the step, on the device. The residual stream begins in the input, as embeddings or as what
-  // earlier layers left, or where the stage before sends it, and moves to x_ where only wanted rows
-  // go on.
+  // earlier layers left, or in received_, where the stage before sends it or embeddings are looked
+  // up, and moves to x_ where only wanted rows go on.
   float* begin_ = nullptr;
+  const std::uint32_t* ids_ = nullptr;  // null: nothing is looked up there
   float* residual_ = nullptr;
   const DeviceRow* rows_ = nullptr;
   const DeviceSlot* slots_ = nullptr;
