@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/cuda/embed.h"
+#include "runtime/cuda/panels.h"
 
 namespace espalier::runtime::cuda {
 namespace {
@@ -66,6 +67,12 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
   return forward;
 }
 
+Status Forward::hold_embedding(std::uint64_t most_bytes) {
+  if (!weights_.embedding.parts.empty()) return {};
+  if (device_bytes(model_->weights().embedding) > most_bytes) return {};
+  return weights_.load_embedding(*model_, workers_, stream_);
+}
+
 void Forward::set_tuning(const Tuning& tuning) {
   ESP_CHECK(tuning.valid());
   tuning_ = tuning;
@@ -112,7 +119,7 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
   }
   const std::uint64_t bytes = rows * sizeof(float);
   ESP_TRY(x_.fit(bytes * width, "residual stream"));
-  if (links_.along != nullptr || embedding() != nullptr) {
+  if (links_.along != nullptr || !weights_.embedding.parts.empty()) {
     ESP_TRY(received_.fit(bytes * width, "residual stream"));
   }
   ESP_TRY(heads_.fit(bytes * heads, "queries, keys and values"));
@@ -134,14 +141,6 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
   reserved_rows_ = rows;
   reserved_head_rows_ = head_rows;
   return {};
-}
-
-// The matrix of embeddings, where this device has it: as the head, whole.
-const DeviceMatrix* Forward::embedding() const {
-  if (!has_head(*model_) || is_shared()) return nullptr;
-  const ModelWeights& weights = model_->weights();
-  if (weights.embedding.data.data() != weights.output.data.data()) return nullptr;
-  return &weights_.head.parts[0].matrix;
 }
 
 void Forward::embed(const Batch& batch, std::span<float> out) {
@@ -222,7 +221,7 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
     parts = std::max<std::uint64_t>(parts, planned.plan.parts());
   };
   input_.clear();
-  const bool by_ids = begins && earlier.rows == nullptr && embedding() != nullptr;
+  const bool by_ids = begins && earlier.rows == nullptr && !weights_.embedding.parts.empty();
   key_.assign({rows, wanted.size(), batch.writes.size(), batch.copies.size(), by_ids ? 1U : 0U,
                reinterpret_cast<std::uintptr_t>(temperatures_.values())});
   const auto ids = input_.add<std::uint32_t>(by_ids ? rows : 0);
@@ -343,8 +342,8 @@ Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
   std::uint32_t rows = count_;
   residual_ = begin_;
   if (ids_ != nullptr) {
-    embed_rows(stream_.get(), rows, *embedding(), ids_, shape_.embedding_scale, residual_,
-               shape_.width);
+    embed_rows(stream_.get(), rows, weights_.embedding.parts[0].matrix, ids_,
+               shape_.embedding_scale, residual_, shape_.width);
   } else if (along != nullptr && along->rank() > 0) {
     ESP_TRY(along->receive(residual_, floats, along->rank() - 1, stream_));
   }

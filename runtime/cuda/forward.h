@@ -73,6 +73,9 @@ class Forward {
       std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
       std::uint32_t multiprocessors, KvType kv_type, const CublasLtFunctions* tensor);
 
+  /// Holds a matrix of embeddings, if it has none and one takes at most so many bytes, so that ids
+  /// go up instead of rows. For those that begin with embeddings.
+  [[nodiscard]] Status hold_embedding(std::uint64_t most_bytes);
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
   /// fail before they wait for each other. `wanted` says which logits may be asked for afterwards;
   /// without a head it is not looked at. kExhausted.
@@ -133,7 +136,6 @@ class Forward {
                                const MatrixGroup& reader) const;
   [[nodiscard]] Status enqueue(const KvView& pool, PageTransfers& transfers);
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
-  [[nodiscard]] const DeviceMatrix* embedding() const;
   void embed(const Batch& batch, std::span<float> out);
   [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool);
   [[nodiscard]] bool is_shared() const { return shares_.ranks() > 1; }

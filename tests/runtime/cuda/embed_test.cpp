@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "runtime/cuda/panels.h"
-#include "tests/runtime/cuda/rig.h"
+#include "tests/runtime/cuda/twins.h"
+#include "tests/support/gguf_writer.h"
 #include "tests/support/random_tensor.h"
 
 namespace espalier::runtime::cuda {
 namespace {
 
 using testing::RandomTensor;
-using Random = std::mt19937_64;
 
 class EachEmbedding : public ::testing::TestWithParam<TensorType> {};
 
@@ -70,6 +70,29 @@ TEST_P(EachEmbedding, HasTheNumbersOfDequantisedRows) {
 INSTANTIATE_TEST_SUITE_P(Types, EachEmbedding,
                          ::testing::ValuesIn(tensor_types().begin(), tensor_types().end()),
                          [](const auto& it) { return std::string(tensor_traits(it.param)->name); });
+
+#ifdef ESPALIER_HOST_CUDA
+// Of a head of its own the embedding is not: it is held beside, or looked up on the host.
+TEST(Embeddings, AreHeldWhereThereIsRoomAndChangeNoBit) {
+  espalier::testing::TinyLlama description;
+  description.tied = false;
+  const auto model = load_bytes(description.writer().finish().bytes);
+  ASSERT_NE(model, nullptr);
+  std::vector<std::size_t> held;
+  for (const bool room : {false, true}) {
+    if (!room) host_cuda::set_memory_limit(std::size_t{400} << 20);
+    {
+      const std::size_t before = host_cuda::allocated_bytes();
+      const auto made = Twins::made(model, {});
+      ASSERT_TRUE(made.has_value());
+      held.push_back(host_cuda::allocated_bytes() - before);
+    }
+    run_branches(model, 5, 45);
+    host_cuda::reset_device();
+  }
+  EXPECT_GE(held[1], held[0] + device_bytes(model->weights().embedding));
+}
+#endif
 
 }  // namespace
 }  // namespace espalier::runtime::cuda
