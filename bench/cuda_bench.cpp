@@ -324,12 +324,15 @@ Status choices(double copy_rate) {
       ESP_ASSIGN(const DeviceMemory row, DeviceMemory::allocate(rows * sizeof(SampleRow), "rows"));
       ESP_ASSIGN(const DeviceMemory out,
                  DeviceMemory::allocate(rows * sizeof(SampleResult), "results"));
+      ESP_ASSIGN(const DeviceMemory scratch,
+                 DeviceMemory::allocate(sample_scratch_bytes(rows, kVocabulary), "scratch"));
+      ESP_TRY(check(cudaMemset(scratch.data(), 0, scratch.size()), "filling"));
       cudaMemcpy(on_device.data(), logits.data(), on_device.size(), cudaMemcpyHostToDevice);
       cudaMemcpy(words.data(), mask.data(), words.size(), cudaMemcpyHostToDevice);
       cudaMemcpy(row.data(), wanted.data(), row.size(), cudaMemcpyHostToDevice);
       ESP_ASSIGN(const double time, seconds(stream, 10, [&](int) {
                    sample(stream.get(), rows, row.as<SampleRow>(), on_device.as<float>(),
-                          kVocabulary, kVocabulary, out.as<SampleResult>());
+                          kVocabulary, kVocabulary, scratch.data(), out.as<SampleResult>());
                  }));
       const double read = static_cast<double>(on_device.size()) / copy_rate;
       std::printf("%4u rows, one in %-17u %10.1f %10.1f %8.2f\n", rows, one_in, time * 1e6,

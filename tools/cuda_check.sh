@@ -48,7 +48,7 @@ attend_on_tensor_cores:loads of matrices:LDSM
 attend_items:loads of 16 bytes:(LDG|LDGSTS)[.A-Z]*[.]128
 attend_items.*6KvTypeE2E:products of four codes:IDP[.]4A
 (rms_norm|add_normed|set|soft_cap|copy)_rowsILb1E:loads of 16 bytes:LDG[.A-Z]*[.]128
-sample_rows:loads of 16 bytes:LDG[.A-Z]*[.]128
+sample_rows:copies of 16 bytes:LDGSTS[.A-Z]*[.]128
 gate_rowsILb1E:loads of 16 bytes:LDG[.A-Z]*[.]128
 layers_together:a product of matrices:IMMA
 layers_together:loads of 16 bytes:LDG[.A-Z]*[.]128

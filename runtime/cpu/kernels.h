@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "runtime/cpu/choice_order.h"
 #include "runtime/cpu/kv_type.h"
 #include "runtime/model/code_values.h"
 
@@ -209,8 +210,11 @@ struct Kernels {
 
   /// -infinity for n == 0.
   float (*maximum)(const float* x, size_t n);
-  /// Sum of exp(x - shift).
-  float (*sum_exp)(const float* x, size_t n, float shift);
+  /// out = x where bit i % 64 of allowed[i / 64] is set, else -infinity.
+  void (*keep_allowed)(const float* x, const uint64_t* allowed, size_t n, float* out);
+  /// Sum of exp((x - shift) * factor) of a segment's first n tokens, n <= kChoiceSegment, in
+  /// kChoiceLanes lanes and a tree. No x is above `shift`; the factor is above 0.
+  float (*sum_exp)(const float* x, size_t n, float shift, float factor);
   /// out = exp((x - shift) * factor)
   void (*exponentials)(const float* x, size_t n, float shift, float factor, float* out);
 

@@ -113,10 +113,10 @@ uint64_t dot_peak(size_t rounds) {
 
 }  // namespace
 
-const Kernels kAvx2Kernels = {"avx2",   quantise,   panel_product, dense_product, rms_norm,
-                              swiglu,   geglu,      rotate,        rotate_halves, to_half,
-                              scores,   weights_of, values,        merge,         scale,
-                              soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
+const Kernels kAvx2Kernels = {
+    "avx2", quantise,      panel_product, dense_product, rms_norm,   swiglu,       geglu,
+    rotate, rotate_halves, to_half,       scores,        weights_of, values,       merge,
+    scale,  soft_cap,      maximum_of,    keep_allowed,  sum_exp,    exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu
 #endif

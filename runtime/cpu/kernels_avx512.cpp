@@ -71,6 +71,9 @@ inline Lanes power(Lanes shifted) {
 inline Lanes keep_from(Lanes x, float bound, Lanes v) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, splat(bound), _CMP_NLT_UQ), v);
 }
+inline Lanes where(uint32_t bits, Lanes x, float otherwise) {
+  return _mm512_mask_mov_ps(splat(otherwise), static_cast<__mmask16>(bits), x);
+}
 inline uint32_t largest_magnitude_bits(const float* x) {
   const __m512i magnitude = _mm512_set1_epi32(0x7FFFFFFF);
   const __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), magnitude);
@@ -210,9 +213,9 @@ uint64_t dot_peak(size_t rounds) {
 }  // namespace
 
 const Kernels kAvx512VnniKernels = {
-    "avx512vnni", quantise,      panel_product, dense_product, rms_norm,     swiglu,  geglu,
-    rotate,       rotate_halves, to_half,       scores,        weights_of,   values,  merge,
-    scale,        soft_cap,      maximum_of,    sum_exp,       exponentials, dot_peak};
+    "avx512vnni", quantise,      panel_product, dense_product, rms_norm,   swiglu,       geglu,
+    rotate,       rotate_halves, to_half,       scores,        weights_of, values,       merge,
+    scale,        soft_cap,      maximum_of,    keep_allowed,  sum_exp,    exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu
 #endif

@@ -97,9 +97,9 @@ const Kernels kAvxVnniByEvexKernels = {
 #else
 const Kernels kAvxVnniKernels = {
 #endif
-    "avxvnni", quantise,      panel_product, dense_product, rms_norm,     swiglu,  geglu,
-    rotate,    rotate_halves, to_half,       scores,        weights_of,   values,  merge,
-    scale,     soft_cap,      maximum_of,    sum_exp,       exponentials, dot_peak};
+    "avxvnni", quantise,      panel_product, dense_product, rms_norm,   swiglu,       geglu,
+    rotate,    rotate_halves, to_half,       scores,        weights_of, values,       merge,
+    scale,     soft_cap,      maximum_of,    keep_allowed,  sum_exp,    exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu
 #endif

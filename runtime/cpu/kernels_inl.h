@@ -4,7 +4,7 @@
 //   splat splat_half load load_first(p, n, fill) store store_first load_half load_half_first
 //   load_bf16 load_bf16_first load_codes(of int8) store_half add sub mul div fma maximum(a > b ? a
 //   : b) minimum(a < b ? a : b) sum_tree max_tree power(t: 2^(n - 127) of n in its low 8 bits)
-//   keep_from(x, bound, v)
+//   keep_from(x, bound, v) where(bits, x, otherwise: of lanes without their bit)
 // and the constants kScoreRegisters, kValueRegisters, kWideRows and kWideTiles. The order of
 // operations here is the numerics contract. No include guard: a file includes it once.
 
@@ -136,17 +136,28 @@ float maximum_of(const float* x, size_t n) {
   return max_tree(m);
 }
 
-float sum_exp(const float* x, size_t n, float shift) {
-  Lanes total = splat(0.0F);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    total = add(total, exponential(sub(load(x + i), splat(shift))));
+void keep_allowed(const float* x, const uint64_t* allowed, size_t n, float* out) {
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const uint32_t bits = static_cast<uint32_t>(allowed[i / 64] >> i % 64 & 0xFFFFU);
+    store_first(out + i, rest, where(bits, load_first(x + i, rest, -kInfinity), -kInfinity));
   }
-  if (i < n) {
-    const Lanes tail = load_first(x + i, n - i, -kInfinity);
-    total = add(total, exponential(sub(tail, splat(shift))));
+}
+
+float sum_exp(const float* x, size_t n, float shift, float factor) {
+  constexpr size_t kVectors = kChoiceLanes / kLanes;
+  Lanes sums[kVectors];
+  for (Lanes& sum : sums) sum = splat(0.0F);
+  for (size_t i = 0; i < n; i += kLanes) {
+    const size_t rest = n - i < kLanes ? n - i : kLanes;
+    const Lanes v = load_first(x + i, rest, -kInfinity);
+    Lanes& sum = sums[i / kLanes % kVectors];
+    sum = add(sum, exponential_to_one(mul(sub(v, splat(shift)), splat(factor))));
   }
-  return sum_tree(total);
+  for (size_t half = kVectors / 2; half > 0; half /= 2) {
+    for (size_t i = 0; i < half; ++i) sums[i] = add(sums[i], sums[i + half]);
+  }
+  return sum_tree(sums[0]);
 }
 
 void exponentials(const float* x, size_t n, float shift, float factor, float* out) {

@@ -126,6 +126,14 @@ inline Lanes keep_from(const Lanes& x, float bound, const Lanes& v) {
     return vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(v.v[i]), below));
   });
 }
+inline Lanes where(uint32_t bits, const Lanes& x, float otherwise) {
+  const uint32_t lanes[4] = {1, 2, 4, 8};
+  const uint32x4_t first = vld1q_u32(lanes);
+  return each([&](int i) {
+    const uint32x4_t on = vtstq_u32(vdupq_n_u32(bits >> 4 * i), first);
+    return vbslq_f32(on, x.v[i], vdupq_n_f32(otherwise));
+  });
+}
 inline uint32_t largest_magnitude_bits(const float* x) {
   uint32x4_t top = vdupq_n_u32(0);
   for (size_t i = 0; i < kBlock; i += 4) {
@@ -255,10 +263,10 @@ uint64_t dot_peak(size_t rounds) {
 
 }  // namespace
 
-const Kernels kNeonKernels = {"neon",   quantise,   panel_product, dense_product, rms_norm,
-                              swiglu,   geglu,      rotate,        rotate_halves, to_half,
-                              scores,   weights_of, values,        merge,         scale,
-                              soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
+const Kernels kNeonKernels = {
+    "neon", quantise,      panel_product, dense_product, rms_norm,   swiglu,       geglu,
+    rotate, rotate_halves, to_half,       scores,        weights_of, values,       merge,
+    scale,  soft_cap,      maximum_of,    keep_allowed,  sum_exp,    exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu
 #endif

@@ -99,6 +99,9 @@ inline Lanes power(const Lanes& shifted) {
 inline Lanes keep_from(const Lanes& x, float bound, const Lanes& v) {
   return each([&](size_t i) { return x.v[i] < bound ? 0.0F : v.v[i]; });
 }
+inline Lanes where(uint32_t bits, const Lanes& x, float otherwise) {
+  return each([&](size_t i) { return (bits >> i & 1U) != 0 ? x.v[i] : otherwise; });
+}
 inline uint32_t largest_magnitude_bits(const float* x) {
   uint32_t top = 0;
   for (size_t i = 0; i < kBlock; ++i) {
@@ -242,9 +245,9 @@ uint64_t dot_peak(size_t rounds) {
 
 }  // namespace
 
-const Kernels kScalarKernels = {"scalar", quantise,   panel_product, dense_product, rms_norm,
-                                swiglu,   geglu,      rotate,        rotate_halves, to_half,
-                                scores,   weights_of, values,        merge,         scale,
-                                soft_cap, maximum_of, sum_exp,       exponentials,  dot_peak};
+const Kernels kScalarKernels = {
+    "scalar", quantise,      panel_product, dense_product, rms_norm,   swiglu,       geglu,
+    rotate,   rotate_halves, to_half,       scores,        weights_of, values,       merge,
+    scale,    soft_cap,      maximum_of,    keep_allowed,  sum_exp,    exponentials, dot_peak};
 
 }  // namespace espalier::runtime::cpu

@@ -91,6 +91,16 @@ inline Lanes keep_from(Lanes x, float bound, Lanes v) {
   return {_mm256_and_ps(_mm256_cmp_ps(x.a, from, _CMP_NLT_UQ), v.a),
           _mm256_and_ps(_mm256_cmp_ps(x.b, from, _CMP_NLT_UQ), v.b)};
 }
+inline Lanes where(uint32_t bits, Lanes x, float otherwise) {
+  const __m256i all = _mm256_set1_epi32(static_cast<int32_t>(bits));
+  const __m256i low = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i high = _mm256_slli_epi32(low, 8);
+  const __m256i a = _mm256_cmpeq_epi32(_mm256_and_si256(all, low), low);
+  const __m256i b = _mm256_cmpeq_epi32(_mm256_and_si256(all, high), high);
+  const __m256 other = _mm256_set1_ps(otherwise);
+  return {_mm256_blendv_ps(other, x.a, _mm256_castsi256_ps(a)),
+          _mm256_blendv_ps(other, x.b, _mm256_castsi256_ps(b))};
+}
 inline uint32_t largest_magnitude_bits(const float* x) {
   const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
   __m256i top = _mm256_setzero_si256();

@@ -35,8 +35,6 @@ using cuda::Rank;
 
 constexpr unsigned kMostThreads = 256;
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
-// What is left free of a device for scratch and for CUDA itself.
-constexpr std::uint64_t kSpare = std::uint64_t{512} << 20;
 // What layers_that_fit() leaves for scratch and, where nobody asked for a size, the pool.
 constexpr std::uint64_t kRoom = std::uint64_t{1} << 30;
 
@@ -349,7 +347,8 @@ Result<std::uint32_t> pool_pages(const Model& whole,
   for (const auto& rank : ranks) {
     ESP_TRY(rank->enter());
     ESP_ASSIGN(const std::uint64_t free, cuda::free_bytes());
-    const std::uint64_t room = std::min(kMostDefaultKv, free > kSpare ? (free - kSpare) / 2 : 0);
+    const std::uint64_t room =
+        std::min(kMostDefaultKv, free > cuda::kSpare ? (free - cuda::kSpare) / 2 : 0);
     pages = std::min(pages, room / rank->page_bytes());
   }
   if (before != nullptr) {

@@ -36,6 +36,10 @@ Result<bool> DeviceChoices::choose(std::span<const RowPlan> plans, const Planned
   ESP_TRY(choices_in_.fit(count * sizeof(SampleRow), "choices"));
   ESP_TRY(chosen_.fit(count * sizeof(SampleResult), "choices"));
   ESP_TRY(chosen_out_.fit(count * sizeof(SampleResult), "choices"));
+  if (const std::size_t bytes = sample_scratch_bytes(count, vocabulary_); bytes > scratch_.size()) {
+    ESP_TRY(scratch_.fit(bytes, "choices"));
+    ESP_TRY(check(cudaMemsetAsync(scratch_.data(), 0, scratch_.size(), stream.get()), what));
+  }
   std::size_t row = begin;
   for (std::uint32_t i = 0; i < count; ++i) {
     const RowPlan& plan = plans[of_rows[i]];
@@ -52,22 +56,17 @@ Result<bool> DeviceChoices::choose(std::span<const RowPlan> plans, const Planned
   }
   ESP_TRY(stream.copy_in(choices_in_.data(), choices_.bytes().data(), count * sizeof(SampleRow)));
   sample(stream.get(), count, choices_in_.as<SampleRow>(), logits, stride, vocabulary_,
-         chosen_.as<SampleResult>());
+         scratch_.data(), chosen_.as<SampleResult>());
   ESP_TRY(
       stream.copy_out(chosen_out_.bytes().data(), chosen_.data(), count * sizeof(SampleResult)));
   ESP_TRY(stream.wait(what));
   bool all = true;
   for (std::uint32_t i = 0; i < count; ++i) {
     const SampleResult& chosen = chosen_out_.as<SampleResult>()[i];
-    switch (chosen.state) {
-      case SampleState::kChosen:
-        results[of_rows[i]].sampled = {chosen.token, chosen.probability};
-        break;
-      case SampleState::kNothingAllowed:
-      case SampleState::kNotFinite:
-      case SampleState::kTooClose:
-        all = false;  // the host also words the errors
-        break;
+    if (chosen.state == SampleState::kChosen) {
+      results[of_rows[i]].sampled = {chosen.token, chosen.probability};
+    } else {
+      all = false;  // the host words the error
     }
   }
   return all;

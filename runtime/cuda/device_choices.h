@@ -46,7 +46,7 @@ class DeviceChoices {
   PlanAnswers answers_;
   MaskTable masks_;
   PinnedMemory logits_, choices_, chosen_out_;
-  DeviceMemory choices_in_, chosen_;
+  DeviceMemory choices_in_, chosen_, scratch_;
 };
 
 }  // namespace espalier::runtime::cuda

@@ -6,6 +6,9 @@
 #include <set>
 #include <utility>
 
+#include "runtime/cuda/embed.h"
+#include "runtime/cuda/panels.h"
+
 namespace espalier::runtime::cuda {
 namespace {
 
@@ -69,6 +72,12 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
   return forward;
 }
 
+Status Forward::hold_embedding(std::uint64_t most_bytes) {
+  if (!weights_.embedding.parts.empty()) return {};
+  if (device_bytes(model_->weights().embedding) > most_bytes) return {};
+  return weights_.load_embedding(*model_, workers_, stream_);
+}
+
 void Forward::set_tuning(const Tuning& tuning) {
   ESP_CHECK(tuning.valid());
   tuning_ = tuning;
@@ -115,7 +124,9 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
   }
   const std::uint64_t bytes = rows * sizeof(float);
   ESP_TRY(x_.fit(bytes * width, "residual stream"));
-  if (links_.along != nullptr) ESP_TRY(received_.fit(bytes * width, "residual stream"));
+  if (links_.along != nullptr || !weights_.embedding.parts.empty()) {
+    ESP_TRY(received_.fit(bytes * width, "residual stream"));
+  }
   ESP_TRY(heads_.fit(bytes * heads, "queries, keys and values"));
   ESP_TRY(attended_.fit(bytes * query_width_, "attention"));
   ESP_TRY(hidden_.fit(bytes * hidden, "feed forward"));
@@ -218,9 +229,12 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
     parts = std::max<std::uint64_t>(parts, planned.plan.parts());
   };
   input_.clear();
+  const bool by_ids = begins && earlier.rows == nullptr && !weights_.embedding.parts.empty();
   key_.assign({blocks_, rows, wanted.size(), batch.writes.size(), batch.copies.size(),
-               reinterpret_cast<std::uintptr_t>(temperatures_.values())});
-  const auto begin = input_.add<float>(begins ? std::uint64_t{rows} * shape_.width : 0);
+               by_ids ? 1U : 0U, reinterpret_cast<std::uintptr_t>(temperatures_.values())});
+  const auto ids = input_.add<std::uint32_t>(by_ids ? rows : 0);
+  const bool uploads = begins && !by_ids;
+  const auto begin = input_.add<float>(uploads ? std::uint64_t{rows} * shape_.width : 0);
   const auto row_facts = input_.add<DeviceRow>(rows);
   const auto slots = input_.add<DeviceSlot>(batch.writes.size());
   const auto copies = input_.add<DeviceCopy>(batch.copies.size());
@@ -248,7 +262,10 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
                      "parts of attention"));
 
   const std::span<float> x = input_.host<float>(begin);
-  if (!begins) {
+  if (by_ids) {
+    const std::span<std::uint32_t> to = input_.host<std::uint32_t>(ids);
+    for (std::size_t m = 0; m < rows; ++m) to[m] = static_cast<std::uint32_t>(batch.rows[m].token);
+  } else if (!begins) {
     // The stage before sends it.
   } else if (earlier.rows == nullptr) {
     embed(batch, x);
@@ -294,7 +311,8 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
       write_plan(view->wanted);
     }
   }
-  begin_ = begins ? input_.device<float>(begin) : received_.as<float>();
+  begin_ = uploads ? input_.device<float>(begin) : received_.as<float>();
+  ids_ = by_ids ? input_.device<std::uint32_t>(ids) : nullptr;
   rows_ = input_.device<DeviceRow>(row_facts);
   slots_ = input_.device<DeviceSlot>(slots);
   copies_ = input_.device<DeviceCopy>(copies);
@@ -335,7 +353,10 @@ Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
   const std::uint64_t floats = std::uint64_t{count_} * shape_.width;
   std::uint32_t rows = count_;
   residual_ = begin_;
-  if (along != nullptr && along->rank() > 0) {
+  if (ids_ != nullptr) {
+    embed_rows(stream_.get(), rows, weights_.embedding.parts[0].matrix, ids_,
+               shape_.embedding_scale, residual_, shape_.width);
+  } else if (along != nullptr && along->rank() > 0) {
     ESP_TRY(along->receive(residual_, floats, along->rank() - 1, stream_));
   }
   if (blocks_ > 0) ESP_TRY(run_together(rows, pool));

@@ -1,7 +1,8 @@
 // The forward pass of a transformer over a ragged batch on a CUDA device: the stages of
 // ../cpu/forward.h, each a few kernels on one stream, with the same bits.
 //
-// What a step knows (rows, slots, page tables, embeddings) goes to the device in one copy. Rows
+// What a step knows (rows, slots, page tables; ids, or embeddings where the device has no matrix of
+// them) goes to the device in one copy. Rows
 // whose logits nobody wants stop at the last layer's K and V, and of the head those panels alone
 // are computed that have a token which some row may choose (of all rows: what takes time is to read
 // them; but the others' logits are then anything). Owns the weights and scratch that grows with the
@@ -73,6 +74,9 @@ class Forward {
       std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
       std::uint32_t multiprocessors, KvType kv_type, const CublasLtFunctions* tensor);
 
+  /// Holds a matrix of embeddings, if it has none and one takes at most so many bytes, so that ids
+  /// go up instead of rows. For those that begin with embeddings.
+  [[nodiscard]] Status hold_embedding(std::uint64_t most_bytes);
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
   /// fail before they wait for each other. `wanted` says which logits may be asked for afterwards;
   /// without a head it is not looked at. kExhausted.
@@ -191,9 +195,10 @@ class Forward {
   std::uint32_t wanted_ = 0;  // of them
   std::uint32_t blocks_ = 0;  // of the layers in one kernel; 0: one kernel a stage
   // Of the step, on the device. The residual stream begins in the input, as embeddings or as what
-  // earlier layers left, or where the stage before sends it, and moves to x_ where only wanted rows
-  // go on.
+  // earlier layers left, or in received_, where the stage before sends it or embeddings are looked
+  // up, and moves to x_ where only wanted rows go on.
   float* begin_ = nullptr;
+  const std::uint32_t* ids_ = nullptr;  // null: nothing is looked up there
   float* residual_ = nullptr;
   const DeviceRow* rows_ = nullptr;
   const DeviceSlot* slots_ = nullptr;

@@ -35,6 +35,9 @@ struct Part {
   }
 };
 
+/// What is left free of a device for scratch and for CUDA itself.
+inline constexpr std::uint64_t kSpare = std::uint64_t{512} << 20;
+
 class Rank {
  public:
   /// Lays the part's weights out on the device; its pool comes with reserve(). `workers` outlives
@@ -47,7 +50,8 @@ class Rank {
   Rank& operator=(const Rank&) = delete;
 
   [[nodiscard]] std::uint64_t page_bytes() const { return page_bytes_; }
-  /// Room for so many pages. kExhausted.
+  /// Room for so many pages, and then, where steps begin here and there is some left, for
+  /// embeddings. kExhausted.
   [[nodiscard]] Status reserve(std::uint32_t pages);
 
   /// Finds the sizes of work that its device is fastest with (autotuner.h), after reserve() and

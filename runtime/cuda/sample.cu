@@ -1,20 +1,15 @@
-// One thread block a choice. It passes over the row twice, in segments of 128 tokens, a warp each:
-//
-//   1. the best allowed token, and how many are allowed before each segment (their ranks);
-//   2. exp(logit - best) of the allowed, packed by rank into shared memory, tile after tile of 16
-//      segments. Meanwhile a warp of its own adds up the tile before, in the contract's 16 lanes
-//      (rank mod 16, in rising order): that chain of additions, 4 cycles for 16 tokens, is the
-//      longest part where nearly all tokens are allowed, so it waits for nothing else.
-//
-// A draw wants cumulative sums in double in the order of ids. Here they are taken by segments, then
-// within the one where the draw falls. That differs from the host's sums by less than `margin`, so
-// a draw that is farther than it from both borders of its token is the host's draw too.
+// A warp takes a segment of the vocabulary (numerics contract 10): it reads the segment's logits
+// into shared memory, once, and leaves their maximum and the sums of their exponentials. So a
+// row has as many blocks as its segments need, and each logit is read from memory once. The block
+// that comes last folds the row's segments in order, and for a draw looks through the one segment
+// where it falls.
 #include "runtime/cuda/sample.h"
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 
-#include "runtime/cuda/chain.cuh"
+#include "runtime/cpu/choice_order.h"
 #include "runtime/cuda/math.cuh"
 #include "runtime/cuda/ptx.cuh"
 #include "runtime/cuda/simt.cuh"
@@ -22,30 +17,75 @@
 namespace espalier::runtime::cuda {
 namespace {
 
-constexpr unsigned kScanWarps = 16;
-constexpr unsigned kWarps = kScanWarps + 1;  // the last one adds up
+constexpr unsigned kWarps = 4;
 constexpr unsigned kThreads = kWarps * kWarp;
-constexpr unsigned kLaneTokens = 4;
-constexpr unsigned kSegment = kWarp * kLaneTokens;
-constexpr unsigned kTile = kScanWarps * kSegment;
-constexpr unsigned kTogether = 4;  // segments whose logits a warp asks for at once
+constexpr std::uint32_t kSegment = kChoiceSegment;
+constexpr unsigned kSegmentWords = kSegment / 32;
+// A lane has four tokens of each round: as many of the contract's lanes.
+constexpr unsigned kRounds = kSegment / kChoiceLanes;
 constexpr std::uint32_t kNone = 0xFFFFFFFFU;
+static_assert(kChoiceLanes == 4 * kWarp && kSegmentWords == 2 * kWarp);
+static_assert(kSegment == kThreads * kChoiceRun, "a draw has a thread a run");
+constexpr unsigned kParts = kSegment / kChoicePart;
+constexpr unsigned kPartRuns = kChoicePart / kChoiceRun;
 
-// What dynamic shared memory holds, for tiles * kScanWarps segments.
+// What is known of a segment.
+struct alignas(16) Found {
+  float top;            // the best logit
+  float sum;            // of exp(logit - top)
+  float weight;         // the same at the row's temperature
+  std::uint32_t token;  // that has the best logit; kNone: none is allowed
+};
+
+// A row's part of the scratch memory; its segments follow.
+struct alignas(16) RowScratch {
+  std::uint32_t arrived;  // blocks
+};
+
+__host__ __device__ inline std::size_t row_scratch_bytes(std::uint32_t segments) {
+  return sizeof(RowScratch) + segments * sizeof(Found);
+}
+
+// What dynamic shared memory holds of a row's segments, in place of logits.
 struct Shared {
-  float* packed;        // two tiles
-  double* sums;         // of each segment's weights
-  std::uint32_t* rank;  // of each segment's first token, and the count of all
+  Found* found;
+  double* reached;  // the draw's weights up to each segment, and with it
 
   __device__ explicit Shared(std::uint32_t segments)
-      : packed(reinterpret_cast<float*>(dynamic_shared())),
-        sums(reinterpret_cast<double*>(packed + std::size_t{2} * kTile)),
-        rank(reinterpret_cast<std::uint32_t*>(sums + segments)) {}
+      : found(reinterpret_cast<Found*>(dynamic_shared())),
+        reached(reinterpret_cast<double*>(found + segments)) {}
 };
 
 std::size_t shared_bytes(std::uint32_t segments) {
-  return sizeof(float) * 2 * kTile + (sizeof(double) + sizeof(std::uint32_t)) * segments +
-         sizeof(std::uint32_t);
+  const std::size_t of_logits = kWarps * kSegment * sizeof(float);
+  return std::max(of_logits, segments * (sizeof(Found) + sizeof(double)));
+}
+
+// A row's logits and mask.
+struct Row {
+  const float* logits;
+  const std::uint32_t* mask;
+  std::uint32_t mask_words;
+  std::uint32_t vocabulary;
+
+  // Bit i: whether token 32 * word + i is allowed.
+  __device__ std::uint32_t allowed(std::uint32_t word) const {
+    const std::uint32_t token = word * 32;
+    if (token >= vocabulary) return 0;
+    std::uint32_t bits = ~0U;
+    if (mask != nullptr) bits = word < mask_words ? mask[word] : 0;
+    const std::uint32_t left = vocabulary - token;
+    return left < 32 ? bits & ((1U << left) - 1U) : bits;
+  }
+};
+
+// Four logits of which a bit each says whether it counts: -infinity where not.
+__device__ inline float4 masked(float4 logits, unsigned bits) {
+  if ((bits & 1U) == 0) logits.x = -INFINITY;
+  if ((bits & 2U) == 0) logits.y = -INFINITY;
+  if ((bits & 4U) == 0) logits.z = -INFINITY;
+  if ((bits & 8U) == 0) logits.w = -INFINITY;
+  return logits;
 }
 
 struct Best {
@@ -59,320 +99,343 @@ struct Best {
       token = other_token;
     }
   }
-};
-
-// A row's logits and mask as a warp reads them.
-struct Row {
-  const float* logits;
-  const std::uint32_t* mask;
-  std::uint32_t mask_words;
-  std::uint32_t vocabulary;
-
-  // Bit i: whether token + i is allowed, i < 4; token is a multiple of 4.
-  __device__ unsigned allowed(std::uint32_t token) const {
-    if (token >= vocabulary) return 0;
-    unsigned bits = 0xFU;
-    if (mask != nullptr) {
-      bits = token / 32 < mask_words ? mask[token / 32] >> token % 32 & 0xFU : 0U;
-    }
-    const std::uint32_t left = vocabulary - token;
-    return left < kLaneTokens ? bits & ((1U << left) - 1U) : bits;
-  }
-  __device__ float4 four(std::uint32_t token, unsigned bits) const {
-    if (bits == 0) return make_float4(0, 0, 0, 0);
-    return *reinterpret_cast<const float4*>(logits + token);
-  }
-};
-
-// Of a segment, from each lane's bits: how many are allowed, and how many in the lanes before.
-struct Counted {
-  std::uint32_t all = 0;
-  std::uint32_t before = 0;
-
-  __device__ Counted(unsigned bits, unsigned lane) {
-    const unsigned lower = (1U << lane) - 1U;
+  __device__ void take_warps() {
 #pragma unroll
-    for (unsigned i = 0; i < kLaneTokens; ++i) {
-      const unsigned votes = __ballot_sync(kFullWarp, static_cast<int>(bits >> i & 1U));
-      all += static_cast<std::uint32_t>(__popc(votes));
-      before += static_cast<std::uint32_t>(__popc(votes & lower));
+    for (int by = 16; by > 0; by /= 2) {
+      const float other = __shfl_xor_sync(kFullWarp, logit, by);
+      take(other, __shfl_xor_sync(kFullWarp, token, by));
     }
   }
 };
 
-// The sum of the values of the threads before this one, and of all. All threads must call.
-template <class T>
-__device__ inline T sum_before(T value, T& total) {
-  ESP_SHARED T of_warp[kWarps];
-  const unsigned lane = threadIdx.x % kWarp;
-  const unsigned warp = threadIdx.x / kWarp;
-  T sum = value;
-#pragma unroll
-  for (unsigned by = 1; by < kWarp; by *= 2) {
-    const T other = __shfl_up_sync(kFullWarp, sum, by);
-    if (lane >= by) sum = other + sum;
-  }
-  T before = __shfl_up_sync(kFullWarp, sum, 1);
-  if (lane == 0) before = 0;
-  if (lane == kWarp - 1) of_warp[warp] = sum;
-  __syncthreads();
-  T warps_before = 0;
-  T all = 0;
-  for (unsigned w = 0; w < kWarps; ++w) {
-    if (w == warp) warps_before = all;
-    all += of_warp[w];
-  }
-  __syncthreads();
-  total = all;
-  return warps_before + before;
-}
+// What exponentials of a segment are taken from: 0 where its best logit is -infinity.
+__device__ inline float shift_of(float top) { return top == -INFINITY ? 0.0F : top; }
 
-// Pass 1. Leaves the ranks in shared memory; how many are allowed.
-__device__ inline Best find_best(const Row& row, std::uint32_t segments, const Shared& shared,
-                                 std::uint32_t& count) {
-  ESP_SHARED Best of_warp[kScanWarps];
-  const unsigned lane = threadIdx.x % kWarp;
-  const unsigned warp = threadIdx.x / kWarp;
-  if (warp < kScanWarps) {
-    Best best{-INFINITY, kNone};
-    // kTogether * kScanWarps segments at a time; segments is a multiple of kScanWarps.
-    for (std::uint32_t start = warp; start < segments; start += kTogether * kScanWarps) {
-      unsigned bits[kTogether];
-      float4 four[kTogether];
+// A segment in a warp's shared memory, and in it the four tokens a round that a lane has. A lane
+// reads and writes nobody else's.
+class Segment {
+ public:
+  __device__ explicit Segment(float4* warps_memory) : mine_(warps_memory + threadIdx.x % kWarp) {}
+
+  // Of the tokens from `first` on, those of the words of the mask that the warp's lanes have: the
+  // segment's first 32 and its last.
+  __device__ void read(const float* logits, std::uint32_t first, std::uint32_t low,
+                       std::uint32_t high) {
+    const unsigned lane = threadIdx.x % kWarp;
+    const float4* from = reinterpret_cast<const float4*>(logits + first) + lane;
+    all_ = __all_sync(kFullWarp, (low & high) == ~0U) != 0;
+    if (all_) {
 #pragma unroll
-      for (unsigned i = 0; i < kTogether; ++i) {
-        const std::uint32_t token = (start + i * kScanWarps) * kSegment + lane * kLaneTokens;
-        bits[i] = row.allowed(token);
-        four[i] = row.four(token, bits[i]);
-      }
+      for (unsigned i = 0; i < kRounds; ++i) copy_async_16(mine_ + i * kWarp, from + i * kWarp);
+    } else {
 #pragma unroll
-      for (unsigned i = 0; i < kTogether; ++i) {
-        const std::uint32_t segment = start + i * kScanWarps;
-        const std::uint32_t token = segment * kSegment + lane * kLaneTokens;
-        if ((bits[i] & 1U) != 0) best.take(four[i].x, token);
-        if ((bits[i] & 2U) != 0) best.take(four[i].y, token + 1);
-        if ((bits[i] & 4U) != 0) best.take(four[i].z, token + 2);
-        if ((bits[i] & 8U) != 0) best.take(four[i].w, token + 3);
-        const Counted counted(bits[i], lane);
-        if (lane == 0 && segment < segments) shared.rank[segment] = counted.all;
+      for (unsigned i = 0; i < kRounds; ++i) {
+        const std::uint32_t words = i < kRounds / 2 ? low : high;
+        const std::uint32_t word =
+            __shfl_sync(kFullWarp, words, static_cast<int>(i * 4 % kWarp + lane / 8));
+        const std::uint64_t bits = word >> lane % 8 * 4 & 0xFU;
+        bits_ |= bits << 4 * i;
+        if (bits != 0) {
+          copy_async_16(mine_ + i * kWarp, from + i * kWarp);
+        } else {
+          mine_[i * kWarp] = make_float4(-INFINITY, -INFINITY, -INFINITY, -INFINITY);
+        }
       }
+    }
+    copy_async_commit();
+  }
+  // Waits for them. -infinity where there is none; a NaN is never better.
+  __device__ float best() {
+    copy_async_wait<0>();
+    float top = -INFINITY;
+#pragma unroll 4
+    for (unsigned i = 0; i < kRounds; ++i) {
+      float4 four = mine_[i * kWarp];
+      if (!all_) {
+        four = masked(four, static_cast<unsigned>(bits_ >> 4 * i));
+        mine_[i * kWarp] = four;
+      }
+      top = fmaxf(fmaxf(top, four.x), fmaxf(four.y, fmaxf(four.z, four.w)));
+    }
+#pragma unroll
+    for (int by = 16; by > 0; by /= 2) top = fmaxf(top, __shfl_xor_sync(kFullWarp, top, by));
+    return top;
+  }
+  // The sum of exp((logit - shift) * factor), or without the factor.
+  template <bool kTempered>
+  __device__ float add_up(float shift, float factor) const {
+    const auto weigh = [shift, factor](float logit) {
+      return exponential_to_one(kTempered ? (logit - shift) * factor : logit - shift);
+    };
+    float4 sum = make_float4(0.0F, 0.0F, 0.0F, 0.0F);
+#pragma unroll 2
+    for (unsigned i = 0; i < kRounds; ++i) {
+      const float4 four = mine_[i * kWarp];
+      sum.x += weigh(four.x);
+      sum.y += weigh(four.y);
+      sum.z += weigh(four.z);
+      sum.w += weigh(four.w);
     }
 #pragma unroll
     for (int by = 16; by > 0; by /= 2) {
-      const float logit = __shfl_xor_sync(kFullWarp, best.logit, by);
-      best.take(logit, __shfl_xor_sync(kFullWarp, best.token, by));
+      sum.x += __shfl_xor_sync(kFullWarp, sum.x, by);
+      sum.y += __shfl_xor_sync(kFullWarp, sum.y, by);
+      sum.z += __shfl_xor_sync(kFullWarp, sum.z, by);
+      sum.w += __shfl_xor_sync(kFullWarp, sum.w, by);
     }
-    if (lane == 0) of_warp[warp] = best;
+    return (sum.x + sum.z) + (sum.y + sum.w);
   }
-  __syncthreads();
-  Best best = of_warp[0];
-  for (unsigned w = 1; w < kScanWarps; ++w) best.take(of_warp[w].logit, of_warp[w].token);
-
-  // Counts to ranks: each thread has some segments in a row.
-  const std::uint32_t share = (segments + kThreads - 1) / kThreads;
-  const std::uint32_t first = min(threadIdx.x * share, segments);
-  const std::uint32_t last = min(first + share, segments);
-  std::uint32_t mine = 0;
-  for (std::uint32_t s = first; s < last; ++s) mine += shared.rank[s];
-  std::uint32_t rank = sum_before(mine, count);
-  for (std::uint32_t s = first; s < last; ++s) {
-    const std::uint32_t of_segment = shared.rank[s];
-    shared.rank[s] = rank;
-    rank += of_segment;
+  // The first token, counted from the segment's, whose logit is `top`; kNone.
+  __device__ std::uint32_t first_of(float top) const {
+    std::uint32_t token = kNone;
+#pragma unroll 4
+    for (unsigned i = kRounds; i-- > 0;) {
+      const float4 four = mine_[i * kWarp];
+      const std::uint32_t at = (i * kWarp + threadIdx.x % kWarp) * 4;
+      if (four.w == top) token = at + 3;
+      if (four.z == top) token = at + 2;
+      if (four.y == top) token = at + 1;
+      if (four.x == top) token = at;
+    }
+    return __reduce_min_sync(kFullWarp, token);
   }
-  if (threadIdx.x == 0) shared.rank[segments] = count;
-  __syncthreads();
-  return best;
-}
 
-// exp((logit - top) * factor): what a draw weighs a token with.
-__device__ inline float weigh(float logit, float top, float factor) {
-  return exponential((logit - top) * factor);
-}
+ private:
+  float4* mine_;
+  std::uint64_t bits_ = 0;
+  bool all_ = false;
+};
 
-// A lane's weights in a segment, 0 where a token is not allowed.
-__device__ inline void weights_of(float4 four, unsigned bits, float top, float factor,
-                                  float (&weights)[kLaneTokens]) {
-  weights[0] = (bits & 1U) != 0 ? weigh(four.x, top, factor) : 0.0F;
-  weights[1] = (bits & 2U) != 0 ? weigh(four.y, top, factor) : 0.0F;
-  weights[2] = (bits & 4U) != 0 ? weigh(four.z, top, factor) : 0.0F;
-  weights[3] = (bits & 8U) != 0 ? weigh(four.w, top, factor) : 0.0F;
-}
-
-__device__ inline double sum_of(const float (&weights)[kLaneTokens]) {
-  return ((static_cast<double>(weights[0]) + static_cast<double>(weights[1])) +
-          static_cast<double>(weights[2])) +
-         static_cast<double>(weights[3]);
-}
-
-// A warp's segment of pass 2: its exponentials, packed, and the sum of its tempered weights.
-__device__ inline void weigh_segment(const Row& row, std::uint32_t segment, const Shared& shared,
-                                     float top, float temperature, float factor) {
+// What a warp finds of a segment.
+__device__ inline Found look_through(const Row& row, std::uint32_t segment, float temperature,
+                                     float factor) {
   const unsigned lane = threadIdx.x % kWarp;
-  const std::uint32_t rank = shared.rank[segment];
-  if (shared.rank[segment + 1] == rank) {
-    if (lane == 0) shared.sums[segment] = 0;
-    return;
+  const std::uint32_t low = row.allowed(segment * kSegmentWords + lane);
+  const std::uint32_t high = row.allowed(segment * kSegmentWords + kWarp + lane);
+  if (__any_sync(kFullWarp, (low | high) != 0) == 0) return {-INFINITY, 0.0F, 0.0F, kNone};
+  const std::uint32_t first = segment * kSegment;
+  Segment tokens(reinterpret_cast<float4*>(dynamic_shared()) +
+                 threadIdx.x / kWarp * (kSegment / 4));
+  tokens.read(row.logits, first, low, high);
+  const float top = tokens.best();
+  const float shift = shift_of(top);
+  Found found{top, tokens.add_up<false>(shift, 1.0F), 0.0F, first};
+  if (temperature > 0.0F) {
+    found.weight = factor == 1.0F ? found.sum : tokens.add_up<true>(shift, factor);
+  } else {
+    const std::uint32_t token = tokens.first_of(top);
+    if (token != kNone) found.token += token;  // else there are only NaN, and nobody asks
   }
-  const std::uint32_t token = segment * kSegment + lane * kLaneTokens;
-  const unsigned bits = row.allowed(token);
-  const float4 four = row.four(token, bits);
-  float weights[kLaneTokens];
-  weights_of(four, bits, top, 1.0F, weights);
-  const std::uint32_t tile = segment / kScanWarps;
-  float* to = shared.packed + tile % 2 * kTile + (rank - shared.rank[tile * kScanWarps]) +
-              Counted(bits, lane).before;
-#pragma unroll
-  for (unsigned i = 0; i < kLaneTokens; ++i) {
-    if ((bits >> i & 1U) != 0) *to++ = weights[i];
-  }
-  if (temperature <= 0.0F) return;
-  if (temperature != 1.0F) weights_of(four, bits, top, factor, weights);
-  double sum = sum_of(weights);
-#pragma unroll
-  for (int by = 1; by < static_cast<int>(kWarp); by *= 2) {
-    sum += __shfl_xor_sync(kFullWarp, sum, by);
-  }
-  if (lane == 0) shared.sums[segment] = sum;
+  return found;
 }
 
-// Pass 2: the sum of exp(logit - top) as the contract has it, in all lanes of the last warp.
-__device__ inline float add_up(const Row& row, std::uint32_t segments, const Shared& shared,
-                               float top, float temperature, float factor) {
-  const unsigned warp = threadIdx.x / kWarp;
-  const unsigned lane = threadIdx.x % kSumLanes;  // the warp's halves do the same
-  const std::uint32_t tiles = segments / kScanWarps;
-  float sum = 0.0F;
-  for (std::uint32_t tile = 0; tile <= tiles; ++tile) {
-    if (warp < kScanWarps) {
-      if (tile < tiles) {
-        weigh_segment(row, tile * kScanWarps + warp, shared, top, temperature, factor);
-      }
-    } else if (tile > 0) {
-      const std::uint32_t begin = shared.rank[(tile - 1) * kScanWarps];
-      const std::uint32_t count = shared.rank[tile * kScanWarps] - begin;
-      const float* packed = shared.packed + (tile - 1) % 2 * kTile;
-      for_lane(packed, (lane - begin) % kSumLanes, count, [&sum](float e) { sum += e; });
-    }
-    __syncthreads();
+// Where a target falls among weights that are added up in turn, from `before` on: the first at
+// which their sum passes it, else the last that weighs anything. Leaves the sum up to there.
+template <unsigned kCount, class WeightOf>
+__device__ inline unsigned fall(double& before, double target, WeightOf weight_of) {
+  unsigned at = 0;
+  double sum = before;
+  bool passed = false;
+#pragma unroll
+  for (unsigned i = 0; i < kCount; ++i) {
+    const double weight = weight_of(i);
+    if (passed || weight == 0) continue;
+    at = i;
+    before = sum;
+    sum += weight;
+    passed = sum > target;
   }
-  return tree_sum(sum);
+  return at;
 }
 
-// The token where the cumulative weights pass uniform * their sum, in threads of warp 0; kNone
-// where that is too close to tell.
-__device__ inline std::uint32_t draw(const Row& row, std::uint32_t segments, const Shared& shared,
-                                     std::uint32_t count, float top, float factor, double uniform) {
-  ESP_SHARED std::uint32_t winner;  // the first thread in whose segments the draw falls
-  ESP_SHARED std::uint32_t segment;
-  ESP_SHARED double sum_before_segment;
+// The token of a segment at which `share` of the segment's weight is passed. All threads must call.
+__device__ inline std::uint32_t draw_within(const Row& row, std::uint32_t segment, float top,
+                                            float factor, double share) {
+  ESP_SHARED double runs[kThreads];
+  ESP_SHARED double parts[kParts];
+  ESP_SHARED double target;
+  ESP_SHARED double reached;
+  ESP_SHARED unsigned winner;
+  ESP_SHARED std::uint32_t chosen;
+  const float shift = shift_of(top);
+  const std::uint32_t first =
+      segment * kSegment + threadIdx.x * static_cast<std::uint32_t>(kChoiceRun);
+  const unsigned bits = row.allowed(first / 32) >> first % 32 & 0xFFFFU;
+  float weights[kChoiceRun];
+  double sum = 0;
+#pragma unroll
+  for (unsigned i = 0; i < kChoiceRun; i += 4) {
+    float4 four = make_float4(0.0F, 0.0F, 0.0F, 0.0F);
+    if ((bits >> i & 0xFU) != 0) four = *reinterpret_cast<const float4*>(row.logits + first + i);
+    four = masked(four, bits >> i);
+    weights[i] = exponential_to_one((four.x - shift) * factor);
+    weights[i + 1] = exponential_to_one((four.y - shift) * factor);
+    weights[i + 2] = exponential_to_one((four.z - shift) * factor);
+    weights[i + 3] = exponential_to_one((four.w - shift) * factor);
+#pragma unroll
+    for (unsigned k = i; k < i + 4; ++k) sum += static_cast<double>(weights[k]);
+  }
+  runs[threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.x < kParts) {
+    double part = 0;
+#pragma unroll
+    for (unsigned i = 0; i < kPartRuns; ++i) part += runs[threadIdx.x * kPartRuns + i];
+    parts[threadIdx.x] = part;
+  }
+  __syncthreads();
   if (threadIdx.x == 0) {
-    winner = kNone;
-    segment = kNone;
+    double total = 0;
+#pragma unroll
+    for (unsigned i = 0; i < kParts; ++i) total += parts[i];
+    target = share * total;
+    double before = 0;
+    const unsigned part = fall<kParts>(before, target, [&](unsigned i) { return parts[i]; });
+    winner = part * kPartRuns + fall<kPartRuns>(before, target, [&](unsigned i) {
+               return runs[part * kPartRuns + i];
+             });
+    reached = before;
   }
-  const std::uint32_t share = (segments + kThreads - 1) / kThreads;
-  const std::uint32_t first = min(threadIdx.x * share, segments);
-  const std::uint32_t last = min(first + share, segments);
-  double mine = 0;
-  for (std::uint32_t s = first; s < last; ++s) mine += shared.sums[s];
-  double total = 0;
-  double before = sum_before(mine, total);  // its barriers also stand behind the two above
-  const double target = uniform * total;
-  // The host's sums are off by less than count * 2^-53 of the total, and so is its target; these
-  // sums by less than 100 of them.
-  const double margin = total * (4.0 * count + 512.0) * 0x1p-53;
-  if (before <= target && target < before + mine) atomicMin(&winner, threadIdx.x);
   __syncthreads();
   if (threadIdx.x == winner) {
-    for (std::uint32_t s = first; s < last; ++s) {
-      if (before + shared.sums[s] > target) {
-        segment = s;
-        sum_before_segment = before;
-        break;
-      }
-      before += shared.sums[s];
-    }
+    double before = reached;
+    chosen = first + fall<kChoiceRun>(before, target,
+                                      [&](unsigned i) { return static_cast<double>(weights[i]); });
   }
   __syncthreads();
-  if (threadIdx.x >= kWarp || segment == kNone) return kNone;
-
-  const unsigned lane = threadIdx.x;
-  const std::uint32_t token = segment * kSegment + lane * kLaneTokens;
-  const unsigned bits = row.allowed(token);
-  float weights[kLaneTokens];
-  weights_of(row.four(token, bits), bits, top, factor, weights);
-  double sum = sum_of(weights);
-#pragma unroll
-  for (unsigned by = 1; by < kWarp; by *= 2) {
-    const double other = __shfl_up_sync(kFullWarp, sum, by);
-    if (lane >= by) sum = other + sum;
-  }
-  const double lanes_before = __shfl_up_sync(kFullWarp, sum, 1);
-  double reached = sum_before_segment + (lane == 0 ? 0.0 : lanes_before);
-  std::uint32_t chosen = kNone;
-  bool clear = false;
-#pragma unroll
-  for (unsigned i = 0; i < kLaneTokens; ++i) {
-    const double next = reached + static_cast<double>(weights[i]);
-    if (chosen == kNone && next > target) {
-      chosen = token + i;
-      clear = (reached == 0 || target - reached >= margin) && next - target > margin;
-    }
-    reached = next;
-  }
-  if (!clear) chosen = kNone;
-  const unsigned found = __ballot_sync(kFullWarp, static_cast<int>(reached > target));
-  if (found == 0) return kNone;
-  return __shfl_sync(kFullWarp, chosen, __ffs(static_cast<int>(found)) - 1);
+  return chosen;
 }
 
-__global__ void __launch_bounds__(kThreads)
-    sample_rows(const SampleRow* rows, const float* logits, std::size_t stride,
-                std::uint32_t vocabulary, std::uint32_t segments, SampleResult* results) {
-  let_next_start();
-  wait_for_inputs();
-  ESP_SHARED float shared_total;
-  const SampleRow wanted = rows[blockIdx.x];
-  const Row row{logits + wanted.logits_row * stride, wanted.mask, wanted.mask_words, vocabulary};
-  const Shared shared(segments);
-  std::uint32_t count = 0;
-  const Best best = find_best(row, segments, shared, count);
-  if (count == 0 || !(fabsf(best.logit) < INFINITY)) {
-    if (threadIdx.x == 0) {
-      results[blockIdx.x] = {count == 0 ? SampleState::kNothingAllowed : SampleState::kNotFinite,
-                             -1, 0.0F};
+// The token where the row's weights pass uniform * their sum. All threads must call, after
+// `shared` is filled. A number below 1 times the sum is below the sum, so there is one.
+__device__ inline std::uint32_t draw(const Row& row, std::uint32_t segments, const Shared& shared,
+                                     float top, float factor, double uniform) {
+  ESP_SHARED std::uint32_t segment;
+  if (threadIdx.x == 0) segment = segments - 1;
+  __syncthreads();
+  const double target = uniform * shared.reached[segments - 1];
+  for (std::uint32_t s = threadIdx.x; s < segments; s += kThreads) {
+    if (shared.reached[s] > target) {
+      atomicMin(&segment, s);
+      break;
     }
-    return;
-  }
-  const float factor = fminf(1.0F / wanted.temperature, FLT_MAX);  // as the host's: never infinite
-  const float total = add_up(row, segments, shared, best.logit, wanted.temperature, factor);
-  if (threadIdx.x == kThreads - 1) shared_total = total;
-  std::uint32_t token = best.token;
-  if (wanted.temperature > 0.0F) {
-    token = draw(row, segments, shared, count, best.logit, factor, wanted.uniform);
   }
   __syncthreads();
-  if (threadIdx.x != 0) return;
-  SampleResult result;
-  if (!(shared_total < INFINITY)) {
-    result.state = SampleState::kNotFinite;
-  } else if (token == kNone) {
-    result.state = SampleState::kTooClose;
-  } else {
-    result.token = static_cast<std::int32_t>(token);
-    result.probability = weigh(row.logits[token], best.logit, 1.0F) / shared_total;
+  const Found found = shared.found[segment];
+  const double before = segment > 0 ? shared.reached[segment - 1] : 0.0;
+  const double weight = static_cast<double>(found.weight) *
+                        static_cast<double>(exponential_to_one((found.top - top) * factor));
+  return draw_within(row, segment, found.top, factor, (target - before) / weight);
+}
+
+// Of a row whose segments were all looked through. All threads must call; thread 0 has the result.
+__device__ inline SampleResult choose(const Row& row, const SampleRow& wanted,
+                                      const Found* all_found, std::uint32_t segments,
+                                      float factor) {
+  ESP_SHARED Best of_warp[kWarps];
+  ESP_SHARED float total;
+  const Shared shared(segments);
+  Best best{-INFINITY, kNone};
+  for (std::uint32_t s = threadIdx.x; s < segments; s += kThreads) {
+    // Past the nearest cache, which may hold what lay there before other blocks wrote.
+    const float4 words = __ldcg(reinterpret_cast<const float4*>(all_found + s));
+    const Found found{words.x, words.y, words.z, __float_as_uint(words.w)};
+    best.take(found.top, found.token);
+    shared.found[s] = found;
   }
-  results[blockIdx.x] = result;
+  best.take_warps();
+  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = best;
+  __syncthreads();
+#pragma unroll
+  for (unsigned w = 0; w < kWarps; ++w) best.take(of_warp[w].logit, of_warp[w].token);
+  if (best.token == kNone) return {SampleState::kNothingAllowed, -1, 0.0F};
+  if (!(fabsf(best.logit) < INFINITY)) return {SampleState::kNotFinite, -1, 0.0F};
+
+  for (std::uint32_t s = threadIdx.x; s < segments; s += kThreads) {
+    Found& found = shared.found[s];
+    const float below = found.top - best.logit;
+    found.sum *= exponential_to_one(below);
+    shared.reached[s] =
+        static_cast<double>(found.weight) * static_cast<double>(exponential_to_one(below * factor));
+  }
+  __syncthreads();
+  // Two chains side by side.
+  if (threadIdx.x == 0) {
+    float sum = 0.0F;
+#pragma unroll 8
+    for (std::uint32_t s = 0; s < segments; ++s) sum += shared.found[s].sum;
+    total = sum;
+  } else if (threadIdx.x == kWarp && wanted.temperature > 0.0F) {
+    double sum = 0.0;
+#pragma unroll 8
+    for (std::uint32_t s = 0; s < segments; ++s) {
+      sum += shared.reached[s];
+      shared.reached[s] = sum;
+    }
+  }
+  __syncthreads();
+  if (!(total < INFINITY)) return {SampleState::kNotFinite, -1, 0.0F};
+  const std::uint32_t token = wanted.temperature > 0.0F
+                                  ? draw(row, segments, shared, best.logit, factor, wanted.uniform)
+                                  : best.token;
+  SampleResult result{SampleState::kChosen, static_cast<std::int32_t>(token), 0.0F};
+  if (threadIdx.x == 0) {
+    result.probability = exponential_to_one(row.logits[token] - best.logit) / total;
+  }
+  return result;
+}
+
+// `blocks` take a row, one behind the other, so that rows end one after the other too.
+__global__ void __launch_bounds__(kThreads)
+    sample_rows(const SampleRow* rows, const float* logits, std::size_t stride,
+                std::uint32_t vocabulary, std::uint32_t segments, std::uint32_t blocks,
+                unsigned char* scratch, SampleResult* results) {
+  let_next_start();
+  wait_for_inputs();
+  ESP_SHARED bool last;
+  const std::uint32_t at = blockIdx.x / blocks;
+  const SampleRow wanted = rows[at];
+  const Row row{logits + wanted.logits_row * stride, wanted.mask, wanted.mask_words, vocabulary};
+  const float factor = fminf(1.0F / wanted.temperature, FLT_MAX);  // as the host's: never infinite
+  auto* mine = reinterpret_cast<RowScratch*>(scratch + at * row_scratch_bytes(segments));
+  auto* all_found = reinterpret_cast<Found*>(mine + 1);
+
+  const std::uint32_t segment = blockIdx.x % blocks * kWarps + threadIdx.x / kWarp;
+  if (segment < segments) {
+    const Found found = look_through(row, segment, wanted.temperature, factor);
+    if (threadIdx.x % kWarp == 0) all_found[segment] = found;
+  }
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(&mine->arrived, 1U) + 1 == blocks;
+    if (last) mine->arrived = 0;
+  }
+  __syncthreads();
+  if (!last) return;
+  __threadfence();
+  const SampleResult result = choose(row, wanted, all_found, segments, factor);
+  if (threadIdx.x == 0) results[at] = result;
+}
+
+std::uint32_t segments_of(std::uint32_t vocabulary) {
+  return (vocabulary + kSegment - 1) / kSegment;
 }
 
 }  // namespace
 
+std::size_t sample_scratch_bytes(std::uint32_t rows, std::uint32_t vocabulary) {
+  return rows * row_scratch_bytes(segments_of(vocabulary));
+}
+
 void sample(cudaStream_t stream, std::uint32_t rows, const SampleRow* row, const float* logits,
-            std::size_t stride, std::uint32_t vocabulary, SampleResult* results) {
+            std::size_t stride, std::uint32_t vocabulary, void* scratch, SampleResult* results) {
   if (rows == 0) return;
-  const std::uint32_t segments = (vocabulary + kTile - 1) / kTile * kScanWarps;
-  launch(sample_rows, dim3(rows), dim3(kThreads), shared_bytes(segments), stream, row, logits,
-         stride, vocabulary, segments, results);
+  const std::uint32_t segments = segments_of(vocabulary);
+  const std::uint32_t blocks = (segments + kWarps - 1) / kWarps;
+  launch(sample_rows, dim3(rows * blocks), dim3(kThreads), shared_bytes(segments), stream, row,
+         logits, stride, vocabulary, segments, blocks, static_cast<unsigned char*>(scratch),
+         results);
 }
 
 }  // namespace espalier::runtime::cuda

@@ -2,8 +2,7 @@
 // copied.
 //
 // A row gets the token and the probability that Sampler (../sampling/sampler.h) gives, bit for bit
-// (numerics contract 10), or says that the host must choose. Rows with penalties, top-k, top-p or
-// min-p are not for this.
+// (numerics contract 10). Rows with penalties, top-k, top-p or min-p are not for this.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -26,8 +25,6 @@ enum class SampleState : std::uint32_t {
   kChosen,
   kNothingAllowed,
   kNotFinite,  // a logit that matters
-  kTooClose,   // the draw falls so near the border of two tokens that only sums in the host's order
-               // can tell (once in some ten thousand draws): the host must choose
 };
 
 struct SampleResult {
@@ -36,12 +33,14 @@ struct SampleResult {
   float probability = 0;  // among the allowed, at temperature 1
 };
 
-/// The most tokens that a vocabulary may have here.
-inline constexpr std::uint32_t kMostSampledTokens = 2'000'000;
+/// What one sample() after the other leaves to the blocks that come last, on the device.
+[[nodiscard]] std::size_t sample_scratch_bytes(std::uint32_t rows, std::uint32_t vocabulary);
 
 /// results[i] is rows[i]'s choice. `logits` has a stride that is a multiple of 4 and not below the
 /// vocabulary, and is aligned to 16 bytes; what lies past the vocabulary is not read as a logit.
+/// `scratch` is aligned to 16 bytes and was all 0 before the first call with it; calls with one
+/// take turns.
 void sample(cudaStream_t stream, std::uint32_t rows, const SampleRow* row, const float* logits,
-            std::size_t stride, std::uint32_t vocabulary, SampleResult* results);
+            std::size_t stride, std::uint32_t vocabulary, void* scratch, SampleResult* results);
 
 }  // namespace espalier::runtime::cuda

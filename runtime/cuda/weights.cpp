@@ -30,6 +30,14 @@ std::uint64_t group_size(std::initializer_list<const Tensor*> tensors) {
   return out;
 }
 
+// Whether the head is the embedding, all of it.
+bool tied(const Model& model) {
+  const Tensor& head = model.weights().output;
+  const Tensor& embedding = model.weights().embedding;
+  return has_head(model) && head.data.data() == embedding.data.data() &&
+         head.rows == embedding.rows;
+}
+
 class Loader {
  public:
   Loader(const Model& model, cpu::WorkerPool& workers, const Stream& stream, std::byte* to)
@@ -183,11 +191,27 @@ Result<DeviceWeights> DeviceWeights::load(const Model& model, cpu::WorkerPool& w
   }
   vector(model.weights().output_norm, out.output_norm);
   if (has_head(model)) ESP_TRY(loader.group({&model.weights().output}, out.head));
+  if (tied(model)) out.embedding = out.head;
   ESP_ASSIGN(out.vectors_, DeviceMemory::allocate(values.size() * sizeof(float), "vectors"));
   for (const auto& [place, at] : places) *place = out.vectors_.as<float>() + at;
   ESP_TRY(stream.copy_in(out.vectors_.data(), values.data(), values.size() * sizeof(float)));
   ESP_TRY(stream.wait("copying weights"));
   return out;
+}
+
+Status DeviceWeights::load_embedding(const Model& model, cpu::WorkerPool& workers,
+                                     const Stream& stream) {
+  const Tensor& tensor = model.weights().embedding;
+  const std::uint64_t bytes = device_bytes(tensor);
+  ESP_ASSIGN(auto memory, DeviceMemory::allocate(bytes, "embeddings"));
+  Loader loader(model, workers, stream, memory.data());
+  ESP_TRY(loader.start(bytes));
+  MatrixGroup group;
+  ESP_TRY(loader.group({&tensor}, group));
+  ESP_TRY(stream.wait("copying weights"));
+  embedding_ = std::move(memory);
+  embedding = std::move(group);
+  return {};
 }
 
 }  // namespace espalier::runtime::cuda

@@ -60,13 +60,17 @@ class DeviceWeights {
   /// kExhausted where the device lacks memory.
   [[nodiscard]] static Result<DeviceWeights> load(const Model& model, cpu::WorkerPool& workers,
                                                   const Stream& stream);
+  /// A matrix of embeddings of its own. kExhausted.
+  [[nodiscard]] Status load_embedding(const Model& model, cpu::WorkerPool& workers,
+                                      const Stream& stream);
 
   std::vector<DeviceLayer> layers;
   const float* output_norm = nullptr;  // null, and no head, in a part without one (model_part.h)
   MatrixGroup head;
+  MatrixGroup embedding;  // empty: the host looks embeddings up. The head's, where it is tied
 
  private:
-  DeviceMemory matrices_, vectors_;
+  DeviceMemory matrices_, vectors_, embedding_;
 };
 
 }  // namespace espalier::runtime::cuda

@@ -14,6 +14,11 @@ namespace {
 // How many of the best candidates a nucleus is looked for in at first; most are smaller.
 constexpr std::size_t kFirstNucleus = 128;
 
+// Where one token in so many is allowed, all are passed over.
+constexpr std::size_t kMany = 6;
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
 // What logits are multiplied with. Finite below the smallest normal temperature too: the best one's
 // distance from itself stays 0.
 float sharpness(const Sampling& sampling) {
@@ -26,27 +31,45 @@ tl::unexpected<Error> not_finite() {
 
 }  // namespace
 
-// The allowed tokens and their logits, in rising order of ids.
-void Sampler::gather(std::span<const float> logits, const grammar::Mask* mask) {
+void Sampler::all_tokens(std::size_t vocabulary) {
+  if (tokens_.size() == vocabulary &&
+      (vocabulary == 0 || static_cast<std::size_t>(tokens_.back()) == vocabulary - 1)) {
+    return;  // rising, so these are all
+  }
+  tokens_.resize(vocabulary);
+  std::iota(tokens_.begin(), tokens_.end(), 0);
+}
+
+// The allowed tokens and their logits, in rising order of ids; or, unless they are to be listed,
+// all tokens with -infinity for those that are not allowed, which weigh nothing then: where many
+// are allowed that is cheaper.
+void Sampler::gather(std::span<const float> logits, const grammar::Mask* mask, bool listed) {
   if (mask == nullptr) {
-    if (tokens_.size() != logits.size() || tokens_.front() != 0 ||
-        static_cast<std::size_t>(tokens_.back()) != logits.size() - 1) {
-      tokens_.resize(logits.size());
-      std::iota(tokens_.begin(), tokens_.end(), 0);
-    }
+    all_tokens(logits.size());
     logits_.assign(logits.begin(), logits.end());
     return;
   }
-  tokens_.clear();
-  logits_.clear();
-  const auto words = mask->words();
-  for (std::size_t w = 0; w < words.size() && w * 64 < logits.size(); ++w) {
-    for (std::uint64_t left = words[w]; left != 0; left &= left - 1) {
-      const std::size_t id = w * 64 + static_cast<std::size_t>(std::countr_zero(left));
-      if (id >= logits.size()) break;
-      tokens_.push_back(static_cast<TokenId>(id));
-      logits_.push_back(logits[id]);
-    }
+  if (!listed && mask->count() > logits.size() / kMany) {
+    all_tokens(logits.size());
+    logits_.resize(logits.size());
+    const std::size_t covered = std::min(logits.size(), mask->words().size() * 64);
+    kernels_->keep_allowed(logits.data(), mask->words().data(), covered, logits_.data());
+    std::fill(logits_.begin() + static_cast<std::ptrdiff_t>(covered), logits_.end(), -kInfinity);
+    return;
+  }
+  tokens_.resize(mask->count());
+  if (const auto ids = mask->ids(); ids.size() == tokens_.size()) {
+    std::copy(ids.begin(), ids.end(), tokens_.begin());
+  } else {
+    TokenId* to = tokens_.data();
+    grammar::for_each_bit(mask->words(), [&to](TokenId token) { *to++ = token; });
+  }
+  while (!tokens_.empty() && static_cast<std::size_t>(tokens_.back()) >= logits.size()) {
+    tokens_.pop_back();
+  }
+  logits_.resize(tokens_.size());
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    logits_[i] = logits[static_cast<std::size_t>(tokens_[i])];
   }
 }
 
@@ -71,20 +94,26 @@ void Sampler::penalise(const Sampling& sampling, const TokenCounts& counts) {
 Result<Sampled> Sampler::sample(std::span<const float> logits, const grammar::Mask* mask,
                                 const Sampling& sampling, const TokenCounts* counts,
                                 const RandomKey& key, std::uint64_t counter) {
-  gather(logits, mask);
+  const bool filtered = sampling.temperature > 0 &&
+                        (sampling.top_k > 0 || sampling.top_p < 1.0F || sampling.min_p > 0.0F);
+  gather(logits, mask, filtered);
   if (tokens_.empty()) return fail(ErrorCode::kInternal, "sampling: no token is allowed");
-  const float top = kernels_->maximum(logits_.data(), logits_.size());
-  const float total = kernels_->sum_exp(logits_.data(), logits_.size(), top);
+  segments_.set(tokens_, logits_);
+  const float top = segments_.top();
+  const float total = segments_.total();
   if (!std::isfinite(top) || !std::isfinite(total)) return not_finite();
-  if (counts != nullptr && sampling.has_penalties()) penalise(sampling, *counts);
+  if (counts != nullptr && sampling.has_penalties()) {
+    penalise(sampling, *counts);
+    segments_.set(tokens_, logits_);
+  }
 
   std::size_t chosen;
-  if (sampling.temperature > 0) {
-    chosen = draw(sampling, key.uniform(counter));
+  if (sampling.temperature <= 0) {
+    chosen = segments_.best();
+  } else if (filtered) {
+    chosen = draw_filtered(sampling, segments_.top(), key.uniform(counter));
   } else {
-    const float best = kernels_->maximum(logits_.data(), logits_.size());
-    chosen =
-        static_cast<std::size_t>(std::find(logits_.begin(), logits_.end(), best) - logits_.begin());
+    chosen = segments_.draw(sharpness(sampling), key.uniform(counter));
   }
   const TokenId token = tokens_[chosen];
   float weight;
@@ -92,28 +121,8 @@ Result<Sampled> Sampler::sample(std::span<const float> logits, const grammar::Ma
   return Sampled{token, weight / total};
 }
 
-// Index of a draw from the tempered distribution.
-std::size_t Sampler::draw(const Sampling& sampling, double uniform) {
-  const float top = kernels_->maximum(logits_.data(), logits_.size());
-  if (sampling.top_k > 0 || sampling.top_p < 1.0F || sampling.min_p > 0.0F) {
-    return draw_filtered(sampling, top, uniform);
-  }
-  weights_.resize(logits_.size());
-  kernels_->exponentials(logits_.data(), logits_.size(), top, sharpness(sampling), weights_.data());
-  const double target = uniform * std::accumulate(weights_.begin(), weights_.end(), 0.0);
-  double sum = 0;
-  std::size_t last = 0;
-  for (std::size_t i = 0; i < weights_.size(); ++i) {
-    if (weights_[i] == 0.0F) continue;
-    sum += weights_[i];
-    last = i;
-    if (sum > target) break;
-  }
-  return last;
-}
-
-// The same after top-k, top-p and min-p. Candidates are taken best first in growing portions, so a
-// narrow distribution costs one pass and a short sort.
+// Index of a draw from the tempered distribution after top-k, top-p and min-p. Candidates are taken
+// best first in growing portions, so a narrow distribution costs one pass and a short sort.
 std::size_t Sampler::draw_filtered(const Sampling& sampling, float top, double uniform) {
   candidates_.resize(logits_.size());
   for (std::size_t i = 0; i < logits_.size(); ++i) {
@@ -175,9 +184,11 @@ std::size_t Sampler::draw_filtered(const Sampling& sampling, float top, double u
   return static_cast<std::size_t>(candidates_[i].token);
 }
 
-Result<double> Sampler::log_normaliser(std::span<const float> logits) const {
-  const float top = kernels_->maximum(logits.data(), logits.size());
-  const float total = kernels_->sum_exp(logits.data(), logits.size(), top);
+Result<double> Sampler::log_normaliser(std::span<const float> logits) {
+  all_tokens(logits.size());
+  segments_.set(tokens_, logits);
+  const float top = segments_.top();
+  const float total = segments_.total();
   if (!std::isfinite(top) || !std::isfinite(total)) return not_finite();
   return static_cast<double>(top) + cpu::logarithm(static_cast<double>(total));
 }

@@ -17,13 +17,14 @@
 #include "grammar/mask.h"
 #include "runtime/cpu/kernels.h"
 #include "runtime/sampling/sampling.h"
+#include "runtime/sampling/token_segments.h"
 
 namespace espalier::runtime {
 
 /// Scratch memory for rows of one thread.
 class Sampler {
  public:
-  explicit Sampler(const cpu::Kernels& kernels) : kernels_(&kernels) {}
+  explicit Sampler(const cpu::Kernels& kernels) : kernels_(&kernels), segments_(kernels) {}
 
   /// Samples among the tokens of `mask` (null: all). `counts` may be null where there are no
   /// penalties. kInternal where nothing is allowed or a logit is not finite.
@@ -33,7 +34,7 @@ class Sampler {
 
   /// log(sum(exp(logits))): what turns a logit into a log-probability. kInternal where a logit is
   /// not finite.
-  [[nodiscard]] Result<double> log_normaliser(std::span<const float> logits) const;
+  [[nodiscard]] Result<double> log_normaliser(std::span<const float> logits);
 
   /// The `count` best tokens with log-probabilities, best first, ties to the lowest id.
   [[nodiscard]] static std::vector<std::pair<TokenId, float>> best(std::span<const float> logits,
@@ -46,12 +47,13 @@ class Sampler {
     TokenId token = kNoToken;
   };
 
-  void gather(std::span<const float> logits, const grammar::Mask* mask);
+  void all_tokens(std::size_t vocabulary);
+  void gather(std::span<const float> logits, const grammar::Mask* mask, bool listed);
   void penalise(const Sampling& sampling, const TokenCounts& counts);
-  [[nodiscard]] std::size_t draw(const Sampling& sampling, double uniform);
   [[nodiscard]] std::size_t draw_filtered(const Sampling& sampling, float top, double uniform);
 
   const cpu::Kernels* kernels_;
+  TokenSegments segments_;
   std::vector<TokenId> tokens_;  // allowed, rising
   std::vector<float> logits_;    // theirs
   std::vector<float> weights_;

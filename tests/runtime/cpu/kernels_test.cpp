@@ -297,7 +297,7 @@ TEST_P(EachIsa, ElementwiseKernelsHaveTheScalarBits) {
     });
     both([&](const Kernels& k, float* out) {
       out[0] = k.maximum(x.data(), n);
-      out[1] = k.sum_exp(x.data(), n, out[0]);
+      out[1] = k.sum_exp(x.data(), n, out[0], 0.7F);
     });
     both([&](const Kernels& k, float* out) {
       std::copy(x.begin(), x.end(), out);
@@ -318,6 +318,19 @@ TEST_P(EachIsa, ElementwiseKernelsHaveTheScalarBits) {
     scalar.to_half(x.data(), n, a.data());
     kernels.to_half(x.data(), n, b.data());
     ASSERT_TRUE(same_bits(a, b));
+  }
+}
+
+TEST_P(EachIsa, SumsOfASegmentHaveTheScalarBits) {
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::size_t n = trial == 0 ? kChoiceSegment : up_to(random, kChoiceSegment);
+    SCOPED_TRACE(n);
+    const auto x = normal(random, n, 20);
+    const float top = scalar.maximum(x.data(), n);
+    for (const float factor : {1.0F, 0.7F, 4.0F}) {
+      EXPECT_EQ(kernels.sum_exp(x.data(), n, top, factor),
+                scalar.sum_exp(x.data(), n, top, factor));
+    }
   }
 }
 

@@ -203,21 +203,32 @@ TEST(Sampler, TiesGoToTheLowestId) {
   EXPECT_EQ(best[2].first, 2);
 }
 
-TEST(Sampler, LogitsOutsideTheMaskAreNeverRead) {
+TEST(Sampler, LogitsOutsideTheMaskNeverMatter) {
   Random random(3);
-  auto logits = random_logits(random, 500, false);
-  const std::set<TokenId> allowed = {3, 64, 130, 499};
-  const auto mask = mask_of(allowed, 500);
-  const Sampling sampling{.temperature = 1.0F, .top_p = 0.9F};
-  Sampler sampler(*cpu::supported_kernels().back());
-  const auto expected = sampler.sample(logits, mask.get(), sampling, nullptr, RandomKey(2), 0);
-  for (std::size_t id = 0; id < logits.size(); ++id) {
-    if (!allowed.contains(static_cast<TokenId>(id))) logits[id] = std::nanf("");
+  const auto logits = random_logits(random, 5000, false);
+  std::set<TokenId> most;
+  for (TokenId id = 0; id < 5000; ++id) {
+    if (random() % 8 != 0) most.insert(id);
   }
-  const auto actual = sampler.sample(logits, mask.get(), sampling, nullptr, RandomKey(2), 0);
-  ASSERT_TRUE(expected && actual);
-  EXPECT_EQ(expected->token, actual->token);
-  EXPECT_EQ(expected->probability, actual->probability);
+  for (const std::set<TokenId>& allowed : {std::set<TokenId>{3, 64, 2050, 4999}, most}) {
+    const auto mask = mask_of(allowed, 5000);
+    auto others = logits;
+    for (std::size_t id = 0; id < logits.size(); ++id) {
+      if (!allowed.contains(static_cast<TokenId>(id))) others[id] = std::nanf("");
+    }
+    for (const Sampling& sampling : {Sampling{}, Sampling{.temperature = 1.0F},
+                                     Sampling{.temperature = 1.3F, .top_p = 0.9F}}) {
+      for (const cpu::Kernels* kernels : cpu::supported_kernels()) {
+        Sampler sampler(*kernels);
+        const auto expected =
+            sampler.sample(logits, mask.get(), sampling, nullptr, RandomKey(2), 0);
+        const auto actual = sampler.sample(others, mask.get(), sampling, nullptr, RandomKey(2), 0);
+        ASSERT_TRUE(expected && actual);
+        EXPECT_EQ(expected->token, actual->token);
+        EXPECT_EQ(expected->probability, actual->probability);
+      }
+    }
+  }
 }
 
 TEST(Sampler, BrokenLogitsAndEmptyMasksAreErrors) {
