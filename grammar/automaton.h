@@ -293,11 +293,18 @@ class Automaton {
   bool in_schema(StateId state);
   // automaton_budget.cpp
   struct NearEnd;
+  struct TextCost {
+    std::uint32_t most = kNever;  // distance, but for `copies` times the text's own bytes
+    std::uint32_t least = kNever;
+    std::uint64_t copies = 0;  // of the text in its closing, at most; 0: any has the same distance
+  };
+  TextCost text_cost(StateId state, std::uint32_t distance, std::size_t size,
+                     std::string_view read);
   void walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
   void walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in);
   void walk_text(NearEnd& walk, StateId from, std::uint32_t node);
   std::uint32_t text_distance(StateId state, std::uint32_t group,
-                             std::unordered_map<std::uint64_t, PositionId>& ends);
+                              std::unordered_map<std::uint64_t, PositionId>& ends);
   [[nodiscard]] std::optional<PositionId> schema_text(StateId state) const;
   void walk_schema(StateId state, MaskBuilder& mask, std::uint32_t* largest_after);
   MaskRef intern_mask(MaskBuilder& builder);

@@ -24,6 +24,7 @@ struct Automaton::NearEnd {
   std::vector<StateId> path;  // by depth
   std::string bytes;          // on the way, by depth - 1
   bool again = false;         // a search took a text that was not told apart
+  bool refused = false;       // some member's text counted as too long
 
   void allow(std::span<const TokenId> ids) {
     for (const TokenId id : ids) mask.allow(id);
@@ -48,6 +49,18 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
       walk_below(walk, state, TokenTrie::kRoot, false);
     }
   } while (walk.again);
+  if (!walk.refused) return;
+  // The closing's own tokens are none of those.
+  const std::string closing = closing_word(state);
+  std::uint32_t node = TokenTrie::kRoot;
+  for (std::size_t i = 0; i < closing.size(); ++i) {
+    node = trie.child(node, static_cast<std::uint8_t>(closing[i]));
+    if (node == TokenTrie::kNone) return;
+    const auto tokens = trie.tokens_at(node);
+    if (tokens.empty()) continue;
+    const StateId reached = step(state, std::string_view(closing).substr(0, i + 1));
+    if (reached != kDead && distance(reached) <= most_after) walk.allow(tokens);
+  }
 }
 
 // The state's position, where it is one place of a schema's value that has a text_group().
@@ -118,7 +131,31 @@ std::uint32_t Automaton::text_distance(StateId state, std::uint32_t group,
   return prepend(word, tail(end)).costs[0];
 }
 
-// The tokens below a node where a key, or a string whose text is kept, is being read.
+// Of a place inside a member's string in an item that must differ from others, whose text has so
+// many bytes so far, the last of them `read`: closings may repeat that text, for another item may
+// well have it too. So another text's distance is not the same, but has bounds.
+Automaton::TextCost Automaton::text_cost(StateId state, std::uint32_t distance, std::size_t size,
+                                         std::string_view read) {
+  constexpr std::size_t kCharacter = 12;  // what completes one, at most
+  TextCost out{distance, distance, 0};
+  if (distance == kNever) return out;
+  const std::string closing = closing_word(state);
+  std::size_t end = 0;  // of the text
+  while (end < closing.size() && closing[end] != '"') end += closing[end] == '\\' ? 2 : 1;
+  const std::string text =
+      std::string(read) + closing.substr(0, std::min(end, closing.size())) + '"';
+  for (std::size_t at = end; (at = closing.find(text, at + 1)) != std::string::npos;) ++out.copies;
+  out.copies = std::max<std::uint64_t>(1, out.copies);  // a shorter one might be repeated
+  const std::uint64_t most = out.copies * (size + kCharacter);
+  out.least = distance > most ? static_cast<std::uint32_t>(distance - most) : 0;
+  out.most = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(kNever - 1, distance + out.copies * kCharacter));
+  return out;
+}
+
+// The tokens below a node where a key, or a string whose text is kept, is being read. Of strings
+// for which the bounds of text_cost() are not enough the first kMostTried are tried alone, and
+// others count as too long.
 void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   const auto nodes = walk.trie.nodes();
   const bool root = node == TokenTrie::kRoot;
@@ -127,11 +164,13 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   SchemaMachine& schema = machine(Expr{position.expr});
   const SchemaMachine::State key = schema.state(position.progress - 1);
   const bool is_key = key.phase == SchemaMachine::Phase::kKey;
+  constexpr std::size_t kMostTried = 64;
+  std::size_t tried = 0;
   // Nodes whose text may close in another way, sorted.
   std::vector<std::uint32_t> apart;
   const std::size_t told = schema.told_apart_count(key);
   const auto rests = schema.told_apart(key);
-  for (const std::string& rest : rests.value_or(std::vector<std::string>())) {
+  for (const std::string& rest : rests.value_or(ToldApart()).rests) {
     std::uint32_t at = node;
     for (const char c : rest) {
       at = walk.trie.child(at, static_cast<std::uint8_t>(c));
@@ -152,9 +191,9 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   };
   std::vector<Place> places(walk.trie.longest() + 1);
   places[depth].group = schema.text_group(key);
-  places[depth].alone = !rests || !rests->empty();
+  places[depth].alone = !rests || !rests->rests.empty();
   places[depth].odd = !rests;
-  std::unordered_map<std::uint32_t, bool> fits;        // by group: tokens that end there
+  std::unordered_map<std::uint32_t, TextCost> costs;   // by group: of one that ends there
   std::unordered_map<std::uint64_t, StateId> behind;   // by text_end(): where texts end
   std::unordered_map<std::uint64_t, PositionId> ends;  // the same of closings
   const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
@@ -188,16 +227,33 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
     here.alone = here.escape || here.odd || std::binary_search(apart.begin(), apart.end(), i);
     places[at.depth] = here;
     if (!tokens.empty()) {
-      const auto known = here.alone ? fits.end() : fits.find(here.group);
-      bool yes = known != fits.end() && known->second;
-      if (known == fits.end()) {
+      const auto fits = [&] {
         const StateId reached = reach(at.depth);
-        if (here.alone) {
-          yes = reached != kDead && distance(reached) <= walk.most_after;
-        } else {
-          yes = reached != kDead && text_distance(reached, here.group, ends) <= walk.most_after;
-          fits.emplace(here.group, yes);
+        return reached != kDead && distance(reached) <= walk.most_after;
+      };
+      bool yes = false;
+      if (here.alone) {
+        yes = fits();
+      } else {
+        const auto [known, fresh] = costs.try_emplace(here.group);
+        TextCost& cost = known->second;
+        const std::uint64_t own = is_key ? 0 : rests->begun + at.depth - depth;
+        if (fresh) {
+          const StateId reached = reach(at.depth);
+          if (reached != kDead) {
+            cost.most = cost.least = text_distance(reached, here.group, ends);
+            if (!is_key) {
+              const auto read = std::string_view(walk.bytes).substr(depth, at.depth - depth);
+              cost = text_cost(reached, cost.most, own, read);
+            }
+          }
         }
+        yes = cost.most + cost.copies * own <= walk.most_after;
+        if (!yes && cost.copies > 0 && cost.least <= walk.most_after && tried < kMostTried) {
+          ++tried;
+          yes = fits();
+        }
+        walk.refused = walk.refused || (!yes && !is_key);
       }
       if (yes) walk.allow(tokens);
     }

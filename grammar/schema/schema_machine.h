@@ -144,10 +144,9 @@ class SchemaMachine {
   [[nodiscard]] bool text_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
   /// Of a group that ends, at the place `at`: the same number for texts that lead alike.
   [[nodiscard]] std::uint64_t text_end(const State& at, std::uint32_t group) const;
-  /// The rests of texts in canonical spelling, without a quote, whose closings may be others, as
-  /// may those of their beginnings; nothing where any text's may. They become more while closings
-  /// are found, by as many as told_apart_count() says.
-  [[nodiscard]] std::optional<std::vector<std::string>> told_apart(const State& at) const;
+  /// Nothing where any text's closing may be another. They become more while closings are found, by
+  /// as many as told_apart_count() says.
+  [[nodiscard]] std::optional<ToldApart> told_apart(const State& at) const;
   [[nodiscard]] std::size_t told_apart_count(const State& at) const;
 
   /// About what it has grown to, and what it holds now: see Automaton.

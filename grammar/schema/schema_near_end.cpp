@@ -86,11 +86,11 @@ std::optional<std::vector<JsonValueId>> SchemaMachine::values_around(LeafId leaf
 // What the texts that begin as the one at `at` would be, from there on, as they are spelled. Of
 // keys the object's own ones, and those that searches have found; of a value all strings that stand
 // in items, and the shortest of each scalar, which closings are made of.
-std::optional<std::vector<std::string>> SchemaMachine::told_apart(const State& at) const {
-  std::vector<std::string> out;
+std::optional<ToldApart> SchemaMachine::told_apart(const State& at) const {
+  ToldApart out;
   std::string begun;
   const auto add = [&](const std::string& text) {
-    if (text.starts_with(begun)) out.push_back(text.substr(begun.size()));
+    if (text.starts_with(begun)) out.rests.push_back(text.substr(begun.size()));
   };
   if (at.phase == Phase::kKey) {
     const Level& object = levels_[at.b];
@@ -103,6 +103,7 @@ std::optional<std::vector<std::string>> SchemaMachine::told_apart(const State& a
   const auto around = values_around(at.a);
   if (!read || read->escaped || !around) return std::nullopt;
   begun = read->text.substr(1);
+  out.begun = begun.size();
   const auto add_value = [&](const Json& value) {
     if (value.is_string()) add(JsonExpressions::spelled(value.get_ref<const std::string&>()));
   };

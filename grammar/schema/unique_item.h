@@ -33,4 +33,10 @@ struct ItemSoFar {
   bool escaped = false;  // and the beginning of an escape
 };
 
+/// Texts whose closings may be others than those of most, as may those of their beginnings.
+struct ToldApart {
+  std::vector<std::string> rests;  // from where one is read on, in canonical spelling, no quote
+  std::size_t begun = 0;           // bytes that are read
+};
+
 }  // namespace espalier::grammar
