@@ -1,8 +1,9 @@
 // Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead
 // to the same place of a key, or behind one, are decided together, since the tokens of a key are
 // most of the vocabulary and each would be a place of its own; and places of keys whose closings
-// end alike share what comes behind. So do strings of items that must differ from others: each
-// would leave another value for later items to differ from. The same tokens as walk_trie() finds.
+// end alike share what comes behind. So do members' strings in items that must differ from others:
+// each would leave another value for later items to differ from. The same tokens as walk_trie()
+// finds, but for such strings: none that walk_trie() would not find, and the closing's own.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
                std::vector<StateId>(trie.longest() + 1, kDead),
                std::string(trie.longest(), 0)};
   // Which texts have to be told apart is known when all closings are.
+  constexpr unsigned kMostTurns = 32;
+  unsigned turns = 0;
   do {
     walk.again = false;
     mask.clear();
@@ -48,7 +51,7 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
     } else {
       walk_below(walk, state, TokenTrie::kRoot, false);
     }
-  } while (walk.again);
+  } while (walk.again && ++turns < kMostTurns);
   if (!walk.refused) return;
   // The closing's own tokens are none of those.
   const std::string closing = closing_word(state);
