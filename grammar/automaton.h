@@ -251,6 +251,8 @@ class Automaton {
   std::uint64_t closing_size(PositionId p);
   std::uint64_t closing_estimate(StateId state);
   bool surely_closes(StateId state);
+  std::optional<std::uint64_t> sure_bound(StateId state);
+  bool fits(StateId state, std::uint32_t most);
   PositionId front(PositionId p, std::string& word);
   Tail prepend(std::string_view word, const Tail& rest) const;
   std::uint32_t closing_distance(StateId state);

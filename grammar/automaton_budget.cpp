@@ -79,6 +79,14 @@ std::optional<PositionId> Automaton::schema_text(StateId state) const {
   return s.items[0];
 }
 
+// Whether a place's distance is at most that: by its bound where that says so, since a closing has
+// no more tokens than bytes and what is behind a string of items that must differ is another for
+// each.
+bool Automaton::fits(StateId state, std::uint32_t most) {
+  const std::optional<std::uint64_t> bound = sure_bound(state);
+  return (bound && *bound <= most && spelled(state)) || distance(state) <= most;
+}
+
 // The tokens below a node, over states. `stands_in`: a text went by that stands for others, so that
 // what a later one may be is not known.
 void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in) {
@@ -96,7 +104,7 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
     walk.path[at.depth] = next;
     walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
     const auto tokens = walk.trie.tokens_at(i);
-    if (!tokens.empty() && distance(next) <= walk.most_after) walk.allow(tokens);
+    if (!tokens.empty() && fits(next, walk.most_after)) walk.allow(tokens);
     if (at.next == i + 1 || !schema_text(next)) {
       ++i;
       continue;
@@ -196,6 +204,14 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   places[depth].group = schema.text_group(key);
   places[depth].alone = !rests || !rests->rests.empty();
   places[depth].odd = !rests;
+  std::unordered_map<std::uint32_t, bool> bounds;  // by group: all of its texts are close
+  const std::uint64_t around = closing_size(position.next);
+  const bool in_tokens = spelled(from);
+  const auto bounded = [&](std::uint32_t group) {
+    const auto [known, fresh] = bounds.try_emplace(group, false);
+    if (fresh) known->second = in_tokens && schema.text_bound(group) + around <= walk.most_after;
+    return known->second;
+  };
   std::unordered_map<std::uint32_t, TextCost> costs;   // by group: of one that ends there
   std::unordered_map<std::uint64_t, StateId> behind;   // by text_end(): where texts end
   std::unordered_map<std::uint64_t, PositionId> ends;  // the same of closings
@@ -234,10 +250,10 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
         const StateId reached = reach(at.depth);
         return reached != kDead && distance(reached) <= walk.most_after;
       };
-      bool yes = false;
-      if (here.alone) {
+      bool yes = !is_key && bounded(here.group);
+      if (!yes && here.alone) {
         yes = fits();
-      } else {
+      } else if (!yes) {
         const auto [known, fresh] = costs.try_emplace(here.group);
         TextCost& cost = known->second;
         const std::uint64_t own = is_key ? 0 : rests->begun + at.depth - depth;

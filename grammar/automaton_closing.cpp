@@ -271,14 +271,20 @@ std::uint32_t Automaton::searched_distance(StateId start) {
 }
 
 // One place inside a schema's value whose closing has a small bound: it need not be found for that.
-bool Automaton::surely_closes(StateId state) {
-  if (states_[state].items.size() != 1) return false;
+std::optional<std::uint64_t> Automaton::sure_bound(StateId state) {
+  if (states_[state].items.size() != 1) return std::nullopt;
   const Position at = positions_[states_[state].items[0]];
   if (at.expr >= kBottomExpr || pool_.node(Expr{at.expr}).op != Op::kSchema || at.progress == 0) {
-    return false;
+    return std::nullopt;
   }
   const std::optional<std::uint64_t> bound = machine(Expr{at.expr}).sure_bound(at.progress - 1);
-  return bound && *bound + closing_size(at.next) <= Program::kLongestClosing;
+  if (!bound) return std::nullopt;
+  return *bound + closing_size(at.next);
+}
+
+bool Automaton::surely_closes(StateId state) {
+  const std::optional<std::uint64_t> bound = sure_bound(state);
+  return bound && *bound <= Program::kLongestClosing;
 }
 
 std::uint64_t Automaton::closing_estimate(StateId state) {

@@ -141,6 +141,7 @@ class SchemaMachine {
   std::uint32_t text_group_step(std::uint32_t group, unsigned char byte) {
     return leaf_step(group, byte);
   }
+  std::uint64_t text_bound(std::uint32_t group);  // of the closing's bytes, from a string's group
   [[nodiscard]] bool text_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
   /// Of a group that ends, at the place `at`: the same number for texts that lead alike.
   [[nodiscard]] std::uint64_t text_end(const State& at, std::uint32_t group) const;

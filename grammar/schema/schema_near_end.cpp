@@ -15,11 +15,14 @@ namespace espalier::grammar {
 std::uint32_t SchemaMachine::text_group(const State& at) const {
   if (at.phase == Phase::kKey) return levels_[at.b].recorded ? 0 : at.a;
   if (at.phase != Phase::kLeaf || !leaves_[at.a].recorded) return 0;
-  const bool members = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
-    return scalars_[part.scalar].run.string() && part.next != 0 &&
-           levels_[part.next].kind == Kind::kObject;
+  const bool strings = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
+    return scalars_[part.scalar].run.string();
   });
-  return members && !leaves_[at.a].accepting ? at.a : 0;
+  return strings && !leaves_[at.a].accepting ? at.a : 0;
+}
+
+std::uint64_t SchemaMachine::text_bound(std::uint32_t group) {
+  return closing_bound({Phase::kLeaf, 0, group, 0, 0});
 }
 
 // By class, whatever place of it the key ended at.
@@ -99,6 +102,11 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) const {
     for (const std::string& text : found_keys_) add(JsonExpressions::spelled(text));
     return out;
   }
+  // An item that is a string itself leaves a choice of its own to those that follow.
+  const bool members = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
+    return part.next != 0 && levels_[part.next].kind == Kind::kObject;
+  });
+  if (!members) return std::nullopt;
   const auto read = item_so_far(at);
   const auto around = values_around(at.a);
   if (!read || read->escaped || !around) return std::nullopt;
