@@ -323,6 +323,9 @@ def rows() -> Iterator[Row]:
     yield parameters()
     for count in (12, 30):
         yield events(count)
+    yield names_together(40, 0)
+    yield names_together(150, 100)
+    yield conditions_by_patterns(20)
     yield (
         "unique_numbers",
         {"items": {"type": "number"}, "uniqueItems": True},
@@ -511,6 +514,37 @@ def parameters() -> Row:
     ]
     invalid = [{"name": "p", "in": "path", "schema": True}, {"name": "h", "in": "header", "explode": True}]
     return "parameters_by_place", {"type": "array", "items": parameter}, [valid], [[i] for i in invalid]
+
+
+def names_together(count: int, least: int) -> Row:
+    """Which members come is said of them together: each asks for two others, or so many must come."""
+    names = [f"property_{i}" for i in range(count)]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {each: {"type": "string"} for each in names},
+        "additionalProperties": False,
+    }
+    few = dict.fromkeys(names[: count // 2], "x")
+    if least:
+        schema["minProperties"] = least
+        return f"names_{least}_of_{count}", schema, [dict.fromkeys(names, "x")], [few]
+    schema["dependentRequired"] = {
+        each: [names[(i * 7 + 3) % count], names[(i * 11 + 5) % count]] for i, each in enumerate(names)
+    }
+    return f"names_that_ask_{count}", schema, [dict.fromkeys(names, "x")], [few]
+
+
+def conditions_by_patterns(count: int) -> Row:
+    """Conditions by patterns of one member which exclude each other."""
+    conditions = [
+        {
+            "if": {"properties": {"id": {"pattern": f"^p{i}-"}}, "required": ["id"]},
+            "then": {"required": [f"l{i}"]},
+        }
+        for i in range(count)
+    ]
+    valid = [{"id": "p3-x", "l3": 1}, {"l3": 1, "id": "p3-x"}]
+    return f"conditions_by_patterns_{count}", {"type": "object", "allOf": conditions}, valid, [{"id": "p3-x", "l2": 1}]
 
 
 def events(count: int) -> Row:

@@ -54,15 +54,7 @@ LayerFacts facts_of(const DeviceLayer& it) {
   out.products[static_cast<int>(LayerStage::kOutput)] = product_of(it.output);
   out.products[static_cast<int>(LayerStage::kHidden)] = pair_of(it.hidden, it.up_first);
   out.products[static_cast<int>(LayerStage::kDown)] = product_of(it.down);
-  out.attention_norm = it.attention_norm;
-  out.feed_forward_norm = it.feed_forward_norm;
-  out.query_bias = it.query_bias;
-  out.key_bias = it.key_bias;
-  out.value_bias = it.value_bias;
-  out.query_norm = it.query_norm;
-  out.key_norm = it.key_norm;
-  out.post_attention_norm = it.post_attention_norm;
-  out.post_feed_forward_norm = it.post_feed_forward_norm;
+  static_cast<LayerVectors&>(out) = it;
   out.heads_stride = it.heads.outputs;
   out.key_first = it.key_first;
   out.value_first = it.value_first;

@@ -21,6 +21,7 @@
 
 #include "runtime/cuda/attention_kernels.h"
 #include "runtime/cuda/kernels.h"
+#include "runtime/cuda/layer_vectors.h"
 #include "runtime/cuda/layout.h"
 
 namespace espalier::runtime::cuda {
@@ -62,18 +63,9 @@ struct LayerProduct {
 enum class LayerStage : std::uint8_t { kHeads, kOutput, kHidden, kDown };
 inline constexpr std::uint32_t kLayerStages = 4;
 
-struct alignas(16) LayerFacts {
+struct alignas(16) LayerFacts : LayerVectors {
   LayerProduct products[kLayerStages];  // by LayerStage
-  const float* attention_norm = nullptr;
-  const float* feed_forward_norm = nullptr;
-  const float* query_bias = nullptr;  // null: none; so with the next
-  const float* key_bias = nullptr;
-  const float* value_bias = nullptr;
-  const float* query_norm = nullptr;
-  const float* key_norm = nullptr;
-  const float* post_attention_norm = nullptr;
-  const float* post_feed_forward_norm = nullptr;
-  std::uint32_t heads_stride = 0;  // of rows of Q, K and V
+  std::uint32_t heads_stride = 0;       // of rows of Q, K and V
   std::uint32_t key_first = 0;
   std::uint32_t value_first = 0;
   bool local = false;

@@ -13,6 +13,7 @@
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/kernels.h"
+#include "runtime/cuda/layer_vectors.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime::cuda {
@@ -33,17 +34,7 @@ struct MatrixGroup {
   [[nodiscard]] bool in_sixteen_bits() const;
 };
 
-/// Pointers are null where the model has no such vector.
-struct DeviceLayer {
-  const float* attention_norm = nullptr;
-  const float* feed_forward_norm = nullptr;
-  const float* query_bias = nullptr;
-  const float* key_bias = nullptr;
-  const float* value_bias = nullptr;
-  const float* query_norm = nullptr;
-  const float* key_norm = nullptr;
-  const float* post_attention_norm = nullptr;
-  const float* post_feed_forward_norm = nullptr;
+struct DeviceLayer : LayerVectors {
   MatrixGroup heads;   // Q, K, V
   MatrixGroup output;  // of attention
   MatrixGroup hidden;  // gate, up

@@ -63,7 +63,8 @@ TEST(NearEnd, StringsOfItemsThatMustDifferHaveNoTokenThatIsTooLong) {
       ++seed;
       MaskCheck check(random_vocabulary(seed, {"\"a\":\"", "\"b\":\"", "\"},{\"", "\"}", "\",\""}),
                       schema, seed);
-      check.let_texts_be_refused();
+      // Members' strings alone may be.
+      if (schema.dump().find("properties") != std::string::npos) check.let_texts_be_refused();
       check.walk(12, true);
       check.walk_near_end(24);
       if (HasFatalFailure() || HasFailure()) return;
