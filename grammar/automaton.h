@@ -252,7 +252,6 @@ class Automaton {
   std::uint64_t closing_estimate(StateId state);
   bool surely_closes(StateId state);
   std::optional<std::uint64_t> sure_bound(StateId state);
-  bool fits(StateId state, std::uint32_t most);
   PositionId front(PositionId p, std::string& word);
   Tail prepend(std::string_view word, const Tail& rest) const;
   std::uint32_t closing_distance(StateId state);
@@ -303,6 +302,8 @@ class Automaton {
   TextCost text_cost(StateId state, std::uint32_t distance, std::size_t size,
                      std::string_view read);
   void walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
+  bool fits(NearEnd& walk, StateId state);
+  [[nodiscard]] bool in_differing_item(StateId state) const;
   void walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in);
   void walk_text(NearEnd& walk, StateId from, std::uint32_t node);
   std::uint32_t text_distance(StateId state, std::uint32_t group,

@@ -25,7 +25,17 @@ struct Automaton::NearEnd {
   std::vector<StateId> path;  // by depth
   std::string bytes;          // on the way, by depth - 1
   bool again = false;         // a search took a text that was not told apart
-  bool refused = false;       // some member's text counted as too long
+  bool refused = false;       // some text counted as too long
+  std::size_t tried = 0;      // places of items that must differ, each closed by itself
+
+  // Those that may be in a mask: a tenth of a second at worst.
+  static constexpr std::size_t kMostTried = 256;
+  // Whether no more may be, so that what would have to counts as too long.
+  bool spent() {
+    const bool out = tried >= kMostTried;
+    refused = refused || out;
+    return out;
+  }
 
   void allow(std::span<const TokenId> ids) {
     for (const TokenId id : ids) mask.allow(id);
@@ -45,6 +55,7 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
   unsigned turns = 0;
   do {
     walk.again = false;
+    walk.tried = 0;
     mask.clear();
     if (schema_text(state)) {
       walk_text(walk, state, TokenTrie::kRoot);
@@ -79,12 +90,29 @@ std::optional<PositionId> Automaton::schema_text(StateId state) const {
   return s.items[0];
 }
 
-// Whether a place's distance is at most that: by its bound where that says so, since a closing has
-// no more tokens than bytes and what is behind a string of items that must differ is another for
-// each.
-bool Automaton::fits(StateId state, std::uint32_t most) {
+// Whether what is left is enough behind a token that leads there: by the place's bound where that
+// says so, since a closing has no more tokens than bytes. Each place of an item that must differ
+// from others is one of its own and so is what comes behind it: of those the first kMostTried are
+// closed, and others count as too long.
+bool Automaton::fits(NearEnd& walk, StateId state) {
   const std::optional<std::uint64_t> bound = sure_bound(state);
-  return (bound && *bound <= most && spelled(state)) || distance(state) <= most;
+  if (bound && *bound <= walk.most_after && spelled(state)) return true;
+  if (in_differing_item(state)) {
+    if (walk.spent()) return false;
+    ++walk.tried;
+  }
+  return distance(state) <= walk.most_after;
+}
+
+bool Automaton::in_differing_item(StateId state) const {
+  const State& s = states_[state];
+  return std::ranges::any_of(s.items, [&](PositionId p) {
+    const Position& at = positions_[p];
+    if (at.expr >= kBottomExpr || at.progress == 0) return false;
+    if (pool_.node(Expr{at.expr}).op != Op::kSchema) return false;
+    const SchemaMachine& schema = machine(Expr{at.expr});
+    return schema.recorded(schema.state(at.progress - 1));
+  });
 }
 
 // The tokens below a node, over states. `stands_in`: a text went by that stands for others, so that
@@ -104,7 +132,7 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
     walk.path[at.depth] = next;
     walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
     const auto tokens = walk.trie.tokens_at(i);
-    if (!tokens.empty() && fits(next, walk.most_after)) walk.allow(tokens);
+    if (!tokens.empty() && fits(walk, next)) walk.allow(tokens);
     if (at.next == i + 1 || !schema_text(next)) {
       ++i;
       continue;
@@ -114,7 +142,7 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
     } else {
       for (const TokenId id : walk.trie.tokens_below(i).subspan(tokens.size())) {
         const StateId reached = step(walk.start, program_->vocabulary()->bytes(id));
-        if (reached != kDead && distance(reached) <= walk.most_after) walk.mask.allow(id);
+        if (reached != kDead && fits(walk, reached)) walk.mask.allow(id);
       }
     }
     i = at.next;
@@ -175,8 +203,6 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   SchemaMachine& schema = machine(Expr{position.expr});
   const SchemaMachine::State key = schema.state(position.progress - 1);
   const bool is_key = key.phase == SchemaMachine::Phase::kKey;
-  constexpr std::size_t kMostTried = 64;
-  std::size_t tried = 0;
   // Nodes whose text may close in another way, sorted.
   std::vector<std::uint32_t> apart;
   const std::size_t told = schema.told_apart_count(key);
@@ -189,6 +215,8 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
       apart.push_back(at);
     }
   }
+  const bool repeated = rests && rests->repeated;
+  const bool differs = schema.recorded(key);
   std::sort(apart.begin(), apart.end());
   apart.erase(std::unique(apart.begin(), apart.end()), apart.end());
   const auto reach = [&](std::size_t to) {  // the state there
@@ -209,7 +237,10 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   const bool in_tokens = spelled(from);
   const auto bounded = [&](std::uint32_t group) {
     const auto [known, fresh] = bounds.try_emplace(group, false);
-    if (fresh) known->second = in_tokens && schema.text_bound(group) + around <= walk.most_after;
+    if (fresh && in_tokens) {
+      const std::optional<std::uint64_t> bound = schema.text_bound(key, group);
+      known->second = bound && *bound + around <= walk.most_after;
+    }
     return known->second;
   };
   std::unordered_map<std::uint32_t, TextCost> costs;   // by group: of one that ends there
@@ -229,12 +260,17 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
     const auto tokens = walk.trie.tokens_at(i);
     if (schema.text_group_ends(here.group)) {
       const bool alone = before.alone;
+      if (!rests && walk.spent()) {
+        i = at.next;
+        continue;
+      }
+      if (!rests) ++walk.tried;
       const std::uint64_t ended = schema.text_end(key, here.group);
       const auto known = alone ? behind.end() : behind.find(ended);
       const StateId after = known != behind.end() ? known->second : reach(at.depth);
       if (!alone) behind.emplace(ended, after);
       if (after != kDead) {
-        if (!tokens.empty() && distance(after) <= walk.most_after) walk.allow(tokens);
+        if (!tokens.empty() && fits(walk, after)) walk.allow(tokens);
         walk_below(walk, after, i, !alone);
       }
       i = at.next;
@@ -246,33 +282,31 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
     here.alone = here.escape || here.odd || std::binary_search(apart.begin(), apart.end(), i);
     places[at.depth] = here;
     if (!tokens.empty()) {
-      const auto fits = [&] {
+      const auto fits_alone = [&] {
+        if (differs && walk.spent()) return false;
         const StateId reached = reach(at.depth);
-        return reached != kDead && distance(reached) <= walk.most_after;
+        return reached != kDead && fits(walk, reached);
       };
-      bool yes = !is_key && bounded(here.group);
+      bool yes = bounded(here.group);
       if (!yes && here.alone) {
-        yes = fits();
+        yes = fits_alone();
       } else if (!yes) {
         const auto [known, fresh] = costs.try_emplace(here.group);
         TextCost& cost = known->second;
-        const std::uint64_t own = is_key ? 0 : rests->begun + at.depth - depth;
+        const std::uint64_t own = !repeated ? 0 : rests->begun + at.depth - depth;
         if (fresh) {
           const StateId reached = reach(at.depth);
           if (reached != kDead) {
             cost.most = cost.least = text_distance(reached, here.group, ends);
-            if (!is_key) {
+            if (repeated) {
               const auto read = std::string_view(walk.bytes).substr(depth, at.depth - depth);
               cost = text_cost(reached, cost.most, own, read);
             }
           }
         }
         yes = cost.most + cost.copies * own <= walk.most_after;
-        if (!yes && cost.copies > 0 && cost.least <= walk.most_after && tried < kMostTried) {
-          ++tried;
-          yes = fits();
-        }
-        walk.refused = walk.refused || (!yes && !is_key);
+        if (!yes && cost.copies > 0 && cost.least <= walk.most_after) yes = fits_alone();
+        walk.refused = walk.refused || (!yes && repeated);
       }
       if (yes) walk.allow(tokens);
     }

@@ -370,42 +370,47 @@ ByteSet ScalarRun::next_bytes(std::uint32_t state) const {
   return out;
 }
 
-// Where texts were taken away, the shortest that is none of them: along them, as far as they can be
-// shorter than the best that leaves them.
+// Where texts were taken away, the shortest that is none of them. Of those as short the first in an
+// order that does not depend on which are taken: so another text that is taken as well changes it
+// only where it is the very one, which masks near a budget's end rely on.
 std::string ScalarRun::closing_word(std::uint32_t state) {
   if (taken_node(state) == 0) return closing(at(state));
   struct Open {
     Pair at;
     std::string word;
   };
-  std::vector<Open> open{{pairs_[state], {}}};
+  const auto is_taken = [&](std::uint32_t node, std::string_view word) {
+    for (std::size_t i = 0; node != 0 && i < word.size(); ++i) {
+      node = taken_->step(node, static_cast<unsigned char>(word[i]));
+    }
+    return node != 0 && taken_->accepting(node);
+  };
+  std::vector<Open> open{{at(state), {}}};  // by rising length
+  if (std::string own = closing(open[0].at); !is_taken(open[0].at.node, own)) return own;
   std::string best;
   bool found = false;
   for (std::size_t i = 0; i < open.size(); ++i) {
     const Open from = open[i];
-    if (found && from.word.size() + 1 > best.size()) break;
-    if (inner_accepting(from.at.inner) && !taken_->accepting(from.at.node)) {
-      best = from.word;
-      found = true;
-      break;  // they come by rising length
-    }
-    const ByteSet along = taken_->bytes_of(from.at.node);
-    Pair last;  // that was left to
+    if (found && from.word.size() + 1 >= best.size()) break;
+    Pair last;  // that a text was found by
     const auto try_byte = [&](unsigned b) {
       const auto byte = static_cast<unsigned char>(b);
       Pair to = from.at;
       if (!read(to, byte)) return;
       to.node = taken_->step(to.node, byte);
-      if (to.node != 0) {
-        if (!exceeds(to, taken_->words_below(to.node))) return;
-        open.push_back({to, from.word + static_cast<char>(byte)});
-        return;
-      }
-      if (std::exchange(last.inner, to.inner) == to.inner) return;
+      if (to.inner == last.inner) return;
       const std::uint64_t size = from.word.size() + 1 + closing_size(to);
       if (found && size >= best.size()) return;
-      best = from.word + static_cast<char>(byte) + closing(to);
+      const std::string word = closing(to);
+      if (is_taken(to.node, word)) {
+        if (exceeds(to, taken_->words_below(to.node))) {
+          open.push_back({to, from.word + static_cast<char>(byte)});
+        }
+        return;
+      }
+      best = from.word + static_cast<char>(byte) + word;
       found = true;
+      last = to;
     };
     // Letters first: what they lead to is seldom longer than what others do.
     ByteSet rest = inner_bytes(from.at.inner);
@@ -414,9 +419,8 @@ std::string ScalarRun::closing_word(std::uint32_t state) {
       try_byte(b);
       rest.remove(b);
     }
-    // A character and the quote.
-    const bool nearest = found && best.size() <= from.word.size() + 2;
-    if (nearest) rest &= along | ByteSet::of("\"");
+    // Only the quote alone is shorter than a character and the quote.
+    if (found && best.size() <= from.word.size() + 2) rest &= ByteSet::of("\"");
     for (; !rest.none(); rest.remove(rest.lowest())) try_byte(rest.lowest());
   }
   return best;

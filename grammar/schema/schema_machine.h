@@ -65,7 +65,6 @@ class SchemaMachine {
   static constexpr std::size_t kMaxNesting = 48;           // of values, while searching
   static constexpr std::size_t kLongestPlan = 4096;        // members or items that must still come
   static constexpr std::size_t kMaxAlternatives = 16'384;  // of one level
-
   static constexpr std::uint32_t kLostText = UINT32_MAX;
 
   enum class Phase : std::uint8_t {
@@ -133,21 +132,23 @@ class SchemaMachine {
   std::optional<std::uint64_t> sure_bound(Cursor at);
 
   // ---- for masks near the end of a budget ----
-  /// Inside a key whose text makes no other difference, or a string of an item that must differ
-  /// from others: texts that lead to the same group (not 0) close alike, but for those that are
-  /// told_apart(). 0 elsewhere.
+  /// Inside an item that must differ from others.
+  [[nodiscard]] bool recorded(const State& at) const;
+  /// Inside a key, or a string of an item that must differ from others: texts that lead to the same
+  /// group (not 0) close alike, but for those that are told_apart(). 0 elsewhere.
   [[nodiscard]] std::uint32_t text_group(const State& at) const;
   /// The group a byte on; 0: none.
   std::uint32_t text_group_step(std::uint32_t group, unsigned char byte) {
     return leaf_step(group, byte);
   }
-  std::uint64_t text_bound(std::uint32_t group);  // of the closing's bytes, from a string's group
+  /// Of the closing's bytes from a group on, whatever its text is; nothing where it may have none.
+  std::optional<std::uint64_t> text_bound(const State& at, std::uint32_t group);
   [[nodiscard]] bool text_group_ends(std::uint32_t group) const { return leaves_[group].accepting; }
   /// Of a group that ends, at the place `at`: the same number for texts that lead alike.
   [[nodiscard]] std::uint64_t text_end(const State& at, std::uint32_t group) const;
   /// Nothing where any text's closing may be another. They become more while closings are found, by
   /// as many as told_apart_count() says.
-  [[nodiscard]] std::optional<ToldApart> told_apart(const State& at) const;
+  [[nodiscard]] std::optional<ToldApart> told_apart(const State& at);
   [[nodiscard]] std::size_t told_apart_count(const State& at) const;
 
   /// About what it has grown to, and what it holds now: see Automaton.
@@ -165,8 +166,7 @@ class SchemaMachine {
     LevelId next = 0;
     friend auto operator<=>(const Alternative&, const Alternative&) = default;
   };
-  // Keys, by their spellings without quotes, sorted.
-  using OwnKeys = std::vector<std::string>;
+  using OwnKeys = std::vector<std::string>;  // as they are spelled, without quotes, sorted
   using Levels = SmallVector<LevelId, 4>;
   using Alternatives = SmallVector<Alternative, 2>;
   struct Level {
@@ -393,6 +393,7 @@ class SchemaMachine {
   FormulaId without_dead_ends(FormulaId value, FormulaId rest);
   FormulaId that_repeats(FormulaId value, FormulaId rest);
   bool free_of_item(LeafId leaf) const;
+  std::optional<Json> text_of_most(std::uint32_t scalar, const std::set<std::string>& apart);
   const AnyItem& after_any_item(const LeafPart& part);
   bool find_apart(FormulaId rest, std::set<std::string>& apart);
   [[nodiscard]] std::optional<ItemSoFar> item_so_far(const State& at) const;
@@ -400,7 +401,6 @@ class SchemaMachine {
   void find_leaf_closing(LeafId leaf);
   Cursor find_key_closing(Cursor at, std::string& read);
   bool joins_list(LevelId after);
-  [[nodiscard]] bool recorded(const State& at) const;
   [[nodiscard]] State without_text(State at) const;
   std::uint32_t extend(std::uint32_t text, unsigned char byte);
   // `text` and a byte of punctuation, where the place at `level` is recorded.
@@ -488,7 +488,7 @@ class SchemaMachine {
   std::shared_ptr<const RequiredMembers> required_alone(FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
   std::optional<Json> witness(FormulaId value);
-  std::optional<std::vector<JsonValueId>> values_around(LeafId leaf) const;
+  std::optional<std::set<std::string>> texts_around(std::vector<LevelId> levels);
   bool fits(std::uint32_t depth, std::uint32_t height) const {
     return depth + height <= max_depth_;
   }

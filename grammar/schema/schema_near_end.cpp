@@ -13,7 +13,7 @@
 namespace espalier::grammar {
 
 std::uint32_t SchemaMachine::text_group(const State& at) const {
-  if (at.phase == Phase::kKey) return levels_[at.b].recorded ? 0 : at.a;
+  if (at.phase == Phase::kKey) return at.a;
   if (at.phase != Phase::kLeaf || !leaves_[at.a].recorded) return 0;
   const bool strings = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
     return scalars_[part.scalar].run.string();
@@ -21,8 +21,11 @@ std::uint32_t SchemaMachine::text_group(const State& at) const {
   return strings && !leaves_[at.a].accepting ? at.a : 0;
 }
 
-std::uint64_t SchemaMachine::text_bound(std::uint32_t group) {
-  return closing_bound({Phase::kLeaf, 0, group, 0, 0});
+// Of keys where any may be completed by any characters.
+std::optional<std::uint64_t> SchemaMachine::text_bound(const State& at, std::uint32_t group) {
+  if (at.phase != Phase::kKey) return closing_bound({Phase::kLeaf, 0, group, 0, 0});
+  if (!levels_[at.b].any_key || !leaves_[group].bytes.has('a')) return std::nullopt;
+  return closing_bound({Phase::kKey, 0, group, at.b, 0});
 }
 
 // By class, whatever place of it the key ended at.
@@ -36,14 +39,12 @@ std::uint64_t SchemaMachine::text_end(const State& at, std::uint32_t group) cons
   return parts.size() == 1 && value != values.end() ? kClass | value->second : group;
 }
 
-// What stands in items around a leaf that later ones must differ from: the scalars in it. Nothing
-// where some item must come twice, whose text closings repeat then.
-std::optional<std::vector<JsonValueId>> SchemaMachine::values_around(LeafId leaf) const {
-  std::vector<LevelId> levels;
-  for (const LeafPart& part : leaves_[leaf].parts) levels.push_back(part.next);
+// What stands in items around these levels that later ones must differ from: the strings and the
+// names in it. Nothing where some item must come twice, whose text closings repeat then.
+std::optional<std::set<std::string>> SchemaMachine::texts_around(std::vector<LevelId> levels) {
   std::set<LevelId> reached(levels.begin(), levels.end());
   std::set<FormulaId> asked;
-  std::set<JsonValueId> out;
+  std::set<std::string> out;
   std::vector<FormulaId> formulas;
   std::vector<JsonValueId> open;
   while (!levels.empty()) {
@@ -76,55 +77,80 @@ std::optional<std::vector<JsonValueId>> SchemaMachine::values_around(LeafId leaf
   while (!open.empty()) {
     const JsonValueId v = open.back();
     open.pop_back();
-    if (values.kind(v) == JsonValues::Kind::kScalar) out.insert(v);
+    if (values.kind(v) == JsonValues::Kind::kScalar) {
+      const Json scalar = values.scalar(v);
+      if (scalar.is_string()) {
+        out.insert(JsonExpressions::spelled(scalar.get_ref<const std::string&>()));
+      }
+    }
     const auto enter = [&](JsonValueId inner) {
       if (known.insert(inner).second) open.push_back(inner);
     };
-    for (const auto& [name, inner] : values.members(v)) enter(inner);
+    for (const auto& [name, inner] : values.members(v)) {
+      out.insert(spelled(name));
+      enter(inner);
+    }
     for (const JsonValueId inner : values.items(v)) enter(inner);
   }
-  return std::vector<JsonValueId>(out.begin(), out.end());
+  return out;
 }
 
 // What the texts that begin as the one at `at` would be, from there on, as they are spelled. Of
 // keys the object's own ones, and those that searches have found; of a value all strings that stand
 // in items, and the shortest of each scalar, which closings are made of.
-std::optional<ToldApart> SchemaMachine::told_apart(const State& at) const {
+std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
   ToldApart out;
   std::string begun;
   const auto add = [&](const std::string& text) {
     if (text.starts_with(begun)) out.rests.push_back(text.substr(begun.size()));
   };
-  if (at.phase == Phase::kKey) {
+  const bool key = at.phase == Phase::kKey;
+  std::vector<LevelId> around;
+  if (key) {
     const Level& object = levels_[at.b];
     begun = key_so_far(at.b, at.text);
     if (object.any_key) std::ranges::for_each(*object.own_keys, add);
     for (const std::string& text : found_keys_) add(JsonExpressions::spelled(text));
-    return out;
+    if (!object.recorded) return out;
+    around.push_back(at.b);
+    out.repeated = true;
+  } else {
+    const auto read = item_so_far(at);
+    if (!read || read->escaped) return std::nullopt;
+    begun = read->text.substr(1);
+    // A string that is an item itself is one that later ones can't be; what is inside of items
+    // others may have too.
+    for (const LeafPart& part : leaves_[at.a].parts) {
+      if (part.next == 0) return std::nullopt;
+      around.push_back(part.next);
+      out.repeated = out.repeated || levels_[part.next].recorded;
+      if (levels_[part.next].kind != Kind::kArray || !joins_list(part.next)) continue;
+      if (const WordTrie* words = scalars_[part.scalar].run.words()) {
+        if (words->words_below(WordTrie::kStart) > kMostTexts) return std::nullopt;
+        words->for_each_below(WordTrie::kStart, [&](std::string_view text) {
+          add(std::string(text.substr(1, text.size() - 2)));
+        });
+        continue;
+      }
+      const AnyItem& any = after_any_item(part);
+      if (any.level == 0) return std::nullopt;
+      for (const std::string& text : any.apart) add(text.substr(1));
+    }
   }
-  // An item that is a string itself leaves a choice of its own to those that follow.
-  const bool members = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
-    return part.next != 0 && levels_[part.next].kind == Kind::kObject;
-  });
-  if (!members) return std::nullopt;
-  const auto read = item_so_far(at);
-  const auto around = values_around(at.a);
-  if (!read || read->escaped || !around) return std::nullopt;
-  begun = read->text.substr(1);
   out.begun = begun.size();
-  const auto add_value = [&](const Json& value) {
-    if (value.is_string()) add(JsonExpressions::spelled(value.get_ref<const std::string&>()));
-  };
-  const JsonValues& values = formulas_.json_values();
-  for (const JsonValueId v : *around) add_value(values.scalar(v));
+  const auto texts = texts_around(std::move(around));
+  if (!texts) return std::nullopt;
+  std::ranges::for_each(*texts, add);
+  if (key) return out;
   for (const Scalar& scalar : scalars_) {
     const std::string& closing = scalar.closing;
     if (scalar.run.words() != nullptr || !closing.starts_with('"')) continue;
     if (closing.find('\\') == std::string::npos) {
       add(closing.substr(1, closing.size() - 2));
-    } else {
-      add_value(Json::parse(closing, nullptr, false));
+      continue;
     }
+    const Json value = Json::parse(closing, nullptr, false);
+    if (value.is_string()) add(JsonExpressions::spelled(value.get_ref<const std::string&>()));
   }
   return out;
 }

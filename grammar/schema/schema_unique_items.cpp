@@ -9,7 +9,7 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMostKinds = 64, kMostTexts = 256;
+constexpr std::size_t kMostKinds = 64;
 
 template <class T>
 void make_unique(std::vector<T>& some) {
@@ -117,6 +117,31 @@ bool SchemaMachine::find_apart(FormulaId rest, std::set<std::string>& apart) {
   return apart.size() <= kMostTexts;
 }
 
+// A string of a scalar that is none of those `apart`.
+std::optional<Json> SchemaMachine::text_of_most(std::uint32_t scalar,
+                                                const std::set<std::string>& apart) {
+  ScalarRun& run = scalars_[scalar].run;
+  const auto read = [&](const std::string& text) -> std::optional<Json> {
+    Json out = Json::parse(text, nullptr, false);
+    if (!out.is_string()) return std::nullopt;
+    if (apart.contains('"' + JsonExpressions::spelled(out.get_ref<const std::string&>()))) {
+      return std::nullopt;
+    }
+    return out;
+  };
+  if (auto shortest = read(scalars_[scalar].closing)) return shortest;
+  const std::uint32_t begun = run.step(run.start(), '"');
+  for (ByteSet rest = run.next_bytes(begun); !rest.none(); rest.remove(rest.lowest())) {
+    const auto byte = static_cast<unsigned char>(rest.lowest());
+    const std::uint32_t to = run.step(begun, byte);
+    if (byte == '"' || to == ScalarRun::kNone) continue;
+    if (auto text = read(std::string("\"") + static_cast<char>(byte) + run.closing_word(to))) {
+      return text;
+    }
+  }
+  return std::nullopt;
+}
+
 // Where an item that must differ from others ends: the level that stands for those after any of its
 // texts. A list with another text in it leaves what a string that can be more has anyway.
 const AnyItem& SchemaMachine::after_any_item(const LeafPart& part) {
@@ -125,22 +150,21 @@ const AnyItem& SchemaMachine::after_any_item(const LeafPart& part) {
   const auto find = [&]() -> AnyItem {
     const ScalarRun& run = scalars_[part.scalar].run;
     if (part.next == 0 || !run.roomy(run.start())) return {};
-    const Json witness = Json::parse(scalars_[part.scalar].closing, nullptr, false);
-    if (!witness.is_string()) return {};
     std::set<std::string> apart;
+    for (std::size_t i = 0; i < levels_[part.next].alternatives.size(); ++i) {
+      if (!find_apart(levels_[part.next].alternatives[i].formula, apart)) return {};
+    }
+    const std::optional<Json> witness = text_of_most(part.scalar, apart);
+    if (!witness) return {};
     Level next;
     next.kind = levels_[part.next].kind;
     next.depth = levels_[part.next].depth;
     next.seen = levels_[part.next].seen;
     for (std::size_t i = 0; i < levels_[part.next].alternatives.size(); ++i) {
       const Alternative a = levels_[part.next].alternatives[i];
-      if (!find_apart(a.formula, apart)) return {};
-      const FormulaId f = with_value(a.formula, witness);
+      const FormulaId f = with_value(a.formula, *witness);
       if (plan(next.kind, f, next.seen).verdict != Verdict::kYes) return {};
       next.alternatives.push_back({f, a.next});
-    }
-    if (apart.contains('"' + JsonExpressions::spelled(witness.get_ref<const std::string&>()))) {
-      return {};
     }
     AnyItem out;
     out.level = level(std::move(next));

@@ -2,6 +2,7 @@
 // what stands after one, whichever it is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "grammar/schema/formula.h"
 
 namespace espalier::grammar {
+
+inline constexpr std::size_t kMostTexts = 256;  // that are told apart
 
 struct ItemsAsked {
   std::vector<FormulaId> kinds;            // each item is of one, by where it stands
@@ -37,6 +40,7 @@ struct ItemSoFar {
 struct ToldApart {
   std::vector<std::string> rests;  // from where one is read on, in canonical spelling, no quote
   std::size_t begun = 0;           // bytes that are read
+  bool repeated = false;           // closings may have the text again
 };
 
 }  // namespace espalier::grammar
