@@ -162,6 +162,15 @@ class Automaton {
   std::uint64_t closing_length(StateId state) { return closing_estimate(state); }
   /// The shortest of those closings; only where closes().
   std::string closing_word(StateId state);
+  /// Closings of a schema's places are not the same in each automaton of a program, for of those of
+  /// one length that is taken which was met first. So what a budget was held against is said here:
+  /// the closing of such a place, where it is not sure that any has at most `left` tokens …
+  std::optional<std::string> closing_to_keep(StateId state, std::uint32_t left);
+  /// … and kept here: the place is no farther from its end than by that closing.
+  void keep_closing(StateId state, const std::string& closing);
+  /// Whether the last mask() was held against distances of a schema's places.
+  [[nodiscard]] bool walked_near_end() const { return walked_near_end_; }
+
   struct SchemaClosing {
     std::optional<std::string> word;
     bool undecided = false;
@@ -343,6 +352,8 @@ class Automaton {
   mutable std::unordered_map<std::uint32_t, std::unique_ptr<SchemaMachine>>
       machines_;              // by kSchema
   MaskBuilder mask_builder_;  // of the mask that is being made
+  std::unordered_map<StateId, std::string> kept_closings_;
+  bool walked_near_end_ = false;
   std::vector<MaskRef> masks_;
   InternTable mask_ids_;
   std::uint32_t stamp_ = 0;

@@ -63,9 +63,11 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
       walk_below(walk, state, TokenTrie::kRoot, false);
     }
   } while (walk.again && ++turns < kMostTurns);
-  if (!walk.refused) return;
-  // The closing's own tokens are none of those.
-  const std::string closing = closing_word(state);
+  // Where texts counted as too long the closing's own tokens may be among them, and no walk comes
+  // by a closing that is kept.
+  const auto kept = kept_closings_.find(state);
+  if (!walk.refused && kept == kept_closings_.end()) return;
+  const std::string closing = kept != kept_closings_.end() ? kept->second : closing_word(state);
   std::uint32_t node = TokenTrie::kRoot;
   for (std::size_t i = 0; i < closing.size(); ++i) {
     node = trie.child(node, static_cast<std::uint8_t>(closing[i]));
@@ -74,6 +76,43 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
     if (tokens.empty()) continue;
     const StateId reached = step(state, std::string_view(closing).substr(0, i + 1));
     if (reached != kDead && distance(reached) <= most_after) walk.allow(tokens);
+  }
+}
+
+std::optional<std::string> Automaton::closing_to_keep(StateId state, std::uint32_t left) {
+  constexpr std::uint64_t kLongest = 4096;  // each position of a hole may keep one
+  if (!in_schema(state)) return std::nullopt;
+  if (const auto kept = kept_closings_.find(state); kept != kept_closings_.end()) {
+    return kept->second;
+  }
+  const std::optional<std::uint64_t> bound = sure_bound(state);
+  if ((bound && *bound <= left) || closing_estimate(state) > kLongest) return std::nullopt;
+  return closing_word(state);
+}
+
+void Automaton::keep_closing(StateId state, const std::string& closing) {
+  if (!live(state)) return;
+  std::vector<std::uint32_t> costs;
+  const std::uint32_t end = 0;
+  program_->spelling_costs(closing, {}, std::span(&end, 1), costs);
+  const TokenTrie& trie = program_->vocabulary()->trie();
+  for (std::size_t at = 0; at < closing.size() && costs[at] < distance(state);) {
+    std::string rest = closing.substr(at);
+    states_[state].distance = costs[at];
+    // By the longest token of those that are as good as any.
+    std::size_t next = at;
+    std::uint32_t node = TokenTrie::kRoot;
+    for (std::size_t i = at; i < closing.size(); ++i) {
+      node = trie.child(node, static_cast<std::uint8_t>(closing[i]));
+      if (node == TokenTrie::kNone) break;
+      if (!trie.tokens_at(node).empty() && costs[i + 1] + 1 == costs[at]) next = i + 1;
+    }
+    ESP_CHECK(next > at);
+    bytes_ += 64 + rest.size();
+    kept_closings_.insert_or_assign(state, std::move(rest));
+    state = step(state, std::string_view(closing).substr(at, next - at));
+    if (!live(state)) return;
+    at = next;
   }
 }
 

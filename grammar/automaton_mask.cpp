@@ -34,6 +34,7 @@ StateId Automaton::closed(StateId state) {
 }
 
 MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
+  walked_near_end_ = false;
   if (tokens_left == 0) {
     state = closed(state);
     tokens_left = 1;
@@ -302,6 +303,7 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
   }
   if (in_schema(state)) {
     walk_near_end(state, most_after, mask);
+    walked_near_end_ = true;
     return intern_mask(mask);
   }
   std::vector<std::uint64_t>& words = mask.words();

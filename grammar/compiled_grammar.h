@@ -5,7 +5,9 @@
 // matchers notice and replay their tokens. A single call may pass the budget; the next one starts
 // over. Where one open text needs more than the budget, the automaton may hold twice what replaying
 // that text made, so that it is not replayed at every call. It is dropped, too, where the automata
-// of all grammars hold too much together (automaton_cache.h).
+// of all grammars hold too much together (automaton_cache.h). Between a mask near the end of a
+// hole's budget and the token that is taken by it, it may hold twice as much before it is dropped:
+// the distances that the mask promised are its own.
 #pragma once
 
 #include <atomic>
@@ -57,6 +59,9 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   };
   /// Inside a call.
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  /// The same. While somebody has it the automaton stays, if it holds at most twice its budget.
+  struct Lease {};
+  [[nodiscard]] std::shared_ptr<const Lease> lease() const { return lease_; }
 
   // For the cache.
   /// What it was told last of the automaton here.
@@ -69,6 +74,7 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
  private:
   Automaton& automaton() const;
   StateId resolve(const MatcherState& at, Automaton& automaton) const;
+  [[nodiscard]] bool leased() const { return lease_.use_count() > 1; }
   std::size_t count() const;
   void tell_cache(std::size_t now) const;
 
@@ -78,7 +84,9 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   mutable std::mutex mutex_;
   mutable std::unique_ptr<Automaton> automaton_;
   mutable std::uint64_t generation_ = 0;
-  mutable std::size_t replayed_ = 0;  // bytes that the largest replay into this automaton made
+  mutable std::shared_ptr<const Lease> lease_;
+  mutable std::string start_closing_;  // of which least_tokens() told
+  mutable std::size_t replayed_ = 0;   // bytes that the largest replay into this automaton made
   // What the automaton held when it was counted last, what it said itself then, and calls since.
   mutable std::size_t counted_ = 0, bytes_when_counted_ = 0, calls_ = 0;
   mutable std::atomic<std::size_t> cached_ = 0;

@@ -46,6 +46,17 @@ class MatcherState {
   mutable std::shared_ptr<const MatcherState> before_;
   mutable std::uint64_t generation_ = 0;
   mutable StateId state_ = Automaton::kDead;
+  // Tokens that are left of a budget, where one was named; the closing that it was held against,
+  // which stays one in newer automata (see Automaton::closing_to_keep); and where a mask was given
+  // near its end, what keeps the automaton that made it until one of its tokens is taken.
+  mutable std::uint32_t left_ = UINT32_MAX;
+  mutable std::string closing_;
+  mutable std::shared_ptr<const CompiledGrammar::Lease> lease_;
+
+  void keep_closing(Automaton& automaton, std::uint32_t left) const {
+    if (!closing_.empty()) return;
+    if (auto closing = automaton.closing_to_keep(state_, left)) closing_ = std::move(*closing);
+  }
 };
 
 CompiledGrammar::CompiledGrammar(ProgramRef program, const Limits& limits)
@@ -61,8 +72,10 @@ CompiledGrammar::~CompiledGrammar() {
 }
 
 Automaton& CompiledGrammar::automaton() const {
-  if (automaton_ == nullptr || cached() > std::max(state_bytes_, 2 * replayed_)) {
+  const std::size_t most = std::max(state_bytes_, 2 * replayed_);
+  if (automaton_ == nullptr || cached() > (leased() ? 2 * most : most)) {
     automaton_ = std::make_unique<Automaton>(program_);
+    lease_ = std::make_shared<const Lease>();
     ++generation_;
     replayed_ = counted_ = bytes_when_counted_ = calls_ = 0;
   }
@@ -103,7 +116,9 @@ CompiledGrammar::Call::~Call() {
 
 std::unique_ptr<Automaton> CompiledGrammar::give_up_automaton() const {
   const std::unique_lock lock(mutex_, std::try_to_lock);
+  constexpr std::uint64_t kRecent = 1024;  // calls of all grammars
   if (!lock || automaton_ == nullptr) return nullptr;
+  if (leased() && AutomatonCache::of_process().clock() - used() < kRecent) return nullptr;
   tell_cache(0);
   return std::move(automaton_);
 }
@@ -124,11 +139,13 @@ StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) c
     chain.pop_back();
     if (next.before_ == nullptr) {
       state = automaton.start(*next.prefix_);
+      if (next.closing_.empty() && next.prefix_->empty()) next.closing_ = start_closing_;
     } else if (!next.ended_) {
       state = automaton.step_token(state, next.token_);
     }
     next.state_ = state;
     next.generation_ = generation_;
+    if (!next.closing_.empty()) automaton.keep_closing(state, next.closing_);
   }
   replayed_ = std::max(replayed_, automaton.bytes() - before);
   return state;
@@ -145,7 +162,10 @@ Matcher CompiledGrammar::start(std::string_view prefix) const {
 std::uint32_t CompiledGrammar::least_tokens() const {
   const Call call(*this);
   Automaton& a = call.automaton();
-  return a.distance(a.start({}));
+  const StateId start = a.start({});
+  const std::uint32_t out = a.distance(start);
+  if (start_closing_.empty()) start_closing_ = a.closing_to_keep(start, 0).value_or("");
+  return out;
 }
 
 GrammarSize CompiledGrammar::size() const {
@@ -199,7 +219,10 @@ const Grammar* Matcher::grammar() const { return state_->grammar_.get(); }
 
 MaskRef Matcher::mask(std::uint32_t tokens_left) const {
   return locked(*state_, [&](Automaton& a, StateId s) {
-    return a.mask(state_->ended_ ? Automaton::kDead : s, tokens_left);
+    MaskRef mask = a.mask(state_->ended_ ? Automaton::kDead : s, tokens_left);
+    if (tokens_left != UINT32_MAX) state_->left_ = tokens_left;
+    if (a.walked_near_end()) state_->lease_ = state_->grammar_->lease();
+    return mask;
   });
 }
 
@@ -226,6 +249,11 @@ bool Matcher::advance(TokenId token) {
     }
     next->state_ = to;
     next->generation_ = next->grammar_->generation();
+    if (state_->left_ != UINT32_MAX && state_->left_ > 0) {
+      next->left_ = state_->left_ - 1;
+      next->keep_closing(a, next->left_);
+    }
+    state_->lease_.reset();
     return true;
   });
   if (fits) state_ = std::move(next);
@@ -242,7 +270,11 @@ bool Matcher::accepting() const {
 
 std::uint32_t Matcher::distance() const {
   if (state_->ended_) return 0;
-  return locked(*state_, [](Automaton& a, StateId s) { return a.distance(s); });
+  return locked(*state_, [&](Automaton& a, StateId s) {
+    const std::uint32_t out = a.distance(s);
+    state_->keep_closing(a, out);
+    return out;
+  });
 }
 
 std::vector<TokenId> Matcher::forced(std::uint32_t tokens_left) const {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,53 @@ TEST(NearEnd, StringsThatMustDifferHaveEveryTokenThatIsNotTooLong) {
       check.walk(12, true);
       check.walk_near_end(24);
       if (HasFatalFailure() || HasFailure()) return;
+    }
+  }
+}
+
+// Of closings of one length an automaton takes what it met first, and one that has grown too large
+// is made anew: what a budget was held against by the old one must be enough for the new one too.
+TEST(NearEnd, ABudgetIsEnoughForAutomataThatAreMadeAnew) {
+  const Json schema = Json::parse(R"({"type":"object","properties":{
+      "name":{"type":"string"},"named":{"type":"string","minLength":2},"names":{"type":"array",
+      "items":{"type":"string"},"minItems":2},"nam":{"enum":["ab","ba","10a"]},"a":{"anyOf":[
+      {"type":"string","pattern":"^[a-c]{3}$"},{"type":"integer","minimum":100}]},"b":{"type":
+      ["string","integer"],"pattern":"^x"}},
+      "required":["name","named","names","nam","a","b"],
+      "additionalProperties":{"type":["string","null"],"minLength":2}})");
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 400 : 20;
+  for (std::uint64_t seed = 0; seed < runs; ++seed) {
+    std::mt19937_64 random(seed);
+    const VocabularyRef vocabulary =
+        random_vocabulary(seed, {"\"name", "\"nam", "ed\":\"", "s\":[\"", "\",\"", "\":\"", "bb"});
+    Limits limits;
+    limits.state_bytes = 1 << 18;
+    SchemaOptions options;
+    const auto made = compile_json_schema(vocabulary, schema, {}, options, limits);
+    ASSERT_TRUE(made) << made.error().message;
+    const GrammarRef grammar = *made;
+    // Takes any of the tokens that are allowed; false where there is none.
+    const auto take = [&](Matcher& matcher, std::uint32_t left) {
+      const MaskRef mask = matcher.mask(left);
+      std::vector<TokenId> ids;
+      for (TokenId id = 0; static_cast<std::size_t>(id) < vocabulary->size(); ++id) {
+        if (mask->allows(id) && !vocabulary->is_end(id)) ids.push_back(id);
+      }
+      if (ids.empty()) return false;
+      EXPECT_TRUE(matcher.advance(ids[random() % ids.size()]));
+      return true;
+    };
+    Matcher held = grammar->start();
+    Matcher other = grammar->start();
+    for (int i = 0; i < 6; ++i) ASSERT_TRUE(take(held, UINT32_MAX));
+    std::uint32_t left = held.distance() + static_cast<std::uint32_t>(random() % 3);
+    while (!held.accepting()) {
+      ASSERT_LE(held.distance(), left) << "after " << held.text() << " seed " << seed;
+      ASSERT_TRUE(take(held, left)) << "no way on after " << held.text() << " seed " << seed;
+      --left;
+      for (std::uint64_t n = random() % 12; n > 0; --n) {
+        if (other.accepting() || !take(other, UINT32_MAX)) other = grammar->start();
+      }
     }
   }
 }
