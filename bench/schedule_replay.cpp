@@ -65,8 +65,12 @@ class Hasher final : public runtime::Backend {
     slots_.resize(std::size_t{pages} * runtime::kPageTokens);
   }
   const runtime::BackendInfo& info() const override { return info_; }
-  Result<std::vector<runtime::RowResult>> step(const runtime::Batch& batch,
-                                               std::span<const runtime::RowPlan> plans) override {
+  Status begin(const runtime::Batch& batch, std::span<const std::uint32_t> /*wanted*/) override {
+    batch_ = &batch;
+    return {};
+  }
+  Result<std::vector<runtime::RowResult>> finish(std::span<const runtime::RowPlan> plans) override {
+    const runtime::Batch& batch = *batch_;
     const auto at = [&](runtime::PageId page, std::uint32_t slot) -> std::uint64_t& {
       return slots_[std::size_t{page} * runtime::kPageTokens + slot];
     };
@@ -106,6 +110,7 @@ class Hasher final : public runtime::Backend {
 
  private:
   runtime::BackendInfo info_;
+  const runtime::Batch* batch_ = nullptr;
   std::vector<std::uint64_t> slots_;
 };
 

@@ -41,10 +41,9 @@ void StepBench::append(runtime::Batch& batch, Branch& branch, TokenId token,
       {branch.pages[position / runtime::kPageTokens], position % runtime::kPageTokens});
 }
 
-Result<std::vector<runtime::RowResult>> StepBench::take_step(
-    const runtime::Batch& batch, std::span<const runtime::RowPlan> plans) {
+Status StepBench::begin_step(const runtime::Batch& batch, std::span<const std::uint32_t> wanted) {
   if (!go_on_()) return fail(ErrorCode::kCancelled, "stopped");
-  return backend_.step(batch, plans);
+  return backend_.begin(batch, wanted);
 }
 
 Status StepBench::feed(Branch& branch, std::uint32_t tokens) {
@@ -53,12 +52,15 @@ Status StepBench::feed(Branch& branch, std::uint32_t tokens) {
     runtime::Batch batch;
     batch.sequences.push_back(branch.pages);
     for (std::uint32_t i = 0; i < count; ++i) append(batch, branch, some_token(branch.length), 0);
+    std::vector<std::uint32_t> wanted;
     std::vector<runtime::RowPlan> plans;
     if (branch.length == tokens) {
+      wanted.push_back(count - 1);
       plans.emplace_back().row = count - 1;
       plans.back().sampling = &greedy_;
     }
-    ESP_TRY(take_step(batch, plans));
+    ESP_TRY(begin_step(batch, wanted));
+    ESP_TRY(backend_.finish(plans));
   }
   return {};
 }
@@ -74,15 +76,21 @@ Result<double> StepBench::prefill(std::uint32_t tokens) {
 
 Status StepBench::step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar) {
   runtime::Batch batch;
-  std::vector<runtime::RowPlan> plans(branches.size());
+  std::vector<std::uint32_t> wanted(branches.size());
   for (std::uint32_t b = 0; b < branches.size(); ++b) {
     batch.sequences.push_back(branches[b].pages);
     append(batch, branches[b], branches[b].next, b);
+    wanted[b] = b;
+  }
+  ESP_TRY(begin_step(batch, wanted));
+  // As the engine does: masks are made while a device runs the layers.
+  std::vector<runtime::RowPlan> plans(branches.size());
+  for (std::uint32_t b = 0; b < branches.size(); ++b) {
     plans[b].row = b;
     plans[b].sampling = &greedy_;
     if (grammar != nullptr) plans[b].mask = branches[b].matcher.mask(kBudget);
   }
-  ESP_ASSIGN(const auto results, take_step(batch, plans));
+  ESP_ASSIGN(const auto results, backend_.finish(plans));
   for (std::uint32_t b = 0; b < branches.size(); ++b) {
     Branch& branch = branches[b];
     branch.next = results[b].sampled.token;

@@ -50,8 +50,8 @@ class StepBench {
   [[nodiscard]] TokenId some_token(std::uint32_t i) const;
   [[nodiscard]] std::vector<runtime::PageId> take_pages(std::uint32_t tokens);
   static void append(runtime::Batch& batch, Branch& branch, TokenId token, std::uint32_t sequence);
-  [[nodiscard]] Result<std::vector<runtime::RowResult>> take_step(
-      const runtime::Batch& batch, std::span<const runtime::RowPlan> plans);
+  [[nodiscard]] Status begin_step(const runtime::Batch& batch,
+                                  std::span<const std::uint32_t> wanted);
   Status feed(Branch& branch, std::uint32_t tokens);
   Status step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar);
 

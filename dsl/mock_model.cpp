@@ -70,8 +70,10 @@ class NoBackend final : public runtime::Backend {
   explicit NoBackend(std::size_t tokens)
       : info_{static_cast<std::uint32_t>(tokens), 1U << 30, 64, 1, "none", ""} {}
   const runtime::BackendInfo& info() const override { return info_; }
-  Result<std::vector<runtime::RowResult>> step(const runtime::Batch&,
-                                               std::span<const runtime::RowPlan>) override {
+  Status begin(const runtime::Batch&, std::span<const std::uint32_t>) override {
+    return fail(ErrorCode::kUnsupported, "this test runs without a model");
+  }
+  Result<std::vector<runtime::RowResult>> finish(std::span<const runtime::RowPlan>) override {
     return fail(ErrorCode::kUnsupported, "this test runs without a model");
   }
   void poison(runtime::PageId) override {}

@@ -129,11 +129,20 @@ class Backend {
  public:
   virtual ~Backend() = default;
   [[nodiscard]] virtual const BackendInfo& info() const = 0;
-  /// Runs the batch and answers each plan, in order. Blocking; called by the engine thread alone.
-  /// The batch and plans obey the rules above (checked by ESP_DCHECK); failures (kExhausted,
-  /// kInternal) leave the written slots undefined.
-  [[nodiscard]] virtual Result<std::vector<RowResult>> step(const Batch& batch,
-                                                            std::span<const RowPlan> plans) = 0;
+  /// A step has two halves, so that the host can make masks while a device runs the layers. This is
+  /// the first: all that no mask decides, the batch and those of its rows that plans may name
+  /// (rising, once each). Returns as soon as the rows are on their way. The batch outlives the
+  /// step.
+  ///
+  /// A step that has begun is ended by finish(), or given up by the next begin() and by the
+  /// backend's end; nothing but these and info() is called meanwhile. A step that fails in either
+  /// half (kExhausted, kInternal), or is given up, leaves the slots that it writes undefined, and
+  /// nothing else. The batch and plans obey the rules above (checked by ESP_DCHECK). Engine thread
+  /// only.
+  [[nodiscard]] virtual Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) = 0;
+  /// The second half: what is wanted of the rows. Waits for the step's end and answers each plan,
+  /// in order. Only after a begin() that succeeded.
+  [[nodiscard]] virtual Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) = 0;
   /// Freed pages are filled with NaN where a test asked for it, so that any later read shows.
   virtual void poison(PageId page) = 0;
   /// A page's page_bytes bytes out of the pool and into it, bit for bit. Not while a step runs.

@@ -79,8 +79,18 @@ class PanelBackend final : public Backend {
 
   const BackendInfo& info() const override { return info_; }
 
-  Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) override {
-    check_step(info_, batch, plans);
+  // All work is the second half's: the threads that run the layers are those that masks would be
+  // made beside, and masks say for which rows the last layer ends early.
+  Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
+    check_batch(info_, batch, wanted);
+    batch_ = &batch;
+    wanted_.assign(wanted.begin(), wanted.end());
+    return {};
+  }
+  Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
+    ESP_CHECK(batch_ != nullptr);
+    const Batch& batch = *std::exchange(batch_, nullptr);
+    check_plans(info_, wanted_, plans);
     const cpu::DefaultRounding rounding;
     try {
       for (const PageCopy& copy : batch.copies) pool_.copy(copy.from, copy.to, copy.slots);
@@ -157,6 +167,8 @@ class PanelBackend final : public Backend {
   BackendInfo info_;
   PlanAnswers answers_;
   std::vector<float> logits_;
+  const Batch* batch_ = nullptr;  // of the step that has begun
+  std::vector<std::uint32_t> wanted_;
 };
 
 }  // namespace

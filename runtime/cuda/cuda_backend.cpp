@@ -126,18 +126,29 @@ class DeviceBackend final : public Backend, public HostPages {
     for (const std::string& text : tunings)
       info_.tuning += (info_.tuning.empty() ? "" : "; ") + text;
   }
-  ~DeviceBackend() override { (void)places_.ranks[head_]->enter(); }  // where choices_ are
+  ~DeviceBackend() override {
+    if (under_way_) drain();
+    (void)places_.ranks[head_]->enter();  // where choices_ are
+  }
 
   const BackendInfo& info() const override { return info_; }
 
-  Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) override {
-    check_step(info_, batch, plans);
-    try {
-      return run(batch, plans);
-    } catch (const std::bad_alloc&) {
-      return fail(ErrorCode::kExhausted,
-                  "step of " + std::to_string(batch.rows.size()) + " rows: out of memory");
-    }
+  Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
+    check_batch(info_, batch, wanted);
+    if (std::exchange(under_way_, false)) drain();
+    Status begun = without_lack(batch.rows.size(), [&] { return start(batch, wanted); });
+    if (!begun) return settled(std::move(begun).error());
+    under_way_ = true;
+    return {};
+  }
+  Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
+    ESP_CHECK(under_way_);
+    under_way_ = false;
+    check_plans(info_, wanted_, plans);
+    std::vector<RowResult> results;
+    Status answered = without_lack(rows_, [&] { return answer(plans, results); });
+    if (!answered) return settled(std::move(answered).error());
+    return results;
   }
 
   void poison(PageId page) override {
@@ -240,65 +251,90 @@ class DeviceBackend final : public Backend, public HostPages {
         },
         [this] { places_.network->give_up(); });
   }
-  // After a failure: what was enqueued elsewhere may still read what the next step overwrites.
-  tl::unexpected<Error> settled(Status failed) {
-    if (places_.ranks.size() > 1) {
-      (void)each([](Rank& rank, std::uint32_t) { return rank.stream().wait("a step's end"); });
-      places_.network->give_up();
+  // What was enqueued may still read what the next step overwrites.
+  void drain() {
+    (void)each([](Rank& rank, std::uint32_t) { return rank.stream().wait("a step's end"); });
+  }
+  // After a failure.
+  tl::unexpected<Error> settled(Error error) {
+    drain();
+    if (places_.ranks.size() > 1) places_.network->give_up();
+    return fail(std::move(error));
+  }
+  static std::string step_of(std::size_t rows) {
+    return "step of " + std::to_string(rows) + " rows";
+  }
+  // f(), where memory of the host may lack.
+  template <class F>
+  static Status without_lack(std::size_t rows, F&& f) {
+    try {
+      return f();
+    } catch (const std::bad_alloc&) {
+      return fail(ErrorCode::kExhausted, step_of(rows) + ": out of memory");
     }
-    return fail(std::move(failed).error());
   }
 
-  Result<std::vector<RowResult>> run(const Batch& batch, std::span<const RowPlan> plans) {
-    std::vector<RowResult> results(plans.size());
-    const PlannedRows planned(plans, info_.vocabulary, results);
-    std::vector<std::vector<std::uint64_t>> tokens;
-    for (std::size_t begin = 0; begin < planned.rows.size(); begin += cuda::kHeadRows) {
-      const std::size_t end = std::min<std::size_t>(begin + cuda::kHeadRows, planned.rows.size());
-      tokens.push_back(wanted_tokens(plans, planned, begin, end));
-    }
-    const std::string what = "step of " + std::to_string(batch.rows.size()) + " rows";
+  Status start(const Batch& batch, std::span<const std::uint32_t> wanted) {
+    wanted_.assign(wanted.begin(), wanted.end());
+    rows_ = batch.rows.size();
     ESP_TRY(places_.network->join());
     const cuda::Residual earlier =
         places_.host == nullptr ? cuda::Residual() : places_.host->run(batch);
     if (Status ready = each([&](Rank& rank, std::uint32_t r) -> Status {
           ESP_TRY(rank.transfers().before_writing(batch));
-          return rank.forward().prepare(batch, {planned.rows, tokens}, earlier,
-                                        places_.network->of(r));
+          return rank.forward().prepare(batch, wanted_, earlier, places_.network->of(r));
         });
         !ready) {
-      return settled(std::move(ready));
+      return ready;
     }
+    return each([&](Rank& rank, std::uint32_t) {
+      return rank.forward().run(rank.pool(), rank.transfers());
+    });
+  }
+
+  Status answer(std::span<const RowPlan> plans, std::vector<RowResult>& results) {
+    const std::string what = step_of(rows_);
     const bool alone = places_.ranks.size() == 1;
-    if (Status ran = each([&](Rank& rank, std::uint32_t) -> Status {
-          ESP_TRY(rank.forward().run(rank.pool(), rank.transfers()));
-          // Each rank on its own thread: one whose device failed must be heard while others wait.
-          return alone ? Status() : rank.stream().wait(what);
-        });
-        !ran) {
-      return settled(std::move(ran));
+    results.resize(plans.size());
+    PlannedRows planned(plans, info_.vocabulary, results);
+    planned.spread_over(wanted_);
+    struct Chunk {
+      std::uint32_t begin, end;
+    };
+    std::vector<Chunk> chunks;
+    std::vector<std::vector<std::uint64_t>> tokens;
+    const auto all = static_cast<std::uint32_t>(wanted_.size());
+    for (std::uint32_t begin = 0; begin < all; begin += cuda::kHeadRows) {
+      chunks.push_back({begin, std::min(begin + cuda::kHeadRows, all)});
+      tokens.push_back(wanted_tokens(plans, planned, begin, chunks.back().end));
     }
     Rank& head = *places_.ranks[head_];
-    for (std::size_t begin = 0; begin < planned.rows.size(); begin += cuda::kHeadRows) {
-      const std::size_t end = std::min<std::size_t>(begin + cuda::kHeadRows, planned.rows.size());
+    bool narrowed = false;
+    for (const auto& [begin, end] : chunks) {
+      if (!planned.any(begin, end)) continue;
       const float* logits = nullptr;
-      if (Status formed = each([&](Rank& rank, std::uint32_t r) -> Status {
-            if (r < head_) return {};
-            ESP_ASSIGN(const float* its, rank.forward().logits(static_cast<std::uint32_t>(begin),
-                                                               static_cast<std::uint32_t>(end)));
-            if (r == head_) logits = its;
-            return alone || begin == 0 ? Status() : rank.stream().wait(what);
-          });
+      if (Status formed =
+              each([&, first = begin, last = end](Rank& rank, std::uint32_t r) -> Status {
+                if (r >= head_) {
+                  if (!narrowed) ESP_TRY(rank.forward().narrow_head(tokens));
+                  ESP_ASSIGN(const float* its, rank.forward().logits(first, last));
+                  if (r == head_) logits = its;
+                }
+                // Each rank on its own thread: one whose device failed must be heard while others
+                // wait.
+                return alone ? Status() : rank.stream().wait(what);
+              });
           !formed) {
-        return settled(std::move(formed));
+        return formed;
       }
+      narrowed = true;
       ESP_TRY(head.enter());
       ESP_TRY(choices_.answer(plans, planned, begin, end, logits, head.forward().logits_stride(),
                               head.stream(), what, results));
     }
+    if (narrowed) return {};
     // Also where nothing is wanted: what the step was given may go when it returns.
-    if (alone) ESP_TRY(head.stream().wait(what));
-    return results;
+    return each([&](Rank& rank, std::uint32_t) { return rank.stream().wait(what); });
   }
 
   Places places_;
@@ -306,6 +342,10 @@ class DeviceBackend final : public Backend, public HostPages {
   BackendInfo info_;
   std::vector<std::vector<std::byte>> earlier_;  // by slot: what host pages have of layers there
   std::size_t head_;  // the rank on whose device choices are made: the first of the last stage
+  // Of the step that has begun:
+  bool under_way_ = false;
+  std::size_t rows_ = 0;
+  std::vector<std::uint32_t> wanted_;
 };
 
 std::uint32_t stages_of(const CudaOptions& options) {

@@ -23,7 +23,8 @@ bool chosen_on_device(const RowPlan& plan) {
 Result<DeviceChoices> DeviceChoices::create(std::uint32_t vocabulary, const cpu::Kernels& kernels,
                                             cpu::WorkerPool& workers) {
   ESP_ASSIGN(auto masks, MaskTable::create(vocabulary, kMasks));
-  return DeviceChoices(vocabulary, std::move(masks), kernels, workers);
+  ESP_ASSIGN(auto copies, SideCopies::create());
+  return DeviceChoices(vocabulary, std::move(masks), std::move(copies), kernels, workers);
 }
 
 Result<bool> DeviceChoices::choose(std::span<const RowPlan> plans, const PlannedRows& planned,
@@ -50,11 +51,12 @@ Result<bool> DeviceChoices::choose(std::span<const RowPlan> plans, const Planned
     choice.temperature = plan.sampling->temperature;
     if (choice.temperature > 0) choice.uniform = plan.key.uniform(plan.counter);
     if (plan.mask == nullptr) continue;
-    ESP_ASSIGN(choice.mask, masks_.place(plan.mask, stream));
+    ESP_ASSIGN(choice.mask, masks_.place(plan.mask, copies_));
     choice.mask_words = masks_.words();
     if (choice.mask == nullptr) return false;
   }
-  ESP_TRY(stream.copy_in(choices_in_.data(), choices_.bytes().data(), count * sizeof(SampleRow)));
+  ESP_TRY(copies_.copy_in(choices_in_.data(), choices_.bytes().data(), count * sizeof(SampleRow)));
+  ESP_TRY(copies_.join(stream));
   sample(stream.get(), count, choices_in_.as<SampleRow>(), logits, stride, vocabulary_,
          scratch_.data(), chosen_.as<SampleResult>());
   ESP_TRY(

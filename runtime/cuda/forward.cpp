@@ -17,6 +17,10 @@ constexpr std::size_t kRowsToShare = 8;
 // Steps of more rows seldom come again with the same counts.
 constexpr std::uint32_t kMostRecordedRows = 64;
 
+std::uint32_t panel_count(const MatrixGroup& head) {
+  return (head.outputs + kPanelRows - 1) / kPanelRows;
+}
+
 // Sizes that grow with a text are rounded up, so that most steps look like the one before.
 std::uint64_t rounded(std::uint64_t n, std::uint64_t least) {
   return n == 0 ? 0 : std::max(least, std::bit_ceil(n));
@@ -59,6 +63,7 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
   ESP_CHECK(shares.ranks() <= kMostRanks);
   std::unique_ptr<Forward> forward(new Forward(std::move(model), shares, workers, multiprocessors));
   ESP_ASSIGN(forward->stream_, Stream::create());
+  ESP_ASSIGN(forward->copies_beside_, SideCopies::create());
   ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
   if (tensor == nullptr && shares.ranks() == 1) {
     ESP_ASSIGN(forward->together_,
@@ -168,12 +173,12 @@ void Forward::embed(const Batch& batch, std::span<float> out) {
 // The panels of this rank's outputs with a token of `tokens`, as a bitset; false where leaving the
 // others out saves little.
 bool Forward::plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t rows,
-                        std::vector<std::uint32_t>& panels) const {
+                        std::span<std::uint32_t> panels) const {
   if (tokens.empty()) return false;
   const std::uint32_t rank = is_shared() ? links_.across->rank() : 0;
   const std::uint32_t first = shares_.vocabulary[rank];
-  const std::uint32_t count = (weights_.head.outputs + kPanelRows - 1) / kPanelRows;
-  panels.assign((count + 31) / 32, 0);
+  const std::uint32_t count = panel_count(weights_.head);
+  std::fill(panels.begin(), panels.end(), 0U);
   std::uint32_t wanted = 0;
   for (std::uint32_t p = 0; p < count; ++p) {
     // Ranks have whole panels, so one lies in one word.
@@ -191,13 +196,12 @@ bool Forward::plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t 
   return std::uint64_t{wanted} * 16 < std::uint64_t{count} * tuning_.of(rows).most_of_head;
 }
 
-// Everything of the step that the device must know, in one copy.
-Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Residual& earlier,
-                        const Links& links) {
+// Everything of the step's first half that the device must know, in one copy.
+Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
+                        const Residual& earlier, const Links& links) {
   const auto rows = static_cast<std::uint32_t>(batch.rows.size());
   links_ = links;
-  const std::span<const std::uint32_t> wanted =
-      has_head(*model_) ? logits.rows : std::span<const std::uint32_t>();
+  if (!has_head(*model_)) wanted = {};
   count_ = rows;
   wanted_ = static_cast<std::uint32_t>(wanted.size());
   ESP_TRY(reserve(rows, std::min(wanted_, kHeadRows)));
@@ -239,17 +243,6 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   const auto slots = input_.add<DeviceSlot>(batch.writes.size());
   const auto copies = input_.add<DeviceCopy>(batch.copies.size());
   const auto kept = input_.add<std::uint32_t>(wanted.size());
-  const std::size_t chunks = (wanted.size() + kHeadRows - 1) / kHeadRows;
-  ESP_CHECK(wanted.empty() || logits.tokens.size() == chunks);
-  std::vector<std::vector<std::uint32_t>> panels(chunks);
-  std::vector<StepInput::Place> panels_at(chunks);
-  for (std::size_t i = 0; i < chunks; ++i) {
-    const auto chunk = std::min(wanted_ - static_cast<std::uint32_t>(i) * kHeadRows, kHeadRows);
-    if (!plan_head(logits.tokens[i], chunk, panels[i])) panels[i].clear();
-    panels_at[i] = input_.add<std::uint32_t>(panels[i].size());
-  }
-  // What is recorded has the first of them.
-  key_.push_back(chunks > 0 && !panels[0].empty() ? 1 + panels_at[0].offset : 0);
   for (View* view : {global_.get(), local_.get()}) {
     if (view == nullptr) continue;
     ESP_TRY(view->tables.reach(positions, stream_));
@@ -258,6 +251,13 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
     if (view == &last && prunes) plan(view->wanted, wanted);
   }
   ESP_TRY(input_.reserve());
+  panels_.clear();
+  panels_at_.clear();
+  for (std::uint32_t i = 0; i < wanted_; i += kHeadRows) {
+    panels_at_.push_back(panels_.add<std::uint32_t>((panel_count(weights_.head) + 31) / 32));
+  }
+  head_panels_.assign(panels_at_.size(), nullptr);
+  ESP_TRY(panels_.reserve());
   ESP_TRY(parts_.fit(parts * shape_.heads * part_floats(shape_.head_width) * sizeof(float),
                      "parts of attention"));
 
@@ -298,9 +298,6 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   }
   waves_.push_back(static_cast<std::uint32_t>(pages.size()));
   std::copy(wanted.begin(), wanted.end(), input_.host<std::uint32_t>(kept).begin());
-  for (std::size_t i = 0; i < chunks; ++i) {
-    std::copy(panels[i].begin(), panels[i].end(), input_.host<std::uint32_t>(panels_at[i]).begin());
-  }
   const auto write_plan = [&](const Planned& planned) {
     planned.plan.write_to(input_.host<std::byte>(planned.place).first(planned.plan.bytes()));
   };
@@ -317,35 +314,41 @@ Status Forward::prepare(const Batch& batch, const WantedLogits& logits, const Re
   slots_ = input_.device<DeviceSlot>(slots);
   copies_ = input_.device<DeviceCopy>(copies);
   kept_rows_ = input_.device<std::uint32_t>(kept);
-  head_panels_.clear();
-  for (std::size_t i = 0; i < chunks; ++i) {
-    head_panels_.push_back(panels[i].empty() ? nullptr
-                                             : input_.device<std::uint32_t>(panels_at[i]));
-  }
   return input_.send(stream_);
 }
 
 Status Forward::run(const KvView& pool, PageTransfers& transfers) {
   const auto records = [](const Communicator* with) { return with == nullptr || with->records(); };
-  const bool recorded =
-      count_ <= kMostRecordedRows && records(links_.across) && records(links_.along);
+  recorded_ = count_ <= kMostRecordedRows && records(links_.across) && records(links_.along);
   // What is replayed does not wait between layers, nor do copies of pages.
-  if (recorded || waves_.size() > 1) ESP_TRY(transfers.before_reading());
+  if (recorded_ || waves_.size() > 1) ESP_TRY(transfers.before_reading());
   for (std::size_t i = 0; i + 1 < waves_.size(); ++i) {
     if (waves_[i] == waves_[i + 1]) continue;
     copy_pages(stream_.get(), waves_[i + 1] - waves_[i], copies_ + waves_[i], pool);
   }
   if (count_ == 0) return {};
-  if (!recorded) return enqueue(pool, transfers);
-  if (moves_ != DeviceMemory::moves()) {
-    moves_ = DeviceMemory::moves();
-    graphs_.clear();
-  }
   const auto layers = [&] { return enqueue(pool, transfers); };
-  Status ran = graphs_.run(stream_, key_, layers);
-  if (ran || blocks_ == 0 || ran.error().code == ErrorCode::kExhausted) return ran;
-  ESP_TRY(take_apart());
-  return graphs_.run(stream_, key_, layers);
+  if (!recorded_) {
+    ESP_TRY(layers());
+  } else {
+    if (moves_ != DeviceMemory::moves()) {
+      moves_ = DeviceMemory::moves();
+      graphs_.clear();
+    }
+    Status ran = graphs_.run(stream_, key_, layers);
+    if (!ran && blocks_ > 0 && ran.error().code != ErrorCode::kExhausted) {
+      ESP_TRY(take_apart());
+      ran = graphs_.run(stream_, key_, layers);
+    }
+    ESP_TRY(ran);
+  }
+  residual_ = after_layers(pool);  // also where they were replayed
+  return {};
+}
+
+float* Forward::after_layers(const KvView& pool) const {
+  if (blocks_ > 0) return together_.residual(layers_call(pool));
+  return has_head(*model_) && wanted_ < count_ ? x_.as<float>() : begin_;
 }
 
 Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
@@ -364,8 +367,7 @@ Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
     ESP_TRY(transfers.before_layer(l));
     ESP_TRY(run_layer(l, rows, pool));
   }
-  if (has_head(*model_)) return head(0, std::min(wanted_, kHeadRows));
-  if (along == nullptr) return {};
+  if (has_head(*model_) || along == nullptr) return {};
   return along->send(residual_, floats, along->rank() + 1, stream_);
 }
 
@@ -520,8 +522,21 @@ Status Forward::run_layer(std::uint32_t number, std::uint32_t& rows, const KvVie
                    it.post_feed_forward_norm);
 }
 
+Status Forward::narrow_head(std::span<const std::vector<std::uint64_t>> tokens) {
+  ESP_CHECK(tokens.size() == panels_at_.size());
+  bool narrowed = false;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto rows = std::min(wanted_ - static_cast<std::uint32_t>(i) * kHeadRows, kHeadRows);
+    if (!plan_head(tokens[i], rows, panels_.host<std::uint32_t>(panels_at_[i]))) continue;
+    head_panels_[i] = panels_.device<std::uint32_t>(panels_at_[i]);
+    narrowed = true;
+  }
+  if (!narrowed) return {};
+  ESP_TRY(panels_.send(copies_beside_));
+  return copies_beside_.join(stream_);
+}
+
 Status Forward::head(std::uint32_t begin, std::uint32_t end) {
-  if (begin == end) return {};
   const std::uint32_t rows = end - begin;
   const std::uint32_t width = shape_.width;
   const std::uint32_t* const panels = head_panels_[begin / kHeadRows];
@@ -546,7 +561,15 @@ Status Forward::head(std::uint32_t begin, std::uint32_t end) {
 }
 
 Result<const float*> Forward::logits(std::uint32_t begin, std::uint32_t end) {
-  if (begin > 0) ESP_TRY(head(begin, end));
+  const auto work = [&] { return head(begin, end); };
+  if (!recorded_) {
+    ESP_TRY(work());
+  } else {
+    // What its launches depend on; a step that is recorded has no other rows.
+    const std::uint64_t narrowed = head_panels_[0] == nullptr ? 0 : 1;
+    ESP_TRY(
+        graphs_.run(stream_, {end, narrowed, reinterpret_cast<std::uintptr_t>(residual_)}, work));
+  }
   return logits_.as<float>();
 }
 

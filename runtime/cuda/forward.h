@@ -1,12 +1,13 @@
 // The forward pass of a transformer over a ragged batch on a CUDA device: the stages of
 // ../cpu/forward.h, each a few kernels on one stream, with the same bits.
 //
-// What a step knows (rows, slots, page tables; ids, or embeddings where the device has no matrix of
-// them) goes to the device in one copy. Rows
-// whose logits nobody wants stop at the last layer's K and V, and of the head those panels alone
-// are computed that have a token which some row may choose (of all rows: what takes time is to read
-// them; but the others' logits are then anything). Owns the weights and scratch that grows with the
-// largest batch. Used by one thread at a time, on whose current device it lives.
+// A step comes in two halves. Of the first is all that no mask decides (rows, slots, page tables;
+// ids, or embeddings where the device has no matrix of them): it goes to the device in one copy,
+// and the layers run. Rows whose logits nobody wants stop at the last layer's K and V. Of the
+// second, which the host makes ready meanwhile, are the head's panels that have a token which some
+// row may choose: only they are computed (of all rows: what takes time is to read them; but the
+// others' logits are then anything). Owns the weights and scratch that grows with the largest
+// batch. Used by one thread at a time, on whose current device it lives.
 //
 // Several of them are one model: those of a stage share its layers (model_part.h), each forms its
 // columns of every product and gathers the others', and so all of them have the whole residual
@@ -29,6 +30,7 @@
 #include "runtime/cuda/layers_together.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
+#include "runtime/cuda/side_copies.h"
 #include "runtime/cuda/step_input.h"
 #include "runtime/cuda/tensor_products.h"
 #include "runtime/cuda/tuning.h"
@@ -44,13 +46,6 @@ inline constexpr std::uint32_t kHeadRows = 64;
 
 /// kUnsupported, naming the limit, where the kernels cannot take a model of this shape.
 [[nodiscard]] Status check_shape(const ModelShape& shape);
-
-/// Rows of the batch, rising and unique; and of each kHeadRows of them the tokens that matter, as
-/// the words of a mask of the whole vocabulary (empty: all).
-struct WantedLogits {
-  std::span<const std::uint32_t> rows;
-  std::span<const std::vector<std::uint64_t>> tokens;
-};
 
 /// What earlier layers, elsewhere, left in the residual stream: rows of the model's width on the
 /// host.
@@ -78,14 +73,19 @@ class Forward {
   /// go up instead of rows. For those that begin with embeddings.
   [[nodiscard]] Status hold_embedding(std::uint64_t most_bytes);
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
-  /// fail before they wait for each other. `wanted` says which logits may be asked for afterwards;
-  /// without a head it is not looked at. kExhausted.
-  [[nodiscard]] Status prepare(const Batch& batch, const WantedLogits& wanted,
+  /// fail before they wait for each other. `wanted` (rising, unique) are the rows of the batch
+  /// whose logits may be asked for afterwards; without a head they are not looked at. kExhausted.
+  [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
                                const Residual& earlier, const Links& links);
   /// Enqueues the layers, which write K and V, each behind what it reads of pages that arrive.
   [[nodiscard]] Status run(const KvView& pool, PageTransfers& transfers);
-  /// Logits of wanted rows [begin, end), logits_stride() apart, in device memory that the next call
-  /// overwrites, once what was enqueued is done. `end - begin` is kHeadRows, or up to the last row.
+  /// After run(), before logits(), of those with a head: of each kHeadRows wanted rows the tokens
+  /// that matter, as the words of a mask of the whole vocabulary (empty: all). Goes up beside the
+  /// layers.
+  [[nodiscard]] Status narrow_head(std::span<const std::vector<std::uint64_t>> tokens);
+  /// Enqueues the head: logits of wanted rows [begin, end), logits_stride() apart, in device memory
+  /// that the next call overwrites. `begin` is a multiple of kHeadRows, and so is `end`, or all of
+  /// them: kHeadRows at most.
   [[nodiscard]] Result<const float*> logits(std::uint32_t begin, std::uint32_t end);
   [[nodiscard]] std::uint32_t logits_stride() const { return logits_stride_; }
   /// Sizes of the work of later steps; they are valid. No bit depends on them.
@@ -139,6 +139,7 @@ class Forward {
   [[nodiscard]] OneKernelCall layers_call(const KvView& pool) const;
   [[nodiscard]] Status run_together(std::uint32_t& rows, const KvView& pool);
   [[nodiscard]] Status take_apart();
+  [[nodiscard]] float* after_layers(const KvView& pool) const;
   [[nodiscard]] Status head(std::uint32_t begin, std::uint32_t end);
   void embed(const Batch& batch, std::span<float> out);
   [[nodiscard]] Status run_layer(std::uint32_t number, std::uint32_t& rows, const KvView& pool);
@@ -149,7 +150,7 @@ class Forward {
                                 std::uint32_t rows, float* out, std::size_t stride, bool add,
                                 const std::uint32_t* wanted = nullptr);
   [[nodiscard]] bool plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t rows,
-                               std::vector<std::uint32_t>& panels) const;
+                               std::span<std::uint32_t> panels) const;
   [[nodiscard]] Status add_block(ProductOf which, const MatrixGroup& group, const Activations& x,
                                  std::uint32_t rows, const float* post);
   [[nodiscard]] Heads heads_of(std::uint32_t number) const;
@@ -179,7 +180,9 @@ class Forward {
   TemperatureTable temperatures_;
 
   StepInput input_;
-  GraphCache graphs_;
+  StepInput panels_;  // of the second half: bitsets of the head's panels
+  SideCopies copies_beside_;
+  GraphCache graphs_;  // of layers, and of heads
   GraphCache::Key key_;
   std::uint64_t moves_ = 0;
   // Scratch by rows: the residual stream, Q K V, attention's result, gate and up, a block's output;
@@ -194,6 +197,7 @@ class Forward {
   std::uint32_t count_ = 0;   // rows of the step
   std::uint32_t wanted_ = 0;  // of them
   std::uint32_t blocks_ = 0;  // of the layers in one kernel; 0: one kernel a stage
+  bool recorded_ = false;     // whether its launches are recorded
   // Of the step, on the device. The residual stream begins in the input, as embeddings or as what
   // earlier layers left, or in received_, where the stage before sends it or embeddings are looked
   // up, and moves to x_ where only wanted rows go on.
@@ -204,7 +208,8 @@ class Forward {
   const DeviceSlot* slots_ = nullptr;
   const DeviceCopy* copies_ = nullptr;
   const std::uint32_t* kept_rows_ = nullptr;
-  std::vector<const std::uint32_t*> head_panels_;  // of each kHeadRows wanted rows; null: all
+  std::vector<StepInput::Place> panels_at_;        // of each kHeadRows wanted rows
+  std::vector<const std::uint32_t*> head_panels_;  // theirs on the device; null: all
   std::vector<std::uint32_t> waves_;  // of copies: one may read what an earlier one wrote
 };
 

@@ -35,7 +35,7 @@ OneKernelCall Forward::layers_call(const KvView& pool) const {
   call.row_facts = rows_;
   call.slots = slots_;
   call.pool = pool;
-  call.x = residual_;
+  call.x = begin_;
   call.x_after = x_.as<float>();
   call.queries = heads_.as<float>();
   call.attended = attended_.as<float>();

@@ -16,7 +16,8 @@ Result<MaskTable> MaskTable::create(std::uint32_t vocabulary, std::uint32_t rows
   return out;
 }
 
-Result<const std::uint32_t*> MaskTable::place(const grammar::MaskRef& mask, const Stream& stream) {
+Result<const std::uint32_t*> MaskTable::place(const grammar::MaskRef& mask,
+                                              const SideCopies& copies) {
   const std::uint64_t bytes = std::uint64_t{words_} * sizeof(std::uint32_t);
   const auto found = rows_of_.find(mask.get());
   if (found != rows_of_.end()) {
@@ -37,7 +38,7 @@ Result<const std::uint32_t*> MaskTable::place(const grammar::MaskRef& mask, cons
   const std::size_t given = std::min<std::size_t>(mask->size_bytes(), bytes);
   mask->fill(to.data(), given);
   std::memset(to.data() + given, 0, bytes - given);
-  ESP_TRY(stream.copy_in(device_.data() + number * bytes, to.data(), bytes));
+  ESP_TRY(copies.copy_in(device_.data() + number * bytes, to.data(), bytes));
   used_.push_back({mask, number, step_});
   rows_of_[mask.get()] = std::prev(used_.end());
   return device_.as<std::uint32_t>(number * bytes);

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "grammar/mask.h"
 #include "runtime/cuda/device.h"
+#include "runtime/cuda/side_copies.h"
 
 namespace espalier::runtime::cuda {
 
@@ -26,7 +27,7 @@ class MaskTable {
   /// Enqueues the upload of a mask that is not there yet, and says where it lies; words() words of
   /// 32 bits. Null where all rows are taken by this step. kInternal.
   [[nodiscard]] Result<const std::uint32_t*> place(const grammar::MaskRef& mask,
-                                                   const Stream& stream);
+                                                   const SideCopies& copies);
   [[nodiscard]] std::uint32_t words() const { return words_; }
 
  private:

@@ -32,8 +32,10 @@ class StepInput {
     ESP_TRY(host_.fit(size_, "a step's input"));
     return device_.fit(size_, "a step's input");
   }
-  [[nodiscard]] Status send(const Stream& stream) const {
-    return stream.copy_in(device_.data(), host_.bytes().data(), size_);
+  /// `copies`: a Stream or SideCopies.
+  template <class Copies>
+  [[nodiscard]] Status send(const Copies& copies) const {
+    return copies.copy_in(device_.data(), host_.bytes().data(), size_);
   }
 
   /// A section, to be filled after reserve() and before send().

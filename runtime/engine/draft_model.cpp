@@ -14,6 +14,16 @@ constexpr std::uint32_t kBehind = kMostGuessed + 2;
 // Catching up may take so much of the time that the rest of the text takes without guesses.
 constexpr double kCatchUpShare = 0.25;
 
+// Both halves of a step at once: a guess's mask is there before its row, for it says whether there
+// is one. Each plan has a row of its own, and they rise.
+Result<std::vector<RowResult>> run(Backend& backend, const Batch& batch,
+                                   std::span<const RowPlan> plans) {
+  std::vector<std::uint32_t> wanted;
+  for (const RowPlan& plan : plans) wanted.push_back(plan.row);
+  ESP_TRY(backend.begin(batch, wanted));
+  return backend.finish(plans);
+}
+
 }  // namespace
 
 DraftModel::DraftModel(std::unique_ptr<Backend> backend, const Options& options, System& system,
@@ -46,7 +56,7 @@ void DraftModel::measure() {
     }
     batch.sequences.push_back({0});
     const auto start = system_.now();
-    const auto results = backend_->step(batch, {});
+    const auto results = run(*backend_, batch, {});
     if (!results) return fail(results.error().message);
     if (steps_++ > 0) cost_.record(rows, elapsed(system_, start));
   }
@@ -137,7 +147,7 @@ bool DraftModel::round(std::vector<Ask>& asks, std::uint32_t budget) {
   }
   if (batch.rows.empty()) return false;
   const auto start = system_.now();
-  auto results = backend_->step(batch, plans);
+  auto results = run(*backend_, batch, plans);
   const double took = elapsed(system_, start);
   seconds_ += took;
   if (!results) {

@@ -278,6 +278,38 @@ void Scheduler::step() {
   }
 }
 
+Result<std::vector<RowResult>> Scheduler::run_backend(const Batch& batch, std::vector<Asked>& asked,
+                                                      Failures& failed, double& seconds) {
+  std::vector<std::uint32_t> wanted;
+  for (const Asked& it : asked) wanted.push_back(it.row);
+  std::sort(wanted.begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  const auto start = system_.now();
+  const Status begun = backend_.begin(batch, wanted);
+  seconds = elapsed(system_, start);
+  ESP_TRY(begun);
+  const auto masks_start = system_.now();
+  std::vector<RowPlan> plans;
+  std::vector<Asked> answered;
+  for (const Asked& it : asked) {
+    RowPlan plan;
+    plan.row = it.row;
+    Job& job = *it.slice->job;
+    if (Status status = job.want(job.strands()[it.slice->strand], it.position, plan); !status) {
+      failed.emplace_back(&job, std::move(status).error());
+      continue;
+    }
+    plans.push_back(std::move(plan));
+    answered.push_back(it);
+  }
+  asked = std::move(answered);
+  stats_.mask_seconds += elapsed(system_, masks_start);
+  const auto rest_start = system_.now();
+  auto results = backend_.finish(plans);
+  seconds += elapsed(system_, rest_start);
+  return results;
+}
+
 void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slices) {
   cache_.seal(step);
   Batch batch;
@@ -285,16 +317,10 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   for (const auto& write : step.writes()) batch.writes.push_back({write.page, write.slot});
   for (const auto& copy : step.copies()) batch.copies.push_back({copy.from, copy.to, copy.slots});
 
-  struct Asked {
-    const Slice* slice;
-    std::uint32_t position;
-  };
-  std::vector<RowPlan> plans;
   std::vector<Asked> asked;
-  std::vector<std::pair<Job*, Error>> failed;
+  Failures failed;
   std::uint32_t prefill_rows = 0;
   std::uint32_t decode_rows = 0;
-  const auto mask_start = system_.now();
   // A slot holds one prefix and nothing else, so a row that is already in the batch under a slot of
   // ours has our logits: forks at one place draw their samples from one row.
   std::unordered_map<std::uint64_t, std::uint32_t> row_of_slot;
@@ -312,15 +338,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     cache_.page_table(strand.lease, length, pages);
     const auto ask = [&](std::uint32_t row, std::uint32_t position) {
       if (position < strand.cursor || position >= strand.end) return;
-      RowPlan want;
-      want.row = row;
-      Status status = slice.job->want(strand, position, want);
-      if (!status) {
-        failed.emplace_back(slice.job, std::move(status).error());
-        return;
-      }
-      plans.push_back(std::move(want));
-      asked.push_back({&slice, position});
+      asked.push_back({&slice, position, row});
     };
     const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write,
                          std::uint32_t writes) {
@@ -350,14 +368,12 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     (slice.planned.size() > kDecodeRows ? prefill_rows : decode_rows) += slice.planned.size();
     if (batch.rows.size() > rows_before) batch.sequences.push_back(pages);
   }
-  stats_.mask_seconds += elapsed(system_, mask_start);
   stats_.prefill_rows += prefill_rows;
   stats_.decode_rows += decode_rows;
   stats_.logits_rows += batch.rows.size() - prefill_rows - decode_rows;
 
-  const auto start = system_.now();
-  Result<std::vector<RowResult>> results = backend_.step(batch, plans);
-  const double took = elapsed(system_, start);
+  double took = 0;
+  Result<std::vector<RowResult>> results = run_backend(batch, asked, failed, took);
   const auto rows = static_cast<double>(batch.rows.size());
   const double prefill = took * prefill_rows / rows;
   ++stats_.backend_steps;
@@ -385,13 +401,14 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     return std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.first == job; });
   };
   for (std::size_t i = 0; i < asked.size(); ++i) {
-    const auto [slice, position] = asked[i];
-    if (has_failed(slice->job)) continue;
-    Strand& strand = slice->job->strands()[slice->strand];
+    const Asked& it = asked[i];
+    Job* const job = it.slice->job;
+    if (has_failed(job)) continue;
+    Strand& strand = job->strands()[it.slice->strand];
     if (strand.stale) continue;
-    strand.cursor = position + 1;
-    Status status = slice->job->take(strand, position, (*results)[i], cache_, stats_);
-    if (!status) failed.emplace_back(slice->job, std::move(status).error());
+    strand.cursor = it.position + 1;
+    Status status = job->take(strand, it.position, (*results)[i], cache_, stats_);
+    if (!status) failed.emplace_back(job, std::move(status).error());
   }
   for (const auto& job : running_) {
     for (Strand& strand : job->strands()) strand.stale = false;

@@ -2,8 +2,8 @@
 //
 // One step = decode rows and forced spans first, then prefill chunks, under one budget of rows. A
 // strand whose next tokens another strand computes in the same step rides behind it. A step is one
-// Backend::step; nothing in it waits for anything else. Engine thread only. queue.cpp decides who
-// is in the tree, scheduler.cpp runs the steps.
+// of the Backend's, begun before its masks are made; nothing in it waits for anything else. Engine
+// thread only. queue.cpp decides who is in the tree, scheduler.cpp runs the steps.
 //
 // The queue's order is that of programs (Lineage): a request stands where the first one of its
 // program stood, for so many requests. What was begun is ended before more is begun, which is also
@@ -32,6 +32,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/system.h"
@@ -97,6 +98,14 @@ class Scheduler {
     std::uint32_t planned_at = 0;   // the position of the first of them
   };
 
+  /// A position whose logits are wanted, and the row that gives them.
+  struct Asked {
+    const Slice* slice = nullptr;
+    std::uint32_t position = 0;
+    std::uint32_t row = 0;
+  };
+  using Failures = std::vector<std::pair<Job*, Error>>;
+
   // queue.cpp
   void drop_ended();
   void admit();
@@ -125,6 +134,12 @@ class Scheduler {
   bool compact_running();
   std::vector<Slice> plan(radix_cache::StepPlan& step);
   void run(radix_cache::StepPlan& step, const std::vector<Slice>& slices);
+  /// Both halves of the backend's step, and the jobs' masks between them. The answers are those of
+  /// `asked`, without what a job refused to ask (`failed`); `seconds`: what the backend took of
+  /// this thread.
+  [[nodiscard]] Result<std::vector<RowResult>> run_backend(const Batch& batch,
+                                                           std::vector<Asked>& asked,
+                                                           Failures& failed, double& seconds);
   void finish(std::unique_ptr<Job> job, Status status);
   void fail_job(const Job* job, Error error);
 

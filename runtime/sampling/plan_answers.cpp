@@ -66,6 +66,18 @@ PlannedRows::PlannedRows(std::span<const RowPlan> plans, std::uint32_t vocabular
   first.push_back(static_cast<std::uint32_t>(order.size()));
 }
 
+void PlannedRows::spread_over(std::span<const std::uint32_t> wanted) {
+  std::vector<std::uint32_t> firsts;
+  std::size_t at = 0;
+  for (const std::uint32_t row : wanted) {
+    firsts.push_back(first[at]);
+    if (at < rows.size() && rows[at] == row) ++at;
+  }
+  firsts.push_back(first[at]);
+  rows.assign(wanted.begin(), wanted.end());
+  first = std::move(firsts);
+}
+
 std::vector<std::uint64_t> wanted_tokens(std::span<const RowPlan> plans, const PlannedRows& planned,
                                          std::size_t begin, std::size_t end) {
   std::vector<std::uint64_t> out;
@@ -81,7 +93,8 @@ std::vector<std::uint64_t> wanted_tokens(std::span<const RowPlan> plans, const P
   return out;
 }
 
-void check_step(const BackendInfo& info, const Batch& batch, std::span<const RowPlan> plans) {
+void check_batch(const BackendInfo& info, const Batch& batch,
+                 std::span<const std::uint32_t> wanted) {
   for (const auto& table : batch.sequences) {
     for (const PageId page : table) ESP_CHECK(page < info.pages);
   }
@@ -102,8 +115,16 @@ void check_step(const BackendInfo& info, const Batch& batch, std::span<const Row
   for (const PageCopy& copy : batch.copies) {
     ESP_CHECK(copy.from < info.pages && copy.to < info.pages && copy.slots <= kPageTokens);
   }
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    ESP_CHECK(wanted[i] < batch.rows.size());
+    ESP_CHECK(i == 0 || wanted[i - 1] < wanted[i]);
+  }
+}
+
+void check_plans(const BackendInfo& info, std::span<const std::uint32_t> wanted,
+                 std::span<const RowPlan> plans) {
   for (const RowPlan& plan : plans) {
-    ESP_CHECK(plan.row < batch.rows.size());
+    ESP_CHECK(std::binary_search(wanted.begin(), wanted.end(), plan.row));
     ESP_CHECK(plan.want != Want::kToken || plan.sampling != nullptr);
     for (const TokenId id : plan.ids) {
       ESP_CHECK(id >= 0 && static_cast<std::uint32_t>(id) < info.vocabulary);

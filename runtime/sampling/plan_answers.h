@@ -23,6 +23,12 @@ namespace espalier::runtime {
 struct PlannedRows {
   PlannedRows(std::span<const RowPlan> plans, std::uint32_t vocabulary,
               std::span<RowResult> results);
+  /// Takes `wanted` rows in among these, which are some of them: the others have no plans.
+  void spread_over(std::span<const std::uint32_t> wanted);
+  /// Whether any of rows [begin, end) has plans.
+  [[nodiscard]] bool any(std::size_t begin, std::size_t end) const {
+    return first[begin] != first[end];
+  }
 
   std::vector<std::uint32_t> rows;
   std::vector<std::uint32_t> order;  // of plans: by row, then as they were given
@@ -35,8 +41,11 @@ struct PlannedRows {
                                                        const PlannedRows& planned,
                                                        std::size_t begin, std::size_t end);
 
-/// Checks what would make a step read or write outside memory, always: it is short beside a step.
-void check_step(const BackendInfo& info, const Batch& batch, std::span<const RowPlan> plans);
+/// Check what would make a step read or write outside memory, always: it is short beside a step.
+void check_batch(const BackendInfo& info, const Batch& batch,
+                 std::span<const std::uint32_t> wanted);
+void check_plans(const BackendInfo& info, std::span<const std::uint32_t> wanted,
+                 std::span<const RowPlan> plans);
 
 class PlanAnswers {
  public:

@@ -29,7 +29,10 @@ struct ToyOptions {
   std::uint32_t pages = 64;
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
+  bool fail_late = false;          // in its second half
   std::function<void(const runtime::Batch&)> on_step = {};
+  std::function<void()> on_begun = {};  // a first half succeeds
+  std::function<void(std::span<const runtime::RowPlan>)> on_finish = {};
   std::function<Status()> lost = {};  // a step ends with what it says, where that is an error
   // Host memory beside the pool: slots that there is memory for, and which saves and loads cannot
   // be begun (1-based, every so many-th; 0: none).
@@ -54,13 +57,13 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
 
   const runtime::BackendInfo& info() const override { return info_; }
 
-  Result<std::vector<runtime::RowResult>> step(const runtime::Batch& batch,
-                                               std::span<const runtime::RowPlan> plans) override {
+  // All rows run in the first half, as on a device.
+  Status begin(const runtime::Batch& batch, std::span<const std::uint32_t> wanted) override {
     ++steps_;
     rows_ += batch.rows.size();
     if (options_.on_step) options_.on_step(batch);
     if (options_.lost) ESP_TRY(options_.lost());
-    if (steps_ == options_.fail_at_step)
+    if (steps_ == options_.fail_at_step && !options_.fail_late)
       return fail(ErrorCode::kExhausted, "toy backend: injected failure");
     for (const auto& copy : batch.copies) {
       for (std::uint32_t s = 0; s < copy.slots; ++s) at(copy.to, s) = at(copy.from, s);
@@ -73,11 +76,25 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
         at(slot.page, slot.slot) = {row.token, row.position};
       }
     }
+    logits_.clear();
+    for (const std::uint32_t index : wanted) {
+      const auto& row = batch.rows[index];
+      ESP_TRY(read(batch.sequences[row.sequence], row));
+      logits_.emplace_back(index, logits_after(path_));
+    }
+    if (options_.on_begun) options_.on_begun();
+    return {};
+  }
+  Result<std::vector<runtime::RowResult>> finish(std::span<const runtime::RowPlan> plans) override {
+    if (options_.on_finish) options_.on_finish(plans);
+    if (steps_ == options_.fail_at_step)
+      return fail(ErrorCode::kExhausted, "toy backend: injected failure");
     std::vector<runtime::RowResult> out;
     for (const auto& plan : plans) {
-      const auto& row = batch.rows[plan.row];
-      ESP_TRY(read(batch.sequences[row.sequence], row));
-      out.push_back(answer(logits_after(path_), plan));
+      const auto row = std::find_if(logits_.begin(), logits_.end(),
+                                    [&](const auto& it) { return it.first == plan.row; });
+      if (row == logits_.end()) return broken("a plan for a row that was not wanted", plan.row);
+      out.push_back(answer(row->second, plan));
     }
     return out;
   }
@@ -225,7 +242,8 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
   std::vector<Slot> slots_, host_;
   std::uint64_t saves_ = 0, loads_ = 0;
   Took took_;
-  std::vector<TokenId> path_;  // see read()
+  std::vector<TokenId> path_;                                         // see read()
+  std::vector<std::pair<std::uint32_t, std::vector<float>>> logits_;  // of wanted rows
   std::uint64_t steps_ = 0;
   std::atomic<std::uint64_t> rows_ = 0;
 };

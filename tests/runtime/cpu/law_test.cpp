@@ -296,8 +296,8 @@ TEST(CpuLaw, ThePrunedHeadEqualsTheWholeHead) {
       }
       auto dense = pruned;
       for (RowPlan& plan : dense) plan.count = 1;  // asks for the whole head
-      const auto a = rig.backend->step(builder.batch, pruned);
-      const auto b = rig.backend->step(builder.batch, dense);
+      const auto a = run_step(*rig.backend, builder.batch, pruned);
+      const auto b = run_step(*rig.backend, builder.batch, dense);
       ASSERT_TRUE(a && b);
       for (std::size_t i = 0; i < pruned.size(); ++i) {
         EXPECT_EQ((*a)[i].sampled.token, (*b)[i].sampled.token);
@@ -322,7 +322,7 @@ TEST(CpuBackend, ReadingAPoisonedPageIsAnErrorAndNotAnAnswer) {
     const Sampling greedy;
     RowPlan plan;
     plan.sampling = &greedy;
-    const auto result = rig.backend->step(builder.batch, std::vector{plan});
+    const auto result = run_step(*rig.backend, builder.batch, std::vector{plan});
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, ErrorCode::kInternal);
   }
@@ -350,7 +350,7 @@ TEST(CpuBackend, WeightsThatAreNotFiniteAreNamed) {
     RowPlan plan;
     plan.row = 2;
     plan.sampling = &greedy;
-    const auto result = rig.backend->step(builder.batch, std::vector{plan});
+    const auto result = run_step(*rig.backend, builder.batch, std::vector{plan});
     ASSERT_FALSE(result) << type;
     EXPECT_EQ(result.error().code, ErrorCode::kCorrupt) << type;
     EXPECT_NE(result.error().message.find("tensor 'blk.1.ffn_down.weight', row 3"),
@@ -375,11 +375,11 @@ TEST(CpuBackend, AStepWithoutRowsOrPlansIsFine) {
   const auto model = tiny({});
   ASSERT_NE(model, nullptr);
   Rig rig(model, options("", 2));
-  EXPECT_TRUE(rig.backend->step({}, {}));
+  EXPECT_TRUE(run_step(*rig.backend, {}, {}));
   Sequence sequence = rig.sequence(16);
   BatchBuilder builder;
   builder.append(sequence, std::vector<TokenId>{1, 2, 3});
-  EXPECT_TRUE(rig.backend->step(builder.batch, {}));
+  EXPECT_TRUE(run_step(*rig.backend, builder.batch, {}));
 }
 
 }  // namespace

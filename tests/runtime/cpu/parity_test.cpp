@@ -79,7 +79,7 @@ TEST_P(Parity, GreedyTextAndTheTenBestOfEachStep) {
       }
       plans.push_back(std::move(plan));
     }
-    const auto results = rig.backend->step(builder.batch, plans);
+    const auto results = run_step(*rig.backend, builder.batch, plans);
     ASSERT_TRUE(results) << results.error().message;
     bool same = true;
     for (std::size_t step = 0; step < greedy.size(); ++step) {
@@ -153,7 +153,7 @@ double mean_nll(Rig& rig, const std::vector<TokenId>& ids) {
       plan.ids = {ids[begin + i + 1]};
       plans.push_back(std::move(plan));
     }
-    const auto results = rig.backend->step(builder.batch, plans);
+    const auto results = run_step(*rig.backend, builder.batch, plans);
     EXPECT_TRUE(results);
     if (!results) return NAN;
     for (const auto& result : *results) sum -= result.logprobs[0];
@@ -261,7 +261,7 @@ TEST_P(Parity, GeneratingStepByStepEqualsScoringAtOnce) {
     RowPlan plan;
     plan.row = static_cast<std::uint32_t>(next.size() - 1);
     plan.sampling = &greedy;
-    const auto results = rig.backend->step(builder.batch, std::vector{plan});
+    const auto results = run_step(*rig.backend, builder.batch, std::vector{plan});
     ASSERT_TRUE(results) << results.error().message;
     ids.push_back((*results)[0].sampled.token);
     probabilities.push_back((*results)[0].sampled.probability);
@@ -277,7 +277,7 @@ TEST_P(Parity, GeneratingStepByStepEqualsScoringAtOnce) {
     plan.sampling = &greedy;
     plans.push_back(plan);
   }
-  const auto results = rig.backend->step(builder.batch, plans);
+  const auto results = run_step(*rig.backend, builder.batch, plans);
   ASSERT_TRUE(results) << results.error().message;
   for (std::size_t step = 0; step < kSteps; ++step) {
     EXPECT_EQ((*results)[step].sampled.token, ids[prompt.size() + step]) << step;

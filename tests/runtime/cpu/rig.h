@@ -17,6 +17,7 @@
 #include "runtime/cpu/cpu_backend.h"
 #include "runtime/model/model.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/run_step.h"
 
 namespace espalier::runtime::testing {
 
@@ -102,7 +103,7 @@ class Rig {
       }
       plans.push_back(std::move(plan));
     }
-    auto results = backend->step(batch, plans);
+    auto results = run_step(*backend, batch, plans);
     std::vector<std::vector<float>> out;
     if (!results) {
       ADD_FAILURE() << results.error().message;

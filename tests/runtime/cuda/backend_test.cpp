@@ -86,8 +86,8 @@ TEST(ChoiceOfABackend, IsTheSameOnADeviceAsOnTheCpu) {
       plans[i].counter = random();
       if (step % 4 == 1) plans[i].count = 2;
     }
-    const auto expected = twins.cpu.backend->step(builder.batch, plans);
-    const auto actual = twins.device.backend->step(builder.batch, plans);
+    const auto expected = run_step(*twins.cpu.backend, builder.batch, plans);
+    const auto actual = run_step(*twins.device.backend, builder.batch, plans);
     ASSERT_TRUE(expected && actual);
     for (std::size_t i = 0; i < plans.size(); ++i) {
       EXPECT_EQ((*expected)[i].sampled.token, (*actual)[i].sampled.token) << i;
@@ -181,7 +181,7 @@ TEST(CudaBackendErrors, AStepThatLacksMemoryFailsAlone) {
     BatchBuilder builder;
     builder.append(lost, ids);
     host_cuda::fail_next_malloc(n);
-    const auto failed = twins.device.backend->step(builder.batch, {});
+    const auto failed = run_step(*twins.device.backend, builder.batch, {});
     ASSERT_FALSE(failed) << n;
     EXPECT_EQ(failed.error().code, ErrorCode::kExhausted) << failed.error().message;
     EXPECT_NE(failed.error().message.find("MiB"), std::string::npos) << failed.error().message;

@@ -228,7 +228,7 @@ TEST(Ranks, ThatLackMemoryFailTheStepAlone) {
       BatchBuilder builder;
       builder.append(lost, ids);
       host_cuda::fail_next_malloc(n);
-      const auto failed = twins.device.backend->step(builder.batch, {});
+      const auto failed = run_step(*twins.device.backend, builder.batch, {});
       if (!failed) {
         EXPECT_EQ(failed.error().code, ErrorCode::kExhausted) << failed.error().message;
       }
@@ -270,7 +270,7 @@ TEST(Ranks, ThatLackMemoryToGrowGoOnAsTheyWere) {
       BatchBuilder builder;
       builder.append(lost, random_ids(random, *model, 40));
       host_cuda::fail_next_malloc(n);
-      (void)twins.device.backend->step(builder.batch, {});
+      (void)run_step(*twins.device.backend, builder.batch, {});
       host_cuda::reset_device();
       ASSERT_NO_FATAL_FAILURE(small());
     }

@@ -53,13 +53,13 @@ void run_masked(const std::shared_ptr<const Model>& model, std::uint64_t seed,
         plans.push_back(std::move(plan));
       }
     }
-    const auto expected = twins.cpu.backend->step(builder.batch, plans);
-    const auto actual = twins.device.backend->step(builder.batch, plans);
+    const auto expected = run_step(*twins.cpu.backend, builder.batch, plans);
+    const auto actual = run_step(*twins.device.backend, builder.batch, plans);
     ASSERT_TRUE(expected && actual);
     // And of the whole head.
     std::vector<RowPlan> whole = plans;
     for (RowPlan& plan : whole) plan.count = 1;
-    const auto dense = twins.cpu.backend->step(builder.batch, whole);
+    const auto dense = run_step(*twins.cpu.backend, builder.batch, whole);
     ASSERT_TRUE(dense);
     for (std::size_t i = 0; i < plans.size(); ++i) {
       EXPECT_EQ((*actual)[i].sampled.token, (*expected)[i].sampled.token) << i;

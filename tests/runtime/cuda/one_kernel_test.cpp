@@ -162,8 +162,8 @@ void run_few_rows(const SmallModel& of, CudaOptions options = {}) {
   // Of a step of which nothing is wanted K and V alone are there.
   BatchBuilder builder;
   builder.append(branches[1], random_ids(random, *model, 3));
-  ASSERT_TRUE(twins.cpu.backend->step(builder.batch, {}));
-  ASSERT_TRUE(twins.device.backend->step(builder.batch, {}));
+  ASSERT_TRUE(run_step(*twins.cpu.backend, builder.batch, {}));
+  ASSERT_TRUE(run_step(*twins.device.backend, builder.batch, {}));
   branches.push_back(spare);
   for (const Sequence& branch : branches) {
     for (const PageId page : branch.pages) twins.expect_same_page(page);
@@ -327,11 +327,11 @@ TEST(OneKernelErrors, ALostDeviceFailsTheStepsAndNothingElse) {
     host_cuda::lose_device_after(calls);
     bool lost = false;
     for (int step = 0; step < 50 && !lost; ++step) {
-      const auto result = rig.backend->step(builder.batch, {});
+      const auto result = run_step(*rig.backend, builder.batch, {});
       if (result) continue;
       lost = true;
       EXPECT_EQ(result.error().code, ErrorCode::kInternal) << result.error().message;
-      EXPECT_FALSE(rig.backend->step(builder.batch, {})) << "a lost device came back";
+      EXPECT_FALSE(run_step(*rig.backend, builder.batch, {})) << "a lost device came back";
     }
     EXPECT_TRUE(lost);
   }

@@ -379,7 +379,7 @@ TEST(GpuLayers, LackingMemoryFailsAlone) {
     BatchBuilder builder;
     builder.append(lost, ids);
     host_cuda::fail_next_malloc(n);
-    const auto failed = twins.device.backend->step(builder.batch, {});
+    const auto failed = run_step(*twins.device.backend, builder.batch, {});
     ASSERT_FALSE(failed) << n;
     EXPECT_EQ(failed.error().code, ErrorCode::kExhausted);
     host_cuda::reset_device();

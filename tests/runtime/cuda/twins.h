@@ -84,8 +84,8 @@ struct Twins {
       plans[i].sampling = &greedy;
       plans[i].mask = mask;
     }
-    const auto expected = cpu.backend->step(builder.batch, plans);
-    const auto actual = device.backend->step(builder.batch, plans);
+    const auto expected = run_step(*cpu.backend, builder.batch, plans);
+    const auto actual = run_step(*device.backend, builder.batch, plans);
     ASSERT_TRUE(expected && actual);
     for (std::uint32_t i = 0; i < rows; ++i) {
       compare(words, (*expected)[i].sampled, (*actual)[i].sampled);
@@ -181,7 +181,7 @@ inline void expect_the_loss_is_said(Rig& rig, const Model& model, Random& random
   host_cuda::lose_device_after(calls);
   bool lost = false;
   for (int step = 0; step < 50; ++step) {
-    const auto result = rig.backend->step(builder.batch, std::span(&plan, 1));
+    const auto result = run_step(*rig.backend, builder.batch, std::span(&plan, 1));
     if (result) {
       ASSERT_FALSE(lost) << "a lost device came back";
       continue;

@@ -360,9 +360,10 @@ TEST(Engine, WhatCanNeverRunIsRefusedAtOnceWithBothFigures) {
 }
 
 TEST(Engine, AFailedStepFailsItsRequestsAndTheNextOnesRun) {
-  for (std::uint64_t at = 1; at < 8; ++at) {
+  for (std::uint64_t at = 1; at < 16; ++at) {
     Given given;
-    given.toy.fail_at_step = at;
+    given.toy.fail_at_step = (at + 1) / 2;
+    given.toy.fail_late = at % 2 == 0;
     auto engine = make_engine(given);
     std::mt19937 random(11);
     const Ids prompt = random_ids(random, 200);
@@ -376,6 +377,32 @@ TEST(Engine, AFailedStepFailsItsRequestsAndTheNextOnesRun) {
     ASSERT_TRUE(out.has_value()) << out.error().message;
     EXPECT_EQ(out->ids, by_definition(prompt, 10));
   }
+}
+
+// What no mask decides has begun by then.
+TEST(Engine, MasksAreMadeWhileTheRowsRun) {
+  std::vector<std::string> spellings;
+  for (int byte = 0; byte < 256; ++byte) spellings.emplace_back(1, static_cast<char>(byte));
+  const grammar::Matcher matcher =
+      matcher_of("[a-m]([n-z][0-9]|[0-4]x)[a-z]{2}([A-F]|[u-z]){3,9}", jump_vocabulary(spellings));
+  Given given;
+  given.toy.vocabulary = static_cast<std::uint32_t>(spellings.size() + 1);
+  given.options.draft = false;
+  const auto made = [&] { return matcher.grammar()->size().state_bytes; };
+  std::size_t before = 0;
+  int steps = 0;
+  given.toy.on_begun = [&] { before = made(); };
+  given.toy.on_finish = [&](std::span<const RowPlan> plans) {
+    if (!plans.empty() && made() > before) ++steps;
+  };
+  auto engine = make_engine(given);
+  Branch branch = engine->open();
+  branch.append(Ids{1, 2, 3});
+  GenerateRequest request = free_text(40);
+  request.matcher = matcher;
+  const auto out = branch.generate_now(std::move(request));
+  ASSERT_TRUE(out.has_value()) << out.error().message;
+  EXPECT_GE(steps, 5);
 }
 
 TEST(Engine, BranchesThatOutliveTheEngineOnlyFail) {

@@ -36,10 +36,13 @@ class Watched final : public Backend {
     inner_ = std::move(*made);
   }
   const BackendInfo& info() const override { return inner_->info(); }
-  Result<std::vector<RowResult>> step(const Batch& batch, std::span<const RowPlan> plans) override {
+  Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
     ++steps_;
     if (before_) before_(steps_);
-    return inner_->step(batch, plans);
+    return inner_->begin(batch, wanted);
+  }
+  Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
+    return inner_->finish(plans);
   }
   void poison(PageId page) override { inner_->poison(page); }
   void export_page(PageId page, std::span<std::byte> out) const override {

@@ -156,6 +156,7 @@ class Simulation {
     ToyOptions options;
     options.pages = setting.pages;
     options.fail_at_step = setting.fail_at;
+    options.fail_late = setting.fail_at % 2 == 0;
     options.host_slots = setting.host_slots;
     options.fail_saves = 7 * setting.host_fails;
     options.fail_loads = setting.host_fails;

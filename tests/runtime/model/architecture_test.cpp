@@ -20,6 +20,7 @@
 #include "runtime/model/model.h"
 #include "tests/support/gguf_edit.h"
 #include "tests/support/memory_mapping.h"
+#include "tests/support/run_step.h"
 #include "tests/support/tiny_architecture.h"
 
 namespace espalier::runtime {
@@ -82,7 +83,7 @@ class EachCheckpoint : public ::testing::TestWithParam<std::string> {
     plan.want = Want::kLogprobs;
     plan.count = 1;
     // Weights that overflow are reported by the step, not by a crash.
-    (void)(*backend)->step(batch, std::vector{plan});
+    (void)run_step(**backend, batch, std::vector{plan});
     return "";
   }
 

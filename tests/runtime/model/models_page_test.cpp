@@ -13,6 +13,7 @@
 #include "runtime/tokenizer/pre_tokenizer.h"
 #include "tests/support/gguf_edit.h"
 #include "tests/support/memory_mapping.h"
+#include "tests/support/run_step.h"
 #include "tests/support/tiny_architecture.h"
 
 namespace espalier::runtime {
@@ -42,7 +43,7 @@ bool runs(const TinyArchitecture& tiny, std::string_view family) {
   RowPlan plan;
   plan.want = Want::kLogprobs;
   plan.count = 1;
-  return (*backend)->step(batch, std::vector{plan}).has_value() &&
+  return run_step(**backend, batch, std::vector{plan}).has_value() &&
          (*model)->chat_template()->family() == family;
 }
 
