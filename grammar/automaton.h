@@ -310,7 +310,9 @@ class Automaton {
   };
   TextCost text_cost(StateId state, std::uint32_t distance, std::size_t size,
                      std::string_view read);
-  void walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
+  MaskRef near_mask(StateId state, std::uint32_t most_after);
+  MaskRef walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
+  void allow_closing(NearEnd& walk, std::string_view closing);
   bool fits(NearEnd& walk, StateId state);
   [[nodiscard]] bool in_differing_item(StateId state) const;
   void walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in);
@@ -353,6 +355,14 @@ class Automaton {
       machines_;              // by kSchema
   MaskBuilder mask_builder_;  // of the mask that is being made
   std::unordered_map<StateId, std::string> kept_closings_;
+  // The last mask near the end of a budget that a state had, and the tokens left after one of its
+  // own for which it is the same: low to high - 1.
+  struct NearMask {
+    MaskRef mask;
+    std::uint32_t low = 0, high = 0;
+    [[nodiscard]] static std::size_t held_bytes() { return 0; }  // the mask is in masks_
+  };
+  std::unordered_map<StateId, NearMask> near_masks_;
   bool walked_near_end_ = false;
   std::vector<MaskRef> masks_;
   InternTable mask_ids_;

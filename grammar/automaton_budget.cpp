@@ -28,13 +28,28 @@ struct Automaton::NearEnd {
   bool refused = false;       // some text counted as too long
   std::size_t tried = 0;      // places of items that must differ, each closed by itself
 
+  // The mask is that of every budget of low to high - 1 tokens after one of its own.
+  std::uint32_t low = 0, high = kNever;
+  bool within(std::uint64_t tokens) {
+    if (tokens <= most_after) {
+      low = std::max(low, static_cast<std::uint32_t>(tokens));
+      return true;
+    }
+    high = static_cast<std::uint32_t>(std::min<std::uint64_t>(high, tokens));
+    return false;
+  }
+
   // Those that may be in a mask: a tenth of a second at worst.
   static constexpr std::size_t kMostTried = 256;
   // Whether no more may be, so that what would have to counts as too long.
   bool spent() {
     const bool out = tried >= kMostTried;
-    refused = refused || out;
+    if (out) refuse();
     return out;
+  }
+  void refuse() {
+    refused = true;
+    high = most_after + 1;
   }
 
   void allow(std::span<const TokenId> ids) {
@@ -42,7 +57,14 @@ struct Automaton::NearEnd {
   }
 };
 
-void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask) {
+MaskRef Automaton::near_mask(StateId state, std::uint32_t most_after) {
+  const auto known = near_masks_.find(state);
+  if (known == near_masks_.end()) return nullptr;
+  const NearMask& last = known->second;
+  return last.low <= most_after && most_after < last.high ? last.mask : nullptr;
+}
+
+MaskRef Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask) {
   const TokenTrie& trie = program_->vocabulary()->trie();
   NearEnd walk{state,
                most_after,
@@ -56,6 +78,8 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
   do {
     walk.again = false;
     walk.tried = 0;
+    walk.low = 0;
+    walk.high = kNever;
     mask.clear();
     if (schema_text(state)) {
       walk_text(walk, state, TokenTrie::kRoot);
@@ -66,16 +90,29 @@ void Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBuild
   // Where texts counted as too long the closing's own tokens may be among them, and no walk comes
   // by a closing that is kept.
   const auto kept = kept_closings_.find(state);
-  if (!walk.refused && kept == kept_closings_.end()) return;
-  const std::string closing = kept != kept_closings_.end() ? kept->second : closing_word(state);
+  if (walk.refused || kept != kept_closings_.end()) {
+    allow_closing(walk, kept != kept_closings_.end() ? kept->second : closing_word(state));
+  }
+  MaskRef out = intern_mask(mask);
+  // A string that is read on is mostly the same place. In items that must differ no place is.
+  if (!in_differing_item(state)) {
+    const auto [known, fresh] = near_masks_.try_emplace(state);
+    if (fresh) bytes_ += 64;
+    known->second = {out, walk.low, walk.high};
+  }
+  return out;
+}
+
+// The tokens that the closing of the walk's start begins with.
+void Automaton::allow_closing(NearEnd& walk, std::string_view closing) {
   std::uint32_t node = TokenTrie::kRoot;
   for (std::size_t i = 0; i < closing.size(); ++i) {
-    node = trie.child(node, static_cast<std::uint8_t>(closing[i]));
+    node = walk.trie.child(node, static_cast<std::uint8_t>(closing[i]));
     if (node == TokenTrie::kNone) return;
-    const auto tokens = trie.tokens_at(node);
+    const auto tokens = walk.trie.tokens_at(node);
     if (tokens.empty()) continue;
-    const StateId reached = step(state, std::string_view(closing).substr(0, i + 1));
-    if (reached != kDead && distance(reached) <= most_after) walk.allow(tokens);
+    const StateId reached = step(walk.start, closing.substr(0, i + 1));
+    if (reached != kDead && walk.within(distance(reached))) walk.allow(tokens);
   }
 }
 
@@ -110,6 +147,7 @@ void Automaton::keep_closing(StateId state, const std::string& closing) {
     ESP_CHECK(next > at);
     bytes_ += 64 + rest.size();
     kept_closings_.insert_or_assign(state, std::move(rest));
+    near_masks_.clear();  // they were held against longer ones
     state = step(state, std::string_view(closing).substr(at, next - at));
     if (!live(state)) return;
     at = next;
@@ -135,12 +173,12 @@ std::optional<PositionId> Automaton::schema_text(StateId state) const {
 // closed, and others count as too long.
 bool Automaton::fits(NearEnd& walk, StateId state) {
   const std::optional<std::uint64_t> bound = sure_bound(state);
-  if (bound && *bound <= walk.most_after && spelled(state)) return true;
+  if (bound && *bound <= walk.most_after && spelled(state)) return walk.within(*bound);
   if (in_differing_item(state)) {
     if (walk.spent()) return false;
     ++walk.tried;
   }
-  return distance(state) <= walk.most_after;
+  return walk.within(distance(state));
 }
 
 bool Automaton::in_differing_item(StateId state) const {
@@ -271,16 +309,16 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   places[depth].group = schema.text_group(key);
   places[depth].alone = !rests || !rests->rests.empty();
   places[depth].odd = !rests;
-  std::unordered_map<std::uint32_t, bool> bounds;  // by group: all of its texts are close
+  std::unordered_map<std::uint32_t, std::uint64_t> bounds;  // by group: of all of its texts
   const std::uint64_t around = closing_size(position.next);
   const bool in_tokens = spelled(from);
   const auto bounded = [&](std::uint32_t group) {
-    const auto [known, fresh] = bounds.try_emplace(group, false);
+    const auto [known, fresh] = bounds.try_emplace(group, UINT64_MAX);
     if (fresh && in_tokens) {
       const std::optional<std::uint64_t> bound = schema.text_bound(key, group);
-      known->second = bound && *bound + around <= walk.most_after;
+      if (bound) known->second = *bound + around;
     }
-    return known->second;
+    return known->second <= walk.most_after && walk.within(known->second);
   };
   std::unordered_map<std::uint32_t, TextCost> costs;   // by group: of one that ends there
   std::unordered_map<std::uint64_t, StateId> behind;   // by text_end(): where texts end
@@ -343,9 +381,9 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
             }
           }
         }
-        yes = cost.most + cost.copies * own <= walk.most_after;
+        yes = walk.within(cost.most + cost.copies * own);
         if (!yes && cost.copies > 0 && cost.least <= walk.most_after) yes = fits_alone();
-        walk.refused = walk.refused || (!yes && repeated);
+        if (!yes && repeated) walk.refuse();
       }
       if (yes) walk.allow(tokens);
     }

@@ -43,6 +43,10 @@ MaskRef Automaton::mask(StateId state, std::uint32_t tokens_left) {
     mask_builder_.clear();
     return intern_mask(mask_builder_);
   }
+  if (MaskRef near = near_mask(state, tokens_left - 1); near != nullptr) {
+    walked_near_end_ = true;
+    return near;
+  }
   if (!states_[state].mask) {
     // In a key, tokens lead far beyond such a budget: what is allowed without one is of no use.
     constexpr std::uint32_t kNear = 16;
@@ -302,9 +306,8 @@ MaskRef Automaton::walk(StateId state, std::uint32_t most_after, std::uint32_t* 
     return intern_mask(mask);
   }
   if (in_schema(state)) {
-    walk_near_end(state, most_after, mask);
     walked_near_end_ = true;
-    return intern_mask(mask);
+    return walk_near_end(state, most_after, mask);
   }
   std::vector<std::uint64_t>& words = mask.words();
   const TokenSlice* slice = allow_slice(state, most_after, words, largest_after);
