@@ -81,13 +81,14 @@ void SchemaMachine::find_leaf_closing(LeafId leaf) {
   leaves_[leaf].closes = true;  // where it was not: it ends here
 }
 
-// Sets how a key goes on, and all that it leads through: at its start to the key that the object's
-// plan has, else to any that may still come. Goes that way to its end, or to where it is known,
-// appending what is read; kDead where there is none.
+// Sets how a key goes on, and all that it leads through: to the key that the object's plan has,
+// where it begins as that one, else to any that may still come. So a place inside a key closes as
+// it does along the closing of the key's start, whether that was asked for or not. Goes that way to
+// its end, or to where it is known, appending what is read; kDead where there is none.
 SchemaMachine::Cursor SchemaMachine::find_key_closing(Cursor at, std::string& read) {
   constexpr std::size_t kFillers = 32;  // characters after which some key is new
   const State s = states_[at];
-  const bool begins = key_so_far(s.b, s.text).empty();
+  const std::string begun = key_so_far(s.b, s.text);
   const auto leads = [&](const std::string& word) {
     LeafId leaf = s.a;
     std::uint32_t text = s.text;
@@ -100,9 +101,10 @@ SchemaMachine::Cursor SchemaMachine::find_key_closing(Cursor at, std::string& re
   };
   std::optional<std::string> word;
   const Level& object = levels_[s.b];
-  if (const Alternative* a = begins ? closing_alternative(s.b) : nullptr) {
+  if (const Alternative* a = closing_alternative(s.b)) {
     const Plan& closing = plan(object.kind, a->formula, object.seen);
-    if (!closing.end) word = Json(closing.key).dump().substr(1);
+    const std::string planned = closing.end ? std::string() : Json(closing.key).dump().substr(1);
+    if (!closing.end && planned.starts_with(begun)) word = planned.substr(begun.size());
     if (word && !leads(*word)) word.reset();
   }
   const LeafParts& parts = leaves_[s.a].parts;
@@ -110,8 +112,7 @@ SchemaMachine::Cursor SchemaMachine::find_key_closing(Cursor at, std::string& re
   const bool others = levels_[s.b].any_key;
   std::string filler;
   while (others && !word && filler.size() < kFillers + levels_[s.b].own_keys->size()) {
-    const std::string text = key_so_far(s.b, s.text) + filler;
-    if (!own_key(levels_[s.b], text) && leads(filler + "\"")) word = filler + "\"";
+    if (!own_key(levels_[s.b], begun + filler) && leads(filler + "\"")) word = filler + "\"";
     filler += 'a';
   }
   for (std::size_t i = 0; i < parts.size() && !word; ++i) {

@@ -54,7 +54,7 @@ LayerFacts facts_of(const DeviceLayer& it) {
   out.products[static_cast<int>(LayerStage::kOutput)] = product_of(it.output);
   out.products[static_cast<int>(LayerStage::kHidden)] = pair_of(it.hidden, it.up_first);
   out.products[static_cast<int>(LayerStage::kDown)] = product_of(it.down);
-  static_cast<LayerVectors&>(out) = it;
+  static_cast<LayerVectors&>(out) = static_cast<const LayerVectors&>(it);
   out.heads_stride = it.heads.outputs;
   out.key_first = it.key_first;
   out.value_first = it.value_first;

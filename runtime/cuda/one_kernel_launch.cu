@@ -14,10 +14,9 @@ template <KvType kType>
 cudaError_t launch_layers(cudaStream_t stream, const OneKernelCall& call, std::uint32_t blocks,
                           std::size_t shared);
 
-}  // namespace one_kernel
+namespace {
 
-std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool, std::uint32_t rows) {
-  using namespace one_kernel;
+std::size_t shared_of(const LayerFacts& layer, const KvView& pool, std::uint32_t rows) {
   std::size_t room = 0;
   with_type(pool.type, [&]<KvType kType>() {
     room = std::max<std::size_t>(
@@ -38,6 +37,13 @@ std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool, std::
     room = std::max(room, room_of(product, rows).work + work * sizeof(float));
   }
   return kRoomAt + room;
+}
+
+}  // namespace
+}  // namespace one_kernel
+
+std::size_t one_kernel_shared(const LayerFacts& layer, const KvView& pool, std::uint32_t rows) {
+  return one_kernel::shared_of(layer, pool, rows);
 }
 
 std::uint32_t one_kernel_blocks(KvType type, std::size_t shared) {

@@ -67,7 +67,7 @@ void Rank::poison(PageId page) {
   cudaMemsetAsync(at(page), 0xFF, page_bytes_, stream().get());
 }
 
-void Rank::copied(Status enqueued) const {
+void Rank::copied(const Status& enqueued) const {
   if (enqueued) (void)cudaStreamSynchronize(stream().get());
 }
 

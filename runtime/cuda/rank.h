@@ -83,7 +83,7 @@ class Rank {
   // f(place among this part's bytes, place among its layers' bytes of the whole page, bytes).
   template <class F>
   void each_run(F&& f) const;
-  void copied(Status enqueued) const;
+  void copied(const Status& enqueued) const;
 
   Part part_;
   DeviceFacts device_;

@@ -65,15 +65,16 @@ float product_by_the_contract(const Tensor& tensor, std::size_t output, const Qu
     for (std::size_t i = 0; i < group; ++i) {
       const std::uint8_t stored = block.codes[in_block + i];
       const int weight = format.values != nullptr ? format.values[stored] : stored - format.bias;
-      const int code = x.codes[place * kBlock + k % kBlock + i];
+      const std::int8_t code = x.codes[place * kBlock + k % kBlock + i];
       products += weight * code;
       codes += code;
     }
     const float scale = x.blocks[place].scale;
-    const float d = block.scale * static_cast<float>(block.scales[in_block / group]);
+    const std::size_t part = in_block / group;
+    const float d = block.scale * static_cast<float>(block.scales[part]);
     chain = std::fma(static_cast<float>(products), d * scale, chain);
     if (format.has_minima) {
-      const float m = block.minimum * static_cast<float>(block.minima[in_block / group]);
+      const float m = block.minimum * static_cast<float>(block.minima[part]);
       chain = std::fma(m, scale * static_cast<float>(codes), chain);
     }
     if ((k + group) % segment != 0 && k + group != tensor.columns) continue;

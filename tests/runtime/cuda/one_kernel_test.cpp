@@ -20,7 +20,6 @@ namespace espalier::runtime::cuda {
 namespace {
 
 using espalier::testing::GgufWriter;
-using espalier::testing::TinyLlama;
 
 // A model with random weights, of an architecture as small ones have them.
 struct SmallModel {
@@ -264,7 +263,8 @@ TEST(OneKernelByTheRule, IsForFewRowsOfSmallLayersOnOneDevice) {
   two.links = CudaOptions::Links::kThreads;
   EXPECT_EQ(together_of(model, two), 0U);
   two.tensor_parallel = 2;
-  EXPECT_EQ(together_of(load_bytes(TinyLlama().writer().finish().bytes), two), 0U);
+  EXPECT_EQ(together_of(load_bytes(espalier::testing::TinyLlama().writer().finish().bytes), two),
+            0U);
   CudaOptions split;
   split.layers = 1;
   EXPECT_EQ(together_of(model, split), 0U);

@@ -17,7 +17,7 @@ void Engine::open(Block& block, std::size_t number) {
                  static_cast<unsigned>(number / gridDim.x / gridDim.y)};
   blockIdx = block.index;
   if (block.room < count_) {
-    block.threads.reset(new Thread[count_]);
+    block.threads = std::make_unique<Thread[]>(count_);
     block.room = count_;
   }
   // 128 is what code may expect of the block's alignment.
