@@ -303,13 +303,6 @@ class Automaton {
   bool in_schema(StateId state);
   // automaton_budget.cpp
   struct NearEnd;
-  struct TextCost {
-    std::uint32_t most = kNever;  // distance, but for `copies` times the text's own bytes
-    std::uint32_t least = kNever;
-    std::uint64_t copies = 0;  // of the text in its closing, at most; 0: any has the same distance
-  };
-  TextCost text_cost(StateId state, std::uint32_t distance, std::size_t size,
-                     std::string_view read);
   MaskRef near_mask(StateId state, std::uint32_t most_after);
   MaskRef walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
   void allow_closing(NearEnd& walk, std::string_view closing);

@@ -1,9 +1,12 @@
 // Masks of schemas near the end of a budget, where each token's distance counts: tokens that lead
 // to the same place of a key, or behind one, are decided together, since the tokens of a key are
 // most of the vocabulary and each would be a place of its own; and places of keys whose closings
-// end alike share what comes behind. So do members' strings in items that must differ from others:
-// each would leave another value for later items to differ from. The same tokens as walk_trie()
-// finds, but for such strings: none that walk_trie() would not find, and the closing's own.
+// end alike share what comes behind. So do strings that are items which must differ from others.
+// Inside of such items closings may repeat a text, and each leaves another value for later items to
+// differ from: there a text counts by a bound for all of them, then the tokens of the lowest ids,
+// which texts have most, are tried alone, and all others count as too long. So the tokens are those
+// that walk_trie() finds, but for such texts: none that walk_trie() would not find, and the
+// closing's own.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -22,11 +25,12 @@ struct Automaton::NearEnd {
   std::uint32_t most_after;
   const TokenTrie& trie;
   MaskBuilder& mask;
-  std::vector<StateId> path;  // by depth
-  std::string bytes;          // on the way, by depth - 1
-  bool again = false;         // a search took a text that was not told apart
-  bool refused = false;       // some text counted as too long
-  std::size_t tried = 0;      // places of items that must differ, each closed by itself
+  std::vector<StateId> path;      // by depth
+  std::string bytes;              // on the way, by depth - 1
+  bool again = false;             // a search took a text that was not told apart
+  bool refused = false;           // some text counted as too long
+  std::vector<TokenId> unsure{};  // to be tried alone
+  std::size_t tried = 0;          // places of items that must differ, each closed by itself
 
   // The mask is that of every budget of low to high - 1 tokens after one of its own.
   std::uint32_t low = 0, high = kNever;
@@ -80,6 +84,7 @@ MaskRef Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBu
     walk.tried = 0;
     walk.low = 0;
     walk.high = kNever;
+    walk.unsure.clear();
     mask.clear();
     if (schema_text(state)) {
       walk_text(walk, state, TokenTrie::kRoot);
@@ -87,6 +92,12 @@ MaskRef Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBu
       walk_below(walk, state, TokenTrie::kRoot, false);
     }
   } while (walk.again && ++turns < kMostTurns);
+  std::sort(walk.unsure.begin(), walk.unsure.end());
+  for (const TokenId id : walk.unsure) {
+    if (walk.spent()) break;
+    const StateId reached = step(state, program_->vocabulary()->bytes(id));
+    if (reached != kDead && fits(walk, reached)) mask.allow(id);
+  }
   // Where texts counted as too long the closing's own tokens may be among them, and no walk comes
   // by a closing that is kept.
   const auto kept = kept_closings_.find(state);
@@ -247,31 +258,7 @@ std::uint32_t Automaton::text_distance(StateId state, std::uint32_t group,
   return prepend(word, tail(end)).costs[0];
 }
 
-// Of a place inside a member's string in an item that must differ from others, whose text has so
-// many bytes so far, the last of them `read`: closings may repeat that text, for another item may
-// well have it too. So another text's distance is not the same, but has bounds.
-Automaton::TextCost Automaton::text_cost(StateId state, std::uint32_t distance, std::size_t size,
-                                         std::string_view read) {
-  constexpr std::size_t kCharacter = 12;  // what completes one, at most
-  TextCost out{distance, distance, 0};
-  if (distance == kNever) return out;
-  const std::string closing = closing_word(state);
-  std::size_t end = 0;  // of the text
-  while (end < closing.size() && closing[end] != '"') end += closing[end] == '\\' ? 2 : 1;
-  const std::string text =
-      std::string(read) + closing.substr(0, std::min(end, closing.size())) + '"';
-  for (std::size_t at = end; (at = closing.find(text, at + 1)) != std::string::npos;) ++out.copies;
-  out.copies = std::max<std::uint64_t>(1, out.copies);  // a shorter one might be repeated
-  const std::uint64_t most = out.copies * (size + kCharacter);
-  out.least = distance > most ? static_cast<std::uint32_t>(distance - most) : 0;
-  out.most = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(kNever - 1, distance + out.copies * kCharacter));
-  return out;
-}
-
-// The tokens below a node where a key, or a string whose text is kept, is being read. Of strings
-// for which the bounds of text_cost() are not enough the first kMostTried are tried alone, and
-// others count as too long.
+// The tokens below a node where a key, or a string whose text is kept, is being read.
 void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   const auto nodes = walk.trie.nodes();
   const bool root = node == TokenTrie::kRoot;
@@ -292,8 +279,7 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
       apart.push_back(at);
     }
   }
-  const bool repeated = rests && rests->repeated;
-  const bool differs = schema.recorded(key);
+  const bool each = !rests || rests->repeated;  // closes in a way of its own
   std::sort(apart.begin(), apart.end());
   apart.erase(std::unique(apart.begin(), apart.end()), apart.end());
   const auto reach = [&](std::size_t to) {  // the state there
@@ -320,9 +306,9 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
     }
     return known->second <= walk.most_after && walk.within(known->second);
   };
-  std::unordered_map<std::uint32_t, TextCost> costs;   // by group: of one that ends there
-  std::unordered_map<std::uint64_t, StateId> behind;   // by text_end(): where texts end
-  std::unordered_map<std::uint64_t, PositionId> ends;  // the same of closings
+  std::unordered_map<std::uint32_t, std::uint32_t> distances;  // by group
+  std::unordered_map<std::uint64_t, StateId> behind;           // by text_end(): where texts end
+  std::unordered_map<std::uint64_t, PositionId> ends;          // the same of closings
   const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
   for (std::uint32_t i = root ? 0 : node + 1; i < end;) {
     const TokenTrie::Node& at = nodes[i];
@@ -337,11 +323,16 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
     const auto tokens = walk.trie.tokens_at(i);
     if (schema.text_group_ends(here.group)) {
       const bool alone = before.alone;
-      if (!rests && walk.spent()) {
+      if (!rests || (each && !alone)) {
+        auto below = walk.trie.tokens_below(i);
+        if (rests && bounded(before.group)) {
+          walk.allow(tokens);
+          below = below.subspan(tokens.size());
+        }
+        walk.unsure.insert(walk.unsure.end(), below.begin(), below.end());
         i = at.next;
         continue;
       }
-      if (!rests) ++walk.tried;
       const std::uint64_t ended = schema.text_end(key, here.group);
       const auto known = alone ? behind.end() : behind.find(ended);
       const StateId after = known != behind.end() ? known->second : reach(at.depth);
@@ -358,34 +349,24 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
     here.odd = before.odd || (before.escape && (at.byte == 'u' || at.byte == '/'));
     here.alone = here.escape || here.odd || std::binary_search(apart.begin(), apart.end(), i);
     places[at.depth] = here;
-    if (!tokens.empty()) {
-      const auto fits_alone = [&] {
-        if (differs && walk.spent()) return false;
-        const StateId reached = reach(at.depth);
-        return reached != kDead && fits(walk, reached);
-      };
-      bool yes = bounded(here.group);
-      if (!yes && here.alone) {
-        yes = fits_alone();
-      } else if (!yes) {
-        const auto [known, fresh] = costs.try_emplace(here.group);
-        TextCost& cost = known->second;
-        const std::uint64_t own = !repeated ? 0 : rests->begun + at.depth - depth;
-        if (fresh) {
-          const StateId reached = reach(at.depth);
-          if (reached != kDead) {
-            cost.most = cost.least = text_distance(reached, here.group, ends);
-            if (repeated) {
-              const auto read = std::string_view(walk.bytes).substr(depth, at.depth - depth);
-              cost = text_cost(reached, cost.most, own, read);
-            }
-          }
-        }
-        yes = walk.within(cost.most + cost.copies * own);
-        if (!yes && cost.copies > 0 && cost.least <= walk.most_after) yes = fits_alone();
-        if (!yes && repeated) walk.refuse();
+    if (tokens.empty()) {
+      ++i;
+      continue;
+    }
+    if (rests && bounded(here.group)) {
+      walk.allow(tokens);
+    } else if (!rests || (each && !here.alone)) {
+      walk.unsure.insert(walk.unsure.end(), tokens.begin(), tokens.end());
+    } else if (here.alone) {
+      const StateId to = reach(at.depth);
+      if (to != kDead && fits(walk, to)) walk.allow(tokens);
+    } else {
+      const auto [known, fresh] = distances.try_emplace(here.group, kNever);
+      if (fresh) {
+        const StateId to = reach(at.depth);
+        if (to != kDead) known->second = text_distance(to, here.group, ends);
       }
-      if (yes) walk.allow(tokens);
+      if (walk.within(known->second)) walk.allow(tokens);
     }
     ++i;
   }

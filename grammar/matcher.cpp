@@ -48,10 +48,11 @@ class MatcherState {
   mutable StateId state_ = Automaton::kDead;
   // Tokens that are left of a budget, where one was named; the closing that it was held against,
   // which stays one in newer automata (see Automaton::closing_to_keep); and where a mask was given
-  // near its end, what keeps the automaton that made it until one of its tokens is taken.
+  // near its end, what keeps the automaton that made it until a token is taken for each such mask.
   mutable std::uint32_t left_ = UINT32_MAX;
   mutable std::string closing_;
   mutable std::shared_ptr<const CompiledGrammar::Lease> lease_;
+  mutable std::size_t near_masks_ = 0;
 
   void keep_closing(Automaton& automaton, std::uint32_t left) const {
     if (!closing_.empty()) return;
@@ -221,7 +222,10 @@ MaskRef Matcher::mask(std::uint32_t tokens_left) const {
   return locked(*state_, [&](Automaton& a, StateId s) {
     MaskRef mask = a.mask(state_->ended_ ? Automaton::kDead : s, tokens_left);
     if (tokens_left != UINT32_MAX) state_->left_ = tokens_left;
-    if (a.walked_near_end()) state_->lease_ = state_->grammar_->lease();
+    if (a.walked_near_end()) {
+      state_->lease_ = state_->grammar_->lease();
+      ++state_->near_masks_;
+    }
     return mask;
   });
 }
@@ -253,7 +257,7 @@ bool Matcher::advance(TokenId token) {
       next->left_ = state_->left_ - 1;
       next->keep_closing(a, next->left_);
     }
-    state_->lease_.reset();
+    if (state_->near_masks_ > 0 && --state_->near_masks_ == 0) state_->lease_.reset();
     return true;
   });
   if (fits) state_ = std::move(next);

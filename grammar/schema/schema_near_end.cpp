@@ -137,7 +137,6 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
       for (const std::string& text : any.apart) add(text.substr(1));
     }
   }
-  out.begun = begun.size();
   const auto texts = texts_around(std::move(around));
   if (!texts) return std::nullopt;
   std::ranges::for_each(*texts, add);

@@ -39,7 +39,6 @@ struct ItemSoFar {
 /// Texts whose closings may be others than those of most, as may those of their beginnings.
 struct ToldApart {
   std::vector<std::string> rests;  // from where one is read on, in canonical spelling, no quote
-  std::size_t begun = 0;           // bytes that are read
   bool repeated = false;           // closings may have the text again
 };
 
