@@ -116,7 +116,11 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
   if (entry->program == nullptr) return ScalarRun();
   spelled_ = spelled_ && (vocabulary_->single_bytes() == ByteSet::all() ||
                           (alphabet(entry->program->pool()) & ~vocabulary_->single_bytes()).none());
-  if (formulas_.types_of(f) == JsonTypes(JsonTypes::kString)) {  // its states keep their tokens
+  // Then its states keep their tokens; but what completes one is searched for there, among the more
+  // states the longer it is.
+  constexpr std::uint64_t kShort = 64;
+  const bool is_short = entry->program->closing_size(entry->program->root()) <= kShort;
+  if (is_short && formulas_.types_of(f) == JsonTypes(JsonTypes::kString)) {
     auto alone = std::make_shared<ScalarCombination>();
     alone->set_root(alone->words(entry->program));
     if (auto run = side_by_side(std::move(alone))) return run;

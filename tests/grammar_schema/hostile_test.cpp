@@ -243,6 +243,18 @@ TEST(HostileSchemas, PatternsThatHangOthersAreCompiled) {
   });
 }
 
+// What completes a long counted text beside looks is not searched for state by state.
+TEST(HostileSchemas, LongCountedPatternsBesideLooksTakeFewStates) {
+  const auto grammar = compile_json_schema(
+      byte_vocabulary(),
+      Json{{"type", "string"}, {"pattern", "^(?=.*[a-z])(?=.*\\d)(?!.*\\s).{120}$"}});
+  ASSERT_TRUE(grammar.has_value());
+  EXPECT_LT((*grammar)->size().state_bytes, std::size_t{8} << 20);
+  EXPECT_TRUE(testing::accepts(*grammar, "\"" + std::string(119, 'a') + "1\""));
+  EXPECT_FALSE(testing::accepts(*grammar, "\"" + std::string(120, 'a') + "\""));
+  EXPECT_FALSE(testing::accepts(*grammar, "\"" + std::string(118, 'a') + " 1\""));
+}
+
 TEST(HostileSchemas, TextsMayBeHostileToo) {
   on_a_small_stack([] {
     const auto grammar = compile_json_schema(byte_vocabulary(), true);

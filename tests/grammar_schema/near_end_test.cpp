@@ -48,6 +48,11 @@ std::vector<Json> schemas() {
                {"properties", {{"a", text}, {"b", text}, {"c", text}}},
                {"minProperties", 2},
                {"additionalProperties", false}}),
+      // Whose keys closings repeat.
+      list_of({{"type", "object"},
+               {"properties", {{"n", {{"type", "object"}}}}},
+               {"required", {"n"}},
+               {"minProperties", 2}}),
       {{"type", "array"},
        {"prefixItems", {object({{"a", text}}, {"a"}), text}},
        {"items", text},
