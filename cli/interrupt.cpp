@@ -87,8 +87,11 @@ SignalWatcher::SignalWatcher(Interrupt& interrupt) {
 
 SignalWatcher::~SignalWatcher() {
   if (!thread_.joinable()) return;
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  // After one, the second of the same wish may still be on its way: the handler stays for it.
+  if (g_signals == 0) {
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+  }
   const unsigned char over = 0;
   (void)!::write(g_pipe_write, &over, 1);
   thread_.join();

@@ -285,6 +285,7 @@ std::vector<TokenId> Matcher::forced(std::uint32_t tokens_left) const {
   const Vocabulary& vocabulary = *state_->grammar_->vocabulary();
   if (state_->ended_) return {};
   return locked(*state_, [&](Automaton& a, StateId start) -> std::vector<TokenId> {
+    if (tokens_left != UINT32_MAX) state_->left_ = tokens_left;
     if (tokens_left == 0 && !a.done(start)) start = a.closed(start);
     if (start == Automaton::kDead) return {};
     std::string text;
