@@ -3,10 +3,10 @@
 // most of the vocabulary and each would be a place of its own; and places of keys whose closings
 // end alike share what comes behind. So do strings that are items which must differ from others.
 // Inside of such items closings may repeat a text, and each leaves another value for later items to
-// differ from: there a text counts by a bound for all of them, then the tokens of the lowest ids,
-// which texts have most, are tried alone, and all others count as too long. So the tokens are those
-// that walk_trie() finds, but for such texts: none that walk_trie() would not find, and the
-// closing's own.
+// differ from, as does each where the array asks for more than can be told apart: there a text
+// counts by a bound for all of them, then the tokens of the lowest ids, which texts have most, are
+// tried alone, and all others count as too long. So the tokens are those that walk_trie() finds,
+// but for such texts: none that walk_trie() would not find, and the closing's own.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -43,17 +43,13 @@ struct Automaton::NearEnd {
     return false;
   }
 
-  // Those that may be in a mask: a tenth of a second at worst.
-  static constexpr std::size_t kMostTried = 256;
+  static constexpr std::size_t kMostTried = 256;  // in a mask
   // Whether no more may be, so that what would have to counts as too long.
   bool spent() {
-    const bool out = tried >= kMostTried;
-    if (out) refuse();
-    return out;
-  }
-  void refuse() {
+    if (tried < kMostTried) return false;
     refused = true;
     high = most_after + 1;
+    return true;
   }
 
   void allow(std::span<const TokenId> ids) {

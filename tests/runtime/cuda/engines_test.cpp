@@ -14,19 +14,11 @@
 #include "runtime/cpu/kv_pool.h"
 #include "runtime/engine_backends.h"
 #include "tests/runtime/cuda/twins.h"
-#include "tests/support/gguf_writer.h"
 
 namespace espalier::runtime::cuda {
 namespace {
 
-using espalier::testing::TinyLlama;
-
-std::shared_ptr<const Model> tiny() {
-  TinyLlama description;
-  description.layers = 4;
-  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
-  return load_bytes(description.writer().finish().bytes);
-}
+std::shared_ptr<const Model> tiny() { return four_layers(); }
 
 BackendOptions on(const std::string& device) {
   BackendOptions out;

@@ -34,16 +34,6 @@ std::shared_ptr<const Model> tiny(TensorType type = TensorType::kQ4_0) {
   return load_bytes(description(type).writer().finish().bytes);
 }
 
-// So many ranks on device 0.
-CudaOptions ranks(std::uint32_t stages, std::uint32_t tensor, std::uint32_t layers = 0) {
-  CudaOptions out;
-  out.devices.assign(std::size_t{stages} * tensor, 0);
-  out.tensor_parallel = tensor;
-  out.links = CudaOptions::Links::kThreads;
-  out.layers = layers;
-  return out;
-}
-
 class Ranks : public ::testing::TestWithParam<std::pair<std::uint32_t, std::uint32_t>> {};
 
 TEST_P(Ranks, HaveTheSameBitsAsTheCpu) {

@@ -12,28 +12,14 @@
 #include "runtime/engine/engine.h"
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/wrapped_backend.h"
 
 namespace espalier::runtime::cuda {
 namespace {
 
 using espalier::testing::TinyLlama;
 
-std::shared_ptr<const Model> tiny() {
-  TinyLlama description;
-  description.layers = 4;
-  description.kv_heads = 4;
-  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
-  return load_bytes(description.writer().finish().bytes);
-}
-
-CudaOptions ranks(std::uint32_t stages, std::uint32_t tensor, std::uint32_t layers = 0) {
-  CudaOptions out;
-  out.devices.assign(std::size_t{stages} * tensor, 0);
-  out.tensor_parallel = tensor;
-  out.links = CudaOptions::Links::kThreads;
-  out.layers = layers;
-  return out;
-}
+std::shared_ptr<const Model> tiny() { return four_layers(4); }
 
 // One device, and with a first layer on the CPU; ranks that share layers, in two stages, and behind
 // layers on the CPU.
@@ -157,35 +143,26 @@ TEST(MasksThatComeAfterTheLayersHaveBegun, GiveTheSameIds) {
 #ifdef ESPALIER_HOST_CUDA
 
 // A backend that tells of both halves.
-class Told final : public Backend {
+class Told final : public WrappedBackend {
  public:
   Told(std::unique_ptr<Backend> inner, std::function<void()> begins, std::function<void()> begun,
        std::function<void()> finishes)
-      : inner_(std::move(inner)),
+      : WrappedBackend(std::move(inner)),
         begins_(std::move(begins)),
         begun_(std::move(begun)),
         finishes_(std::move(finishes)) {}
-  const BackendInfo& info() const override { return inner_->info(); }
   Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
     begins_();
-    Status out = inner_->begin(batch, wanted);
+    Status out = WrappedBackend::begin(batch, wanted);
     begun_();
     return out;
   }
   Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
     finishes_();
-    return inner_->finish(plans);
-  }
-  void poison(PageId page) override { inner_->poison(page); }
-  void export_page(PageId page, std::span<std::byte> out) const override {
-    inner_->export_page(page, out);
-  }
-  void import_page(PageId page, std::span<const std::byte> bytes) override {
-    inner_->import_page(page, bytes);
+    return WrappedBackend::finish(plans);
   }
 
  private:
-  std::unique_ptr<Backend> inner_;
   std::function<void()> begins_, begun_, finishes_;
 };
 

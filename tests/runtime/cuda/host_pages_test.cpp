@@ -15,19 +15,11 @@
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/engine/engine.h"
 #include "tests/runtime/cuda/twins.h"
-#include "tests/support/gguf_writer.h"
 
 namespace espalier::runtime::cuda {
 namespace {
 
-using espalier::testing::TinyLlama;
-
-std::shared_ptr<const Model> tiny() {
-  TinyLlama description;
-  description.layers = 4;
-  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
-  return load_bytes(description.writer().finish().bytes);
-}
+std::shared_ptr<const Model> tiny() { return four_layers(); }
 
 // One device; one behind layers on the CPU; two that share each layer; two stages of one behind
 // layers on the CPU. (A page is bytes: one of another type only has fewer.)

@@ -16,6 +16,7 @@
 #include "runtime/cuda/cuda_backend.h"
 #include "tests/runtime/cpu/rig.h"
 #include "tests/runtime/cuda/rig.h"
+#include "tests/support/gguf_writer.h"
 
 namespace espalier::runtime::cuda {
 
@@ -29,6 +30,26 @@ using Random = std::mt19937_64;
 inline constexpr PageId kPages = 200;
 inline std::uint64_t pool_bytes(const Model& model, KvType type = KvType::kF16) {
   return kPages * cpu::KvPool::page_bytes(model.shape(), type);
+}
+
+/// A model of four layers in Q4_0.
+inline std::shared_ptr<const Model> four_layers(
+    std::uint32_t kv_heads = espalier::testing::TinyLlama().kv_heads) {
+  espalier::testing::TinyLlama description;
+  description.layers = 4;
+  description.kv_heads = kv_heads;
+  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
+  return load_bytes(description.writer().finish().bytes);
+}
+
+/// So many ranks on device 0, with the last `layers` there (0: all).
+inline CudaOptions ranks(std::uint32_t stages, std::uint32_t tensor, std::uint32_t layers = 0) {
+  CudaOptions out;
+  out.devices.assign(std::size_t{stages} * tensor, 0);
+  out.tensor_parallel = tensor;
+  out.links = CudaOptions::Links::kThreads;
+  out.layers = layers;
+  return out;
 }
 
 inline std::vector<TokenId> random_ids(Random& random, const Model& model, std::size_t n) {

@@ -13,6 +13,7 @@
 #include "runtime/engine/engine.h"
 #include "tests/runtime/cpu/rig.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/wrapped_backend.h"
 
 namespace espalier::runtime::testing {
 
@@ -23,37 +24,27 @@ inline std::shared_ptr<const Model> tiny_model() {
   return made;
 }
 
+inline std::unique_ptr<Backend> tiny_backend(std::uint32_t pages) {
+  CpuOptions options;
+  options.threads = 1;
+  options.kv_bytes = pages * cpu::KvPool::page_bytes(tiny_model()->shape(), options.kv_type);
+  auto made = CpuBackend::create(tiny_model(), options, real_system());
+  EXPECT_TRUE(made.has_value()) << made.error().message;
+  return std::move(*made);
+}
+
 /// A backend of the model, told of each step before it runs.
-class Watched final : public Backend {
+class Watched final : public WrappedBackend {
  public:
   Watched(std::uint32_t pages, std::function<void(std::uint64_t)> before)
-      : before_(std::move(before)) {
-    CpuOptions options;
-    options.threads = 1;
-    options.kv_bytes = pages * cpu::KvPool::page_bytes(tiny_model()->shape(), options.kv_type);
-    auto made = CpuBackend::create(tiny_model(), options, real_system());
-    EXPECT_TRUE(made.has_value()) << made.error().message;
-    inner_ = std::move(*made);
-  }
-  const BackendInfo& info() const override { return inner_->info(); }
+      : WrappedBackend(tiny_backend(pages)), before_(std::move(before)) {}
   Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
     ++steps_;
     if (before_) before_(steps_);
-    return inner_->begin(batch, wanted);
-  }
-  Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
-    return inner_->finish(plans);
-  }
-  void poison(PageId page) override { inner_->poison(page); }
-  void export_page(PageId page, std::span<std::byte> out) const override {
-    inner_->export_page(page, out);
-  }
-  void import_page(PageId page, std::span<const std::byte> bytes) override {
-    inner_->import_page(page, bytes);
+    return WrappedBackend::begin(batch, wanted);
   }
 
  private:
-  std::unique_ptr<Backend> inner_;
   std::function<void(std::uint64_t)> before_;
   std::uint64_t steps_ = 0;
 };
