@@ -45,7 +45,8 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
   auto grammar = std::make_shared<const CompiledGrammar>(std::move(program), limits);
   if (grammar->program().empty() || !grammar->start({}).valid()) {
     if (follow.empty() && is_schema(grammar->program().pool(), root)) {
-      return fail(ErrorCode::kInvalid, "E0301: schema: no value satisfies it");
+      return fail(ErrorCode::kInvalid, "E0301: schema: no value satisfies it, or none of at most " +
+                                           std::to_string(Program::kLongestClosing) + " bytes");
     }
     return fail(ErrorCode::kInvalid,
                 "E0301: no text fits this type" +

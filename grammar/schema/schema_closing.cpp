@@ -251,20 +251,27 @@ std::uint64_t SchemaMachine::find_level_bound(LevelId start) {
     }
     const std::size_t size = work.size();
     std::uint64_t own = 0, after = 0;
+    std::uint32_t repeats = 0, repeats_after = 0;
     for (std::size_t i = 0; i < levels_[at].alternatives.size(); ++i) {
       const Alternative a = levels_[at].alternatives[i];
       if (a.next != 0 && levels_[a.next].closing_bound == 0) {
         work.push_back(a.next);
         continue;
       }
-      if (a.next != 0) after = std::max(after, levels_[a.next].closing_bound);
+      if (a.next != 0) {
+        after = std::max(after, levels_[a.next].closing_bound);
+        repeats_after = std::max(repeats_after, levels_[a.next].repeats);
+      }
       if (work.size() > size) continue;
+      repeats |= static_cast<std::uint32_t>(wants_repeat(a.formula));
       const Kind kind = levels_[at].kind;
       own = std::max(own, kind == Kind::kValue ? value_facts(a.formula).size
                                                : plan(kind, a.formula, levels_[at].seen).size);
     }
     if (work.size() > size) continue;
     levels_[at].closing_bound = own + after + 8;
+    levels_[at].repeats = repeats + repeats_after;
+    most_repeats_ = std::max(most_repeats_, levels_[at].repeats);
     work.pop_back();
   }
   return levels_[start].closing_bound;
@@ -301,6 +308,20 @@ std::uint64_t SchemaMachine::closing_bound(const State& s) {
   }
 }
 
+// What must come twice may be the item that is being read, or one inside of it, as it is spelled
+// then: 1e15 by 18 bytes.
+std::uint64_t SchemaMachine::with_repeats(std::uint64_t bound, const State& at, std::size_t more) {
+  if (most_repeats_ == 0) return bound;
+  constexpr std::uint64_t kSpelled = 6, kItem = 32;
+  for (std::uint32_t text = at.text; text != 0 && text != kLostText; text = texts_[text].before) {
+    ++more;
+  }
+  for (std::uint32_t left = most_repeats_; left > 0 && bound < kTooLong; --left) {
+    bound += kSpelled * (bound + more) + kItem;
+  }
+  return bound;
+}
+
 std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
   const State s = states_[at];
   if (s.phase == Phase::kDead) return std::nullopt;
@@ -313,10 +334,11 @@ std::optional<std::uint64_t> SchemaMachine::sure_bound(Cursor at) {
       std::string way;
       const Cursor behind = front(at, way);
       if (behind == kDead) return std::nullopt;
-      return way.size() + closing_bound(states_[behind]);
+      const State after = states_[behind];
+      return with_repeats(way.size() + closing_bound(after), after, 0);
     }
   }
-  return closing_bound(s);
+  return with_repeats(closing_bound(s), s, 0);
 }
 
 }  // namespace espalier::grammar

@@ -144,21 +144,41 @@ Result<FormulaId> SchemaGraph::pattern(const std::string& pointer, const std::st
 
 // Of a pattern such as `^[a-z][a-z0-9]{0,62}$`, all of whose words differ in how often one part of
 // it stands: that part any number of times, and how many characters that makes. Lengths are
-// counted, where the part that often would be written out.
+// counted, where the part that often would be written out. Looks take no characters; those at the
+// text's beginning may say the same of all of it: `^(?=.{8,64}$)`.
 std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, const Regex& regex) {
-  constexpr std::uint32_t kFew = 16;
-  // Characters that a node has, and those that it may have besides: low..high times `width`.
+  // Beside looks each count is there once for whatever they have seen.
+  const std::uint32_t few = regex.looks ? 2 : 16;
+  // Characters that a node has, and those that it may have besides: low..high times `width`, by the
+  // repeat `counted`.
   struct Size {
     std::uint64_t fixed = 0, width = 0;
-    std::uint32_t low = 0, high = 0;
+    std::uint32_t low = 0, high = 0, counted = 0;
     bool known = true;
   };
-  if (regex.looks || regex.nodes[regex.root].op != RegexOp::kConcat) return std::nullopt;
-  std::vector<Size> sizes(regex.nodes.size());
-  std::uint32_t counted = 0;
+  const RegexNode& root = regex.nodes[regex.root];
   const auto child = [&](const RegexNode& node, std::uint32_t i) {
     return regex.children[node.first + i];
   };
+  if (root.op != RegexOp::kConcat || regex.nodes[child(root, 0)].op != RegexOp::kBegin) {
+    return std::nullopt;
+  }
+  // What goes from the text's beginning to its end, if an end stands last in it.
+  std::vector<std::uint32_t> wholes{regex.root};
+  for (std::uint32_t i = 1; i < root.count; ++i) {
+    const RegexNode& look = regex.nodes[child(root, i)];
+    if (look.op != RegexOp::kAhead && look.op != RegexOp::kNotAhead) break;
+    if (look.op == RegexOp::kAhead) wholes.push_back(child(look, 0));
+  }
+  const auto is_whole = [&](std::uint32_t n) {
+    return std::ranges::find(wholes, n) != wholes.end();
+  };
+  const auto ended = [&](std::uint32_t n) {
+    const RegexNode& node = regex.nodes[n];
+    return node.op == RegexOp::kConcat &&
+           regex.nodes[child(node, node.count - 1)].op == RegexOp::kEnd;
+  };
+  std::vector<Size> sizes(regex.nodes.size());
   for (std::uint32_t n = 0; n < regex.nodes.size(); ++n) {
     const RegexNode& node = regex.nodes[n];
     Size& size = sizes[n];
@@ -174,8 +194,8 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
           const std::uint32_t c = child(node, i);
           const RegexOp op = regex.nodes[c].op;
           // The whole is between the text's ends, and no other part is.
-          const bool end = n == regex.root && ((i == 0 && op == RegexOp::kBegin) ||
-                                               (i + 1 == node.count && op == RegexOp::kEnd));
+          const bool end = (n == regex.root && i == 0 && op == RegexOp::kBegin) ||
+                           (i + 1 == node.count && op == RegexOp::kEnd && is_whole(n));
           if (end) continue;
           const Size& part = sizes[c];
           size.known = size.known && part.known && (part.width == 0 || size.width == 0);
@@ -184,6 +204,7 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
           size.width = part.width;
           size.low = part.low;
           size.high = part.high;
+          size.counted = part.counted;
         }
         break;
       case RegexOp::kAlternate:
@@ -196,28 +217,34 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
       case RegexOp::kRepeat: {
         const Size& part = sizes[child(node, 0)];
         size.known = part.known && part.width == 0 && part.fixed <= Regex::kMaxRepeat;
-        if (node.a == node.b && node.a < kFew) {
+        if (node.a == node.b && node.a < few) {
           size.fixed = part.fixed * node.a;
         } else {
-          const bool many = (node.b == ExpressionPool::kUnbounded ? node.a : node.b) >= kFew;
-          size.known = size.known && counted == 0 && many && part.fixed > 0;
+          const bool many = (node.b == ExpressionPool::kUnbounded ? node.a : node.b) >= few;
+          size.known = size.known && many && part.fixed > 0;
           size.width = part.fixed;
           size.low = node.a;
           size.high = node.b;
-          counted = n;
+          size.counted = n;
         }
         break;
       }
+      case RegexOp::kAhead:
+      case RegexOp::kNotAhead:
+      case RegexOp::kBehind:
+      case RegexOp::kNotBehind:
+      case RegexOp::kBoundary:
+      case RegexOp::kNoBoundary:
+        break;
       default:
         size.known = false;
     }
     if (size.fixed > Regex::kMaxRepeat) return std::nullopt;
   }
-  const RegexNode& root = regex.nodes[regex.root];
-  const Size& whole = sizes[regex.root];
-  const bool anchored = root.count > 2 && regex.nodes[child(root, 0)].op == RegexOp::kBegin &&
-                        regex.nodes[child(root, root.count - 1)].op == RegexOp::kEnd;
-  if (!anchored || !whole.known || whole.width == 0) return std::nullopt;
+  const auto one = std::ranges::find_if(
+      wholes, [&](std::uint32_t n) { return ended(n) && sizes[n].known && sizes[n].width != 0; });
+  if (one == wholes.end()) return std::nullopt;
+  const Size& whole = sizes[*one];
   // The same text with a star in the count's place: known by what it is read as.
   const auto same = [&](const Regex& other) {
     const bool alike = other.nodes.size() == regex.nodes.size() && other.root == regex.root &&
@@ -225,8 +252,8 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
     for (std::uint32_t n = 0; alike && n < regex.nodes.size(); ++n) {
       const RegexNode& a = regex.nodes[n];
       const RegexNode& b = other.nodes[n];
-      const bool counts =
-          n == counted ? b.a == 0 && b.b == ExpressionPool::kUnbounded : a.a == b.a && a.b == b.b;
+      const bool counts = n == whole.counted ? b.a == 0 && b.b == ExpressionPool::kUnbounded
+                                             : a.a == b.a && a.b == b.b;
       if (a.op != b.op || a.first != b.first || a.count != b.count || !counts) return false;
     }
     return alike;
@@ -240,7 +267,9 @@ std::optional<FormulaId> SchemaGraph::counted_pattern(const std::string& text, c
     const std::string any = text.substr(0, at) + '*' + text.substr(end + 1);
     const auto parsed = parse_regex(any, RegexDialect::kEcma);
     if (!parsed || !same(*parsed)) continue;
-    Parts parts{formulas_.literal({AtomKind::kPattern, formulas_.pattern({any, true}), 0})};
+    const auto more = counted_pattern(any, *parsed);
+    Parts parts{more ? *more
+                     : formulas_.literal({AtomKind::kPattern, formulas_.pattern({any, true}), 0})};
     if (least > 0) parts.push_back(formulas_.literal({AtomKind::kLength, clamp(least), 0}));
     if (ends) {
       parts.push_back(unless({AtomKind::kLength, clamp(most + 1), 0}, JsonTypes::kString));

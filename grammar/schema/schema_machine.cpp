@@ -326,12 +326,11 @@ SchemaMachine::LevelId SchemaMachine::value_after_key(LevelId object, const std:
 }
 
 SchemaMachine::LevelId SchemaMachine::next_item(LevelId array) {
-  if (!levels_[array].item_known) {
+  if (!levels_[array].item) {
     const LevelId item = value_of(levels_[array], std::nullopt, 0);
     levels_[array].item = item;
-    levels_[array].item_known = true;
   }
-  return levels_[array].item;
+  return *levels_[array].item;
 }
 
 bool SchemaMachine::may_end(LevelId container) {

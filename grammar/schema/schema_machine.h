@@ -126,8 +126,10 @@ class SchemaMachine {
   bool accepting(const State& at);
   /// The budget of one mask's questions.
   void refuel() { fuel_ = Fuel("steps", 10 * kSteps); }
-  /// A bound for the bytes of a place's closing.
+  /// A bound for the bytes of a place's closing, were no item to come twice.
   std::uint64_t closing_bound(const State& at);
+  /// The same of all places that so many more bytes lead to, where items may have to.
+  std::uint64_t with_repeats(std::uint64_t bound, const State& at, std::size_t more);
   /// The same for a cursor that is known to have a closing; nothing where it must be looked for.
   std::optional<std::uint64_t> sure_bound(Cursor at);
 
@@ -190,8 +192,8 @@ class SchemaMachine {
     std::uint64_t closing_bound = 0;            // see level_bound(); 0: not computed
     std::optional<std::uint64_t> closing_cost;  // see closing_cost()
     std::uint64_t after_key = 0;  // kObject: a bound for what follows a key that may come
-    LevelId item = 0;             // kArray: the next item's level
-    bool item_known = false;
+    std::uint32_t repeats = 0;    // of itself and those around it, where an item must come twice
+    std::optional<LevelId> item;  // kArray: the next item's level
     LevelId stem = 0, next_stem = 0;  // see value_stem(), object_stem()
     bool stem_known = false, next_stem_known = false;
     std::uint8_t standard = 0;  // a stem: types, where the value may be anything of these
@@ -537,8 +539,7 @@ class SchemaMachine {
   FormulaId canonical_ = Formulas::kTrue;  // a string in its canonical spelling
   FormulaId any_key_ = Formulas::kTrue;
   Cursor start_ = kDead;
-  bool undecided_ = false;
-  bool spelled_ = true;
+  bool undecided_ = false, spelled_ = true;
   std::size_t bytes_ = 0;
   Fuel fuel_{"steps", kSteps};
   std::size_t large_steps_ = 40'000;  // left for automata that take more than kDfaSteps
@@ -559,11 +560,10 @@ class SchemaMachine {
   InternTable text_ids_;
   std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;  // by names
   KeyWords key_words_;
-  // By patterns, those that are matched, and names.
   std::map<std::tuple<std::vector<FormulaId>, std::vector<FormulaId>, std::vector<std::uint32_t>>,
            FoundKeys>
-      found_classes_;
-  std::set<std::string> found_keys_;                   // of all of them
+      found_classes_;                 // by patterns, those that are matched, and names
+  std::set<std::string> found_keys_;  // of all of them
   std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
   InternTable seen_ids_;
   std::deque<Scalar> scalars_;  // never moved
@@ -588,9 +588,9 @@ class SchemaMachine {
   NumberMap<LanguageRelation> key_relations_;                            // by two patterns
   std::map<std::vector<FormulaId>, std::vector<KeyClass>> key_classes_;  // by patterns
   NumberMap<FormulaId> member_values_;  // by members that stay the same and name
+  std::uint32_t most_repeats_ = 0;      // of any level
   std::uint64_t taints_ = 0;            // answers that rested on a question still open
-  std::size_t open_ = 0;                // such questions
-  std::size_t nesting_ = 0;
+  std::size_t open_ = 0, nesting_ = 0;  // such questions, and how deep they are
   std::vector<std::unique_ptr<WalkRoom>> walk_rooms_;  // that no walk has now
   // after_value() was asked for what stands behind an item whose text was lost; where that may add
   // to the language; and where its array may end there anyway, whose list it has not joined.

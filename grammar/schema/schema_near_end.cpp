@@ -23,9 +23,10 @@ std::uint32_t SchemaMachine::text_group(const State& at) const {
 
 // Of keys where any may be completed by any characters.
 std::optional<std::uint64_t> SchemaMachine::text_bound(const State& at, std::uint32_t group) {
-  if (at.phase != Phase::kKey) return closing_bound({Phase::kLeaf, 0, group, 0, 0});
-  if (!levels_[at.b].any_key || !leaves_[group].bytes.has('a')) return std::nullopt;
-  return closing_bound({Phase::kKey, 0, group, at.b, 0});
+  const bool key = at.phase == Phase::kKey;
+  if (key && (!levels_[at.b].any_key || !leaves_[group].bytes.has('a'))) return std::nullopt;
+  const State any = key ? State{Phase::kKey, 0, group, at.b, 0} : State{Phase::kLeaf, 0, group};
+  return with_repeats(closing_bound(any), at, vocabulary_->longest_token());
 }
 
 // By class, whatever place of it the key ended at.

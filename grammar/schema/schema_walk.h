@@ -45,7 +45,9 @@ class SchemaWalk {
   /// Allows the tokens that may come at `from`, which is not accepting.
   void run(const SchemaMachine::State& from);
   /// A bound for the closings that they lead to: bytes of the value, or tokens after it.
-  [[nodiscard]] std::uint64_t largest() const { return largest_; }
+  [[nodiscard]] std::uint64_t largest() const {
+    return machine_.with_repeats(largest_, from_, vocabulary_.longest_token());
+  }
 
  private:
   friend class SchemaMachine;

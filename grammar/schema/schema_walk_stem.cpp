@@ -61,7 +61,7 @@ const SchemaMachine::StemMask& SchemaWalk::stem_mask(const Stem& stem) {
   walk.run(stem.place);
   out.known = out.known && !outside.entered && !out.mask.dense() && !machine_.text_missed_;
   if (!out.known) out = {false, MaskBuilder(0), {}, 0};
-  out.largest = walk.largest() - std::min(walk.largest(), stem.stem_bound);
+  out.largest = walk.largest_ - std::min(walk.largest_, stem.stem_bound);
   machine_.text_missed_ = false;
   machine_.bytes_ += out.bytes();
   known = std::make_shared<const SchemaMachine::StemMask>(std::move(out));

@@ -111,6 +111,48 @@ TEST(NearEnd, StringsThatMustDifferHaveEveryTokenThatIsNotTooLong) {
   }
 }
 
+// Where one must come twice and few items may come, what is being read may be what is repeated: a
+// text that is read on makes the way to the end longer.
+TEST(NearEnd, WhatMustComeTwiceAmongFewCountsItsOwnText) {
+  const Json text = {{"type", "string"}};
+  const auto repeats = [](Json items, int least, int most) -> Json {
+    return {{"type", "array"},
+            {"items", std::move(items)},
+            {"minItems", least},
+            {"maxItems", most},
+            {"not", {{"uniqueItems", true}}}};
+  };
+  const Json object = {{"type", "object"},
+                       {"properties", {{"a", text}, {"b", text}}},
+                       {"required", {"a"}},
+                       {"additionalProperties", false}};
+  const Json named = {{"type", "object"}, {"minProperties", 1}, {"additionalProperties", text}};
+  const Json schemas[] = {
+      repeats(text, 0, 2),
+      repeats(text, 3, 3),
+      repeats(object, 0, 2),
+      repeats(named, 0, 2),
+      repeats({{"type", "array"}, {"items", text}, {"minItems", 1}}, 2, 3),
+      repeats({{"type", {"string", "integer"}}}, 0, 2),
+      {{"type", "object"},
+       {"properties", {{"name", repeats(object, 0, 2)}, {"x", text}}},
+       {"required", {"name", "x"}},
+       {"additionalProperties", false}},
+  };
+  const int rounds = std::getenv("ESPALIER_LONG") != nullptr ? 60 : 2;
+  std::uint64_t seed = 2'000;
+  for (const Json& schema : schemas) {
+    for (int round = 0; round < rounds; ++round) {
+      ++seed;
+      MaskCheck check(random_vocabulary(seed, {"{\"a\":\"", "\"},{\"", "\"}", "\",\"", "aba"}),
+                      schema, seed);
+      check.walk(12, true);
+      check.walk_near_end(24);
+      if (HasFatalFailure() || HasFailure()) return;
+    }
+  }
+}
+
 // Of closings of one length an automaton takes what it met first, and one that has grown too large
 // is made anew: what a budget was held against by the old one must be enough for the new one too.
 TEST(NearEnd, ABudgetIsEnoughForAutomataThatAreMadeAnew) {
