@@ -303,6 +303,7 @@ class Automaton {
   bool in_schema(StateId state);
   // automaton_budget.cpp
   struct NearEnd;
+  struct TextWalk;
   MaskRef near_mask(StateId state, std::uint32_t most_after);
   MaskRef walk_near_end(StateId state, std::uint32_t most_after, MaskBuilder& mask);
   void allow_closing(NearEnd& walk, std::string_view closing);
@@ -310,6 +311,8 @@ class Automaton {
   [[nodiscard]] bool in_differing_item(StateId state) const;
   void walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in);
   void walk_text(NearEnd& walk, StateId from, std::uint32_t node);
+  const TokenWalk* allow_characters(TextWalk& text, std::uint32_t group);
+  [[nodiscard]] bool keeps_text(PositionId at) const;
   std::uint32_t text_distance(StateId state, std::uint32_t group,
                               std::unordered_map<std::uint64_t, PositionId>& ends);
   [[nodiscard]] std::optional<PositionId> schema_text(StateId state) const;

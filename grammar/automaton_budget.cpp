@@ -2,12 +2,15 @@
 // to the same place of a key, or behind one, are decided together, since the tokens of a key are
 // most of the vocabulary and each would be a place of its own; and places of keys whose closings
 // end alike share what comes behind. So do strings that are items which must differ from others.
+// Where any character may come, the tokens that are nothing but characters without an escape are
+// those of a slice, decided by how many characters they have, and only the others are walked.
 // Inside of such items closings may repeat a text, and each leaves another value for later items to
 // differ from, as does each where the array asks for more than can be told apart: there a text
 // counts by a bound for all of them, then the tokens of the lowest ids, which texts have most, are
 // tried alone, and all others count as too long. So the tokens are those that walk_trie() finds,
 // but for such texts: none that walk_trie() would not find, and the closing's own.
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,7 +18,9 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/json_expression.h"
 #include "grammar/schema/schema_machine.h"
+#include "grammar/token_slice.h"
 #include "grammar/token_trie.h"
 
 namespace espalier::grammar {
@@ -24,6 +29,7 @@ struct Automaton::NearEnd {
   StateId start;
   std::uint32_t most_after;
   const TokenTrie& trie;
+  const TokenWalk* walked;  // the trie, or what is left of it without a slice
   MaskBuilder& mask;
   std::vector<StateId> path;      // by depth
   std::string bytes;              // on the way, by depth - 1
@@ -69,6 +75,7 @@ MaskRef Automaton::walk_near_end(StateId state, std::uint32_t most_after, MaskBu
   NearEnd walk{state,
                most_after,
                trie,
+               &trie,
                mask,
                std::vector<StateId>(trie.longest() + 1, kDead),
                std::string(trie.longest(), 0)};
@@ -174,6 +181,13 @@ std::optional<PositionId> Automaton::schema_text(StateId state) const {
   return s.items[0];
 }
 
+// Whether the text of the place that schema_text() gave makes a difference behind it.
+bool Automaton::keeps_text(PositionId at) const {
+  const SchemaMachine& schema = machine(Expr{positions_[at].expr});
+  const SchemaMachine::State place = schema.state(positions_[at].progress - 1);
+  return place.phase == SchemaMachine::Phase::kKey || schema.recorded(place);
+}
+
 // Whether what is left is enough behind a token that leads there: by the place's bound where that
 // says so, since a closing has no more tokens than bytes. Each place of an item that must differ
 // from others is one of its own and so is what comes behind it: of those the first kMostTried are
@@ -202,7 +216,7 @@ bool Automaton::in_differing_item(StateId state) const {
 // The tokens below a node, over states. `stands_in`: a text went by that stands for others, so that
 // what a later one may be is not known.
 void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool stands_in) {
-  const auto nodes = walk.trie.nodes();
+  const auto nodes = walk.walked->nodes();
   const bool root = node == TokenTrie::kRoot;
   walk.path[root ? 0 : nodes[node].depth] = from;
   const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
@@ -215,16 +229,17 @@ void Automaton::walk_below(NearEnd& walk, StateId from, std::uint32_t node, bool
     }
     walk.path[at.depth] = next;
     walk.bytes[at.depth - 1U] = static_cast<char>(at.byte);
-    const auto tokens = walk.trie.tokens_at(i);
+    const auto tokens = walk.walked->tokens_at(i);
     if (!tokens.empty() && fits(walk, next)) walk.allow(tokens);
-    if (at.next == i + 1 || !schema_text(next)) {
+    const std::optional<PositionId> text = at.next == i + 1 ? std::nullopt : schema_text(next);
+    if (!text || (stands_in && !keeps_text(*text))) {
       ++i;
       continue;
     }
     if (!stands_in) {
       walk_text(walk, next, i);
     } else {
-      for (const TokenId id : walk.trie.tokens_below(i).subspan(tokens.size())) {
+      for (const TokenId id : walk.walked->tokens_below(i).subspan(tokens.size())) {
         const StateId reached = step(walk.start, program_->vocabulary()->bytes(id));
         if (reached != kDead && fits(walk, reached)) walk.mask.allow(id);
       }
@@ -254,57 +269,137 @@ std::uint32_t Automaton::text_distance(StateId state, std::uint32_t group,
   return prepend(word, tail(end)).costs[0];
 }
 
-// The tokens below a node where a key, or a string whose text is kept, is being read.
+// A text that is being read, from the node of a walk on: its groups, and what is known of them.
+struct Automaton::TextWalk {
+  NearEnd& walk;
+  StateId from;
+  std::size_t depth;  // of its node
+  SchemaMachine& schema;
+  SchemaMachine::State at;
+  std::vector<std::string> rests;  // that are told apart, sorted
+  bool known;                      // which texts those are
+  bool each;                       // those that are not told apart close in ways of their own
+  std::uint64_t around;            // bytes that close what is around the schema's value
+  bool in_tokens;                  // closings are spelled
+  std::unordered_map<std::uint32_t, std::uint64_t> bounds{};     // by group: of all of its texts
+  std::unordered_map<std::uint32_t, std::uint32_t> distances{};  // by group
+  std::unordered_map<std::uint64_t, StateId> behind{};           // by text_end(): where texts end
+  std::unordered_map<std::uint64_t, PositionId> ends{};          // the same of closings
+  StateId reach(Automaton& automaton, std::size_t to) const {
+    return automaton.step(from, std::string_view(walk.bytes).substr(depth, to - depth));
+  }
+  bool bounded(std::uint32_t group) {
+    const auto [found, fresh] = bounds.try_emplace(group, UINT64_MAX);
+    if (fresh && in_tokens) {
+      const std::optional<std::uint64_t> bound = schema.text_bound(at, group);
+      if (bound) found->second = *bound + around;
+    }
+    return found->second <= walk.most_after && walk.within(found->second);
+  }
+};
+
+// Of the tokens that are nothing but characters without an escape: allows those that fit. What is
+// left to be walked; nullptr, and nothing allowed, where all must be.
+const TokenWalk* Automaton::allow_characters(TextWalk& text, std::uint32_t group) {
+  const TokenSlice* slice =
+      program_->vocabulary()->slice(JsonExpressions::kUnescaped, std::nullopt);
+  if (slice == nullptr || slice->others() == nullptr) return nullptr;
+  NearEnd& walk = text.walk;
+  // A character that no text begins with that is told apart.
+  std::string some;
+  for (char c = 'a'; c <= 'z' && some.empty(); ++c) {
+    const auto at = std::ranges::lower_bound(text.rests, std::string(1, c));
+    if (at == text.rests.end() || at->front() != c) some = std::string(slice->longest(), c);
+  }
+  if (some.empty()) return nullptr;
+  std::vector<bool> allowed(slice->longest() + 1, false);
+  const std::uint32_t begun = group;
+  for (std::size_t n = 1; n < allowed.size(); ++n) {
+    group = text.schema.text_group_step(group, static_cast<unsigned char>(some[n - 1]));
+    if (group == 0) break;
+    allowed[n] = text.bounded(group);
+    if (allowed[n]) continue;
+    if (text.each) return nullptr;
+    const auto [known, fresh] = text.distances.try_emplace(group, kNever);
+    if (fresh) {
+      const StateId to = step(text.from, std::string_view(some).substr(0, n));
+      if (to != kDead) known->second = text_distance(to, group, text.ends);
+    }
+    allowed[n] = walk.within(known->second);
+  }
+  std::vector<std::uint64_t> words(walk.mask.words().size());
+  slice->allow(allowed, words);
+  struct Alone {
+    std::string_view read;
+    std::uint32_t group = 0;
+  };
+  std::map<std::uint32_t, Alone> alone;  // by node of the trie
+  for (const std::string& rest : text.rests) {
+    std::uint32_t node = TokenTrie::kRoot;
+    group = begun;
+    for (std::size_t i = 0; i < rest.size() && group != 0; ++i) {
+      node = walk.trie.child(node, static_cast<std::uint8_t>(rest[i]));
+      if (node == TokenTrie::kNone) break;
+      group = text.schema.text_group_step(group, static_cast<unsigned char>(rest[i]));
+      if (group != 0)
+        alone.try_emplace(node, Alone{std::string_view(rest).substr(0, i + 1), group});
+    }
+  }
+  for (const auto& [node, one] : alone) {
+    const auto tokens = walk.trie.tokens_at(node);
+    if (tokens.empty() || text.bounded(one.group)) continue;
+    for (const TokenId id : tokens) {
+      words[static_cast<std::size_t>(id) / 64] &= ~(std::uint64_t{1} << (id % 64));
+    }
+    const StateId to = step(text.from, one.read);
+    if (to != kDead && fits(walk, to)) walk.allow(tokens);
+  }
+  auto& out = walk.mask.words();
+  for (std::size_t w = 0; w < out.size(); ++w) out[w] |= words[w];
+  return slice->others();
+}
+
+// The tokens below a node where a text is being read.
 void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
-  const auto nodes = walk.trie.nodes();
   const bool root = node == TokenTrie::kRoot;
-  const std::size_t depth = root ? 0 : nodes[node].depth;
   const Position position = positions_[*schema_text(from)];
   SchemaMachine& schema = machine(Expr{position.expr});
   const SchemaMachine::State key = schema.state(position.progress - 1);
   const bool is_key = key.phase == SchemaMachine::Phase::kKey;
-  // Nodes whose text may close in another way, sorted.
-  std::vector<std::uint32_t> apart;
+  const bool kept = is_key || schema.recorded(key);
   const std::size_t told = schema.told_apart_count(key);
-  const auto rests = schema.told_apart(key);
-  for (const std::string& rest : rests.value_or(ToldApart()).rests) {
-    std::uint32_t at = node;
-    for (const char c : rest) {
-      at = walk.trie.child(at, static_cast<std::uint8_t>(c));
-      if (at == TokenTrie::kNone) break;
-      apart.push_back(at);
-    }
-  }
-  const bool each = !rests || rests->repeated;  // closes in a way of its own
-  std::sort(apart.begin(), apart.end());
-  apart.erase(std::unique(apart.begin(), apart.end()), apart.end());
-  const auto reach = [&](std::size_t to) {  // the state there
-    return step(from, std::string_view(walk.bytes).substr(depth, to - depth));
-  };
+  std::optional<ToldApart> apart = schema.told_apart(key);
+  TextWalk text{walk,
+                from,
+                root ? 0U : walk.walked->nodes()[node].depth,
+                schema,
+                key,
+                apart ? std::move(apart->rests) : std::vector<std::string>(),
+                apart.has_value(),
+                !apart || apart->repeated,
+                closing_size(position.next),
+                spelled(from)};
+  std::ranges::sort(text.rests);
+  const auto again = std::ranges::unique(text.rests);
+  text.rests.erase(again.begin(), again.end());
   struct Place {
     std::uint32_t group = 0;
-    bool alone = false;   // its text may close in another way
-    bool escape = false;  // the same, and an escape begins
-    bool odd = false;     // the same, however it is spelled from here on
+    std::size_t first = 0, last = 0;  // of the texts that are told apart: those that begin so
+    bool alone = false;               // its text may close in another way
+    bool escape = false;              // the same, and an escape begins
+    bool odd = false;                 // the same, however it is spelled from here on
   };
   std::vector<Place> places(walk.trie.longest() + 1);
-  places[depth].group = schema.text_group(key);
-  places[depth].alone = !rests || !rests->rests.empty();
-  places[depth].odd = !rests;
-  std::unordered_map<std::uint32_t, std::uint64_t> bounds;  // by group: of all of its texts
-  const std::uint64_t around = closing_size(position.next);
-  const bool in_tokens = spelled(from);
-  const auto bounded = [&](std::uint32_t group) {
-    const auto [known, fresh] = bounds.try_emplace(group, UINT64_MAX);
-    if (fresh && in_tokens) {
-      const std::optional<std::uint64_t> bound = schema.text_bound(key, group);
-      if (bound) known->second = *bound + around;
-    }
-    return known->second <= walk.most_after && walk.within(known->second);
-  };
-  std::unordered_map<std::uint32_t, std::uint32_t> distances;  // by group
-  std::unordered_map<std::uint64_t, StateId> behind;           // by text_end(): where texts end
-  std::unordered_map<std::uint64_t, PositionId> ends;          // the same of closings
+  Place& start = places[text.depth];
+  start.group = schema.text_group(key);
+  start.last = text.rests.size();
+  start.alone = !text.known || start.last > 0;
+  start.odd = !text.known;
+  const TokenWalk* whole = walk.walked;
+  if (root && apart && apart->any_character) {
+    if (const TokenWalk* left = allow_characters(text, start.group)) walk.walked = left;
+  }
+  const auto nodes = walk.walked->nodes();
   const std::uint32_t end = root ? static_cast<std::uint32_t>(nodes.size()) : nodes[node].next;
   for (std::uint32_t i = root ? 0 : node + 1; i < end;) {
     const TokenTrie::Node& at = nodes[i];
@@ -316,12 +411,12 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
       i = at.next;
       continue;
     }
-    const auto tokens = walk.trie.tokens_at(i);
+    const auto tokens = walk.walked->tokens_at(i);
     if (schema.text_group_ends(here.group)) {
       const bool alone = before.alone;
-      if (!rests || (each && !alone)) {
-        auto below = walk.trie.tokens_below(i);
-        if (rests && bounded(before.group)) {
+      if (!text.known || (text.each && !alone)) {
+        auto below = walk.walked->tokens_below(i);
+        if (text.known && text.bounded(before.group)) {
           walk.allow(tokens);
           below = below.subspan(tokens.size());
         }
@@ -330,42 +425,53 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
         continue;
       }
       const std::uint64_t ended = schema.text_end(key, here.group);
-      const auto known = alone ? behind.end() : behind.find(ended);
-      const StateId after = known != behind.end() ? known->second : reach(at.depth);
-      if (!alone) behind.emplace(ended, after);
+      const auto known = alone ? text.behind.end() : text.behind.find(ended);
+      const StateId after =
+          known != text.behind.end() ? known->second : text.reach(*this, at.depth);
+      if (!alone) text.behind.emplace(ended, after);
       if (after != kDead) {
         if (!tokens.empty() && fits(walk, after)) walk.allow(tokens);
-        walk_below(walk, after, i, !alone);
+        walk_below(walk, after, i, kept && !alone);
       }
       i = at.next;
       continue;
     }
+    // Of the texts that are told apart, those that go on so.
+    const auto own = std::ranges::equal_range(
+        text.rests.begin() + static_cast<std::ptrdiff_t>(before.first),
+        text.rests.begin() + static_cast<std::ptrdiff_t>(before.last), int{at.byte}, {},
+        [length = at.depth - text.depth](const std::string& rest) {
+          return rest.size() < length ? -1 : static_cast<unsigned char>(rest[length - 1]);
+        });
+    here.first = static_cast<std::size_t>(own.begin() - text.rests.begin());
+    here.last = static_cast<std::size_t>(own.end() - text.rests.begin());
     // Another spelling of one that is told apart begins by \u or \/.
     here.escape = !is_key && before.alone && !before.escape && at.byte == '\\';
     here.odd = before.odd || (before.escape && (at.byte == 'u' || at.byte == '/'));
-    here.alone = here.escape || here.odd || std::binary_search(apart.begin(), apart.end(), i);
+    here.alone = here.escape || here.odd || here.first < here.last;
     places[at.depth] = here;
     if (tokens.empty()) {
       ++i;
       continue;
     }
-    if (rests && bounded(here.group)) {
+    if (text.known && text.bounded(here.group)) {
       walk.allow(tokens);
-    } else if (!rests || (each && !here.alone)) {
+    } else if (!text.known || (text.each && !here.alone)) {
       walk.unsure.insert(walk.unsure.end(), tokens.begin(), tokens.end());
     } else if (here.alone) {
-      const StateId to = reach(at.depth);
+      const StateId to = text.reach(*this, at.depth);
       if (to != kDead && fits(walk, to)) walk.allow(tokens);
     } else {
-      const auto [known, fresh] = distances.try_emplace(here.group, kNever);
+      const auto [known, fresh] = text.distances.try_emplace(here.group, kNever);
       if (fresh) {
-        const StateId to = reach(at.depth);
-        if (to != kDead) known->second = text_distance(to, here.group, ends);
+        const StateId to = text.reach(*this, at.depth);
+        if (to != kDead) known->second = text_distance(to, here.group, text.ends);
       }
       if (walk.within(known->second)) walk.allow(tokens);
     }
     ++i;
   }
+  walk.walked = whole;
   walk.again = walk.again || schema.told_apart_count(key) != told;
 }
 

@@ -44,8 +44,6 @@ std::string escape(char32_t c) {
 
 constexpr std::size_t kDepth = 1000;  // of constants: the JSON library prints them by recursion
 
-constexpr CodePointRange kUnescaped[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x10FFFF}};
-
 std::uint32_t bound_of(std::uint64_t n) {
   // Beyond 2^32 - 2 characters there is no text to be had: the same as no bound.
   return n >= ExpressionPool::kUnbounded ? ExpressionPool::kUnbounded

@@ -20,6 +20,8 @@ class JsonExpressions {
 
   Expr whitespace();
 
+  /// What stands in a JSON string as itself.
+  static constexpr CodePointRange kUnescaped[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0x10FFFF}};
   /// One code point of a JSON string, any: plain or escaped (surrogate pairs are one).
   Expr string_character();
   /// One code point of the class, as it may stand in a JSON string: itself, or its short escape for

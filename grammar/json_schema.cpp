@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "grammar/compiled_grammar.h"
+#include "grammar/json_expression.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/schema_graph.h"
 #include "grammar/token_trie.h"
@@ -64,6 +65,7 @@ void prepare_schemas(const VocabularyRef& vocabulary) {
     if (!quotes.empty() && text.advance(quotes[0])) static_cast<void>(text.mask(UINT32_MAX));
   }
   library->keep_for_good(false);
+  static_cast<void>(vocabulary->slice(JsonExpressions::kUnescaped, std::nullopt));
 }
 
 }  // namespace espalier::grammar

@@ -136,8 +136,8 @@ class SchemaMachine {
   // ---- for masks near the end of a budget ----
   /// Inside an item that must differ from others.
   [[nodiscard]] bool recorded(const State& at) const;
-  /// Inside a key, or a string of an item that must differ from others: texts that lead to the same
-  /// group (not 0) close alike, but for those that are told_apart(). 0 elsewhere.
+  /// Inside a key, or a string that is not enumerated or lies in an item that must differ: texts
+  /// that lead to one group (not 0) close alike, but for those that are told_apart(). 0 elsewhere.
   [[nodiscard]] std::uint32_t text_group(const State& at) const;
   /// The group a byte on; 0: none.
   std::uint32_t text_group_step(std::uint32_t group, unsigned char byte) {

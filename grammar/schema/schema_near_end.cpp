@@ -1,6 +1,6 @@
-// Which texts make no difference near the end of a budget: keys, and members' strings in items that
-// must differ from others, which close alike but for the few that a closing itself is made of or
-// that stand already.
+// Which texts make no difference near the end of a budget: strings, whose texts are not kept; and
+// keys and members' strings in items that must differ from others, which close alike but for the
+// few that a closing itself is made of or that stand already.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -14,9 +14,11 @@ namespace espalier::grammar {
 
 std::uint32_t SchemaMachine::text_group(const State& at) const {
   if (at.phase == Phase::kKey) return at.a;
-  if (at.phase != Phase::kLeaf || !leaves_[at.a].recorded) return 0;
+  if (at.phase != Phase::kLeaf) return 0;
+  const bool kept = leaves_[at.a].recorded;
   const bool strings = std::ranges::all_of(leaves_[at.a].parts, [&](const LeafPart& part) {
-    return scalars_[part.scalar].run.string();
+    const ScalarRun& run = scalars_[part.scalar].run;
+    return run.string() && (kept || run.words() == nullptr);
   });
   return strings && !leaves_[at.a].accepting ? at.a : 0;
 }
@@ -101,11 +103,17 @@ std::optional<std::set<std::string>> SchemaMachine::texts_around(std::vector<Lev
 // in items, and the shortest of each scalar, which closings are made of.
 std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
   ToldApart out;
+  const LeafParts& parts = leaves_[at.a].parts;
+  const ScalarRun& run = scalars_[parts[0].scalar].run;
+  const Terminal* terminal = parts.size() == 1 ? run.terminal() : nullptr;
+  out.any_character = terminal != nullptr && run.taken_node(parts[0].state) == 0 &&
+                      run.place(parts[0].state).q == terminal->boundary();
   std::string begun;
   const auto add = [&](const std::string& text) {
     if (text.starts_with(begun)) out.rests.push_back(text.substr(begun.size()));
   };
   const bool key = at.phase == Phase::kKey;
+  bool escaped = false;  // what the text goes on with is not known yet
   std::vector<LevelId> around;
   if (key) {
     const Level& object = levels_[at.b];
@@ -115,13 +123,14 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
     if (!object.recorded) return out;
     around.push_back(at.b);
     out.repeated = true;
-  } else {
+  } else if (leaves_[at.a].recorded) {
     const auto read = item_so_far(at);
-    if (!read || read->escaped) return std::nullopt;
+    if (!read) return std::nullopt;
     begun = read->text.substr(1);
+    escaped = read->escaped;
     // A string that is an item itself is one that later ones can't be; what is inside of items
     // others may have too.
-    for (const LeafPart& part : leaves_[at.a].parts) {
+    for (const LeafPart& part : parts) {
       if (part.next == 0) return std::nullopt;
       around.push_back(part.next);
       out.repeated = out.repeated || levels_[part.next].recorded;
@@ -138,6 +147,7 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
       for (const std::string& text : any.apart) add(text.substr(1));
     }
   }
+  if (around.empty()) return out;
   const auto texts = texts_around(std::move(around));
   if (!texts) return std::nullopt;
   std::ranges::for_each(*texts, add);
@@ -152,12 +162,16 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
     const Json value = Json::parse(closing, nullptr, false);
     if (value.is_string()) add(JsonExpressions::spelled(value.get_ref<const std::string&>()));
   }
+  if (escaped) {
+    std::erase_if(out.rests, [](const std::string& rest) { return rest.empty(); });
+    if (!out.rests.empty()) return std::nullopt;
+  }
   return out;
 }
 
 std::size_t SchemaMachine::told_apart_count(const State& at) const {
   if (at.phase == Phase::kKey) return found_keys_.size();
-  return scalars_.size();
+  return leaves_[at.a].recorded ? scalars_.size() : 0;
 }
 
 }  // namespace espalier::grammar

@@ -40,6 +40,7 @@ struct ItemSoFar {
 struct ToldApart {
   std::vector<std::string> rests;  // from where one is read on, in canonical spelling, no quote
   bool repeated = false;           // closings may have the text again
+  bool any_character = false;      // any that needs no escape may come, and all are read alike
 };
 
 }  // namespace espalier::grammar

@@ -128,6 +128,16 @@ class MaskCheck {
     }
   }
 
+  // Along a text, byte by byte.
+  void walk_along(std::string_view text) {
+    Matcher matcher = grammar_->start();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(text[i]))) << schema_.dump() << text;
+      check_budgets(matcher, std::string(text.substr(0, i + 1)));
+      if (::testing::Test::HasFailure()) return;
+    }
+  }
+
   /// All tokens must be there even so.
   void let_no_text_be_refused() { exact_ = true; }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/grammar_schema/mask_check.h"
@@ -148,6 +149,67 @@ TEST(NearEnd, WhatMustComeTwiceAmongFewCountsItsOwnText) {
                       schema, seed);
       check.walk(12, true);
       check.walk_near_end(24);
+      if (HasFatalFailure() || HasFailure()) return;
+    }
+  }
+}
+
+// A vocabulary that is mostly words, as real ones are.
+VocabularyRef wordy_vocabulary(std::uint64_t seed, std::vector<std::string> more) {
+  static const char* const kCharacters[] = {
+      "a", "b", "c", "x", "1", " ", "n", "\xC3\xA9", "\xE5\x8D\x81", "\xF0\x9F\x98\x80"};
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 1'500; ++i) {
+    std::string word;
+    for (std::uint64_t n = 1 + random() % 6; n > 0; --n) {
+      word += kCharacters[random() % std::size(kCharacters)];
+    }
+    more.push_back(std::move(word));
+  }
+  return random_vocabulary(seed, more);
+}
+
+TEST(NearEnd, WordsAreDecidedByTheirLengthButForThoseThatAreToldApart) {
+  const Json text = {{"type", "string"}};
+  const auto object = [](Json properties, Json required, Json more) -> Json {
+    return {{"type", "object"},
+            {"properties", std::move(properties)},
+            {"required", std::move(required)},
+            {"additionalProperties", std::move(more)}};
+  };
+  const Json integer = {{"type", "integer"}};
+  // And a text along which some are told apart.
+  const std::pair<Json, const char*> rows[] = {
+      {text, "\"a"},
+      {{{"type", "string"}, {"maxLength", 4}}, "\"a"},
+      {{{"type", "string"}, {"minLength", 3}}, "\"a"},
+      {{{"type", "string"}, {"minLength", 2}, {"maxLength", 5}}, "\"a"},
+      {{{"type", {"string", "null"}}}, "\"a"},
+      {object({{"a", text}, {"ab", integer}, {"name", text}}, {"ab", "name"}, text),
+       R"({"a":"x","n)"},
+      {object({{"a", text}, {"abc", integer}}, {"abc"}, {{"enum", {1, 20000}}}), R"({"x":1,"a)"},
+      {object({{"n\u00e9", text}, {"x1", {{"maxLength", 2}}}}, {"x1", "n\u00e9"}, true),
+       R"({"x1":"","x)"},
+      {object({{"a", list_of(text, 2)}, {"b", text}}, {"a", "b"}, false), R"({"a":["a","b)"},
+      {list_of(text, 2), R"(["a",")"},
+      {list_of(text, 2), R"(["xab\)"},
+      {list_of({{"type", "string"}, {"maxLength", 2}}, 5), R"(["a","ab","b)"},
+      {object({{"a", {{"const", 1'000'000}}}, {"xa", {{"const", 1'000'000}}}}, Json::array(), true),
+       R"({"x)"},
+      {list_of(object({{"a", text}}, {"a"}, false)), R"([{"a":"a"},{"a":"a)"},
+      {{{"type", "object"}, {"minProperties", 2}, {"propertyNames", {{"maxLength", 3}}}},
+       R"({"":0,"a)"},
+  };
+  const int rounds = std::getenv("ESPALIER_LONG") != nullptr ? 40 : 1;
+  std::uint64_t seed = 3'000;
+  for (const auto& [schema, along] : rows) {
+    for (int round = 0; round < rounds; ++round) {
+      ++seed;
+      MaskCheck check(wordy_vocabulary(seed, {"\":\"", "\",\"", "ab\":", "name", "\"}"}), schema,
+                      seed);
+      check.walk(4, true);
+      check.walk_near_end(12);
+      check.walk_along(along);
       if (HasFatalFailure() || HasFailure()) return;
     }
   }
