@@ -220,15 +220,23 @@ bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& le
   };
   const auto given = [&](FormulaId known) {
     const JsonTypes may = formulas_.types_of(known);
+    const auto decided = [&](FormulaId said) -> std::optional<FormulaId> {
+      if (said <= Formulas::kTrue) return said;
+      const FormulaId both = formulas_.all({known, said});
+      if (both == known) return Formulas::kTrue;
+      if (both == Formulas::kFalse) return Formulas::kFalse;
+      const bool excluded = formulas_.all({known, formulas_.negate(said)}) == known;
+      return excluded ? std::optional(Formulas::kFalse) : std::nullopt;
+    };
     return formulas_.map(f, [&](FormulaId l) -> FormulaId {
       if (formulas_.atom(l).kind != AtomKind::kChild) return l;
+      // As it was told, or, of a value of these types, by what it says of them.
       FormulaId said = comparable(formulas_.atom(l).a);
+      if (const auto told = decided(said)) return *told;
+      const FormulaId whole = said;
       if (may != JsonTypes(JsonTypes::kAll)) said = formulas_.restrict(said, may);
       if (may == JsonTypes(JsonTypes::kString)) said = by_patterns(known, said);
-      if (said <= Formulas::kTrue) return said;
-      if (formulas_.all({known, said}) == known) return Formulas::kTrue;
-      const bool excluded = formulas_.all({known, formulas_.negate(said)}) == known;
-      return excluded || formulas_.all({known, said}) == Formulas::kFalse ? Formulas::kFalse : l;
+      return said != whole ? decided(said).value_or(l) : l;
     });
   };
   while (has_child(f)) {

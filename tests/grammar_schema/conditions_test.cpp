@@ -245,5 +245,29 @@ TEST(Conditions, ByManyPatternsThatExcludeEachOtherReadEveryText) {
   EXPECT_FALSE(testing::accepts(grammar, R"({"l4":1,"id":"p3-x"})"));
 }
 
+// Where what a branch says of a value is more than one thing it is not asked again of a value that
+// it was told of: branches stay as few as they are.
+TEST(Conditions, OfBranchesThatNoRequiredConstantTellsApartStayFew) {
+  const Json kinds[] = {{{"type", "string"}},
+                        {{"type", "integer"}, {"minimum", 0}},
+                        {{"enum", {"x", "y"}}},
+                        {{"type", "array"}, {"items", {{"type", "string"}}}}};
+  Json branches = Json::array();
+  for (int i = 0; i < 30; ++i) {
+    Json properties = {{"type", {{"const", "event" + std::to_string(i)}}}};
+    for (const int step : {1, 3, 4}) {
+      properties["p" + std::to_string(i * step % 9)] = kinds[(i + step) % 4];
+    }
+    branches.push_back(
+        {{"properties", std::move(properties)}, {"required", {"p" + std::to_string(i * 3 % 9)}}});
+  }
+  const auto grammar =
+      compile_json_schema(byte_vocabulary(), {{"type", "object"}, {"oneOf", branches}});
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  EXPECT_TRUE(testing::accepts(*grammar, R"({"p5":"x","p6":"text","p2":3,"type":"event5"})"));
+  EXPECT_FALSE(testing::accepts(*grammar, R"({"p5":"x","p6":"text","p2":"3","type":"event5"})"));
+  EXPECT_LT((*grammar)->size().bytes, std::size_t{4} << 20);
+}
+
 }  // namespace
 }  // namespace espalier::grammar
