@@ -394,6 +394,7 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
   start.group = schema.text_group(key);
   start.last = text.rests.size();
   start.alone = !text.known || start.last > 0;
+  start.escape = apart && apart->escape;
   start.odd = !text.known;
   const TokenWalk* whole = walk.walked;
   if (root && apart && apart->any_character) {

@@ -2,15 +2,53 @@
 // keys and members' strings in items that must differ from others, which close alike but for the
 // few that a closing itself is made of or that stand already.
 #include <algorithm>
+#include <cctype>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/utf8.h"
 #include "grammar/json_expression.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
+namespace {
+
+// A text in its canonical spelling whose first character `escape`, \u and some digits or more, may
+// become: adds what would be left to be read then, each digit in both cases. False where that is
+// not told: of a character that takes two escapes.
+bool add_respelled(const std::string& text, const std::string& escape,
+                   std::vector<std::string>& out) {
+  constexpr std::size_t kPrefix = 2, kDigits = 4;
+  const Json value = Json::parse('"' + text + '"', nullptr, false);
+  if (!value.is_string()) return false;
+  const auto& decoded = value.get_ref<const std::string&>();
+  if (decoded.empty()) return true;
+  const utf8::Decoded first = utf8::decode(decoded, 0);
+  const char32_t c = first.code_point;
+  const auto unit = static_cast<unsigned>(c < 0x10000 ? c : 0xD800 + ((c - 0x10000) >> 10));
+  std::vector<std::string> left{""};
+  for (std::size_t i = 0; i < kDigits; ++i) {
+    const char digit = "0123456789abcdef"[(unit >> (4 * (kDigits - 1 - i))) & 15];
+    const char capital = static_cast<char>(std::toupper(static_cast<unsigned char>(digit)));
+    if (kPrefix + i < escape.size()) {
+      const char read = escape[kPrefix + i];
+      if (read != digit && read != capital) return true;
+      continue;
+    }
+    for (std::size_t n = left.size(); n-- > 0;) {
+      if (capital != digit) left.push_back(left[n] + capital);
+      left[n] += digit;
+    }
+  }
+  if (c >= 0x10000) return false;
+  const std::string rest = JsonExpressions::spelled(decoded.substr(first.length));
+  for (const std::string& digits : left) out.push_back(digits + rest);
+  return true;
+}
+
+}  // namespace
 
 std::uint32_t SchemaMachine::text_group(const State& at) const {
   if (at.phase == Phase::kKey) return at.a;
@@ -113,7 +151,7 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
     if (text.starts_with(begun)) out.rests.push_back(text.substr(begun.size()));
   };
   const bool key = at.phase == Phase::kKey;
-  bool escaped = false;  // what the text goes on with is not known yet
+  std::string escape;  // \u and a part of what it takes
   std::vector<LevelId> around;
   if (key) {
     const Level& object = levels_[at.b];
@@ -127,7 +165,8 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
     const auto read = item_so_far(at);
     if (!read) return std::nullopt;
     begun = read->text.substr(1);
-    escaped = read->escaped;
+    out.escape = read->escape == "\\";
+    (out.escape ? begun : escape) += read->escape;
     // A string that is an item itself is one that later ones can't be; what is inside of items
     // others may have too.
     for (const LeafPart& part : parts) {
@@ -162,9 +201,12 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
     const Json value = Json::parse(closing, nullptr, false);
     if (value.is_string()) add(JsonExpressions::spelled(value.get_ref<const std::string&>()));
   }
-  if (escaped) {
-    std::erase_if(out.rests, [](const std::string& rest) { return rest.empty(); });
-    if (!out.rests.empty()) return std::nullopt;
+  if (!escape.empty()) {
+    std::vector<std::string> left;
+    for (const std::string& rest : out.rests) {
+      if (!add_respelled(rest, escape, left)) return std::nullopt;
+    }
+    out.rests = std::move(left);
   }
   return out;
 }

@@ -215,7 +215,7 @@ std::optional<ItemSoFar> SchemaMachine::item_so_far(const State& at) const {
   }
   if (start == std::string::npos) return std::nullopt;
   const std::size_t end = std::min({read.size(), escape, high});
-  ItemSoFar out{read.substr(start, end - start), end < read.size()};
+  ItemSoFar out{read.substr(start, end - start), read.substr(end)};
   if (out.text.find('\\') == std::string::npos) return out;
   const Json value = Json::parse(out.text + '"', nullptr, false);
   if (!value.is_string()) return std::nullopt;

@@ -294,7 +294,7 @@ bool SchemaWalk::apart_exits(std::uint32_t node, const Part& part, const Piece& 
     const std::string_view rest = std::string_view(*at).substr(read->text.size());
     if (rest.empty()) {
       here = true;
-    } else if (read->escaped) {
+    } else if (!read->escape.empty()) {
       return false;
     } else {
       exits_of(piece, rest, alone);
@@ -310,7 +310,7 @@ bool SchemaWalk::apart_exits(std::uint32_t node, const Part& part, const Piece& 
 bool SchemaWalk::differs_at(std::uint32_t node, const Part& part, std::uint32_t at) const {
   if (part.any_item == nullptr || part.any_item->apart.empty()) return false;
   const auto read = item_before(node, part);
-  if (!read || read->escaped || at == node) return true;
+  if (!read || !read->escape.empty() || at == node) return true;
   const auto nodes = all_.trie->nodes();
   const std::size_t from = node == TokenTrie::kRoot ? 0 : nodes[node].depth;
   const std::string_view inside =

@@ -32,8 +32,8 @@ struct AnyItem {
 };
 
 struct ItemSoFar {
-  std::string text;      // from its quote on, in its canonical spelling
-  bool escaped = false;  // and the beginning of an escape
+  std::string text;    // from its quote on, in its canonical spelling
+  std::string escape;  // and the beginning of an escape, as it was read
 };
 
 /// Texts whose closings may be others than those of most, as may those of their beginnings.
@@ -41,6 +41,7 @@ struct ToldApart {
   std::vector<std::string> rests;  // from where one is read on, in canonical spelling, no quote
   bool repeated = false;           // closings may have the text again
   bool any_character = false;      // any that needs no escape may come, and all are read alike
+  bool escape = false;             // its backslash was read: `rests` are those of canonical ones
 };
 
 }  // namespace espalier::grammar
