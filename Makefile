@@ -119,6 +119,8 @@ bench-masks: python
 	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every $(EVERY) --spare 0
 	@build/bin/maskbench --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz \
 	  --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz --every 6 --limit 1000 --hold
+	@python3 bench/hard_schemas.py > build/hard.jsonl
+	@build/bin/maskbench --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas build/hard.jsonl
 	@PYTHONPATH=build/python $(ESPALIER_PEER_PYTHON) bench/masks_vs_peers.py --every $(EVERY) \
 	  --tokenizer $(ESPALIER_DATA)/tokenizers/llama3.1.tokenizer.json.xz --schemas $(ESPALIER_DATA)/maskbench/dev.jsonl.xz
 	@python3 bench/grammar_rows.py > build/grammars.jsonl

@@ -275,6 +275,24 @@ Json times(std::vector<double>& all) {
           {"max", all.back()}};
 }
 
+// The rows that took longest by one of their times, with what they say of it.
+Json longest(const std::vector<Outcome>& outcomes, double Outcome::*time) {
+  constexpr std::size_t kRows = 5;
+  std::vector<const Outcome*> rows;
+  for (const Outcome& o : outcomes) {
+    if (o.refusal.empty() && o.*time > 0) rows.push_back(&o);
+  }
+  const auto shown = rows.begin() + static_cast<std::ptrdiff_t>(std::min(kRows, rows.size()));
+  std::partial_sort(rows.begin(), shown, rows.end(),
+                    [&](const Outcome* a, const Outcome* b) { return a->*time > b->*time; });
+  Json out = Json::array();
+  for (auto row = rows.begin(); row != shown; ++row) {
+    out.push_back({{"id", (*row)->id}, {"us", (*row)->*time}});
+    if (time == &Outcome::slowest) out.back()["after"] = (*row)->slowest_after;
+  }
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -455,6 +473,8 @@ int main(int argc, char** argv) {
                     {"mask_cpu_us", times(masks_cpu)},
                     {"clock_us", {{"mask", empty.least}, {"mask_cpu", empty.cpu}}},
                     {"compile_us", times(compiles)},
+                    {"longest_masks", longest(outcomes, &Outcome::slowest)},
+                    {"longest_compiles", longest(outcomes, &Outcome::compile)},
                     {"held", memory},
                     {"peak_resident_bytes", static_cast<std::uint64_t>(usage.ru_maxrss) * 1024},
                     {"refusals", refusals}};
