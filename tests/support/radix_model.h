@@ -84,6 +84,7 @@ class Model {
   [[nodiscard]] std::uint64_t copies() const { return all_copies_; }
   [[nodiscard]] std::uint64_t extra_writes() const { return all_extra_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+  [[nodiscard]] std::uint64_t ahead() const { return ahead_; }
 
  private:
   static constexpr std::uint64_t kPoison = 0;
@@ -163,6 +164,8 @@ class Model {
         plan(path, op.count % 40 + 1u);
       } else if (kind == Operation::kPlanAll) {
         plan_all();
+      } else if (kind == Operation::kAhead) {
+        ahead(op);
       } else if (kind == Operation::kMarkDead) {
         cache_.mark_dead(path.lease);
       } else if (kind == Operation::kExpect) {
@@ -410,6 +413,54 @@ class Model {
       breaks("pages_needed of all is not exact");
   }
 
+  // Places behind some of the paths before their tokens are known; then the tokens are, or the
+  // place is given back, or the path ends.
+  void ahead(const Operation& op) {
+    struct Ahead {
+      std::size_t lease = 0;
+      PlannedWrite place;
+    };
+    std::vector<Ahead> all;
+    std::minstd_rand random(op.seed + 1u);
+    const std::uint32_t nodes = cache_.usage().nodes;
+    for (std::size_t i = 0; i < leases_.size(); ++i) {
+      if (leases_[i].tokens.size() >= setting_.longest || (op.count >> i % 8 & 1) == 0) continue;
+      std::optional<PlannedWrite> place;
+      guarded([&] { place = cache_.reserve(leases_[i].lease); });
+      if (place) all.push_back({i, *place});
+    }
+    if (cache_.usage().nodes < nodes) lossy_ = true;
+    if (const Status ok = cache_.check(); !ok) breaks(ok.error().message);
+    for (Ahead& it : all) {
+      if (op.seed % 3 == 0) extend(leases_[it.lease], {static_cast<TokenId>(random() % 4)});
+    }
+    for (Ahead& it : all) {
+      Path& path = leases_[it.lease];
+      std::uint32_t held = cache_.usage().held;
+      if (random() % 4 == 0) {
+        cache_.give_back(it.place);
+        if (cache_.usage().held + (it.place.slot == 0 ? 1 : 0) != held)
+          breaks("a place that was given back is held");
+        continue;
+      }
+      if (op.seed % 3 != 0) extend(path, {static_cast<TokenId>(random() % 4)});
+      held = cache_.usage().held;
+      const auto position = static_cast<std::uint32_t>(path.tokens.size()) - 1;
+      const RowRange range = cache_.plan(path.lease, plan_, it.place);
+      if (range.size() != 1 || plan_.rows()[range.begin].position != position ||
+          plan_.rows()[range.begin].token != path.tokens[position])
+        breaks("a reserved row that is not the path's");
+      const PlannedWrite& write = plan_.writes()[range.begin];
+      if (write.page != it.place.page || write.slot != it.place.slot)
+        breaks("a row that is not where its place was");
+      if (cache_.usage().held != held) breaks("a reserved row took a page");
+      if (!planned_.insert(path.prefix[position]).second)
+        breaks("a reserved token is planned twice");
+      row_hash_.push_back(path.prefix[position]);
+      ++ahead_;
+    }
+  }
+
   void execute(const Operation& op) {
     cache_.seal(plan_);
     const auto copy = [&] {
@@ -552,6 +603,7 @@ class Model {
   std::uint64_t all_copies_ = 0;
   std::uint64_t all_extra_ = 0;
   std::uint64_t evicted_ = 0;
+  std::uint64_t ahead_ = 0;
 };
 
 /// The smallest list found that still breaks something, by leaving out ever smaller pieces.
