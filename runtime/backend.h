@@ -161,7 +161,8 @@ class Backend {
   [[nodiscard]] virtual bool chooses_ahead(const RowPlan& /*plan*/) const { return false; }
   /// finish(), and begin() of the next step before the answers are waited for, so that a device
   /// need not wait for the host between the two. Rows that name a plan name one that
-  /// chooses_ahead(). Where the next step cannot be begun, for lack of memory or whatever else,
+  /// chooses_ahead(). Where the next step cannot be begun, for lack of memory, because it is larger
+  /// than those before it, or whatever else,
   /// the answers come all the same, and begin() is there to say why; where there are no answers it
   /// has not begun.
   [[nodiscard]] virtual Result<std::vector<RowResult>> finish_and_begin(

@@ -87,7 +87,7 @@ class DeviceBackend final : public Backend, public HostPages {
   Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
     return second_half(plans, nullptr);
   }
-  // Ids are read where they were chosen, by the device that begins steps, and of one chunk of rows.
+  // Ids are read where they were chosen, by the device that begins steps.
   bool chooses_ahead(const RowPlan& plan) const override {
     return places_.ranks.size() == 1 && places_.host == nullptr &&
            places_.ranks[0]->forward().looks_up() && cuda::chosen_on_device(plan);
@@ -95,7 +95,10 @@ class DeviceBackend final : public Backend, public HostPages {
   Result<std::vector<RowResult>> finish_and_begin(std::span<const RowPlan> plans,
                                                   NextStep& next) override {
     next.begun = false;
-    return second_half(plans, wanted_.size() <= cuda::kHeadRows ? &next : nullptr);
+    // What grows may be what this one's answers still need.
+    const bool room =
+        places_.ranks[head_]->forward().has_room(next.batch->rows.size(), next.wanted.size());
+    return second_half(plans, room ? &next : nullptr);
   }
 
   void poison(PageId page) override {
@@ -261,7 +264,8 @@ class DeviceBackend final : public Backend, public HostPages {
     Status begun = without_lack(batch.rows.size(), [&]() -> Status {
       ids_.clear();
       for (const Row& row : batch.rows) {
-        // Of a mask that allows one token the answer is there.
+        // Of a mask that allows one token, and of rows before those in question, the answer is
+        // there.
         const TokenId known =
             row.chosen == Row::kKnown ? row.token : results[row.chosen].sampled.token;
         ids_.push_back(known != kNoToken
@@ -315,7 +319,9 @@ class DeviceBackend final : public Backend, public HostPages {
       const cuda::DeviceChoices::Question question{
           plans, planned, begin, end, logits, head.forward().logits_stride(), what};
       ESP_TRY(choices_.ask(question, head.stream()));
-      if (next != nullptr && choices_.choices() != nullptr)
+      // Of rows before these the answers are there.
+      const bool last = !planned.any(end, all);
+      if (next != nullptr && last && choices_.choices() != nullptr)
         ESP_TRY(begin_beside(question, results, *next));
       ESP_TRY(choices_.collect(question, head.stream(), results));
     }

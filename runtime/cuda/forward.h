@@ -14,6 +14,8 @@
 // stream; the stages have the model's layers in turn, and each sends the stream to the next.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -86,6 +88,11 @@ class Forward {
   [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
                                const Residual& earlier, const Links& links,
                                const ChosenTokens& chosen = {});
+  /// Whether a step of so many rows, of which so many are wanted, finds its scratch there.
+  [[nodiscard]] bool has_room(std::size_t rows, std::size_t wanted) const {
+    return rows <= reserved_rows_ &&
+           std::min<std::size_t>(wanted, kHeadRows) <= reserved_head_rows_;
+  }
   /// Whether it has embeddings, which begin a step that nothing comes before.
   [[nodiscard]] bool looks_up() const { return !weights_.embedding.parts.empty(); }
   /// Enqueues the layers, which write K and V, each behind what it reads of pages that arrive.

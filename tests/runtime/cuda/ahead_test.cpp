@@ -39,7 +39,7 @@ class Texts {
   Texts(Rig& pages, Random& random, const Model& model, std::size_t count)
       : model_(model), seed_(random()) {
     for (std::size_t i = 0; i < count; ++i) {
-      sequences.push_back(pages.sequence(80));
+      sequences.push_back(pages.sequence(count > 30 ? 32 : 80));
       // Ends all over a page.
       prompt_.push_back(random_ids(random, model, 1 + random() % 20));
     }
@@ -165,6 +165,8 @@ TEST(StepsBesideTheEndOfOthers, GiveTheIdsAndPagesOfOneAtATime) {
       ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(type), seed++, count, 30));
     }
   }
+  // More rows than logits exist at a time.
+  ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(TensorType::kQ4_0), seed++, 70, 6));
   // Embeddings beside a head of its own; pages in 8 bits.
   ASSERT_NO_FATAL_FAILURE(
       run_ahead(model_of(TensorType::kQ4_0, false), seed++, 3, 30, KvType::kQ8));
@@ -206,7 +208,7 @@ TEST(StepsBesideTheEndOfOthers, MayNameAnyPlan) {
   }
   const std::vector<std::uint32_t> wanted{0, 2, 3};
   Backend& device = *twins.device.backend;
-  ASSERT_TRUE(device.begin(first.batch, std::vector<std::uint32_t>{9, 15}).has_value());
+  ASSERT_TRUE(device.begin(first.batch, std::vector<std::uint32_t>{9, 11, 15}).has_value());
   NextStep next{&second.batch, wanted};
   const auto chosen = device.finish_and_begin(plans, next);
   ASSERT_TRUE(chosen.has_value()) << chosen.error().message;
@@ -228,35 +230,35 @@ TEST(StepsBesideTheEndOfOthers, MayNameAnyPlan) {
   for (const Sequence& fork : forks) twins.expect_same_page(fork.pages[1]);
 }
 
-// More rows than logits exist at a time, and choices of the host, wait for their answers.
+// Choices of the host wait for their answers, and so does a step that is larger than those before.
 TEST(StepsBesideTheEndOfOthers, AreNotBegunWhereTheHostHasToKnow) {
   const auto model = model_of(TensorType::kQ4_0);
   ASSERT_NE(model, nullptr);
   Random random(6);
   Sampling filtered = kWarm;
   filtered.top_k = 3;
-  for (const bool many : {false, true}) {
+  for (const bool larger : {false, true}) {
     Twins twins(model);
     ASSERT_TRUE(twins);
     Backend& device = *twins.device.backend;
     Sequence sequence = twins.cpu.sequence(120);
     BatchBuilder first;
-    first.append(sequence, random_ids(random, *model, 70));
-    std::vector<std::uint32_t> wanted(many ? 70 : 2);
-    std::iota(wanted.begin(), wanted.end(), 0U);
+    first.append(sequence, random_ids(random, *model, 5));
     std::vector<RowPlan> plans(2);
     plans[0].row = 0;
     plans[1].row = 1;
-    plans[0].sampling = plans[1].sampling = &kWarm;
-    if (!many) plans[1].sampling = &filtered;
-    EXPECT_EQ(device.chooses_ahead(plans[1]), many);
+    plans[0].sampling = &kWarm;
+    plans[1].sampling = larger ? &kGreedy : &filtered;
+    EXPECT_EQ(device.chooses_ahead(plans[1]), larger);
     BatchBuilder second;
-    Sequence other = twins.cpu.sequence(16);
-    second.append(other, std::vector<TokenId>{kNoToken});
-    second.batch.rows[0].chosen = 0;
-    ASSERT_TRUE(device.begin(first.batch, wanted).has_value());
-    NextStep next{&second.batch, wanted};
-    next.wanted = next.wanted.first(1);
+    const std::vector<std::uint32_t> wanted{0, 1, 2};
+    for (int i = 0; i < (larger ? 3 : 1); ++i) {
+      Sequence other = twins.cpu.sequence(16);
+      second.append(other, std::vector<TokenId>{kNoToken});
+      second.batch.rows.back().chosen = 0;
+    }
+    ASSERT_TRUE(device.begin(first.batch, std::vector<std::uint32_t>{0, 1}).has_value());
+    NextStep next{&second.batch, std::span(wanted).first(second.batch.rows.size())};
     const auto actual = device.finish_and_begin(plans, next);
     ASSERT_TRUE(actual.has_value()) << actual.error().message;
     EXPECT_FALSE(next.begun);
