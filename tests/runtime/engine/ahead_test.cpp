@@ -2,6 +2,7 @@
 // text: whoever ends, is cancelled, fails or comes meanwhile.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -123,6 +124,55 @@ TEST(StepsAhead, AreAllButTheFirstWhereOneTextRunsAlone) {
   EXPECT_EQ(stats.steps_ahead, 49U);
   EXPECT_EQ(stats.wasted_rows, 0U);  // the budget's end is known before it comes
   EXPECT_EQ(stats.decode_rows + stats.prefill_rows, 52U);
+}
+
+// An end that nobody knew of, at every place in a page: the row behind it was for nothing, and what
+// was taken for it is there again.
+TEST(StepsAhead, GiveBackThePlacesOfTextsThatHaveEnded) {
+  for (std::size_t length = 1; length <= 34; ++length) {
+    SCOPED_TRACE(length);
+    std::mt19937 random(static_cast<unsigned>(length));
+    const Ids prompt = random_ids(random, length);
+    Ids text = by_definition(prompt, 40);
+    std::size_t end = 5;
+    while (std::find(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(end), text[end]) !=
+           text.begin() + static_cast<std::ptrdiff_t>(end)) {
+      ++end;
+    }
+    text.resize(end + 1);
+    for (const bool alone : {false, true}) {
+      Rig rig(ahead(), without_drafts());
+      GenerateRequest request = free_text(40);
+      request.end_tokens = {text[end]};
+      const auto state = rig.send(prompt, std::move(request));
+      std::shared_ptr<BranchState> other;
+      if (!alone) other = rig.send({1, 2}, free_text(60));
+      ASSERT_NO_FATAL_FAILURE(rig.run());
+      EXPECT_EQ(Rig::answer(state)->ids, text);
+      EXPECT_EQ(rig.scheduler.stats().wasted_rows, 1U);
+      if (other) {
+        EXPECT_EQ(Rig::answer(other)->ids, by_definition({1, 2}, 60));
+      }
+    }
+  }
+}
+
+// Texts at one place go one step at a time until they part: the next place would be both's.
+TEST(StepsAhead, AreBegunOnceTextsHaveParted) {
+  for (const float temperature : {0.0F, 0.9F}) {
+    Rig rig(ahead(), without_drafts());
+    std::vector<std::shared_ptr<BranchState>> states;
+    for (std::uint64_t i = 0; i < 3; ++i)
+      states.push_back(rig.send({1, 2, 3}, free_text(40, temperature, i)));
+    ASSERT_NO_FATAL_FAILURE(rig.run());
+    for (std::uint64_t i = 0; i < 3; ++i) {
+      Rig alone(ahead(false), without_drafts());
+      const auto state = alone.send({1, 2, 3}, free_text(40, temperature, i));
+      ASSERT_NO_FATAL_FAILURE(alone.run());
+      EXPECT_EQ(Rig::answer(states[i])->ids, Rig::answer(state)->ids);
+    }
+    EXPECT_EQ(rig.scheduler.stats().steps_ahead > 30, temperature > 0);
+  }
 }
 
 // What the host alone can choose, and what more than a token follows, goes one step at a time.
