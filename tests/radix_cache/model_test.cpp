@@ -39,7 +39,8 @@ Totals try_seeds(const Setting& setting, int runs, std::size_t operations) {
     const auto list = random_operations(static_cast<std::uint64_t>(seed), operations);
     Model model(setting);
     if (const auto broken = model.run(list)) {
-      const auto small = shrink(setting, list);
+      const auto small =
+          shrink(list, [&](const auto& fewer) { return Model(setting).run(fewer).has_value(); });
       ADD_FAILURE() << "ESPALIER_SEED=" << seed << ": " << *broken
                     << "\nshrunk: " << *Model(setting).run(small) << "\n"
                     << print(small);

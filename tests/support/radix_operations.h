@@ -8,6 +8,7 @@
 #include <iterator>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace espalier::radix_cache::model {
@@ -71,6 +72,25 @@ inline std::string print(const std::vector<Operation>& operations) {
            ", count " + std::to_string(op.count) + ", seed " + std::to_string(op.seed) + ")\n";
   }
   return out;
+}
+
+/// The smallest list found that still breaks something, by leaving out ever smaller pieces.
+template <class Breaks>
+std::vector<Operation> shrink(std::vector<Operation> operations, const Breaks& breaks) {
+  for (std::size_t piece = operations.size() / 2; piece > 0; piece /= 2) {
+    for (std::size_t at = 0; at + piece <= operations.size();) {
+      std::vector<Operation> fewer(operations.begin(),
+                                   operations.begin() + static_cast<std::ptrdiff_t>(at));
+      fewer.insert(fewer.end(), operations.begin() + static_cast<std::ptrdiff_t>(at + piece),
+                   operations.end());
+      if (breaks(fewer)) {
+        operations = std::move(fewer);
+      } else {
+        at += piece;
+      }
+    }
+  }
+  return operations;
 }
 
 }  // namespace espalier::radix_cache::model

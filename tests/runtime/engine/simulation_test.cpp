@@ -124,23 +124,14 @@ class Simulation {
     const Stats stats = scheduler_.stats();
     if (stats.reused_tokens + stats.computed_tokens != stats.prompt_tokens)
       breaks("reused + computed != prompt");
-    preemptions_ = stats.preemptions;
-    accepted_ = stats.model_accepted_tokens;
-    loaded_ = stats.host_loaded_pages;
-    ahead_ = stats.steps_ahead;
-    wasted_ = stats.wasted_rows;
     if (stats.host_pages_held > std::min(setting_.host_pages, setting_.host_slots))
       breaks("more pages are in host memory than it has");
     if (broken_.empty()) return std::nullopt;
     return "step " + std::to_string(now_) + ": " + broken_;
   }
-  [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
+  [[nodiscard]] Stats stats() const { return scheduler_.stats(); }
   [[nodiscard]] std::uint64_t texts() const { return texts_; }
-  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }  // of a draft model's guesses
-  [[nodiscard]] std::uint64_t loaded() const { return loaded_; }      // pages, from host memory
   [[nodiscard]] std::uint32_t retained() const { return retained_; }  // pages, at most at once
-  [[nodiscard]] std::uint64_t ahead() const { return ahead_; }        // steps
-  [[nodiscard]] std::uint64_t wasted() const { return wasted_; }      // rows of these
   [[nodiscard]] std::uint64_t failures(ErrorCode code) { return failures_[code]; }
 
  private:
@@ -305,13 +296,8 @@ class Simulation {
   Scheduler scheduler_;
   std::vector<Run> runs_;
   std::uint64_t now_ = 0;
-  std::uint64_t preemptions_ = 0;
   std::uint64_t texts_ = 0;
   std::uint32_t retained_ = 0;
-  std::uint64_t accepted_ = 0;
-  std::uint64_t loaded_ = 0;
-  std::uint64_t ahead_ = 0;
-  std::uint64_t wasted_ = 0;
   std::map<ErrorCode, std::uint64_t> failures_;
   std::string broken_;
 };
@@ -422,11 +408,12 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
     }
     texts += simulation.texts();
     retained += simulation.retained();
-    accepted += simulation.accepted();
-    loaded += simulation.loaded();
-    ahead += simulation.ahead();
-    wasted += simulation.wasted();
-    preemptions += simulation.preemptions();
+    const Stats stats = simulation.stats();
+    accepted += stats.model_accepted_tokens;
+    loaded += stats.host_loaded_pages;
+    ahead += stats.steps_ahead;
+    wasted += stats.wasted_rows;
+    preemptions += stats.preemptions;
     cancelled += simulation.failures(ErrorCode::kCancelled);
     late += simulation.failures(ErrorCode::kTimeout);
     broke += simulation.failures(ErrorCode::kExhausted);
