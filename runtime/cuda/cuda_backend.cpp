@@ -79,7 +79,9 @@ class DeviceBackend final : public Backend, public HostPages {
   Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
     check_batch(info_, batch, wanted);
     if (std::exchange(under_way_, false)) drain();
-    Status begun = without_lack(batch.rows.size(), [&] { return start(batch, wanted, {}); });
+    Status begun = without_lack(batch.rows.size(), [&] {
+      return start(batch, wanted, {choices_.choices(), {}});
+    });
     if (!begun) return settled(std::move(begun).error());
     under_way_ = true;
     return {};
@@ -321,7 +323,7 @@ class DeviceBackend final : public Backend, public HostPages {
       ESP_TRY(choices_.ask(question, head.stream()));
       // Of rows before these the answers are there.
       const bool last = !planned.any(end, all);
-      if (next != nullptr && last && choices_.choices() != nullptr)
+      if (next != nullptr && last && choices_.chooses())
         ESP_TRY(begin_beside(question, results, *next));
       ESP_TRY(choices_.collect(question, head.stream(), results));
     }

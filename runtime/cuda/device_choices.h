@@ -47,10 +47,10 @@ class DeviceChoices {
   [[nodiscard]] Status collect(const Question& question, const Stream& stream,
                                std::span<RowResult> results);
 
-  /// Where the device leaves what was asked last; null where the host must choose.
-  [[nodiscard]] const SampleResult* choices() const {
-    return asked_ ? chosen_.as<SampleResult>() : nullptr;
-  }
+  /// Whether the device chooses what was asked last; else the host must.
+  [[nodiscard]] bool chooses() const { return asked_; }
+  /// Where it leaves that; null before anything was asked.
+  [[nodiscard]] const SampleResult* choices() const { return chosen_.as<SampleResult>(); }
   /// The number of a plan among them: of one that is among the question's, with a token to choose.
   [[nodiscard]] std::uint32_t number_of(const Question& question, std::uint32_t plan) const;
 

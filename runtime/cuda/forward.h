@@ -59,7 +59,7 @@ struct Residual {
 
 /// Tokens of a step's rows that the device has chosen and the host does not know yet.
 struct ChosenTokens {
-  const SampleResult* choices = nullptr;
+  const SampleResult* choices = nullptr;  // the same at every step, or what is recorded is not
   std::span<const std::uint32_t> ids;  // of all rows, as embed_rows() has them; empty: the batch's
 };
 

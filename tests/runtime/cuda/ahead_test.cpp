@@ -326,6 +326,45 @@ TEST(StepsBesideTheEndOfOthers, AreBeforeWhatIsDoneToPagesThen) {
 
 #ifdef ESPALIER_HOST_CUDA
 
+// What was recorded of steps one at a time is replayed for those that are begun ahead.
+TEST(StepsBesideTheEndOfOthers, AreReplayedAsOthersAre) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(11);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  Backend& device = *twins.device.backend;
+  Sequence sequence = twins.cpu.sequence(60);
+  const std::vector<std::uint32_t> wanted{0};
+  RowPlan plan;
+  plan.sampling = &kGreedy;
+  Batch batches[2];
+  for (int step = 0; step < 8; ++step) {
+    BatchBuilder builder;
+    builder.append(sequence, std::vector<TokenId>{5});
+    Batch& batch = batches[step % 2];
+    batch = std::move(builder.batch);
+    const std::uint64_t before = host_cuda::graph_launches();
+    if (step <= 4) {
+      ASSERT_TRUE(device.begin(batch, wanted).has_value());
+      if (step < 4) {
+        ASSERT_TRUE(device.finish(std::span(&plan, 1)).has_value());
+      }
+      // Layers, and the head where there is one.
+      if (step == 3) {
+        EXPECT_EQ(host_cuda::graph_launches(), before + 2);
+      }
+      continue;
+    }
+    batch.rows[0].chosen = 0;
+    NextStep next{&batch, wanted};
+    ASSERT_TRUE(device.finish_and_begin(std::span(&plan, 1), next).has_value());
+    EXPECT_TRUE(next.begun);
+    EXPECT_EQ(host_cuda::graph_launches(), before + 2);
+  }
+  ASSERT_TRUE(device.finish({}).has_value());
+}
+
 // Whoever gives one up: the next step is whole, nothing stays, and the backend can go.
 TEST(AStepThatWasBegunBesideAnother, AndNeverEndsLeavesNothingBehind) {
   const auto model = model_of(TensorType::kQ4_0);
