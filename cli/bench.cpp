@@ -124,19 +124,24 @@ class Bench final : public Command {
       const grammar::GrammarRef& compiled = entry.second;
       for (const std::uint32_t depth : *depths) {
         for (const std::uint32_t batch : *batches) {
-          Json what{{"name", "decode"}, {"batch", batch}, {"depth", depth}};
-          if (compiled != nullptr) what["schema"] = schema;
-          ESP_ASSIGN(const double rate, timed(context, label(what), [&] {
-                       return bench.decode({batch, depth, tokens, compiled});
-                     }));
-          const double steps = rate / batch;
-          const std::uint32_t mean_length = tokens / 2;  // of what is decoded, while it grows
-          const double read = static_cast<double>(weights + keys_values(*made.backend, depth) +
-                                                  batch * keys_values(*made.backend, mean_length));
-          // With a mask the head reads what it must: how much is not known here.
-          const bool whole = compiled == nullptr;
-          add_case(std::move(what), rate, whole ? of_bytes(steps * read) : std::nullopt,
-                   whole ? of_products(rate * products) : std::nullopt, context.console);
+          for (const bool ahead : {false, true}) {
+            if (ahead && !bench.goes_ahead()) continue;
+            Json what{{"name", "decode"}, {"batch", batch}, {"depth", depth}};
+            if (compiled != nullptr) what["schema"] = schema;
+            if (ahead) what["ahead"] = true;
+            ESP_ASSIGN(const double rate, timed(context, label(what), [&] {
+                         return bench.decode({batch, depth, tokens, compiled, ahead});
+                       }));
+            const double steps = rate / batch;
+            const std::uint32_t mean_length = tokens / 2;  // of what is decoded, while it grows
+            const double read =
+                static_cast<double>(weights + keys_values(*made.backend, depth) +
+                                    batch * keys_values(*made.backend, mean_length));
+            // With a mask the head reads what it must: how much is not known here.
+            const bool whole = compiled == nullptr;
+            add_case(std::move(what), rate, whole ? of_bytes(steps * read) : std::nullopt,
+                     whole ? of_products(rate * products) : std::nullopt, context.console);
+          }
         }
       }
     }
@@ -177,7 +182,8 @@ class Bench final : public Command {
     if (!what.contains("batch"))
       return what["name"].get<std::string>() + " " + what["tokens"].dump();
     return "decode, batch " + what["batch"].dump() + ", depth " + what["depth"].dump() +
-           (what.contains("schema") ? ", " + what["schema"].get<std::string>() : "");
+           (what.contains("schema") ? ", " + what["schema"].get<std::string>() : "") +
+           (what.contains("ahead") ? ", ahead" : "");
   }
 
   // The median of the runs, after one that is not counted.

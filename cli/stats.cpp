@@ -34,6 +34,8 @@ Json stats_json(const runtime::Stats& stats, const dsl::Runner::Dropped& dropped
       {"prefill_rows", stats.prefill_rows},
       {"decode_rows", stats.decode_rows},
       {"logits_rows", stats.logits_rows},
+      {"steps_ahead", stats.steps_ahead},
+      {"wasted_rows", stats.wasted_rows},
       {"drafted_tokens", stats.drafted_tokens},
       {"accepted_tokens", stats.accepted_tokens},
       {"model_drafted_tokens", stats.model_drafted_tokens},

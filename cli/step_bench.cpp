@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 namespace espalier::cli {
@@ -74,29 +75,59 @@ Result<double> StepBench::prefill(std::uint32_t tokens) {
   return tokens / std::chrono::duration<double>(system_.now() - start).count();
 }
 
-Status StepBench::step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar) {
-  runtime::Batch batch;
-  std::vector<std::uint32_t> wanted(branches.size());
+bool StepBench::goes_ahead() const {
+  runtime::RowPlan plan;
+  plan.sampling = &greedy_;
+  return backend_.chooses_ahead(plan);
+}
+
+runtime::Batch StepBench::rows_of(std::vector<Branch>& branches, bool known) {
+  runtime::Batch out;
   for (std::uint32_t b = 0; b < branches.size(); ++b) {
-    batch.sequences.push_back(branches[b].pages);
-    append(batch, branches[b], branches[b].next, b);
-    wanted[b] = b;
+    out.sequences.push_back(branches[b].pages);
+    append(out, branches[b], known ? branches[b].next : kNoToken, b);
+    if (!known) out.rows.back().chosen = b;
   }
-  ESP_TRY(begin_step(batch, wanted));
+  return out;
+}
+
+Status StepBench::end_step(std::vector<Branch>& branches, const Decode& what,
+                           runtime::Batch* next) {
+  const bool ahead = next != nullptr && what.ahead;
+  if (ahead) {
+    if (!go_on_()) return fail(ErrorCode::kCancelled, "stopped");
+    *next = rows_of(branches, false);
+  }
   // As the engine does: masks are made while a device runs the layers.
   std::vector<runtime::RowPlan> plans(branches.size());
   for (std::uint32_t b = 0; b < branches.size(); ++b) {
     plans[b].row = b;
     plans[b].sampling = &greedy_;
-    if (grammar != nullptr) plans[b].mask = branches[b].matcher.mask(kBudget);
+    if (what.grammar != nullptr) plans[b].mask = branches[b].matcher.mask(kBudget);
   }
-  ESP_ASSIGN(const auto results, backend_.finish(plans));
+  runtime::NextStep beside{next, wanted_};
+  ESP_ASSIGN(const auto results,
+             ahead ? backend_.finish_and_begin(plans, beside) : backend_.finish(plans));
   for (std::uint32_t b = 0; b < branches.size(); ++b) {
     Branch& branch = branches[b];
     branch.next = results[b].sampled.token;
-    if (grammar == nullptr) continue;
+    if (what.grammar == nullptr) continue;
     ESP_CHECK(branch.matcher.advance(branch.next));
-    if (branch.matcher.done()) branch.matcher = grammar->start();
+    if (branch.matcher.done()) branch.matcher = what.grammar->start();
+  }
+  if (next == nullptr || beside.begun) return {};
+  if (ahead) {
+    for (Branch& branch : branches) --branch.length;
+  }
+  *next = rows_of(branches, true);
+  return begin_step(*next, wanted_);
+}
+
+Status StepBench::decode_all(std::vector<Branch>& branches, const Decode& what) {
+  runtime::Batch batches[2] = {rows_of(branches, true), {}};
+  ESP_TRY(begin_step(batches[0], wanted_));
+  for (std::uint32_t i = 1; i <= what.tokens; ++i) {
+    ESP_TRY(end_step(branches, what, i < what.tokens ? &batches[i % 2] : nullptr));
   }
   return {};
 }
@@ -116,8 +147,10 @@ Result<double> StepBench::decode(const Decode& what) {
     branch.next = some_token(b + 100);
     if (what.grammar != nullptr) branch.matcher = what.grammar->start();
   }
+  wanted_.resize(what.batch);
+  std::iota(wanted_.begin(), wanted_.end(), 0U);
   const auto start = system_.now();
-  for (std::uint32_t i = 0; i < what.tokens; ++i) ESP_TRY(step(branches, what.grammar));
+  ESP_TRY(decode_all(branches, what));
   const double seconds = std::chrono::duration<double>(system_.now() - start).count();
   return static_cast<double>(what.batch) * what.tokens / seconds;
 }

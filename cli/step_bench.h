@@ -36,9 +36,12 @@ class StepBench {
     std::uint32_t depth = 0;      // tokens of the prompt that they share; a multiple of a page
     std::uint32_t tokens = 0;     // decoded by each
     grammar::GrammarRef grammar;  // each branch writes its values, one after the other; or null
+    bool ahead = false;  // steps begin before the ids of the one before are known, where they can
   };
   /// Tokens a second of all branches together.
   [[nodiscard]] Result<double> decode(const Decode& what);
+  /// Whether the backend has such steps.
+  [[nodiscard]] bool goes_ahead() const;
 
  private:
   struct Branch {
@@ -53,13 +56,18 @@ class StepBench {
   [[nodiscard]] Status begin_step(const runtime::Batch& batch,
                                   std::span<const std::uint32_t> wanted);
   Status feed(Branch& branch, std::uint32_t tokens);
-  Status step(std::vector<Branch>& branches, const grammar::GrammarRef& grammar);
+  /// A row of each branch: of its next token, or of what the step before chooses for it.
+  static runtime::Batch rows_of(std::vector<Branch>& branches, bool known);
+  /// Ends a step of all branches, and begins `next` beside that, or else behind it; null: nothing.
+  Status end_step(std::vector<Branch>& branches, const Decode& what, runtime::Batch* next);
+  Status decode_all(std::vector<Branch>& branches, const Decode& what);
 
   runtime::Backend& backend_;
   System& system_;
   std::function<bool()> go_on_;
   runtime::PageId next_page_ = 0;
   runtime::Sampling greedy_;
+  std::vector<std::uint32_t> wanted_;  // of steps of all branches: each row
 };
 
 }  // namespace espalier::cli

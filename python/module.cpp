@@ -288,6 +288,8 @@ PYBIND11_MODULE(_core, module) {
         out["prefill_rows"] = s.prefill_rows;
         out["decode_rows"] = s.decode_rows;
         out["logits_rows"] = s.logits_rows;
+        out["steps_ahead"] = s.steps_ahead;
+        out["wasted_rows"] = s.wasted_rows;
         out["drafted_tokens"] = s.drafted_tokens;
         out["accepted_tokens"] = s.accepted_tokens;
         out["model_drafted_tokens"] = s.model_drafted_tokens;

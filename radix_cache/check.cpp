@@ -152,6 +152,11 @@ Status RadixCache::Impl::check() const {
   for (const auto& [buffer, pieces] : users)
     ESP_INVARIANT(pieces == buffer->users, "I10 tokens: users of a buffer", pieces);
 
+  for (const PageId page : reserved) {
+    ESP_INVARIANT(++pages[page].refs == 1, "I2 pages: reserved and a node's", page);
+    ++pages[page].pins;
+  }
+
   std::uint32_t held = 0, pinned = 0;
   for (const PageId page : pool.free_list()) {
     ESP_INVARIANT(!pages[page].free, "I1 pages: free twice", page);
@@ -165,7 +170,8 @@ Status RadixCache::Impl::check() const {
     ++held;
     if (p.pins > 0) ++pinned;
     ESP_INVARIANT(p.pins == pool.pins(page), "I2 pages: pins", page);
-    ESP_INVARIANT(pool.fill(page) == (p.end - 1) % kPageTokens + 1, "I2 pages: fill", page);
+    const std::uint32_t fill = p.end == 0 ? 0 : (p.end - 1) % kPageTokens + 1;
+    ESP_INVARIANT(pool.fill(page) == fill, "I2 pages: fill", page);
   }
   ESP_INVARIANT(held == pool.held() && held + pool.free() == pool.total(),
                 "I1 pages: free + held == total", held);

@@ -32,6 +32,13 @@ class PagePool {
     ++held_;
     return page;
   }
+  /// Takes back a page that nobody has written to: the next take() gives it out again.
+  void put_first(PageId page) {
+    ESP_CHECK(pages_[page].refs == 1 && pages_[page].pins == 0);
+    pages_[page].refs = 0;
+    --held_;
+    free_.push_back(page);
+  }
   void share(PageId page) { ++pages_[page].refs; }
   /// One owner fewer. True if that was the last and the page is free now.
   bool drop(PageId page) {

@@ -126,6 +126,52 @@ RowRange RadixCache::Impl::plan(const Anchor& anchor, StepPlan& plan, std::uint3
   return {begin, static_cast<std::uint32_t>(plan.rows_.size())};
 }
 
+std::optional<PlannedWrite> RadixCache::Impl::reserve(std::uint32_t anchor) {
+  const auto& [node, offset, next, previous, when, dead_from] = anchors[anchor];
+  const Node& x = nodes[node];
+  if (x.is_root() || x.children > 0 || offset < x.length || x.planned < x.length)
+    return std::nullopt;
+  for (std::uint32_t a = x.anchors; a != kNil; a = anchors[a].next) {
+    if (a != anchor && anchors[a].offset == offset) return std::nullopt;
+  }
+  // A leaf that is planned to its end has the right to append.
+  const std::uint32_t slot = x.end() % kPageTokens;
+  if (slot > 0) return PlannedWrite{x.pages.back(), slot};
+  while (pool.empty()) {
+    if (!evict()) return std::nullopt;
+  }
+  const PageId page = pool.take();
+  pool.pin(page);
+  reserved.push_back(page);
+  return PlannedWrite{page, 0};
+}
+
+void RadixCache::Impl::forget_reserved(PageId page) {
+  const auto at = std::find(reserved.begin(), reserved.end(), page);
+  ESP_CHECK(at != reserved.end());
+  reserved.erase(at);
+  pool.unpin(page);
+}
+
+RowRange RadixCache::Impl::plan_reserved(const Anchor& anchor, StepPlan& plan,
+                                         const PlannedWrite& at) {
+  // The page is the one that ensure_page() takes next.
+  if (at.slot == 0) {
+    forget_reserved(at.page);
+    pool.put_first(at.page);
+  }
+  const RowRange rows = this->plan(anchor, plan, 1);
+  ESP_CHECK(rows.size() == 1 && plan.writes_.back().page == at.page &&
+            plan.writes_.back().slot == at.slot);
+  return rows;
+}
+
+void RadixCache::Impl::give_back(const PlannedWrite& at) {
+  if (at.slot > 0) return;
+  forget_reserved(at.page);
+  pool.drop(at.page);
+}
+
 void RadixCache::Impl::close(bool computed) {
   std::vector<std::uint32_t> touched = std::exchange(pending, {});
   open_epoch = 0;

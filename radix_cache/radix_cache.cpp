@@ -145,6 +145,23 @@ RowRange RadixCache::plan(Lease& lease, StepPlan& plan, std::uint32_t max_rows) 
   return impl_->plan(impl_->anchors[lease.anchor_], plan, max_rows);
 }
 
+std::optional<PlannedWrite> RadixCache::reserve(const Lease& lease) {
+  const Stopwatch watch(*impl_);
+  ESP_CHECK(lease.cache_ == this);
+  return impl_->reserve(lease.anchor_);
+}
+
+RowRange RadixCache::plan(Lease& lease, StepPlan& plan, const PlannedWrite& reserved) {
+  const Stopwatch watch(*impl_);
+  ESP_CHECK(lease.cache_ == this);
+  return impl_->plan_reserved(impl_->anchors[lease.anchor_], plan, reserved);
+}
+
+void RadixCache::give_back(const PlannedWrite& reserved) {
+  const Stopwatch watch(*impl_);
+  impl_->give_back(reserved);
+}
+
 void RadixCache::seal(StepPlan& plan) {
   const Stopwatch watch(*impl_);
   if (plan.sealed_) return;

@@ -244,6 +244,18 @@ class RadixCache {
   /// planned(lease, plan). Fewer rows than asked for, or none, where the pool ran dry; never fails
   /// otherwise.
   RowRange plan(Lease& lease, StepPlan& plan, std::uint32_t max_rows);
+  /// Where the KV of the token behind the path will go, whichever it is: for a row that is begun
+  /// before its token is known. The slot that plan() gives the token once the path goes on with it.
+  /// Takes a page where the path ends with one, evicting where it must. None where the pool ran
+  /// dry, where the path does not end at a leaf all of whose tokens are ready or planned, and where
+  /// another lease ends there too. Each is handed to plan() or given back; until then no other rows
+  /// are planned, no lease comes to the path's end, and nothing is compacted. O(leases of the
+  /// node).
+  [[nodiscard]] std::optional<PlannedWrite> reserve(const Lease& lease);
+  /// plan() of the one row that a slot is reserved for, whose token the path goes on with now.
+  RowRange plan(Lease& lease, StepPlan& plan, const PlannedWrite& reserved);
+  /// Nothing comes into the slot.
+  void give_back(const PlannedWrite& reserved);
   /// Sorts the extra writes into place; no plan() after it.
   void seal(StepPlan& plan);
   /// The step ran: its rows are ready.

@@ -20,6 +20,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -143,6 +144,9 @@ class RadixCache::Impl {
 
   // plan.cpp
   RowRange plan(const Anchor& anchor, StepPlan& plan, std::uint32_t max_rows);
+  [[nodiscard]] std::optional<PlannedWrite> reserve(std::uint32_t anchor);
+  RowRange plan_reserved(const Anchor& anchor, StepPlan& plan, const PlannedWrite& reserved);
+  void give_back(const PlannedWrite& reserved);
   void close(bool computed);
   struct Unplanned {  // tokens of a node up to `extent` that are to be planned
     std::uint32_t node = 0;
@@ -195,6 +199,7 @@ class RadixCache::Impl {
   std::vector<std::uint32_t> pending;  // every node with planned > ready (and perhaps some without)
   std::vector<std::uint32_t> planning;  // plan()'s own
   ZeroedArray<Written> written;         // by page
+  std::vector<PageId> reserved;         // pages of no node, for slots that were reserved: pinned
 
  private:
   std::uint32_t new_node();
@@ -241,6 +246,7 @@ class RadixCache::Impl {
   void fetch_victims() const;
   void fetch_next() const;
   [[nodiscard]] bool ensure_page(std::uint32_t node, StepPlan& plan);
+  void forget_reserved(PageId page);
   [[nodiscard]] bool may_append(const Node& parent, std::uint32_t start) const;
   void copy_head(const Node& node, PageId page, StepPlan& plan);
 };

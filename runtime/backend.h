@@ -45,11 +45,16 @@ struct PageCopy {
 };
 
 struct Row {
+  static constexpr std::uint32_t kKnown = UINT32_MAX;
+
   TokenId token = kNoToken;
   std::uint32_t position = 0;
   std::uint32_t sequence = 0;     // index into Batch::sequences
   std::uint32_t first_write = 0;  // Batch::writes[first_write, first_write + writes)
   std::uint32_t writes = 0;
+  // In a step that is begun beside another's end (NextStep): the plan of that one whose token is
+  // this row's; its own is not looked at.
+  std::uint32_t chosen = kKnown;
 };
 
 struct Batch {
@@ -83,6 +88,13 @@ struct RowResult {
   Sampled sampled;                              // kToken
   std::vector<std::pair<TokenId, float>> best;  // `count` best over the full vocabulary, best first
   std::vector<float> logprobs;  // kLogprobs: of RowPlan::ids, over the full vocabulary
+};
+
+/// A step that is begun before the tokens of the one before it are known.
+struct NextStep {
+  const Batch* batch = nullptr;  // outlives the step
+  std::span<const std::uint32_t> wanted;
+  bool begun = false;  // what became of it
 };
 
 /// What the scheduler must know of a backend.
@@ -135,14 +147,29 @@ class Backend {
   /// step.
   ///
   /// A step that has begun is ended by finish(), or given up by the next begin() and by the
-  /// backend's end; nothing but these and info() is called meanwhile. A step that fails in either
-  /// half (kExhausted, kInternal), or is given up, leaves the slots that it writes undefined, and
-  /// nothing else. The batch and plans obey the rules above (checked by ESP_DCHECK). Engine thread
-  /// only.
+  /// backend's end; nothing but these and info() is called meanwhile (but see chooses_ahead()). A
+  /// step that fails in either half (kExhausted, kInternal), or is given up, leaves the slots that
+  /// it writes undefined, and nothing else. The batch and plans obey the rules above (checked by
+  /// ESP_DCHECK). Engine thread only.
   [[nodiscard]] virtual Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) = 0;
   /// The second half: what is wanted of the rows. Waits for the step's end and answers each plan,
   /// in order. Only after a begin() that succeeded.
   [[nodiscard]] virtual Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) = 0;
+  /// Whether rows of the next step may name the plan (Row::chosen). Where it is never true a step's
+  /// tokens must be known when it begins. Where it may be, all else may be called beside a step
+  /// that has begun: what it does comes behind the step's first half, and touches no page of it.
+  [[nodiscard]] virtual bool chooses_ahead(const RowPlan& /*plan*/) const { return false; }
+  /// finish(), and begin() of the next step before the answers are waited for, so that a device
+  /// need not wait for the host between the two. Rows that name a plan name one that
+  /// chooses_ahead(). Where the next step cannot be begun, for lack of memory, because it is larger
+  /// than those before it, or whatever else,
+  /// the answers come all the same, and begin() is there to say why; where there are no answers it
+  /// has not begun.
+  [[nodiscard]] virtual Result<std::vector<RowResult>> finish_and_begin(
+      std::span<const RowPlan> plans, NextStep& next) {
+    next.begun = false;
+    return finish(plans);
+  }
   /// Freed pages are filled with NaN where a test asked for it, so that any later read shows.
   virtual void poison(PageId page) = 0;
   /// A page's page_bytes bytes out of the pool and into it, bit for bit. Not while a step runs.

@@ -1,8 +1,6 @@
 #include "runtime/cuda/cuda_backend.h"
 
 #include <algorithm>
-#include <atomic>
-#include <functional>
 #include <new>
 #include <optional>
 #include <set>
@@ -17,9 +15,11 @@
 #include "runtime/cuda/autotuner.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/device_choices.h"
+#include "runtime/cuda/embed.h"
 #include "runtime/cuda/forward.h"
 #include "runtime/cuda/host_layers.h"
 #include "runtime/cuda/nccl_communicator.h"
+#include "runtime/cuda/network.h"
 #include "runtime/cuda/rank.h"
 #include "runtime/cuda/rank_threads.h"
 #include "runtime/cuda/thread_communicator.h"
@@ -30,6 +30,8 @@
 namespace espalier::runtime {
 namespace {
 
+using cuda::MakeGroup;
+using cuda::Network;
 using cuda::Part;
 using cuda::Rank;
 
@@ -37,65 +39,6 @@ constexpr unsigned kMostThreads = 256;
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
 // What layers_that_fit() leaves for scratch and, where nobody asked for a size, the pool.
 constexpr std::uint64_t kRoom = std::uint64_t{1} << 30;
-
-using MakeGroup = std::function<Result<cuda::Group>(const std::vector<int>& devices)>;
-
-// The ranks' links: those of a stage, and those of the same place in each stage.
-class Network {
- public:
-  Network(MakeGroup make, std::vector<int> devices, std::uint32_t tensor)
-      : make_(std::move(make)), devices_(std::move(devices)), tensor_(tensor) {}
-
-  /// Makes what is not there: at first, and after give_up().
-  Status join() {
-    if (!gone_ && !links_.empty()) return {};
-    links_.assign(devices_.size(), {});
-    groups_.clear();
-    gone_ = false;
-    const auto stages = static_cast<std::uint32_t>(devices_.size()) / tensor_;
-    if (tensor_ > 1) {
-      for (std::uint32_t s = 0; s < stages; ++s) {
-        ESP_TRY(join(s * tensor_, 1, tensor_, &cuda::Links::across));
-      }
-    }
-    if (stages > 1) {
-      for (std::uint32_t r = 0; r < tensor_; ++r) {
-        ESP_TRY(join(r, tensor_, stages, &cuda::Links::along));
-      }
-    }
-    return {};
-  }
-  [[nodiscard]] const cuda::Links& of(std::uint32_t rank) const { return links_[rank]; }
-  /// From any rank's thread.
-  void give_up() {
-    gone_ = true;
-    for (const cuda::Group& group : groups_) {
-      for (const auto& it : group) it->give_up();
-    }
-  }
-
- private:
-  Status join(std::uint32_t first, std::uint32_t step, std::uint32_t count,
-              cuda::Communicator* cuda::Links::*link) {
-    std::vector<int> devices;
-    for (std::uint32_t i = 0; i < count; ++i) devices.push_back(devices_[first + i * step]);
-    auto group = make_(devices);
-    if (!group) {
-      links_.clear();
-      return fail(std::move(group).error());
-    }
-    for (std::uint32_t i = 0; i < count; ++i) links_[first + i * step].*link = (*group)[i].get();
-    groups_.push_back(std::move(*group));
-    return {};
-  }
-
-  MakeGroup make_;
-  std::vector<int> devices_;
-  std::uint32_t tensor_;
-  std::vector<cuda::Group> groups_;
-  std::vector<cuda::Links> links_;
-  std::atomic<bool> gone_ = false;
-};
 
 class DeviceBackend final : public Backend, public HostPages {
  public:
@@ -136,19 +79,28 @@ class DeviceBackend final : public Backend, public HostPages {
   Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
     check_batch(info_, batch, wanted);
     if (std::exchange(under_way_, false)) drain();
-    Status begun = without_lack(batch.rows.size(), [&] { return start(batch, wanted); });
+    Status begun = without_lack(batch.rows.size(), [&] {
+      return start(batch, wanted, {choices_.choices(), {}});
+    });
     if (!begun) return settled(std::move(begun).error());
     under_way_ = true;
     return {};
   }
   Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
-    ESP_CHECK(under_way_);
-    under_way_ = false;
-    check_plans(info_, wanted_, plans);
-    std::vector<RowResult> results;
-    Status answered = without_lack(rows_, [&] { return answer(plans, results); });
-    if (!answered) return settled(std::move(answered).error());
-    return results;
+    return second_half(plans, nullptr);
+  }
+  // Ids are read where they were chosen, by the device that begins steps.
+  bool chooses_ahead(const RowPlan& plan) const override {
+    return places_.ranks.size() == 1 && places_.host == nullptr &&
+           places_.ranks[0]->forward().looks_up() && cuda::chosen_on_device(plan);
+  }
+  Result<std::vector<RowResult>> finish_and_begin(std::span<const RowPlan> plans,
+                                                  NextStep& next) override {
+    next.begun = false;
+    // What grows may be what this one's answers still need.
+    const bool room =
+        places_.ranks[head_]->forward().has_room(next.batch->rows.size(), next.wanted.size());
+    return second_half(plans, room ? &next : nullptr);
   }
 
   void poison(PageId page) override {
@@ -274,7 +226,8 @@ class DeviceBackend final : public Backend, public HostPages {
     }
   }
 
-  Status start(const Batch& batch, std::span<const std::uint32_t> wanted) {
+  Status start(const Batch& batch, std::span<const std::uint32_t> wanted,
+               const cuda::ChosenTokens& chosen) {
     wanted_.assign(wanted.begin(), wanted.end());
     rows_ = batch.rows.size();
     ESP_TRY(places_.network->join());
@@ -282,7 +235,7 @@ class DeviceBackend final : public Backend, public HostPages {
         places_.host == nullptr ? cuda::Residual() : places_.host->run(batch);
     if (Status ready = each([&](Rank& rank, std::uint32_t r) -> Status {
           ESP_TRY(rank.transfers().before_writing(batch));
-          return rank.forward().prepare(batch, wanted_, earlier, places_.network->of(r));
+          return rank.forward().prepare(batch, wanted_, earlier, places_.network->of(r), chosen);
         });
         !ready) {
       return ready;
@@ -292,7 +245,43 @@ class DeviceBackend final : public Backend, public HostPages {
     });
   }
 
-  Status answer(std::span<const RowPlan> plans, std::vector<RowResult>& results) {
+  // `next`, where there is one, is begun as soon as nothing of this one is left to enqueue.
+  Result<std::vector<RowResult>> second_half(std::span<const RowPlan> plans, NextStep* next) {
+    ESP_CHECK(under_way_);
+    under_way_ = false;
+    check_plans(info_, wanted_, plans);
+    std::vector<RowResult> results;
+    Status answered = without_lack(rows_, [&] { return answer(plans, next, results); });
+    if (answered) return results;
+    under_way_ = false;
+    if (next != nullptr) next->begun = false;
+    return settled(std::move(answered).error());
+  }
+
+  // Where it cannot be begun, what is left of it is waited for.
+  Status begin_beside(const cuda::DeviceChoices::Question& question,
+                      std::span<const RowResult> results, NextStep& next) {
+    const Batch& batch = *next.batch;
+    check_batch(info_, batch, next.wanted, question.plans);
+    Status begun = without_lack(batch.rows.size(), [&]() -> Status {
+      ids_.clear();
+      for (const Row& row : batch.rows) {
+        // Of a mask that allows one token, and of rows before those in question, the answer is
+        // there.
+        const TokenId known =
+            row.chosen == Row::kKnown ? row.token : results[row.chosen].sampled.token;
+        ids_.push_back(known != kNoToken
+                           ? static_cast<std::uint32_t>(known)
+                           : cuda::kChosenId | choices_.number_of(question, row.chosen));
+      }
+      return start(batch, next.wanted, {choices_.choices(), ids_});
+    });
+    if (!begun) return places_.ranks[head_]->stream().wait(question.what);
+    under_way_ = next.begun = true;
+    return {};
+  }
+
+  Status answer(std::span<const RowPlan> plans, NextStep* next, std::vector<RowResult>& results) {
     const std::string what = step_of(rows_);
     const bool alone = places_.ranks.size() == 1;
     results.resize(plans.size());
@@ -329,8 +318,14 @@ class DeviceBackend final : public Backend, public HostPages {
       }
       narrowed = true;
       ESP_TRY(head.enter());
-      ESP_TRY(choices_.answer(plans, planned, begin, end, logits, head.forward().logits_stride(),
-                              head.stream(), what, results));
+      const cuda::DeviceChoices::Question question{
+          plans, planned, begin, end, logits, head.forward().logits_stride(), what};
+      ESP_TRY(choices_.ask(question, head.stream()));
+      // Of rows before these the answers are there.
+      const bool last = !planned.any(end, all);
+      if (next != nullptr && last && choices_.chooses())
+        ESP_TRY(begin_beside(question, results, *next));
+      ESP_TRY(choices_.collect(question, head.stream(), results));
     }
     if (narrowed) return {};
     // Also where nothing is wanted: what the step was given may go when it returns.
@@ -346,6 +341,7 @@ class DeviceBackend final : public Backend, public HostPages {
   bool under_way_ = false;
   std::size_t rows_ = 0;
   std::vector<std::uint32_t> wanted_;
+  std::vector<std::uint32_t> ids_;  // of one that was begun beside another's end
 };
 
 std::uint32_t stages_of(const CudaOptions& options) {

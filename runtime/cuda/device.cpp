@@ -124,7 +124,7 @@ std::uint64_t DeviceMemory::moves() { return moved; }
 Status DeviceMemory::fit(std::uint64_t bytes, const std::string& what) {
   if (bytes <= size_) return {};
   ++moved;
-  // The old block goes first: both might not fit.
+  // The old block goes first: both might not fit. cudaFree waits for what still uses it.
   const std::uint64_t size = std::max(bytes, size_ + size_ / 2);
   *this = DeviceMemory();
   auto made = allocate(size, what);
@@ -203,6 +203,12 @@ Status Event::hold(const Stream& stream) const {
 }
 
 bool Event::reached() const { return cudaEventQuery(event_) == cudaSuccess; }
+
+Status Event::wait(const std::string& what) const {
+  const cudaError_t launched = cudaGetLastError();
+  ESP_TRY(check(cudaEventSynchronize(event_), what));
+  return check(launched, what);
+}
 
 Result<double> Event::seconds_since(const Event& begin) const {
   float milliseconds = 0;

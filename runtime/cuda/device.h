@@ -122,6 +122,8 @@ class Event {
   /// What the stream is given from now on waits for it; the host does not.
   [[nodiscard]] Status hold(const Stream& stream) const;
   [[nodiscard]] bool reached() const;
+  /// Stream::wait(), for what comes before it alone.
+  [[nodiscard]] Status wait(const std::string& what) const;
   /// From `begin` to this one, both reached.
   [[nodiscard]] Result<double> seconds_since(const Event& begin) const;
 

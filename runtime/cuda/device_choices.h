@@ -13,10 +13,14 @@
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/mask_table.h"
+#include "runtime/cuda/sample.h"
 #include "runtime/cuda/side_copies.h"
 #include "runtime/sampling/plan_answers.h"
 
 namespace espalier::runtime::cuda {
+
+/// Whether the device can answer a plan; the rest is the host's.
+[[nodiscard]] bool chosen_on_device(const RowPlan& plan);
 
 /// Lives on the device that is current when it is used. Used by one thread.
 class DeviceChoices {
@@ -26,30 +30,47 @@ class DeviceChoices {
                                                     const cpu::Kernels& kernels,
                                                     cpu::WorkerPool& workers);
 
-  /// As PlanAnswers::answer, of logits that the stream will have computed; waits for it. Masks go
-  /// up beside what the stream does meanwhile. `what` names the step in errors.
-  [[nodiscard]] Status answer(std::span<const RowPlan> plans, const PlannedRows& planned,
-                              std::size_t begin, std::size_t end, const float* logits,
-                              std::size_t stride, const Stream& stream, const std::string& what,
-                              std::span<RowResult> results);
+  /// What is to be answered: as PlanAnswers::answer, of logits that the stream will have computed.
+  /// `what` names the step in errors.
+  struct Question {
+    std::span<const RowPlan> plans;
+    const PlannedRows& planned;
+    std::size_t begin, end;
+    const float* logits;
+    std::size_t stride;
+    const std::string& what;
+  };
+  /// Enqueues the choices. Masks go up beside what the stream does meanwhile.
+  [[nodiscard]] Status ask(const Question& question, const Stream& stream);
+  /// Waits for what was asked last, and for nothing that the stream was given since, but where the
+  /// host must choose.
+  [[nodiscard]] Status collect(const Question& question, const Stream& stream,
+                               std::span<RowResult> results);
+
+  /// Whether the device chooses what was asked last; else the host must.
+  [[nodiscard]] bool chooses() const { return asked_; }
+  /// Where it leaves that; null before anything was asked.
+  [[nodiscard]] const SampleResult* choices() const { return chosen_.as<SampleResult>(); }
+  /// The number of a plan among them: of one that is among the question's, with a token to choose.
+  [[nodiscard]] std::uint32_t number_of(const Question& question, std::uint32_t plan) const;
 
  private:
-  DeviceChoices(std::uint32_t vocabulary, MaskTable masks, SideCopies copies,
+  DeviceChoices(std::uint32_t vocabulary, MaskTable masks, SideCopies copies, Event chosen,
                 const cpu::Kernels& kernels, cpu::WorkerPool& workers)
       : vocabulary_(vocabulary),
         answers_(kernels, workers),
         masks_(std::move(masks)),
-        copies_(std::move(copies)) {}
-  /// False where the host must choose.
-  [[nodiscard]] Result<bool> choose(std::span<const RowPlan> plans, const PlannedRows& planned,
-                                    std::size_t begin, std::span<const std::uint32_t> of_rows,
-                                    const float* logits, std::size_t stride, const Stream& stream,
-                                    const std::string& what, std::span<RowResult> results);
+        copies_(std::move(copies)),
+        chosen_there_(std::move(chosen)) {}
+  [[nodiscard]] Status choose(const Question& question, std::span<const std::uint32_t> of_rows,
+                              const Stream& stream);
 
   std::uint32_t vocabulary_;
   PlanAnswers answers_;
   MaskTable masks_;
   SideCopies copies_;
+  Event chosen_there_;
+  bool asked_ = false;
   PinnedMemory logits_, choices_, chosen_out_;
   DeviceMemory choices_in_, chosen_, scratch_;
 };

@@ -122,11 +122,16 @@ __device__ inline float dense_column(const DeviceMatrix& matrix, std::uint32_t r
 }
 
 template <WeightFormat kFormat>
-__global__ void __launch_bounds__(kThreads) embed(DeviceMatrix matrix, const std::uint32_t* ids,
-                                                  float factor, float* out, std::size_t stride) {
+__global__ void __launch_bounds__(kThreads)
+    embed(DeviceMatrix matrix, const std::uint32_t* ids, const SampleResult* chosen, float factor,
+          float* out, std::size_t stride) {
   let_next_start();
   wait_for_inputs();
-  const std::uint32_t row = ids[blockIdx.x];
+  std::uint32_t row = ids[blockIdx.x];
+  if ((row & kChosenId) != 0) {
+    const std::int32_t token = chosen[row & ~kChosenId].token;
+    row = token < 0 ? 0 : static_cast<std::uint32_t>(token);
+  }
   const std::uint32_t four = blockIdx.y * kThreads + threadIdx.x;
   if (four * 4 >= matrix.columns) return;
   float columns[4];
@@ -146,7 +151,8 @@ __global__ void __launch_bounds__(kThreads) embed(DeviceMatrix matrix, const std
   }
 }
 
-using Kernel = void (*)(DeviceMatrix, const std::uint32_t*, float, float*, std::size_t);
+using Kernel = void (*)(DeviceMatrix, const std::uint32_t*, const SampleResult*, float, float*,
+                        std::size_t);
 
 template <std::size_t... kFormats>
 Kernel kernel_of(WeightFormat format, std::index_sequence<kFormats...>) {
@@ -157,12 +163,13 @@ Kernel kernel_of(WeightFormat format, std::index_sequence<kFormats...>) {
 }  // namespace
 
 void embed_rows(cudaStream_t stream, std::uint32_t rows, const DeviceMatrix& matrix,
-                const std::uint32_t* ids, float factor, float* out, std::size_t stride) {
+                const std::uint32_t* ids, const SampleResult* chosen, float factor, float* out,
+                std::size_t stride) {
   if (rows == 0) return;
   const std::uint32_t fours = (matrix.columns + 3) / 4;
   launch(kernel_of(matrix.format, std::make_index_sequence<kWeightFormats>()),
          dim3(rows, (fours + kThreads - 1) / kThreads), dim3(kThreads), 0, stream, matrix, ids,
-         factor, out, stride);
+         chosen, factor, out, stride);
 }
 
 }  // namespace espalier::runtime::cuda

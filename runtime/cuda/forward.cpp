@@ -78,7 +78,7 @@ Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> mo
 }
 
 Status Forward::hold_embedding(std::uint64_t most_bytes) {
-  if (!weights_.embedding.parts.empty()) return {};
+  if (looks_up()) return {};
   if (device_bytes(model_->weights().embedding) > most_bytes) return {};
   return weights_.load_embedding(*model_, workers_, stream_);
 }
@@ -129,7 +129,7 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
   }
   const std::uint64_t bytes = rows * sizeof(float);
   ESP_TRY(x_.fit(bytes * width, "residual stream"));
-  if (links_.along != nullptr || !weights_.embedding.parts.empty()) {
+  if (links_.along != nullptr || looks_up()) {
     ESP_TRY(received_.fit(bytes * width, "residual stream"));
   }
   ESP_TRY(heads_.fit(bytes * heads, "queries, keys and values"));
@@ -198,7 +198,7 @@ bool Forward::plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t 
 
 // Everything of the step's first half that the device must know, in one copy.
 Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
-                        const Residual& earlier, const Links& links) {
+                        const Residual& earlier, const Links& links, const ChosenTokens& chosen) {
   const auto rows = static_cast<std::uint32_t>(batch.rows.size());
   links_ = links;
   if (!has_head(*model_)) wanted = {};
@@ -233,9 +233,11 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
     parts = std::max<std::uint64_t>(parts, planned.plan.parts());
   };
   input_.clear();
-  const bool by_ids = begins && earlier.rows == nullptr && !weights_.embedding.parts.empty();
+  const bool by_ids = begins && earlier.rows == nullptr && looks_up();
+  chosen_ = chosen.choices;
   key_.assign({blocks_, rows, wanted.size(), batch.writes.size(), batch.copies.size(),
-               by_ids ? 1U : 0U, reinterpret_cast<std::uintptr_t>(temperatures_.values())});
+               by_ids ? 1U : 0U, reinterpret_cast<std::uintptr_t>(chosen_),
+               reinterpret_cast<std::uintptr_t>(temperatures_.values())});
   const auto ids = input_.add<std::uint32_t>(by_ids ? rows : 0);
   const bool uploads = begins && !by_ids;
   const auto begin = input_.add<float>(uploads ? std::uint64_t{rows} * shape_.width : 0);
@@ -264,7 +266,9 @@ Status Forward::prepare(const Batch& batch, std::span<const std::uint32_t> wante
   const std::span<float> x = input_.host<float>(begin);
   if (by_ids) {
     const std::span<std::uint32_t> to = input_.host<std::uint32_t>(ids);
-    for (std::size_t m = 0; m < rows; ++m) to[m] = static_cast<std::uint32_t>(batch.rows[m].token);
+    for (std::size_t m = 0; m < rows; ++m) {
+      to[m] = chosen.ids.empty() ? static_cast<std::uint32_t>(batch.rows[m].token) : chosen.ids[m];
+    }
   } else if (!begins) {
     // The stage before sends it.
   } else if (earlier.rows == nullptr) {
@@ -357,7 +361,7 @@ Status Forward::enqueue(const KvView& pool, PageTransfers& transfers) {
   std::uint32_t rows = count_;
   residual_ = begin_;
   if (ids_ != nullptr) {
-    embed_rows(stream_.get(), rows, weights_.embedding.parts[0].matrix, ids_,
+    embed_rows(stream_.get(), rows, weights_.embedding.parts[0].matrix, ids_, chosen_,
                shape_.embedding_scale, residual_, shape_.width);
   } else if (along != nullptr && along->rank() > 0) {
     ESP_TRY(along->receive(residual_, floats, along->rank() - 1, stream_));

@@ -14,6 +14,8 @@
 // stream; the stages have the model's layers in turn, and each sends the stream to the next.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -30,6 +32,7 @@
 #include "runtime/cuda/layers_together.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
+#include "runtime/cuda/sample.h"
 #include "runtime/cuda/side_copies.h"
 #include "runtime/cuda/step_input.h"
 #include "runtime/cuda/tensor_products.h"
@@ -54,6 +57,12 @@ struct Residual {
   std::size_t stride = 0;
 };
 
+/// Tokens of a step's rows that the device has chosen and the host does not know yet.
+struct ChosenTokens {
+  const SampleResult* choices = nullptr;  // the same at every step, or what is recorded is not
+  std::span<const std::uint32_t> ids;  // of all rows, as embed_rows() has them; empty: the batch's
+};
+
 /// With whom a forward pass works; both may change between steps, and outlive the step.
 struct Links {
   Communicator* across = nullptr;  // those that share its layers; null: nobody
@@ -74,9 +83,18 @@ class Forward {
   [[nodiscard]] Status hold_embedding(std::uint64_t most_bytes);
   /// Makes a step ready and enqueues its input: all that can lack memory is here, so that ranks can
   /// fail before they wait for each other. `wanted` (rising, unique) are the rows of the batch
-  /// whose logits may be asked for afterwards; without a head they are not looked at. kExhausted.
+  /// whose logits may be asked for afterwards; without a head they are not looked at. The step
+  /// before may still run; the one before that has ended. `chosen` where looks_up(). kExhausted.
   [[nodiscard]] Status prepare(const Batch& batch, std::span<const std::uint32_t> wanted,
-                               const Residual& earlier, const Links& links);
+                               const Residual& earlier, const Links& links,
+                               const ChosenTokens& chosen = {});
+  /// Whether a step of so many rows, of which so many are wanted, finds its scratch there.
+  [[nodiscard]] bool has_room(std::size_t rows, std::size_t wanted) const {
+    return rows <= reserved_rows_ &&
+           std::min<std::size_t>(wanted, kHeadRows) <= reserved_head_rows_;
+  }
+  /// Whether it has embeddings, which begin a step that nothing comes before.
+  [[nodiscard]] bool looks_up() const { return !weights_.embedding.parts.empty(); }
   /// Enqueues the layers, which write K and V, each behind what it reads of pages that arrive.
   [[nodiscard]] Status run(const KvView& pool, PageTransfers& transfers);
   /// After run(), before logits(), of those with a head: of each kHeadRows wanted rows the tokens
@@ -203,6 +221,7 @@ class Forward {
   // up, and moves to x_ where only wanted rows go on.
   float* begin_ = nullptr;
   const std::uint32_t* ids_ = nullptr;  // null: nothing is looked up there
+  const SampleResult* chosen_ = nullptr;
   float* residual_ = nullptr;
   const DeviceRow* rows_ = nullptr;
   const DeviceSlot* slots_ = nullptr;

@@ -68,6 +68,9 @@ struct Stats {
   // Over all steps of the backend, for the line seconds = a + b * rows through them.
   std::uint64_t backend_steps = 0;
   std::uint64_t prefill_steps = 0;  // of those, without a row that decodes
+  std::uint64_t steps_ahead = 0;  // of those, begun before the tokens of the one before were known
+  std::uint64_t wasted_rows = 0;  // rows of these without an answer: the text had ended, or went
+                                  // on with what its type forces
   double rows_squared = 0;
   double rows_seconds = 0;
   std::uint64_t drafted_tokens = 0;         // rows that ran for a guess

@@ -18,6 +18,10 @@ void count_token(std::vector<std::pair<TokenId, std::uint32_t>>& counts, TokenId
   }
 }
 
+// Under a grammar the row behind an answer is begun ahead where so many tokens were drawn in a row:
+// where something is forced behind it, its own rows come a step later for that.
+constexpr std::uint32_t kDrawnInARow = 16;
+
 }  // namespace
 
 GenerateJob::GenerateJob(std::shared_ptr<BranchState> branch, GenerateRequest request, bool jump)
@@ -81,7 +85,7 @@ std::size_t GenerateJob::most_guessed() const {
 
 void GenerateJob::propose(radix_cache::RadixCache& cache, double threshold) {
   if (!may_guess(cache)) return;
-  guess(cache, strands_[0], threshold);
+  guess(cache, threshold);
   enter_guess(cache);
 }
 
@@ -118,17 +122,36 @@ bool GenerateJob::add_guess(TokenId token) {
   return matcher.valid() ? matcher.forced(draft_.left).empty() : !ends(token);
 }
 
-void GenerateJob::guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold) {
+NGramIndex::Guess GenerateJob::find_guess(const radix_cache::RadixCache& cache) {
   const std::size_t most = most_guessed();
-  if (most == 0) return;
-  NGramIndex::Guess found{DraftSource::kTree, cache.following(strand.lease, most)};
+  if (most == 0) return {};
+  NGramIndex::Guess found{DraftSource::kTree, cache.following(strands_[0].lease, most)};
   if (found.tokens.empty()) {
     if (path_.empty()) path_ = state().ids;
     path_.insert(path_.end(), out_.ids.end() - (length() - path_.size()), out_.ids.end());
     found = index_.guess(path_, most);
   }
+  return found;
+}
+
+Job::Follows GenerateJob::follows(const radix_cache::RadixCache& cache,
+                                  std::optional<double> guesses_above) {
+  if (!forced_.empty() || !draft_.tokens.empty()) return Follows::kMore;
+  if (tokens_left() < 2) return Follows::kNothing;
+  if (out_.matcher.valid() && drawn_ < kDrawnInARow) return Follows::kMore;
+  if (!guesses_above) return Follows::kItsToken;
+  const NGramIndex::Guess found = find_guess(cache);
+  if (found.tokens.empty()) return Follows::kItsToken;
+  due_ = trust_.worth(found.source, *guesses_above, found.tokens.size());
+  return due_ > 0 ? Follows::kMore : Follows::kItsToken;
+}
+
+void GenerateJob::guess(radix_cache::RadixCache& cache, double threshold) {
+  const NGramIndex::Guess found = find_guess(cache);
+  const std::size_t due = std::exchange(due_, 0);
   if (found.tokens.empty()) return;
-  const std::size_t count = trust_.worth(found.source, threshold, found.tokens.size());
+  const std::size_t count = due > 0 ? std::min(due, found.tokens.size())
+                                    : trust_.worth(found.source, threshold, found.tokens.size());
   if (count == 0) return;
   begin_guess(found.source);
   for (const TokenId token : found.tokens.first(count)) {
@@ -192,6 +215,7 @@ void GenerateJob::append(TokenId token, bool forced, Stats& stats,
   out_.ids.push_back(token);
   ++stats.generated_tokens;
   if (forced) ++stats.forced_tokens;
+  drawn_ = forced ? 0 : drawn_ + 1;
   if (request_.sampling.has_penalties()) {
     count_token(counts_.context, token);
     count_token(counts_.generated, token);

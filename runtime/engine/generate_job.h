@@ -26,6 +26,8 @@ class GenerateJob final : public Job, private DraftPath {
   [[nodiscard]] std::vector<TokenId> path() const override;
   void propose(radix_cache::RadixCache& cache, double threshold) override;
   [[nodiscard]] DraftPath* draft_path(const radix_cache::RadixCache& cache) override;
+  [[nodiscard]] Follows follows(const radix_cache::RadixCache& cache,
+                                std::optional<double> guesses_above) override;
   void retract(radix_cache::RadixCache& cache) override;
   [[nodiscard]] Status want(const Strand& strand, std::uint32_t position, RowPlan& plan) override;
   [[nodiscard]] Status take(Strand& strand, std::uint32_t position, RowResult& result,
@@ -47,8 +49,9 @@ class GenerateJob final : public Job, private DraftPath {
 
   [[nodiscard]] bool may_guess(const radix_cache::RadixCache& cache) const;
   [[nodiscard]] std::size_t most_guessed() const;
+  [[nodiscard]] NGramIndex::Guess find_guess(const radix_cache::RadixCache& cache);
   void begin_guess(DraftSource source);
-  void guess(radix_cache::RadixCache& cache, const Strand& strand, double threshold);
+  void guess(radix_cache::RadixCache& cache, double threshold);
   void append(TokenId token, bool forced, Stats& stats,
               std::span<const std::pair<TokenId, float>> best = {});
   [[nodiscard]] Status take_sampled(RowResult& result, Stats& stats);
@@ -74,6 +77,8 @@ class GenerateJob final : public Job, private DraftPath {
     std::uint32_t left = 0;  // of the budget
   };
   Draft draft_;
+  std::size_t due_ = 0;        // tokens that follows() found worth guessing
+  std::uint32_t drawn_ = 0;    // of the answer, since anything was forced
   std::vector<TokenId> path_;  // ids and answer, where guesses are looked for
   NGramIndex index_;
   DraftTrust trust_;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -87,6 +88,14 @@ class Job {
   /// gained.
   [[nodiscard]] virtual DraftPath* draft_path(const radix_cache::RadixCache& /*cache*/) {
     return nullptr;
+  }
+  /// What follows the answer that is wanted of the path's end, as far as is known before it is
+  /// there: the token that it gives, unless that ends the text; nothing; or more, or not that
+  /// alone. Guesses count where propose() with a threshold of `guesses_above` would make them.
+  enum class Follows : std::uint8_t { kItsToken, kNothing, kMore };
+  [[nodiscard]] virtual Follows follows(const radix_cache::RadixCache& /*cache*/,
+                                        std::optional<double> /*guesses_above*/) {
+    return Follows::kMore;
   }
   /// Takes guessed tokens out of the tree again.
   virtual void retract(radix_cache::RadixCache& /*cache*/) {}

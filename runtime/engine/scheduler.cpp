@@ -1,6 +1,7 @@
 #include "runtime/engine/scheduler.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -17,6 +18,16 @@ static_assert(kPageTokens == radix_cache::kPageTokens);
 constexpr std::uint32_t kDecodeRows = 16;
 // Tokens that a text is taken to have before one has ended, where little hangs on it.
 constexpr double kUnknownText = 32;
+
+/// Rising, once each.
+template <class Asked>
+std::vector<std::uint32_t> rows_of(const std::vector<Asked>& asked) {
+  std::vector<std::uint32_t> out;
+  for (const Asked& it : asked) out.push_back(it.row);
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
 
 }  // namespace
 
@@ -141,6 +152,7 @@ void Scheduler::finish(std::unique_ptr<Job> job, Status status) {
   const bool dead = state.dead;
   const auto trunk = static_cast<std::uint32_t>(state.forked_at);
   const std::size_t before = state.ids.size();
+  if (ahead_ != nullptr) leave_ahead(*job);
   job->retract(cache_);
   radix_cache::Lease stored;  // the answer does not wait for the tiers
   if ((tier_ || host_) && !job->strands().empty()) stored = cache_.fork(job->strands()[0].lease);
@@ -239,6 +251,16 @@ void Scheduler::propose() {
 void Scheduler::step() {
   cache_.set_time(++stats_.steps);
   drop_ended();
+  const std::unique_ptr<Step> step = ahead_ != nullptr ? std::move(ahead_) : plan_step();
+  if (step == nullptr) return;
+  run(*step);
+  if (options_.check) {
+    const Status ok = check();
+    if (!ok) espalier::internal::check_failed(__FILE__, __LINE__, ok.error().message.c_str());
+  }
+}
+
+std::unique_ptr<Scheduler::Step> Scheduler::plan_step() {
   admit();
   // A job can be finished before its first row (a budget of nothing).
   for (std::size_t i = 0; i < running_.size();) {
@@ -250,16 +272,13 @@ void Scheduler::step() {
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
     finish(std::move(job), {});
   }
-  if (running_.empty()) return;
+  if (running_.empty()) return nullptr;
   if (options_.draft) propose();
 
   for (;;) {
     radix_cache::StepPlan step_plan;
     const std::vector<Slice> slices = plan(step_plan);
-    if (!slices.empty()) {
-      run(step_plan, slices);
-      break;
-    }
+    if (!slices.empty()) return make_step(std::move(step_plan), slices);
     cache_.abandon(step_plan);
     for (const auto& job : running_) job->retract(cache_);
     if (compact_running()) continue;
@@ -269,58 +288,64 @@ void Scheduler::step() {
                {ErrorCode::kExhausted,
                 "no KV page is left: the pool has " + std::to_string(usage.total) + ", " +
                     std::to_string(usage.held - usage.evictable) + " of them in use"});
-      return;
+      return nullptr;
     }
-  }
-  if (options_.check) {
-    const Status ok = check();
-    if (!ok) espalier::internal::check_failed(__FILE__, __LINE__, ok.error().message.c_str());
   }
 }
 
-Result<std::vector<RowResult>> Scheduler::run_backend(const Batch& batch, std::vector<Asked>& asked,
-                                                      Failures& failed, double& seconds) {
-  std::vector<std::uint32_t> wanted;
-  for (const Asked& it : asked) wanted.push_back(it.row);
-  std::sort(wanted.begin(), wanted.end());
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  const auto start = system_.now();
-  const Status begun = backend_.begin(batch, wanted);
-  seconds = elapsed(system_, start);
-  ESP_TRY(begun);
+Result<std::vector<RowResult>> Scheduler::run_backend(Step& step, Failures& failed,
+                                                      double& seconds) {
+  if (!step.ahead) {
+    const auto start = system_.now();
+    const Status begun = backend_.begin(step.batch, rows_of(step.asked));
+    seconds = elapsed(system_, start);
+    ESP_TRY(begun);
+  }
   const auto masks_start = system_.now();
   std::vector<RowPlan> plans;
   std::vector<Asked> answered;
-  for (const Asked& it : asked) {
+  for (const Asked& it : step.asked) {
     RowPlan plan;
     plan.row = it.row;
-    Job& job = *it.slice->job;
-    if (Status status = job.want(job.strands()[it.slice->strand], it.position, plan); !status) {
-      failed.emplace_back(&job, std::move(status).error());
+    if (Status status = it.job->want(it.job->strands()[it.strand], it.position, plan); !status) {
+      failed.emplace_back(it.job, std::move(status).error());
       continue;
     }
     plans.push_back(std::move(plan));
     answered.push_back(it);
   }
-  asked = std::move(answered);
+  step.asked = std::move(answered);
   stats_.mask_seconds += elapsed(system_, masks_start);
+  std::unique_ptr<Step> next = plan_ahead(step, plans);
+  std::vector<std::uint32_t> wanted;
+  if (next != nullptr) {
+    wanted.resize(next->batch.rows.size());
+    std::iota(wanted.begin(), wanted.end(), 0U);
+  }
   const auto rest_start = system_.now();
-  auto results = backend_.finish(plans);
+  NextStep beside{next != nullptr ? &next->batch : nullptr, wanted};
+  auto results =
+      next != nullptr ? backend_.finish_and_begin(plans, beside) : backend_.finish(plans);
   seconds += elapsed(system_, rest_start);
+  if (beside.begun) {
+    ahead_ = std::move(next);
+  } else if (next != nullptr) {
+    give_back(*next);
+  }
   return results;
 }
 
-void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slices) {
+std::unique_ptr<Scheduler::Step> Scheduler::make_step(radix_cache::StepPlan plan,
+                                                      const std::vector<Slice>& slices) {
+  auto out = std::make_unique<Step>();
+  out->plan = std::move(plan);
+  radix_cache::StepPlan& step = out->plan;
   cache_.seal(step);
-  Batch batch;
+  Batch& batch = out->batch;
   batch.writes.reserve(step.writes().size());
   for (const auto& write : step.writes()) batch.writes.push_back({write.page, write.slot});
   for (const auto& copy : step.copies()) batch.copies.push_back({copy.from, copy.to, copy.slots});
 
-  std::vector<Asked> asked;
-  Failures failed;
-  std::uint32_t prefill_rows = 0;
-  std::uint32_t decode_rows = 0;
   // A slot holds one prefix and nothing else, so a row that is already in the batch under a slot of
   // ours has our logits: forks at one place draw their samples from one row.
   std::unordered_map<std::uint64_t, std::uint32_t> row_of_slot;
@@ -338,7 +363,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     cache_.page_table(strand.lease, length, pages);
     const auto ask = [&](std::uint32_t row, std::uint32_t position) {
       if (position < strand.cursor || position >= strand.end) return;
-      asked.push_back({&slice, position, row});
+      out->asked.push_back({slice.job, slice.strand, position, row});
     };
     const auto add = [&](TokenId token, std::uint32_t position, std::uint32_t first_write,
                          std::uint32_t writes) {
@@ -365,16 +390,25 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
       const auto& row = step.rows()[r];
       add(row.token, row.position, row.first_write, row.writes);
     }
-    (slice.planned.size() > kDecodeRows ? prefill_rows : decode_rows) += slice.planned.size();
+    (slice.planned.size() > kDecodeRows ? out->prefill_rows : out->decode_rows) +=
+        slice.planned.size();
     if (batch.rows.size() > rows_before) batch.sequences.push_back(pages);
   }
+  return out;
+}
+
+void Scheduler::run(Step& step) {
+  const std::uint32_t prefill_rows = step.prefill_rows;
+  const std::uint32_t decode_rows = step.decode_rows;
   stats_.prefill_rows += prefill_rows;
   stats_.decode_rows += decode_rows;
-  stats_.logits_rows += batch.rows.size() - prefill_rows - decode_rows;
+  stats_.logits_rows += step.batch.rows.size() - prefill_rows - decode_rows;
+  if (step.ahead) ++stats_.steps_ahead;
 
   double took = 0;
-  Result<std::vector<RowResult>> results = run_backend(batch, asked, failed, took);
-  const auto rows = static_cast<double>(batch.rows.size());
+  Failures failed;
+  Result<std::vector<RowResult>> results = run_backend(step, failed, took);
+  const auto rows = static_cast<double>(step.batch.rows.size());
   const double prefill = took * prefill_rows / rows;
   ++stats_.backend_steps;
   if (decode_rows == 0 && prefill_rows > 0) ++stats_.prefill_steps;
@@ -382,7 +416,8 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   stats_.rows_seconds += rows * took;
   stats_.prefill_seconds += prefill;
   stats_.decode_seconds += took - prefill;
-  if (prefill_rows == 0) cost_.record(rows, took);
+  // What a step took that others overlap is not known.
+  if (prefill_rows == 0 && !step.ahead) cost_.record(rows, took);
   if (results && prefill_rows > 0) {
     if (tier_) tier_->prefill_took(prefill_rows, prefill);
     if (host_) host_->prefill_took(prefill_rows, prefill);
@@ -390,21 +425,21 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
   failure_.reset();
   if (!results) {
     if (results.error().code != ErrorCode::kExhausted) failure_ = results.error();
-    cache_.abandon(step);
+    cache_.abandon(step.plan);
     std::vector<std::unique_ptr<Job>> all = std::exchange(running_, {});
     for (auto& job : all) finish(std::move(job), fail(results.error()));
     return;
   }
-  cache_.commit(step);
+  cache_.commit(step.plan);
 
   const auto has_failed = [&](const Job* job) {
     return std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.first == job; });
   };
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    const Asked& it = asked[i];
-    Job* const job = it.slice->job;
+  for (std::size_t i = 0; i < step.asked.size(); ++i) {
+    const Asked& it = step.asked[i];
+    Job* const job = it.job;
     if (has_failed(job)) continue;
-    Strand& strand = job->strands()[it.slice->strand];
+    Strand& strand = job->strands()[it.strand];
     if (strand.stale) continue;
     strand.cursor = it.position + 1;
     Status status = job->take(strand, it.position, (*results)[i], cache_, stats_);
@@ -428,6 +463,7 @@ void Scheduler::run(radix_cache::StepPlan& step, const std::vector<Slice>& slice
     gone.push_back(job);
     fail_job(job, std::move(error));
   }
+  if (ahead_ != nullptr) know_ahead();
 }
 
 }  // namespace espalier::runtime

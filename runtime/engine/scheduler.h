@@ -2,8 +2,10 @@
 //
 // One step = decode rows and forced spans first, then prefill chunks, under one budget of rows. A
 // strand whose next tokens another strand computes in the same step rides behind it. A step is one
-// of the Backend's, begun before its masks are made; nothing in it waits for anything else. Engine
-// thread only. queue.cpp decides who is in the tree, scheduler.cpp runs the steps.
+// of the Backend's, begun before its masks are made; nothing in it waits for anything else. Where
+// all that runs draws a token, and nobody waits to be let in, the next step begins before these
+// tokens are known (ahead.cpp). Engine thread only. queue.cpp decides who is in the tree,
+// scheduler.cpp runs the steps.
 //
 // The queue's order is that of programs (Lineage): a request stands where the first one of its
 // program stood, for so many requests. What was begun is ended before more is begun, which is also
@@ -32,6 +34,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -100,9 +103,30 @@ class Scheduler {
 
   /// A position whose logits are wanted, and the row that gives them.
   struct Asked {
-    const Slice* slice = nullptr;
+    Job* job = nullptr;
+    std::size_t strand = 0;
     std::uint32_t position = 0;
     std::uint32_t row = 0;
+  };
+  /// A row that begins before its token is known, at a place that nothing of the tree sees before.
+  struct Pending {
+    Job* job = nullptr;
+    std::uint32_t position = 0;
+    std::uint32_t row = 0;
+    radix_cache::PlannedWrite place;
+  };
+  /// A step of the backend, from its plan to its answers.
+  struct Step {
+    radix_cache::StepPlan plan;
+    Batch batch;
+    std::vector<Asked> asked;
+    std::uint32_t prefill_rows = 0;
+    std::uint32_t decode_rows = 0;
+    // Of one that was begun ahead: its rows until their tokens are known, and the jobs of all of
+    // them that are left.
+    bool ahead = false;
+    std::vector<Pending> pending;
+    std::vector<const Job*> jobs;
   };
   using Failures = std::vector<std::pair<Job*, Error>>;
 
@@ -133,13 +157,25 @@ class Scheduler {
   /// Gives back what running paths hold twice: true where that is a page or more.
   bool compact_running();
   std::vector<Slice> plan(radix_cache::StepPlan& step);
-  void run(radix_cache::StepPlan& step, const std::vector<Slice>& slices);
+  /// A step of what can run; null where not even one job alone goes on, which then has failed.
+  [[nodiscard]] std::unique_ptr<Step> plan_step();
+  [[nodiscard]] std::unique_ptr<Step> make_step(radix_cache::StepPlan plan,
+                                                const std::vector<Slice>& slices);
+  void run(Step& step);
   /// Both halves of the backend's step, and the jobs' masks between them. The answers are those of
   /// `asked`, without what a job refused to ask (`failed`); `seconds`: what the backend took of
-  /// this thread.
-  [[nodiscard]] Result<std::vector<RowResult>> run_backend(const Batch& batch,
-                                                           std::vector<Asked>& asked,
-                                                           Failures& failed, double& seconds);
+  /// this thread. May begin the next one.
+  [[nodiscard]] Result<std::vector<RowResult>> run_backend(Step& step, Failures& failed,
+                                                           double& seconds);
+  // ahead.cpp
+  /// The step behind `step`, of which these are the plans, before it is answered: null where it has
+  /// to wait for the answers.
+  [[nodiscard]] std::unique_ptr<Step> plan_ahead(const Step& step, std::span<const RowPlan> plans);
+  void give_back(Step& step);
+  /// The tokens of the rows that are ahead have become known.
+  void know_ahead();
+  /// A job goes of which rows may be ahead.
+  void leave_ahead(const Job& job);
   void finish(std::unique_ptr<Job> job, Status status);
   void fail_job(const Job* job, Error error);
 
@@ -154,6 +190,7 @@ class Scheduler {
   std::deque<std::unique_ptr<Job>> waiting_;   // in order of arrival
   std::vector<std::unique_ptr<Job>> reading_;  // whose turn it was, while pages of theirs are read
   std::vector<std::unique_ptr<Job>> running_;  // in order of precedence
+  std::unique_ptr<Step> ahead_;                // begun beside the last one's end
   // What ended a few steps ago and whose program lives: it may go on at once.
   struct Parked {
     std::weak_ptr<const Lineage> lineage;

@@ -93,14 +93,18 @@ std::vector<std::uint64_t> wanted_tokens(std::span<const RowPlan> plans, const P
   return out;
 }
 
-void check_batch(const BackendInfo& info, const Batch& batch,
-                 std::span<const std::uint32_t> wanted) {
+void check_batch(const BackendInfo& info, const Batch& batch, std::span<const std::uint32_t> wanted,
+                 std::span<const RowPlan> before) {
   for (const auto& table : batch.sequences) {
     for (const PageId page : table) ESP_CHECK(page < info.pages);
   }
   for (std::size_t i = 0; i < batch.rows.size(); ++i) {
     const Row& row = batch.rows[i];
-    ESP_CHECK(row.token >= 0 && static_cast<std::uint32_t>(row.token) < info.vocabulary);
+    if (row.chosen == Row::kKnown) {
+      ESP_CHECK(row.token >= 0 && static_cast<std::uint32_t>(row.token) < info.vocabulary);
+    } else {
+      ESP_CHECK(row.chosen < before.size());
+    }
     ESP_CHECK(row.sequence < batch.sequences.size());
     ESP_CHECK(row.position / kPageTokens < batch.sequences[row.sequence].size());
     ESP_CHECK(row.first_write <= batch.writes.size() &&

@@ -42,8 +42,9 @@ struct PlannedRows {
                                                        std::size_t begin, std::size_t end);
 
 /// Check what would make a step read or write outside memory, always: it is short beside a step.
-void check_batch(const BackendInfo& info, const Batch& batch,
-                 std::span<const std::uint32_t> wanted);
+/// `before`: the plans that rows may name.
+void check_batch(const BackendInfo& info, const Batch& batch, std::span<const std::uint32_t> wanted,
+                 std::span<const RowPlan> before = {});
 void check_plans(const BackendInfo& info, std::span<const std::uint32_t> wanted,
                  std::span<const RowPlan> plans);
 

@@ -19,6 +19,7 @@
 #include "runtime/model/model.h"
 #include "runtime/model/tensor.h"
 #include "tests/cli/command_line.h"
+#include "tests/support/ahead_backend.h"
 
 namespace espalier::cli {
 namespace {
@@ -204,6 +205,62 @@ TEST(Bench, ReportsEveryCaseBesideTheLimits) {
     EXPECT_EQ(it.contains("schema"), !it.contains("memory_share"));
   }
   EXPECT_THAT(run_line(line).out, HasSubstr("decode, batch 3, depth 16"));
+}
+
+// Tells of the tokens that are chosen.
+class Heard final : public runtime::WrappedBackend {
+ public:
+  Heard(std::unique_ptr<Backend> inner, std::vector<TokenId>& tokens)
+      : WrappedBackend(std::move(inner)), tokens_(tokens) {}
+  Result<std::vector<runtime::RowResult>> finish(std::span<const runtime::RowPlan> plans) override {
+    auto out = WrappedBackend::finish(plans);
+    if (out) {
+      for (const runtime::RowResult& it : *out) tokens_.push_back(it.sampled.token);
+    }
+    return out;
+  }
+
+ private:
+  std::vector<TokenId>& tokens_;
+};
+
+// Says that it may begin steps ahead, and never does.
+class Hesitant final : public runtime::WrappedBackend {
+ public:
+  using WrappedBackend::WrappedBackend;
+  bool chooses_ahead(const runtime::RowPlan&) const override { return true; }
+};
+
+TEST(Bench, DecodesTheSameInStepsAhead) {
+  const Folder folder;
+  const std::string path = folder.path("m.gguf");
+  ASSERT_EQ(run_line(small(path, {})).code, kDone);
+  const auto model = runtime::Model::load(path, real_system());
+  ASSERT_TRUE(model);
+  runtime::CpuOptions options;
+  options.threads = 1;
+  std::vector<std::vector<TokenId>> said(3);
+  for (int way = 0; way < 3; ++way) {
+    auto made = runtime::CpuBackend::create(*model, options, real_system());
+    ASSERT_TRUE(made);
+    std::unique_ptr<runtime::Backend> backend =
+        std::make_unique<Heard>(std::move(*made), said[way]);
+    if (way == 1) backend = std::make_unique<runtime::AheadBackend>(std::move(backend));
+    if (way == 2) backend = std::make_unique<Hesitant>(std::move(backend));
+    int asked = 0;
+    StepBench bench(*backend, real_system(), [&] { return ++asked < 60; });
+    EXPECT_EQ(bench.goes_ahead(), way > 0);
+    StepBench::Decode what{.batch = 3, .depth = 16, .tokens = 20, .grammar = nullptr};
+    what.ahead = way > 0;
+    EXPECT_TRUE(bench.decode(what)) << way;
+    what.tokens = 40;
+    const auto stopped = bench.decode(what);
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
+    said[way].resize(1 + 20 * 3);  // the prompt's, and those of the whole run
+  }
+  EXPECT_EQ(said[1], said[0]);
+  EXPECT_EQ(said[2], said[0]);
 }
 
 // A run of many steps may take minutes: it does not go on to its end when it is to stop.

@@ -1,6 +1,6 @@
 // The text of many programs at once does not depend on how they are run: with the cache, forced
-// spans, drafts and the disk tier each on and off, on one thread or several, by one engine or
-// several, in any order of arrival, and with a pool in which they cannot all stand.
+// spans, drafts, steps ahead and the disk tier each on and off, on one thread or several, by one
+// engine or several, in any order of arrival, and with a pool in which they cannot all stand.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "base/fault_system.h"
 #include "runtime/cpu/cpu_backend.h"
 #include "tests/dsl_run/support.h"
+#include "tests/support/ahead_backend.h"
 
 namespace espalier::dsl {
 namespace {
@@ -123,6 +124,7 @@ struct Way {
   std::uint64_t pages = 4096;
   std::size_t engines = 1;  // side by side, each with so many pages
   std::int64_t retain = 0;
+  bool ahead = false;  // steps begin before the tokens of the one before are known
   // A model that guesses; with one, time stands still, so that it is always thought to pay.
   std::shared_ptr<const runtime::Model> draft = nullptr;
   // What must have happened, or nothing was tried.
@@ -145,6 +147,7 @@ std::vector<std::string> say(const std::vector<Work>& all, const ProgramRef& pro
   for (std::size_t i = 0; i < way.engines; ++i) {
     auto backend = runtime::CpuBackend::create(model, options, real_system());
     EXPECT_TRUE(backend) << backend.error().message;
+    if (way.ahead) *backend = std::make_unique<runtime::AheadBackend>(std::move(*backend));
     backends.push_back({std::move(*backend), nullptr});
     if (way.draft == nullptr) continue;
     auto made = runtime::CpuBackend::create(way.draft, options, real_system());
@@ -242,6 +245,19 @@ TEST(Identity, MixedProgramsSayTheSameHoweverTheyAreRun) {
   ways.back().draft = other;
   ways.push_back({.name = "another draft model, small pools", .order = 3, .pages = 96});
   ways.back().draft = other;
+  // All that run must draw, so few of them at a time.
+  for (const std::uint64_t pages : {4096U, 48U}) {
+    for (const bool draft : {false, true}) {
+      ways.push_back({.name = "steps ahead, " + std::to_string(pages) + " pages",
+                      .at_once = draft ? 1U : 3U,
+                      .order = 11,
+                      .pages = pages,
+                      .ahead = true,
+                      .tried = [](const runtime::Stats& stats) { return stats.steps_ahead > 0; }});
+      ways.back().engine.draft = draft;
+    }
+  }
+  ways.push_back({.name = "steps ahead, two engines", .order = 12, .engines = 2, .ahead = true});
   ways.push_back({.name = "small steps", .threads = 2});
   ways.back().engine.max_rows = 24;
   for (const unsigned threads : {2U, 4U})

@@ -288,5 +288,97 @@ TEST(RadixCache, DeadTailsGoFirstAndWhatCameBackGoesLast) {
   EXPECT_SOUND(cache);
 }
 
+// The row behind a path is begun before its token is known, and is then where the token's row is.
+TEST(RadixCache, APlaceThatWasReservedIsTheNextTokens) {
+  for (const std::uint32_t length : {15U, 16U, 17U, 31U, 32U}) {
+    RadixCache cache({.pages = 4});
+    Lease a = cache.open(0);
+    cache.extend(a, range(0, length));
+    StepPlan step;
+    cache.plan(a, step, UINT32_MAX);
+    const std::uint32_t held = cache.usage().held;
+    // The step that gives the token is still under way.
+    const auto place = cache.reserve(a);
+    ASSERT_TRUE(place.has_value());
+    EXPECT_SOUND(cache);
+    EXPECT_EQ(cache.usage().held, held + (length % kPageTokens == 0 ? 1 : 0));
+    EXPECT_EQ(cache.usage().evictable, 0u);
+    cache.commit(step);
+    cache.extend(a, range(500, 3));
+    EXPECT_EQ(cache.plan(a, step, *place).size(), 1u);
+    cache.seal(step);
+    EXPECT_EQ(step.rows()[0].token, 500);
+    EXPECT_EQ(step.rows()[0].position, length);
+    EXPECT_EQ(step.writes()[0].page, place->page);
+    EXPECT_EQ(step.writes()[0].slot, place->slot);
+    cache.commit(step);
+    EXPECT_EQ(cache.ready(a), length + 1);
+    EXPECT_EQ(table(cache, a, length + 1).back(), place->page);
+    EXPECT_SOUND(cache);
+  }
+}
+
+// Of a branch that others came back to, too, which goes on in a node of its own.
+TEST(RadixCache, APlaceIsReservedBehindABranchThatWasFound) {
+  RadixCache cache({.pages = 4});
+  {
+    Lease first = cache.open(0);
+    cache.extend(first, range(0, 20));
+    compute(cache, first);
+  }
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 20));
+  const auto place = cache.reserve(a);
+  ASSERT_TRUE(place.has_value());
+  const std::uint32_t nodes = cache.usage().nodes;
+  cache.extend(a, range(500, 1));
+  EXPECT_EQ(cache.usage().nodes, nodes + 1);
+  StepPlan step;
+  EXPECT_EQ(cache.plan(a, step, *place).size(), 1u);
+  cache.commit(step);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, APlaceThatIsGivenBackLeavesNothing) {
+  RadixCache cache({.pages = 2});
+  Lease a = cache.open(0);
+  cache.extend(a, range(0, 16));
+  compute(cache, a);
+  const auto place = cache.reserve(a);
+  ASSERT_TRUE(place.has_value());
+  EXPECT_EQ(cache.usage().free, 0u);
+  Lease b = cache.open(0);
+  cache.extend(b, range(100, 1));
+  EXPECT_EQ(compute(cache, b), 0u);  // it holds a page
+  cache.give_back(*place);
+  EXPECT_EQ(compute(cache, b), 1u);
+  EXPECT_SOUND(cache);
+}
+
+TEST(RadixCache, NoPlaceIsReservedWhereTheNextOneIsNotThePathsAlone) {
+  RadixCache cache({.pages = 2});
+  Lease a = cache.open(0);
+  EXPECT_FALSE(cache.reserve(a).has_value());  // at a root
+  cache.extend(a, range(0, 20));
+  EXPECT_FALSE(cache.reserve(a).has_value());  // not computed
+  compute(cache, a, 18);
+  EXPECT_FALSE(cache.reserve(a).has_value());  // not to its end
+  compute(cache, a);
+  {
+    const Lease twin = cache.fork(a);
+    EXPECT_FALSE(cache.reserve(a).has_value());
+  }
+  EXPECT_TRUE(cache.reserve(a).has_value());
+  Lease b = cache.fork(a);
+  cache.extend(b, range(50, 1));
+  compute(cache, b);
+  EXPECT_FALSE(cache.reserve(a).has_value());  // another goes on from it
+  EXPECT_TRUE(cache.reserve(b).has_value());
+  cache.extend(b, range(51, 11));
+  EXPECT_EQ(compute(cache, b), 11u);
+  EXPECT_FALSE(cache.reserve(b).has_value());  // the pool is dry
+  EXPECT_SOUND(cache);
+}
+
 }  // namespace
 }  // namespace espalier::radix_cache

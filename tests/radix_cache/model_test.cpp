@@ -23,7 +23,7 @@ void print_seed(int) {
 }
 
 struct Totals {
-  std::uint64_t rows = 0, copies = 0, extra = 0, evicted = 0;
+  std::uint64_t rows = 0, copies = 0, extra = 0, evicted = 0, ahead = 0;
 };
 
 /// ESPALIER_SEED runs that one alone; ESPALIER_RUNS sets how many.
@@ -39,7 +39,8 @@ Totals try_seeds(const Setting& setting, int runs, std::size_t operations) {
     const auto list = random_operations(static_cast<std::uint64_t>(seed), operations);
     Model model(setting);
     if (const auto broken = model.run(list)) {
-      const auto small = shrink(setting, list);
+      const auto small =
+          shrink(list, [&](const auto& fewer) { return Model(setting).run(fewer).has_value(); });
       ADD_FAILURE() << "ESPALIER_SEED=" << seed << ": " << *broken
                     << "\nshrunk: " << *Model(setting).run(small) << "\n"
                     << print(small);
@@ -49,6 +50,7 @@ Totals try_seeds(const Setting& setting, int runs, std::size_t operations) {
     totals.copies += model.copies();
     totals.extra += model.extra_writes();
     totals.evicted += model.evicted();
+    totals.ahead += model.ahead();
   }
   std::signal(SIGABRT, SIG_DFL);
   return totals;
@@ -58,6 +60,7 @@ TEST(RadixModel, RoomyPoolKeepsEverything) {
   const Totals t = try_seeds({.pages = 2048, .alphabet = 2}, 150, 400);
   EXPECT_GT(t.copies, 100u);
   EXPECT_GT(t.extra, 100u);
+  EXPECT_GT(t.ahead, 1000u);
   EXPECT_EQ(t.evicted, 0u);
 }
 
@@ -71,6 +74,7 @@ TEST(RadixModel, SixtyFourPages) {
 TEST(RadixModel, EightPagesThrash) {
   const Totals t = try_seeds({.pages = 8, .alphabet = 2, .longest = 90}, 400, 500);
   EXPECT_GT(t.evicted, 1000u);
+  EXPECT_GT(t.ahead, 1000u);
 }
 
 TEST(RadixModel, WishesUnderABudget) {

@@ -84,6 +84,7 @@ class Model {
   [[nodiscard]] std::uint64_t copies() const { return all_copies_; }
   [[nodiscard]] std::uint64_t extra_writes() const { return all_extra_; }
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
+  [[nodiscard]] std::uint64_t ahead() const { return ahead_; }
 
  private:
   static constexpr std::uint64_t kPoison = 0;
@@ -163,6 +164,8 @@ class Model {
         plan(path, op.count % 40 + 1u);
       } else if (kind == Operation::kPlanAll) {
         plan_all();
+      } else if (kind == Operation::kAhead) {
+        ahead(op);
       } else if (kind == Operation::kMarkDead) {
         cache_.mark_dead(path.lease);
       } else if (kind == Operation::kExpect) {
@@ -410,6 +413,46 @@ class Model {
       breaks("pages_needed of all is not exact");
   }
 
+  // Places behind some of the paths before their tokens are known; then the tokens are, or the
+  // place is given back.
+  void ahead(const Operation& op) {
+    std::vector<std::pair<Path*, PlannedWrite>> all;
+    std::minstd_rand random(op.seed + 1u);
+    const auto go_on = [&](Path& path) { extend(path, {static_cast<TokenId>(random() % 4)}); };
+    const std::uint32_t nodes = cache_.usage().nodes;
+    for (std::size_t i = 0; i < leases_.size(); ++i) {
+      if (leases_[i].tokens.size() >= setting_.longest || (op.count >> i % 8 & 1) == 0) continue;
+      std::optional<PlannedWrite> place;
+      guarded([&] { place = cache_.reserve(leases_[i].lease); });
+      if (place) all.emplace_back(&leases_[i], *place);
+    }
+    if (cache_.usage().nodes < nodes) lossy_ = true;
+    if (const Status ok = cache_.check(); !ok) breaks(ok.error().message);
+    const bool at_once = op.seed % 3 == 0;
+    for (auto& [path, place] : all) {
+      if (at_once) go_on(*path);
+    }
+    for (auto& [path, place] : all) {
+      const bool back = random() % 4 == 0;
+      if (!back && !at_once) go_on(*path);
+      const std::uint32_t held = cache_.usage().held;
+      if (back) cache_.give_back(place);
+      const RowRange range = back ? RowRange() : cache_.plan(path->lease, plan_, place);
+      if (cache_.usage().held != held - (back && place.slot == 0 ? 1 : 0))
+        breaks("a reserved place took or left a page");
+      if (back) continue;
+      const auto last = path->tokens.size() - 1;
+      const PlannedRow& row = plan_.rows()[range.begin];
+      const PlannedWrite& write = plan_.writes()[range.begin];
+      if (range.size() != 1 || row.position != last || row.token != path->tokens[last] ||
+          write.page != place.page || write.slot != place.slot)
+        breaks("a reserved row is not the path's, or not at its place");
+      if (!planned_.insert(path->prefix[last]).second) breaks("a reserved token is planned twice");
+      row_hash_.push_back(path->prefix[last]);
+      ++ahead_;
+    }
+  }
+
   void execute(const Operation& op) {
     cache_.seal(plan_);
     const auto copy = [&] {
@@ -551,25 +594,7 @@ class Model {
   std::uint64_t all_rows_ = 0;
   std::uint64_t all_copies_ = 0;
   std::uint64_t all_extra_ = 0;
-  std::uint64_t evicted_ = 0;
+  std::uint64_t evicted_ = 0, ahead_ = 0;
 };
-
-/// The smallest list found that still breaks something, by leaving out ever smaller pieces.
-inline std::vector<Operation> shrink(const Setting& setting, std::vector<Operation> operations) {
-  for (std::size_t piece = operations.size() / 2; piece > 0; piece /= 2) {
-    for (std::size_t at = 0; at + piece <= operations.size();) {
-      std::vector<Operation> fewer(operations.begin(),
-                                   operations.begin() + static_cast<std::ptrdiff_t>(at));
-      fewer.insert(fewer.end(), operations.begin() + static_cast<std::ptrdiff_t>(at + piece),
-                   operations.end());
-      if (Model(setting).run(fewer)) {
-        operations = std::move(fewer);
-      } else {
-        at += piece;
-      }
-    }
-  }
-  return operations;
-}
 
 }  // namespace espalier::radix_cache::model

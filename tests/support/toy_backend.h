@@ -30,6 +30,11 @@ struct ToyOptions {
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
   bool fail_late = false;          // in its second half
+  // Tokens that are chosen with nothing but a mask and a temperature are there for the next step
+  // before anybody knows them; and of such next steps which is not begun (every so many-th; 0:
+  // none).
+  bool ahead = false;
+  std::uint64_t refuse_ahead = 0;
   std::function<void(const runtime::Batch&)> on_step = {};
   std::function<void()> on_begun = {};  // a first half succeeds
   std::function<void(std::span<const runtime::RowPlan>)> on_finish = {};
@@ -96,6 +101,30 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
       if (row == logits_.end()) return broken("a plan for a row that was not wanted", plan.row);
       out.push_back(answer(row->second, plan));
     }
+    return out;
+  }
+
+  bool chooses_ahead(const runtime::RowPlan& plan) const override {
+    return options_.ahead && plan.want == runtime::Want::kToken && plan.count == 0 &&
+           plan.sampling->top_k == 0 && plan.counts == nullptr;
+  }
+  Result<std::vector<runtime::RowResult>> finish_and_begin(std::span<const runtime::RowPlan> plans,
+                                                           runtime::NextStep& next) override {
+    next.begun = false;
+    auto out = finish(plans);
+    if (!out) return out;
+    if (options_.refuse_ahead > 0 && ++next_steps_ % options_.refuse_ahead == 0) return out;
+    runtime::Batch batch = *next.batch;
+    for (runtime::Row& row : batch.rows) {
+      if (row.chosen == runtime::Row::kKnown) continue;
+      if (!chooses_ahead(plans[row.chosen]))
+        return broken("a row of a token that is not there", row.position);
+      row.token = (*out)[row.chosen].sampled.token;
+    }
+    const Status begun = begin(batch, next.wanted);
+    // What is not the step's own failure is the test's to see.
+    if (!begun && begun.error().code == ErrorCode::kInternal) return fail(begun.error());
+    next.begun = begun.has_value();
     return out;
   }
 
@@ -240,7 +269,7 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
   ToyOptions options_;
   runtime::BackendInfo info_;
   std::vector<Slot> slots_, host_;
-  std::uint64_t saves_ = 0, loads_ = 0;
+  std::uint64_t saves_ = 0, loads_ = 0, next_steps_ = 0;
   Took took_;
   std::vector<TokenId> path_;                                         // see read()
   std::vector<std::pair<std::uint32_t, std::vector<float>>> logits_;  // of wanted rows

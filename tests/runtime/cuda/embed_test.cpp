@@ -46,12 +46,21 @@ TEST_P(EachEmbedding, HasTheNumbersOfDequantisedRows) {
     for (std::size_t i = random() % 20; i > 0; --i) {
       ids.push_back(static_cast<std::uint32_t>(random() % rows));
     }
-    const DeviceArray<std::uint32_t> ids_there(ids);
+    // Some of them as the device has chosen them, or would have.
+    std::vector<SampleResult> chosen(7);
+    std::vector<std::uint32_t> named = ids;
+    for (std::uint32_t i = 0; i < chosen.size(); ++i) {
+      const std::size_t m = random() % ids.size();
+      chosen[i].token = i == 3 ? -1 : static_cast<std::int32_t>(ids[m]);
+      if (i != 3) named[m] = kChosenId | i;
+    }
+    const DeviceArray<SampleResult> choices(chosen);
+    const DeviceArray<std::uint32_t> ids_there(named);
     const std::size_t stride = columns + random() % 5;
     std::vector<float> actual(ids.size() * stride, 7.0F);
     const DeviceArray<float> out(actual);
-    embed_rows(nullptr, static_cast<std::uint32_t>(ids.size()), matrix, ids_there.get(), factor,
-               out.get(), stride);
+    embed_rows(nullptr, static_cast<std::uint32_t>(ids.size()), matrix, ids_there.get(),
+               choices.get(), factor, out.get(), stride);
     ASSERT_EQ(cudaGetLastError(), cudaSuccess);
     actual = out.read();
     std::vector<float> expected(columns);

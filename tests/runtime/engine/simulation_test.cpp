@@ -41,7 +41,7 @@ struct Program {
   std::int32_t priority = 0;
   std::uint32_t retain = 0;         // level
   std::uint32_t retain_tokens = 0;  // of its path
-  std::uint32_t kind = 0;           // 0..5 generate, 6 score, 7 probe: the last turn
+  std::uint32_t kind = 0;           // 0..5 generate (5: with ends), 6 score, 7 probe: the last turn
   std::uint32_t seed = 0;
   bool dead = false;
 };
@@ -58,6 +58,8 @@ struct Setting {
   std::uint32_t host_pages = 0;
   std::uint32_t host_slots = 0;
   std::uint32_t host_fails = 0;
+  bool ahead = false;  // steps begin before the tokens of the one before are known
+  std::uint32_t refuse_ahead = 0;
 };
 
 Ids ids_of(std::uint32_t seed, std::size_t count) {
@@ -66,6 +68,9 @@ Ids ids_of(std::uint32_t seed, std::size_t count) {
   for (TokenId& id : out) id = static_cast<TokenId>(random() % 4);
   return out;
 }
+
+// Of programs whose texts may end before their budgets.
+const Ids kEnds = {3, 9, 17, 21, 40, 55};
 
 const std::uint64_t kPageBytes = ToyBackend(ToyOptions{}).info().page_bytes;
 
@@ -119,18 +124,13 @@ class Simulation {
     const Stats stats = scheduler_.stats();
     if (stats.reused_tokens + stats.computed_tokens != stats.prompt_tokens)
       breaks("reused + computed != prompt");
-    preemptions_ = stats.preemptions;
-    accepted_ = stats.model_accepted_tokens;
-    loaded_ = stats.host_loaded_pages;
     if (stats.host_pages_held > std::min(setting_.host_pages, setting_.host_slots))
       breaks("more pages are in host memory than it has");
     if (broken_.empty()) return std::nullopt;
     return "step " + std::to_string(now_) + ": " + broken_;
   }
-  [[nodiscard]] std::uint64_t preemptions() const { return preemptions_; }
+  [[nodiscard]] Stats stats() const { return scheduler_.stats(); }
   [[nodiscard]] std::uint64_t texts() const { return texts_; }
-  [[nodiscard]] std::uint64_t accepted() const { return accepted_; }  // of a draft model's guesses
-  [[nodiscard]] std::uint64_t loaded() const { return loaded_; }      // pages, from host memory
   [[nodiscard]] std::uint32_t retained() const { return retained_; }  // pages, at most at once
   [[nodiscard]] std::uint64_t failures(ErrorCode code) { return failures_[code]; }
 
@@ -160,6 +160,8 @@ class Simulation {
     options.host_slots = setting.host_slots;
     options.fail_saves = 7 * setting.host_fails;
     options.fail_loads = setting.host_fails;
+    options.ahead = setting.ahead;
+    options.refuse_ahead = setting.refuse_ahead;
     return options;
   }
   void breaks(const std::string& what) {
@@ -213,6 +215,7 @@ class Simulation {
       request.max_tokens = p.tokens;
       // An end that never comes: admission cannot know how long the text will be.
       if (p.seed % 4 != 0) request.end_tokens = {1'000'000};
+      if (p.kind == 5) request.end_tokens = kEnds;
       state.request = std::move(request);
     }
     state.outstanding = true;
@@ -234,7 +237,7 @@ class Simulation {
     std::optional<ErrorCode> failed;
     if (auto* generated = std::get_if<Result<Generated>>(&run.state->answer)) {
       if (*generated) {
-        if (!is_greedy(run.expected, (*generated)->ids, p.tokens))
+        if (!is_greedy(run.expected, (*generated)->ids, p.tokens, p.kind == 5))
           breaks("a text is not the model's");
         ++texts_;
       } else {
@@ -268,8 +271,11 @@ class Simulation {
     }
   }
 
-  bool is_greedy(Ids path, const Ids& ids, std::size_t count) const {
-    if (ids.size() != count) return false;
+  // With nothing behind an end.
+  bool is_greedy(Ids path, const Ids& ids, std::size_t count, bool ends) const {
+    const auto end =
+        ends ? std::find_first_of(ids.begin(), ids.end(), kEnds.begin(), kEnds.end()) : ids.end();
+    if (end == ids.end() ? ids.size() != count : end + 1 != ids.end()) return false;
     for (const TokenId id : ids) {
       const auto logits = backend_.logits_after(path);
       if (std::max_element(logits.begin(), logits.end()) - logits.begin() != id) return false;
@@ -290,11 +296,8 @@ class Simulation {
   Scheduler scheduler_;
   std::vector<Run> runs_;
   std::uint64_t now_ = 0;
-  std::uint64_t preemptions_ = 0;
   std::uint64_t texts_ = 0;
   std::uint32_t retained_ = 0;
-  std::uint64_t accepted_ = 0;
-  std::uint64_t loaded_ = 0;
   std::map<ErrorCode, std::uint64_t> failures_;
   std::string broken_;
 };
@@ -319,6 +322,9 @@ Setting random_setting(std::uint64_t seed) {
   if (setting.host_slots > 0) setting.host_pages = kHostPages[random() % 4];
   constexpr std::uint32_t kHostFails[] = {0, 2, 5};
   setting.host_fails = kHostFails[random() % 3];
+  setting.ahead = random() % 2 == 0;
+  constexpr std::uint32_t kRefusals[] = {0, 0, 1, 3};
+  setting.refuse_ahead = kRefusals[random() % 4];
   return setting;
 }
 
@@ -387,7 +393,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   const auto seeds =
       static_cast<std::uint64_t>(many != nullptr ? std::atoll(many) : 3000) / kPrograms + 1;
   std::uint64_t texts = 0, retained = 0, accepted = 0, loaded = 0, preemptions = 0, cancelled = 0,
-                late = 0, broke = 0;
+                late = 0, broke = 0, ahead = 0, wasted = 0;
   for (std::uint64_t i = 1; i <= seeds; ++i) {
     const std::uint64_t seed = one != nullptr ? static_cast<std::uint64_t>(std::atoll(one)) : i;
     const Setting setting = random_setting(seed);
@@ -402,9 +408,12 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
     }
     texts += simulation.texts();
     retained += simulation.retained();
-    accepted += simulation.accepted();
-    loaded += simulation.loaded();
-    preemptions += simulation.preemptions();
+    const Stats stats = simulation.stats();
+    accepted += stats.model_accepted_tokens;
+    loaded += stats.host_loaded_pages;
+    ahead += stats.steps_ahead;
+    wasted += stats.wasted_rows;
+    preemptions += stats.preemptions;
     cancelled += simulation.failures(ErrorCode::kCancelled);
     late += simulation.failures(ErrorCode::kTimeout);
     broke += simulation.failures(ErrorCode::kExhausted);
@@ -416,6 +425,8 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
   EXPECT_GT(retained, seeds);
   EXPECT_GT(accepted, seeds);
   EXPECT_GT(loaded, seeds);
+  EXPECT_GT(ahead, 5 * seeds);
+  EXPECT_GT(wasted, seeds / 30);
   EXPECT_GT(cancelled, seeds / 8);
   EXPECT_GT(late, seeds / 8);
   EXPECT_GT(broke, seeds / 8);

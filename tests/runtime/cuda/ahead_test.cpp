@@ -1,0 +1,615 @@
+// Steps that are begun before the ids of the one before are known: the same ids, probabilities and
+// pages as one at a time; failures, and steps that never end, with two under way.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "runtime/engine/engine.h"
+#include "tests/runtime/cuda/twins.h"
+#include "tests/support/gguf_writer.h"
+
+namespace espalier::runtime::cuda {
+namespace {
+
+using espalier::testing::TinyLlama;
+
+const Sampling kGreedy;
+const Sampling kWarm = [] {
+  Sampling out;
+  out.temperature = 0.8F;
+  return out;
+}();
+
+std::shared_ptr<const Model> model_of(TensorType type, bool tied = true) {
+  TinyLlama description;
+  description.layers = 4;
+  description.tied = tied;
+  description.matrix_type = static_cast<std::uint32_t>(type);
+  return load_bytes(description.writer().finish().bytes);
+}
+
+// Texts that go on by a token a step.
+class Texts {
+ public:
+  Texts(Rig& pages, Random& random, const Model& model, std::size_t count)
+      : model_(model), seed_(random()) {
+    for (std::size_t i = 0; i < count; ++i) {
+      sequences.push_back(pages.sequence(count > 30 ? 32 : 80));
+      // Ends all over a page.
+      prompt_.push_back(random_ids(random, model, 1 + random() % 20));
+    }
+  }
+
+  /// The prompts, in one step.
+  Batch prompts() {
+    BatchBuilder builder;
+    rows.clear();
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const auto first = builder.append(sequences[i], prompt_[i]);
+      rows.push_back(first + static_cast<std::uint32_t>(prompt_[i].size()) - 1);
+    }
+    return std::move(builder.batch);
+  }
+  /// A row for each text that is left: of these tokens, or of what plan i chooses.
+  Batch next(const std::vector<RowResult>* known) {
+    BatchBuilder builder;
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      builder.append(sequences[i],
+                     std::vector<TokenId>{known != nullptr ? (*known)[i].sampled.token : kNoToken});
+      if (known == nullptr) builder.batch.rows.back().chosen = static_cast<std::uint32_t>(i);
+    }
+    rows.resize(sequences.size());
+    std::iota(rows.begin(), rows.end(), 0U);
+    return std::move(builder.batch);
+  }
+  /// Of each text one: greedy or not, under no mask, a wide one, a few tokens or one alone.
+  std::vector<RowPlan> plans(int step) const {
+    Random random(seed_ + static_cast<std::uint64_t>(step));
+    std::vector<RowPlan> out(sequences.size());
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i].row = rows[i];
+      out[i].sampling = random() % 2 == 0 ? &kGreedy : &kWarm;
+      out[i].key = RandomKey(i);
+      out[i].counter = static_cast<std::uint64_t>(step);
+      const auto kind = random() % 5;
+      if (kind < 2) continue;
+      std::vector<std::uint64_t> words((model_.shape().vocabulary + 63) / 64);
+      for (std::size_t n = kind == 2 ? 1 : kind == 3 ? 3 : model_.shape().vocabulary; n > 0; --n) {
+        const auto id = random() % model_.shape().vocabulary;
+        words[id / 64] |= std::uint64_t{1} << (id % 64);
+      }
+      out[i].mask = std::make_shared<const grammar::Mask>(std::move(words));
+    }
+    return out;
+  }
+
+  std::vector<Sequence> sequences;
+  std::vector<std::uint32_t> rows;  // of the step that was made last
+
+ private:
+  const Model& model_;
+  std::uint64_t seed_;
+  std::vector<std::vector<TokenId>> prompt_;
+};
+
+void expect_same(const std::vector<RowResult>& actual, const std::vector<RowResult>& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(actual[i].sampled.token, expected[i].sampled.token) << i;
+    EXPECT_EQ(actual[i].sampled.probability, expected[i].sampled.probability) << i;
+  }
+}
+
+// `steps` steps behind the prompts: on the device each but the first is begun beside the end of the
+// one before, on the CPU they come one at a time.
+void run_ahead(const std::shared_ptr<const Model>& model, std::uint64_t seed, std::size_t count,
+               int steps, KvType type = KvType::kF16) {
+  ASSERT_NE(model, nullptr);
+  Random random(seed);
+  set_order(seed);
+  CudaOptions options;
+  options.kv_type = type;
+  Twins twins(model, options);
+  ASSERT_TRUE(twins);
+  Backend& device = *twins.device.backend;
+  Texts there(twins.cpu, random, *model, count);
+  Texts here = there;
+  int begun = 0;
+  Batch batch = there.prompts();
+  ASSERT_TRUE(device.begin(batch, there.rows).has_value());
+  std::vector<RowResult> before;
+  for (int step = 0; step < steps; ++step) {
+    SCOPED_TRACE("step " + std::to_string(step));
+    // The plans of this one are made only now, while it runs.
+    const std::vector<RowPlan> plans = there.plans(step);
+    for (const RowPlan& plan : plans) EXPECT_TRUE(device.chooses_ahead(plan));
+    const std::vector<Sequence> lengths = there.sequences;
+    Batch following = there.next(nullptr);
+    NextStep next{&following, there.rows};
+    const auto actual = device.finish_and_begin(plans, next);
+    ASSERT_TRUE(actual.has_value()) << actual.error().message;
+    const auto expected =
+        run_step(*twins.cpu.backend, step == 0 ? here.prompts() : here.next(&before), plans);
+    ASSERT_TRUE(expected.has_value()) << expected.error().message;
+    ASSERT_NO_FATAL_FAILURE(expect_same(*actual, *expected));
+    before = *expected;
+    begun += next.begun ? 1 : 0;
+    if (!next.begun) {
+      // All masks had one token, so that nothing was chosen there.
+      there.sequences = lengths;
+      following = there.next(&before);
+      ASSERT_TRUE(device.begin(following, there.rows).has_value());
+    }
+    batch = std::move(following);
+  }
+  EXPECT_GE(begun, steps * 2 / 3);
+  const auto last = device.finish({});
+  ASSERT_TRUE(last.has_value()) << last.error().message;
+  ASSERT_TRUE(run_step(*twins.cpu.backend, here.next(&before), {}).has_value());
+  for (const Sequence& sequence : here.sequences) {
+    for (const PageId page : sequence.pages) twins.expect_same_page(page);
+  }
+  set_order(0);
+}
+
+TEST(StepsBesideTheEndOfOthers, GiveTheIdsAndPagesOfOneAtATime) {
+  std::uint64_t seed = 0;
+  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ8_0, TensorType::kBF16}) {
+    for (const std::size_t count : {1, 3, 12}) {
+      SCOPED_TRACE(std::string(tensor_traits(type)->name) + ", " + std::to_string(count));
+      ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(type), seed++, count, 30));
+    }
+  }
+  // More rows than logits exist at a time.
+  ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(TensorType::kQ4_0), seed++, 70, 6));
+  // Embeddings beside a head of its own; pages in 8 bits.
+  ASSERT_NO_FATAL_FAILURE(
+      run_ahead(model_of(TensorType::kQ4_0, false), seed++, 3, 30, KvType::kQ8));
+#ifdef ESPALIER_HOST_CUDA
+  // A kernel a stage where layers would be one.
+  host_cuda::set_together(false);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(TensorType::kQ4_0), seed++, 5, 30));
+  }
+  host_cuda::reset_device();
+#endif
+}
+
+// Two plans of one row, and texts that end: rows of the next step name some of the plans.
+TEST(StepsBesideTheEndOfOthers, MayNameAnyPlan) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(5);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  Sequence prompt = twins.cpu.sequence(32);
+  BatchBuilder first;
+  first.append(prompt, random_ids(random, *model, 16));
+  std::vector<RowPlan> plans(6);
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    plans[i].row = i < 4 ? 15 : 9;
+    plans[i].sampling = &kWarm;
+    plans[i].key = RandomKey(i);
+  }
+  BatchBuilder second;
+  std::vector<Sequence> forks;
+  const std::vector<std::uint32_t> named{4, 3, 0, 1};
+  for (const std::uint32_t plan : named) {
+    Sequence& fork = forks.emplace_back(twins.cpu.sequence(16));
+    fork.pages.insert(fork.pages.begin(), prompt.pages[0]);
+    fork.length = 16;
+    second.append(fork, std::vector<TokenId>{kNoToken});
+    second.batch.rows.back().chosen = plan;
+  }
+  const std::vector<std::uint32_t> wanted{0, 2, 3};
+  Backend& device = *twins.device.backend;
+  ASSERT_TRUE(device.begin(first.batch, std::vector<std::uint32_t>{9, 11, 15}).has_value());
+  NextStep next{&second.batch, wanted};
+  const auto chosen = device.finish_and_begin(plans, next);
+  ASSERT_TRUE(chosen.has_value()) << chosen.error().message;
+  ASSERT_TRUE(next.begun);
+  const auto expected = run_step(*twins.cpu.backend, first.batch, plans);
+  ASSERT_NO_FATAL_FAILURE(expect_same(*chosen, *expected));
+  // Of two of the rows nothing is wanted after all.
+  std::vector<RowPlan> then(2);
+  then[0].row = 3;
+  then[1].row = 0;
+  for (RowPlan& plan : then) plan.sampling = &kGreedy;
+  const auto actual = device.finish(then);
+  ASSERT_TRUE(actual.has_value()) << actual.error().message;
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    second.batch.rows[i].token = (*expected)[named[i]].sampled.token;
+    second.batch.rows[i].chosen = Row::kKnown;
+  }
+  ASSERT_NO_FATAL_FAILURE(expect_same(*actual, *run_step(*twins.cpu.backend, second.batch, then)));
+  for (const Sequence& fork : forks) twins.expect_same_page(fork.pages[1]);
+}
+
+// Choices of the host wait for their answers, and so does a step that is larger than those before.
+TEST(StepsBesideTheEndOfOthers, AreNotBegunWhereTheHostHasToKnow) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(6);
+  Sampling filtered = kWarm;
+  filtered.top_k = 3;
+  for (const bool larger : {false, true}) {
+    Twins twins(model);
+    ASSERT_TRUE(twins);
+    Backend& device = *twins.device.backend;
+    Sequence sequence = twins.cpu.sequence(120);
+    BatchBuilder first;
+    first.append(sequence, random_ids(random, *model, 5));
+    std::vector<RowPlan> plans(2);
+    plans[0].row = 0;
+    plans[1].row = 1;
+    plans[0].sampling = &kWarm;
+    plans[1].sampling = larger ? &kGreedy : &filtered;
+    EXPECT_EQ(device.chooses_ahead(plans[1]), larger);
+    BatchBuilder second;
+    const std::vector<std::uint32_t> wanted{0, 1, 2};
+    for (int i = 0; i < (larger ? 3 : 1); ++i) {
+      Sequence other = twins.cpu.sequence(16);
+      second.append(other, std::vector<TokenId>{kNoToken});
+      second.batch.rows.back().chosen = 0;
+    }
+    ASSERT_TRUE(device.begin(first.batch, std::vector<std::uint32_t>{0, 1}).has_value());
+    NextStep next{&second.batch, std::span(wanted).first(second.batch.rows.size())};
+    const auto actual = device.finish_and_begin(plans, next);
+    ASSERT_TRUE(actual.has_value()) << actual.error().message;
+    EXPECT_FALSE(next.begun);
+    ASSERT_NO_FATAL_FAILURE(
+        expect_same(*actual, *run_step(*twins.cpu.backend, first.batch, plans)));
+  }
+  // Where ids are not looked up on one device nothing chooses ahead.
+  RowPlan plan;
+  plan.sampling = &kGreedy;
+  for (const CudaOptions& options : {ranks(1, 2), ranks(2, 1), CudaOptions{.layers = 3}}) {
+    Rig rig(Twins::made(four_layers(4), options));
+    ASSERT_TRUE(rig);
+    EXPECT_FALSE(rig.backend->chooses_ahead(plan));
+  }
+}
+
+// What is done to pages beside a step that was begun so comes behind it.
+TEST(StepsBesideTheEndOfOthers, AreBeforeWhatIsDoneToPagesThen) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(8);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  Backend& device = *twins.device.backend;
+  for (int round = 0; round < 4; ++round) {
+    Texts there(twins.cpu, random, *model, 2);
+    Texts here = there;
+    const Batch first = there.prompts();
+    ASSERT_TRUE(device.begin(first, there.rows).has_value());
+    const auto plans = there.plans(0);
+    const Batch second = there.next(nullptr);
+    NextStep next{&second, there.rows};
+    const auto chosen = device.finish_and_begin(plans, next);
+    ASSERT_TRUE(chosen.has_value()) << chosen.error().message;
+    ASSERT_TRUE(run_step(*twins.cpu.backend, here.prompts(), plans).has_value());
+    if (!next.begun) continue;
+    // The first text has ended: its page goes while the row for nothing still runs, and another's
+    // comes there.
+    const PageId gone = there.sequences[0].pages[(there.sequences[0].length - 1) / kPageTokens];
+    std::vector<std::byte> bytes(device.info().page_bytes, std::byte{0x11});
+    if (round % 2 == 0) {
+      device.poison(gone);
+      twins.cpu.backend->poison(gone);
+    } else {
+      device.import_page(gone, bytes);
+    }
+    std::vector<RowPlan> then(1);
+    then[0].row = 1;
+    then[0].sampling = &kGreedy;
+    const auto actual = device.finish(then);
+    ASSERT_TRUE(actual.has_value()) << actual.error().message;
+    Batch same = here.next(&*chosen);
+    const auto expected = run_step(*twins.cpu.backend, same, then);
+    ASSERT_NO_FATAL_FAILURE(expect_same(*actual, *expected));
+    std::vector<std::byte> out(bytes.size());
+    device.export_page(gone, out);
+    if (round % 2 == 0) {
+      twins.cpu.backend->poison(gone);
+      twins.expect_same_page(gone);
+    } else {
+      EXPECT_TRUE(out == bytes);
+    }
+  }
+}
+
+#ifdef ESPALIER_HOST_CUDA
+
+// What was recorded of steps one at a time is replayed for those that are begun ahead.
+TEST(StepsBesideTheEndOfOthers, AreReplayedAsOthersAre) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(11);
+  Twins twins(model);
+  ASSERT_TRUE(twins);
+  Backend& device = *twins.device.backend;
+  Sequence sequence = twins.cpu.sequence(60);
+  const std::vector<std::uint32_t> wanted{0};
+  RowPlan plan;
+  plan.sampling = &kGreedy;
+  Batch batches[2];
+  for (int step = 0; step < 8; ++step) {
+    BatchBuilder builder;
+    builder.append(sequence, std::vector<TokenId>{5});
+    Batch& batch = batches[step % 2];
+    batch = std::move(builder.batch);
+    const std::uint64_t before = host_cuda::graph_launches();
+    if (step <= 4) {
+      ASSERT_TRUE(device.begin(batch, wanted).has_value());
+      if (step < 4) {
+        ASSERT_TRUE(device.finish(std::span(&plan, 1)).has_value());
+      }
+      // Layers, and the head where there is one.
+      if (step == 3) {
+        EXPECT_EQ(host_cuda::graph_launches(), before + 2);
+      }
+      continue;
+    }
+    batch.rows[0].chosen = 0;
+    NextStep next{&batch, wanted};
+    ASSERT_TRUE(device.finish_and_begin(std::span(&plan, 1), next).has_value());
+    EXPECT_TRUE(next.begun);
+    EXPECT_EQ(host_cuda::graph_launches(), before + 2);
+  }
+  ASSERT_TRUE(device.finish({}).has_value());
+}
+
+// Whoever gives one up: the next step is whole, nothing stays, and the backend can go.
+TEST(AStepThatWasBegunBesideAnother, AndNeverEndsLeavesNothingBehind) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(9);
+  set_order(7);
+  const std::size_t held = host_cuda::allocated_bytes();
+  {
+    std::vector<Batch> under_way(2);
+    Twins twins(model);
+    ASSERT_TRUE(twins);
+    Backend& device = *twins.device.backend;
+    for (int round = 0; round < 6; ++round) {
+      Texts texts(twins.cpu, random, *model, 3);
+      under_way[0] = texts.prompts();
+      ASSERT_TRUE(device.begin(under_way[0], texts.rows).has_value());
+      auto plans = texts.plans(round);
+      plans[0].mask = nullptr;
+      under_way[1] = texts.next(nullptr);
+      NextStep next{&under_way[1], texts.rows};
+      ASSERT_TRUE(device.finish_and_begin(plans, next).has_value());
+      EXPECT_TRUE(next.begun);
+      if (round == 5) break;
+      // A longer one, so that what it grows is what the given up step reads.
+      Sequence sequence = twins.cpu.sequence(100);
+      BatchBuilder builder;
+      const auto first = builder.append(sequence, random_ids(random, *model, round == 3 ? 90 : 4));
+      ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, {first + 1, first + 3}));
+      for (const PageId page : sequence.pages) twins.expect_same_page(page);
+      twins.cpu.next_page = 0;
+    }
+  }
+  EXPECT_EQ(host_cuda::allocated_bytes(), held);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  set_order(0);
+}
+
+// Memory that lacks for the next step costs this one nothing; what lacks for this one's answers
+// fails it, and then the next has not begun.
+TEST(MemoryThatLacks, WithTwoStepsUnderWayFailsWhatLacksIt) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(6);
+  int refused = 0, failed = 0, begun = 0;
+  for (unsigned n = 1; n < 12; ++n) {
+    for (const bool pinned : {false, true}) {
+      Twins twins(model);
+      ASSERT_TRUE(twins);
+      Backend& device = *twins.device.backend;
+      Texts there(twins.cpu, random, *model, 3);
+      Texts here = there;
+      // One row goes first, so that the others' step needs more than there is.
+      const Batch first = there.prompts();
+      ASSERT_TRUE(device.begin(first, there.rows).has_value());
+      auto plans = there.plans(0);
+      plans[0].mask = nullptr;
+      const std::vector<Sequence> before = there.sequences;
+      Batch second = there.next(nullptr);
+      NextStep next{&second, there.rows};
+      if (pinned) {
+        host_cuda::fail_next_malloc_host(n);
+      } else {
+        host_cuda::fail_next_malloc(n);
+      }
+      const auto actual = device.finish_and_begin(plans, next);
+      host_cuda::reset_device();
+      const auto expected = run_step(*twins.cpu.backend, here.prompts(), plans);
+      if (!actual) {
+        ++failed;
+        EXPECT_EQ(actual.error().code, ErrorCode::kExhausted) << actual.error().message;
+        EXPECT_FALSE(next.begun);
+        Texts again = here;
+        for (Sequence& it : again.sequences) it.length = 0;
+        const Batch repeated = again.prompts();
+        const auto whole = run_step(device, repeated, plans);
+        ASSERT_TRUE(whole.has_value()) << whole.error().message;
+        ASSERT_NO_FATAL_FAILURE(expect_same(*whole, *expected));
+        continue;
+      }
+      ASSERT_NO_FATAL_FAILURE(expect_same(*actual, *expected));
+      ++(next.begun ? begun : refused);
+      if (!next.begun) {
+        there.sequences = before;
+        second = there.next(&*expected);
+        ASSERT_TRUE(device.begin(second, there.rows).has_value());
+      }
+      const auto then = there.plans(1);
+      const auto last = device.finish(then);
+      ASSERT_TRUE(last.has_value()) << last.error().message;
+      ASSERT_NO_FATAL_FAILURE(
+          expect_same(*last, *run_step(*twins.cpu.backend, here.next(&*expected), then)));
+      for (const Sequence& sequence : here.sequences) {
+        for (const PageId page : sequence.pages) twins.expect_same_page(page);
+      }
+    }
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_GT(failed, 0);
+  EXPECT_GT(begun, 0);
+}
+
+// A device that is lost with two steps under way: one of their halves says so, and so does all that
+// follows.
+TEST(ADeviceThatIsLost, WithTwoStepsUnderWayIsAnErrorOfBoth) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  Random random(4);
+  int first_half = 0, second_half = 0;
+  for (unsigned calls = 0; calls < 120; calls += calls < 60 ? 3 : 9) {
+    SCOPED_TRACE(calls);
+    host_cuda::reset_device();
+    Rig rig(Twins::made(model, {}));
+    ASSERT_TRUE(rig);
+    const auto expect_lost = [](const Error& error) {
+      EXPECT_EQ(error.code, ErrorCode::kInternal) << error.message;
+      EXPECT_NE(error.message.find("CUDA: "), std::string::npos) << error.message;
+    };
+    Texts texts(rig, random, *model, 2);
+    const Batch first = texts.prompts();
+    ASSERT_TRUE(rig.backend->begin(first, texts.rows).has_value());
+    auto plans = texts.plans(0);
+    plans[0].mask = nullptr;
+    const Batch second = texts.next(nullptr);
+    NextStep next{&second, texts.rows};
+    host_cuda::lose_device_after(calls);
+    const auto chosen = rig.backend->finish_and_begin(plans, next);
+    if (!chosen) {
+      ++first_half;
+      expect_lost(chosen.error());
+      EXPECT_FALSE(next.begun);
+    } else if (next.begun) {
+      host_cuda::lose_device_after(0);
+      const auto last = rig.backend->finish(texts.plans(1));
+      ASSERT_FALSE(last.has_value());
+      ++second_half;
+      expect_lost(last.error());
+    }
+    host_cuda::lose_device_after(0);
+    Sequence sequence = rig.sequence(16);
+    BatchBuilder builder;
+    builder.append(sequence, random_ids(random, *model, 2));
+    RowPlan plan;
+    plan.sampling = &kGreedy;
+    const auto after = run_step(*rig.backend, builder.batch, std::span(&plan, 1));
+    ASSERT_FALSE(after.has_value()) << "a lost device came back";
+    expect_lost(after.error());
+  }
+  EXPECT_GT(first_half, 0);
+  EXPECT_GT(second_half, 0);
+  host_cuda::reset_device();
+}
+
+std::vector<std::vector<TokenId>> say(Engine& engine, std::size_t programs, float temperature) {
+  Executor executor(2);
+  std::vector<std::vector<TokenId>> out(programs);
+  std::vector<Branch> branches;
+  const auto one = [&](std::size_t i) -> Task<bool> {
+    GenerateRequest request;
+    request.max_tokens = static_cast<std::uint32_t>(30 + 5 * i);
+    request.sampling.temperature = temperature;
+    request.key = RandomKey(i);
+    if (i % 2 == 1) request.end_tokens = {3, 4, 5, 6, 7, 8, 9, 10};
+    auto said = branches[i].generate(executor, std::move(request));
+    const auto answer = co_await said;
+    EXPECT_TRUE(answer.has_value()) << answer.error().message;
+    if (answer) out[i] = answer->ids;
+    co_return true;
+  };
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < programs; ++i) {
+    branches.push_back(engine.open());
+    branches.back().append(std::vector<TokenId>(10 + 3 * i, static_cast<TokenId>(i + 5)));
+  }
+  for (std::size_t i = 0; i < programs; ++i) {
+    threads.emplace_back([&, i] { (void)executor.run(one(i)); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return out;
+}
+
+TEST(AnEngine, BeginsStepsBeforeIdsAreKnownAndSaysTheSame) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  for (const float temperature : {0.0F, 0.8F}) {
+    std::vector<std::vector<std::vector<TokenId>>> texts;
+    for (const bool on_device : {false, true}) {
+      CpuOptions cpu;
+      cpu.threads = 1;
+      cpu.kv_bytes = pool_bytes(*model);
+      auto made =
+          on_device ? Twins::made(model, {}) : CpuBackend::create(model, cpu, real_system());
+      ASSERT_TRUE(made.has_value()) << made.error().message;
+      EngineOptions options;
+      options.draft = false;
+      options.poison = true;
+      options.check = true;
+      if (on_device) options.host_kv_bytes = 40 * (*made)->info().page_bytes;
+      auto engine = Engine::create(std::move(*made), options, real_system());
+      ASSERT_TRUE(engine.has_value()) << engine.error().message;
+      texts.push_back(say(**engine, 5, temperature));
+      EXPECT_TRUE((*engine)->check_idle().has_value());
+      EXPECT_EQ((*engine)->stats().steps_ahead > 20, on_device);
+    }
+    EXPECT_EQ(texts[0], texts[1]);
+  }
+}
+
+// The programs of a device that is lost with two steps under way end with its error, one by one,
+// and the engine answers those that come.
+TEST(AnEngine, WhoseDeviceIsLostWithTwoStepsUnderWayFailsItsPrograms) {
+  const auto model = model_of(TensorType::kQ4_0);
+  ASSERT_NE(model, nullptr);
+  for (const unsigned calls : {0U, 7U, 20U, 33U}) {
+    SCOPED_TRACE(calls);
+    host_cuda::reset_device();
+    auto made = Twins::made(model, {});
+    ASSERT_TRUE(made.has_value()) << made.error().message;
+    EngineOptions options;
+    options.draft = false;
+    options.check = true;
+    auto engine = Engine::create(std::move(*made), options, real_system());
+    ASSERT_TRUE(engine.has_value()) << engine.error().message;
+    Branch branch = (*engine)->open();
+    branch.append(std::vector<TokenId>{5, 6, 7});
+    GenerateRequest request;
+    request.max_tokens = 60;
+    std::size_t said = 0;
+    request.on_token = [&](const Progress&) {
+      if (++said == 20) host_cuda::lose_device_after(calls);
+    };
+    const auto answer = branch.generate_now(std::move(request));
+    ASSERT_FALSE(answer.has_value());
+    EXPECT_EQ(answer.error().code, ErrorCode::kInternal);
+    EXPECT_NE(answer.error().message.find("CUDA: "), std::string::npos) << answer.error().message;
+    EXPECT_GT((*engine)->stats().steps_ahead, 10U);
+    EXPECT_TRUE((*engine)->check_idle().has_value());
+    Branch next = (*engine)->open();
+    next.append(std::vector<TokenId>{5, 6, 7});
+    EXPECT_FALSE(next.generate_now(GenerateRequest{}).has_value());
+    engine->reset();
+    host_cuda::reset_device();
+  }
+}
+
+#endif
+
+}  // namespace
+}  // namespace espalier::runtime::cuda
