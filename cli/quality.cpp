@@ -71,8 +71,9 @@ class QualityReport final : public Command {
     plain.numerics = runtime::Numerics::kExact;
     plain.fp8_calibration = nullptr;
     plain.kv_type = runtime::KvType::kF16;
-    ESP_ASSIGN(const auto exact_made, make(reference, plain, longest, context));
+    // First what may be refused.
     ESP_ASSIGN(const auto made, make(model, on, longest, context));
+    ESP_ASSIGN(const auto exact_made, make(reference, plain, longest, context));
     runtime::QualityRun compared(*exact_made.backend, *made.backend,
                                  static_cast<std::uint32_t>(rows_.value_or(kRows)),
                                  [&context] { return !context.interrupt.requested(); });

@@ -58,8 +58,8 @@ layers_together.*6KvTypeE2E:products of four codes:IDP[.]4A
 '
 # From sm_89 on there are 8-bit floats (on some, taken apart into binary16 for the product).
 rules_from_89='
-product_e4m3:a product of matrices:(QMMA|HMMA)
-product_e4m3:loads of 16 bytes:LDG[.A-Z]*[.]128
+product_e4m3ILi:a product of matrices:(QMMA|HMMA)
+product_e4m3ILi:loads of 16 bytes:LDG[.A-Z]*[.]128
 '
 # From sm_90 on kernels start before those before them have ended: each must wait for them.
 rules_from_90='

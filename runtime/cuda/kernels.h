@@ -1,6 +1,7 @@
 // The kernels of the CUDA backend as functions that the host calls: each enqueues its work on a
 // stream and returns. All obey the numerics contract (../cpu/README.md) and give the bits of
-// cpu::Kernels, whatever the number of rows.
+// cpu::Kernels, whatever the number of rows; but for products of kE4M3, which are of numerics
+// `fp8`.
 //
 // Pointers are to device memory unless said otherwise. Nothing here allocates or waits. Errors of
 // launches stay with the CUDA runtime (cudaGetLastError).
@@ -41,7 +42,8 @@ struct DeviceMatrix {
 /// than every device has, as 0.
 struct ProductSizes {
   /// Rows that share a read of the weights. Quantised: 8, 16 or 32, the warps of a thread block
-  /// sharing a panel's columns, or 64, a warp taking all of its panel's. Dense: 1, 2, 4 or 8.
+  /// sharing a panel's columns, or 64, a warp taking all of its panel's; of E4M3 the first three.
+  /// Dense: 1, 2, 4 or 8.
   std::uint32_t rows = 0;
   /// Warps of a thread block, 1 to 8. Dense: half warps that share an output's columns, to 16.
   std::uint32_t warps = 0;
