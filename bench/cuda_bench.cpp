@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,7 @@
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/limits.h"
+#include "runtime/cuda/low_precision.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/sample.h"
 #include "runtime/cuda/stopwatch.h"
@@ -52,7 +54,8 @@ struct Format {
 };
 constexpr Format kFormats[] = {{"Q4_0", WeightFormat::kQ4_0}, {"Q4_K", WeightFormat::kQ4_K},
                                {"Q6_K", WeightFormat::kQ6_K}, {"Q8_0", WeightFormat::kQ8_0},
-                               {"BF16", WeightFormat::kBF16}, {"F32", WeightFormat::kF32}};
+                               {"BF16", WeightFormat::kBF16}, {"F32", WeightFormat::kF32},
+                               {"E4M3", WeightFormat::kE4M3}};
 // Far more than any cache.
 constexpr std::uint64_t kRotated = std::uint64_t{512} << 20;
 
@@ -89,7 +92,8 @@ double once(const Stream& stream, int count, Run&& run) {
   return took ? *took / count : std::numeric_limits<double>::infinity();
 }
 
-Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
+// `fp8`: whether the device has products of E4M3.
+Status products(const std::vector<std::uint32_t>& rows, double copy_rate, bool fp8) {
   ESP_ASSIGN(const Stream stream, Stream::create());
   ESP_ASSIGN(DeviceMemory weights, DeviceMemory::allocate(2 * kRotated, "weights"));
   // Any bytes are weights; some repeat as small scales, so that nothing is infinite.
@@ -98,14 +102,17 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
               "T mul/s", "tuned us");
   for (const Shape& shape : kShapes) {
     for (const Format& format : kFormats) {
+      const bool e4m3 = format.format == WeightFormat::kE4M3;
+      if (e4m3 && !fp8) continue;
       const std::uint64_t bytes = matrix_bytes(format.format, shape.outputs, shape.columns);
       const std::uint64_t step = (bytes + 255) / 256 * 256;
       if (step > weights.size()) continue;
       const auto copies = static_cast<int>(std::min<std::uint64_t>(weights.size() / step, 64));
       for (const std::uint32_t m : rows) {
         MatrixGroup group;
-        group.codes = !is_dense(format.format);
-        group.floats = !group.codes;
+        group.codes = !is_dense(format.format) && !e4m3;
+        group.floats = is_dense(format.format);
+        group.e4m3 = e4m3;
         group.halves = group.codes && packing(format.format).groups == 2;
         ActivationRoom room;
         ESP_TRY(room.fit(m, shape.columns, group));
@@ -114,6 +121,9 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
         if (group.codes) {
           cudaMemset(room.view().coded.codes, 0x15, values);
           cudaMemset(room.view().coded.scales, 0x3D, values / kBlock * sizeof(float));
+        } else if (e4m3) {
+          cudaMemset(room.view().e4m3.codes, 0x35, m * room.view().e4m3.stride);
+          cudaMemset(room.view().e4m3.scales, 0x3D, m * sizeof(float));
         } else {
           cudaMemset(room.view().floats, 0x3D, std::uint64_t{m} * shape.columns * sizeof(float));
         }
@@ -126,6 +136,7 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
           matrix.rows = shape.outputs;
           matrix.columns = shape.columns;
           matrix.format = format.format;
+          matrix.scales = weights.as<float>();
           product(stream.get(), matrix, room.view(), m, out.as<float>(), shape.outputs, false,
                   nullptr, sizes);
         };
@@ -154,8 +165,10 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate) {
   return {};
 }
 
-// What numerics `tensor` have for BF16 weights.
-Status products_on_tensor_cores(const CublasLtFunctions& functions, const MeasuredLimits& limits) {
+// What numerics `tensor` have for BF16 weights, or `fp8` for many rows, with the scales behind it.
+Status products_on_tensor_cores(const CublasLtFunctions& functions, const MeasuredLimits& limits,
+                                WeightFormat format) {
+  const bool e4m3 = format == WeightFormat::kE4M3;
   ESP_ASSIGN(const Stream stream, Stream::create());
   ESP_ASSIGN(const auto tensor, TensorProducts::create(functions));
   ESP_ASSIGN(DeviceMemory weights, DeviceMemory::allocate(2 * kRotated, "weights"));
@@ -164,23 +177,34 @@ Status products_on_tensor_cores(const CublasLtFunctions& functions, const Measur
   std::uint64_t state = 1;
   for (std::uint16_t& it : numbers) {
     state = state * 6364136223846793005U + 1442695040888963407U;
-    it = static_cast<std::uint16_t>((state >> 33U & 0x807FU) | 0x3C00U);
+    it = static_cast<std::uint16_t>(e4m3 ? (state >> 33U & 0x8787U) | 0x3030U
+                                         : (state >> 33U & 0x807FU) | 0x3C00U);
   }
   ESP_TRY(stream.copy_in(weights.data(), numbers.data(), weights.size()));
   ESP_TRY(stream.wait("filling"));
   std::printf("%-14s %-5s %5s %10s %8s %10s %8s\n", "tensor cores", "type", "rows", "us", "of copy",
               "T mul/s", "of peak");
   for (const Shape& shape : kShapes) {
-    const std::uint64_t bytes = matrix_bytes(WeightFormat::kBF16, shape.outputs, shape.columns);
+    const std::uint64_t bytes = matrix_bytes(format, shape.outputs, shape.columns);
     const std::uint64_t step = (bytes + 255) / 256 * 256;
     if (step > weights.size()) continue;
     const auto copies = static_cast<int>(std::min<std::uint64_t>(weights.size() / step, 64));
     for (const std::uint32_t m : {kLeastTensorRows, 8U, 64U, 512U, 4096U}) {
       if (shape.outputs > 100'000 && m > 64) continue;  // a head's rows at a time
+      if (e4m3 && m < kLeastE4m3Rows) continue;
       ActivationRoom room;
-      ESP_TRY(room.fit_strips(m, shape.columns, WeightFormat::kBF16));
+      MatrixGroup reader;
+      reader.e4m3 = true;
+      ESP_TRY(e4m3 ? room.fit(m, shape.columns, reader)
+                   : room.fit_strips(m, shape.columns, WeightFormat::kBF16));
       const StripRows x = room.view().strips;
-      ESP_TRY(stream.copy_in(x.values, numbers.data(), m * x.stride * sizeof(std::uint16_t)));
+      const E4m3Rows codes = room.view().e4m3;
+      if (e4m3) {
+        ESP_TRY(stream.copy_in(codes.codes, numbers.data(), m * codes.stride));
+        ESP_TRY(check(cudaMemset(codes.scales, 0x3D, m * sizeof(float)), "filling"));
+      } else {
+        ESP_TRY(stream.copy_in(x.values, numbers.data(), m * x.stride * sizeof(std::uint16_t)));
+      }
       ESP_ASSIGN(const DeviceMemory out,
                  DeviceMemory::allocate(std::uint64_t{m} * shape.outputs * 4, "outputs"));
       Status ran;
@@ -190,16 +214,26 @@ Status products_on_tensor_cores(const CublasLtFunctions& functions, const Measur
                        weights.as<unsigned char>(static_cast<std::uint64_t>(i % copies) * step);
                    matrix.rows = shape.outputs;
                    matrix.columns = shape.columns;
-                   matrix.format = WeightFormat::kBF16;
+                   matrix.format = format;
+                   matrix.scales = weights.as<float>();
+                   if (e4m3) {
+                     const auto taken = tensor->code_product(stream, matrix, codes, m,
+                                                             out.as<float>(), shape.outputs);
+                     if (!taken) ran = fail(taken.error());
+                     scale_sums(stream.get(), matrix, codes, m, out.as<float>(), shape.outputs,
+                                out.as<float>(), shape.outputs, false);
+                     return;
+                   }
                    Status now =
                        tensor->product(stream, matrix, x, m, out.as<float>(), shape.outputs, false);
                    if (!now) ran = std::move(now);
                  }));
       ESP_TRY(std::move(ran));
       const double rate = static_cast<double>(shape.outputs) * shape.columns * m / time;
-      std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f %7.0f%%\n", shape.name, "BF16", m,
-                  time * 1e6, 100 * static_cast<double>(bytes) / time / limits.bytes_per_second,
-                  rate / 1e12, 100 * rate / limits.products_per_second);
+      std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f %7.0f%%\n", shape.name,
+                  e4m3 ? "E4M3" : "BF16", m, time * 1e6,
+                  100 * static_cast<double>(bytes) / time / limits.bytes_per_second, rate / 1e12,
+                  100 * rate / limits.products_per_second);
     }
   }
   return {};
@@ -406,8 +440,19 @@ Status run(const std::vector<std::uint32_t>& rows) {
   } else {
     std::printf("no products on tensor cores: %s\n", cublaslt.error().message.c_str());
   }
-  ESP_TRY(products(rows, limits.bytes_per_second));
-  if (cublaslt) ESP_TRY(products_on_tensor_cores(*cublaslt, limits));
+  const bool fp8 = check_fp8(std::span(all).first(1)).has_value();
+  ESP_TRY(products(rows, limits.bytes_per_second, fp8));
+  if (cublaslt) ESP_TRY(products_on_tensor_cores(*cublaslt, limits, WeightFormat::kBF16));
+  if (cublaslt && fp8) {
+    const auto of_fp8 = measure_limits(all.front().number, &*cublaslt, WeightFormat::kE4M3);
+    if (!of_fp8) {
+      std::printf("%s\n", of_fp8.error().message.c_str());
+    } else {
+      std::printf("cuBLASLt: %.0f T multiplications a second of E4M3 matrices\n",
+                  of_fp8->products_per_second / 1e12);
+      ESP_TRY(products_on_tensor_cores(*cublaslt, *of_fp8, WeightFormat::kE4M3));
+    }
+  }
   ESP_TRY(attention(all.front().multiprocessors));
   ESP_TRY(choices(limits.bytes_per_second));
   return pages_beside();

@@ -71,9 +71,8 @@ Status run(const char* path) {
   ESP_TRY(use_device(all.front().number));
   ESP_ASSIGN(const auto workers, cpu::WorkerPool::create(2));
   ESP_ASSIGN(const Shares shares, share_layers(shape, 1));
-  ESP_ASSIGN(
-      const auto forward,
-      Forward::create(model, shares, *workers, all.front().multiprocessors, KvType::kF16, nullptr));
+  ESP_ASSIGN(const auto forward, Forward::create(model, shares, *workers,
+                                                 all.front().multiprocessors, KvType::kF16, {}));
   const std::uint64_t page = cpu::KvPool::page_bytes(shape, KvType::kF16);
   ESP_ASSIGN(const DeviceMemory memory, DeviceMemory::allocate(kPages * page, "pages"));
   ESP_TRY(check(cudaMemset(memory.data(), 0x2B, memory.size()), "filling"));

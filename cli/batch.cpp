@@ -110,6 +110,10 @@ class Batch final : public Command {
     if (numerics && *numerics != runtime::numerics_name(runtime::Numerics::kExact)) {
       model["numerics"] = *numerics;
     }
+    // By what it says, wherever it lies.
+    if (const std::string calibration = session.calibration(); !calibration.empty()) {
+      model["calibration"] = calibration;
+    }
     return {{"program", file.contents()},
             {"generator", file.gen->name},
             {"arguments", rows.given()},

@@ -78,7 +78,7 @@ class Bench final : public Command {
                                            " tokens is asked for; the model has positions for " +
                                            std::to_string(model->shape().context));
     }
-    ESP_ASSIGN(runtime::BackendOptions on, model_.backend());
+    ESP_ASSIGN(runtime::BackendOptions on, model_.backend(context.system));
     on.kv_bytes =
         std::max(StepBench::pages(widest, deepest, tokens), StepBench::pages(0, prompt, 0)) *
         runtime::cpu::KvPool::page_bytes(model->shape(), on.kv_type);
@@ -95,6 +95,7 @@ class Bench final : public Command {
         {"threads", runtime::threads_of(on, context.system)},
         {"kv_type", runtime::kv_type_name(on.kv_type)},
         {"numerics", runtime::numerics_name(on.numerics)},
+        {"calibration", on.fp8_calibration ? Json(on.fp8_calibration->name()) : Json()},
         {"tuning", made.backend->info().tuning},
         {"read_bytes_per_second", limits_.bytes_per_second},
         {limits_.multiplied + std::string("_products_per_second"), limits_.products_per_second},

@@ -169,7 +169,7 @@ class BenchSharing final : public Command {
                        const std::shared_ptr<const runtime::Model>& model,
                        const std::vector<std::uint32_t>& pools, Context& context) const {
     SharingOptions options;
-    ESP_ASSIGN(options.on, model_.backend());
+    ESP_ASSIGN(options.on, model_.backend(context.system));
     options.at_once = static_cast<std::size_t>(at_once_.value_or(0));
     ProgressLine line(context.console, context.system);
     const auto times = static_cast<std::size_t>(repeat_.value_or(1));

@@ -72,6 +72,8 @@ Result<int> usage_failure(Context& context, std::string_view verb, const Error& 
 [[nodiscard]] std::unique_ptr<Command> make_grammar();
 [[nodiscard]] std::unique_ptr<Command> make_tokenize();
 [[nodiscard]] std::unique_ptr<Command> make_score();
+[[nodiscard]] std::unique_ptr<Command> make_quality();
+[[nodiscard]] std::unique_ptr<Command> make_calibrate();
 [[nodiscard]] std::unique_ptr<Command> make_pull();
 [[nodiscard]] std::unique_ptr<Command> make_list();
 [[nodiscard]] std::unique_ptr<Command> make_show();

@@ -4,7 +4,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <sstream>
+#include <utility>
 
 #include "runtime/engine/engine.h"
 #include "runtime/model/hyper_parameters.h"
@@ -144,9 +146,13 @@ void ModelOptions::declare_backend(CLI::App& app) {
   add_kv_type(app, kv_type);
   add_parsed(
       app, "--numerics", numerics, "V", runtime::parse_numerics,
-      "The arithmetic: exact, the same bits everywhere, or tensor, for which a GPU multiplies "
-      "F16 and BF16 weights in 16 bits on its tensor cores; it rounds more, and what a text "
-      "is may depend on what runs beside it [exact]");
+      "The arithmetic: exact, the same bits everywhere; tensor, for which a GPU multiplies "
+      "F16 and BF16 weights in 16 bits on its tensor cores; or fp8, for which it makes such "
+      "weights 8-bit floats. Both round more, and what a text is may depend on what runs beside "
+      "it [exact]");
+  add_text(app, "--calibration", calibration, "F",
+           "Of --numerics fp8: the file that says which products stay in 16 bits (see: espalier "
+           "calibrate) [none do]");
 }
 
 void ModelOptions::declare_engines(CLI::App& app) {
@@ -157,11 +163,15 @@ void ModelOptions::declare_engines(CLI::App& app) {
       "CPU's threads divided; the text is the same [1]");
 }
 
-Result<runtime::BackendOptions> ModelOptions::backend() const {
+Result<runtime::BackendOptions> ModelOptions::backend(System& system) const {
   runtime::BackendOptions out;
   ESP_ASSIGN(out.device, runtime::Device::parse(device.value_or("auto")));
   ESP_ASSIGN(out.kv_type, kv_type_of(kv_type));
   ESP_ASSIGN(out.numerics, runtime::parse_numerics(numerics.value_or("exact")));
+  if (calibration) {
+    ESP_ASSIGN(auto read, runtime::Fp8Calibration::read(*calibration, system));
+    out.fp8_calibration = std::make_shared<const runtime::Fp8Calibration>(std::move(read));
+  }
   out.threads = static_cast<unsigned>(threads.value_or(0));
   out.tensor_parallel = static_cast<std::uint32_t>(tensor_parallel.value_or(0));
   if (gpu_layers) out.gpu_layers = static_cast<std::uint32_t>(*gpu_layers);

@@ -33,7 +33,7 @@ void add_kv_type(CLI::App& app, std::optional<std::string>& target);
 struct ModelOptions {
   std::string model = "smollm2";
   std::optional<std::int64_t> threads, context, gpu_layers, tensor_parallel;
-  std::optional<std::string> device, kv_type, numerics;
+  std::optional<std::string> device, kv_type, numerics, calibration;
   bool no_cache = false;
   std::optional<std::string> kv_dir;
   std::optional<std::int64_t> host_kv, data_parallel;
@@ -41,12 +41,13 @@ struct ModelOptions {
 
   /// `engine`: also what only matters where the model runs.
   void declare(CLI::App& app, bool engine);
-  /// --threads, --kv-type, --numerics and where the model runs alone.
+  /// --threads, --kv-type, --numerics, --calibration and where the model runs alone.
   void declare_backend(CLI::App& app);
   /// --data-parallel alone.
   void declare_engines(CLI::App& app);
-  /// kInvalid where no device, type or numerics has such a name.
-  [[nodiscard]] Result<runtime::BackendOptions> backend() const;
+  /// kInvalid where no device, type or numerics has such a name, or the calibration is none; kIo
+  /// and kNotFound where it cannot be read.
+  [[nodiscard]] Result<runtime::BackendOptions> backend(System& system) const;
   [[nodiscard]] std::size_t engines() const {
     return static_cast<std::size_t>(data_parallel.value_or(1));
   }

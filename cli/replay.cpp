@@ -62,7 +62,7 @@ class RecordedTools final : public dsl::ToolHost {
 /// The settings of the `run` event of a trace.
 struct Recorded {
   std::string program, gen, model;
-  std::optional<std::string> kv_type, numerics;
+  std::optional<std::string> kv_type, numerics, calibration;
   Json arguments, sampling, contents;
 };
 
@@ -82,6 +82,7 @@ Result<Recorded> recorded_run(const TraceEvents& events) {
     return fail(ErrorCode::kInvalid, "its `run` event lacks the program, the model or arguments");
   if (std::string type; text("kv_type", type)) out.kv_type = std::move(type);
   if (std::string version; text("numerics", version)) out.numerics = std::move(version);
+  if (std::string file; text("calibration", file)) out.calibration = std::move(file);
   out.arguments = run["arguments"];
   if (const auto sampling = run.find("sampling"); sampling != run.end()) out.sampling = *sampling;
   if (const auto contents = run.find("contents"); contents != run.end()) out.contents = *contents;
@@ -139,7 +140,10 @@ class Replay final : public Command {
     ModelOptions model = model_;
     if (model.model.empty()) model.model = recorded->model;
     if (!model.kv_type) model.kv_type = recorded->kv_type;
-    if (!model.numerics) model.numerics = recorded->numerics;
+    if (!model.numerics) {
+      model.numerics = recorded->numerics;
+      if (!model.calibration) model.calibration = recorded->calibration;
+    }
     ESP_ASSIGN(const auto programs, ProgramSession::open(model, *settings, file, context));
 
     RecordedTools tools(*events);

@@ -85,6 +85,7 @@ class Run final : public Command {
              {"contents", opened.file.contents()}};
     if (program_.model().kv_type) out["kv_type"] = *program_.model().kv_type;
     if (program_.model().numerics) out["numerics"] = *program_.model().numerics;
+    if (program_.model().calibration) out["calibration"] = *program_.model().calibration;
     return out;
   }
 

@@ -21,7 +21,8 @@ Result<std::shared_ptr<const runtime::Model>> load_model(const ModelOptions& opt
 Result<std::unique_ptr<Session>> Session::open(const ModelOptions& options, Context& context) {
   auto session = std::unique_ptr<Session>(new Session(context.system));
   ESP_ASSIGN(session->model_, load_model(options, context));
-  ESP_ASSIGN(const runtime::BackendOptions on, options.backend());
+  ESP_ASSIGN(const runtime::BackendOptions on, options.backend(context.system));
+  session->calibration_ = runtime::name_of(on.fp8_calibration);
   std::optional<std::string> draft;
   if (options.draft) {
     ESP_ASSIGN(const auto store, runtime::ModelStore::open(context.system));

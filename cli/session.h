@@ -33,6 +33,8 @@ class Session {
   [[nodiscard]] const runtime::Model& model() const { return *model_; }
   [[nodiscard]] const std::shared_ptr<const runtime::Model>& model_ref() const { return model_; }
   [[nodiscard]] runtime::Engine& engine() const { return *engine_; }
+  /// The name of what numerics are calibrated by; empty: nothing.
+  [[nodiscard]] const std::string& calibration() const { return calibration_; }
   [[nodiscard]] double load_seconds() const { return load_seconds_; }
   [[nodiscard]] double wall_seconds() const;
 
@@ -47,6 +49,7 @@ class Session {
   System& system_;
   System::Clock::time_point opened_;
   double load_seconds_ = 0;
+  std::string calibration_;
   std::shared_ptr<const runtime::Model> model_;
   std::unique_ptr<runtime::Engine> engine_;
 };

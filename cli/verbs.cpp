@@ -115,6 +115,26 @@ constexpr std::string_view kScoreDetails =
 Example:
   espalier score --file page.txt --json
 )";
+constexpr std::string_view kQualityDetails =
+    R"(Both read the text in the same windows and are compared token by token: mean negative
+log-likelihood and perplexity of each, how often their likeliest token is the same, the
+Kullback-Leibler divergence from the reference (nats), and the largest difference of two
+log-probabilities. The reference is exact, on the same device.
+
+Examples:
+  espalier quality qwen-q4_k_m.gguf --text page.txt --against qwen-bf16.gguf
+  espalier quality qwen-bf16.gguf --text page.txt --numerics fp8 --calibration qwen.fp8 --json
+  espalier quality smollm2 --text page.txt --kv-type q8
+)";
+constexpr std::string_view kCalibrateDetails =
+    R"(For numerics fp8: measures on a text what 8-bit floats do to each product of the model's layers,
+and writes a file by which those whose error passes the bound stay in 16 bits. Runs on the CPU,
+whatever device the model is for; its layers' weights are F32, F16 or BF16.
+
+Examples:
+  espalier calibrate qwen.fp8 --model qwen-bf16.gguf --text page.txt
+  espalier run shop.gen --model qwen-bf16.gguf --device cuda --numerics fp8 --calibration qwen.fp8
+)";
 constexpr std::string_view kPullDetails =
     R"(Puts a model into the store ($ESPALIER_MODELS, else ~/.cache/espalier/models), checked by its
 SHA-256. A download that broke off goes on where it stopped; a model that is there is left alone.
@@ -183,6 +203,7 @@ Examples:
 constexpr std::string_view kMkmodelDetails =
     R"(For measuring shapes and tensor types that no file at hand has: such a model computes what a trained
 one of its shape computes, and says nothing. The same options and seed give the same file.
+One in 8-bit floats is one of bf16 that runs with --numerics fp8.
 
 Examples:
   espalier mkmodel m.gguf --like llama-3.1-8b --type q4_k_m
@@ -232,6 +253,10 @@ constexpr std::array kVerbs{
          kGrammarDetails, make_grammar},
     Verb{"tokenize", "[FILE]", "Show the token ids of a text", kTokenizeDetails, make_tokenize},
     Verb{"score", "--file F", "How likely a model finds a text", kScoreDetails, make_score},
+    Verb{"quality", "[MODEL]", "How near a model comes to its original, or numerics to exact ones",
+         kQualityDetails, make_quality},
+    Verb{"calibrate", "OUT", "Find which products 8-bit floats are too coarse for",
+         kCalibrateDetails, make_calibrate},
     Verb{"pull", "MODEL", "Put a model into the store", kPullDetails, make_pull},
     Verb{"list", "", "The models that are known, and those that are here", kListDetails, make_list},
     Verb{"show", "[MODEL]", "What a model is, and the memory it takes", kShowDetails, make_show},

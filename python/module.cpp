@@ -208,13 +208,14 @@ PYBIND11_MODULE(_core, module) {
                        const std::string& numerics, std::optional<std::uint32_t> gpu_layers,
                        std::uint32_t tensor_parallel, std::uint64_t host_kv_bytes,
                        std::uint32_t data_parallel, const std::string& kv_folder,
-                       std::uint32_t context) {
+                       std::uint32_t context, const std::string& calibration) {
              Result<std::unique_ptr<Session>> session = fail(ErrorCode::kInternal, "");
              {
                const py::gil_scoped_release unlocked;
-               session = Session::open({model, threads, kv_bytes, cache, draft, retained_share,
-                                        device, kv_type, numerics, gpu_layers, tensor_parallel,
-                                        host_kv_bytes, data_parallel, kv_folder, context});
+               session =
+                   Session::open({model, threads, kv_bytes, cache, draft, retained_share, device,
+                                  kv_type, numerics, gpu_layers, tensor_parallel, host_kv_bytes,
+                                  data_parallel, kv_folder, context, calibration});
              }
              return std::unique_ptr<Session, WithoutLock>(unwrap(std::move(session)).release());
            }),
@@ -222,7 +223,7 @@ PYBIND11_MODULE(_core, module) {
            py::arg("draft"), py::arg("retained_share"), py::arg("device"), py::arg("kv_type"),
            py::arg("numerics"), py::arg("gpu_layers"), py::arg("tensor_parallel"),
            py::arg("host_kv_bytes"), py::arg("data_parallel"), py::arg("kv_folder"),
-           py::arg("context"))
+           py::arg("context"), py::arg("calibration"))
       .def("take_notes", &Session::take_notes)
       .def_property_readonly("device", [](const Session& session) { return session.device(); })
       .def("start",

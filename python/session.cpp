@@ -92,6 +92,10 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(on.device, runtime::Device::parse(options.device));
   ESP_ASSIGN(on.kv_type, runtime::parse_kv_type(options.kv_type));
   ESP_ASSIGN(on.numerics, runtime::parse_numerics(options.numerics));
+  if (!options.calibration.empty()) {
+    ESP_ASSIGN(auto calibration, runtime::Fp8Calibration::read(options.calibration, system));
+    on.fp8_calibration = std::make_shared<const runtime::Fp8Calibration>(std::move(calibration));
+  }
   on.threads = options.threads;
   on.kv_bytes = options.kv_bytes;
   on.gpu_layers = options.gpu_layers;

@@ -41,6 +41,7 @@ struct SessionOptions {
   std::uint32_t data_parallel = 1;               // engines side by side
   std::string kv_folder = {};                    // computed prompts are kept there; empty: nowhere
   std::uint32_t context = 0;                     // positions to use at most; 0: all of the model's
+  std::string calibration = {};                  // of numerics fp8: a file; empty: none
 };
 
 /// A complete JSON node of a hole's value, or (at the end) the whole outcome.

@@ -23,7 +23,7 @@ Result<MadeBackend> on_cpu(const std::shared_ptr<const Model>& model, const Back
     return fail(ErrorCode::kUnsupported, std::string("numerics ") +
                                              numerics_name(options.numerics) +
                                              ": the CPU, where the model would run, computes "
-                                             "exact alone; a CUDA device computes both");
+                                             "exact alone; a CUDA device computes the others");
   }
   CpuOptions cpu;
   cpu.threads = threads_of(options, system);
@@ -44,6 +44,7 @@ CudaOptions cuda_options(const BackendOptions& options, std::vector<int> devices
   out.kv_bytes = options.kv_bytes;
   out.kv_type = options.kv_type;
   out.numerics = options.numerics;
+  out.fp8_calibration = options.fp8_calibration;
 #ifndef ESPALIER_HOST_CUDA  // where times say nothing of a device
   out.tune = true;
 #endif
@@ -225,6 +226,13 @@ Result<MadeBackend> create_backend(const std::shared_ptr<const Model>& model,
                                         : std::to_string(named_devices) + " devices are") +
                     " asked for");
   }
+  if (options.fp8_calibration != nullptr) {
+    if (options.numerics != Numerics::kFp8) {
+      return fail(ErrorCode::kInvalid, std::string("numerics ") + numerics_name(options.numerics) +
+                                           ": a calibration is for numerics fp8");
+    }
+    ESP_TRY(options.fp8_calibration->check(*model));
+  }
   if (options.gpu_layers == 0U) return on_cpu(model, options, system);
   if (options.device.kind == Device::Kind::kCpu) {
     if (!options.gpu_layers) return on_cpu(model, options, system);
@@ -272,16 +280,19 @@ Result<DeviceLimits> measure_limits(const MadeBackend& made, const Model& model,
 #ifdef ESPALIER_CUDA
   if (made.on.kind == Device::Kind::kCuda) {
     std::optional<cuda::CublasLtFunctions> tensor;
-    if (options.numerics == Numerics::kTensor) {
+    if (options.numerics != Numerics::kExact) {
       ESP_ASSIGN(tensor, cuda::load_cublaslt(CudaBackend::cublaslt_library(system)));
     }
+    const bool fp8 = options.numerics == Numerics::kFp8;
     ESP_ASSIGN(const cuda::MeasuredLimits limits,
-               cuda::measure_limits(made.on.numbers[0], tensor ? &*tensor : nullptr));
+               cuda::measure_limits(made.on.numbers[0], tensor ? &*tensor : nullptr,
+                                    fp8 ? cuda::WeightFormat::kE4M3 : cuda::WeightFormat::kBF16));
     out.arithmetic = limits.architecture;
     out.products_per_second = made.whole ? limits.products_per_second : 0;
-    if (tensor) out.multiplied = "bf16";
+    if (tensor) out.multiplied = fp8 ? "e4m3" : "bf16";
     if (made.whole) out.bytes_per_second = limits.bytes_per_second;
-    out.weight_bytes = cuda::DeviceWeights::bytes(model);
+    const Fp8Products products = products_of(options.fp8_calibration);
+    out.weight_bytes = cuda::DeviceWeights::bytes(model, fp8 ? &products : nullptr);
     return out;
   }
 #endif

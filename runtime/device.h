@@ -15,6 +15,7 @@
 #include "base/system.h"
 #include "runtime/backend.h"
 #include "runtime/cpu/kv_type.h"
+#include "runtime/fp8_calibration.h"
 #include "runtime/model/model.h"
 #include "runtime/numerics.h"
 
@@ -38,6 +39,7 @@ struct BackendOptions {
   std::uint64_t kv_bytes = 0;  // KV pool; 0: the device's default (cpu_backend.h, cuda_backend.h)
   KvType kv_type = KvType::kF16;
   Numerics numerics = Numerics::kExact;
+  std::shared_ptr<const Fp8Calibration> fp8_calibration = {};  // of kFp8; null: all in 8 bits
   // How many of the model's last layers the GPU has; none said: as many as its memory takes. 0: the
   // CPU has all, whatever the device.
   std::optional<std::uint32_t> gpu_layers;
@@ -65,7 +67,7 @@ struct MadeBackend {
 };
 
 /// kInvalid where more layers are asked for than the model has, or some for the CPU's device, or
-/// more devices a layer than were named.
+/// more devices a layer than were named; or a calibration of another model or for other numerics.
 /// kUnsupported where a device was asked for that this build or this machine does not have, or one
 /// that does not keep K and V in the type asked for; or where numerics are asked for that the
 /// device, or a CPU that the model would run on, does not compute. kExhausted where the device that
@@ -84,7 +86,7 @@ struct DeviceLimits {
   std::string arithmetic;  // the kernels' name: "avx512vnni", "sm_90"
   double bytes_per_second = 0;
   double products_per_second = 0;   // 0: not measured
-  const char* multiplied = "int8";  // what of: "int8" codes, "bf16" numbers
+  const char* multiplied = "int8";  // what of: "int8" codes, "bf16" numbers, "e4m3" numbers
   std::uint64_t weight_bytes = 0;
 };
 

@@ -19,6 +19,7 @@ Result<std::unique_ptr<Backend>> load_draft(const std::string& path, const Model
   // Those were of the other model.
   options.gpu_layers.reset();
   options.tensor_parallel = 0;
+  options.fp8_calibration = nullptr;
   options.kv_bytes = pages * cpu::KvPool::page_bytes(draft->shape(), options.kv_type);
   ESP_ASSIGN(auto made, create_backend(draft, options, system));
   return std::move(made.backend);

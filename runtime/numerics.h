@@ -17,9 +17,12 @@ enum class Numerics : unsigned char {
   /// On CUDA devices, products of F16 and BF16 weights with several rows run on tensor cores in 16
   /// bits (cuda/README.md). Faster; what a row gives depends on the rows beside it.
   kTensor,
+  /// As kTensor, and of the layers' weights that are floats, products of 8-bit floats
+  /// (E4M3). They take half the memory of 16 bits; what is rounded shows.
+  kFp8,
 };
 
-/// "exact", "tensor".
+/// "exact", "tensor", "fp8".
 [[nodiscard]] const char* numerics_name(Numerics numerics);
 /// kInvalid, with what there is.
 [[nodiscard]] Result<Numerics> parse_numerics(std::string_view text);

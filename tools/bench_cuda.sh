@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the CUDA backend reaches on this machine's first GPU: its products beside a large copy, and models of random weights
 # from prompt to token. Takes some minutes and 6 GB of disk for the time being; where 20 GB are free, also a prompt of an 8B
-# model in BF16 on tensor cores beside the best product of such matrices.
+# model in BF16 on tensor cores, and in 8-bit floats where the GPU has them, beside the best product of such matrices.
 # Where there are two, also what two engines side by side reach beside one.
 #   tools/bench_cuda.sh   ESPALIER_BIN: the folder of the programs, else build/bin
 set -euo pipefail
@@ -21,8 +21,10 @@ for model in smollm2-135m:q4_1 llama-3.1-8b:q4_k_m llama-3.2-1b:bf16; do
   bench=("$bin/espalier" bench --model "$work/model.gguf" --device cuda --decode 64)
   "${bench[@]}" --prefill 2048 --batch 1,8,32,64 --depth 0,512 --masked
   if [ "$type" = bf16 ]; then
-    echo "-- numerics tensor"
-    "${bench[@]}" --numerics tensor --prefill 2048 --batch 1,8,32,64 --depth 0,512
+    for numerics in tensor fp8; do
+      echo "-- numerics $numerics"
+      "${bench[@]}" --numerics $numerics --prefill 2048 --batch 1,8,32,64 --depth 0,512 || [ $numerics = fp8 ]
+    done
   fi
   [ "$type" != q4_k_m ] || for kept in f16 bf16 q8; do
     echo "-- K and V in $kept"
@@ -32,9 +34,10 @@ done
 
 if [ "$(df --output=avail -B1G "$work" | tail -1)" -ge 20 ]; then
   "$bin/espalier" mkmodel "$work/large.gguf" --like llama-3.1-8b --type bf16 > /dev/null
-  for numerics in exact tensor; do
+  for numerics in exact tensor fp8; do
     echo "== llama-3.1-8b, bf16, numerics $numerics"
-    "$bin/espalier" bench --model "$work/large.gguf" --device cuda --numerics $numerics --prefill 4096 --decode 32 --batch 1,8 --depth 0
+    "$bin/espalier" bench --model "$work/large.gguf" --device cuda --numerics $numerics --prefill 4096 --decode 32 --batch 1,8,64 --depth 0 \
+      || [ $numerics = fp8 ]
   done
   rm "$work/large.gguf"
 fi

@@ -60,7 +60,8 @@ static_assert(sizeof(cublasLtMatmulHeuristicResult_t) == sizeof(LtFound));
 static_assert(offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize) ==
               offsetof(LtFound, workspace_bytes));
 static_assert(offsetof(cublasLtMatmulHeuristicResult_t, state) == offsetof(LtFound, status));
-static_assert(CUDA_R_32F == kLtFloat && CUDA_R_16F == kLtHalf && CUDA_R_16BF == kLtBfloat16);
+static_assert(CUDA_R_32F == kLtFloat && CUDA_R_16F == kLtHalf && CUDA_R_16BF == kLtBfloat16 &&
+              CUDA_R_8F_E4M3 == kLtE4m3);
 static_assert(CUBLAS_COMPUTE_32F == kLtComputeFloat && CUBLAS_OP_T == kLtTransposed);
 static_assert(CUBLASLT_MATMUL_DESC_TRANSA == kLtOperationOnA);
 static_assert(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES == kLtMostWorkspace);

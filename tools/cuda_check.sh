@@ -56,6 +56,11 @@ layers_together:copies of 16 bytes:LDGSTS[.A-Z]*[.]128
 layers_together:weights that are asked for ahead:(CCTL[.A-Z]*[.]PF2|UBLKPF)
 layers_together.*6KvTypeE2E:products of four codes:IDP[.]4A
 '
+# From sm_89 on there are 8-bit floats (on some, taken apart into binary16 for the product).
+rules_from_89='
+product_e4m3ILi:a product of matrices:(QMMA|HMMA)
+product_e4m3ILi:loads of 16 bytes:LDG[.A-Z]*[.]128
+'
 # From sm_90 on kernels start before those before them have ended: each must wait for them.
 rules_from_90='
 ^_Z:a wait for the kernels before it:ACQBULK
@@ -106,7 +111,7 @@ for architecture in $architectures; do
           if (!seen) { printf "cuda-check: sm_%s: no kernel is called %s\n", architecture, pattern; bad = 1 }
           exit bad
         }' "$out/listing_$architecture" || failed=1
-    done <<< "$rules$([ "${architecture%[a-z]}" -lt 90 ] || echo "$rules_from_90")"
+    done <<< "$rules$([ "${architecture%[a-z]}" -lt 89 ] || echo "$rules_from_89")$([ "${architecture%[a-z]}" -lt 90 ] || echo "$rules_from_90")"
   fi
   echo "cuda-check: sm_$architecture: $kernels kernels"
 done

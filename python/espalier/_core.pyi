@@ -36,6 +36,7 @@ class Session:
         data_parallel: int,
         kv_folder: str,
         context: int,
+        calibration: str,
     ) -> None: ...
     def take_notes(self) -> list[str]: ...
     @property

@@ -76,6 +76,7 @@ class Engine:
         data_parallel: int = 1,
         kv_dir: str | Path = "",
         context: int = 0,
+        calibration: str | Path = "",
     ) -> None:
         """model: a name of the catalogue or a path to a .gguf file. threads, kv_bytes: 0 for the default.
 
@@ -84,8 +85,9 @@ class Engine:
         device: "cpu", "cuda", "cuda:1", "cuda:0,1" (several for one model), or "auto": a GPU where there is one that
         takes the model; the text is the same.
         kv_type: how keys and values are kept: "f16", "bf16", or "q8", which takes half of the memory and rounds more.
-        numerics: "exact", the same bits everywhere, or "tensor", for which a GPU multiplies F16 and BF16 weights in 16
-        bits on its tensor cores: it rounds more, and what a text is may depend on what runs beside it.
+        numerics: "exact", the same bits everywhere; "tensor", for which a GPU multiplies F16 and BF16 weights in 16
+        bits on its tensor cores; or "fp8", for which it makes such weights 8-bit floats. Both round more, and what a
+        text is may depend on what runs beside it.
         gpu_layers: how many of the model's last layers the GPU has, the CPU the others; None: as many as its memory
         takes.
         tensor_parallel: of several GPUs, how many share each layer; 0: as many as the model lets.
@@ -95,6 +97,7 @@ class Engine:
         that holds most of its prompt. GPUs that are named are dealt out, the CPU's threads divided; texts are the same.
         kv_dir: computed prompts are kept in this folder and found again by the next engine.
         context: positions to use at most; 0: all that the model has.
+        calibration: of numerics "fp8": a file of `espalier calibrate`, which says what stays in 16 bits.
 
         `close()`, or the end of a `with`, gives the model's memory back.
         """
@@ -114,6 +117,7 @@ class Engine:
             _check.whole("data_parallel", data_parallel, 0, _check.MOST),
             _check.path("kv_dir", kv_dir),
             _check.whole("context", context, 0, _check.MOST),
+            _check.path("calibration", calibration),
         )
         self._closing = threading.RLock()
         _open.add(self)

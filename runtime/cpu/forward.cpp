@@ -324,6 +324,7 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
     const Layer& layer = layers_[l];
     normal_.reshape(rows, shape_.width, {&layer.query, &layer.key, &layer.value});
     normalise(rows, layer.attention_norm, normal_);
+    show(l, LayerProducts::kHeads, normal_, rows);
     multiply(std::array{Product{&layer.query, queries_.data(), query_stride_, false},
                         Product{&layer.key, keys_.data(), key_stride_, false},
                         Product{&layer.value, values_.data(), key_stride_, false}},
@@ -349,12 +350,15 @@ void Forward::run(const Batch& batch, std::span<const std::uint32_t> wanted, KvP
     each_row(live, [&](std::size_t m, unsigned) {
       attended_codes_.set(kernels_, m, attended_.data() + m * query_stride_);
     });
+    show(l, LayerProducts::kOutput, attended_codes_, live);
     add_block(layer.attention_output, attended_codes_, live, layer.post_attention_norm);
 
     normal_.reshape(live, shape_.width, {&layer.gate, &layer.up});
     normalise(live, layer.feed_forward_norm, normal_);
+    show(l, LayerProducts::kHidden, normal_, live);
     hidden_.reshape(live, shape_.feed_forward, {&layer.down});
     feed_forward(layer, live);
+    show(l, LayerProducts::kDown, hidden_, live);
     add_block(layer.down, hidden_, live, layer.post_feed_forward_norm);
   }
 }

@@ -12,8 +12,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -26,6 +28,7 @@
 #include "runtime/cpu/rope.h"
 #include "runtime/cpu/tuning.h"
 #include "runtime/cpu/worker_pool.h"
+#include "runtime/fp8_products.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime::cpu {
@@ -59,6 +62,11 @@ class Forward {
   /// logit has the bits that the whole head would give. May throw bad_alloc.
   void logits(std::span<const HeadRow> rows, float* out);
   [[nodiscard]] std::size_t logits_stride() const;
+
+  /// Called with what the products of a layer read, before they do, for all rows that go on.
+  using Watch = std::function<void(std::size_t layer, LayerProducts products, const Activations& x,
+                                   std::size_t rows)>;
+  void watch(Watch watch) { watch_ = std::move(watch); }
 
   /// valid(). Never changes a result.
   void set_tuning(const Tuning& tuning);
@@ -101,6 +109,10 @@ class Forward {
             const std::vector<float>& norm, const float* cosines, const float* sines) const;
   void write_keys(const Batch& batch, std::size_t layer, const View& view, KvPool& pool);
   void feed_forward(const Layer& layer, std::size_t rows);
+  void show(std::size_t layer, LayerProducts products, const Activations& x,
+            std::size_t rows) const {
+    if (watch_) watch_(layer, products, x, rows);
+  }
   // The product onto the residual: through `post`, where there is one.
   void add_block(const Matrix& matrix, const Activations& x, std::size_t rows,
                  const std::vector<float>& post);
@@ -113,6 +125,7 @@ class Forward {
   WorkerPool& workers_;
   ModelShape shape_;
   Tuning tuning_;
+  Watch watch_;
   Memory memory_;
   std::vector<Layer> layers_;
   std::vector<float> output_norm_;

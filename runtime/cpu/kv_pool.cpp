@@ -11,6 +11,8 @@
 namespace espalier::runtime::cpu {
 namespace {
 
+using namespace std::string_literals;
+
 constexpr std::size_t kKeyUnit = panel_unit_bytes(PanelType::kQ8_0);
 constexpr std::size_t kKeyScales = panel_scales_at(PanelType::kQ8_0);
 static_assert(panel_format(PanelType::kQ8_0).bias == 128);
@@ -24,9 +26,10 @@ std::size_t tile_bytes(const ModelShape& shape, KvType type) {
 
 }  // namespace
 
-std::string KvPool::format(KvType type, Numerics numerics) {
-  const char* const version = numerics == Numerics::kExact ? "2" : "tensor 1";
-  return std::string("numerics ") + version + ", layout cpu 1, " + kv_type_name(type);
+std::string KvPool::format(KvType type, Numerics numerics, const std::string& calibration) {
+  std::string version = numerics == Numerics::kExact ? "2" : numerics_name(numerics) + " 1"s;
+  if (!calibration.empty()) version += " calibrated " + calibration;
+  return "numerics " + version + ", layout cpu 1, " + kv_type_name(type);
 }
 
 std::uint64_t KvPool::page_bytes(const ModelShape& shape, KvType type) {

@@ -40,7 +40,9 @@ struct KvRow {
 class KvPool {
  public:
   /// What a page's bits depend on beside the model: on every backend the same (BackendInfo).
-  [[nodiscard]] static std::string format(KvType type, Numerics numerics);
+  /// `calibration`: the name of what numerics were calibrated by; empty: nothing.
+  [[nodiscard]] static std::string format(KvType type, Numerics numerics,
+                                          const std::string& calibration = {});
   [[nodiscard]] static std::uint64_t page_bytes(const ModelShape& shape, KvType type);
   /// Whole pages in `bytes`. kLimit where not one fits.
   [[nodiscard]] static Result<std::uint32_t> pages_in(const ModelShape& shape, KvType type,

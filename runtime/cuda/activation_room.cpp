@@ -18,6 +18,9 @@ Status ActivationRoom::fit(std::uint32_t rows, std::uint32_t columns, const Matr
   const std::uint64_t scales = place(codes, whole * blocks * sizeof(float));
   const std::uint64_t scaled_sums = place(codes, whole * blocks * sizeof(float));
   const std::uint64_t scaled_halves = place(halves, whole * blocks * 2 * sizeof(float));
+  const std::uint64_t stride = strip_columns(columns);
+  const std::uint64_t e4m3 = place(reader.e4m3, rows * stride);
+  const std::uint64_t row_scales = place(reader.e4m3, rows * sizeof(float));
   ESP_TRY(memory_.fit(at, "activations"));
   view_ = {};
   if (reader.floats) {
@@ -31,6 +34,9 @@ Status ActivationRoom::fit(std::uint32_t rows, std::uint32_t columns, const Matr
     view_.coded.blocks = static_cast<std::uint32_t>(blocks);
   }
   if (halves) view_.coded.scaled_half_sums = memory_.as<float>(scaled_halves);
+  if (reader.e4m3) {
+    view_.e4m3 = {memory_.as<std::uint8_t>(e4m3), memory_.as<float>(row_scales), stride};
+  }
   return {};
 }
 

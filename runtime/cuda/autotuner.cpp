@@ -44,6 +44,8 @@ void fill(const Stream& stream, const Activations& x, std::uint32_t rows, std::u
   fill(stream, x.coded.scales, 0x3D, blocks * sizeof(float));
   fill(stream, x.coded.scaled_sums, 0x3D, blocks * sizeof(float));
   fill(stream, x.coded.scaled_half_sums, 0x3D, 2 * blocks * sizeof(float));
+  fill(stream, x.e4m3.codes, 0x35, rows * x.e4m3.stride);
+  fill(stream, x.e4m3.scales, 0x3D, rows * sizeof(float));
 }
 
 std::uint64_t bytes_of(const MatrixGroup& group) {
@@ -259,7 +261,8 @@ void Autotuner::measure_products(std::size_t step) {
     const auto which = static_cast<ProductOf>(i);
     const MatrixGroup& first = group(which, 0);
     if (first.parts.empty() || (which == ProductOf::kHead && rows > kHeadRows)) continue;
-    if (forward_.on_tensor_cores(first, rows)) continue;  // which have no such sizes
+    // Which have no such sizes, or none whose rule is in doubt.
+    if (forward_.on_tensor_cores(first, rows) || first.e4m3) continue;
     const Place place = place_of(which);
     if (!place.room->fit(rows, place.columns, first)) continue;
     fill(forward_.stream_, place.room->view(), rows, place.columns);

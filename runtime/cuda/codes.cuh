@@ -20,6 +20,15 @@ __device__ inline BlockScale block_scale(std::uint32_t top) {
   return {largest / 127.0F, 127.0F / largest};
 }
 
+/// The same of a row as E4M3 codes (runtime/model/e4m3.h).
+__device__ inline BlockScale e4m3_row_scale(std::uint32_t top) {
+  constexpr float kMost = 448.0F;
+  if (top >= 0x7F800000U) return {__uint_as_float(0x7FC00000U), 0.0F};
+  const float largest = __uint_as_float(top);
+  if (largest < 0x1p-100F) return {};
+  return {largest / kMost, kMost / largest};
+}
+
 /// The code of a number of the block in the low byte; in all, so much more than kZeroCode.
 inline constexpr std::uint32_t kZeroCode = kFloatBits;
 __device__ inline std::uint32_t code_bits(float x, float inverse) {

@@ -24,7 +24,7 @@ Result<CublasLtFunctions> load_cublaslt(const std::string& library) {
   const std::string why = functions.why_not();
   if (why.empty()) return out;
   return fail(ErrorCode::kUnsupported,
-              "numerics tensor multiply with cuBLASLt, and " + library + why +
+              "numerics tensor and fp8 multiply with cuBLASLt, and " + library + why +
                   "; it is a part of the CUDA Toolkit, and $ESPALIER_CUBLASLT may name it");
 }
 

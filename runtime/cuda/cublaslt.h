@@ -65,6 +65,7 @@ struct CublasLtFunctions {
 inline constexpr int kLtFloat = 0;           // CUDA_R_32F
 inline constexpr int kLtHalf = 2;            // CUDA_R_16F
 inline constexpr int kLtBfloat16 = 14;       // CUDA_R_16BF
+inline constexpr int kLtE4m3 = 28;           // CUDA_R_8F_E4M3
 inline constexpr int kLtComputeFloat = 68;   // CUBLAS_COMPUTE_32F
 inline constexpr int kLtTransposed = 1;      // CUBLAS_OP_T
 inline constexpr int kLtOperationOnA = 3;    // CUBLASLT_MATMUL_DESC_TRANSA

@@ -53,7 +53,7 @@ class DeviceBackend final : public Backend, public HostPages {
     std::uint32_t pages = 0;
   };
 
-  DeviceBackend(const Model& model, KvType kv_type, Numerics numerics, Places places,
+  DeviceBackend(const Model& model, const CudaOptions& options, Places places,
                 cuda::DeviceChoices choices)
       : places_(std::move(places)),
         choices_(std::move(choices)),
@@ -62,8 +62,9 @@ class DeviceBackend final : public Backend, public HostPages {
     info_.vocabulary = shape.vocabulary;
     info_.context = shape.context;
     info_.pages = places_.pages;
-    info_.page_bytes = cpu::KvPool::page_bytes(shape, kv_type);
-    info_.kv_format = cpu::KvPool::format(kv_type, numerics);
+    info_.page_bytes = cpu::KvPool::page_bytes(shape, options.kv_type);
+    info_.kv_format =
+        cpu::KvPool::format(options.kv_type, options.numerics, name_of(options.fp8_calibration));
     std::set<std::string> tunings;
     for (const auto& rank : places_.ranks) tunings.insert(rank->tuning().text());
     for (const std::string& text : tunings)
@@ -483,7 +484,9 @@ Result<std::uint32_t> CudaBackend::layers_that_fit(const std::shared_ptr<const M
     ESP_ASSIGN(const auto parts, deal(model->shape(), options, layers));
     bool fit = true;
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const std::uint64_t weights = cuda::DeviceWeights::bytes(*parts[i].of(model));
+      const Fp8Products fp8 = products_of(options.fp8_calibration).from(parts[i].layers.first);
+      const std::uint64_t weights = cuda::DeviceWeights::bytes(
+          *parts[i].of(model), options.numerics == Numerics::kFp8 ? &fp8 : nullptr);
       const std::uint64_t keys_values =
           options.kv_bytes / all * parts[i].layers.count / options.tensor_parallel;
       fit = fit && weights + keys_values + kRoom <= free[i];
@@ -514,8 +517,15 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
   ESP_ASSIGN(const auto parts, deal(shape, options, layers));
   ESP_ASSIGN(auto make_group, group_maker(options, system));
   std::optional<cuda::CublasLtFunctions> tensor;
-  if (options.numerics == Numerics::kTensor) {
+  if (options.numerics != Numerics::kExact) {
     ESP_ASSIGN(tensor, options.find_cublaslt(cublaslt_library(system)));
+  }
+  const Fp8Products fp8 = products_of(options.fp8_calibration);
+  cuda::LowPrecision low;
+  if (tensor) low.tensor = &*tensor;
+  if (options.numerics == Numerics::kFp8) {
+    ESP_TRY(cuda::check_fp8(devices));
+    low.fp8 = &fp8;
   }
   const auto count = static_cast<std::uint32_t>(parts.size());
   try {
@@ -536,8 +546,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_TRY(places.threads->each(
         [&](std::uint32_t r) -> Status {
           ESP_ASSIGN(places.ranks[r], Rank::create(model, parts[r], options.kv_type, devices[r],
-                                                   *places.workers[count > 1 ? r + 1 : 0],
-                                                   tensor ? &*tensor : nullptr));
+                                                   *places.workers[count > 1 ? r + 1 : 0], low));
           return {};
         },
         [] {}));
@@ -567,8 +576,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_TRY(places.ranks[count - options.tensor_parallel]->enter());
     ESP_ASSIGN(auto choices,
                cuda::DeviceChoices::create(shape.vocabulary, *kernels, *places.workers[0]));
-    return std::make_unique<DeviceBackend>(*model, options.kv_type, options.numerics,
-                                           std::move(places), std::move(choices));
+    return std::make_unique<DeviceBackend>(*model, options, std::move(places), std::move(choices));
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kExhausted, "CUDA backend: out of memory");
   }

@@ -18,6 +18,7 @@
 #include "runtime/cpu/kv_type.h"
 #include "runtime/cuda/cublaslt.h"
 #include "runtime/cuda/stopwatch.h"
+#include "runtime/fp8_calibration.h"
 #include "runtime/model/model.h"
 #include "runtime/numerics.h"
 
@@ -41,7 +42,8 @@ struct CudaOptions {
   KvType kv_type = KvType::kF16;
   // Of what runs on the devices; layers on the CPU are exact.
   Numerics numerics = Numerics::kExact;
-  cuda::FindCublasLt find_cublaslt = cuda::load_cublaslt;  // called for kTensor alone
+  std::shared_ptr<const Fp8Calibration> fp8_calibration = {};  // of kFp8; null: there is none
+  cuda::FindCublasLt find_cublaslt = cuda::load_cublaslt;  // called for others than kExact alone
   std::uint32_t layers = 0;  // on the devices, the model's last ones; 0: all
   // Measure which sizes of work the devices are fastest with (cuda/autotuner.h), once: they are
   // kept under ~/.cache/espalier/tuning. Without a place to keep them nothing is measured.
@@ -54,8 +56,8 @@ class CudaBackend {
   /// Lays the model's weights out on the devices and reserves the KV pool.
   /// kInvalid: more layers than the model has, or fewer than there are stages; a number of devices
   /// that cannot be dealt out. kUnsupported: no driver, no such device, one too old; a model that
-  /// so many devices cannot share; no NCCL or cuBLASLt where it was asked for. kLimit: a KV pool
-  /// smaller than a page. kExhausted: memory of a device or the host, or threads.
+  /// so many devices cannot share; no NCCL or cuBLASLt where it was asked for, no 8-bit floats.
+  /// kLimit: a KV pool smaller than a page. kExhausted: memory of a device or the host, or threads.
   [[nodiscard]] static Result<std::unique_ptr<Backend>> create(std::shared_ptr<const Model> model,
                                                                const CudaOptions& options,
                                                                System& system);
@@ -64,7 +66,8 @@ class CudaBackend {
   [[nodiscard]] static Result<CudaOptions> settle(const Model& model, CudaOptions options,
                                                   System& system);
 
-  /// The library that numerics `tensor` load: $ESPALIER_CUBLASLT, or that of this build's CUDA.
+  /// The library that numerics `tensor` and `fp8` load: $ESPALIER_CUBLASLT, or that of this build's
+  /// CUDA.
   [[nodiscard]] static std::string cublaslt_library(System& system);
 
   /// How many of a model's last layers the devices have memory for now, with the head, their part

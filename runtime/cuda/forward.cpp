@@ -59,19 +59,21 @@ Forward::Forward(std::shared_ptr<const Model> model, const Shares& shares, cpu::
 Result<std::unique_ptr<Forward>> Forward::create(std::shared_ptr<const Model> model,
                                                  const Shares& shares, cpu::WorkerPool& workers,
                                                  std::uint32_t multiprocessors, KvType kv_type,
-                                                 const CublasLtFunctions* tensor) {
+                                                 const LowPrecision& low) {
   ESP_CHECK(shares.ranks() <= kMostRanks);
   std::unique_ptr<Forward> forward(new Forward(std::move(model), shares, workers, multiprocessors));
   ESP_ASSIGN(forward->stream_, Stream::create());
   ESP_ASSIGN(forward->copies_beside_, SideCopies::create());
-  ESP_ASSIGN(forward->weights_, DeviceWeights::load(*forward->model_, workers, forward->stream_));
-  if (tensor == nullptr && shares.ranks() == 1) {
+  ESP_ASSIGN(forward->weights_,
+             DeviceWeights::load(*forward->model_, workers, forward->stream_, low.fp8));
+  forward->numerics_ = low.numerics();
+  if (low.tensor == nullptr && shares.ranks() == 1) {
     ESP_ASSIGN(forward->together_,
                LayersTogether::create(forward->weights_, forward->shape_, kv_type, multiprocessors,
                                       forward->stream_));
   }
-  if (tensor != nullptr) {
-    ESP_ASSIGN(forward->tensor_, TensorProducts::create(*tensor));
+  if (low.tensor != nullptr) {
+    ESP_ASSIGN(forward->tensor_, TensorProducts::create(*low.tensor));
     forward->tensor_attention_ = tensor_cores_attend(kv_type, forward->shape_.head_width);
   }
   return forward;
@@ -122,6 +124,8 @@ Status Forward::reserve(std::uint32_t rows, std::uint32_t head_rows) {
     heads = std::max<std::uint64_t>(heads, it.heads.outputs);
     hidden = std::max<std::uint64_t>(hidden, it.hidden.outputs);
     post = post || it.post_attention_norm != nullptr || it.post_feed_forward_norm != nullptr;
+    // Sums of codes are scaled on their way onto the residual.
+    post = post || (rows >= kLeastE4m3Rows && (it.output.e4m3 || it.down.e4m3));
     ESP_TRY(reserve(normal_, rows, shape_.width, it.heads));
     ESP_TRY(reserve(normal_, rows, shape_.width, it.hidden));
     ESP_TRY(reserve(attended_codes_, rows, query_width_, it.output));
@@ -404,7 +408,14 @@ Status Forward::multiply(ProductOf which, const MatrixGroup& group, const Activa
     if (x.strips.values != nullptr) {
       ESP_TRY(
           tensor_->product(stream_, part.matrix, x.strips, rows, out + part.first, stride, add));
-    } else {
+      continue;
+    }
+    bool multiplied = false;
+    if (part.matrix.format == WeightFormat::kE4M3 && rows >= kLeastE4m3Rows) {
+      ESP_ASSIGN(multiplied,
+                 multiply_codes(part.matrix, x.e4m3, rows, out + part.first, stride, add));
+    }
+    if (!multiplied) {
       product(stream_.get(), part.matrix, x, rows, out + part.first, stride, add, wanted,
               tuning_.of(rows).of(which));
     }

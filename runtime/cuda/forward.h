@@ -30,6 +30,7 @@
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/graph_cache.h"
 #include "runtime/cuda/layers_together.h"
+#include "runtime/cuda/low_precision.h"
 #include "runtime/cuda/page_transfers.h"
 #include "runtime/cuda/rope_tables.h"
 #include "runtime/cuda/sample.h"
@@ -72,11 +73,11 @@ struct Links {
 class Forward {
  public:
   /// `model` is what this device has: of `shares`, where it does not have its layers alone, this
-  /// rank's. `workers` outlives it; `multiprocessors` are the device's. `tensor`: what numerics
-  /// `tensor` multiply with; null: numerics are exact. `kv_type`: the pool's.
+  /// rank's. `workers` outlives it; `multiprocessors` are the device's. `low`: what is not exact,
+  /// of this device's layers. `kv_type`: the pool's.
   [[nodiscard]] static Result<std::unique_ptr<Forward>> create(
       std::shared_ptr<const Model> model, const Shares& shares, cpu::WorkerPool& workers,
-      std::uint32_t multiprocessors, KvType kv_type, const CublasLtFunctions* tensor);
+      std::uint32_t multiprocessors, KvType kv_type, const LowPrecision& low);
 
   /// Holds a matrix of embeddings, if it has none and one takes at most so many bytes, so that ids
   /// go up instead of rows. For those that begin with embeddings.
@@ -109,9 +110,7 @@ class Forward {
   /// Sizes of the work of later steps; they are valid. No bit depends on them.
   void set_tuning(const Tuning& tuning);
   [[nodiscard]] const Tuning& tuning() const { return tuning_; }
-  [[nodiscard]] Numerics numerics() const {
-    return tensor_ == nullptr ? Numerics::kExact : Numerics::kTensor;
-  }
+  [[nodiscard]] Numerics numerics() const { return numerics_; }
   [[nodiscard]] const Stream& stream() const { return stream_; }
 
  private:
@@ -167,6 +166,9 @@ class Forward {
   [[nodiscard]] Status multiply(ProductOf which, const MatrixGroup& group, const Activations& x,
                                 std::uint32_t rows, float* out, std::size_t stride, bool add,
                                 const std::uint32_t* wanted = nullptr);
+  [[nodiscard]] Result<bool> multiply_codes(const DeviceMatrix& matrix, const E4m3Rows& x,
+                                            std::uint32_t rows, float* out, std::size_t stride,
+                                            bool add);
   [[nodiscard]] bool plan_head(const std::vector<std::uint64_t>& tokens, std::uint32_t rows,
                                std::span<std::uint32_t> panels) const;
   [[nodiscard]] Status add_block(ProductOf which, const MatrixGroup& group, const Activations& x,
@@ -191,6 +193,7 @@ class Forward {
   std::uint32_t logits_stride_ = 0;
   Stream stream_;
   DeviceWeights weights_;
+  Numerics numerics_ = Numerics::kExact;
   std::unique_ptr<TensorProducts> tensor_;  // null: numerics are exact
   bool tensor_attention_ = false;
   LayersTogether together_;

@@ -1,6 +1,7 @@
 // The kernels of the CUDA backend as functions that the host calls: each enqueues its work on a
 // stream and returns. All obey the numerics contract (../cpu/README.md) and give the bits of
-// cpu::Kernels, whatever the number of rows.
+// cpu::Kernels, whatever the number of rows; but for products of kE4M3, which are of numerics
+// `fp8`.
 //
 // Pointers are to device memory unless said otherwise. Nothing here allocates or waits. Errors of
 // launches stay with the CUDA runtime (cudaGetLastError).
@@ -16,18 +17,20 @@
 
 namespace espalier::runtime::cuda {
 
-/// Activations of some rows for the next products: as floats, as codes, in 16 bits, or several of
-/// these (a null pointer: not wanted).
+/// Activations of some rows for the next products: as floats, as codes, in 16 bits, in 8 bits, or
+/// several of these (a null pointer: not wanted).
 struct Activations {
   float* floats = nullptr;
   std::size_t stride = 0;  // of floats, in elements
   CodedRows coded;
   StripRows strips;
+  E4m3Rows e4m3;
 };
 
 /// The weights of one matrix, on the device.
 struct DeviceMatrix {
-  const unsigned char* data = nullptr;  // panels (layout.h) or dense rows
+  const unsigned char* data = nullptr;  // panels (layout.h), dense rows, or rows of E4M3
+  const float* scales = nullptr;        // of E4M3: an output's
   std::uint32_t rows = 0;               // outputs
   std::uint32_t columns = 0;
   WeightFormat format = WeightFormat::kF32;
@@ -39,7 +42,8 @@ struct DeviceMatrix {
 /// than every device has, as 0.
 struct ProductSizes {
   /// Rows that share a read of the weights. Quantised: 8, 16 or 32, the warps of a thread block
-  /// sharing a panel's columns, or 64, a warp taking all of its panel's. Dense: 1, 2, 4 or 8.
+  /// sharing a panel's columns, or 64, a warp taking all of its panel's; of E4M3 the first three.
+  /// Dense: 1, 2, 4 or 8.
   std::uint32_t rows = 0;
   /// Warps of a thread block, 1 to 8. Dense: half warps that share an output's columns, to 16.
   std::uint32_t warps = 0;
@@ -55,6 +59,12 @@ struct ProductSizes {
 void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations& x,
              std::uint32_t rows, float* out, std::size_t stride, bool add,
              const std::uint32_t* wanted = nullptr, const ProductSizes& sizes = {});
+
+/// out[m * stride + n] = sums[m * from_stride + n] * x's scale m * matrix's scale n (or +=), both
+/// of E4M3: behind a product of their codes alone. `sums` may be `out`.
+void scale_sums(cudaStream_t stream, const DeviceMatrix& matrix, const E4m3Rows& x,
+                std::uint32_t rows, const float* sums, std::size_t from_stride, float* out,
+                std::size_t stride, bool add);
 
 /// out[m] = rms_norm(x[from[m]]) (from null: m). `x` rows are `stride` apart.
 void rms_norm(cudaStream_t stream, std::uint32_t rows, const float* x, std::size_t stride,

@@ -6,6 +6,11 @@
 //
 //   of weights, outputs g and g + 8, columns 4t to 4t + 3 and 16 + 4t to 16 + 4t + 3 of a block;
 //   of activations, row g, the same columns.
+//
+// Under numerics `fp8` weights that are floats, and their activations, are codes of 8 bits in the
+// order of columns (kE4M3): a lane takes columns 16t to 16t + 15 of 64 of outputs g and g + 8, two
+// pieces' worth, and the same of row g, for in a sum the order of columns is free. So cuBLASLt
+// reads the same bytes.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +22,8 @@ inline constexpr std::uint32_t kBlock = 32;      // columns that share an activa
 inline constexpr std::uint32_t kTileRows = 8;    // rows of activations in a tile
 inline constexpr std::uint32_t kPanelRows = 16;  // outputs of a panel of weights
 
-/// Tensor types as products know them: 13 of integer codes, 3 of floats.
+/// Tensor types as products know them: 13 of integer codes, 3 of floats; and what weights of those
+/// three are under numerics `fp8`.
 enum class WeightFormat : std::uint8_t {
   kQ4_0,
   kQ4_1,
@@ -35,8 +41,10 @@ enum class WeightFormat : std::uint8_t {
   kF32,
   kF16,
   kBF16,
+  kE4M3,
 };
 
+/// Those of model files: all but the last.
 inline constexpr std::uint32_t kWeightFormats = 16;
 
 /// What integer codes stand for where it is not themselves.
@@ -108,6 +116,7 @@ constexpr Packing packing(WeightFormat format) {
     case WeightFormat::kF32:
     case WeightFormat::kF16:
     case WeightFormat::kBF16:
+    case WeightFormat::kE4M3:
       break;
   }
   return {};
@@ -127,7 +136,9 @@ constexpr std::uint32_t super_bytes(const Packing& p) {
   return p.super ? (p.minima ? 8U : 4U) : 0U;
 }
 
-constexpr bool is_dense(WeightFormat format) { return format >= WeightFormat::kF32; }
+constexpr bool is_dense(WeightFormat format) {
+  return format >= WeightFormat::kF32 && format <= WeightFormat::kBF16;
+}
 /// Dense rows are stored in strips of 128 columns: 16 lanes (column mod 16) of 8 values each,
 /// filled up with zeros.
 inline constexpr std::uint32_t kStrip = 128;
@@ -136,7 +147,8 @@ constexpr std::uint32_t strip_columns(std::uint32_t columns) {
   return (columns + kStrip - 1) / kStrip * kStrip;
 }
 
-/// Bytes of a matrix on the device.
+/// Bytes of a matrix on the device. Rows of kE4M3 are whole strips, and filled up to whole panels
+/// with rows of zeros; their scales, a float an output, lie elsewhere.
 constexpr std::uint64_t panel_bytes(WeightFormat format, std::uint32_t columns) {
   const Packing p = packing(format);
   const std::uint32_t chunks = (columns + kChunkBlocks * kBlock - 1) / (kChunkBlocks * kBlock);
@@ -149,6 +161,10 @@ constexpr std::uint64_t dense_row_bytes(WeightFormat format, std::uint32_t colum
 constexpr std::uint64_t matrix_bytes(WeightFormat format, std::uint32_t rows,
                                      std::uint32_t columns) {
   if (is_dense(format)) return rows * dense_row_bytes(format, columns);
+  if (format == WeightFormat::kE4M3) {
+    return std::uint64_t{(rows + kPanelRows - 1) / kPanelRows} * kPanelRows *
+           strip_columns(columns);
+  }
   return std::uint64_t{(rows + kPanelRows - 1) / kPanelRows} * panel_bytes(format, columns);
 }
 
@@ -158,6 +174,14 @@ struct StripRows {
   std::uint16_t* values = nullptr;
   std::size_t stride = 0;  // in elements, whole strips
   WeightFormat format = WeightFormat::kBF16;
+};
+
+/// Activations as E4M3 codes with a scale a row, in the order of columns. What fills the last strip
+/// up is 0.
+struct E4m3Rows {
+  std::uint8_t* codes = nullptr;
+  float* scales = nullptr;
+  std::size_t stride = 0;  // in codes, whole strips
 };
 
 /// Activations as int8 codes in blocks of 32 with a scale each (numerics contract 3), in tiles of 8

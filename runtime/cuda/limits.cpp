@@ -32,10 +32,13 @@ Result<double> least_seconds(const Stream& stream, Enqueue&& enqueue) {
 }
 
 // Numbers from a half to one, of either sign: equal ones would be cheaper to multiply.
-Status fill(const Stream& stream, const DeviceMemory& matrix) {
+Status fill(const Stream& stream, const DeviceMemory& matrix, bool e4m3) {
   std::vector<std::uint16_t> numbers(std::size_t{1} << 20);
   std::mt19937 random(1);
-  for (std::uint16_t& it : numbers) it = static_cast<std::uint16_t>((random() & 0x807FU) | 0x3F00U);
+  for (std::uint16_t& it : numbers) {
+    it = static_cast<std::uint16_t>(e4m3 ? (random() & 0x8787U) | 0x3030U
+                                         : (random() & 0x807FU) | 0x3F00U);
+  }
   const std::uint64_t bytes = numbers.size() * sizeof(std::uint16_t);
   for (std::uint64_t at = 0; at < matrix.size(); at += bytes) {
     ESP_TRY(
@@ -44,7 +47,8 @@ Status fill(const Stream& stream, const DeviceMemory& matrix) {
   return stream.wait("measuring");
 }
 
-Result<double> products_per_second(const Stream& stream, const CublasLtFunctions& functions) {
+Result<double> products_per_second(const Stream& stream, const CublasLtFunctions& functions,
+                                   WeightFormat format) {
 #ifdef ESPALIER_HOST_CUDA
   constexpr std::uint32_t kSide = 128;  // where the time says nothing
 #else
@@ -55,22 +59,32 @@ Result<double> products_per_second(const Stream& stream, const CublasLtFunctions
   ESP_ASSIGN(const DeviceMemory weights, DeviceMemory::allocate(kNumbers * 2, "measuring"));
   ESP_ASSIGN(const DeviceMemory rows, DeviceMemory::allocate(kNumbers * 2, "measuring"));
   ESP_ASSIGN(const DeviceMemory out, DeviceMemory::allocate(kNumbers * 4, "measuring"));
-  ESP_TRY(fill(stream, weights));
-  ESP_TRY(fill(stream, rows));
+  const bool e4m3 = format == WeightFormat::kE4M3;
+  ESP_TRY(fill(stream, weights, e4m3));
+  ESP_TRY(fill(stream, rows, e4m3));
   DeviceMatrix matrix;
   matrix.data = weights.as<unsigned char>();
   matrix.rows = matrix.columns = kSide;
-  matrix.format = WeightFormat::kBF16;
+  matrix.format = format;
   const StripRows x{rows.as<std::uint16_t>(), kSide, matrix.format};
-  ESP_ASSIGN(const double seconds, least_seconds(stream, [&] {
-               return products->product(stream, matrix, x, kSide, out.as<float>(), kSide, false);
+  const E4m3Rows codes{rows.as<std::uint8_t>(), nullptr, kSide};
+  ESP_ASSIGN(const double seconds, least_seconds(stream, [&]() -> Status {
+               if (!e4m3) {
+                 return products->product(stream, matrix, x, kSide, out.as<float>(), kSide, false);
+               }
+               ESP_ASSIGN(const bool enqueued, products->code_product(stream, matrix, codes, kSide,
+                                                                      out.as<float>(), kSide));
+               if (enqueued) return {};
+               return fail(ErrorCode::kUnsupported,
+                           "CUDA: cuBLASLt has no products of E4M3 matrices here");
              }));
   return static_cast<double>(kNumbers) * kSide / seconds;
 }
 
 }  // namespace
 
-Result<MeasuredLimits> measure_limits(int device, const CublasLtFunctions* tensor) {
+Result<MeasuredLimits> measure_limits(int device, const CublasLtFunctions* tensor,
+                                      WeightFormat format) {
   constexpr std::uint64_t kBytes = std::uint64_t{1} << 30;
   ESP_TRY(use_device(device));
   MeasuredLimits out;
@@ -92,7 +106,7 @@ Result<MeasuredLimits> measure_limits(int device, const CublasLtFunctions* tenso
              }));
   out.bytes_per_second = 2.0 * kBytes / seconds;
   if (tensor != nullptr) {
-    ESP_ASSIGN(out.products_per_second, products_per_second(stream, *tensor));
+    ESP_ASSIGN(out.products_per_second, products_per_second(stream, *tensor, format));
   }
   return out;
 }

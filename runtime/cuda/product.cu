@@ -204,6 +204,8 @@ void product(cudaStream_t stream, const DeviceMatrix& matrix, const Activations&
     case WeightFormat::kBF16:
       return dense_product<WeightFormat::kBF16>(stream, matrix, x, rows, out, stride, add, wanted,
                                                 sizes);
+    case WeightFormat::kE4M3:
+      return e4m3_product(stream, matrix, x.e4m3, rows, out, stride, add, sizes);
   }
 }
 

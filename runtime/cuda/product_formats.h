@@ -13,4 +13,9 @@ void quantised_product(cudaStream_t stream, const DeviceMatrix& matrix, const Co
                        std::uint32_t rows, float* out, std::size_t stride, bool add,
                        const std::uint32_t* wanted, const ProductSizes& sizes);
 
+/// Of kE4M3. `sizes`: rows alone, 8, 16 or 32; no bit depends on them, nor on other rows.
+void e4m3_product(cudaStream_t stream, const DeviceMatrix& matrix, const E4m3Rows& x,
+                  std::uint32_t rows, float* out, std::size_t stride, bool add,
+                  const ProductSizes& sizes);
+
 }  // namespace espalier::runtime::cuda

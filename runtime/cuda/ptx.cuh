@@ -6,6 +6,7 @@
 //   a, bytes:  word 0: row g,     k = 4t..4t+3       word 1: row g + 8, the same
 //              word 2: row g,     k = 16 + 4t..      word 3: row g + 8, the same   (k 32 only)
 //   b, bytes:  word 0: column g,  k = 4t..4t+3       word 1: k = 16 + 4t..         (k 32 only)
+//   (E4M3 as bytes of k 32)
 //   a, 16 bits: word 0: row g,     k = 2t, 2t+1       word 1: row g + 8, the same
 //              word 2: row g,     k = 8 + 2t, +1     word 3: row g + 8, the same
 //   b, 16 bits: word 0: column g,  k = 2t, 2t+1       word 1: k = 8 + 2t, +1
@@ -20,6 +21,7 @@
 #ifdef ESPALIER_HOST_CUDA
 #include <cstring>
 
+#include "runtime/model/e4m3.h"
 #include "runtime/model/half.h"
 #endif
 
@@ -73,6 +75,33 @@ __device__ inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[
       "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+/// c += the product of 16 x 32 numbers of E4M3 with 32 x 8, in fp32 as the device's tensor cores
+/// add. From sm_89 on; on older devices, where nothing launches it, it does nothing.
+__device__ inline void mma_16x8x32_e4m3(float (&c)[4], const std::uint32_t (&a)[4],
+                                        std::uint32_t b0, std::uint32_t b1) {
+#if __CUDA_ARCH__ >= 890
+  asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#endif
+}
+/// Four floats as E4M3, the first in the low byte: runtime/model/e4m3.h's bits. From sm_89 on, as
+/// above.
+__device__ inline std::uint32_t floats_to_e4m3(float a, float b, float c, float d) {
+  std::uint32_t codes = 0;
+#if __CUDA_ARCH__ >= 890
+  asm("{\n"
+      ".reg .b16 low, high;\n"
+      "cvt.rn.satfinite.e4m3x2.f32 low, %2, %1;\n"
+      "cvt.rn.satfinite.e4m3x2.f32 high, %4, %3;\n"
+      "mov.b32 %0, {low, high};\n"
+      "}"
+      : "=r"(codes)
+      : "f"(a), "f"(b), "f"(c), "f"(d));
+#endif
+  return codes;
 }
 /// Four matrices of 8 x 8 numbers of 16 bits from shared memory, whose rows of 16 bytes lanes 8i to
 /// 8i + 7 point to: of matrix i a lane gets, in word i, column g of rows 2t and 2t + 1.
@@ -295,6 +324,50 @@ inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::ui
   FloatFragments mine{c, a, b};
   host_cuda::warp_collective("mma_16x8x16_bf16", kFullWarp,
                              multiply_float_fragments<runtime::bfloat16_to_float>, &mine, where);
+}
+inline void multiply_e4m3_fragments(void* const* payloads) {
+  const auto lane = [&](int g, int t) {
+    return static_cast<const FloatFragments*>(payloads[4 * g + t]);
+  };
+  float a[16][32];
+  float b[8][32];
+  for (int g = 0; g < 8; ++g) {
+    for (int t = 0; t < 4; ++t) {
+      for (int word = 0; word < 2; ++word) {
+        for (int i = 0; i < 4; ++i) {
+          const int k = 16 * word + 4 * t + i;
+          const auto number = [i](std::uint32_t four) {
+            return runtime::e4m3_to_float(static_cast<std::uint8_t>(four >> 8 * i));
+          };
+          a[g][k] = number(lane(g, t)->a[2 * word]);
+          a[g + 8][k] = number(lane(g, t)->a[2 * word + 1]);
+          b[g][k] = number(lane(g, t)->b[word]);
+        }
+      }
+    }
+  }
+  for (int m = 0; m < 16; ++m) {
+    for (int n = 0; n < 8; ++n) {
+      float& c = lane(m % 8, n / 2)->c[m / 8 * 2 + n % 2];
+      for (int k = 0; k < 32; ++k) c += a[m][k] * b[n][k];
+    }
+  }
+}
+inline void mma_16x8x32_e4m3(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                             std::uint32_t b1,
+                             host_cuda::Where where = host_cuda::Where::current()) {
+  const std::uint32_t b[2] = {b0, b1};
+  FloatFragments mine{c, a, b};
+  host_cuda::warp_collective("mma_16x8x32_e4m3", kFullWarp, multiply_e4m3_fragments, &mine, where);
+}
+inline std::uint32_t floats_to_e4m3(float a, float b, float c, float d) {
+  std::uint32_t out = 0;
+  int shift = 0;
+  for (const float value : {a, b, c, d}) {
+    out |= static_cast<std::uint32_t>(runtime::float_to_e4m3(value)) << shift;
+    shift += 8;
+  }
+  return out;
 }
 struct MatrixRows {
   std::uint32_t* to;

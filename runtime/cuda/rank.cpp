@@ -10,7 +10,7 @@ namespace espalier::runtime::cuda {
 Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& model,
                                            const Part& part, KvType kv_type,
                                            const DeviceFacts& device, cpu::WorkerPool& workers,
-                                           const CublasLtFunctions* tensor) {
+                                           const LowPrecision& low) {
   std::unique_ptr<Rank> out(new Rank(*model, part, device));
   ESP_TRY(out->enter());
   const auto here = part.of(model);
@@ -21,8 +21,10 @@ Result<std::unique_ptr<Rank>> Rank::create(const std::shared_ptr<const Model>& m
   out->view_.kv_heads = shape.kv_heads;
   out->view_.width = shape.head_width;
   out->view_.type = kv_type;
+  const Fp8Products fp8 = low.fp8 == nullptr ? Fp8Products() : low.fp8->from(part.layers.first);
+  const LowPrecision own{low.tensor, low.fp8 == nullptr ? nullptr : &fp8};
   ESP_ASSIGN(out->forward_,
-             Forward::create(here, part.shares, workers, device.multiprocessors, kv_type, tensor));
+             Forward::create(here, part.shares, workers, device.multiprocessors, kv_type, own));
   return out;
 }
 

@@ -41,10 +41,10 @@ inline constexpr std::uint64_t kSpare = std::uint64_t{512} << 20;
 class Rank {
  public:
   /// Lays the part's weights out on the device; its pool comes with reserve(). `workers` outlives
-  /// it and is used by whoever runs its passes. `tensor` as Forward::create() has it. kExhausted.
+  /// it and is used by whoever runs its passes. `low`: of the whole model. kExhausted.
   [[nodiscard]] static Result<std::unique_ptr<Rank>> create(
       const std::shared_ptr<const Model>& model, const Part& part, KvType kv_type,
-      const DeviceFacts& device, cpu::WorkerPool& workers, const CublasLtFunctions* tensor);
+      const DeviceFacts& device, cpu::WorkerPool& workers, const LowPrecision& low);
   ~Rank();
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;

@@ -107,11 +107,38 @@ Status TensorProducts::product(const Stream& stream, const DeviceMatrix& matrix,
       matrix.rows, x.stride,          rows,
       stride,      alignment_of(out), matrix.format == WeightFormat::kF16 ? kLtHalf : kLtBfloat16};
   ESP_ASSIGN(const Plan* const how, plan(shape));
+  return run(stream, *how, matrix.data, x.values, out, add);
+}
+
+// Its kernels for numbers of 8 bits take outputs and columns by 16 alone, and rows of outputs that
+// begin at multiples of 16 bytes.
+Result<bool> TensorProducts::code_product(const Stream& stream, const DeviceMatrix& matrix,
+                                          const E4m3Rows& x, std::uint32_t rows, float* out,
+                                          std::size_t stride) {
+  ESP_CHECK(matrix.format == WeightFormat::kE4M3 && x.stride == strip_columns(matrix.columns));
+  constexpr std::uint32_t kBy = 16;
+  const Shape shape{matrix.rows, x.stride, rows, stride, alignment_of(out), kLtE4m3};
+  if (matrix.rows % kBy != 0 || stride * sizeof(float) % kBy != 0 || shape.alignment < kBy) {
+    return false;
+  }
+  auto how = plan(shape);
+  if (!how && how.error().code == ErrorCode::kUnsupported) {
+    plans_.emplace(shape, nullptr);
+    return false;
+  }
+  if (!how) return fail(how.error());
+  if (*how == nullptr) return false;
+  ESP_TRY(run(stream, **how, matrix.data, x.codes, out, false));
+  return true;
+}
+
+Status TensorProducts::run(const Stream& stream, const Plan& how, const void* weights,
+                           const void* rows, float* out, bool add) {
   const float alpha = 1.0F;
   const float beta = add ? 1.0F : 0.0F;
-  return check_lt(lt_.multiply(context_, how->operation, &alpha, matrix.data, how->weights,
-                               x.values, how->rows, &beta, out, how->out, out, how->out,
-                               &how->algorithm, workspace_.data(), kWorkspace, stream.get()),
+  return check_lt(lt_.multiply(context_, how.operation, &alpha, weights, how.weights, rows,
+                               how.rows, &beta, out, how.out, out, how.out, &how.algorithm,
+                               workspace_.data(), kWorkspace, stream.get()),
                   "a product");
 }
 

@@ -10,6 +10,11 @@
 // Which kernel a shape has is asked once and kept; a step that comes again asks nothing. Owns
 // cuBLASLt's context and 32 MiB of workspace on the device that is current at create(). One thread
 // at a time, on one stream.
+//
+// Numerics `fp8` have E4M3 weights multiplied here with many rows: for few, product() is limited by
+// reading them, and for many it is not, but on Hopper and Blackwell `mma.sync` only takes such
+// codes apart into binary16 again, while cuBLASLt's kernels multiply them as they are. It takes the
+// sums of codes alone; the scales come behind it.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +30,8 @@ namespace espalier::runtime::cuda {
 
 /// From so many rows on: with fewer, product() is limited by reading the weights, too.
 inline constexpr std::uint32_t kLeastTensorRows = 4;
+/// The same of E4M3: more than product() reads the weights once for.
+inline constexpr std::uint32_t kLeastE4m3Rows = 33;
 
 class TensorProducts {
  public:
@@ -39,6 +46,11 @@ class TensorProducts {
   /// or BF16, x of the same type and as wide. kUnsupported where cuBLASLt has no kernel for it.
   [[nodiscard]] Status product(const Stream& stream, const DeviceMatrix& matrix, const StripRows& x,
                                std::uint32_t rows, float* out, std::size_t stride, bool add);
+  /// Whether the sums of E4M3 codes, without their scales, are enqueued to `out`; false where
+  /// cuBLASLt has no kernel for them, or asks for shapes of another kind.
+  [[nodiscard]] Result<bool> code_product(const Stream& stream, const DeviceMatrix& matrix,
+                                          const E4m3Rows& x, std::uint32_t rows, float* out,
+                                          std::size_t stride);
 
  private:
   struct Shape {
@@ -65,12 +77,14 @@ class TensorProducts {
   explicit TensorProducts(const CublasLtFunctions& functions) : lt_(functions) {}
   [[nodiscard]] Status check_lt(int status, const char* what) const;
   [[nodiscard]] Result<const Plan*> plan(const Shape& shape);
+  [[nodiscard]] Status run(const Stream& stream, const Plan& how, const void* weights,
+                           const void* rows, float* out, bool add);
   [[nodiscard]] Status choose(const Shape& shape, Plan& plan);
 
   const CublasLtFunctions lt_;
   LtContext* context_ = nullptr;
   DeviceMemory workspace_;
-  std::map<Shape, std::unique_ptr<Plan>> plans_;
+  std::map<Shape, std::unique_ptr<Plan>> plans_;  // null: there is no kernel
 };
 
 }  // namespace espalier::runtime::cuda

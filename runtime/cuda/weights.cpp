@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <utility>
 
+#include "runtime/cuda/e4m3_weights.h"
 #include "runtime/cuda/panels.h"
 #include "runtime/model/model_part.h"
 
@@ -19,14 +20,71 @@ constexpr std::uint64_t kItem = std::uint64_t{256} << 10;
 
 std::uint64_t aligned(std::uint64_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
 
+// A tensor as the device has it: as the file's type is laid out, or as codes of 8 bits.
+struct Laid {
+  const Tensor& tensor;
+  bool in_fp8;
+
+  [[nodiscard]] WeightFormat format() const {
+    return in_fp8 ? WeightFormat::kE4M3 : weight_format(tensor.type);
+  }
+  // Outputs are laid out in groups.
+  [[nodiscard]] std::uint32_t groups() const {
+    if (!in_fp8) return groups_of(tensor);
+    return (static_cast<std::uint32_t>(tensor.rows) + kPanelRows - 1) / kPanelRows;
+  }
+  [[nodiscard]] std::uint64_t group_bytes() const {
+    if (!in_fp8) return cuda::group_bytes(tensor);
+    return matrix_bytes(WeightFormat::kE4M3, kPanelRows,
+                        static_cast<std::uint32_t>(tensor.columns));
+  }
+  [[nodiscard]] std::uint64_t bytes() const { return groups() * group_bytes(); }
+  [[nodiscard]] std::size_t scales() const { return std::size_t{groups()} * kPanelRows; }
+  [[nodiscard]] std::span<const std::byte> source(std::uint32_t begin, std::uint32_t end) const {
+    if (!in_fp8) return cuda::source(tensor, begin, end);
+    const std::uint64_t first = std::uint64_t{begin} * kPanelRows;
+    const std::uint64_t last =
+        std::min<std::uint64_t>(std::uint64_t{end} * kPanelRows, tensor.rows);
+    return tensor.data.subspan(first * tensor.row_bytes(), (last - first) * tensor.row_bytes());
+  }
+};
+
 // Whether b's panels can follow a's: together they are one matrix.
-bool joins(const Tensor& a, const Tensor& b) {
-  return a.type == b.type && a.columns == b.columns && a.rows % kPanelRows == 0;
+bool joins(const Laid& a, const Laid& b) {
+  return a.format() == b.format() && a.tensor.columns == b.tensor.columns &&
+         a.tensor.rows % kPanelRows == 0;
 }
 
-std::uint64_t group_size(std::initializer_list<const Tensor*> tensors) {
-  std::uint64_t out = 0;
-  for (const Tensor* tensor : tensors) out += aligned(device_bytes(*tensor));
+// Of a layer's products: head and embedding stay what they are.
+bool in_fp8(const Tensor& tensor, const Fp8Products* fp8, std::size_t layer,
+            LayerProducts products) {
+  return fp8 != nullptr && takes_fp8(tensor.type) && !fp8->keeps(layer, products);
+}
+
+// Bytes of all matrices, and of the scales that lie behind them.
+struct Sizes {
+  std::uint64_t matrices = 0;
+  std::uint64_t scales = 0;
+
+  void add(const Laid& laid) {
+    matrices += aligned(laid.bytes());
+    if (laid.in_fp8) scales += laid.scales() * sizeof(float);
+  }
+};
+
+Sizes sizes_of(const Model& model, const Fp8Products* fp8) {
+  Sizes out;
+  for (std::size_t l = 0; l < model.weights().layers.size(); ++l) {
+    const LayerWeights& it = model.weights().layers[l];
+    const auto add = [&](LayerProducts products, std::initializer_list<const Tensor*> tensors) {
+      for (const Tensor* tensor : tensors) out.add({*tensor, in_fp8(*tensor, fp8, l, products)});
+    };
+    add(LayerProducts::kHeads, {&it.query, &it.key, &it.value});
+    add(LayerProducts::kOutput, {&it.attention_output});
+    add(LayerProducts::kHidden, {&it.gate, &it.up});
+    add(LayerProducts::kDown, {&it.down});
+  }
+  if (has_head(model)) out.add({model.weights().output, false});
   return out;
 }
 
@@ -40,8 +98,10 @@ bool tied(const Model& model) {
 
 class Loader {
  public:
-  Loader(const Model& model, cpu::WorkerPool& workers, const Stream& stream, std::byte* to)
-      : model_(model), workers_(workers), stream_(stream), next_(to) {}
+  // `scales`: where those of codes of 8 bits go.
+  Loader(const Model& model, cpu::WorkerPool& workers, const Stream& stream, std::byte* to,
+         float* scales = nullptr)
+      : model_(model), workers_(workers), stream_(stream), next_(to), scales_(scales) {}
 
   Status start(std::uint64_t bytes) {
     for (Stage& stage : stages_) {
@@ -59,15 +119,15 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   // Sets where each tensor's outputs begin in `firsts`.
-  Status group(std::initializer_list<const Tensor*> tensors, MatrixGroup& out,
+  Status group(std::initializer_list<Laid> tensors, MatrixGroup& out,
                std::initializer_list<std::uint32_t*> firsts = {}) {
-    const Tensor* before = nullptr;
+    const Laid* before = nullptr;
     auto first = firsts.begin();
-    for (const Tensor* tensor : tensors) {
-      const WeightFormat format = weight_format(tensor->type);
-      const auto rows = static_cast<std::uint32_t>(tensor->rows);
+    for (const Laid& laid : tensors) {
+      const WeightFormat format = laid.format();
+      const auto rows = static_cast<std::uint32_t>(laid.tensor.rows);
       if (before != nullptr && first != firsts.end()) *(*first++) = out.outputs;
-      if (before != nullptr && joins(*before, *tensor)) {
+      if (before != nullptr && joins(*before, laid)) {
         // No room is left between them.
         out.parts.back().matrix.rows += rows;
       } else {
@@ -75,19 +135,26 @@ class Loader {
         MatrixGroup::Part part;
         part.matrix.data = reinterpret_cast<const unsigned char*>(next_);
         part.matrix.rows = rows;
-        part.matrix.columns = static_cast<std::uint32_t>(tensor->columns);
+        part.matrix.columns = static_cast<std::uint32_t>(laid.tensor.columns);
         part.matrix.format = format;
+        if (laid.in_fp8) part.matrix.scales = scales_ + made_scales_.size();
         part.first = out.outputs;
         out.parts.push_back(part);
       }
       out.outputs += (rows + kPanelRows - 1) / kPanelRows * kPanelRows;
-      out.codes = out.codes || !is_dense(format);
+      const bool codes = !is_dense(format) && !laid.in_fp8;
+      out.codes = out.codes || codes;
       out.floats = out.floats || is_dense(format);
-      out.halves = out.halves || (!is_dense(format) && packing(format).groups == 2);
-      ESP_TRY(copy(*tensor));
-      before = tensor;
+      out.halves = out.halves || (codes && packing(format).groups == 2);
+      out.e4m3 = out.e4m3 || laid.in_fp8;
+      ESP_TRY(copy(laid));
+      before = &laid;
     }
     return {};
+  }
+  // Behind all groups; what it copies from lives as long as this.
+  Status finish() {
+    return stream_.copy_in(scales_, made_scales_.data(), made_scales_.size() * sizeof(float));
   }
 
  private:
@@ -97,9 +164,25 @@ class Loader {
     bool busy = false;
   };
 
-  Status copy(const Tensor& tensor) {
-    const std::uint64_t bytes = group_bytes(tensor);
-    const std::uint32_t groups = groups_of(tensor);
+  Status copy(const Laid& laid) {
+    const std::uint64_t bytes = laid.group_bytes();
+    const std::uint32_t groups = laid.groups();
+    const std::size_t first_scale = made_scales_.size();
+    if (laid.in_fp8) {
+      made_scales_.resize(first_scale + laid.scales());
+      rows_.resize(std::size_t{workers_.threads()} * laid.tensor.columns);
+    }
+    // Groups [from, to) into `out`, by one thread.
+    const auto make = [&](std::uint32_t from, std::uint32_t to, std::span<std::byte> out,
+                          unsigned thread) {
+      if (!laid.in_fp8) return lay_out(laid.tensor, from, to, out);
+      const std::size_t columns = laid.tensor.columns;
+      make_e4m3(laid.tensor, from * kPanelRows, to * kPanelRows, out,
+                std::span(made_scales_)
+                    .subspan(first_scale + std::size_t{from} * kPanelRows,
+                             std::size_t{to - from} * kPanelRows),
+                std::span(rows_).subspan(thread * columns, columns));
+    };
     const auto slice =
         static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kStage / bytes, 1, groups));
     const auto piece =
@@ -110,17 +193,18 @@ class Loader {
       turn_ = 1 - turn_;
       if (stage.busy) ESP_TRY(check(cudaEventSynchronize(stage.copied), "copying weights"));
       ESP_TRY(stage.memory.fit(bytes * (end - begin), "staging of weights"));
-      workers_.for_each((end - begin + piece - 1) / piece, [&](std::uint32_t item, unsigned) {
-        const std::uint32_t from = begin + item * piece;
-        const std::uint32_t to = std::min(from + piece, end);
-        lay_out(tensor, from, to,
-                stage.memory.bytes().subspan((from - begin) * bytes, (to - from) * bytes));
-      });
+      workers_.for_each(
+          (end - begin + piece - 1) / piece, [&](std::uint32_t item, unsigned thread) {
+            const std::uint32_t from = begin + item * piece;
+            const std::uint32_t to = std::min(from + piece, end);
+            make(from, to,
+                 stage.memory.bytes().subspan((from - begin) * bytes, (to - from) * bytes), thread);
+          });
       ESP_TRY(stream_.copy_in(next_, stage.memory.bytes().data(), bytes * (end - begin)));
       ESP_TRY(check(cudaEventRecord(stage.copied, stream_.get()), "copying weights"));
       stage.busy = true;
       next_ += bytes * (end - begin);
-      model_.discard(source(tensor, begin, end));
+      model_.discard(laid.source(begin, end));
     }
     return {};
   }
@@ -130,6 +214,9 @@ class Loader {
   const Stream& stream_;
   std::byte* next_;
   std::byte* const base_ = next_;
+  float* const scales_;
+  std::vector<float> made_scales_;
+  std::vector<float> rows_;  // one a thread
   std::array<Stage, 2> stages_;
   std::size_t turn_ = 0;
 };
@@ -144,21 +231,19 @@ bool MatrixGroup::in_sixteen_bits() const {
   });
 }
 
-std::uint64_t DeviceWeights::bytes(const Model& model) {
-  std::uint64_t out = 0;
-  for (const LayerWeights& it : model.weights().layers) {
-    out += group_size(
-        {&it.query, &it.key, &it.value, &it.attention_output, &it.gate, &it.up, &it.down});
-  }
-  return has_head(model) ? out + group_size({&model.weights().output}) : out;
+std::uint64_t DeviceWeights::bytes(const Model& model, const Fp8Products* fp8) {
+  const Sizes sizes = sizes_of(model, fp8);
+  return sizes.matrices + sizes.scales;
 }
 
 Result<DeviceWeights> DeviceWeights::load(const Model& model, cpu::WorkerPool& workers,
-                                          const Stream& stream) {
+                                          const Stream& stream, const Fp8Products* fp8) {
   DeviceWeights out;
-  ESP_ASSIGN(out.matrices_, DeviceMemory::allocate(bytes(model), "weights"));
-  Loader loader(model, workers, stream, out.matrices_.data());
-  ESP_TRY(loader.start(bytes(model)));
+  const Sizes sizes = sizes_of(model, fp8);
+  ESP_ASSIGN(out.matrices_, DeviceMemory::allocate(sizes.matrices + sizes.scales, "weights"));
+  Loader loader(model, workers, stream, out.matrices_.data(),
+                out.matrices_.as<float>(sizes.matrices));
+  ESP_TRY(loader.start(sizes.matrices));
 
   // Vectors go in one piece; until it is there, their places are kept as offsets.
   std::vector<float> values;
@@ -183,14 +268,22 @@ Result<DeviceWeights> DeviceWeights::load(const Model& model, cpu::WorkerPool& w
     vector(it.key_norm, layer.key_norm);
     vector(it.post_attention_norm, layer.post_attention_norm);
     vector(it.post_feed_forward_norm, layer.post_feed_forward_norm);
-    ESP_TRY(loader.group({&it.query, &it.key, &it.value}, layer.heads,
-                         {&layer.key_first, &layer.value_first}));
-    ESP_TRY(loader.group({&it.attention_output}, layer.output));
-    ESP_TRY(loader.group({&it.gate, &it.up}, layer.hidden, {&layer.up_first}));
-    ESP_TRY(loader.group({&it.down}, layer.down));
+    const auto laid = [&](const Tensor& tensor, LayerProducts products) {
+      return Laid{tensor, in_fp8(tensor, fp8, l, products)};
+    };
+    ESP_TRY(
+        loader.group({laid(it.query, LayerProducts::kHeads), laid(it.key, LayerProducts::kHeads),
+                      laid(it.value, LayerProducts::kHeads)},
+                     layer.heads, {&layer.key_first, &layer.value_first}));
+    ESP_TRY(loader.group({laid(it.attention_output, LayerProducts::kOutput)}, layer.output));
+    ESP_TRY(
+        loader.group({laid(it.gate, LayerProducts::kHidden), laid(it.up, LayerProducts::kHidden)},
+                     layer.hidden, {&layer.up_first}));
+    ESP_TRY(loader.group({laid(it.down, LayerProducts::kDown)}, layer.down));
   }
   vector(model.weights().output_norm, out.output_norm);
-  if (has_head(model)) ESP_TRY(loader.group({&model.weights().output}, out.head));
+  if (has_head(model)) ESP_TRY(loader.group({{model.weights().output, false}}, out.head));
+  ESP_TRY(loader.finish());
   if (tied(model)) out.embedding = out.head;
   ESP_ASSIGN(out.vectors_, DeviceMemory::allocate(values.size() * sizeof(float), "vectors"));
   for (const auto& [place, at] : places) *place = out.vectors_.as<float>() + at;
@@ -207,7 +300,7 @@ Status DeviceWeights::load_embedding(const Model& model, cpu::WorkerPool& worker
   Loader loader(model, workers, stream, memory.data());
   ESP_TRY(loader.start(bytes));
   MatrixGroup group;
-  ESP_TRY(loader.group({&tensor}, group));
+  ESP_TRY(loader.group({{tensor, false}}, group));
   ESP_TRY(stream.wait("copying weights"));
   embedding_ = std::move(memory);
   embedding = std::move(group);

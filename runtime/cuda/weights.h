@@ -2,7 +2,8 @@
 //
 // Q, K and V, and gate and up, of one tensor type lie side by side and are one matrix: one product
 // for all. One block of memory for all matrices. Loading lays out on all threads of `workers` while
-// the part before is being copied; the file's pages are given back as they have been read.
+// the part before is being copied; the file's pages are given back as they have been read. Under
+// numerics `fp8` the layers' matrices of floats are made E4M3 codes on the way.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include "runtime/cuda/device.h"
 #include "runtime/cuda/kernels.h"
 #include "runtime/cuda/layer_vectors.h"
+#include "runtime/fp8_products.h"
 #include "runtime/model/model.h"
 
 namespace espalier::runtime::cuda {
@@ -29,6 +31,7 @@ struct MatrixGroup {
   bool codes = false;         // what they read
   bool halves = false;
   bool floats = false;
+  bool e4m3 = false;
 
   /// Whether all of them are F16, or all BF16: what tensor cores take as it is.
   [[nodiscard]] bool in_sixteen_bits() const;
@@ -46,11 +49,12 @@ struct DeviceLayer : LayerVectors {
 
 class DeviceWeights {
  public:
-  /// Bytes on the device.
-  [[nodiscard]] static std::uint64_t bytes(const Model& model);
+  /// Bytes on the device. `fp8`: which of the model's products are in 8 bits; null: none.
+  [[nodiscard]] static std::uint64_t bytes(const Model& model, const Fp8Products* fp8 = nullptr);
   /// kExhausted where the device lacks memory.
   [[nodiscard]] static Result<DeviceWeights> load(const Model& model, cpu::WorkerPool& workers,
-                                                  const Stream& stream);
+                                                  const Stream& stream,
+                                                  const Fp8Products* fp8 = nullptr);
   /// A matrix of embeddings of its own. kExhausted.
   [[nodiscard]] Status load_embedding(const Model& model, cpu::WorkerPool& workers,
                                       const Stream& stream);

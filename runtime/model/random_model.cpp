@@ -246,8 +246,11 @@ Result<RandomTypes> RandomTypes::parse(std::string_view text) {
     if (name == wanted) return RandomTypes{type, type, type, false};
     names += " " + name;
   }
-  return fail(ErrorCode::kInvalid,
-              "no tensor type '" + std::string(text) + "'; there are " + names);
+  std::string message = "no tensor type '" + std::string(text) + "'; there are " + names;
+  if (wanted == "fp8" || wanted == "e4m3") {
+    message += "; GGUF has none of 8-bit floats: make bf16 and run it with --numerics fp8";
+  }
+  return fail(ErrorCode::kInvalid, message);
 }
 
 Result<GgufWriter> RandomModel::plan() const { return Planner(*this).plan(); }

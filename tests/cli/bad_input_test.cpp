@@ -168,7 +168,7 @@ TEST(BadNumerics, AreRefusedByNameWithWhatThereIs) {
   for (const std::string& numerics : std::vector<std::string>{"fast", "2", "Exact", ""}) {
     const Ran ran = run(numerics, "cpu");
     EXPECT_EQ(ran.code, kUsage) << numerics;
-    EXPECT_THAT(ran.err, HasSubstr("numerics '" + numerics + "': there are exact and tensor"));
+    EXPECT_THAT(ran.err, HasSubstr("numerics '" + numerics + "': there are exact, tensor and fp8"));
   }
   const Ran refused = run("tensor", "cpu");
   EXPECT_EQ(refused.code, kFailed);

@@ -96,6 +96,8 @@ TEST(MakeModel, SaysWhatDoesNotFit) {
   EXPECT_THAT(run_line({"mkmodel", path}).err, HasSubstr("--like"));
   EXPECT_THAT(run_line({"mkmodel", path, "--like", "llama"}).err, HasSubstr("llama-3.1-8b"));
   EXPECT_THAT(run_line(small(path, {"--type", "q9"})).err, HasSubstr("q4_k_m"));
+  EXPECT_THAT(run_line(small(path, {"--type", "fp8"})).err,
+              HasSubstr("make bf16 and run it with --numerics fp8"));
   EXPECT_THAT(run_line(small(path, {"--arch", "bert"})).err, HasSubstr("gemma3"));
   EXPECT_THAT(run_line(small(path, {"--heads", "3"})).err, HasSubstr("do not divide"));
   EXPECT_THAT(run_line(small(path, {"--head-width", "7"})).err, HasSubstr("odd"));

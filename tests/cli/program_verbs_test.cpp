@@ -334,6 +334,13 @@ TEST_F(OnATinyModel, AReplayComputesAsTheRunDid) {
   EXPECT_THAT(run_line({"replay", folder_.write("other.jsonl", other), "--device", "cpu"}).err,
               HasSubstr("numerics tensor: the CPU"));
   EXPECT_EQ(run_line({"replay", folder_.path("other.jsonl"), "--numerics", "exact"}).code, kDone);
+  // With its calibration, which is of its numerics.
+  other = folder_.read("t.jsonl");
+  other.replace(other.find(R"("numerics":"exact")"), 18,
+                R"("numerics":"fp8","calibration":"/nowhere/c.fp8")");
+  EXPECT_THAT(run_line({"replay", folder_.write("other.jsonl", other)}).err,
+              HasSubstr("/nowhere/c.fp8"));
+  EXPECT_EQ(run_line({"replay", folder_.path("other.jsonl"), "--numerics", "exact"}).code, kDone);
 }
 
 TEST_F(OnATinyModel, AReplayNamesTheFirstTokenThatDiffers) {

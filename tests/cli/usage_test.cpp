@@ -131,7 +131,7 @@ TEST(CommandLine, AValueOutsideItsRangeNamesTheRange) {
   EXPECT_THAT(error("--max", "99999999999999999999"), HasSubstr("--max takes"));
   EXPECT_THAT(error("--threads", "-2"), HasSubstr("--threads takes"));
   EXPECT_THAT(error("--kv-type", "f8"), HasSubstr("KV type 'f8': there are f16, bf16 and q8"));
-  EXPECT_THAT(error("--numerics", ""), HasSubstr("numerics '': there are exact and tensor"));
+  EXPECT_THAT(error("--numerics", ""), HasSubstr("numerics '': there are exact, tensor and fp8"));
   EXPECT_THAT(error("--device", "gpu"), HasSubstr("device 'gpu': there are auto, cpu"));
   EXPECT_THAT(error("--temperature", "nan"),
               HasSubstr("--temperature takes a number from 0 to 100"));

@@ -92,10 +92,14 @@ def test_keys_and_values_in_8_bits_take_half_the_memory() -> None:
 def test_numerics_are_refused_by_name_where_they_are_not_to_be_had() -> None:
     engine = espalier.Engine(kv_bytes=64 << 20, numerics="exact", device="cpu")
     assert is_pet(engine.compile(PET).pet(text="Rex is our dog; he is five."))
-    with pytest.raises(espalier.Error, match="numerics 'fast': there are exact and tensor"):
+    with pytest.raises(espalier.Error, match="numerics 'fast': there are exact, tensor and fp8"):
         espalier.Engine(numerics="fast")
     with pytest.raises(espalier.Error, match="numerics tensor: the CPU, where the model would run"):
         espalier.Engine(numerics="tensor", device="cpu")
+    with pytest.raises(espalier.Error, match="numerics fp8: the CPU, where the model would run"):
+        espalier.Engine(numerics="fp8", device="cpu")
+    with pytest.raises(espalier.Error, match="no-such.fp8"):
+        espalier.Engine(numerics="fp8", device="cpu", calibration="no-such.fp8")
 
 
 def test_layers_of_the_gpu_are_refused_by_name_with_the_limit() -> None:

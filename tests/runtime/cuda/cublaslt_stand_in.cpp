@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 
+#include "runtime/model/e4m3.h"
 #include "runtime/model/half.h"
 #include "tests/runtime/cuda/cublaslt.h"
 #include "tests/support/host_cuda/streams.h"
@@ -62,7 +63,13 @@ int find(LtContext*, LtOperation* operation, LtLayout* a, LtLayout* b, LtLayout*
   EXPECT_EQ(operation->compute, kLtComputeFloat);
   EXPECT_EQ(operation->scale, kLtFloat);
   EXPECT_EQ(operation->set, (std::map<int, std::int32_t>{{kLtOperationOnA, kLtTransposed}}));
-  EXPECT_TRUE(a->type == kLtHalf || a->type == kLtBfloat16);
+  EXPECT_TRUE(a->type == kLtHalf || a->type == kLtBfloat16 || a->type == kLtE4m3);
+  // What its kernels for 8 bits ask for.
+  if (a->type == kLtE4m3) {
+    EXPECT_EQ(a->rows % 16, 0U);
+    EXPECT_EQ(a->columns % 16, 0U);
+    EXPECT_EQ(c->stride % 4, 0);
+  }
   EXPECT_EQ(a->type, b->type);
   EXPECT_EQ(c->type, kLtFloat);
   EXPECT_EQ(c, d);
@@ -91,25 +98,28 @@ struct Product {
   int type;
   std::uint64_t outputs, rows, columns;
   std::int64_t a_stride, b_stride, stride;
-  const std::uint16_t *a, *b;
+  const void *a, *b;
   float* out;
   bool add;
 
-  [[nodiscard]] float number(std::uint16_t bits) const {
+  [[nodiscard]] float number(const void* of, std::int64_t at) const {
+    if (type == kLtE4m3) return e4m3_to_float(static_cast<const std::uint8_t*>(of)[at]);
+    const std::uint16_t bits = static_cast<const std::uint16_t*>(of)[at];
     return type == kLtHalf ? half_to_float(bits) : bfloat16_to_float(bits);
   }
   // Sums of 16 columns, then their sum: an order that nothing else here has.
   void run() const {
     const host_cuda::DeviceAccess access;
     for (std::uint64_t m = 0; m < rows; ++m) {
-      const std::uint16_t* x = b + static_cast<std::int64_t>(m) * b_stride;
+      const std::int64_t x = static_cast<std::int64_t>(m) * b_stride;
       for (std::uint64_t n = 0; n < outputs; ++n) {
-        const std::uint16_t* w = a + static_cast<std::int64_t>(n) * a_stride;
+        const std::int64_t w = static_cast<std::int64_t>(n) * a_stride;
         float sum = 0.0F;
         for (std::uint64_t k = 0; k < columns; k += 16) {
           float sixteen = 0.0F;
           for (std::uint64_t i = k; i < std::min(columns, k + 16); ++i) {
-            sixteen += number(w[i]) * number(x[i]);
+            const auto at = static_cast<std::int64_t>(i);
+            sixteen += number(a, w + at) * number(b, x + at);
           }
           sum += sixteen;
         }
@@ -152,8 +162,8 @@ int multiply(LtContext* context, LtOperation*, const void* alpha, const void* a,
                         a_layout->stride,
                         b_layout->stride,
                         d_layout->stride,
-                        static_cast<const std::uint16_t*>(a),
-                        static_cast<const std::uint16_t*>(b),
+                        a,
+                        b,
                         static_cast<float*>(d),
                         kept == 1.0F};
   host_cuda::enqueue(stream, [product] { product.run(); });

@@ -3,9 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,24 +13,15 @@
 #include "runtime/device.h"
 #include "runtime/engine/engine.h"
 #include "tests/runtime/cuda/cublaslt.h"
+#include "tests/runtime/cuda/near_exact.h"
 #include "tests/runtime/cuda/twins.h"
-#include "tests/support/gguf_writer.h"
 #include "tests/support/memory_system.h"
 
 namespace espalier::runtime::cuda {
 namespace {
 
 using espalier::testing::MemorySystem;
-using espalier::testing::TinyLlama;
 using ::testing::HasSubstr;
-
-std::shared_ptr<const Model> tiny(TensorType type, std::uint32_t kv_heads = 2) {
-  TinyLlama description;
-  description.layers = 4;
-  description.kv_heads = kv_heads;
-  description.matrix_type = static_cast<std::uint32_t>(type);
-  return load_bytes(description.writer().finish().bytes);
-}
 
 CudaOptions tensor(std::uint32_t stages = 1, std::uint32_t ranks = 1, std::uint32_t layers = 0) {
   CudaOptions out;
@@ -48,81 +37,6 @@ CudaOptions tensor(std::uint32_t stages = 1, std::uint32_t ranks = 1, std::uint3
 // How far log-probabilities may be from the exact ones, on models of random weights; about twice
 // what they are.
 double bound_of(TensorType type) { return type == TensorType::kF16 ? 0.01 : 0.06; }
-
-struct Farthest {
-  double most = 0;
-  double sum = 0;
-  std::size_t count = 0;
-  void take(const std::vector<float>& expected, const std::vector<float>& actual) {
-    ASSERT_EQ(expected.size(), actual.size());
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      const double difference = std::abs(static_cast<double>(expected[i]) - actual[i]);
-      most = std::max(most, std::isnan(difference) ? INFINITY : difference);
-      sum += difference;
-      ++count;
-    }
-  }
-};
-
-// A prompt in chunks, then steps of its branches together.
-Farthest compare(const std::shared_ptr<const Model>& model, const CudaOptions& options) {
-  Farthest out;
-  Random random(11);
-  Twins twins(model, options);
-  if (!twins) return out;
-  std::vector<Sequence> branches{twins.cpu.sequence(120)};
-  const auto step = [&](BatchBuilder& builder, const std::vector<std::uint32_t>& rows) {
-    const auto expected = twins.cpu.logprobs(builder.batch, rows);
-    const auto actual = twins.device.logprobs(builder.batch, rows);
-    for (std::size_t i = 0; i < rows.size(); ++i) out.take(expected[i], actual[i]);
-  };
-  for (const std::size_t count : {40U, 3U, 21U}) {
-    BatchBuilder builder;
-    const auto first = builder.append(branches[0], random_ids(random, *model, count));
-    step(builder, {first, first + static_cast<std::uint32_t>(count) - 1});
-  }
-  while (branches.size() < 7) {
-    Sequence fork = branches[0];
-    const Sequence own = twins.cpu.sequence(56);
-    std::copy(own.pages.begin(), own.pages.end(), fork.pages.begin() + 4);
-    branches.push_back(std::move(fork));
-  }
-  for (int i = 0; i < 4; ++i) {
-    BatchBuilder builder;
-    std::vector<std::uint32_t> rows;
-    for (Sequence& branch : branches) {
-      rows.push_back(builder.append(branch, random_ids(random, *model, 1)));
-    }
-    step(builder, rows);
-  }
-  return out;
-}
-
-// Rows of a prompt in two steps, with heads of 64, as wide as tensor cores take.
-Farthest compare_prompt(TensorType weights, KvType kv_type) {
-  TinyLlama description;
-  description.layers = 2;
-  description.width = 256;
-  description.matrix_type = static_cast<std::uint32_t>(weights);
-  const auto model = load_bytes(description.writer().finish().bytes);
-  CudaOptions options = tensor();
-  options.kv_type = kv_type;
-  Farthest out;
-  Random random(12);
-  Twins twins(model, options);
-  if (!twins) return out;
-  Sequence sequence = twins.cpu.sequence(200);
-  for (const std::size_t count : {130U, 70U}) {
-    BatchBuilder builder;
-    builder.append(sequence, random_ids(random, *model, count));
-    std::vector<std::uint32_t> rows(count);
-    std::iota(rows.begin(), rows.end(), 0U);
-    const auto expected = twins.cpu.logprobs(builder.batch, rows);
-    const auto actual = twins.device.logprobs(builder.batch, rows);
-    for (std::size_t i = 0; i < rows.size(); ++i) out.take(expected[i], actual[i]);
-  }
-  return out;
-}
 
 class TensorNumerics : public ::testing::TestWithParam<TensorType> {};
 
@@ -159,7 +73,7 @@ TEST_P(TensorNumerics, AreNearTheExactOnesOnSeveralDevicesAndBehindLayersOnTheCp
 // Prompts long enough that their attention is on tensor cores, too, over K and V of either type.
 TEST_P(TensorNumerics, OfLongPromptsAreNearTheExactOnes) {
   for (const KvType type : {KvType::kF16, KvType::kBF16}) {
-    const Farthest far = compare_prompt(GetParam(), type);
+    const Farthest far = compare_prompt(GetParam(), type, tensor());
     ASSERT_GT(far.count, 1000U);
     // Keys and values in bf16 round at other places where they are a little off.
     EXPECT_LT(far.most, std::max(bound_of(GetParam()), type == KvType::kBF16 ? 0.06 : 0.0));
@@ -196,12 +110,12 @@ TEST(TensorNumericsAreExact, WhereTensorCoresHaveNoPart) {
 
 // Of quantised models a prompt's attention alone is on tensor cores, and over codes not even that.
 TEST(TensorNumericsOfQuantisedModels, DifferInAttentionAlone) {
-  const Farthest halves = compare_prompt(TensorType::kQ4_0, KvType::kF16);
+  const Farthest halves = compare_prompt(TensorType::kQ4_0, KvType::kF16, tensor());
   ASSERT_GT(halves.count, 1000U);
   EXPECT_GT(halves.most, 0.0);
   // Activations' codes change where they are a little off.
   EXPECT_LT(halves.most, 0.05);
-  EXPECT_EQ(compare_prompt(TensorType::kQ4_0, KvType::kQ8).most, 0.0);
+  EXPECT_EQ(compare_prompt(TensorType::kQ4_0, KvType::kQ8, tensor()).most, 0.0);
 }
 
 // Recorded or not, in whatever order lanes run: a batch's bits are a function of the batch.

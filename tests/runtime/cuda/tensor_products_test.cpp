@@ -257,7 +257,7 @@ TEST(CublasLt, ThatIsMissingIsNamed) {
   const auto none = load_cublaslt("libno-such-cublaslt.so");
   ASSERT_FALSE(none.has_value());
   EXPECT_EQ(none.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(none.error().message, HasSubstr("numerics tensor multiply with cuBLASLt, and "
+  EXPECT_THAT(none.error().message, HasSubstr("numerics tensor and fp8 multiply with cuBLASLt, and "
                                               "libno-such-cublaslt.so cannot be loaded"));
   EXPECT_THAT(none.error().message, HasSubstr("$ESPALIER_CUBLASLT may name it"));
   const auto other = load_cublaslt("libm.so.6");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/cuda/autotuner.h"
+#include "tests/runtime/cuda/cublaslt.h"
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/memory_system.h"
@@ -287,6 +288,23 @@ TEST(DeviceTuning, IsOfOneShapeTypeAndKindOfPages) {
   EXPECT_EQ(system.paths().size(), 3U);
   system.put("/proc/driver/nvidia/version", "NVRM version: another\n");
   EXPECT_TRUE(start(TensorType::kQ4_0, KvType::kF16));
+}
+
+TEST(DeviceTuning, IsOfOneVersionOfTheNumerics) {
+  MemorySystem system;
+  system.set_environment("HOME", "/home/x");
+  const auto model = model_to_tune(TensorType::kBF16);
+  for (std::size_t i = 0; i < 2; ++i) {
+    for (const Numerics numerics : {Numerics::kExact, Numerics::kTensor, Numerics::kFp8}) {
+      MadeUp clock{system};
+      CudaOptions options = tuned_by(clock.stopwatch());
+      options.numerics = numerics;
+      options.find_cublaslt = find_cublaslt;
+      EXPECT_TRUE(Twins::made(model, options, system));
+      EXPECT_EQ(clock.runs > 0, i == 0) << numerics_name(numerics);
+    }
+  }
+  EXPECT_EQ(system.paths().size(), 3U);
 }
 
 TEST(DeviceTuning, WithoutAPlaceForItIsNotMeasured) {
