@@ -279,21 +279,24 @@ struct FloatFragments {
   float* c;
   const std::uint32_t *a, *b;
 };
-// c += a * b of numbers that kNumber widens: sums of exact products, rounded one by one.
-template <float (*kNumber)(std::uint16_t)>
+// c += a * b of numbers of sizeof(Code) bytes that kNumber widens: sums of exact products, rounded
+// one by one.
+template <class Code, float (*kNumber)(Code)>
 inline void multiply_float_fragments(void* const* payloads) {
+  constexpr int kOfWord = 4 / static_cast<int>(sizeof(Code));
+  constexpr int kColumns = 8 * kOfWord;
   const auto lane = [&](int g, int t) {
     return static_cast<const FloatFragments*>(payloads[4 * g + t]);
   };
-  float a[16][16];
-  float b[8][16];
+  float a[16][kColumns];
+  float b[8][kColumns];
   for (int g = 0; g < 8; ++g) {
     for (int t = 0; t < 4; ++t) {
       for (int word = 0; word < 2; ++word) {
-        for (int i = 0; i < 2; ++i) {
-          const int k = 8 * word + 2 * t + i;
-          const auto number = [i](std::uint32_t two) {
-            return kNumber(static_cast<std::uint16_t>(two >> 16 * i));
+        for (int i = 0; i < kOfWord; ++i) {
+          const int k = kOfWord * (4 * word + t) + i;
+          const auto number = [i](std::uint32_t several) {
+            return kNumber(static_cast<Code>(several >> (32 / kOfWord * i)));
           };
           a[g][k] = number(lane(g, t)->a[2 * word]);
           a[g + 8][k] = number(lane(g, t)->a[2 * word + 1]);
@@ -305,7 +308,7 @@ inline void multiply_float_fragments(void* const* payloads) {
   for (int m = 0; m < 16; ++m) {
     for (int n = 0; n < 8; ++n) {
       float& c = lane(m % 8, n / 2)->c[m / 8 * 2 + n % 2];
-      for (int k = 0; k < 16; ++k) c += a[m][k] * b[n][k];
+      for (int k = 0; k < kColumns; ++k) c += a[m][k] * b[n][k];
     }
   }
 }
@@ -315,7 +318,8 @@ inline void mma_16x8x16_f16(float (&c)[4], const std::uint32_t (&a)[4], std::uin
   const std::uint32_t b[2] = {b0, b1};
   FloatFragments mine{c, a, b};
   host_cuda::warp_collective("mma_16x8x16_f16", kFullWarp,
-                             multiply_float_fragments<runtime::half_to_float>, &mine, where);
+                             multiply_float_fragments<std::uint16_t, runtime::half_to_float>, &mine,
+                             where);
 }
 inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                              std::uint32_t b1,
@@ -323,42 +327,17 @@ inline void mma_16x8x16_bf16(float (&c)[4], const std::uint32_t (&a)[4], std::ui
   const std::uint32_t b[2] = {b0, b1};
   FloatFragments mine{c, a, b};
   host_cuda::warp_collective("mma_16x8x16_bf16", kFullWarp,
-                             multiply_float_fragments<runtime::bfloat16_to_float>, &mine, where);
-}
-inline void multiply_e4m3_fragments(void* const* payloads) {
-  const auto lane = [&](int g, int t) {
-    return static_cast<const FloatFragments*>(payloads[4 * g + t]);
-  };
-  float a[16][32];
-  float b[8][32];
-  for (int g = 0; g < 8; ++g) {
-    for (int t = 0; t < 4; ++t) {
-      for (int word = 0; word < 2; ++word) {
-        for (int i = 0; i < 4; ++i) {
-          const int k = 16 * word + 4 * t + i;
-          const auto number = [i](std::uint32_t four) {
-            return runtime::e4m3_to_float(static_cast<std::uint8_t>(four >> 8 * i));
-          };
-          a[g][k] = number(lane(g, t)->a[2 * word]);
-          a[g + 8][k] = number(lane(g, t)->a[2 * word + 1]);
-          b[g][k] = number(lane(g, t)->b[word]);
-        }
-      }
-    }
-  }
-  for (int m = 0; m < 16; ++m) {
-    for (int n = 0; n < 8; ++n) {
-      float& c = lane(m % 8, n / 2)->c[m / 8 * 2 + n % 2];
-      for (int k = 0; k < 32; ++k) c += a[m][k] * b[n][k];
-    }
-  }
+                             multiply_float_fragments<std::uint16_t, runtime::bfloat16_to_float>,
+                             &mine, where);
 }
 inline void mma_16x8x32_e4m3(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
                              std::uint32_t b1,
                              host_cuda::Where where = host_cuda::Where::current()) {
   const std::uint32_t b[2] = {b0, b1};
   FloatFragments mine{c, a, b};
-  host_cuda::warp_collective("mma_16x8x32_e4m3", kFullWarp, multiply_e4m3_fragments, &mine, where);
+  host_cuda::warp_collective("mma_16x8x32_e4m3", kFullWarp,
+                             multiply_float_fragments<std::uint8_t, runtime::e4m3_to_float>, &mine,
+                             where);
 }
 inline std::uint32_t floats_to_e4m3(float a, float b, float c, float d) {
   std::uint32_t out = 0;

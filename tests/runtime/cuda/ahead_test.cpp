@@ -5,18 +5,13 @@
 #include <memory>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "runtime/engine/engine.h"
 #include "tests/runtime/cuda/twins.h"
-#include "tests/support/gguf_writer.h"
 
 namespace espalier::runtime::cuda {
 namespace {
-
-using espalier::testing::TinyLlama;
 
 const Sampling kGreedy;
 const Sampling kWarm = [] {
@@ -24,14 +19,6 @@ const Sampling kWarm = [] {
   out.temperature = 0.8F;
   return out;
 }();
-
-std::shared_ptr<const Model> model_of(TensorType type, bool tied = true) {
-  TinyLlama description;
-  description.layers = 4;
-  description.tied = tied;
-  description.matrix_type = static_cast<std::uint32_t>(type);
-  return load_bytes(description.writer().finish().bytes);
-}
 
 // Texts that go on by a token a step.
 class Texts {
@@ -162,19 +149,19 @@ TEST(StepsBesideTheEndOfOthers, GiveTheIdsAndPagesOfOneAtATime) {
   for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ8_0, TensorType::kBF16}) {
     for (const std::size_t count : {1, 3, 12}) {
       SCOPED_TRACE(std::string(tensor_traits(type)->name) + ", " + std::to_string(count));
-      ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(type), seed++, count, 30));
+      ASSERT_NO_FATAL_FAILURE(run_ahead(four_layers(type), seed++, count, 30));
     }
   }
   // More rows than logits exist at a time.
-  ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(TensorType::kQ4_0), seed++, 70, 6));
+  ASSERT_NO_FATAL_FAILURE(run_ahead(four_layers(), seed++, 70, 6));
   // Embeddings beside a head of its own; pages in 8 bits.
   ASSERT_NO_FATAL_FAILURE(
-      run_ahead(model_of(TensorType::kQ4_0, false), seed++, 3, 30, KvType::kQ8));
+      run_ahead(four_layers(TensorType::kQ4_0, 2, false), seed++, 3, 30, KvType::kQ8));
 #ifdef ESPALIER_HOST_CUDA
   // A kernel a stage where layers would be one.
   host_cuda::set_together(false);
   for (int i = 0; i < 3; ++i) {
-    ASSERT_NO_FATAL_FAILURE(run_ahead(model_of(TensorType::kQ4_0), seed++, 5, 30));
+    ASSERT_NO_FATAL_FAILURE(run_ahead(four_layers(), seed++, 5, 30));
   }
   host_cuda::reset_device();
 #endif
@@ -182,7 +169,7 @@ TEST(StepsBesideTheEndOfOthers, GiveTheIdsAndPagesOfOneAtATime) {
 
 // Two plans of one row, and texts that end: rows of the next step name some of the plans.
 TEST(StepsBesideTheEndOfOthers, MayNameAnyPlan) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(5);
   Twins twins(model);
@@ -232,7 +219,7 @@ TEST(StepsBesideTheEndOfOthers, MayNameAnyPlan) {
 
 // Choices of the host wait for their answers, and so does a step that is larger than those before.
 TEST(StepsBesideTheEndOfOthers, AreNotBegunWhereTheHostHasToKnow) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(6);
   Sampling filtered = kWarm;
@@ -269,7 +256,7 @@ TEST(StepsBesideTheEndOfOthers, AreNotBegunWhereTheHostHasToKnow) {
   RowPlan plan;
   plan.sampling = &kGreedy;
   for (const CudaOptions& options : {ranks(1, 2), ranks(2, 1), CudaOptions{.layers = 3}}) {
-    Rig rig(Twins::made(four_layers(4), options));
+    Rig rig(Twins::made(four_layers(TensorType::kQ4_0, 4), options));
     ASSERT_TRUE(rig);
     EXPECT_FALSE(rig.backend->chooses_ahead(plan));
   }
@@ -277,7 +264,7 @@ TEST(StepsBesideTheEndOfOthers, AreNotBegunWhereTheHostHasToKnow) {
 
 // What is done to pages beside a step that was begun so comes behind it.
 TEST(StepsBesideTheEndOfOthers, AreBeforeWhatIsDoneToPagesThen) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(8);
   Twins twins(model);
@@ -328,7 +315,7 @@ TEST(StepsBesideTheEndOfOthers, AreBeforeWhatIsDoneToPagesThen) {
 
 // What was recorded of steps one at a time is replayed for those that are begun ahead.
 TEST(StepsBesideTheEndOfOthers, AreReplayedAsOthersAre) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(11);
   Twins twins(model);
@@ -367,7 +354,7 @@ TEST(StepsBesideTheEndOfOthers, AreReplayedAsOthersAre) {
 
 // Whoever gives one up: the next step is whole, nothing stays, and the backend can go.
 TEST(AStepThatWasBegunBesideAnother, AndNeverEndsLeavesNothingBehind) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(9);
   set_order(7);
@@ -405,7 +392,7 @@ TEST(AStepThatWasBegunBesideAnother, AndNeverEndsLeavesNothingBehind) {
 // Memory that lacks for the next step costs this one nothing; what lacks for this one's answers
 // fails it, and then the next has not begun.
 TEST(MemoryThatLacks, WithTwoStepsUnderWayFailsWhatLacksIt) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(6);
   int refused = 0, failed = 0, begun = 0;
@@ -469,7 +456,7 @@ TEST(MemoryThatLacks, WithTwoStepsUnderWayFailsWhatLacksIt) {
 // A device that is lost with two steps under way: one of their halves says so, and so does all that
 // follows.
 TEST(ADeviceThatIsLost, WithTwoStepsUnderWayIsAnErrorOfBoth) {
-  const auto model = model_of(TensorType::kQ4_0);
+  const auto model = four_layers();
   ASSERT_NE(model, nullptr);
   Random random(4);
   int first_half = 0, second_half = 0;
@@ -515,98 +502,6 @@ TEST(ADeviceThatIsLost, WithTwoStepsUnderWayIsAnErrorOfBoth) {
   EXPECT_GT(first_half, 0);
   EXPECT_GT(second_half, 0);
   host_cuda::reset_device();
-}
-
-std::vector<std::vector<TokenId>> say(Engine& engine, std::size_t programs, float temperature) {
-  Executor executor(2);
-  std::vector<std::vector<TokenId>> out(programs);
-  std::vector<Branch> branches;
-  const auto one = [&](std::size_t i) -> Task<bool> {
-    GenerateRequest request;
-    request.max_tokens = static_cast<std::uint32_t>(30 + 5 * i);
-    request.sampling.temperature = temperature;
-    request.key = RandomKey(i);
-    if (i % 2 == 1) request.end_tokens = {3, 4, 5, 6, 7, 8, 9, 10};
-    auto said = branches[i].generate(executor, std::move(request));
-    const auto answer = co_await said;
-    EXPECT_TRUE(answer.has_value()) << answer.error().message;
-    if (answer) out[i] = answer->ids;
-    co_return true;
-  };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < programs; ++i) {
-    branches.push_back(engine.open());
-    branches.back().append(std::vector<TokenId>(10 + 3 * i, static_cast<TokenId>(i + 5)));
-  }
-  for (std::size_t i = 0; i < programs; ++i) {
-    threads.emplace_back([&, i] { (void)executor.run(one(i)); });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return out;
-}
-
-TEST(AnEngine, BeginsStepsBeforeIdsAreKnownAndSaysTheSame) {
-  const auto model = model_of(TensorType::kQ4_0);
-  ASSERT_NE(model, nullptr);
-  for (const float temperature : {0.0F, 0.8F}) {
-    std::vector<std::vector<std::vector<TokenId>>> texts;
-    for (const bool on_device : {false, true}) {
-      CpuOptions cpu;
-      cpu.threads = 1;
-      cpu.kv_bytes = pool_bytes(*model);
-      auto made =
-          on_device ? Twins::made(model, {}) : CpuBackend::create(model, cpu, real_system());
-      ASSERT_TRUE(made.has_value()) << made.error().message;
-      EngineOptions options;
-      options.draft = false;
-      options.poison = true;
-      options.check = true;
-      if (on_device) options.host_kv_bytes = 40 * (*made)->info().page_bytes;
-      auto engine = Engine::create(std::move(*made), options, real_system());
-      ASSERT_TRUE(engine.has_value()) << engine.error().message;
-      texts.push_back(say(**engine, 5, temperature));
-      EXPECT_TRUE((*engine)->check_idle().has_value());
-      EXPECT_EQ((*engine)->stats().steps_ahead > 20, on_device);
-    }
-    EXPECT_EQ(texts[0], texts[1]);
-  }
-}
-
-// The programs of a device that is lost with two steps under way end with its error, one by one,
-// and the engine answers those that come.
-TEST(AnEngine, WhoseDeviceIsLostWithTwoStepsUnderWayFailsItsPrograms) {
-  const auto model = model_of(TensorType::kQ4_0);
-  ASSERT_NE(model, nullptr);
-  for (const unsigned calls : {0U, 7U, 20U, 33U}) {
-    SCOPED_TRACE(calls);
-    host_cuda::reset_device();
-    auto made = Twins::made(model, {});
-    ASSERT_TRUE(made.has_value()) << made.error().message;
-    EngineOptions options;
-    options.draft = false;
-    options.check = true;
-    auto engine = Engine::create(std::move(*made), options, real_system());
-    ASSERT_TRUE(engine.has_value()) << engine.error().message;
-    Branch branch = (*engine)->open();
-    branch.append(std::vector<TokenId>{5, 6, 7});
-    GenerateRequest request;
-    request.max_tokens = 60;
-    std::size_t said = 0;
-    request.on_token = [&](const Progress&) {
-      if (++said == 20) host_cuda::lose_device_after(calls);
-    };
-    const auto answer = branch.generate_now(std::move(request));
-    ASSERT_FALSE(answer.has_value());
-    EXPECT_EQ(answer.error().code, ErrorCode::kInternal);
-    EXPECT_NE(answer.error().message.find("CUDA: "), std::string::npos) << answer.error().message;
-    EXPECT_GT((*engine)->stats().steps_ahead, 10U);
-    EXPECT_TRUE((*engine)->check_idle().has_value());
-    Branch next = (*engine)->open();
-    next.append(std::vector<TokenId>{5, 6, 7});
-    EXPECT_FALSE(next.generate_now(GenerateRequest{}).has_value());
-    engine->reset();
-    host_cuda::reset_device();
-  }
 }
 
 #endif

@@ -1,9 +1,14 @@
 // The cuBLASLt of tests: over the shim what stands in for it, on a device itself.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "runtime/cuda/cublaslt.h"
+#include "runtime/cuda/tensor_products.h"
 
 namespace espalier::runtime::cuda {
 
@@ -26,5 +31,15 @@ inline Result<CublasLtFunctions> find_cublaslt(const std::string& library) {
   return load_cublaslt(library);
 }
 #endif
+
+/// Products by it; null, and a failure, where there are none.
+inline std::unique_ptr<TensorProducts> tensor_products_of_tests() {
+  const auto found = find_cublaslt(cublaslt_library());
+  EXPECT_TRUE(found.has_value()) << found.error().message;
+  if (!found) return nullptr;
+  auto products = TensorProducts::create(*found);
+  EXPECT_TRUE(products.has_value()) << products.error().message;
+  return products ? std::move(*products) : nullptr;
+}
 
 }  // namespace espalier::runtime::cuda

@@ -26,14 +26,7 @@ using espalier::testing::MemorySystem;
 using ::testing::HasSubstr;
 
 CudaOptions fp8(std::uint32_t stages = 1, std::uint32_t ranks = 1, std::uint32_t layers = 0) {
-  CudaOptions out;
-  out.numerics = Numerics::kFp8;
-  out.find_cublaslt = find_cublaslt;
-  out.devices.assign(std::size_t{stages} * ranks, 0);
-  out.tensor_parallel = ranks;
-  out.links = CudaOptions::Links::kThreads;
-  out.layers = layers;
-  return out;
+  return under(Numerics::kFp8, stages, ranks, layers);
 }
 
 // How far log-probabilities may be from the exact ones, on models of random weights; about twice
@@ -60,7 +53,7 @@ std::shared_ptr<const Fp8Calibration> calibration(const Model& model, Kept kept)
 class Fp8Numerics : public ::testing::TestWithParam<TensorType> {};
 
 TEST_P(Fp8Numerics, AreNearTheExactOnes) {
-  const auto model = tiny(GetParam());
+  const auto model = four_layers(GetParam());
   ASSERT_NE(model, nullptr);
   set_order(5);
 #ifdef ESPALIER_HOST_CUDA
@@ -80,7 +73,7 @@ TEST_P(Fp8Numerics, AreNearTheExactOnes) {
 }
 
 TEST_P(Fp8Numerics, AreNearTheExactOnesOnSeveralDevicesAndBehindLayersOnTheCpu) {
-  const auto model = tiny(GetParam(), 4);
+  const auto model = four_layers(GetParam(), 4);
   ASSERT_NE(model, nullptr);
   for (const CudaOptions& options : {fp8(1, 2), fp8(2, 1), fp8(2, 2, 3), fp8(1, 1, 1)}) {
     const Farthest far = compare(model, options);
@@ -148,7 +141,7 @@ TEST(Fp8NumericsOfMixedLayers, AreNearTheExactOnes) {
 
 // Weights that are codes already stay so.
 TEST(Fp8NumericsAreExact, WhereWeightsAreQuantised) {
-  const auto model = tiny(TensorType::kQ4_0);
+  const auto model = four_layers(TensorType::kQ4_0);
   ASSERT_NE(model, nullptr);
   run_branches(model, 2, 60, fp8());
 }
@@ -156,7 +149,7 @@ TEST(Fp8NumericsAreExact, WhereWeightsAreQuantised) {
 // With all products kept, numerics are those of `tensor`; with some, in between. The second stage
 // of two has what is kept of its own layers.
 TEST(Fp8Calibrations, LeaveTheProductsThatTheyNameInSixteenBits) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   for (const std::uint32_t stages : {1U, 2U}) {
     const auto farthest = [&](auto kept) {
@@ -177,7 +170,7 @@ TEST(Fp8Calibrations, LeaveTheProductsThatTheyNameInSixteenBits) {
 }
 
 TEST(Fp8Weights, TakeHalfOfSixteenBitsAndHeadAndEmbeddingStay) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   const Fp8Products all;
   const auto kept = calibration(*model, [](std::size_t, LayerProducts) { return true; });
@@ -192,7 +185,7 @@ TEST(Fp8Weights, TakeHalfOfSixteenBitsAndHeadAndEmbeddingStay) {
 
 // Recorded or not, in whatever order lanes run: a batch's bits are a function of the batch.
 TEST(Fp8NumericsOfEqualSteps, AreTheSameBits) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   Rig rig(Twins::made(model, fp8()));
   ASSERT_TRUE(rig);
@@ -217,7 +210,7 @@ TEST(Fp8NumericsOfEqualSteps, AreTheSameBits) {
 // Where cuBLASLt has no kernels for 8 bits the other kernel takes prompts too; here nothing is
 // in 16.
 TEST(Fp8NumericsWithoutKernelsOfCublasLt, AreNearTheExactOnes) {
-  const auto model = tiny(TensorType::kF32);
+  const auto model = four_layers(TensorType::kF32);
   ASSERT_NE(model, nullptr);
   const int before = lt_use().products;
   lt_without_kernels(true);
@@ -229,7 +222,7 @@ TEST(Fp8NumericsWithoutKernelsOfCublasLt, AreNearTheExactOnes) {
 }
 
 TEST(Fp8NumericsErrors, LackOfMemoryFailsAloneAndALostDeviceIsSaid) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   for (unsigned n = 1; n < 6; ++n) {
     host_cuda::fail_next_malloc(n);
@@ -252,7 +245,7 @@ TEST(Fp8NumericsErrors, LackOfMemoryFailsAloneAndALostDeviceIsSaid) {
 // ---- how they are asked for
 
 TEST(PagesOfFp8Numerics, NameTheNumericsAndTheCalibration) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   const auto format = [&](const CudaOptions& options) {
     const auto made = Twins::made(model, options);
@@ -270,8 +263,8 @@ TEST(PagesOfFp8Numerics, NameTheNumericsAndTheCalibration) {
 }
 
 TEST(Fp8NumericsOfABackend, AreRefusedByNameWhereTheyAreNotToBeHad) {
-  const auto model = tiny(TensorType::kBF16);
-  const auto another = tiny(TensorType::kF16);
+  const auto model = four_layers(TensorType::kBF16);
+  const auto another = four_layers(TensorType::kF16);
   ASSERT_TRUE(model != nullptr && another != nullptr);
   MemorySystem system;
   system.set_environment("ESPALIER_CUBLASLT", "libno-such-cublaslt.so");

@@ -19,7 +19,7 @@ namespace {
 
 using espalier::testing::TinyLlama;
 
-std::shared_ptr<const Model> tiny() { return four_layers(4); }
+std::shared_ptr<const Model> tiny() { return four_layers(TensorType::kQ4_0, 4); }
 
 // One device, and with a first layer on the CPU; ranks that share layers, in two stages, and behind
 // layers on the CPU.

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/runtime/cuda/cublaslt.h"
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
 
@@ -17,13 +18,13 @@ namespace espalier::runtime::cuda {
 
 using espalier::testing::TinyLlama;
 
-/// A model of random weights in four layers.
-inline std::shared_ptr<const Model> tiny(TensorType type, std::uint32_t kv_heads = 2) {
-  TinyLlama description;
-  description.layers = 4;
-  description.kv_heads = kv_heads;
-  description.matrix_type = static_cast<std::uint32_t>(type);
-  return load_bytes(description.writer().finish().bytes);
+/// So many ranks on device 0 (see ranks()) under numerics that take cuBLASLt.
+inline CudaOptions under(Numerics numerics, std::uint32_t stages = 1, std::uint32_t tensor = 1,
+                         std::uint32_t layers = 0) {
+  CudaOptions out = ranks(stages, tensor, layers);
+  out.numerics = numerics;
+  out.find_cublaslt = find_cublaslt;
+  return out;
 }
 
 struct Farthest {

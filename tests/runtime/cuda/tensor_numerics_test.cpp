@@ -24,14 +24,7 @@ using espalier::testing::MemorySystem;
 using ::testing::HasSubstr;
 
 CudaOptions tensor(std::uint32_t stages = 1, std::uint32_t ranks = 1, std::uint32_t layers = 0) {
-  CudaOptions out;
-  out.numerics = Numerics::kTensor;
-  out.find_cublaslt = find_cublaslt;
-  out.devices.assign(std::size_t{stages} * ranks, 0);
-  out.tensor_parallel = ranks;
-  out.links = CudaOptions::Links::kThreads;
-  out.layers = layers;
-  return out;
+  return under(Numerics::kTensor, stages, ranks, layers);
 }
 
 // How far log-probabilities may be from the exact ones, on models of random weights; about twice
@@ -41,7 +34,7 @@ double bound_of(TensorType type) { return type == TensorType::kF16 ? 0.01 : 0.06
 class TensorNumerics : public ::testing::TestWithParam<TensorType> {};
 
 TEST_P(TensorNumerics, AreNearTheExactOnes) {
-  const auto model = tiny(GetParam());
+  const auto model = four_layers(GetParam());
   ASSERT_NE(model, nullptr);
   set_order(5);
 #ifdef ESPALIER_HOST_CUDA
@@ -60,7 +53,7 @@ TEST_P(TensorNumerics, AreNearTheExactOnes) {
 }
 
 TEST_P(TensorNumerics, AreNearTheExactOnesOnSeveralDevicesAndBehindLayersOnTheCpu) {
-  const auto model = tiny(GetParam(), 4);
+  const auto model = four_layers(GetParam(), 4);
   ASSERT_NE(model, nullptr);
   for (const CudaOptions& options : {tensor(1, 2), tensor(2, 1), tensor(2, 2, 3)}) {
     const Farthest far = compare(model, options);
@@ -89,12 +82,12 @@ INSTANTIATE_TEST_SUITE_P(Types, TensorNumerics,
 
 // Steps of few rows, and weights that are not of 16 bits, are multiplied exactly.
 TEST(TensorNumericsAreExact, WhereTensorCoresHaveNoPart) {
-  const auto floats = tiny(TensorType::kF32);
-  const auto codes = tiny(TensorType::kQ4_0);
+  const auto floats = four_layers(TensorType::kF32);
+  const auto codes = four_layers(TensorType::kQ4_0);
   ASSERT_TRUE(floats != nullptr && codes != nullptr);
   run_branches(floats, 2, 60, tensor());
   run_branches(codes, 2, 60, tensor());
-  const auto halves = tiny(TensorType::kBF16);
+  const auto halves = four_layers(TensorType::kBF16);
   ASSERT_NE(halves, nullptr);
   Twins twins(halves, tensor());
   ASSERT_TRUE(twins);
@@ -120,7 +113,7 @@ TEST(TensorNumericsOfQuantisedModels, DifferInAttentionAlone) {
 
 // Recorded or not, in whatever order lanes run: a batch's bits are a function of the batch.
 TEST(TensorNumericsOfEqualSteps, AreTheSameBits) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   Rig rig(Twins::made(model, tensor()));
   ASSERT_TRUE(rig);
@@ -144,7 +137,7 @@ TEST(TensorNumericsOfEqualSteps, AreTheSameBits) {
 
 // Choices under masks of few tokens and many: allowed, and as probable as exact ones are.
 TEST(TensorNumericsUnderMasks, ChooseWhatIsAllowed) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   Random random(8);
   Twins twins(model, tensor());
@@ -186,7 +179,7 @@ std::uint64_t pages_from_disk(const std::shared_ptr<const Model>& model, const C
 }
 
 TEST(PagesOfNumerics, AreNeverTakenForThoseOfOthers) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   MemorySystem disk;
   EXPECT_EQ(pages_from_disk(model, {}, disk), 0U);
@@ -202,7 +195,7 @@ TEST(PagesOfNumerics, AreNeverTakenForThoseOfOthers) {
 // ---- how they are asked for
 
 TEST(ExactNumerics, AskNothingOfCublasLt) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   CudaOptions options;
   options.find_cublaslt = [](const std::string&) -> Result<CublasLtFunctions> {
@@ -212,7 +205,7 @@ TEST(ExactNumerics, AskNothingOfCublasLt) {
 }
 
 TEST(TensorNumericsOfABackend, AreRefusedByNameWhereTheyAreNotToBeHad) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   MemorySystem system;
   system.set_environment("ESPALIER_CUBLASLT", "libno-such-cublaslt.so");
@@ -243,7 +236,7 @@ TEST(TensorNumericsOfABackend, AreRefusedByNameWhereTheyAreNotToBeHad) {
 
 #ifdef ESPALIER_HOST_CUDA
 TEST(TensorNumericsErrors, LackOfMemoryFailsAloneAndALostDeviceIsSaid) {
-  const auto model = tiny(TensorType::kBF16);
+  const auto model = four_layers(TensorType::kBF16);
   ASSERT_NE(model, nullptr);
   const int alive = lt_use().alive;
   for (unsigned n = 1; n < 6; ++n) {

@@ -71,11 +71,8 @@ class TensorProduct : public ::testing::TestWithParam<Type> {
     auto made = Stream::create();
     ASSERT_TRUE(made.has_value());
     stream_ = std::move(*made);
-    const auto found = find_cublaslt(cublaslt_library());
-    ASSERT_TRUE(found.has_value()) << found.error().message;
-    auto products = TensorProducts::create(*found);
-    ASSERT_TRUE(products.has_value()) << products.error().message;
-    products_ = std::move(*products);
+    products_ = tensor_products_of_tests();
+    ASSERT_NE(products_, nullptr);
   }
 
   Stream stream_;

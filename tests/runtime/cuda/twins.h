@@ -34,11 +34,13 @@ inline std::uint64_t pool_bytes(const Model& model, KvType type = KvType::kF16) 
 
 /// A model of four layers in Q4_0.
 inline std::shared_ptr<const Model> four_layers(
-    std::uint32_t kv_heads = espalier::testing::TinyLlama().kv_heads) {
+    TensorType type = TensorType::kQ4_0,
+    std::uint32_t kv_heads = espalier::testing::TinyLlama().kv_heads, bool tied = true) {
   espalier::testing::TinyLlama description;
   description.layers = 4;
   description.kv_heads = kv_heads;
-  description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
+  description.tied = tied;
+  description.matrix_type = static_cast<std::uint32_t>(type);
   return load_bytes(description.writer().finish().bytes);
 }
 
