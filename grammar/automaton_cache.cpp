@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "grammar/compiled_grammar.h"
+#include "grammar/disposal.h"
 
 namespace espalier::grammar {
 
@@ -40,7 +42,15 @@ void AutomatonCache::rank() {
 }
 
 void AutomatonCache::drop(const CompiledGrammar* user) {
-  std::vector<std::unique_ptr<Automaton>> dropped;  // ends behind the lock
+  std::vector<std::unique_ptr<Automaton>> dropped;
+  const std::size_t before = bytes();
+  drop_into(dropped, user);
+  const std::size_t after = bytes();
+  dispose(std::move(dropped), before - std::min(before, after));
+}
+
+void AutomatonCache::drop_into(std::vector<std::unique_ptr<Automaton>>& dropped,
+                               const CompiledGrammar* user) {
   const std::lock_guard lock(mutex_);
   bool ranked = false, some = true;
   while (bytes() > limit()) {
@@ -60,7 +70,7 @@ void AutomatonCache::drop(const CompiledGrammar* user) {
     // It may have ended, or have been used, since.
     if (old.grammar == user || !grammars_.contains(old.grammar)) continue;
     if (old.grammar->used() != old.used) continue;
-    if (auto automaton = old.grammar->give_up_automaton()) {
+    for (auto& automaton : old.grammar->give_up_automata()) {
       dropped.push_back(std::move(automaton));
       some = true;
     }

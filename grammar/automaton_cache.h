@@ -12,18 +12,20 @@
 // times as much; the limit is what those hold that are kept for later.
 //
 // Thread-safe. A call under the limit costs an addition. Grammars are ranked once for many drops,
-// and nothing is freed under the cache's own lock.
+// and nothing is freed under the cache's own lock (disposal.h).
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <unordered_set>
 #include <vector>
 
 namespace espalier::grammar {
 
+class Automaton;
 class CompiledGrammar;
 
 class AutomatonCache {
@@ -68,6 +70,7 @@ class AutomatonCache {
     std::uint64_t used = 0;
   };
   void drop(const CompiledGrammar* user);
+  void drop_into(std::vector<std::unique_ptr<Automaton>>& dropped, const CompiledGrammar* user);
   void rank();
   [[nodiscard]] bool in_use(const Old& old) const {
     return old.used + kOfLate > clock() && bytes() / kInUse <= limit();

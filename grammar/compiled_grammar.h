@@ -8,13 +8,20 @@
 // of all grammars hold too much together (automaton_cache.h). Between a mask near the end of a
 // hole's budget and the token that is taken by it, it may hold twice as much before it is dropped:
 // the distances that the mask promised are its own.
+//
+// A long text's replay takes a tenth of a second, so it does not wait for that: where the automaton
+// has come near its budget the next one, the *successor*, is begun beside it, and each token that a
+// matcher takes replays a few of that matcher's earlier ones there. A matcher that has caught up
+// takes its tokens in both. So two are held for a while, the second with states alone.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "grammar/automaton.h"
 #include "grammar/automaton_cache.h"
@@ -59,6 +66,9 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   };
   /// Inside a call.
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
+  /// The same. `to` is `from` and a token on: it goes on in the successor, where there is to be
+  /// one.
+  void follow(const MatcherState& from, const MatcherState& to) const;
   /// The same. While somebody has it the automaton stays, if it holds at most twice its budget.
   struct Lease {};
   [[nodiscard]] std::shared_ptr<const Lease> lease() const { return lease_; }
@@ -68,12 +78,18 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   [[nodiscard]] std::size_t cached() const { return cached_.load(std::memory_order_relaxed); }
   /// The cache's clock at the last call.
   [[nodiscard]] std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }
-  /// nullptr where there is none, or a call is under way.
-  [[nodiscard]] std::unique_ptr<Automaton> give_up_automaton() const;
+  /// It and its successor; none where there are none, or a call is under way.
+  [[nodiscard]] std::vector<std::unique_ptr<Automaton>> give_up_automata() const;
+
+  /// Of any call, the most tokens that it replayed.
+  [[nodiscard]] std::size_t longest_replay() const { return longest_replay_; }
 
  private:
   Automaton& automaton() const;
   StateId resolve(const MatcherState& at, Automaton& automaton) const;
+  StateId replay(const MatcherState& next, StateId state, Automaton& automaton) const;
+  void begin_anew() const;
+  [[nodiscard]] std::size_t budget() const { return std::max(state_bytes_, 2 * replayed_); }
   [[nodiscard]] bool leased() const { return lease_.use_count() > 1; }
   std::size_t count() const;
   void tell_cache(std::size_t now) const;
@@ -83,12 +99,16 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   std::size_t state_bytes_;
   mutable std::mutex mutex_;
   mutable std::unique_ptr<Automaton> automaton_;
-  mutable std::uint64_t generation_ = 0;
+  mutable std::unique_ptr<Automaton> successor_;
+  // Which of all automata that were made these two are.
+  mutable std::uint64_t generation_ = 0, next_generation_ = 0;
   mutable std::shared_ptr<const Lease> lease_;
   mutable std::string start_closing_;  // of which least_tokens() told
-  mutable std::size_t replayed_ = 0;   // bytes that the largest replay into this automaton made
+  // Bytes that the largest replay into this automaton made, and tokens of that into any.
+  mutable std::size_t replayed_ = 0, longest_replay_ = 0;
   // What the automaton held when it was counted last, what it said itself then, and calls since.
   mutable std::size_t counted_ = 0, bytes_when_counted_ = 0, calls_ = 0;
+  mutable std::size_t held_ = 0;  // by the automaton alone, at the end of the last call
   mutable std::atomic<std::size_t> cached_ = 0;
   mutable std::atomic<std::uint64_t> used_ = 0;
 };

@@ -2,12 +2,14 @@
 #include "grammar/matcher.h"
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
 #include <utility>
 
 #include "grammar/automaton.h"
 #include "grammar/capture_run.h"
 #include "grammar/compiled_grammar.h"
+#include "grammar/disposal.h"
 #include "grammar/held_bytes.h"
 #include "grammar/token_trie.h"
 
@@ -16,11 +18,15 @@ namespace {
 
 constexpr std::size_t kForcedBytes = 4096;  // one answer of forced(); the rest comes with the next
 
+// With each token that a matcher takes it follows into the successor by as many of its earlier ones
+// as the automaton's way to the end of its budget asks for, within these (3 us each), found
+// backwards by many more.
+constexpr std::size_t kLeastReplayed = 8, kMostReplayed = 256, kFound = 1024;
+
 }  // namespace
 
-// One position of one hole: the tokens so far as a persistent list, and where the automaton stands.
-// `state` belongs to the automaton of `generation`; both are moved to a newer one under the
-// grammar's lock.
+// One position of one hole: the tokens so far as a persistent list, and where the automaton stands:
+// the current one, the one before or the successor, changed under the grammar's lock.
 class MatcherState {
  public:
   MatcherState(std::shared_ptr<const CompiledGrammar> grammar,
@@ -44,8 +50,26 @@ class MatcherState {
   TokenId token_ = kNoToken;
   bool ended_ = false;  // by an end token
   mutable std::shared_ptr<const MatcherState> before_;
-  mutable std::uint64_t generation_ = 0;
-  mutable StateId state_ = Automaton::kDead;
+  struct Place {
+    std::uint64_t generation = 0;
+    StateId state = Automaton::kDead;
+  };
+  mutable Place place_, next_place_;  // the second in the successor, or what was one
+  [[nodiscard]] std::optional<StateId> state_in(std::uint64_t generation) const {
+    if (place_.generation == generation) return place_.state;
+    if (next_place_.generation == generation) return next_place_.state;
+    return std::nullopt;
+  }
+  // On the way to this position in the successor: positions of its list, the next one last; those
+  // behind them, in order; and from where on backwards they are still to be found.
+  struct Following {
+    std::uint64_t generation = 0;
+    std::vector<const MatcherState*> rest, later;
+    const MatcherState* from = nullptr;
+    StateId state = Automaton::kDead;     // behind what was replayed
+    std::size_t replayed = 0, begun = 0;  // and what the automaton held at the beginning
+  };
+  mutable std::unique_ptr<Following> following_;  // moves on with the matcher
   // Tokens that are left of a budget, where one was named; the closing that it was held against,
   // which stays one in newer automata (see Automaton::closing_to_keep); and where a mask was given
   // near its end, what keeps the automaton that made it until a token is taken for each such mask.
@@ -54,9 +78,9 @@ class MatcherState {
   mutable std::shared_ptr<const CompiledGrammar::Lease> lease_;
   mutable std::size_t near_masks_ = 0;
 
-  void keep_closing(Automaton& automaton, std::uint32_t left) const {
+  void keep_closing(Automaton& automaton, StateId state, std::uint32_t left) const {
     if (!closing_.empty()) return;
-    if (auto closing = automaton.closing_to_keep(state_, left)) closing_ = std::move(*closing);
+    if (auto closing = automaton.closing_to_keep(state, left)) closing_ = std::move(*closing);
   }
 };
 
@@ -73,14 +97,26 @@ CompiledGrammar::~CompiledGrammar() {
 }
 
 Automaton& CompiledGrammar::automaton() const {
-  const std::size_t most = std::max(state_bytes_, 2 * replayed_);
-  if (automaton_ == nullptr || cached() > (leased() ? 2 * most : most)) {
-    automaton_ = std::make_unique<Automaton>(program_);
-    lease_ = std::make_shared<const Lease>();
-    ++generation_;
-    replayed_ = counted_ = bytes_when_counted_ = calls_ = 0;
-  }
+  if (automaton_ == nullptr || held_ > (leased() ? 2 * budget() : budget())) begin_anew();
   return *automaton_;
+}
+
+void CompiledGrammar::begin_anew() const {
+  const std::size_t held = held_;
+  std::vector<std::unique_ptr<Automaton>> old;
+  old.push_back(std::move(automaton_));
+  replayed_ = counted_ = bytes_when_counted_ = calls_ = 0;
+  if (successor_ != nullptr) {
+    automaton_ = std::move(successor_);
+    generation_ = next_generation_;
+    replayed_ = automaton_->bytes();
+  } else {
+    automaton_ = std::make_unique<Automaton>(program_);
+    generation_ = ++next_generation_;
+  }
+  held_ = replayed_;
+  lease_ = std::make_shared<const Lease>();
+  dispose(std::move(old), held);
 }
 
 std::size_t CompiledGrammar::count() const {
@@ -99,57 +135,122 @@ void CompiledGrammar::tell_cache(std::size_t now) const {
 
 // Counting looks at all that the automaton keeps, so it waits until that has grown by a part, or
 // for so many calls that it costs each next to nothing: masks grow without the automaton, when rows
-// are written out.
+// are written out. Meanwhile it is taken to grow as it has grown before.
 CompiledGrammar::Call::~Call() {
   constexpr std::size_t kPart = 2, kLittle = 65'536, kCalls = 1024, kBytesACall = 16;
   const std::size_t grown = automaton_.bytes() - grammar_.bytes_when_counted_;
-  std::size_t held = grammar_.counted_ + grown;
+  const double before = static_cast<double>(grammar_.bytes_when_counted_);
+  const double rate =
+      before > 0 ? std::max(1.0, static_cast<double>(grammar_.counted_) / before) : 1.0;
+  grammar_.held_ = grammar_.counted_ + static_cast<std::size_t>(rate * static_cast<double>(grown));
   if (grown > grammar_.counted_ / kPart + kLittle ||
       ++grammar_.calls_ > kCalls + grammar_.counted_ / kBytesACall) {
-    held = grammar_.count();
+    grammar_.held_ = grammar_.count();
   }
   AutomatonCache& cache = AutomatonCache::of_process();
-  grammar_.tell_cache(held);
+  const Automaton* successor = grammar_.successor_.get();
+  grammar_.tell_cache(grammar_.held_ + (successor != nullptr ? successor->bytes() : 0));
   grammar_.used_.store(cache.clock(), std::memory_order_relaxed);
   lock_.unlock();
   cache.keep_limit(&grammar_);
 }
 
-std::unique_ptr<Automaton> CompiledGrammar::give_up_automaton() const {
+std::vector<std::unique_ptr<Automaton>> CompiledGrammar::give_up_automata() const {
+  std::vector<std::unique_ptr<Automaton>> out;
   const std::unique_lock lock(mutex_, std::try_to_lock);
   constexpr std::uint64_t kRecent = 1024;  // calls of all grammars
-  if (!lock || automaton_ == nullptr) return nullptr;
-  if (leased() && AutomatonCache::of_process().clock() - used() < kRecent) return nullptr;
+  if (!lock || automaton_ == nullptr) return out;
+  if (leased() && AutomatonCache::of_process().clock() - used() < kRecent) return out;
   tell_cache(0);
-  return std::move(automaton_);
+  out.push_back(std::move(automaton_));
+  if (successor_ != nullptr) out.push_back(std::move(successor_));
+  return out;
 }
 
 // The state of `at` in the current automaton: known, or found by replaying tokens from the last
 // place it is known.
 StateId CompiledGrammar::resolve(const MatcherState& at, Automaton& automaton) const {
+  if (const auto state = at.state_in(generation_)) return *state;
   std::vector<const MatcherState*> chain;
-  const MatcherState* known = &at;
-  while (known != nullptr && known->generation_ != generation_) {
-    chain.push_back(known);
-    known = known->before_.get();
-  }
-  StateId state = known != nullptr ? known->state_ : Automaton::kDead;
-  const std::size_t before = automaton.bytes();
-  while (!chain.empty()) {
-    const MatcherState& next = *chain.back();
-    chain.pop_back();
-    if (next.before_ == nullptr) {
-      state = automaton.start(*next.prefix_);
-      if (next.closing_.empty() && next.prefix_->empty()) next.closing_ = start_closing_;
-    } else if (!next.ended_) {
-      state = automaton.step_token(state, next.token_);
+  StateId state = Automaton::kDead;
+  for (const MatcherState* next = &at; next != nullptr; next = next->before_.get()) {
+    if (const auto known = next->state_in(generation_)) {
+      state = *known;
+      break;
     }
-    next.state_ = state;
-    next.generation_ = generation_;
-    if (!next.closing_.empty()) automaton.keep_closing(state, next.closing_);
+    chain.push_back(next);
+  }
+  longest_replay_ = std::max(longest_replay_, chain.size());
+  const std::size_t before = automaton.bytes();
+  for (; !chain.empty(); chain.pop_back()) {
+    state = replay(*chain.back(), state, automaton);
+    chain.back()->place_ = {generation_, state};
   }
   replayed_ = std::max(replayed_, automaton.bytes() - before);
   return state;
+}
+
+// The state of `next` in an automaton, behind that of the position before it.
+StateId CompiledGrammar::replay(const MatcherState& next, StateId state,
+                                Automaton& automaton) const {
+  if (next.before_ == nullptr) {
+    state = automaton.start(*next.prefix_);
+    if (next.closing_.empty() && next.prefix_->empty()) next.closing_ = start_closing_;
+  } else if (!next.ended_) {
+    state = automaton.step_token(state, next.token_);
+  }
+  if (!next.closing_.empty()) automaton.keep_closing(state, next.closing_);
+  return state;
+}
+
+void CompiledGrammar::follow(const MatcherState& from, const MatcherState& to) const {
+  if (successor_ == nullptr) {
+    if (held_ / 2 <= budget() / 3) return;
+    successor_ = std::make_unique<Automaton>(program_);
+    ++next_generation_;
+  }
+  if (const auto state = from.state_in(next_generation_)) {
+    to.next_place_ = {next_generation_, replay(to, *state, *successor_)};
+    return;
+  }
+  to.following_ = std::move(from.following_);
+  if (to.following_ == nullptr || to.following_->generation != next_generation_) {
+    to.following_ = std::make_unique<MatcherState::Following>();
+    to.following_->generation = next_generation_;
+    to.following_->from = &from;
+    to.following_->begun = held_;
+  }
+  MatcherState::Following& way = *to.following_;
+  way.later.push_back(&to);
+  for (std::size_t i = 0; i < kFound && way.from != nullptr; ++i) {
+    if (const auto known = way.from->state_in(next_generation_)) {
+      way.state = *known;
+      way.from = nullptr;
+      break;
+    }
+    way.rest.push_back(way.from);
+    way.from = way.from->before_.get();
+  }
+  if (way.from != nullptr) return;
+  const std::size_t all = way.replayed + way.rest.size() + way.later.size();
+  const double grown = held_ > way.begun ? static_cast<double>(held_ - way.begun) : 0;
+  const double room = static_cast<double>(std::max(budget(), way.begun + 1) - way.begun);
+  const auto wanted =
+      static_cast<std::size_t>(std::min(1.0, grown / room) * static_cast<double>(all));
+  const std::size_t behind = wanted - std::min(wanted, way.replayed);
+  for (std::size_t n = std::clamp(behind, kLeastReplayed, kMostReplayed); n > 0; --n) {
+    if (way.rest.empty()) {
+      if (way.later.empty()) break;
+      way.rest.assign(way.later.rbegin(), way.later.rend());
+      way.later.clear();
+    }
+    const MatcherState& next = *way.rest.back();
+    way.rest.pop_back();
+    ++way.replayed;
+    way.state = replay(next, way.state, *successor_);
+    next.next_place_ = {next_generation_, way.state};
+  }
+  if (way.rest.empty() && way.later.empty()) to.following_.reset();
 }
 
 Matcher CompiledGrammar::start(std::string_view prefix) const {
@@ -171,7 +272,9 @@ std::uint32_t CompiledGrammar::least_tokens() const {
 
 GrammarSize CompiledGrammar::size() const {
   const std::lock_guard lock(mutex_);
-  const std::size_t states = automaton_ == nullptr ? 0 : count();
+  std::size_t states = automaton_ == nullptr ? 0 : count();
+  held_ = states;
+  if (successor_ != nullptr) states += successor_->held_bytes();
   tell_cache(states);
   return {program_->pool().size(), program_->pool().rule_count(), states,
           states + block_bytes(sizeof *this) + program_->held_bytes()};
@@ -251,12 +354,12 @@ bool Matcher::advance(TokenId token) {
       to = a.step_token(s, token);
       if (!a.live(to)) return false;
     }
-    next->state_ = to;
-    next->generation_ = next->grammar_->generation();
+    next->place_ = {next->grammar_->generation(), to};
     if (state_->left_ != UINT32_MAX && state_->left_ > 0) {
       next->left_ = state_->left_ - 1;
-      next->keep_closing(a, next->left_);
+      next->keep_closing(a, to, next->left_);
     }
+    state_->grammar_->follow(*state_, *next);
     if (state_->near_masks_ > 0 && --state_->near_masks_ == 0) state_->lease_.reset();
     return true;
   });
@@ -276,7 +379,7 @@ std::uint32_t Matcher::distance() const {
   if (state_->ended_) return 0;
   return locked(*state_, [&](Automaton& a, StateId s) {
     const std::uint32_t out = a.distance(s);
-    state_->keep_closing(a, out);
+    state_->keep_closing(a, s, out);
     return out;
   });
 }

@@ -37,8 +37,10 @@ class Matcher;
 struct Limits {
   std::uint64_t compile_fuel =
       2'000'000;  // expression nodes and automaton states made while compiling
-  std::uint64_t state_bytes = 64u << 20;  // lazily built states and masks kept for one grammar
-  std::uint32_t max_depth = 256;          // nesting of JSON values while generating
+  // Lazily built states and masks kept for one grammar, in one automaton; the states of the next
+  // one beside it while a long text moves on to that.
+  std::uint64_t state_bytes = 64u << 20;
+  std::uint32_t max_depth = 256;  // nesting of JSON values while generating
 };
 
 /// What a grammar is made of, and what it has grown to in use.

@@ -511,12 +511,15 @@ std::uint32_t Formulas::name_list(std::vector<std::uint32_t> names) {
 std::uint32_t Formulas::values(std::vector<JsonValueId> list) {
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());
-  std::string key = "v";
-  for (const JsonValueId value : list) append_bytes(key, value);
-  const auto [it, fresh] =
-      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(values_.size()));
-  if (fresh) values_.push_back(std::move(list));
-  return it->second;
+  std::size_t hash = list.size();
+  for (const JsonValueId value : list) hash = mix(hash, value);
+  const std::uint32_t known =
+      value_lists_.find(hash, [&](std::uint32_t i) { return values_[i] == list; });
+  if (known != InternTable::kNone) return known;
+  const auto id = static_cast<std::uint32_t>(values_.size());
+  values_.push_back(std::move(list));
+  value_lists_.insert(hash, id);
+  return id;
 }
 
 std::uint32_t Formulas::members(MemberMap map) {

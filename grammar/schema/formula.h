@@ -156,8 +156,8 @@ class Formulas {
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   [[nodiscard]] std::size_t held_bytes() const {
     return held_by_all(nodes_, children_, by_hash_, restricted_, merged_pairs_, names_, name_ids_,
-                       numbers_, patterns_, sets_, values_, json_values_, equal_, name_lists_,
-                       members_, items_, payload_ids_);
+                       numbers_, patterns_, sets_, values_, value_lists_, json_values_, equal_,
+                       name_lists_, members_, items_, payload_ids_);
   }
   /// Whether the names and the scalars of sets are written with these bytes alone.
   [[nodiscard]] bool written_with(const ByteSet& bytes) const;
@@ -264,6 +264,7 @@ class Formulas {
   std::vector<std::vector<Json>> sets_;
   JsonValues json_values_;
   std::vector<std::vector<JsonValueId>> values_;
+  InternTable value_lists_;  // their numbers: with unique items they are the most and the longest
   NumberMap<FormulaId> equal_;  // by value
   std::vector<std::vector<std::uint32_t>> name_lists_;
   std::vector<MemberMap> members_;

@@ -1,6 +1,7 @@
 #include "grammar/schema/json_values.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 
 #include "grammar/decimal.h"
@@ -34,17 +35,21 @@ JsonValueId JsonValues::add(const Json& value, const std::function<Name(std::str
 }
 
 JsonValueId JsonValues::intern(Value value) {
-  std::string key(1, static_cast<char>(value.kind));
-  if (value.kind == Kind::kScalar) key += written(value.scalar);
-  for (const auto& [name, inner] : value.members) {
-    append_bytes(key, name);
-    append_bytes(key, inner);
-  }
-  for (const JsonValueId inner : value.items) append_bytes(key, inner);
-  const auto [it, fresh] =
-      ids_.try_emplace(std::move(key), static_cast<JsonValueId>(values_.size()));
-  if (fresh) values_.push_back(std::move(value));
-  return it->second;
+  const std::string scalar = value.kind == Kind::kScalar ? written(value.scalar) : std::string();
+  std::size_t hash = mix(static_cast<std::size_t>(value.kind), std::hash<std::string>()(scalar));
+  for (const auto& [name, inner] : value.members) hash = mix(mix(hash, name), inner);
+  for (const JsonValueId inner : value.items) hash = mix(hash, inner);
+  const JsonValueId known = ids_.find(hash, [&](JsonValueId id) {
+    const Value& other = values_[id];
+    if (other.kind != value.kind) return false;
+    if (value.kind == Kind::kScalar) return written(other.scalar) == scalar;
+    return other.members == value.members && other.items == value.items;
+  });
+  if (known != InternTable::kNone) return known;
+  const auto id = static_cast<JsonValueId>(values_.size());
+  values_.push_back(std::move(value));
+  ids_.insert(hash, id);
+  return id;
 }
 
 JsonValues::Cut JsonValues::without_member(JsonValueId id, Name name) {

@@ -9,13 +9,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "grammar/held_bytes.h"
+#include "grammar/intern_table.h"
 #include "grammar/json.h"
 #include "grammar/number_map.h"
 
@@ -72,7 +71,7 @@ class JsonValues {
   JsonValueId intern(Value value);
 
   std::vector<Value> values_;
-  std::unordered_map<std::string, JsonValueId> ids_;
+  InternTable ids_;
   NumberMap<Cut> cuts_;  // by value and name
   NumberMap<Cut> first_cuts_;
 };
