@@ -407,24 +407,51 @@ void SchemaMachine::prepare_patterns() {
       make([&] { return canonical(formulas_.all({formulas_.types(JsonTypes::kString), key})); });
     }
   }
+  // And where there are several, each class of them has an automaton of its own, and a key begins
+  // in all of them at once.
+  for (std::uint32_t i = 0; i < formulas_.member_maps(); ++i) {
+    const std::size_t count = formulas_.members_of(i).patterns.size();
+    if (count < 2 || count > kMost || states > kMostStates) continue;
+    fuel_ = Fuel("steps", kSteps);
+    const KeyFacts& facts = key_facts(formulas_.literal({AtomKind::kMembers, i, 0}));
+    const std::vector<std::uint32_t> names = facts.names;
+    for (const KeyClass& key : key_classes(std::vector<FormulaId>(facts.patterns))) {
+      if (states > kMostStates) break;
+      fuel_ = Fuel("steps", kSteps);
+      for (const FormulaId language : open_languages(key, names, 0)) {
+        make([&] {
+          const ScalarDfa* dfa = scalars_[scalar(language)].run.dfa();
+          if (dfa != nullptr && dfa->quoted()) {
+            static_cast<void>(dfa->tokens(library_->tables(), dfa->next(dfa->start(), '"')));
+          }
+          return dfa;
+        });
+      }
+    }
+  }
 }
 
-// What some mask would be long for, made now: automata, and, of many objects of which one is meant
-// (calls of tools), what the members that all of them have may be: that takes some microseconds an
-// object.
+// What some mask would be long for, made now: automata, and, of several objects of which one is
+// meant, what members may be and how far from its end the text is behind their keys. Of many (calls
+// of tools) the members that all of them have alone: that takes some microseconds an object.
 void SchemaMachine::prepare() {
-  constexpr std::size_t kManyObjects = 64;
+  constexpr std::size_t kSomeObjects = 6, kManyObjects = 64, kMostSteps = 6000;
   prepare_patterns();
   const State open = enter(states_[start_].a, Kind::kObject);
   if (open.phase == Phase::kDead || levels_[open.a].alternatives.size() != 1) return;
   const FormulaId objects = levels_[open.a].alternatives[0].formula;
   if (formulas_.op(objects) != Formulas::Op::kOr ||
-      formulas_.children(objects).size() < kManyObjects) {
+      formulas_.children(objects).size() < kSomeObjects) {
     return;
   }
-  for (const std::uint32_t name : required_by_all(objects)) {
+  const bool many = formulas_.children(objects).size() >= kManyObjects;
+  std::uint64_t steps = 0;
+  for (const std::uint32_t name : many ? required_by_all(objects) : key_facts(objects).names) {
     fuel_ = Fuel("steps", kSteps);
-    value_after_key(open.a, std::string(formulas_.name_of(name)));
+    const LevelId value = value_after_key(open.a, std::string(formulas_.name_of(name)));
+    if (!many) level_bound(value);
+    steps += fuel_.used();
+    if (!many && steps > kMostSteps) break;
   }
 }
 

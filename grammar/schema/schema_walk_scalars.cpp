@@ -245,7 +245,27 @@ void SchemaWalk::leave(std::uint32_t node, Part part, Exits exits, bool quoted, 
     std::sort(taken.begin(), taken.end());
   }
   exits.without = taken;
+  const bool missed = machine_.text_missed_;
   const Place after = after_part(part);
+  if (part.each && machine_.text_missed_ && !missed && stem_mask_ == nullptr && !listing_) {
+    // Which tokens may come behind the item is not known without it: all that end it are tried.
+    machine_.text_missed_ = false;
+    Tokens tokens;
+    tokens.piece = exits.piece;
+    tokens.which = &exits;
+    const std::size_t count = exits.piece->exits.size();
+    for (std::uint32_t exit = 0; exit < count; ++exit) try_exit(tokens, exit);
+    const std::uint32_t quote = quoted ? all_.trie->child(node, '"') : node;
+    if (!at_once || quote == TokenTrie::kNone) return;
+    const std::optional<Place> here = exact_end(node, quoted);
+    if (!here) {
+      try_each(all_, all_.trie->tokens_below(quote));
+    } else if (!dead(*here)) {
+      if (quoted) emit(all_, quote, *here);
+      listed(all_, quote, *here, false);
+    }
+    return;
+  }
   if (after.outside == Automaton::kDead) return;
   const bool ends_here = stem_mask_ != nullptr && ends_stem(after);
   if (!none && ends_here) way(exits);
