@@ -380,8 +380,7 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
                 closing_size(position.next),
                 spelled(from)};
   std::ranges::sort(text.rests);
-  const auto again = std::ranges::unique(text.rests);
-  text.rests.erase(again.begin(), again.end());
+  text.rests.erase(std::unique(text.rests.begin(), text.rests.end()), text.rests.end());
   struct Place {
     std::uint32_t group = 0;
     std::size_t first = 0, last = 0;  // of the texts that are told apart: those that begin so
