@@ -437,14 +437,19 @@ void Automaton::walk_text(NearEnd& walk, StateId from, std::uint32_t node) {
       continue;
     }
     // Of the texts that are told apart, those that go on so.
-    const auto own = std::ranges::equal_range(
-        text.rests.begin() + static_cast<std::ptrdiff_t>(before.first),
-        text.rests.begin() + static_cast<std::ptrdiff_t>(before.last), int{at.byte}, {},
-        [length = at.depth - text.depth](const std::string& rest) {
-          return rest.size() < length ? -1 : static_cast<unsigned char>(rest[length - 1]);
-        });
-    here.first = static_cast<std::size_t>(own.begin() - text.rests.begin());
-    here.last = static_cast<std::size_t>(own.end() - text.rests.begin());
+    const auto byte_of = [length = at.depth - text.depth](const std::string& rest) {
+      return rest.size() < length ? -1 : static_cast<unsigned char>(rest[length - 1]);
+    };
+    const auto begin = text.rests.begin();
+    const auto first =
+        std::lower_bound(begin + static_cast<std::ptrdiff_t>(before.first),
+                         begin + static_cast<std::ptrdiff_t>(before.last), int{at.byte},
+                         [&](const std::string& rest, int byte) { return byte_of(rest) < byte; });
+    const auto last =
+        std::upper_bound(first, begin + static_cast<std::ptrdiff_t>(before.last), int{at.byte},
+                         [&](int byte, const std::string& rest) { return byte < byte_of(rest); });
+    here.first = static_cast<std::size_t>(first - begin);
+    here.last = static_cast<std::size_t>(last - begin);
     // Another spelling of one that is told apart begins by \u or \/.
     here.escape = !is_key && before.alone && !before.escape && at.byte == '\\';
     here.odd = before.odd || (before.escape && (at.byte == 'u' || at.byte == '/'));
