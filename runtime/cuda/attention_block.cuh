@@ -37,6 +37,7 @@ class Attend {
                     unsigned thread, unsigned char* shared)
       : call_(call),
         item_(item),
+        given_(item),
         rows_(reinterpret_cast<const AttentionRow*>(call.plan + header.rows_at) + item.row_begin),
         pages_(reinterpret_cast<const std::uint32_t*>(call.plan + header.pages_at)),
         counters_(reinterpret_cast<std::uint32_t*>(call.plan + header.counters_at)),
@@ -80,7 +81,7 @@ class Attend {
       mix(s);
       __syncthreads();  // the next queries go where weights were, and notes change
     }
-    if (item_.parts) fold_rows();
+    if (given_.parts) fold_rows();
   }
 
  private:
@@ -567,6 +568,7 @@ class Attend {
   }
   const AttentionCall& call_;
   const AttentionItem item_;
+  const AttentionItem& given_;  // the same in memory: for what is asked once, at the end
   const AttentionRow* rows_;
   const std::uint32_t* pages_;
   std::uint32_t* counters_;

@@ -2,13 +2,24 @@
 // includes it for each type.
 #pragma once
 
+#include <algorithm>
+
 #include "runtime/cuda/attention_block.cuh"
 #include "runtime/cuda/attention_kernels.h"
 
 namespace espalier::runtime::cuda::attention {
 
+/// Blocks that registers have to be enough for: no more than shared memory lets a multiprocessor of
+/// this kind have, or they spill for nothing.
+template <class S>
+constexpr unsigned blocks_that_fit() {
+  const std::size_t fit = kSharedOfMultiprocessor / (shared_bytes<S>() + kSharedOfBlock);
+  return fit == 0 ? 1 : std::min<std::size_t>(fit, S::kBlocks);
+}
+
 template <class S, unsigned kTile>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) attend_items(const AttentionCall call) {
+__global__ void __launch_bounds__(S::kThreads, blocks_that_fit<S>())
+    attend_items(const AttentionCall call) {
   let_next_start();
   wait_for_inputs();
   const auto& header = *reinterpret_cast<const AttentionHeader*>(call.plan);

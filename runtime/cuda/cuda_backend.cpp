@@ -38,6 +38,8 @@ using cuda::Rank;
 constexpr unsigned kMostThreads = 256;
 constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
 // What layers_that_fit() leaves for scratch and, where nobody asked for a size, the pool.
+// Embeddings take none of it: a layer on the CPU costs more than looking them up there, so it is
+// not they that are counted.
 constexpr std::uint64_t kRoom = std::uint64_t{1} << 30;
 
 class DeviceBackend final : public Backend, public HostPages {
@@ -555,7 +557,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
     ESP_ASSIGN(places.pages, pool_pages(*model, places.ranks, earlier.get(), options, system));
     for (const auto& rank : places.ranks) {
       ESP_TRY(rank->enter());
-      ESP_TRY(rank->reserve(places.pages));
+      ESP_TRY(rank->reserve(places.pages, options.kv_bytes == 0 ? cuda::kSpare : kRoom));
     }
     if (options.tune && cuda::Autotuner::worth_it(shape)) {
       // One after the other: the file that one writes the next of its kind reads.

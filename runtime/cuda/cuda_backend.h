@@ -71,8 +71,10 @@ class CudaBackend {
   [[nodiscard]] static std::string cublaslt_library(System& system);
 
   /// How many of a model's last layers the devices have memory for now, with the head, their part
-  /// of the KV pool and a GiB of scratch each; the default pool counts as half of that GiB. Of
-  /// settled options; their `layers` are not looked at.
+  /// of the KV pool and a GiB of scratch each; the default pool counts as half of that GiB.
+  /// Embeddings beside a head of their own are not counted: create() puts them on the device where
+  /// the scratch stays whole, else the host looks them up. Of settled options; their `layers` are
+  /// not looked at.
   [[nodiscard]] static Result<std::uint32_t> layers_that_fit(
       const std::shared_ptr<const Model>& model, const CudaOptions& options);
 };

@@ -56,7 +56,12 @@ __global__ void __launch_bounds__(kSplitWarps * 32, split_blocks<kFormat>(kTiles
   // Where rows are few, the first weights are asked for before the activations are there.
   constexpr bool kEarly = kTiles == 1;
   Piece<kFormat> pieces[kAhead];
-  const auto fetch = [&](std::uint32_t chunk) { fetch_chunks(pieces, w, panel, chunk, lane); };
+  // Where a lane's registers only just do, its place in a chunk is worked out at each load.
+  constexpr bool kTight = kTiles == 1 && !kOne && kAhead == 2 && packing(kFormat).super &&
+                          packing(kFormat).minima && packing(kFormat).high > 0;
+  const auto fetch = [&](std::uint32_t chunk) {
+    fetch_chunks(pieces, w, panel, chunk, kTight ? opaque(lane) : lane);
+  };
   const bool skipped = !is_wanted(wanted, blockIdx.x);
   if constexpr (kEarly) {
     if (!skipped) fetch(warp * kSegmentChunks);

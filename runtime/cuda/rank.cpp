@@ -33,14 +33,14 @@ Rank::~Rank() {
   transfers_.finish();
 }
 
-Status Rank::reserve(std::uint32_t pages) {
+Status Rank::reserve(std::uint32_t pages, std::uint64_t spare) {
   ESP_ASSIGN(pool_, DeviceMemory::allocate(pages * page_bytes_, "KV pool"));
   pages_ = pages;
   view_.pages = pool_.as<std::uint16_t>();
   transfers_ = PageTransfers(pool_.data(), pages, page_bytes_, view_.layers, stream());
   if (part_.layers.first > 0) return {};
   ESP_ASSIGN(const std::uint64_t free, free_bytes());
-  return forward_->hold_embedding(free > kSpare ? free - kSpare : 0);
+  return forward_->hold_embedding(free > spare ? free - spare : 0);
 }
 
 Status Rank::tune(System::Clock::time_point until, const Stopwatch& stopwatch, System& system) {

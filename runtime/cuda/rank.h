@@ -50,9 +50,9 @@ class Rank {
   Rank& operator=(const Rank&) = delete;
 
   [[nodiscard]] std::uint64_t page_bytes() const { return page_bytes_; }
-  /// Room for so many pages, and then, where steps begin here and there is some left, for
-  /// embeddings. kExhausted.
-  [[nodiscard]] Status reserve(std::uint32_t pages);
+  /// Room for so many pages, and then, where steps begin here, for embeddings if `spare` bytes are
+  /// left beside them. kExhausted.
+  [[nodiscard]] Status reserve(std::uint32_t pages, std::uint64_t spare);
 
   /// Finds the sizes of work that its device is fastest with (autotuner.h), after reserve() and
   /// before anything is in the pool.

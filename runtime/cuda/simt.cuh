@@ -19,6 +19,15 @@ namespace espalier::runtime::cuda {
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kFullWarp = 0xFFFFFFFFU;
 
+/// The most shared memory that a multiprocessor has where this code may run: what is made for sm_80
+/// (164 KiB) later devices translate. Each block takes kSharedOfBlock beside its own.
+#if __CUDA_ARCH__ == 860 || __CUDA_ARCH__ == 890 || __CUDA_ARCH__ >= 1200
+inline constexpr std::size_t kSharedOfMultiprocessor = std::size_t{100} << 10;
+#else
+inline constexpr std::size_t kSharedOfMultiprocessor = std::size_t{228} << 10;
+#endif
+inline constexpr std::size_t kSharedOfBlock = 1024;
+
 #ifdef ESPALIER_HOST_CUDA
 
 #define ESP_SHARED HOST_CUDA_SHARED

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/cpu/kv_pool.h"
+#include "runtime/cuda/panels.h"
 #include "runtime/device.h"
 #include "runtime/engine/engine.h"
 #include "tests/runtime/cuda/twins.h"
@@ -352,6 +353,37 @@ TEST(GpuLayers, AreAsManyAsTheMemoryTakes) {
   EXPECT_EQ(none.error().code, ErrorCode::kExhausted);
   EXPECT_NE(none.error().message.find("1030 MiB are free"), std::string::npos)
       << none.error().message;
+  host_cuda::reset_device();
+}
+
+// Embeddings that are not the head's are on the device where the GiB beside the layers stays whole,
+// and no layer leaves it for them.
+TEST(GpuLayers, ComeBeforeEmbeddingsAndBothLeaveTheirRoom) {
+  const auto model = four_layers(TensorType::kF32, 2, false);
+  const CudaOptions options{
+      .tensor_parallel = 1, .threads = 1, .kv_bytes = pool_bytes(*model), .layers = 4};
+  const std::uint64_t embedding = device_bytes(model->weights().embedding);
+  constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
+  const auto all_fit = [&](std::uint64_t bytes) {
+    host_cuda::set_memory_limit(bytes);
+    const auto fit = CudaBackend::layers_that_fit(model, options);
+    return fit.has_value() && *fit == 4;
+  };
+  std::uint64_t least = 2 * kGiB;  // that takes all layers
+  for (std::uint64_t step = kGiB; step > 0; step /= 2) {
+    if (all_fit(least - step)) least -= step;
+  }
+  const auto taken = [&](std::uint64_t bytes) -> std::uint64_t {
+    EXPECT_TRUE(all_fit(bytes));
+    const std::size_t before = host_cuda::allocated_bytes();
+    const auto made = CudaBackend::create(model, options, real_system());
+    EXPECT_TRUE(made.has_value());
+    return host_cuda::allocated_bytes() - before;
+  };
+  const std::uint64_t without = taken(least);
+  EXPECT_EQ(taken(least + embedding / 2), without);
+  // Small vectors are beside the weights.
+  EXPECT_EQ(taken(least + embedding + (kGiB >> 10)), without + embedding);
   host_cuda::reset_device();
 }
 
