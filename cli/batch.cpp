@@ -111,7 +111,7 @@ class Batch final : public Command {
       model["numerics"] = *numerics;
     }
     // By what it says, wherever it lies.
-    if (const std::string calibration = session.calibration(); !calibration.empty()) {
+    if (const std::string& calibration = session.calibration(); !calibration.empty()) {
       model["calibration"] = calibration;
     }
     return {{"program", file.contents()},
