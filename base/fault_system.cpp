@@ -78,6 +78,10 @@ Status FaultSystem::remove(const std::string& path) {
   ESP_TRY(step("remove", path));
   return inner_.remove(path);
 }
+Status FaultSystem::touch(const std::string& path) {
+  ESP_TRY(step("touch", path));
+  return inner_.touch(path);
+}
 Status FaultSystem::make_directories(const std::string& path) {
   ESP_TRY(step("create the folder", path));
   return inner_.make_directories(path);

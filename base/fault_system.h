@@ -41,6 +41,7 @@ class FaultSystem : public System {
   Result<std::string> real_path(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
   Status remove(const std::string& path) override;
+  Status touch(const std::string& path) override;
   Status make_directories(const std::string& path) override;
   Result<std::vector<std::string>> list(const std::string& path) override;
   Result<std::unique_ptr<FileLock>> try_lock(const std::string& path) override;

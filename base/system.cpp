@@ -218,6 +218,12 @@ class PosixSystem final : public System {
     return {};
   }
 
+  Status touch(const std::string& path) override {
+    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) != 0)
+      return fail(io_error(errno, "touch", path));
+    return {};
+  }
+
   Status make_directories(const std::string& path) override {
     std::error_code error;
     std::filesystem::create_directories(path, error);

@@ -101,6 +101,8 @@ class System {
   /// Atomically replaces `to` by `from` (same file system) and syncs the directory.
   [[nodiscard]] virtual Status rename(const std::string& from, const std::string& to) = 0;
   [[nodiscard]] virtual Status remove(const std::string& path) = 0;
+  /// The file was modified now: so it is among those that were used last.
+  [[nodiscard]] virtual Status touch(const std::string& path) = 0;
   [[nodiscard]] virtual Status make_directories(const std::string& path) = 0;
   /// Names (not paths) in a directory, sorted by bytes, without "." and "..".
   [[nodiscard]] virtual Result<std::vector<std::string>> list(const std::string& path) = 0;

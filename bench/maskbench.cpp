@@ -2,7 +2,7 @@
 // object.
 //
 //   maskbench --tokenizer T --schemas F.jsonl[.xz] … [--threads N] [--limit N] [--out rows.jsonl]
-//             [--check N] [--hold] [--spare N]
+//             [--check N] [--hold] [--spare N] [--tables DIR]
 //
 // T: a GGUF file, a Hugging Face tokenizer.json[.xz], or `bytes`. A row is {"id", "schema": text or
 // object, "tests": [{"valid", "text", "toks"}]}; `toks` are ids of T, and where they are absent or
@@ -22,6 +22,9 @@
 //
 // With --spare each mask is one near the end of a budget: where N tokens more are left than
 // complete the text there. The texts are fed all the same.
+//
+// With --tables what only the vocabulary decides is then kept in a file of DIR, if it is not there,
+// and got once more with its help, which is timed too; the rest is run with that.
 //
 // With --hold all grammars are kept: first every schema is compiled, then the texts of each are
 // fed, and `held` says what memory there was before, after the first and after the second, beside
@@ -306,6 +309,7 @@ int main(int argc, char** argv) {
   bool hold = false;
   std::optional<std::uint32_t> spare;
   std::string rows_file;
+  std::string tables_folder;
   app.add_option("--tokenizer", tokenizer, "a GGUF file, a tokenizer.json[.xz], or `bytes`")
       ->required();
   app.add_option("--schemas", files, "JSON lines, may be packed with xz")->required();
@@ -317,16 +321,26 @@ int main(int argc, char** argv) {
   app.add_option("--spare", spare, "masks where so many tokens more are left than are needed")
       ->excludes(check_option);
   app.add_flag("--hold", hold, "keep all grammars, and say what they hold");
+  app.add_option("--tables", tables_folder, "a folder for what only the vocabulary decides");
   app.add_option("--out", rows_file, "one JSON line a schema");
   CLI11_PARSE(app, argc, argv);
-  const auto vocabulary = bench::read_vocabulary(tokenizer);
+  auto vocabulary = bench::read_vocabulary(tokenizer);
   if (!vocabulary) {
     std::fprintf(stderr, "maskbench: %s\n", vocabulary.error().message.c_str());
     return 2;
   }
-  const double before_tables = thread_micros();
-  prepare_schemas(*vocabulary);
-  const double tables = thread_micros() - before_tables;
+  const auto prepare = [&] {
+    const double begin = thread_micros();
+    prepare_schemas(*vocabulary);
+    return thread_micros() - begin;
+  };
+  const double tables = prepare();
+  Json tables_read = nullptr;
+  for (int run = 0; !tables_folder.empty() && run < 2; ++run) {  // the first may have to write
+    vocabulary = bench::read_vocabulary(tokenizer);
+    keep_tables(*vocabulary, tables_folder, real_system());
+    tables_read = prepare();
+  }
   std::vector<std::string> lines;
   std::size_t number = 0;
   for (const std::string& file : files) {
@@ -469,6 +483,7 @@ int main(int argc, char** argv) {
                     {"masks_checked", checked},
                     {"masks_different", different},
                     {"tables_us", tables},
+                    {"tables_read_us", tables_read},
                     {"mask_us", times(masks)},
                     {"mask_cpu_us", times(masks_cpu)},
                     {"clock_us", {{"mask", empty.least}, {"mask_cpu", empty.cpu}}},

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/json_schema.h"
+
 namespace espalier::dsl {
 namespace {
 
@@ -72,7 +74,9 @@ Result<grammar::VocabularyRef> with_control_bytes(const runtime::Tokenizer& toke
       }
       return out;
     };
-  return grammar::Vocabulary::create(std::move(spec));
+  auto made = grammar::Vocabulary::create(std::move(spec));
+  if (made) grammar::keep_tables_beside(tokenizer.vocabulary(), *made);
+  return made;
 }
 
 }  // namespace espalier::dsl

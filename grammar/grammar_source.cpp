@@ -1,96 +1,20 @@
 #include "grammar/grammar_source.h"
 
-#include <cstring>
 #include <utility>
 
 #include "grammar/gbnf.h"
 #include "grammar/json_text.h"
 #include "grammar/lark.h"
 #include "grammar/regex.h"
+#include "grammar/stored_form.h"
 
 namespace espalier::grammar {
 namespace {
 
-// Bytes, in order: magic, version, digest of the vocabulary, then fields (numbers little-endian,
-// texts after their length), then a digest of all before it.
+// In order: magic, version, digest of the vocabulary, then fields, then a digest of all before it
+// (stored_form.h).
 constexpr std::string_view kMagic = "espalier grammar";
-constexpr std::uint64_t kVersion = 1;
-
-// FNV-1a: a step is a bijection of the state, so a change of one byte always changes the end.
-class Digest {
- public:
-  void add(std::string_view bytes) {
-    for (const char c : bytes) {
-      state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-    }
-  }
-  void add(std::uint64_t number) {
-    add(std::string_view(reinterpret_cast<const char*>(&number), sizeof number));
-  }
-  [[nodiscard]] std::uint64_t value() const { return state_; }
-
- private:
-  std::uint64_t state_ = 0xCBF29CE484222325ULL;
-};
-
-std::uint64_t digest_of(std::string_view bytes) {
-  Digest digest;
-  digest.add(bytes);
-  return digest.value();
-}
-
-std::uint64_t digest_of(const Vocabulary& vocabulary) {
-  Digest digest;
-  digest.add(vocabulary.size());
-  for (std::size_t id = 0; id < vocabulary.size(); ++id) {
-    const std::string_view bytes = vocabulary.bytes(static_cast<TokenId>(id));
-    digest.add(bytes.size());
-    digest.add(bytes);
-  }
-  digest.add(static_cast<std::uint64_t>(vocabulary.end_of_turn()));
-  for (const TokenId id : vocabulary.also_end()) digest.add(static_cast<std::uint64_t>(id));
-  return digest.value();
-}
-
-void put(std::string& out, std::uint64_t number) {
-  for (int shift = 0; shift < 64; shift += 8) out += static_cast<char>((number >> shift) & 0xFF);
-}
-void put(std::string& out, std::string_view text) {
-  put(out, text.size());
-  out += text;
-}
-
-class Fields {
- public:
-  explicit Fields(std::string_view left) : left_(left) {}
-  std::uint64_t number() {
-    std::uint64_t out = 0;
-    if (left_.size() < 8) {
-      whole_ = false;
-      return 0;
-    }
-    for (std::size_t i = 0; i < 8; ++i) {
-      out |= std::uint64_t{static_cast<unsigned char>(left_[i])} << (8 * i);
-    }
-    left_.remove_prefix(8);
-    return out;
-  }
-  std::string text() {
-    const std::uint64_t size = number();
-    if (size > left_.size()) {
-      whole_ = false;
-      return {};
-    }
-    std::string out(left_.substr(0, size));
-    left_.remove_prefix(size);
-    return out;
-  }
-  [[nodiscard]] bool done() const { return whole_ && left_.empty(); }
-
- private:
-  std::string_view left_;
-  bool whole_ = true;
-};
+constexpr std::uint64_t kVersion = 2;
 
 }  // namespace
 
@@ -159,8 +83,8 @@ Result<GrammarSource> restore(std::string_view stored, const Vocabulary& vocabul
   }
   GrammarSource out;
   const std::uint64_t kind = fields.number();
-  out.text = fields.text();
-  out.follow = fields.text();
+  out.text = std::string(fields.text());
+  out.follow = std::string(fields.text());
   out.schema.strict = fields.number() != 0;
   const std::uint64_t order = fields.number();
   out.schema.unknown_keywords = fields.number() != 0;

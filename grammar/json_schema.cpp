@@ -54,6 +54,12 @@ Result<GrammarRef> compile_json_schema(VocabularyRef vocabulary, const Json& sch
 void prepare_schemas(const VocabularyRef& vocabulary) {
   const std::shared_ptr<ScalarLibrary> library = ScalarLibrary::of(vocabulary);
   library->keep_for_good(true);
+  make_formats(vocabulary);
+  library->keep_for_good(false);
+  static_cast<void>(vocabulary->slice(JsonExpressions::kUnescaped, std::nullopt));
+}
+
+void make_formats(const VocabularyRef& vocabulary) {
   const TokenTrie& trie = vocabulary->trie();
   const std::uint32_t quote = trie.child(TokenTrie::kRoot, '"');
   for (const std::string_view format : schema_format_names()) {  // their automata stay there
@@ -64,8 +70,6 @@ void prepare_schemas(const VocabularyRef& vocabulary) {
     const auto quotes = trie.tokens_at(quote);
     if (!quotes.empty() && text.advance(quotes[0])) static_cast<void>(text.mask(UINT32_MAX));
   }
-  library->keep_for_good(false);
-  static_cast<void>(vocabulary->slice(JsonExpressions::kUnescaped, std::nullopt));
 }
 
 }  // namespace espalier::grammar

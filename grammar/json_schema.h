@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/system.h"
 #include "grammar/expression.h"
 #include "grammar/json_expression.h"
 #include "grammar/matcher.h"
@@ -94,8 +95,17 @@ struct KeywordOutcome {
                                                      const SchemaOptions& options = {},
                                                      const Limits& limits = {});
 
-/// Makes what schemas need of a vocabulary alone, once (some 75 ms at 128,000 tokens); else the
-/// first schema's compilation does. Thread-safe.
+/// Makes what schemas need of a vocabulary alone, once (some 60 ms at 128,000 tokens); else the
+/// schemas' compilations do, as they need it. Thread-safe.
 void prepare_schemas(const VocabularyRef& vocabulary);
+
+/// To be called before the vocabulary's first schema: what takes longest of that, the automata of
+/// the formats, is kept in a file of `folder`. The first schema that names a format reads it, or
+/// makes and writes all of it where no file is there that holds; where none can be written, formats
+/// are made as schemas need them. Without this nothing is read or written. `system` lives as long
+/// as the vocabulary. Thread-safe.
+void keep_tables(const VocabularyRef& vocabulary, std::string folder, System& system);
+/// The same in the folder that another vocabulary's are kept in, if they are.
+void keep_tables_beside(const VocabularyRef& other, const VocabularyRef& vocabulary);
 
 }  // namespace espalier::grammar

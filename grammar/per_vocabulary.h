@@ -10,7 +10,8 @@
 
 namespace espalier::grammar {
 
-/// The T of this vocabulary; `make()` gives a std::shared_ptr<T> where there is none yet.
+/// The T of this vocabulary; `make()` gives a std::shared_ptr<T> where there is none yet. One place
+/// calls it for a T: those of another `make` would be others.
 template <class T, class Make>
 std::shared_ptr<T> per_vocabulary(const VocabularyRef& vocabulary, Make&& make) {
   struct Kept {

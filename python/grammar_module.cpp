@@ -9,9 +9,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/cache_folder.h"
 #include "base/system.h"
 #include "dsl/program.h"
 #include "grammar/grammar_source.h"
+#include "grammar/json_schema.h"
 #include "grammar/json_text.h"
 #include "grammar/mask_rows.h"
 #include "grammar/matcher.h"
@@ -134,9 +136,16 @@ Result<Vocabulary> vocabulary_of_gguf(const std::string& model) {
   return Vocabulary{grammar::VocabularyRef(loaded, loaded->tokenizer()->vocabulary().get())};
 }
 
+// As Model::load has it for the vocabularies of models.
+void keep_tables(const grammar::VocabularyRef& vocabulary) {
+  if (auto folder = cache_folder("grammar", real_system()))
+    grammar::keep_tables(vocabulary, std::move(*folder), real_system());
+}
+
 Result<Vocabulary> vocabulary_of_tokenizer_json(const std::string& path) {
   ESP_ASSIGN(const std::string text, real_system().read(path, runtime::kMaxTokenizerJsonBytes));
   ESP_ASSIGN(const auto tokenizer, runtime::load_hf_tokenizer_json(text, path));
+  keep_tables(tokenizer->vocabulary());
   return Vocabulary{grammar::VocabularyRef(tokenizer, tokenizer->vocabulary().get())};
 }
 
@@ -277,6 +286,7 @@ void bind_grammar(py::module_& module) {
                     {
                       const py::gil_scoped_release unlocked;
                       made = grammar::Vocabulary::create(std::move(spec));
+                      if (made) keep_tables(*made);
                     }
                     return Vocabulary{unwrap(std::move(made))};
                   })

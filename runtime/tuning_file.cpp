@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/cache_folder.h"
+
 namespace espalier::runtime {
 namespace {
 
@@ -21,13 +23,11 @@ std::uint64_t fnv(std::string_view text) {
 }  // namespace
 
 std::optional<NumbersFile> NumbersFile::open(std::string key, System& system) {
-  const auto home = system.environment("HOME");
-  if (!home || home->empty()) return std::nullopt;
-  const std::string folder = *home + "/.cache/espalier/tuning";
-  if (!system.make_directories(folder)) return std::nullopt;
+  const auto folder = cache_folder("tuning", system);
+  if (!folder || !system.make_directories(*folder)) return std::nullopt;
   char name[24];
   std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(fnv(key)));
-  return NumbersFile(folder + "/" + name + ".json", std::move(key), system);
+  return NumbersFile(*folder + "/" + name + ".json", std::move(key), system);
 }
 
 std::optional<std::vector<std::uint32_t>> NumbersFile::read(

@@ -201,21 +201,6 @@ void ScalarDfa::count_completions(const Edges& edges) {
   }
 }
 
-// visit(to, there) for all pairs of states that one byte leads to from a state and from one of the
-// characters', until it says false.
-template <class Visit>
-bool ScalarDfa::for_each_pair(State q, const Terminal& characters, std::uint16_t there,
-                              Visit&& visit) const {
-  const std::span<const ByteRun> a = runs_.of(q), b = characters.runs(there);
-  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
-    if (!visit(a[i].to, b[j].to)) return false;
-    const unsigned ends_a = ByteRuns::end(a, i), ends_b = ByteRuns::end(b, j);
-    if (ends_a <= ends_b) ++i;
-    if (ends_b <= ends_a) ++j;
-  }
-  return true;
-}
-
 // Each state goes with one of the characters' states, else lengths are not counted. Then from the
 // ends backwards: steps that begin a character cost one.
 void ScalarDfa::count_characters(const Edges& edges, const Terminal& characters) {

@@ -20,6 +20,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -56,6 +57,13 @@ class ScalarDfa {
   /// that are tokens; `characters` as above.
   [[nodiscard]] std::shared_ptr<const ScalarDfa> without_empty(const ByteSet& preferred,
                                                                const Terminal* characters) const;
+
+  struct Tables;
+  /// A quoted one's steps, as bytes (stored_form.h), of which restore() makes it again: all else
+  /// follows from them. Else, and where the bytes say no automaton whose texts are all strings and
+  /// can be written with the vocabulary's json_bytes(), nullptr.
+  [[nodiscard]] std::string stored() const;
+  static std::shared_ptr<const ScalarDfa> restore(std::string_view stored, const Tables& tables);
 
   [[nodiscard]] State start() const { return start_; }
   [[nodiscard]] State next(State q, unsigned char byte) const {
@@ -187,7 +195,9 @@ class ScalarDfa {
   void count_characters(const Edges& edges, const Terminal& characters);
   void find_stretches(const Edges& edges);
   template <class Visit>
-  bool for_each_pair(State q, const Terminal& characters, std::uint16_t there, Visit&& visit) const;
+  bool for_each_pair(State q, const Terminal& characters, Terminal::State there,
+                     Visit&& visit) const;
+  [[nodiscard]] bool within(const Terminal& characters) const;
   [[nodiscard]] Chain chain(State q, std::size_t longest) const;
   [[nodiscard]] Chain closed(State q, std::size_t longest) const;
   template <class Wanted>
@@ -256,5 +266,20 @@ class ScalarDfa {
   // By alphabet: tokens of strings that hold a character without any byte of it.
   mutable std::vector<std::pair<ByteSet, Words>> foreign_;
 };
+
+// visit(to, there) for all pairs of states that one byte leads to from a state and from one of the
+// characters', until it says false.
+template <class Visit>
+bool ScalarDfa::for_each_pair(State q, const Terminal& characters, Terminal::State there,
+                              Visit&& visit) const {
+  const std::span<const ByteRun> a = runs_.of(q), b = characters.runs(there);
+  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    if (!visit(a[i].to, b[j].to)) return false;
+    const unsigned ends_a = ByteRuns::end(a, i), ends_b = ByteRuns::end(b, j);
+    if (ends_a <= ends_b) ++i;
+    if (ends_b <= ends_a) ++j;
+  }
+  return true;
+}
 
 }  // namespace espalier::grammar

@@ -72,6 +72,13 @@ void describe(const Formulas& formulas, FormulaId f, std::string& out) {
   out += ';';
 }
 
+// Whether some part is a pattern that all of a string matches, as describe() names it: those of
+// formats. Of texts that look like it too.
+bool speaks_of_format(std::string_view key) {
+  static constexpr char kPattern[] = {'a' + static_cast<int>(AtomKind::kPattern), 'w', '"'};
+  return key.find(std::string_view(kPattern, sizeof kPattern)) != key.npos;
+}
+
 }  // namespace
 
 std::optional<std::string> scalar_key(const Formulas& formulas, FormulaId f) {
@@ -252,11 +259,26 @@ const Terminal* ScalarLibrary::terminal(JsonTypes types) const {
 }
 
 std::shared_ptr<ScalarLibrary> ScalarLibrary::of(const VocabularyRef& vocabulary) {
-  return per_vocabulary<ScalarLibrary>(
-      vocabulary, [&] { return std::make_shared<ScalarLibrary>(*vocabulary); });
+  return per_vocabulary<ScalarLibrary>(vocabulary, [&] {
+    auto library = std::make_shared<ScalarLibrary>(*vocabulary);
+    library->vocabulary_ = vocabulary;
+    return library;
+  });
 }
 
 std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) {
+  if (auto known = find_known(key)) return known;
+  if (!speaks_of_format(key)) return std::nullopt;
+  if (!brought_.exchange(true)) {
+    // To make formats that are to be kept comes by here again, with others; other threads make
+    // what they need meanwhile.
+    if (const VocabularyRef vocabulary = vocabulary_.lock()) bring_formats(*this, vocabulary);
+    if (auto known = find_known(key)) return known;
+  }
+  return find_kept(key);
+}
+
+std::optional<ScalarLibrary::Entry> ScalarLibrary::find_known(const std::string& key) {
   const std::lock_guard lock(mutex_);
   const auto it = entries_.find(key);
   if (it == entries_.end()) return std::nullopt;
@@ -264,6 +286,32 @@ std::optional<ScalarLibrary::Entry> ScalarLibrary::find(const std::string& key) 
   if (kept.used != by_use_.end()) by_use_.splice(by_use_.begin(), by_use_, kept.used);
   stay(kept);
   return kept.entry;
+}
+
+void ScalarLibrary::take(KeptFormats formats, TablesFile file) {
+  auto brought = std::make_shared<const Brought>(Brought{std::move(formats), std::move(file)});
+  const std::lock_guard lock(mutex_);
+  on_disk_ = std::move(brought);
+}
+
+std::optional<ScalarLibrary::Entry> ScalarLibrary::find_kept(const std::string& key) {
+  std::shared_ptr<const Brought> brought;
+  {
+    const std::lock_guard lock(mutex_);
+    brought = on_disk_;
+  }
+  if (brought == nullptr) return std::nullopt;
+  bool whole = true;
+  auto dfa = brought->formats.find(key, tables_, &whole);
+  if (!whole) {
+    brought->file.remove();
+    const std::lock_guard lock(mutex_);
+    on_disk_ = nullptr;
+  }
+  if (dfa == nullptr) return std::nullopt;
+  const Entry entry{nullptr, std::move(dfa), nullptr};
+  add(key, entry);
+  return entry;
 }
 
 bool ScalarLibrary::add(const std::string& key, const Entry& entry) {

@@ -9,6 +9,7 @@
 // to the vocabulary without owning it, and whoever runs one owns it.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -19,6 +20,7 @@
 
 #include "grammar/program.h"
 #include "grammar/schema/formula.h"
+#include "grammar/schema/kept_formats.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/terminal.h"
@@ -61,14 +63,20 @@ class ScalarLibrary {
              (dfa != nullptr ? dfa->held_bytes() : 0);
     }
   };
+  /// The first key that speaks of a format has what is kept of them on disk brought.
   std::optional<Entry> find(const std::string& key);
   /// False where it is not kept.
   bool add(const std::string& key, const Entry& entry);
   /// From now on, or no longer: what is found or added stays for good, a quarter of kEntries at
   /// most.
   void keep_for_good(bool keep);
+  /// Has find() give what `file` kept, where it has nothing else; a form that does not hold is
+  /// taken away again, and the file removed.
+  void take(KeptFormats formats, TablesFile file);
 
  private:
+  [[nodiscard]] std::optional<Entry> find_known(const std::string& key);
+  [[nodiscard]] std::optional<Entry> find_kept(const std::string& key);
   void sort_by_bytes(const Vocabulary& vocabulary);
   void find_exits(const Vocabulary& vocabulary);
 
@@ -89,6 +97,13 @@ class ScalarLibrary {
   bool for_good_ = false;
   std::size_t staying_ = 0;
   std::size_t dfa_bytes_ = 0;
+  std::atomic<bool> brought_ = false;  // what is kept on disk, or it is being brought
+  struct Brought {
+    KeptFormats formats;
+    TablesFile file;
+  };
+  std::shared_ptr<const Brought> on_disk_;
+  std::weak_ptr<const Vocabulary> vocabulary_;
 };
 
 /// What a formula without schema numbers says of scalars, the same for equal formulas of different

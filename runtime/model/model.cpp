@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/cache_folder.h"
+#include "grammar/json_schema.h"
 #include "runtime/chat/load_chat_template.h"
 #include "runtime/model/architecture.h"
 #include "runtime/model/gguf.h"
@@ -72,6 +74,8 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, System
   ESP_ASSIGN(auto file, open_split(path, system));
   ESP_ASSIGN(const Architecture* architecture, find_architecture(file));
   ESP_ASSIGN(auto tokenizer, load_tokenizer(file));
+  if (auto folder = cache_folder("grammar", system))
+    grammar::keep_tables(tokenizer->vocabulary(), std::move(*folder), system);
   ESP_ASSIGN(auto chat_template, load_chat_template(file, tokenizer));
   const ShapeRequest request{static_cast<std::uint32_t>(tokenizer->size()), options.context};
   ESP_ASSIGN(auto shape, architecture->read_shape(file, request));

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/cache_folder.h"
 #include "runtime/model/gguf.h"
 #include "runtime/model/split.h"
 #include "runtime/store/pull.h"
@@ -35,12 +36,12 @@ Result<ModelStore> ModelStore::open(System& system) {
   if (auto folder = system.environment("ESPALIER_MODELS"); folder && !folder->empty()) {
     return ModelStore(system, std::move(*folder), catalogue());
   }
-  const auto home = system.environment("HOME");
-  if (!home || home->empty()) {
+  auto folder = cache_folder("models", system);
+  if (!folder) {
     return fail(ErrorCode::kInvalid,
                 "where models are kept is not known: set ESPALIER_MODELS or HOME");
   }
-  return ModelStore(system, *home + "/.cache/espalier/models", catalogue());
+  return ModelStore(system, std::move(*folder), catalogue());
 }
 
 ModelStore::ModelStore(System& system, std::string folder, std::span<const CatalogueEntry> known)

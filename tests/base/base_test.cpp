@@ -185,6 +185,25 @@ TEST(System, AFileThatIsReplacedIsTheOneThatALinkLeadsTo) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(System, AFileThatIsTouchedWasModifiedNowAndIsElseTheSame) {
+  const std::string folder = temporary_folder();
+  std::ofstream(folder + "/old") << "x";
+  std::filesystem::last_write_time(
+      folder + "/old", std::filesystem::file_time_type::clock::now() - std::chrono::hours(48));
+  std::ofstream(folder + "/new") << "y";
+  ASSERT_LT(real_system().info(folder + "/old")->modified_ns,
+            real_system().info(folder + "/new")->modified_ns);
+  ASSERT_TRUE(real_system().touch(folder + "/old").has_value());
+  EXPECT_GE(real_system().info(folder + "/old")->modified_ns,
+            real_system().info(folder + "/new")->modified_ns);
+  EXPECT_EQ(real_system().read(folder + "/old", 10), "x");
+  const auto absent = real_system().touch(folder + "/absent");
+  ASSERT_FALSE(absent.has_value());
+  EXPECT_NE(absent.error().message.find("/absent"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder + "/absent"));
+  std::filesystem::remove_all(folder);
+}
+
 TEST(System, ALockIsHeldByOneAndGoneWithItsHolder) {
   const std::string path =
       (std::filesystem::temp_directory_path() / ("espalier_lock_" + std::to_string(::getpid())))
@@ -223,6 +242,7 @@ TEST(FaultSystem, EveryCallOfASequenceCanBeMadeToFail) {
       ESP_TRY(file->sync());
     }
     ESP_TRY(system.rename(folder + "/a", folder + "/b"));
+    ESP_TRY(system.touch(folder + "/b"));
     return system.read(folder + "/b", 10);
   };
   std::uint64_t n = 1;
@@ -235,7 +255,7 @@ TEST(FaultSystem, EveryCallOfASequenceCanBeMadeToFail) {
     }
     ASSERT_FALSE(result.has_value()) << "call " << n;
   }
-  EXPECT_EQ(n, 6U);
+  EXPECT_EQ(n, 7U);
   std::filesystem::remove_all(folder);
 }
 

@@ -126,7 +126,7 @@ class MemorySystem final : public System {
     ESP_TRY(step(path));
     if (is_folder(path)) return FileInfo{0, true, false, 0};
     ESP_ASSIGN(auto node, find(path));
-    return FileInfo{node->content.size(), false, true, 0};
+    return FileInfo{node->content.size(), false, true, node->modified};
   }
   Status rename(const std::string& from, const std::string& to) override {
     const std::lock_guard lock(mutex_);
@@ -141,6 +141,13 @@ class MemorySystem final : public System {
     const std::lock_guard lock(mutex_);
     ESP_TRY(step(path));
     if (names_.erase(path) == 0) return absent(path);
+    return {};
+  }
+  Status touch(const std::string& path) override {
+    const std::lock_guard lock(mutex_);
+    ESP_TRY(step(path));
+    ESP_ASSIGN(auto node, find(path));
+    node->modified = ++changes_;
     return {};
   }
   Status make_directories(const std::string& path) override {
@@ -185,6 +192,7 @@ class MemorySystem final : public System {
   struct Node {
     std::string content;
     std::size_t synced = 0;
+    std::int64_t modified = 0;  // counts changes of all files
   };
   using Names = std::map<std::string, std::shared_ptr<Node>>;
 
@@ -209,6 +217,7 @@ class MemorySystem final : public System {
         const std::size_t old = node_->content.size();
         node_->content.resize(old + size);
         if (size > 0) std::memcpy(node_->content.data() + old, bytes.data(), size);
+        node_->modified = ++system_.changes_;
       };
       const bool was_dead = system_.dead_;
       if (auto status = system_.step(path_); !status) {
@@ -287,6 +296,7 @@ class MemorySystem final : public System {
   std::shared_ptr<Locks> locks_ = std::make_shared<Locks>();
   Clock::time_point now_;
   std::uint64_t operations_ = 0;
+  std::int64_t changes_ = 0;
   std::uint64_t die_at_ = 0;
   bool dead_ = false;
   std::uint64_t disk_left_ = UINT64_MAX;

@@ -2,8 +2,10 @@
 // thousand, 128 thousand and 262 thousand tokens.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
+#include <vector>
 
 #include "base/system.h"
 #include "grammar/json_schema.h"
@@ -11,6 +13,7 @@
 #include "runtime/tokenizer/hf_tokenizer_json.h"
 #include "runtime/tokenizer/load_tokenizer.h"
 #include "tests/support/data.h"
+#include "tests/support/memory_system.h"
 
 namespace espalier::grammar {
 namespace {
@@ -108,6 +111,55 @@ TEST_P(SchemaMasks, AgreeWithTheRecogniserTokenByToken) {
     }
   }
   std::printf("%zu tokens compared over a vocabulary of %zu\n", checks, vocabulary->size());
+}
+
+// The same tokens as another vocabulary, whose formats are kept in that system.
+VocabularyRef keeping(const Vocabulary& vocabulary, System& system) {
+  Vocabulary::Spec spec;
+  for (std::size_t id = 0; id < vocabulary.size(); ++id) {
+    spec.bytes.emplace_back(vocabulary.bytes(static_cast<TokenId>(id)));
+  }
+  spec.end_of_turn = vocabulary.end_of_turn();
+  spec.also_end.assign(vocabulary.also_end().begin(), vocabulary.also_end().end());
+  auto out = Vocabulary::create(std::move(spec)).value();
+  keep_tables(out, "/kept", system);
+  return out;
+}
+
+TEST_P(SchemaMasks, AreTheSameWhereFormatsWereReadFromDisk) {
+  espalier::testing::MemorySystem system;
+  std::vector<Json> schemas;
+  for (const char* text : kSchemas) schemas.push_back(Json::parse(text));
+  for (const char* name : {"date", "email", "hostname", "idn-hostname", "ipv6", "iri", "regex"}) {
+    schemas.push_back({{"type", "array"}, {"items", {{"type", "string"}, {"format", name}}}});
+  }
+  ASSERT_TRUE(compile_json_schema(keeping(*vocabulary, system), schemas.back()).has_value());
+  ASSERT_EQ(system.paths().size(), 1U);
+  const std::string kept = system.get(system.paths()[0]);
+  const VocabularyRef reading = keeping(*vocabulary, system);
+  for (const Json& schema : schemas) {
+    const auto made = compile_json_schema(vocabulary, schema);
+    const auto read = compile_json_schema(reading, schema);
+    ASSERT_TRUE(made.has_value() && read.has_value()) << schema;
+    std::mt19937 random(7);
+    Matcher one = (*made)->start(), other = (*read)->start();
+    for (int step = 0; step < 10; ++step) {
+      ASSERT_EQ(one.distance(), other.distance()) << schema << "\nafter " << one.text();
+      ASSERT_EQ(one.accepting(), other.accepting()) << schema << "\nafter " << one.text();
+      const std::uint32_t budget = step % 2 == 0 ? UINT32_MAX : one.distance() + 3;
+      const MaskRef mask = one.mask(budget);
+      ASSERT_TRUE(std::ranges::equal(mask->words(), other.mask(budget)->words()))
+          << schema << "\nafter " << one.text();
+      TokenId next = kNoToken;
+      for (int i = 0; i < 100'000 && next == kNoToken; ++i) {
+        const auto id = static_cast<TokenId>(random() % vocabulary->size());
+        if (mask->allows(id) && !vocabulary->is_end(id)) next = id;
+      }
+      if (next == kNoToken) break;
+      ASSERT_TRUE(one.advance(next) && other.advance(next));
+    }
+  }
+  EXPECT_EQ(system.get(system.paths()[0]), kept);
 }
 
 }  // namespace
