@@ -28,9 +28,10 @@ inline Lanes load_plain(const unsigned char* p) {
 // once for all of them. These pass by kWideRows / 2 to kWideRows at a time, as evenly as can be.
 template <int kRows, class F>
 ESP_INLINE inline void pass_of(size_t count, size_t first, const F& f) {
+  constexpr int kLeast = kWideRows < 2 ? 1 : kWideRows / 2;
   if (count == kRows) {
     f.template operator()<kRows>(first);
-  } else if constexpr (kRows > 1 && kRows > kWideRows / 2) {
+  } else if constexpr (kRows > kLeast) {
     pass_of<kRows - 1>(count, first, f);
   }
 }

@@ -117,9 +117,7 @@ inline void panel_tile(const unsigned char* unit, const QuantisedRows& x, size_t
 template <PanelType kType>
 void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first_row, size_t rows,
                 float* out, size_t stride, bool add_to) {
-  size_t m = 0;
-  size_t left = 0;  // of those of the group that are wanted
-  const auto next = [&]<int kRows>() {
+  const auto next = [&]<int kRows>(size_t& m, size_t& left) {
     if constexpr (kRows <= kMostRows<kType>) {
       for (; left >= kRows; left -= kRows, m += kRows) {
         // Few rows wait for the panel: in one pass over it, what comes is asked for all the time.
@@ -132,15 +130,16 @@ void panel_rows(const unsigned char* panel, const QuantisedRows& x, size_t first
       }
     }
   };
+  size_t m = 0;
   while (m < rows) {
     const size_t in_group = kRowGroup - (first_row + m) % kRowGroup;
-    left = rows - m < in_group ? rows - m : in_group;
-    next.template operator()<16>();
-    next.template operator()<8>();
-    next.template operator()<6>();
-    next.template operator()<4>();
-    next.template operator()<2>();
-    next.template operator()<1>();
+    size_t left = rows - m < in_group ? rows - m : in_group;  // of the group's
+    next.template operator()<16>(m, left);
+    next.template operator()<8>(m, left);
+    next.template operator()<6>(m, left);
+    next.template operator()<4>(m, left);
+    next.template operator()<2>(m, left);
+    next.template operator()<1>(m, left);
   }
 }
 
