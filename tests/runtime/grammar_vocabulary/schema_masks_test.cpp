@@ -133,7 +133,8 @@ TEST_P(SchemaMasks, AreTheSameWhereFormatsWereReadFromDisk) {
   for (const char* name : {"date", "email", "hostname", "idn-hostname", "ipv6", "iri", "regex"}) {
     schemas.push_back({{"type", "array"}, {"items", {{"type", "string"}, {"format", name}}}});
   }
-  ASSERT_TRUE(compile_json_schema(keeping(*vocabulary, system), schemas.back()).has_value());
+  const Json format = {{"type", "string"}, {"format", "regex"}};
+  ASSERT_TRUE(compile_json_schema(keeping(*vocabulary, system), format).has_value());
   ASSERT_EQ(system.paths().size(), 1U);
   const std::string kept = system.get(system.paths()[0]);
   const VocabularyRef reading = keeping(*vocabulary, system);
