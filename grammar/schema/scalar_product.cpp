@@ -13,8 +13,11 @@
 namespace espalier::grammar {
 
 ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, const ByteSet& readable,
-                             const ByteSet& preferred)
-    : what_(std::move(what)), readable_(readable), preferred_(preferred) {
+                             const ByteSet& preferred, Opened opened)
+    : what_(std::move(what)),
+      of_all_(std::move(opened)),
+      readable_(readable),
+      preferred_(preferred) {
   const std::size_t parts = what_->parts();
   automata_.resize(parts);
   next_.resize(parts);
@@ -148,7 +151,8 @@ bool ScalarProduct::Open::operator<(const Open& other) const {
 // Nearest first, to a state that is accepting or whose closing is known. What is learnt on the way
 // stays: a state that was opened lies at least as far from the end as the one found says.
 void ScalarProduct::find_closing(State from) {
-  const std::size_t most = in_vain_ < kMostInVain ? kMostOpened : kFewOpened;
+  const bool many = in_vain_ >= kMostInVain || *of_all_ >= kMostOfAll;
+  const std::size_t most = many ? kFewOpened : kMostOpened;
   ++searches_;
   open_.clear();
   std::uint32_t order = 0;
@@ -192,6 +196,7 @@ void ScalarProduct::find_closing(State from) {
       reach(runs[i].to, at.length + 1, at.state, static_cast<unsigned char>(byte));
     }
   }
+  *of_all_ += opened.size();
   if (end == kNone) {
     in_vain_ += opened.size();
     const bool all = open_.empty() && !cut;
@@ -261,6 +266,7 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
   const auto nodes = trie.nodes();
   const auto tokens = trie.tokens();
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
+  const std::size_t before = facts_.size();
   // Most of a walk is in a few states: what bytes do there is written out as it is asked for.
   constexpr std::size_t kRows = 128;
   constexpr State kUnread = UINT32_MAX;
@@ -322,6 +328,7 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarD
     if (to != kNone) to = next(to, static_cast<unsigned char>(text[exits[i].size]));
     if (to != kNone && accepting(to)) out->exits.push_back(i);
   }
+  *of_all_ += facts_.size() - before;
   const std::size_t bytes = sizeof(Tokens) + out->stay.size() * sizeof(TokenId) +
                             out->many.words.size() * 8 + out->exits.size() * 4 + 128;
   if (kept_ + bytes > kMostKept) return out;

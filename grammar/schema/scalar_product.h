@@ -4,8 +4,9 @@
 // Only states that some text completes are given out. Whether one does is found by a search for its
 // shortest text, nearest first by what the parts alone still need, and kept for all states on the
 // way; so closings agree: what remains after a part of one is the rest of it. A search opens
-// kMostOpened states at most, later ones fewer once many were in vain: what they do not find counts
-// as no text (the same on every machine), and undecided() says so.
+// kMostOpened states at most, later ones fewer once many were in vain, or many were opened by all
+// that share a count: what they do not find counts as no text (the same on every machine), and
+// undecided() says so.
 //
 // One a machine and combination, whatever texts are taken away beside it. Not thread-safe; grows
 // with use, `bytes()` says how far: some 500 bytes a state.
@@ -28,11 +29,15 @@ namespace espalier::grammar {
 class ScalarProduct {
  public:
   using State = std::uint32_t;
-  static constexpr State kNone = 0;  // no text goes that way
+  static constexpr State kNone = 0;                   // no text goes that way
+  static constexpr std::size_t kMostOfAll = 200'000;  // of all that share a count
 
-  /// `readable`: what texts may hold; `preferred`: bytes that are tokens, along which closings go.
+  /// How many states searches opened and masks made.
+  using Opened = std::shared_ptr<std::size_t>;
+  /// `readable`: what texts may hold; `preferred`: bytes that are tokens, along which closings go;
+  /// `opened`: of all that are to be held to kMostOfAll together.
   ScalarProduct(std::shared_ptr<const ScalarCombination> what, const ByteSet& readable,
-                const ByteSet& preferred);
+                const ByteSet& preferred, Opened opened);
 
   /// kNone where there is no scalar.
   State start() { return live(start_) ? start_ : kNone; }
@@ -108,6 +113,7 @@ class ScalarProduct {
   [[nodiscard]] static std::uint32_t part_state(const Automaton& of, StateId state);
 
   std::shared_ptr<const ScalarCombination> what_;
+  Opened of_all_;
   ByteSet readable_, preferred_;
   std::vector<std::unique_ptr<Automaton>> automata_;  // by part; of those that have a program
   State start_ = kNone;

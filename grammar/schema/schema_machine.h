@@ -439,7 +439,6 @@ class SchemaMachine {
   bool find_next_key(FoundKeys& of, const KeyClass& key);
   std::optional<std::string> fresh_key(const KeyClass& key, const std::vector<std::uint32_t>& names,
                                        std::uint32_t seen);
-
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
   FormulaId expand_key(FormulaId f);
@@ -543,6 +542,7 @@ class SchemaMachine {
   std::size_t bytes_ = 0;
   Fuel fuel_{"steps", kSteps};
   std::size_t large_steps_ = 40'000;  // left for automata that take more than kDfaSteps
+  ScalarProduct::Opened opened_ = std::make_shared<std::size_t>(0);
 
   std::vector<State> states_;
   InternTable cursor_ids_;

@@ -90,11 +90,13 @@ std::uint32_t SchemaMachine::untaken(FormulaId f) {
   return untaken_[f] = id;
 }
 
-// Parts run side by side as texts come by; nothing where it is not known whether there is a text.
+// Parts run side by side as texts come by; nothing where it is not known whether there is a text,
+// or searches for texts of others have cost so much that no more are begun.
 std::optional<ScalarRun> SchemaMachine::side_by_side(
     std::shared_ptr<const ScalarCombination> parts) const {
+  if (*opened_ >= ScalarProduct::kMostOfAll) return std::nullopt;
   auto product = std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
-                                                 vocabulary_->single_bytes());
+                                                 vocabulary_->single_bytes(), opened_);
   if (product->start() != ScalarProduct::kNone) return ScalarRun(std::move(product));
   return product->undecided() ? std::nullopt : std::optional(ScalarRun());
 }

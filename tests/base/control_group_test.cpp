@@ -17,12 +17,14 @@ namespace {
 constexpr std::uint64_t kNone = ControlGroupLimits::kNone;
 
 class ControlGroup : public ::testing::Test {
+ public:
+  ~ControlGroup() override { std::filesystem::remove_all(root_); }
+
  protected:
   ControlGroup() {
     std::string name = (std::filesystem::temp_directory_path() / "espalier-groups-XXXXXX").string();
     root_ = ::mkdtemp(name.data());
   }
-  ~ControlGroup() override { std::filesystem::remove_all(root_); }
   void in(const std::string& groups) const { put("/proc/self/cgroup", groups); }
   void put(const std::string& path, const std::string& content) const {
     std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());

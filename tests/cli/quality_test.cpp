@@ -91,10 +91,9 @@ TEST_F(OnTwoModels, AQuantisedOneIsFartherTheFewerBitsItHas) {
     before = said["mean_divergence"].get<double>();
   }
   const Ran table = quality("q.gguf", {"--against", folder_.path("a.gguf"), "--text", text_});
-  for (const char* line : {"reference  ", "perplexity  ", "same likeliest token",
-                           "KL divergence, "
-                           "mean",
-                           "KL divergence, largest", "farthest log-probability"}) {
+  for (const char* line :
+       {"reference  ", "perplexity  ", "same likeliest token", "KL divergence, mean",
+        "KL divergence, largest", "farthest log-probability"}) {
     EXPECT_THAT(table.out, HasSubstr(line));
   }
 }
