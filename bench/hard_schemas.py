@@ -326,6 +326,7 @@ def rows() -> Iterator[Row]:
     yield names_together(40, 0)
     yield names_together(150, 100)
     yield conditions_by_patterns(20)
+    yield unfinished_keys(2)
     yield (
         "unique_numbers",
         {"items": {"type": "number"}, "uniqueItems": True},
@@ -570,6 +571,12 @@ def events(count: int) -> Row:
         {**{f"p{(i * step) % 9}": values[(i + step) % 4] for step in (1, 3, 4)}, "type": f"event{i}"} for i in (1, 5)
     ]
     return f"oneof_{count}_events", {"type": "object", "oneOf": branches}, valid, [{"p0": None, "type": "event1"}]
+
+
+def unfinished_keys(count: int) -> Row:
+    """Keys under patterns of which no two have a finished automaton together."""
+    patterns = {f"{chr(97 + i)}.{{{9 + i}}}$": {"type": ["string", "integer"], "minLength": i} for i in range(count)}
+    return f"keys_unfinished_{count}", {"type": "object", "patternProperties": patterns}, [{"zzzz": 1}], []
 
 
 def main() -> None:

@@ -162,6 +162,7 @@ std::vector<std::unique_ptr<Automaton>> CompiledGrammar::give_up_automata() cons
   if (!lock || automaton_ == nullptr) return out;
   if (leased() && AutomatonCache::of_process().clock() - used() < kRecent) return out;
   tell_cache(0);
+  held_ = 0;
   out.push_back(std::move(automaton_));
   if (successor_ != nullptr) out.push_back(std::move(successor_));
   return out;
@@ -204,7 +205,11 @@ StateId CompiledGrammar::replay(const MatcherState& next, StateId state,
 }
 
 void CompiledGrammar::follow(const MatcherState& from, const MatcherState& to) const {
-  if (successor_ == nullptr) {
+  const bool there = successor_ != nullptr;
+  if (from.following_ != nullptr && (!there || from.following_->generation != next_generation_)) {
+    from.following_.reset();  // it was on its way to another one
+  }
+  if (!there) {
     if (held_ / 2 <= budget() / 3) return;
     successor_ = std::make_unique<Automaton>(program_);
     ++next_generation_;
@@ -214,7 +219,7 @@ void CompiledGrammar::follow(const MatcherState& from, const MatcherState& to) c
     return;
   }
   to.following_ = std::move(from.following_);
-  if (to.following_ == nullptr || to.following_->generation != next_generation_) {
+  if (to.following_ == nullptr) {
     to.following_ = std::make_unique<MatcherState::Following>();
     to.following_->generation = next_generation_;
     to.following_->from = &from;

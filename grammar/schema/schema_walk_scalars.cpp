@@ -247,29 +247,23 @@ void SchemaWalk::leave(std::uint32_t node, Part part, Exits exits, bool quoted, 
   exits.without = taken;
   const bool missed = machine_.text_missed_;
   const Place after = after_part(part);
-  if (part.each && machine_.text_missed_ && !missed && stem_mask_ == nullptr && !listing_) {
-    // Which tokens may come behind the item is not known without it: all that end it are tried.
+  if (after.outside == Automaton::kDead) return;
+  // Which tokens may come behind the item is not known without it: all that end it are tried.
+  const bool unknown =
+      part.each && machine_.text_missed_ && !missed && stem_mask_ == nullptr && !listing_;
+  const bool ends_here = stem_mask_ != nullptr && ends_stem(after);
+  if (unknown) {
     machine_.text_missed_ = false;
     Tokens tokens;
     tokens.piece = exits.piece;
     tokens.which = &exits;
     const std::size_t count = exits.piece->exits.size();
     for (std::uint32_t exit = 0; exit < count; ++exit) try_exit(tokens, exit);
-    const std::uint32_t quote = quoted ? all_.trie->child(node, '"') : node;
-    if (!at_once || quote == TokenTrie::kNone) return;
-    const std::optional<Place> here = exact_end(node, quoted);
-    if (!here) {
-      try_each(all_, all_.trie->tokens_below(quote));
-    } else if (!dead(*here)) {
-      if (quoted) emit(all_, quote, *here);
-      listed(all_, quote, *here, false);
-    }
-    return;
+  } else if (!none && ends_here) {
+    way(exits);
+  } else if (!none) {
+    this->exits(exits, after, part.each);
   }
-  if (after.outside == Automaton::kDead) return;
-  const bool ends_here = stem_mask_ != nullptr && ends_stem(after);
-  if (!none && ends_here) way(exits);
-  if (!none && !ends_here) this->exits(exits, after, part.each);
   if (!at_once) return;
   Tokens tokens = all_;
   tokens.each = part.each;
@@ -287,6 +281,10 @@ void SchemaWalk::leave(std::uint32_t node, Part part, Exits exits, bool quoted, 
       here = *found;
       tokens.each = false;
     }
+  }
+  if (unknown && tokens.each) {
+    try_each(all_, all_.trie->tokens_below(quote));
+    return;
   }
   if (quoted) emit(tokens, quote, here);
   listed(tokens, quote, here, false);
