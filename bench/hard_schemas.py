@@ -192,7 +192,9 @@ def strings() -> Iterator[Row]:
         ("gaps", "foo.{0,100}bar.{0,100}baz", "a foo and a bar or a baz"),
         ("password", r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[^\w]).{8,}", "correct Horse 1!"),
     ):
+        bounded = {"type": "string", "pattern": pattern, "maxLength": 64}
         yield f"searched_{identity}", {"type": "string", "pattern": pattern}, [text], [text[:7]]
+        yield f"searched_{identity}_64", bounded, [text], [text + 64 * "a"]
 
 
 def rows() -> Iterator[Row]:

@@ -138,7 +138,10 @@ class Automaton {
     return intern(Items(items.data(), items.data() + items.size()), kNoScan);
   }
   /// Cuts `classes` until the state treats all bytes of a class alike.
-  void byte_classes(StateId state, std::vector<ByteSet>& classes) const;
+  void byte_classes(StateId state, std::vector<ByteSet>& classes) const {
+    CutBy cut;
+    byte_classes(state, classes, cut);
+  }
 
   /// The closing of a kContextFree; nullopt where it is longer than Program::kLongestClosing or
   /// beyond the machine's limits (then *overflowed).
@@ -288,7 +291,11 @@ class Automaton {
   // Of a running product, by its position's progress.
   [[nodiscard]] std::uint32_t pair_closing_size(std::uint32_t progress) const;
   [[nodiscard]] ByteSet pair_bytes(Expr product, std::uint32_t progress) const;
-  void pair_classes(std::uint32_t progress, std::vector<ByteSet>& classes) const;
+  // The same; `cut` has the sets that have cut already: places of a repeat, and operands, share
+  // them.
+  using CutBy = SmallVector<std::uint32_t, 16>;
+  void byte_classes(StateId state, std::vector<ByteSet>& classes, CutBy& cut) const;
+  void pair_classes(std::uint32_t progress, std::vector<ByteSet>& classes, CutBy& cut) const;
 
   ContextFreeMachine& context_free();
 

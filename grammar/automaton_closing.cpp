@@ -295,8 +295,7 @@ std::uint64_t Automaton::closing_estimate(StateId state) {
   return best;
 }
 
-void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const {
-  SmallVector<std::uint32_t, 16> sets;  // that have cut: places of a counted repeat read the same
+void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes, CutBy& cut) const {
   for (const PositionId p : states_[state].items) {
     const Position& at = positions_[p];
     ByteSet one;
@@ -314,8 +313,8 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
         refine(classes, one);
         break;
       case Op::kSet:
-        if (std::find(sets.begin(), sets.end(), at.expr) != sets.end()) break;
-        sets.push_back(at.expr);
+        if (std::find(cut.begin(), cut.end(), at.expr) != cut.end()) break;
+        cut.push_back(at.expr);
         refine(classes, pool_.set_of(e));
         break;
       case Op::kContextFree:
@@ -342,7 +341,7 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
         }
         break;
       default:
-        pair_classes(at.progress, classes);
+        pair_classes(at.progress, classes, cut);
     }
   }
 }

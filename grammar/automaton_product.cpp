@@ -119,8 +119,8 @@ bool Automaton::pair_closes(std::uint32_t start, Fuel& fuel) {
       return true;
     }
     std::vector<ByteSet> classes{next_bytes(pairs_[at.node].a)};
-    byte_classes(pairs_[at.node].a, classes);
-    if (pairs_[at.node].b != kDead) byte_classes(pairs_[at.node].b, classes);
+    CutBy cut;
+    pair_classes(1 + at.node, classes, cut);
     for (const ByteSet& c : classes) {
       if (c.none()) continue;
       const unsigned char byte = program_->closing_byte(c);
@@ -144,9 +144,10 @@ std::uint32_t Automaton::pair_closing_size(std::uint32_t progress) const {
   return size;
 }
 
-void Automaton::pair_classes(std::uint32_t progress, std::vector<ByteSet>& classes) const {
-  byte_classes(pairs_[progress - 1].a, classes);
-  if (pairs_[progress - 1].b != kDead) byte_classes(pairs_[progress - 1].b, classes);
+void Automaton::pair_classes(std::uint32_t progress, std::vector<ByteSet>& classes,
+                             CutBy& cut) const {
+  byte_classes(pairs_[progress - 1].a, classes, cut);
+  if (pairs_[progress - 1].b != kDead) byte_classes(pairs_[progress - 1].b, classes, cut);
 }
 
 void Automaton::append_product_closing(std::uint32_t at, std::string& out) const {

@@ -438,11 +438,12 @@ ByteSet ContextFreeMachine::bytes(SetId set) const {
 }
 
 void ContextFreeMachine::byte_classes(SetId set, std::vector<ByteSet>& classes) const {
+  Automaton::CutBy cut;
   for (const Item& leaf : sets_[set].leaves) {
     const Local& at = locals_[leaf.local];
     const Op op = pool_.node(Expr{at.expr}).op;
     if (op == Op::kIntersection || op == Op::kDifference) {
-      products_.pair_classes(at.progress, classes);
+      products_.pair_classes(at.progress, classes, cut);
     } else {
       refine(classes, leaf_bytes(leaf.local));
     }

@@ -1,13 +1,12 @@
 #include "grammar/schema/part_automata.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMostItems = 4096;  // with where a character is
+constexpr std::size_t kMostPlaces = 4096;  // items, with where a character is
 
 // One byte of each kind that an automaton and the characters tell apart; the end of a string is
 // none of them.
@@ -25,34 +24,6 @@ std::vector<unsigned char> kinds(const Automaton& automaton, StateId at, const T
     if (!alike.none()) out.push_back(static_cast<unsigned char>(alike.lowest()));
   }
   return out;
-}
-
-// The state at all places between two characters that strings lead to from those of `opened`, each
-// followed by itself.
-StateId places_between(Automaton& automaton, StateId opened, const Terminal& characters) {
-  std::vector<std::pair<PositionId, Terminal::State>> open;
-  std::unordered_set<std::uint64_t> known;
-  const auto add = [&](StateId state, Terminal::State character) {
-    if (state == Automaton::kDead) return;
-    for (const PositionId item : automaton.items(state)) {
-      const bool fresh = known.insert(std::uint64_t{item} << 16 | character).second;
-      if (fresh) open.emplace_back(item, character);
-    }
-  };
-  add(opened, characters.boundary());
-  for (std::size_t i = 0; i < open.size(); ++i) {
-    if (open.size() > kMostItems) return Automaton::kDead;
-    const auto [item, character] = open[i];
-    const StateId at = automaton.at_items({&item, 1});
-    for (const unsigned char byte : kinds(automaton, at, characters, character)) {
-      add(automaton.step(at, byte), characters.next(character, byte));
-    }
-  }
-  std::vector<PositionId> out;
-  for (const auto& [item, character] : open) {
-    if (character == characters.boundary()) out.push_back(item);
-  }
-  return automaton.at_items(out);
 }
 
 }  // namespace
@@ -78,7 +49,9 @@ bool keeps_its_beginning(Automaton& automaton, StateId opened, const Terminal& c
 PartAutomata::Part::Reached& PartAutomata::Part::reached(const Terminal& characters) {
   const auto known = std::ranges::find(reached_, &characters, &Reached::characters);
   if (known != reached_.end()) return *known;
-  return reached_.emplace_back(Reached{&characters, {}, {}});
+  Reached& made = reached_.emplace_back();
+  made.characters = &characters;
+  return made;
 }
 
 bool PartAutomata::Part::keeps_its_beginning(StateId opened, const Terminal& characters) {
@@ -88,9 +61,90 @@ bool PartAutomata::Part::keeps_its_beginning(StateId opened, const Terminal& cha
 }
 
 StateId PartAutomata::Part::between(StateId opened, const Terminal& characters) {
-  Reached& known = reached(characters);
-  if (!known.between) known.between = places_between(automaton, opened, characters);
-  return *known.between;
+  return explored(opened, characters).between;
+}
+
+std::uint32_t PartAutomata::Part::fewest(StateId state, StateId opened,
+                                         const Terminal& characters) {
+  const Reached& known = explored(opened, characters);
+  std::uint32_t out = UINT32_MAX;
+  for (const PositionId item : automaton.items(state)) {
+    const auto of = known.fewest.find(item);
+    if (of == known.fewest.end()) return 0;
+    out = std::min(out, of->second);
+  }
+  return out;
+}
+
+// Forwards over all places that strings lead to, each followed by itself; then from those that the
+// closing quote ends backwards, by how many characters begin.
+const PartAutomata::Part::Reached& PartAutomata::Part::explored(StateId opened,
+                                                                const Terminal& characters) {
+  Reached& out = reached(characters);
+  if (std::exchange(out.explored, true)) return out;
+  struct Place {
+    PositionId item = 0;
+    Terminal::State character = Terminal::kDead;
+  };
+  struct Step {
+    std::uint32_t to = 0, from = 0;
+    bool begins = false;  // a character
+  };
+  std::vector<Place> places;
+  std::vector<Step> steps;
+  std::unordered_map<std::uint64_t, std::uint32_t> numbers;
+  const auto number = [&](PositionId item, Terminal::State character) {
+    const auto [known, fresh] = numbers.try_emplace(std::uint64_t{item} << 16 | character,
+                                                    static_cast<std::uint32_t>(places.size()));
+    if (fresh) places.push_back({item, character});
+    return known->second;
+  };
+  for (const PositionId item : automaton.items(opened)) number(item, characters.boundary());
+  std::vector<std::uint32_t> layer, further;
+  for (std::uint32_t i = 0; i < places.size(); ++i) {
+    if (places.size() > kMostPlaces) return out;
+    const auto [item, character] = places[i];
+    const StateId at = automaton.at_items({&item, 1});
+    const bool begins = character == characters.boundary();
+    if (begins && automaton.accepting(automaton.step(at, '"'))) layer.push_back(i);
+    for (const unsigned char byte : kinds(automaton, at, characters, character)) {
+      const StateId to = automaton.step(at, byte);
+      if (to == Automaton::kDead) continue;
+      // Numbering takes no step, so the items stay where they are.
+      for (const PositionId next : automaton.items(to)) {
+        steps.push_back({number(next, characters.next(character, byte)), i, begins});
+      }
+    }
+  }
+  std::vector<PositionId> between;
+  for (const Place& place : places) {
+    if (place.character == characters.boundary()) between.push_back(place.item);
+  }
+  out.between = automaton.at_items(between);
+  std::vector<std::uint32_t> first(places.size() + 1, 0), into(steps.size());
+  for (const Step& step : steps) ++first[step.to + 1];
+  for (std::size_t i = 0; i < places.size(); ++i) first[i + 1] += first[i];
+  std::vector<std::uint32_t> next(first);
+  for (std::uint32_t i = 0; i < steps.size(); ++i) into[next[steps[i].to]++] = i;
+  std::vector<std::uint32_t> fewest(places.size(), UINT32_MAX);
+  for (std::uint32_t count = 0; !layer.empty(); ++count) {
+    further.clear();
+    for (std::size_t i = 0; i < layer.size(); ++i) {  // grows
+      const std::uint32_t to = layer[i];
+      if (fewest[to] != UINT32_MAX) continue;
+      fewest[to] = count;
+      for (std::uint32_t s = first[to]; s < first[to + 1]; ++s) {
+        const Step& step = steps[into[s]];
+        if (fewest[step.from] == UINT32_MAX) (step.begins ? further : layer).push_back(step.from);
+      }
+    }
+    layer.swap(further);
+  }
+  for (std::uint32_t i = 0; i < places.size(); ++i) {
+    const auto [of, fresh] = out.fewest.try_emplace(places[i].item, fewest[i]);
+    of->second = std::min(of->second, fewest[i]);
+  }
+  return out;
 }
 
 PartAutomata::Part& PartAutomata::of(const ProgramRef& program) {

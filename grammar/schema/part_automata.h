@@ -23,8 +23,11 @@ class PartAutomata {
     /// As the function below; `opened`: the state behind the opening quote, the same each time.
     bool keeps_its_beginning(StateId opened, const Terminal& characters);
     /// The state at all places between two characters that strings of `characters` lead to from
-    /// there; kDead where they are too many. Takes some steps a place.
+    /// there; kDead where they are too many. Takes some steps a place, once.
     StateId between(StateId opened, const Terminal& characters);
+    /// The fewest characters that must still begin at a state that such a string leads to, at
+    /// least; 0 where there are too many places. Takes as long, once.
+    std::uint32_t fewest(StateId state, StateId opened, const Terminal& characters);
 
     Automaton automaton;
     [[nodiscard]] std::size_t held_bytes() const {
@@ -35,10 +38,13 @@ class PartAutomata {
     struct Reached {  // by the strings of some characters
       const Terminal* characters = nullptr;
       std::optional<bool> keeps;
-      std::optional<StateId> between;
-      [[nodiscard]] static std::size_t held_bytes() { return 0; }
+      bool explored = false;
+      StateId between = Automaton::kDead;
+      std::unordered_map<PositionId, std::uint32_t> fewest;  // by item
+      [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(fewest); }
     };
     Reached& reached(const Terminal& characters);
+    const Reached& explored(StateId opened, const Terminal& characters);
 
     std::vector<Reached> reached_;
   };

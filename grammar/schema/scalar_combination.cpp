@@ -131,6 +131,18 @@ bool ScalarCombination::hopeful(std::span<const std::uint32_t> state,
   });
 }
 
+std::vector<bool> ScalarCombination::required() const {
+  std::vector<bool> out(parts_.size(), false);
+  std::vector<Node> open{root_};
+  while (!open.empty()) {
+    const Operator& node = nodes_[open.back()];
+    open.pop_back();
+    if (node.op == Op::kPart) out[node.part] = true;
+    if (node.op == Op::kAll) open.insert(open.end(), node.of.begin(), node.of.end());
+  }
+  return out;
+}
+
 std::vector<bool> ScalarCombination::only_wanted() const {
   std::vector<bool> out(parts_.size(), true);
   std::vector<std::pair<Node, bool>> open{{root_, true}};

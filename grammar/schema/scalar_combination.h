@@ -50,6 +50,14 @@ class ScalarCombination {
     const bool endless = parts_[part].string != nullptr && parts_[part].high == kUnbounded;
     return endless ? std::optional(parts_[part].low) : std::nullopt;
   }
+  /// Of a string's terminal that is held to a greatest length: how many characters more may begin;
+  /// of others kUnbounded.
+  [[nodiscard]] std::uint32_t characters_left(std::size_t part, std::uint32_t state) const {
+    const bool bounded = parts_[part].string != nullptr && parts_[part].high != kUnbounded;
+    return bounded ? parts_[part].high - (state >> kShift) : kUnbounded;
+  }
+  /// By part: whether all that satisfies the whole satisfies it.
+  [[nodiscard]] std::vector<bool> required() const;
   /// It says what its one part says.
   [[nodiscard]] bool alone() const { return parts_.size() == 1 && nodes_[root_].op == Op::kPart; }
   /// By part: whether it stands under no negation, so that more texts of it are more of the whole.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 #include <tuple>
 #include <unordered_map>
@@ -36,7 +37,36 @@ ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, cons
     Automaton& automaton = automata_[i]->automaton;
     next_[i] = part_state(automaton, automaton.start({}));
   }
+  opened_ = next_;
+  for (std::size_t i = 0; i < parts; ++i) opened_[i] = read_part(i, opened_[i], '"');
+  const std::vector<bool> required = what_->required();
+  for (std::size_t i = 0; i < parts; ++i) {
+    if (!required[i]) continue;
+    const bool bounded = what_->characters_left(i, 0) != ScalarCombination::kUnbounded;
+    if (bounded && !bounded_) {
+      bounded_ = i;
+    } else {
+      required_.push_back(i);
+    }
+  }
   start_ = number();
+}
+
+// Whether more characters must begin at `next_` than may: what a search would find out only by
+// trying them all.
+bool ScalarProduct::too_long() {
+  if (!bounded_ || next_[*bounded_] == 0) return false;
+  const std::uint32_t left = what_->characters_left(*bounded_, next_[*bounded_]);
+  return std::ranges::any_of(required_, [&](std::size_t i) {
+    if (next_[i] == 0) return false;
+    if (automata_[i] != nullptr) {
+      const Terminal& characters = *what_->string(*bounded_);
+      return automata_[i]->fewest(next_[i] / 2, opened_[i] / 2, characters) > left;
+    }
+    const ScalarDfa* dfa = what_->dfa(i);
+    if (dfa == nullptr || !dfa->counts()) return false;
+    return dfa->characters_left(static_cast<ScalarDfa::State>(next_[i])) > left;
+  });
 }
 
 // As ScalarCombination has it of a program's part.
@@ -47,7 +77,7 @@ std::uint32_t ScalarProduct::part_state(const Automaton& of, StateId state) {
 
 // The state of `next_`; kNone where no text completes it, as far as the parts alone say.
 ScalarProduct::State ScalarProduct::number() {
-  if (!what_->hopeful(next_)) return kNone;
+  if (!what_->hopeful(next_) || too_long()) return kNone;
   const std::size_t parts = next_.size();
   std::size_t hash = 0;
   for (const std::uint32_t part : next_) hash = mix(hash, part);
@@ -160,6 +190,38 @@ bool ScalarProduct::Open::operator<(const Open& other) const {
          std::tuple(other.estimate, length, other.order);
 }
 
+// The closing of a part where it is one of the whole: none is shorter than what one part needs.
+bool ScalarProduct::close_by_part(State from) {
+  const std::size_t parts = next_.size();
+  Facts& facts = facts_[from];
+  const auto here = std::span(places_).subspan(from * parts, parts);
+  for (std::size_t i = 0; i < parts; ++i) {
+    if (here[i] == 0) continue;
+    std::string word;
+    if (automata_[i] != nullptr) {
+      Automaton& automaton = automata_[i]->automaton;
+      if (automaton.closing_length(here[i] / 2) != facts.least) continue;
+      word = automaton.closing_word(here[i] / 2);
+    } else if (const ScalarDfa* dfa = what_->dfa(i); dfa != nullptr) {
+      const auto q = static_cast<ScalarDfa::State>(here[i]);
+      if (dfa->closing_size(q) != facts.least) continue;
+      word = dfa->closing_word(q);
+    }
+    if (word.empty()) continue;
+    next_.assign(here.begin(), here.end());
+    for (const char c : word) {
+      for (std::size_t p = 0; p < parts; ++p) {
+        next_[p] = read_part(p, next_[p], static_cast<unsigned char>(c));
+      }
+    }
+    if (!what_->accepting(next_)) continue;
+    facts.size = facts.least;
+    facts.closing_byte = static_cast<unsigned char>(word.front());
+    return true;
+  }
+  return false;
+}
+
 // Nearest first, to a state that is accepting or whose closing is known. What is learnt on the way
 // stays: a state that was opened lies at least as far from the end as the one found says.
 void ScalarProduct::find_closing(State from) {
@@ -177,6 +239,7 @@ void ScalarProduct::find_closing(State from) {
     facts.closing_byte = static_cast<unsigned char>(word.front());
     return;
   }
+  if (close_by_part(from)) return;
   const bool many = in_vain_ >= kMostInVain || shared_->opened >= kMostOfAll;
   const std::size_t most = many ? kFewOpened : kMostOpened;
   ++searches_;

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <unordered_map>
@@ -118,7 +119,9 @@ class ScalarProduct {
   }
   void expand(State q);
   void find_closing(State from);
+  bool close_by_part(State from);
   State number();
+  bool too_long();
   std::uint32_t read_part(std::size_t part, std::uint32_t state, unsigned char byte);
   [[nodiscard]] static std::uint32_t part_state(const Automaton& of, StateId state);
   // scalar_product_tokens.cpp
@@ -145,7 +148,11 @@ class ScalarProduct {
   std::vector<std::uint32_t> places_;  // by state, one a part
   InternTable numbers_;
   std::vector<Facts> facts_;
-  std::vector<std::uint32_t> next_;  // one a part, of the state that is looked for
+  std::vector<std::uint32_t> next_;    // one a part, of the state that is looked for
+  std::vector<std::uint32_t> opened_;  // the same behind the opening quote
+  // A part that is required and holds strings to a greatest length, and others that are required.
+  std::optional<std::size_t> bounded_;
+  std::vector<std::size_t> required_;
   struct Open {
     std::uint32_t estimate = 0, length = 0;
     std::uint32_t order = 0;

@@ -166,17 +166,13 @@ ScalarProduct::Carrier* ScalarProduct::carrier() {
   if (carrier_known_) return carrier_.get();
   carrier_known_ = true;
   if (tables_ == nullptr || start_ == kNone) return nullptr;
-  std::vector<std::uint32_t> opened(next_.size());
-  for (std::size_t i = 0; i < opened.size(); ++i) {
-    opened[i] = read_part(i, places_[start_ * opened.size() + i], '"');
-  }
-  if (std::ranges::all_of(opened, [](std::uint32_t part) { return part == 0; })) return nullptr;
+  if (std::ranges::all_of(opened_, [](std::uint32_t part) { return part == 0; })) return nullptr;
   std::optional<ResetWord> best;
   std::ptrdiff_t fewest = 0;
   const Terminal* of = nullptr;
   for (const Terminal* characters : {tables_->string, tables_->canonical}) {
     if (characters == nullptr || tables_->string == nullptr) continue;
-    std::optional<ResetWord> word = reset_word(*what_, automata_, opened, *characters);
+    std::optional<ResetWord> word = reset_word(*what_, automata_, opened_, *characters);
     if (!word) continue;
     const std::ptrdiff_t carried = std::ranges::count(word->carried, true);
     if (best && carried >= fewest) continue;
@@ -185,7 +181,7 @@ ScalarProduct::Carrier* ScalarProduct::carrier() {
     of = characters;
   }
   if (!best) return nullptr;
-  carrier_ = std::make_unique<Carrier>(*this, *std::move(best), *of, std::move(opened));
+  carrier_ = std::make_unique<Carrier>(*this, *std::move(best), *of, opened_);
   return carrier_.get();
 }
 
@@ -285,12 +281,19 @@ const Terminal::Piece* ScalarProduct::inside_below(const Terminal* characters,
 }
 
 // The state behind a token that stays inside; kNone where there is none.
+// Those on the way are not asked for: what completes it completes them.
 ScalarProduct::State ScalarProduct::after_token(State q, std::string_view text) {
+  const std::size_t parts = next_.size();
+  const auto from = places_.begin() + static_cast<std::ptrdiff_t>(q * parts);
+  std::vector<std::uint32_t> at(from, from + static_cast<std::ptrdiff_t>(parts));
   for (const char c : text) {
-    q = next(q, static_cast<unsigned char>(c));
-    if (q == kNone || accepting(q)) return kNone;
+    for (std::size_t i = 0; i < parts; ++i)
+      at[i] = read_part(i, at[i], static_cast<unsigned char>(c));
+    if (!what_->hopeful(at)) return kNone;
   }
-  return q;
+  next_ = at;
+  const State to = number();
+  return to != kNone && live(to) && !accepting(to) ? to : kNone;
 }
 
 // All tokens below a node that stay inside a string, but for those behind which the parts that are

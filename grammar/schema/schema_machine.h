@@ -490,9 +490,7 @@ class SchemaMachine {
   FormulaId after_witness(FormulaId rest, FormulaId value);
   std::optional<Json> witness(FormulaId value);
   std::optional<std::set<std::string>> texts_around(std::vector<LevelId> levels);
-  bool fits(std::uint32_t depth, std::uint32_t height) const {
-    return depth + height <= max_depth_;
-  }
+  bool fits(std::uint32_t depth, std::uint32_t high) const { return depth + high <= max_depth_; }
 
   // schema_machine_scalars.cpp
   std::uint32_t scalar(FormulaId f);
@@ -508,6 +506,7 @@ class SchemaMachine {
   bool holds(FormulaId f, const Json& scalar);
 
   // schema_machine_combined.cpp
+  std::vector<FormulaId> objects_by_patterns();
   std::size_t prepare_key(FormulaId language);
   void prepare_patterns();
   void prepare();

@@ -364,6 +364,40 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
   return what.all(std::move(all));
 }
 
+// Formulas of objects that speak of keys by patterns: what several keywords say together
+// (`patternProperties` and `propertyNames`), and what one of them says that stands alone.
+std::vector<FormulaId> SchemaMachine::objects_by_patterns() {
+  const auto map_of = [&](FormulaId l) -> std::optional<std::uint32_t> {
+    const bool members = formulas_.op(l) == Formulas::Op::kLiteral && !formulas_.negated(l) &&
+                         formulas_.atom(l).kind == AtomKind::kMembers;
+    if (!members || formulas_.members_of(formulas_.atom(l).a).patterns.empty()) return std::nullopt;
+    return formulas_.atom(l).a;
+  };
+  std::size_t maps = 0;
+  for (std::uint32_t i = 0; i < formulas_.member_maps(); ++i) {
+    maps += formulas_.members_of(i).patterns.empty() ? 0 : 1;
+  }
+  std::vector<FormulaId> out;
+  if (maps == 0) return out;
+  std::vector<bool> together(formulas_.member_maps(), false);
+  for (FormulaId f = 0; f < formulas_.size(); ++f) {
+    if (maps < 2 || formulas_.op(f) != Formulas::Op::kAnd) continue;
+    std::vector<std::uint32_t> own;
+    for (const FormulaId part : formulas_.children(f)) {
+      if (const auto map = map_of(part)) own.push_back(*map);
+    }
+    if (own.size() < 2) continue;
+    for (const std::uint32_t map : own) together[map] = true;
+    out.push_back(f);
+  }
+  for (std::uint32_t i = 0; i < together.size(); ++i) {
+    if (!together[i] && formulas_.members_of(i).patterns.size() >= 2) {
+      out.push_back(formulas_.literal({AtomKind::kMembers, i, 0}));
+    }
+  }
+  return out;
+}
+
 // What a mask needs where a key of a language has just begun; how many states were made.
 std::size_t SchemaMachine::prepare_key(FormulaId language) {
   ScalarRun& run = scalars_[scalar(language)].run;
@@ -433,12 +467,12 @@ void SchemaMachine::prepare_patterns() {
   }
   // And where there are several, each class of them has an automaton of its own, and a key begins
   // in all of them at once.
-  for (std::uint32_t i = 0; i < formulas_.member_maps(); ++i) {
-    const std::size_t count = formulas_.members_of(i).patterns.size();
-    if (count < 2 || count > kMost || states > kMostStates) continue;
+  for (const FormulaId object : objects_by_patterns()) {
+    if (states > kMostStates) break;
     fuel_ = Fuel("steps", kSteps);
-    const KeyFacts& facts = key_facts(formulas_.literal({AtomKind::kMembers, i, 0}));
+    const KeyFacts& facts = key_facts(object);
     const std::vector<std::uint32_t> names = facts.names;
+    if (facts.patterns.size() < 2 || facts.patterns.size() > kMost) continue;
     for (const KeyClass& key : key_classes(std::vector<FormulaId>(facts.patterns))) {
       if (states > kMostStates) break;
       fuel_ = Fuel("steps", kSteps);
