@@ -429,6 +429,9 @@ void bind_grammar(py::module_& module) {
     }
     fill_batch(matchers, buffer, rows, left, threads);
   });
+  module.def("set_grammar_cache_limit", &grammar::set_cache_limit);
+  module.def("grammar_cache_limit", &grammar::cache_limit);
+  module.def("grammar_cache_bytes", &grammar::cache_bytes);
   py::class_<MaskSlots>(module, "MaskSlots", py::buffer_protocol())
       .def(py::init<std::size_t, std::size_t>())
       .def("assign", &MaskSlots::assign)

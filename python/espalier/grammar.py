@@ -45,6 +45,8 @@ __all__ = [
     "Vocabulary",
     "allocate_bitmask",
     "apply_bitmask",
+    "cache_bytes",
+    "cache_limit",
     "compile_gbnf",
     "compile_lark",
     "compile_regex",
@@ -52,6 +54,7 @@ __all__ = [
     "compile_type",
     "fill_bitmasks",
     "schema_outcomes",
+    "set_cache_limit",
 ]
 
 _COMPILE_FUEL = 2_000_000
@@ -499,6 +502,26 @@ def apply_bitmask(logits: Any, bitmask: Any) -> None:
     size = min(target.shape[1], allowed.shape[1])
     target[:, :size][allowed[:, :size] == 0] = -numpy.inf
     target[:, size:] = -numpy.inf
+
+
+def set_cache_limit(limit: int) -> None:
+    """What the states and masks of all grammars of the process may hold together, in bytes (28 MiB unless set).
+
+    Past it those of the grammars go that were not used for the longest, and are made again where they are reached:
+    never other masks, only later ones. Grammars that take turns keep theirs up to eight times as much. Counted without
+    what a vocabulary's grammars share.
+    """
+    _core.set_grammar_cache_limit(_check.whole("limit", limit, 0, _check.MOST_BYTES))
+
+
+def cache_limit() -> int:
+    """What set_cache_limit has set, in bytes."""
+    return _core.grammar_cache_limit()
+
+
+def cache_bytes() -> int:
+    """What the states and masks of all grammars hold now, in bytes."""
+    return _core.grammar_cache_bytes()
 
 
 def _check_numbers(rows: Sequence[int] = (), tokens_left: int | None = None, threads: int = 1) -> None:

@@ -338,3 +338,21 @@ def test_a_stored_grammar_that_was_changed_is_discarded(letters: grammar.Vocabul
         other = grammar.Vocabulary.from_bytes([b"a", b"b"])
         with pytest.raises(Error, match="another vocabulary"):
             grammar.Grammar.restore(stored, other)
+
+
+def test_what_all_grammars_hold_has_a_limit(letters: grammar.Vocabulary) -> None:
+    before = grammar.cache_limit()
+    try:
+        compiled = grammar.compile_schema({"type": "array", "items": {"type": "string", "pattern": "^a+b*$"}}, letters)
+        matcher = compiled.matcher()
+        assert matcher.accept_all(b'["aab","a') == 9
+        expected = allowed(matcher, len(letters))
+        assert grammar.cache_bytes() > 0
+        grammar.set_cache_limit(1)
+        assert grammar.cache_limit() == 1
+        assert allowed(matcher, len(letters)) == expected  # what was dropped is made again
+        with pytest.raises(Error, match="limit") as refused:
+            grammar.set_cache_limit(-1)
+        assert refused.value.code == "invalid"
+    finally:
+        grammar.set_cache_limit(before)
