@@ -373,8 +373,8 @@ constexpr const char* kTemplates[] = {
     "{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\\n' + (system if loop.first else '') "
     "+ m.content | trim + '<|im_end|>\\n' }}{%- endfor -%}",
     "{%- for m in messages -%}{{ m.role + ': ' + m.content + '\\n' }}{%- endfor -%}",
-    "{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\\n' + ('(old)' if not loop.last and "
-    "m.role == 'assistant' else '') + m.content + '<|im_end|>\\n' }}{%- endfor -%}"};
+    ("{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\\n' + ('(old)' if not loop.last and "
+     "m.role == 'assistant' else '') + m.content + '<|im_end|>\\n' }}{%- endfor -%}")};
 
 TEST(Overflow, TheTemplateWritesWhatIsLeft) {
   for (const char* source : kTemplates) {

@@ -48,8 +48,11 @@ TEST(Mask, FillsRowsAsItsBitsetSays) {
     std::vector<bool> wanted(kWords * 64);
     for (std::uint64_t n = random() % 4; n > 0; --n) {
       auto table = std::make_shared<MaskTable>();
-      for (std::size_t w = 0; w < kWords; ++w)
-        table->words.push_back(random() & random() & random());
+      for (std::size_t w = 0; w < kWords; ++w) {
+        std::uint64_t word = random();
+        for (int i = 0; i < 2; ++i) word &= random();
+        table->words.push_back(word);
+      }
       for_each_bit(table->words, [&](TokenId id) { wanted[static_cast<std::size_t>(id)] = true; });
       builder.allow(MaskTableRef(std::move(table)));
     }

@@ -125,7 +125,7 @@ std::vector<GrammarRef> some_grammars(std::uint64_t first, std::size_t count,
 // The limit is the process's: as it was after each test.
 class Memory : public ::testing::Test {
  protected:
-  ~Memory() override { set_cache_limit(limit_); }
+  void TearDown() override { set_cache_limit(limit_); }
 
  private:
   std::size_t limit_ = cache_limit();

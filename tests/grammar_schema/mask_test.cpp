@@ -412,7 +412,6 @@ TEST(SchemaMask, AlikeValuesInUnlikePlacesAreExact) {
   }
 }
 
-// What one schema's pool made of a scalar serves all others, which met its parts in another order.
 // Places before a value of plain types share what follows, in all schemas of a vocabulary; not
 // where the containers that a token opens may be more than are allowed there.
 TEST(SchemaMask, OfPlainTypesIsSharedByNoneWithLessRoomForContainers) {
@@ -423,7 +422,7 @@ TEST(SchemaMask, OfPlainTypesIsSharedByNoneWithLessRoomForContainers) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     std::vector<std::string> opening;  // many containers
     for (std::size_t n = 2; n <= 12; ++n) {
-      opening.push_back(std::string(n, '['));
+      opening.emplace_back(n, '[');
       opening.push_back("\":" + std::string(n, '['));
       opening.push_back(":" + std::string(n / 2, '[') + "{\"a\":[");
       opening.push_back("]," + std::string(n, '['));
@@ -442,6 +441,7 @@ TEST(SchemaMask, OfPlainTypesIsSharedByNoneWithLessRoomForContainers) {
   }
 }
 
+// What one schema's pool made of a scalar serves all others, which met its parts in another order.
 TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   const Atom longer{AtomKind::kLength, 3, 0};
   Formulas one, other;

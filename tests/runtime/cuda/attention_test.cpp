@@ -224,7 +224,7 @@ void PrintTo(const Sizes& sizes, std::ostream* out) {
 class EachShape : public ::testing::TestWithParam<Sizes> {
  protected:
   EachShape() : shape(shape_of(GetParam().heads, GetParam().kv_heads, GetParam().width)) {}
-  ~EachShape() override { set_order(0); }
+  void TearDown() override { set_order(0); }
   [[nodiscard]] World world(std::uint64_t seed) const { return {shape, seed, GetParam().type}; }
   ModelShape shape;
 };
@@ -380,7 +380,7 @@ TEST(CudaAttention, ANanInAQueryShowsInItsHeadAlone) {
 class OnTensorCores : public ::testing::TestWithParam<Sizes> {
  protected:
   OnTensorCores() : shape(shape_of(GetParam().heads, GetParam().kv_heads, GetParam().width)) {}
-  ~OnTensorCores() override { set_order(0); }
+  void TearDown() override { set_order(0); }
   // As far from the exact results as roundings of queries and weights to 16 bits take them; values
   // are of size 1.
   [[nodiscard]] static float tolerance() {

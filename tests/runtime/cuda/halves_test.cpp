@@ -17,8 +17,6 @@
 namespace espalier::runtime::cuda {
 namespace {
 
-using espalier::testing::TinyLlama;
-
 std::shared_ptr<const Model> tiny() { return four_layers(TensorType::kQ4_0, 4); }
 
 // One device, and with a first layer on the CPU; ranks that share layers, in two stages, and behind
@@ -169,7 +167,7 @@ class Told final : public WrappedBackend {
 // Under the engine: when it makes the masks of a step, the step's kernels have been launched; the
 // text is the CPU's.
 TEST(AnEngine, MakesMasksWhileTheDeviceRunsTheLayers) {
-  TinyLlama description;
+  espalier::testing::TinyLlama description;
   description.matrix_type = static_cast<std::uint32_t>(TensorType::kQ4_0);
   const auto model = load_bytes(description.writer().finish().bytes);
   ASSERT_NE(model, nullptr);

@@ -16,7 +16,6 @@ namespace {
 
 using espalier::testing::on_a_small_stack;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::Pair;
 
 Result<Rendered> render(std::string_view source, const Json& variables = Json::object(),

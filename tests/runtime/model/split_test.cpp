@@ -21,7 +21,6 @@ namespace {
 
 using espalier::testing::GgufParts;
 using espalier::testing::GgufWriter;
-using espalier::testing::read_whole;
 using espalier::testing::TinyLlama;
 using espalier::testing::write_file;
 using ::testing::HasSubstr;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -45,7 +46,7 @@ TEST(Tensor, EveryTypeDequantisesToTheBitsOfTheGgufPackage) {
     std::vector<float> actual(weights);
     dequantise_row(tensor, 0, actual);
     for (std::size_t i = 0; i < weights; ++i) {
-      ASSERT_EQ(std::memcmp(&expected[i], &actual[i], 4), 0)
+      ASSERT_EQ(std::bit_cast<std::uint32_t>(expected[i]), std::bit_cast<std::uint32_t>(actual[i]))
           << "weight " << i << ": " << expected[i] << " != " << actual[i];
     }
     seen.insert(type);

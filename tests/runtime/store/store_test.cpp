@@ -124,7 +124,7 @@ class StoreTest : public ::testing::Test {
         wheel_with("a/one", first);
     http_.pages["https://files.example/w2.whl"] = wheel_with("b/two", second);
   }
-  ~StoreTest() override { ::unsetenv("PIP_INDEX_URL"); }
+  void TearDown() override { ::unsetenv("PIP_INDEX_URL"); }
 
   ModelStore store(System& system = real_system()) { return {system, folder_.text(), known_}; }
   void expect_whole() {
