@@ -115,6 +115,20 @@ std::uint32_t ScalarCombination::closing(const Part& part, std::uint32_t state) 
   return part.string->closing_size(q) + (part.low > begun ? part.low - begun : 0);
 }
 
+std::string ScalarCombination::closing_word(std::size_t part, std::uint32_t state) const {
+  const Part& of = parts_[part];
+  if (of.dfa != nullptr) return of.dfa->closing_word(static_cast<ScalarDfa::State>(state));
+  std::string out;
+  while (state != 0 && !accepting(of, state)) {
+    const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
+    const bool owes = q == of.string->boundary() && state >> kShift < of.low;
+    const unsigned char byte = owes ? of.string->filler() : of.string->closing_byte(q);
+    out += static_cast<char>(byte);
+    state = read(part, state, byte);
+  }
+  return out;
+}
+
 bool ScalarCombination::hopeful(std::span<const std::uint32_t> state) const {
   return evaluate(root_, true, [&](std::size_t part, bool wanted) {
     if (wanted) return state[part] != 0;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -70,6 +71,8 @@ class ScalarCombination {
   [[nodiscard]] std::span<const ByteRun> runs(std::size_t part, std::uint32_t state) const;
   [[nodiscard]] std::uint32_t read(std::size_t part, std::uint32_t state, unsigned char byte) const;
   [[nodiscard]] bool accepting(std::span<const std::uint32_t> state) const;
+  /// Of a finished part that is not dead: a shortest text that completes it.
+  [[nodiscard]] std::string closing_word(std::size_t part, std::uint32_t state) const;
   /// Whether some texts may still complete it, as far as the parts alone say.
   [[nodiscard]] bool hopeful(std::span<const std::uint32_t> state) const;
   /// The same where no more is known than what the `known` parts say.

@@ -202,12 +202,10 @@ bool ScalarProduct::close_by_part(State from) {
       Automaton& automaton = automata_[i]->automaton;
       if (automaton.closing_length(here[i] / 2) != facts.least) continue;
       word = automaton.closing_word(here[i] / 2);
-    } else if (const ScalarDfa* dfa = what_->dfa(i); dfa != nullptr) {
-      const auto q = static_cast<ScalarDfa::State>(here[i]);
-      if (dfa->closing_size(q) != facts.least) continue;
-      word = dfa->closing_word(q);
+    } else {
+      word = what_->closing_word(i, here[i]);
+      if (word.size() != facts.least) continue;
     }
-    if (word.empty()) continue;
     next_.assign(here.begin(), here.end());
     for (const char c : word) {
       for (std::size_t p = 0; p < parts; ++p) {

@@ -87,7 +87,7 @@ class ScalarProduct::Carrier {
 
  private:
   static constexpr Place kUnread = UINT32_MAX;
-  static constexpr std::size_t kMostPlaces = 2048;
+  static constexpr std::size_t kMostPlaces = 8192;
   struct Facts {
     Verdict verdict = Verdict::kUnknown;
     std::uint32_t closing = 0;
