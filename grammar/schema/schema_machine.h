@@ -526,6 +526,7 @@ class SchemaMachine {
                                                ScalarCombination::Node root);
   std::optional<ScalarCombination::Node> combined_strings(ScalarCombination& what, FormulaId f,
                                                           bool canonical);
+  std::optional<ScalarLibrary::Entry> numbers(FormulaId f, bool canonical);
   std::optional<ScalarCombination::Node> combined_multiples(ScalarCombination& what,
                                                             JsonTypes types,
                                                             const std::vector<FormulaId>& parts);

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "grammar/schema/number_condition.h"
+#include "grammar/schema/number_steps.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/schema_machine.h"
 #include "grammar/schema/schema_scalar.h"
@@ -230,6 +232,9 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool ca
         !(formulas_.negated(rest[0]) && formulas_.atom(rest[0]).kind == AtomKind::kPattern);
     if (!rest.empty() && !alone) root = combined_strings(what, formulas_.all(rest), canonical);
   } else if (!(types & JsonTypes(JsonTypes::kNumber)).none()) {
+    if ((types & JsonTypes(JsonTypes::kNumber)) == types) {
+      if (std::optional<ScalarLibrary::Entry> entry = numbers(f, canonical)) return entry;
+    }
     root = combined_multiples(what, types, rest);
   }
   if (!root) return std::nullopt;
@@ -315,6 +320,21 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
   Node out = what.all(std::move(all));
   if (!none.empty()) out = what.all({out, what.negation(what.any(std::move(none)))});
   return out;
+}
+
+// The numbers of bounds alone, made directly.
+std::optional<ScalarLibrary::Entry> SchemaMachine::numbers(FormulaId f, bool canonical) {
+  const FormulaId own = formulas_.restrict(f, JsonTypes::kNumber);
+  const auto condition = number_condition(formulas_, own, canonical);
+  if (!condition) return std::nullopt;
+  const std::optional<DfaSteps> made =
+      number_steps(*condition, vocabulary_->json_bytes(), ScalarLibrary::kCombinedStates);
+  if (!made) return std::nullopt;
+  bool empty = false;
+  auto dfa = ScalarDfa::create(*made, vocabulary_->single_bytes(), nullptr, &empty);
+  if (empty) return ScalarLibrary::Entry{};
+  return dfa != nullptr ? std::optional(ScalarLibrary::Entry{nullptr, std::move(dfa), nullptr})
+                        : std::nullopt;
 }
 
 // Numbers that are multiples: those of the rest, and the multiples of each.
