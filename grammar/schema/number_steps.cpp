@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <bitset>
 #include <cstdint>
 #include <span>
@@ -32,13 +33,16 @@ class States {
  public:
   struct Ways {
     std::array<State, kBytes.size()> to{};
-    bool accepting = false;
+    State accepting = 0;
     friend bool operator==(const Ways&, const Ways&) = default;
   };
 
   States(const ByteSet& readable, std::size_t most)
       : most_(std::min<std::size_t>(most, UINT16_MAX)) {
-    for (std::size_t i = 0; i < kBytes.size(); ++i) readable_[i] = readable.has(kBytes[i]);
+    for (std::size_t i = 0; i < kBytes.size(); ++i) {
+      readable_[i] = readable.has(kBytes[i]);
+      all_readable_ = all_readable_ && readable_[i];
+    }
     all_.emplace_back();
   }
   [[nodiscard]] bool full() const { return full_; }
@@ -46,14 +50,13 @@ class States {
 
   // The one that does this; kDead where no text completes it.
   State add(Ways ways) {
-    std::size_t hash = ways.accepting ? 1 : 0;
-    bool some = ways.accepting;
-    for (std::size_t i = 0; i < kBytes.size(); ++i) {
+    for (std::size_t i = 0; i < kBytes.size() && !all_readable_; ++i) {
       if (!readable_[i]) ways.to[i] = kDead;
-      some = some || ways.to[i] != kDead;
-      hash = mix(hash, ways.to[i]);
     }
-    if (!some) return kDead;
+    const auto words = std::bit_cast<std::array<std::uint64_t, sizeof(Ways) / 8>>(ways);
+    if (words == decltype(words){}) return kDead;
+    std::size_t hash = 0;
+    for (const std::uint64_t word : words) hash = mix(hash, word);
     const std::uint32_t known = ids_.find(hash, [&](std::uint32_t q) { return all_[q] == ways; });
     if (known != InternTable::kNone) return static_cast<State>(known);
     full_ = full_ || all_.size() > most_;
@@ -78,7 +81,7 @@ class States {
     number_of(start);
     for (std::size_t i = 0; i < order.size(); ++i) {
       const Ways& ways = all_[order[i]];
-      out.accepting.push_back(ways.accepting ? 1 : 0);
+      out.accepting.push_back(static_cast<std::uint8_t>(ways.accepting));
       unsigned byte = 0;  // the first that is not said
       for (std::size_t c = 0; c < kBytes.size(); ++c) {
         if (byte < kBytes[c]) out.runs.add(byte, kDead);
@@ -94,6 +97,7 @@ class States {
  private:
   std::size_t most_;
   std::array<bool, kBytes.size()> readable_{};
+  bool all_readable_ = true;
   std::vector<Ways> all_;
   InternTable ids_;
   bool full_ = false;
@@ -110,7 +114,7 @@ class Powers {
  public:
   explicit Powers(States& states) : states_(states) {
     States::Ways end;
-    end.accepting = true;
+    end.accepting = 1;
     end_ = states.add(end);
   }
 
@@ -128,7 +132,7 @@ class Powers {
     States::Ways last;
     for (unsigned first = 0; first < kDigits; ++first) {
       States::Ways ways;
-      ways.accepting = sizes[first];
+      ways.accepting = sizes[first] ? 1 : 0;
       for (unsigned d = 0; d < kDigits; ++d) {
         if (sizes[kDigits * first + d]) ways.to[kDigit + d] = end_;
       }
@@ -162,11 +166,19 @@ class Magnitudes {
       ranks_[by_digits[r]] = r;
       digits_.push_back(bounds_[by_digits[r]].digits);
     }
+    F::Bits some = verdicts.zero | verdicts.below.back();
     for (std::size_t i = 0; i < bounds_.size(); ++i) {
-      const bool is_long = ((verdicts.at[i] | verdicts.below[i]) & F::kLongWhole) != 0;
-      if (is_long && bounds_[i].point > 0) {
-        longest_ = std::max(longest_, static_cast<unsigned>(bounds_[i].point));
-      }
+      const F::Bits own = verdicts.at[i] | verdicts.below[i];
+      some |= own;
+      if ((own & F::kLongWhole) != 0) longest_ = std::max(longest_, bounds_[i].point);
+    }
+    longest_ = std::min(longest_, kIntegerDigits);
+    fractions_ = (some & (F::kRound | F::kLongRound | F::kBroken | F::kLongBroken)) != 0;
+    powers_read_ = (some & (F::kTidyPower | F::kLoosePower)) != 0;
+    std::uint32_t before = 0;
+    for (int point = kLeastPoint; point <= kMostPoint; ++point) {
+      while (before < bounds_.size() && bounds_[before].point < point) ++before;
+      first_[static_cast<std::size_t>(point - kLeastPoint)] = before;
     }
     if ((verdicts.zero & F::kAnyPower) != 0) {
       Exponents all;
@@ -186,6 +198,9 @@ class Magnitudes {
   }
 
  private:
+  // Of those that may be read, where a mantissa's point moved; one more.
+  static constexpr int kLeastPoint = -kDecimalExponent, kMostPoint = kDecimalExponent + 2;
+  static constexpr int kIntegerDigits = 20;  // of 64 bits
   // Bounds by the order of their digits: those that begin as the text does, or none.
   struct Place {
     std::uint32_t low = 0, high = 0;  // low == high: the text lies below that one
@@ -224,16 +239,18 @@ class Magnitudes {
     return {above, above};
   }
 
-  // Those of numbers with that many digits before the point, or zeros behind it.
+  // Of the bounds with that many digits before the point, or zeros behind it, the first, and the
+  // ranks.
+  [[nodiscard]] std::size_t first_at(int point) const {
+    return first_[static_cast<std::size_t>(point - kLeastPoint)];
+  }
   [[nodiscard]] std::span<const std::uint32_t> ranks_at(int point) const {
-    const auto found = std::ranges::equal_range(bounds_, point, {}, &Decimal::point);
-    return std::span(ranks_).subspan(static_cast<std::size_t>(found.begin() - bounds_.begin()),
-                                     found.size());
+    return std::span(ranks_).subspan(first_at(point), first_at(point + 1) - first_at(point));
   }
 
-  // Of those that may have more; of the least number all, for a mantissa is one of these.
-  std::span<const std::uint32_t> ranks_from(unsigned point) {
-    while (from_.size() < point) {
+  // The ranks of those with as many or more; of one digit all, for it may be a mantissa.
+  std::span<const std::uint32_t> ranks_from(int point) {
+    while (std::ssize(from_) < point) {
       const auto next = static_cast<int>(from_.size()) + 1;
       std::vector<std::uint32_t> ranks;
       for (std::size_t i = 0; i < bounds_.size(); ++i) {
@@ -242,28 +259,24 @@ class Magnitudes {
       std::ranges::sort(ranks);
       from_.push_back(std::move(ranks));
     }
-    return from_[point - 1];
+    return from_[static_cast<std::size_t>(point) - 1];
   }
 
-  // Of a text of so many digits that ends there: `same`, the bounds with its point, the first of
-  // which is bounds_[first].
-  [[nodiscard]] F::Bits verdict(std::span<const std::uint32_t> same, std::size_t first, Place place,
-                                std::size_t depth) const {
-    const auto at = std::lower_bound(same.begin(), same.end(), place.low);
-    const std::size_t i = first + static_cast<std::size_t>(at - same.begin());
-    const bool equal = at != same.end() && *at < place.high && digits_[*at].size() <= depth;
-    return equal ? verdicts_.at[i] : verdicts_.below[i];
-  }
+  // Of a text of so many digits that ends there.
   [[nodiscard]] F::Bits verdict(int point, Place place, std::size_t depth) const {
     const std::span<const std::uint32_t> same = ranks_at(point);
-    return verdict(same, static_cast<std::size_t>(same.data() - ranks_.data()), place, depth);
+    if (same.empty()) return verdicts_.below[first_at(point)];
+    const auto at = std::lower_bound(same.begin(), same.end(), place.low);
+    const std::size_t i = first_at(point) + static_cast<std::size_t>(at - same.begin());
+    const bool equal = at != same.end() && *at < place.high && digits_[*at].size() <= depth;
+    return equal ? verdicts_.at[i] : verdicts_.below[i];
   }
 
   // "0".
   State zero() {
     States::Ways ways;
-    ways.accepting = (verdicts_.zero & F::kWhole) != 0;
-    ways.to[kPoint] = zeros(0);
+    ways.accepting = (verdicts_.zero & F::kWhole) != 0 ? 1 : 0;
+    if (fractions_ || any_power_ != kDead) ways.to[kPoint] = zeros(0);
     ways.to[kE] = ways.to[kE + 1] = any_power_;
     return states_.add(ways);
   }
@@ -276,10 +289,9 @@ class Magnitudes {
     States::Ways ways;
     if (count > 0) {
       const bool is_long = count + 1 > kDistinctDigits;
-      ways.accepting = (verdicts_.zero & (is_long ? F::kLongRound : F::kRound)) != 0;
+      ways.accepting = (verdicts_.zero & (is_long ? F::kLongRound : F::kRound)) != 0 ? 1 : 0;
       ways.to[kE] = ways.to[kE + 1] = any_power_;
     }
-    if (count + 1 <= most(count + 1)) ways.to[kDigit] = zeros(count + 1);
     if (count + 1 <= most(count)) {
       Fraction behind;
       behind.point = -static_cast<int>(count);
@@ -287,26 +299,32 @@ class Magnitudes {
       behind.left = most(count) - count - 1;
       behind.total = distinct_ ? std::min(count + 2, kDistinctDigits + 1) : 0;
       behind.broken = true;
-      for (unsigned d = 1; d < kDigits; ++d) {
-        ways.to[kDigit + d] = fraction(behind, step({0, size()}, 0, d));
-      }
+      const Place all = among(ranks_at(behind.point), {0, size()});
+      each_digit(ways, all,
+                 [&](unsigned d) { return d == 0 ? kDead : fraction(behind, step(all, 0, d)); });
     }
+    if (count + 1 <= most(count + 1)) ways.to[kDigit] = zeros(count + 1);
     return states_.add(ways);
   }
 
   // Behind so many digits, the first not 0.
-  State whole(unsigned count, Place place) {
+  State whole(int count, Place place) {
     if (count > longest_) return kDead;
-    place = among(ranks_from(count), place);
-    return once(key(kWhole, count, place), [&] {
+    const std::span<const std::uint32_t> ranks = ranks_from(count);
+    if (ranks.empty() && verdicts_.below.back() == 0) return kDead;
+    place = among(ranks, place);
+    const auto size = static_cast<unsigned>(count);
+    return once(key(kWhole, size, place), [&] {
       States::Ways ways;
-      const bool decimal = count <= kDecimalDigits;
+      const bool decimal = size <= kDecimalDigits;
       const F::Bits form = decimal ? F::kWhole : F::kLongWhole;
-      ways.accepting = (verdict(static_cast<int>(count), place, count) & form) != 0;
-      each_digit(ways, place, [&](unsigned d) { return whole(count + 1, step(place, count, d)); });
-      if (count < kDecimalDigits) ways.to[kPoint] = point(count, place);
+      ways.accepting = (verdict(count, place, size) & form) != 0 ? 1 : 0;
+      each_digit(ways, place, [&](unsigned d) { return whole(count + 1, step(place, size, d)); });
+      if (size < kDecimalDigits && (fractions_ || any_power_ != kDead || powers_read_)) {
+        ways.to[kPoint] = point(size, place);
+      }
       if (decimal) {
-        ways.to[kE] = ways.to[kE + 1] = count == 1 ? power(place, count, true) : any_power_;
+        ways.to[kE] = ways.to[kE + 1] = count == 1 ? power(place, size, true) : any_power_;
       }
       return ways;
     });
@@ -351,7 +369,7 @@ class Magnitudes {
     }
     return once(key(kFraction, static_cast<unsigned>(at.point + 32), place, at), [&] {
       States::Ways ways;
-      ways.accepting = (verdict(at.point, place, at.depth) & form(at)) != 0;
+      ways.accepting = (verdict(at.point, place, at.depth) & form(at)) != 0 ? 1 : 0;
       if (at.left > 0) {
         each_digit(ways, place, [&](unsigned d) { return further(at, place, d); });
       }
@@ -372,7 +390,7 @@ class Magnitudes {
                               (std::uint64_t{neat} << 32) | (std::uint64_t{loose} << 48);
     return once(own, [&] {
       States::Ways ways;
-      ways.accepting = (said & form(at)) != 0;
+      ways.accepting = (said & form(at)) != 0 ? 1 : 0;
       ways.to[kE] = ways.to[kE + 1] = tidy(at) ? neat : loose;
       if (at.left == 0) return ways;
       Fraction next = at;
@@ -390,6 +408,7 @@ class Magnitudes {
 
   // Behind e, E of a mantissa of so many digits.
   State power(Place place, std::size_t depth, bool tidy) {
+    if (!powers_read_) return kDead;
     std::uint32_t high = place.low;  // the bounds whose digits these are: they come first
     while (high < place.high && digits_[high].size() <= depth) ++high;
     place.high = high;
@@ -397,16 +416,11 @@ class Magnitudes {
     if (const State* known = find(own)) return *known;
     const F::Bits form = tidy ? F::kTidyPower : F::kLoosePower;
     Exponents out;
-    std::size_t first = 0;
     for (int e = -kDecimalExponent; e <= kDecimalExponent; ++e) {
-      const int point = e + 1;
-      while (first < bounds_.size() && bounds_[first].point < point) ++first;
-      std::size_t last = first;
-      while (last < bounds_.size() && bounds_[last].point == point) ++last;
-      const auto same = std::span(ranks_).subspan(first, last - first);
-      const bool yes = (verdict(same, first, place, depth) & form) != 0;
-      if (e <= 0) out.down[static_cast<std::size_t>(-e)] = yes;
-      if (e >= 0) out.up[static_cast<std::size_t>(e)] = yes;
+      const F::Bits said = verdict(e + 1, place, depth);
+      if ((said & form) == 0) continue;
+      if (e <= 0) out.down.set(static_cast<std::size_t>(-e));
+      if (e >= 0) out.up.set(static_cast<std::size_t>(e));
     }
     return keep(own, powers_.add(out));
   }
@@ -453,8 +467,11 @@ class Magnitudes {
   Powers powers_;
   std::vector<std::uint32_t> ranks_;      // by bound, among all by digits
   std::vector<std::string_view> digits_;  // by rank
+  std::array<std::uint32_t, kMostPoint - kLeastPoint + 1> first_{};  // bound, by point
   std::vector<std::vector<std::uint32_t>> from_;
-  unsigned longest_ = kDecimalDigits;  // digits before the point
+  int longest_ = kDecimalDigits;  // digits before the point
+  bool fractions_ = false;        // some number may be written with a point; with an exponent
+  bool powers_read_ = false;
   State any_power_ = kDead;
   std::vector<std::pair<std::uint64_t, State>> known_;
   InternTable known_ids_;
