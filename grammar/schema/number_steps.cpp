@@ -82,13 +82,19 @@ class States {
     for (std::size_t i = 0; i < order.size(); ++i) {
       const Ways& ways = all_[order[i]];
       out.accepting.push_back(static_cast<std::uint8_t>(ways.accepting));
-      unsigned byte = 0;  // the first that is not said
+      out.runs.add(0, kDead);
+      State last = kDead;
+      unsigned byte = 0;  // behind those that are said
+      const auto add = [&](unsigned first, State to) {
+        if (to != last) out.runs.add(first, number_of(to));
+        last = to;
+      };
       for (std::size_t c = 0; c < kBytes.size(); ++c) {
-        if (byte < kBytes[c]) out.runs.add(byte, kDead);
-        out.runs.add(kBytes[c], number_of(ways.to[c]));
+        if (byte != kBytes[c]) add(byte, kDead);
+        add(kBytes[c], ways.to[c]);
         byte = kBytes[c] + 1U;
       }
-      out.runs.add(byte, kDead);
+      add(byte, kDead);
       out.runs.end_row();
     }
     return out;
@@ -190,10 +196,8 @@ class Magnitudes {
 
   States::Ways start() {
     States::Ways ways;
-    ways.to[kDigit] = zero();
-    for (unsigned d = 1; d < kDigits; ++d) {
-      ways.to[kDigit + d] = whole(1, step({0, size()}, 0, d));
-    }
+    each_digit(ways, {0, size()}, 0,
+               [&](unsigned d, Place behind) { return d == 0 ? zero() : whole(1, behind); });
     return ways;
   }
 
@@ -205,6 +209,7 @@ class Magnitudes {
   struct Place {
     std::uint32_t low = 0, high = 0;  // low == high: the text lies below that one
     [[nodiscard]] bool between() const { return low == high; }
+    friend bool operator==(const Place&, const Place&) = default;
   };
   // Where a text stands that has a point.
   struct Fraction {
@@ -300,8 +305,8 @@ class Magnitudes {
       behind.total = distinct_ ? std::min(count + 2, kDistinctDigits + 1) : 0;
       behind.broken = true;
       const Place all = among(ranks_at(behind.point), {0, size()});
-      each_digit(ways, all,
-                 [&](unsigned d) { return d == 0 ? kDead : fraction(behind, step(all, 0, d)); });
+      each_digit(ways, all, 0,
+                 [&](unsigned d, Place there) { return d == 0 ? kDead : fraction(behind, there); });
     }
     if (count + 1 <= most(count + 1)) ways.to[kDigit] = zeros(count + 1);
     return states_.add(ways);
@@ -319,7 +324,8 @@ class Magnitudes {
       const bool decimal = size <= kDecimalDigits;
       const F::Bits form = decimal ? F::kWhole : F::kLongWhole;
       ways.accepting = (verdict(count, place, size) & form) != 0 ? 1 : 0;
-      each_digit(ways, place, [&](unsigned d) { return whole(count + 1, step(place, size, d)); });
+      each_digit(ways, place, size,
+                 [&](unsigned, Place behind) { return whole(count + 1, behind); });
       if (size < kDecimalDigits && (fractions_ || any_power_ != kDead || powers_read_)) {
         ways.to[kPoint] = point(size, place);
       }
@@ -339,12 +345,12 @@ class Magnitudes {
     at.total = distinct_ ? std::min(count, kDistinctDigits + 1) : 0;
     if (count > 1) place = among(ranks_at(at.point), place);
     States::Ways ways;
-    each_digit(ways, place, [&](unsigned d) { return further(at, place, d); });
+    each_digit(ways, place, at.depth,
+               [&](unsigned d, Place behind) { return further(at, behind, d); });
     return states_.add(ways);
   }
 
   State further(Fraction at, Place place, unsigned digit) {
-    place = step(place, at.depth, digit);
     ++at.depth;
     --at.left;
     if (distinct_) at.total = std::min(at.total + 1, kDistinctDigits + 1);
@@ -371,7 +377,8 @@ class Magnitudes {
       States::Ways ways;
       ways.accepting = (verdict(at.point, place, at.depth) & form(at)) != 0 ? 1 : 0;
       if (at.left > 0) {
-        each_digit(ways, place, [&](unsigned d) { return further(at, place, d); });
+        each_digit(ways, place, at.depth,
+                   [&](unsigned d, Place behind) { return further(at, behind, d); });
       }
       ways.to[kE] = ways.to[kE + 1] = mantissa ? power(place, at.depth, tidy(at)) : any_power_;
       return ways;
@@ -397,10 +404,12 @@ class Magnitudes {
       --next.left;
       if (distinct_) next.total = std::min(next.total + 1, kDistinctDigits + 1);
       next.zero = distinct_;
-      ways.to[kDigit] = decided(next, said, neat, loose);
+      const State zero = decided(next, said, neat, loose);
+      const bool same = next.broken && !next.zero;
       next.zero = false;
       next.broken = true;
-      const State other = decided(next, said, neat, loose);
+      const State other = same ? zero : decided(next, said, neat, loose);
+      ways.to[kDigit] = zero;
       std::fill_n(ways.to.begin() + kDigit + 1, kDigits - 1, other);
       return ways;
     });
@@ -416,21 +425,31 @@ class Magnitudes {
     if (const State* known = find(own)) return *known;
     const F::Bits form = tidy ? F::kTidyPower : F::kLoosePower;
     Exponents out;
-    for (int e = -kDecimalExponent; e <= kDecimalExponent; ++e) {
-      const F::Bits said = verdict(e + 1, place, depth);
-      if ((said & form) == 0) continue;
-      if (e <= 0) out.down.set(static_cast<std::size_t>(-e));
-      if (e >= 0) out.up.set(static_cast<std::size_t>(e));
+    for (int e = -kDecimalExponent; e <= kDecimalExponent;) {
+      // Alike up to the next bound's.
+      const std::size_t next = first_at(e + 1);
+      const int far = next < bounds_.size() ? bounds_[next].point - 1 : INT32_MAX;
+      const int end = std::min(std::max(far, e + 1), kDecimalExponent + 1);
+      const bool yes = (verdict(e + 1, place, depth) & form) != 0;
+      for (; e < end; ++e) {
+        if (yes && e <= 0) out.down.set(static_cast<std::size_t>(-e));
+        if (yes && e >= 0) out.up.set(static_cast<std::size_t>(e));
+      }
     }
     return keep(own, powers_.add(out));
   }
 
-  // Where a text lies between two bounds all digits lead alike, but for 0.
+  // The states behind each digit: one of those that lead between the same two bounds, but for 0.
   template <class To>
-  void each_digit(States::Ways& ways, Place place, To&& to) {
-    const unsigned count = place.between() ? 2 : kDigits;
-    for (unsigned d = 0; d < count; ++d) ways.to[kDigit + d] = to(d);
-    for (unsigned d = count; d < kDigits; ++d) ways.to[kDigit + d] = ways.to[kDigit + 1];
+  void each_digit(States::Ways& ways, Place place, std::size_t depth, To&& to) {
+    Place last;
+    for (unsigned d = 0; d < kDigits; ++d) {
+      const Place behind = step(place, depth, d);
+      State& state = ways.to[kDigit + d];
+      const bool alike = d > 1 && behind.between() && behind == last;
+      state = alike ? ways.to[kDigit + d - 1] : to(d, behind);
+      last = behind;
+    }
   }
 
   static std::uint64_t key(Kind kind, unsigned number, Place place, const Fraction& at) {
