@@ -83,11 +83,8 @@ void bound_integers(DecimalRange& range, const Decimal& top) {
   range.at_most(top, false);
 }
 
-std::optional<NumberCondition> number_condition(Formulas& formulas, FormulaId f, bool distinct) {
-  Reader reader(formulas, top_integer(formulas, f));
-  std::optional<NumberCondition> out = reader.read(f, JsonTypes(JsonTypes::kNumber));
-  if (out) out->distinct = distinct;
-  return out;
+std::optional<NumberCondition> number_condition(Formulas& formulas, FormulaId f) {
+  return Reader(formulas, top_integer(formulas, f)).read(f, JsonTypes(JsonTypes::kNumber));
 }
 
 }  // namespace espalier::grammar

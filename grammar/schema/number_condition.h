@@ -17,6 +17,8 @@ struct NumberCondition {
   DecimalRange range;
   /// Only spellings of distinct_decimals(); of fractions.
   bool distinct = false;
+  /// Only spellings without an exponent.
+  bool plain = false;
   /// Of each of these one must hold besides.
   std::vector<std::vector<NumberCondition>> choices;
 };
@@ -31,6 +33,6 @@ void bound_integers(DecimalRange& range, const Decimal& top);
 
 /// The numbers of `f`, as ScalarExpressions has them; nothing where it says more of them. Without
 /// other types.
-std::optional<NumberCondition> number_condition(Formulas& formulas, FormulaId f, bool distinct);
+std::optional<NumberCondition> number_condition(Formulas& formulas, FormulaId f);
 
 }  // namespace espalier::grammar

@@ -10,6 +10,7 @@ using F = NumberForms;
 constexpr F::Bits kBrokenForms = F::kBroken | F::kLongBroken;
 constexpr F::Bits kRangedForms = F::kWhole | F::kRound | F::kLongRound | kBrokenForms |
                                  F::kTidyPower | F::kLoosePower;  // of decimal_range() with a bound
+constexpr F::Bits kPowers = F::kTidyPower | F::kLoosePower | F::kAnyPower;
 constexpr F::Bits kDistinctForms = F::kWhole | F::kRound | F::kBroken | F::kTidyPower;
 
 // As integer_range() and decimal_range() have it.
@@ -20,6 +21,7 @@ F::Bits forms_of(const NumberCondition& condition) {
   F::Bits out = ranged ? kRangedForms : kRangedForms | F::kAnyPower;
   if (condition.types == JsonTypes(JsonTypes::kFraction)) out &= kBrokenForms;
   if (condition.distinct) out &= kDistinctForms;
+  if (condition.plain) out &= static_cast<F::Bits>(~kPowers);
   return out;
 }
 

@@ -526,7 +526,8 @@ class SchemaMachine {
                                                ScalarCombination::Node root);
   std::optional<ScalarCombination::Node> combined_strings(ScalarCombination& what, FormulaId f,
                                                           bool canonical);
-  std::optional<ScalarLibrary::Entry> numbers(FormulaId f, bool canonical);
+  std::optional<ScalarLibrary::Entry> numbers(FormulaId f, bool canonical, bool plain);
+  std::shared_ptr<const ScalarDfa> multiples(const Decimal& of);
   std::optional<ScalarCombination::Node> combined_multiples(ScalarCombination& what,
                                                             JsonTypes types,
                                                             const std::vector<FormulaId>& parts);

@@ -39,7 +39,7 @@ std::size_t counted(std::string_view regex) {
 std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint32_t& untaken) {
   std::vector<FormulaId> rest;
   std::vector<std::string> texts;
-  bool string = false, number = false, bounds = true, takes = false;
+  bool string = false, number = false, takes = false;
   for (const FormulaId part : formulas_.parts(f)) {
     const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
     if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
@@ -58,14 +58,12 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint3
       string = types == JsonTypes(JsonTypes::kString);
       number = (types & JsonTypes(JsonTypes::kNumber)) == types;
     }
-    bounds = bounds && literal &&
-             (formulas_.atom(part).kind == AtomKind::kType ||
-              formulas_.atom(part).kind == AtomKind::kAtLeast ||
-              formulas_.atom(part).kind == AtomKind::kAbove);
     rest.push_back(part);
   }
-  if (!takes || (!string && !(number && bounds))) return std::nullopt;
-  untaken = this->untaken(formulas_.all(rest));
+  if (!takes || (!string && !number)) return std::nullopt;
+  const FormulaId others = formulas_.all(rest);
+  if (number && !number_condition(formulas_, others)) return std::nullopt;
+  untaken = this->untaken(others);
   if (untaken == kNoScalar) return std::nullopt;
   ScalarRun& all = scalars_[untaken].run;
   if (all.empty()) return ScalarRun();
@@ -233,7 +231,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool ca
     if (!rest.empty() && !alone) root = combined_strings(what, formulas_.all(rest), canonical);
   } else if (!(types & JsonTypes(JsonTypes::kNumber)).none()) {
     if ((types & JsonTypes(JsonTypes::kNumber)) == types) {
-      if (std::optional<ScalarLibrary::Entry> entry = numbers(f, canonical)) return entry;
+      if (std::optional<ScalarLibrary::Entry> entry = numbers(f, canonical, false)) return entry;
     }
     root = combined_multiples(what, types, rest);
   }
@@ -322,65 +320,79 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
   return out;
 }
 
-// The numbers of bounds alone, made directly.
-std::optional<ScalarLibrary::Entry> SchemaMachine::numbers(FormulaId f, bool canonical) {
-  const FormulaId own = formulas_.restrict(f, JsonTypes::kNumber);
-  const auto condition = number_condition(formulas_, own, canonical);
+// The numbers of bounds alone, made directly; `plain`: without an exponent.
+std::optional<ScalarLibrary::Entry> SchemaMachine::numbers(FormulaId f, bool canonical,
+                                                           bool plain) {
+  auto condition = number_condition(formulas_, formulas_.restrict(f, JsonTypes::kNumber));
   if (!condition) return std::nullopt;
+  condition->distinct = canonical;
+  condition->plain = plain;
   const std::optional<DfaSteps> made =
       number_steps(*condition, vocabulary_->json_bytes(), ScalarLibrary::kCombinedStates);
   if (!made) return std::nullopt;
   bool empty = false;
   auto dfa = ScalarDfa::create(*made, vocabulary_->single_bytes(), nullptr, &empty);
   if (empty) return ScalarLibrary::Entry{};
-  return dfa != nullptr ? std::optional(ScalarLibrary::Entry{nullptr, std::move(dfa), nullptr})
-                        : std::nullopt;
+  if (dfa == nullptr) return std::nullopt;
+  return ScalarLibrary::Entry{nullptr, std::move(dfa), nullptr};
 }
 
-// Numbers that are multiples: those of the rest, and the multiples of each.
+// Numbers that are multiples, or are not: those of the rest, and the multiples of each. Where some
+// may not come it is of spellings that they have.
 std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
     ScalarCombination& what, JsonTypes types, const std::vector<FormulaId>& parts) {
   std::vector<FormulaId> rest{formulas_.types(types)};
-  std::vector<Decimal> steps;
+  std::vector<Decimal> steps, not_steps;
   for (const FormulaId part : parts) {
-    const bool multiple = formulas_.op(part) == Formulas::Op::kLiteral &&
-                          formulas_.atom(part).kind == AtomKind::kMultipleOf;
-    if (multiple && formulas_.negated(part)) return std::nullopt;
-    if (multiple) {
-      steps.push_back(formulas_.number_of(formulas_.atom(part).a));
-    } else {
+    if (formulas_.op(part) != Formulas::Op::kLiteral ||
+        formulas_.atom(part).kind != AtomKind::kMultipleOf) {
       rest.push_back(part);
+      continue;
     }
+    (formulas_.negated(part) ? not_steps : steps)
+        .push_back(formulas_.number_of(formulas_.atom(part).a));
   }
-  if (steps.empty()) return std::nullopt;
-  std::vector<ScalarCombination::Node> all;
+  if (steps.empty() && not_steps.empty()) return std::nullopt;
+  std::vector<ScalarCombination::Node> all, none;
   const Terminal* terminal = rest.size() == 1 ? library_->terminal(types) : nullptr;
-  if (terminal != nullptr) {
+  const FormulaId others = formulas_.all(rest);
+  if (!not_steps.empty()) {
+    const std::optional<ScalarLibrary::Entry> plain = numbers(others, false, true);
+    if (!plain) return std::nullopt;
+    all.push_back(plain->dfa != nullptr ? what.words(plain->dfa) : what.nothing());
+  } else if (terminal != nullptr) {
     all.push_back(what.characters(terminal, 0, ScalarCombination::kUnbounded));
   } else {
-    const FormulaId others = formulas_.all(rest);
     const std::optional<ScalarRun> run = automaton(others, others, false);
     if (!run || (!run->empty() && run->dfa() == nullptr)) return std::nullopt;
     all.push_back(run->empty() ? what.nothing() : what.words(run->dfa_ref()));
   }
-  for (const Decimal& step : steps) {
-    const std::string name = "multiples of " + step.text();
-    std::optional<ScalarLibrary::Entry> entry = known_entry(name);
-    if (!entry) {
-      Fuel fuel("steps", kSteps);
-      auto pool = std::make_shared<ExpressionPool>(fuel);
-      ScalarExpressions expressions(*pool, formulas_, nullptr);
-      const Expr root = expressions.multiples(step);
-      auto program = Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()),
-                                     {}, {}, fuel);
-      if (!program || (*program)->empty()) return std::nullopt;
-      entry = {nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr), nullptr};
-      keep_entry(name, *entry);
+  for (const auto& [of, nodes] : {std::pair(&steps, &all), std::pair(&not_steps, &none)}) {
+    for (const Decimal& step : *of) {
+      auto dfa = multiples(step);
+      if (dfa == nullptr) return std::nullopt;
+      nodes->push_back(what.words(std::move(dfa)));
     }
-    if (entry->dfa == nullptr) return std::nullopt;
-    all.push_back(what.words(entry->dfa));
   }
+  if (!none.empty()) all.push_back(what.negation(what.any(std::move(none))));
   return what.all(std::move(all));
+}
+
+// Kept for all schemas; nullptr where it would be too large.
+std::shared_ptr<const ScalarDfa> SchemaMachine::multiples(const Decimal& of) {
+  const std::string name = "multiples of " + of.text();
+  if (const std::optional<ScalarLibrary::Entry> known = known_entry(name)) return known->dfa;
+  Fuel fuel("steps", kSteps);
+  auto pool = std::make_shared<ExpressionPool>(fuel);
+  ScalarExpressions expressions(*pool, formulas_, nullptr);
+  const Expr root = expressions.multiples(of);
+  auto program =
+      Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()), {}, {}, fuel);
+  if (!program || (*program)->empty()) return nullptr;
+  const ScalarLibrary::Entry made{
+      nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr), nullptr};
+  keep_entry(name, made);
+  return made.dfa;
 }
 
 // The automata that some mask would be long for: of patterns, where one mask may need several at

@@ -15,6 +15,7 @@
 #include "grammar/number_expression.h"
 #include "grammar/program.h"
 #include "grammar/schema/scalar_dfa.h"
+#include "grammar/schema/schema_scalar.h"
 #include "tests/grammar_schema/verdicts.h"
 
 namespace espalier::grammar {
@@ -342,6 +343,92 @@ TEST(NumberSteps, HaveANumberWhereItsDecimalLiesWithin) {
     }
   }
   EXPECT_GT(held, 5000);
+}
+
+// What a schema's grammar reads and the automaton of its numbers' expression does not, or the other
+// way round: all of the automaton's states are come by once.
+std::optional<std::string> difference(const Dfa& dfa, const GrammarRef& grammar) {
+  std::map<ScalarDfa::State, std::string> known{{dfa->start(), ""}};
+  std::vector<std::pair<ScalarDfa::State, Matcher>> open{{dfa->start(), grammar->start()}};
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    const std::string text = known[open[i].first];
+    if (dfa->accepting(open[i].first) != open[i].second.accepting()) return text;
+    for (const char c : std::string_view("+-.0123456789eE")) {
+      const ScalarDfa::State to = dfa->next(open[i].first, static_cast<unsigned char>(c));
+      Matcher matcher = open[i].second;
+      const bool reads = matcher.advance(static_cast<unsigned char>(c));
+      if (reads != (to != ScalarDfa::kDead)) return text + c;
+      if (reads && known.try_emplace(to, text + c).second) open.emplace_back(to, matcher);
+    }
+  }
+  return std::nullopt;
+}
+
+// Multiples and values that may not come, beside bounds.
+TEST(NumbersOfSchemas, AreThoseOfTheirExpression) {
+  const VocabularyRef all = testing::byte_vocabulary();
+  int compared = 0;
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    Random random(seed);
+    Formulas formulas;
+    std::vector<FormulaId> parts;
+    Json schema = Json::object();
+    const bool integer = random() % 2 == 0;
+    schema["type"] = integer ? "integer" : "number";
+    parts.push_back(formulas.types(
+        JsonTypes(integer ? std::uint8_t{JsonTypes::kInteger} : std::uint8_t{JsonTypes::kNumber})));
+    Json whole = Json::array();
+    const auto add = [&](AtomKind kind, const Json& value, bool negated) {
+      const std::uint32_t payload =
+          kind == AtomKind::kIn ? formulas.set({value}) : formulas.number(*Decimal::of(value));
+      const char* keyword = kind == AtomKind::kAtLeast ? "minimum"
+                            : kind == AtomKind::kAbove ? "exclusiveMinimum"
+                            : kind == AtomKind::kIn    ? "const"
+                                                       : "multipleOf";
+      Json one = {{keyword, value}};
+      if (negated) one = {{"not", std::move(one)}};
+      return std::pair(formulas.literal({kind, payload, 0}, negated), std::move(one));
+    };
+    const auto bound = [&] {
+      return add(random() % 2 == 0 ? AtomKind::kAtLeast : AtomKind::kAbove,
+                 static_cast<int>(random() % 60) - 30, random() % 2 == 0);
+    };
+    const auto keep = [&](std::pair<FormulaId, Json> one) {
+      parts.push_back(one.first);
+      whole.push_back(std::move(one.second));
+    };
+    static const Json kSteps[] = {1, 2, 3, 7, 10, 0.5, 0.1, 2.5};
+    for (unsigned n = random() % 3; n > 0; --n) keep(bound());
+    for (unsigned n = random() % 2; n > 0; --n) {
+      const auto a = bound(), b = bound();
+      keep({formulas.any({a.first, b.first}), {{"anyOf", {a.second, b.second}}}});
+    }
+    if (random() % 2 == 0) {
+      for (unsigned n = 1 + random() % 2; n > 0; --n) {
+        keep(add(AtomKind::kMultipleOf, kSteps[random() % std::size(kSteps)], random() % 2 == 0));
+      }
+    } else if (random() % 2 == 0) {
+      keep(add(AtomKind::kIn, static_cast<int>(random() % 60) - 30, true));
+    }
+    schema["allOf"] = whole;
+    if (whole.empty()) schema.erase("allOf");
+    Fuel fuel("steps", 20'000'000);
+    const auto pool = std::make_shared<ExpressionPool>(fuel);
+    ScalarExpressions expressions(*pool, formulas, [](FormulaId, const Json&) { return false; });
+    const auto program =
+        Program::create(pool, expressions.scalars(formulas.all(parts)), all, {}, {}, fuel);
+    const auto made = compile_json_schema(all, schema);
+    if (!program || (*program)->rests_on_undecided()) continue;
+    const Dfa expected =
+        (*program)->empty() ? nullptr : ScalarDfa::create(*program, 1'000'000, nullptr);
+    if (expected == nullptr && !(*program)->empty()) continue;
+    ASSERT_EQ(expected != nullptr, made.has_value()) << seed << ": " << schema.dump();
+    if (expected == nullptr) continue;
+    const std::optional<std::string> text = difference(expected, *made);
+    EXPECT_FALSE(text) << seed << ": " << schema.dump() << " differs at " << *text;
+    ++compared;
+  }
+  EXPECT_GT(compared, 100);
 }
 
 TEST(NumberSteps, AreNotMadeOfTooManyBoundsOrStates) {
