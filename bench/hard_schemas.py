@@ -326,6 +326,9 @@ def rows() -> Iterator[Row]:
     yield names_together(40, 0)
     yield names_together(150, 100)
     yield conditions_by_patterns(20)
+    for count in (10, 100):
+        yield ladder(count)
+    yield ranges(100)
     yield unfinished_keys(2)
     yield (
         "unique_numbers",
@@ -546,6 +549,32 @@ def conditions_by_patterns(count: int) -> Row:
     ]
     valid = [{"id": "p3-x", "l3": 1}, {"l3": 1, "id": "p3-x"}]
     return f"conditions_by_patterns_{count}", {"type": "object", "allOf": conditions}, valid, [{"id": "p3-x", "l2": 1}]
+
+
+def ladder(count: int) -> Row:
+    """Conditions by minima of one member: each step asks for a member more."""
+    steps = [
+        {
+            "if": {"properties": {"age": {"minimum": i * 5}}, "required": ["age"]},
+            "then": {"required": [f"l{i}"]},
+        }
+        for i in range(count)
+    ]
+    valid = [{"age": 12, "l0": 1, "l1": 1, "l2": 1}, {"l2": 1, "l0": 1, "l1": 1, "age": 12}]
+    return f"ladder_{count}", {"type": "object", "allOf": steps}, valid, [{"age": 12, "l0": 1}]
+
+
+def ranges(count: int) -> Row:
+    """Branches told apart by the range of one number, which comes first or last."""
+    branches = [
+        {
+            "properties": {"age": {"minimum": i * 5, "maximum": i * 5 + 4}, f"l{i}": {"type": "integer"}},
+            "required": ["age", f"l{i}"],
+        }
+        for i in range(count)
+    ]
+    valid = [{"age": 12, "l2": 1}, {"l7": 1, "age": 39}]
+    return f"anyof_{count}_ranges", {"type": "object", "anyOf": branches}, valid, [{"age": 12, "l3": 1}, {"age": 4.5}]
 
 
 def events(count: int) -> Row:
