@@ -2,6 +2,7 @@
 // which one or another must hold, nested as the formula is.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <vector>
 
@@ -11,8 +12,11 @@
 
 namespace espalier::grammar {
 
+/// Bounds of a condition, of which automata are made directly.
+constexpr std::size_t kMostNumberBounds = 2000;
+
 struct NumberCondition {
-  /// Of kNumber; integers have both bounds.
+  /// Of kNumber; integers have both bounds, within 64 bits.
   JsonTypes types = JsonTypes(JsonTypes::kNumber);
   DecimalRange range;
   /// Only spellings of distinct_decimals(); of fractions.

@@ -6,6 +6,7 @@
 #include <bitset>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -167,7 +168,8 @@ class Magnitudes {
         ranks_(bounds_.size()) {
     std::vector<std::uint32_t> by_digits(bounds_.size());
     for (std::uint32_t i = 0; i < by_digits.size(); ++i) by_digits[i] = i;
-    std::ranges::stable_sort(by_digits, {}, [&](std::uint32_t i) { return bounds_[i].digits; });
+    std::ranges::stable_sort(
+        by_digits, {}, [&](std::uint32_t i) -> const std::string& { return bounds_[i].digits; });
     for (std::uint32_t r = 0; r < by_digits.size(); ++r) {
       ranks_[by_digits[r]] = r;
       digits_.push_back(bounds_[by_digits[r]].digits);

@@ -20,7 +20,6 @@ namespace espalier::grammar {
 /// Of which every state has a way to its end, and no two say the same. `readable`: bytes that texts
 /// may hold. Nothing where there are more than kMostNumberBounds bounds or `most_states` states;
 /// one state, the dead one, where no number is one of these.
-constexpr std::size_t kMostNumberBounds = 2000;
 std::optional<DfaSteps> number_steps(const NumberCondition& condition, const ByteSet& readable,
                                      std::size_t most_states);
 
