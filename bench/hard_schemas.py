@@ -186,6 +186,13 @@ def strings() -> Iterator[Row]:
         [{"id": "K3-12345", "kind": "k3"}],
         [{"kind": "k3", "id": "K4-1"}],
     )
+    # Patterns that are searched for, whose automata nobody finishes.
+    for identity, pattern, text in (
+        ("30_back", "[A-Z].{30}$", "see This and that, his and that, ab"),
+        ("gaps", "foo.{0,100}bar.{0,100}baz", "a foo and a bar or a baz"),
+        ("password", r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[^\w]).{8,}", "correct Horse 1!"),
+    ):
+        yield f"searched_{identity}", {"type": "string", "pattern": pattern}, [text], [text[:7]]
 
 
 def rows() -> Iterator[Row]:
@@ -329,7 +336,7 @@ def rows() -> Iterator[Row]:
     for count in (10, 100):
         yield ladder(count)
     yield ranges(100)
-    yield unfinished_keys(2)
+    yield from (unfinished_keys(count) for count in (2, 5))
     yield (
         "unique_numbers",
         {"items": {"type": "number"}, "uniqueItems": True},

@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -127,6 +128,15 @@ class Automaton {
   /// The state before `e` alone, as a product's operand; kDead where it has no word.
   StateId operand_start(Expr e);
   [[nodiscard]] bool operand_end(StateId state) const { return states_[state].operand_end; }
+  /// What a state is made of, where no follow is looked for: its texts are those of all its items,
+  /// and what it steps to is made of what they step to. Sorted.
+  [[nodiscard]] std::span<const PositionId> items(StateId state) const {
+    return {states_[state].items.begin(), states_[state].items.size()};
+  }
+  /// The state at some of them, or of several states.
+  StateId at_items(std::span<const PositionId> items) {
+    return intern(Items(items.data(), items.data() + items.size()), kNoScan);
+  }
   /// Cuts `classes` until the state treats all bytes of a class alike.
   void byte_classes(StateId state, std::vector<ByteSet>& classes) const;
 

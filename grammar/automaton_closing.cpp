@@ -296,6 +296,7 @@ std::uint64_t Automaton::closing_estimate(StateId state) {
 }
 
 void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const {
+  SmallVector<std::uint32_t, 16> sets;  // that have cut: places of a counted repeat read the same
   for (const PositionId p : states_[state].items) {
     const Position& at = positions_[p];
     ByteSet one;
@@ -313,6 +314,8 @@ void Automaton::byte_classes(StateId state, std::vector<ByteSet>& classes) const
         refine(classes, one);
         break;
       case Op::kSet:
+        if (std::find(sets.begin(), sets.end(), at.expr) != sets.end()) break;
+        sets.push_back(at.expr);
         refine(classes, pool_.set_of(e));
         break;
       case Op::kContextFree:

@@ -164,6 +164,13 @@ void TokenTrie::index_edges() {
     above[nodes_[i].depth] = static_cast<std::uint32_t>(i);
     ++next[parents[i]];
   }
+  heights_.assign(n, 0);
+  for (std::size_t i = n; i-- > 0;) {
+    if (parents[i] == n) continue;
+    std::uint8_t& above_it = heights_[parents[i]];
+    const unsigned height = std::min(255U, heights_[i] + 1U);
+    above_it = std::max(above_it, static_cast<std::uint8_t>(height));
+  }
   std::uint32_t begin = 0;
   for (std::size_t i = 0; i <= n; ++i) {
     const std::uint32_t count = std::exchange(next[i], begin);

@@ -75,6 +75,8 @@ class TokenTrie : public TokenWalk {
   }
   /// Appends those whose byte is in `bytes`, in no certain order. O(the fewer of the two).
   void children(std::uint32_t i, const ByteSet& bytes, std::vector<std::uint32_t>& out) const;
+  /// By node: how many bytes the longest token below it has more, 255 for that many and more.
+  [[nodiscard]] std::span<const std::uint8_t> heights() const { return heights_; }
   /// The child of node `i` along `byte` (`i` == kRoot: of the root), or kNone. O(log children).
   [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint8_t byte) const;
   static constexpr std::uint32_t kRoot = UINT32_MAX - 1;
@@ -84,7 +86,7 @@ class TokenTrie : public TokenWalk {
 
   std::size_t root_edges_ = 0;  // where the root's edges begin, behind all others
   std::vector<std::uint32_t> edges_;
-  std::vector<std::uint8_t> edge_bytes_;
+  std::vector<std::uint8_t> edge_bytes_, heights_;
   std::vector<std::uint32_t> root_children_ = std::vector<std::uint32_t>(256, kNone);
 };
 

@@ -122,6 +122,28 @@ bool ScalarCombination::hopeful(std::span<const std::uint32_t> state) const {
   });
 }
 
+bool ScalarCombination::hopeful(std::span<const std::uint32_t> state,
+                                const std::vector<bool>& known) const {
+  return evaluate(root_, true, [&](std::size_t part, bool wanted) {
+    if (!known[part]) return true;
+    if (wanted) return state[part] != 0;
+    return parts_[part].settled == nullptr || !(*parts_[part].settled)[state[part]];
+  });
+}
+
+std::vector<bool> ScalarCombination::only_wanted() const {
+  std::vector<bool> out(parts_.size(), true);
+  std::vector<std::pair<Node, bool>> open{{root_, true}};
+  while (!open.empty()) {
+    const auto [at, wanted] = open.back();
+    open.pop_back();
+    const Operator& node = nodes_[at];
+    if (node.op == Op::kPart && !wanted) out[node.part] = false;
+    for (const Node n : node.of) open.emplace_back(n, wanted != (node.op == Op::kNegation));
+  }
+  return out;
+}
+
 std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& what,
                                                     std::size_t most_states,
                                                     const ByteSet& preferred,

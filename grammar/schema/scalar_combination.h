@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "grammar/schema/scalar_dfa.h"
@@ -40,6 +42,18 @@ class ScalarCombination {
   /// Of a part that is not finished; nullptr of others. Whoever runs it says where it is: 0 where
   /// it is dead, else an odd number where its text may end.
   [[nodiscard]] const ProgramRef& program(std::size_t part) const { return parts_[part].program; }
+  /// Of one that is finished, but for a string's terminal; else nullptr.
+  [[nodiscard]] const ScalarDfa* dfa(std::size_t part) const { return parts_[part].dfa.get(); }
+  /// Of a string's terminal; and how many characters one has at least, where there is no most.
+  [[nodiscard]] const Terminal* string(std::size_t part) const { return parts_[part].string; }
+  [[nodiscard]] std::optional<std::uint32_t> endless_from(std::size_t part) const {
+    const bool endless = parts_[part].string != nullptr && parts_[part].high == kUnbounded;
+    return endless ? std::optional(parts_[part].low) : std::nullopt;
+  }
+  /// It says what its one part says.
+  [[nodiscard]] bool alone() const { return parts_.size() == 1 && nodes_[root_].op == Op::kPart; }
+  /// By part: whether it stands under no negation, so that more texts of it are more of the whole.
+  [[nodiscard]] std::vector<bool> only_wanted() const;
   /// Every part is finished.
   [[nodiscard]] bool finished() const;
   /// Before the first byte, one a part; of those that are not finished nothing.
@@ -50,6 +64,9 @@ class ScalarCombination {
   [[nodiscard]] bool accepting(std::span<const std::uint32_t> state) const;
   /// Whether some texts may still complete it, as far as the parts alone say.
   [[nodiscard]] bool hopeful(std::span<const std::uint32_t> state) const;
+  /// The same where no more is known than what the `known` parts say.
+  [[nodiscard]] bool hopeful(std::span<const std::uint32_t> state,
+                             const std::vector<bool>& known) const;
   /// The fewest bytes that any text which completes it has, as far as the parts alone say; where
   /// hopeful(). `closing(part)`: those of a part that is not finished.
   template <class Closing>

@@ -319,44 +319,40 @@ void ScalarDfa::count_characters(const Edges& edges, const Terminal& characters)
   find_stretches(edges);
 }
 
-const std::vector<bool>& ScalarDfa::along(const Terminal& characters, Along what) const {
+const ScalarDfa::Along& ScalarDfa::along(const Terminal& characters) const {
   const std::lock_guard lock(along_mutex_);
   for (const auto& known : along_) {
-    if (known->characters == &characters && known->what == what) return known->states;
+    if (known->characters == &characters) return *known;
   }
-  along_.push_back(std::make_unique<const KnownAlong>(
-      KnownAlong{&characters, what, find_along(characters, what)}));
-  return along_.back()->states;
+  return *along_.emplace_back(std::make_unique<const Along>(find_along(characters)));
 }
 
-// Along the characters, of which each state must stand at one; where it does not hold of a state,
-// it holds of none that leads there.
-std::vector<bool> ScalarDfa::find_along(const Terminal& characters, Along what) const {
-  std::vector<bool> none(facts_.size(), false);
+// Along the characters, of which each state must stand at one, then backwards from where something
+// is known not to hold.
+ScalarDfa::Along ScalarDfa::find_along(const Terminal& characters) const {
+  const Along none{&characters, std::vector<bool>(facts_.size(), false),
+                   std::vector<std::uint8_t>(facts_.size(), 0)};
   if (!quoted_) return none;
   std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
   std::vector<std::pair<State, State>> steps;  // to, from
-  std::vector<State> reached{start_}, lost;
+  std::vector<State> reached{start_}, ends, dying, foreign;
   along[start_] = characters.start();
-  std::vector<bool> found(facts_.size(), true);
-  const auto lose = [&](State q) {
-    if (found[q]) lost.push_back(q);
-    found[q] = false;
-  };
   for (std::size_t i = 0; i < reached.size(); ++i) {
     const State q = reached[i];
     if (accepting(q)) continue;
+    bool out = false, dies = false, more = false;
     const bool whole = for_each_pair(q, characters, along[q], [&](State to, Terminal::State there) {
       if (there == Terminal::kDead) {
-        if (what == kSame && to != kDead) lose(q);
+        more = more || to != kDead;
         return true;
       }
-      if (what == kSame && characters.accepting(there)) return true;
+      const bool end = characters.accepting(there);
       if (to == kDead) {
-        lose(q);
+        out = true;
+        dies = dies || !end;
         return true;
       }
-      if (steps.empty() || steps.back() != std::pair(to, q)) steps.emplace_back(to, q);
+      if (!end && (steps.empty() || steps.back() != std::pair(to, q))) steps.emplace_back(to, q);
       if (along[to] == Terminal::kDead) {
         along[to] = there;
         reached.push_back(to);
@@ -364,24 +360,45 @@ std::vector<bool> ScalarDfa::find_along(const Terminal& characters, Along what) 
       return along[to] == there;
     });
     if (!whole) return none;
+    if (out) ends.push_back(q);
+    if (dies) dying.push_back(q);
+    if (more) foreign.push_back(q);
   }
-  for (std::size_t q = 1; q < facts_.size(); ++q) {
-    if (along[q] == Terminal::kDead) found[q] = false;
-  }
-  if (!lost.empty()) {
-    std::vector<std::uint32_t> first(facts_.size() + 1, 0);
-    for (const auto& [to, from] : steps) ++first[to + 1U];
-    for (std::size_t q = 0; q < facts_.size(); ++q) first[q + 1] += first[q];
-    std::vector<std::uint32_t> place(first);
-    std::vector<State> into(steps.size());
-    for (const auto& [to, from] : steps) into[place[to]++] = from;
-    while (!lost.empty()) {
-      const State q = lost.back();
-      lost.pop_back();
-      for (std::uint32_t i = first[q]; i < first[q + 1U]; ++i) lose(into[i]);
+  std::vector<std::uint32_t> first(facts_.size() + 1, 0);
+  for (const auto& [to, from] : steps) ++first[to + 1U];
+  for (std::size_t q = 0; q < facts_.size(); ++q) first[q + 1] += first[q];
+  std::vector<std::uint32_t> place(first);
+  std::vector<State> into(steps.size());
+  for (const auto& [to, from] : steps) into[place[to]++] = from;
+  // note(q, bytes to where it is known), nearest first, as long as it says that that is news.
+  const auto backwards = [&](std::vector<State> layer, auto&& note) {
+    std::vector<State> further;
+    for (unsigned bytes = 1; !layer.empty(); ++bytes) {
+      further.clear();
+      for (const State q : layer) {
+        if (!note(q, bytes)) continue;
+        further.insert(further.end(), into.begin() + first[q], into.begin() + first[q + 1U]);
+      }
+      layer.swap(further);
     }
+  };
+  Along found = none;
+  for (const State q : reached) {
+    found.settled[q] = true;
+    found.dies[q] = kNever;
   }
-  found[kDead] = false;
+  backwards(std::move(ends), [&](State q, unsigned) {
+    const bool news = found.settled[q];
+    found.settled[q] = false;
+    return news;
+  });
+  backwards(std::move(dying), [&](State q, unsigned bytes) {
+    const bool news = bytes < found.dies[q];
+    if (news) found.dies[q] = static_cast<std::uint8_t>(bytes);
+    return news;
+  });
+  backwards(std::move(foreign),
+            [&](State q, unsigned) { return std::exchange(found.dies[q], std::uint8_t{0}) != 0; });
   return found;
 }
 

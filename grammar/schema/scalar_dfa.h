@@ -120,7 +120,13 @@ class ScalarDfa {
   /// Whether every string of `characters` that goes on as they may from here is in, whatever comes;
   /// of a quoted one.
   [[nodiscard]] const std::vector<bool>& settled(const Terminal& characters) const {
-    return along(characters, kSettled);
+    return along(characters).settled;
+  }
+
+  /// Whether, between two characters, the strings of `characters` that go on from here are those
+  /// that are read, however far they go.
+  [[nodiscard]] bool same(State q, const Terminal& characters) const {
+    return between(q) && along(characters).dies[q] == kNever;
   }
 
   /// What the tokens do that are read from a state on.
@@ -207,12 +213,20 @@ class ScalarDfa {
   [[nodiscard]] Chain closed(State q, std::size_t longest) const;
   template <class Wanted>
   [[nodiscard]] ByteSet leading(State from, const ByteSet& first, Wanted&& wanted) const;
-  // What holds of states that strings of `characters` lead to: every one that goes on is in; or, up
-  // to its end, those that go on are the ones that are read. Never of others.
-  enum Along : std::uint8_t { kSettled, kSame };
-  [[nodiscard]] const std::vector<bool>& along(const Terminal& characters, Along what) const;
-  [[nodiscard]] std::vector<bool> find_along(const Terminal& characters, Along what) const;
+  // What holds of states that strings of `characters` lead to; of others nothing does.
+  static constexpr std::uint8_t kNever = 255;
+  struct Along {
+    const Terminal* characters = nullptr;
+    std::vector<bool> settled;  // every string that goes on is in
+    // The fewest bytes, up to kNever, of a string that goes on but is not read any more; 0 where
+    // something may be read that is no such string.
+    std::vector<std::uint8_t> dies;
+  };
+  [[nodiscard]] const Along& along(const Terminal& characters) const;
+  [[nodiscard]] Along find_along(const Terminal& characters) const;
   bool add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
+  void take_dying(const Tables& tables, State q, const Along& along,
+                  std::vector<std::uint64_t>& words) const;
   // Of a state and of those behind it.
   struct Ahead {
     ByteSet alphabet;  // bytes that are read
@@ -239,14 +253,8 @@ class ScalarDfa {
   bool quoted_ = false, counts_ = false, endless_ = false, stretches_ = false;
   ByteSet preferred_;
   std::uint32_t longest_closing_ = 0, most_left_ = 0, widest_ = 0;
-  // What was asked of along().
-  struct KnownAlong {
-    const Terminal* characters = nullptr;
-    Along what = kSettled;
-    std::vector<bool> states;
-  };
   mutable std::mutex along_mutex_;
-  mutable std::vector<std::unique_ptr<const KnownAlong>> along_;
+  mutable std::vector<std::unique_ptr<const Along>> along_;  // that were asked for
   mutable std::mutex mutex_;
   mutable std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
   // Of those, some that were found by walks.

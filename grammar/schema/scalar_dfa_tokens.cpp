@@ -257,23 +257,47 @@ void ScalarDfa::prepare(const Tables& tables) const {
   if (!quoted_ || facts_.size() < kFewStates) return;
   static_cast<void>(ahead(start_));
   for (const Terminal* characters : {tables.string, tables.canonical}) {
-    if (characters != nullptr) static_cast<void>(along(*characters, kSame));
+    if (characters != nullptr) static_cast<void>(along(*characters));
   }
   const std::lock_guard lock(mutex_);
   if (alike_.empty()) alike_ = find_alike();
 }
 
-// Where any string may follow.
+// Where any string may follow, or any that is not long.
 bool ScalarDfa::add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const {
+  constexpr std::uint8_t kSomeBytes = 4;  // of fewer nearly all tokens would be tried
+  if (!between(q)) return false;
   const auto add = [&](const Terminal* characters, const Terminal::Piece* inside) {
-    if (characters == nullptr || !between(q) || !along(*characters, kSame)[q]) return false;
-    for (const Terminal::Piece::Stay& stay : inside->stay) {
-      words[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
-    }
-    if (!inside->dense.empty()) words = inside->dense.back().words;
+    if (characters == nullptr) return false;
+    const Along& known = along(*characters);
+    if (known.dies[q] < kSomeBytes) return false;
+    inside->add_to(words);
+    if (known.dies[q] != kNever) take_dying(tables, q, known, words);
     return true;
   };
   return add(tables.string, tables.inside) || add(tables.canonical, tables.canonical_inside);
+}
+
+// Takes away the tokens that are not read any more: over the trie, but for what is below a node and
+// not long enough.
+void ScalarDfa::take_dying(const Tables& tables, State q, const Along& along,
+                           std::vector<std::uint64_t>& words) const {
+  const TokenTrie& trie = tables.vocabulary->trie();
+  const auto nodes = trie.nodes();
+  const auto heights = trie.heights();
+  std::vector<State> path(trie.longest() + 1, kDead);
+  path[0] = q;
+  for (std::uint32_t i = 0; i < nodes.size();) {
+    const TokenTrie::Node& at = nodes[i];
+    const State to = next(path[at.depth - 1U], at.byte);
+    path[at.depth] = to;
+    if (to == kDead) {
+      for (const TokenId id : trie.tokens_below(i)) {
+        words[static_cast<std::size_t>(id) / 64] &= ~(std::uint64_t{1} << (id % 64));
+      }
+    }
+    i = to == kDead || accepting(to) || heights[i] < along.dies[to] ? at.next : i + 1;
+  }
 }
 
 const ScalarDfa::Ahead& ScalarDfa::ahead(State q) const {

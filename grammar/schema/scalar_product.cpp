@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -13,13 +14,16 @@
 namespace espalier::grammar {
 
 ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, const ByteSet& readable,
-                             const ByteSet& preferred, Opened opened)
+                             const ByteSet& preferred, std::shared_ptr<PartAutomata> shared,
+                             const ScalarDfa::Tables* tables)
     : what_(std::move(what)),
-      of_all_(std::move(opened)),
+      shared_(std::move(shared)),
+      shared_before_(shared_->bytes()),
       readable_(readable),
-      preferred_(preferred) {
+      preferred_(preferred),
+      tables_(tables) {
   const std::size_t parts = what_->parts();
-  automata_.resize(parts);
+  automata_.resize(parts, nullptr);
   next_.resize(parts);
   places_.resize(parts);
   facts_.emplace_back();
@@ -28,8 +32,9 @@ ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, cons
   for (std::size_t i = 0; i < parts; ++i) {
     const ProgramRef& program = what_->program(i);
     if (program == nullptr) continue;
-    automata_[i] = std::make_unique<Automaton>(program);
-    next_[i] = part_state(*automata_[i], automata_[i]->start({}));
+    automata_[i] = &shared_->of(program);
+    Automaton& automaton = automata_[i]->automaton;
+    next_[i] = part_state(automaton, automaton.start({}));
   }
   start_ = number();
 }
@@ -60,12 +65,19 @@ ScalarProduct::State ScalarProduct::number() {
   } else {
     facts.least = std::max(1U, what_->least(next_, [&](std::size_t part) {
       const StateId at = next_[part] / 2;
-      return static_cast<std::uint32_t>(
-          std::min<std::uint64_t>(automata_[part]->closing_length(at), Program::kLongestClosing));
+      return static_cast<std::uint32_t>(std::min<std::uint64_t>(
+          automata_[part]->automaton.closing_length(at), Program::kLongestClosing));
     }));
   }
   places_.insert(places_.end(), next_.begin(), next_.end());
   return id;
+}
+
+std::uint32_t ScalarProduct::read_part(std::size_t part, std::uint32_t state, unsigned char byte) {
+  if (state == 0) return 0;
+  if (automata_[part] == nullptr) return what_->read(part, state, byte);
+  Automaton& automaton = automata_[part]->automaton;
+  return part_state(automaton, automaton.live_step(state / 2, byte));
 }
 
 ScalarProduct::State ScalarProduct::successor(State q, unsigned char byte) {
@@ -92,7 +104,7 @@ void ScalarProduct::expand(State q) {
     }
     rows[i].fill(0);
     if (here[i] == 0) continue;
-    Automaton& automaton = *automata_[i];
+    Automaton& automaton = automata_[i]->automaton;
     const StateId at = here[i] / 2;
     std::vector<ByteSet> classes{automaton.bytes_of(at)};
     if (classes[0].none()) continue;
@@ -151,7 +163,21 @@ bool ScalarProduct::Open::operator<(const Open& other) const {
 // Nearest first, to a state that is accepting or whose closing is known. What is learnt on the way
 // stays: a state that was opened lies at least as far from the end as the one found says.
 void ScalarProduct::find_closing(State from) {
-  const bool many = in_vain_ >= kMostInVain || *of_all_ >= kMostOfAll;
+  if (what_->alone() && automata_[0] != nullptr) {
+    // Its own closings are as short.
+    const StateId at = places_[from] / 2;
+    Facts& facts = facts_[from];
+    Automaton& automaton = automata_[0]->automaton;
+    if (automaton.closing_length(at) > Program::kLongestClosing) {
+      facts.size = kNever;
+      return;
+    }
+    const std::string word = automaton.closing_word(at);
+    facts.size = static_cast<std::uint32_t>(word.size());
+    facts.closing_byte = static_cast<unsigned char>(word.front());
+    return;
+  }
+  const bool many = in_vain_ >= kMostInVain || shared_->opened >= kMostOfAll;
   const std::size_t most = many ? kFewOpened : kMostOpened;
   ++searches_;
   open_.clear();
@@ -196,10 +222,11 @@ void ScalarProduct::find_closing(State from) {
       reach(runs[i].to, at.length + 1, at.state, static_cast<unsigned char>(byte));
     }
   }
-  *of_all_ += opened.size();
+  shared_->opened += opened.size();
   if (end == kNone) {
     in_vain_ += opened.size();
     const bool all = open_.empty() && !cut;
+    if (!all && close_by_reset(from)) return;
     undecided_ = undecided_ || !open_.empty();
     facts_[from].size = kNever;
     if (all) {
@@ -256,98 +283,15 @@ bool ScalarProduct::exceeds(State q, std::uint64_t count) {
   return ended > count;
 }
 
-// By a walk along the vocabulary's trie; a closing quote leaves.
-std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(const ScalarDfa::Tables& tables,
-                                                                   State q) {
-  if (const auto known = tokens_.find(q); known != tokens_.end()) return known->second;
-  auto out = std::make_shared<Tokens>();
-  const Vocabulary& vocabulary = *tables.vocabulary;
-  const TokenTrie& trie = vocabulary.trie();
-  const auto nodes = trie.nodes();
-  const auto tokens = trie.tokens();
-  std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
-  const std::size_t before = facts_.size();
-  // Most of a walk is in a few states: what bytes do there is written out as it is asked for.
-  constexpr std::size_t kRows = 128;
-  constexpr State kUnread = UINT32_MAX;
-  std::vector<std::uint32_t> row_of;  // by state, from 1 on
-  std::vector<State> rows;
-  const auto inside = [&](State from, unsigned char byte) -> State {  // kNone where it ends, too
-    const auto read = [&] {
-      const State to = next(from, byte);
-      return to != kNone && accepting(to) ? kNone : to;
-    };
-    if (from >= row_of.size()) row_of.resize(facts_.size(), 0);
-    if (row_of[from] == 0) {
-      if (rows.size() == kRows * 256) return read();
-      rows.resize(rows.size() + 256, kUnread);
-      row_of[from] = static_cast<std::uint32_t>(rows.size() / 256);
-    }
-    State& to = rows[(row_of[from] - 1U) * std::size_t{256} + byte];
-    if (to == kUnread) to = read();
-    return to;
-  };
-  std::vector<State> path(trie.longest() + 1, kNone);
-  path[0] = q;
-  State noted = kNone;
-  for (std::uint32_t i = 0; i < nodes.size();) {
-    const TokenTrie::Node& at = nodes[i];
-    const State to = inside(path[at.depth - 1U], at.byte);
-    if (to == kNone) {
-      i = at.next;
-      continue;
-    }
-    path[at.depth] = to;
-    const auto first = static_cast<std::size_t>(tokens[at.tokens]);  // one below it, at least
-    words[first / 64] |= std::uint64_t{at.token_count != 0} << (first % 64);
-    if (at.token_count > 1) {
-      for (const TokenId id : trie.tokens_at(i)) {
-        words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-      }
-    }
-    if (at.token_count > 0 && to != noted) {
-      noted = to;
-      out->longest = std::max(out->longest, closing_size(to));
-    }
-    ++i;
-  }
-  const std::uint32_t count = count_bits(words);
-  if (count <= kListedTokens) {
-    out->stay.reserve(count);
-    for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
-  } else {
-    out->many = {std::move(words)};
-  }
-  const auto& exits = tables.quoted->exits;
-  for (std::uint32_t i = 0; i < exits.size(); ++i) {
-    const std::string_view text = vocabulary.bytes(exits[i].id);
-    State to = q;
-    for (std::size_t b = 0; b < exits[i].size && to != kNone; ++b) {
-      to = inside(to, static_cast<unsigned char>(text[b]));
-    }
-    if (to != kNone) to = next(to, static_cast<unsigned char>(text[exits[i].size]));
-    if (to != kNone && accepting(to)) out->exits.push_back(i);
-  }
-  *of_all_ += facts_.size() - before;
-  const std::size_t bytes = sizeof(Tokens) + out->stay.size() * sizeof(TokenId) +
-                            out->many.words.size() * 8 + out->exits.size() * 4 + 128;
-  if (kept_ + bytes > kMostKept) return out;
-  kept_ += bytes;
-  tokens_.emplace(q, out);
-  return out;
-}
-
 std::size_t ScalarProduct::bytes() const {
-  std::size_t out = kept_ + facts_.size() * (sizeof(Facts) + sizeof(Expanded) / 2 + 32) +
-                    places_.size() * sizeof(std::uint32_t) + runs_ * sizeof(Run);
-  for (const auto& automaton : automata_) {
-    if (automaton != nullptr) out += automaton->bytes();
-  }
-  return out;
+  return kept_ + carrier_bytes() + facts_.size() * (sizeof(Facts) + sizeof(Expanded) / 2 + 32) +
+         places_.size() * sizeof(std::uint32_t) + runs_ * sizeof(Run) + shared_->bytes() -
+         shared_before_;
 }
 
 std::size_t ScalarProduct::held_bytes() const {
-  return held_by_all(places_, numbers_, facts_, next_, open_, automata_, tokens_) + kept_;
+  return held_by_all(places_, numbers_, facts_, next_, open_, automata_, tokens_) +
+         carrier_bytes() + kept_;
 }
 
 }  // namespace espalier::grammar

@@ -6,15 +6,18 @@
 // way; so closings agree: what remains after a part of one is the rest of it. A search opens
 // kMostOpened states at most, later ones fewer once many were in vain, or many were opened by all
 // that share a count: what they do not find counts as no text (the same on every machine), and
-// undecided() says so.
+// undecided() says so. Where a reset word is known (reset_word.h), a place between two characters
+// behind which it leads on needs no search, and a mask there tries only what it does not reset.
 //
 // One a machine and combination, whatever texts are taken away beside it. Not thread-safe; grows
-// with use, `bytes()` says how far: some 500 bytes a state.
+// with use, `bytes()` says how far: some 500 bytes a state, and what the shared parts have grown by
+// since it was made.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -22,6 +25,8 @@
 #include "grammar/byte_set.h"
 #include "grammar/held_bytes.h"
 #include "grammar/intern_table.h"
+#include "grammar/schema/part_automata.h"
+#include "grammar/schema/reset_word.h"
 #include "grammar/schema/scalar_combination.h"
 
 namespace espalier::grammar {
@@ -30,14 +35,16 @@ class ScalarProduct {
  public:
   using State = std::uint32_t;
   static constexpr State kNone = 0;                   // no text goes that way
-  static constexpr std::size_t kMostOfAll = 200'000;  // of all that share a count
+  static constexpr std::size_t kMostOfAll = 200'000;  // opened by all that share their parts
 
-  /// How many states searches opened and masks made.
-  using Opened = std::shared_ptr<std::size_t>;
   /// `readable`: what texts may hold; `preferred`: bytes that are tokens, along which closings go;
-  /// `opened`: of all that are to be held to kMostOfAll together.
+  /// `shared`: the parts that are not finished, of all that are to be held to kMostOfAll together;
+  /// `tables`: what of a vocabulary masks need, which outlive this. Without those no tokens() are
+  /// asked for.
   ScalarProduct(std::shared_ptr<const ScalarCombination> what, const ByteSet& readable,
-                const ByteSet& preferred, Opened opened);
+                const ByteSet& preferred, std::shared_ptr<PartAutomata> shared,
+                const ScalarDfa::Tables* tables = nullptr);
+  ~ScalarProduct();
 
   /// kNone where there is no scalar.
   State start() { return live(start_) ? start_ : kNone; }
@@ -58,9 +65,12 @@ class ScalarProduct {
 
   /// What the tokens do that are read from a state on; some kMostKept bytes of it are kept.
   struct Tokens : ScalarDfa::Tokens {
-    std::uint32_t longest = 0;  // closing of those that stay
+    const Terminal::Piece* piece = nullptr;  // whose exits they are
+    std::uint32_t longest = 0;               // closing of those that stay
   };
-  std::shared_ptr<const Tokens> tokens(const ScalarDfa::Tables& tables, State q);
+  /// Of the tokens below a node of the vocabulary's trie; nullptr where they must be walked, which
+  /// is never so of all.
+  std::shared_ptr<const Tokens> tokens(State q, std::uint32_t node);
 
   [[nodiscard]] bool undecided() const { return undecided_; }
   [[nodiscard]] std::size_t size() const { return facts_.size(); }
@@ -109,13 +119,28 @@ class ScalarProduct {
   void expand(State q);
   void find_closing(State from);
   State number();
-  std::uint32_t part_start(std::size_t part);
+  std::uint32_t read_part(std::size_t part, std::uint32_t state, unsigned char byte);
   [[nodiscard]] static std::uint32_t part_state(const Automaton& of, StateId state);
+  // scalar_product_tokens.cpp
+  class Carrier;
+  Carrier* carrier();
+  [[nodiscard]] std::size_t carrier_bytes() const;
+  [[nodiscard]] bool between(State q);
+  bool close_by_reset(State from);
+  [[nodiscard]] const Terminal::Piece* inside_below(const Terminal* characters,
+                                                    std::uint32_t node) const;
+  bool add_by_reset(State q, std::uint32_t node, std::vector<std::uint64_t>& words,
+                    std::uint32_t& longest);
+  void add_by_walk(State q, std::vector<std::uint64_t>& words, std::uint32_t& longest);
+  void add_exits(State q, const Terminal::Piece& piece, std::vector<std::uint32_t>& exits);
+  State after_token(State q, std::string_view text);
 
   std::shared_ptr<const ScalarCombination> what_;
-  Opened of_all_;
+  std::shared_ptr<PartAutomata> shared_;
+  std::size_t shared_before_;  // bytes of those, without this one
   ByteSet readable_, preferred_;
-  std::vector<std::unique_ptr<Automaton>> automata_;  // by part; of those that have a program
+  const ScalarDfa::Tables* tables_ = nullptr;
+  std::vector<PartAutomata::Part*> automata_;  // by part; of those that are not finished
   State start_ = kNone;
   std::vector<std::uint32_t> places_;  // by state, one a part
   InternTable numbers_;
@@ -132,8 +157,10 @@ class ScalarProduct {
   std::uint32_t searches_ = 0;
   std::size_t in_vain_ = 0;
   std::size_t runs_ = 0;
-  std::unordered_map<State, std::shared_ptr<const Tokens>> tokens_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<const Tokens>> tokens_;  // by node and state
   std::size_t kept_ = 0;
+  std::unique_ptr<Carrier> carrier_;
+  bool carrier_known_ = false;
   bool undecided_ = false;
 };
 

@@ -508,6 +508,7 @@ class SchemaMachine {
   bool holds(FormulaId f, const Json& scalar);
 
   // schema_machine_combined.cpp
+  std::size_t prepare_key(FormulaId language);
   void prepare_patterns();
   void prepare();
   FormulaId in_canonical(FormulaId f);
@@ -537,14 +538,13 @@ class SchemaMachine {
   std::shared_ptr<ScalarLibrary> library_;
   std::uint32_t max_depth_;
   Formulas formulas_;
-  FormulaId canonical_ = Formulas::kTrue;  // a string in its canonical spelling
-  FormulaId any_key_ = Formulas::kTrue;
+  FormulaId any_key_ = Formulas::kTrue, canonical_ = Formulas::kTrue;  // a string in one spelling
   Cursor start_ = kDead;
   bool undecided_ = false, spelled_ = true;
   std::size_t bytes_ = 0;
   Fuel fuel_{"steps", kSteps};
   std::size_t large_steps_ = 40'000;  // left for automata that take more than kDfaSteps
-  ScalarProduct::Opened opened_ = std::make_shared<std::size_t>(0);
+  std::shared_ptr<PartAutomata> parts_ = std::make_shared<PartAutomata>();
 
   std::vector<State> states_;
   InternTable cursor_ids_;

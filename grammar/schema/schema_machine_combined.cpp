@@ -94,9 +94,10 @@ std::uint32_t SchemaMachine::untaken(FormulaId f) {
 // or searches for texts of others have cost so much that no more are begun.
 std::optional<ScalarRun> SchemaMachine::side_by_side(
     std::shared_ptr<const ScalarCombination> parts) const {
-  if (*opened_ >= ScalarProduct::kMostOfAll) return std::nullopt;
-  auto product = std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
-                                                 vocabulary_->single_bytes(), opened_);
+  if (parts_->opened >= ScalarProduct::kMostOfAll) return std::nullopt;
+  auto product =
+      std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
+                                      vocabulary_->single_bytes(), parts_, &library_->tables());
   if (product->start() != ScalarProduct::kNone) return ScalarRun(std::move(product));
   return product->undecided() ? std::nullopt : std::optional(ScalarRun());
 }
@@ -395,16 +396,37 @@ std::shared_ptr<const ScalarDfa> SchemaMachine::multiples(const Decimal& of) {
   return made.dfa;
 }
 
+// What a mask needs where a key of a language has just begun; how many states were made.
+std::size_t SchemaMachine::prepare_key(FormulaId language) {
+  ScalarRun& run = scalars_[scalar(language)].run;
+  if (const ScalarDfa* dfa = run.dfa(); dfa != nullptr) {
+    dfa->prepare(library_->tables());
+    if (dfa->quoted()) {
+      static_cast<void>(dfa->tokens(library_->tables(), dfa->next(dfa->start(), '"')));
+    }
+    return dfa->size();
+  }
+  ScalarProduct* const product = run.product();
+  if (product == nullptr) return 0;
+  const std::size_t before = product->bytes();
+  const ScalarProduct::State opened = product->next(product->start(), '"');
+  if (opened != ScalarProduct::kNone) {
+    static_cast<void>(product->tokens(opened, TokenTrie::kRoot));
+  }
+  bytes_ += product->bytes() - before;
+  return product->size();
+}
+
 // The automata that some mask would be long for: of patterns, where one mask may need several at
 // some tenths of a millisecond each, or that are long; of several that a string must match at once.
 void SchemaMachine::prepare_patterns() {
-  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 64, kMostStates = 3000;
+  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 64, kMostStates = 8000;
   std::size_t states = 0;
   const auto make = [&](auto&& scalar_run) {
     if (states > kMostStates) return;
     fuel_ = Fuel("steps", kSteps);
     const ScalarDfa* dfa = scalar_run();
-    states += dfa != nullptr ? dfa->size() : kMostStates / 4;
+    states += dfa != nullptr ? dfa->size() : kMostStates / 16;
     if (dfa != nullptr) dfa->prepare(library_->tables());
   };
   const auto canonical = [&](FormulaId alone) -> const ScalarDfa* {
@@ -453,14 +475,9 @@ void SchemaMachine::prepare_patterns() {
       if (states > kMostStates) break;
       fuel_ = Fuel("steps", kSteps);
       for (const FormulaId language : open_languages(key, names, 0)) {
-        make([&] {
-          const ScalarDfa* dfa = scalars_[scalar(language)].run.dfa();
-          if (dfa != nullptr && dfa->quoted()) {
-            static_cast<void>(dfa->tokens(library_->tables(), dfa->next(dfa->start(), '"')));
-          }
-          return dfa;
-        });
+        states += prepare_key(language);
       }
+      static_cast<void>(fresh_key(key, names, 0));
     }
   }
 }

@@ -34,6 +34,14 @@ ByteSet alphabet(const ExpressionPool& pool) {
   return out;
 }
 
+// Whether what completes the empty string completes each that may begin a scalar.
+bool goes_on(const ProgramRef& program, const Terminal* characters) {
+  if (characters == nullptr) return false;
+  Automaton automaton(program);
+  const StateId opened = automaton.step(automaton.start({}), '"');
+  return opened != Automaton::kDead && keeps_its_beginning(automaton, opened, *characters);
+}
+
 }  // namespace
 
 // The automaton of the scalars that `f` admits; one without an automaton where there is none.
@@ -116,11 +124,8 @@ std::optional<ScalarRun> SchemaMachine::automaton(FormulaId f, FormulaId key, bo
   if (entry->program == nullptr) return ScalarRun();
   spelled_ = spelled_ && (vocabulary_->single_bytes() == ByteSet::all() ||
                           (alphabet(entry->program->pool()) & ~vocabulary_->single_bytes()).none());
-  // Then its states keep their tokens; but what completes one is searched for there, among the more
-  // states the longer it is.
-  constexpr std::uint64_t kShort = 64;
-  const bool is_short = entry->program->closing_size(entry->program->root()) <= kShort;
-  if (is_short && formulas_.types_of(f) == JsonTypes(JsonTypes::kString)) {
+  // Then its states keep their tokens.
+  if (formulas_.types_of(f) == JsonTypes(JsonTypes::kString)) {
     auto alone = std::make_shared<ScalarCombination>();
     alone->set_root(alone->words(entry->program));
     if (auto run = side_by_side(std::move(alone))) return run;
@@ -323,6 +328,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
+  constexpr std::size_t kFewSteps = 2000;
   bool own = false, large = false;  // of a schema's own pattern; formats are made once for all
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
@@ -336,8 +342,15 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   std::size_t steps = ScalarLibrary::kDfaSteps;
   if (own) steps = std::max(steps, large_steps_);
   if (large && !own) steps = ScalarLibrary::kFormatSteps;
-  ScalarLibrary::Entry entry{*program, ScalarDfa::create(*program, steps, library_->string()),
-                             nullptr};
+  ScalarLibrary::Entry entry{*program, nullptr, nullptr};
+  // Where any string goes on, masks are as fast without one that would be large.
+  bool finish = true;
+  if (own) {
+    entry.dfa = ScalarDfa::create(*program, kFewSteps, library_->string());
+    finish = entry.dfa == nullptr &&
+             !goes_on(*program, canonical ? library_->canonical_string() : library_->string());
+  }
+  if (finish) entry.dfa = ScalarDfa::create(*program, steps, library_->string());
   if (large && !own && entry.dfa != nullptr) entry.dfa->prepare(library_->tables());
   // Not many large ones a schema; a state takes some six steps.
   const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;

@@ -18,6 +18,7 @@ std::size_t SchemaMachine::held_bytes() const {
       object_stems_, next_stems_, any_items_, expanded_, value_facts_, plans_, key_facts_,
       has_child_, has_unique_, key_matches_, key_relations_, key_classes_, member_values_,
       walk_rooms_);
+  out += block_bytes(sizeof *parts_ + kCounts) + parts_->held_bytes();
   out += sum_over(found_classes_, [](const auto& entry) {
     const auto& [patterns, matched, names] = entry.first;
     return block_bytes(4 * sizeof(void*) + sizeof entry) +

@@ -153,7 +153,7 @@ class SchemaWalk {
   bool part_piece(std::uint32_t node, const Part& part);
   bool terminal_piece(std::uint32_t node, const Part& part);
   bool dfa_piece(const Part& part);
-  bool product_piece(const Part& part);
+  bool product_piece(std::uint32_t node, const Part& part);
   template <class Allow>
   void allow_untaken(std::uint32_t node, const Part& part, Allow&& allow);
   std::vector<TokenId> lost_to_taken(std::uint32_t node, const Part& part);

@@ -55,7 +55,7 @@ bool SchemaWalk::part_piece(std::uint32_t node, const Part& part) {
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   if (run.terminal() != nullptr && terminal_piece(node, part)) return true;
   if (run.dfa() != nullptr && node == TokenTrie::kRoot && dfa_piece(part)) return true;
-  if (run.product() != nullptr && node == TokenTrie::kRoot && product_piece(part)) return true;
+  if (run.product() != nullptr && product_piece(node, part)) return true;
   if (!note_part(part, part.leaf.state)) return false;
   part_below(node, part);
   return true;
@@ -110,23 +110,22 @@ bool SchemaWalk::dfa_piece(const Part& part) {
 }
 
 // The same of automata that are run side by side.
-bool SchemaWalk::product_piece(const Part& part) {
+bool SchemaWalk::product_piece(std::uint32_t node, const Part& part) {
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   ScalarProduct& product = *run.product();
   const ScalarProduct::State q = run.product_state(part.leaf.state);
-  const ScalarDfa::Tables& tables = machine_.library_->tables();
   const std::size_t before = product.bytes();
-  const std::shared_ptr<const ScalarProduct::Tokens> tokens = product.tokens(tables, q);
+  const std::shared_ptr<const ScalarProduct::Tokens> tokens = product.tokens(q, node);
   const ScalarProduct::State quote = product.next(q, '"');
   machine_.bytes_ += product.bytes() - before;
+  if (tokens == nullptr) return false;
   if (!note_bound(tokens->longest + run.longest_taken() + part.after)) return false;
-  allow_untaken(TokenTrie::kRoot, part, [&](MaskBuilder& to) {
+  allow_untaken(node, part, [&](MaskBuilder& to) {
     to.allow(TokenListRef{tokens, tokens->stay});
     if (!tokens->many.words.empty()) to.allow(MaskTableRef(tokens, &tokens->many));
   });
   const bool at_once = quote != ScalarProduct::kNone && product.accepting(quote);
-  leave(TokenTrie::kRoot, part, {tables.quoted, 0, ScalarRun::kUnbounded, &tokens->exits, {}}, true,
-        at_once);
+  leave(node, part, {tokens->piece, 0, ScalarRun::kUnbounded, &tokens->exits, {}}, true, at_once);
   return true;
 }
 

@@ -83,6 +83,16 @@ class Terminal {
     std::vector<std::uint32_t> respelled;    // of `exits`: inside may be another spelling of a text
     std::unique_ptr<const TokenTrie> after;  // what the others have left; its ids index `exits`
     std::vector<std::uint64_t> shapes;  // bits, by shape(): of the texts that exits have inside
+    /// Adds those that end inside to a mask's words.
+    void add_to(std::vector<std::uint64_t>& words) const {
+      if (!dense.empty()) {
+        const auto& most = dense.back().words;
+        for (std::size_t w = 0; w < most.size(); ++w) words[w] |= most[w];
+      }
+      for (const Stay& one : stay) {
+        words[static_cast<std::size_t>(one.id) / 64] |= std::uint64_t{1} << (one.id % 64);
+      }
+    }
     /// False: no exit has `text` inside, which is not empty.
     [[nodiscard]] bool may_hold(std::string_view text) const {
       const std::size_t bit = shape(text) & (shapes.size() * 64 - 1);

@@ -319,7 +319,7 @@ TEST(ScalarProducts, AreTheFinishedAutomataOfTheirParts) {
     }
     bool empty = false;
     const auto dfa = ScalarDfa::combine(finished, 8000, ByteSet::all(), library->string(), &empty);
-    ScalarProduct product(lazy, ByteSet::all(), ByteSet::all(), std::make_shared<std::size_t>(0));
+    ScalarProduct product(lazy, ByteSet::all(), ByteSet::all(), std::make_shared<PartAutomata>());
     EXPECT_FALSE(product.undecided());
     ASSERT_EQ(product.start() == ScalarProduct::kNone, empty);
     if (empty) {

@@ -1,0 +1,61 @@
+// The automata of scalars that are not finished, which all combinations of a machine run, with what
+// strings lead them to.
+//
+// Not thread-safe; grows with use. Parts never move.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "grammar/automaton.h"
+#include "grammar/schema/terminal.h"
+
+namespace espalier::grammar {
+
+class PartAutomata {
+ public:
+  class Part {
+   public:
+    explicit Part(const ProgramRef& program) : automaton(program) {}
+    /// As the function below; `opened`: the state behind the opening quote, the same each time.
+    bool keeps_its_beginning(StateId opened, const Terminal& characters);
+    /// The state at all places between two characters that strings of `characters` lead to from
+    /// there; kDead where they are too many. Takes some steps a place.
+    StateId between(StateId opened, const Terminal& characters);
+
+    Automaton automaton;
+    [[nodiscard]] std::size_t held_bytes() const {
+      return automaton.held_bytes() + grammar::held_bytes(reached_);
+    }
+
+   private:
+    struct Reached {  // by the strings of some characters
+      const Terminal* characters = nullptr;
+      std::optional<bool> keeps;
+      std::optional<StateId> between;
+      [[nodiscard]] static std::size_t held_bytes() { return 0; }
+    };
+    Reached& reached(const Terminal& characters);
+
+    std::vector<Reached> reached_;
+  };
+
+  Part& of(const ProgramRef& program);
+  /// How many states searches opened and masks made, of all combinations together.
+  std::size_t opened = 0;
+  [[nodiscard]] std::size_t bytes() const;
+  [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(parts_); }
+
+ private:
+  std::unordered_map<ProgramRef, std::unique_ptr<Part>> parts_;
+};
+
+/// Whether every string of `characters` leads from `opened` to places among which are those of
+/// `opened`, and none to no place: what completes the empty string completes each. Takes some
+/// hundred steps.
+bool keeps_its_beginning(Automaton& automaton, StateId opened, const Terminal& characters);
+
+}  // namespace espalier::grammar
