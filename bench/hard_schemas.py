@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-Row = tuple[str, Any, list[Any], list[Any]]
+from hard_strings import Row, conditions_by_patterns, strings, unfinished_keys
 
 WORDS = [
     "alpha",
@@ -114,87 +114,6 @@ def calls(count: int, *, name_last: bool) -> Row:
 
     kind = f"oneof_{count}_calls" + ("_name_last" if name_last else "")
     return kind, {"oneOf": branches}, [call(count - 1, count - 1)], [call(count - 1, 1)]
-
-
-def strings() -> Iterator[Row]:
-    yield (
-        "keys_255",
-        {
-            "type": "object",
-            "patternProperties": {"^.{1,255}$": {"type": "integer"}},
-            "additionalProperties": {"type": "string"},
-        },
-        [{"key one": 1, "k" * 255: 2, "k" * 256: "long", "": "short"}],
-        [{"k" * 256: 1}],
-    )
-    yield (
-        "words_that_exclude_each_other",
-        {
-            "type": "array",
-            "items": {
-                "type": "string",
-                "oneOf": [{"pattern": w} for w in ("customer", "operator", "admin", "designer")],
-            },
-        },
-        [["the customer", "an admin's desk"]],
-        [["an admin is no operator"]],
-    )
-    yield (
-        "format_beside_pattern",
-        {"type": "string", "format": "uri", "pattern": "^https://[^/]+/v[0-9]+/", "maxLength": 120},
-        ["https://example.com/v2/items?page=3"],
-        ["https://example.com/items"],
-    )
-    yield (
-        "lengths_beside_pattern",
-        {"type": "string", "pattern": "[0-9a-f]+", "minLength": 40, "maxLength": 64},
-        ["0123456789abcdef" * 3],
-        ["0123456789abcdef"],
-    )
-    yield (
-        "language_tags",
-        {
-            "type": "object",
-            "patternProperties": {
-                "^[a-zA-Z]{2,8}(-[a-zA-Z]{3}){0,2}(-[a-zA-Z]{4})?(-([a-zA-Z]{2}|[0-9]{3}))?$": {"type": "string"}
-            },
-            "additionalProperties": {"type": "integer"},
-        },
-        [{"en-US": "Hello", "zh-Hans-CN": "text", "x": 1}],
-        [{"en-US": 1}],
-    )
-    yield (
-        "multiples",
-        {"type": "array", "items": {"type": "integer", "minimum": 0, "multipleOf": 12}},
-        [[0, 144, 1200000]],
-        [[13]],
-    )
-    yield (
-        "sixteen_patterns",
-        {
-            "anyOf": [
-                {
-                    "type": "object",
-                    "properties": {
-                        "kind": {"const": f"k{i}"},
-                        "id": {"type": "string", "pattern": f"K{i}-\\d{{{i % 7 + 2}}}"},
-                    },
-                }
-                for i in range(16)
-            ]
-        },
-        [{"id": "K3-12345", "kind": "k3"}],
-        [{"kind": "k3", "id": "K4-1"}],
-    )
-    # Patterns that are searched for, whose automata nobody finishes.
-    for identity, pattern, text in (
-        ("30_back", "[A-Z].{30}$", "see This and that, his and that, ab"),
-        ("gaps", "foo.{0,100}bar.{0,100}baz", "a foo and a bar or a baz"),
-        ("password", r"(?=.*\d)(?=.*[a-z])(?=.*[A-Z])(?=.*[^\w]).{8,}", "correct Horse 1!"),
-    ):
-        bounded = {"type": "string", "pattern": pattern, "maxLength": 64}
-        yield f"searched_{identity}", {"type": "string", "pattern": pattern}, [text], [text[:7]]
-        yield f"searched_{identity}_64", bounded, [text], [text + 64 * "a"]
 
 
 def rows() -> Iterator[Row]:
@@ -335,6 +254,9 @@ def rows() -> Iterator[Row]:
     yield names_together(40, 0)
     yield names_together(150, 100)
     yield conditions_by_patterns(20)
+    for count in (10, 100):
+        yield ladder(count)
+    yield ranges(100)
     yield from (unfinished_keys(count) for count in (2, 5))
     yield (
         "unique_numbers",
@@ -544,17 +466,30 @@ def names_together(count: int, least: int) -> Row:
     return f"names_that_ask_{count}", schema, [dict.fromkeys(names, "x")], [few]
 
 
-def conditions_by_patterns(count: int) -> Row:
-    """Conditions by patterns of one member which exclude each other."""
-    conditions = [
+def ladder(count: int) -> Row:
+    """Conditions by minima of one member: each step asks for a member more."""
+    steps = [
         {
-            "if": {"properties": {"id": {"pattern": f"^p{i}-"}}, "required": ["id"]},
+            "if": {"properties": {"age": {"minimum": i * 5}}, "required": ["age"]},
             "then": {"required": [f"l{i}"]},
         }
         for i in range(count)
     ]
-    valid = [{"id": "p3-x", "l3": 1}, {"l3": 1, "id": "p3-x"}]
-    return f"conditions_by_patterns_{count}", {"type": "object", "allOf": conditions}, valid, [{"id": "p3-x", "l2": 1}]
+    valid = [{"age": 12, "l0": 1, "l1": 1, "l2": 1}, {"l2": 1, "l0": 1, "l1": 1, "age": 12}]
+    return f"ladder_{count}", {"type": "object", "allOf": steps}, valid, [{"age": 12, "l0": 1}]
+
+
+def ranges(count: int) -> Row:
+    """Branches told apart by the range of one number, which comes first or last."""
+    branches = [
+        {
+            "properties": {"age": {"minimum": i * 5, "maximum": i * 5 + 4}, f"l{i}": {"type": "integer"}},
+            "required": ["age", f"l{i}"],
+        }
+        for i in range(count)
+    ]
+    valid = [{"age": 12, "l2": 1}, {"l7": 1, "age": 39}]
+    return f"anyof_{count}_ranges", {"type": "object", "anyOf": branches}, valid, [{"age": 12, "l3": 1}, {"age": 4.5}]
 
 
 def events(count: int) -> Row:
@@ -580,12 +515,6 @@ def events(count: int) -> Row:
         {**{f"p{(i * step) % 9}": values[(i + step) % 4] for step in (1, 3, 4)}, "type": f"event{i}"} for i in (1, 5)
     ]
     return f"oneof_{count}_events", {"type": "object", "oneOf": branches}, valid, [{"p0": None, "type": "event1"}]
-
-
-def unfinished_keys(count: int) -> Row:
-    """Keys under patterns of which no two have a finished automaton together."""
-    patterns = {f"{chr(97 + i)}.{{{9 + i}}}$": {"type": ["string", "integer"], "minLength": i} for i in range(count)}
-    return f"keys_unfinished_{count}", {"type": "object", "patternProperties": patterns}, [{"zzzz": 1}], []
 
 
 def main() -> None:

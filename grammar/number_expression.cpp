@@ -9,11 +9,6 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::uint32_t kDigits = 17;  // a double never needs more …
-constexpr std::uint32_t kZeros = 6;    // … behind the zeros that programs write before them
-constexpr std::uint32_t kDistinctDigits = 15;  // decimals of so many are different doubles
-constexpr int kExponent = 99;
-
 Expr digit(ExpressionPool& pool) { return pool.byte_range('0', '9'); }
 Expr digits(ExpressionPool& pool, std::size_t n) {
   return pool.repeat(digit(pool), static_cast<std::uint32_t>(n), static_cast<std::uint32_t>(n));
@@ -157,13 +152,13 @@ class DecimalBuilder {
   explicit DecimalBuilder(ExpressionPool& pool)
       : pool_(pool),
         any_fraction_(pool.optional(pool.concat({pool.bytes("."), pool.repeat(digit(pool), 1)}))),
-        // At most kDigits digits in all, but for those of a small number's beginning (0.00…); meets
-        // the shape by intersection, so that it is counted once.
+        // At most kDecimalDigits digits in all, but for those of a small number's beginning
+        // (0.00…); meets the shape by intersection, so that it is counted once.
         at_most_digits_(
             pool.concat({pool.optional(pool.concat(
-                             {pool.bytes("0."), pool.repeat(pool.bytes("0"), 0, kZeros)})),
+                             {pool.bytes("0."), pool.repeat(pool.bytes("0"), 0, kDecimalZeros)})),
                          pool.repeat(pool.concat({pool.optional(pool.bytes(".")), digit(pool)}), 1,
-                                     kDigits)})) {}
+                                     kDecimalDigits)})) {}
 
   // Magnitudes [low, high] in plain notation.
   Expr plain(const std::optional<Bound>& low, const std::optional<Bound>& high) {
@@ -176,8 +171,8 @@ class DecimalBuilder {
   // Magnitudes [low, high] as d(.d+)?e±dd, d non-zero: the bound's own exponent compares mantissas,
   // those between take any mantissa.
   Expr scientific(const std::optional<Bound>& low, const std::optional<Bound>& high) {
-    int from = -kExponent;
-    int to = kExponent;
+    int from = -kDecimalExponent;
+    int to = kDecimalExponent;
     std::vector<Expr> out;
     const bool low_set = low && !low->value.zero();  // zero bounds no magnitude from below
     if (high && high->value.zero()) return pool_.nothing();
@@ -186,8 +181,8 @@ class DecimalBuilder {
       m.value.point = 1;
       return m;
     };
-    const int low_exponent = low_set ? low->value.point - 1 : -kExponent - 1;
-    const int high_exponent = high ? high->value.point - 1 : kExponent + 1;
+    const int low_exponent = low_set ? low->value.point - 1 : -kDecimalExponent - 1;
+    const int high_exponent = high ? high->value.point - 1 : kDecimalExponent + 1;
     if (low_exponent > high_exponent) return pool_.nothing();
     if (low_exponent == high_exponent) {
       return edge(low_exponent, mantissa_bound(*low), mantissa_bound(*high));
@@ -281,7 +276,7 @@ class DecimalBuilder {
     Expr shape =
         pool_.concat({pool_.byte_range('1', '9'),
                       pool_.optional(pool_.concat(
-                          {pool_.bytes("."), pool_.repeat(digit(pool_), 1, kDigits - 1)}))});
+                          {pool_.bytes("."), pool_.repeat(digit(pool_), 1, kDecimalDigits - 1)}))});
     if (low) shape = pool_.intersection(shape, bounded(*low, Side::kAtLeast));
     if (high) shape = pool_.intersection(shape, bounded(*high, Side::kAtMost));
     return shape;
@@ -293,8 +288,8 @@ class DecimalBuilder {
 
   // An exponent from..to: e or E, a sign that may be left out unless it is -, one or two digits.
   Expr exponents(int from, int to) {
-    from = std::max(from, -kExponent);
-    to = std::min(to, kExponent);
+    from = std::max(from, -kDecimalExponent);
+    to = std::min(to, kDecimalExponent);
     std::vector<Expr> signs;
     if (to >= 0) {
       signs.push_back(pool_.concat(
@@ -385,7 +380,7 @@ std::vector<std::string> decimal_spellings(const Decimal& decimal) {
   for (; pointed.size() - 1 <= kDistinctDigits; pointed += "0") out.push_back(pointed);
   const int exponent = decimal.point - 1;
   if (!decimal.zero() && decimal.digits.size() <= kDistinctDigits &&
-      std::abs(exponent) <= kExponent) {
+      std::abs(exponent) <= kDecimalExponent) {
     std::string mantissa = decimal.digits.substr(0, 1);
     if (decimal.digits.size() > 1) mantissa += "." + decimal.digits.substr(1);
     const std::string size = std::to_string(std::abs(exponent));

@@ -3,6 +3,7 @@
 // (Capture::kInteger, kFloat, kNumber).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,10 +13,30 @@
 
 namespace espalier::grammar {
 
+/// Decimals have at most so many digits (a double never needs more), behind so many zeros at the
+/// beginning that programs write before them, and an exponent up to this one on either side.
+constexpr std::uint32_t kDecimalDigits = 17;
+constexpr std::uint32_t kDecimalZeros = 6;
+constexpr int kDecimalExponent = 99;
+/// Decimals of so many digits are different doubles.
+constexpr std::uint32_t kDistinctDigits = 15;
+
 struct DecimalRange {
   std::optional<Decimal> low, high;  // absent: no bound
   bool low_open = false;             // value > low instead of >=
   bool high_open = false;
+
+  /// Narrows it by one bound more.
+  void at_least(const Decimal& bound, bool open) {
+    if (low && (bound < *low || (bound == *low && !open))) return;
+    low = bound;
+    low_open = open;
+  }
+  void at_most(const Decimal& bound, bool open) {
+    if (high && (bound > *high || (bound == *high && !open))) return;
+    high = bound;
+    high_open = open;
+  }
 };
 
 /// -?(0|[1-9][0-9]*) within the range (any number of digits on a side without a bound). "-0" is in

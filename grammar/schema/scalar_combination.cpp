@@ -204,11 +204,10 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
     return hopeful ? static_cast<State>(id) : kDead;
   };
   what.start(next);
-  ByteRuns made;
-  made.add(0, kDead);
-  made.end_row();
-  std::vector<std::uint8_t> accepting(1, 0);
-  std::vector<std::pair<State, State>> steps;  // to, from
+  DfaSteps made;
+  made.runs.add(0, kDead);
+  made.runs.end_row();
+  made.accepting.push_back(0);
   if (number() != 1) {
     *empty = true;
     return nullptr;
@@ -219,10 +218,9 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
   for (std::size_t q = 1; q < places.size() / parts; ++q) {
     if (places.size() / parts > most_states) return nullptr;
     std::copy_n(places.begin() + static_cast<std::ptrdiff_t>(q * parts), parts, here.begin());
-    accepting.push_back(what.accepting(here) ? 1 : 0);
+    made.accepting.push_back(what.accepting(here) ? 1 : 0);
     for (std::size_t i = 0; i < parts; ++i) runs[i] = what.runs(i, here[i]);
     std::fill(run.begin(), run.end(), 0);
-    State last = kDead;
     for (unsigned b = 0; b < 256;) {
       unsigned end = 256;
       bool dead = true;
@@ -236,72 +234,16 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
           next[i] = what.read(i, here[i], static_cast<unsigned char>(b));
         }
         to = number();
-        if (to != kDead && to != last) steps.emplace_back(to, static_cast<State>(q));
-        if (to != kDead) last = to;
       }
-      made.add(b, to);
+      made.runs.add(b, to);
       for (std::size_t i = 0; i < parts; ++i) {
         if (ByteRuns::end(runs[i], run[i]) == end) ++run[i];
       }
       b = end;
     }
-    made.end_row();
+    made.runs.end_row();
   }
-  // From the ends backwards, what can be completed; the others are dead.
-  const std::size_t count = places.size() / parts;
-  std::vector<std::uint32_t> first(count + 1, 0);
-  for (const auto& [to, from] : steps) ++first[to + 1U];
-  for (std::size_t q = 0; q < count; ++q) first[q + 1] += first[q];
-  std::vector<State> into(steps.size());
-  std::vector<std::uint32_t> place(first);
-  for (const auto& [to, from] : steps) into[place[to]++] = from;
-  std::vector<State> kept(count, kDead), open;
-  const auto keep = [&](State q) {
-    if (kept[q] != kDead) return;
-    kept[q] = 1;
-    open.push_back(q);
-  };
-  for (std::size_t q = 1; q < count; ++q) {
-    if (accepting[q] != 0) keep(static_cast<State>(q));
-  }
-  while (!open.empty()) {
-    const State q = open.back();
-    open.pop_back();
-    for (std::uint32_t i = first[q]; i < first[q + 1U]; ++i) keep(into[i]);
-  }
-  if (kept[1] == kDead) {
-    *empty = true;
-    return nullptr;
-  }
-  State last = kDead;
-  for (std::size_t q = 1; q < count; ++q) {
-    if (kept[q] != kDead) kept[q] = ++last;
-  }
-  auto out = std::make_shared<ScalarDfa>();
-  out->start_ = kept[1];
-  out->rows_.assign((std::size_t{last} + 1) * 256, kDead);
-  out->facts_.resize(std::size_t{last} + 1);
-  out->runs_.add(0, kDead);
-  out->runs_.end_row();
-  for (std::size_t q = 1; q < count; ++q) {
-    if (kept[q] == kDead) continue;
-    Facts& facts = out->facts_[kept[q]];
-    facts.accepting = accepting[q] != 0;
-    State* row = &out->rows_[std::size_t{kept[q]} * 256];
-    const std::span<const ByteRun> own = made.of(q);
-    for (std::size_t r = 0; r < own.size(); ++r) {
-      const State to = kept[own[r].to];
-      out->runs_.add(own[r].first, to);
-      if (to == kDead) continue;
-      const unsigned end = ByteRuns::end(own, r);
-      facts.bytes |= ByteSet::range(own[r].first, end - 1);
-      std::fill(row + own[r].first, row + end, to);
-    }
-    out->runs_.end_row();
-  }
-  if (!out->find_kind()) return nullptr;
-  out->find_facts(preferred, characters);
-  return out;
+  return create(made, preferred, characters, empty);
 }
 
 }  // namespace espalier::grammar

@@ -68,6 +68,72 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::create(const ProgramRef& program,
   return out;
 }
 
+std::shared_ptr<const ScalarDfa> ScalarDfa::create(const DfaSteps& made, const ByteSet& preferred,
+                                                   const Terminal* characters, bool* empty) {
+  // From the ends backwards, what can be completed; the others are dead.
+  const std::size_t count = made.accepting.size();
+  std::vector<std::pair<State, State>> steps;  // to, from
+  std::vector<std::uint32_t> first(count + 1, 0);
+  for (std::size_t q = 1; q < count; ++q) {
+    State last = kDead;
+    for (const ByteRun& run : made.runs.of(q)) {
+      if (run.to == kDead || run.to == last) continue;
+      last = run.to;
+      steps.emplace_back(run.to, static_cast<State>(q));
+      ++first[run.to + 1U];
+    }
+  }
+  for (std::size_t q = 0; q < count; ++q) first[q + 1] += first[q];
+  std::vector<State> into(steps.size());
+  std::vector<std::uint32_t> place(first);
+  for (const auto& [to, from] : steps) into[place[to]++] = from;
+  std::vector<State> kept(count, kDead), open;
+  const auto keep = [&](State q) {
+    if (kept[q] != kDead) return;
+    kept[q] = 1;
+    open.push_back(q);
+  };
+  for (std::size_t q = 1; q < count; ++q) {
+    if (made.accepting[q] != 0) keep(static_cast<State>(q));
+  }
+  while (!open.empty()) {
+    const State q = open.back();
+    open.pop_back();
+    for (std::uint32_t i = first[q]; i < first[q + 1U]; ++i) keep(into[i]);
+  }
+  *empty = count == 1 || kept[1] == kDead;
+  if (*empty) return nullptr;
+  State last = kDead;
+  for (std::size_t q = 1; q < count; ++q) {
+    if (kept[q] != kDead) kept[q] = ++last;
+  }
+  auto out = std::make_shared<ScalarDfa>();
+  out->start_ = kept[1];
+  out->rows_.assign((std::size_t{last} + 1) * 256, kDead);
+  out->facts_.resize(std::size_t{last} + 1);
+  out->runs_.add(0, kDead);
+  out->runs_.end_row();
+  for (std::size_t q = 1; q < count; ++q) {
+    if (kept[q] == kDead) continue;
+    Facts& facts = out->facts_[kept[q]];
+    facts.accepting = made.accepting[q] != 0;
+    State* row = &out->rows_[std::size_t{kept[q]} * 256];
+    const std::span<const ByteRun> own = made.runs.of(q);
+    for (std::size_t r = 0; r < own.size(); ++r) {
+      const State to = kept[own[r].to];
+      out->runs_.add(own[r].first, to);
+      if (to == kDead) continue;
+      const unsigned end = ByteRuns::end(own, r);
+      facts.bytes |= ByteSet::range(own[r].first, end - 1);
+      std::fill(row + own[r].first, row + end, to);
+    }
+    out->runs_.end_row();
+  }
+  if (!out->find_kind()) return nullptr;
+  out->find_facts(preferred, characters);
+  return out;
+}
+
 ScalarDfa::Edges ScalarDfa::edges(const ByteSet& preferred) const {
   Edges out;
   out.first.assign(facts_.size() + 1, 0);

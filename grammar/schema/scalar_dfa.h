@@ -27,6 +27,7 @@
 #include "grammar/automaton.h"
 #include "grammar/mask.h"
 #include "grammar/schema/byte_runs.h"
+#include "grammar/schema/dfa_steps.h"
 #include "grammar/schema/terminal.h"
 #include "grammar/vocabulary.h"
 
@@ -47,6 +48,10 @@ class ScalarDfa {
   /// quoted nor bare. `characters`: all strings, for their lengths; may be nullptr.
   static std::shared_ptr<const ScalarDfa> create(const ProgramRef& program, std::size_t most_steps,
                                                  const Terminal* characters);
+  /// Of steps; nullptr where it is neither quoted nor bare, or has no texts (then *empty).
+  /// `preferred`: bytes that are tokens; `characters` as above.
+  static std::shared_ptr<const ScalarDfa> create(const DfaSteps& made, const ByteSet& preferred,
+                                                 const Terminal* characters, bool* empty);
   /// The scalars that finished automata say together; nullptr where that takes more than
   /// `most_states` states, or none satisfies it (then *empty). `preferred`: bytes that are tokens;
   /// `characters` as above.

@@ -469,12 +469,11 @@ class SchemaMachine {
   };
   SplitParts split_parts(FormulaId f);
   bool split_by_values(FormulaId f, std::vector<Pair>& out);
-  static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8;
+  static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8, kMaxPairs = 4096;
   bool says_too_much(FormulaId f);
   bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
   FormulaId by_patterns(FormulaId known, FormulaId said);
   FormulaId without_implied(FormulaId value, FormulaId said);
-  static constexpr std::size_t kMaxPairs = 4096;
   bool split_by_products(FormulaId f, std::vector<Pair>& out);
   std::optional<FormulaId> member_value(FormulaId f, const KeyFacts& facts, std::uint32_t name);
   bool split_member(FormulaId f, std::uint32_t name, std::vector<Pair>& out);
@@ -505,11 +504,12 @@ class SchemaMachine {
   std::optional<ScalarLibrary::Entry> scalar_program(FormulaId f, bool canonical);
   bool holds(FormulaId f, const Json& scalar);
 
-  // schema_machine_combined.cpp
+  // schema_prepare.cpp
   std::vector<FormulaId> objects_by_patterns();
   std::size_t prepare_key(FormulaId language);
   void prepare_patterns();
   void prepare();
+  // schema_machine_combined.cpp
   FormulaId in_canonical(FormulaId f);
   std::optional<ScalarRun> with_texts_taken(FormulaId f, std::uint32_t& untaken);
   std::optional<ScalarRun> with_length(FormulaId f, bool canonical);
@@ -522,13 +522,14 @@ class SchemaMachine {
   std::optional<ScalarRun> side_by_side(std::shared_ptr<const ScalarCombination> parts) const;
   std::optional<ScalarRun> side_by_side(FormulaId f, bool canonical);
   std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical);
-  std::optional<ScalarLibrary::Entry> finished(ScalarCombination& what,
-                                               ScalarCombination::Node root);
-  std::optional<ScalarCombination::Node> combined_strings(ScalarCombination& what, FormulaId f,
-                                                          bool canonical);
-  std::optional<ScalarCombination::Node> combined_multiples(ScalarCombination& what,
-                                                            JsonTypes types,
-                                                            const std::vector<FormulaId>& parts);
+  using CombinedNode = ScalarCombination::Node;
+  std::optional<ScalarLibrary::Entry> finished(ScalarCombination& what, CombinedNode root);
+  std::optional<CombinedNode> combined_strings(ScalarCombination& what, FormulaId f,
+                                               bool canonical);
+  std::optional<ScalarLibrary::Entry> numbers(FormulaId f, bool canonical, bool plain);
+  std::shared_ptr<const ScalarDfa> multiples(const Decimal& of);
+  std::optional<CombinedNode> combined_multiples(ScalarCombination& what, JsonTypes types,
+                                                 const std::vector<FormulaId>& parts);
 
   std::shared_ptr<const SchemaGraph> graph_;
   VocabularyRef vocabulary_;

@@ -2,42 +2,22 @@
 // characters are counted while they are read, with texts taken away from it, or finished automata
 // run side by side.
 #include <algorithm>
-#include <string_view>
 #include <utility>
 
+#include "grammar/schema/number_condition.h"
+#include "grammar/schema/number_steps.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/schema_machine.h"
 #include "grammar/schema/schema_scalar.h"
 
 namespace espalier::grammar {
-namespace {
-
-// About how many characters a pattern's bounds of repetition write out: the sum of their last
-// numbers.
-std::size_t counted(std::string_view regex) {
-  constexpr std::size_t kMost = 1'000'000;
-  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-  std::size_t sum = 0;
-  for (std::size_t at = regex.find('{'); at != std::string_view::npos; at = regex.find('{', at)) {
-    std::size_t last = 0;
-    for (++at; at < regex.size() && (digit(regex[at]) || regex[at] == ','); ++at) {
-      last = regex[at] == ','
-                 ? 0
-                 : std::min(kMost, last * 10 + static_cast<std::size_t>(regex[at] - '0'));
-    }
-    if (at < regex.size() && regex[at] == '}') sum += last;
-  }
-  return sum;
-}
-
-}  // namespace
 
 // Of strings that are not some texts: the automaton of the others' language, which many places and
 // schemas share, with the texts taken away.
 std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint32_t& untaken) {
   std::vector<FormulaId> rest;
   std::vector<std::string> texts;
-  bool string = false, number = false, bounds = true, takes = false;
+  bool string = false, number = false, takes = false;
   for (const FormulaId part : formulas_.parts(f)) {
     const bool literal = formulas_.op(part) == Formulas::Op::kLiteral;
     if (literal && formulas_.negated(part) && formulas_.atom(part).kind == AtomKind::kIn) {
@@ -56,14 +36,12 @@ std::optional<ScalarRun> SchemaMachine::with_texts_taken(FormulaId f, std::uint3
       string = types == JsonTypes(JsonTypes::kString);
       number = (types & JsonTypes(JsonTypes::kNumber)) == types;
     }
-    bounds = bounds && literal &&
-             (formulas_.atom(part).kind == AtomKind::kType ||
-              formulas_.atom(part).kind == AtomKind::kAtLeast ||
-              formulas_.atom(part).kind == AtomKind::kAbove);
     rest.push_back(part);
   }
-  if (!takes || (!string && !(number && bounds))) return std::nullopt;
-  untaken = this->untaken(formulas_.all(rest));
+  if (!takes || (!string && !number)) return std::nullopt;
+  const FormulaId others = formulas_.all(rest);
+  if (number && !number_condition(formulas_, others)) return std::nullopt;
+  untaken = this->untaken(others);
   if (untaken == kNoScalar) return std::nullopt;
   ScalarRun& all = scalars_[untaken].run;
   if (all.empty()) return ScalarRun();
@@ -231,6 +209,9 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool ca
         !(formulas_.negated(rest[0]) && formulas_.atom(rest[0]).kind == AtomKind::kPattern);
     if (!rest.empty() && !alone) root = combined_strings(what, formulas_.all(rest), canonical);
   } else if (!(types & JsonTypes(JsonTypes::kNumber)).none()) {
+    if ((types & JsonTypes(JsonTypes::kNumber)) == types) {
+      if (std::optional<ScalarLibrary::Entry> entry = numbers(f, canonical, false)) return entry;
+    }
     root = combined_multiples(what, types, rest);
   }
   if (!root) return std::nullopt;
@@ -318,194 +299,79 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
   return out;
 }
 
-// Numbers that are multiples: those of the rest, and the multiples of each.
+// The numbers of bounds alone, made directly; `plain`: without an exponent.
+std::optional<ScalarLibrary::Entry> SchemaMachine::numbers(FormulaId f, bool canonical,
+                                                           bool plain) {
+  auto condition = number_condition(formulas_, formulas_.restrict(f, JsonTypes::kNumber));
+  if (!condition) return std::nullopt;
+  condition->distinct = canonical;
+  condition->plain = plain;
+  const std::optional<DfaSteps> made =
+      number_steps(*condition, vocabulary_->json_bytes(), ScalarLibrary::kCombinedStates);
+  if (!made) return std::nullopt;
+  bool empty = false;
+  auto dfa = ScalarDfa::create(*made, vocabulary_->single_bytes(), nullptr, &empty);
+  if (empty) return ScalarLibrary::Entry{};
+  if (dfa == nullptr) return std::nullopt;
+  return ScalarLibrary::Entry{nullptr, std::move(dfa), nullptr};
+}
+
+// Numbers that are multiples, or are not: those of the rest, and the multiples of each. Where some
+// may not come it is of spellings that they have.
 std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
     ScalarCombination& what, JsonTypes types, const std::vector<FormulaId>& parts) {
   std::vector<FormulaId> rest{formulas_.types(types)};
-  std::vector<Decimal> steps;
+  std::vector<Decimal> steps, not_steps;
   for (const FormulaId part : parts) {
-    const bool multiple = formulas_.op(part) == Formulas::Op::kLiteral &&
-                          formulas_.atom(part).kind == AtomKind::kMultipleOf;
-    if (multiple && formulas_.negated(part)) return std::nullopt;
-    if (multiple) {
-      steps.push_back(formulas_.number_of(formulas_.atom(part).a));
-    } else {
+    if (formulas_.op(part) != Formulas::Op::kLiteral ||
+        formulas_.atom(part).kind != AtomKind::kMultipleOf) {
       rest.push_back(part);
+      continue;
     }
+    (formulas_.negated(part) ? not_steps : steps)
+        .push_back(formulas_.number_of(formulas_.atom(part).a));
   }
-  if (steps.empty()) return std::nullopt;
-  std::vector<ScalarCombination::Node> all;
+  if (steps.empty() && not_steps.empty()) return std::nullopt;
+  std::vector<ScalarCombination::Node> all, none;
   const Terminal* terminal = rest.size() == 1 ? library_->terminal(types) : nullptr;
-  if (terminal != nullptr) {
+  const FormulaId others = formulas_.all(rest);
+  if (!not_steps.empty()) {
+    const std::optional<ScalarLibrary::Entry> plain = numbers(others, false, true);
+    if (!plain) return std::nullopt;
+    all.push_back(plain->dfa != nullptr ? what.words(plain->dfa) : what.nothing());
+  } else if (terminal != nullptr) {
     all.push_back(what.characters(terminal, 0, ScalarCombination::kUnbounded));
   } else {
-    const FormulaId others = formulas_.all(rest);
     const std::optional<ScalarRun> run = automaton(others, others, false);
     if (!run || (!run->empty() && run->dfa() == nullptr)) return std::nullopt;
     all.push_back(run->empty() ? what.nothing() : what.words(run->dfa_ref()));
   }
-  for (const Decimal& step : steps) {
-    const std::string name = "multiples of " + step.text();
-    std::optional<ScalarLibrary::Entry> entry = known_entry(name);
-    if (!entry) {
-      Fuel fuel("steps", kSteps);
-      auto pool = std::make_shared<ExpressionPool>(fuel);
-      ScalarExpressions expressions(*pool, formulas_, nullptr);
-      const Expr root = expressions.multiples(step);
-      auto program = Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()),
-                                     {}, {}, fuel);
-      if (!program || (*program)->empty()) return std::nullopt;
-      entry = {nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr), nullptr};
-      keep_entry(name, *entry);
+  for (const auto& [of, nodes] : {std::pair(&steps, &all), std::pair(&not_steps, &none)}) {
+    for (const Decimal& step : *of) {
+      auto dfa = multiples(step);
+      if (dfa == nullptr) return std::nullopt;
+      nodes->push_back(what.words(std::move(dfa)));
     }
-    if (entry->dfa == nullptr) return std::nullopt;
-    all.push_back(what.words(entry->dfa));
   }
+  if (!none.empty()) all.push_back(what.negation(what.any(std::move(none))));
   return what.all(std::move(all));
 }
 
-// Formulas of objects that speak of keys by patterns: what several keywords say together
-// (`patternProperties` and `propertyNames`), and what one of them says that stands alone.
-std::vector<FormulaId> SchemaMachine::objects_by_patterns() {
-  const auto map_of = [&](FormulaId l) -> std::optional<std::uint32_t> {
-    const bool members = formulas_.op(l) == Formulas::Op::kLiteral && !formulas_.negated(l) &&
-                         formulas_.atom(l).kind == AtomKind::kMembers;
-    if (!members || formulas_.members_of(formulas_.atom(l).a).patterns.empty()) return std::nullopt;
-    return formulas_.atom(l).a;
-  };
-  std::size_t maps = 0;
-  for (std::uint32_t i = 0; i < formulas_.member_maps(); ++i) {
-    maps += formulas_.members_of(i).patterns.empty() ? 0 : 1;
-  }
-  std::vector<FormulaId> out;
-  if (maps == 0) return out;
-  std::vector<bool> together(formulas_.member_maps(), false);
-  for (FormulaId f = 0; f < formulas_.size(); ++f) {
-    if (maps < 2 || formulas_.op(f) != Formulas::Op::kAnd) continue;
-    std::vector<std::uint32_t> own;
-    for (const FormulaId part : formulas_.children(f)) {
-      if (const auto map = map_of(part)) own.push_back(*map);
-    }
-    if (own.size() < 2) continue;
-    for (const std::uint32_t map : own) together[map] = true;
-    out.push_back(f);
-  }
-  for (std::uint32_t i = 0; i < together.size(); ++i) {
-    if (!together[i] && formulas_.members_of(i).patterns.size() >= 2) {
-      out.push_back(formulas_.literal({AtomKind::kMembers, i, 0}));
-    }
-  }
-  return out;
-}
-
-// What a mask needs where a key of a language has just begun; how many states were made.
-std::size_t SchemaMachine::prepare_key(FormulaId language) {
-  ScalarRun& run = scalars_[scalar(language)].run;
-  if (const ScalarDfa* dfa = run.dfa(); dfa != nullptr) {
-    dfa->prepare(library_->tables());
-    if (dfa->quoted()) {
-      static_cast<void>(dfa->tokens(library_->tables(), dfa->next(dfa->start(), '"')));
-    }
-    return dfa->size();
-  }
-  ScalarProduct* const product = run.product();
-  if (product == nullptr) return 0;
-  const std::size_t before = product->bytes();
-  const ScalarProduct::State opened = product->next(product->start(), '"');
-  if (opened != ScalarProduct::kNone) {
-    static_cast<void>(product->tokens(opened, TokenTrie::kRoot));
-  }
-  bytes_ += product->bytes() - before;
-  return product->size();
-}
-
-// The automata that some mask would be long for: of patterns, where one mask may need several at
-// some tenths of a millisecond each, or that are long; of several that a string must match at once.
-void SchemaMachine::prepare_patterns() {
-  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 64, kMostStates = 8000;
-  std::size_t states = 0;
-  const auto make = [&](auto&& scalar_run) {
-    if (states > kMostStates) return;
-    fuel_ = Fuel("steps", kSteps);
-    const ScalarDfa* dfa = scalar_run();
-    states += dfa != nullptr ? dfa->size() : kMostStates / 16;
-    if (dfa != nullptr) dfa->prepare(library_->tables());
-  };
-  const auto canonical = [&](FormulaId alone) -> const ScalarDfa* {
-    const auto run = automaton(alone, in_canonical(alone), true);
-    return run ? run->dfa() : nullptr;
-  };
-  const auto is_long = [&](std::uint32_t p) {
-    const std::string& regex = formulas_.pattern_of(p).regex;
-    return regex.size() >= kLong || regex.size() + counted(regex) >= kLongCounted;
-  };
-  std::vector<std::uint32_t> searched;
-  for (std::uint32_t i = 0; i < formulas_.patterns() && searched.size() < kMost; ++i) {
-    if (formulas_.pattern_of(i).search) searched.push_back(i);
-  }
-  if (searched.size() < kMany)
-    std::erase_if(searched, [&](std::uint32_t p) { return !is_long(p); });
-  for (const std::uint32_t p : searched) {
-    make([&] {
-      const FormulaId alone = formulas_.all(
-          {formulas_.types(JsonTypes::kString), formulas_.literal({AtomKind::kPattern, p, 0})});
-      const ScalarDfa* dfa = scalars_[scalar(alone)].run.dfa();
-      return dfa != nullptr ? dfa : canonical(alone);
-    });
-  }
-  // Keys have one spelling.
-  for (std::uint32_t i = 0; i < formulas_.member_maps(); ++i) {
-    for (std::size_t k = 0; k < std::min(formulas_.members_of(i).patterns.size(), kMost); ++k) {
-      const FormulaId key = formulas_.members_of(i).patterns[k].first;
-      const Atom atom = formulas_.atom(key);
-      if (formulas_.op(key) != Formulas::Op::kLiteral || atom.kind != AtomKind::kPattern ||
-          !is_long(atom.a)) {
-        continue;
-      }
-      make([&] { return canonical(formulas_.all({formulas_.types(JsonTypes::kString), key})); });
-    }
-  }
-  // And where there are several, each class of them has an automaton of its own, and a key begins
-  // in all of them at once.
-  for (const FormulaId object : objects_by_patterns()) {
-    if (states > kMostStates) break;
-    fuel_ = Fuel("steps", kSteps);
-    const KeyFacts& facts = key_facts(object);
-    const std::vector<std::uint32_t> names = facts.names;
-    if (facts.patterns.size() < 2 || facts.patterns.size() > kMost) continue;
-    for (const KeyClass& key : key_classes(std::vector<FormulaId>(facts.patterns))) {
-      if (states > kMostStates) break;
-      fuel_ = Fuel("steps", kSteps);
-      for (const FormulaId language : open_languages(key, names, 0)) {
-        states += prepare_key(language);
-      }
-      static_cast<void>(fresh_key(key, names, 0));
-    }
-  }
-}
-
-// What some mask would be long for, made now: automata, and, of several objects of which one is
-// meant, what members may be and how far from its end the text is behind their keys. Of many (calls
-// of tools) the members that all of them have alone: that takes some microseconds an object.
-void SchemaMachine::prepare() {
-  constexpr std::size_t kSomeObjects = 6, kManyObjects = 64, kMostSteps = 6000;
-  prepare_patterns();
-  const State open = enter(states_[start_].a, Kind::kObject);
-  if (open.phase == Phase::kDead || levels_[open.a].alternatives.size() != 1) return;
-  const FormulaId objects = levels_[open.a].alternatives[0].formula;
-  if (formulas_.op(objects) != Formulas::Op::kOr ||
-      formulas_.children(objects).size() < kSomeObjects) {
-    return;
-  }
-  const bool many = formulas_.children(objects).size() >= kManyObjects;
-  std::uint64_t steps = 0;
-  for (const std::uint32_t name : many ? required_by_all(objects) : key_facts(objects).names) {
-    fuel_ = Fuel("steps", kSteps);
-    const LevelId value = value_after_key(open.a, std::string(formulas_.name_of(name)));
-    if (!many) level_bound(value);
-    steps += fuel_.used();
-    if (!many && steps > kMostSteps) break;
-  }
+// Kept for all schemas; nullptr where it would be too large.
+std::shared_ptr<const ScalarDfa> SchemaMachine::multiples(const Decimal& of) {
+  const std::string name = "multiples of " + of.text();
+  if (const std::optional<ScalarLibrary::Entry> known = known_entry(name)) return known->dfa;
+  Fuel fuel("steps", kSteps);
+  auto pool = std::make_shared<ExpressionPool>(fuel);
+  ScalarExpressions expressions(*pool, formulas_, nullptr);
+  const Expr root = expressions.multiples(of);
+  auto program =
+      Program::create(pool, root, VocabularyRef(VocabularyRef(), vocabulary_.get()), {}, {}, fuel);
+  if (!program || (*program)->empty()) return nullptr;
+  const ScalarLibrary::Entry made{
+      nullptr, ScalarDfa::create(*program, ScalarLibrary::kDfaSteps, nullptr), nullptr};
+  keep_entry(name, made);
+  return made.dfa;
 }
 
 }  // namespace espalier::grammar

@@ -6,6 +6,7 @@
 #include "grammar/decimal_multiple.h"
 #include "grammar/number_expression.h"
 #include "grammar/regex.h"
+#include "grammar/schema/number_condition.h"
 
 namespace espalier::grammar {
 namespace {
@@ -64,7 +65,7 @@ Expr ScalarExpressions::scalars(FormulaId f, bool canonical) {
     any.push_back(string(s, canonical));
   }
   if (const FormulaId n = formulas_.restrict(f, JsonTypes::kNumber); n != Formulas::kFalse) {
-    any.push_back(number(n, canonical, JsonTypes(JsonTypes::kNumber), whole_top(n)));
+    any.push_back(number(n, canonical, JsonTypes(JsonTypes::kNumber), top_integer(formulas_, n)));
   }
   return pool_.choice(any);
 }
@@ -165,19 +166,6 @@ Expr ScalarExpressions::multiples(const Decimal& of) {
   return pool_.concat({pool_.optional(pool_.bytes("-")), pool_.multiple(*multiple)});
 }
 
-// Integers go as far as an int64 does, and as an unsigned one where a bound lies at its end or
-// above.
-Decimal ScalarExpressions::whole_top(FormulaId f) {
-  bool above = false;
-  formulas_.map(f, [&](FormulaId l) {
-    const Atom atom = formulas_.atom(l);
-    const bool bound = atom.kind == AtomKind::kAtLeast || atom.kind == AtomKind::kAbove;
-    above = above || (bound && formulas_.number_of(atom.a) >= Decimal(INT64_MAX));
-    return l;
-  });
-  return above ? Decimal(UINT64_MAX) : Decimal(INT64_MAX);
-}
-
 Expr ScalarExpressions::number(FormulaId f, bool distinct, JsonTypes types, const Decimal& top) {
   if (f == Formulas::kFalse || !pool_.ok()) return pool_.nothing();
   DecimalRange range;
@@ -186,37 +174,15 @@ Expr ScalarExpressions::number(FormulaId f, bool distinct, JsonTypes types, cons
   bool plain = false;
   std::vector<std::string> taken;  // texts of values that it is not
   std::vector<Expr> none;
-  const auto lower = [&](const Decimal& bound, bool open) {
-    if (!range.low || bound > *range.low || (bound == *range.low && open)) {
-      range.low_open = open;
-      range.low = bound;
-    }
-  };
-  const auto upper = [&](const Decimal& bound, bool open) {
-    if (!range.high || bound < *range.high || (bound == *range.high && open)) {
-      range.high_open = open;
-      range.high = bound;
-    }
-  };
   for (const FormulaId part : formulas_.parts(f)) {
     if (formulas_.op(part) == Formulas::Op::kOr) {
       choices.push_back(part);
       continue;
     }
+    if (narrow(formulas_, part, types, range)) continue;
     const Atom atom = formulas_.atom(part);
     const bool negated = formulas_.negated(part);
     switch (atom.kind) {
-      case AtomKind::kType:
-        types = types & JsonTypes(static_cast<std::uint8_t>(atom.a));
-        break;
-      case AtomKind::kAtLeast:
-        negated ? upper(formulas_.number_of(atom.a), true)
-                : lower(formulas_.number_of(atom.a), false);
-        break;
-      case AtomKind::kAbove:
-        negated ? upper(formulas_.number_of(atom.a), false)
-                : lower(formulas_.number_of(atom.a), true);
-        break;
       case AtomKind::kMultipleOf:
         if (negated) {
           none.push_back(multiples(formulas_.number_of(atom.a)));
@@ -245,8 +211,7 @@ Expr ScalarExpressions::number(FormulaId f, bool distinct, JsonTypes types, cons
   }
   Expr out;
   if (types == JsonTypes(JsonTypes::kInteger)) {
-    lower(Decimal(INT64_MIN), false);
-    upper(top, false);
+    bound_integers(range, top);
     out = integer_range(pool_, range);
   } else {
     out = decimal_range(pool_, range);

@@ -41,7 +41,6 @@ class ScalarExpressions {
  private:
   Expr string(FormulaId f, bool canonical);
   Expr content(FormulaId f, bool canonical);
-  Decimal whole_top(FormulaId f);
   Expr number(FormulaId f, bool distinct, JsonTypes types, const Decimal& top);
   Expr words(const std::vector<Json>& values);
 
