@@ -280,20 +280,26 @@ const Terminal::Piece* ScalarProduct::inside_below(const Terminal* characters,
   return characters->piece(*tables_->vocabulary, characters->boundary(), node);
 }
 
-// The state behind a token that stays inside; kNone where there is none.
-// Those on the way are not asked for: what completes it completes them.
+// The state behind a token that stays inside; kNone where there is none. As next() has it, but that
+// what other bytes lead to is not found out.
 ScalarProduct::State ScalarProduct::after_token(State q, std::string_view text) {
   const std::size_t parts = next_.size();
-  const auto from = places_.begin() + static_cast<std::ptrdiff_t>(q * parts);
-  std::vector<std::uint32_t> at(from, from + static_cast<std::ptrdiff_t>(parts));
   for (const char c : text) {
-    for (std::size_t i = 0; i < parts; ++i)
-      at[i] = read_part(i, at[i], static_cast<unsigned char>(c));
-    if (!what_->hopeful(at)) return kNone;
+    const auto byte = static_cast<unsigned char>(c);
+    if (facts_[q].expanded != nullptr) {
+      q = next(q, byte);
+    } else {
+      bool some = false;
+      for (std::size_t i = 0; i < parts; ++i) {
+        next_[i] = read_part(i, places_[q * parts + i], byte);
+        some = some || next_[i] != 0;
+      }
+      q = some ? number() : kNone;
+      if (!live(q)) q = kNone;
+    }
+    if (q == kNone || accepting(q)) return kNone;
   }
-  next_ = at;
-  const State to = number();
-  return to != kNone && live(to) && !accepting(to) ? to : kNone;
+  return q;
 }
 
 // All tokens below a node that stay inside a string, but for those behind which the parts that are
