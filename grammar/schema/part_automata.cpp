@@ -1,6 +1,7 @@
 #include "grammar/schema/part_automata.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace espalier::grammar {
@@ -26,24 +27,33 @@ std::vector<unsigned char> kinds(const Automaton& automaton, StateId at, const T
   return out;
 }
 
-}  // namespace
-
-bool keeps_its_beginning(Automaton& automaton, StateId opened, const Terminal& characters) {
-  std::vector<std::pair<StateId, Terminal::State>> open{{opened, characters.boundary()}};
+// Whether `holds` of the states that each character leads to from one between two of them, and each
+// leads to some.
+template <class Holds>
+bool behind_each(Automaton& automaton, StateId from, const Terminal& characters, Holds&& holds) {
+  std::vector<std::pair<StateId, Terminal::State>> open{{from, characters.boundary()}};
   for (std::size_t i = 0; i < open.size(); ++i) {
     const auto [at, character] = open[i];
     for (const unsigned char byte : kinds(automaton, at, characters, character)) {
       const StateId to = automaton.live_step(at, byte);
       if (to == Automaton::kDead) return false;
       const std::pair next{to, characters.next(character, byte)};
-      if (next.second != characters.boundary()) {
-        if (std::ranges::find(open, next) == open.end()) open.push_back(next);
-      } else if (!std::ranges::includes(automaton.items(to), automaton.items(opened))) {
-        return false;
+      if (next.second == characters.boundary()) {
+        if (!holds(to)) return false;
+      } else if (std::ranges::find(open, next) == open.end()) {
+        open.push_back(next);
       }
     }
   }
   return true;
+}
+
+}  // namespace
+
+bool keeps_its_beginning(Automaton& automaton, StateId opened, const Terminal& characters) {
+  return behind_each(automaton, opened, characters, [&](StateId to) {
+    return std::ranges::includes(automaton.items(to), automaton.items(opened));
+  });
 }
 
 PartAutomata::Part::Reached& PartAutomata::Part::reached(const Terminal& characters) {
@@ -62,6 +72,33 @@ bool PartAutomata::Part::keeps_its_beginning(StateId opened, const Terminal& cha
 
 StateId PartAutomata::Part::between(StateId opened, const Terminal& characters) {
   return explored(opened, characters).between;
+}
+
+StateId PartAutomata::Part::settled(StateId opened, const Terminal& characters) {
+  constexpr int kMostRounds = 8;
+  Reached& known = reached(characters);
+  if (known.settled) return *known.settled;
+  known.settled = Automaton::kDead;
+  const std::string word = automaton.closing_word(opened);
+  StateId at = automaton.step(opened, std::string_view(word).substr(0, word.size() - 1));
+  for (int round = 0; round < kMostRounds && at != Automaton::kDead; ++round) {
+    const std::span<const PositionId> items = automaton.items(at);
+    std::vector<PositionId> left(items.begin(), items.end());
+    const std::size_t before = left.size();
+    const bool lives = behind_each(automaton, at, characters, [&](StateId to) {
+      const std::span<const PositionId> there = automaton.items(to);
+      std::erase_if(left,
+                    [&](PositionId item) { return !std::ranges::binary_search(there, item); });
+      return !left.empty();
+    });
+    if (!lives) return Automaton::kDead;
+    if (left.size() == before) {
+      if (automaton.accepting(automaton.step(at, '"'))) known.settled = at;
+      break;
+    }
+    at = automaton.at_items(left);
+  }
+  return *known.settled;
 }
 
 std::uint32_t PartAutomata::Part::fewest(StateId state, StateId opened,

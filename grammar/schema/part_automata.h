@@ -29,6 +29,10 @@ class PartAutomata {
     /// least; 0 where there are too many places. Takes as long, once.
     std::uint32_t fewest(StateId state, StateId opened, const Terminal& characters);
 
+    /// A state that admits every string, that a match which is found leads to: at places that every
+    /// character leads back to. kDead where none is known. Takes some hundred steps, once.
+    StateId settled(StateId opened, const Terminal& characters);
+
     Automaton automaton;
     [[nodiscard]] std::size_t held_bytes() const {
       return automaton.held_bytes() + grammar::held_bytes(reached_);
@@ -38,6 +42,7 @@ class PartAutomata {
     struct Reached {  // by the strings of some characters
       const Terminal* characters = nullptr;
       std::optional<bool> keeps;
+      std::optional<StateId> settled;
       bool explored = false;
       StateId between = Automaton::kDead;
       std::unordered_map<PositionId, std::uint32_t> fewest;  // by item

@@ -157,6 +157,21 @@ std::vector<bool> ScalarCombination::required() const {
   return out;
 }
 
+std::vector<bool> ScalarCombination::excluded() const {
+  std::vector<bool> out(parts_.size(), false);
+  std::vector<std::pair<Node, bool>> open{{root_, true}};
+  while (!open.empty()) {
+    const auto [at, wanted] = open.back();
+    open.pop_back();
+    const Operator& node = nodes_[at];
+    if (node.op == Op::kPart && !wanted) out[node.part] = true;
+    const bool each = node.op == Op::kNegation || node.op == (wanted ? Op::kAll : Op::kAny);
+    if (!each) continue;
+    for (const Node n : node.of) open.emplace_back(n, wanted != (node.op == Op::kNegation));
+  }
+  return out;
+}
+
 std::vector<bool> ScalarCombination::only_wanted() const {
   std::vector<bool> out(parts_.size(), true);
   std::vector<std::pair<Node, bool>> open{{root_, true}};

@@ -57,8 +57,10 @@ class ScalarCombination {
     const bool bounded = parts_[part].string != nullptr && parts_[part].high != kUnbounded;
     return bounded ? parts_[part].high - (state >> kShift) : kUnbounded;
   }
-  /// By part: whether all that satisfies the whole satisfies it.
+  /// By part: whether all that satisfies the whole satisfies it; and whether nothing does that
+  /// satisfies it.
   [[nodiscard]] std::vector<bool> required() const;
+  [[nodiscard]] std::vector<bool> excluded() const;
   /// It says what its one part says.
   [[nodiscard]] bool alone() const { return parts_.size() == 1 && nodes_[root_].op == Op::kPart; }
   /// By part: whether it stands under no negation, so that more texts of it are more of the whole.

@@ -35,7 +35,7 @@ ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, cons
     if (program == nullptr) continue;
     automata_[i] = &shared_->of(program);
     Automaton& automaton = automata_[i]->automaton;
-    next_[i] = part_state(automaton, automaton.start({}));
+    next_[i] = part_state(i, automaton.start({}));
   }
   opened_ = next_;
   for (std::size_t i = 0; i < parts; ++i) opened_[i] = read_part(i, opened_[i], '"');
@@ -47,6 +47,16 @@ ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, cons
       bounded_ = i;
     } else {
       required_.push_back(i);
+    }
+  }
+  const std::vector<bool> excluded = what_->excluded();
+  excluded_.resize(parts, 0);
+  for (std::size_t i = 0; i < parts && tables_ != nullptr; ++i) {
+    if (!excluded[i] || automata_[i] == nullptr || opened_[i] == 0) continue;
+    for (const Terminal* characters : {tables_->string, tables_->canonical}) {
+      if (characters == nullptr || excluded_[i] != 0) continue;
+      const StateId settled = automata_[i]->settled(opened_[i] / 2, *characters);
+      if (settled != Automaton::kDead) excluded_[i] = 2 * settled;
     }
   }
   start_ = number();
@@ -69,15 +79,19 @@ bool ScalarProduct::too_long() {
   });
 }
 
-// As ScalarCombination has it of a program's part.
-std::uint32_t ScalarProduct::part_state(const Automaton& of, StateId state) {
+// As ScalarCombination has it of a program's part; all states in which it matches for good are one.
+std::uint32_t ScalarProduct::part_state(std::size_t part, StateId state) const {
   if (state == Automaton::kDead) return 0;
-  return 2 * state + (of.accepting(state) ? 1 : 0);
+  const Automaton& of = automata_[part]->automaton;
+  const std::uint32_t out = 2 * state + (of.accepting(state) ? 1 : 0);
+  if (excluded_.empty() || excluded_[part] == 0) return out;
+  const bool matches = std::ranges::includes(of.items(state), of.items(excluded_[part] / 2));
+  return matches ? excluded_[part] : out;
 }
 
 // The state of `next_`; kNone where no text completes it, as far as the parts alone say.
 ScalarProduct::State ScalarProduct::number() {
-  if (!what_->hopeful(next_) || too_long()) return kNone;
+  if (!what_->hopeful(next_) || excluded(next_) || too_long()) return kNone;
   const std::size_t parts = next_.size();
   std::size_t hash = 0;
   for (const std::uint32_t part : next_) hash = mix(hash, part);
@@ -107,7 +121,7 @@ std::uint32_t ScalarProduct::read_part(std::size_t part, std::uint32_t state, un
   if (state == 0) return 0;
   if (automata_[part] == nullptr) return what_->read(part, state, byte);
   Automaton& automaton = automata_[part]->automaton;
-  return part_state(automaton, automaton.live_step(state / 2, byte));
+  return part_state(part, automaton.live_step(state / 2, byte));
 }
 
 ScalarProduct::State ScalarProduct::successor(State q, unsigned char byte) {
@@ -143,7 +157,7 @@ void ScalarProduct::expand(State q) {
       rest &= readable_;
       if (rest.none()) continue;
       const auto byte = static_cast<unsigned char>(rest.lowest());
-      const std::uint32_t to = part_state(automaton, automaton.live_step(at, byte));
+      const std::uint32_t to = part_state(i, automaton.live_step(at, byte));
       for (; !rest.none(); rest.remove(rest.lowest())) rows[i][rest.lowest()] = to;
     }
     for (unsigned b = 1; b < 256; ++b) begins[b] = begins[b] || rows[i][b] != rows[i][b - 1];
@@ -191,30 +205,38 @@ bool ScalarProduct::Open::operator<(const Open& other) const {
 }
 
 // The closing of a part where it is one of the whole: none is shorter than what one part needs.
+// Kept for all states on the way.
 bool ScalarProduct::close_by_part(State from) {
   const std::size_t parts = next_.size();
-  Facts& facts = facts_[from];
-  const auto here = std::span(places_).subspan(from * parts, parts);
+  std::vector<State> way;
   for (std::size_t i = 0; i < parts; ++i) {
-    if (here[i] == 0) continue;
+    const std::uint32_t here = places_[from * parts + i];
+    if (here == 0) continue;
     std::string word;
     if (automata_[i] != nullptr) {
       Automaton& automaton = automata_[i]->automaton;
-      if (automaton.closing_length(here[i] / 2) != facts.least) continue;
-      word = automaton.closing_word(here[i] / 2);
+      if (automaton.closing_length(here / 2) != facts_[from].least) continue;
+      word = automaton.closing_word(here / 2);
     } else {
-      word = what_->closing_word(i, here[i]);
-      if (word.size() != facts.least) continue;
+      word = what_->closing_word(i, here);
+      if (word.size() != facts_[from].least) continue;
     }
-    next_.assign(here.begin(), here.end());
+    way.assign(1, from);
     for (const char c : word) {
       for (std::size_t p = 0; p < parts; ++p) {
-        next_[p] = read_part(p, next_[p], static_cast<unsigned char>(c));
+        next_[p] = read_part(p, places_[way.back() * parts + p], static_cast<unsigned char>(c));
       }
+      const State to = number();
+      if (to == kNone) break;
+      way.push_back(to);
     }
-    if (!what_->accepting(next_)) continue;
-    facts.size = facts.least;
-    facts.closing_byte = static_cast<unsigned char>(word.front());
+    if (way.size() <= word.size() || !accepting(way.back())) continue;
+    for (std::size_t at = word.size(); at-- > 0;) {
+      Facts& facts = facts_[way[at]];
+      if (facts.size <= word.size() - at) continue;
+      facts.size = static_cast<std::uint32_t>(word.size() - at);
+      facts.closing_byte = static_cast<unsigned char>(word[at]);
+    }
     return true;
   }
   return false;

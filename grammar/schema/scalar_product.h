@@ -122,8 +122,15 @@ class ScalarProduct {
   bool close_by_part(State from);
   State number();
   bool too_long();
+  // Whether a part that must not match does for good.
+  [[nodiscard]] bool excluded(std::span<const std::uint32_t> state) const {
+    for (std::size_t i = 0; i < excluded_.size(); ++i) {
+      if (excluded_[i] != 0 && state[i] == excluded_[i]) return true;
+    }
+    return false;
+  }
   std::uint32_t read_part(std::size_t part, std::uint32_t state, unsigned char byte);
-  [[nodiscard]] static std::uint32_t part_state(const Automaton& of, StateId state);
+  [[nodiscard]] std::uint32_t part_state(std::size_t part, StateId state) const;
   // scalar_product_tokens.cpp
   class Carrier;
   Carrier* carrier();
@@ -153,6 +160,7 @@ class ScalarProduct {
   // A part that is required and holds strings to a greatest length, and others that are required.
   std::optional<std::size_t> bounded_;
   std::vector<std::size_t> required_;
+  std::vector<std::uint32_t> excluded_;  // by part that is not finished: where it matches for good
   struct Open {
     std::uint32_t estimate = 0, length = 0;
     std::uint32_t order = 0;

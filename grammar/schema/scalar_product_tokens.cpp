@@ -62,6 +62,7 @@ class ScalarProduct::Carrier {
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       const std::uint32_t state = key(at)[i + 1];
       if (state == 0) continue;
+      if (state == of_.excluded_[parts_[i]]) continue;
       const ScalarDfa* dfa = of_.what_->dfa(parts_[i]);
       if (dfa == nullptr || !dfa->settled(characters_)[state]) return false;
     }
@@ -123,15 +124,16 @@ class ScalarProduct::Carrier {
     };
     auto character = static_cast<Terminal::State>(key(at)[0]);
     for (std::size_t i = 0; i < parts_.size(); ++i) all[parts_[i]] = key(at)[i + 1];
+    if (!of_.what_->hopeful(all, word_.carried) || of_.excluded(all)) {
+      facts_[at].verdict = Verdict::kNo;
+      return;
+    }
+    // A character that has begun may end in another way too.
     std::uint32_t size = 0;
     for (; character != characters_.boundary(); ++size) {
       const unsigned char byte = characters_.closing_byte(character);
       character = characters_.next(character, byte);
       read(byte);
-    }
-    if (!of_.what_->hopeful(all, word_.carried)) {
-      facts_[at].verdict = Verdict::kNo;
-      return;
     }
     for (std::uint32_t n = 0; n < word_.count; ++n) read(word_.byte);
     of_.next_ = all;
@@ -204,6 +206,7 @@ bool ScalarProduct::between(State q) {
 // from where it leads. False where it does not lead on.
 bool ScalarProduct::close_by_reset(State from) {
   constexpr std::size_t kLongestCharacter = 12;  // bytes: two escapes
+  constexpr int kMostWays = 256;                 // that are tried
   Carrier* const carrier = this->carrier();
   if (carrier == nullptr || carrier->busy()) return false;
   std::vector<std::pair<State, unsigned char>> way;
@@ -213,13 +216,26 @@ bool ScalarProduct::close_by_reset(State from) {
     at = successor(at, byte);
     return at != kNone;
   };
-  while (!between(at)) {
-    const std::vector<Run>& runs = expanded(at).runs;
-    const auto on = std::ranges::find_if(runs, [](const Run& run) { return run.to != kNone; });
-    if (on == runs.end() || way.size() > kLongestCharacter || !go(on->first)) return false;
-  }
-  const Carrier::Place place = carrier->place(at);
-  if (place == Carrier::kOutside || carrier->verdict(place) != Carrier::Verdict::kYes) return false;
+  // To where a character ends, by the first way from where the word leads on.
+  Carrier::Place place = Carrier::kOutside;
+  int left = kMostWays;
+  const auto finish = [&](auto&& self) -> bool {
+    if (between(at)) {
+      place = carrier->place(at);
+      return place != Carrier::kOutside && carrier->verdict(place) == Carrier::Verdict::kYes;
+    }
+    if (way.size() == kLongestCharacter) return false;
+    const State here = at;
+    const std::vector<Run> runs = expanded(here).runs;
+    for (const Run& run : runs) {
+      if (run.to == kNone || --left < 0) continue;
+      if (go(run.first) && self(self)) return true;
+      way.pop_back();
+      at = here;
+    }
+    return false;
+  };
+  if (!finish(finish)) return false;
   for (std::uint32_t n = 0; n < carrier->word().count; ++n) {
     if (!go(carrier->word().byte)) return false;
   }
@@ -310,7 +326,7 @@ bool ScalarProduct::add_by_reset(State q, std::uint32_t node, std::vector<std::u
   constexpr std::size_t kMostTried = 4096;         // tokens
   constexpr std::uint32_t kLongestCharacter = 12;  // bytes: two escapes
   Carrier* const carrier = this->carrier();
-  if (carrier == nullptr || !between(q)) return false;
+  if (carrier == nullptr || carrier->full() || !between(q)) return false;
   const Carrier::Place from = carrier->place(q);
   const Terminal::Piece* const inside = inside_below(&carrier->characters(), node);
   const Terminal::Piece* const any = inside_below(tables_->string, node);
@@ -346,24 +362,29 @@ bool ScalarProduct::add_by_reset(State q, std::uint32_t node, std::vector<std::u
     longest = carrier->closing(from) + kLongestCharacter;
     return std::ranges::all_of(others, attempt);
   }
-  std::vector<Carrier::Place> path(trie.longest() + 1, Carrier::kOutside);
-  path[depth] = from;
+  struct On {
+    Carrier::Place place = Carrier::kOutside;
+    bool sure = true;  // some text completes it and all on the way
+  };
+  std::vector<On> path(trie.longest() + 1);
+  path[depth].place = from;
   const std::size_t end = whole ? nodes.size() : nodes[node].next;
   for (std::uint32_t i = whole ? 0 : node + 1; i < end;) {
     const TokenTrie::Node& at = nodes[i];
-    const Carrier::Place to = carrier->next(path[at.depth - 1U], at.byte);
+    const Carrier::Place to = carrier->next(path[at.depth - 1U].place, at.byte);
     if (to == Carrier::kOutside) {  // none of those below is set
       i = at.next;
       continue;
     }
-    path[at.depth] = to;
     const Verdict verdict = carrier->verdict(to);
+    const bool sure = path[at.depth - 1U].sure && verdict == Verdict::kYes;
+    path[at.depth] = {to, sure};
     if (verdict == Verdict::kNo) {
       for (const TokenId id : trie.tokens_below(i)) set(id, false);
       i = at.next;
       continue;
     }
-    if (verdict == Verdict::kYes) {
+    if (sure) {
       longest = std::max(longest, carrier->closing(to) + kLongestCharacter);
       i = carrier->fixed(to) ? at.next : i + 1;
       continue;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -102,6 +103,8 @@ void check_combination(const VocabularyRef& vocabulary, const std::vector<Progra
         if (to == ScalarDfa::kDead) break;
       }
       ++seen.tokens;
+      // What searches with little fuel did not find is left out.
+      if (product.undecided() && !stays[static_cast<std::size_t>(id)]) continue;
       ASSERT_EQ(stays[static_cast<std::size_t>(id)], to != ScalarDfa::kDead)
           << "seed " << seed << " step " << step << " token " << text;
       if (to == ScalarDfa::kDead) continue;
@@ -150,6 +153,7 @@ void check_combination(const VocabularyRef& vocabulary, const std::vector<Progra
 }
 
 TEST(ResetWords, GiveEachPlaceTheTokensThatTryingEachGives) {
+  const std::uint64_t seeds = std::getenv("ESPALIER_LONG") != nullptr ? 20'000 : 400;
   Seen seen;
   for (const bool canonical : {true, false}) {
     const VocabularyRef vocabulary = testing::random_vocabulary(
@@ -160,7 +164,7 @@ TEST(ResetWords, GiveEachPlaceTheTokensThatTryingEachGives) {
     for (const std::string& pattern : patterns()) {
       programs.push_back(program_of(vocabulary, pattern, canonical));
     }
-    for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    for (std::uint64_t seed = 0; seed < seeds; ++seed) {
       check_combination(vocabulary, programs,
                         canonical ? library->canonical_string() : library->string(),
                         seed % 4 == 0 ? ScalarProduct::kMostOfAll : 0, seed, seen);
