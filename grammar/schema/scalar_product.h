@@ -6,8 +6,8 @@
 // way; so closings agree: what remains after a part of one is the rest of it. A search opens
 // kMostOpened states at most, later ones fewer once many were in vain, or many were opened by all
 // that share a count: what they do not find counts as no text (the same on every machine), and
-// undecided() says so. Where a reset word is known (reset_word.h), a place between two characters
-// behind which it leads on needs no search, and a mask there tries only what it does not reset.
+// undecided() says so. Where a reset word is known (reset_word.h) it leads on where a search does
+// not find an end, and a mask tries only tokens on whose way something is that it does not reset.
 //
 // One a machine and combination, whatever texts are taken away beside it. Not thread-safe; grows
 // with use, `bytes()` says how far: some 500 bytes a state, and what the shared parts have grown by
