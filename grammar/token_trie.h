@@ -39,6 +39,17 @@ class TokenWalk {
   [[nodiscard]] std::span<const TokenId> tokens() const { return tokens_; }
   /// The tokens that end at node `i`.
   [[nodiscard]] std::span<const TokenId> tokens_at(std::size_t i) const;
+  /// Adds those to a mask's words. Whether there is one is no branch: it would be guessed wrong at
+  /// every other node of a walk.
+  void add_tokens_at(std::size_t i, std::span<std::uint64_t> words) const {
+    const Node& at = nodes_[i];
+    const auto first = static_cast<std::size_t>(tokens_[at.tokens]);  // one below it, at least
+    words[first / 64] |= std::uint64_t{at.token_count != 0} << (first % 64);
+    if (at.token_count <= 1) return;
+    for (const TokenId id : tokens_at(i)) {
+      words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
+    }
+  }
   /// The tokens at and below node `i`.
   [[nodiscard]] std::span<const TokenId> tokens_below(std::size_t i) const;
   [[nodiscard]] std::size_t longest() const { return longest_; }

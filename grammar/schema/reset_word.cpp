@@ -103,7 +103,7 @@ std::optional<ResetWord> reset_word(const ScalarCombination& what,
                                     std::span<const std::uint32_t> opened,
                                     const Terminal& characters) {
   const std::size_t parts = what.parts();
-  const std::vector<bool> only_wanted = what.only_wanted();
+  const std::vector<ScalarCombination::Role> roles = what.roles();
   std::vector<std::uint32_t> known(parts, kNever);  // where the character makes no difference
   std::vector<bool> asked(parts, false);            // where it does
   for (std::size_t i = 0; i < parts; ++i) {
@@ -111,8 +111,8 @@ std::optional<ResetWord> reset_word(const ScalarCombination& what,
       known[i] = 0;
     } else if (automata[i] != nullptr) {
       const bool keeps = automata[i]->keeps_its_beginning(opened[i] / 2, characters);
-      if (keeps && only_wanted[i]) known[i] = 0;
-      asked[i] = keeps && !only_wanted[i];
+      if (keeps && roles[i].only_wanted) known[i] = 0;
+      asked[i] = keeps && !roles[i].only_wanted;
     } else if (const ScalarDfa* dfa = what.dfa(i); dfa != nullptr) {
       asked[i] = dfa->counts() && dfa->same(static_cast<ScalarDfa::State>(opened[i]), characters);
     } else if (const auto low = what.endless_from(i);
@@ -130,8 +130,8 @@ std::optional<ResetWord> reset_word(const ScalarCombination& what,
       if (asked[i] && automata[i] != nullptr) {
         count = resets(*automata[i], opened[i] / 2, byte, characters);
       } else if (asked[i]) {
-        count = resets(*what.dfa(i), static_cast<ScalarDfa::State>(opened[i]), byte, only_wanted[i],
-                       characters);
+        count = resets(*what.dfa(i), static_cast<ScalarDfa::State>(opened[i]), byte,
+                       roles[i].only_wanted, characters);
       }
       if (count == kNever) {
         word.carried[i] = true;

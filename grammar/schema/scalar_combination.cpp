@@ -145,42 +145,26 @@ bool ScalarCombination::hopeful(std::span<const std::uint32_t> state,
   });
 }
 
-std::vector<bool> ScalarCombination::required() const {
-  std::vector<bool> out(parts_.size(), false);
-  std::vector<Node> open{root_};
+std::vector<ScalarCombination::Role> ScalarCombination::roles() const {
+  std::vector<Role> out(parts_.size());
+  struct At {
+    Node node;
+    bool wanted, must;  // it is only so that the whole holds
+  };
+  std::vector<At> open{{root_, true, true}};
   while (!open.empty()) {
-    const Operator& node = nodes_[open.back()];
-    open.pop_back();
-    if (node.op == Op::kPart) out[node.part] = true;
-    if (node.op == Op::kAll) open.insert(open.end(), node.of.begin(), node.of.end());
-  }
-  return out;
-}
-
-std::vector<bool> ScalarCombination::excluded() const {
-  std::vector<bool> out(parts_.size(), false);
-  std::vector<std::pair<Node, bool>> open{{root_, true}};
-  while (!open.empty()) {
-    const auto [at, wanted] = open.back();
+    const auto [at, wanted, must] = open.back();
     open.pop_back();
     const Operator& node = nodes_[at];
-    if (node.op == Op::kPart && !wanted) out[node.part] = true;
-    const bool each = node.op == Op::kNegation || node.op == (wanted ? Op::kAll : Op::kAny);
-    if (!each) continue;
-    for (const Node n : node.of) open.emplace_back(n, wanted != (node.op == Op::kNegation));
-  }
-  return out;
-}
-
-std::vector<bool> ScalarCombination::only_wanted() const {
-  std::vector<bool> out(parts_.size(), true);
-  std::vector<std::pair<Node, bool>> open{{root_, true}};
-  while (!open.empty()) {
-    const auto [at, wanted] = open.back();
-    open.pop_back();
-    const Operator& node = nodes_[at];
-    if (node.op == Op::kPart && !wanted) out[node.part] = false;
-    for (const Node n : node.of) open.emplace_back(n, wanted != (node.op == Op::kNegation));
+    if (node.op == Op::kPart) {
+      Role& role = out[node.part];
+      role.only_wanted = role.only_wanted && wanted;
+      role.required = role.required || (must && wanted);
+      role.excluded = role.excluded || (must && !wanted);
+    }
+    const bool negation = node.op == Op::kNegation;
+    const bool each = negation || node.op == (wanted ? Op::kAll : Op::kAny);
+    for (const Node n : node.of) open.push_back({n, wanted != negation, must && each});
   }
   return out;
 }

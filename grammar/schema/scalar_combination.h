@@ -57,14 +57,15 @@ class ScalarCombination {
     const bool bounded = parts_[part].string != nullptr && parts_[part].high != kUnbounded;
     return bounded ? parts_[part].high - (state >> kShift) : kUnbounded;
   }
-  /// By part: whether all that satisfies the whole satisfies it; and whether nothing does that
-  /// satisfies it.
-  [[nodiscard]] std::vector<bool> required() const;
-  [[nodiscard]] std::vector<bool> excluded() const;
+  struct Role {
+    bool required = false;    // all that satisfies the whole satisfies the part
+    bool excluded = false;    // nothing does
+    bool only_wanted = true;  // it stands under no negation: more texts of it are more of the whole
+  };
+  /// By part.
+  [[nodiscard]] std::vector<Role> roles() const;
   /// It says what its one part says.
   [[nodiscard]] bool alone() const { return parts_.size() == 1 && nodes_[root_].op == Op::kPart; }
-  /// By part: whether it stands under no negation, so that more texts of it are more of the whole.
-  [[nodiscard]] std::vector<bool> only_wanted() const;
   /// Every part is finished.
   [[nodiscard]] bool finished() const;
   /// Before the first byte, one a part; of those that are not finished nothing.

@@ -94,13 +94,11 @@ std::vector<std::uint8_t> ScalarDfa::ends() const {
   return out;
 }
 
-// Along the automaton over the vocabulary's trie, some nanoseconds a node. Whether a token ends at
-// a node is no branch: it would be guessed wrong at every other node.
+// Along the automaton over the vocabulary's trie, some nanoseconds a node.
 void ScalarDfa::add_by_walk(const Tables& tables, State q,
                             std::vector<std::uint64_t>& words) const {
   const TokenTrie& trie = tables.vocabulary->trie();
   const auto nodes = trie.nodes();
-  const auto tokens = trie.tokens();
   const std::vector<std::uint8_t> stops = ends();
   std::vector<State> path(trie.longest() + 1);
   path[0] = q;
@@ -116,13 +114,7 @@ void ScalarDfa::add_by_walk(const Tables& tables, State q,
         continue;
       }
       path[at.depth] = to;
-      const auto first = static_cast<std::size_t>(tokens[at.tokens]);  // one below it, at least
-      words[first / 64] |= std::uint64_t{at.token_count != 0} << (first % 64);
-      if (at.token_count > 1) {
-        for (const TokenId id : trie.tokens_at(i)) {
-          words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-        }
-      }
+      trie.add_tokens_at(i, words);
       ++i;
     }
   }

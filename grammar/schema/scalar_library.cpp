@@ -162,10 +162,7 @@ void ScalarLibrary::sort_by_bytes(const Vocabulary& vocabulary) {
   const Terminal::Piece* inside =
       string()->piece(vocabulary, string()->boundary(), TokenTrie::kRoot);
   std::vector<std::uint64_t> words((vocabulary.size() + 63) / 64);
-  if (!inside->dense.empty()) words = inside->dense.back().words;
-  for (const Terminal::Piece::Stay& stay : inside->stay) {
-    words[static_cast<std::size_t>(stay.id) / 64] |= std::uint64_t{1} << (stay.id % 64);
-  }
+  inside->add_to(words);
   // 64 tokens at a time, for the memory's sake.
   std::array<std::uint64_t, 256> at_once{};
   for (std::size_t w = 0; w < words.size(); ++w) {

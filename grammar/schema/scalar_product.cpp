@@ -39,9 +39,9 @@ ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, cons
   }
   opened_ = next_;
   for (std::size_t i = 0; i < parts; ++i) opened_[i] = read_part(i, opened_[i], '"');
-  const std::vector<bool> required = what_->required();
+  const std::vector<ScalarCombination::Role> roles = what_->roles();
   for (std::size_t i = 0; i < parts; ++i) {
-    if (!required[i]) continue;
+    if (!roles[i].required) continue;
     const bool bounded = what_->characters_left(i, 0) != ScalarCombination::kUnbounded;
     if (bounded && !bounded_) {
       bounded_ = i;
@@ -49,10 +49,9 @@ ScalarProduct::ScalarProduct(std::shared_ptr<const ScalarCombination> what, cons
       required_.push_back(i);
     }
   }
-  const std::vector<bool> excluded = what_->excluded();
   excluded_.resize(parts, 0);
   for (std::size_t i = 0; i < parts && tables_ != nullptr; ++i) {
-    if (!excluded[i] || automata_[i] == nullptr || opened_[i] == 0) continue;
+    if (!roles[i].excluded || automata_[i] == nullptr || opened_[i] == 0) continue;
     for (const Terminal* characters : {tables_->string, tables_->canonical}) {
       if (characters == nullptr || excluded_[i] != 0) continue;
       const StateId settled = automata_[i]->settled(opened_[i] / 2, *characters);

@@ -205,8 +205,7 @@ bool ScalarProduct::between(State q) {
 // A closing that a search did not find: to the end of a character, along the reset word, and on as
 // from where it leads. False where it does not lead on.
 bool ScalarProduct::close_by_reset(State from) {
-  constexpr std::size_t kLongestCharacter = 12;  // bytes: two escapes
-  constexpr int kMostWays = 256;                 // that are tried
+  constexpr int kMostWays = 256;  // that are tried
   Carrier* const carrier = this->carrier();
   if (carrier == nullptr || carrier->busy()) return false;
   std::vector<std::pair<State, unsigned char>> way;
@@ -224,7 +223,7 @@ bool ScalarProduct::close_by_reset(State from) {
       place = carrier->place(at);
       return place != Carrier::kOutside && carrier->verdict(place) == Carrier::Verdict::kYes;
     }
-    if (way.size() == kLongestCharacter) return false;
+    if (way.size() == Terminal::kLongestCharacter) return false;
     const State here = at;
     const std::vector<Run> runs = expanded(here).runs;
     for (const Run& run : runs) {
@@ -323,8 +322,7 @@ ScalarProduct::State ScalarProduct::after_token(State q, std::string_view text) 
 bool ScalarProduct::add_by_reset(State q, std::uint32_t node, std::vector<std::uint64_t>& words,
                                  std::uint32_t& longest) {
   using Verdict = Carrier::Verdict;
-  constexpr std::size_t kMostTried = 4096;         // tokens
-  constexpr std::uint32_t kLongestCharacter = 12;  // bytes: two escapes
+  constexpr std::size_t kMostTried = 4096;  // tokens
   Carrier* const carrier = this->carrier();
   if (carrier == nullptr || carrier->full() || !between(q)) return false;
   const Carrier::Place from = carrier->place(q);
@@ -359,7 +357,7 @@ bool ScalarProduct::add_by_reset(State q, std::uint32_t node, std::vector<std::u
   }
   if (!carrier->carries()) {
     if (carrier->verdict(from) != Verdict::kYes) return false;
-    longest = carrier->closing(from) + kLongestCharacter;
+    longest = carrier->closing(from) + Terminal::kLongestCharacter;
     return std::ranges::all_of(others, attempt);
   }
   struct On {
@@ -385,7 +383,7 @@ bool ScalarProduct::add_by_reset(State q, std::uint32_t node, std::vector<std::u
       continue;
     }
     if (sure) {
-      longest = std::max(longest, carrier->closing(to) + kLongestCharacter);
+      longest = std::max(longest, carrier->closing(to) + Terminal::kLongestCharacter);
       i = carrier->fixed(to) ? at.next : i + 1;
       continue;
     }
@@ -400,7 +398,6 @@ void ScalarProduct::add_by_walk(State q, std::vector<std::uint64_t>& words,
                                 std::uint32_t& longest) {
   const TokenTrie& trie = tables_->vocabulary->trie();
   const auto nodes = trie.nodes();
-  const auto tokens = trie.tokens();
   // Most of a walk is in a few states: what bytes do there is written out as it is asked for.
   constexpr std::size_t kRows = 128;
   constexpr State kUnread = UINT32_MAX;
@@ -432,13 +429,7 @@ void ScalarProduct::add_by_walk(State q, std::vector<std::uint64_t>& words,
       continue;
     }
     path[at.depth] = to;
-    const auto first = static_cast<std::size_t>(tokens[at.tokens]);  // one below it, at least
-    words[first / 64] |= std::uint64_t{at.token_count != 0} << (first % 64);
-    if (at.token_count > 1) {
-      for (const TokenId id : trie.tokens_at(i)) {
-        words[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-      }
-    }
+    trie.add_tokens_at(i, words);
     if (at.token_count > 0 && to != noted) {
       noted = to;
       longest = std::max(longest, closing_size(to));

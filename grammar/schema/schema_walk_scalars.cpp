@@ -79,7 +79,6 @@ bool SchemaWalk::terminal_piece(std::uint32_t node, const Part& part) {
 
 // By what a finished automaton's state does with the whole vocabulary.
 bool SchemaWalk::dfa_piece(const Part& part) {
-  constexpr std::uint64_t kLongestCharacter = 12;  // bytes: two escapes
   ScalarRun& run = machine_.scalars_[part.leaf.scalar].run;
   const ScalarDfa& dfa = *run.dfa();
   const ScalarDfa::State q = run.dfa_state(part.leaf.state);
@@ -88,7 +87,9 @@ bool SchemaWalk::dfa_piece(const Part& part) {
   const bool bounded = left != ScalarRun::kUnbounded;
   if ((bounded || owed > 0) && !dfa.between(q)) return false;
   std::uint64_t closing = dfa.longest_closing();
-  if (bounded) closing = std::max<std::uint64_t>(closing, dfa.most_left() * kLongestCharacter);
+  if (bounded)
+    closing = std::max<std::uint64_t>(closing,
+                                      std::uint64_t{dfa.most_left()} * Terminal::kLongestCharacter);
   closing = std::max(closing, run.longest_owing(owed));
   if (!note_bound(closing + run.longest_taken() + part.after)) return false;
   const ScalarDfa::Tables& tables = machine_.library_->tables();

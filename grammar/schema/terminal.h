@@ -37,6 +37,7 @@ class Terminal {
   static constexpr State kDead = 0;
   static constexpr std::size_t kMaxStates = 512;
   static constexpr std::size_t kMaxPieces = 4096;
+  static constexpr std::uint32_t kLongestCharacter = 12;  // bytes: two escapes
 
   /// The automaton of `program`; nullptr where it has more than kMaxStates states, or a number's
   /// end would not be told by the byte after it. `string`: a quoted string, whose characters are
