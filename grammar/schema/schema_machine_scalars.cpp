@@ -353,7 +353,8 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if (finish) entry.dfa = ScalarDfa::create(*program, steps, library_->string());
   if (large && !own && entry.dfa != nullptr) entry.dfa->prepare(library_->tables());
   // Not many large ones a schema; a state takes some six steps.
-  const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : steps;
+  const std::size_t tried = finish ? steps : kFewSteps;
+  const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : tried;
   if (own && made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
   if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead)
     return ScalarLibrary::Entry{};
