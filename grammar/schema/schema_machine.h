@@ -469,9 +469,9 @@ class SchemaMachine {
   };
   SplitParts split_parts(FormulaId f);
   bool split_by_values(FormulaId f, std::vector<Pair>& out);
-  static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8, kMaxPairs = 4096;
+  static constexpr std::size_t kMostCases = 1024, kMostTold = 256, kMostHeld = 8, kMaxPairs = 4096;
   bool says_too_much(FormulaId f);
-  bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
+  bool split_by_cases(FormulaId whole_formula, std::vector<Pair>& out);
   FormulaId by_patterns(FormulaId known, FormulaId said);
   FormulaId without_implied(FormulaId value, FormulaId said);
   bool split_by_products(FormulaId f, std::vector<Pair>& out);
