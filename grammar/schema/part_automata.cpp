@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kMostPlaces = 4096;  // items, with where a character is
 // Of the automaton while they are found: what a step in a difference leads to is searched for.
-constexpr std::size_t kMostGrowth = 2 << 20;
+constexpr std::size_t kMostGrowth = 8 << 20;
 
 // One byte of each kind that an automaton and the characters tell apart; the end of a string is
 // none of them.
