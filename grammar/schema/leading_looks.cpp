@@ -4,8 +4,6 @@
 #include <cstddef>
 #include <span>
 
-#include "grammar/regex_parser.h"
-
 namespace espalier::grammar {
 namespace {
 
@@ -90,6 +88,35 @@ std::optional<LeadingLooks> leading_looks(std::string_view pattern) {
   }
   const auto rest = parse_regex(out.rest, RegexDialect::kEcma);
   return rest && !rest->looks ? std::optional(std::move(out)) : std::nullopt;
+}
+
+std::optional<std::string> looks_from_line_starts(std::string_view pattern, const Regex& regex) {
+  if (!regex.looks || regex.nodes[regex.root].op != RegexOp::kConcat) return std::nullopt;
+  const auto children = [&](const RegexNode& node) {
+    return std::span(regex.children).subspan(node.first, node.count);
+  };
+  const auto dot = parse_regex(".", RegexDialect::kEcma);
+  // Any number of characters but line ends, or any above a least one.
+  const auto takes_any = [&](const RegexNode& node) {
+    if (node.op != RegexOp::kRepeat) return false;
+    const RegexNode& one = regex.nodes[children(node)[0]];
+    return one.op == RegexOp::kClass && dot && regex.classes[one.a] == dot->classes[0];
+  };
+  const auto endless = [](const RegexNode& node) { return node.b == ExpressionPool::kUnbounded; };
+  const auto parts = children(regex.nodes[regex.root]);
+  std::size_t count = 0;
+  for (; count < parts.size() && regex.nodes[parts[count]].op == RegexOp::kAhead; ++count) {
+    const RegexNode* first = &regex.nodes[children(regex.nodes[parts[count]])[0]];
+    if (first->op == RegexOp::kConcat) first = &regex.nodes[children(*first)[0]];
+    if (!takes_any(*first) || !endless(*first)) return std::nullopt;
+  }
+  if (count == 0) return std::nullopt;
+  if (count < parts.size()) {
+    const RegexNode& rest = regex.nodes[parts[count]];
+    const bool last = count + 1 == parts.size();
+    if (!takes_any(rest) || !(endless(rest) || last)) return std::nullopt;
+  }
+  return "(?:^|[\\n\\r\\u2028\\u2029])" + std::string(pattern);
 }
 
 }  // namespace espalier::grammar

@@ -8,6 +8,7 @@
 #include "grammar/decimal.h"
 #include "grammar/decimal_multiple.h"
 #include "grammar/regex_parser.h"
+#include "grammar/schema/leading_looks.h"
 #include "grammar/schema/schema_graph.h"
 
 namespace espalier::grammar {
@@ -144,7 +145,8 @@ Result<FormulaId> SchemaGraph::pattern(const std::string& pointer, const std::st
     return fail(std::move(error).within("schema " + pointer));
   }
   if (const auto counted = counted_pattern(regex, *parsed)) return *counted;
-  return formulas_.literal({AtomKind::kPattern, formulas_.pattern({regex, true}), 0});
+  const std::string searched = looks_from_line_starts(regex, *parsed).value_or(regex);
+  return formulas_.literal({AtomKind::kPattern, formulas_.pattern({searched, true}), 0});
 }
 
 // Of a pattern such as `^[a-z][a-z0-9]{0,62}$`, all of whose words differ in how often one part of

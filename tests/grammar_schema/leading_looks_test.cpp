@@ -95,5 +95,31 @@ TEST(LeadingLooks, ThatCountAmongAllTextsAreReadSideBySide) {
   }
 }
 
+// Not anchored: found where a line begins, if at all; lines are what `.` does not go beyond.
+TEST(LeadingLooks, ThatAreSearchedForMeanWhatEcmaScriptSays) {
+  std::vector<std::string> words{""};
+  for (std::size_t i = 0; i < words.size() && words[i].size() < 5; ++i) {
+    for (const char c : {'a', '1', '-', '\n'}) words.push_back(words[i] + c);
+  }
+  std::size_t moved = 0;
+  for (const char* looks : {"(?=.*1)", "(?=.*1)(?=.*a)", "(?=.*(?:a|1-))", "(?=.*)", "(?=.*1$)",
+                            "(?=.+1)(?=.*-)", "(?!.*1)(?=.*a)", "(?=a)(?=.*1)", "(?=[^]*1)"}) {
+    for (const char* rest :
+         {"", ".*", ".{2,}", ".{2,3}", ".{2,3}$", ".+-", "a?.*", ".{2,}$", ".*|1"}) {
+      const std::string pattern = std::string(looks) + rest;
+      moved += looks_from_line_starts(pattern, *parse_regex(pattern, RegexDialect::kEcma)) ? 1 : 0;
+      const std::regex reference(pattern, std::regex::ECMAScript);
+      const auto grammar =
+          compile_json_schema(byte_vocabulary(), {{"type", "string"}, {"pattern", pattern}});
+      ASSERT_TRUE(grammar.has_value()) << pattern << ": " << grammar.error().message;
+      for (const std::string& word : words) {
+        ASSERT_EQ(testing::accepts(*grammar, Json(word).dump()), std::regex_search(word, reference))
+            << pattern << " on " << Json(word);
+      }
+    }
+  }
+  EXPECT_EQ(moved, 32U);
+}
+
 }  // namespace
 }  // namespace espalier::grammar
