@@ -72,7 +72,7 @@ std::uint32_t SchemaMachine::untaken(FormulaId f) {
 // or searches for texts of others have cost so much that no more are begun.
 std::optional<ScalarRun> SchemaMachine::side_by_side(
     std::shared_ptr<const ScalarCombination> parts) const {
-  if (parts_->opened >= ScalarProduct::kMostOfAll) return std::nullopt;
+  if (parts_->states_made >= ScalarProduct::kMostOfAll) return std::nullopt;
   auto product =
       std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
                                       vocabulary_->single_bytes(), parts_, &library_->tables());
