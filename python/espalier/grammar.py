@@ -537,8 +537,8 @@ def allocate_bitmask(rows: int, vocabulary_size: int) -> numpy.typing.NDArray[nu
 def apply_bitmask(logits: Any, bitmask: Any) -> None:
     """-inf, in place, for every token that `bitmask` forbids.
 
-    logits:  float, shape (size,) or (rows, size), numpy or a torch tensor of any type of floats, on any device. Its size
-             may be larger than the vocabulary's (padded heads): what lies past it is forbidden.
+    logits:  float, shape (size,) or (rows, size), numpy or a torch tensor of any type of floats, on any device. Its
+             size may be larger than the vocabulary's (padded heads): what lies past it is forbidden.
     bitmask: as for fill_bitmask, with as many rows
     """
     import numpy
@@ -546,7 +546,7 @@ def apply_bitmask(logits: Any, bitmask: Any) -> None:
     words = numpy.atleast_2d(numpy.asarray(_writable(bitmask)))
     # What torch has is filled by torch: numpy knows no bfloat16, and no memory but the host's.
     by_torch = hasattr(logits, "masked_fill_")
-    target = logits.detach() if by_torch else numpy.asarray(_writable(logits))
+    target: Any = logits.detach() if by_torch else numpy.asarray(_writable(logits))
     if not (target.is_floating_point() if by_torch else target.dtype.kind == "f"):
         raise Error(f"the logits must be floats, not {target.dtype}", "invalid")
     if not by_torch and not target.flags.writeable:
