@@ -273,16 +273,20 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
       continue;
     }
     if (atom.kind != AtomKind::kPattern) return std::nullopt;
-    const FormulaId alone =
-        formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
     // What is not searched for has no surroundings that could be spelled another way.
     const bool spelled = plain && formulas_.pattern_of(atom.a).search;
-    const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
-    if (!entry) return std::nullopt;
-    const Node node = entry->dfa != nullptr       ? what.words(entry->dfa)
-                      : entry->program != nullptr ? what.words(entry->program)
-                                                  : what.nothing();
-    (formulas_.negated(part) ? none : all).push_back(node);
+    // Each is looked up once: where alternatives exclude one another they speak of all patterns.
+    std::optional<Node>& node = what.made_for(2 * std::uint64_t{atom.a} + (spelled ? 1 : 0));
+    if (!node) {
+      const FormulaId alone =
+          formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
+      const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
+      if (!entry) return std::nullopt;
+      node = entry->dfa != nullptr       ? what.words(entry->dfa)
+             : entry->program != nullptr ? what.words(entry->program)
+                                         : what.nothing();
+    }
+    (formulas_.negated(part) ? none : all).push_back(*node);
   }
   if (low > high) return what.nothing();
   if (all.empty() || low > 0 || high != ScalarCombination::kUnbounded) {
