@@ -72,7 +72,7 @@ std::uint32_t SchemaMachine::untaken(FormulaId f) {
 // or searches for texts of others have cost so much that no more are begun.
 std::optional<ScalarRun> SchemaMachine::side_by_side(
     std::shared_ptr<const ScalarCombination> parts) const {
-  if (parts_->opened >= ScalarProduct::kMostOfAll) return std::nullopt;
+  if (parts_->states_made >= ScalarProduct::kMostOfAll) return std::nullopt;
   auto product =
       std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
                                       vocabulary_->single_bytes(), parts_, &library_->tables());
@@ -273,16 +273,20 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
       continue;
     }
     if (atom.kind != AtomKind::kPattern) return std::nullopt;
-    const FormulaId alone =
-        formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
     // What is not searched for has no surroundings that could be spelled another way.
     const bool spelled = plain && formulas_.pattern_of(atom.a).search;
-    const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
-    if (!entry) return std::nullopt;
-    const Node node = entry->dfa != nullptr       ? what.words(entry->dfa)
-                      : entry->program != nullptr ? what.words(entry->program)
-                                                  : what.nothing();
-    (formulas_.negated(part) ? none : all).push_back(node);
+    // Each is looked up once: where alternatives exclude one another they speak of all patterns.
+    std::optional<Node>& node = what.made_for(2 * std::uint64_t{atom.a} + (spelled ? 1 : 0));
+    if (!node) {
+      const FormulaId alone =
+          formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
+      const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
+      if (!entry) return std::nullopt;
+      node = entry->dfa != nullptr       ? what.words(entry->dfa)
+             : entry->program != nullptr ? what.words(entry->program)
+                                         : what.nothing();
+    }
+    (formulas_.negated(part) ? none : all).push_back(*node);
   }
   if (low > high) return what.nothing();
   if (all.empty() || low > 0 || high != ScalarCombination::kUnbounded) {
