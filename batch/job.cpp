@@ -37,7 +37,10 @@ class Job {
       start_threads(workers, threads, [this] { work(); });
       if (workers.empty()) work();
     }
-    if (failure_) return fail(std::move(*failure_));
+    if (failure_) {
+      (void)journal_.pause();  // the rows that stand, where it was not the journal that failed
+      return fail(std::move(*failure_));
+    }
     report_.failed = journal_.failed();
     if (report_.kept + report_.ran < report_.total) {
       report_.cancelled = true;
@@ -62,6 +65,11 @@ class Job {
       auto row = inputs_.read(index, system_, &stop_);
       auto value = row ? run_row_(*row) : Result<Json>(fail(std::move(row).error()));
       if (!value && value.error().code == ErrorCode::kCancelled) return;
+      if (!value && options_.ends_job && options_.ends_job(value.error())) {
+        const std::lock_guard lock(mutex_);
+        halt(std::move(value).error());
+        return;
+      }
       if (value) {
         answer["value"] = std::move(*value);
       } else {
@@ -75,15 +83,21 @@ class Job {
     const std::lock_guard lock(mutex_);
     if (failure_) return;
     if (auto status = journal_.append(answer); !status) {
-      failure_ = std::move(status).error();
-      halted_ = true;
-      if (options_.cancel_rows) options_.cancel_rows();
+      halt(std::move(status).error());
       return;
     }
     ++report_.ran;
     if (options_.on_row) {
       options_.on_row({report_.total, report_.kept + report_.ran, journal_.failed()});
     }
+  }
+
+  // Under mutex_. The first error is the job's.
+  void halt(Error error) {
+    if (failure_) return;
+    failure_ = std::move(error);
+    halted_ = true;
+    if (options_.cancel_rows) options_.cancel_rows();
   }
 
   const Inputs& inputs_;

@@ -3,8 +3,8 @@
 //
 // The job knows no model: what runs a row is a function, called from `parallel` threads at once.
 // One bad row costs that row: its error is its answer. What stops the job as a whole is the journal
-// (disk) and the caller (stop()); rows in flight then end unwritten, and the same command goes on
-// from there.
+// (disk), what runs the rows where it is gone for good (a device that is lost) and the caller
+// (stop()); rows in flight then end unwritten, and the same command goes on from there.
 #pragma once
 
 #include <atomic>
@@ -35,6 +35,9 @@ struct JobOptions {
       on_row;  // after each row, under the job's lock; may be empty
   std::function<void()>
       cancel_rows;  // ends the rows in flight (they give kCancelled); may be empty
+  /// Whether a row's error is not its own, for no row can run any more: the job ends with it. May
+  /// be empty.
+  std::function<bool(const Error&)> ends_job = {};
 };
 
 struct JobReport {
@@ -46,8 +49,8 @@ struct JobReport {
 };
 
 /// Runs every input that the journal does not have. `stop` may be set from any thread or signal
-/// handler; the caller must also end the rows in flight. Errors are the journal's; what was written
-/// stays.
+/// handler; the caller must also end the rows in flight. Errors are the journal's, or of what runs
+/// the rows (JobOptions::ends_job); what was written stays.
 [[nodiscard]] Result<JobReport> run_job(const Inputs& inputs, Journal& journal,
                                         const RowFunction& run_row, const JobOptions& options,
                                         const std::atomic<bool>& stop, System& system);

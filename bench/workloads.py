@@ -1,7 +1,7 @@
 """What sharing saves on seven workloads, beside what it could save, and beside llama.cpp with its prompt cache.
 
 Usage: python3 bench/workloads.py [--model smollm2] [--threads 2] [--scale 1.0] [--only judge ...] [--pool 10,25,50]
-                                  [--repeat 3] [--out FOLDER]
+                                  [--repeat 3] [--out FOLDER [--files-only]]
 
 The workloads are those that prefix sharing is usually measured with, made of the reference data (ESPALIER_DATA, else
 ../shared/data): few_shot (grade-school problems behind five worked ones), chat (two turns, one system prompt), thoughts
@@ -184,7 +184,10 @@ def main() -> int:
     parser.add_argument("--pool", default="10,25,50")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--files-only", action="store_true", help="write the files of --out, measure nothing")
     args = parser.parse_args()
+    if args.files_only and args.out is None:
+        parser.error("--files-only goes with --out")
     if not (data_folder() / "questions").exists():
         print(f"workloads: no data at {data_folder()}; set ESPALIER_DATA. Nothing measured.")
         return 0
@@ -201,6 +204,8 @@ def main() -> int:
         for title, lines in programs.items():
             files.append(folder / f"{title}.jsonl")
             files[-1].write_text("".join(json.dumps(line) + "\n" for line in lines))
+        if args.files_only:
+            return 0
         command = [str(ROOT / "build/bin/espalier"), "bench", "sharing", "--json", *map(str, files)]
         command += ["--model", args.model, "--threads", str(args.threads), "--repeat", str(args.repeat)]
         if args.pool:

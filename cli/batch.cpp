@@ -1,5 +1,6 @@
 // espalier batch: one program over many documents or rows, with an output that
 // survives whatever stops the job.
+#include <algorithm>
 #include <filesystem>
 
 #include "batch/inputs.h"
@@ -135,6 +136,10 @@ class Batch final : public Command {
     batch::JobOptions options;
     options.parallel = static_cast<unsigned>(parallel_.value_or(8));
     options.cancel_rows = [&] { programs.cancel(); };
+    options.ends_job = [&](const Error&) {
+      const auto engines = programs.session().engine().stats_of_each();
+      return std::all_of(engines.begin(), engines.end(), [](const auto& it) { return it.lost; });
+    };
     options.on_row = [&](const batch::JobProgress& so_far) {
       std::string figures = std::to_string(so_far.done) + "/" + std::to_string(so_far.total);
       if (so_far.failed > 0) figures += ", " + std::to_string(so_far.failed) + " failed";

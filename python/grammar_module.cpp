@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -88,8 +89,11 @@ constexpr std::pair<std::string_view, grammar::GrammarKind> kKinds[] = {
     {"lark", grammar::GrammarKind::kLark},
 };
 
+// JSON texts by URI.
+using Documents = std::map<std::string, std::string>;
+
 grammar::SchemaOptions schema_options(const std::string& order, bool strict, bool formats,
-                                      bool unknown_keywords) {
+                                      bool unknown_keywords, Documents documents) {
   grammar::SchemaOptions options;
   if (order != "free" && order != "declared") {
     raise({ErrorCode::kInvalid, "order is \"free\" or \"declared\", not \"" + order + "\""});
@@ -99,6 +103,16 @@ grammar::SchemaOptions schema_options(const std::string& order, bool strict, boo
   options.strict = strict;
   options.formats = formats;
   options.unknown_keywords = unknown_keywords;
+  if (documents.empty()) return options;
+  options.resolver = [documents = std::move(documents)](const std::string& uri) -> Result<Json> {
+    const auto found = documents.find(uri);
+    if (found == documents.end()) {
+      return fail(ErrorCode::kUnsupported, "`" + uri + "` is not among the documents");
+    }
+    auto document = read_json_exactly(found->second);
+    if (!document) return fail(std::move(document).error().within("document `" + uri + "`"));
+    return document;
+  };
   return options;
 }
 
@@ -308,7 +322,7 @@ void bind_grammar(py::module_& module) {
                   [](const Vocabulary& vocabulary, const std::string& kind, const std::string& text,
                      const std::string& follow, std::uint64_t compile_fuel,
                      std::uint64_t state_bytes, std::uint32_t max_depth, const std::string& order,
-                     bool strict, bool formats, bool unknown_keywords) {
+                     bool strict, bool formats, bool unknown_keywords, Documents documents) {
                     grammar::GrammarSource source;
                     for (const auto& [name, own] : kKinds) {
                       if (name == kind) source.kind = own;
@@ -316,7 +330,8 @@ void bind_grammar(py::module_& module) {
                     source.text = text;
                     source.follow = follow;
                     source.limits = {compile_fuel, state_bytes, max_depth};
-                    source.schema = schema_options(order, strict, formats, unknown_keywords);
+                    source.schema = schema_options(order, strict, formats, unknown_keywords,
+                                                   std::move(documents));
                     Result<Grammar> grammar = fail(ErrorCode::kInternal, "");
                     {
                       const py::gil_scoped_release unlocked;
@@ -416,10 +431,10 @@ void bind_grammar(py::module_& module) {
       });
 
   module.def("schema_outcomes", [](const std::string& schema, const std::string& order, bool strict,
-                                   bool formats, bool unknown_keywords) {
-    return outcome_list(
-        unwrap(grammar::schema_outcomes(unwrap(read_json_exactly(schema)),
-                                        schema_options(order, strict, formats, unknown_keywords))));
+                                   bool formats, bool unknown_keywords, Documents documents) {
+    return outcome_list(unwrap(grammar::schema_outcomes(
+        unwrap(read_json_exactly(schema)),
+        schema_options(order, strict, formats, unknown_keywords, std::move(documents)))));
   });
   module.def("fill_bitmasks", [](const std::vector<Matcher*>& matchers, const py::buffer& buffer,
                                  const std::vector<std::size_t>& rows,

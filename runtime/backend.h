@@ -170,6 +170,8 @@ class Backend {
     next.begun = false;
     return finish(plans);
   }
+  /// Whether a step failed because the device is gone for good: so will all that follow.
+  [[nodiscard]] virtual bool lost() const { return false; }
   /// Freed pages are filled with NaN where a test asked for it, so that any later read shows.
   virtual void poison(PageId page) = 0;
   /// A page's page_bytes bytes out of the pool and into it, bit for bit. Not while a step runs.

@@ -2,7 +2,8 @@
 # What the CUDA backend reaches on this machine's first GPU: its products beside a large copy, and models of random weights
 # from prompt to token. Takes some minutes and 6 GB of disk for the time being; where 20 GB are free, also a prompt of an 8B
 # model in BF16 on tensor cores, and in 8-bit floats where the GPU has them, beside the best product of such matrices.
-# Where there are two, also what two engines side by side reach beside one.
+# Then what the cache saves on agent and extraction programs, on the GPU and on the CPU, where bench/workloads.py has its
+# data; where there are two GPUs, also what two engines side by side reach beside one.
 #   tools/bench_cuda.sh   ESPALIER_BIN: the folder of the programs, else build/bin
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,6 +41,18 @@ if [ "$(df --output=avail -B1G "$work" | tail -1)" -ge 20 ]; then
       || [ $numerics = fp8 ]
   done
   rm "$work/large.gguf"
+fi
+
+python3 bench/workloads.py --only agent extraction --scale 0.5 --out "$work/workloads" --files-only
+if [ -f "$work/workloads/agent.jsonl" ]; then
+  # The tokens of a real model, where it is here; else a token a byte.
+  vocabulary=()
+  ! "$bin/espalier" show smollm2 > /dev/null 2>&1 || vocabulary=(--vocab-from smollm2)
+  "$bin/espalier" mkmodel "$work/small.gguf" --like smollm2-135m --type q4_1 "${vocabulary[@]}" > /dev/null
+  for device in cuda cpu; do
+    echo "== agents and extraction, $device"
+    "$bin/espalier" bench sharing "$work"/workloads/{agent,extraction}.jsonl --model "$work/small.gguf" --device $device
+  done
 fi
 
 if [ "$(nvidia-smi --list-gpus 2> /dev/null | wc -l)" -gt 1 ]; then

@@ -56,7 +56,7 @@ class PartAutomata {
 
   Part& of(const ProgramRef& program);
   /// How many states searches opened and masks made, of all combinations together.
-  std::size_t opened = 0;
+  std::size_t states_made = 0;
   [[nodiscard]] std::size_t bytes() const;
   [[nodiscard]] std::size_t held_bytes() const { return grammar::held_bytes(parts_); }
 

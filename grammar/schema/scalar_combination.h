@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -37,7 +38,12 @@ class ScalarCombination {
   Node all(std::vector<Node> of);
   Node any(std::vector<Node> of);
   Node negation(Node of);
-  void set_root(Node root) { root_ = root; }
+  /// The node that was made for `what`, whatever a caller calls so; a place for it where none was.
+  std::optional<Node>& made_for(std::uint64_t what) { return made_[what]; }
+  void set_root(Node root) {
+    root_ = root;
+    made_ = {};
+  }
 
   [[nodiscard]] std::size_t parts() const { return parts_.size(); }
   /// Of a part that is not finished; nullptr of others. Whoever runs it says where it is: 0 where
@@ -120,6 +126,7 @@ class ScalarCombination {
   std::vector<Part> parts_;
   std::vector<Operator> nodes_;
   Node root_ = 0;
+  std::unordered_map<std::uint64_t, std::optional<Node>> made_;
 };
 
 // Whether a node may be `wanted`, where leaf(part, wanted) says it of a part.

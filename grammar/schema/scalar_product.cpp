@@ -259,7 +259,7 @@ void ScalarProduct::find_closing(State from) {
     return;
   }
   if (close_by_part(from)) return;
-  const bool many = in_vain_ >= kMostInVain || shared_->opened >= kMostOfAll;
+  const bool many = in_vain_ >= kMostInVain || shared_->states_made >= kMostOfAll;
   const std::size_t most = many ? kFewOpened : kMostOpened;
   ++searches_;
   open_.clear();
@@ -304,7 +304,7 @@ void ScalarProduct::find_closing(State from) {
       reach(runs[i].to, at.length + 1, at.state, static_cast<unsigned char>(byte));
     }
   }
-  shared_->opened += opened.size();
+  shared_->states_made += opened.size();
   if (end == kNone) {
     in_vain_ += opened.size();
     const bool all = open_.empty() && !cut;

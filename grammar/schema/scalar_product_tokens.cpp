@@ -279,7 +279,7 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(State q, std:
     out->many = {std::move(words)};
   }
   add_exits(q, *out->piece, out->exits);
-  shared_->opened += facts_.size() - before;
+  shared_->states_made += facts_.size() - before;
   const std::size_t bytes = sizeof(Tokens) + out->stay.size() * sizeof(TokenId) +
                             out->many.words.size() * 8 + out->exits.size() * 4 + 128;
   if (kept_ + bytes > kMostKept) return out;

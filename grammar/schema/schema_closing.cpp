@@ -303,6 +303,8 @@ std::uint64_t SchemaMachine::closing_bound(const State& s) {
       }
       return key_bound(s.b, most);
     }
+    case Phase::kComma:  // a key has to come, though none may be owing
+      return key_bound(s.a, longest_key(s.a));
     default:
       return level_bound(s.a) + 8;
   }

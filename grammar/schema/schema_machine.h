@@ -370,7 +370,7 @@ class SchemaMachine {
   // `place` at a stem of a value that says no more than types: the same in all machines.
   [[nodiscard]] std::optional<State> standard(State place) const;
   LevelId object_stem(LevelId object, bool keys_alike);
-  std::uint64_t object_bound(LevelId object);
+  std::uint64_t object_bound(LevelId object), longest_key(LevelId object);
   LevelId value_of(const Level& container, std::optional<std::uint32_t> name, std::uint32_t seen);
   LevelId next_item(LevelId array);
   bool may_end(LevelId container);

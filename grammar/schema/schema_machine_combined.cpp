@@ -73,7 +73,7 @@ std::uint32_t SchemaMachine::untaken(FormulaId f) {
 // or searches for texts of others have cost so much that no more are begun.
 std::optional<ScalarRun> SchemaMachine::side_by_side(
     std::shared_ptr<const ScalarCombination> parts) const {
-  if (parts_->opened >= ScalarProduct::kMostOfAll) return std::nullopt;
+  if (parts_->states_made >= ScalarProduct::kMostOfAll) return std::nullopt;
   auto product =
       std::make_shared<ScalarProduct>(std::move(parts), vocabulary_->json_bytes(),
                                       vocabulary_->single_bytes(), parts_, &library_->tables());
@@ -283,18 +283,24 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
       continue;
     }
     if (atom.kind != AtomKind::kPattern) return std::nullopt;
-    const FormulaId alone =
-        formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
     // What is not searched for has no surroundings that could be spelled another way.
     const bool spelled = plain && formulas_.pattern_of(atom.a).search;
-    const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
-    if (!entry) return std::nullopt;
-    std::optional<Node> node = entry->dfa != nullptr       ? what.words(entry->dfa)
-                               : entry->program != nullptr ? what.words(entry->program)
-                               : entry->parts != nullptr   ? looks_apart(what, atom, spelled)
-                                                           : what.nothing();
-    if (!node) return std::nullopt;
-    (formulas_.negated(part) ? none : all).push_back(*node);
+    // Each is looked up once: where alternatives exclude one another they speak of all patterns.
+    const std::uint64_t id = 2 * std::uint64_t{atom.a} + (spelled ? 1 : 0);
+    if (!what.made_for(id)) {
+      const FormulaId alone =
+          formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
+      const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
+      if (!entry) return std::nullopt;
+      const std::optional<Node> made = entry->dfa != nullptr       ? what.words(entry->dfa)
+                                       : entry->program != nullptr ? what.words(entry->program)
+                                       : entry->parts != nullptr ? looks_apart(what, atom, spelled)
+                                                                 : what.nothing();
+      if (!made) return std::nullopt;
+      what.made_for(id) = made;
+    }
+    const Node node = *what.made_for(id);
+    (formulas_.negated(part) ? none : all).push_back(node);
   }
   if (low > high) return what.nothing();
   if (all.empty() || low > 0 || high != ScalarCombination::kUnbounded) {

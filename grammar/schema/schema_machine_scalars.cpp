@@ -328,7 +328,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if ((*program)->empty() || (*program)->closing_size(root) > Program::kLongestClosing) {
     return ScalarLibrary::Entry{};
   }
-  constexpr std::size_t kFewSteps = 2000;
+  constexpr std::size_t kUsualSteps = 2000;
   bool own = false, large = false;  // of a schema's own pattern; formats are made once for all
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
@@ -346,7 +346,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   // Where any string goes on, masks are as fast without one that would be large.
   bool finish = true;
   if (own) {
-    entry.dfa = ScalarDfa::create(*program, kFewSteps, library_->string());
+    entry.dfa = ScalarDfa::create(*program, kUsualSteps, library_->string());
     if (entry.dfa == nullptr) {
       if (auto looks = combined(f, canonical, true)) return looks;
     }
@@ -356,7 +356,7 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   if (finish) entry.dfa = ScalarDfa::create(*program, steps, library_->string());
   if (large && !own && entry.dfa != nullptr) entry.dfa->prepare(library_->tables());
   // Not many large ones a schema; a state takes some six steps.
-  const std::size_t tried = finish ? steps : kFewSteps;
+  const std::size_t tried = finish ? steps : kUsualSteps;
   const std::size_t made = entry.dfa != nullptr ? 6 * entry.dfa->size() : tried;
   if (own && made > ScalarLibrary::kDfaSteps) large_steps_ -= std::min(large_steps_, made);
   if (entry.dfa == nullptr && Automaton(*program).start({}) == Automaton::kDead)

@@ -103,13 +103,19 @@ SchemaMachine::LevelId SchemaMachine::object_stem(LevelId object, bool keys_alik
 
 // For the closings of what stands before the next key of an object, and before its value.
 std::uint64_t SchemaMachine::object_bound(LevelId object) {
+  const std::uint64_t key = longest_key(object);  // first: it finds what may come after keys
+  return std::max(level_bound(object), levels_[object].after_key) + key;
+}
+
+// Of the closings of keys that may come, one a kind.
+std::uint64_t SchemaMachine::longest_key(LevelId object) {
   std::uint64_t key = 0;
   if (const LeafId keys = keys_of(object)) {
     for (const LeafPart& part : leaves_[keys].parts) {
       key = std::max(key, scalars_[part.scalar].run.closing_size(part.state));
     }
   }
-  return std::max(level_bound(object), levels_[object].after_key) + key;
+  return key;
 }
 
 }  // namespace espalier::grammar

@@ -86,6 +86,7 @@ class Grammar:
         strict: bool,
         formats: bool,
         unknown_keywords: bool,
+        documents: dict[str, str],
     ) -> Grammar: ...
     @staticmethod
     def restore(vocabulary: Vocabulary, stored: bytes) -> Grammar: ...
@@ -125,7 +126,7 @@ class Matcher:
     def value_json(self) -> str: ...
 
 def schema_outcomes(
-    schema: str, order: str, strict: bool, formats: bool, unknown_keywords: bool
+    schema: str, order: str, strict: bool, formats: bool, unknown_keywords: bool, documents: dict[str, str]
 ) -> list[tuple[str, str, str]]: ...
 def fill_bitmasks(
     matchers: list[Matcher], bitmask: Any, rows: list[int], tokens_left: int | None, threads: int

@@ -23,7 +23,8 @@ message names the limit), "not_found".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex
 
@@ -103,7 +104,7 @@ class Vocabulary:
 
     def bytes(self, token: int) -> bytes:
         """The bytes of a token; b"" for special ones."""
-        return self._core.bytes(token)
+        return self._core.bytes(_check.whole("a token", token, 0, _LAST_TOKEN))
 
     @property
     def end_of_turn(self) -> int | None:
@@ -141,10 +142,12 @@ class Grammar:
         return self._core.store()
 
     @classmethod
-    def restore(cls, stored: bytes, vocabulary: Vocabulary) -> Grammar:
+    def restore(cls, stored: bytes | bytearray | memoryview, vocabulary: Vocabulary) -> Grammar:
         """The grammar that `store` gave, compiled again. Error("invalid") where the form was changed in any bit, cut
         short, or belongs to another vocabulary; it is never run as it is."""
-        return cls(_core.Grammar.restore(vocabulary._core, stored), vocabulary)
+        if not isinstance(stored, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a stored grammar is bytes, not {type(stored).__name__}")
+        return cls(_core.Grammar.restore(_core_of(vocabulary), bytes(stored)), vocabulary)
 
     @property
     def least_tokens(self) -> int:
@@ -205,7 +208,13 @@ class Matcher:
 
     def accept_all(self, tokens: Iterable[SupportsIndex]) -> int:
         """Goes on by tokens up to the first that is not allowed; how many were taken."""
-        return self._core.accept_all(list(tokens))
+        listed = list(tokens)
+        try:
+            return self._core.accept_all(listed)
+        except TypeError:
+            for token in listed:
+                _check.whole("a token", token, 0, _LAST_TOKEN)
+            raise
 
     def rollback(self, tokens: int) -> None:
         """Takes the last `tokens` tokens back. O(tokens). Error("invalid") where there are fewer."""
@@ -227,7 +236,11 @@ class Matcher:
 
     def allows(self, token: SupportsIndex) -> bool:
         """Whether a token may come next."""
-        return self._core.allows(token)
+        try:
+            return self._core.allows(token)
+        except TypeError:
+            _check.whole("a token", token, 0, _LAST_TOKEN)
+            raise
 
     def forced_tokens(self, tokens_left: int | None = None) -> list[int]:
         """Tokens that are the only way on, spelled as the model spells; [] where there is a choice, or where the
@@ -278,11 +291,10 @@ def _compile(
     strict: bool = True,
     formats: bool = True,
     unknown_keywords: bool = False,
+    documents: Mapping[str, str | bool | dict[str, Any]] | None = None,
 ) -> Grammar:
-    if not isinstance(vocabulary, Vocabulary):
-        raise TypeError(f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}")
     core = _core.Grammar.compile(
-        vocabulary._core,
+        _core_of(vocabulary),
         kind,
         _check.text(f"the {kind}", text),
         _check.text("follow", follow),
@@ -290,11 +302,39 @@ def _compile(
         _check.whole("state_bytes", state_bytes, 0, _check.MOST_BYTES),
         _check.whole("max_depth", depth, 0, _check.MOST),
         _check.text("order", order),
-        strict,
-        formats,
-        unknown_keywords,
+        *_flags(strict=strict, formats=formats, unknown_keywords=unknown_keywords),
+        _documents(documents),
     )
     return Grammar(core, vocabulary)
+
+
+def _core_of(vocabulary: Vocabulary) -> _core.Vocabulary:
+    if not isinstance(vocabulary, Vocabulary):
+        raise TypeError(f"vocabulary is a Vocabulary, not {type(vocabulary).__name__}")
+    return vocabulary._core
+
+
+def _flags(*, strict: bool, formats: bool, unknown_keywords: bool) -> tuple[bool, bool, bool]:
+    for name, value in (("strict", strict), ("formats", formats), ("unknown_keywords", unknown_keywords)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is True or False, not {type(value).__name__}")
+    return strict, formats, unknown_keywords
+
+
+def _documents(documents: Mapping[str, str | bool | dict[str, Any]] | None) -> dict[str, str]:
+    """JSON texts by URI, as references name them without a fragment."""
+    if documents is None:
+        return {}
+    if not isinstance(documents, Mapping):
+        raise TypeError(f"documents is a dict of schemas by URI, not {type(documents).__name__}")
+    return {
+        _check.text("a document's URI", uri).removesuffix("#"): _schema_text(f"documents[{uri!r}]", schema)
+        for uri, schema in documents.items()
+    }
+
+
+def _schema_text(name: str, schema: str | bool | dict[str, Any]) -> str:
+    return _check.text(name, schema if isinstance(schema, str) else json.dumps(schema))
 
 
 def compile_type(
@@ -326,6 +366,7 @@ def compile_schema(
     strict: bool = True,
     formats: bool = True,
     unknown_keywords: bool = False,
+    documents: Mapping[str, str | bool | dict[str, Any]] | None = None,
     follow: str = "",
     compile_fuel: int = _COMPILE_FUEL,
     state_bytes: int = _STATE_BYTES,
@@ -339,8 +380,11 @@ def compile_schema(
     formats:          `format` asserts; False: it annotates
     unknown_keywords: keywords that no draft defines are annotations; False: they are refused, but for `x-…` and those
                       that tools have documented as annotations (`markdownDescription`)
+    documents:        other schemas that references may lead to, by URI (`{"https://example.com/money.json": {…}}`; by
+                      the reference as it stands where nothing says what it is relative to). Nothing is ever fetched; a
+                      grammar with documents cannot be stored
     """
-    text = schema if isinstance(schema, str) else json.dumps(schema)
+    text = _schema_text("the schema", schema)
     return _compile(
         "schema",
         text,
@@ -353,6 +397,7 @@ def compile_schema(
         strict,
         formats,
         unknown_keywords,
+        documents,
     )
 
 
@@ -362,11 +407,13 @@ def schema_outcomes(
     strict: bool = True,
     formats: bool = True,
     unknown_keywords: bool = False,
+    documents: Mapping[str, str | bool | dict[str, Any]] | None = None,
 ) -> list[KeywordOutcome]:
     """What would become of each keyword of a JSON Schema, the refused ones among them; nothing is compiled.
     Error("invalid") where the schema is malformed."""
-    text = schema if isinstance(schema, str) else json.dumps(schema)
-    outcomes = _core.schema_outcomes(text, "free", strict, formats, unknown_keywords)
+    text = _schema_text("the schema", schema)
+    flags = _flags(strict=strict, formats=formats, unknown_keywords=unknown_keywords)
+    outcomes = _core.schema_outcomes(text, "free", *flags, _documents(documents))
     return [KeywordOutcome(*outcome) for outcome in outcomes]
 
 
@@ -406,6 +453,12 @@ def compile_lark(
     return _compile("lark", text, vocabulary, follow, compile_fuel, state_bytes)
 
 
+def _matcher_core(matcher: Matcher) -> _core.Matcher:
+    if not isinstance(matcher, Matcher):
+        raise TypeError(f"a matcher is a Matcher, not {type(matcher).__name__}")
+    return matcher._core
+
+
 def fill_bitmasks(
     matchers: Sequence[Matcher],
     bitmask: Any,
@@ -421,7 +474,7 @@ def fill_bitmasks(
     listed = list(matchers)
     chosen = list(range(len(listed))) if rows is None else list(rows)
     try:
-        _core.fill_bitmasks([m._core for m in listed], _writable(bitmask), chosen, tokens_left, threads)
+        _core.fill_bitmasks([_matcher_core(m) for m in listed], _writable(bitmask), chosen, tokens_left, threads)
     except TypeError:
         _check_numbers(rows=chosen, tokens_left=tokens_left, threads=threads)
         raise
@@ -467,7 +520,7 @@ class MaskSlots:
         import numpy
 
         try:
-            slots, changed = self._core.assign([m._core for m in matchers], tokens_left, threads)
+            slots, changed = self._core.assign([_matcher_core(m) for m in matchers], tokens_left, threads)
         except TypeError:
             _check_numbers(tokens_left=tokens_left, threads=threads)
             raise
@@ -484,24 +537,36 @@ def allocate_bitmask(rows: int, vocabulary_size: int) -> numpy.typing.NDArray[nu
 def apply_bitmask(logits: Any, bitmask: Any) -> None:
     """-inf, in place, for every token that `bitmask` forbids.
 
-    logits:  float, shape (size,) or (rows, size), numpy or a torch tensor on the CPU. Its size may be larger than the
-             vocabulary's (padded heads): what lies past it is forbidden.
+    logits:  float, shape (size,) or (rows, size), numpy or a torch tensor of any type of floats, on any device. Its
+             size may be larger than the vocabulary's (padded heads): what lies past it is forbidden.
     bitmask: as for fill_bitmask, with as many rows
     """
     import numpy
 
-    target = numpy.atleast_2d(numpy.asarray(_writable(logits)))
     words = numpy.atleast_2d(numpy.asarray(_writable(bitmask)))
-    if target.dtype.kind in "biu":
+    # What torch has is filled by torch: numpy knows no bfloat16, and no memory but the host's.
+    by_torch = hasattr(logits, "masked_fill_")
+    target: Any = logits.detach() if by_torch else numpy.asarray(_writable(logits))
+    if not (target.is_floating_point() if by_torch else target.dtype.kind == "f"):
         raise Error(f"the logits must be floats, not {target.dtype}", "invalid")
-    if not target.flags.writeable:
+    if not by_torch and not target.flags.writeable:
         raise Error("the logits are read-only", "invalid")
-    if target.shape[0] != words.shape[0]:
-        raise Error(f"{target.shape[0]} rows of logits, {words.shape[0]} rows of bitmask", "invalid")
+    shape = tuple(target.shape)
+    if len(shape) not in (1, 2):
+        raise Error("the logits must have the shape (size,) or (rows, size)", "invalid")
+    rows = 1 if len(shape) == 1 else shape[0]
+    if rows != words.shape[0]:
+        raise Error(f"{rows} rows of logits, {words.shape[0]} rows of bitmask", "invalid")
     allowed = numpy.unpackbits(numpy.ascontiguousarray(words).view(numpy.uint8), axis=1, bitorder="little")
-    size = min(target.shape[1], allowed.shape[1])
-    target[:, :size][allowed[:, :size] == 0] = -numpy.inf
-    target[:, size:] = -numpy.inf
+    size = min(shape[-1], allowed.shape[1])
+    forbidden = numpy.ones((rows, shape[-1]), bool)
+    forbidden[:, :size] = allowed[:, :size] == 0
+    forbidden = forbidden.reshape(shape)
+    if by_torch:
+        torch: Any = sys.modules["torch"]
+        target.masked_fill_(torch.from_numpy(forbidden).to(target.device), float("-inf"))
+    else:
+        target[forbidden] = -numpy.inf
 
 
 def set_cache_limit(limit: int) -> None:

@@ -73,7 +73,7 @@ class DeviceBackend final : public Backend, public HostPages {
       info_.tuning += (info_.tuning.empty() ? "" : "; ") + text;
   }
   ~DeviceBackend() override {
-    if (under_way_) drain();
+    if (under_way_) (void)drain();
     (void)places_.ranks[head_]->enter();  // where choices_ are
   }
 
@@ -81,7 +81,7 @@ class DeviceBackend final : public Backend, public HostPages {
 
   Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
     check_batch(info_, batch, wanted);
-    if (std::exchange(under_way_, false)) drain();
+    if (std::exchange(under_way_, false)) (void)drain();
     Status begun = without_lack(batch.rows.size(), [&] {
       return start(batch, wanted, {choices_.choices(), {}});
     });
@@ -105,6 +105,7 @@ class DeviceBackend final : public Backend, public HostPages {
         places_.ranks[head_]->forward().has_room(next.batch->rows.size(), next.wanted.size());
     return second_half(plans, room ? &next : nullptr);
   }
+  bool lost() const override { return lost_; }
 
   void poison(PageId page) override {
     ESP_CHECK(page < info_.pages);
@@ -207,12 +208,14 @@ class DeviceBackend final : public Backend, public HostPages {
         [this] { places_.network->give_up(); });
   }
   // What was enqueued may still read what the next step overwrites.
-  void drain() {
-    (void)each([](Rank& rank, std::uint32_t) { return rank.stream().wait("a step's end"); });
+  bool drain() {
+    return each([](Rank& rank, std::uint32_t) { return rank.stream().wait("a step's end"); })
+        .has_value();
   }
-  // After a failure.
+  // After a failure. What a launch left is told once; that a device is lost, by every call.
   tl::unexpected<Error> settled(Error error) {
-    drain();
+    (void)drain();
+    lost_ = !drain();
     if (places_.ranks.size() > 1) places_.network->give_up();
     return fail(std::move(error));
   }
@@ -340,6 +343,7 @@ class DeviceBackend final : public Backend, public HostPages {
   BackendInfo info_;
   std::vector<std::vector<std::byte>> earlier_;  // by slot: what host pages have of layers there
   std::size_t head_;  // the rank on whose device choices are made: the first of the last stage
+  bool lost_ = false;
   // Of the step that has begun:
   bool under_way_ = false;
   std::size_t rows_ = 0;
@@ -398,22 +402,6 @@ Result<std::uint32_t> pool_pages(const Model& whole,
   // The error, where not one fits.
   return cpu::KvPool::pages_in(whole.shape(), type,
                                pages * cpu::KvPool::page_bytes(whole.shape(), type));
-}
-
-Result<std::vector<cuda::DeviceFacts>> facts_of(const std::vector<int>& numbers) {
-  ESP_ASSIGN(const auto devices, cuda::devices());
-  std::vector<cuda::DeviceFacts> out;
-  for (const int number : numbers) {
-    const auto found = std::find_if(devices.begin(), devices.end(),
-                                    [&](const auto& it) { return it.number == number; });
-    if (found == devices.end()) {
-      return fail(ErrorCode::kUnsupported, "CUDA: there is no usable device " +
-                                               std::to_string(number) + "; there are " +
-                                               std::to_string(devices.size()));
-    }
-    out.push_back(*found);
-  }
-  return out;
 }
 
 std::string nccl_library(System& system) {
@@ -511,7 +499,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
                                          std::to_string(shape.layers));
   }
   ESP_TRY(cuda::check_shape(shape));
-  ESP_ASSIGN(const auto devices, facts_of(asked.devices));
+  ESP_ASSIGN(const auto devices, cuda::named_devices(asked.devices));
   ESP_ASSIGN(const CudaOptions options, settle(*model, asked, system));
   const unsigned threads =
       options.threads == 0 ? std::min(system.processors(), kMostThreads) : options.threads;

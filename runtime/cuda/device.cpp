@@ -26,6 +26,34 @@ Status lacking(std::uint64_t bytes, const std::string& what, const char* where, 
   return {};
 }
 
+struct FoundDevices {
+  std::vector<DeviceFacts> usable;
+  std::string others;  // why those are not
+};
+
+Result<FoundDevices> find_devices() {
+  int count = 0;
+  ESP_TRY(check(cudaGetDeviceCount(&count), "looking for devices"));
+  FoundDevices out;
+  for (int i = 0; i < count; ++i) {
+    cudaDeviceProp properties{};
+    ESP_TRY(check(cudaGetDeviceProperties(&properties, i), "device " + std::to_string(i)));
+    DeviceFacts facts;
+    facts.number = i;
+    facts.name = properties.name;
+    facts.architecture = std::to_string(properties.major) + "." + std::to_string(properties.minor);
+    facts.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
+    if (properties.major >= kLeastMajor) {
+      out.usable.push_back(std::move(facts));
+    } else {
+      out.others += "; device " + std::to_string(i) + " (" + facts.name +
+                    ") has compute capability " + facts.architecture + ", the least is " +
+                    std::to_string(kLeastMajor) + ".0";
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Status check(cudaError_t error, const std::string& what) {
@@ -50,6 +78,9 @@ Status check(cudaError_t error, const std::string& what) {
       advice = "; build with -DCMAKE_CUDA_ARCHITECTURES set to this device's";
       break;
     case cudaErrorDevicesUnavailable:
+      code = ErrorCode::kUnsupported;
+      advice = "; another process may have it to itself (nvidia-smi shows its compute mode)";
+      break;
     case cudaErrorNotSupported:
       code = ErrorCode::kUnsupported;
       break;
@@ -60,26 +91,26 @@ Status check(cudaError_t error, const std::string& what) {
 }
 
 Result<std::vector<DeviceFacts>> devices() {
-  int count = 0;
-  ESP_TRY(check(cudaGetDeviceCount(&count), "looking for devices"));
-  std::vector<DeviceFacts> out;
-  std::string unfit;
-  for (int i = 0; i < count; ++i) {
-    cudaDeviceProp properties{};
-    ESP_TRY(check(cudaGetDeviceProperties(&properties, i), "device " + std::to_string(i)));
-    DeviceFacts facts;
-    facts.number = i;
-    facts.name = properties.name;
-    facts.architecture = std::to_string(properties.major) + "." + std::to_string(properties.minor);
-    facts.multiprocessors = static_cast<std::uint32_t>(properties.multiProcessorCount);
-    if (properties.major >= kLeastMajor) {
-      out.push_back(std::move(facts));
-    } else {
-      unfit += "; device " + std::to_string(i) + " (" + facts.name + ") has compute capability " +
-               facts.architecture + ", the least is " + std::to_string(kLeastMajor) + ".0";
-    }
+  ESP_ASSIGN(FoundDevices found, find_devices());
+  if (found.usable.empty()) {
+    return fail(ErrorCode::kUnsupported, "CUDA: no device that can be used" + found.others);
   }
-  if (out.empty()) return fail(ErrorCode::kUnsupported, "CUDA: no device that can be used" + unfit);
+  return std::move(found.usable);
+}
+
+Result<std::vector<DeviceFacts>> named_devices(const std::vector<int>& numbers) {
+  ESP_ASSIGN(const FoundDevices found, find_devices());
+  std::vector<DeviceFacts> out;
+  for (const int number : numbers) {
+    const auto it = std::find_if(found.usable.begin(), found.usable.end(),
+                                 [&](const auto& facts) { return facts.number == number; });
+    if (it == found.usable.end()) {
+      return fail(ErrorCode::kUnsupported, "CUDA: there is no usable device " +
+                                               std::to_string(number) + "; there are " +
+                                               std::to_string(found.usable.size()) + found.others);
+    }
+    out.push_back(*it);
+  }
   return out;
 }
 

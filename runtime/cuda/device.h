@@ -30,6 +30,8 @@ struct DeviceFacts {
 };
 /// The devices that this build can use. kUnsupported, saying why, where there is none.
 [[nodiscard]] Result<std::vector<DeviceFacts>> devices();
+/// Of these devices, in this order. kUnsupported, saying why, where one cannot be used.
+[[nodiscard]] Result<std::vector<DeviceFacts>> named_devices(const std::vector<int>& numbers);
 /// Makes a device current on this thread.
 [[nodiscard]] Status use_device(int number);
 /// Bytes that are free on the current device.

@@ -21,6 +21,7 @@ class EngineCore {
   Inbox inbox;
   std::atomic<std::uint64_t> programs = 0;  // that were placed here and live; of several engines
   std::atomic<bool> failed = false;         // its last step, for another reason than lacking memory
+  std::atomic<bool> lost = false;           // so fails every step from now on
 
   [[nodiscard]] Stats stats() const {
     const std::lock_guard lock(mutex_);

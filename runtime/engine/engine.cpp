@@ -173,7 +173,8 @@ std::vector<EngineStats> Engine::stats_of_each() const {
   for (std::size_t i = 0; i < impl_->group->size(); ++i) {
     const EngineCore& core = impl_->group->core(i);
     out.push_back({core.stats(), core.programs.load(std::memory_order_relaxed),
-                   core.failed.load(std::memory_order_relaxed)});
+                   core.failed.load(std::memory_order_relaxed),
+                   core.lost.load(std::memory_order_relaxed)});
   }
   return out;
 }

@@ -109,6 +109,7 @@ struct EngineStats {
   Stats stats;
   std::uint64_t programs = 0;  // that live there now
   bool failed = false;         // gets no new ones while there are others
+  bool lost = false;           // its device is gone for good
 };
 
 struct EngineOptions {

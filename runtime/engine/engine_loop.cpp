@@ -38,6 +38,7 @@ void EngineLoop::publish() {
   core_.set_stats(scheduler_.stats());
   const Error* const failure = scheduler_.failure();
   const bool failed = failure != nullptr;
+  if (failed) core_.lost.store(backend_->lost(), std::memory_order_relaxed);
   const bool before = core_.failed.exchange(failed, std::memory_order_relaxed);
   if (failed && !before && failed_) failed_(*failure);
 }

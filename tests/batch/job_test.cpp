@@ -408,6 +408,42 @@ TEST(Job, AFullDiskEndsTheRowsInFlight) {
   EXPECT_TRUE(cancelled);
 }
 
+// Where what runs the rows is gone, no row has that error: the same command runs them.
+TEST(Job, ALostDeviceEndsTheJobAndTheSameCommandGoesOn) {
+  Fixture reference;
+  ASSERT_TRUE(reference.run());
+  for (const unsigned parallel : {1U, 3U}) {
+    Fixture fixture;
+    const auto inputs = Inputs::open("in/*.txt", fixture.system);
+    auto journal = Journal::open(kOut, fixture.identity, {}, fixture.system);
+    ASSERT_TRUE(inputs && journal);
+    std::atomic<int> ran = 0;
+    const RowFunction until_lost = [&](const Row& row) -> Result<Json> {
+      if (++ran > 6) return fail(ErrorCode::kInternal, "CUDA: step of 1 rows: device lost");
+      return fixture.function()(row);
+    };
+    std::atomic<bool> cancelled = false;
+    JobOptions options;
+    options.parallel = parallel;
+    options.cancel_rows = [&] { cancelled = true; };
+    options.ends_job = [](const Error& error) { return error.code == ErrorCode::kInternal; };
+    const auto report =
+        run_job(*inputs, *journal, until_lost, options, fixture.stop, fixture.system);
+    ASSERT_FALSE(report);
+    EXPECT_THAT(report.error().message, HasSubstr("device lost"));
+    EXPECT_TRUE(cancelled);
+    EXPECT_LE(ran, 6 + static_cast<int>(parallel));
+    for (const Json& row : rows_of(fixture.system.get(kOut))) {
+      EXPECT_TRUE(row.contains("value") || row["error"]["code"] == "tool") << row;
+    }
+    journal = fail(ErrorCode::kInternal, "closed");
+    const auto rest = fixture.run();
+    ASSERT_TRUE(rest) << rest.error().message;
+    EXPECT_GT(rest->kept, 0U);
+    EXPECT_EQ(fixture.system.get(kOut), reference.system.get(kOut));
+  }
+}
+
 TEST(Job, ProgressCountsEveryRow) {
   Fixture fixture;
   const auto inputs = Inputs::open("in/*.txt", fixture.system);

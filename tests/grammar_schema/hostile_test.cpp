@@ -111,6 +111,21 @@ TEST(HostileSchemas, BranchesWithoutNumberAreTakenWhereAMemberTellsThemApart) {
 }
 
 // In any order: no order of them is derived, and no rest of them searched, anew for each.
+// Each of them excludes all others, and there are more than automata are kept: each pattern is
+// looked up once a combination, or this takes minutes.
+TEST(HostileSchemas, PatternsThatExcludeEachOtherMayBeMany) {
+  Json schema = {{"oneOf", Json::array()}};
+  for (int i = 0; i < 530; ++i) {
+    schema["oneOf"].push_back(
+        {{"type", "string"}, {"pattern", "^a" + std::to_string(i) + "[0-9]*b"}});
+  }
+  const auto grammar = compile_json_schema(testing::byte_vocabulary(), schema);
+  ASSERT_TRUE(grammar.has_value()) << grammar.error().message;
+  EXPECT_TRUE(testing::accepts(*grammar, "\"a7b\""));
+  EXPECT_FALSE(testing::accepts(*grammar, "\"a77b\""));  // under 7 and 77
+  EXPECT_FALSE(testing::accepts(*grammar, "\"b\""));
+}
+
 TEST(HostileSchemas, MembersThatMustComeMayBeVeryMany) {
   constexpr int kMembers = 400;
   Json schema = {{"type", "object"}, {"additionalProperties", false}};

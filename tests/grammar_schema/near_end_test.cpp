@@ -265,6 +265,47 @@ TEST(NearEnd, ABudgetIsEnoughForAutomataThatAreMadeAnew) {
   }
 }
 
+// Behind a comma a key has to come, though none is owing; and what is behind it may be long. Each
+// mask is the first of its place, so that none is held against one that was made nearer the end.
+TEST(NearEnd, ACommaIsNotAllowedWhereEveryKeyBehindItIsTooLong) {
+  const Json flag = {{"type", "boolean"}};
+  const Json words = {{"const", "some words that take their time"}};
+  const Json owing = {{"type", "object"},
+                      {"properties", {{"first", flag}, {"second", flag}, {"third", flag}}},
+                      {"required", {"first", "second", "third"}}};
+  const auto object = [&](const Json& members, bool others) -> Json {
+    return {{"type", "object"}, {"properties", members}, {"additionalProperties", others}};
+  };
+  const std::pair<Json, std::string> cases[] = {
+      {object({{"a", flag}, {"long", words}}, false), "{\"a\":true"},
+      {object({{"a", flag}, {"long", owing}}, false), "{\"a\":true"},
+      {object({{"a", flag}, {"inside", object({{"b", flag}, {"long", words}}, false)}}, false),
+       "{\"inside\":{\"b\":true"},
+      {{{"type", "object"},
+        {"properties", {{"a", flag}}},
+        {"patternProperties", {{"^[0-9]{40}$", flag}}},
+        {"additionalProperties", false}},
+       "{\"a\":true"},
+      {object({{"a", flag}, {"b", flag}, {"long", words}}, false), "{\"a\":true,\"b\":false"},
+      {{{"type", "object"}, {"properties", {{"a", flag}}}, {"additionalProperties", owing}},
+       "{\"a\":true"},
+      {{{"type", "array"}, {"prefixItems", {flag}}, {"items", owing}}, "[true"},
+  };
+  for (const auto& [schema, text] : cases) {
+    for (std::uint32_t left = 1; left < 80; ++left) {
+      const GrammarRef grammar = compile_json_schema(testing::byte_vocabulary(), schema).value();
+      Matcher matcher = grammar->start();
+      for (const char c : text) ASSERT_TRUE(matcher.advance(static_cast<unsigned char>(c)));
+      if (matcher.distance() > left) continue;
+      const MaskRef mask = matcher.mask(left);
+      Matcher behind = grammar->start();
+      for (const char c : text + ",") ASSERT_TRUE(behind.advance(static_cast<unsigned char>(c)));
+      EXPECT_EQ(mask->allows(','), behind.distance() < left)
+          << schema << " with " << left << " left, " << behind.distance() << " behind the comma";
+    }
+  }
+}
+
 // What is decided of a whole string's tokens at once does not grow with how many they are.
 TEST(NearEnd, AMaskOfAnItemThatMustDifferHoldsLittleHoweverManyTokensThereAre) {
   std::vector<std::string> words;

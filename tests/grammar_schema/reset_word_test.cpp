@@ -73,7 +73,7 @@ void check_combination(const VocabularyRef& vocabulary, const std::vector<Progra
   bool empty = false;
   const auto dfa = ScalarDfa::combine(finished, 8000, ByteSet::all(), library->string(), &empty);
   const auto shared = std::make_shared<PartAutomata>();
-  shared->opened = opened;
+  shared->states_made = opened;
   ScalarProduct product(lazy, vocabulary->json_bytes(), vocabulary->single_bytes(), shared,
                         &library->tables());
   if (empty) {

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import lzma
 import os
+import sys
 import threading
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -314,6 +315,81 @@ def test_each_keyword_has_an_outcome(letters: grammar.Vocabulary) -> None:
     ]
     assert accepts(lax, b'"red"') and not accepts(lax, b'""')
     assert grammar.compile_regex("a", letters).outcomes() == []
+
+
+class Tensor:
+    """As much of a torch tensor as logits on a device have, of a type that numpy does not know."""
+
+    def __init__(self, array: Any) -> None:
+        self.array, self.shape, self.device, self.dtype = array, array.shape, "cuda:0", "torch.bfloat16"
+
+    def detach(self) -> Tensor:
+        return self
+
+    def numpy(self) -> Any:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+    def is_floating_point(self) -> bool:
+        return bool(self.array.dtype.kind == "f")
+
+    def to(self, device: str) -> Tensor:
+        assert device == self.device
+        return self
+
+    def masked_fill_(self, mask: Tensor, value: float) -> None:
+        self.array[mask.array] = value
+
+
+def test_logits_of_torch_are_filled_by_torch(letters: grammar.Vocabulary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(from_numpy=Tensor))
+    matcher = grammar.compile_regex("[ab]", letters).matcher()
+    bitmask = grammar.allocate_bitmask(1, len(letters))
+    matcher.fill_bitmask(bitmask)
+    for shape in ((1, len(letters)), (len(letters) + 40,)):
+        logits = Tensor(np.zeros(shape, np.float32))
+        grammar.apply_bitmask(logits, bitmask)
+        assert np.flatnonzero(np.isfinite(logits.array)).tolist() == [ord("a"), ord("b")]
+    for wrong, message in (
+        (Tensor(np.zeros((1, 4), np.int32)), "must be floats"),
+        (Tensor(np.zeros((2, 4), np.float32)), "2 rows of logits, 1 rows of bitmask"),
+        (np.zeros((1, 1, 4), np.float32), "must have the shape"),
+        (np.zeros((1, 4), complex), "must be floats"),
+    ):
+        with pytest.raises(Error, match=message):
+            grammar.apply_bitmask(wrong, bitmask)
+
+
+def test_references_lead_to_documents_that_are_given(letters: grammar.Vocabulary) -> None:
+    schema = {
+        "$id": "https://example.com/orders/order.json",
+        "type": "object",
+        "properties": {"price": {"$ref": "../money.json#/$defs/amount"}, "by": {"$ref": "person.json"}},
+        "required": ["price"],
+        "additionalProperties": False,
+    }
+    documents: dict[str, str | bool | dict[str, object]] = {
+        "https://example.com/money.json#": {"$defs": {"amount": {"type": "integer", "minimum": 0}}},
+        "https://example.com/orders/person.json": '{"enum": ["ann", "bob"]}',
+    }
+    compiled = grammar.compile_schema(schema, letters, documents=documents)
+    assert accepts(compiled, b'{"price":3,"by":"bob"}')
+    assert not accepts(compiled, b'{"price":-3}') and not accepts(compiled, b'{"price":3,"by":"eve"}')
+    outcomes = compiled.outcomes()
+    assert outcomes == grammar.schema_outcomes(schema, documents=documents)
+    assert {o.outcome for o in outcomes} == {"enforced"}
+    for wrong, message in (
+        ({}, "points to another document"),
+        ({"https://example.com/other.json": True}, "`https://example.com/money.json` is not among the documents"),
+        ({"https://example.com/money.json": "{"}, "document `https://example.com/money.json`"),
+    ):
+        with pytest.raises(Error, match=message):
+            grammar.compile_schema(schema, letters, documents=wrong)
+    with pytest.raises(Error, match="a resolver, whose documents"):
+        compiled.store()
+    with pytest.raises(TypeError, match="documents is a dict of schemas by URI"):
+        grammar.compile_schema(schema, letters, documents=[True])  # type: ignore[arg-type]
+    # Without a base the reference is taken as it stands.
+    assert accepts(grammar.compile_schema({"$ref": "any.json"}, letters, documents={"any.json": True}), b"[]")
 
 
 def test_a_stored_grammar_that_was_changed_is_discarded(letters: grammar.Vocabulary) -> None:

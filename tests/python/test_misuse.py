@@ -213,6 +213,26 @@ def test_numbers_that_a_matcher_cannot_take_are_named(letters: grammar.Vocabular
     assert matcher.tokens == 0
 
 
+def test_what_is_of_another_type_is_named(letters: grammar.Vocabulary) -> None:
+    compiled = grammar.compile_type("int(0..99)", letters)
+    matcher: Any = compiled.matcher()
+    word: Any = "12"
+    for call, message in (
+        (lambda: matcher.allows(word), "a token is a whole number, not str"),
+        (lambda: matcher.accept_all(word), "a token is a whole number, not str"),
+        (lambda: letters.bytes(word), "a token is a whole number, not str"),
+        (lambda: grammar.Grammar.restore(word, letters), "a stored grammar is bytes, not str"),
+        (lambda: grammar.Grammar.restore(compiled.store(), word), "vocabulary is a Vocabulary, not str"),
+        (lambda: grammar.compile_schema({}, letters, strict=word), "strict is True or False, not str"),
+        (lambda: grammar.fill_bitmasks([word], None), "a matcher is a Matcher, not str"),
+        (lambda: grammar.MaskSlots(len(letters), 2).assign([word]), "a matcher is a Matcher, not str"),
+    ):
+        with pytest.raises(TypeError, match=f"^{message}$"):
+            call()
+    stored = bytearray(compiled.store())
+    assert grammar.Grammar.restore(memoryview(stored), letters).store() == stored
+
+
 def test_half_a_surrogate_pair_is_no_grammar(letters: grammar.Vocabulary) -> None:
     for compile in (grammar.compile_type, grammar.compile_schema, grammar.compile_regex, grammar.compile_gbnf):
         with pytest.raises(espalier.Error, match="surrogate") as caught:

@@ -98,6 +98,7 @@ TEST(AnEngine, WhoseDeviceIsLostWithTwoStepsUnderWayFailsItsPrograms) {
     EXPECT_EQ(answer.error().code, ErrorCode::kInternal);
     EXPECT_NE(answer.error().message.find("CUDA: "), std::string::npos) << answer.error().message;
     EXPECT_GT((*engine)->stats().steps_ahead, 10U);
+    EXPECT_TRUE((*engine)->stats_of_each()[0].lost);
     EXPECT_TRUE((*engine)->check_idle().has_value());
     Branch next = (*engine)->open();
     next.append(std::vector<TokenId>{5, 6, 7});

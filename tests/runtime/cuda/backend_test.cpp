@@ -185,6 +185,7 @@ TEST(CudaBackendErrors, AStepThatLacksMemoryFailsAlone) {
     ASSERT_FALSE(failed) << n;
     EXPECT_EQ(failed.error().code, ErrorCode::kExhausted) << failed.error().message;
     EXPECT_NE(failed.error().message.find("MiB"), std::string::npos) << failed.error().message;
+    EXPECT_FALSE(twins.device.backend->lost());
   }
   host_cuda::reset_device();
   BatchBuilder builder;
@@ -203,6 +204,7 @@ TEST(CudaBackendErrors, ALostDeviceFailsTheStepsAndNothingElse) {
         CudaBackend::create(model, {.threads = 1, .kv_bytes = pool_bytes(*model)}, real_system()));
     ASSERT_TRUE(rig);
     ASSERT_NO_FATAL_FAILURE(expect_the_loss_is_said(rig, *model, random, calls));
+    EXPECT_TRUE(rig.backend->lost());
     std::vector<std::byte> page(rig.backend->info().page_bytes);
     rig.backend->export_page(0, page);  // survives, whatever it reads
   }

@@ -229,6 +229,8 @@ TEST(EnginesSideBySide, ALostDeviceFailsItsProgramsAlone) {
     const auto each = two->stats_of_each();
     EXPECT_FALSE(each[0].failed);
     EXPECT_TRUE(each[1].failed);
+    EXPECT_FALSE(each[0].lost);
+    EXPECT_TRUE(each[1].lost);
     EXPECT_EQ(say(*two, 4), expected);
     two.reset();
     live.clear();

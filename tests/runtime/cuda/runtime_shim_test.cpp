@@ -12,7 +12,10 @@ using ::testing::HasSubstr;
 
 class ShimApi : public ::testing::Test {
  protected:
-  void SetUp() override { host_cuda::reset_device(); }
+  void SetUp() override {
+    host_cuda::reset_device();
+    host_cuda::set_order_seed(0);  // other tests leave their own
+  }
   void TearDown() override {
     host_cuda::reset_device();
     EXPECT_EQ(host_cuda::allocated_bytes(), before_);

@@ -48,7 +48,9 @@ struct Device {
   bool closed = true;     // to the host; see kAlwaysClosed
   unsigned accesses = 0;  // since the last reset
   std::size_t memory = kDefaultMemory;
+  std::size_t others = 0;  // of it, held by other processes
   int devices = 1;
+  std::map<int, Chip> chips;  // of devices that differ
   cudaError_t devices_error = cudaSuccess;
   unsigned failing_malloc = 0;
   unsigned failing_malloc_host = 0;
@@ -58,6 +60,9 @@ struct Device {
   bool lost = false;
   std::optional<int> losing;  // that device alone
 };
+std::size_t free_of(const Device& it) {
+  return it.memory - std::min(it.memory, it.allocated + it.others);
+}
 Device& device() {
   static Device it;
   return it;
@@ -263,7 +268,9 @@ void reset_device() {
   it.accesses = 0;
   if (it.open == 0) close(it);
   it.memory = kDefaultMemory;
+  it.others = 0;
   it.devices = 1;
+  it.chips.clear();
   it.devices_error = cudaSuccess;
   it.failing_malloc = 0;
   it.failing_malloc_host = 0;
@@ -285,6 +292,16 @@ void set_devices(int count, cudaError_t error) {
 void set_memory_limit(std::size_t bytes) {
   const std::lock_guard lock(device().mutex);
   device().memory = bytes;
+}
+
+void set_memory_of_others(std::size_t bytes) {
+  const std::lock_guard lock(device().mutex);
+  device().others = bytes;
+}
+
+void set_chip(int number, Chip chip) {
+  const std::lock_guard lock(device().mutex);
+  device().chips[number] = std::move(chip);
 }
 
 void fail_next_malloc(unsigned n) {
@@ -338,7 +355,7 @@ cudaError_t cudaMalloc(void** to, std::size_t bytes) {
   const std::lock_guard lock(it.mutex);
   *to = nullptr;
   if (bytes == 0) return cudaSuccess;
-  if (host_cuda::due(it.failing_malloc) || bytes > it.memory - std::min(it.memory, it.allocated)) {
+  if (host_cuda::due(it.failing_malloc) || bytes > host_cuda::free_of(it)) {
     return failed(cudaErrorMemoryAllocation);
   }
   const std::size_t padded = host_cuda::round_up(bytes, host_cuda::kAlignment);
@@ -474,7 +491,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   if (const cudaError_t error = enter(); error != cudaSuccess) return error;
   const std::lock_guard lock(device().mutex);
   *total = device().memory;
-  *free = device().memory - std::min(device().memory, device().allocated);
+  *free = host_cuda::free_of(device());
   return cudaSuccess;
 }
 
@@ -502,14 +519,19 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int which) {
   if (const cudaError_t error = enter(); error != cudaSuccess) return error;
   if (which < 0 || which >= device().devices) return failed(cudaErrorInvalidDevice);
   *properties = {};
-  std::snprintf(properties->name, sizeof properties->name, "host shim %d", which);
+  host_cuda::Chip chip{"host shim " + std::to_string(which)};
+  {
+    const std::lock_guard lock(device().mutex);
+    if (const auto it = device().chips.find(which); it != device().chips.end()) chip = it->second;
+  }
+  std::snprintf(properties->name, sizeof properties->name, "%s", chip.name.c_str());
   properties->totalGlobalMem = device().memory;
   properties->sharedMemPerBlock = std::size_t{48} << 10;
-  properties->sharedMemPerBlockOptin = std::size_t{227} << 10;
-  properties->sharedMemPerMultiprocessor = std::size_t{228} << 10;
-  properties->major = 9;
-  properties->minor = 0;
-  properties->multiProcessorCount = host_cuda::kMultiprocessors;
+  properties->sharedMemPerBlockOptin = chip.shared_bytes - (std::size_t{1} << 10);
+  properties->sharedMemPerMultiprocessor = chip.shared_bytes;
+  properties->major = chip.major;
+  properties->minor = chip.minor;
+  properties->multiProcessorCount = chip.multiprocessors;
   properties->l2CacheSize = 50 << 20;
   properties->memoryBusWidth = 5120;
   properties->warpSize = 32;

@@ -169,6 +169,17 @@ void reset_device();
 void set_devices(int count, cudaError_t error = cudaSuccess);
 /// The most that may be allocated in all (and what cudaMemGetInfo calls the total).
 void set_memory_limit(std::size_t bytes);
+/// What one device is, where it is none like the others.
+struct Chip {
+  std::string name;
+  int major = 9;
+  int minor = 0;
+  int multiprocessors = 8;
+  std::size_t shared_bytes = std::size_t{228} << 10;  // of a multiprocessor
+};
+void set_chip(int number, Chip chip);
+/// What other processes hold of it.
+void set_memory_of_others(std::size_t bytes);
 /// The nth cudaMalloc from now (1: the next) finds no memory; 0: none.
 void fail_next_malloc(unsigned n);
 /// The same of cudaMallocHost.
