@@ -257,6 +257,9 @@ def rows() -> Iterator[Row]:
     for count in (10, 100):
         yield ladder(count)
     yield ranges(100)
+    yield bands(100)
+    for kind in ("ranges", "open_ranges", "codes"):
+        yield one_of(kind, 40)
     yield from (unfinished_keys(count) for count in (2, 5))
     yield (
         "unique_numbers",
@@ -490,6 +493,33 @@ def ranges(count: int) -> Row:
     ]
     valid = [{"age": 12, "l2": 1}, {"l7": 1, "age": 39}]
     return f"anyof_{count}_ranges", {"type": "object", "anyOf": branches}, valid, [{"age": 12, "l3": 1}, {"age": 4.5}]
+
+
+def bands(count: int) -> Row:
+    """Conditions by ranges of one member that exclude each other: each asks for a member of its own."""
+    steps = [
+        {
+            "if": {"properties": {"age": {"minimum": i * 5, "maximum": i * 5 + 4}}, "required": ["age"]},
+            "then": {"required": [f"l{i}"]},
+        }
+        for i in range(count)
+    ]
+    return f"bands_{count}", {"type": "object", "allOf": steps}, [{"age": 12, "l2": 1}, {"age": 4.5}], [{"age": 12}]
+
+
+def one_of(kind: str, count: int) -> Row:
+    """Branches of which one holds, by the range of a number, of what may be none (so that branches meet), by codes."""
+    branches = []
+    for i in range(count):
+        if kind == "codes":
+            said: dict[str, Any] = {"type": "string", "pattern": f"^{chr(65 + i // 8)}{chr(65 + i % 8)}-[0-9]+$"}
+        else:
+            said = {"minimum": i * 5, "exclusiveMaximum": i * 5 + 5}
+            said |= {"type": "number"} if kind == "ranges" else {}
+        branches.append({"properties": {"key": said, f"l{i}": {"type": "integer"}}, "required": ["key", f"l{i}"]})
+    valid = [{"key": "AC-17", "l2": 1}, {"l9": 1, "key": "BB-3"}] if kind == "codes" else [{"key": 12, "l2": 1}]
+    invalid = [{"key": 12, "l3": 1}, {"key": "CC", "l1": "x"}]
+    return f"oneof_{count}_{kind}", {"type": "object", "oneOf": branches}, valid, invalid
 
 
 def events(count: int) -> Row:

@@ -90,6 +90,12 @@ def strings() -> Iterator[Row]:
         bounded = {"type": "string", "pattern": pattern, "maxLength": 64}
         yield f"searched_{identity}", {"type": "string", "pattern": pattern}, [text], [text[:7]]
         yield f"searched_{identity}_64", bounded, [text], [text + 64 * "a"]
+    # What look-ahead denies, among all texts.
+    for identity, pattern, denied in (
+        ("window", r"^(?!.*(foo.{0,50}bar)).*$", "a foo and a bar"),
+        ("back", r"^[a-z](?!.*x.{9}y)[a-z ]{0,100}$", "x123456789y"),
+    ):
+        yield f"denied_{identity}", {"type": "string", "pattern": pattern}, ["a fool in the barn"[::-1]], [denied]
 
 
 def conditions_by_patterns(count: int) -> Row:

@@ -33,7 +33,7 @@ class RegexBuilder {
       : pool_(pool), json_(pool), regex_(std::move(regex)), use_(use) {}
 
   Result<Expr> run() {
-    if (use_.search && !regex_.looks && !use_.captures) trim();
+    if (use_.search && !use_.captures) trim();
     if (use_.search || regex_.looks) pad();
     named_ =
         use_.captures && std::any_of(regex_.groups.begin(), regex_.groups.end(),
@@ -56,13 +56,15 @@ class RegexBuilder {
 
  private:
   // What is searched for ends where its least ends: anything may follow, so `ab{1,255}` is found
-  // where `ab` is, and counting on would make states for nothing. The same at its beginning.
+  // where `ab` is, and counting on would make states for nothing. The same at its beginning, but for
+  // what a look-around there sees.
   void trim() {
     struct Edge {
       std::uint32_t node;
       bool last;
     };
-    std::vector<Edge> work{{regex_.root, false}, {regex_.root, true}};
+    std::vector<Edge> work{{regex_.root, true}};
+    if (!regex_.looks) work.push_back({regex_.root, false});
     while (!work.empty()) {
       const Edge at = work.back();
       work.pop_back();

@@ -369,7 +369,10 @@ bool Formulas::speaks_of(FormulaId f, JsonTypes only) const {
   const auto alone = [&](FormulaId l) {
     return nodes_[l].op == Op::kLiteral && spoken_of(nodes_[l].atom.kind) == only;
   };
-  return alone(f) || (f > kTrue && std::ranges::any_of(children(f), alone));
+  const auto holds_one = [&](FormulaId part) {
+    return alone(part) || (part > kTrue && std::ranges::any_of(children(part), alone));
+  };
+  return holds_one(f) || (f > kTrue && std::ranges::any_of(children(f), holds_one));
 }
 
 FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {

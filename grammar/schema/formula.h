@@ -182,6 +182,8 @@ class Formulas {
   [[nodiscard]] bool is_pattern(FormulaId f) const {
     return nodes_[f].op == Op::kLiteral && nodes_[f].atom.kind == AtomKind::kPattern;
   }
+  /// The least or most of a number, or of a count.
+  [[nodiscard]] bool is_bound(FormulaId f) const;
   /// Whether it is or consists of something that says nothing of values of other types than these,
   /// those of one JSON type.
   [[nodiscard]] bool speaks_of(FormulaId f, JsonTypes only) const;
@@ -246,7 +248,6 @@ class Formulas {
   FormulaId merged_pair(Op op, FormulaId a, FormulaId b);
   // formula_bounds.cpp
   using Bounds = SmallVector<FormulaId, 4>;
-  [[nodiscard]] bool is_bound(FormulaId f) const;
   [[nodiscard]] std::strong_ordering compare_bounds(FormulaId a, FormulaId b) const;
   [[nodiscard]] std::optional<bool> settled_by(Op op, FormulaId bound, FormulaId other) const;
   [[nodiscard]] std::optional<bool> settled_by(Op op, const Bounds& bounds, FormulaId other) const;

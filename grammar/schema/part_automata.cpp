@@ -8,6 +8,8 @@ namespace espalier::grammar {
 namespace {
 
 constexpr std::size_t kMostPlaces = 4096;  // items, with where a character is
+// Of the automaton while they are found: what a step in a difference leads to is searched for.
+constexpr std::size_t kMostGrowth = 8 << 20;
 
 // One byte of each kind that an automaton and the characters tell apart; the end of a string is
 // none of them.
@@ -138,8 +140,9 @@ const PartAutomata::Part::Reached& PartAutomata::Part::explored(StateId opened,
   };
   for (const PositionId item : automaton.items(opened)) number(item, characters.boundary());
   std::vector<std::uint32_t> layer, further;
+  const std::size_t before = automaton.bytes();
   for (std::uint32_t i = 0; i < places.size(); ++i) {
-    if (places.size() > kMostPlaces) return out;
+    if (places.size() > kMostPlaces || automaton.bytes() > before + kMostGrowth) return out;
     const auto [item, character] = places[i];
     const StateId at = automaton.at_items({&item, 1});
     const bool begins = character == characters.boundary();

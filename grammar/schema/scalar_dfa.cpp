@@ -138,6 +138,8 @@ ScalarDfa::Edges ScalarDfa::edges(const ByteSet& preferred) const {
   Edges out;
   out.first.assign(facts_.size() + 1, 0);
   out.first_into.assign(facts_.size() + 1, 0);
+  // By the state that it leads to: an edge, of this state where it is one of the last.
+  std::vector<std::uint32_t> known_of(facts_.size(), 0);
   for (std::size_t q = 1; q < facts_.size(); ++q) {
     const std::size_t begin = out.all.size();
     out.first[q] = static_cast<std::uint32_t>(begin);
@@ -150,9 +152,11 @@ ScalarDfa::Edges ScalarDfa::edges(const ByteSet& preferred) const {
       const ByteSet tokens = run & preferred;
       const bool spelled = !tokens.none();
       if (spelled) run = tokens;
-      std::size_t known = begin;
-      while (known < out.all.size() && out.all[known].to != to) ++known;
-      if (known == out.all.size()) out.all.push_back({static_cast<State>(q), to, 0, false, 0});
+      std::uint32_t& known = known_of[to];
+      if (known < begin || known >= out.all.size() || out.all[known].to != to) {
+        known = static_cast<std::uint32_t>(out.all.size());
+        out.all.push_back({static_cast<State>(q), to, 0, false, 0});
+      }
       Edge& edge = out.all[known];
       if (edge.count == 0 || (spelled && !edge.spelled)) {
         edge.byte = static_cast<unsigned char>(run.lowest());
@@ -473,7 +477,28 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::without_empty(const ByteSet& preferr
   for (unsigned b = 0; b < 256; ++b) out->runs_.add(b, row[b]);
   out->runs_.end_row();
   out->find_facts(preferred, characters);
+  out->take_prepared(*this, open, own);
   return out;
+}
+
+// What was made of `from` for all its states, which these are too, but for `own`: that is its
+// `open` where the end may not follow.
+void ScalarDfa::take_prepared(const ScalarDfa& from, State open, State own) {
+  {
+    const std::lock_guard lock(from.along_mutex_);
+    for (const auto& known : from.along_) {
+      auto along = std::make_unique<Along>(*known);
+      along->settled[start_] = false;
+      along->settled.push_back(false);
+      along->dies.push_back(known->dies[open]);
+      along_.push_back(std::move(along));
+    }
+  }
+  const std::lock_guard lock(from.mutex_);
+  if (from.alike_.empty()) return;
+  alike_ = from.alike_;
+  alike_.push_back({UINT64_MAX, own});  // like no other
+  alike_[start_] = {UINT64_MAX, start_};
 }
 
 std::string ScalarDfa::closing_word(State q) const {

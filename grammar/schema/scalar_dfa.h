@@ -224,6 +224,7 @@ class ScalarDfa {
   };
   [[nodiscard]] const Along& along(const Terminal& characters) const;
   [[nodiscard]] Along find_along(const Terminal& characters) const;
+  void take_prepared(const ScalarDfa& from, State open, State own);
   bool add_all(const Tables& tables, State q, std::vector<std::uint64_t>& words) const;
   void take_dying(const Tables& tables, State q, const Along& along,
                   std::vector<std::uint64_t>& words) const;

@@ -262,7 +262,6 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(State q, std:
   if (const auto known = tokens_.find(key); known != tokens_.end()) return known->second;
   auto out = std::make_shared<Tokens>();
   const bool whole = node == TokenTrie::kRoot;
-  out->piece = whole ? tables_->quoted : inside_below(tables_->string, node);
   std::vector<std::uint64_t> words((tables_->vocabulary->size() + 63) / 64);
   const std::size_t before = facts_.size();
   if (!add_by_reset(q, node, words, out->longest)) {
@@ -271,6 +270,7 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(State q, std:
     out->longest = 0;
     add_by_walk(q, words, out->longest);
   }
+  out->piece = whole ? tables_->quoted : inside_below(tables_->string, node);
   const std::uint32_t count = count_bits(words);
   if (count <= kListedTokens) {
     out->stay.reserve(count);

@@ -1,14 +1,17 @@
 // Which branches of a `oneOf` a value may satisfy together with what stands beside it, and of which
-// types such a value may be. Found by reading: by their types, by their enumerated values, and by
-// members that tell them apart (one requires a member with certain values or of certain types, the
-// other gives it different ones or forbids it). Types and required members may stand beside the
-// `oneOf`; of a branch that is a choice itself each of its own branches is told apart. What cannot
-// be told apart may meet.
+// types such a value may be. Found by reading: by their types, by their enumerated values, by
+// bounds that leave nothing between them (of numbers, lengths and items), by what patterns begin
+// with, and by members that tell them apart (one requires a member of which these say what they
+// are, the other gives it different ones or forbids it). What is said of the value and which
+// members are required may stand beside the `oneOf`; of a branch that is a choice itself each of
+// its own branches is told apart. What cannot be told apart may meet.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string>
 
+#include "grammar/schema/pattern_beginning.h"
 #include "grammar/schema/schema_graph.h"
 
 namespace espalier::grammar {
@@ -23,19 +26,68 @@ std::string text_of(const Json& value) { return in_name_order(value).dump(); }
 
 bool numbers_meet(const Json& a, const Json& b) { return a.is_number() && b.is_number() && a == b; }
 
+// Numbers between two bounds; an absent one says nothing.
+struct Interval {
+  struct Bound {
+    Decimal at;
+    bool itself = true;  // is inside
+  };
+  std::optional<Bound> least, most;
+
+  void add_least(const Bound& bound) {
+    const bool tighter = !least || bound.at > least->at || (bound.at == least->at && !bound.itself);
+    if (tighter) least = bound;
+  }
+  void add_most(const Bound& bound) {
+    const bool tighter = !most || bound.at < most->at || (bound.at == most->at && !bound.itself);
+    if (tighter) most = bound;
+  }
+  void add(const Interval& other) {
+    if (other.least) add_least(*other.least);
+    if (other.most) add_most(*other.most);
+  }
+  [[nodiscard]] bool has(const Decimal& number) const {
+    return (!least || number > least->at || (number == least->at && least->itself)) &&
+           (!most || number < most->at || (number == most->at && most->itself));
+  }
+  static bool meet(const Interval& a, const Interval& b) {
+    Interval both = a;
+    both.add(b);
+    if (!both.least || !both.most || both.least->at < both.most->at) return true;
+    return both.least->at == both.most->at && both.least->itself && both.most->itself;
+  }
+};
+
+// What is bounded, by type.
+constexpr std::array<JsonTypes::Bit, 3> kBounded{JsonTypes::kNumber, JsonTypes::kString,
+                                                 JsonTypes::kArray};
+
 }  // namespace
 
 // What every value of a branch has: an absent entry says nothing.
 struct SchemaGraph::Profile {
   using Values = std::map<std::string, Json>;  // by text
-  struct Member {
+  // What is said of one value.
+  struct Value {
     JsonTypes types;
     std::optional<Values> values;
+    std::array<Interval, kBounded.size()> bounds;  // by kBounded
+    std::vector<PatternBeginning> patterns;
+    void add(const Value& other) {
+      types = types & other.types;
+      if (!values) values = other.values;
+      for (std::size_t i = 0; i < bounds.size(); ++i) bounds[i].add(other.bounds[i]);
+      patterns.insert(patterns.end(), other.patterns.begin(), other.patterns.end());
+    }
+    [[nodiscard]] bool may_be(const Json& value) const {
+      if ((types & type_of(value)).none()) return false;
+      const std::optional<Decimal> number = Decimal::of(value);
+      return !number || bounds[0].has(*number);
+    }
   };
-  JsonTypes types;
-  std::optional<Values> values;
+  Value value;
   std::set<std::string> required;
-  std::map<std::string, Member> members;
+  std::map<std::string, Value> members;
   std::set<std::string> forbidden;
   std::optional<std::set<std::string>> only;  // names of members, where others are forbidden
 
@@ -49,9 +101,24 @@ struct SchemaGraph::Profile {
     }
     return false;
   }
-  static bool meet(const Member& a, const Member& b) {
-    if ((a.types & b.types).none()) return false;
-    return !a.values || !b.values || meet(*a.values, *b.values);
+  // The types of values of which both may be said.
+  static JsonTypes meet(const Value& a, const Value& b) {
+    JsonTypes both = a.types & b.types;
+    for (std::size_t i = 0; i < kBounded.size(); ++i) {
+      if (!Interval::meet(a.bounds[i], b.bounds[i])) both = both & without(kBounded[i]);
+    }
+    for (const PatternBeginning& one : a.patterns) {
+      const bool apart = std::ranges::any_of(b.patterns, [&](const PatternBeginning& other) {
+        return PatternBeginning::apart(one, other);
+      });
+      if (apart) both = both & without(JsonTypes::kString);
+    }
+    const auto none_of = [](const std::optional<Values>& values, const Value& of) {
+      return values && std::ranges::none_of(
+                           *values, [&](const auto& value) { return of.may_be(value.second); });
+    };
+    if (none_of(a.values, b) || none_of(b.values, a)) return JsonTypes(0);
+    return a.values && b.values && !meet(*a.values, *b.values) ? JsonTypes(0) : both;
   }
   [[nodiscard]] bool forbids(const std::string& name) const {
     return forbidden.contains(name) || (only && !only->contains(name));
@@ -63,13 +130,12 @@ struct SchemaGraph::Profile {
       const auto own = a.members.find(name);
       const auto other = b.members.find(name);
       return own != a.members.end() && other != b.members.end() &&
-             !meet(own->second, other->second);
+             meet(own->second, other->second).none();
     });
   }
   // The types of values that both may have.
   static JsonTypes meet(const Profile& a, const Profile& b) {
-    const JsonTypes both = a.types & b.types;
-    if (a.values && b.values && !meet(*a.values, *b.values)) return JsonTypes(0);
+    const JsonTypes both = meet(a.value, b.value);
     const bool apart = both.has(JsonTypes::kObject) && (excludes(a, b) || excludes(b, a));
     return apart ? both & without(JsonTypes::kObject) : both;
   }
@@ -77,14 +143,11 @@ struct SchemaGraph::Profile {
     return {static_cast<std::uint8_t>(JsonTypes::kAll & ~types.bits())};
   }
   void add(const Profile& other) {
-    types = types & other.types;
-    if (!values) values = other.values;
+    value.add(other.value);
     required.insert(other.required.begin(), other.required.end());
     for (const auto& [name, member] : other.members) {
       const auto [at, fresh] = members.try_emplace(name, member);
-      if (fresh) continue;
-      at->second.types = at->second.types & member.types;
-      if (!at->second.values) at->second.values = member.values;
+      if (!fresh) at->second.add(member);
     }
     forbidden.insert(other.forbidden.begin(), other.forbidden.end());
     if (!only) {
@@ -98,13 +161,42 @@ struct SchemaGraph::Profile {
 // What a schema says by itself, without those that it refers to or holds.
 SchemaGraph::Profile SchemaGraph::own_profile(const SchemaPlace& at) {
   Profile out;
-  // Of a value, by `type`, `enum` and `const`.
-  const auto value_of = [&](const SchemaPlace& place) {
-    Profile::Member found;
-    if (!place.schema->is_object() || !documents_.rules(place).validation) return found;
+  const auto interval_of = [&](const SchemaPlace& place, JsonTypes::Bit type) {
+    Interval found;
+    if (type == JsonTypes::kNumber) {
+      for (const char* name : kNumberBounds) {
+        if (const auto bound = number_bound(place, name); bound && bound->lower) {
+          found.add_least({bound->at, !bound->strict});
+        } else if (bound) {
+          found.add_most({bound->at, !bound->strict});
+        }
+      }
+      return found;
+    }
+    const bool text = type == JsonTypes::kString;
+    const auto least = count(place, text ? "minLength" : "minItems");
+    const auto most = count(place, text ? "maxLength" : "maxItems");
+    if (least && *least) found.add_least({**least});
+    if (most && *most) found.add_most({**most});
+    return found;
+  };
+  // Whether something is said of it, and what.
+  const auto value_of = [&](const SchemaPlace& place) -> std::optional<Profile::Value> {
+    Profile::Value found;
+    bool says = false;
+    if (!place.schema->is_object() || !documents_.rules(place).validation) return std::nullopt;
     if (const auto types = read_types(place)) found.types = *types;
+    says = found.types != JsonTypes();
+    for (std::size_t i = 0; i < kBounded.size(); ++i) {
+      found.bounds[i] = interval_of(place, kBounded[i]);
+      says = says || found.bounds[i].least || found.bounds[i].most;
+    }
+    if (const Json* it = keyword(place, "pattern"); it != nullptr && it->is_string()) {
+      found.patterns.emplace_back(it->get_ref<const std::string&>());
+      says = true;
+    }
     const auto values = grammar::read_values(place, has(place, "const"));
-    if (!values || !*values) return found;
+    if (!values || !*values) return says ? std::optional(found) : std::nullopt;
     JsonTypes types(0);
     found.values.emplace();
     for (const Json* value : **values) {
@@ -114,9 +206,7 @@ SchemaGraph::Profile SchemaGraph::own_profile(const SchemaPlace& at) {
     found.types = found.types & types;
     return found;
   };
-  Profile::Member value = value_of(at);
-  out.types = value.types;
-  out.values = std::move(value.values);
+  out.value = value_of(at).value_or(Profile::Value());
   const auto names_of = [&](const SchemaPlace& place) -> const Json* {
     const Json* names = keyword(place, "required");
     return names != nullptr && names->is_array() ? names : nullptr;
@@ -139,9 +229,7 @@ SchemaGraph::Profile SchemaGraph::own_profile(const SchemaPlace& at) {
         if (!target) break;
         place = *target;
       }
-      Profile::Member member = value_of(place);
-      const bool says = member.values || member.types != JsonTypes();
-      if (says) out.members.try_emplace(name, std::move(member));
+      if (auto member = value_of(place)) out.members.try_emplace(name, *std::move(member));
     }
   }
   const Json* others = keyword(at, "additionalProperties");
@@ -157,7 +245,7 @@ SchemaGraph::Profile SchemaGraph::own_profile(const SchemaPlace& at) {
     const Json* names = names_of(place);
     if (names == nullptr || names->size() != 1 || !(*names)[0].is_string()) return;
     out.forbidden.insert((*names)[0].get<std::string>());
-    out.types = out.types & JsonTypes(JsonTypes::kObject);
+    out.value.types = out.value.types & JsonTypes(JsonTypes::kObject);
   };
   if (const Json* denied = keyword(at, "not"); denied != nullptr && denied->is_object()) {
     const SchemaPlace place = documents_.child(at, *denied, "not");
@@ -227,7 +315,7 @@ Result<std::vector<std::vector<SchemaGraph::Meeting>>> SchemaGraph::meeting(
   for (std::size_t i = 0; i < n; ++i) {
     profile(branches[i], 0, most, left, profiles[i]);
     for (Profile& way : profiles[i]) {
-      way.types = way.types & beside[0].types;
+      way.value.add(beside[0].value);
       for (const auto& [name, member] : way.members) {
         if (beside[0].required.contains(name)) way.required.insert(name);
       }
@@ -247,12 +335,13 @@ Result<std::vector<std::vector<SchemaGraph::Meeting>>> SchemaGraph::meeting(
     }
     return true;
   };
-  if (all_differ([](const Profile& p) { return p.values ? &*p.values : nullptr; })) return out;
+  if (all_differ([](const Profile& p) { return p.value.values ? &*p.value.values : nullptr; }))
+    return out;
   if (n > 0) {
     for (const std::string& name : profiles[0][0].required) {
       if (all_differ([&](const Profile& p) -> const Profile::Values* {
             const auto it = p.members.find(name);
-            const bool tells = p.types == JsonTypes(JsonTypes::kObject) &&
+            const bool tells = p.value.types == JsonTypes(JsonTypes::kObject) &&
                                p.required.contains(name) && it != p.members.end() &&
                                it->second.values;
             return tells ? &*it->second.values : nullptr;
@@ -271,7 +360,7 @@ Result<std::vector<std::vector<SchemaGraph::Meeting>>> SchemaGraph::meeting(
   };
   for (std::uint32_t i = 0; i < n; ++i) {
     JsonTypes own(0);
-    for (const Profile& way : profiles[i]) own = own | way.types;
+    for (const Profile& way : profiles[i]) own = own | way.value.types;
     for (std::uint32_t j = 0; j < n; ++j) {
       if (i == j) continue;
       const JsonTypes types = n > kMostCompared ? JsonTypes() : types_of(profiles[i], profiles[j]);

@@ -115,6 +115,16 @@ class SchemaGraph {
   FormulaId value_formula(const Json& value);
   FormulaId order(std::vector<std::uint32_t> names);
   Result<std::optional<std::uint64_t>> count(const SchemaPlace& at, const char* name) const;
+  static constexpr std::array<const char*, 4> kNumberBounds{"minimum", "exclusiveMinimum",
+                                                            "maximum", "exclusiveMaximum"};
+  struct NumberBound {
+    Decimal at;
+    bool lower = false, strict = false;
+  };
+  /// What one of these says; nothing where it stands for nothing by itself (drafts before 6: a
+  /// boolean), is no number, or takes too many places.
+  [[nodiscard]] std::optional<NumberBound> number_bound(const SchemaPlace& at,
+                                                        const char* name) const;
   // Another branch of a `oneOf`, and the types of values that may satisfy both.
   struct Meeting {
     std::uint32_t branch = 0;

@@ -8,6 +8,7 @@
 #include "grammar/decimal.h"
 #include "grammar/decimal_multiple.h"
 #include "grammar/regex_parser.h"
+#include "grammar/schema/leading_looks.h"
 #include "grammar/schema/schema_graph.h"
 
 namespace espalier::grammar {
@@ -78,34 +79,39 @@ Status SchemaGraph::read_values(const SchemaPlace& at, Parts& parts) {
   return {};
 }
 
+std::optional<SchemaGraph::NumberBound> SchemaGraph::number_bound(const SchemaPlace& at,
+                                                                  const char* name) const {
+  const Json* it = keyword(at, name);
+  if (it == nullptr || !is_json_number(*it)) return std::nullopt;
+  const std::optional<Decimal> bound = Decimal::of(*it);
+  if (!bound) return std::nullopt;
+  const bool lower = std::string_view(name).ends_with("inimum");
+  const Json* open = keyword(at, lower ? "exclusiveMinimum" : "exclusiveMaximum");
+  const bool strict = name[0] == 'e' || (open != nullptr && open->is_boolean() && *open == true);
+  return NumberBound{*bound, lower, strict};
+}
+
 Status SchemaGraph::read_numbers(const SchemaPlace& at, Parts& parts) {
-  const auto open = [&](const char* name) {  // drafts before 6: a boolean beside the bound
+  for (const char* name : kNumberBounds) {
     const Json* it = keyword(at, name);
-    return it != nullptr && it->is_boolean() && it->get<bool>();
-  };
-  for (const char* name : {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"}) {
-    const Json* it = keyword(at, name);
-    if (it == nullptr) continue;
+    if (it == nullptr || (name[0] == 'e' && it->is_boolean())) continue;
     const std::string pointer = at.pointer + "/" + name;
-    const bool exclusive = name[0] == 'e';
-    const bool lower = std::string_view(name).ends_with("inimum");
-    if (exclusive && it->is_boolean()) continue;
     if (!is_json_number(*it)) {
       return schema_error(ErrorCode::kInvalid, pointer, "a bound is a number");
     }
-    const std::optional<Decimal> bound = Decimal::of(*it);
+    const std::optional<NumberBound> bound = number_bound(at, name);
     if (!bound) {
       ESP_ASSIGN(const FormulaId f, unenforced(pointer, too_many_places()));
       parts.push_back(f);
       continue;
     }
-    const bool strict = exclusive || open(lower ? "exclusiveMinimum" : "exclusiveMaximum");
-    const std::uint32_t n = formulas_.number(*bound);
-    if (lower) {
-      parts.push_back(formulas_.literal({strict ? AtomKind::kAbove : AtomKind::kAtLeast, n, 0}));
-    } else {
+    const std::uint32_t n = formulas_.number(bound->at);
+    if (bound->lower) {
       parts.push_back(
-          unless({strict ? AtomKind::kAtLeast : AtomKind::kAbove, n, 0}, JsonTypes::kNumber));
+          formulas_.literal({bound->strict ? AtomKind::kAbove : AtomKind::kAtLeast, n, 0}));
+    } else {
+      parts.push_back(unless({bound->strict ? AtomKind::kAtLeast : AtomKind::kAbove, n, 0},
+                             JsonTypes::kNumber));
     }
   }
   if (const Json* it = keyword(at, "multipleOf"); it != nullptr) {
@@ -139,7 +145,8 @@ Result<FormulaId> SchemaGraph::pattern(const std::string& pointer, const std::st
     return fail(std::move(error).within("schema " + pointer));
   }
   if (const auto counted = counted_pattern(regex, *parsed)) return *counted;
-  return formulas_.literal({AtomKind::kPattern, formulas_.pattern({regex, true}), 0});
+  const std::string searched = looks_from_line_starts(regex, *parsed).value_or(regex);
+  return formulas_.literal({AtomKind::kPattern, formulas_.pattern({searched, true}), 0});
 }
 
 // Of a pattern such as `^[a-z][a-z0-9]{0,62}$`, all of whose words differ in how often one part of

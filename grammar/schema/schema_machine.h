@@ -469,9 +469,9 @@ class SchemaMachine {
   };
   SplitParts split_parts(FormulaId f);
   bool split_by_values(FormulaId f, std::vector<Pair>& out);
-  static constexpr std::size_t kMostCases = 256, kMostTold = 64, kMostHeld = 8, kMaxPairs = 4096;
+  static constexpr std::size_t kMostCases = 1024, kMostTold = 256, kMostHeld = 8, kMaxPairs = 4096;
   bool says_too_much(FormulaId f);
-  bool split_by_cases(FormulaId f, FormulaId value, std::size_t& left, std::vector<Pair>& out);
+  bool split_by_cases(FormulaId whole_formula, std::vector<Pair>& out);
   FormulaId by_patterns(FormulaId known, FormulaId said);
   FormulaId without_implied(FormulaId value, FormulaId said);
   bool split_by_products(FormulaId f, std::vector<Pair>& out);
@@ -521,11 +521,12 @@ class SchemaMachine {
   std::uint32_t untaken(FormulaId f);
   std::optional<ScalarRun> side_by_side(std::shared_ptr<const ScalarCombination> parts) const;
   std::optional<ScalarRun> side_by_side(FormulaId f, bool canonical);
-  std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical);
+  std::optional<ScalarLibrary::Entry> combined(FormulaId f, bool canonical, bool fails = false);
   using CombinedNode = ScalarCombination::Node;
   std::optional<ScalarLibrary::Entry> finished(ScalarCombination& what, CombinedNode root);
   std::optional<CombinedNode> combined_strings(ScalarCombination& what, FormulaId f,
                                                bool canonical);
+  std::optional<CombinedNode> looks_apart(ScalarCombination& what, const Atom& of, bool canonical);
   std::optional<ScalarLibrary::Entry> numbers(FormulaId f, bool canonical, bool plain);
   std::shared_ptr<const ScalarDfa> multiples(const Decimal& of);
   std::optional<CombinedNode> combined_multiples(ScalarCombination& what, JsonTypes types,
@@ -566,9 +567,8 @@ class SchemaMachine {
   std::set<std::string> found_keys_;  // of all of them
   std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
   InternTable seen_ids_;
-  std::deque<Scalar> scalars_;  // never moved
-  // Scalars before texts are taken away; kNoScalar: not decided.
-  std::unordered_map<FormulaId, std::uint32_t> untaken_;
+  std::deque<Scalar> scalars_;                            // never moved
+  std::unordered_map<FormulaId, std::uint32_t> untaken_;  // kNoScalar: not decided
   NumberMap<std::uint32_t> scalar_ids_;
   std::unordered_map<FormulaId, std::vector<std::uint32_t>> scalars_by_type_;
   std::unordered_map<std::string, ScalarLibrary::Entry> entries_;  // that the library did not keep
@@ -592,8 +592,8 @@ class SchemaMachine {
   std::uint64_t taints_ = 0;            // answers that rested on a question still open
   std::size_t open_ = 0, nesting_ = 0;  // such questions, and how deep they are
   std::vector<std::unique_ptr<WalkRoom>> walk_rooms_;  // that no walk has now
-  // after_value() was asked for what stands behind an item whose text was lost; where that may add
-  // to the language; and where its array may end there anyway, whose list it has not joined.
+  // after_value() was asked for what stands behind an item whose text was lost; that may add to the
+  // language; its array may end there anyway, whose list it has not joined.
   bool item_missed_ = false, text_missed_ = false, item_left_out_ = false;
 };
 

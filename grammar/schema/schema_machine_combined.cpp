@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/schema/leading_looks.h"
 #include "grammar/schema/number_condition.h"
 #include "grammar/schema/number_steps.h"
 #include "grammar/schema/scalar_combination.h"
@@ -189,7 +190,9 @@ std::shared_ptr<const ScalarDfa> SchemaMachine::without_empty(
 
 // The scalars of `f` from those of its parts, where it has several: their finished automata, which
 // many schemas share, side by side. Nothing where one of them is not finished or they are too many.
-std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool canonical) {
+// `fails`: the automaton of it as it stands is not finished soon.
+std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool canonical,
+                                                            bool fails) {
   std::vector<FormulaId> rest;
   JsonTypes types(JsonTypes::kAll);
   for (const FormulaId part : formulas_.parts(f)) {
@@ -207,7 +210,14 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::combined(FormulaId f, bool ca
     const bool alone =
         rest.size() == 1 && formulas_.op(rest[0]) == Formulas::Op::kLiteral &&
         !(formulas_.negated(rest[0]) && formulas_.atom(rest[0]).kind == AtomKind::kPattern);
-    if (!rest.empty() && !alone) root = combined_strings(what, formulas_.all(rest), canonical);
+    if (!rest.empty() && !alone) {
+      root = combined_strings(what, formulas_.all(rest), canonical);
+    } else if (alone && formulas_.is_pattern(rest[0])) {
+      const auto looks = leading_looks(formulas_.pattern_of(formulas_.atom(rest[0]).a).regex);
+      if (looks && (looks->counts || fails)) {
+        root = looks_apart(what, formulas_.atom(rest[0]), canonical);
+      }
+    }
   } else if (!(types & JsonTypes(JsonTypes::kNumber)).none()) {
     if ((types & JsonTypes(JsonTypes::kNumber)) == types) {
       if (std::optional<ScalarLibrary::Entry> entry = numbers(f, canonical, false)) return entry;
@@ -276,17 +286,21 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
     // What is not searched for has no surroundings that could be spelled another way.
     const bool spelled = plain && formulas_.pattern_of(atom.a).search;
     // Each is looked up once: where alternatives exclude one another they speak of all patterns.
-    std::optional<Node>& node = what.made_for(2 * std::uint64_t{atom.a} + (spelled ? 1 : 0));
-    if (!node) {
+    const std::uint64_t id = 2 * std::uint64_t{atom.a} + (spelled ? 1 : 0);
+    if (!what.made_for(id)) {
       const FormulaId alone =
           formulas_.all({formulas_.types(JsonTypes::kString), formulas_.literal(atom)});
       const auto entry = entry_of(alone, spelled ? in_canonical(alone) : alone, spelled);
       if (!entry) return std::nullopt;
-      node = entry->dfa != nullptr       ? what.words(entry->dfa)
-             : entry->program != nullptr ? what.words(entry->program)
-                                         : what.nothing();
+      const std::optional<Node> made = entry->dfa != nullptr       ? what.words(entry->dfa)
+                                       : entry->program != nullptr ? what.words(entry->program)
+                                       : entry->parts != nullptr ? looks_apart(what, atom, spelled)
+                                                                 : what.nothing();
+      if (!made) return std::nullopt;
+      what.made_for(id) = made;
     }
-    (formulas_.negated(part) ? none : all).push_back(*node);
+    const Node node = *what.made_for(id);
+    (formulas_.negated(part) ? none : all).push_back(node);
   }
   if (low > high) return what.nothing();
   if (all.empty() || low > 0 || high != ScalarCombination::kUnbounded) {
@@ -301,6 +315,23 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_strings(ScalarCom
   Node out = what.all(std::move(all));
   if (!none.empty()) out = what.all({out, what.negation(what.any(std::move(none)))});
   return out;
+}
+
+// Of a pattern with look-ahead near its beginning: what it asks for, each by itself.
+std::optional<ScalarCombination::Node> SchemaMachine::looks_apart(ScalarCombination& what,
+                                                                  const Atom& of, bool canonical) {
+  const StringPattern& whole = formulas_.pattern_of(of.a);
+  const auto looks = whole.search ? leading_looks(whole.regex) : std::nullopt;
+  if (!looks) return std::nullopt;
+  const auto searched = [&](const std::string& regex) {
+    return formulas_.literal({AtomKind::kPattern, formulas_.pattern({regex, true}), 0});
+  };
+  std::vector<FormulaId> parts{searched(looks->rest)};
+  for (const std::string& one : looks->ahead) parts.push_back(searched(one));
+  for (const std::string& one : looks->denied) {
+    parts.push_back(formulas_.negate(searched(one)));
+  }
+  return combined_strings(what, formulas_.all(parts), canonical);
 }
 
 // The numbers of bounds alone, made directly; `plain`: without an exponent.

@@ -347,6 +347,9 @@ std::optional<ScalarLibrary::Entry> SchemaMachine::scalar_program(FormulaId f, b
   bool finish = true;
   if (own) {
     entry.dfa = ScalarDfa::create(*program, kUsualSteps, library_->string());
+    if (entry.dfa == nullptr) {
+      if (auto looks = combined(f, canonical, true)) return looks;
+    }
     finish = entry.dfa == nullptr &&
              !goes_on(*program, canonical ? library_->canonical_string() : library_->string());
   }

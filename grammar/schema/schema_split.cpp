@@ -5,6 +5,11 @@
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
+namespace {
+
+constexpr std::size_t kMostCompared = 8;  // parts of what is said of a value
+
+}  // namespace
 
 // Equal rests join their values, equal values their rests.
 void SchemaMachine::group(std::vector<Pair>& pairs) {
@@ -36,7 +41,18 @@ FormulaId SchemaMachine::comparable(FormulaId value) {
   const auto literal = [&](FormulaId f) { return formulas_.op(f) == Formulas::Op::kLiteral; };
   if (said <= Formulas::kTrue || literal(said)) return said;
   const auto parts = formulas_.children(said);
-  return parts.size() <= 8 && std::ranges::all_of(parts, literal) ? said : value;
+  if (parts.size() > kMostCompared) return value;
+  // Of a part of parts, bounds that hold for values of other types too, as `maximum` does.
+  const auto bounds = [&](FormulaId f) {
+    const auto inner = formulas_.children(f);
+    return inner.size() == 2 && std::ranges::all_of(inner, [&](FormulaId part) {
+             return literal(part) &&
+                    (formulas_.is_bound(part) || formulas_.atom(part).kind == AtomKind::kType);
+           });
+  };
+  const bool is_short =
+      std::ranges::all_of(parts, [&](FormulaId part) { return literal(part) || bounds(part); });
+  return is_short ? said : value;
 }
 
 // What split_by_products() would make, before any of it is seen to be impossible or equal; `told`
@@ -64,8 +80,7 @@ bool SchemaMachine::split(FormulaId f, std::vector<Pair>& out) {
   if (made > kFewProducts && made / kFewATold > told) {
     const std::size_t before = out.size();
     if (split_by_values(f, out)) return true;
-    std::size_t left = kMostCases;
-    if (!says_too_much(f) && split_by_cases(f, Formulas::kTrue, left, out)) return true;
+    if (!says_too_much(f) && split_by_cases(f, out)) return true;
     out.resize(before);
   }
   return split_by_products(f, out);
@@ -199,12 +214,11 @@ bool SchemaMachine::says_too_much(FormulaId f) {
 
 // By what is said of the value, one by one: it holds or it doesn't. The values of two pairs exclude
 // each other, and there are few where one condition decides others, as where alternatives that
-// exclude each other are told apart by a constant. False where more than `left` are to be told.
-bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& left,
-                                   std::vector<Pair>& out) {
+// exclude each other are told apart by a constant. False where more than kMostCases are to be told.
+bool SchemaMachine::split_by_cases(FormulaId whole_formula, std::vector<Pair>& out) {
   // What is told next: first whether the value is of the type that it is told of, for of others it
   // says nothing.
-  const auto next_said = [&](FormulaId at) {
+  const auto next_said = [&](FormulaId at, FormulaId value) {
     while (formulas_.op(at) != Formulas::Op::kLiteral) {
       const auto parts = formulas_.children(at);
       at = *std::ranges::find_if(parts, [&](FormulaId part) { return has_child(part); });
@@ -218,7 +232,19 @@ bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& le
     }
     return said;
   };
-  const auto given = [&](FormulaId known) {
+  // Of what is known what was known `before` has decided all that it decides, but for types and
+  // bounds, which say more beside others.
+  const auto new_of = [&](FormulaId known, FormulaId before) {
+    if (formulas_.types_of(known) != formulas_.types_of(before)) return known;
+    std::vector<FormulaId> parts = formulas_.parts(known);
+    const std::vector<FormulaId> old = formulas_.parts(before);  // sorted
+    std::erase_if(parts, [&](FormulaId part) {
+      const bool alone = formulas_.op(part) != Formulas::Op::kLiteral || formulas_.is_pattern(part);
+      return alone && std::ranges::binary_search(old, part);
+    });
+    return formulas_.all(parts);
+  };
+  const auto given = [&](FormulaId f, FormulaId known) {
     const JsonTypes may = formulas_.types_of(known);
     const auto decided = [&](FormulaId said) -> std::optional<FormulaId> {
       if (said <= Formulas::kTrue) return said;
@@ -239,18 +265,27 @@ bool SchemaMachine::split_by_cases(FormulaId f, FormulaId value, std::size_t& le
       return said != whole ? decided(said).value_or(l) : l;
     });
   };
-  while (has_child(f)) {
-    const std::size_t before = formulas_.size();
-    if (left-- == 0) return false;
-    const FormulaId said = next_said(f);
-    const FormulaId with = formulas_.all({without_implied(value, said), said});
-    if (with != Formulas::kFalse && !split_by_cases(given(with), with, left, out)) return false;
-    value = formulas_.all({value, formulas_.negate(said)});
-    if (value == Formulas::kFalse) return true;
-    f = given(value);
-    if (!fuel_.spend(1 + formulas_.size() - before)) return false;
+  // What a formula is to be told of a value of which this is known, and was `before`.
+  struct Case {
+    FormulaId formula, value, before;
+  };
+  std::vector<Case> open{{whole_formula, Formulas::kTrue, Formulas::kTrue}};
+  for (std::size_t cases = 0; !open.empty(); ++cases) {
+    const auto [formula, value, before] = open.back();
+    open.pop_back();
+    if (value == Formulas::kFalse) continue;
+    const std::size_t size = formulas_.size();
+    // What was told followed from the value where it is the same: then all of it decides.
+    const FormulaId f = given(formula, value == before ? value : new_of(value, before));
+    if (cases == kMostCases || !fuel_.spend(1 + formulas_.size() - size)) return false;
+    if (has_child(f)) {
+      const FormulaId said = next_said(f, value);
+      open.push_back({f, formulas_.all({value, formulas_.negate(said)}), value});
+      open.push_back({f, formulas_.all({without_implied(value, said), said}), value});
+    } else if (f != Formulas::kFalse) {
+      out.push_back({value, f});
+    }
   }
-  if (f != Formulas::kFalse) out.push_back({value, f});
   return true;
 }
 

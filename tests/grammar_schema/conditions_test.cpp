@@ -2,11 +2,13 @@
 // in any order, beside others.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "tests/grammar_schema/naive_check.h"
+#include "tests/grammar_schema/random_bounds.h"
 
 namespace espalier::grammar {
 namespace {
@@ -267,6 +269,76 @@ TEST(Conditions, OfBranchesThatNoRequiredConstantTellsApartStayFew) {
   EXPECT_TRUE(testing::accepts(*grammar, R"({"p5":"x","p6":"text","p2":3,"type":"event5"})"));
   EXPECT_FALSE(testing::accepts(*grammar, R"({"p5":"x","p6":"text","p2":"3","type":"event5"})"));
   EXPECT_LT((*grammar)->size().bytes, std::size_t{4} << 20);
+}
+
+// More conditions over one member than are multiplied out, by bounds, patterns, values and counts
+// that overlap.
+TEST(ConditionsOracle, TextsAreAcceptedIffEachConditionByBoundsHolds) {
+  std::vector<std::string> all = {"1", "{}"};
+  for (const char* value : testing::kBoundedValues) {
+    const std::string n = R"("n":)" + std::string(value);
+    for (const char* beside : {R"("a":1)", R"("b":"x")", R"("b":1,"a":"x")"}) {
+      all.push_back("{" + n + "," + beside + "}");
+      all.push_back("{" + std::string(beside) + "," + n + "}");
+    }
+    all.push_back("{" + n + "}");
+  }
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 6'000 : 400;
+      for (std::uint64_t seed = 0; seed < runs && !HasFatalFailure(); ++seed) {
+    std::mt19937_64 random(seed);
+    static const Json kThen[] = {{{"required", {"a"}}},
+                                 {{"required", {"b"}}},
+                                 {{"properties", {{"a", {{"type", "integer"}}}}}},
+                                 {{"properties", {{"b", {{"const", "x"}}}}}},
+                                 {{"properties", {{"a", false}}}},
+                                 {{"anyOf", {{{"required", {"a"}}}, {{"required", {"b"}}}}}}};
+    Json schema = {{"allOf", Json::array()}};
+    for (std::uint64_t i = 0, count = 4 + random() % 12; i < count; ++i) {
+      Json one = {{"if", {{"properties", {{"n", testing::random_bounds(random)}}}}},
+                  {random() % 4 == 0 ? "else" : "then", kThen[random() % 6]}};
+      if (random() % 2 == 0) one["if"]["required"] = {"n"};
+      schema["allOf"].push_back(one);
+    }
+    if (random() % 3 == 0) schema["properties"]["n"] = testing::random_bounds(random);
+    if (random() % 3 == 0) schema["type"] = "object";
+    check_naively(schema, all, seed);
+  }
+}
+
+// By ranges, lengths, patterns and counts, more than could be multiplied out: each member that a
+// value asks for, and no other.
+TEST(Conditions, ManyOverOneMemberAreToldApart) {
+  for (const char* by : {"range", "least", "length", "pattern", "items"}) {
+    for (const int count : {8, 20, 100}) {
+      Json schema = {{"allOf", Json::array()}};
+      for (int i = 0; i < count; ++i) {
+        Json said;
+        if (by == std::string("range")) {
+          said = {{"minimum", i * 10}, {"maximum", i * 10 + 9}};
+        } else if (by == std::string("least")) {
+          said = {{"type", "number"}, {"minimum", i}};
+        } else if (by == std::string("pattern")) {
+          said = {{"pattern", std::string("^") + static_cast<char>('a' + i / 26) +
+                                  static_cast<char>('a' + i % 26)}};
+        } else {
+          said = {{by == std::string("length") ? "minLength" : "minItems", i + 1}};
+        }
+        schema["allOf"].push_back(
+            {{"if", {{"type", "object"}, {"properties", {{"n", said}}}, {"required", {"n"}}}},
+             {"then", {{"required", {"of" + std::to_string(i)}}}}});
+      }
+      std::vector<std::string> all;
+      for (const char* value :
+           {"0", "15", "1.5", R"("ab")", R"("ax")", R"("a")", "[1,2]", "null"}) {
+        const std::string n = R"("n":)" + std::string(value);
+        for (const char* beside : {"", R"(,"of0":1)", R"(,"of1":1)", R"(,"of0":1,"of1":1)"}) {
+          all.push_back("{" + n + beside + "}");
+          if (*beside != 0) all.push_back("{" + std::string(beside).substr(1) + "," + n + "}");
+        }
+      }
+      check_naively(schema, all, static_cast<std::uint64_t>(count));
+    }
+  }
 }
 
 }  // namespace

@@ -1,12 +1,15 @@
 // Branches of a `oneOf` that are told apart, or not: by types, values, members that are required,
-// given values or types, forbidden; and where a branch is a choice itself.
+// given values or types, forbidden; by bounds and patterns of the value or of a member; and where a
+// branch is a choice itself.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "tests/grammar_schema/naive_check.h"
+#include "tests/grammar_schema/random_bounds.h"
 
 namespace espalier::grammar {
 namespace {
@@ -123,6 +126,85 @@ TEST(OneOfOracle, TextsAreAcceptedIffOneBranchHolds) {
   const std::vector<std::string> all = texts();
   for (std::uint64_t seed = 0; seed < 400 && !HasFatalFailure(); ++seed) {
     check_naively(RandomBranches(seed).schema(), all, seed);
+  }
+}
+
+// Branches by what bounds and patterns say of one value.
+class RandomBounds {
+ public:
+  explicit RandomBounds(std::uint64_t seed) : random_(seed) {}
+
+  Json schema() {
+    const bool member = pick(2) == 0;
+    Json out = {{"oneOf", Json::array()}};
+    for (int i = 0, n = 2 + pick(4); i < n; ++i) {
+      Json one = said();
+      if (pick(8) == 0) one = {{"allOf", {one, said()}}};
+      if (member) one = {{"properties", {{"n", one}}}};
+      if (member && pick(4) != 0) one["required"] = {"n"};
+      if (member && pick(3) == 0) one["type"] = "object";
+      out["oneOf"].push_back(one);
+    }
+    if (pick(4) == 0) out.update(member ? Json{{"required", {"n"}}} : said());
+    return out;
+  }
+
+  static std::vector<std::string> texts() {
+    std::vector<std::string> out;
+    for (const char* value : testing::kBoundedValues) {
+      out.emplace_back(value);
+      out.push_back(R"({"n":)" + std::string(value) + "}");
+      out.push_back(R"({"m":1,"n":)" + std::string(value) + "}");
+    }
+    return out;
+  }
+
+ private:
+  int pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+  Json said() { return testing::random_bounds(random_); }
+  std::mt19937_64 random_;
+};
+
+TEST(OneOfOracle, TextsAreAcceptedIffBoundsAndPatternsOfOneBranchHold) {
+  const std::vector<std::string> all = RandomBounds::texts();
+  const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 30'000 : 1500;
+      for (std::uint64_t seed = 0; seed < runs && !HasFatalFailure(); ++seed) {
+    check_naively(RandomBounds(seed).schema(), all, seed);
+  }
+}
+
+// A hundred of them: excluded by pairs, no search for a text would end.
+TEST(OneOf, ManyBranchesAreToldApartByBoundsAndPatterns) {
+  for (const char* by : {"range", "length", "pattern", "items"}) {
+    Json schema = {{"oneOf", Json::array()}};
+    for (int i = 0; i < 100; ++i) {
+      Json said;
+      if (by == std::string("range")) {
+        said = {{"type", "integer"}, {"minimum", i * 10}, {"exclusiveMaximum", i * 10 + 10}};
+      } else if (by == std::string("pattern")) {
+        const std::string prefix = {static_cast<char>('a' + i / 26),
+                                    static_cast<char>('a' + i % 26)};
+        said = {{"type", "string"}, {"pattern", "^" + prefix + "-[0-9]+$"}};
+      } else {
+        const bool text = by == std::string("length");
+        said = {{"type", text ? "string" : "array"},
+                {text ? "minLength" : "minItems", i},
+                {text ? "maxLength" : "maxItems", i}};
+      }
+      schema["oneOf"].push_back({{"properties", {{"n", said}, {"of" + std::to_string(i), false}}},
+                                 {"required", {"n"}},
+                                 {"type", "object"}});
+    }
+    const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
+    ASSERT_TRUE(grammar.has_value()) << by << ": " << grammar.error().message;
+    const std::string value = by == std::string("range")     ? "23"
+                              : by == std::string("pattern") ? R"("ac-1")"
+                              : by == std::string("length")  ? R"("ab")"
+                                                             : "[1,2]";
+    EXPECT_TRUE(testing::accepts(*grammar, R"({"of3":1,"n":)" + value + "}")) << by;
+    EXPECT_TRUE(testing::accepts(*grammar, R"({"n":)" + value + R"(,"of1":1})")) << by;
+    EXPECT_FALSE(testing::accepts(*grammar, R"({"of2":1,"n":)" + value + "}")) << by;
+    EXPECT_FALSE(testing::accepts(*grammar, R"({"n":)" + value + R"(,"of2":1})")) << by;
   }
 }
 
