@@ -388,12 +388,12 @@ FormulaId Formulas::restrict(FormulaId f, JsonTypes only) {
       return left == only ? kTrue : types(left);
     }
     if (atom.kind == AtomKind::kIn) {
+      const std::vector<Json>& all = sets_[atom.a];
+      const auto fits = [&](const Json& value) { return !(type_of(value) & only).none(); };
+      if (std::ranges::none_of(all, fits)) return negated ? kTrue : kFalse;
+      if (std::ranges::all_of(all, fits)) return l;
       std::vector<Json> left;
-      for (const Json& value : sets_[atom.a]) {
-        if (!(type_of(value) & only).none()) left.push_back(value);
-      }
-      if (left.empty()) return negated ? kTrue : kFalse;
-      if (left.size() == sets_[atom.a].size()) return l;
+      std::ranges::copy_if(all, std::back_inserter(left), fits);
       return literal({AtomKind::kIn, set(std::move(left)), 0}, negated);
     }
     if (atom.kind == AtomKind::kDiffers) {
@@ -461,10 +461,21 @@ std::uint32_t Formulas::pattern(StringPattern pattern) {
 }
 
 std::uint32_t Formulas::set(std::vector<Json> scalars) {
-  std::sort(scalars.begin(), scalars.end(), before);
+  if (!std::is_sorted(scalars.begin(), scalars.end(), before)) {
+    std::sort(scalars.begin(), scalars.end(), before);
+  }
   scalars.erase(std::unique(scalars.begin(), scalars.end(), same_value), scalars.end());
-  const auto [it, fresh] = payload_ids_.try_emplace("s" + Json(scalars).dump(),
-                                                    static_cast<std::uint32_t>(sets_.size()));
+  std::string key = "s";
+  for (const Json& value : scalars) {
+    if (value.is_string()) {  // most are; it is said where one ends
+      const auto& text = value.get_ref<const std::string&>();
+      key += '"' + std::to_string(text.size()) + ':' + text;
+    } else {
+      key += value.dump() + ',';
+    }
+  }
+  const auto [it, fresh] =
+      payload_ids_.try_emplace(std::move(key), static_cast<std::uint32_t>(sets_.size()));
   if (fresh) sets_.push_back(std::move(scalars));
   return it->second;
 }

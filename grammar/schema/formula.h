@@ -153,6 +153,7 @@ class Formulas {
   [[nodiscard]] const MemberMap& members_of(std::uint32_t i) const { return members_[i]; }
   [[nodiscard]] std::size_t member_maps() const { return members_.size(); }
   [[nodiscard]] const ItemMap& items_of(std::uint32_t i) const { return items_[i]; }
+  [[nodiscard]] std::size_t item_maps() const { return items_.size(); }
   [[nodiscard]] std::size_t size() const { return nodes_.size(); }
   [[nodiscard]] std::size_t held_bytes() const {
     return held_by_all(nodes_, children_, by_hash_, restricted_, merged_pairs_, names_, name_ids_,
@@ -162,7 +163,8 @@ class Formulas {
   /// Whether the names and the scalars of sets are written with these bytes alone.
   [[nodiscard]] bool written_with(const ByteSet& bytes) const;
 
-  /// `f` with every literal replaced by `to(literal)`; shared parts are visited once.
+  /// `f` with every literal replaced by `to(literal)`; shared parts are visited once, and none
+  /// behind a part that decides what they are in.
   template <class To>
   FormulaId map(FormulaId f, To&& to) {
     if (f <= kTrue) return f;
@@ -211,12 +213,14 @@ class Formulas {
   template <class To>
   FormulaId map_parts(FormulaId f, To& to, NumberMap<FormulaId>& known) {
     const std::uint32_t count = nodes_[f].count;
+    const FormulaId decides = nodes_[f].op == Op::kAnd ? kFalse : kTrue;
     SmallVector<FormulaId, 16> parts;
     parts.reserve(count);
     bool same = true;
     for (std::uint32_t i = 0; i < count; ++i) {
       const FormulaId part = children_[nodes_[f].first + i];
       parts.push_back(map_into(part, to, known));
+      if (parts.back() == decides) return decides;
       same = same && parts.back() == part;
     }
     if (same) return f;

@@ -177,18 +177,29 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
   const std::size_t parts = what.parts();
   if (!what.finished() || parts == 0 || parts > ScalarCombination::kMostParts) return nullptr;
   most_states = std::min(most_states, kMaxStates);
+  const std::vector<ScalarCombination::Role> roles = what.roles();
   // States of the parts, one behind the other, by number here; 0 is dead. Those that are hopeless
-  // are met as often, so they are remembered too.
+  // are met as often, so they are remembered too. The hash is a sum over the parts: what one of
+  // them reads changes its own share alone.
   std::vector<std::uint32_t> places(parts, 0), hopeless;
   InternTable numbers, dead_numbers;
-  std::vector<std::uint32_t> next(parts);
+  std::vector<std::uint32_t> next(parts, 0);
+  std::size_t hash = 0;
+  const auto put = [&](std::size_t part, std::uint32_t state) {
+    std::uint32_t& before = next[part];
+    if (before == state) return;
+    const std::size_t seed = mix(0, part);
+    hash += mix(seed, state) - mix(seed, before);
+    before = state;
+  };
   const auto number = [&]() -> State {
-    std::size_t hash = 0;
-    for (const std::uint32_t part : next) hash = mix(hash, part);
     const auto in = [&](const std::vector<std::uint32_t>& known) {
       return [&](std::uint32_t other) {
-        return std::equal(next.begin(), next.end(),
-                          known.begin() + static_cast<std::ptrdiff_t>(other * parts));
+        const std::uint32_t* const at = known.data() + std::size_t{other} * parts;
+        for (std::size_t i = 0; i < parts; ++i) {
+          if (at[i] != next[i]) return false;
+        }
+        return true;
       };
     };
     std::uint32_t id = numbers.find(hash, in(places));
@@ -202,7 +213,9 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
     all.insert(all.end(), next.begin(), next.end());
     return hopeful ? static_cast<State>(id) : kDead;
   };
-  what.start(next);
+  std::vector<std::uint32_t> here(parts);
+  what.start(here);
+  for (std::size_t i = 0; i < parts; ++i) put(i, here[i]);
   DfaSteps made;
   made.runs.add(0, kDead);
   made.runs.end_row();
@@ -211,33 +224,51 @@ std::shared_ptr<const ScalarDfa> ScalarDfa::combine(const ScalarCombination& wha
     *empty = true;
     return nullptr;
   }
-  std::vector<std::span<const ByteRun>> runs(parts);
-  std::vector<std::size_t> run(parts);
-  std::vector<std::uint32_t> here(parts);
+  // The parts that are not dead, which others stay, and where each is in its row; first those that
+  // must hold.
+  struct Reader {
+    std::size_t part = 0;
+    bool required = false;
+    bool counts = false;  // its next state is not the run's alone
+    std::span<const ByteRun> runs;
+    std::size_t run = 0;
+    unsigned end = 0;  // of the run that was read
+  };
+  std::vector<Reader> readers;
   for (std::size_t q = 1; q < places.size() / parts; ++q) {
     if (places.size() / parts > most_states) return nullptr;
     std::copy_n(places.begin() + static_cast<std::ptrdiff_t>(q * parts), parts, here.begin());
     made.accepting.push_back(what.accepting(here) ? 1 : 0);
-    for (std::size_t i = 0; i < parts; ++i) runs[i] = what.runs(i, here[i]);
-    std::fill(run.begin(), run.end(), 0);
+    readers.clear();
+    for (const bool required : {true, false}) {
+      for (std::size_t i = 0; i < parts; ++i) {
+        if (roles[i].required != required) continue;
+        put(i, 0);
+        if (here[i] == 0) continue;
+        readers.push_back({i, required, what.string(i) != nullptr, what.runs(i, here[i]), 0, 0});
+      }
+    }
     for (unsigned b = 0; b < 256;) {
       unsigned end = 256;
       bool dead = true;
-      for (std::size_t i = 0; i < parts; ++i) {
-        dead = dead && runs[i][run[i]].to == 0;
-        end = std::min(end, ByteRuns::end(runs[i], run[i]));
-      }
-      State to = kDead;
-      if (!dead) {
-        for (std::size_t i = 0; i < parts; ++i) {
-          next[i] = what.read(i, here[i], static_cast<unsigned char>(b));
+      for (Reader& one : readers) {
+        if (one.end <= b) {
+          while (ByteRuns::end(one.runs, one.run) <= b) ++one.run;
+          const auto byte = static_cast<unsigned char>(b);
+          put(one.part,
+              one.counts ? what.read(one.part, here[one.part], byte) : one.runs[one.run].to);
+          one.end = ByteRuns::end(one.runs, one.run);
         }
-        to = number();
+        const bool gone = next[one.part] == 0;
+        dead = dead && gone;
+        end = std::min(end, one.end);
+        if (gone && one.required) {  // whatever the others read
+          dead = true;
+          end = one.end;
+          break;
+        }
       }
-      made.runs.add(b, to);
-      for (std::size_t i = 0; i < parts; ++i) {
-        if (ByteRuns::end(runs[i], run[i]) == end) ++run[i];
-      }
+      made.runs.add(b, dead ? kDead : number());
       b = end;
     }
     made.runs.end_row();

@@ -52,8 +52,10 @@ void describe(const Formulas& formulas, FormulaId f, std::string& out) {
       break;
     case AtomKind::kPattern:
       out += formulas.pattern_of(atom.a).search ? 's' : 'w';
-      out += Json(formulas.pattern_of(atom.a).regex)
-                 .dump(-1, ' ', false, Json::error_handler_t::replace);
+      out +=
+          std::to_string(formulas.pattern_of(atom.a).regex.size());  // so it is seen where it ends
+      out += '"';
+      out += formulas.pattern_of(atom.a).regex;
       break;
     case AtomKind::kIn: {
       std::size_t bytes = 0;
@@ -75,8 +77,14 @@ void describe(const Formulas& formulas, FormulaId f, std::string& out) {
 // Whether some part is a pattern that all of a string matches, as describe() names it: those of
 // formats. Of texts that look like it too.
 bool speaks_of_format(std::string_view key) {
-  static constexpr char kPattern[] = {'a' + static_cast<int>(AtomKind::kPattern), 'w', '"'};
-  return key.find(std::string_view(kPattern, sizeof kPattern)) != key.npos;
+  static constexpr char kPattern[] = {'a' + static_cast<int>(AtomKind::kPattern), 'w'};
+  constexpr std::string_view kBegin(kPattern, sizeof kPattern);
+  for (std::size_t at = key.find(kBegin); at != key.npos; at = key.find(kBegin, at + 1)) {
+    const std::string_view size = key.substr(at + kBegin.size());
+    const std::size_t end = size.find_first_not_of("0123456789");
+    if (end != 0 && end != size.npos && size[end] == '"') return true;
+  }
+  return false;
 }
 
 }  // namespace

@@ -18,13 +18,15 @@ constexpr std::size_t kMostStatePairs = 2048;  // of two patterns' automata
 
 }  // namespace
 
-// The finished automaton of a pattern's keys in their one spelling; nullptr where there is none.
+// The finished automaton of a pattern's keys in their one spelling, whether it is denied or not;
+// nullptr where there is none.
 std::shared_ptr<const ScalarDfa> SchemaMachine::key_automaton(FormulaId pattern) {
-  const FormulaId whole = expand_key(pattern);
-  if (formulas_.op(whole) != Formulas::Op::kLiteral || formulas_.negated(whole) ||
+  FormulaId whole = expand_key(pattern);
+  if (formulas_.op(whole) != Formulas::Op::kLiteral ||
       formulas_.atom(whole).kind != AtomKind::kPattern) {
     return nullptr;
   }
+  if (formulas_.negated(whole)) whole = formulas_.negate(whole);
   const FormulaId alone = in_canonical(formulas_.all({formulas_.types(JsonTypes::kString), whole}));
   const ScalarRun& run = scalars_[scalar(alone)].run;
   return run.dfa() != nullptr ? run.dfa_ref() : nullptr;
@@ -36,7 +38,13 @@ LanguageRelation SchemaMachine::key_relation(FormulaId a, FormulaId b) {
   LanguageRelation out;
   const auto first = key_automaton(a), second = key_automaton(b);
   if (first != nullptr && second != nullptr && first->quoted() && second->quoted()) {
-    out = language_relation(*first, *second, kMostStatePairs);
+    const LanguageRelation own = language_relation(*first, *second, kMostStatePairs);
+    // By whether a key is of the first's and of the second's; whether some is of neither is not
+    // asked.
+    const bool some[2][2] = {{true, own.second_alone}, {own.first_alone, own.both}};
+    const int in = formulas_.negated(expand_key(a)) ? 0 : 1;
+    const int in_other = formulas_.negated(expand_key(b)) ? 0 : 1;
+    out = {some[in][in_other], some[in][1 - in_other], some[1 - in][in_other]};
   }
   key_relations_.set(id, out);
   key_relations_.set(std::uint64_t{b} << 32 | a, {out.both, out.second_alone, out.first_alone});
@@ -236,12 +244,13 @@ void SchemaMachine::suggest_keys(FoundKeys& of, const KeyClass& key) {
     if (!in_class(key, name) || std::binary_search(of.names.begin(), of.names.end(), name)) return;
     if (std::ranges::find(of.keys, text) == of.keys.end()) of.keys.push_back(text);
   };
-  // Their automata, in the one spelling that keys have.
+  // The automata that have them, in the one spelling that keys have.
   std::vector<std::shared_ptr<const ScalarDfa>> matched;
   for (const FormulaId p : key.patterns) {
     const auto dfa = key_automaton(p);
     if (dfa == nullptr) return;
-    if (std::ranges::find(key.matched, p) != key.matched.end()) matched.push_back(dfa);
+    const bool matches = std::ranges::find(key.matched, p) != key.matched.end();
+    if (matches != formulas_.negated(expand_key(p))) matched.push_back(dfa);
   }
   const auto as_key = [&](const std::string& word) {
     const Json text = Json::parse(word, nullptr, false);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <tuple>
 
+#include "grammar/schema/excluded_members.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -25,6 +26,27 @@ std::size_t spelled_size(const std::string& key) {
 }
 
 }  // namespace
+
+// What is to be read of a value's formula inside an array or an object, before the first of it.
+FormulaId SchemaMachine::inside(FormulaId f, Kind kind) {
+  if (kind == Kind::kArray) return formulas_.restrict(f, JsonTypes::kArray);
+  const FormulaId object = formulas_.restrict(f, JsonTypes::kObject);
+  if (const FormulaId* known = objects_.find(object)) return *known;
+  // Of values that are told apart by constants or types.
+  const auto tells = [&](FormulaId value) {
+    return std::ranges::any_of(formulas_.parts(value), [&](FormulaId part) {
+      const AtomKind said = formulas_.atom(part).kind;
+      return formulas_.op(part) == Formulas::Op::kLiteral &&
+             (said == AtomKind::kIn || said == AtomKind::kType);
+    });
+  };
+  const FormulaId out = without_excluded(formulas_, object, [&](FormulaId a, FormulaId b) {
+    const FormulaId one = comparable(a), other = comparable(b);
+    return tells(one) && tells(other) && formulas_.all({one, other}) == Formulas::kFalse;
+  });
+  objects_.set(object, out);
+  return out;
+}
 
 SchemaMachine::ValueFacts SchemaMachine::value_facts(FormulaId f) {
   {
@@ -45,10 +67,9 @@ SchemaMachine::ValueFacts SchemaMachine::value_facts(FormulaId f) {
     } else {
       ++nesting_;
       for (const Kind kind : {Kind::kArray, Kind::kObject}) {
-        const FormulaId inside =
-            formulas_.restrict(f, kind == Kind::kArray ? JsonTypes::kArray : JsonTypes::kObject);
-        if (inside == Formulas::kFalse) continue;
-        const Plan& closing = plan(kind, inside, 0);
+        const FormulaId rest = inside(f, kind);
+        if (rest == Formulas::kFalse) continue;
+        const Plan& closing = plan(kind, rest, 0);
         if (closing.verdict == Verdict::kUndecided) facts.verdict = Verdict::kUndecided;
         if (closing.verdict != Verdict::kYes) continue;
         const ValueFacts found{Verdict::kYes, kind, closing.size + 1, closing.height + 1};
@@ -478,7 +499,7 @@ std::optional<Json> SchemaMachine::witness(FormulaId f) {
   ++nesting_;
   const bool object = facts.kind == Kind::kObject;
   Json out = object ? Json::object() : Json::array();
-  FormulaId rest = formulas_.restrict(f, object ? JsonTypes::kObject : JsonTypes::kArray);
+  FormulaId rest = inside(f, facts.kind);
   std::uint32_t seen = 0;
   bool whole = true;
   for (;;) {

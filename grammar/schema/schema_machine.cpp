@@ -237,23 +237,22 @@ SchemaMachine::State SchemaMachine::enter(LevelId value, Kind kind, std::uint32_
   };
   const std::size_t which = kind == Kind::kObject ? 0 : 1;
   if (const auto known = levels_[value].inside[which]) return open(*known);
-  const JsonTypes type = kind == Kind::kObject ? JsonTypes::kObject : JsonTypes::kArray;
-  Level inside;
-  inside.kind = kind;
-  inside.depth = levels_[value].depth + 1;
+  Level opened;
+  opened.kind = kind;
+  opened.depth = levels_[value].depth + 1;
   const Alternatives& from = levels_[value].alternatives;
   for (const Alternative& a : from) {
-    const FormulaId f = formulas_.restrict(a.formula, type);
+    const FormulaId f = inside(a.formula, kind);
     if (f == Formulas::kFalse) continue;
     const Plan& closing = plan(kind, f, 0);
-    if (closing.verdict != Verdict::kYes || !fits(inside.depth, closing.height)) continue;
-    inside.alternatives.push_back({f, a.next});
+    if (closing.verdict != Verdict::kYes || !fits(opened.depth, closing.height)) continue;
+    opened.alternatives.push_back({f, a.next});
   }
-  drop_implied(inside.alternatives, [&](const Alternative& narrow, const Alternative& wide) {
+  drop_implied(opened.alternatives, [&](const Alternative& narrow, const Alternative& wide) {
     return implies(narrow.next, wide.next) &&
            formulas_.all({narrow.formula, wide.formula}) == narrow.formula;
   });
-  const LevelId id = level(std::move(inside));
+  const LevelId id = level(std::move(opened));
   levels_[value].inside[which] = id;
   return open(id);
 }

@@ -457,7 +457,6 @@ class SchemaMachine {
   FormulaId still_differs(std::uint32_t values, Cut&& cut);
   const KeyFacts& key_facts(FormulaId f);
   bool key_matches(FormulaId pattern, std::uint32_t name);
-
   // schema_split.cpp
   FormulaId comparable(FormulaId value);
   // Products multiply where there are more than a few, and a few for each thing that is told.
@@ -479,6 +478,7 @@ class SchemaMachine {
   bool split_member(FormulaId f, std::uint32_t name, std::vector<Pair>& out);
   void group(std::vector<Pair>& pairs);
   // schema_liveness.cpp
+  FormulaId inside(FormulaId f, Kind kind);
   ValueFacts value_facts(FormulaId f);
   static constexpr std::uint32_t kNoName = UINT32_MAX;
   [[nodiscard]] std::optional<std::uint32_t> first_in_order(FormulaId f) const;
@@ -579,7 +579,7 @@ class SchemaMachine {
   LevelId value_end_ = 0;
   NumberMap<LevelId> object_stems_, next_stems_;
   std::unordered_map<std::uint64_t, AnyItem> any_items_;  // by level and scalar
-  NumberMap<FormulaId> expanded_;
+  NumberMap<FormulaId> expanded_, objects_, comparable_;  // see expand(), inside(), …
   NumberMap<ValueFacts> value_facts_;
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;

@@ -278,7 +278,7 @@ std::vector<FormulaId> SchemaMachine::listed_apart(FormulaId f) {
   if (!choice) return {f};
   std::vector<Json> texts;
   bool taken = false, plain = true;
-  const FormulaId others = formulas_.map(f, [&](FormulaId l) {
+  formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     if (atom.kind != AtomKind::kIn) {
       plain = plain && (atom.kind == AtomKind::kPattern || atom.kind == AtomKind::kLength);
@@ -288,10 +288,14 @@ std::vector<FormulaId> SchemaMachine::listed_apart(FormulaId f) {
       if (value.is_string()) texts.push_back(value);
     }
     taken = taken || formulas_.negated(l);
-    return formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+    return l;
   });
   // Where some may not come, those that may have one spelling.
   if (!taken || !plain) return {f};
+  const FormulaId others = formulas_.map(f, [&](FormulaId l) {
+    if (formulas_.atom(l).kind != AtomKind::kIn) return l;
+    return formulas_.negated(l) ? Formulas::kTrue : Formulas::kFalse;
+  });
   const FormulaId list = formulas_.literal({AtomKind::kIn, formulas_.set(texts), 0});
   std::erase_if(texts, [&](const Json& text) { return !holds(f, text); });
   std::vector<FormulaId> out;

@@ -2,6 +2,7 @@
 // keys, and what the members of one of several objects may be.
 #include <algorithm>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "grammar/schema/schema_machine.h"
@@ -88,6 +89,7 @@ std::size_t SchemaMachine::prepare_key(FormulaId language) {
 // some tenths of a millisecond each, or that are long; of several that a string must match at once.
 void SchemaMachine::prepare_patterns() {
   constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 64, kMostStates = 8000;
+  constexpr std::size_t kLarge = 256, kMostValues = 4096;  // states; that are looked at
   std::size_t states = 0;
   const auto make = [&](auto&& scalar_run) {
     if (states > kMostStates) return;
@@ -129,6 +131,51 @@ void SchemaMachine::prepare_patterns() {
       }
       make([&] { return canonical(formulas_.all({formulas_.types(JsonTypes::kString), key})); });
     }
+  }
+  // What conditions say of the strings of one value together, where an automaton among theirs is
+  // large: patterns beside a format, a list of many patterns, a pattern beside texts that may not
+  // come.
+  NumberMap<bool> values;  // that were looked at
+  const auto large = [&](std::uint32_t p) {
+    const FormulaId alone = formulas_.all(
+        {formulas_.types(JsonTypes::kString), formulas_.literal({AtomKind::kPattern, p, 0})});
+    const auto known = known_entry(scalar_key(formulas_, alone));
+    return known && known->dfa != nullptr && known->dfa->size() >= kLarge;
+  };
+  const auto value = [&](FormulaId of) {
+    if (states > kMostStates || values.size() >= kMostValues || of <= Formulas::kTrue) return;
+    if (std::exchange(values.at(of), true)) return;
+    const FormulaId said = expand(of);
+    std::vector<std::uint32_t> own;
+    bool denies = false;
+    formulas_.map(formulas_.restrict(said, JsonTypes::kString), [&](FormulaId l) {
+      const Atom atom = formulas_.atom(l);
+      if (atom.kind == AtomKind::kPattern) own.push_back(atom.a);
+      const bool texts = atom.kind == AtomKind::kPattern || atom.kind == AtomKind::kIn;
+      denies = denies || (texts && formulas_.negated(l));
+      return l;
+    });
+    std::ranges::sort(own);
+    own.erase(std::ranges::unique(own).begin(), own.end());
+    if ((own.size() < 2 && !denies) || std::ranges::none_of(own, large)) return;
+    make([&] {
+      const ScalarDfa* last = nullptr;
+      for (const std::uint32_t one : scalars(said)) {
+        if (const ScalarDfa* dfa = scalars_[one].run.dfa()) last = dfa;
+      }
+      return last;
+    });
+  };
+  for (std::uint32_t i = 0; formulas_.patterns() > 0 && i < formulas_.member_maps(); ++i) {
+    const MemberMap map = formulas_.members_of(i);
+    for (const auto& [name, of] : map.named) value(of);
+    for (const auto& [key, of] : map.patterns) value(of);
+    value(map.other);
+  }
+  for (std::uint32_t i = 0; formulas_.patterns() > 0 && i < formulas_.item_maps(); ++i) {
+    const ItemMap map = formulas_.items_of(i);
+    for (const FormulaId of : map.first) value(of);
+    value(map.other);
   }
   // And where there are several, each class of them has an automaton of its own, and a key begins
   // in all of them at once.

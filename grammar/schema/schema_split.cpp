@@ -35,24 +35,44 @@ void SchemaMachine::group(std::vector<Pair>& pairs) {
 }
 
 // A value's formula as what it says of the value where that is short, so that it can be seen of
-// constants and types which exclude each other; else as it is.
+// constants and types which exclude each other; else as it is. Values that are listed beside types
+// are those of these types.
 FormulaId SchemaMachine::comparable(FormulaId value) {
-  const FormulaId said = expand(value);
+  if (const FormulaId* known = comparable_.find(value)) return *known;
   const auto literal = [&](FormulaId f) { return formulas_.op(f) == Formulas::Op::kLiteral; };
-  if (said <= Formulas::kTrue || literal(said)) return said;
-  const auto parts = formulas_.children(said);
-  if (parts.size() > kMostCompared) return value;
+  const auto kind = [&](FormulaId f, AtomKind of) {
+    return literal(f) && formulas_.atom(f).kind == of;
+  };
   // Of a part of parts, bounds that hold for values of other types too, as `maximum` does.
   const auto bounds = [&](FormulaId f) {
     const auto inner = formulas_.children(f);
     return inner.size() == 2 && std::ranges::all_of(inner, [&](FormulaId part) {
-             return literal(part) &&
-                    (formulas_.is_bound(part) || formulas_.atom(part).kind == AtomKind::kType);
+             return kind(part, AtomKind::kType) || formulas_.is_bound(part);
            });
   };
-  const bool is_short =
-      std::ranges::all_of(parts, [&](FormulaId part) { return literal(part) || bounds(part); });
-  return is_short ? said : value;
+  const FormulaId said = expand(value);
+  FormulaId out = said;
+  if (said > Formulas::kTrue && !literal(said)) {
+    std::vector<FormulaId> parts(formulas_.children(said).begin(), formulas_.children(said).end());
+    const bool is_short =
+        parts.size() <= kMostCompared &&
+        std::ranges::all_of(parts, [&](FormulaId part) { return literal(part) || bounds(part); });
+    if (!is_short) out = value;
+    const auto listed = [&](FormulaId part) {
+      return kind(part, AtomKind::kIn) && !formulas_.negated(part);
+    };
+    if (is_short && formulas_.op(said) == Formulas::Op::kAnd &&
+        std::ranges::any_of(parts, listed)) {
+      const JsonTypes types = formulas_.types_of(said);
+      std::erase_if(parts, [&](FormulaId part) { return kind(part, AtomKind::kType); });
+      for (FormulaId& part : parts) {
+        if (listed(part)) part = formulas_.restrict(part, types);
+      }
+      out = formulas_.all(parts);
+    }
+  }
+  comparable_.set(value, out);
+  return out;
 }
 
 // What split_by_products() would make, before any of it is seen to be impossible or equal; `told`
@@ -104,10 +124,15 @@ SchemaMachine::SplitParts SchemaMachine::split_parts(FormulaId f) {
 // By the values that a formula tells apart, where all that it says of a value under conditions is
 // whether it is one of some: what is left then by value, and for any other. A condition is looked
 // into once for all others and once for each value that it names, few in a long list of `if` by
-// constants.
+// constants; and so is an alternative of the only condition.
 bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
   const SplitParts parts = split_parts(f);
-  const std::vector<FormulaId>& mixed = parts.mixed;
+  const bool any = parts.mixed.size() == 1 && formulas_.op(parts.mixed[0]) == Formulas::Op::kOr;
+  std::vector<FormulaId> mixed = parts.mixed;
+  if (any) {
+    const auto alternatives = formulas_.children(parts.mixed[0]);
+    mixed.assign(alternatives.begin(), alternatives.end());
+  }
   // By value the conditions that name it.
   std::map<Json, std::vector<std::size_t>> named;
   bool known = true;
@@ -145,16 +170,19 @@ bool SchemaMachine::split_by_values(FormulaId f, std::vector<Pair>& out) {
   NumberMap<std::uint32_t> at;  // by rest: 1 + its place there
   const FormulaId common = formulas_.all(parts.rests);
   std::vector<FormulaId> left;
+  const FormulaId decides = any ? Formulas::kTrue : Formulas::kFalse;
   const auto rest_of = [&](const Json* value, std::span<const std::size_t> conditions) {
-    left.assign(1, common);
+    left.clear();
     std::size_t next = 0;
     for (std::size_t i = 0; i < mixed.size(); ++i) {
       const bool own = next < conditions.size() && conditions[next] == i;
       if (own) ++next;
       const FormulaId one = own ? left_by(mixed[i], value) : usual[i];
-      if (one != Formulas::kTrue) left.push_back(one);
-      if (one == Formulas::kFalse) return Formulas::kFalse;
+      if (one == decides) return any ? common : Formulas::kFalse;
+      left.push_back(one);
     }
+    if (any) left.assign(1, formulas_.any(left));
+    left.push_back(common);
     return formulas_.all(left);
   };
   const FormulaId other = rest_of(nullptr, {});
@@ -254,15 +282,22 @@ bool SchemaMachine::split_by_cases(FormulaId whole_formula, std::vector<Pair>& o
       const bool excluded = formulas_.all({known, formulas_.negate(said)}) == known;
       return excluded ? std::optional(Formulas::kFalse) : std::nullopt;
     };
-    return formulas_.map(f, [&](FormulaId l) -> FormulaId {
-      if (formulas_.atom(l).kind != AtomKind::kChild) return l;
-      // As it was told, or, of a value of these types, by what it says of them.
+    // As it was told, or, of a value of these types, by what it says of them.
+    const auto left_of = [&](FormulaId l) {
       FormulaId said = comparable(formulas_.atom(l).a);
       if (const auto told = decided(said)) return *told;
       const FormulaId whole = said;
       if (may != JsonTypes(JsonTypes::kAll)) said = formulas_.restrict(said, may);
       if (may == JsonTypes(JsonTypes::kString)) said = by_patterns(known, said);
       return said != whole ? decided(said).value_or(l) : l;
+    };
+    NumberMap<FormulaId> seen;  // the same things are said in many places
+    return formulas_.map(f, [&](FormulaId l) -> FormulaId {
+      if (formulas_.atom(l).kind != AtomKind::kChild) return l;
+      if (const FormulaId* one = seen.find(l)) return *one;
+      const FormulaId found = left_of(l);
+      seen.set(l, found);
+      return found;
     });
   };
   // What a formula is to be told of a value of which this is known, and was `before`.

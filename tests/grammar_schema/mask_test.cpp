@@ -453,5 +453,24 @@ TEST(ScalarKey, IsTheSameWhateverCameFirst) {
   EXPECT_NE(scalar_key(one, first), scalar_key(one, string));
 }
 
+// A pattern holds whatever characters a key is made of: where it ends is no question.
+TEST(ScalarKey, TellsOnePatternFromTwo) {
+  Formulas formulas;
+  const auto pattern = [&](const std::string& regex) {
+    return formulas.literal({AtomKind::kPattern, formulas.pattern({regex, true}), 0});
+  };
+  const FormulaId both = formulas.all({pattern("a"), pattern("b")});
+  const std::string of_both = scalar_key(formulas, both).value();
+  // Parts of that key as patterns.
+  for (std::size_t end = 1; end < of_both.size(); ++end) {
+    for (std::size_t from = 0; from < end; ++from) {
+      const FormulaId other = pattern(of_both.substr(from, end - from));
+      EXPECT_NE(scalar_key(formulas, other), of_both);
+      if (other == pattern("b")) continue;
+      EXPECT_NE(scalar_key(formulas, formulas.all({pattern("a"), other})), of_both);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace espalier::grammar

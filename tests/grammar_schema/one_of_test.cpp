@@ -168,7 +168,7 @@ class RandomBounds {
 TEST(OneOfOracle, TextsAreAcceptedIffBoundsAndPatternsOfOneBranchHold) {
   const std::vector<std::string> all = RandomBounds::texts();
   const std::uint64_t runs = std::getenv("ESPALIER_LONG") != nullptr ? 30'000 : 1500;
-      for (std::uint64_t seed = 0; seed < runs && !HasFatalFailure(); ++seed) {
+  for (std::uint64_t seed = 0; seed < runs && !HasFatalFailure(); ++seed) {
     check_naively(RandomBounds(seed).schema(), all, seed);
   }
 }
@@ -242,6 +242,39 @@ TEST(OneOf, ChoicesInsideChoicesAreToldApart) {
   EXPECT_FALSE(testing::accepts(grammar, R"({"items":[1],"type":"group"})"));
   EXPECT_FALSE(testing::accepts(grammar, R"({"include":"b","name":"a"})"));
   EXPECT_FALSE(testing::accepts(grammar, "1"));  // of all inputs, which say nothing of numbers
+}
+
+// The member that tells branches apart is required outside of them, by what stands around the
+// choice that they are part of: without knowing that, each branch would have to deny all others.
+TEST(OneOf, BranchesAreToldApartByAMemberThatIsRequiredAroundThem) {
+  constexpr int kBranches = 40;
+  Json kinds = Json::array(), inner = Json::array();
+  for (int i = 0; i < kBranches; ++i) {
+    const std::string n = std::to_string(i);
+    kinds.push_back("kind" + n);
+    inner.push_back({{"properties",
+                      {{"kind", {{"type", "string"}, {"enum", {"kind" + n}}}},
+                       {"of" + n, {{"type", "integer"}}}}}});
+  }
+  const Json schema = {
+      {"allOf",
+       {{{"type", "object"},
+         {"properties", {{"kind", {{"type", "string"}}}}},
+         {"required", {"kind"}}}}},
+      {"oneOf",
+       {{{"properties",
+          {{"kind", {{"not", {{"enum", kinds}}}}}, {"plain", {{"type", "boolean"}}}}}},
+        {{"oneOf", inner}}}}};
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  EXPECT_TRUE(testing::accepts(*grammar, R"({"of3":1,"kind":"kind3"})"));
+  EXPECT_FALSE(testing::accepts(*grammar, R"({"of3":"x","kind":"kind3"})"));
+  EXPECT_TRUE(testing::accepts(*grammar, R"({"of3":"x","kind":"kind39"})"));
+  EXPECT_FALSE(testing::accepts(*grammar, R"({"of3":1})"));
+  EXPECT_TRUE(testing::accepts(*grammar, R"({"plain":true,"kind":"other"})"));
+  EXPECT_FALSE(testing::accepts(*grammar, R"({"plain":1,"kind":"other"})"));
+  EXPECT_TRUE(testing::accepts(*grammar, R"({"plain":1,"kind":"kind0"})"));
+  EXPECT_FALSE(testing::accepts(*grammar, R"({"kind":3})"));
 }
 
 }  // namespace
