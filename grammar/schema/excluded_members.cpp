@@ -51,7 +51,7 @@ class Reader {
     if (names_.empty() || denied.empty() || asserted.empty()) return false;
     for (std::vector<std::uint32_t>* of : {&names_, &denied, &asserted}) {
       std::ranges::sort(*of);
-      of->erase(std::ranges::unique(*of).begin(), of->end());
+      of->erase(std::unique(of->begin(), of->end()), of->end());
     }
     std::erase_if(names_, [&](std::uint32_t name) {
       const auto speaks = [&](std::uint32_t map) { return value(map, name) != Formulas::kTrue; };

@@ -156,7 +156,7 @@ void SchemaMachine::prepare_patterns() {
       return l;
     });
     std::ranges::sort(own);
-    own.erase(std::ranges::unique(own).begin(), own.end());
+    own.erase(std::unique(own.begin(), own.end()), own.end());
     if ((own.size() < 2 && !denies) || std::ranges::none_of(own, large)) return;
     make([&] {
       const ScalarDfa* last = nullptr;
