@@ -135,6 +135,8 @@ class ScalarDfa {
     MaskTable many;             // the same, where they are many
     std::vector<std::uint32_t>
         exits;  // leave later than at once, by their numbers in Tables::exits
+    /// Those of a row of bits, by how many they are.
+    void set_staying(std::vector<std::uint64_t> bits);
   };
   /// What of a vocabulary this needs; outlives it.
   struct Tables {

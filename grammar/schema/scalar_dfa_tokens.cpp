@@ -26,6 +26,16 @@ void add_holding(const ScalarDfa::Tables& tables, const ByteSet& bytes,
 
 }  // namespace
 
+void ScalarDfa::Tokens::set_staying(std::vector<std::uint64_t> bits) {
+  const std::uint32_t count = count_bits(bits);
+  if (count > kListedTokens) {
+    many = {std::move(bits)};
+    return;
+  }
+  stay.reserve(count);
+  for_each_bit(bits, [&](TokenId id) { stay.push_back(id); });
+}
+
 std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables, State q) const {
   {
     const std::lock_guard lock(mutex_);
@@ -42,13 +52,7 @@ std::shared_ptr<const ScalarDfa::Tokens> ScalarDfa::tokens(const Tables& tables,
     walked = true;
     first = large;
   }
-  const std::uint32_t count = count_bits(words);
-  if (count <= kListedTokens) {
-    out->stay.reserve(count);
-    for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
-  } else {
-    out->many = {std::move(words)};
-  }
+  out->set_staying(std::move(words));
   // Exits are sorted by what they have inside: each text is read once.
   const Terminal::Piece& exits = quoted_ ? *tables.quoted : *tables.bare;
   std::string_view text;

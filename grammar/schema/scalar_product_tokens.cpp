@@ -271,13 +271,7 @@ std::shared_ptr<const ScalarProduct::Tokens> ScalarProduct::tokens(State q, std:
     add_by_walk(q, words, out->longest);
   }
   out->piece = whole ? tables_->quoted : inside_below(tables_->string, node);
-  const std::uint32_t count = count_bits(words);
-  if (count <= kListedTokens) {
-    out->stay.reserve(count);
-    for_each_bit(words, [&](TokenId id) { out->stay.push_back(id); });
-  } else {
-    out->many = {std::move(words)};
-  }
+  out->set_staying(std::move(words));
   add_exits(q, *out->piece, out->exits);
   shared_->states_made += facts_.size() - before;
   const std::size_t bytes = sizeof(Tokens) + out->stay.size() * sizeof(TokenId) +

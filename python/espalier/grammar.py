@@ -23,12 +23,12 @@ message names the limit), "not_found".
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex
 
 from espalier import _check, _core
+from espalier._bitmask import allocate_bitmask, apply_bitmask, writable
 
 # Importing it tells _core which class to raise.
 from espalier._errors import Error
@@ -193,7 +193,7 @@ class Matcher:
         ~2 ms). Raises Error("invalid") where the array does not fit.
         """
         try:
-            self._core.fill_bitmask(_writable(bitmask), row, tokens_left)
+            self._core.fill_bitmask(writable(bitmask), row, tokens_left)
         except TypeError:
             _check_numbers(rows=[row], tokens_left=tokens_left)
             raise
@@ -474,7 +474,7 @@ def fill_bitmasks(
     listed = list(matchers)
     chosen = list(range(len(listed))) if rows is None else list(rows)
     try:
-        _core.fill_bitmasks([_matcher_core(m) for m in listed], _writable(bitmask), chosen, tokens_left, threads)
+        _core.fill_bitmasks([_matcher_core(m) for m in listed], writable(bitmask), chosen, tokens_left, threads)
     except TypeError:
         _check_numbers(rows=chosen, tokens_left=tokens_left, threads=threads)
         raise
@@ -527,48 +527,6 @@ class MaskSlots:
         return numpy.asarray(slots, dtype=numpy.int32), changed
 
 
-def allocate_bitmask(rows: int, vocabulary_size: int) -> numpy.typing.NDArray[numpy.int32]:
-    """A numpy array for fill_bitmask, all bits 0: shape (rows, ceil(vocabulary_size / 32)), int32."""
-    import numpy
-
-    return numpy.zeros((rows, (vocabulary_size + 31) // 32), dtype=numpy.int32)
-
-
-def apply_bitmask(logits: Any, bitmask: Any) -> None:
-    """-inf, in place, for every token that `bitmask` forbids.
-
-    logits:  float, shape (size,) or (rows, size), numpy or a torch tensor of any type of floats, on any device. Its
-             size may be larger than the vocabulary's (padded heads): what lies past it is forbidden.
-    bitmask: as for fill_bitmask, with as many rows
-    """
-    import numpy
-
-    words = numpy.atleast_2d(numpy.asarray(_writable(bitmask)))
-    # What torch has is filled by torch: numpy knows no bfloat16, and no memory but the host's.
-    by_torch = hasattr(logits, "masked_fill_")
-    target: Any = logits.detach() if by_torch else numpy.asarray(_writable(logits))
-    if not (target.is_floating_point() if by_torch else target.dtype.kind == "f"):
-        raise Error(f"the logits must be floats, not {target.dtype}", "invalid")
-    if not by_torch and not target.flags.writeable:
-        raise Error("the logits are read-only", "invalid")
-    shape = tuple(target.shape)
-    if len(shape) not in (1, 2):
-        raise Error("the logits must have the shape (size,) or (rows, size)", "invalid")
-    rows = 1 if len(shape) == 1 else shape[0]
-    if rows != words.shape[0]:
-        raise Error(f"{rows} rows of logits, {words.shape[0]} rows of bitmask", "invalid")
-    allowed = numpy.unpackbits(numpy.ascontiguousarray(words).view(numpy.uint8), axis=1, bitorder="little")
-    size = min(shape[-1], allowed.shape[1])
-    forbidden = numpy.ones((rows, shape[-1]), bool)
-    forbidden[:, :size] = allowed[:, :size] == 0
-    forbidden = forbidden.reshape(shape)
-    if by_torch:
-        torch: Any = sys.modules["torch"]
-        target.masked_fill_(torch.from_numpy(forbidden).to(target.device), float("-inf"))
-    else:
-        target[forbidden] = -numpy.inf
-
-
 def set_cache_limit(limit: int) -> None:
     """What the states and masks of all grammars of the process may hold together, in bytes (28 MiB unless set).
 
@@ -596,20 +554,3 @@ def _check_numbers(rows: Sequence[int] = (), tokens_left: int | None = None, thr
     if tokens_left is not None:
         _check.whole("tokens_left", tokens_left, 0, _check.MOST)
     _check.whole("threads", threads, 0, _check.MOST)
-
-
-def _writable(array: Any) -> Any:
-    """`array` itself where it has a buffer, else a numpy view of the same memory."""
-    try:
-        memoryview(array)
-    except TypeError:
-        pass
-    else:
-        return array
-    if hasattr(array, "detach") and hasattr(array, "numpy"):  # torch: shares memory, on the CPU only
-        return array.detach().numpy()
-    if hasattr(array, "__dlpack__"):
-        import numpy
-
-        return numpy.from_dlpack(array)
-    raise Error(f"{type(array).__name__} is no array: it has neither a buffer nor DLPack", "invalid")

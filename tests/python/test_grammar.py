@@ -386,8 +386,9 @@ def test_references_lead_to_documents_that_are_given(letters: grammar.Vocabulary
             grammar.compile_schema(schema, letters, documents=wrong)
     with pytest.raises(Error, match="a resolver, whose documents"):
         compiled.store()
+    no_dict: Any = [True]
     with pytest.raises(TypeError, match="documents is a dict of schemas by URI"):
-        grammar.compile_schema(schema, letters, documents=[True])  # type: ignore[arg-type]
+        grammar.compile_schema(schema, letters, documents=no_dict)
     # Without a base the reference is taken as it stands.
     assert accepts(grammar.compile_schema({"$ref": "any.json"}, letters, documents={"any.json": True}), b"[]")
 
