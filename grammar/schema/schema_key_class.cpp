@@ -6,6 +6,7 @@
 #include <string>
 
 #include "grammar/json_expression.h"
+#include "grammar/schema/language_classes.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -15,6 +16,8 @@ constexpr std::size_t kMostPatterns = 128;     // of the keys of an object
 constexpr std::size_t kMostParts = 384;        // of all classes of keys that match several
 constexpr std::size_t kMostMatched = 4096;     // sets of patterns that are looked at for these
 constexpr std::size_t kMostStatePairs = 2048;  // of two patterns' automata
+constexpr std::size_t kMostTogether = 4096;    // states of all patterns' automata together
+constexpr std::size_t kMostOfClasses = 65536;  // such states, of all classes
 
 }  // namespace
 
@@ -53,8 +56,8 @@ LanguageRelation SchemaMachine::key_relation(FormulaId a, FormulaId b) {
 
 // The class of the keys that match just these patterns, without those patterns that follow from
 // the others. Nothing where two of them show that there is no such key.
-std::optional<KeyClass> SchemaMachine::key_class(const std::vector<FormulaId>& patterns,
-                                                 const std::vector<FormulaId>& matched) {
+std::optional<KeyClass> SchemaMachine::key_class(const Patterns& patterns,
+                                                 const Patterns& matched) {
   KeyClass out;
   for (std::size_t i = 0; i < patterns.size(); ++i) {
     const FormulaId p = patterns[i];
@@ -79,13 +82,25 @@ std::optional<KeyClass> SchemaMachine::key_class(const std::vector<FormulaId>& p
   return out;
 }
 
-// The classes that keys make by the patterns that they match, those of the fewest first; some of
-// them may have no key. Where they are too many, keys that match more patterns than so many at once
-// are not read: undecided.
-const std::vector<KeyClass>& SchemaMachine::key_classes(const std::vector<FormulaId>& patterns) {
+// The classes that keys make by the patterns that they match, those of the fewest first. Where two
+// patterns alone were asked for more than a few, all of them together are, if their automata are
+// small enough for that: else some classes may have no key. Where classes are too many, keys that
+// match more patterns than so many at once are not read: undecided.
+const std::vector<KeyClass>& SchemaMachine::key_classes(const Patterns& patterns) {
   const auto [it, fresh] = key_classes_.try_emplace(patterns);
   std::vector<KeyClass>& out = it->second;
   if (!fresh) return out;
+  bool whole = classes_by_pairs(patterns, out);
+  if (!whole || out.size() > 2 * patterns.size() + 1) {
+    if (const auto all = classes_together(patterns, out)) whole = *all;
+  }
+  if (!whole) undecided_ = true;
+  for (const KeyClass& one : out) bytes_ += sizeof one + one.held_bytes();
+  return out;
+}
+
+// The classes that no two patterns show to have no key; whether these are all.
+bool SchemaMachine::classes_by_pairs(const Patterns& patterns, std::vector<KeyClass>& out) {
   struct Matched {
     std::vector<FormulaId> patterns;
     std::size_t next = 0;  // of all, behind them
@@ -115,9 +130,40 @@ const std::vector<KeyClass>& SchemaMachine::key_classes(const std::vector<Formul
     whole = whole && !fuel_.exhausted();
     if (whole || size <= 1) std::ranges::move(own, std::back_inserter(out));
   }
-  if (!whole) undecided_ = true;
-  for (const KeyClass& one : out) bytes_ += sizeof one + one.held_bytes();
-  return out;
+  return whole;
+}
+
+// The classes that have a key, by the states of all patterns' automata together; whether these are
+// all. Nothing, and `out` as it was, where a pattern has no automaton or the states are too many.
+std::optional<bool> SchemaMachine::classes_together(const Patterns& patterns,
+                                                    std::vector<KeyClass>& out) {
+  std::vector<std::shared_ptr<const ScalarDfa>> automata;
+  std::vector<const ScalarDfa*> languages;
+  std::vector<bool> denied;
+  for (const FormulaId p : patterns) {
+    automata.push_back(key_automaton(p));
+    if (automata.back() == nullptr || !automata.back()->quoted()) return std::nullopt;
+    languages.push_back(automata.back().get());
+    denied.push_back(formulas_.negated(expand_key(p)));
+  }
+  const auto found = language_classes(languages, kMostTogether);
+  if (!fuel_.spend(found ? found->states : kMostTogether) || !found) return std::nullopt;
+  std::vector<std::vector<FormulaId>> sets;
+  for (const std::vector<std::uint32_t>& in : found->sets) {
+    std::vector<FormulaId>& matched = sets.emplace_back();
+    for (std::uint32_t i = 0; i < patterns.size(); ++i) {
+      if (std::binary_search(in.begin(), in.end(), i) != denied[i]) matched.push_back(patterns[i]);
+    }
+  }
+  std::ranges::stable_sort(sets, {}, &std::vector<FormulaId>::size);
+  const std::size_t most =
+      std::max(patterns.size() + 1, kMostOfClasses / std::max<std::size_t>(found->states, 1));
+  out.clear();
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    if (i > most && sets[i].size() > sets[i - 1].size()) return false;
+    if (auto one = key_class(patterns, sets[i])) out.push_back(std::move(*one));
+  }
+  return true;
 }
 
 // Of strings that satisfy something else by how long they are: those of each range of lengths in
@@ -171,8 +217,7 @@ bool SchemaMachine::in_class(const KeyClass& key, std::uint32_t name) {
 }
 
 // What is known of a class beside some names.
-FoundKeys& SchemaMachine::found_class(const KeyClass& key,
-                                      const std::vector<std::uint32_t>& names) {
+FoundKeys& SchemaMachine::found_class(const KeyClass& key, const Names& names) {
   const auto [it, fresh] = found_classes_.try_emplace({key.patterns, key.matched, names});
   FoundKeys& of = it->second;
   if (!fresh) return of;
@@ -192,8 +237,7 @@ void SchemaMachine::note_found(const FoundKeys& of, std::size_t from) {
 }
 
 // The keys of a class that may come where those of `seen` stand.
-std::vector<FormulaId> SchemaMachine::open_languages(const KeyClass& key,
-                                                     const std::vector<std::uint32_t>& names,
+std::vector<FormulaId> SchemaMachine::open_languages(const KeyClass& key, const Names& names,
                                                      std::uint32_t seen) {
   FoundKeys& of = found_class(key, names);
   std::vector<std::uint32_t> taken;
@@ -296,8 +340,7 @@ bool SchemaMachine::find_next_key(FoundKeys& of, const KeyClass& key) {
 
 // A key of the class that no formula names and that does not stand yet. Which one it is depends on
 // the keys that stand only as far as these are among those that were found before it.
-std::optional<std::string> SchemaMachine::fresh_key(const KeyClass& key,
-                                                    const std::vector<std::uint32_t>& names,
+std::optional<std::string> SchemaMachine::fresh_key(const KeyClass& key, const Names& names,
                                                     std::uint32_t seen) {
   if (key.patterns.empty()) {
     for (std::size_t i = seen_sets_[seen].size();; ++i) {

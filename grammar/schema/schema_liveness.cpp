@@ -369,6 +369,18 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
     bytes_ += sizeof(Plan) + 96;
     return &known;
   };
+  // A choice is closed as that of its branches which is known to be closed soonest. A search of its
+  // own could begin with another member after each one that came, so that a closing would not end.
+  const auto known_part = [&](const Frame& frame) -> const Plan* {
+    if (formulas_.op(frame.formula) != Formulas::Op::kOr) return nullptr;
+    const Plan* least = nullptr;
+    for (const FormulaId branch : formulas_.children(frame.formula)) {
+      const auto at = plans_.find(id_of(branch, frame.seen));
+      if (at == plans_.end() || at->second.verdict != Verdict::kYes) continue;
+      if (least == nullptr || at->second.size < least->size) least = &at->second;
+    }
+    return least;
+  };
   const auto next_required = [&](Frame& frame, std::shared_ptr<const RequiredMembers> required,
                                  std::uint32_t next) -> const Plan* {
     const RequiredMembers::Member& member = required->members[next];
@@ -426,6 +438,11 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
           stack.pop_back();
           continue;
         }
+      }
+      if (const Plan* least = known_part(top)) {
+        result = settle(top, Plan(*least));
+        stack.pop_back();
+        continue;
       }
       if (fuel_.spend()) {
         open(top);

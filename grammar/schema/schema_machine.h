@@ -168,6 +168,8 @@ class SchemaMachine {
     LevelId next = 0;
     friend auto operator<=>(const Alternative&, const Alternative&) = default;
   };
+  using Patterns = std::vector<FormulaId>;   // of keys
+  using Names = std::vector<std::uint32_t>;  // by their numbers
   using OwnKeys = std::vector<std::string>;  // as they are spelled, without quotes, sorted
   using Levels = SmallVector<LevelId, 4>;
   using Alternatives = SmallVector<Alternative, 2>;
@@ -337,11 +339,10 @@ class SchemaMachine {
   std::uint64_t key_bound(LevelId object, std::uint64_t left);
   // schema_machine.cpp
   static bool own_key(const Level& object, const std::string& spelled);
-  const OwnKeys* own_keys(std::vector<std::uint32_t> names);
-  using Names = KeyWords::Names;  // schema_next_names.cpp
+  const OwnKeys* own_keys(Names names);
   Names may_come(LevelId object, const Names& names);
   Names may_come_together(LevelId object, const Names& names, Names& unsure);
-  KeyWords::Place key_words(std::vector<std::uint32_t> names);
+  KeyWords::Place key_words(Names names);
   std::string spelled(std::uint32_t name);
   State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
   LevelId level(Level&& level);
@@ -423,22 +424,21 @@ class SchemaMachine {
   [[nodiscard]] bool has_seen(std::uint32_t seen, std::uint32_t name) const;
   std::shared_ptr<const ScalarDfa> key_automaton(FormulaId pattern);
   LanguageRelation key_relation(FormulaId a, FormulaId b);
-  std::optional<KeyClass> key_class(const std::vector<FormulaId>& patterns,
-                                    const std::vector<FormulaId>& matched);
-  const std::vector<KeyClass>& key_classes(const std::vector<FormulaId>& patterns);
+  std::optional<KeyClass> key_class(const Patterns& patterns, const Patterns& matched);
+  const std::vector<KeyClass>& key_classes(const Patterns& patterns);
+  bool classes_by_pairs(const Patterns& patterns, std::vector<KeyClass>& out);
+  std::optional<bool> classes_together(const Patterns& patterns, std::vector<KeyClass>& out);
   std::vector<FormulaId> by_lengths(FormulaId f);
   bool in_class(const KeyClass& key, std::uint32_t name);
-  FoundKeys& found_class(const KeyClass& key, const std::vector<std::uint32_t>& names);
+  FoundKeys& found_class(const KeyClass& key, const Names& names);
   void note_found(const FoundKeys& of, std::size_t from);
-  std::vector<FormulaId> open_languages(const KeyClass& key,
-                                        const std::vector<std::uint32_t>& names,
+  std::vector<FormulaId> open_languages(const KeyClass& key, const Names& names,
                                         std::uint32_t seen);
   std::vector<FormulaId> class_languages(const KeyClass& key, std::span<const std::uint32_t> names,
                                          std::span<const std::uint32_t> taken);
   void suggest_keys(FoundKeys& of, const KeyClass& key);
   bool find_next_key(FoundKeys& of, const KeyClass& key);
-  std::optional<std::string> fresh_key(const KeyClass& key, const std::vector<std::uint32_t>& names,
-                                       std::uint32_t seen);
+  std::optional<std::string> fresh_key(const KeyClass& key, const Names& names, std::uint32_t seen);
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
   FormulaId expand_key(FormulaId f);
@@ -483,7 +483,7 @@ class SchemaMachine {
   static constexpr std::uint32_t kNoName = UINT32_MAX;
   [[nodiscard]] std::optional<std::uint32_t> first_in_order(FormulaId f) const;
   bool wants_repeat(FormulaId f);
-  [[nodiscard]] std::vector<std::uint32_t> required_by_all(FormulaId f) const;
+  [[nodiscard]] Names required_by_all(FormulaId f) const;
   const Plan& plan(Kind kind, FormulaId f, std::uint32_t seen);
   std::shared_ptr<const RequiredMembers> required_alone(FormulaId f, std::uint32_t seen);
   FormulaId after_witness(FormulaId rest, FormulaId value);
@@ -559,13 +559,13 @@ class SchemaMachine {
   };
   std::vector<Text> texts_;
   InternTable text_ids_;
-  std::map<std::vector<std::uint32_t>, OwnKeys> own_keys_;  // by names
+  std::map<Names, OwnKeys> own_keys_;  // by names
   KeyWords key_words_;
-  std::map<std::tuple<std::vector<FormulaId>, std::vector<FormulaId>, std::vector<std::uint32_t>>,
+  std::map<std::tuple<Patterns, Patterns, Names>,
            FoundKeys>
       found_classes_;                 // by patterns, those that are matched, and names
   std::set<std::string> found_keys_;  // of all of them
-  std::vector<std::vector<std::uint32_t>> seen_sets_;  // names, sorted
+  std::vector<Names> seen_sets_;      // names, sorted
   InternTable seen_ids_;
   std::deque<Scalar> scalars_;                            // never moved
   std::unordered_map<FormulaId, std::uint32_t> untaken_;  // kNoScalar: not decided
