@@ -89,7 +89,10 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   StateId resolve(const MatcherState& at, Automaton& automaton) const;
   StateId replay(const MatcherState& next, StateId state, Automaton& automaton) const;
   void begin_anew() const;
-  [[nodiscard]] std::size_t budget() const { return std::max(state_bytes_, 2 * replayed_); }
+  [[nodiscard]] std::size_t budget() const {
+    return std::max(state_bytes_,
+                    static_cast<std::size_t>(2 * rate_ * static_cast<double>(replayed_)));
+  }
   [[nodiscard]] bool leased() const { return lease_.use_count() > 1; }
   std::size_t count() const;
   void tell_cache(std::size_t now) const;
@@ -106,6 +109,7 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   mutable std::string start_closing_;  // of which least_tokens() told
   // Bytes that the largest replay into this automaton made, and tokens of that into any.
   mutable std::size_t replayed_ = 0, longest_replay_ = 0;
+  mutable double rate_ = 1;  // what an automaton holds of what it says itself, when it was counted last
   // What the automaton held when it was counted last, what it said itself then, and calls since.
   mutable std::size_t counted_ = 0, bytes_when_counted_ = 0, calls_ = 0;
   mutable std::size_t held_ = 0;  // by the automaton alone, at the end of the last call

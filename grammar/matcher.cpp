@@ -122,6 +122,9 @@ void CompiledGrammar::begin_anew() const {
 std::size_t CompiledGrammar::count() const {
   counted_ = automaton_->held_bytes();
   bytes_when_counted_ = automaton_->bytes();
+  if (bytes_when_counted_ > 0) {
+    rate_ = std::max(1.0, static_cast<double>(counted_) / static_cast<double>(bytes_when_counted_));
+  }
   calls_ = 0;
   return counted_;
 }
@@ -139,10 +142,8 @@ void CompiledGrammar::tell_cache(std::size_t now) const {
 CompiledGrammar::Call::~Call() {
   constexpr std::size_t kPart = 2, kLittle = 65'536, kCalls = 1024, kBytesACall = 16;
   const std::size_t grown = automaton_.bytes() - grammar_.bytes_when_counted_;
-  const double before = static_cast<double>(grammar_.bytes_when_counted_);
-  const double rate =
-      before > 0 ? std::max(1.0, static_cast<double>(grammar_.counted_) / before) : 1.0;
-  grammar_.held_ = grammar_.counted_ + static_cast<std::size_t>(rate * static_cast<double>(grown));
+  grammar_.held_ =
+      grammar_.counted_ + static_cast<std::size_t>(grammar_.rate_ * static_cast<double>(grown));
   if (grown > grammar_.counted_ / kPart + kLittle ||
       ++grammar_.calls_ > kCalls + grammar_.counted_ / kBytesACall) {
     grammar_.held_ = grammar_.count();
