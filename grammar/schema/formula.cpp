@@ -78,8 +78,9 @@ FormulaId Formulas::intern(Node node, std::span<const FormulaId> children) {
            std::ranges::equal(this->children(f), children);
   });
   if (same != InternTable::kNone) return same;
-  node.ordered = node.op == Op::kLiteral && node.atom.kind == AtomKind::kOrder;
-  for (const FormulaId c : children) node.ordered = node.ordered || nodes_[c].ordered;
+  if (node.op == Op::kLiteral)
+    node.kinds = std::uint32_t{1} << static_cast<unsigned>(node.atom.kind);
+  for (const FormulaId c : children) node.kinds |= nodes_[c].kinds;
   node.first = static_cast<std::uint32_t>(children_.size());
   node.count = static_cast<std::uint32_t>(children.size());
   children_.insert(children_.end(), children.begin(), children.end());
@@ -170,7 +171,8 @@ FormulaId Formulas::negate(FormulaId f) {
     for (FormulaId& part : parts) part = negate(part);
     out = nodes_[f].op == Op::kAnd ? any(parts) : all(parts);
   }
-  if (out > kTrue && !nodes_[f].ordered) {
+  // Where an order is kept the negation's negation is another formula.
+  if (out > kTrue && !has_atom(f, AtomKind::kOrder)) {
     nodes_[f].negation = out;
     nodes_[out].negation = f;
   }

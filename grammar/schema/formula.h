@@ -180,6 +180,10 @@ class Formulas {
   }
   /// The types that its parts leave a value.
   [[nodiscard]] JsonTypes types_of(FormulaId f) const;
+  /// Whether an atom of the kind is in it, formulas inside of atoms not counted. Costs nothing.
+  [[nodiscard]] bool has_atom(FormulaId f, AtomKind kind) const {
+    return (nodes_[f].kinds >> static_cast<unsigned>(kind) & 1) != 0;
+  }
   /// A pattern, or that there is none.
   [[nodiscard]] bool is_pattern(FormulaId f) const {
     return nodes_[f].op == Op::kLiteral && nodes_[f].atom.kind == AtomKind::kPattern;
@@ -198,8 +202,8 @@ class Formulas {
     bool negated = false;
     Atom atom;
     std::uint32_t first = 0, count = 0;
-    FormulaId negation = 0;  // 0: not made yet
-    bool ordered = false;    // an AtomKind::kOrder inside: its negation's negation is another
+    FormulaId negation = 0;   // 0: not made yet
+    std::uint32_t kinds = 0;  // of its atoms, a bit each
   };
   template <class To>
   FormulaId map_into(FormulaId f, To& to, NumberMap<FormulaId>& known) {

@@ -22,8 +22,8 @@ struct KeyFacts {
   // Where it says nothing but what all members satisfy, which of them come and how many.
   bool keys_alone = false;
   std::optional<std::uint32_t> members;
-  FormulaId other = 0;               // plain: what any other key's value satisfies
-  std::vector<std::uint32_t> names;  // that the formula speaks of
+  FormulaId other = 0;                                // plain: what any other key's value satisfies
+  const std::vector<std::uint32_t>* names = nullptr;  // that the formula speaks of; rising
   std::vector<FormulaId> patterns;
   // Which members bring an object closer to its end: those that must come, or be wrong, somewhere
   // in the formula; any other where something asks for more members, for a difference, or for a
@@ -32,7 +32,7 @@ struct KeyFacts {
   bool any_wanted = false;
   // Of those, the one that most of the formula speaks of: what tells alternatives apart is.
   std::optional<std::uint32_t> most_wanted;
-  [[nodiscard]] std::size_t held_bytes() const { return held_by_all(names, patterns, wanted); }
+  [[nodiscard]] std::size_t held_bytes() const { return held_by_all(patterns, wanted); }
 };
 
 /// Keys by the patterns that they match: of `patterns`, just those in `matched`. What others say

@@ -1,6 +1,7 @@
 // What a formula becomes when a container reads one more member or item, and when it ends.
 #include <algorithm>
 
+#include "grammar/schema/rising.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -190,20 +191,6 @@ bool SchemaMachine::at_end(FormulaId f) {
   }) == Formulas::kTrue;
 }
 
-// Whether an atom of the kind is in it; `known` is of that kind.
-bool SchemaMachine::speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known) {
-  if (f <= Formulas::kTrue) return false;
-  if (const bool* answer = known.find(f)) return *answer;
-  bool out = false;
-  if (formulas_.op(f) == Formulas::Op::kLiteral) {
-    out = formulas_.atom(f).kind == kind;
-  } else {
-    for (const FormulaId c : formulas_.children(f)) out = out || speaks_of(kind, c, known);
-  }
-  known.set(f, out);
-  return out;
-}
-
 // The rest of an array once its last item is known.
 FormulaId SchemaMachine::with_value(FormulaId f, JsonValueId value) {
   return formulas_.map(f, [&](FormulaId l) -> FormulaId {
@@ -223,7 +210,7 @@ std::optional<std::uint32_t> most_frequent(std::span<const std::uint32_t> sorted
   std::optional<std::uint32_t> out;
   std::size_t most = 1;
   for (auto at = sorted.begin(); at != sorted.end();) {
-    const auto end = std::upper_bound(at, sorted.end(), *at);
+    const auto end = std::find_if(at, sorted.end(), [&](std::uint32_t n) { return n != *at; });
     if (static_cast<std::size_t>(end - at) > most) {
       most = static_cast<std::size_t>(end - at);
       out = *at;
@@ -235,9 +222,17 @@ std::optional<std::uint32_t> most_frequent(std::span<const std::uint32_t> sorted
 
 }  // namespace
 
+// One list for all formulas that speak of the same names.
+const SchemaMachine::Names* SchemaMachine::name_set(Names&& names) {
+  const auto [at, fresh] = name_sets_.insert(std::move(names));
+  if (fresh) bytes_ += at->size() * sizeof(std::uint32_t) + 64;
+  return &*at;
+}
+
 const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (const auto it = key_facts_.find(f); it != key_facts_.end()) return it->second;
   KeyFacts facts;
+  Names names;
   bool plain = true;
   facts.steady = facts.keys_alone = true;
   std::size_t asserted_members = 0, members = 0;  // of the conjunction, anywhere
@@ -249,6 +244,8 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
       facts.members = formulas_.atom(l).a;
     } else if (!asserted || formulas_.atom(l).kind != AtomKind::kHas) {
       facts.steady = false;
+    } else {
+      facts.wanted.push_back(formulas_.atom(l).a);
     }
   };
   if (formulas_.op(f) == Formulas::Op::kAnd) {
@@ -260,6 +257,24 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (!plain) facts.members.reset();
   facts.plain = plain;
   facts.other = facts.members ? formulas_.members_of(*facts.members).other : Formulas::kTrue;
+  const auto sort = [](Names& numbers) {
+    if (!std::ranges::is_sorted(numbers)) std::ranges::sort(numbers);
+  };
+  if (facts.plain) {  // the usual object, asked for after each member: no more than it needs
+    sort(facts.wanted);
+    if (facts.members) {
+      for (const auto& [name, value] : formulas_.members_of(*facts.members).named) {
+        names.push_back(name);
+      }
+    }
+    if (!std::ranges::includes(names, facts.wanted)) {
+      names.insert(names.end(), facts.wanted.begin(), facts.wanted.end());
+    }
+    make_rising(names);
+    facts.names = name_set(std::move(names));
+    return key_facts_.emplace(f, std::move(facts)).first->second;
+  }
+  facts.wanted.clear();
   formulas_.map(f, [&](FormulaId l) {
     const Atom atom = formulas_.atom(l);
     const bool negated = formulas_.negated(l);
@@ -267,26 +282,26 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
     facts.keys_alone =
         facts.keys_alone && (atom.kind == AtomKind::kMembers || atom.kind == AtomKind::kHas ||
                              atom.kind == AtomKind::kMembersAtLeast);
-    if (atom.kind == AtomKind::kHas) facts.names.push_back(atom.a);
+    if (atom.kind == AtomKind::kHas) names.push_back(atom.a);
     if (atom.kind == AtomKind::kHas && !negated) facts.wanted.push_back(atom.a);
     if (atom.kind == AtomKind::kDiffers || (atom.kind == AtomKind::kMembersAtLeast && !negated)) {
       facts.any_wanted = true;
     }
     if (atom.kind == AtomKind::kOrder) {
-      const auto& names = formulas_.name_list_of(atom.a);
-      facts.names.insert(facts.names.end(), names.begin(), names.end());
+      const auto& list = formulas_.name_list_of(atom.a);
+      names.insert(names.end(), list.begin(), list.end());
     }
     if (atom.kind == AtomKind::kDiffers) {
       for (const JsonValueId value : formulas_.values_of(atom.a)) {
         for (const auto& [name, inner] : formulas_.json_values().members(value)) {
-          facts.names.push_back(name);
+          names.push_back(name);
         }
       }
     }
     if (atom.kind == AtomKind::kMembers) {
       const MemberMap& map = formulas_.members_of(atom.a);
       for (const auto& [name, value] : map.named) {
-        facts.names.push_back(name);
+        names.push_back(name);
         if (negated && value != Formulas::kTrue) facts.wanted.push_back(name);
       }
       for (const auto& [pattern, value] : map.patterns) {
@@ -298,14 +313,10 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
     return l;
   });
   facts.keys_alone = facts.keys_alone && members == asserted_members;
-  for (auto* names : {&facts.names, &facts.wanted}) {
-    std::sort(names->begin(), names->end());
-    if (names == &facts.wanted) facts.most_wanted = most_frequent(*names);
-    names->erase(std::unique(names->begin(), names->end()), names->end());
-  }
-  std::sort(facts.patterns.begin(), facts.patterns.end());
-  facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
-                       facts.patterns.end());
+  sort(facts.wanted);
+  facts.most_wanted = most_frequent(facts.wanted);
+  for (auto* numbers : {&names, &facts.wanted, &facts.patterns}) make_rising(*numbers);
+  facts.names = name_set(std::move(names));
   return key_facts_.emplace(f, std::move(facts)).first->second;
 }
 

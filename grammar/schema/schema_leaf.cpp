@@ -7,6 +7,7 @@
 #include "grammar/hash.h"
 #include "grammar/json_expression.h"
 #include "grammar/make_room.h"
+#include "grammar/schema/rising.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -232,26 +233,25 @@ std::uint32_t SchemaMachine::seen_with(std::uint32_t seen, const std::string& ke
 // they match. Keys of the last kind that stand already are excluded when they end.
 SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
   if (levels_[object].has_leaf) return levels_[object].leaf;
-  KeyFacts facts;
-  facts.plain = true;
+  bool plain = true;
+  Names joined;
+  Patterns patterns;
   const std::uint32_t seen = levels_[object].seen;
   const Alternatives& from = levels_[object].alternatives;
   for (const Alternative& a : from) {
     const KeyFacts& own = key_facts(a.formula);
-    facts.plain = facts.plain && own.plain;
-    facts.names.insert(facts.names.end(), own.names.begin(), own.names.end());
-    facts.patterns.insert(facts.patterns.end(), own.patterns.begin(), own.patterns.end());
+    plain = plain && own.plain;
+    if (from.size() > 1) joined.insert(joined.end(), own.names->begin(), own.names->end());
+    patterns.insert(patterns.end(), own.patterns.begin(), own.patterns.end());
   }
-  std::sort(facts.names.begin(), facts.names.end());
-  facts.names.erase(std::unique(facts.names.begin(), facts.names.end()), facts.names.end());
-  std::sort(facts.patterns.begin(), facts.patterns.end());
-  facts.patterns.erase(std::unique(facts.patterns.begin(), facts.patterns.end()),
-                       facts.patterns.end());
+  make_rising(joined);
+  make_rising(patterns);
+  const Names& names = from.size() > 1 ? joined : *key_facts(from[0].formula).names;
   LeafParts parts;
-  if (facts.patterns.empty()) {
+  if (patterns.empty()) {
     // Where any other key may come, every beginning can become one: whether a key may stand is
     // decided where it ends.
-    if (facts.plain) {
+    if (plain) {
       for (const Alternative& a : from) {
         const ValueFacts value = value_facts(expand(key_facts(a.formula).other));
         if (value.verdict != Verdict::kYes || !fits(levels_[object].depth, value.height)) continue;
@@ -259,7 +259,7 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
         levels_[object].after_key =
             std::max(levels_[object].after_key, value.size + level_bound(object) + 8);
       }
-    } else if (const auto fresh = fresh_key(KeyClass{}, facts.names, seen)) {
+    } else if (const auto fresh = fresh_key(KeyClass{}, names, seen)) {
       const LevelId other = value_after_key(object, *fresh);
       levels_[object].any_key = other != 0;
       levels_[object].other_value = other;
@@ -268,29 +268,31 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     if (levels_[object].any_key) {
       const std::uint32_t s = scalar(any_key_);
       if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
-      std::vector<std::uint32_t> own;
-      std::set_union(facts.names.begin(), facts.names.end(), seen_sets_[seen].begin(),
-                     seen_sets_[seen].end(), std::back_inserter(own));
+      Names own = names;
+      if (!std::ranges::includes(names, seen_sets_[seen])) {
+        own.insert(own.end(), seen_sets_[seen].begin(), seen_sets_[seen].end());
+        make_rising(own);
+      }
       levels_[object].own_keys = own_keys(std::move(own));
       levels_[object].leaf = leaf(std::move(parts));
       levels_[object].has_leaf = true;
       return levels_[object].leaf;
     }
   }
-  std::vector<std::uint32_t> names = facts.names;
-  std::erase_if(names, [&](std::uint32_t name) { return has_seen(seen, name); });
-  std::vector<std::uint32_t> live = may_come(object, names);
+  Names left = names;
+  std::erase_if(left, [&](std::uint32_t name) { return has_seen(seen, name); });
+  std::vector<std::uint32_t> live = may_come(object, left);
   if (!live.empty()) {
     const KeyWords::Place words = key_words(std::move(live));
     parts.push_back({words.scalar, words.state, 0});
   }
   static const std::vector<KeyClass> kNone;
-  for (const KeyClass& key : facts.patterns.empty() ? kNone : key_classes(facts.patterns)) {
-    const auto fresh = fresh_key(key, facts.names, seen);
+  for (const KeyClass& key : patterns.empty() ? kNone : key_classes(patterns)) {
+    const auto fresh = fresh_key(key, names, seen);
     const LevelId value = fresh ? value_after_key(object, *fresh) : 0;
     if (value == 0) continue;  // else the class has that key, and so a scalar
     levels_[object].after_key = std::max(levels_[object].after_key, level_bound(value));
-    for (const FormulaId language : open_languages(key, facts.names, seen)) {
+    for (const FormulaId language : open_languages(key, names, seen)) {
       const std::uint32_t s = scalar(language);
       const bool known = std::any_of(parts.begin(), parts.end(),
                                      [&](const LeafPart& part) { return part.scalar == s; });

@@ -306,7 +306,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       frame.facts = &key_facts(f);
       frame.others = frame.facts->any_wanted;
       const auto& wanted = frame.facts->wanted;
-      const auto& names = frame.others ? frame.facts->names : wanted;
+      const auto& names = frame.others ? *frame.facts->names : wanted;
       for (auto name = names.rbegin(); name != names.rend(); ++name) {
         if (!has_seen(frame.seen, *name) && must != *name) frame.names.push_back(*name);
       }
@@ -342,7 +342,7 @@ const SchemaMachine::Plan& SchemaMachine::plan(Kind kind, FormulaId start,
       key = formulas_.name_of(frame.names.back());
       frame.names.pop_back();
     } else {
-      key = fresh_key(frame.classes.back(), frame.facts->names, frame.seen);
+      key = fresh_key(frame.classes.back(), *frame.facts->names, frame.seen);
       frame.classes.pop_back();
     }
     if (key) frame.undecided = !add(frame, key) || frame.undecided;

@@ -446,9 +446,8 @@ class SchemaMachine {
   FormulaId after_member(FormulaId f, std::uint32_t name);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
-  bool speaks_of(AtomKind kind, FormulaId f, NumberMap<bool>& known);
-  bool has_unique(FormulaId f) { return speaks_of(AtomKind::kUnique, f, has_unique_); }
-  bool has_child(FormulaId f) { return speaks_of(AtomKind::kChild, f, has_child_); }
+  bool has_unique(FormulaId f) const { return formulas_.has_atom(f, AtomKind::kUnique); }
+  bool has_child(FormulaId f) const { return formulas_.has_atom(f, AtomKind::kChild); }
   FormulaId with_value(FormulaId f, JsonValueId value);
   FormulaId with_value(FormulaId f, const Json& value) {
     return with_value(f, formulas_.value(value));
@@ -456,6 +455,7 @@ class SchemaMachine {
   template <class Cut>
   FormulaId still_differs(std::uint32_t values, Cut&& cut);
   const KeyFacts& key_facts(FormulaId f);
+  const Names* name_set(Names&& names);
   bool key_matches(FormulaId pattern, std::uint32_t name);
   // schema_split.cpp
   FormulaId comparable(FormulaId value);
@@ -559,6 +559,7 @@ class SchemaMachine {
   };
   std::vector<Text> texts_;
   InternTable text_ids_;
+  std::set<Names> name_sets_;          // that formulas speak of
   std::map<Names, OwnKeys> own_keys_;  // by names
   KeyWords key_words_;
   std::map<std::tuple<Patterns, Patterns, Names>,
@@ -583,7 +584,6 @@ class SchemaMachine {
   NumberMap<ValueFacts> value_facts_;
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;
-  NumberMap<bool> has_child_, has_unique_;
   NumberMap<bool> key_matches_;                                          // by pattern and name
   NumberMap<LanguageRelation> key_relations_;                            // by two patterns
   std::map<std::vector<FormulaId>, std::vector<KeyClass>> key_classes_;  // by patterns

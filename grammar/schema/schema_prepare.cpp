@@ -183,7 +183,7 @@ void SchemaMachine::prepare_patterns() {
     if (states > kMostStates) break;
     fuel_ = Fuel("steps", kSteps);
     const KeyFacts& facts = key_facts(object);
-    const std::vector<std::uint32_t> names = facts.names;
+    const Names& names = *facts.names;
     if (facts.patterns.size() < 2 || facts.patterns.size() > kMost) continue;
     for (const KeyClass& key : key_classes(std::vector<FormulaId>(facts.patterns))) {
       if (states > kMostStates) break;
@@ -211,7 +211,7 @@ void SchemaMachine::prepare() {
   }
   const bool many = formulas_.children(objects).size() >= kManyObjects;
   std::uint64_t steps = 0;
-  for (const std::uint32_t name : many ? required_by_all(objects) : key_facts(objects).names) {
+  for (const std::uint32_t name : many ? required_by_all(objects) : *key_facts(objects).names) {
     fuel_ = Fuel("steps", kSteps);
     const LevelId value = value_after_key(open.a, std::string(formulas_.name_of(name)));
     if (!many) level_bound(value);
