@@ -272,6 +272,7 @@ def rows() -> Iterator[Row]:
     yield people(rng)
     yield from lists_of_some(rng)
     yield form(rng, 300)
+    yield strict_form(1000)
     yield conditions(300)
     yield variables(300)
     yield inputs(24)
@@ -363,6 +364,16 @@ def form(rng: random.Random, fields: int) -> Row:
     schema = {"type": "object", "properties": {key: {"type": "integer"} for key in names}, "required": names}
     text = {key: rng.choice([1, 22, 333]) for key in rng.sample(names, fields)}
     return f"required_{fields}_shuffled", schema, [text], [{key: text[key] for key in names[1:]}]
+
+
+def strict_form(fields: int) -> Row:
+    """The same with nothing else beside them, the last one first."""
+    kinds = [("string", "a"), ("integer", 7), ("boolean", True)]
+    names = [f"field_{i}" for i in range(fields)]
+    properties = {key: {"type": kinds[i % 3][0]} for i, key in enumerate(names)}
+    schema = {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
+    text = {key: kinds[i % 3][1] for i, key in reversed(list(enumerate(names)))}
+    return f"required_{fields}_reversed", schema, [text], [{**text, "other": 1}]
 
 
 def lists_of_some(rng: random.Random) -> Iterator[Row]:

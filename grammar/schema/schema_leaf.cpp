@@ -279,8 +279,8 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
       return levels_[object].leaf;
     }
   }
-  Names left = names;
-  std::erase_if(left, [&](std::uint32_t name) { return has_seen(seen, name); });
+  Names left;
+  std::ranges::set_difference(names, seen_sets_[seen], std::back_inserter(left));
   std::vector<std::uint32_t> live = may_come(object, left);
   if (!live.empty()) {
     const KeyWords::Place words = key_words(std::move(live));

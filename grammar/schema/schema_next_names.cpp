@@ -153,16 +153,17 @@ SchemaMachine::Names SchemaMachine::may_come(LevelId object, const Names& names)
   for (std::size_t i = 0; i < level.alternatives.size() && left > 0; ++i) {
     const MemberMap map = formulas_.members_of(*key_facts(level.alternatives[i].formula).members);
     dead.clear();
+    std::size_t at = 0;  // of names; both lists rise
     for (const auto& [name, value] : map.named) {
-      const auto at = std::lower_bound(names.begin(), names.end(), name);
-      const auto which = static_cast<std::size_t>(at - names.begin());
-      if (at == names.end() || *at != name || found[which] == kMay) continue;
+      while (at < names.size() && names[at] < name) ++at;
+      if (at == names.size()) break;
+      if (names[at] != name || found[at] == kMay) continue;
       if (lives(value)) {
-        found[which] = kMay;
+        found[at] = kMay;
         --left;
       } else {
-        found[which] = kMayNot;
-        dead.push_back(which);
+        found[at] = kMayNot;
+        dead.push_back(at);
       }
     }
     if (left > dead.size() && lives(map.other)) {

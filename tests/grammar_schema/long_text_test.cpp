@@ -53,6 +53,31 @@ bool same_mask(const Matcher& a, const Matcher& b) {
   return std::ranges::equal(a.mask(UINT32_MAX)->words(), b.mask(UINT32_MAX)->words());
 }
 
+// What it takes to read the beginning alone is over the budget.
+TEST(LongText, OfManyMembersIsNotReplayedAtEveryToken) {
+  constexpr int kMembers = 1500;
+  Json schema{{"type", "object"}};
+  for (int i = 0; i < kMembers; ++i) {
+    schema["properties"]["m" + std::to_string(i)] = {{"type", "integer"}};
+    schema["required"].push_back("m" + std::to_string(i));
+  }
+  Limits limits;
+  limits.state_bytes = 1'000'000;
+  const GrammarRef grammar =
+      compile_json_schema(testing::byte_vocabulary(), schema, {}, {}, limits).value();
+  Matcher at = grammar->start();
+  std::string text = "{";
+  for (int i = kMembers; i-- > 0;) {
+    text += "\"m" + std::to_string(i) + "\":1" + (i > 0 ? "," : "}");
+  }
+  const std::uint64_t first = generation(grammar);
+  for (const char c : text) {
+    ASSERT_TRUE(at.advance(static_cast<unsigned char>(c))) << at.text();
+    ASSERT_LT(generation(grammar), first + 20) << at.text();
+  }
+  EXPECT_TRUE(at.accepting());
+}
+
 TEST(LongText, IsReplayedAFewTokensAtATime) {
   const Grammars grammars(1'500'000);
   Matcher small = grammars.small->start(), large = grammars.large->start();
