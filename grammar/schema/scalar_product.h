@@ -174,7 +174,7 @@ class ScalarProduct {
   std::size_t runs_ = 0;
   std::unordered_map<std::uint64_t, std::shared_ptr<const Tokens>> tokens_;  // by node and state
   std::size_t kept_ = 0;
-  std::unique_ptr<Carrier> carrier_;
+  std::shared_ptr<Carrier> carrier_;
   bool carrier_known_ = false;
   bool undecided_ = false;
 };

@@ -183,7 +183,7 @@ ScalarProduct::Carrier* ScalarProduct::carrier() {
     of = characters;
   }
   if (!best) return nullptr;
-  carrier_ = std::make_unique<Carrier>(*this, *std::move(best), *of, opened_);
+  carrier_ = std::make_shared<Carrier>(*this, *std::move(best), *of, opened_);
   return carrier_.get();
 }
 

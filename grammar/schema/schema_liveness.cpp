@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "grammar/schema/excluded_members.h"
+#include "grammar/schema/joined_members.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -44,8 +45,9 @@ FormulaId SchemaMachine::inside(FormulaId f, Kind kind) {
     const FormulaId one = comparable(a), other = comparable(b);
     return tells(one) && tells(other) && formulas_.all({one, other}) == Formulas::kFalse;
   });
-  objects_.set(object, out);
-  return out;
+  const FormulaId joined = with_joined_members(formulas_, out);
+  objects_.set(object, joined);
+  return joined;
 }
 
 SchemaMachine::ValueFacts SchemaMachine::value_facts(FormulaId f) {

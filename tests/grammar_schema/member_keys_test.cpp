@@ -236,6 +236,57 @@ TEST(KeyPatterns, ThatAreDeniedHoldInEveryChoice) {
   }
 }
 
+// Parts that speak of some members are joined where there are many.
+TEST(Members, OfManyPartsSatisfyEachOfThem) {
+  const std::vector<std::string> keys = words("ab", 2);
+  std::vector<std::string> texts{"{}"};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (const char* value : {"1", "2", "\"x\""}) {
+      texts.push_back("{\"" + keys[i] + "\":" + value + "}");
+      for (std::size_t k = 0; k < i; ++k) {
+        texts.push_back("{\"" + keys[i] + "\":" + value + ",\"" + keys[k] + "\":1}");
+      }
+    }
+  }
+  const std::vector<Json> values{{{"type", "integer"}}, {{"minimum", 2}}, {{"enum", {1, "x"}}}};
+  for (std::uint64_t seed = 0; seed < 100 && !HasFatalFailure(); ++seed) {
+    std::mt19937_64 random(seed);
+    const auto value = [&] { return values[random() % values.size()]; };
+    Json schema{{"allOf", Json::array()}};
+    if (random() % 2 == 0) schema["type"] = "object";
+    for (std::uint64_t parts = 7 + random() % 8; schema["allOf"].size() < parts;) {
+      Json part = Json::object();
+      const std::string& key = keys[random() % keys.size()];
+      if (random() % 4 == 0) {
+        part["patternProperties"]["^" + key] = value();
+      } else {
+        part["properties"][key] = value();
+      }
+      if (random() % 8 == 0) part["properties"][keys[random() % keys.size()]] = false;
+      if (random() % 8 == 0) part["additionalProperties"] = value();
+      if (random() % 4 == 0) part["required"] = {keys[random() % keys.size()]};
+      schema["allOf"].push_back(std::move(part));
+    }
+    check_naively(schema, texts, seed);
+  }
+}
+
+// As many steps as parts times members would be more than a search has.
+TEST(Members, OfAThousandPartsAreRead) {
+  Json schema, text = Json::object();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string key = "p" + std::to_string(i);
+    schema["allOf"].push_back(
+        {{"properties", {{key, {{"type", "integer"}}}}}, {"required", {key}}});
+    text[key] = i;
+  }
+  const GrammarRef grammar = compiled(schema);
+  ASSERT_NE(grammar, nullptr);
+  EXPECT_TRUE(testing::accepts(grammar, text.dump()));
+  text["p77"] = "x";
+  EXPECT_FALSE(testing::accepts(grammar, text.dump()));
+}
+
 TEST(Conditions, ByVeryManyConstantsTellValuesApart) {
   constexpr int kMany = 300;
   Json schema = Json::parse(R"({"type":"object","required":["kind","value"],
