@@ -273,6 +273,7 @@ def rows() -> Iterator[Row]:
     yield from lists_of_some(rng)
     yield form(rng, 300)
     yield strict_form(1000)
+    yield long_map(3000)
     yield conditions(300)
     yield variables(300)
     yield inputs(24)
@@ -374,6 +375,13 @@ def strict_form(fields: int) -> Row:
     schema = {"type": "object", "properties": properties, "required": names, "additionalProperties": False}
     text = {key: kinds[i % 3][1] for i, key in reversed(list(enumerate(names)))}
     return f"required_{fields}_reversed", schema, [text], [{**text, "other": 1}]
+
+
+def long_map(members: int) -> Row:
+    """A map of very many members, of which each may stand but once."""
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}}
+    text = {f"key {i * 7919 % 1000003}": i for i in range(members)}
+    return f"map_{members}", schema, [text], [{**text, "one": "more"}]
 
 
 def lists_of_some(rng: random.Random) -> Iterator[Row]:

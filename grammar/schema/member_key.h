@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grammar/held_bytes.h"
@@ -40,6 +42,16 @@ struct KeyFacts {
 struct KeyClass {
   std::vector<FormulaId> patterns, matched;
   [[nodiscard]] std::size_t held_bytes() const { return held_by_all(patterns, matched); }
+};
+
+/// Keys of an object that formulas name or that stand already, as they are spelled, without quotes,
+/// sorted. The machine owns the texts.
+using OwnKeys = std::vector<std::string_view>;
+struct KeptOwnKeys {
+  const std::vector<std::uint32_t>* names = nullptr;
+  std::uint32_t seen = 0;
+  std::shared_ptr<const OwnKeys> keys;
+  [[nodiscard]] std::size_t held_bytes() const { return keys ? grammar::held_bytes(*keys) : 0; }
 };
 
 /// Of a class, beside the names that formulas speak of.

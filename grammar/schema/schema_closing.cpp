@@ -111,7 +111,7 @@ SchemaMachine::Cursor SchemaMachine::find_key_closing(Cursor at, std::string& re
   // A key of nobody's is worth the same wherever it starts: those of this object last.
   const bool others = levels_[s.b].any_key;
   std::string filler;
-  while (others && !word && filler.size() < kFillers + levels_[s.b].own_keys->size()) {
+  while (others && !word && filler.size() < kFillers + own_keys(levels_[s.b])->size()) {
     if (!own_key(levels_[s.b], begun + filler) && leads(filler + "\"")) word = filler + "\"";
     filler += 'a';
   }

@@ -33,22 +33,49 @@ std::uint32_t SchemaMachine::extend(std::uint32_t text, unsigned char byte) {
 }
 
 // A name as it is read: canonical, without quotes.
-std::string SchemaMachine::spelled(std::uint32_t name) {
-  return JsonExpressions::spelled(formulas_.name_of(name));
-}
-
-bool SchemaMachine::own_key(const Level& object, const std::string& spelled) {
-  return std::binary_search(object.own_keys->begin(), object.own_keys->end(), spelled);
-}
-
-const SchemaMachine::OwnKeys* SchemaMachine::own_keys(std::vector<std::uint32_t> names) {
-  const auto [it, fresh] = own_keys_.try_emplace(std::move(names));
+const std::string& SchemaMachine::spelled(std::uint32_t name) {
+  const auto [at, fresh] = name_texts_.try_emplace(name);
   if (fresh) {
-    for (const std::uint32_t name : it->first) it->second.push_back(spelled(name));
-    std::sort(it->second.begin(), it->second.end());
-    bytes_ += it->second.size() * 56 + 64;
+    at->second = JsonExpressions::spelled(formulas_.name_of(name));
+    bytes_ += at->second.size() + 96;
   }
-  return &it->second;
+  return at->second;
+}
+
+bool SchemaMachine::own_key(const Level& object, std::string_view spelled) {
+  const auto keys = own_keys(object);
+  return std::binary_search(keys->begin(), keys->end(), spelled);
+}
+
+// Where any other key may come. Kept for a few objects, since each member of a map of thousands
+// would keep a list of all before it; made of one that lacks a single key where there is such.
+std::shared_ptr<const OwnKeys> SchemaMachine::own_keys(const Level& object) {
+  constexpr std::size_t kKept = 16;
+  const Names& seen = seen_sets_[object.seen];
+  const KeptOwnKeys* before = nullptr;
+  for (const KeptOwnKeys& kept : own_keys_) {
+    if (kept.names != object.names) continue;
+    if (kept.seen == object.seen) return kept.keys;
+    const Names& fewer = seen_sets_[kept.seen];
+    if (fewer.size() + 1 == seen.size() && std::ranges::includes(seen, fewer)) before = &kept;
+  }
+  auto keys = std::make_shared<OwnKeys>();
+  if (before != nullptr) {
+    const Names& fewer = seen_sets_[before->seen];
+    const auto differs = std::ranges::mismatch(fewer, seen).in2;
+    *keys = *before->keys;
+    const std::string_view key = spelled(*differs);
+    const auto at = std::ranges::lower_bound(*keys, key);
+    if (at == keys->end() || *at != key) keys->insert(at, key);
+  } else {
+    Names all;
+    std::ranges::set_union(*object.names, seen, std::back_inserter(all));
+    for (const std::uint32_t name : all) keys->push_back(spelled(name));
+    std::ranges::sort(*keys);
+  }
+  if (own_keys_.size() == kKept) own_keys_.erase(own_keys_.begin());
+  own_keys_.push_back({object.names, object.seen, keys});
+  return keys;
 }
 
 std::string SchemaMachine::text_of(std::uint32_t text) const {
@@ -268,12 +295,8 @@ SchemaMachine::LeafId SchemaMachine::keys_of(LevelId object) {
     if (levels_[object].any_key) {
       const std::uint32_t s = scalar(any_key_);
       if (!scalars_[s].run.empty()) parts.push_back({s, scalars_[s].run.start(), 0});
-      Names own = names;
-      if (!std::ranges::includes(names, seen_sets_[seen])) {
-        own.insert(own.end(), seen_sets_[seen].begin(), seen_sets_[seen].end());
-        make_rising(own);
-      }
-      levels_[object].own_keys = own_keys(std::move(own));
+      levels_[object].names =
+          from.size() > 1 ? name_set(std::move(joined)) : key_facts(from[0].formula).names;
       levels_[object].leaf = leaf(std::move(parts));
       levels_[object].has_leaf = true;
       return levels_[object].leaf;

@@ -170,7 +170,6 @@ class SchemaMachine {
   };
   using Patterns = std::vector<FormulaId>;   // of keys
   using Names = std::vector<std::uint32_t>;  // by their numbers
-  using OwnKeys = std::vector<std::string>;  // as they are spelled, without quotes, sorted
   using Levels = SmallVector<LevelId, 4>;
   using Alternatives = SmallVector<Alternative, 2>;
   struct Level {
@@ -187,7 +186,7 @@ class SchemaMachine {
     NumberMap<LevelId> by_key;     // kObject: the value after a key, by its name's number
     // kObject: where any other key may come: which keys are not such, and see other_value().
     bool any_key = false;
-    const OwnKeys* own_keys = nullptr;
+    const Names* names = nullptr;
     LevelId other_value = 0;
     // kObject: the scalars of keys under patterns, and the level after any key of each.
     std::vector<std::pair<std::uint32_t, LevelId>> key_values;
@@ -338,12 +337,12 @@ class SchemaMachine {
   std::uint64_t find_level_bound(LevelId level);
   std::uint64_t key_bound(LevelId object, std::uint64_t left);
   // schema_machine.cpp
-  static bool own_key(const Level& object, const std::string& spelled);
-  const OwnKeys* own_keys(Names names);
+  bool own_key(const Level& object, std::string_view spelled);
+  std::shared_ptr<const OwnKeys> own_keys(const Level& object);
   Names may_come(LevelId object, const Names& names);
   Names may_come_together(LevelId object, const Names& names, Names& unsure);
   KeyWords::Place key_words(Names names);
-  std::string spelled(std::uint32_t name);
+  const std::string& spelled(std::uint32_t name);
   State after_value(std::span<const LevelId> ends, std::uint32_t text, bool container = false);
   LevelId level(Level&& level);
   bool implies(LevelId from, LevelId to);
@@ -560,7 +559,8 @@ class SchemaMachine {
   std::vector<Text> texts_;
   InternTable text_ids_;
   std::set<Names> name_sets_;          // that formulas speak of
-  std::map<Names, OwnKeys> own_keys_;  // by names
+  std::vector<KeptOwnKeys> own_keys_;  // of the places that were asked for last
+  std::unordered_map<std::uint32_t, std::string> name_texts_;  // as they are spelled
   KeyWords key_words_;
   std::map<std::tuple<Patterns, Patterns, Names>,
            FoundKeys>

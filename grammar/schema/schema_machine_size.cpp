@@ -13,10 +13,10 @@ constexpr std::size_t kCounts = 16;  // of a std::shared_ptr's owners
 std::size_t SchemaMachine::held_bytes() const {
   std::size_t out = held_by_all(
       formulas_, states_, cursor_ids_, closing_sizes_, key_closings_, levels_, level_ids_, leaves_,
-      leaf_ids_, texts_, text_ids_, name_sets_, own_keys_, key_words_, found_keys_, untaken_, seen_sets_,
-      seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_, list_ids_, stem_masks_,
-      object_stems_, next_stems_, any_items_, expanded_, objects_, comparable_, value_facts_,
-      plans_, key_facts_, key_matches_, key_relations_, key_classes_,
+      leaf_ids_, texts_, text_ids_, name_sets_, own_keys_, name_texts_, key_words_, found_keys_,
+      untaken_, seen_sets_, seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_,
+      list_ids_, stem_masks_, object_stems_, next_stems_, any_items_, expanded_, objects_,
+      comparable_, value_facts_, plans_, key_facts_, key_matches_, key_relations_, key_classes_,
       member_values_, walk_rooms_);
   out += block_bytes(sizeof *parts_ + kCounts) + parts_->held_bytes();
   out += sum_over(found_classes_, [](const auto& entry) {

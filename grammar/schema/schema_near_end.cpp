@@ -147,8 +147,8 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
   out.any_character = terminal != nullptr && run.taken_node(parts[0].state) == 0 &&
                       run.place(parts[0].state).q == terminal->boundary();
   std::string begun;
-  const auto add = [&](const std::string& text) {
-    if (text.starts_with(begun)) out.rests.push_back(text.substr(begun.size()));
+  const auto add = [&](std::string_view text) {
+    if (text.starts_with(begun)) out.rests.emplace_back(text.substr(begun.size()));
   };
   const bool key = at.phase == Phase::kKey;
   std::string escape;  // \u and a part of what it takes
@@ -156,7 +156,7 @@ std::optional<ToldApart> SchemaMachine::told_apart(const State& at) {
   if (key) {
     const Level& object = levels_[at.b];
     begun = key_so_far(at.b, at.text);
-    if (object.any_key) std::ranges::for_each(*object.own_keys, add);
+    if (object.any_key) std::ranges::for_each(*own_keys(object), add);
     for (const std::string& text : found_keys_) add(JsonExpressions::spelled(text));
     if (!object.recorded) return out;
     around.push_back(at.b);

@@ -534,9 +534,10 @@ bool SchemaWalk::key_piece(std::uint32_t node, const Place& key) {
     const auto inside = [&](const Piece::Exit& e) {
       return vocabulary_.bytes(e.id).substr(e.from, e.size);
     };
-    for (auto own = std::lower_bound(level.own_keys->begin(), level.own_keys->end(), text);
-         own != level.own_keys->end() && own->starts_with(text); ++own) {
-      const std::string_view rest = std::string_view(*own).substr(text.size());
+    const auto keys = machine_.own_keys(level);
+    for (auto own = std::ranges::lower_bound(*keys, std::string_view(text));
+         own != keys->end() && own->starts_with(text); ++own) {
+      const std::string_view rest = own->substr(text.size());
       if (rest.empty()) continue;  // its quote is walked below
       if (!piece->may_hold(rest)) continue;
       auto e =

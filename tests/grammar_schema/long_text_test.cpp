@@ -78,6 +78,28 @@ TEST(LongText, OfManyMembersIsNotReplayedAtEveryToken) {
   EXPECT_TRUE(at.accepting());
 }
 
+// A place of a map keeps what stands before it, but not as texts.
+TEST(LongText, OfAMapOfManyMembersStaysWithinTheBudget) {
+  constexpr int kMembers = 2000;
+  const GrammarRef grammar = compile_json_schema(testing::byte_vocabulary(),
+                                                 {{"additionalProperties", {{"type", "integer"}}}})
+                                 .value();
+  Matcher at = grammar->start();
+  std::string text = "{";
+  for (int i = 0; i < kMembers; ++i) {
+    text += (i == 0 ? "\"a longer name " : ",\"a longer name ") + std::to_string(i * 7919 % 10007) +
+            "\":1";
+  }
+  const std::uint64_t first = generation(grammar);
+  for (const char c : text) ASSERT_TRUE(at.advance(static_cast<unsigned char>(c))) << at.text();
+  EXPECT_EQ(generation(grammar), first);
+  EXPECT_FALSE(Matcher(at).advance(static_cast<unsigned char>(':')));
+  for (const char c : std::string_view(",\"a longer name 7919")) {
+    ASSERT_TRUE(at.advance(static_cast<unsigned char>(c)));
+  }
+  EXPECT_FALSE(Matcher(at).advance(static_cast<unsigned char>('"')));  // it stands already
+}
+
 TEST(LongText, IsReplayedAFewTokensAtATime) {
   const Grammars grammars(1'500'000);
   Matcher small = grammars.small->start(), large = grammars.large->start();

@@ -68,14 +68,16 @@ inline bool may_refuse_texts(const Json& schema) {
 /// always one; where may_refuse_texts() says no, it has all of them.
 class MaskCheck {
  public:
-  MaskCheck(VocabularyRef vocabulary, const Json& schema, std::uint64_t seed,
-            const Limits& limits = {})
+  MaskCheck(VocabularyRef vocabulary, const Json& schema, std::uint64_t seed, Limits limits = {})
       : vocabulary_(std::move(vocabulary)),
         schema_(schema),
         random_(seed),
         exact_(!may_refuse_texts(schema)) {
     SchemaOptions options;
     options.unknown_keywords = true;
+    // After a mask one token is taken by the automaton that made it; here each of the vocabulary is
+    // tried, more than that is kept for.
+    limits.state_bytes *= 16;
     auto made = compile_json_schema(vocabulary_, schema, {}, options, limits);
     if (made) grammar_ = *made;
   }
