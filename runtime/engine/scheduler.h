@@ -79,6 +79,9 @@ class Scheduler {
   [[nodiscard]] bool holding() const {
     return running_.empty() && (holding_ || (waiting_.empty() && !reading_.empty()));
   }
+  /// Gives up all that waits (nothing of it is in the tree), each with its job in its state: add()
+  /// of another scheduler goes on with it.
+  [[nodiscard]] std::vector<std::shared_ptr<BranchState>> release_waiting();
   /// Ends every request with kCancelled.
   void cancel_all();
   [[nodiscard]] Stats stats() const;

@@ -39,6 +39,7 @@ struct ToyOptions {
   std::function<void()> on_begun = {};  // a first half succeeds
   std::function<void(std::span<const runtime::RowPlan>)> on_finish = {};
   std::function<Status()> lost = {};  // a step ends with what it says, where that is an error
+  bool for_good = false;              // and so will all that follow
   // Host memory beside the pool: slots that there is memory for, and which saves and loads cannot
   // be begun (1-based, every so many-th; 0: none).
   std::uint32_t host_slots = 0;
@@ -103,6 +104,8 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
     }
     return out;
   }
+
+  bool lost() const override { return options_.for_good && options_.lost && !options_.lost(); }
 
   bool chooses_ahead(const runtime::RowPlan& plan) const override {
     return options_.ahead && plan.want == runtime::Want::kToken && plan.count == 0 &&
