@@ -30,6 +30,7 @@
 namespace espalier::runtime {
 namespace {
 
+using cuda::DeviceWatch;
 using cuda::MakeGroup;
 using cuda::Network;
 using cuda::Part;
@@ -59,6 +60,7 @@ class DeviceBackend final : public Backend, public HostPages {
                 cuda::DeviceChoices choices)
       : places_(std::move(places)),
         choices_(std::move(choices)),
+        watch_(options.watch),
         head_(places_.ranks.size() - places_.tensor) {
     const ModelShape& shape = model.shape();
     info_.vocabulary = shape.vocabulary;
@@ -246,9 +248,15 @@ class DeviceBackend final : public Backend, public HostPages {
         !ready) {
       return ready;
     }
-    return each([&](Rank& rank, std::uint32_t) {
-      return rank.forward().run(rank.pool(), rank.transfers());
+    if (watch_ != nullptr) watch_->begin_step(static_cast<std::uint32_t>(rows_));
+    return each([&](Rank& rank, std::uint32_t r) {
+      return DeviceWatch::launch(watch_of(r), rank.stream(),
+                                 [&] { return rank.forward().run(rank.pool(), rank.transfers()); });
     });
+  }
+  // The head's device alone is watched.
+  [[nodiscard]] DeviceWatch* watch_of(std::uint32_t rank) const {
+    return rank == head_ ? watch_.get() : nullptr;
   }
 
   // `next`, where there is one, is begun as soon as nothing of this one is left to enqueue.
@@ -312,7 +320,11 @@ class DeviceBackend final : public Backend, public HostPages {
               each([&, first = begin, last = end](Rank& rank, std::uint32_t r) -> Status {
                 if (r >= head_) {
                   if (!narrowed) ESP_TRY(rank.forward().narrow_head(tokens));
-                  ESP_ASSIGN(const float* its, rank.forward().logits(first, last));
+                  const float* its = nullptr;
+                  ESP_TRY(DeviceWatch::launch(watch_of(r), rank.stream(), [&]() -> Status {
+                    ESP_ASSIGN(its, rank.forward().logits(first, last));
+                    return {};
+                  }));
                   if (r == head_) logits = its;
                 }
                 // Each rank on its own thread: one whose device failed must be heard while others
@@ -325,7 +337,7 @@ class DeviceBackend final : public Backend, public HostPages {
       narrowed = true;
       ESP_TRY(head.enter());
       const cuda::DeviceChoices::Question question{
-          plans, planned, begin, end, logits, head.forward().logits_stride(), what};
+          plans, planned, begin, end, logits, head.forward().logits_stride(), what, watch_.get()};
       ESP_TRY(choices_.ask(question, head.stream()));
       // Of rows before these the answers are there.
       const bool last = !planned.any(end, all);
@@ -340,6 +352,7 @@ class DeviceBackend final : public Backend, public HostPages {
 
   Places places_;
   cuda::DeviceChoices choices_;
+  std::shared_ptr<cuda::DeviceWatch> watch_;  // null: nobody watches
   BackendInfo info_;
   std::vector<std::vector<std::byte>> earlier_;  // by slot: what host pages have of layers there
   std::size_t head_;  // the rank on whose device choices are made: the first of the last stage

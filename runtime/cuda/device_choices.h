@@ -12,6 +12,7 @@
 #include "runtime/cpu/kernels.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/device.h"
+#include "runtime/cuda/device_watch.h"
 #include "runtime/cuda/mask_table.h"
 #include "runtime/cuda/sample.h"
 #include "runtime/cuda/side_copies.h"
@@ -39,6 +40,7 @@ class DeviceChoices {
     const float* logits;
     std::size_t stride;
     const std::string& what;
+    DeviceWatch* watch = nullptr;
   };
   /// Enqueues the choices. Masks go up beside what the stream does meanwhile.
   [[nodiscard]] Status ask(const Question& question, const Stream& stream);
