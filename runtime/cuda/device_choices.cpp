@@ -93,6 +93,10 @@ std::uint32_t DeviceChoices::number_of(const Question& question, std::uint32_t p
   return static_cast<std::uint32_t>(at - plans.begin());
 }
 
+std::uint64_t DeviceChoices::asked_count(const Question& question) {
+  return of_rows(question).size();
+}
+
 Status DeviceChoices::collect(const Question& question, const Stream& stream,
                               std::span<RowResult> results) {
   if (asked_) {

@@ -55,6 +55,8 @@ class DeviceChoices {
   [[nodiscard]] const SampleResult* choices() const { return chosen_.as<SampleResult>(); }
   /// The number of a plan among them: of one that is among the question's, with a token to choose.
   [[nodiscard]] std::uint32_t number_of(const Question& question, std::uint32_t plan) const;
+  /// How many there are.
+  [[nodiscard]] static std::uint64_t asked_count(const Question& question);
 
  private:
   DeviceChoices(std::uint32_t vocabulary, MaskTable masks, SideCopies copies, Event chosen,
