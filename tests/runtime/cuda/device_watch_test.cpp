@@ -58,6 +58,7 @@ std::vector<TokenId> decode(const std::shared_ptr<const Model>& model,
 
 TEST(ADeviceWatch, CountsWhatIsLaunchedAsWorkAndAllElseAsWaiting) {
   using std::chrono::milliseconds;
+  set_order(0);  // the shim does nothing before it is waited for
   const auto model = four_layers();
   const auto expected = decode(model, nullptr, milliseconds(0), milliseconds(0));
   for (const auto& [idle, late] :

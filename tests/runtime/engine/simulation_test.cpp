@@ -19,6 +19,7 @@
 
 #include "base/fault_system.h"
 #include "runtime/engine/scheduler.h"
+#include "tests/runtime/engine/lacking.h"
 #include "tests/support/toy_backend.h"
 
 namespace espalier::runtime {
@@ -55,8 +56,7 @@ struct Setting {
   double retained_share = 0.25;
   std::uint32_t draft_pages = 0;  // of a draft model; 0: there is none
   // In host memory: asked for, and of them those that there is memory for; how often a copy fails.
-  std::uint32_t host_pages = 0;
-  std::uint32_t host_slots = 0;
+  std::uint32_t host_pages = 0, host_slots = 0;
   std::uint32_t host_fails = 0;
   bool ahead = false;  // steps begin before the tokens of the one before are known
   std::uint32_t refuse_ahead = 0;
@@ -158,13 +158,8 @@ class Simulation {
     options.pages = setting.pages;
     options.fail_at_step = setting.fail_at;
     options.fail_late = setting.fail_at % 2 == 0;
-    // Never for one row: that would be a request's failure.
-    if (setting.lacks != 0) {
-      options.lacks = [every = setting.lacks, steps = std::uint64_t{0}](std::size_t rows) mutable {
-        return rows > 1 && ++steps % every == 0;
-      };
-      options.lacks_late = setting.lacks % 2 == 0;
-    }
+    options.lacks = every_lacks(setting.lacks);
+    options.lacks_late = setting.lacks % 2 == 0;
     options.host_slots = setting.host_slots;
     options.fail_saves = 7 * setting.host_fails;
     options.fail_loads = setting.host_fails;
