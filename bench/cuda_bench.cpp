@@ -8,12 +8,17 @@
 // pages, beside as many that have copies of their own; beside them the shared ones with the sizes
 // that are fastest here. Choices: a token of 128,256 under a mask, beside one read of the logits.
 // Pages to host memory and back, beside one copy of as many bytes.
+//
+//   cuda_bench [PART...] [ROWS...]   products, tensor, attention, choices, pages: all of them where
+//                                    none is named; products with so many rows (1 to 512)
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,6 +63,10 @@ constexpr Format kFormats[] = {{"Q4_0", WeightFormat::kQ4_0}, {"Q4_K", WeightFor
                                {"E4M3", WeightFormat::kE4M3}};
 // Far more than any cache.
 constexpr std::uint64_t kRotated = std::uint64_t{512} << 20;
+// What a round of a measurement takes at least, and one of a size that is tried, in seconds; fewer
+// calls than a few tens will do where each is long.
+constexpr double kRound = 2e-3;
+constexpr double kVariant = 2e-4;
 
 // Median seconds of `run(i)`, called back to back, i from 0 on.
 template <class Run>
@@ -81,6 +90,11 @@ Result<double> seconds(const Stream& stream, int count, Run&& run) {
   cudaEventDestroy(end);
   std::sort(out.begin(), out.end());
   return out[out.size() / 2];
+}
+
+// So many calls of `time` seconds that together they take `least` seconds, `most` at most.
+int calls_of(double time, double least, int most) {
+  return static_cast<int>(std::clamp(least / std::max(time, 1e-9), 1.0, static_cast<double>(most)));
 }
 
 // Seconds of one of `count` calls of `run`, once; endless where they do not run.
@@ -140,13 +154,15 @@ Status products(const std::vector<std::uint32_t>& rows, double copy_rate, bool f
           product(stream.get(), matrix, room.view(), m, out.as<float>(), shape.outputs, false,
                   nullptr, sizes);
         };
-        const int count = m > 256 ? 4 : 30;
+        // Long ones need not be called often.
+        const double about = once(stream, 2, run);
+        const int count = calls_of(about, kRound, 30);
         ESP_ASSIGN(const double time, seconds(stream, count, run));
         sizes = fastest_product(
             m, group.floats,
             [&](const ProductSizes& of) {
               sizes = of;
-              return once(stream, m > 256 ? 1 : 10, run);
+              return once(stream, calls_of(about, kVariant, 10), run);
             },
             [] { return true; });
         ESP_ASSIGN(const double tuned, seconds(stream, count, run));
@@ -208,26 +224,26 @@ Status products_on_tensor_cores(const CublasLtFunctions& functions, const Measur
       ESP_ASSIGN(const DeviceMemory out,
                  DeviceMemory::allocate(std::uint64_t{m} * shape.outputs * 4, "outputs"));
       Status ran;
-      ESP_ASSIGN(const double time, seconds(stream, m > 256 ? 4 : 30, [&](int i) {
-                   DeviceMatrix matrix;
-                   matrix.data =
-                       weights.as<unsigned char>(static_cast<std::uint64_t>(i % copies) * step);
-                   matrix.rows = shape.outputs;
-                   matrix.columns = shape.columns;
-                   matrix.format = format;
-                   matrix.scales = weights.as<float>();
-                   if (e4m3) {
-                     const auto taken = tensor->code_product(stream, matrix, codes, m,
-                                                             out.as<float>(), shape.outputs);
-                     if (!taken) ran = fail(taken.error());
-                     scale_sums(stream.get(), matrix, codes, m, out.as<float>(), shape.outputs,
-                                out.as<float>(), shape.outputs, false);
-                     return;
-                   }
-                   Status now =
-                       tensor->product(stream, matrix, x, m, out.as<float>(), shape.outputs, false);
-                   if (!now) ran = std::move(now);
-                 }));
+      const auto multiply = [&](int i) {
+        DeviceMatrix matrix;
+        matrix.data = weights.as<unsigned char>(static_cast<std::uint64_t>(i % copies) * step);
+        matrix.rows = shape.outputs;
+        matrix.columns = shape.columns;
+        matrix.format = format;
+        matrix.scales = weights.as<float>();
+        if (e4m3) {
+          const auto taken =
+              tensor->code_product(stream, matrix, codes, m, out.as<float>(), shape.outputs);
+          if (!taken) ran = fail(taken.error());
+          scale_sums(stream.get(), matrix, codes, m, out.as<float>(), shape.outputs,
+                     out.as<float>(), shape.outputs, false);
+          return;
+        }
+        Status now = tensor->product(stream, matrix, x, m, out.as<float>(), shape.outputs, false);
+        if (!now) ran = std::move(now);
+      };
+      ESP_ASSIGN(const double time,
+                 seconds(stream, calls_of(once(stream, 2, multiply), kRound, 30), multiply));
       ESP_TRY(std::move(ran));
       const double rate = static_cast<double>(shape.outputs) * shape.columns * m / time;
       std::printf("%-14s %-5s %5u %10.2f %7.0f%% %10.1f %7.0f%%\n", shape.name,
@@ -425,7 +441,10 @@ Status pages_beside() {
   return status;
 }
 
-Status run(const std::vector<std::uint32_t>& rows) {
+constexpr std::string_view kParts[] = {"products", "tensor", "attention", "choices", "pages"};
+
+Status run(const std::set<std::string_view>& parts, const std::vector<std::uint32_t>& rows) {
+  const auto wanted = [&](std::string_view part) { return parts.empty() || parts.contains(part); };
   ESP_ASSIGN(const auto all, devices());
   ESP_TRY(use_device(all.front().number));
   const auto cublaslt = load_cublaslt(CudaBackend::cublaslt_library(real_system()));
@@ -441,9 +460,10 @@ Status run(const std::vector<std::uint32_t>& rows) {
     std::printf("no products on tensor cores: %s\n", cublaslt.error().message.c_str());
   }
   const bool fp8 = check_fp8(std::span(all).first(1)).has_value();
-  ESP_TRY(products(rows, limits.bytes_per_second, fp8));
-  if (cublaslt) ESP_TRY(products_on_tensor_cores(*cublaslt, limits, WeightFormat::kBF16));
-  if (cublaslt && fp8) {
+  if (wanted("products")) ESP_TRY(products(rows, limits.bytes_per_second, fp8));
+  const bool tensor = cublaslt && wanted("tensor");
+  if (tensor) ESP_TRY(products_on_tensor_cores(*cublaslt, limits, WeightFormat::kBF16));
+  if (tensor && fp8) {
     const auto of_fp8 = measure_limits(all.front().number, &*cublaslt, WeightFormat::kE4M3);
     if (!of_fp8) {
       std::printf("%s\n", of_fp8.error().message.c_str());
@@ -453,20 +473,34 @@ Status run(const std::vector<std::uint32_t>& rows) {
       ESP_TRY(products_on_tensor_cores(*cublaslt, *of_fp8, WeightFormat::kE4M3));
     }
   }
-  ESP_TRY(attention(all.front().multiprocessors));
-  ESP_TRY(choices(limits.bytes_per_second));
-  return pages_beside();
+  if (wanted("attention")) ESP_TRY(attention(all.front().multiprocessors));
+  if (wanted("choices")) ESP_TRY(choices(limits.bytes_per_second));
+  return wanted("pages") ? pages_beside() : Status();
 }
 
 }  // namespace
 }  // namespace espalier::runtime::cuda
 
 int main(int count, char** arguments) {
+  using espalier::runtime::cuda::kParts;
+  std::set<std::string_view> parts;
   std::vector<std::uint32_t> rows;
-  for (int i = 1; i < count; ++i)
-    rows.push_back(static_cast<std::uint32_t>(std::stoul(arguments[i])));
+  for (const std::string_view given :
+       std::span(arguments, static_cast<std::size_t>(count)).subspan(1)) {
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(given.begin(), given.end(), number);
+    if (std::find(std::begin(kParts), std::end(kParts), given) != std::end(kParts)) {
+      parts.insert(given);
+    } else if (error == std::errc() && end == given.end() && number > 0) {
+      rows.push_back(number);
+    } else {
+      std::fputs("usage: cuda_bench [products|tensor|attention|choices|pages...] [ROWS...]\n",
+                 stderr);
+      return 2;
+    }
+  }
   if (rows.empty()) rows = {1, 2, 8, 16, 32, 64, 512};
-  const auto status = espalier::runtime::cuda::run(rows);
+  const auto status = espalier::runtime::cuda::run(parts, rows);
   if (status) return 0;
   std::fprintf(stderr, "cuda_bench: %s\n", status.error().message.c_str());
   return 1;

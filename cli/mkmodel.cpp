@@ -65,6 +65,7 @@ class MakeModel final : public Command {
     if (!types) return usage_error(context, "mkmodel", types.error().message);
     model.types = *types;
     model.seed = static_cast<std::uint64_t>(seed_.value_or(1));
+    model.threads = context.system.processors();
     std::optional<runtime::Gguf> vocabulary;
     if (vocabulary_from_) {
       if (vocabulary_) {

@@ -107,6 +107,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ESP_ASSIGN(auto made, runtime::make_engine_backends(session->model_, on, options.data_parallel,
                                                       draft, system));
   session->device_ = made.device;
+  session->notes_ = std::move(made.notes);
   runtime::EngineOptions engine;
   engine.cache = options.cache;
   engine.retained_share = options.retained_share;

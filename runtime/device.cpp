@@ -135,7 +135,8 @@ Result<MadeBackend> on_named(const std::shared_ptr<const Model>& model,
   return on_cuda(model, options, cuda, devices, system);
 }
 
-// The first device that takes all, else the one that takes most; the CPU where none takes any.
+// The first device that takes all, else the one that takes most; the CPU where none takes any. What
+// was free when that was reckoned another process may have by now: then the next one, and the CPU.
 Result<MadeBackend> on_any(const std::shared_ptr<const Model>& model, const BackendOptions& options,
                            const std::vector<cuda::DeviceFacts>& devices, System& system) {
   const std::uint32_t all = model->shape().layers;
@@ -148,17 +149,33 @@ Result<MadeBackend> on_any(const std::shared_ptr<const Model>& model, const Back
     return on_cuda(model, options, cuda, devices, system);
   }
   if (!cuda::check_shape(model->shape())) return on_cpu(model, options, system);
-  CudaOptions best;
-  for (const cuda::DeviceFacts& device : devices) {
-    ESP_ASSIGN(CudaOptions cuda, settled(device));
-    const auto layers = CudaBackend::layers_that_fit(model, cuda);
-    if (!layers || *layers <= best.layers) continue;
-    best = std::move(cuda);
-    best.layers = *layers;
-    if (best.layers == all) break;
+  std::vector<cuda::DeviceFacts> left = devices;
+  std::optional<Error> lacking;
+  std::string note;
+  for (;;) {
+    CudaOptions best;
+    for (const cuda::DeviceFacts& device : left) {
+      ESP_ASSIGN(CudaOptions cuda, settled(device));
+      const auto layers = CudaBackend::layers_that_fit(model, cuda);
+      if (!layers || *layers <= best.layers) continue;
+      best = std::move(cuda);
+      best.layers = *layers;
+      if (best.layers == all) break;
+    }
+    auto made = best.layers == 0 ? on_cpu(model, options, system)
+                                 : on_cuda(model, options, best, devices, system);
+    if (made) {
+      if (!note.empty())
+        made->note = note + made->device + (made->note.empty() ? "" : "; ") + made->note;
+      return made;
+    }
+    if (best.layers == 0) return lacking ? fail(std::move(*lacking)) : std::move(made);
+    if (made.error().code != ErrorCode::kExhausted) return made;
+    lacking = std::move(made).error();
+    note = name_of(best.devices, devices) +
+           " has no longer the memory that it had: " + lacking->message + "; the model is on ";
+    std::erase_if(left, [&](const auto& it) { return it.number == best.devices[0]; });
   }
-  if (best.layers == 0) return on_cpu(model, options, system);
-  return on_cuda(model, options, best, devices, system);
 }
 
 #endif

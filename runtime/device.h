@@ -22,8 +22,9 @@
 namespace espalier::runtime {
 
 /// "auto": the first CUDA device that can be used and takes the weights; else the one that takes
-/// most of the layers, the others on the CPU; else the CPU. "cpu"; "cuda" (device 0), "cuda:N", or
-/// "cuda:N,M,…": several devices for one model.
+/// most of the layers, the others on the CPU; else the CPU; and so on where one that was taken
+/// lacks memory after all. "cpu"; "cuda" (device 0), "cuda:N", or "cuda:N,M,…": several devices for
+/// one model.
 struct Device {
   enum class Kind : std::uint8_t { kAuto, kCpu, kCuda };
   Kind kind = Kind::kAuto;
@@ -61,8 +62,10 @@ struct BackendOptions {
 struct MadeBackend {
   std::unique_ptr<Backend> backend;
   std::string device;
-  Device on;          // never kAuto
-  std::string note;   // where layers were dealt to two places that nobody named: which, and why
+  Device on;  // never kAuto
+  // Where layers were dealt to two places that nobody named, or "auto" found less memory than it
+  // had reckoned with: where the model is, and why.
+  std::string note;
   bool whole = true;  // in one place
 };
 

@@ -38,6 +38,25 @@ Result<std::vector<int>> devices_for(const std::shared_ptr<const Model>& model,
                                            std::to_string(found.size()) + " here");
 }
 
+Result<MadeEngines> make(const std::shared_ptr<const Model>& model,
+                         const std::vector<BackendOptions>& each,
+                         const std::optional<std::string>& draft, System& system) {
+  MadeEngines out;
+  for (const BackendOptions& on : each) {
+    ESP_ASSIGN(MadeBackend made, create_backend(model, on, system));
+    EngineBackends backends;
+    if (draft) {
+      ESP_ASSIGN(backends.draft,
+                 load_draft(*draft, *model, made.backend->info().pages, on, system));
+    }
+    backends.backend = std::move(made.backend);
+    out.backends.push_back(std::move(backends));
+    out.device += (out.device.empty() ? "" : "; ") + made.device;
+    if (!made.note.empty()) out.notes.push_back(std::move(made.note));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::vector<BackendOptions>> deal_out(const std::shared_ptr<const Model>& model,
@@ -70,20 +89,20 @@ Result<MadeEngines> make_engine_backends(const std::shared_ptr<const Model>& mod
                                          const BackendOptions& options, std::size_t count,
                                          const std::optional<std::string>& draft, System& system) {
   ESP_ASSIGN(const std::vector<BackendOptions> each, deal_out(model, options, count, system));
-  MadeEngines out;
-  for (const BackendOptions& on : each) {
-    ESP_ASSIGN(MadeBackend made, create_backend(model, on, system));
-    EngineBackends backends;
-    if (draft) {
-      ESP_ASSIGN(backends.draft,
-                 load_draft(*draft, *model, made.backend->info().pages, on, system));
-    }
-    backends.backend = std::move(made.backend);
-    out.backends.push_back(std::move(backends));
-    out.device += (out.device.empty() ? "" : "; ") + made.device;
-    if (!made.note.empty()) out.notes.push_back(std::move(made.note));
-  }
-  return out;
+  auto made = make(model, each, draft, system);
+  const bool chosen = options.device.kind == Device::Kind::kAuto &&
+                      each[0].device.kind == Device::Kind::kCuda && !options.gpu_layers;
+  if (made || !chosen || made.error().code != ErrorCode::kExhausted) return made;
+  // Another process has by now what was free when the devices were chosen.
+  const Error lacking = std::move(made).error();
+  BackendOptions cpu = options;
+  cpu.device = {Device::Kind::kCpu, {0}};
+  ESP_ASSIGN(const std::vector<BackendOptions> instead, deal_out(model, cpu, count, system));
+  made = make(model, instead, draft, system);
+  if (!made) return fail(lacking);
+  made->notes.push_back("the devices that were chosen have no longer the memory that they had: " +
+                        lacking.message + "; the model is on the CPU");
+  return made;
 }
 
 }  // namespace espalier::runtime

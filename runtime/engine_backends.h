@@ -19,7 +19,8 @@ namespace espalier::runtime {
 
 /// The part of `options` that each of `count` engines has, 1 to Engine::kMostEngines. The devices
 /// that are named are dealt out in their order, as many to each; `auto` takes the first `count`
-/// that each take the whole model (or the layers asked for), else the CPU, where all engines are.
+/// that each take the whole model (or the layers asked for), else the CPU, where all engines are,
+/// also where one of those lacks memory after all (make_engine_backends).
 /// Threads are divided, one for each at least. `kv_bytes` are each one's own; where nothing is said
 /// and all are on the CPU, its default is divided. kInvalid where the devices cannot be dealt out
 /// evenly; kUnsupported where layers are asked for on more devices than there are.

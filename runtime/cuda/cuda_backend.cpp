@@ -14,8 +14,8 @@
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/autotuner.h"
 #include "runtime/cuda/device.h"
+#include "runtime/cuda/device_backend.h"
 #include "runtime/cuda/device_choices.h"
-#include "runtime/cuda/embed.h"
 #include "runtime/cuda/forward.h"
 #include "runtime/cuda/host_layers.h"
 #include "runtime/cuda/nccl_communicator.h"
@@ -25,7 +25,6 @@
 #include "runtime/cuda/thread_communicator.h"
 #include "runtime/cuda/weights.h"
 #include "runtime/model/model_part.h"
-#include "runtime/sampling/plan_answers.h"
 
 namespace espalier::runtime {
 namespace {
@@ -41,315 +40,6 @@ constexpr std::uint64_t kMostDefaultKv = std::uint64_t{16} << 30;
 // Embeddings take none of it: a layer on the CPU costs more than looking them up there, so it is
 // not they that are counted.
 constexpr std::uint64_t kRoom = std::uint64_t{1} << 30;
-
-class DeviceBackend final : public Backend, public HostPages {
- public:
-  // Where everything is: the ranks stage by stage, `host` the layers before them (null: none).
-  struct Places {
-    std::vector<std::unique_ptr<cpu::WorkerPool>> workers;  // the host's, then the ranks'
-    std::unique_ptr<cuda::HostLayers> host;
-    std::vector<std::unique_ptr<Rank>> ranks;
-    std::unique_ptr<cuda::RankThreads> threads;
-    std::unique_ptr<Network> network;
-    std::uint32_t tensor = 1;
-    std::uint32_t pages = 0;
-  };
-
-  DeviceBackend(const Model& model, const CudaOptions& options, Places places,
-                cuda::DeviceChoices choices)
-      : places_(std::move(places)),
-        choices_(std::move(choices)),
-        head_(places_.ranks.size() - places_.tensor) {
-    const ModelShape& shape = model.shape();
-    info_.vocabulary = shape.vocabulary;
-    info_.context = shape.context;
-    info_.pages = places_.pages;
-    info_.page_bytes = cpu::KvPool::page_bytes(shape, options.kv_type);
-    info_.kv_format =
-        cpu::KvPool::format(options.kv_type, options.numerics, name_of(options.fp8_calibration));
-    std::set<std::string> tunings;
-    for (const auto& rank : places_.ranks) tunings.insert(rank->tuning().text());
-    for (const std::string& text : tunings)
-      info_.tuning += (info_.tuning.empty() ? "" : "; ") + text;
-  }
-  ~DeviceBackend() override {
-    if (under_way_) (void)drain();
-    (void)places_.ranks[head_]->enter();  // where choices_ are
-  }
-
-  const BackendInfo& info() const override { return info_; }
-
-  Status begin(const Batch& batch, std::span<const std::uint32_t> wanted) override {
-    check_batch(info_, batch, wanted);
-    if (std::exchange(under_way_, false)) (void)drain();
-    Status begun = without_lack(batch.rows.size(), [&] {
-      return start(batch, wanted, {choices_.choices(), {}});
-    });
-    if (!begun) return settled(std::move(begun).error());
-    under_way_ = true;
-    return {};
-  }
-  Result<std::vector<RowResult>> finish(std::span<const RowPlan> plans) override {
-    return second_half(plans, nullptr);
-  }
-  // Ids are read where they were chosen, by the device that begins steps.
-  bool chooses_ahead(const RowPlan& plan) const override {
-    return places_.ranks.size() == 1 && places_.host == nullptr &&
-           places_.ranks[0]->forward().looks_up() && cuda::chosen_on_device(plan);
-  }
-  Result<std::vector<RowResult>> finish_and_begin(std::span<const RowPlan> plans,
-                                                  NextStep& next) override {
-    next.begun = false;
-    // What grows may be what this one's answers still need.
-    const bool room =
-        places_.ranks[head_]->forward().has_room(next.batch->rows.size(), next.wanted.size());
-    return second_half(plans, room ? &next : nullptr);
-  }
-  bool lost() const override { return lost_; }
-
-  void poison(PageId page) override {
-    ESP_CHECK(page < info_.pages);
-    if (places_.host != nullptr) places_.host->poison(page);
-    for (const auto& rank : places_.ranks) {
-      (void)rank->enter();
-      rank->poison(page);
-    }
-  }
-  void export_page(PageId page, std::span<std::byte> out) const override {
-    ESP_CHECK(page < info_.pages && out.size() == info_.page_bytes);
-    const std::span<std::byte> early = earlier_part(page);
-    std::copy(early.begin(), early.end(), out.begin());
-    for (const auto& rank : places_.ranks) {
-      (void)rank->enter();
-      rank->export_page(page, out);
-    }
-  }
-  void import_page(PageId page, std::span<const std::byte> bytes) override {
-    ESP_CHECK(page < info_.pages && bytes.size() == info_.page_bytes);
-    const std::span<std::byte> early = earlier_part(page);
-    std::copy_n(bytes.begin(), early.size(), early.begin());
-    for (const auto& rank : places_.ranks) {
-      (void)rank->enter();
-      rank->import_page(page, bytes);
-    }
-  }
-
-  HostPages* host_pages() override { return this; }
-  Status reserve(std::uint32_t slots) override {
-    return on_each_rank([&](Rank& rank) -> Status {
-      ESP_TRY(rank.transfers().reserve(slots));
-      if (places_.host == nullptr) return {};
-      try {
-        earlier_.resize(std::max<std::size_t>(earlier_.size(), slots));
-      } catch (const std::bad_alloc&) {
-        return fail(ErrorCode::kExhausted, "pages beside the KV pool: out of memory");
-      }
-      return {};
-    });
-  }
-  Status save(HostCopy copy) override {
-    ESP_TRY(on_each_rank([&](Rank& rank) { return rank.transfers().save(copy); }));
-    const std::span<const std::byte> early = earlier_part(copy.page);
-    if (early.empty()) return {};
-    try {
-      earlier_[copy.slot].assign(early.begin(), early.end());
-    } catch (const std::bad_alloc&) {
-      return fail(ErrorCode::kExhausted, "pages beside the KV pool: out of memory");
-    }
-    return {};
-  }
-  Status load(std::span<const HostCopy> copies) override {
-    ESP_TRY(on_each_rank([&](Rank& rank) { return rank.transfers().load(copies); }));
-    if (places_.host == nullptr) return {};
-    for (const HostCopy& copy : copies) {
-      std::copy(earlier_[copy.slot].begin(), earlier_[copy.slot].end(),
-                earlier_part(copy.page).begin());
-    }
-    return {};
-  }
-  Took loads_took() override {
-    Took out;
-    (void)on_each_rank([&](Rank& rank) -> Status {
-      const Took took = rank.transfers().loads_took();
-      out.pages = std::max(out.pages, took.pages);
-      out.seconds = std::max(out.seconds, took.seconds);
-      return {};
-    });
-    return out;
-  }
-
- private:
-  // f(rank) one after the other on this thread, each with its device. What fails is told here, and
-  // not once more by the next step; a device that is lost says so again.
-  template <class F>
-  Status on_each_rank(F&& f) {
-    for (const auto& rank : places_.ranks) {
-      Status status = rank->enter();
-      if (status) status = f(*rank);
-      if (status) continue;
-      (void)cudaGetLastError();
-      return status;
-    }
-    return {};
-  }
-  // A page's bytes of layers on the host: its first ones, or none.
-  [[nodiscard]] std::span<std::byte> earlier_part(PageId page) const {
-    return places_.host == nullptr ? std::span<std::byte>() : places_.host->page(page);
-  }
-
-  // f(rank) on each rank's thread and device. Where one fails, the others do not wait for it.
-  template <class F>
-  Status each(F&& f) {
-    return places_.threads->each(
-        [&](std::uint32_t r) -> Status {
-          ESP_TRY(places_.ranks[r]->enter());
-          return f(*places_.ranks[r], r);
-        },
-        [this] { places_.network->give_up(); });
-  }
-  // What was enqueued may still read what the next step overwrites.
-  bool drain() {
-    return each([](Rank& rank, std::uint32_t) { return rank.stream().wait("a step's end"); })
-        .has_value();
-  }
-  // After a failure. What a launch left is told once; that a device is lost, by every call.
-  tl::unexpected<Error> settled(Error error) {
-    (void)drain();
-    lost_ = !drain();
-    if (places_.ranks.size() > 1) places_.network->give_up();
-    return fail(std::move(error));
-  }
-  static std::string step_of(std::size_t rows) {
-    return "step of " + std::to_string(rows) + " rows";
-  }
-  // f(), where memory of the host may lack.
-  template <class F>
-  static Status without_lack(std::size_t rows, F&& f) {
-    try {
-      return f();
-    } catch (const std::bad_alloc&) {
-      return fail(ErrorCode::kExhausted, step_of(rows) + ": out of memory");
-    }
-  }
-
-  Status start(const Batch& batch, std::span<const std::uint32_t> wanted,
-               const cuda::ChosenTokens& chosen) {
-    wanted_.assign(wanted.begin(), wanted.end());
-    rows_ = batch.rows.size();
-    ESP_TRY(places_.network->join());
-    const cuda::Residual earlier =
-        places_.host == nullptr ? cuda::Residual() : places_.host->run(batch);
-    if (Status ready = each([&](Rank& rank, std::uint32_t r) -> Status {
-          ESP_TRY(rank.transfers().before_writing(batch));
-          return rank.forward().prepare(batch, wanted_, earlier, places_.network->of(r), chosen);
-        });
-        !ready) {
-      return ready;
-    }
-    return each([&](Rank& rank, std::uint32_t) {
-      return rank.forward().run(rank.pool(), rank.transfers());
-    });
-  }
-
-  // `next`, where there is one, is begun as soon as nothing of this one is left to enqueue.
-  Result<std::vector<RowResult>> second_half(std::span<const RowPlan> plans, NextStep* next) {
-    ESP_CHECK(under_way_);
-    under_way_ = false;
-    check_plans(info_, wanted_, plans);
-    std::vector<RowResult> results;
-    Status answered = without_lack(rows_, [&] { return answer(plans, next, results); });
-    if (answered) return results;
-    under_way_ = false;
-    if (next != nullptr) next->begun = false;
-    return settled(std::move(answered).error());
-  }
-
-  // Where it cannot be begun, what is left of it is waited for.
-  Status begin_beside(const cuda::DeviceChoices::Question& question,
-                      std::span<const RowResult> results, NextStep& next) {
-    const Batch& batch = *next.batch;
-    check_batch(info_, batch, next.wanted, question.plans);
-    Status begun = without_lack(batch.rows.size(), [&]() -> Status {
-      ids_.clear();
-      for (const Row& row : batch.rows) {
-        // Of a mask that allows one token, and of rows before those in question, the answer is
-        // there.
-        const TokenId known =
-            row.chosen == Row::kKnown ? row.token : results[row.chosen].sampled.token;
-        ids_.push_back(known != kNoToken
-                           ? static_cast<std::uint32_t>(known)
-                           : cuda::kChosenId | choices_.number_of(question, row.chosen));
-      }
-      return start(batch, next.wanted, {choices_.choices(), ids_});
-    });
-    if (!begun) return places_.ranks[head_]->stream().wait(question.what);
-    under_way_ = next.begun = true;
-    return {};
-  }
-
-  Status answer(std::span<const RowPlan> plans, NextStep* next, std::vector<RowResult>& results) {
-    const std::string what = step_of(rows_);
-    const bool alone = places_.ranks.size() == 1;
-    results.resize(plans.size());
-    PlannedRows planned(plans, info_.vocabulary, results);
-    planned.spread_over(wanted_);
-    struct Chunk {
-      std::uint32_t begin, end;
-    };
-    std::vector<Chunk> chunks;
-    std::vector<std::vector<std::uint64_t>> tokens;
-    const auto all = static_cast<std::uint32_t>(wanted_.size());
-    for (std::uint32_t begin = 0; begin < all; begin += cuda::kHeadRows) {
-      chunks.push_back({begin, std::min(begin + cuda::kHeadRows, all)});
-      tokens.push_back(wanted_tokens(plans, planned, begin, chunks.back().end));
-    }
-    Rank& head = *places_.ranks[head_];
-    bool narrowed = false;
-    for (const auto& [begin, end] : chunks) {
-      if (!planned.any(begin, end)) continue;
-      const float* logits = nullptr;
-      if (Status formed =
-              each([&, first = begin, last = end](Rank& rank, std::uint32_t r) -> Status {
-                if (r >= head_) {
-                  if (!narrowed) ESP_TRY(rank.forward().narrow_head(tokens));
-                  ESP_ASSIGN(const float* its, rank.forward().logits(first, last));
-                  if (r == head_) logits = its;
-                }
-                // Each rank on its own thread: one whose device failed must be heard while others
-                // wait.
-                return alone ? Status() : rank.stream().wait(what);
-              });
-          !formed) {
-        return formed;
-      }
-      narrowed = true;
-      ESP_TRY(head.enter());
-      const cuda::DeviceChoices::Question question{
-          plans, planned, begin, end, logits, head.forward().logits_stride(), what};
-      ESP_TRY(choices_.ask(question, head.stream()));
-      // Of rows before these the answers are there.
-      const bool last = !planned.any(end, all);
-      if (next != nullptr && last && choices_.chooses())
-        ESP_TRY(begin_beside(question, results, *next));
-      ESP_TRY(choices_.collect(question, head.stream(), results));
-    }
-    if (narrowed) return {};
-    // Also where nothing is wanted: what the step was given may go when it returns.
-    return each([&](Rank& rank, std::uint32_t) { return rank.stream().wait(what); });
-  }
-
-  Places places_;
-  cuda::DeviceChoices choices_;
-  BackendInfo info_;
-  std::vector<std::vector<std::byte>> earlier_;  // by slot: what host pages have of layers there
-  std::size_t head_;  // the rank on whose device choices are made: the first of the last stage
-  bool lost_ = false;
-  // Of the step that has begun:
-  bool under_way_ = false;
-  std::size_t rows_ = 0;
-  std::vector<std::uint32_t> wanted_;
-  std::vector<std::uint32_t> ids_;  // of one that was begun beside another's end
-};
 
 std::uint32_t stages_of(const CudaOptions& options) {
   return static_cast<std::uint32_t>(options.devices.size()) / options.tensor_parallel;
@@ -521,7 +211,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
   try {
     ESP_ASSIGN(const cpu::Kernels* kernels,
                cpu::choose_kernels(system.environment("ESPALIER_ISA").value_or("")));
-    DeviceBackend::Places places;
+    cuda::DeviceBackend::Places places;
     const auto add_workers = [&](unsigned of) -> Status {
       ESP_ASSIGN(places.workers.emplace_back(), cpu::WorkerPool::create(of));
       return {};
@@ -563,10 +253,13 @@ Result<std::unique_ptr<Backend>> CudaBackend::create(std::shared_ptr<const Model
       ESP_ASSIGN(places.host, cuda::HostLayers::create(earlier, options.kv_type, *kernels,
                                                        *places.workers[0], places.pages));
     }
-    ESP_TRY(places.ranks[count - options.tensor_parallel]->enter());
-    ESP_ASSIGN(auto choices,
-               cuda::DeviceChoices::create(shape.vocabulary, *kernels, *places.workers[0]));
-    return std::make_unique<DeviceBackend>(*model, options, std::move(places), std::move(choices));
+    for (std::uint32_t r = count - options.tensor_parallel; r < count; ++r) {
+      ESP_TRY(places.ranks[r]->enter());
+      ESP_ASSIGN(auto choices,
+                 cuda::DeviceChoices::create(shape.vocabulary, *kernels, *places.workers[0]));
+      places.choices.push_back(std::move(choices));
+    }
+    return cuda::DeviceBackend::create(*model, options, std::move(places));
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kExhausted, "CUDA backend: out of memory");
   }

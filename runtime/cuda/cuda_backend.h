@@ -17,6 +17,7 @@
 #include "runtime/backend.h"
 #include "runtime/cpu/kv_type.h"
 #include "runtime/cuda/cublaslt.h"
+#include "runtime/cuda/device_watch.h"
 #include "runtime/cuda/stopwatch.h"
 #include "runtime/fp8_calibration.h"
 #include "runtime/model/model.h"
@@ -49,6 +50,8 @@ struct CudaOptions {
   // kept under ~/.cache/espalier/tuning. Without a place to keep them nothing is measured.
   bool tune = false;
   cuda::Stopwatch stopwatch = cuda::time_on_device;  // of what is measured
+  // Of the device that has the head, told of each step's launches; null: nobody watches.
+  std::shared_ptr<cuda::DeviceWatch> watch = {};
 };
 
 class CudaBackend {

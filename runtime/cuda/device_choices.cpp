@@ -65,8 +65,11 @@ Status DeviceChoices::choose(const Question& question, std::span<const std::uint
   }
   ESP_TRY(copies_.copy_in(choices_in_.data(), choices_.bytes().data(), count * sizeof(SampleRow)));
   ESP_TRY(copies_.join(stream));
-  sample(stream.get(), count, choices_in_.as<SampleRow>(), question.logits, question.stride,
-         vocabulary_, scratch_.data(), chosen_.as<SampleResult>());
+  ESP_TRY(DeviceWatch::launch(question.watch, stream, [&]() -> Status {
+    sample(stream.get(), count, choices_in_.as<SampleRow>(), question.logits, question.stride,
+           vocabulary_, scratch_.data(), chosen_.as<SampleResult>());
+    return {};
+  }));
   ESP_TRY(
       stream.copy_out(chosen_out_.bytes().data(), chosen_.data(), count * sizeof(SampleResult)));
   ESP_TRY(chosen_there_.record(stream));
@@ -88,6 +91,10 @@ std::uint32_t DeviceChoices::number_of(const Question& question, std::uint32_t p
   const auto at = std::find(plans.begin(), plans.end(), plan);
   ESP_CHECK(asked_ && at != plans.end());
   return static_cast<std::uint32_t>(at - plans.begin());
+}
+
+std::uint64_t DeviceChoices::asked_count(const Question& question) {
+  return of_rows(question).size();
 }
 
 Status DeviceChoices::collect(const Question& question, const Stream& stream,

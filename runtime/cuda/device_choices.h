@@ -12,6 +12,7 @@
 #include "runtime/cpu/kernels.h"
 #include "runtime/cpu/worker_pool.h"
 #include "runtime/cuda/device.h"
+#include "runtime/cuda/device_watch.h"
 #include "runtime/cuda/mask_table.h"
 #include "runtime/cuda/sample.h"
 #include "runtime/cuda/side_copies.h"
@@ -39,6 +40,7 @@ class DeviceChoices {
     const float* logits;
     std::size_t stride;
     const std::string& what;
+    DeviceWatch* watch = nullptr;
   };
   /// Enqueues the choices. Masks go up beside what the stream does meanwhile.
   [[nodiscard]] Status ask(const Question& question, const Stream& stream);
@@ -53,6 +55,8 @@ class DeviceChoices {
   [[nodiscard]] const SampleResult* choices() const { return chosen_.as<SampleResult>(); }
   /// The number of a plan among them: of one that is among the question's, with a token to choose.
   [[nodiscard]] std::uint32_t number_of(const Question& question, std::uint32_t plan) const;
+  /// How many there are.
+  [[nodiscard]] static std::uint64_t asked_count(const Question& question);
 
  private:
   DeviceChoices(std::uint32_t vocabulary, MaskTable masks, SideCopies copies, Event chosen,

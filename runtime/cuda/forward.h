@@ -92,7 +92,7 @@ class Forward {
   /// Whether a step of so many rows, of which so many are wanted, finds its scratch there.
   [[nodiscard]] bool has_room(std::size_t rows, std::size_t wanted) const {
     return rows <= reserved_rows_ &&
-           std::min<std::size_t>(wanted, kHeadRows) <= reserved_head_rows_;
+           (!has_head(*model_) || std::min<std::size_t>(wanted, kHeadRows) <= reserved_head_rows_);
   }
   /// Whether it has embeddings, which begin a step that nothing comes before.
   [[nodiscard]] bool looks_up() const { return !weights_.embedding.parts.empty(); }

@@ -17,7 +17,7 @@ std::unique_ptr<Scheduler::Step> Scheduler::plan_ahead(const Step& step,
                                                        std::span<const RowPlan> plans) {
   // Whoever waits is let in between two steps; a draft model guesses there.
   if (!waiting_.empty() || !reading_.empty() || draft_model_) return nullptr;
-  if (plans.size() != running_.size() || plans.size() > options_.max_rows) return nullptr;
+  if (plans.size() != running_.size() || plans.size() > most_rows_) return nullptr;
   const bool chosen_there = std::all_of(plans.begin(), plans.end(), [&](const RowPlan& plan) {
     return backend_.chooses_ahead(plan);
   });

@@ -5,6 +5,7 @@
 #include "runtime/engine/core.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/engine_group.h"
+#include "runtime/engine/job.h"
 #include "runtime/engine/together.h"
 
 namespace espalier::runtime {
@@ -87,7 +88,8 @@ Together::Together() {
 
 Together::~Together() {
   together = nullptr;
-  // Each engine has its own at once; all branches of one program are of one.
+  // Each engine has its own at once; the branches of one program are of one, unless its device is
+  // lost meanwhile.
   for (auto from = kept_.begin(); from != kept_.end();) {
     const auto to = std::stable_partition(
         from, kept_.end(), [&](const auto& state) { return state->core == (*from)->core; });
@@ -130,6 +132,9 @@ Result<Answer> Operation<Answer>::await_resume() {
 template class Operation<Generated>;
 template class Operation<Scored>;
 template class Operation<Probed>;
+
+BranchState::BranchState() = default;
+BranchState::~BranchState() = default;
 
 Branch::Branch(std::shared_ptr<BranchState> state) : state_(std::move(state)) {}
 

@@ -23,6 +23,7 @@ namespace espalier::runtime {
 
 class EngineCore;
 class EngineGroup;
+class Job;
 
 /// Spaces from here on are of one branch alone (the cache turned off): nothing of them is kept.
 inline constexpr std::uint64_t kOwnSpaces = 1ULL << 63;
@@ -46,10 +47,11 @@ struct Lineage {
   Lineage& operator=(const Lineage&) = delete;
   ~Lineage();  // it lives no longer where it was placed
 
-  std::shared_ptr<EngineGroup> group;       // null: a scheduler alone
-  std::atomic<EngineCore*> home = nullptr;  // where it was placed among several engines
+  std::shared_ptr<EngineGroup> group;  // null: a scheduler alone
+  // Where it was placed among several engines: another one where that one's device is lost.
+  std::atomic<EngineCore*> home = nullptr;
 
-  // Engine thread only.
+  // Of the thread of its engine alone.
   std::uint64_t place = 0;  // in the order of arrival; 0: none yet
   std::uint64_t since = 0;  // step at which the place was taken
   std::uint32_t left = 0;   // requests for which it holds
@@ -63,6 +65,11 @@ struct CheckRequest {};  // answer once nothing runs: do all invariants hold?
 
 class BranchState {
  public:
+  BranchState();
+  ~BranchState();
+  BranchState(const BranchState&) = delete;
+  BranchState& operator=(const BranchState&) = delete;
+
   EngineCore* core = nullptr;  // where its requests go, from the first one on; its lineage keeps it
   std::uint64_t space = 0;
   std::vector<TokenId> ids;
@@ -80,6 +87,9 @@ class BranchState {
   std::variant<std::monostate, GenerateRequest, ScoreRequest, ProbeRequest, ForgetRequest,
                TreeRequest, CheckRequest>
       request;
+  // The request as far as it has come, where it waited on an engine whose device is lost and is on
+  // its way to another.
+  std::unique_ptr<Job> job;
   std::variant<std::monostate, Result<Generated>, Result<Scored>, Result<Probed>, Status,
                std::vector<radix_cache::NodeView>>
       answer;

@@ -141,11 +141,13 @@ Result<std::unique_ptr<Engine>> Engine::create(std::vector<EngineBackends> backe
   for (std::size_t i = 0; i < count; ++i) {
     EngineLoop::Failed failed;
     if (count > 1 && each[i].note) {
-      failed = [note = each[i].note](const Error& error) {
-        note("a step failed, so it gets no new programs while others work: " + error.message);
+      failed = [note = each[i].note, &core = impl->group->core(i)](const Error& error) {
+        note((core.lost.load() ? "its device is lost, so others get its programs while they work: "
+                               : "a step failed, so it gets no new programs while others work: ") +
+             error.message);
       };
     }
-    impl->loops.push_back(std::make_unique<EngineLoop>(impl->group->core(i), std::move(backends[i]),
+    impl->loops.push_back(std::make_unique<EngineLoop>(*impl->group, i, std::move(backends[i]),
                                                        each[i], system, std::move(stores[i]),
                                                        std::move(failed)));
   }

@@ -109,7 +109,7 @@ struct EngineStats {
   Stats stats;
   std::uint64_t programs = 0;  // that live there now
   bool failed = false;         // gets no new ones while there are others
-  bool lost = false;           // its device is gone for good
+  bool lost = false;           // its device is gone for good: what it was to do others have
 };
 
 struct EngineOptions {

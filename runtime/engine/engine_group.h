@@ -4,11 +4,13 @@
 // stays: its forks and all its later requests go to the same engine, whose queue, priorities and
 // deadlines are then as they would be alone. It counts there until its last branch is gone. An
 // engine whose last step failed for another reason than lacking memory gets no new programs while
-// there is one that works; a step that succeeds takes that back.
+// there is one that works; a step that succeeds takes that back. Where the device is lost, no step
+// will: what ran there has failed, and what waited there, and all that its programs still send, is
+// placed anew. No text depends on where it is formed.
 //
 // Kept alive by every Lineage. With one engine placing is a return; with several each request takes
 // a mutex for one walk of its path (O(ids / 16), microseconds), on the program's thread: engine
-// threads never take it.
+// threads take it where their device is lost.
 #pragma once
 
 #include <atomic>
@@ -40,11 +42,18 @@ class EngineGroup {
   }
   /// Says in the state where its request goes, which is about to be sent.
   void place(BranchState& state);
+  /// Whether the engine's device is lost and another one's is not.
+  [[nodiscard]] bool replaced(const EngineCore& core) const;
+  /// Sends a request that waited on such an engine to another. False: that one has ended; the
+  /// request is the caller's.
+  [[nodiscard]] bool send_elsewhere(const std::shared_ptr<BranchState>& state);
   /// A branch is gone and has left its path behind.
   void left(const BranchState& state);
 
  private:
   [[nodiscard]] std::size_t index_of(const EngineCore* core) const;
+  /// Under the mutex.
+  [[nodiscard]] EngineCore& choose_for(const BranchState& state);
 
   std::vector<std::unique_ptr<EngineCore>> cores_;
   bool cache_;

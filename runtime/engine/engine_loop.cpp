@@ -10,9 +10,11 @@ namespace {
 constexpr std::chrono::microseconds kMoment{400};
 }  // namespace
 
-EngineLoop::EngineLoop(EngineCore& core, EngineBackends backends, const EngineOptions& options,
-                       System& system, std::unique_ptr<PageStore> store, Failed failed)
-    : core_(core),
+EngineLoop::EngineLoop(EngineGroup& group, std::size_t engine, EngineBackends backends,
+                       const EngineOptions& options, System& system,
+                       std::unique_ptr<PageStore> store, Failed failed)
+    : group_(group),
+      core_(group.core(engine)),
       backend_(std::move(backends.backend)),
       failed_(std::move(failed)),
       scheduler_(
@@ -38,7 +40,7 @@ void EngineLoop::publish() {
   core_.set_stats(scheduler_.stats());
   const Error* const failure = scheduler_.failure();
   const bool failed = failure != nullptr;
-  if (failed) core_.lost.store(backend_->lost(), std::memory_order_relaxed);
+  if (failed) core_.lost.store(backend_->lost(), std::memory_order_release);
   const bool before = core_.failed.exchange(failed, std::memory_order_relaxed);
   if (failed && !before && failed_) failed_(*failure);
 }
@@ -54,6 +56,9 @@ void EngineLoop::loop() {
     core_.inbox.take(arrived);
     for (auto& state : arrived) receive(std::move(state));
     if (!scheduler_.idle()) scheduler_.step();
+    if (scheduler_.waiting() > 0 && group_.replaced(core_)) {
+      for (auto& state : scheduler_.release_waiting()) take_in(std::move(state));
+    }
     if (scheduler_.holding()) std::this_thread::sleep_for(kMoment);
   }
   scheduler_.cancel_all();
@@ -78,8 +83,13 @@ void EngineLoop::receive(std::shared_ptr<BranchState> state) {
     state->answer = scheduler_.tree();
     complete(state);
   } else {
-    scheduler_.add(std::move(state));
+    take_in(std::move(state));
   }
+}
+
+void EngineLoop::take_in(std::shared_ptr<BranchState> request) {
+  if (group_.replaced(core_) && group_.send_elsewhere(request)) return;
+  scheduler_.add(std::move(request));
 }
 
 void EngineLoop::answer_checks() {

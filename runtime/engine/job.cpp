@@ -22,6 +22,15 @@ Status check_ids(std::span<const TokenId> ids, const BackendInfo& info) {
   return {};
 }
 
+// One page more than the path fills: a boundary page may be held twice while it is copied.
+std::size_t pages_of(std::size_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens + 1; }
+
+Status check_pages(std::size_t pages, const BackendInfo& info) {
+  if (pages <= info.pages) return {};
+  return fail(ErrorCode::kExhausted, "the prompt and its budget need " + std::to_string(pages) +
+                                         " KV pages; the pool has " + std::to_string(info.pages));
+}
+
 Status check_room(std::size_t prompt, std::size_t budget, const BackendInfo& info) {
   if (prompt + budget > info.context) {
     return fail(ErrorCode::kLimit, "the prompt has " + std::to_string(prompt) + " tokens and " +
@@ -29,26 +38,26 @@ Status check_room(std::size_t prompt, std::size_t budget, const BackendInfo& inf
                                        " more may follow; the model's context holds " +
                                        std::to_string(info.context));
   }
-  // One page more than the path fills: a boundary page may be held twice while it is copied.
-  const std::size_t pages = (prompt + budget + kPageTokens - 1) / kPageTokens + 1;
-  if (pages > info.pages) {
-    return fail(ErrorCode::kExhausted, "the prompt and its budget need " + std::to_string(pages) +
-                                           " KV pages; the pool has " + std::to_string(info.pages));
-  }
-  return {};
+  return check_pages(pages_of(prompt + budget), info);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Job>> Job::make(const std::shared_ptr<BranchState>& state,
                                        const BackendInfo& info, bool jump) {
+  if (std::unique_ptr<Job> job = std::move(state->job)) {
+    ESP_TRY(check_pages(job->queue.pages_at_most, info));
+    return job;
+  }
   ESP_TRY(check_ids(state->ids, info));
   const std::size_t prompt = state->ids.size();
   if (auto* generate = std::get_if<GenerateRequest>(&state->request)) {
     if (prompt == 0) return fail(ErrorCode::kInvalid, "nothing to continue: the prompt is empty");
-    ESP_TRY(check_room(prompt, generate->max_tokens, info));
+    const std::size_t budget = generate->max_tokens;
+    ESP_TRY(check_room(prompt, budget, info));
     auto job = std::make_unique<GenerateJob>(state, std::move(*generate), jump);
     ESP_TRY(job->check());
+    job->queue.pages_at_most = pages_of(prompt + budget);
     return job;
   }
   if (auto* score = std::get_if<ScoreRequest>(&state->request)) {
@@ -63,20 +72,25 @@ Result<std::unique_ptr<Job>> Job::make(const std::shared_ptr<BranchState>& state
       total += continuation.size() + kPageTokens;  // each may need a boundary page of its own
     }
     ESP_TRY(check_room(prompt, longest, info));
-    if ((prompt + total) / kPageTokens + 2 > info.pages) {
+    const std::size_t pages = (prompt + total) / kPageTokens + 2;
+    if (pages > info.pages) {
       return fail(ErrorCode::kExhausted, "scoring " + std::to_string(score->continuations.size()) +
-                                             " continuations may need " +
-                                             std::to_string((prompt + total) / kPageTokens + 2) +
+                                             " continuations may need " + std::to_string(pages) +
                                              " KV pages; the pool has " +
                                              std::to_string(info.pages));
     }
-    return std::make_unique<ScoreJob>(state, std::move(*score));
+    auto job = std::make_unique<ScoreJob>(state, std::move(*score));
+    job->queue.pages_at_most = pages;
+    return job;
   }
   auto* probe = std::get_if<ProbeRequest>(&state->request);
   ESP_CHECK(probe != nullptr);
   ESP_TRY(check_ids(probe->ids, info));
   ESP_TRY(check_room(prompt, probe->ids.size(), info));
-  return std::make_unique<ProbeJob>(state, std::move(*probe));
+  const std::size_t pages = pages_of(prompt + probe->ids.size());
+  auto job = std::make_unique<ProbeJob>(state, std::move(*probe));
+  job->queue.pages_at_most = pages;
+  return job;
 }
 
 radix_cache::Lease Job::open_path(radix_cache::RadixCache& cache) {

@@ -39,7 +39,7 @@ class Job {
   Job& operator=(const Job&) = delete;
 
   /// The request that waits in `state`, or why it can never run (the limits are named).
-  /// `jump` as in EngineOptions.
+  /// `jump` as in EngineOptions. One that comes from another engine goes on where it stood.
   [[nodiscard]] static Result<std::unique_ptr<Job>> make(const std::shared_ptr<BranchState>& state,
                                                          const BackendInfo& info, bool jump);
 
@@ -71,6 +71,7 @@ class Job {
     std::shared_ptr<PageRead> read;           // pages of its path that come from disk
     std::uint32_t reads = 0;                  // asked for since it was last enqueued or denied
     std::size_t host_pages = 0;               // that came from host memory since then
+    std::size_t pages_at_most = 0;            // that it may need at once
   };
   Queue queue;
   [[nodiscard]] virtual bool finished() const = 0;

@@ -78,6 +78,20 @@ void Scheduler::drop_ended() {
   drop(reading_);
 }
 
+std::vector<std::shared_ptr<BranchState>> Scheduler::release_waiting() {
+  std::vector<std::shared_ptr<BranchState>> out;
+  const auto release = [&](std::unique_ptr<Job>& job) {
+    job->queue.read.reset();
+    out.push_back(job->shared());
+    out.back()->job = std::move(job);
+  };
+  for (auto& job : waiting_) release(job);
+  for (auto& job : reading_) release(job);
+  waiting_.clear();
+  reading_.clear();
+  return out;
+}
+
 void Scheduler::cancel_all() {
   for (auto& job : running_) job->state().cancelled = true;
   for (auto& job : waiting_) job->state().cancelled = true;

@@ -44,7 +44,8 @@ Scheduler::Scheduler(Backend& backend, EngineOptions options, System& system, Co
         cache.retained_pages =
             static_cast<std::uint32_t>(options_.retained_share * backend.info().pages);
         return cache;
-      }()) {
+      }()),
+      most_rows_(options_.max_rows) {
   if (store) tier_ = std::make_unique<DiskTier>(std::move(store), backend_, system_);
   if (options_.host_kv_bytes > 0) {
     const std::uint64_t pages = options_.host_kv_bytes / backend_.info().page_bytes;
@@ -194,6 +195,32 @@ void Scheduler::fail_job(const Job* job, Error error) {
   finish(std::move(owned), fail(std::move(error)));
 }
 
+void Scheduler::fail_jobs(Failures& failed) {
+  std::vector<const Job*> gone;
+  for (auto& [job, error] : failed) {
+    if (std::find(gone.begin(), gone.end(), job) != gone.end()) continue;
+    gone.push_back(job);
+    fail_job(job, std::move(error));
+  }
+}
+
+void Scheduler::go_on_with_fewer_rows(const Step& step, const Error& error, Failures& failed) {
+  const auto rows = static_cast<std::uint32_t>(step.batch.rows.size());
+  if (rows > 1) {
+    if (options_.note && most_rows_ == options_.max_rows) {
+      options_.note("a step of " + std::to_string(rows) +
+                    " rows found no memory, so those that follow have fewer: " + error.message);
+    }
+    most_rows_ = rows / 2;
+    whole_steps_ = 0;
+  } else {
+    for (const Job* job : step.jobs) failed.emplace_back(job, error);
+  }
+  // What they asked and guessed for this step.
+  for (const auto& job : running_) job->retract(cache_);
+  fail_jobs(failed);
+}
+
 bool Scheduler::compact_running() {
   std::uint32_t freed = 0;
   for (const auto& job : running_) {
@@ -204,7 +231,7 @@ bool Scheduler::compact_running() {
 
 std::vector<Scheduler::Slice> Scheduler::plan(radix_cache::StepPlan& step) {
   std::vector<Slice> slices;
-  std::uint32_t budget = options_.max_rows;
+  std::uint32_t budget = most_rows_;
   const auto serve = [&](bool decoding) {
     for (const auto& job : running_) {
       for (std::size_t i = 0; i < job->strands().size() && budget > 0; ++i) {
@@ -354,6 +381,8 @@ std::unique_ptr<Scheduler::Step> Scheduler::make_step(radix_cache::StepPlan plan
   };
   std::vector<PageId> pages;
   for (const Slice& slice : slices) {
+    if (std::find(out->jobs.begin(), out->jobs.end(), slice.job) == out->jobs.end())
+      out->jobs.push_back(slice.job);
     Strand& strand = slice.job->strands()[slice.strand];
     const auto sequence = static_cast<std::uint32_t>(batch.sequences.size());
     const std::size_t rows_before = batch.rows.size();
@@ -417,20 +446,28 @@ void Scheduler::run(Step& step) {
   stats_.prefill_seconds += prefill;
   stats_.decode_seconds += took - prefill;
   // What a step took that others overlap is not known.
-  if (prefill_rows == 0 && !step.ahead) cost_.record(rows, took);
+  if (results && prefill_rows == 0 && !step.ahead) cost_.record(rows, took);
   if (results && prefill_rows > 0) {
     if (tier_) tier_->prefill_took(prefill_rows, prefill);
     if (host_) host_->prefill_took(prefill_rows, prefill);
   }
   failure_.reset();
   if (!results) {
-    if (results.error().code != ErrorCode::kExhausted) failure_ = results.error();
     cache_.abandon(step.plan);
+    if (results.error().code == ErrorCode::kExhausted) {
+      go_on_with_fewer_rows(step, results.error(), failed);
+      return;
+    }
+    failure_ = results.error();
     std::vector<std::unique_ptr<Job>> all = std::exchange(running_, {});
     for (auto& job : all) finish(std::move(job), fail(results.error()));
     return;
   }
   cache_.commit(step.plan);
+  if (most_rows_ < options_.max_rows && ++whole_steps_ == kWholeSteps) {
+    most_rows_ = std::min(options_.max_rows, 2 * most_rows_);
+    whole_steps_ = 0;
+  }
 
   const auto has_failed = [&](const Job* job) {
     return std::any_of(failed.begin(), failed.end(), [&](const auto& f) { return f.first == job; });
@@ -457,12 +494,7 @@ void Scheduler::run(Step& step) {
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
     finish(std::move(job), {});
   }
-  std::vector<const Job*> gone;
-  for (auto& [job, error] : failed) {
-    if (std::find(gone.begin(), gone.end(), job) != gone.end()) continue;
-    gone.push_back(job);
-    fail_job(job, std::move(error));
-  }
+  fail_jobs(failed);
   if (ahead_ != nullptr) know_ahead();
 }
 

@@ -22,6 +22,10 @@
 // each). A request whose turn it is and of which pages are on disk stands aside while they are
 // read; others are admitted meanwhile.
 //
+// Lacking memory. A step for which the backend finds none is taken again in halves: steps have half
+// its rows until kWholeSteps in a row had enough, then twice as many, and so on. Where memory lacks
+// for one row, what has that row fails, and nothing else.
+//
 // Preemption. When the running ones cannot all go on, pages whose slots the paths hold twice are
 // given back first (a branch that begins inside a page copies its head); then the last in
 // precedence (priority, raised by one with each time it was preempted, then arrival) leaves the
@@ -58,6 +62,8 @@ class Scheduler {
   // as long as its forks may take to come.
   static constexpr std::uint64_t kParkedSteps = 8;
   static constexpr std::uint64_t kForkSteps = 2;
+  // Steps that found memory, after which more rows are tried again.
+  static constexpr std::uint32_t kWholeSteps = 32;
   using Complete = std::function<void(std::shared_ptr<BranchState>)>;
 
   /// `complete` is called once for every request, with its answer in the state's slot.
@@ -79,6 +85,9 @@ class Scheduler {
   [[nodiscard]] bool holding() const {
     return running_.empty() && (holding_ || (waiting_.empty() && !reading_.empty()));
   }
+  /// Gives up all that waits (nothing of it is in the tree), each with its job in its state: add()
+  /// of another scheduler goes on with it.
+  [[nodiscard]] std::vector<std::shared_ptr<BranchState>> release_waiting();
   /// Ends every request with kCancelled.
   void cancel_all();
   [[nodiscard]] Stats stats() const;
@@ -122,13 +131,12 @@ class Scheduler {
     std::vector<Asked> asked;
     std::uint32_t prefill_rows = 0;
     std::uint32_t decode_rows = 0;
-    // Of one that was begun ahead: its rows until their tokens are known, and the jobs of all of
-    // them that are left.
+    std::vector<const Job*> jobs;  // that have rows in it and are left
+    // Of one that was begun ahead: its rows until their tokens are known.
     bool ahead = false;
     std::vector<Pending> pending;
-    std::vector<const Job*> jobs;
   };
-  using Failures = std::vector<std::pair<Job*, Error>>;
+  using Failures = std::vector<std::pair<const Job*, Error>>;
 
   // queue.cpp
   void drop_ended();
@@ -176,8 +184,11 @@ class Scheduler {
   void know_ahead();
   /// A job goes of which rows may be ahead.
   void leave_ahead(const Job& job);
+  /// After a step that found no memory.
+  void go_on_with_fewer_rows(const Step& step, const Error& error, Failures& failed);
   void finish(std::unique_ptr<Job> job, Status status);
   void fail_job(const Job* job, Error error);
+  void fail_jobs(Failures& failed);
 
   Backend& backend_;
   EngineOptions options_;
@@ -202,10 +213,12 @@ class Scheduler {
   std::vector<Parked> parked_;
   bool holding_ = false;
   std::uint64_t arrivals_ = 0;
-  std::uint64_t admissions_ = 0;  // picks, to know when it is the oldest's turn
-  std::size_t looked_ = 0;        // where look_up() goes on
-  double park_steps_ = 64;        // running mean: steps between two requests of one branch
-  StepCost cost_;                 // of steps that prefill nothing
+  std::uint64_t admissions_ = 0;   // picks, to know when it is the oldest's turn
+  std::size_t looked_ = 0;         // where look_up() goes on
+  double park_steps_ = 64;         // running mean: steps between two requests of one branch
+  StepCost cost_;                  // of steps that prefill nothing
+  std::uint32_t most_rows_;        // of a step: EngineOptions::max_rows, fewer where memory lacks
+  std::uint32_t whole_steps_ = 0;  // that found memory since it last did
   // Running mean: length of a generation. None before the first has ended: until then each may take
   // its whole budget.
   std::optional<double> output_tokens_;

@@ -174,8 +174,9 @@ class Planner {
               std::uint64_t rows) {
     const TensorType type = fitting(wanted, columns);
     const RandomKey key = RandomKey(model_.seed).with(name);
+    const unsigned threads = model_.threads;
     out_.tensor(name, type, columns, rows, [=](std::uint64_t first, std::uint64_t count) {
-      return random_rows(type, columns, count, key, first);
+      return random_rows(type, columns, count, key, first, threads);
     });
   }
   void norm(const std::string& name, std::uint64_t width) {

@@ -59,6 +59,7 @@ struct RandomModel {
   /// The tokenizer and template of this file; without one, the 256 bytes, three control tokens,
   /// and words that no text is cut into.
   const Gguf* vocabulary = nullptr;
+  unsigned threads = 1;  // that make the weights; the bytes are the same
 
   /// kInvalid where sizes do not fit each other or pass the loader's bounds; says which.
   [[nodiscard]] Result<GgufWriter> plan() const;

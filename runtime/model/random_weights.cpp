@@ -1,8 +1,11 @@
 #include "runtime/model/random_weights.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <future>
+#include <vector>
 
 #include "runtime/model/gguf_writer.h"
 #include "runtime/model/half.h"
@@ -29,6 +32,9 @@ constexpr RandomBlock kBlocks[] = {
     {TensorType::kIQ4_NL, 0, 100, 0, 0},   {TensorType::kIQ4_XS, 0, 1600, 0, 0},
     {TensorType::kMXFP4, 0, 8, 0, 0},
 };
+
+// Fewer bytes are not worth a thread of their own.
+constexpr std::uint64_t kLeastOfThread = std::uint64_t{1} << 16;
 
 void put_block(std::string& out, const RandomBlock& it, std::size_t bytes, float spread,
                const RandomKey& key, std::uint64_t& counter) {
@@ -80,10 +86,23 @@ void put_row(std::string& out, TensorType type, std::uint64_t columns, float sca
 }  // namespace
 
 std::string random_rows(TensorType type, std::uint64_t columns, std::uint64_t rows,
-                        const RandomKey& key, std::uint64_t first_row) {
+                        const RandomKey& key, std::uint64_t first_row, unsigned threads) {
   const TensorTraits& traits = *tensor_traits(type);
+  const std::uint64_t bytes = columns / traits.block_weights * traits.block_bytes;
+  const std::uint64_t parts = std::min<std::uint64_t>(threads, rows * bytes / kLeastOfThread);
   std::string out;
-  out.reserve(rows * (columns / traits.block_weights * traits.block_bytes));
+  if (parts > 1) {
+    std::vector<std::future<std::string>> made;
+    for (std::uint64_t i = 0; i < parts; ++i) {
+      const std::uint64_t first = rows * i / parts;
+      made.push_back(std::async(std::launch::async, [=, count = rows * (i + 1) / parts - first] {
+        return random_rows(type, columns, count, key, first_row + first);
+      }));
+    }
+    for (std::future<std::string>& it : made) out += it.get();
+    return out;
+  }
+  out.reserve(rows * bytes);
   const float scale = std::sqrt(3.0F / static_cast<float>(columns));
   for (std::uint64_t row = 0; row < rows; ++row) {
     put_row(out, type, columns, scale, key.with(first_row + row));

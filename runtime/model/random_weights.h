@@ -15,9 +15,11 @@
 namespace espalier::runtime {
 
 /// `rows` rows of `columns` weights (a multiple of the type's block) as a file stores them. Row r
-/// depends on the key and on first_row + r alone. Costs about 4 ns a byte.
+/// depends on the key and on first_row + r alone, so `threads` may make them. Costs about 4 ns a
+/// byte.
 [[nodiscard]] std::string random_rows(TensorType type, std::uint64_t columns, std::uint64_t rows,
-                                      const RandomKey& key, std::uint64_t first_row = 0);
+                                      const RandomKey& key, std::uint64_t first_row = 0,
+                                      unsigned threads = 1);
 /// A norm's weights: F32 in [0.75, 1.25).
 [[nodiscard]] std::string random_norm(std::uint64_t width, const RandomKey& key);
 

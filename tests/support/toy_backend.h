@@ -30,6 +30,9 @@ struct ToyOptions {
   float sharpness = 4.0F;          // spread of the logits
   std::uint64_t fail_at_step = 0;  // 1-based; 0: never
   bool fail_late = false;          // in its second half
+  // Whether a step of so many rows finds no memory, and in which half that is said.
+  std::function<bool(std::size_t)> lacks = {};
+  bool lacks_late = false;
   // Tokens that are chosen with nothing but a mask and a temperature are there for the next step
   // before anybody knows them; and of such next steps which is not begun (every so many-th; 0:
   // none).
@@ -39,6 +42,7 @@ struct ToyOptions {
   std::function<void()> on_begun = {};  // a first half succeeds
   std::function<void(std::span<const runtime::RowPlan>)> on_finish = {};
   std::function<Status()> lost = {};  // a step ends with what it says, where that is an error
+  bool for_good = false;              // and so will all that follow
   // Host memory beside the pool: slots that there is memory for, and which saves and loads cannot
   // be begun (1-based, every so many-th; 0: none).
   std::uint32_t host_slots = 0;
@@ -68,8 +72,10 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
     rows_ += batch.rows.size();
     if (options_.on_step) options_.on_step(batch);
     if (options_.lost) ESP_TRY(options_.lost());
+    lacks_now_ = options_.lacks && options_.lacks(batch.rows.size());
+    if (lacks_now_ && !options_.lacks_late) return no_memory();
     if (steps_ == options_.fail_at_step && !options_.fail_late)
-      return fail(ErrorCode::kExhausted, "toy backend: injected failure");
+      return fail(ErrorCode::kIo, "toy backend: injected failure");
     for (const auto& copy : batch.copies) {
       for (std::uint32_t s = 0; s < copy.slots; ++s) at(copy.to, s) = at(copy.from, s);
     }
@@ -92,8 +98,9 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
   }
   Result<std::vector<runtime::RowResult>> finish(std::span<const runtime::RowPlan> plans) override {
     if (options_.on_finish) options_.on_finish(plans);
+    if (lacks_now_) return no_memory();
     if (steps_ == options_.fail_at_step)
-      return fail(ErrorCode::kExhausted, "toy backend: injected failure");
+      return fail(ErrorCode::kIo, "toy backend: injected failure");
     std::vector<runtime::RowResult> out;
     for (const auto& plan : plans) {
       const auto row = std::find_if(logits_.begin(), logits_.end(),
@@ -103,6 +110,8 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
     }
     return out;
   }
+
+  bool lost() const override { return options_.for_good && options_.lost && !options_.lost(); }
 
   bool chooses_ahead(const runtime::RowPlan& plan) const override {
     return options_.ahead && plan.want == runtime::Want::kToken && plan.count == 0 &&
@@ -192,6 +201,9 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
     hash = (hash ^ static_cast<std::uint64_t>(token)) * 1099511628211ULL;
     return hash ^ (hash >> 29);
   }
+  static tl::unexpected<Error> no_memory() {
+    return fail(ErrorCode::kExhausted, "toy backend: no memory");
+  }
   static tl::unexpected<Error> broken(const std::string& what, std::uint32_t position) {
     return fail(ErrorCode::kInternal,
                 "toy backend: " + what + " at position " + std::to_string(position));
@@ -274,6 +286,7 @@ class ToyBackend final : public runtime::Backend, public runtime::HostPages {
   std::vector<TokenId> path_;                                         // see read()
   std::vector<std::pair<std::uint32_t, std::vector<float>>> logits_;  // of wanted rows
   std::uint64_t steps_ = 0;
+  bool lacks_now_ = false;  // the step that has begun
   std::atomic<std::uint64_t> rows_ = 0;
 };
 

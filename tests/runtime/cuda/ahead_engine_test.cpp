@@ -108,6 +108,57 @@ TEST(AnEngine, WhoseDeviceIsLostWithTwoStepsUnderWayFailsItsPrograms) {
   }
 }
 
+// Another process takes all that is free: steps that need more are taken again with the rows that
+// there is memory for, and the text is the CPU's. What lacks memory for one row fails by name.
+TEST(MemoryThatLacks, UnderAnEngineFailsNobodyWhereFewerRowsDo) {
+  host_cuda::reset_device();
+  const auto model = four_layers();
+  ASSERT_NE(model, nullptr);
+  CpuOptions cpu;
+  cpu.threads = 1;
+  cpu.kv_bytes = pool_bytes(*model);
+  auto on_cpu = CpuBackend::create(model, cpu, real_system());
+  auto on_device = Twins::made(model, {});
+  ASSERT_TRUE(on_cpu && on_device);
+  std::vector<std::string> notes;
+  EngineOptions options;
+  options.draft = false;
+  options.check = true;
+  options.note = [&](const std::string& note) { notes.push_back(note); };
+  auto expected = Engine::create(std::move(*on_cpu), options, real_system());
+  auto engine = Engine::create(std::move(*on_device), options, real_system());
+  ASSERT_TRUE(expected && engine);
+  const auto say = [&](Engine& of, std::size_t prompt, std::uint32_t tokens) {
+    Branch branch = of.open();
+    std::vector<TokenId> ids;
+    for (std::size_t i = 0; i < prompt; ++i) ids.push_back(static_cast<TokenId>(3 + i * 7 % 90));
+    branch.append(ids);
+    GenerateRequest request;
+    request.max_tokens = tokens;
+    return branch.generate_now(std::move(request));
+  };
+  // What grows with rows is there for 40.
+  ASSERT_TRUE(say(**engine, 40, 20).has_value());
+  host_cuda::set_memory_of_others((std::size_t{16} << 30) - host_cuda::allocated_bytes());
+  const auto fewer = say(**engine, 150, 20);
+  ASSERT_TRUE(fewer.has_value()) << fewer.error().message;
+  EXPECT_EQ(fewer->ids, say(**expected, 150, 20)->ids);
+  ASSERT_EQ(notes.size(), 1U);
+  EXPECT_NE(notes[0].find("rows found no memory"), std::string::npos) << notes[0];
+  // What grows gives up what it had, and now that is not there again either.
+  host_cuda::set_memory_of_others(std::size_t{16} << 30);
+  const auto none = say(**engine, 350, 20);
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code, ErrorCode::kExhausted);
+  EXPECT_NE(none.error().message.find("0 MiB free"), std::string::npos) << none.error().message;
+  host_cuda::set_memory_of_others(0);
+  const auto again = say(**engine, 150, 30);
+  ASSERT_TRUE(again.has_value()) << again.error().message;
+  EXPECT_EQ(again->ids, say(**expected, 150, 30)->ids);
+  EXPECT_TRUE((*engine)->check_idle().has_value());
+  host_cuda::reset_device();
+}
+
 #endif
 
 }  // namespace

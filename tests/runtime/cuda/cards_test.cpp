@@ -9,6 +9,7 @@
 
 #include "runtime/cuda/device.h"
 #include "runtime/device.h"
+#include "runtime/engine_backends.h"
 #include "tests/runtime/cuda/twins.h"
 
 #ifdef ESPALIER_HOST_CUDA
@@ -113,6 +114,54 @@ TEST(OneCardOfTwoProcesses, ThatIsFilledByTheOtherFailsStepsByNameAndGoesOn) {
   BatchBuilder builder;
   const auto first = builder.append(sequence, ids);
   twins.step(builder.batch, {first + 99});
+  host_cuda::reset_device();
+}
+
+// Whatever the allocation that finds no memory: the next device has the model, or the CPU, and a
+// line says why. What was asked for by name is refused.
+TEST(OneCardOfTwoProcesses, ThatIsFilledWhileAModelIsLoadedIsPassedOver) {
+  host_cuda::reset_device();
+  const auto model = four_layers();
+  BackendOptions options;
+  options.kv_bytes = pool_bytes(*model);
+  unsigned lacked = 0;
+  for (unsigned n = 1;; ++n) {
+    SCOPED_TRACE(n);
+    host_cuda::reset_device();
+    const std::size_t before = host_cuda::allocated_bytes();
+    host_cuda::fail_next_malloc(n);
+    const auto alone = create_backend(model, options, real_system());
+    ASSERT_TRUE(alone.has_value()) << alone.error().message;
+    if (alone->device != "cpu") break;  // all were given
+    ++lacked;
+    EXPECT_EQ(alone->on.kind, Device::Kind::kCpu);
+    EXPECT_THAT(alone->note,
+                HasSubstr("cuda:0 (host shim 0) has no longer the memory that it had: CUDA: "));
+    EXPECT_THAT(alone->note, HasSubstr("; the model is on cpu"));
+    EXPECT_EQ(host_cuda::allocated_bytes(), before);
+
+    host_cuda::set_devices(2);
+    host_cuda::fail_next_malloc(n);
+    const auto other = create_backend(model, options, real_system());
+    ASSERT_TRUE(other.has_value()) << other.error().message;
+    EXPECT_EQ(other->device, "cuda:1 (host shim 1)");
+    EXPECT_THAT(other->note, HasSubstr("; the model is on cuda:1 (host shim 1)"));
+
+    host_cuda::fail_next_malloc(n);
+    const auto two = make_engine_backends(model, options, 2, std::nullopt, real_system());
+    ASSERT_TRUE(two.has_value()) << two.error().message;
+    EXPECT_EQ(two->device, "cpu; cpu");
+    ASSERT_EQ(two->notes.size(), 1U);
+    EXPECT_THAT(two->notes[0], HasSubstr("the model is on the CPU"));
+
+    BackendOptions named = options;
+    named.device = Device::parse("cuda").value();
+    host_cuda::fail_next_malloc(n);
+    const auto refused = create_backend(model, named, real_system());
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, ErrorCode::kExhausted);
+  }
+  EXPECT_GT(lacked, 5U);
   host_cuda::reset_device();
 }
 

@@ -190,13 +190,14 @@ TEST(EnginesSideBySide, SayWhatOneEngineOnTheCpuSays) {
   host_cuda::reset_device();
 }
 
-// The programs of a lost device end with its error; those of the other go on, and new ones go
-// there.
-TEST(EnginesSideBySide, ALostDeviceFailsItsProgramsAlone) {
+// What runs on a lost device ends with its error. All else goes to the other: its own programs, new
+// ones, and what the lost one's programs ask from then on.
+TEST(EnginesSideBySide, ALostDeviceFailsWhatRunsThereAlone) {
   host_cuda::reset_device();
   host_cuda::set_devices(2);
   const auto model = tiny();
-  const auto expected = say(*engines(model, on("cpu"), 1), 1);
+  const auto cpu = engines(model, on("cpu"), 1);
+  const auto expected = say(*cpu, 1);
   for (const unsigned calls : {0U, 25U}) {
     SCOPED_TRACE(calls);
     auto two = engines(model, on("cuda:0,1"), 2);
@@ -223,7 +224,16 @@ TEST(EnginesSideBySide, ALostDeviceFailsItsProgramsAlone) {
       ++failed;
       EXPECT_EQ(answer.error().code, ErrorCode::kInternal);
       EXPECT_THAT(answer.error().message, ::testing::HasSubstr("CUDA: "));
-      EXPECT_FALSE(speak(branch).has_value()) << "a lost device came back";
+      // Twice the token: that of the request that failed stays.
+      const auto again = speak(branch);
+      ASSERT_TRUE(again.has_value()) << again.error().message;
+      Branch same = cpu->open();
+      same.append(std::span(branch.ids()).first(branch.ids().size() - again->ids.size()));
+      GenerateRequest request;
+      request.max_tokens = 40;
+      const auto there = same.generate_now(std::move(request));
+      ASSERT_TRUE(there.has_value());
+      EXPECT_EQ(again->ids, there->ids);
     }
     EXPECT_EQ(failed, 1);
     const auto each = two->stats_of_each();
@@ -231,6 +241,7 @@ TEST(EnginesSideBySide, ALostDeviceFailsItsProgramsAlone) {
     EXPECT_TRUE(each[1].failed);
     EXPECT_FALSE(each[0].lost);
     EXPECT_TRUE(each[1].lost);
+    EXPECT_EQ(each[1].programs, 0U);
     EXPECT_EQ(say(*two, 4), expected);
     two.reset();
     live.clear();

@@ -320,7 +320,8 @@ TEST(DataParallel, LackingMemoryIsNoFailureOfTheEngine) {
   for (const EngineStats& each : it.engine->stats_of_each()) EXPECT_FALSE(each.failed);
   *it.lost[0] = *it.lost[1] = false;
   EXPECT_TRUE(branch.generate_now(free_text(3)).has_value());
-  EXPECT_TRUE(it.notes.empty());
+  ASSERT_EQ(it.notes.size(), 1U);
+  EXPECT_THAT(it.notes[0], HasSubstr("a step of 30 rows found no memory"));
 }
 
 // ---- what holds of a queue holds of each

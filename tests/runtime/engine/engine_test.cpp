@@ -371,7 +371,7 @@ TEST(Engine, AFailedStepFailsItsRequestsAndTheNextOnesRun) {
     branch.append(prompt);
     const auto broken = branch.generate_now(free_text(10));
     ASSERT_FALSE(broken.has_value());
-    EXPECT_EQ(broken.error().code, ErrorCode::kExhausted);
+    EXPECT_EQ(broken.error().code, ErrorCode::kIo);
     EXPECT_TRUE(engine->check_idle().has_value());
     const auto out = branch.generate_now(free_text(10));
     ASSERT_TRUE(out.has_value()) << out.error().message;

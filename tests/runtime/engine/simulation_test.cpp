@@ -19,6 +19,7 @@
 
 #include "base/fault_system.h"
 #include "runtime/engine/scheduler.h"
+#include "tests/runtime/engine/lacking.h"
 #include "tests/support/toy_backend.h"
 
 namespace espalier::runtime {
@@ -55,11 +56,11 @@ struct Setting {
   double retained_share = 0.25;
   std::uint32_t draft_pages = 0;  // of a draft model; 0: there is none
   // In host memory: asked for, and of them those that there is memory for; how often a copy fails.
-  std::uint32_t host_pages = 0;
-  std::uint32_t host_slots = 0;
+  std::uint32_t host_pages = 0, host_slots = 0;
   std::uint32_t host_fails = 0;
   bool ahead = false;  // steps begin before the tokens of the one before are known
   std::uint32_t refuse_ahead = 0;
+  std::uint32_t lacks = 0;  // every so many-th step of more rows than one finds no memory
 };
 
 Ids ids_of(std::uint32_t seed, std::size_t count) {
@@ -157,6 +158,8 @@ class Simulation {
     options.pages = setting.pages;
     options.fail_at_step = setting.fail_at;
     options.fail_late = setting.fail_at % 2 == 0;
+    options.lacks = every_lacks(setting.lacks);
+    options.lacks_late = setting.lacks % 2 == 0;
     options.host_slots = setting.host_slots;
     options.fail_saves = 7 * setting.host_fails;
     options.fail_loads = setting.host_fails;
@@ -260,6 +263,7 @@ class Simulation {
       ++failures_[*failed];
       const bool known = *failed == ErrorCode::kCancelled ? run.state->cancelled.load()
                          : *failed == ErrorCode::kTimeout ? p.deadline != UINT32_MAX
+                         : *failed == ErrorCode::kIo      ? setting_.fail_at != 0
                                                           : *failed == ErrorCode::kExhausted;
       if (!known) breaks("a request failed with code " + std::string(name(*failed)));
     }
@@ -325,6 +329,7 @@ Setting random_setting(std::uint64_t seed) {
   setting.ahead = random() % 2 == 0;
   constexpr std::uint32_t kRefusals[] = {0, 0, 1, 3};
   setting.refuse_ahead = kRefusals[random() % 4];
+  if (random() % 3 == 0) setting.lacks = 2 + static_cast<std::uint32_t>(random() % 20);
   return setting;
 }
 
@@ -416,7 +421,7 @@ TEST(Simulation, ProgramsComeWaitAreCancelledAndAllEnd) {
     preemptions += stats.preemptions;
     cancelled += simulation.failures(ErrorCode::kCancelled);
     late += simulation.failures(ErrorCode::kTimeout);
-    broke += simulation.failures(ErrorCode::kExhausted);
+    broke += simulation.failures(ErrorCode::kIo);
     if (one != nullptr) return;
   }
   // Everything that is meant to happen happened.

@@ -16,6 +16,7 @@
 
 #include "runtime/model/half.h"
 #include "runtime/model/quantised_block.h"
+#include "runtime/model/random_weights.h"
 
 namespace espalier::runtime {
 namespace {
@@ -69,6 +70,19 @@ TEST(Tensor, ARowIsFoundAmongOthers) {
     dequantise_row(all, 2, a);
     dequantise_row(last, 0, b);
     EXPECT_EQ(a, b) << traits.name;
+  }
+}
+
+// Also where a thread has few rows, or there are more threads than rows are worth.
+TEST(RandomRows, AreTheSameBytesHoweverManyMakeThem) {
+  for (const TensorType type : {TensorType::kBF16, TensorType::kQ4_K}) {
+    const RandomKey key = RandomKey(3).with("rows");
+    const std::string one = random_rows(type, 4096, 101, key, 7);
+    for (const unsigned threads : {2U, 3U, 16U, 1000U}) {
+      EXPECT_TRUE(random_rows(type, 4096, 101, key, 7, threads) == one) << threads;
+    }
+    EXPECT_TRUE(one.ends_with(random_rows(type, 4096, 1, key, 107, 4)));
+    EXPECT_TRUE(random_rows(type, 4096, 0, key, 7, 4).empty());
   }
 }
 

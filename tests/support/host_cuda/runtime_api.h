@@ -163,7 +163,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
 namespace host_cuda {
 
 /// Forgets faults and settings below, and the last error; allocations stay. The host is kept from
-/// device memory at once, and as often as at first (runtime_api.cpp).
+/// device memory at once, and as often as at first (memory.cpp).
 void reset_device();
 /// What cudaGetDeviceCount says; `error` instead of a count where it is none.
 void set_devices(int count, cudaError_t error = cudaSuccess);
