@@ -16,8 +16,8 @@ std::size_t SchemaMachine::held_bytes() const {
       leaf_ids_, texts_, text_ids_, own_keys_, key_words_, found_keys_, untaken_, seen_sets_,
       seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_, list_ids_, stem_masks_,
       object_stems_, next_stems_, any_items_, expanded_, objects_, comparable_, value_facts_,
-      plans_, key_facts_, has_child_, has_unique_, key_matches_, key_relations_, key_classes_,
-      member_values_, walk_rooms_);
+      plans_, key_facts_, parts_by_name_, has_child_, has_unique_, key_matches_, key_relations_,
+      key_classes_, member_values_, walk_rooms_);
   out += block_bytes(sizeof *parts_ + kCounts) + parts_->held_bytes();
   out += sum_over(found_classes_, [](const auto& entry) {
     const auto& [patterns, matched, names] = entry.first;
