@@ -43,6 +43,7 @@ std::size_t ScalarRun::held_bytes() const {
            held_by_all(counts_->levels, counts_->owed_sizes, counts_->owing);
   }
   if (automaton_ != nullptr) out += automaton_->held_bytes();
+  if (multiples_ != nullptr) out += grammar::held_bytes(multiples_);
   if (product_ != nullptr && !shares_) {
     out += block_bytes(sizeof *product_ + kCounts) + product_->held_bytes();
   }
