@@ -38,6 +38,12 @@ void ShapeOptions::declare(CLI::App& app, const std::string& subject) {
   app.add_flag("--record", record_,
                "With --schema: leave out what cannot be enforced, instead of refusing the schema")
       ->needs(schema);
+  app.add_option(
+         "--document", documents_,
+         "With --schema: the schema in FILE is what references to URI mean; may be repeated")
+      ->type_name("URI=FILE")
+      ->allow_extra_args(false)
+      ->needs(schema);
   add_text(app, "--regex", regex_, "R", subject + " matches this regular expression as a whole");
   add_text(app, "--gbnf", gbnf_, "F", subject + " is a text of the GBNF grammar in this file");
   add_text(app, "--lark", lark_, "F", subject + " is a text of the Lark grammar in this file");
@@ -47,6 +53,28 @@ void ShapeOptions::declare(CLI::App& app, const std::string& subject) {
 
 int ShapeOptions::count() const {
   return (schema_ ? 1 : 0) + (regex_ ? 1 : 0) + (gbnf_ ? 1 : 0) + (lark_ ? 1 : 0) + (type_ ? 1 : 0);
+}
+
+// What --document gives, by URI: JSON, as a look at each shows. A URI stands once.
+Result<std::map<std::string, std::string>> ShapeOptions::documents(Context& context) const {
+  std::map<std::string, std::string> out;
+  for (const std::string& given : documents_) {
+    const std::size_t equals = given.rfind('=');  // a URI may hold one
+    if (equals == std::string::npos || equals == 0 || equals + 1 == given.size()) {
+      return fail(ErrorCode::kInvalid, "--document takes URI=FILE, not '" + given + "'");
+    }
+    std::string uri = given.substr(0, equals);
+    if (uri.ends_with('#')) uri.pop_back();
+    const std::string path = given.substr(equals + 1);
+    ESP_ASSIGN(std::string text, read_text(path, context));
+    if (auto schema = read_json_exactly(text); !schema) {
+      return fail(std::move(schema).error().within("'" + path + "'"));
+    }
+    if (!out.try_emplace(uri, std::move(text)).second) {
+      return fail(ErrorCode::kInvalid, "--document: two files for '" + uri + "'");
+    }
+  }
+  return out;
 }
 
 Result<Shape> ShapeOptions::read(Context& context) const {
@@ -62,11 +90,13 @@ Result<Shape> ShapeOptions::read(Context& context) const {
     shape.label = "'" + *schema_ + "'";
     shape.kind = Shape::Kind::kSchema;
     ESP_ASSIGN(shape.text, read_text(*schema_, context));
-    if (auto schema = read_json(shape.text); !schema) {
+    if (auto schema = read_json_exactly(shape.text); !schema) {
       return fail(std::move(schema).error().within(shape.label));
     }
     shape.schema_options.strict = !record_;
     if (declared_order_) shape.schema_options.order = grammar::MemberOrder::kDeclared;
+    ESP_ASSIGN(auto documents, this->documents(context));
+    shape.schema_options.resolver = grammar::resolver_of(std::move(documents));
     return shape;
   }
   if (regex_) {
@@ -76,16 +106,16 @@ Result<Shape> ShapeOptions::read(Context& context) const {
     return shape;
   }
   // The language's own front end reads the type, in the smallest program that holds one.
-  shape.label = "--type";
-  const auto compiled = dsl::compile("--type", "type Answer = " + *type_ + "\n");
+  shape.label = type_label_;
+  const auto compiled = dsl::compile(type_label_, "type Answer = " + *type_ + "\n");
   if (compiled.program == nullptr) {
     std::string message = dsl::render(compiled.diagnostics, compiled.sources);
     if (message.ends_with('\n')) message.pop_back();
-    return fail(ErrorCode::kInvalid, "--type is not a type of the language\n" + message);
+    return fail(ErrorCode::kInvalid, type_label_ + " is not a type of the language\n" + message);
   }
   const dsl::TypeInfo* info = compiled.program->type("Answer");
   if (info == nullptr || info->type == nullptr) {
-    return fail(ErrorCode::kInvalid, "--type has no form in text");
+    return fail(ErrorCode::kInvalid, type_label_ + " has no form in text");
   }
   // Recursive types point into what the program keeps alive.
   shape.type = grammar::TypeRef(compiled.program, info->type.get());

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <CLI/App.hpp>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/command.h"
@@ -23,7 +25,7 @@ struct Shape {
   grammar::TypeRef type;
   std::string text;  // of all kinds but a type; of a schema its JSON
   grammar::SchemaOptions schema_options;
-  std::string label;  // how messages call it: `--regex`, `'letter.schema.json'`
+  std::string label;  // how messages call it: `--regex`, `TYPE`, `'letter.schema.json'`
 
   /// A hole of this shape that ends the turn; errors begin with the label.
   [[nodiscard]] Result<grammar::ContextFreeGrammar> compile(
@@ -36,7 +38,10 @@ class ShapeOptions {
   /// their descriptions.
   void declare(CLI::App& app, const std::string& subject);
   /// The type that stands on the command line without a flag.
-  void set_type(std::string type) { type_ = std::move(type); }
+  void set_type(std::string type) {
+    type_ = std::move(type);
+    type_label_ = "TYPE";
+  }
 
   [[nodiscard]] int count() const;
   /// The first one given; what is wrong with it: `written` is true where the command line itself
@@ -45,7 +50,11 @@ class ShapeOptions {
   [[nodiscard]] bool written() const { return regex_ || type_; }
 
  private:
+  [[nodiscard]] Result<std::map<std::string, std::string>> documents(Context& context) const;
+
   std::optional<std::string> schema_, regex_, gbnf_, lark_, type_;
+  std::string type_label_ = "--type";
+  std::vector<std::string> documents_;  // URI=FILE
   bool declared_order_ = false;
   bool record_ = false;
 };

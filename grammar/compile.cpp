@@ -43,8 +43,14 @@ Result<std::shared_ptr<const CompiledGrammar>> compile_expression(
                                        std::to_string(Program::kLongestClosing) + " bytes");
   }
   auto grammar = std::make_shared<const CompiledGrammar>(std::move(program), limits);
-  if (grammar->program().empty() || !grammar->start({}).valid()) {
-    if (follow.empty() && is_schema(grammar->program().pool(), root)) {
+  const Program& made = grammar->program();
+  if (made.empty() || !grammar->start({}).valid()) {
+    if (!made.empty() && !made.spells_all_bytes()) {
+      return fail(ErrorCode::kInvalid,
+                  "E0301: the vocabulary's tokens spell none of its texts: some bytes are in no "
+                  "token of their own");
+    }
+    if (follow.empty() && is_schema(made.pool(), root)) {
       return fail(ErrorCode::kInvalid, "E0301: schema: no value satisfies it, or none of at most " +
                                            std::to_string(Program::kLongestClosing) + " bytes");
     }

@@ -23,7 +23,42 @@ std::uint64_t power_of_ten(std::int64_t n, std::uint64_t modulus) {
   return out;
 }
 
+// The least number that is a multiple of both; nothing where it takes too many digits.
+std::optional<Decimal> least_common(const Decimal& a, const Decimal& b) {
+  constexpr std::int32_t kMostDigits = 18;
+  const auto exponent = [](const Decimal& d) {
+    return d.point - static_cast<std::int32_t>(d.digits.size());
+  };
+  const std::int32_t unit = std::min(exponent(a), exponent(b));
+  const auto units_of = [&](const Decimal& d) -> std::uint64_t {
+    const std::int32_t zeros = exponent(d) - unit;
+    if (zeros > kMostDigits || d.digits.size() + static_cast<std::size_t>(zeros) > kMostDigits) {
+      return 0;
+    }
+    return std::stoull(d.digits + std::string(static_cast<std::size_t>(zeros), '0'));
+  };
+  const std::uint64_t x = units_of(a), y = units_of(b);
+  if (x == 0 || y == 0) return std::nullopt;
+  const std::uint64_t times = x / std::gcd(x, y);
+  if (times > UINT64_MAX / y) return std::nullopt;
+  return Decimal::read(std::to_string(times * y) + "e" + std::to_string(unit));
+}
+
 }  // namespace
+
+std::vector<Decimal> DecimalMultiple::joined(const std::vector<Decimal>& divisors) {
+  std::vector<Decimal> out;
+  for (const Decimal& divisor : divisors) {
+    const bool known = std::ranges::any_of(out, [&](Decimal& other) {
+      const std::optional<Decimal> both = least_common(other, divisor);
+      if (!both || !of(*both)) return false;
+      other = *both;
+      return true;
+    });
+    if (!known) out.push_back(divisor);
+  }
+  return out;
+}
 
 std::optional<DecimalMultiple> DecimalMultiple::of(const Decimal& divisor) {
   if (divisor.negative || divisor.zero() || divisor.digits.size() > 10) return std::nullopt;

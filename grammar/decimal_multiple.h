@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "grammar/byte_set.h"
 #include "grammar/decimal.h"
@@ -37,6 +38,11 @@ class DecimalMultiple {
   [[nodiscard]] bool divides(const Decimal& number) const;
 
   friend bool operator==(const DecimalMultiple&, const DecimalMultiple&) = default;
+
+  /// Numbers whose multiples together are those of all of these, positive ones: as few as have an
+  /// automaton. Side by side the automata of several have as many states as that of one, each of
+  /// which would be made.
+  static std::vector<Decimal> joined(const std::vector<Decimal>& divisors);
 
  private:
   // What a state says: nothing yet, or the remainder and the phase. Phase 0: before the point; 1:

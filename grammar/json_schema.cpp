@@ -4,6 +4,7 @@
 
 #include "grammar/compiled_grammar.h"
 #include "grammar/json_expression.h"
+#include "grammar/json_text.h"
 #include "grammar/schema/scalar_library.h"
 #include "grammar/schema/schema_graph.h"
 #include "grammar/token_trie.h"
@@ -20,6 +21,20 @@ std::string_view name(KeywordOutcome::Kind kind) {
       break;
   }
   return "refused";
+}
+
+std::function<Result<Json>(const std::string& uri)> resolver_of(
+    std::map<std::string, std::string> documents) {
+  if (documents.empty()) return nullptr;
+  return [documents = std::move(documents)](const std::string& uri) -> Result<Json> {
+    const auto found = documents.find(uri);
+    if (found == documents.end()) {
+      return fail(ErrorCode::kUnsupported, "`" + uri + "` is not among the documents");
+    }
+    auto document = read_json_exactly(found->second);
+    if (!document) return fail(std::move(document).error().within("document `" + uri + "`"));
+    return document;
+  };
 }
 
 Result<std::vector<KeywordOutcome>> schema_outcomes(const Json& schema,

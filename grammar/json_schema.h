@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,6 +61,11 @@ struct SchemaOptions {
   /// what their texts say.
   std::function<Result<Json>(const std::string& uri)> resolver;
 };
+
+/// A resolver that knows these documents, JSON texts by absolute URI, and no others; none where
+/// there are none.
+[[nodiscard]] std::function<Result<Json>(const std::string& uri)> resolver_of(
+    std::map<std::string, std::string> documents);
 
 /// What becomes of one keyword.
 struct KeywordOutcome {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "grammar/decimal.h"
+#include "grammar/json_schema_document.h"
 #include "grammar/json_structure.h"
 
 namespace espalier {
@@ -53,6 +54,10 @@ class Builder {
     Open& top = open_.back();
     auto& members = static_cast<Members&>(top.value->get_ref<Json::object_t&>());
     const std::size_t at = find(top, members, name);
+    if (exact_ && at != members.size()) {
+      twice_ = "the member `" + name + "` stands twice in " + pointer();
+      return false;
+    }
     if (at == members.size()) {
       if (!top.table.empty()) top.table.emplace(name, at);
       members.emplace_back(std::move(name), Json());
@@ -60,6 +65,8 @@ class Builder {
     top.member = &members[at].second;
     return true;
   }
+  /// What ended the reading, if it was no error of the text's.
+  [[nodiscard]] const std::string& twice() const { return twice_; }
   template <class Exception>
   bool parse_error(std::size_t, const std::string&, const Exception& error) {
     throw error;
@@ -75,6 +82,21 @@ class Builder {
     std::unordered_map<std::string, std::size_t> table;  // of an object with more than a few
   };
 
+  // Of the object that is being read.
+  [[nodiscard]] std::string pointer() const {
+    std::string out = "#";
+    for (std::size_t i = 0; i + 1 < open_.size(); ++i) {
+      const Json& holder = *open_[i].value;
+      if (holder.is_array()) {
+        out += "/" + std::to_string(holder.size() - 1);
+        continue;
+      }
+      for (const auto& [name, value] : holder.get_ref<const Json::object_t&>()) {
+        if (&value == open_[i].member) out += "/" + grammar::pointer_token(name);
+      }
+    }
+    return out;
+  }
   static Json exactly(double value, const std::string& text) {
     const auto number = grammar::Decimal::read(text);
     if (number && *number == grammar::Decimal(value)) return value;
@@ -122,19 +144,22 @@ class Builder {
   Json& root_;
   bool exact_;
   std::vector<Open> open_;
+  std::string twice_;
 };
 
-Json build(std::string_view text, bool exact) {
+Result<Json> build(std::string_view text, bool exact) {
   Json out;
   Builder builder(out, exact);
-  Json::sax_parse(text.begin(), text.end(), &builder);
+  if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
+    return fail(ErrorCode::kInvalid, builder.twice());
+  }
   return out;
 }
 
 // What `parse` makes of the text, or why it is not JSON.
 template <class Parse>
 auto read(std::string_view text, std::uint32_t max_depth, Parse&& parse)
-    -> Result<decltype(parse())> {
+    -> Result<typename decltype(parse())::value_type> {
   if (const auto at = find_too_deep(text, max_depth); at != std::string_view::npos) {
     return fail(ErrorCode::kLimit, "JSON is nested more than " + std::to_string(max_depth) +
                                        " levels deep at byte " + std::to_string(at));
@@ -167,7 +192,9 @@ Result<Json> read_json_exactly(std::string_view text, std::uint32_t max_depth) {
 }
 
 Result<nlohmann::json> read_json_by_key(std::string_view text, std::uint32_t max_depth) {
-  return read(text, max_depth, [&] { return nlohmann::json::parse(text.begin(), text.end()); });
+  return read(text, max_depth, [&]() -> Result<nlohmann::json> {
+    return nlohmann::json::parse(text.begin(), text.end());
+  });
 }
 
 std::string write_json(const Json& value) {

@@ -22,7 +22,9 @@ inline constexpr std::uint32_t kMaxJsonTextDepth = 256;
 
 /// The same, and no number is another one: whole numbers stay so up to 64 bits, also where the text
 /// has a point or an exponent, and what a double's shortest form would not give back is kept as its
-/// text, of type binary (grammar/decimal.h reads it). For schemas, whose bounds are such numbers.
+/// text, of type binary (grammar/decimal.h reads it). A member that stands twice in an object is an
+/// error too (kInvalid, with the object's JSON Pointer): readers differ on which of them counts.
+/// For schemas, whose bounds are such numbers.
 [[nodiscard]] Result<Json> read_json_exactly(std::string_view text,
                                              std::uint32_t max_depth = kMaxJsonTextDepth);
 

@@ -56,8 +56,8 @@ class RegexBuilder {
 
  private:
   // What is searched for ends where its least ends: anything may follow, so `ab{1,255}` is found
-  // where `ab` is, and counting on would make states for nothing. The same at its beginning, but for
-  // what a look-around there sees.
+  // where `ab` is, and counting on would make states for nothing. The same at its beginning, but
+  // for what a look-around there sees.
   void trim() {
     struct Edge {
       std::uint32_t node;
@@ -486,8 +486,9 @@ class RegexBuilder {
     }
     for (std::size_t i = 0; i < split; ++i) {
       if (ahead(parts[i])) {
-        return fail(ErrorCode::kUnsupported, "regex: look-behind after look-ahead at offset " +
-                                                 std::to_string(regex_.nodes[parts[i]].offset));
+        return fail(ErrorCode::kUnsupported,
+                    "regex: not supported: look-behind after look-ahead at offset " +
+                        std::to_string(regex_.nodes[parts[i]].offset));
       }
     }
     const Table nothing_yet = same({pool_.empty(), pool_.nothing(), pool_.empty()});

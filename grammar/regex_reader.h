@@ -24,10 +24,15 @@ class RegexReader {
   static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
   static bool is_word(char c) { return is_digit(c) || is_letter(c) || c == '_'; }
 
+  /// How a message begins: what is no mistake, but no pattern here either, says so.
+  static std::string refusal(ErrorCode code) {
+    return code == ErrorCode::kUnsupported ? "regex: not supported: " : "regex: ";
+  }
+
  protected:
   [[nodiscard]] tl::unexpected<Error> error(ErrorCode code, const std::string& what,
                                             std::size_t offset) const {
-    return fail(code, "regex: " + what + " at offset " + std::to_string(offset));
+    return fail(code, refusal(code) + what + " at offset " + std::to_string(offset));
   }
   [[nodiscard]] bool looking_at(std::string_view prefix) const {
     return text_.substr(at_).starts_with(prefix);

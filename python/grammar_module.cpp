@@ -103,16 +103,7 @@ grammar::SchemaOptions schema_options(const std::string& order, bool strict, boo
   options.strict = strict;
   options.formats = formats;
   options.unknown_keywords = unknown_keywords;
-  if (documents.empty()) return options;
-  options.resolver = [documents = std::move(documents)](const std::string& uri) -> Result<Json> {
-    const auto found = documents.find(uri);
-    if (found == documents.end()) {
-      return fail(ErrorCode::kUnsupported, "`" + uri + "` is not among the documents");
-    }
-    auto document = read_json_exactly(found->second);
-    if (!document) return fail(std::move(document).error().within("document `" + uri + "`"));
-    return document;
-  };
+  options.resolver = grammar::resolver_of(std::move(documents));
   return options;
 }
 

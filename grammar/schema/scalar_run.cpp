@@ -32,6 +32,10 @@ ScalarRun::ScalarRun(std::shared_ptr<const ScalarDfa> dfa, std::uint32_t low, st
 ScalarRun::ScalarRun(std::shared_ptr<ScalarProduct> product)
     : product_(std::move(product)), start_(product_->start()) {}
 
+ScalarRun::ScalarRun(IntegerMultiples multiples)
+    : multiples_(std::make_unique<IntegerMultiples>(std::move(multiples))),
+      start_(multiples_->start()) {}
+
 ScalarRun ScalarRun::anew() const {
   ESP_DCHECK((dfa_ != nullptr || product_ != nullptr) && taken_ == nullptr);
   if (product_ != nullptr) {
@@ -60,6 +64,7 @@ std::uint32_t ScalarRun::inner_step(std::uint32_t state, unsigned char byte) {
   if (words_ != nullptr) return words_->step(state, byte);
   if (dfa_ != nullptr) return dfa_->next(static_cast<ScalarDfa::State>(state), byte);
   if (product_ != nullptr) return product_->next(state, byte);
+  if (multiples_ != nullptr) return multiples_->step(state, byte);
   if (terminal_ == nullptr) {
     const StateId next = automaton_->live_step(state, byte);
     return next != Automaton::kDead ? next : kNone;
@@ -84,6 +89,7 @@ bool ScalarRun::inner_accepting(std::uint32_t state) const {
   if (words_ != nullptr) return words_->accepting(state);
   if (dfa_ != nullptr) return dfa_->accepting(static_cast<ScalarDfa::State>(state));
   if (product_ != nullptr) return product_->accepting(state);
+  if (multiples_ != nullptr) return multiples_->accepting(state);
   if (terminal_ == nullptr) return automaton_->accepting(state);
   return terminal_->accepting(static_cast<Terminal::State>(state & ((1U << kShift) - 1)));
 }
@@ -92,6 +98,7 @@ ByteSet ScalarRun::inner_bytes(std::uint32_t state) const {
   if (words_ != nullptr) return words_->bytes_of(state);
   if (dfa_ != nullptr) return dfa_->bytes(static_cast<ScalarDfa::State>(state));
   if (product_ != nullptr) return product_->bytes(state);
+  if (multiples_ != nullptr) return multiples_->bytes_of(state);
   if (terminal_ == nullptr) return automaton_->bytes_of(state);
   const auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   ByteSet out = terminal_->bytes(q);
@@ -112,6 +119,7 @@ std::string ScalarRun::inner_closing(std::uint32_t state) {
       out += static_cast<char>(product_->closing_byte(state));
     return out;
   }
+  if (multiples_ != nullptr) return multiples_->closing_word(state);
   if (terminal_ == nullptr) return automaton_->closing_word(state);
   auto q = static_cast<Terminal::State>(state & ((1U << kShift) - 1));
   std::uint32_t count = state >> kShift;
@@ -133,6 +141,7 @@ std::uint64_t ScalarRun::inner_closing_size(std::uint32_t state) {
   if (words_ != nullptr) return words_->closing_size(state);
   if (dfa_ != nullptr) return dfa_->closing_size(static_cast<ScalarDfa::State>(state));
   if (product_ != nullptr) return product_->closing_size(state);
+  if (multiples_ != nullptr) return multiples_->closing_size(state);
   if (terminal_ == nullptr) return automaton_->closing_length(state);
   const Place at = inner_place(state);
   return std::uint64_t{terminal_->closing_size(at.q)} + at.owed;
@@ -150,6 +159,10 @@ void ScalarRun::byte_classes(std::uint32_t state, std::vector<ByteSet>& classes)
   const std::uint32_t own = inner(state);
   if (words_ != nullptr) {
     each(words_->bytes_of(own));
+    return;
+  }
+  if (multiples_ != nullptr) {
+    each(multiples_->bytes_of(own));
     return;
   }
   if (automaton_ != nullptr) {
@@ -506,6 +519,7 @@ std::size_t ScalarRun::bytes() const {
   std::size_t out = pairs_.size() * (2 * sizeof(Pair) + 16);
   if (automaton_ != nullptr) out += automaton_->bytes();
   if (product_ != nullptr) out += product_->bytes();
+  if (multiples_ != nullptr) out += multiples_->bytes();
   if (words_ != nullptr) out += words_->bytes();
   if (taken_ != nullptr) out += taken_->bytes();
   if (counts_ != nullptr && !shares_) out += counts_->bytes();

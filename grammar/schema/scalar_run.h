@@ -1,7 +1,8 @@
 // One kind of scalar being read: a standard terminal with the lengths that strings are held to, a
-// finite set of words, a finished automaton, several of these side by side, or an automaton of the
-// expression engine for everything else. Of strings, some texts may be taken away: what is read is
-// then a place of both, live while more texts complete it than are taken away.
+// finite set of words, a finished automaton, several of these side by side, integers that are
+// multiples, or an automaton of the expression engine for everything else. Of strings, some texts
+// may be taken away: what is read is then a place of both, live while more texts complete it than
+// are taken away.
 //
 // States are small numbers whose meaning is this object's; 0 is no state (a text that does not
 // fit). Every other state can be completed. Not thread-safe.
@@ -17,6 +18,7 @@
 
 #include "grammar/automaton.h"
 #include "grammar/intern_table.h"
+#include "grammar/schema/integer_multiples.h"
 #include "grammar/schema/owed_closings.h"
 #include "grammar/schema/scalar_dfa.h"
 #include "grammar/schema/scalar_product.h"
@@ -41,6 +43,7 @@ class ScalarRun {
   explicit ScalarRun(WordTrie words);
   /// Which has some text.
   explicit ScalarRun(std::shared_ptr<ScalarProduct> product);
+  explicit ScalarRun(IntegerMultiples multiples);
   /// Strings of low..high characters (kUnbounded: no end), for terminals that are no strings 0 and
   /// kUnbounded. Bounds are at most kMostCounted, and such that the shortest fits into a closing.
   explicit ScalarRun(const Terminal* terminal, std::uint32_t low = 0,
@@ -130,6 +133,7 @@ class ScalarRun {
   /// Whether it may be a string; of few words, not known.
   [[nodiscard]] bool string() const {
     if (dfa_ != nullptr) return dfa_->quoted();
+    if (multiples_ != nullptr) return false;
     return terminal_ == nullptr || terminal_->boundary() != Terminal::kDead;
   }
   /// A string that more texts complete than can be taken away.
@@ -194,6 +198,7 @@ class ScalarRun {
   std::shared_ptr<const ScalarDfa> dfa_;
   std::unique_ptr<Automaton> automaton_;
   std::shared_ptr<ScalarProduct> product_;
+  std::unique_ptr<IntegerMultiples> multiples_;
   std::uint32_t start_ = kNone;
   std::unique_ptr<const WordTrie> taken_;
   std::vector<Pair> pairs_;

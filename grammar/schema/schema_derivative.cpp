@@ -5,6 +5,53 @@
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
+namespace {
+
+// A value that differs from `values` after one more member or item: `cut(v)` gives the part of v
+// that it must be compared with and what remains of v, or nothing where v differs already.
+template <class Cut>
+FormulaId still_differs(Formulas& formulas, std::uint32_t values, Cut&& cut) {
+  std::vector<JsonValues::Cut> cuts;
+  for (std::size_t i = 0; i < formulas.values_of(values).size(); ++i) {
+    const JsonValues::Cut one = cut(formulas.values_of(values)[i]);
+    if (one.part != JsonValues::kNone) cuts.push_back(one);
+  }
+  std::stable_sort(cuts.begin(), cuts.end(),
+                   [](const auto& a, const auto& b) { return a.part < b.part; });
+  const auto child = [&](FormulaId f) { return formulas.literal({AtomKind::kChild, f, 0}); };
+  const auto differs = [&](std::vector<JsonValueId> list) {
+    return formulas.literal({AtomKind::kDiffers, formulas.values(std::move(list)), 0});
+  };
+  std::vector<JsonValueId> parts, rests;
+  std::vector<FormulaId> any;
+  for (auto at = cuts.begin(); at != cuts.end();) {  // those that agree in the part
+    const JsonValueId part = at->part;
+    rests.clear();
+    for (; at != cuts.end() && at->part == part; ++at) rests.push_back(at->rest);
+    any.push_back(formulas.all({child(formulas.equals(part)), differs(rests)}));
+    parts.push_back(part);
+  }
+  any.push_back(child(differs(std::move(parts))));
+  return formulas.any(any);
+}
+
+// What members satisfy of which one has come, which comes once: what a condition says of few is
+// settled when all of them have. kTrue where nothing is left.
+FormulaId without_member(Formulas& formulas, FormulaId l, std::uint32_t name) {
+  constexpr std::size_t kFew = 8;  // names: each set of those that are left is a formula of its own
+  const Atom atom = formulas.atom(l);
+  const MemberMap& map = formulas.members_of(atom.a);
+  if (map.named.size() > kFew || map.other != Formulas::kTrue || !map.patterns.empty()) return l;
+  const auto own = std::ranges::find(map.named, name, [](const auto& one) { return one.first; });
+  if (own == map.named.end()) return l;
+  MemberMap left;
+  left.named.assign(map.named.begin(), own);
+  left.named.insert(left.named.end(), own + 1, map.named.end());
+  return formulas.literal({AtomKind::kMembers, formulas.members(std::move(left)), 0},
+                          formulas.negated(l));
+}
+
+}  // namespace
 
 // Schemas by number give way to what they say of the value at hand.
 FormulaId SchemaMachine::expand(FormulaId f) {
@@ -41,97 +88,127 @@ FormulaId SchemaMachine::expand_key(FormulaId f) {
   });
 }
 
-// A value that differs from `values` after one more member or item: `cut(v)` gives the part of v
-// that it must be compared with and what remains of v, or nothing where v differs already.
-template <class Cut>
-FormulaId SchemaMachine::still_differs(std::uint32_t values, Cut&& cut) {
-  std::vector<JsonValues::Cut> cuts;
-  for (std::size_t i = 0; i < formulas_.values_of(values).size(); ++i) {
-    const JsonValues::Cut one = cut(formulas_.values_of(values)[i]);
-    if (one.part != JsonValues::kNone) cuts.push_back(one);
-  }
-  std::stable_sort(cuts.begin(), cuts.end(),
-                   [](const auto& a, const auto& b) { return a.part < b.part; });
-  const auto child = [&](FormulaId f) { return formulas_.literal({AtomKind::kChild, f, 0}); };
-  const auto differs = [&](std::vector<JsonValueId> list) {
-    return formulas_.literal({AtomKind::kDiffers, formulas_.values(std::move(list)), 0});
-  };
-  std::vector<JsonValueId> parts, rests;
-  std::vector<FormulaId> any;
-  for (auto at = cuts.begin(); at != cuts.end();) {  // those that agree in the part
-    const JsonValueId part = at->part;
-    rests.clear();
-    for (; at != cuts.end() && at->part == part; ++at) rests.push_back(at->rest);
-    any.push_back(formulas_.all({child(formulas_.equals(part)), differs(rests)}));
-    parts.push_back(part);
-  }
-  any.push_back(child(differs(std::move(parts))));
-  return formulas_.any(any);
-}
-
-// What members satisfy of which one has come, which comes once: what a condition says of few is
-// settled when all of them have. kTrue where nothing is left.
-FormulaId SchemaMachine::without_member(FormulaId l, std::uint32_t name) {
-  constexpr std::size_t kFew = 8;  // names: each set of those that are left is a formula of its own
+FormulaId SchemaMachine::literal_after_member(FormulaId l, std::uint32_t name) {
   const Atom atom = formulas_.atom(l);
-  const MemberMap& map = formulas_.members_of(atom.a);
-  if (map.named.size() > kFew || map.other != Formulas::kTrue || !map.patterns.empty()) return l;
-  const auto own = std::ranges::find(map.named, name, [](const auto& one) { return one.first; });
-  if (own == map.named.end()) return l;
-  MemberMap left;
-  left.named.assign(map.named.begin(), own);
-  left.named.insert(left.named.end(), own + 1, map.named.end());
-  return formulas_.literal({AtomKind::kMembers, formulas_.members(std::move(left)), 0},
-                           formulas_.negated(l));
+  const bool negated = formulas_.negated(l);
+  switch (atom.kind) {
+    case AtomKind::kHas:
+      if (name != atom.a) return l;
+      return negated ? Formulas::kFalse : Formulas::kTrue;
+    case AtomKind::kMembersAtLeast:
+      return formulas_.literal({atom.kind, atom.a - 1, 0}, negated);
+    case AtomKind::kMembers: {
+      SmallVector<FormulaId, 8> all;
+      const auto& named = formulas_.members_of(atom.a).named;
+      auto own = std::lower_bound(named.begin(), named.end(),
+                                  std::pair<std::uint32_t, FormulaId>(name, 0));
+      for (; own != named.end() && own->first == name; ++own) all.push_back(own->second);
+      // By index: whether a pattern matches may make formulas.
+      for (std::size_t i = 0; i < formulas_.members_of(atom.a).patterns.size(); ++i) {
+        const auto [pattern, value] = formulas_.members_of(atom.a).patterns[i];
+        if (key_matches(pattern, name)) all.push_back(value);
+      }
+      if (all.empty()) all.push_back(formulas_.members_of(atom.a).other);
+      const FormulaId child = formulas_.literal({AtomKind::kChild, formulas_.all(all), 0}, negated);
+      return negated ? formulas_.any({child, without_member(formulas_, l, name)})
+                     : formulas_.all({child, l});
+    }
+    case AtomKind::kOrder: {
+      const auto& names = formulas_.name_list_of(atom.a);
+      const auto it = std::find(names.begin(), names.end(), name);
+      if (it == names.end()) return l;
+      const auto index = static_cast<std::uint32_t>(it - names.begin());
+      if (index < atom.b) return Formulas::kFalse;
+      return formulas_.literal({AtomKind::kOrder, atom.a, index + 1});
+    }
+    case AtomKind::kDiffers: {
+      const FormulaId rest = still_differs(formulas_, atom.a, [&](JsonValueId value) {
+        return formulas_.json_values().without_member(value, name);
+      });
+      return negated ? formulas_.negate(rest) : rest;
+    }
+    default:
+      return l;
+  }
 }
 
-FormulaId SchemaMachine::after_member(FormulaId f, std::uint32_t name) {
-  return formulas_.map(f, [&](FormulaId l) -> FormulaId {
-    if (!fuel_.spend()) undecided_ = true;
-    if (fuel_.exhausted()) return Formulas::kFalse;
-    const Atom atom = formulas_.atom(l);
-    const bool negated = formulas_.negated(l);
-    switch (atom.kind) {
-      case AtomKind::kHas:
-        if (name != atom.a) return l;
-        return negated ? Formulas::kFalse : Formulas::kTrue;
-      case AtomKind::kMembersAtLeast:
-        return formulas_.literal({atom.kind, atom.a - 1, 0}, negated);
-      case AtomKind::kMembers: {
-        SmallVector<FormulaId, 8> all;
-        const auto& named = formulas_.members_of(atom.a).named;
-        auto own = std::lower_bound(named.begin(), named.end(),
-                                    std::pair<std::uint32_t, FormulaId>(name, 0));
-        for (; own != named.end() && own->first == name; ++own) all.push_back(own->second);
-        // By index: whether a pattern matches may make formulas.
-        for (std::size_t i = 0; i < formulas_.members_of(atom.a).patterns.size(); ++i) {
-          const auto [pattern, value] = formulas_.members_of(atom.a).patterns[i];
-          if (key_matches(pattern, name)) all.push_back(value);
-        }
-        if (all.empty()) all.push_back(formulas_.members_of(atom.a).other);
-        const FormulaId child =
-            formulas_.literal({AtomKind::kChild, formulas_.all(all), 0}, negated);
-        return negated ? formulas_.any({child, without_member(l, name)})
-                       : formulas_.all({child, l});
-      }
-      case AtomKind::kOrder: {
-        const auto& names = formulas_.name_list_of(atom.a);
-        const auto it = std::find(names.begin(), names.end(), name);
-        if (it == names.end()) return l;
-        const auto index = static_cast<std::uint32_t>(it - names.begin());
-        if (index < atom.b) return Formulas::kFalse;
-        return formulas_.literal({AtomKind::kOrder, atom.a, index + 1});
-      }
-      case AtomKind::kDiffers: {
-        const FormulaId rest = still_differs(atom.a, [&](JsonValueId value) {
-          return formulas_.json_values().without_member(value, name);
-        });
-        return negated ? formulas_.negate(rest) : rest;
-      }
-      default:
-        return l;
+// What the parts of `f` become after a member, and which of them names which: see PartsByName.
+PartsByName SchemaMachine::parts_by_name(FormulaId f) {
+  PartsByName out;
+  out.known = true;
+  const FormulaId says_nothing =
+      formulas_.op(f) == Formulas::Op::kAnd ? Formulas::kTrue : Formulas::kFalse;
+  const std::vector<FormulaId> parts(formulas_.children(f).begin(), formulas_.children(f).end());
+  std::vector<std::uint32_t> names;
+  for (std::uint32_t place = 0; place < parts.size(); ++place) {
+    names.clear();
+    bool any_name = false;
+    formulas_.map(parts[place], [&](FormulaId l) {
+      const Atom& atom = formulas_.atom(l);
+      if (atom.kind == AtomKind::kHas) names.push_back(atom.a);
+      if (atom.kind == AtomKind::kOrder || atom.kind == AtomKind::kDiffers) any_name = true;
+      if (atom.kind != AtomKind::kMembers) return l;
+      const MemberMap& map = formulas_.members_of(atom.a);
+      any_name = any_name || !map.patterns.empty();
+      for (const auto& [name, value] : map.named) names.push_back(name);
+      return l;
+    });
+    if (any_name) {
+      out.any_name.push_back(place);
+      continue;
     }
-  });
+    std::ranges::sort(names);
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    for (const std::uint32_t name : names) out.named[name].push_back(place);
+    const FormulaId after =
+        formulas_.map(parts[place], [&](FormulaId l) { return literal_after_member(l, kNoName); });
+    if (after != says_nothing) out.others.emplace_back(place, after);
+  }
+  bytes_ += out.held_bytes();
+  return out;
+}
+
+FormulaId SchemaMachine::after_member(FormulaId whole, std::uint32_t name) {
+  NumberMap<FormulaId> made;  // of parts that are no literals
+  const auto after = [&](auto&& self, FormulaId f) -> FormulaId {
+    if (f <= Formulas::kTrue) return f;
+    if (formulas_.op(f) == Formulas::Op::kLiteral) {
+      if (!fuel_.spend()) undecided_ = true;
+      return fuel_.exhausted() ? Formulas::kFalse : literal_after_member(f, name);
+    }
+    if (const FormulaId* known = made.find(f)) return *known;
+    const bool all = formulas_.op(f) == Formulas::Op::kAnd;
+    const FormulaId decides = all ? Formulas::kFalse : Formulas::kTrue;
+    const auto count = static_cast<std::uint32_t>(formulas_.children(f).size());
+    SmallVector<FormulaId, 16> parts;
+    const auto add = [&](std::uint32_t place) {
+      parts.push_back(self(self, formulas_.children(f)[place]));
+      return parts.back() != decides;
+    };
+    PartsByName* by_name = nullptr;
+    if (count >= PartsByName::kFewest) {
+      const auto [at, fresh] = parts_by_name_.try_emplace(f);
+      by_name = &at->second;
+      if (!fresh && !by_name->known && fuel_.spend(count)) *by_name = parts_by_name(f);
+    }
+    bool open = true;  // not decided
+    if (by_name == nullptr || !by_name->known) {
+      for (std::uint32_t place = 0; place < count && open; ++place) open = add(place);
+    } else {
+      const auto own = by_name->named.find(name);
+      static const std::vector<std::uint32_t> kNone;
+      const auto& named = own != by_name->named.end() ? own->second : kNone;
+      for (const std::uint32_t place : named) open = open && add(place);
+      for (const std::uint32_t place : by_name->any_name) open = open && add(place);
+      for (const auto& [place, other] : by_name->others) {
+        if (!std::ranges::binary_search(named, place)) parts.push_back(other);
+      }
+    }
+    const FormulaId out = !open ? decides : all ? formulas_.all(parts) : formulas_.any(parts);
+    made.set(f, out);
+    return out;
+  };
+  return after(after, whole);
 }
 
 FormulaId SchemaMachine::after_item(FormulaId f) {
@@ -166,7 +243,7 @@ FormulaId SchemaMachine::after_item(FormulaId f) {
         return negated ? formulas_.any({differs, l}) : formulas_.all({differs, l});
       }
       case AtomKind::kDiffers: {
-        const FormulaId rest = still_differs(atom.a, [&](JsonValueId value) {
+        const FormulaId rest = still_differs(formulas_, atom.a, [&](JsonValueId value) {
           return formulas_.json_values().without_first(value);
         });
         return negated ? formulas_.negate(rest) : rest;

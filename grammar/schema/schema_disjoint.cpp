@@ -302,7 +302,7 @@ void SchemaGraph::profile(const SchemaPlace& at, std::size_t depth, std::size_t 
 }
 
 Result<std::vector<std::vector<SchemaGraph::Meeting>>> SchemaGraph::meeting(
-    const SchemaPlace& at, const std::vector<SchemaPlace>& branches) {
+    const SchemaPlace& at, const std::vector<SchemaPlace>& branches, JsonTypes may) {
   const std::size_t n = branches.size();
   const std::string pointer = at.pointer + "/oneOf";
   if (!fuel_->spend(n)) return fail(fuel_->error("schema " + pointer));
@@ -310,6 +310,7 @@ Result<std::vector<std::vector<SchemaGraph::Meeting>>> SchemaGraph::meeting(
   std::vector<Profile> beside(1);
   std::size_t left = kMostLookedAt + n * kDepth;
   profile(at, 0, 1, left, beside);
+  beside[0].value.types = beside[0].value.types & may;
   std::vector<std::vector<Profile>> profiles(n, std::vector<Profile>(1));
   const std::size_t most = std::clamp<std::size_t>(kMostCompared / std::max(n, 1UL), 1, kMostWays);
   for (std::size_t i = 0; i < n; ++i) {

@@ -317,7 +317,10 @@ Status SchemaDocuments::add(const Json& document, const std::string& uri) {
         ESP_TRY(read_metaschema(*names.schema, resource.place.pointer, rules));
       }
       resource.rules = std::move(rules);
-      by_uri_.emplace(resource.uri, &value);
+      if (const auto [first, fresh] = by_uri_.emplace(resource.uri, &value);
+          !fresh && *first->second != value) {
+        ambiguous_.emplace(resource.uri, resource.place.pointer);
+      }
       if (outer == nullptr) by_uri_.emplace(uri, &value);
       resources_.emplace(&value, std::move(resource));
       own = &value;
@@ -434,7 +437,15 @@ Result<SchemaPlace> SchemaDocuments::resolve(const SchemaPlace& from, const std:
     ESP_TRY(add(documents_.back(), uri));
     it = by_uri_.find(uri);
   }
-  if (resource == nullptr) resource = it->second;
+  if (resource == nullptr) {
+    resource = it->second;
+    if (const auto other = ambiguous_.find(uri); other != ambiguous_.end()) {
+      return schema_error(ErrorCode::kInvalid, pointer,
+                          "`" + reference +
+                              "` may mean two schemas: " + resources_.at(resource).place.pointer +
+                              " and " + other->second + " have one identifier, `" + uri + "`");
+    }
+  }
   std::string fragment;
   if (!percent_decode(std::string_view(reference).substr(std::min(hash + 1, reference.size())),
                       fragment)) {

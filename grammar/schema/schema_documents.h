@@ -52,6 +52,7 @@ class SchemaDocuments {
   void clear() {
     resources_ = {};
     by_uri_ = {};
+    ambiguous_ = {};
     members_ = {};
     documents_ = {};
     schema_ = nullptr;
@@ -79,7 +80,8 @@ class SchemaDocuments {
   const SchemaOptions& options_;
   std::deque<Json> documents_;  // the others
   std::unordered_map<const Json*, Resource> resources_;
-  std::map<std::string, const Json*> by_uri_;
+  std::map<std::string, const Json*> by_uri_;     // the first of each
+  std::map<std::string, std::string> ambiguous_;  // by URI where another one stands that differs
   // Of objects with many members that references lead through.
   std::unordered_map<const Json*, std::unordered_map<std::string_view, const Json*>> members_;
   bool dynamic_ = false;

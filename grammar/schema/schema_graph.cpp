@@ -206,7 +206,9 @@ Status SchemaGraph::read_combinations(const SchemaPlace& at, std::uint32_t scope
     for (std::size_t i = 0; i < branches.size(); ++i) {
       places.push_back(documents_.child(here, branches[i], std::to_string(i)));
     }
-    ESP_ASSIGN(const auto meets, meeting(at, places));
+    const JsonTypes may = types_of_one(places);
+    ESP_ASSIGN(const auto meets, meeting(at, places, may));
+    parts.push_back(formulas_.types(may));
     parts.push_back(exactly_one(one, meets));
   }
   if (has(at, "not")) {

@@ -135,11 +135,17 @@ class SchemaGraph {
   Status expand_all();
   std::uint32_t scope_with(std::uint32_t scope, const Json* resource);
 
+  // schema_spoken_types.cpp
+  JsonTypes spoken_types(const SchemaPlace& at, std::size_t depth);
+  /// The types of values of which no two branches say nothing: others satisfy both.
+  JsonTypes types_of_one(const std::vector<SchemaPlace>& branches);
+
   // schema_disjoint.cpp
-  /// For each branch of the `oneOf` at `at`, those that a value of it may satisfy too where it
-  /// satisfies all else that `at` says.
+  /// For each branch of the `oneOf` at `at`, those that a value of it, of the types `may`, may
+  /// satisfy too where it satisfies all else that `at` says.
   Result<std::vector<std::vector<Meeting>>> meeting(const SchemaPlace& at,
-                                                    const std::vector<SchemaPlace>& branches);
+                                                    const std::vector<SchemaPlace>& branches,
+                                                    JsonTypes may);
   struct Profile;
   Profile own_profile(const SchemaPlace& at);
   void profile(const SchemaPlace& at, std::size_t depth, std::size_t most, std::size_t& left,

@@ -16,8 +16,7 @@
 // Member keys come in any order (or as declared, see SchemaOptions), each once. Keys, patterns and
 // enumerated strings stand in their canonical spelling, free strings in any.
 //
-// Not thread-safe; grows with use, `bytes()` says how far. Nothing recurses on input but nesting of
-// schemas inside each other while searching (kMaxNesting).
+// Not thread-safe; grows with use (`bytes()`). Recurses on schemas' nesting alone (kMaxNesting).
 #pragma once
 
 #include <algorithm>
@@ -42,6 +41,7 @@
 #include "grammar/schema/key_words.h"
 #include "grammar/schema/language_relation.h"
 #include "grammar/schema/member_key.h"
+#include "grammar/schema/parts_by_name.h"
 #include "grammar/schema/required_members.h"
 #include "grammar/schema/scalar_combination.h"
 #include "grammar/schema/scalar_library.h"
@@ -441,7 +441,8 @@ class SchemaMachine {
   // schema_derivative.cpp
   FormulaId expand(FormulaId f);
   FormulaId expand_key(FormulaId f);
-  FormulaId without_member(FormulaId l, std::uint32_t name);
+  FormulaId literal_after_member(FormulaId l, std::uint32_t name);
+  PartsByName parts_by_name(FormulaId f);
   FormulaId after_member(FormulaId f, std::uint32_t name);
   FormulaId after_item(FormulaId f);
   bool at_end(FormulaId f);
@@ -451,8 +452,6 @@ class SchemaMachine {
   FormulaId with_value(FormulaId f, const Json& value) {
     return with_value(f, formulas_.value(value));
   }
-  template <class Cut>
-  FormulaId still_differs(std::uint32_t values, Cut&& cut);
   const KeyFacts& key_facts(FormulaId f);
   const Names* name_set(Names&& names);
   bool key_matches(FormulaId pattern, std::uint32_t name);
@@ -584,6 +583,7 @@ class SchemaMachine {
   NumberMap<ValueFacts> value_facts_;
   std::unordered_map<std::uint64_t, Plan> plans_;  // by formula, key set and kind
   std::unordered_map<FormulaId, KeyFacts> key_facts_;
+  std::unordered_map<FormulaId, PartsByName> parts_by_name_;
   NumberMap<bool> key_matches_;                                          // by pattern and name
   NumberMap<LanguageRelation> key_relations_;                            // by two patterns
   std::map<std::vector<FormulaId>, std::vector<KeyClass>> key_classes_;  // by patterns

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/decimal_multiple.h"
 #include "grammar/schema/leading_looks.h"
 #include "grammar/schema/number_condition.h"
 #include "grammar/schema/number_steps.h"
@@ -367,6 +368,7 @@ std::optional<ScalarCombination::Node> SchemaMachine::combined_multiples(
         .push_back(formulas_.number_of(formulas_.atom(part).a));
   }
   if (steps.empty() && not_steps.empty()) return std::nullopt;
+  steps = DecimalMultiple::joined(steps);
   std::vector<ScalarCombination::Node> all, none;
   const Terminal* terminal = rest.size() == 1 ? library_->terminal(types) : nullptr;
   const FormulaId others = formulas_.all(rest);

@@ -62,6 +62,10 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalar_ids_.set(f, id);
   scalar_ids_.set(own, id);
   std::optional<ScalarRun> run = terminal(own);
+  if (auto multiples = run ? std::nullopt : IntegerMultiples::of(formulas_, own);
+      multiples && (ByteSet::of("-.0123456789") & ~vocabulary_->single_bytes()).none()) {
+    run = ScalarRun(std::move(*multiples));
+  }
   Scalar made;
   if (!run) run = with_texts_taken(own, made.untaken);
   if (!run) run = with_length(own, false);

@@ -16,8 +16,8 @@ std::size_t SchemaMachine::held_bytes() const {
       leaf_ids_, texts_, text_ids_, name_sets_, own_keys_, name_texts_, key_words_, found_keys_,
       untaken_, seen_sets_, seen_ids_, scalars_, scalar_ids_, scalars_by_type_, entries_, lists_,
       list_ids_, stem_masks_, object_stems_, next_stems_, any_items_, expanded_, objects_,
-      comparable_, value_facts_, plans_, key_facts_, key_matches_, key_relations_, key_classes_,
-      member_values_, walk_rooms_);
+      comparable_, value_facts_, plans_, key_facts_, parts_by_name_, key_matches_, key_relations_,
+      key_classes_, member_values_, walk_rooms_);
   out += block_bytes(sizeof *parts_ + kCounts) + parts_->held_bytes();
   out += sum_over(found_classes_, [](const auto& entry) {
     const auto& [patterns, matched, names] = entry.first;
@@ -43,6 +43,7 @@ std::size_t ScalarRun::held_bytes() const {
            held_by_all(counts_->levels, counts_->owed_sizes, counts_->owing);
   }
   if (automaton_ != nullptr) out += automaton_->held_bytes();
+  if (multiples_ != nullptr) out += grammar::held_bytes(multiples_);
   if (product_ != nullptr && !shares_) {
     out += block_bytes(sizeof *product_ + kCounts) + product_->held_bytes();
   }

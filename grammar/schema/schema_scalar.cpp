@@ -241,7 +241,8 @@ Expr ScalarExpressions::number(FormulaId f, bool distinct, JsonTypes types, cons
   if (distinct && types != JsonTypes(JsonTypes::kInteger)) {
     out = pool_.intersection(out, distinct_decimals(pool_));
   }
-  for (const Decimal& step : steps) out = pool_.intersection(out, multiples(step));
+  for (const Decimal& step : DecimalMultiple::joined(steps))
+    out = pool_.intersection(out, multiples(step));
   for (const FormulaId choice : choices) {
     std::vector<Expr> any;
     for (const FormulaId c : std::vector<FormulaId>(formulas_.children(choice).begin(),

@@ -29,6 +29,52 @@ TEST(GrammarUsage, OneShapeIsAskedFor) {
   EXPECT_EQ(run_line({"grammar", "--gbnf", "/no/such/file"}).code, kFailed);
 }
 
+TEST(GrammarUsage, MessagesNameWhatIsOnTheCommandLine) {
+  EXPECT_THAT(run_line({"grammar", "int("}).err, HasSubstr("TYPE is not a type of the language"));
+  EXPECT_THAT(run_line({"grammar", "--type", "int("}).err,
+              HasSubstr("--type is not a type of the language"));
+}
+
+TEST_F(GrammarVerb, TakesOtherDocumentsOfASchema) {
+  const std::string schema = folder_.write(
+      "order.json", R"({"properties":{"price":{"$ref":"https://example.com/a=b#/$defs/money"}}})");
+  const std::string money =
+      folder_.write("money.json", R"({"$defs":{"money":{"type":"integer"}}})");
+  EXPECT_THAT(run_line({"grammar", "--schema", schema}).err,
+              HasSubstr("points to another document"));
+  const std::string given = "https://example.com/a=b=" + money;
+  const auto verdict = [&](const std::string& text) {
+    return run_line({"grammar", "--schema", schema, "--document", given, "--accepts", text}).code;
+  };
+  EXPECT_EQ(verdict(R"({"price":3})"), kDone);
+  EXPECT_EQ(verdict(R"({"price":"3"})"), kFailed);
+  const auto refusal = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"grammar", "--schema", schema});
+    return run_line(more).err;
+  };
+  EXPECT_THAT(refusal({"--document", "https://example.com/other=" + money}),
+              HasSubstr("`https://example.com/a=b` is not among the documents"));
+  EXPECT_THAT(refusal({"--document", money}), HasSubstr("--document takes URI=FILE"));
+  EXPECT_THAT(refusal({"--document", given, "--document", given}),
+              HasSubstr("two files for 'https://example.com/a=b'"));
+  EXPECT_EQ(run_line({"grammar", "--regex", "a", "--document", given}).code, kUsage);
+}
+
+TEST_F(GrammarVerb, RefusesAMemberThatASchemaHoldsTwice) {
+  const std::string schema =
+      folder_.write("twice.json", R"({"properties":{"a":{"minLength":1,"minLength":2}}})");
+  const Ran ran = run_line({"grammar", "--schema", schema});
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("twice.json': the member `minLength` stands twice in "
+                                 "#/properties/a"));
+}
+
+TEST_F(GrammarVerb, SaysThatTheVocabularySpellsNoneOfTheTexts) {
+  const Ran ran = run_line({"grammar", "--regex", "\\x{40000}"});  // F1 is in no token of the model
+  EXPECT_EQ(ran.code, kFailed);
+  EXPECT_THAT(ran.err, HasSubstr("the vocabulary's tokens spell none of its texts"));
+}
+
 TEST_F(GrammarVerb, SaysWhetherATextIsAccepted) {
   const std::string sums = folder_.write("sums.gbnf", kSums);
   Ran ran = run_line({"grammar", "--gbnf", sums, "--accepts", "1+2+3"});

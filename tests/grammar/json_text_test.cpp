@@ -74,6 +74,20 @@ TEST(JsonText, IsReadAsTheLibraryReadsIt) {
   }
 }
 
+TEST(JsonText, ReadExactlyNoMemberStandsTwice) {
+  const std::string text = R"({"a":[1,{"b/c":{"x":1,"y":2,"x":1}}]})";
+  EXPECT_TRUE(read_json(text).has_value());
+  const auto read = read_json_exactly(text);
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().code, ErrorCode::kInvalid);
+  EXPECT_EQ(read.error().message, "the member `x` stands twice in #/a/1/b~1c");
+  EXPECT_TRUE(read_json_exactly(R"([{"x":1},{"x":1}])").has_value());
+  std::string many = "{";  // so that they are looked for in a table
+  for (int i = 0; i < 100; ++i) many += "\"m" + std::to_string(i) + "\":0,";
+  EXPECT_EQ(read_json_exactly(many + "\"m40\":0}").error().message,
+            "the member `m40` stands twice in #");
+}
+
 TEST(JsonText, ReadExactlyNoNumberIsAnotherOne) {
   const auto read = [](const std::string& text) { return read_json_exactly(text).value(); };
   // As read_json() has it, where the double gives the text's number back.

@@ -132,5 +132,60 @@ TEST(Alternatives, ManyAreToldApartByAMemberThatTheyDoNotRequire) {
   }
 }
 
+// So many that what becomes of those which do not name a member is found once for all of them.
+TEST(Alternatives, OfWhichFewNameAMemberHoldAsAPlainValidatorHasIt) {
+  using Tag = Alternatives::Tag;
+  constexpr std::size_t kMany = 48;
+  std::uint64_t seed = 0;
+  for (const Tag tag : {Tag::kRequired, Tag::kBeside, Tag::kOpen}) {
+    for (const char* keyword : {"oneOf", "anyOf"}) {
+      // Of so many that nothing tells apart it is not decided which hold together.
+      if (tag == Tag::kOpen && std::string(keyword) == "oneOf") continue;
+      for (int of = 0; of < 4; ++of) {
+        Alternatives random(++seed, kMany, tag, keyword);
+        Json schema = random.schema();
+        Json& branches = schema[keyword];
+        for (std::size_t i = 0; i < kMany; ++i) {
+          if (i % 7 == 1) branches[i]["patternProperties"]["^p[1-3]$"] = {{"type", "integer"}};
+          if (i % 5 == 2) branches[i]["minProperties"] = 1 + i % 3;
+          if (i % 11 == 3) branches[i]["additionalProperties"] = {{"type", "boolean"}};
+        }
+        const auto grammar = compile_json_schema(testing::byte_vocabulary(), schema, {}, {});
+        ASSERT_TRUE(grammar.has_value()) << schema.dump() << grammar.error().message;
+        const NaiveSchema naive(schema);
+        for (int i = 0; i < 200; ++i) {
+          const Json value = random.value();
+          ASSERT_EQ(testing::accepts(*grammar, value.dump()), naive.valid(value))
+              << "seed " << seed << ": " << schema.dump() << "\n"
+              << value.dump();
+        }
+      }
+    }
+  }
+}
+
+// A thousand objects each of which has a member that no other has: to derive all of them by each of
+// their names takes more steps than a search may.
+TEST(Alternatives, OfAThousandClosedObjectsAreTriedByTheirOwnNames) {
+  for (const char* keyword : {"anyOf", "oneOf"}) {
+    Json schema = {{keyword, Json::array()}};
+    for (int i = 0; i < 1000; ++i) {
+      const std::string n = std::to_string(i);
+      schema[keyword].push_back(
+          {{"type", "object"},
+           {"properties", {{"kind", {{"const", "k" + n}}}, {"value" + n, {{"type", "integer"}}}}},
+           {"required", {"kind", "value" + n}},
+           {"additionalProperties", false}});
+    }
+    const GrammarRef grammar = compiled(schema);
+    ASSERT_NE(grammar, nullptr);
+    EXPECT_TRUE(testing::accepts(grammar, R"({"kind":"k999","value999":1})"));
+    EXPECT_TRUE(testing::accepts(grammar, R"({"value7":1,"kind":"k7"})"));
+    EXPECT_FALSE(testing::accepts(grammar, R"({"value7":1,"kind":"k8"})"));
+    EXPECT_FALSE(testing::accepts(grammar, R"({"kind":"k7"})"));
+    EXPECT_FALSE(testing::accepts(grammar, R"({"kind":"k7","value7":1,"value8":1})"));
+  }
+}
+
 }  // namespace
 }  // namespace espalier::grammar

@@ -181,7 +181,8 @@ TEST(JsonSchema, WhatIsNotEnforcedIsRefusedWithItsPointer) {
   EXPECT_EQ(refusal(R"({"properties":{"a/b":{"format":"colour"}}})"),
             "unsupported: schema #/properties/a~1b/format: the format `colour` is unknown");
   EXPECT_THAT(refusal(R"({"minLenght":1})"), HasSubstr("`minLenght` is unknown"));
-  EXPECT_THAT(refusal(R"x({"pattern":"(a(?=b))*"})x"), HasSubstr("#/pattern: regex: look-around"));
+  EXPECT_THAT(refusal(R"x({"pattern":"(a(?=b))*"})x"),
+              HasSubstr("#/pattern: regex: not supported: look-around"));
   EXPECT_THAT(refusal(R"({"$ref":"http://example.com/x"})"), HasSubstr("another document"));
   EXPECT_THAT(refusal(R"({"multipleOf":1e-30})"), HasSubstr("#/multipleOf: a multiple of 1e-30"));
 }
@@ -237,6 +238,24 @@ TEST(JsonSchema, HostileSchemasEndInAnError) {
   EXPECT_TRUE(result == "accepted" || result.starts_with("limit")) << result;
   EXPECT_THAT(refusal("[]"), HasSubstr("a schema is an object"));
   EXPECT_THAT(refusal(R"({"type":"strng"})"), HasSubstr("#/type"));
+}
+
+// Which of two schemas a reference means that have one identifier nobody can say.
+TEST(JsonSchema, AReferenceThatMayMeanTwoSchemasIsRefusedWithBothPlaces) {
+  const auto schema = [](const Json& reference, const Json& second) {
+    return Json{{"$id", "http://example.com/root"},
+                {"$ref", reference},
+                {"$defs",
+                 {{"a", {{"$id", "part"}, {"type", "string"}}},
+                  {"b", {{"$id", "part"}, {"type", second}}}}}};
+  };
+  const std::string message = testing::refusal_of(schema("part", "integer"));
+  EXPECT_THAT(message, HasSubstr("invalid: schema #/$ref: `part` may mean two schemas"));
+  EXPECT_THAT(message, HasSubstr("#/$defs/a"));
+  EXPECT_THAT(message, HasSubstr("#/$defs/b"));
+  EXPECT_THAT(testing::refusal_of(schema("part#", "integer")), HasSubstr("may mean two schemas"));
+  EXPECT_EQ(testing::refusal_of(schema("#/$defs/b", "integer")), "accepted");  // by its place
+  EXPECT_EQ(testing::refusal_of(schema("part", "string")), "accepted");        // the same twice
 }
 
 }  // namespace

@@ -207,8 +207,9 @@ TEST(LookAround, LooksBehindAndBesideOtherKeywords) {
       R"x({"type":"object","patternProperties":{"^(?!x-)":{"type":"integer"}}})x";
   EXPECT_TRUE(accepts(keys, R"({"a":1,"x-a":"b"})"));
   EXPECT_FALSE(accepts(keys, R"({"a":"b"})"));
-  EXPECT_THAT(refusal_of(Json::parse(R"x({"pattern":"^((?!a).)*$"})x")),
-              HasSubstr("unsupported: schema #/pattern: regex: look-around inside a group"));
+  EXPECT_THAT(
+      refusal_of(Json::parse(R"x({"pattern":"^((?!a).)*$"})x")),
+      HasSubstr("unsupported: schema #/pattern: regex: not supported: look-around inside a group"));
   EXPECT_THAT(refusal_of(Json::parse(R"x({"pattern":"(?=a)*"})x")), HasSubstr("invalid"));
 }
 

@@ -277,5 +277,36 @@ TEST(OneOf, BranchesAreToldApartByAMemberThatIsRequiredAroundThem) {
   EXPECT_FALSE(testing::accepts(*grammar, R"({"kind":3})"));
 }
 
+// Branches without a `type`: whatever is no object satisfies all of them, so none is let through.
+TEST(OneOf, BranchesThatSayNothingOfAValueAreAllOfThemSatisfiedByIt) {
+  constexpr int kBranches = 1000;
+  Json branches = Json::array(), named = Json::object();
+  for (int i = 0; i < kBranches; ++i) {
+    const std::string n = std::to_string(i);
+    named["d" + n] = {
+        {"properties", {{"kind", {{"const", "k" + n}}}, {"of" + n, {{"type", "integer"}}}}},
+        {"required", {"kind"}}};
+    branches.push_back({{"$ref", "#/$defs/d" + n}, {"description", "one of many"}});
+  }
+  const Json schema = {{"oneOf", branches}, {"$defs", named}};
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema, {}, {});
+  ASSERT_TRUE(grammar) << grammar.error().message;
+  EXPECT_TRUE(testing::accepts(*grammar, R"({"of3":1,"kind":"k3"})"));
+  EXPECT_FALSE(testing::accepts(*grammar, R"({"of3":"x","kind":"k3"})"));
+  for (const char* text : {"1", "\"k3\"", "null", "[]", "{}"}) {
+    EXPECT_FALSE(testing::accepts(*grammar, text)) << text;
+  }
+  // Of a text the first branch says something, and of a list the second.
+  check_naively({{"oneOf",
+                  {{{"minLength", 2}, {"required", {"a"}}},
+                   {{"maxItems", 1}, {"allOf", {{{"minProperties", 1}}}}},
+                   {{"minimum", 3}, {"title", "the third"}}}}},
+                {"\"a\"", "\"ab\"", "[]", "[1]", "[1,2]", "3", "2", "{}", R"({"a":1})",
+                 R"({"b":1})", "true", "null"},
+                0);
+  check_naively({{"oneOf", {{{"minLength", 2}}, {{"required", {"a"}}}}}},
+                {"\"a\"", "\"ab\"", "[]", "{}", R"({"a":1})", "1"}, 1);
+}
+
 }  // namespace
 }  // namespace espalier::grammar
