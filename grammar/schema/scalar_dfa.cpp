@@ -340,6 +340,8 @@ ScalarDfa::Along ScalarDfa::find_along(const Terminal& characters) const {
   std::vector<Terminal::State> along(facts_.size(), Terminal::kDead);
   std::vector<std::pair<State, State>> steps;  // to, from
   std::vector<State> reached{start_}, ends, dying, foreign;
+  reached.reserve(facts_.size());
+  steps.reserve(2 * facts_.size());
   along[start_] = characters.start();
   for (std::size_t i = 0; i < reached.size(); ++i) {
     const State q = reached[i];
@@ -376,12 +378,14 @@ ScalarDfa::Along ScalarDfa::find_along(const Terminal& characters) const {
   for (const auto& [to, from] : steps) into[place[to]++] = from;
   // note(q, bytes to where it is known), nearest first, as long as it says that that is news.
   const auto backwards = [&](std::vector<State> layer, auto&& note) {
+    std::erase_if(layer, [&](State q) { return !note(q, 1U); });
     std::vector<State> further;
-    for (unsigned bytes = 1; !layer.empty(); ++bytes) {
+    for (unsigned bytes = 2; !layer.empty(); ++bytes) {
       further.clear();
       for (const State q : layer) {
-        if (!note(q, bytes)) continue;
-        further.insert(further.end(), into.begin() + first[q], into.begin() + first[q + 1U]);
+        for (std::uint32_t i = first[q]; i < first[q + 1U]; ++i) {
+          if (note(into[i], bytes)) further.push_back(into[i]);
+        }
       }
       layer.swap(further);
     }
