@@ -25,6 +25,7 @@ std::string undecided(const ExpressionPool& pool, Expr root) {
          std::to_string(SchemaMachine::kSteps) + " steps of a search, " +
          std::to_string(SchemaMachine::kMaxNesting) + " values inside each other, " +
          std::to_string(SchemaMachine::kMaxAlternatives) + " alternatives of one value, " +
+         std::to_string(SchemaMachine::kLongestPlan) + " members or items that must still come, " +
          std::to_string(Program::kLongestClosing) + " bytes of its shortest text)";
 }
 

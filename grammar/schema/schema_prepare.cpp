@@ -88,7 +88,7 @@ std::size_t SchemaMachine::prepare_key(FormulaId language) {
 // The automata that some mask would be long for: of patterns, where one mask may need several at
 // some tenths of a millisecond each, or that are long; of several that a string must match at once.
 void SchemaMachine::prepare_patterns() {
-  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 64, kMostStates = 8000;
+  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 128, kMostStates = 8000;
   constexpr std::size_t kLarge = 256, kMostValues = 4096;  // states; that are looked at
   std::size_t states = 0;
   const auto make = [&](auto&& scalar_run) {
