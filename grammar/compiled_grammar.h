@@ -109,7 +109,8 @@ class CompiledGrammar final : public Grammar, public std::enable_shared_from_thi
   mutable std::string start_closing_;  // of which least_tokens() told
   // Bytes that the largest replay into this automaton made, and tokens of that into any.
   mutable std::size_t replayed_ = 0, longest_replay_ = 0;
-  mutable double rate_ = 1;  // what an automaton holds of what it says itself, when it was counted last
+  mutable double rate_ =
+      1;  // what an automaton holds of what it says itself, when it was counted last
   // What the automaton held when it was counted last, what it said itself then, and calls since.
   mutable std::size_t counted_ = 0, bytes_when_counted_ = 0, calls_ = 0;
   mutable std::size_t held_ = 0;  // by the automaton alone, at the end of the last call
