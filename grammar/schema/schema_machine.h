@@ -184,7 +184,7 @@ class SchemaMachine {
     bool may_end = false, end_known = false;
     SmallVector<LevelId, 2> ends;  // where it leads when it ends here
     NumberMap<LevelId> by_key;     // kObject: the value after a key, by its name's number
-    // kObject: where any other key may come: which keys are not such, and see other_value().
+    // kObject: where any other key may come: the names that are none such, and see other_value().
     bool any_key = false;
     const Names* names = nullptr;
     LevelId other_value = 0;
