@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "grammar/number_map.h"
+#include "grammar/schema/rising.h"
 #include "grammar/small_vector.h"
 
 namespace espalier::grammar {
@@ -49,10 +50,7 @@ class Reader {
       return l;
     });
     if (names_.empty() || denied.empty() || asserted.empty()) return false;
-    for (std::vector<std::uint32_t>* of : {&names_, &denied, &asserted}) {
-      std::ranges::sort(*of);
-      of->erase(std::unique(of->begin(), of->end()), of->end());
-    }
+    for (std::vector<std::uint32_t>* of : {&names_, &denied, &asserted}) make_rising(*of);
     std::erase_if(names_, [&](std::uint32_t name) {
       const auto speaks = [&](std::uint32_t map) { return value(map, name) != Formulas::kTrue; };
       return std::ranges::none_of(denied, speaks) || std::ranges::none_of(asserted, speaks);

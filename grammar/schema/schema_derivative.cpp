@@ -157,8 +157,7 @@ PartsByName SchemaMachine::parts_by_name(FormulaId f) {
       out.any_name.push_back(place);
       continue;
     }
-    std::ranges::sort(names);
-    names.erase(std::unique(names.begin(), names.end()), names.end());
+    make_rising(names);
     for (const std::uint32_t name : names) out.named[name].push_back(place);
     const FormulaId after =
         formulas_.map(parts[place], [&](FormulaId l) { return literal_after_member(l, kNoName); });
@@ -334,11 +333,8 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
   if (!plain) facts.members.reset();
   facts.plain = plain;
   facts.other = facts.members ? formulas_.members_of(*facts.members).other : Formulas::kTrue;
-  const auto sort = [](Names& numbers) {
-    if (!std::ranges::is_sorted(numbers)) std::ranges::sort(numbers);
-  };
   if (facts.plain) {  // the usual object, asked for after each member: no more than it needs
-    sort(facts.wanted);
+    make_rising(facts.wanted);
     if (facts.members) {
       for (const auto& [name, value] : formulas_.members_of(*facts.members).named) {
         names.push_back(name);
@@ -390,7 +386,7 @@ const KeyFacts& SchemaMachine::key_facts(FormulaId f) {
     return l;
   });
   facts.keys_alone = facts.keys_alone && members == asserted_members;
-  sort(facts.wanted);
+  std::ranges::sort(facts.wanted);
   facts.most_wanted = most_frequent(facts.wanted);
   for (auto* numbers : {&names, &facts.wanted, &facts.patterns}) make_rising(*numbers);
   facts.names = name_set(std::move(names));

@@ -30,6 +30,7 @@ class SchemaGraph {
   static constexpr std::size_t kMaxInPlace =
       64;  // schemas inside schemas for one and the same value
   static constexpr std::size_t kMaxUniquePrefix = 32;  // items before the rest, with `uniqueItems`
+  static constexpr std::size_t kMaxKeyPatterns = 128;  // of one object
   static constexpr std::size_t kMaxConditions = 6;     // that `unevaluated*` depends on
   static constexpr std::size_t kMaxNamedConditions = 64;  // … where they speak of names alone
 

@@ -12,11 +12,11 @@
 namespace espalier::grammar {
 namespace {
 
-constexpr std::size_t kMostPatterns = 128;     // of the keys of an object
 constexpr std::size_t kMostParts = 384;        // of all classes of keys that match several
 constexpr std::size_t kMostMatched = 4096;     // sets of patterns that are looked at for these
 constexpr std::size_t kMostStatePairs = 2048;  // of two patterns' automata
-constexpr std::size_t kMostTogether = 4096;    // states of all patterns' automata together
+constexpr std::size_t kMostTogether = 4096;    // states of all patterns' automata together …
+constexpr std::size_t kMostWork = 65536;       // … and such states times patterns
 constexpr std::size_t kMostOfClasses = 65536;  // such states, of all classes
 
 }  // namespace
@@ -107,7 +107,7 @@ bool SchemaMachine::classes_by_pairs(const Patterns& patterns, std::vector<KeyCl
   };
   std::vector<Matched> sets, larger{{}};
   std::size_t parts = 0;
-  bool whole = patterns.size() <= kMostPatterns;
+  bool whole = patterns.size() <= SchemaGraph::kMaxKeyPatterns;
   for (std::size_t size = 0; !larger.empty() && whole; ++size) {
     sets.swap(larger);
     larger.clear();
@@ -137,6 +137,7 @@ bool SchemaMachine::classes_by_pairs(const Patterns& patterns, std::vector<KeyCl
 // all. Nothing, and `out` as it was, where a pattern has no automaton or the states are too many.
 std::optional<bool> SchemaMachine::classes_together(const Patterns& patterns,
                                                     std::vector<KeyClass>& out) {
+  if (patterns.size() > SchemaGraph::kMaxKeyPatterns) return std::nullopt;
   std::vector<std::shared_ptr<const ScalarDfa>> automata;
   std::vector<const ScalarDfa*> languages;
   std::vector<bool> denied;
@@ -146,8 +147,9 @@ std::optional<bool> SchemaMachine::classes_together(const Patterns& patterns,
     languages.push_back(automata.back().get());
     denied.push_back(formulas_.negated(expand_key(p)));
   }
-  const auto found = language_classes(languages, kMostTogether);
-  if (!fuel_.spend(found ? found->states : kMostTogether) || !found) return std::nullopt;
+  const std::size_t most_states = std::min(kMostTogether, kMostWork / patterns.size());
+  const auto found = language_classes(languages, most_states);
+  if (!fuel_.spend(found ? found->states : most_states) || !found) return std::nullopt;
   std::vector<std::vector<FormulaId>> sets;
   for (const std::vector<std::uint32_t>& in : found->sets) {
     std::vector<FormulaId>& matched = sets.emplace_back();

@@ -355,6 +355,10 @@ Status SchemaGraph::read_objects(const SchemaPlace& at, std::uint32_t scope, Par
     const SchemaPlace here = documents_.child(at, *it, "patternProperties");
     if (!it->is_object())
       return schema_error(ErrorCode::kInvalid, here.pointer, "an object of schemas");
+    if (it->size() > kMaxKeyPatterns) {
+      return schema_error(ErrorCode::kLimit, here.pointer,
+                          "more than " + std::to_string(kMaxKeyPatterns) + " patterns of keys");
+    }
     speaks = true;
     for (const auto& [key, value] : it->items()) {
       const SchemaPlace place = documents_.child(here, value, key);

@@ -7,6 +7,7 @@
 
 #include "grammar/json_expression.h"
 #include "grammar/program.h"
+#include "grammar/schema/rising.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -86,8 +87,7 @@ SchemaMachine::Names SchemaMachine::may_come_together(LevelId object, const Name
     }
     if (some) levels_[object].after_key = std::max(levels_[object].after_key, bound);
   }
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
+  make_rising(out);
   if (!whole) std::ranges::set_difference(names, out, std::back_inserter(unsure));
   return out;
 }

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/schema/rising.h"
 #include "grammar/schema/schema_machine.h"
 
 namespace espalier::grammar {
@@ -88,7 +89,8 @@ std::size_t SchemaMachine::prepare_key(FormulaId language) {
 // The automata that some mask would be long for: of patterns, where one mask may need several at
 // some tenths of a millisecond each, or that are long; of several that a string must match at once.
 void SchemaMachine::prepare_patterns() {
-  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMost = 128, kMostStates = 8000;
+  constexpr std::size_t kMany = 4, kLong = 96, kLongCounted = 160, kMostStates = 8000;
+  constexpr std::size_t kMost = SchemaGraph::kMaxKeyPatterns;
   constexpr std::size_t kLarge = 256, kMostValues = 4096;  // states; that are looked at
   std::size_t states = 0;
   const auto make = [&](auto&& scalar_run) {
@@ -155,8 +157,7 @@ void SchemaMachine::prepare_patterns() {
       denies = denies || (texts && formulas_.negated(l));
       return l;
     });
-    std::ranges::sort(own);
-    own.erase(std::unique(own.begin(), own.end()), own.end());
+    make_rising(own);
     if ((own.size() < 2 && !denies) || std::ranges::none_of(own, large)) return;
     make([&] {
       const ScalarDfa* last = nullptr;

@@ -186,6 +186,23 @@ TEST(KeyPatterns, ThatMeetInMoreWaysThanAreReadHoldWhereFewMatch) {
   EXPECT_FALSE(testing::accepts(grammar, R"({"axbx":1})"));  // nor could anything be its value
 }
 
+TEST(KeyPatterns, ThatAreTooManyAreRefusedByTheLimit) {
+  const auto schema = [](int patterns) {
+    Json out{{"type", "object"}};
+    for (int i = 0; i < patterns; ++i) {
+      out["patternProperties"]["^k" + std::to_string(i) + "_"] = {{"const", i}};
+    }
+    return out;
+  };
+  const GrammarRef most = compiled(schema(128));
+  ASSERT_NE(most, nullptr);
+  EXPECT_TRUE(testing::accepts(most, R"({"k127_a":127,"k0_a":0,"x":"y"})"));
+  EXPECT_FALSE(testing::accepts(most, R"({"k127_a":126})"));
+  EXPECT_NE(testing::refusal_of(schema(129)).find("more than 128 patterns of keys"),
+            std::string::npos)
+      << testing::refusal_of(schema(129));
+}
+
 // A key that its class still holds open is another one than those that stand or are named.
 TEST(KeyPatterns, LeaveOutWhatStandsAndWhatIsNamed) {
   Json schema{{"type", "object"}, {"propertyNames", {{"pattern", "^[A-Z]{1,2}$"}}}};

@@ -182,25 +182,7 @@ TEST(StepsAheadOnSeveralDevices, ThatNeverEndLeaveNothingBehind) {
     std::vector<Batch> under_way(2);
     Twins twins(model, options);
     ASSERT_TRUE(twins);
-    Backend& device = *twins.device.backend;
-    for (int round = 0; round < 4; ++round) {
-      Texts texts(twins.cpu, random, *model, 3);
-      under_way[0] = texts.prompts();
-      ASSERT_TRUE(device.begin(under_way[0], texts.rows).has_value());
-      auto plans = texts.plans(round);
-      plans[0].mask = nullptr;
-      under_way[1] = texts.next(nullptr);
-      NextStep next{&under_way[1], texts.rows};
-      ASSERT_TRUE(device.finish_and_begin(plans, next).has_value());
-      EXPECT_TRUE(next.begun);
-      if (round == 3) break;
-      Sequence sequence = twins.cpu.sequence(100);
-      BatchBuilder builder;
-      const auto first = builder.append(sequence, random_ids(random, *model, round == 1 ? 90 : 4));
-      ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, {first + 1, first + 3}));
-      for (const PageId page : sequence.pages) twins.expect_same_page(page);
-      twins.cpu.next_page = 0;
-    }
+    ASSERT_NO_FATAL_FAILURE(give_up_steps(twins, under_way, random, *model, 4, 1));
   }
   EXPECT_EQ(host_cuda::allocated_bytes(), held);
 }

@@ -144,4 +144,31 @@ inline void run_ahead(const std::shared_ptr<const Model>& model, std::uint64_t s
   set_order(0);
 }
 
+/// Begins steps beside others and gives each up but the last for a whole one, of which the one of
+/// round `longer` is longer, so that what it grows is what the given up step reads. `under_way`,
+/// two, outlives the backend.
+inline void give_up_steps(Twins& twins, std::vector<Batch>& under_way, Random& random,
+                          const Model& model, int rounds, int longer) {
+  Backend& device = *twins.device.backend;
+  for (int round = 0; round < rounds; ++round) {
+    Texts texts(twins.cpu, random, model, 3);
+    under_way[0] = texts.prompts();
+    ASSERT_TRUE(device.begin(under_way[0], texts.rows).has_value());
+    auto plans = texts.plans(round);
+    plans[0].mask = nullptr;
+    under_way[1] = texts.next(nullptr);
+    NextStep next{&under_way[1], texts.rows};
+    ASSERT_TRUE(device.finish_and_begin(plans, next).has_value());
+    EXPECT_TRUE(next.begun);
+    if (round == rounds - 1) break;
+    Sequence sequence = twins.cpu.sequence(100);
+    BatchBuilder builder;
+    const auto first =
+        builder.append(sequence, random_ids(random, model, round == longer ? 90 : 4));
+    ASSERT_NO_FATAL_FAILURE(twins.step(builder.batch, {first + 1, first + 3}));
+    for (const PageId page : sequence.pages) twins.expect_same_page(page);
+    twins.cpu.next_page = 0;
+  }
+}
+
 }  // namespace espalier::runtime::cuda
