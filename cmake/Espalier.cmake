@@ -131,7 +131,7 @@ function(espalier_compile_as_test target)
 endfunction()
 
 # espalier_tests(NAME DEPENDS lib...): one GoogleTest program from every .cpp in this folder, known to ctest
-# under NAME. Data that the tests read stands beside them: ESPALIER_SOURCE_DIR is the project's root.
+# under NAME. Data that the tests read stands beside them (tests/support/source_folder.h).
 function(espalier_tests name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
@@ -139,8 +139,8 @@ function(espalier_tests name)
     return()
   endif()
   add_executable(${name}_test ${sources})
-  target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name}_test PRIVATE ESPALIER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} espalier_source_folder GTest::gmock
+    GTest::gtest_main)
   espalier_compile_as_test(${name}_test)
   add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 endfunction()

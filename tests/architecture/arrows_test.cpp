@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include "tests/support/source_folder.h"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -44,7 +46,7 @@ std::set<std::string> included_rooms(const fs::path& path) {
 TEST(Architecture, ArrowsOnlyPointDown) {
   std::size_t files = 0;
   for (const auto& [room, allowed] : kMayInclude) {
-    const fs::path folder = fs::path(ESPALIER_SOURCE_DIR) / room;
+    const fs::path folder = fs::path(espalier::testing::source_folder()) / room;
     if (!fs::exists(folder)) continue;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
       if (!entry.is_regular_file() || !is_source(entry.path())) continue;
@@ -60,7 +62,7 @@ TEST(Architecture, ArrowsOnlyPointDown) {
 
 TEST(Architecture, EveryRoomHasItsContractPage) {
   for (const auto& [room, allowed] : kMayInclude) {
-    const fs::path folder = fs::path(ESPALIER_SOURCE_DIR) / room;
+    const fs::path folder = fs::path(espalier::testing::source_folder()) / room;
     if (!fs::exists(folder)) continue;
     EXPECT_TRUE(fs::exists(folder / "README.md")) << room << " has no README.md";
   }

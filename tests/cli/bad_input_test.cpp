@@ -402,7 +402,7 @@ TEST_F(BadInput, AnOutputThatCannotBeWrittenIsSaidBeforeTheWork) {
 
 TEST_F(BadInput, AReaderThatWentAwayIsAFailureAndNotADeath) {
   const std::string text = folder_.write("a.txt", std::string(400'000, 'a') + " b");
-  const std::string program(ESPALIER_PROGRAM);
+  const std::string program = program_path();
   const auto shell = [&](const std::string& line) {
     const std::string script =
         "( " + line + " ; echo $? > " + folder_.path("code") + " ) 2> " + folder_.path("err");

@@ -20,6 +20,7 @@
 #include "runtime/model/tensor.h"
 #include "tests/cli/command_line.h"
 #include "tests/support/ahead_backend.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::cli {
 namespace {
@@ -75,7 +76,7 @@ TEST(MakeModel, TheFileFollowsFromShapeTypesAndSeed) {
 TEST(MakeModel, TakesTheVocabularyOfAnother) {
   const Folder folder;
   const std::string fixture =
-      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
+      espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
   const std::string path = folder.path("m.gguf");
   ASSERT_EQ(run_line({"mkmodel", path, "--like", "smollm2-135m", "--layers", "1", "--vocab-from",
                       fixture})
@@ -181,7 +182,7 @@ TEST(DraftModel, OfOtherTokensIsRefusedWithTheFirstDifference) {
   ASSERT_EQ(run_line(small(draft, {"--vocab", "401"})).code, kDone);
   EXPECT_THAT(refusal(draft), HasSubstr("it has 401 tokens, the model 400"));
   const std::string gemma =
-      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
+      espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
   EXPECT_THAT(refusal(gemma), HasSubstr("tokens"));
   EXPECT_THAT(refusal("/nowhere/d.gguf"), HasSubstr("/nowhere/d.gguf"));
   EXPECT_THAT(refusal("no-such-model"), HasSubstr("no-such-model"));

@@ -46,6 +46,8 @@ bool has_content(const std::string& path) {
 }
 }  // namespace
 
+std::string program_path() { return ESPALIER_PROGRAM; }
+
 Ran run_built(const std::vector<std::string>& arguments, int signal,
               std::chrono::milliseconds after, const std::string& once, int times) {
   std::array<int, 2> out{};
@@ -54,16 +56,17 @@ Ran run_built(const std::vector<std::string>& arguments, int signal,
   if (::pipe2(in.data(), O_CLOEXEC) != 0 || ::pipe2(out.data(), O_CLOEXEC) != 0 ||
       ::pipe2(err.data(), O_CLOEXEC) != 0)
     return {};
+  const std::string program = program_path();
   const pid_t child = ::fork();
   if (child == 0) {
     ::dup2(in[0], STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(err[1], STDERR_FILENO);
-    std::vector<char*> argv{const_cast<char*>(ESPALIER_PROGRAM)};
+    std::vector<char*> argv{const_cast<char*>(program.c_str())};
     for (const std::string& argument : arguments)
       argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
-    ::execv(ESPALIER_PROGRAM, argv.data());
+    ::execv(program.c_str(), argv.data());
     ::_exit(127);
   }
   ::close(out[1]);

@@ -23,6 +23,8 @@ struct Ran {
 
 /// In this process. `terminal`: stdout and stderr claim to be terminals.
 Ran run_line(std::vector<std::string> arguments, std::string input = {}, bool terminal = false);
+/// Where the built program lies.
+std::string program_path();
 /// The built program, its stdin a pipe that nobody writes to; `signal` (0: none) is sent `after`
 /// the file `once` is there (empty: after the start), `times` in a row.
 Ran run_built(const std::vector<std::string>& arguments, int signal = 0,

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/cli/command_line.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::cli {
 namespace {
@@ -28,8 +29,7 @@ constexpr const char* kSizes = " --layers 1 --width 256 --heads 4 --feed-forward
 
 // A line of the shell, $E being the program: its exit code (128 and the signal that ended it).
 int shell(const std::string& line) {
-  const int status =
-      std::system(("E='" + std::string(ESPALIER_PROGRAM) + "'; " + line + "; exit $?").c_str());
+  const int status = std::system(("E='" + program_path() + "'; " + line + "; exit $?").c_str());
   return WEXITSTATUS(status);
 }
 
@@ -50,7 +50,7 @@ TEST(Limits, ACommandLineNeedsNoMoreStackThanTheLoaderDoes) {
           "run " + program + " --arg name=Bo --threads 3 --model " + model,
           "grammar 'int(1..9)' --accepts 7 --model " + model, "check " + program,
           "fmt --check " + program, "tokenize --text Hello --model " + model,
-          std::string("test " ESPALIER_EXAMPLES)}) {
+          "test " + espalier::testing::source_folder() + "/examples"}) {
       EXPECT_EQ(shell(limited + line + quiet), 0) << kib << " KiB: " << line << "\n"
                                                   << folder.read("out");
     }

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "command_line.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::cli {
 namespace {
@@ -16,7 +17,8 @@ using ::testing::HasSubstr;
 class Lock : public ::testing::Test {
  protected:
   void SetUp() override {
-    const std::filesystem::path from = std::filesystem::path(ESPALIER_SOURCE_DIR) / "examples/mcp";
+    const std::filesystem::path from =
+        std::filesystem::path(espalier::testing::source_folder()) / "examples/mcp";
     for (const char* name : {"desk.gen", "mcp.json", "notes_server.py", "notes_server.sh"})
       std::filesystem::copy_file(from / name, folder_.path(name));
     program_ = folder_.path("desk.gen");

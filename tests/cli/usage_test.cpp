@@ -14,6 +14,7 @@
 #include "cli/progress.h"
 #include "cli/suggest.h"
 #include "tests/cli/command_line.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::cli {
 namespace {
@@ -88,7 +89,7 @@ TEST(CommandLine, AMistypedFlagIsAnsweredWithTheNearest) {
 
 TEST(Show, SaysWhatAFileHoldsAndWhatItTakes) {
   const std::string file =
-      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
+      espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_gemma3.gguf";
   const Ran text = run_line({"show", file});
   EXPECT_EQ(text.code, kDone) << text.err;
   EXPECT_THAT(text.out, AllOf(HasSubstr("gemma3"), HasSubstr("7 layers of width 32"),
@@ -241,9 +242,10 @@ TEST(Programs, AProgramWithErrorsIsNotRun) {
 }
 
 TEST(Tests, TheExamplesPassTheirOwnWithoutAModel) {
-  const Ran ran = run_line({"test", ESPALIER_EXAMPLES});
+  const std::string examples = espalier::testing::source_folder() + "/examples";
+  const Ran ran = run_line({"test", examples});
   std::vector<std::string> laid_out = {"fmt", "--check"};
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(ESPALIER_EXAMPLES))
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(examples))
     if (entry.path().extension() == ".gen") laid_out.push_back(entry.path().string());
   EXPECT_GT(laid_out.size(), 8U);
   EXPECT_EQ(run_line(laid_out).out, "");
@@ -356,9 +358,8 @@ TEST(Console, WholeCharactersLeaveAnUnfinishedOneBack) {
 TEST(Console, AFullStdoutIsAFailure) {
   const Ran ran = run_built({"--help"});
   EXPECT_EQ(ran.code, kDone);
-  EXPECT_EQ(
-      std::system((std::string(ESPALIER_PROGRAM) + " --help > /dev/full 2>/dev/null").c_str()) >> 8,
-      kFailed);
+  EXPECT_EQ(std::system((program_path() + " --help > /dev/full 2>/dev/null").c_str()) >> 8,
+            kFailed);
 }
 
 TEST(Progress, ALineOnATerminalAndNothingInAPipe) {

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "support.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::dsl {
 namespace {
@@ -44,8 +45,8 @@ TEST(Messages, EveryDocumentedCodeIsSaidSomewhere) {
   // Limits and broken bytes are too large or not text: said by the tests of hostile input.
   // E0305 needs a model: tests/dsl_run.
   said.insert({"E0113", "E0114", "E0305", "E0306"});
-  const std::string reference =
-      testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
+  const std::string reference = testing::read_file(
+      std::filesystem::path(espalier::testing::source_folder()) / "docs" / "language.md");
   std::set<std::string> documented;
   for (std::size_t at = reference.find("\n| `"); at != std::string::npos;
        at = reference.find("\n| `", at + 1)) {
@@ -165,8 +166,8 @@ TEST(Checker, AcceptsWhatIsRight) {
 }
 
 TEST(Reference, EveryExampleOfTheLanguageReferenceChecks) {
-  const std::string reference =
-      testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
+  const std::string reference = testing::read_file(
+      std::filesystem::path(espalier::testing::source_folder()) / "docs" / "language.md");
   std::size_t examples = 0;
   for (std::size_t at = reference.find("```gen\n"); at != std::string::npos;
        at = reference.find("```gen\n", at + 1)) {

@@ -8,6 +8,7 @@
 #include "base/system.h"
 #include "dsl/mock_model.h"
 #include "support.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::dsl {
 namespace {
@@ -56,8 +57,8 @@ TEST(Explanations, AreThoseOfTheReference) {
   std::set<std::string> explained;
   for (const Explanation& one : explanations())
     if (one.said_by != SaidBy::kTest) explained.emplace(one.code);
-  const std::string reference =
-      testing::read_file(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs" / "language.md");
+  const std::string reference = testing::read_file(
+      std::filesystem::path(espalier::testing::source_folder()) / "docs" / "language.md");
   std::set<std::string> documented;
   for (std::size_t at = reference.find("\n| `"); at != std::string::npos;
        at = reference.find("\n| `", at + 1)) {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "support.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::dsl {
 namespace {
@@ -76,7 +77,7 @@ gen f(items: Item[]) -> string {
 
 std::vector<std::string> programs() {
   std::vector<std::string> out;
-  const std::filesystem::path root(ESPALIER_SOURCE_DIR);
+  const std::filesystem::path root(espalier::testing::source_folder());
   for (const auto& folder : {root / "examples", root / "tests" / "dsl"})
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
       if (entry.path().extension() == ".gen") out.push_back(testing::read_file(entry.path()));

@@ -10,6 +10,7 @@
 
 #include "dsl/parser.h"
 #include "dsl/program.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::dsl::testing {
 
@@ -21,7 +22,7 @@ inline std::string read_file(const std::filesystem::path& path) {
 }
 
 inline std::filesystem::path folder() {
-  return std::filesystem::path(ESPALIER_SOURCE_DIR) / "tests" / "dsl";
+  return std::filesystem::path(espalier::testing::source_folder()) / "tests" / "dsl";
 }
 
 inline std::vector<std::filesystem::path> files(const std::filesystem::path& directory,

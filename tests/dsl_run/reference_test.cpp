@@ -4,6 +4,7 @@
 
 #include "dsl/mock_model.h"
 #include "tests/dsl_run/support.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::dsl {
 namespace {
@@ -47,7 +48,7 @@ Json some_value(const TypeRef& given) {
 }
 
 std::vector<std::string> programs() {
-  std::ifstream file(std::string(ESPALIER_SOURCE_DIR) + "/docs/language.md", std::ios::binary);
+  std::ifstream file(espalier::testing::source_folder() + "/docs/language.md", std::ios::binary);
   const std::string page{std::istreambuf_iterator<char>(file), {}};
   std::vector<std::string> out;
   for (std::size_t at = page.find("```gen\n"); at != std::string::npos;

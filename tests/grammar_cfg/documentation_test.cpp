@@ -7,6 +7,7 @@
 #include "grammar/gbnf.h"
 #include "grammar/lark.h"
 #include "testing.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::grammar {
 namespace {
@@ -41,7 +42,7 @@ std::vector<std::string> cells(const std::string& line) {
 }
 
 TEST(Documentation, EveryRowOfTheTablesHolds) {
-  std::ifstream file(std::string(ESPALIER_SOURCE_DIR) + "/docs/grammar.md");
+  std::ifstream file(espalier::testing::source_folder() + "/docs/grammar.md");
   ASSERT_TRUE(file);
   std::string line;
   std::string section;

@@ -16,13 +16,14 @@
 
 #include "grammar/json_schema.h"
 #include "tests/grammar_schema/verdicts.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::grammar {
 namespace {
 
 std::filesystem::path data() {
   if (const char* set = std::getenv("ESPALIER_DATA")) return set;
-  return std::filesystem::path(ESPALIER_SOURCE_DIR) / "../shared/data";
+  return std::filesystem::path(espalier::testing::source_folder()) / "../shared/data";
 }
 
 std::string content(const std::filesystem::path& path) {
@@ -32,7 +33,7 @@ std::string content(const std::filesystem::path& path) {
 
 // The rows of docs/grammar.md's support table; empty where the documents are not here.
 std::string documented() {
-  return content(std::filesystem::path(ESPALIER_SOURCE_DIR) / "docs/grammar.md");
+  return content(std::filesystem::path(espalier::testing::source_folder()) / "docs/grammar.md");
 }
 
 struct Verdicts {

@@ -9,6 +9,7 @@
 
 #include "tests/grammar_schema/verdicts.h"
 #include "tests/support/data.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::grammar {
 namespace {
@@ -53,7 +54,7 @@ void run(const Json& row, Tally& tally) {
 }
 
 TEST(MaskBench, OurRowsAllPass) {
-  std::ifstream in(std::string(ESPALIER_SOURCE_DIR) + "/tests/grammar_schema/rows.jsonl");
+  std::ifstream in(espalier::testing::source_folder() + "/tests/grammar_schema/rows.jsonl");
   Tally tally;
   for (std::string line; std::getline(in, line);) run(Json::parse(line), tally);
   EXPECT_GT(tally.schemas, 20U);

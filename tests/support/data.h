@@ -10,15 +10,17 @@
 #include <optional>
 #include <string>
 
+#include "tests/support/source_folder.h"
+
 namespace espalier::testing {
 
 /// A file below $ESPALIER_DATA, else below ../shared/data from the project's root.
 inline std::optional<std::string> data_file(const std::string& name) {
   const char* folder = std::getenv("ESPALIER_DATA");
-  const auto path =
-      (folder != nullptr ? std::filesystem::path(folder)
-                         : std::filesystem::path(ESPALIER_SOURCE_DIR) / "../shared/data") /
-      name;
+  const auto path = (folder != nullptr ? std::filesystem::path(folder)
+                                       : std::filesystem::path(espalier::testing::source_folder()) /
+                                             "../shared/data") /
+                    name;
   if (!std::filesystem::exists(path)) return std::nullopt;
   return path.string();
 }

@@ -11,6 +11,7 @@
 #include "runtime/chat/tool_syntax.h"
 #include "tests/runtime/chat/support.h"
 #include "tests/support/gguf_edit.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::runtime {
 namespace {
@@ -256,7 +257,7 @@ TEST(ModelsPage, SaysWhatTheReferenceTemplatesDo) {
       "reasoning goes |\n|---|---|---|---|---|---|---|---|\n";
   for (const auto& [title, source] : templates) table += row(title, *with_template(source).chat);
   const std::string page =
-      testing::read_whole(std::string(ESPALIER_SOURCE_DIR) + "/docs/models.md");
+      testing::read_whole(espalier::testing::source_folder() + "/docs/models.md");
   const std::string begin = "<!-- made by tests/runtime/chat/reference_templates_test.cpp -->\n";
   const std::size_t from = page.find(begin);
   ASSERT_NE(from, std::string::npos);

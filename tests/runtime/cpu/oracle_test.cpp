@@ -20,6 +20,7 @@
 #include "runtime/cpu/isa.h"
 #include "runtime/model/architecture.h"
 #include "tests/runtime/cpu/rig.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::runtime::testing {
 namespace {
@@ -32,7 +33,7 @@ constexpr double kTolerance = 1e-3;
 constexpr double kTellsApart = 10 * kTolerance;
 
 const std::string kFixtures =
-    std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_";
+    espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_";
 
 /// A loaded model whose shape and weights may be changed.
 class ChangedModel final : public Model {

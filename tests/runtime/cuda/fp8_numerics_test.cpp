@@ -18,6 +18,7 @@
 #include "tests/runtime/cuda/near_exact.h"
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/memory_system.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::runtime::cuda {
 namespace {
@@ -102,7 +103,7 @@ TEST(Fp8NumericsOfEveryArchitecture, AreNearTheExactOnes) {
        {"gemma3", "llama3", "llama_window", "mistral3", "phi3", "qwen2", "qwen3"}) {
     SCOPED_TRACE(name);
     const auto model = Model::load(
-        std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_" + name + ".gguf",
+        espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_" + name + ".gguf",
         real_system());
     ASSERT_TRUE(model.has_value()) << model.error().message;
     const Farthest far = compare(*model, fp8());

@@ -11,6 +11,7 @@
 #include "runtime/model/model_part.h"
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::runtime::cuda {
 namespace {
@@ -63,7 +64,7 @@ TEST(Ranks, OfEveryArchitectureHaveTheSameBits) {
        {"gemma3", "llama3", "llama_window", "mistral3", "phi3", "qwen2", "qwen3"}) {
     SCOPED_TRACE(name);
     const std::string path =
-        std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_" + name + ".gguf";
+        espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_" + name + ".gguf";
     const auto model = Model::load(path, real_system());
     ASSERT_TRUE(model.has_value()) << model.error().message;
     const bool shares = (*model)->shape().kv_heads > 1;

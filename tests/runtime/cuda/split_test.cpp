@@ -15,6 +15,7 @@
 #include "tests/runtime/cuda/twins.h"
 #include "tests/support/gguf_writer.h"
 #include "tests/support/memory_system.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::runtime::cuda {
 namespace {
@@ -32,7 +33,7 @@ std::shared_ptr<const Model> tiny(std::uint32_t layers = 4) {
 class EveryArchitecture : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(EveryArchitecture, HasTheSameBitsWhereverItsLayersAre) {
-  const std::string path = std::string(ESPALIER_SOURCE_DIR) +
+  const std::string path = espalier::testing::source_folder() +
                            "/tests/runtime/model/fixtures/arch_" + GetParam() + ".gguf";
   const auto model = Model::load(path, real_system());
   ASSERT_TRUE(model.has_value()) << model.error().message;

@@ -21,6 +21,7 @@
 #include "tests/support/gguf_edit.h"
 #include "tests/support/memory_mapping.h"
 #include "tests/support/run_step.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/tiny_architecture.h"
 
 namespace espalier::runtime {
@@ -33,7 +34,8 @@ using ::testing::StartsWith;
 
 std::vector<std::string> checkpoints() {
   std::vector<std::string> names;
-  const auto folder = std::filesystem::path(ESPALIER_SOURCE_DIR) / "tests/runtime/model/fixtures";
+  const auto folder =
+      std::filesystem::path(espalier::testing::source_folder()) / "tests/runtime/model/fixtures";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     if (entry.path().extension() == ".gguf") names.push_back(entry.path().stem().string());
   }
@@ -45,7 +47,7 @@ class EachCheckpoint : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     whole = espalier::testing::take_apart(
-        espalier::testing::read_whole(std::string(ESPALIER_SOURCE_DIR) +
+        espalier::testing::read_whole(espalier::testing::source_folder() +
                                       "/tests/runtime/model/fixtures/" + GetParam() + ".gguf"));
     for (const auto& key : whole.keys) {
       if (key.name == "general.architecture") prefix = key.value.substr(8) + ".";
@@ -306,7 +308,7 @@ TEST(TinyArchitecture, IsAcceptedAndSmall) {
 
 TEST(LoadOptions, AContextBeyondTheModelsIsRefused) {
   const std::string path =
-      std::string(ESPALIER_SOURCE_DIR) + "/tests/runtime/model/fixtures/arch_qwen3.gguf";
+      espalier::testing::source_folder() + "/tests/runtime/model/fixtures/arch_qwen3.gguf";
   const auto model = Model::load(path, real_system(), {.context = 100});
   ASSERT_TRUE(model) << model.error().message;
   EXPECT_EQ((*model)->shape().context, 100U);

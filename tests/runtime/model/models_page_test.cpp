@@ -14,6 +14,7 @@
 #include "tests/support/gguf_edit.h"
 #include "tests/support/memory_mapping.h"
 #include "tests/support/run_step.h"
+#include "tests/support/source_folder.h"
 #include "tests/support/tiny_architecture.h"
 
 namespace espalier::runtime {
@@ -90,7 +91,7 @@ std::string table() {
 
 TEST(ModelsPage, SaysWhatRuns) {
   const std::string page =
-      espalier::testing::read_whole(std::string(ESPALIER_SOURCE_DIR) + "/docs/models.md");
+      espalier::testing::read_whole(espalier::testing::source_folder() + "/docs/models.md");
   const std::string begin = "<!-- made by tests/runtime/model/models_page_test.cpp -->\n";
   const std::string end = "<!-- end -->\n";
   const std::size_t from = page.find(begin);

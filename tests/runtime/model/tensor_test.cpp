@@ -17,13 +17,15 @@
 #include "runtime/model/half.h"
 #include "runtime/model/quantised_block.h"
 #include "runtime/model/random_weights.h"
+#include "tests/support/source_folder.h"
 
 namespace espalier::runtime {
 namespace {
 
 TEST(Tensor, EveryTypeDequantisesToTheBitsOfTheGgufPackage) {
-  std::ifstream file(ESPALIER_SOURCE_DIR "/tests/runtime/model/fixtures/dequantised.bin",
-                     std::ios::binary);
+  std::ifstream file(
+      espalier::testing::source_folder() + "/tests/runtime/model/fixtures/dequantised.bin",
+      std::ios::binary);
   const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   ASSERT_FALSE(bytes.empty());
   std::set<TensorType> seen{TensorType::kF32};
