@@ -198,19 +198,22 @@ void SchemaMachine::prepare_patterns() {
 }
 
 // What some mask would be long for, made now: automata, and, of several objects of which one is
-// meant, what members may be and how far from its end the text is behind their keys. Of many (calls
-// of tools) the members that all of them have alone: that takes some microseconds an object.
+// meant, or of one under many conditions, what members may be and how far from its end the text is
+// behind their keys. Of many (calls of tools) the members that all of them have alone: that takes
+// some microseconds an object.
 void SchemaMachine::prepare() {
   constexpr std::size_t kSomeObjects = 6, kManyObjects = 64, kMostSteps = 6000;
+  constexpr std::ptrdiff_t kManyConditions = 24;
   prepare_patterns();
   const State open = enter(states_[start_].a, Kind::kObject);
   if (open.phase == Phase::kDead || levels_[open.a].alternatives.size() != 1) return;
   const FormulaId objects = levels_[open.a].alternatives[0].formula;
-  if (formulas_.op(objects) != Formulas::Op::kOr ||
-      formulas_.children(objects).size() < kSomeObjects) {
-    return;
-  }
-  const bool many = formulas_.children(objects).size() >= kManyObjects;
+  const auto parts = formulas_.children(objects);
+  const auto is_choice = [&](FormulaId f) { return formulas_.op(f) == Formulas::Op::kOr; };
+  const bool conditions = formulas_.op(objects) == Formulas::Op::kAnd &&
+                          std::ranges::count_if(parts, is_choice) >= kManyConditions;
+  if (!conditions && !(is_choice(objects) && parts.size() >= kSomeObjects)) return;
+  const bool many = is_choice(objects) && parts.size() >= kManyObjects;
   std::uint64_t steps = 0;
   for (const std::uint32_t name : many ? required_by_all(objects) : *key_facts(objects).names) {
     fuel_ = Fuel("steps", kSteps);
