@@ -139,6 +139,7 @@ class Formulas {
   [[nodiscard]] bool forbid_texts(std::span<const FormulaId> parts) const;
   [[nodiscard]] const std::string& name_of(std::uint32_t i) const { return names_[i]; }
   [[nodiscard]] const Decimal& number_of(std::uint32_t i) const { return numbers_[i]; }
+  [[nodiscard]] std::size_t numbers() const { return numbers_.size(); }
   [[nodiscard]] std::size_t patterns() const { return patterns_.size(); }
   [[nodiscard]] const StringPattern& pattern_of(std::uint32_t i) const { return patterns_[i]; }
   [[nodiscard]] const std::vector<Json>& set_of(std::uint32_t i) const { return sets_[i]; }

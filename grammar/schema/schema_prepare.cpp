@@ -198,11 +198,12 @@ void SchemaMachine::prepare_patterns() {
 }
 
 // What some mask would be long for, made now: automata, and, of several objects of which one is
-// meant, or of one under many conditions, what members may be and how far from its end the text is
-// behind their keys. Of many (calls of tools) the members that all of them have alone: that takes
-// some microseconds an object.
+// meant, or of one under many conditions by numbers (each range between them is a case of its own),
+// what members may be and how far from its end the text is behind their keys. Of many (calls of
+// tools) the members that all of them have alone: that takes some microseconds an object.
 void SchemaMachine::prepare() {
   constexpr std::size_t kSomeObjects = 6, kManyObjects = 64, kMostSteps = 6000;
+  constexpr std::size_t kManyNumbers = 24;
   constexpr std::ptrdiff_t kManyConditions = 24;
   prepare_patterns();
   const State open = enter(states_[start_].a, Kind::kObject);
@@ -210,7 +211,8 @@ void SchemaMachine::prepare() {
   const FormulaId objects = levels_[open.a].alternatives[0].formula;
   const auto parts = formulas_.children(objects);
   const auto is_choice = [&](FormulaId f) { return formulas_.op(f) == Formulas::Op::kOr; };
-  const bool conditions = formulas_.op(objects) == Formulas::Op::kAnd &&
+  const bool conditions = formulas_.numbers() >= kManyNumbers &&
+                          formulas_.op(objects) == Formulas::Op::kAnd &&
                           std::ranges::count_if(parts, is_choice) >= kManyConditions;
   if (!conditions && !(is_choice(objects) && parts.size() >= kSomeObjects)) return;
   const bool many = is_choice(objects) && parts.size() >= kManyObjects;
