@@ -130,10 +130,11 @@ function(espalier_compile_as_test target)
   endif()
 endfunction()
 
-# espalier_tests(NAME DEPENDS lib...): one GoogleTest program from every .cpp in this folder, known to ctest
-# under NAME. Data that the tests read stands beside them (tests/support/source_folder.h).
+# espalier_tests(NAME [SHARDS n] DEPENDS lib...): one GoogleTest program from every .cpp in this folder, known to ctest
+# under NAME, or as n parts of its tests, NAME_1 to NAME_n: a long program's run side by side, and under a sanitizer each
+# has the time that one test may take. Data that the tests read stands beside them (tests/support/source_folder.h).
 function(espalier_tests name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
   if(NOT sources)
     return()
@@ -142,5 +143,14 @@ function(espalier_tests name)
   target_link_libraries(${name}_test PRIVATE ${ARG_DEPENDS} espalier_source_folder GTest::gmock
     GTest::gtest_main)
   espalier_compile_as_test(${name}_test)
-  add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  if(NOT ARG_SHARDS)
+    add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    return()
+  endif()
+  foreach(shard RANGE 1 ${ARG_SHARDS})
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${name}_${shard} COMMAND ${name}_test WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties(${name}_${shard} PROPERTIES
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+  endforeach()
 endfunction()

@@ -265,7 +265,7 @@ TEST(MemoryThatLacks, InEitherHalfFailsTheStepAlone) {
     SCOPED_TRACE(name);
     int early = 0;
     int late = 0;
-    for (unsigned n = 1; n < 30; n += n < 4 ? 1 : 5) {
+    for (unsigned n = 1; n < 30; n += n < 4 ? 1 : in_full() ? 5 : 9) {
       Twins twins(model, options);
       ASSERT_TRUE(twins);
       Sequence sequence = twins.cpu.sequence(60);

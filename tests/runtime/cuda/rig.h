@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -64,6 +65,9 @@ inline void set_order(std::uint64_t seed) { host_cuda::set_order_seed(seed); }
 /// A device has an order of its own.
 inline void set_order(std::uint64_t) {}
 #endif
+
+/// Whether laws try all that they have (`make test-all`), where some of it shows as much.
+inline bool in_full() { return std::getenv("ESPALIER_LONG") != nullptr; }
 
 /// Runs `check` with threads in order and in a few shuffled orders.
 template <class F>

@@ -1,6 +1,7 @@
 // The shim's twin of the CUDA runtime: memory of its own, errors, faults on demand.
 
 #include <functional>
+#include <thread>
 
 #include "runtime/cuda/simt.cuh"
 #include "tests/runtime/cuda/rig.h"
@@ -138,6 +139,18 @@ TEST_F(ShimApi, ALostDeviceStaysLost) {
     EXPECT_EQ(cudaGetLastError(), cudaErrorIllegalAddress);
     EXPECT_EQ(cudaStreamSynchronize(nullptr), cudaErrorIllegalAddress);
   }
+}
+
+// For the thread sanitizer: one thread asks what was said last while another's call loses the
+// device.
+TEST_F(ShimApi, ADeviceMayBeLostBesideAThreadThatAsksForErrors) {
+  host_cuda::lose_device_after(20, cudaErrorIllegalAddress);
+  std::thread asking([] {
+    while (cudaGetLastError() == cudaSuccess) std::this_thread::yield();
+  });
+  while (cudaStreamSynchronize(nullptr) == cudaSuccess) std::this_thread::yield();
+  asking.join();
+  EXPECT_EQ(cudaGetLastError(), cudaErrorIllegalAddress);
 }
 
 // A stream of the usual kind: not waited for by the null stream.

@@ -50,7 +50,7 @@ Device& device();
 [[nodiscard]] std::size_t free_of(const Device& it);
 /// Device memory faults when the host touches it. Under the mutex.
 void close(Device& it);
-/// Whether this thread's device is lost. Under the mutex, or where nothing runs.
+/// Whether this thread's device is lost. Under the mutex.
 [[nodiscard]] bool is_lost_here(const Device& it);
 /// Counts down to the call that fails.
 inline bool due(unsigned& countdown) { return countdown > 0 && --countdown == 0; }

@@ -134,6 +134,7 @@ using host_cuda::enter;
 using host_cuda::failed;
 
 cudaError_t cudaGetLastError() {
+  const std::lock_guard lock(device().mutex);
   const cudaError_t error = host_cuda::last_error;
   // What a lost device says stays.
   host_cuda::last_error = host_cuda::is_lost_here(device()) ? device().lost_error : cudaSuccess;
