@@ -366,6 +366,58 @@ TEST(Drafts, HaveTheirOwnKeywords) {
       << "an $id under an unknown keyword names nothing";
 }
 
+// The published schema of a draft's schemas consists of its vocabularies' schemas, by reference.
+TEST(Drafts, TheirOwnSchemasMayBeGivenAsTheyArePublished) {
+  const Json published = {
+      {"$schema", "https://json-schema.org/draft/2020-12/schema"},
+      {"$id", "https://json-schema.org/draft/2020-12/schema"},
+      {"$dynamicAnchor", "meta"},
+      {"allOf",
+       {{{"$ref", "meta/core"}},
+        {{"$ref", "meta/applicator"}},
+        {{"$ref", "meta/unevaluated"}},
+        {{"$ref", "meta/validation"}},
+        {{"$ref", "meta/meta-data"}},
+        {{"$ref", "meta/format-annotation"}},
+        {{"$ref", "meta/content"}}}},
+      {"type", {"object", "boolean"}},
+      {"properties",
+       {{"definitions", {{"type", "object"}, {"additionalProperties", {{"$dynamicRef", "#meta"}}}}},
+        {"dependencies",
+         {{"type", "object"},
+          {"additionalProperties",
+           {{"anyOf",
+             {{{"$dynamicRef", "#meta"}}, {{"$ref", "meta/validation#/$defs/stringArray"}}}}}}}},
+        {"$recursiveAnchor", {{"$ref", "meta/core#/$defs/anchorString"}}},
+        {"$recursiveRef", {{"$ref", "meta/core#/$defs/uriReferenceString"}}}}}};
+  const Json older = {{"$schema", "https://json-schema.org/draft/2019-09/schema"},
+                      {"$id", "https://json-schema.org/draft/2019-09/schema"},
+                      {"$recursiveAnchor", true},
+                      {"allOf",
+                       {{{"$ref", "meta/core"}},
+                        {{"$ref", "meta/applicator"}},
+                        {{"$ref", "meta/validation"}},
+                        {{"$ref", "meta/meta-data"}},
+                        {{"$ref", "meta/format"}},
+                        {{"$ref", "meta/content"}}}},
+                      {"type", {"object", "boolean"}}};
+  for (const Json& schema : {published, older}) {
+    const GrammarRef grammar = compiled(schema);
+    for (const char* text :
+         {"true", "{}", R"({"type":"object","properties":{"a":{"minLength":2}},"required":["a"]})",
+          R"({"allOf":[{"not":false}],"title":"x","$defs":{"a":{"enum":[1]}}})",
+          R"({"unevaluatedProperties":{"type":["null"]},"x-more":[{}]})"}) {
+      EXPECT_TRUE(testing::accepts(grammar, text)) << text;
+    }
+    for (const char* text :
+         {"1", R"({"type":"strin"})", R"({"properties":{"a":{"minLength":-1}}})", R"({"allOf":[]})",
+          R"({"title":1})", R"({"$defs":{"a":{"enum":1}}})", R"({"format":2})",
+          R"({"unevaluatedItems":{"maximum":"a"}})", R"({"contentEncoding":{}})"}) {
+      EXPECT_FALSE(testing::accepts(grammar, text)) << text;
+    }
+  }
+}
+
 TEST(Drafts, AMetaschemaSaysWhichVocabulariesThereAre) {
   SchemaOptions options;
   options.unknown_keywords = true;
