@@ -349,6 +349,35 @@ TEST(Formats, OfStringsAreEnforced) {
   }
 }
 
+TEST(Formats, OfOpenApiBoundNumbers) {
+  struct Row {
+    const char* format;
+    std::vector<const char*> good, bad;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"int8", {"-128", "127"}, {"-129", "128", "1.5"}},
+           {"uint16", {"0", "65535"}, {"-1", "65536"}},
+           {"int32", {"-2147483648", "2147483647"}, {"-2147483649", "2147483648", "0.5"}},
+           {"uint32", {"0", "4294967295"}, {"-1", "4294967296"}},
+           {"int64", {"-9223372036854775808", "9223372036854775807"}, {"9223372036854775808"}},
+           {"uint64", {"0", "18446744073709551615"}, {"-1", "18446744073709551616"}},
+           {"float", {"3.4e38", "-0.5"}, {"3.5e38", "-1e39"}},
+           {"double", {"1e99", "-0.5", "3"}, {}}}) {
+    const Json any = {{"format", row.format}};
+    Json number = any, nullable = any;
+    number["type"] = "number";
+    nullable["type"] = {"number", "null"};
+    for (const Json& schema : {any, number, nullable}) {
+      const GrammarRef grammar = compiled(schema);
+      for (const char* text : row.good) EXPECT_TRUE(testing::accepts(grammar, text)) << text;
+      for (const char* text : row.bad) EXPECT_FALSE(testing::accepts(grammar, text)) << text;
+      // Of other values they say nothing: a string may hold an integer of so many bits.
+      EXPECT_EQ(testing::accepts(grammar, R"("12")"), schema == any);
+      EXPECT_EQ(testing::accepts(grammar, "null"), schema != number);
+    }
+  }
+}
+
 TEST(Drafts, HaveTheirOwnKeywords) {
   SchemaOptions open;
   open.unknown_keywords = true;
