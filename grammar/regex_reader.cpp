@@ -68,6 +68,8 @@ Result<RegexClass> RegexReader::unicode_class() {
       set.add(*unicode::find(part, unicode::Kind::kCategory));
   } else if (const auto found = unicode::find(value, kind)) {
     set.add(*found);
+  } else if (const auto binary = unicode::find(name, unicode::Kind::kBinary); ecma_ && binary) {
+    set.add(*binary);
   } else {
     return error(ErrorCode::kUnsupported, "the Unicode class `" + std::string(name) + "`", start);
   }

@@ -110,6 +110,19 @@ TEST(Regex, EcmaClassesAreEcmas) {
   EXPECT_FALSE(accepts("^[]$", "", kPattern));
 }
 
+TEST(Regex, EcmaHasBinaryProperties) {
+  EXPECT_TRUE(
+      accepts("^(\\p{Extended_Pictographic}|\\p{Emoji_Component})+$", "👍🏽❤️1", kPattern));
+  EXPECT_FALSE(accepts("^(\\p{Extended_Pictographic}|\\p{Emoji_Component})+$", "a", kPattern));
+  EXPECT_TRUE(accepts("^\\p{ID_Start}\\p{IDC}*$", "é1_", kPattern));
+  EXPECT_FALSE(accepts("^\\p{ID_Start}\\p{IDC}*$", "1a", kPattern));
+  EXPECT_TRUE(
+      accepts("^\\P{White_Space}\\p{space}\\p{Alphabetic}\\p{Upper}$", "x\u00A0éÉ", kPattern));
+  EXPECT_FALSE(accepts("^\\P{White_Space}$", "\u2003", kPattern));
+  EXPECT_THAT(refusal("\\p{Alphabetic}"), HasSubstr("the Unicode class `Alphabetic`")) << "RE2's";
+  EXPECT_THAT(refusal("\\p{Script=Alphabetic}", RegexDialect::kEcma), HasSubstr("Unicode class"));
+}
+
 TEST(Regex, WhatIsNotRegularIsRefusedByNameWithItsOffset) {
   EXPECT_EQ(refusal("ab(?=c)"), "unsupported: regex: not supported: look-around at offset 2");
   EXPECT_THAT(refusal("a(?!c)"), HasSubstr("look-around"));
