@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -55,7 +56,7 @@ class Builder {
     auto& members = static_cast<Members&>(top.value->get_ref<Json::object_t&>());
     const std::size_t at = find(top, members, name);
     if (exact_ && at != members.size()) {
-      twice_ = "the member `" + name + "` stands twice in " + pointer();
+      ended_ = "the member `" + name + "` stands twice in " + pointer();
       return false;
     }
     if (at == members.size()) {
@@ -66,10 +67,17 @@ class Builder {
     return true;
   }
   /// What ended the reading, if it was no error of the text's.
-  [[nodiscard]] const std::string& twice() const { return twice_; }
+  [[nodiscard]] const std::string& ended() const { return ended_; }
   template <class Exception>
-  bool parse_error(std::size_t, const std::string&, const Exception& error) {
-    throw error;
+  bool parse_error(std::size_t end, const std::string& token, const Exception& error) {
+    if constexpr (std::is_same_v<Exception, nlohmann::json::out_of_range>) {
+      // Well-formed all the same: the library asks for a double first.
+      ended_ = "the number `" + token.substr(0, 40) + (token.size() > 40 ? "…" : "") +
+               "`, which ends at byte " + std::to_string(end) + ", is beyond any double";
+      return false;
+    } else {
+      throw error;
+    }
   }
 
  private:
@@ -144,14 +152,14 @@ class Builder {
   Json& root_;
   bool exact_;
   std::vector<Open> open_;
-  std::string twice_;
+  std::string ended_;
 };
 
 Result<Json> build(std::string_view text, bool exact) {
   Json out;
   Builder builder(out, exact);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) {
-    return fail(ErrorCode::kInvalid, builder.twice());
+    return fail(ErrorCode::kInvalid, builder.ended());
   }
   return out;
 }

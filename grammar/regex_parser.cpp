@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "grammar/regex_lift.h"
 #include "grammar/regex_reader.h"
 
 namespace espalier::grammar {
@@ -45,9 +46,19 @@ class PatternParser : private RegexReader {
   }
 
  private:
-  // Look-around stands in the outermost sequences, and nowhere else.
-  Status check_looks() const {
+  // Look-around stands in the outermost sequences, where no repeat that goes on is around it.
+  Status check_looks() {
     if (!regex_.looks) return {};
+    if (inner_look()) lift_looks(regex_);
+    if (const auto look = inner_look()) {
+      return error(ErrorCode::kUnsupported,
+                   "look-around inside a group that may repeat, or in look-around",
+                   regex_.nodes[*look].offset);
+    }
+    return check_boundaries();
+  }
+  // The first that stands elsewhere.
+  [[nodiscard]] std::optional<std::uint32_t> inner_look() const {
     const auto children = [&](std::uint32_t node) {
       const RegexNode& n = regex_.nodes[node];
       return std::span(regex_.children).subspan(n.first, n.count);
@@ -63,12 +74,18 @@ class PatternParser : private RegexReader {
     } else {
       sequence(regex_.root);
     }
-    for (std::size_t i = 0; i < regex_.nodes.size(); ++i) {
-      if (looks_around(regex_.nodes[i].op) && !outermost[i]) {
-        return error(ErrorCode::kUnsupported, "look-around inside a group", regex_.nodes[i].offset);
-      }
+    std::vector<bool> reached(regex_.nodes.size(), false);  // what was lifted has left others
+    std::optional<std::uint32_t> out;
+    for (std::vector<std::uint32_t> left{regex_.root}; !left.empty();) {
+      const std::uint32_t node = left.back();
+      left.pop_back();
+      if (reached[node]) continue;
+      reached[node] = true;
+      const bool inner = looks_around(regex_.nodes[node].op) && !outermost[node];
+      if (inner && (!out || regex_.nodes[node].offset < regex_.nodes[*out].offset)) out = node;
+      for (const std::uint32_t child : children(node)) left.push_back(child);
     }
-    return check_boundaries();
+    return out;
   }
   // Word boundaries are few, those in repeats counted by their turns, and nothing looks behind.
   Status check_boundaries() const {

@@ -3,11 +3,12 @@
 //
 // Everything regular that RE2 accepts is accepted and means the same, plus `(?<name>…)` and repeats
 // above 1,000. In ECMA-262's syntax look-around is read where it stands in the outermost sequence
-// of an alternative, so that what it looks at is the rest of the text (`^(?=.*\d)(?!admin).{8,}$`).
-// There `\b` and `\B` stand wherever no endless repeat is around them and nothing looks behind.
-// Elsewhere both are refused, and so is what is not regular (back references), needs
-// the text around the match ((?m) anchors) or is not text (\C), by name with its byte offset.
-// Greedy and lazy repeats have the same language; only captures tell them apart.
+// of an alternative, so that what it looks at is the rest of the text (`^(?=.*\d)(?!admin).{8,}$`),
+// and where it can be put there (regex_lift.h). There `\b` and `\B` stand wherever no endless
+// repeat is around them and nothing looks behind. Elsewhere both are refused, and so is what is not
+// regular (back references), needs the text around the match ((?m) anchors) or is not text (\C), by
+// name with its byte offset. Greedy and lazy repeats have the same language; only captures tell
+// them apart.
 //
 // The parser keeps its own stack, so nesting costs no machine stack; patterns above kMaxBytes,
 // nesting above kMaxDepth and repeats above kMaxRepeat are kLimit errors. A node's children stand

@@ -68,6 +68,8 @@ Result<RegexClass> RegexReader::unicode_class() {
       set.add(*unicode::find(part, unicode::Kind::kCategory));
   } else if (const auto found = unicode::find(value, kind)) {
     set.add(*found);
+  } else if (const auto binary = unicode::find(name, unicode::Kind::kBinary); ecma_ && binary) {
+    set.add(*binary);
   } else {
     return error(ErrorCode::kUnsupported, "the Unicode class `" + std::string(name) + "`", start);
   }
@@ -118,8 +120,8 @@ Result<char32_t> RegexReader::character_escape(bool in_class) {
       break;
   }
   if (is_digit(c)) return digit_escape(c, start);
+  if (c == 'u') return unit_escape(start);
   if (ecma_) {
-    if (c == 'u') return unit_escape(start);
     if (c == 'c' && at_ < text_.size() && is_letter(text_[at_])) {
       return static_cast<char32_t>(text_[at_++] & 31);
     }
@@ -132,6 +134,7 @@ Result<char32_t> RegexReader::character_escape(bool in_class) {
     if (c != '\0' && !is_word(c)) return decoded.code_point;
   } else {
     if (c == 'a') return U'\a';
+    if (c == 'U') return long_escape(start);
     if (c != '\0' && (c == '_' || !is_word(c))) return decoded.code_point;
   }
   return error(ErrorCode::kInvalid, "unknown escape", start);
@@ -179,6 +182,14 @@ Result<char32_t> RegexReader::hex_escape(std::size_t start) {
   if (!ecma_ && looking_at("{")) return braced_hex(start);
   if (const auto value = hex_digits(2)) return *value;
   return error(ErrorCode::kInvalid, "\\x needs two hexadecimal digits", start);
+}
+Result<char32_t> RegexReader::long_escape(std::size_t start) {
+  const auto value = hex_digits(8);
+  if (!value) return error(ErrorCode::kInvalid, "\\U needs eight hexadecimal digits", start);
+  if (*value > 0x10FFFF || (*value >= 0xD800 && *value < 0xE000)) {
+    return error(ErrorCode::kInvalid, "a bad code point", start);
+  }
+  return *value;
 }
 Result<char32_t> RegexReader::unit_escape(std::size_t start) {
   if (looking_at("{")) return braced_hex(start);

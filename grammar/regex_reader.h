@@ -57,6 +57,7 @@ class RegexReader {
   Result<char32_t> braced_hex(std::size_t start);
   Result<char32_t> hex_escape(std::size_t start);
   Result<char32_t> unit_escape(std::size_t start);
+  Result<char32_t> long_escape(std::size_t start);
   Result<char32_t> class_character(std::size_t start);
 };
 

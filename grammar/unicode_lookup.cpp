@@ -11,7 +11,8 @@ std::optional<std::span<const CodePointRange>> find(std::string_view name,
       all.begin(), all.end(), name,
       [](const Property& property, std::string_view wanted) { return property.name < wanted; });
   for (; it != all.end() && it->name == name; ++it) {
-    if (!kind || it->kind == *kind) return ranges().subspan(it->first, it->count);
+    if (kind ? it->kind == *kind : it->kind != Kind::kBinary)
+      return ranges().subspan(it->first, it->count);
   }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
-// Unicode data that regular expressions need: general categories, scripts, simple case folding.
+// Unicode data that regular expressions need: general categories, scripts, binary
+// properties, simple case folding.
 // The tables are generated (tools/regex_unicode_tables.pl); this header is how they are read.
 #pragma once
 
@@ -11,7 +12,7 @@
 
 namespace espalier::grammar::unicode {
 
-enum class Kind : std::uint8_t { kCategory, kScript };
+enum class Kind : std::uint8_t { kCategory, kScript, kBinary };  // the last: ECMA-262's alone
 
 struct Property {
   std::string_view name;  // "Lu", "Uppercase_Letter", "Greek", "Grek"
@@ -30,7 +31,8 @@ std::span<const CodePointRange> ranges();
 std::span<const Property> properties();  // sorted by name
 std::span<const Fold> folds();           // sorted by code point
 
-/// The ranges of a category or script, or nothing where there is none of that name.
+/// The ranges of what has this name, of the kind or (without one) a category or script; nothing
+/// where there is none.
 std::optional<std::span<const CodePointRange>> find(std::string_view name,
                                                     std::optional<Kind> kind);
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env perl
-# Writes grammar/unicode_tables.cpp: general categories, scripts and simple case folding for regexes, from the
+# Writes grammar/unicode_tables.cpp: general categories, scripts, properties and simple case folding for regexes, from the
 # Unicode data that Perl carries. Run: tools/regex_unicode_tables.pl > grammar/unicode_tables.cpp
 use strict;
 use warnings;
@@ -44,6 +44,14 @@ for my $value (sort(prop_values("Script"))) {
   my %seen;
   my @aliases = grep { !$seen{$_}++ } prop_value_aliases("Script", $value);
   emit("kScript", "Script=$value", @aliases);
+}
+# Of ECMA-262's binary properties those that patterns are written with, each by its short name and its long one.
+for my $names ("Alpha Alphabetic", "Lower Lowercase", "Upper Uppercase", "space White_Space", "IDS ID_Start", "IDC ID_Continue",
+               "XIDS XID_Start", "XIDC XID_Continue", "Emoji", "EComp Emoji_Component", "EMod Emoji_Modifier",
+               "EBase Emoji_Modifier_Base", "EPres Emoji_Presentation", "ExtPict Extended_Pictographic", "Hex Hex_Digit",
+               "AHex ASCII_Hex_Digit", "Ideo Ideographic", "Math", "Dash") {
+  my @aliases = split / /, $names;
+  emit("kBinary", $aliases[-1], @aliases);
 }
 print "};\n\nconstexpr Property kProperties[] = {\n";
 for my $n (sort { $a->[0] cmp $b->[0] || $a->[1] cmp $b->[1] } @names) {

@@ -75,6 +75,14 @@ class ScalarRun {
   bool reads(std::uint32_t state, std::string_view text);
   [[nodiscard]] bool accepting(std::uint32_t state) const;
   [[nodiscard]] ByteSet next_bytes(std::uint32_t state) const;
+  /// These and perhaps others, at little cost: step() tells. None where there are none.
+  [[nodiscard]] ByteSet tried_bytes(std::uint32_t state) const {
+    if (multiples_ == nullptr) return next_bytes(state);
+    return multiples_->goes_on(state) ? IntegerMultiples::alphabet() : ByteSet();
+  }
+  [[nodiscard]] bool goes_on(std::uint32_t state) const {
+    return multiples_ != nullptr ? multiples_->goes_on(state) : !next_bytes(state).none();
+  }
   /// A text that completes it.
   std::string closing_word(std::uint32_t state);
   /// The length of that text.

@@ -119,14 +119,16 @@ struct Names {
       if (key == "$anchor") anchor = held.get_ptr<const std::string*>();
       if (key == "$dynamicAnchor") dynamic_anchor = held.get_ptr<const std::string*>();
       refers = refers || key == "$ref";
-      dynamic = dynamic || key == "$dynamicRef" || key == "$recursiveRef";
+      dynamic = dynamic || key.starts_with("$dynamic") || key.starts_with("$recursive");
     }
   }
 
   const std::string *schema = nullptr, *id = nullptr, *dollar_id = nullptr;  // where they are text
   const std::string *anchor = nullptr, *dynamic_anchor = nullptr;
-  bool refers = false;   // by `$ref`
-  bool dynamic = false;  // … by a reference whose target depends on the way there
+  bool refers = false;  // by `$ref`
+  // … by a reference whose target depends on the way there, or may be the target of one in the
+  // drafts' own schemas, which are read later.
+  bool dynamic = false;
 };
 
 std::optional<SchemaDraft> draft_named(std::string_view uri) {
@@ -426,12 +428,14 @@ Result<SchemaPlace> SchemaDocuments::resolve(const SchemaPlace& from, const std:
   if (hash == 0) it = by_uri_.end();  // the resource itself, whatever its name
   const Json* resource = hash == 0 ? from.resource : nullptr;
   if (resource == nullptr && it == by_uri_.end()) {
-    const auto draft = draft_of(uri);
-    if (!options_.resolver && !draft) {
+    auto known = metaschema(uri);
+    if (!options_.resolver && !known) {
+      // A relative reference does not show what must be given.
+      const std::string named = uri == reference ? "" : ", `" + uri + "`";
       return schema_error(ErrorCode::kUnsupported, pointer,
-                          "`" + reference + "` points to another document");
+                          "`" + reference + "` points to another document" + named);
     }
-    auto document = draft ? Result<Json>(metaschema(*draft)) : options_.resolver(uri);
+    auto document = known ? Result<Json>(std::move(*known)) : options_.resolver(uri);
     if (!document) return fail(std::move(document).error().within("schema " + pointer));
     documents_.push_back(std::move(*document));
     ESP_TRY(add(documents_.back(), uri));

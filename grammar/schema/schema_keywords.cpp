@@ -16,6 +16,25 @@ namespace {
 
 using Parts = std::vector<FormulaId>;
 
+// What OpenAPI's registry of formats says of numbers; of other values nothing.
+struct NumberFormat {
+  std::string_view name;
+  bool whole;
+  std::string_view least, most;  // empty: as far as numbers go
+};
+constexpr NumberFormat kNumberFormats[] = {
+    {"int8", true, "-128", "127"},
+    {"uint8", true, "0", "255"},
+    {"int16", true, "-32768", "32767"},
+    {"uint16", true, "0", "65535"},
+    {"int32", true, "-2147483648", "2147483647"},
+    {"uint32", true, "0", "4294967295"},
+    {"int64", true, "-9223372036854775808", "9223372036854775807"},
+    {"uint64", true, "0", "18446744073709551615"},
+    {"float", false, "-3.4028234663852886e38", "3.4028234663852886e38"},
+    {"double", false, "", ""},
+};
+
 std::string too_many_places() {
   return "a number of more than " + std::to_string(Decimal::kMostPlaces) + " places";
 }
@@ -315,6 +334,16 @@ Status SchemaGraph::read_strings(const SchemaPlace& at, Parts& parts) {
         formulas_.literal({AtomKind::kPattern, formulas_.pattern({known->regex, false}), 0}));
     if (known->longest > 0) {
       parts.push_back(unless({AtomKind::kLength, known->longest + 1, 0}, JsonTypes::kString));
+    }
+  } else if (const auto* number = std::ranges::find(kNumberFormats, name, &NumberFormat::name);
+             number != std::end(kNumberFormats)) {
+    const auto bound = [&](std::string_view text) {
+      return formulas_.number(*Decimal::read(text));
+    };
+    if (number->whole) parts.push_back(formulas_.types(JsonTypes::kAll & ~JsonTypes::kFraction));
+    if (!number->least.empty()) {
+      parts.push_back(formulas_.literal({AtomKind::kAtLeast, bound(number->least), 0}));
+      parts.push_back(unless({AtomKind::kAbove, bound(number->most), 0}, JsonTypes::kNumber));
     }
   } else if (options_.unknown_keywords) {
     note(pointer, KeywordOutcome::Kind::kRecorded, "the format `" + name + "` is unknown");

@@ -130,7 +130,7 @@ SchemaMachine::LeafId SchemaMachine::leaf(LeafParts parts) {
     Leaf made;
     for (const LeafPart& part : parts) {
       const ScalarRun& run = scalars_[part.scalar].run;
-      made.bytes |= run.next_bytes(part.state);
+      made.bytes |= run.tried_bytes(part.state);
       if (run.accepting(part.state)) {
         made.accepting = true;
         made.finishes = made.finishes || part.next == 0;

@@ -480,7 +480,11 @@ ByteSet SchemaMachine::next_bytes(Cursor at) {
     if (state == 0) out.add(' '), out.add('\n');
     if (state >= 2 && state < kMaxSpace) out.add(' ');
   };
-  const auto leaf_bytes = [&](LeafId id) { out |= leaves_[id].bytes; };
+  const auto leaf_bytes = [&](LeafId id) {
+    for (const LeafPart& part : leaves_[id].parts) {
+      out |= scalars_[part.scalar].run.next_bytes(part.state);
+    }
+  };
   const auto value_bytes = [&](LevelId value) {
     if (value == 0) return;
     if (const LeafId id = scalars_of(value)) leaf_bytes(id);

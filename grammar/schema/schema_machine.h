@@ -218,7 +218,7 @@ class SchemaMachine {
     };
     SmallVector<Known, 2> known;  // few steps: a list; many: the row
     std::unique_ptr<LeafId[]> row;
-    ByteSet bytes;  // that some part reads next
+    ByteSet bytes;  // that some part reads next, perhaps others: a step tells
     bool accepting = false;
     bool finishes = false;  // accepting, and the whole value is complete then
     bool goes_on = false;   // some part reads another byte

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "grammar/compiled_grammar.h"
 #include "grammar/decimal_multiple.h"
+#include "grammar/schema/pattern_beginning.h"
 #include "grammar/schema/schema_machine.h"
 #include "grammar/schema/schema_scalar.h"
 
@@ -42,6 +43,56 @@ bool goes_on(const ProgramRef& program, const Terminal* characters) {
   return opened != Automaton::kDead && keeps_its_beginning(automaton, opened, *characters);
 }
 
+// Whether a pattern means the same as one of several alternatives, and is found at the text's
+// beginning alone: no flags that go on behind it, and no counts, which may take many states.
+bool stands_alone(std::string_view regex) {
+  if (!regex.starts_with('^') || regex.find('{') != std::string_view::npos) return false;
+  for (std::size_t at = regex.find("(?"); at != std::string_view::npos;
+       at = regex.find("(?", at + 1)) {
+    if (!regex.substr(at).starts_with("(?:")) return false;
+  }
+  return true;
+}
+
+// Kinds of strings, those that are patterns which stand_alone() and begin apart from each other as
+// one pattern: its automaton parts them by their first characters, where theirs would run side by
+// side.
+std::vector<FormulaId> joined_patterns(Formulas& formulas, std::vector<FormulaId> kinds) {
+  constexpr std::size_t kMostBytes = 8192;
+  std::vector<FormulaId> out;
+  std::vector<PatternBeginning> beginnings;  // of those that are joined
+  std::string joined;
+  const auto close = [&] {
+    if (!joined.empty()) {
+      const std::uint32_t id = formulas.pattern({std::move(joined), true});
+      out.push_back(formulas.literal({AtomKind::kPattern, id, 0}));
+    }
+    joined.clear();
+    beginnings.clear();
+  };
+  for (const FormulaId kind : kinds) {
+    const bool pattern = formulas.is_pattern(kind) && !formulas.negated(kind);
+    const StringPattern own =
+        pattern ? formulas.pattern_of(formulas.atom(kind).a) : StringPattern{"", false};
+    if (!own.search || !stands_alone(own.regex)) {
+      out.push_back(kind);
+      continue;
+    }
+    if (joined.size() + own.regex.size() >= kMostBytes) close();
+    PatternBeginning beginning(own.regex);
+    if (!std::ranges::all_of(beginnings, [&](const PatternBeginning& other) {
+          return PatternBeginning::apart(beginning, other);
+        })) {
+      out.push_back(kind);
+      continue;
+    }
+    beginnings.push_back(std::move(beginning));
+    joined += (joined.empty() ? "" : "|") + own.regex;
+  }
+  close();
+  return out;
+}
+
 }  // namespace
 
 // The automaton of the scalars that `f` admits; one without an automaton where there is none.
@@ -63,7 +114,7 @@ std::uint32_t SchemaMachine::scalar(FormulaId f) {
   scalar_ids_.set(own, id);
   std::optional<ScalarRun> run = terminal(own);
   if (auto multiples = run ? std::nullopt : IntegerMultiples::of(formulas_, own);
-      multiples && (ByteSet::of("-.0123456789") & ~vocabulary_->single_bytes()).none()) {
+      multiples && (IntegerMultiples::alphabet() & ~vocabulary_->single_bytes()).none()) {
     run = ScalarRun(std::move(*multiples));
   }
   Scalar made;
@@ -268,6 +319,7 @@ std::vector<FormulaId> SchemaMachine::ways(FormulaId f) {
     });
   });
   if (out.empty()) return {f};
+  if (out.size() > kMost) out = joined_patterns(formulas_, std::move(out));
   if (out.size() > kMost || (exclude && out.size() > 2)) out = {formulas_.any(out)};
   if (!listed.empty()) out.push_back(formulas_.any(listed));
   return out;

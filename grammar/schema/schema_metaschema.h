@@ -1,8 +1,9 @@
-// The drafts' own schemas: what a schema of that draft must look like. They are the only documents
-// that references find without the caller's resolver.
+// The drafts' own schemas: what a schema of that draft must look like. With those of their
+// vocabularies they are the only documents that references find without the caller's resolver.
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "grammar/json_schema.h"
@@ -13,7 +14,8 @@ namespace espalier::grammar {
 /// without an empty fragment); nothing for other URIs.
 [[nodiscard]] std::optional<SchemaDraft> draft_of(std::string_view uri);
 
-/// A schema of the draft's schemas, made from the shapes of its keywords' values.
-[[nodiscard]] Json metaschema(SchemaDraft draft);
+/// The schema of a draft's schemas, or of those of one of its vocabularies, made from the shapes of
+/// its keywords' values; nothing for other URIs.
+[[nodiscard]] std::optional<Json> metaschema(const std::string& uri);
 
 }  // namespace espalier::grammar

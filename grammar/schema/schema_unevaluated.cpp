@@ -71,7 +71,9 @@ Status SchemaGraph::cover(const SchemaPlace& at, std::uint32_t scope, bool of_it
       ESP_TRY(inner(documents_.child(here, (*it)[i], std::to_string(i)), name != "allOf"));
     }
   }
-  if (const Json* it = keyword(at, "dependentSchemas"); it != nullptr && it->is_object()) {
+  // An array has no members that such a schema could depend on.
+  if (const Json* it = of_items ? nullptr : keyword(at, "dependentSchemas");
+      it != nullptr && it->is_object()) {
     const SchemaPlace here = documents_.child(at, *it, "dependentSchemas");
     for (const auto& [key, value] : it->items()) {
       const FormulaId under =

@@ -389,7 +389,7 @@ void SchemaWalk::along(std::uint32_t node, ScalarRun& run, std::uint32_t from, V
   std::uint32_t* const path = states.data();
   path[node == TokenTrie::kRoot ? 0 : nodes[node].depth] = from;
   const std::size_t bottom = todo_.size();
-  all_.trie->children(node, run.next_bytes(from), todo_);
+  all_.trie->children(node, run.tried_bytes(from), todo_);
   while (todo_.size() > bottom) {
     const std::uint32_t i = todo_.back();
     todo_.pop_back();
@@ -398,7 +398,7 @@ void SchemaWalk::along(std::uint32_t node, ScalarRun& run, std::uint32_t from, V
     if (state == ScalarRun::kNone) continue;
     path[depth] = state;
     if (visit(i, state) && nodes[i].next != i + 1)
-      all_.trie->children(i, run.next_bytes(state), todo_);
+      all_.trie->children(i, run.tried_bytes(state), todo_);
   }
 }
 
@@ -434,7 +434,7 @@ void SchemaWalk::part_below(std::uint32_t node, const Part& part) {
   along(node, run, part.leaf.state, [&](std::uint32_t i, std::uint32_t state) {
     const TokenTrie::Node& at = all_.trie->nodes()[i];
     const bool ends = run.accepting(state);
-    const bool goes_on = !ends || !run.next_bytes(state).none();
+    const bool goes_on = !ends || run.goes_on(state);
     if (goes_on && at.token_count > 0) {
       Noted& known = noted[state % noted.size()];
       if (state != known.state) known = {state, note_part(part, state)};

@@ -41,7 +41,7 @@ TEST_F(GrammarVerb, TakesOtherDocumentsOfASchema) {
   const std::string money =
       folder_.write("money.json", R"({"$defs":{"money":{"type":"integer"}}})");
   EXPECT_THAT(run_line({"grammar", "--schema", schema}).err,
-              HasSubstr("points to another document"));
+              HasSubstr("points to another document, `https://example.com/a=b`"));
   const std::string given = "https://example.com/a=b=" + money;
   const auto verdict = [&](const std::string& text) {
     return run_line({"grammar", "--schema", schema, "--document", given, "--accepts", text}).code;

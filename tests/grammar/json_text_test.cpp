@@ -126,7 +126,12 @@ TEST(JsonText, ObjectsMayHaveVeryManyMembers) {
 }
 
 TEST(JsonText, NumbersBeyondAnyRangeAndBytesThatAreNoTextAreNamed) {
-  for (const std::string text : {"[1e999]", "\"\xff\"", "{\"a\":1", "[1]2", "", "{\"a\"}"}) {
+  for (const auto& read : {read_json("[2, -1e999]"), read_json_exactly("[2, -1e999]")}) {
+    ASSERT_FALSE(read.has_value());
+    EXPECT_EQ(read.error().message,
+              "the number `-1e999`, which ends at byte 10, is beyond any double");
+  }
+  for (const std::string text : {"\"\xff\"", "{\"a\":1", "[1]2", "", "{\"a\"}"}) {
     const auto read = read_json(text);
     ASSERT_FALSE(read.has_value()) << text;
     EXPECT_THAT(read.error().message, HasSubstr("not JSON")) << text;

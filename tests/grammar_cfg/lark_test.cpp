@@ -201,6 +201,10 @@ TEST(Lark, ErrorsOfRegexesCountFromTheirFirstByte) {
               HasSubstr("1:8: regex: not supported: look-around at offset 1"));
 }
 
+TEST(Lark, RegexesWriteCodePointsAsPythonDoes) {
+  EXPECT_EQ(run("start: /[\\u4e00-\\u9fff]+\\x41\\U0001F600/", "世界A😀"), "yes");
+}
+
 TEST(Lark, NamesWhatIsNeverUsed) {
   const auto compiled = compile_lark(bytes_and(), "start: a\na: B\nB: \"b\"\nc: \"c\"\nD: \"d\"");
   ASSERT_TRUE(compiled) << compiled.error().message;

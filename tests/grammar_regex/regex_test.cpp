@@ -77,6 +77,17 @@ TEST(Regex, CodePointsAreOneCharacter) {
   EXPECT_TRUE(accepts("[\\x{1F600}-\\x{1F64F}]", "😀"));
 }
 
+// RE2 does not read these; Rust's engine and Python's, for which grammars in Lark are written, do.
+TEST(Regex, CodePointsMayBeWrittenAsOtherEnginesHaveThem) {
+  EXPECT_TRUE(accepts("[\\u4e00-\\u9fff]\\u{e9}\\U0001F600\\ud83d\\ude00", "世é😀😀"));
+  EXPECT_FALSE(accepts("[\\u4e00-\\u9fff]", "u"));
+  EXPECT_THAT(refusal("a\\u12"), HasSubstr("four hexadecimal digits at offset 1"));
+  EXPECT_THAT(refusal("a\\U0001F60"), HasSubstr("eight hexadecimal digits at offset 1"));
+  EXPECT_THAT(refusal("\\U00110000"), HasSubstr("a bad code point at offset 0"));
+  EXPECT_THAT(refusal("\\U0000d800"), HasSubstr("a bad code point at offset 0"));
+  EXPECT_THAT(refusal("\\ud83d"), HasSubstr("surrogate"));
+}
+
 TEST(Regex, InsideAJsonStringCharactersAreEscapedOnce) {
   const RegexUse json = {RegexDialect::kRe2, false, true, false};
   EXPECT_TRUE(accepts("a\"b\\\\", "a\\\"b\\\\", json));
@@ -97,6 +108,19 @@ TEST(Regex, EcmaClassesAreEcmas) {
   EXPECT_FALSE(accepts("^.$", "\u2028", kPattern));
   EXPECT_TRUE(accepts("^[^]$", "\n", kPattern));
   EXPECT_FALSE(accepts("^[]$", "", kPattern));
+}
+
+TEST(Regex, EcmaHasBinaryProperties) {
+  EXPECT_TRUE(
+      accepts("^(\\p{Extended_Pictographic}|\\p{Emoji_Component})+$", "👍🏽❤️1", kPattern));
+  EXPECT_FALSE(accepts("^(\\p{Extended_Pictographic}|\\p{Emoji_Component})+$", "a", kPattern));
+  EXPECT_TRUE(accepts("^\\p{ID_Start}\\p{IDC}*$", "é1_", kPattern));
+  EXPECT_FALSE(accepts("^\\p{ID_Start}\\p{IDC}*$", "1a", kPattern));
+  EXPECT_TRUE(
+      accepts("^\\P{White_Space}\\p{space}\\p{Alphabetic}\\p{Upper}$", "x\u00A0éÉ", kPattern));
+  EXPECT_FALSE(accepts("^\\P{White_Space}$", "\u2003", kPattern));
+  EXPECT_THAT(refusal("\\p{Alphabetic}"), HasSubstr("the Unicode class `Alphabetic`")) << "RE2's";
+  EXPECT_THAT(refusal("\\p{Script=Alphabetic}", RegexDialect::kEcma), HasSubstr("Unicode class"));
 }
 
 TEST(Regex, WhatIsNotRegularIsRefusedByNameWithItsOffset) {

@@ -1,8 +1,11 @@
-// Integers that are multiples of several numbers at once: against division, and their masks,
-// closings and budgets against trying every token.
+// Integers that are multiples of several numbers at once, or of one of several: against division,
+// and their masks, closings and budgets against trying every token.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -94,6 +97,119 @@ TEST(IntegerMultiples, MayBeOfFractionsAndOfMoreThanThereIsRoomFor) {
             "accepted");
 }
 
+// What a random choice of multiples, of numbers that are none, and of bounds says of a value.
+struct Choice {
+  Json schema;
+  std::function<bool(std::int64_t)> holds;
+};
+
+Choice random_choice(std::mt19937_64& random, int depth) {
+  const auto below = [&](std::int64_t n) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n));
+  };
+  const std::int64_t kind = below(depth == 0 ? 3 : 7);
+  if (kind == 0) {
+    const std::int64_t step = 1 + below(40);
+    return {{{"multipleOf", step}}, [=](std::int64_t value) { return value % step == 0; }};
+  }
+  if (kind == 1) {  // of which integers are multiples of 3, 6 …, and of 75, 150 …
+    const std::int64_t step = 3 * (1 + below(4));
+    if (below(2) == 0) {
+      return {{{"multipleOf", static_cast<double>(step) / 2}},
+              [=](std::int64_t value) { return 2 * value % step == 0; }};
+    }
+    return {{{"multipleOf", 25 * step}},
+            [=](std::int64_t value) { return value % (25 * step) == 0; }};
+  }
+  if (kind == 2) {
+    const std::int64_t bound = below(1200) - 600;
+    switch (below(4)) {
+      case 0:
+        return {{{"minimum", bound}}, [=](std::int64_t value) { return value >= bound; }};
+      case 1:
+        return {{{"maximum", static_cast<double>(bound) + 0.5}},
+                [=](std::int64_t value) { return value <= bound; }};
+      case 2:
+        return {{{"exclusiveMinimum", bound}}, [=](std::int64_t value) { return value > bound; }};
+      default:
+        return {{{"exclusiveMaximum", bound}}, [=](std::int64_t value) { return value < bound; }};
+    }
+  }
+  if (kind == 3) {
+    const Choice of = random_choice(random, depth - 1);
+    return {{{"not", of.schema}}, [holds = of.holds](std::int64_t value) { return !holds(value); }};
+  }
+  std::vector<Choice> of;
+  Json parts = Json::array();
+  for (std::int64_t n = 2 + below(3); n > 0; --n) {
+    of.push_back(random_choice(random, depth - 1));
+    parts.push_back(of.back().schema);
+  }
+  const char* name = kind == 4 ? "allOf" : kind == 5 ? "anyOf" : "oneOf";
+  return {{{name, parts}}, [=](std::int64_t value) {
+            const auto count =
+                std::ranges::count_if(of, [&](const Choice& one) { return one.holds(value); });
+            if (kind == 4) return count == std::ssize(of);
+            return kind == 5 ? count > 0 : count == 1;
+          }};
+}
+
+TEST(IntegerMultiples, ChoicesAreThoseThatHoldOfEachValue) {
+  std::mt19937_64 random(11);
+  int compiled_ones = 0;
+  for (int round = 0; round < 250; ++round) {
+    Choice of = random_choice(random, 3);
+    of.schema["type"] = "integer";
+    const auto grammar = compile_json_schema(byte_vocabulary(), of.schema);
+    bool some = false;
+    for (std::int64_t value = -700; value <= 700; ++value) {
+      const bool holds = of.holds(value);
+      some = some || holds;
+      if (!grammar) continue;
+      ASSERT_EQ(accepts(*grammar, std::to_string(value)), holds) << of.schema.dump() << value;
+    }
+    compiled_ones += grammar ? 1 : 0;
+    ASSERT_TRUE(grammar || !some) << of.schema.dump() << grammar.error().message;
+  }
+  EXPECT_GT(compiled_ones, 100);
+}
+
+// Of automata side by side the first mask of eight took seconds and more than a gigabyte.
+TEST(IntegerMultiples, OneOfManyIsNoProductOfAutomata) {
+  const std::vector<std::int64_t> primes = {7,  11, 13,  17,  19,  23,  29,  31,  37,  41,
+                                            43, 47, 53,  59,  61,  67,  71,  73,  79,  83,
+                                            89, 97, 101, 103, 107, 109, 113, 127, 131, 137};
+  for (const char* name : {"anyOf", "oneOf"}) {
+    Json schema = {{"type", "integer"}};
+    for (const std::int64_t prime : primes) schema[name].push_back({{"multipleOf", prime}});
+    const GrammarRef grammar = compiled(schema);
+    ASSERT_NE(grammar, nullptr);
+    for (std::int64_t value = -3000; value <= 3000; ++value) {
+      const auto count =
+          std::ranges::count_if(primes, [&](std::int64_t prime) { return value % prime == 0; });
+      const bool holds = name == std::string("anyOf") ? count > 0 : count == 1;
+      ASSERT_EQ(accepts(grammar, std::to_string(value)), holds) << name << value;
+    }
+    EXPECT_TRUE(grammar->start().mask(UINT32_MAX)->allows('7'));
+    EXPECT_LT(grammar->size().bytes, std::size_t{8} << 20);
+  }
+  // Where each says on its own that it is an integer.
+  const GrammarRef each = compiled(
+      {{"oneOf",
+        {{{"type", "integer"}, {"multipleOf", 70}}, {{"type", "integer"}, {"multipleOf", 30}}}}});
+  EXPECT_TRUE(accepts(each, "140"));
+  EXPECT_FALSE(accepts(each, "210"));
+  EXPECT_FALSE(accepts(each, "140.0"));
+  // Of numbers too, where all of them are whole.
+  Json numbers = {{"type", "number"}};
+  for (const std::int64_t prime : primes) numbers["oneOf"].push_back({{"multipleOf", prime}});
+  const GrammarRef grammar = compiled(numbers);
+  EXPECT_TRUE(accepts(grammar, "49.0"));
+  EXPECT_FALSE(accepts(grammar, "77.0"));
+  EXPECT_FALSE(accepts(grammar, "7.5"));
+  EXPECT_FALSE(accepts(grammar, "0"));
+}
+
 // Each text as where nothing but the bound is said, but for those of other numbers.
 TEST(IntegerMultiples, OfNumbersMayHaveZerosBehindAPoint) {
   const GrammarRef all = compiled({{"type", "number"}, {"minimum", -3000.5}});
@@ -145,6 +261,13 @@ TEST(IntegerMultiples, MasksAndBudgetsAreThoseOfEveryTokenTried) {
              {"required", {"a"}},
              {"additionalProperties", false}},
         Json{{"multipleOf", 1000}, {"maximum", 90'000.5}, {"minimum", -7e300}},
+        Json{{"type", "integer"},
+             {"minimum", -4000},
+             {"oneOf", {{{"multipleOf", 7}}, {{"multipleOf", 11}}, {{"multipleOf", 13}}}}},
+        Json{{"type", "integer"},
+             {"anyOf",
+              {{{"multipleOf", 400}, {"minimum", 70}}, {{"multipleOf", 4}, {"maximum", 9}}}},
+             {"not", {{"multipleOf", 16}}}},
         Json{{"anyOf", {steps, bounded, {{"type", "null"}}}}}}) {
     for (int of = 0; of < 6 && !HasFailure(); ++of) {
       ++seed;

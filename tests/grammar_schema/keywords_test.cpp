@@ -190,6 +190,44 @@ TEST(LookAround, MeansWhatEcmaScriptSays) {
   EXPECT_GT(checks, 30'000U);
 }
 
+TEST(LookAround, StandsInGroupsThatDoNotRepeat) {
+  std::vector<std::string> words{""};
+  for (std::size_t i = 0; i < words.size() && words[i].size() < 5; ++i) {
+    for (const char c : std::string_view("ab1")) words.push_back(words[i] + c);
+  }
+  for (const std::string pattern :
+       {"^(?:a|(?=b1)b|(?!ba)[b1])a?1*$", "^((?=.*1)a*|b)(?:(?!1)[ab1])?b*$", "a(?:(?=1)|b(?!a))",
+        "^a?(?:(?=b)[ab]|1){2}$", "^(?:(?!a)[ab1]){1,3}$", "^(?:a(?:b(?=1)|(?!b)1)?)?1$",
+        "(?:^|(?=b)b)1", "^(?:(?=a)|(?=b))[ab]+(?:$|(?!1))", "^((?!a).)*$", "^(?:(?!ab).)+$",
+        "^b?(?:(?!a1|1$)(?!bb)[ab1])*$", "^(?:((?!ab).)){2,3}$", "a((?!b1).)*$|^((?!a)b)*$"}) {
+    const GrammarRef grammar = compiled(Json{{"type", "string"}, {"pattern", pattern}});
+    ASSERT_NE(grammar, nullptr) << pattern;
+    const std::regex reference(pattern, std::regex::ECMAScript);
+    for (const std::string& word : words) {
+      ASSERT_EQ(testing::accepts(grammar, "\"" + word + "\""), std::regex_search(word, reference))
+          << pattern << " on " << word;
+    }
+  }
+  // As generators of schemas write durations and decimals.
+  const GrammarRef duration =
+      compiled(Json{{"pattern", R"(^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?)"
+                                R"((T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$)"}});
+  for (const char* text : {"P1Y", "P3W", "PT5M", "P1DT2H", "PT1.5S", "P1Y2M3DT4H5M6S"}) {
+    EXPECT_TRUE(testing::accepts(duration, Json(text).dump())) << text;
+  }
+  for (const char* text : {"P", "PT", "P1YT", "P1W2D", "P1H", "PT1Y"}) {
+    EXPECT_FALSE(testing::accepts(duration, Json(text).dump())) << text;
+  }
+  const GrammarRef decimal = compiled(
+      Json{{"pattern", R"(^(?!^[-+.]*$)[+-]?0*(?:\d{0,3}|(?=[\d.]{1,6}0*$)\d{0,3}\.\d{0,2}0*$))"}});
+  for (const char* text : {"1", "-12.3", "007", "123.4500", ".5"}) {
+    EXPECT_TRUE(testing::accepts(decimal, Json(text).dump())) << text;
+  }
+  for (const char* text : {"", "-", ".", "+."}) {
+    EXPECT_FALSE(testing::accepts(decimal, Json(text).dump())) << text;
+  }
+}
+
 TEST(LookAround, LooksBehindAndBesideOtherKeywords) {
   constexpr std::string_view behind = R"x({"type":"string","pattern":"^[a-z]+(?<!x)$"})x";
   EXPECT_TRUE(accepts(behind, "\"axb\""));
@@ -207,9 +245,13 @@ TEST(LookAround, LooksBehindAndBesideOtherKeywords) {
       R"x({"type":"object","patternProperties":{"^(?!x-)":{"type":"integer"}}})x";
   EXPECT_TRUE(accepts(keys, R"({"a":1,"x-a":"b"})"));
   EXPECT_FALSE(accepts(keys, R"({"a":"b"})"));
-  EXPECT_THAT(
-      refusal_of(Json::parse(R"x({"pattern":"^((?!a).)*$"})x")),
-      HasSubstr("unsupported: schema #/pattern: regex: not supported: look-around inside a group"));
+  EXPECT_THAT(refusal_of(Json::parse(R"x({"pattern":"^((?=a).|b)*$"})x")),
+              HasSubstr("unsupported: schema #/pattern: regex: not supported: look-around inside a "
+                        "group that may repeat"));
+  EXPECT_THAT(refusal_of(Json::parse(R"x({"pattern":"^((?!a).)*b$"})x")),
+              HasSubstr("look-around inside a group that may repeat"));
+  EXPECT_THAT(refusal_of(Json::parse(R"x({"pattern":"^(?=a(?!b))"})x")),
+              HasSubstr("or in look-around at offset 5"));
   EXPECT_THAT(refusal_of(Json::parse(R"x({"pattern":"(?=a)*"})x")), HasSubstr("invalid"));
 }
 
@@ -349,6 +391,35 @@ TEST(Formats, OfStringsAreEnforced) {
   }
 }
 
+TEST(Formats, OfOpenApiBoundNumbers) {
+  struct Row {
+    const char* format;
+    std::vector<const char*> good, bad;
+  };
+  for (const Row& row : std::vector<Row>{
+           {"int8", {"-128", "127"}, {"-129", "128", "1.5"}},
+           {"uint16", {"0", "65535"}, {"-1", "65536"}},
+           {"int32", {"-2147483648", "2147483647"}, {"-2147483649", "2147483648", "0.5"}},
+           {"uint32", {"0", "4294967295"}, {"-1", "4294967296"}},
+           {"int64", {"-9223372036854775808", "9223372036854775807"}, {"9223372036854775808"}},
+           {"uint64", {"0", "18446744073709551615"}, {"-1", "18446744073709551616"}},
+           {"float", {"3.4e38", "-0.5"}, {"3.5e38", "-1e39"}},
+           {"double", {"1e99", "-0.5", "3"}, {}}}) {
+    const Json any = {{"format", row.format}};
+    Json number = any, nullable = any;
+    number["type"] = "number";
+    nullable["type"] = {"number", "null"};
+    for (const Json& schema : {any, number, nullable}) {
+      const GrammarRef grammar = compiled(schema);
+      for (const char* text : row.good) EXPECT_TRUE(testing::accepts(grammar, text)) << text;
+      for (const char* text : row.bad) EXPECT_FALSE(testing::accepts(grammar, text)) << text;
+      // Of other values they say nothing: a string may hold an integer of so many bits.
+      EXPECT_EQ(testing::accepts(grammar, R"("12")"), schema == any);
+      EXPECT_EQ(testing::accepts(grammar, "null"), schema != number);
+    }
+  }
+}
+
 TEST(Drafts, HaveTheirOwnKeywords) {
   SchemaOptions open;
   open.unknown_keywords = true;
@@ -364,6 +435,58 @@ TEST(Drafts, HaveTheirOwnKeywords) {
       R"({"$id":"http://x/a","x-note":{"$id":"http://x/b","type":"null"},"$ref":"http://x/b"})";
   EXPECT_THAT(refusal_of(Json::parse(inside)), HasSubstr("another document"))
       << "an $id under an unknown keyword names nothing";
+}
+
+// The published schema of a draft's schemas consists of its vocabularies' schemas, by reference.
+TEST(Drafts, TheirOwnSchemasMayBeGivenAsTheyArePublished) {
+  const Json published = {
+      {"$schema", "https://json-schema.org/draft/2020-12/schema"},
+      {"$id", "https://json-schema.org/draft/2020-12/schema"},
+      {"$dynamicAnchor", "meta"},
+      {"allOf",
+       {{{"$ref", "meta/core"}},
+        {{"$ref", "meta/applicator"}},
+        {{"$ref", "meta/unevaluated"}},
+        {{"$ref", "meta/validation"}},
+        {{"$ref", "meta/meta-data"}},
+        {{"$ref", "meta/format-annotation"}},
+        {{"$ref", "meta/content"}}}},
+      {"type", {"object", "boolean"}},
+      {"properties",
+       {{"definitions", {{"type", "object"}, {"additionalProperties", {{"$dynamicRef", "#meta"}}}}},
+        {"dependencies",
+         {{"type", "object"},
+          {"additionalProperties",
+           {{"anyOf",
+             {{{"$dynamicRef", "#meta"}}, {{"$ref", "meta/validation#/$defs/stringArray"}}}}}}}},
+        {"$recursiveAnchor", {{"$ref", "meta/core#/$defs/anchorString"}}},
+        {"$recursiveRef", {{"$ref", "meta/core#/$defs/uriReferenceString"}}}}}};
+  const Json older = {{"$schema", "https://json-schema.org/draft/2019-09/schema"},
+                      {"$id", "https://json-schema.org/draft/2019-09/schema"},
+                      {"$recursiveAnchor", true},
+                      {"allOf",
+                       {{{"$ref", "meta/core"}},
+                        {{"$ref", "meta/applicator"}},
+                        {{"$ref", "meta/validation"}},
+                        {{"$ref", "meta/meta-data"}},
+                        {{"$ref", "meta/format"}},
+                        {{"$ref", "meta/content"}}}},
+                      {"type", {"object", "boolean"}}};
+  for (const Json& schema : {published, older}) {
+    const GrammarRef grammar = compiled(schema);
+    for (const char* text :
+         {"true", "{}", R"({"type":"object","properties":{"a":{"minLength":2}},"required":["a"]})",
+          R"({"allOf":[{"not":false}],"title":"x","$defs":{"a":{"enum":[1]}}})",
+          R"({"unevaluatedProperties":{"type":["null"]},"x-more":[{}]})"}) {
+      EXPECT_TRUE(testing::accepts(grammar, text)) << text;
+    }
+    for (const char* text :
+         {"1", R"({"type":"strin"})", R"({"properties":{"a":{"minLength":-1}}})", R"({"allOf":[]})",
+          R"({"title":1})", R"({"$defs":{"a":{"enum":1}}})", R"({"format":2})",
+          R"({"unevaluatedItems":{"maximum":"a"}})", R"({"contentEncoding":{}})"}) {
+      EXPECT_FALSE(testing::accepts(grammar, text)) << text;
+    }
+  }
 }
 
 TEST(Drafts, AMetaschemaSaysWhichVocabulariesThereAre) {

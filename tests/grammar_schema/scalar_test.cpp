@@ -181,6 +181,31 @@ TEST(Patterns, TogetherAndAgainstEachOtherAreWhatEachSays) {
   expect_strings(none, texts, [&](const auto& text) { return found(text, 5) == 0; });
 }
 
+// Many alternatives are one pattern where that means the same: not where flags go on behind one.
+TEST(Patterns, OfManyAlternativesAreThoseOfEach) {
+  std::vector<std::string> patterns = {"^(?i:Ab)$", "(?i)^cd$",   "^ef|gh$",
+                                       "^(?!x)y.$", "^[a-c]{2}!", "^.\\(?$",
+                                       "k$",        "^$",         "^\\^(?:l|m)+$"};
+  for (int i = 0; i < 30; ++i) patterns.push_back("^p" + std::to_string(i) + "-[0-9]+$");
+  Json all = {{"anyOf", Json::array()}};
+  std::vector<GrammarRef> each;
+  for (const std::string& pattern : patterns) {
+    const Json one = {{"type", "string"}, {"pattern", pattern}};
+    all["anyOf"].push_back(one);
+    each.push_back(compiled(one));
+  }
+  const GrammarRef grammar = compiled(all);
+  for (const std::string text :
+       {"",   "AB",  "aB", "ab",  "CD",   "cD",   "ef",     "EF",    "EFG", "efg",  "gh",  "ggh",
+        "GH", "ghx", "yx", "xy",  "bc!",  "BC!",  "bc!?",   "q(",    "q",   "qq",   "k",   "xk",
+        "K",  "^lm", "lm", "^LM", "p7-1", "P7-1", "p29-00", "p30-1", "p7-", "p3-x", "ef\n"}) {
+    const std::string json = Json(text).dump();
+    const bool any = std::ranges::any_of(
+        each, [&](const GrammarRef& one) { return testing::accepts(one, json); });
+    EXPECT_EQ(testing::accepts(grammar, json), any) << json;
+  }
+}
+
 TEST(Multiples, WithinBoundsAreThoseOfEach) {
   const GrammarRef grammar =
       compiled({{"type", "integer"}, {"minimum", -50}, {"maximum", 500}, {"multipleOf", 12}});

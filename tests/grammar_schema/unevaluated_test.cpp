@@ -99,6 +99,21 @@ TEST(Unevaluated, MembersAreTheSameByNamesAndByCases) {
   EXPECT_GT(compared, 150);
 }
 
+// A schema that a member brings says nothing of arrays, which have none.
+TEST(Unevaluated, ItemsAreNotSpokenOfByWhatMembersBring) {
+  const Json brought = {{"prefixItems", {true}}, {"contains", {{"type", "integer"}}}};
+  const Json schema = {{"dependentSchemas", {{"a", brought}}},
+                       {"unevaluatedItems", {{"const", 7}}}};
+  const auto grammar = compile_json_schema(byte_vocabulary(), schema);
+  ASSERT_TRUE(grammar.has_value());
+  for (const char* text : {"[]", "[7]", "[7,7]", "{}", "{\"a\":1}", "6"}) {
+    EXPECT_TRUE(testing::accepts(*grammar, text)) << text;
+  }
+  for (const char* text : {"[6]", "[\"x\"]", "[7,6]"}) {
+    EXPECT_FALSE(testing::accepts(*grammar, text)) << text;
+  }
+}
+
 TEST(Unevaluated, MembersDependOnManySchemas) {
   Json schema = {{"type", "object"},
                  {"properties", {{"id", {{"type", "integer"}}}}},
