@@ -134,9 +134,9 @@ void SchemaMachine::prepare_patterns() {
       make([&] { return canonical(formulas_.all({formulas_.types(JsonTypes::kString), key})); });
     }
   }
-  // What conditions say of the strings of one value together, where an automaton among theirs is
-  // large: patterns beside a format, a list of many patterns, a pattern beside texts that may not
-  // come.
+  // What conditions say of the strings of one value together, where they are many or an automaton
+  // among theirs is large: patterns beside a format, a list of many patterns, a pattern beside
+  // texts that may not come.
   NumberMap<bool> values;  // that were looked at
   const auto large = [&](std::uint32_t p) {
     const FormulaId alone = formulas_.all(
@@ -158,7 +158,8 @@ void SchemaMachine::prepare_patterns() {
       return l;
     });
     make_rising(own);
-    if ((own.size() < 2 && !denies) || std::ranges::none_of(own, large)) return;
+    if (own.size() < kMany && ((own.size() < 2 && !denies) || std::ranges::none_of(own, large)))
+      return;
     make([&] {
       const ScalarDfa* last = nullptr;
       for (const std::uint32_t one : scalars(said)) {
