@@ -183,7 +183,10 @@ class DecimalBuilder {
     };
     const int low_exponent = low_set ? low->value.point - 1 : -kDecimalExponent - 1;
     const int high_exponent = high ? high->value.point - 1 : kDecimalExponent + 1;
-    if (low_exponent > high_exponent) return pool_.nothing();
+    if (low_exponent > high_exponent || low_exponent > kDecimalExponent ||
+        high_exponent < -kDecimalExponent) {
+      return pool_.nothing();
+    }
     if (low_exponent == high_exponent) {
       return edge(low_exponent, mantissa_bound(*low), mantissa_bound(*high));
     }

@@ -207,6 +207,31 @@ TEST(DecimalRange, WithoutBoundsIsTheJsonNumberOfBoundedSize) {
 }
 
 // As programs write them: digits alone from 1e-7 to 1e17, with an exponent beyond.
+// Beyond what two digits of an exponent can say, on either side, is nothing but 0.
+TEST(DecimalRange, BoundedBeyondEveryExponentIsEmptyOrEndsAtZero) {
+  const auto number = [](const char* text) { return *Decimal::read(text); };
+  const auto range = [&](const char* low, const char* high) {
+    DecimalRange out;
+    if (*low != '\0') out.low = number(low);
+    if (*high != '\0') out.high = number(high);
+    return Recogniser([&](ExpressionPool& pool) { return decimal_range(pool, out); });
+  };
+  for (const char* bound : {"1e99", "9.5e99", "1e100", "2.5e100", "1e101"}) {
+    const bool beyond = number(bound) >= number("1e100");
+    EXPECT_EQ(range(bound, "").empty(), beyond) << bound;
+    EXPECT_EQ(range("", ("-" + std::string(bound)).c_str()).empty(), beyond) << bound;
+  }
+  for (const char* bound : {"1e-99", "1e-100", "9e-100", "1e-101"}) {
+    const bool beyond = number(bound) < number("1e-99");
+    Recogniser most = range("", bound);
+    Recogniser least = range(("-" + std::string(bound)).c_str(), "");
+    EXPECT_TRUE(most.accepts("0") && most.accepts("-1e99") && !most.accepts("2e-99")) << bound;
+    EXPECT_TRUE(least.accepts("0") && least.accepts("1e99") && !least.accepts("-2e-99")) << bound;
+    EXPECT_EQ(most.accepts("1e-99"), !beyond) << bound;
+    EXPECT_EQ(least.accepts("-1e-99"), !beyond) << bound;
+  }
+}
+
 TEST(DecimalRange, HasTheShortestTextOfEveryDouble) {
   Recogniser r([](ExpressionPool& pool) { return decimal_range(pool, {}); });
   std::mt19937_64 random(7);
